@@ -1,0 +1,108 @@
+"""`inspect`: everything there is on one server."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+
+from . import knock, options, output, report
+from .reap import due
+
+CHECK_TIMEOUT_S = 30.0
+
+# That a server has none of these is worth a line.
+_ALWAYS = frozenset({"project", "url", "process", "log"})
+
+Json = Mapping[str, Any]
+
+
+@click.command
+@options.server
+@options.as_json
+@options.timeout
+def inspect(*, server: str | None, as_json: bool, timeout_s: float | None) -> None:
+    """Show everything about a server, asked first whether it is well. With exactly one, ID may be left out."""
+    patience = timeout_s or CHECK_TIMEOUT_S
+    with knock.connect(timeout_s=timeout_s) as client:
+        meant = knock.named(client, server, "inspect")
+        found = client.call("server.get", {"server": meant, "check": True}, accept_timeout_s=patience)
+        editors = [] if as_json else client.call("status")["editors"]
+    if as_json:
+        output.document(found)
+        return
+    for text in lines(found, editors, now=time.time()):
+        output.line(text)
+
+
+def lines(server: Json, editors: Sequence[Json], *, now: float) -> Iterator[str]:
+    """The server's card. `now` is wall time, seconds."""
+    version = f" {server['version']}" if server["version"] else ""
+    yield f"{server['id']}{version}  {output.state(server['state'])}  for {output.duration(now - server['since'])}"
+    facts = {name: value for name, value in _facts(server, now).items() if value is not None or name in _ALWAYS}
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        yield f"  {name.ljust(width)}  {output.cell(value)}"
+    yield from _section("owners", _owners(server, editors))
+    yield from _section("leases", _leases(server))
+    yield from _section("ports passed over", _relocated(server))
+    failure = server["failure"]
+    if failure:
+        status = "" if failure["exit"] is None else f", exit status {failure['exit']}"
+        yield output.printable(f"failure: {failure['code']}: {failure['message']}{status}")
+        for text in failure["log_tail"]:
+            yield f"  | {output.printable(text)}"
+
+
+def _facts(server: Json, now: float) -> dict[str, object]:
+    process, root = server["process"], server["root_pid"]
+    verdict = server["reap"]
+    judged = [verdict["verdict"], due(verdict["due_in_s"]), "; ".join(verdict["reasons"])]
+    return {
+        "kind": server["kind"],
+        "project": server["project"],
+        "origin": server["origin"],
+        "url": server["url"],
+        "ports": ", ".join(f"{name} {port}" for name, port in server["ports"].items()) or None,
+        "process": _process(process, now) if process else None,
+        "started as": f"pid {root}" if root and process and root != process["pid"] else None,
+        "sessions": "cannot tell" if server["sessions"] is None else server["sessions"],
+        "restarts": server["restarts"],
+        "reap": ", ".join(word for word in judged if word),
+        "log": server["log"],
+        "for an AI client": report.paste(server),
+    }
+
+
+def _process(process: Json, now: float) -> str:
+    started = process["started_at"]
+    return f"pid {process['pid']}" + ("" if started is None else f", up {output.duration(now - started)}")
+
+
+def _section(title: str, rows: list[str]) -> Iterator[str]:
+    if rows:
+        yield f"{title}:"
+        yield from (f"  {row}" for row in rows)
+
+
+def _owners(server: Json, editors: Sequence[Json]) -> list[str]:
+    known = {editor["id"]: editor for editor in editors}
+    rows = []
+    for owner in server["owners"]:
+        editor = known.get(owner["editor"], {})
+        busy = editor.get("busy")
+        note = ", ".join(filter(None, ["leaving" if owner["leaving"] else "", f"busy: {busy}" if busy else ""]))
+        rows.append((owner["editor"], owner["pid"], owner["liveness"], editor.get("name"), editor.get("project"), note))
+    return output.table(("EDITOR", "PID", "LIVENESS", "NAME", "PROJECT", "NOTE"), rows) if rows else []
+
+
+def _leases(server: Json) -> list[str]:
+    rows = [
+        (lease["id"], lease["holder"], f"{output.number(round(lease['expires_in_s'], 1))} s")
+        for lease in server["leases"]
+    ]
+    return output.table(("LEASE", "HOLDER", "EXPIRES IN"), rows) if rows else []
+
+
+def _relocated(server: Json) -> list[str]:
+    return [f"{row['port']}: {report.relocation(row)}" for row in server["relocated"]]

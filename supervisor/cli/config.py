@@ -1,0 +1,128 @@
+"""`config`: the settings, where each comes from, and how the daemon is told of new ones."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any
+
+import click
+
+from ..config import CHOICES, Config
+from ..kinds.catalog import Catalog
+from ..kinds.kind import Kind, PortRange
+from ..native.facts import Folders, folders
+from . import knock, options, output, recipes
+
+NOT_SHOWN = "(not shown)"
+
+Setting = Mapping[str, Any]
+
+
+@click.group
+def config() -> None:
+    """Show the settings, check them, or have the daemon read them again."""
+
+
+@config.command
+@options.as_json
+def path(*, as_json: bool) -> None:
+    """Print where config.toml lies, or would lie."""
+    where = folders().config
+    if as_json:
+        output.document({"file": str(where), "exists": where.exists()})
+    else:
+        output.line(str(where))
+
+
+@config.command
+@options.as_json
+def show(*, as_json: bool) -> None:
+    """Show every setting, and whether it comes from the file, the environment or nowhere. Works without a daemon."""
+    where = folders()
+    found = list(settings(where, *recipes.read(where)))
+    if as_json:
+        output.document({"file": str(where.config), "settings": found})
+        return
+    # The long column last.
+    rows = [(row["key"], row["source"], _text(row["value"])) for row in found]
+    for text in output.table(("KEY", "SOURCE", "VALUE"), rows):
+        output.line(text)
+
+
+@config.command
+@options.as_json
+def validate(*, as_json: bool) -> None:
+    """Check config.toml. Works without a daemon."""
+    where = folders()
+    recipes.read(where)
+    exists = where.config.exists()
+    if as_json:
+        output.document({"file": str(where.config), "exists": exists, "valid": True})
+    else:
+        output.line(f"{where.config}: " + ("valid" if exists else "there is none, so every default holds"))
+
+
+@config.command
+@options.as_json
+@options.timeout
+def reload(*, as_json: bool, timeout_s: float | None) -> None:
+    """Have the daemon read config.toml again."""
+    answer = knock.ask("daemon.reload", timeout_s=timeout_s)
+    if as_json:
+        output.document(answer)
+        return
+    output.line("reloaded")
+    if answer["waiting"]:
+        output.line(f"from the daemon's next start on: {', '.join(answer['waiting'])}")
+        output.line("to have it now: godot-supervisor restart --daemon")
+
+
+def settings(where: Folders, config: Config, catalog: Catalog) -> Iterator[Setting]:
+    """Every key with its value, JSON-ready, and its source."""
+    for key in CHOICES:
+        yield _setting(f"daemon.{key}", getattr(config, key), config)
+    yield _setting("daemon.environments", str(config.environments or where.environments), config)
+    for name in catalog.names():
+        for key, value in _of_kind(catalog.get(name)):
+            yield _setting(f"kinds.{name}.{key}", value, config)
+
+
+def _setting(key: str, value: Any, config: Config) -> Setting:
+    return {"key": key, "value": value, "source": config.source(key).value}
+
+
+def _of_kind(kind: Kind) -> Iterator[tuple[str, Any]]:
+    for field in fields(kind):
+        value = getattr(kind, field.name)
+        if field.name == "env":
+            # Whatever a user hands to a server this way may be a secret.
+            yield field.name, dict.fromkeys(value, NOT_SHOWN)
+        elif field.name != "name":
+            yield field.name, _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it, and close to how config.toml does."""
+    if isinstance(value, PortRange):
+        return f"{value.low}-{value.high}"
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(each) for name, each in asdict(value).items() if each is not None}
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _text(value: Any) -> str:
+    """On one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {_nested(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return " ".join(_nested(each) for each in value)
+    if isinstance(value, float):
+        return output.number(value)
+    return "" if value is None else str(value)
+
+
+def _nested(value: Any) -> str:
+    return f"{{ {_text(value)} }}" if isinstance(value, dict) else _text(value)

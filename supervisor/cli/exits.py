@@ -1,0 +1,39 @@
+"""What the shell is told. The one table from error code to exit code."""
+
+from collections.abc import Mapping
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+DAEMON_NOT_RUNNING = 3
+NOT_FOUND = 4
+REFUSED = 5
+TIMEOUT = 6
+INCOMPATIBLE = 7
+BUSY = 8
+
+# The shell's own convention: 128 and the number of SIGINT.
+INTERRUPTED = 130
+
+EXIT_CODES: Mapping[str, int] = {
+    "INVALID_PARAMS": USAGE,
+    "DAEMON_NOT_RUNNING": DAEMON_NOT_RUNNING,
+    "SHUTTING_DOWN": DAEMON_NOT_RUNNING,
+    "NOT_FOUND": NOT_FOUND,
+    "KIND_UNKNOWN": NOT_FOUND,
+    "EDITOR_GONE": NOT_FOUND,
+    "NOT_OURS": REFUSED,
+    "UNAUTHORIZED": REFUSED,
+    "TIMEOUT": TIMEOUT,
+    "ACCEPT_TIMEOUT": TIMEOUT,
+    "RESPONSE_TIMEOUT": TIMEOUT,
+    "PROTOCOL_UNSUPPORTED": INCOMPATIBLE,
+    "METHOD_NOT_FOUND": INCOMPATIBLE,
+    "VERSION_CONFLICT": INCOMPATIBLE,
+    "BUSY": BUSY,
+}
+
+
+def exit_code(error_code: str) -> int:
+    """The exit code for an error code; FAILED for every one without a line in the table."""
+    return EXIT_CODES.get(error_code, FAILED)

@@ -1,0 +1,82 @@
+"""The verbs: finds the one that is asked for, and runs it."""
+
+import importlib
+from collections.abc import Mapping
+
+import click
+
+from ..errors import InvalidParams
+from . import exits, output
+
+PROGRAM = "godot-supervisor"
+
+# Verb -> its module and the command in it. A module is imported when its verb is used, or for the list of verbs.
+VERBS: Mapping[str, tuple[str, str]] = {
+    "start": (".daemon", "start"),
+    "stop": (".daemon", "stop"),
+    "status": (".status", "status"),
+    "inspect": (".card", "inspect"),
+    "up": (".up", "up"),
+    "down": (".down", "down"),
+    "adopt": (".adopt", "adopt"),
+    "restart": (".restart", "restart"),
+    "wait": (".wait", "wait"),
+    "url": (".reach", "url"),
+    "connect": (".reach", "connect"),
+    "reap": (".reap", "reap"),
+    "ports": (".ports", "ports"),
+    "logs": (".logs", "logs"),
+    "events": (".events", "events"),
+    "config": (".config", "config"),
+    "kinds": (".kinds", "kinds"),
+    "environments": (".environments", "environments"),
+    "service": (".service", "service"),
+    "version": (".about", "version"),
+}
+ALIASES: Mapping[str, str] = {"ps": "status"}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb's module when the verb is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        """The verbs, in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The verb's command; None: no such verb."""
+        found = VERBS.get(ALIASES.get(cmd_name, cmd_name))
+        if found is None:
+            return None
+        module, attribute = found
+        command: click.Command = getattr(importlib.import_module(module, __package__), attribute)
+        return command
+
+
+@click.group(PROGRAM, cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Own the life of MCP servers for Godot editors: start, adopt, watch and reap them."""
+
+
+def run(given: tuple[str, ...], *, as_json: bool) -> int:
+    """Run the verb that is given; the exit code.
+
+    Raises:
+        SupervisorError: it failed.
+    """
+    try:
+        code = cli.main(args=list(given), prog_name=PROGRAM, standalone_mode=False)
+    except click.Abort:
+        return exits.INTERRUPTED
+    except click.ClickException as problem:
+        return _usage(problem, as_json=as_json)
+    return code if isinstance(code, int) else exits.DONE
+
+
+def _usage(problem: click.ClickException, *, as_json: bool) -> int:
+    if as_json:
+        parameter = getattr(getattr(problem, "param", None), "name", None)
+        output.error(InvalidParams(parameter or "command line", problem.format_message()), as_json=True)
+    else:
+        problem.show()
+    return problem.exit_code

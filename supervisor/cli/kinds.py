@@ -1,0 +1,44 @@
+"""`kinds`: what can be started."""
+
+from typing import Any
+
+import click
+
+from ..kinds.kind import Kind
+from ..native.facts import folders
+from . import options, output, recipes
+
+
+@click.command
+@options.as_json
+def kinds(*, as_json: bool) -> None:
+    """Show the kinds of server that there are. Works without a daemon."""
+    known = recipes.catalog(folders())
+    found = [known.get(name) for name in known.names()]
+    if as_json:
+        output.document({"kinds": [_object(kind) for kind in found]})
+        return
+    rows = [
+        (
+            kind.name,
+            kind.topology.value,
+            kind.package,
+            kind.version,
+            ", ".join(f"{name} {reach.low}-{reach.high}" for name, reach in kind.ports.items()),
+        )
+        for kind in found
+    ]
+    for text in output.table(("KIND", "TOPOLOGY", "PACKAGE", "VERSION", "PORTS"), rows):
+        output.line(text)
+
+
+def _object(kind: Kind) -> dict[str, Any]:
+    """What may be shown of a kind: its `env` can hold a user's secrets."""
+    return {
+        "name": kind.name,
+        "topology": kind.topology.value,
+        "package": kind.package,
+        "version": kind.version,
+        "engine": dict(kind.engine),
+        "ports": {name: {"low": reach.low, "high": reach.high} for name, reach in kind.ports.items()},
+    }

@@ -1,0 +1,80 @@
+"""The command `godot-supervisor`: runs a verb, turns every failure into one message and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from errno import EINVAL
+
+from ..errors import SupervisorError
+from ..native.facts import SYSTEM
+from . import exits, output
+
+DEBUG_VARIABLE = "GODOT_SUPERVISOR_DEBUG"
+REPORT_AT = "the project's issue tracker"
+
+# What prompts and scripts ask all the time. It needs no parser, and the parser takes as long as all the rest.
+QUERIES = frozenset({("status",), ("ps",), ("status", "--json"), ("ps", "--json")})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    given = tuple(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
+    _replace_what_the_terminal_cannot_show()
+    try:
+        code = _run(given, as_json=as_json)
+        sys.stdout.flush()
+    except SupervisorError as problem:
+        output.error(problem, as_json=as_json)
+        return exits.exit_code(problem.code)
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        return _reader_left()
+    except Exception as problem:  # noqa: BLE001 (the last line of defence: the user gets one line)
+        return _reader_left() if _is_broken_pipe_of_windows(problem) else _unexpected(problem)
+    return code
+
+
+def _run(given: tuple[str, ...], *, as_json: bool) -> int:
+    if given in QUERIES:
+        from . import screen
+
+        screen.show(as_json=as_json)
+        return exits.DONE
+    match given:
+        # What service managers start. It runs for weeks, and needs no parser either.
+        case ("service", "run", *home) if not home or (home[0] == "--home" and len(home) == len(("--home", "DIR"))):
+            from ..daemon.served import serve
+
+            return serve(*home[1:])
+    from . import group
+
+    return group.run(given, as_json=as_json)
+
+
+def _reader_left() -> int:
+    """Stdout's reader has gone, as in `logs | head`. Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exits.FAILED
+
+
+def _is_broken_pipe_of_windows(problem: Exception) -> bool:
+    """The C runtime has no other word for it than EINVAL."""
+    return SYSTEM == "windows" and isinstance(problem, OSError) and problem.errno == EINVAL and problem.filename is None
+
+
+def _unexpected(problem: Exception) -> int:
+    if os.environ.get(DEBUG_VARIABLE) == "1":
+        raise problem
+    text = output.printable(f"{type(problem).__name__}: {problem}")
+    output.note(f"error: unexpected {text}")
+    output.note(f"This is a defect. Run it again with {DEBUG_VARIABLE}=1 and report the traceback to {REPORT_AT}.")
+    return exits.FAILED
+
+
+def _replace_what_the_terminal_cannot_show() -> None:
+    """A folder's name that does not fit a legacy code page costs a replaced letter, not the command."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")

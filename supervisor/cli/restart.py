@@ -1,0 +1,28 @@
+"""`restart`: one server, or the daemon beneath its servers."""
+
+import click
+
+from ..native.facts import folders
+from . import daemon, knock, options, output
+
+
+@click.command
+@options.server
+@click.option("--daemon", "the_daemon", is_flag=True, help="The daemon itself. Servers go on meanwhile.")
+@options.force
+@options.as_json
+@options.timeout
+def restart(*, server: str | None, the_daemon: bool, force: bool, as_json: bool, timeout_s: float | None) -> None:
+    """Stop a server and start it again. With exactly one, ID may be left out."""
+    if the_daemon:
+        if server is not None or force:
+            raise click.UsageError("--daemon stands alone: it touches no server")
+        daemon.begin_anew(folders(), as_json=as_json, timeout_s=timeout_s)
+        return
+    with knock.connect() as client:
+        server = knock.named(client, server, "restart")
+        again = knock.disturb(client, "restart", server, force=force, quiet=as_json, timeout_s=timeout_s)
+    if as_json:
+        output.document(again)
+    else:
+        output.line(f"{server}: {again['state']}{' at ' + again['url'] if again['url'] else ''}")

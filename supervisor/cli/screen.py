@@ -1,0 +1,98 @@
+"""The daemon, editors and servers on one screen: what `status` prints. It has to be quick, so it knows no click."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from . import knock, output
+
+_HEADERS = ("EDITOR", "PROJECT", "GODOT", "SERVER", "STATE", "PORT", "SESSIONS", "NOTE")
+
+Json = Mapping[str, Any]
+
+
+def show(*, as_json: bool, timeout_s: float | None = None) -> None:
+    """Ask the daemon, and print its answer."""
+    answer = knock.ask("status", timeout_s=timeout_s)
+    if as_json:
+        output.document(answer)
+        return
+    for text in screen(answer, now=time.time()):
+        output.line(text)
+
+
+def screen(answer: Json, *, now: float) -> Iterator[str]:
+    """The lines of the table. `now` is wall time, seconds."""
+    daemon = answer["daemon"]
+    up = output.duration(now - daemon["started_at"])
+    yield f"daemon  {output.state('running')}  pid {daemon['pid']}  up {up}  version {daemon['version']}"
+    rows = list(_rows(answer["editors"], answer["servers"]))
+    if rows:
+        yield from output.table(_HEADERS, rows)
+    else:
+        yield "no editors, no servers"
+    for server in answer["servers"]:
+        yield from _remarks(server)
+    yield from _orphans([server for server in answer["servers"] if server["id"] in answer["orphans"]])
+    for remark in daemon.get("notes", ()):
+        yield f"note: {output.printable(remark)}"
+
+
+def _rows(editors: Sequence[Json], servers: Sequence[Json]) -> Iterator[tuple[object, ...]]:
+    """One row for each editor on a server, one for a server without any, then the editors without a server."""
+    known = {editor["id"]: editor for editor in editors}
+    for server in servers:
+        columns = (_what(server), server["state"], _ports(server), server["sessions"])
+        for owner in server["owners"] or [None]:
+            editor = known.get(owner["editor"], {}) if owner else {}
+            project = _project(editor.get("project") or server["project"])
+            name = owner["editor"] if owner else None
+            yield name, project, editor.get("engine_version"), *columns, _note(server, owner, editor)
+    attached = {owner["editor"] for server in servers for owner in server["owners"]}
+    for editor in editors:
+        if editor["id"] not in attached:
+            yield editor["id"], _project(editor["project"]), editor["engine_version"], None, None, None, None, None
+
+
+def _what(server: Json) -> str:
+    return f"{server['id']} {server['version']}" if server["version"] else str(server["id"])
+
+
+def _project(folder: str | None) -> str | None:
+    return os.path.basename(folder.rstrip(os.sep)) if folder else None  # noqa: PTH119 (pathlib costs 5 ms)
+
+
+def _ports(server: Json) -> str:
+    return ",".join(str(port) for port in server["ports"].values())
+
+
+def _note(server: Json, owner: Json | None, editor: Json) -> str:
+    remarks = [
+        ("external", server["origin"] == "external"),
+        ("adopted", server["origin"] == "adopted"),
+        ("discovered", server["origin"] == "discovered"),
+        ("shared", len(server["owners"]) > 1),
+        ("leaving", bool(owner and owner["leaving"])),
+        ("dead", bool(owner and owner["liveness"] == "dead")),
+        ("busy", editor.get("state") == "busy"),
+    ]
+    return ", ".join(word for word, holds in remarks if holds)
+
+
+def _remarks(server: Json) -> Iterator[str]:
+    for row in server["relocated"]:
+        yield f"{server['id']}: port {row['port']} is held by {output.occupant(row['occupant'])}"
+    failure = server["failure"]
+    if failure:
+        yield output.printable(f"{server['id']}: {failure['code']}: {failure['message']}")
+
+
+def _orphans(suspects: Sequence[Json]) -> Iterator[str]:
+    if not suspects:
+        return
+    yield f"orphans: {len(suspects)}"
+    for server in suspects:
+        due = server["reap"]["due_in_s"]
+        when = "" if due is None else f"; second sample in {output.number(round(due, 1))} s"
+        yield output.printable(f"  {server['id']}: {', '.join(server['reap']['reasons'])}{when}")

@@ -1,0 +1,271 @@
+"""One client: frames in, frames out, its requests in flight. A protocol, not streams: a read costs one loop turn."""
+
+import asyncio
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import Busy, Cancelled, Internal, InvalidRequest, ParseError, ShuttingDown, SupervisorError, Unauthorized
+from ..wire import fields, framing, jsonrpc, text
+from ..wire.jsonrpc import InvalidEnvelope, Notification, Request
+from ..wire.messages.notifications import Resync
+from ..wire.messages.session import Hello
+from .door import Door
+from .exchange import Exchange
+from .streams import End, Opening
+from .verbs import GREETING, Verb
+
+if TYPE_CHECKING:
+    from socket import socket
+
+HELLO_S = 5.0
+UNNAMED = "a client"
+"""What a client is called that has not said hello: on the unix socket it need not."""
+
+FLUSH_S = 2.0
+OUTBOUND_LIMIT = 4 * 1024 * 1024
+COMFORTABLE = OUTBOUND_LIMIT // 4
+"""Beyond this, what can wait does."""
+
+IN_FLIGHT = 256
+
+Task = asyncio.Task[object]
+
+
+class Connection(asyncio.Protocol):
+    """Reads are answered directly; mutations and slow reads are tasks that end with the connection."""
+
+    def __init__(self, door: Door, *, needs_token: bool) -> None:
+        self._door = door
+        self._needs_token = needs_token
+        self._admitted = False
+        self._open = False
+        self._decoder = framing.LineDecoder()
+        self._tasks: dict[jsonrpc.Id, Task] = {}
+        self._streams: dict[jsonrpc.Id, End] = {}
+        self._who = UNNAMED
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = cast("asyncio.Transport", transport)
+        # TransportSocket stands for the socket, and has all that a peer check asks.
+        if not self._needs_token and not self._door.peers.same_user(cast("socket", transport.get_extra_info("socket"))):
+            self._door.refusals.tell("connection.refused", "the peer is another user")
+            self._transport.abort()
+            return
+        self._open = True
+        try:
+            self._door.enter(self, known=not self._needs_token)
+        except Busy as problem:
+            self._refuse(None, problem)
+            return
+        if self._needs_token:
+            overdue = Unauthorized(f"no hello within {HELLO_S:g} s")
+            self._timer = asyncio.get_running_loop().call_later(HELLO_S, self._refuse, None, overdue)
+        else:
+            self._admitted = True
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        if not self._open:
+            return
+        try:
+            lines = self._decoder.feed(data)
+        except ParseError as problem:
+            self._refuse(None, problem)
+            return
+        for line in lines:
+            if not self._open:
+                return
+            self._frame(line)
+
+    def eof_received(self) -> None:
+        """See `asyncio.Protocol`. A client that has stopped writing has gone: what it asked for is dropped."""
+        self.hang_up()
+
+    def connection_lost(self, _reason: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._retire()
+        self._door.leave(self)
+
+    async def until_answered(self) -> None:
+        """Wait for the requests in flight to be answered."""
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())
+
+    def hang_up(self) -> None:
+        """Send what is queued, within a bounded time, and close."""
+        if self._open:
+            self._retire()
+            self._transport.close()
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._transport.abort)
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._retire()
+        self._transport.abort()
+
+    def _retire(self) -> None:
+        self._open = False
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks.values():
+            task.cancel()
+        self._end_streams()
+
+    def _end_streams(self) -> None:
+        while self._streams:
+            self._streams.popitem()[1]()
+
+    def _frame(self, line: bytes) -> None:
+        try:
+            message = jsonrpc.parse(line)
+        except ParseError as problem:
+            # A stranger's bytes may be another protocol's: an HTTP client gets no answer to relay.
+            if self._admitted:
+                self._send_error(None, problem)
+            else:
+                self.hang_up()
+        except InvalidEnvelope as problem:
+            if self._admitted:
+                self._send_error(problem.id, problem)
+            else:
+                self._refuse(problem.id, Unauthorized("the first message must be hello"))
+        else:
+            self._message(message)
+
+    def _message(self, message: Request | Notification) -> None:
+        if isinstance(message, Notification):
+            # The protocol has none from clients, and JSON-RPC forbids an answer.
+            if not self._admitted:
+                self._refuse(None, Unauthorized("the first message must be hello"))
+        elif message.method == GREETING:
+            self._greet(message)
+        elif self._admitted:
+            self._serve(message)
+        else:
+            self._refuse(message.id, Unauthorized("the first message must be hello", hint="with endpoint.json's token"))
+
+    def _greet(self, request: Request) -> None:
+        try:
+            hello = fields.decode(Hello, request.params)
+            self._door.check(hello, proven=self._admitted)
+        except SupervisorError as problem:
+            if self._admitted:
+                self._send_error(request.id, problem)
+            else:
+                self._refuse(request.id, problem)
+            return
+        self._who = f"{hello.client.name} {hello.client.version}"
+        if not self._admitted:
+            self._admitted = True
+            self._door.recognise(self)
+            if self._timer is not None:
+                self._timer.cancel()
+        self._reply(request, self._door.greeting)
+
+    def _serve(self, request: Request) -> None:
+        try:
+            self._check_in_flight(request)
+            verb = self._door.verbs.find(request.method)
+            params = fields.decode(verb.params, request.params)
+            if verb.mutation:
+                self._mutate(request, verb, params)
+                return
+            answer = verb.answer(params)
+            if asyncio.iscoroutine(answer):
+                self._track(request, asyncio.get_running_loop().create_task(answer), None)
+            else:
+                self._reply(request, answer)
+        except Exception as problem:  # noqa: BLE001 - answered, and logged where it is none of ours
+            self._fail(request, problem)
+
+    def _check_in_flight(self, request: Request) -> None:
+        if request.id in self._tasks or request.id in self._streams:
+            raise InvalidRequest(f"request {request.id!r} is still running on this connection")
+        if len(self._tasks) + len(self._streams) >= IN_FLIGHT:
+            raise InvalidRequest(f"{IN_FLIGHT} requests are running on this connection", hint="wait for answers")
+
+    def _mutate(self, request: Request, verb: Verb[Any], params: object) -> None:
+        if self._door.closing:
+            raise ShuttingDown("the daemon is on its way out", retry_after_ms=1000)
+        exchange = Exchange(request.id, self._notify, self._who)
+        self._track(request, asyncio.get_running_loop().create_task(verb.perform(params, exchange)), exchange)
+
+    def _track(self, request: Request, task: Task, exchange: Exchange | None) -> None:
+        self._tasks[request.id] = task
+        task.add_done_callback(partial(self._settled, request, exchange))
+
+    def _settled(self, request: Request, exchange: Exchange | None, task: Task) -> None:
+        self._tasks.pop(request.id, None)
+        if exchange is not None:
+            exchange.close()
+        if task.cancelled():
+            self._fail(request, Cancelled(f"{request.method} was cancelled"))
+            return
+        try:
+            self._reply(request, task.result())
+        except Exception as problem:  # noqa: BLE001 - answered, and logged where it is none of ours
+            broken = exchange is not None and exchange.admitted and isinstance(problem, Busy)
+            self._fail(request, problem, promised=broken)
+
+    def _fail(self, request: Request, problem: Exception, *, promised: bool = False) -> None:
+        if isinstance(problem, SupervisorError) and not promised:
+            try:
+                self._send_error(request.id, problem)
+            except (TypeError, ValueError, RecursionError) as unsendable:
+                problem = unsendable
+            else:
+                return
+        reference = secrets.token_hex(4)
+        self._door.log.error("request.failed", reference=reference, method=request.method, exc_info=problem)
+        failure = Internal(f"the daemon failed on {request.method}", hint="see its log", data={"log": reference})
+        self._send_error(request.id, failure)
+
+    def _refuse(self, identifier: jsonrpc.Id | None, problem: SupervisorError) -> None:
+        self._door.refusals.tell("connection.closed", problem.message)
+        self._send_error(identifier, problem)
+        self.hang_up()
+
+    def _reply(self, request: Request, answer: object) -> None:
+        if isinstance(answer, Opening):
+            self._reply(request, answer.answer)
+            if self._open:
+                self._streams[request.id] = answer.begin(request.id, self._tell, self._has_room)
+            if not self._open:
+                # It could not take what there was to begin with.
+                self._end_streams()
+            return
+        self._send(framing.frame_of(jsonrpc.result_text(request.id, text.json_of(answer))))
+
+    def _send_error(self, identifier: jsonrpc.Id | None, problem: SupervisorError) -> None:
+        self._send(framing.encode(jsonrpc.error(identifier, problem)))
+
+    def _notify(self, method: str, params: dict[str, Any]) -> None:
+        self._send(framing.encode(jsonrpc.notification(method, params)))
+
+    def _tell(self, method: str, notice: object) -> None:
+        if not self._open:
+            return
+        try:
+            self._notify(method, fields.encode(notice))
+        except ValueError as problem:
+            # It fits no frame. Whoever publishes must not fail for it, and whoever listens has to look for himself.
+            self._door.log.warning("notification.lost", method=method, reason=str(problem))
+            self._notify("resync", fields.encode(Resync(None, "too long")))
+            self.hang_up()
+
+    def _has_room(self) -> bool:
+        return self._transport.get_write_buffer_size() < COMFORTABLE
+
+    def _send(self, frame: bytes) -> None:
+        if not self._open:
+            return
+        self._transport.write(frame)
+        if self._transport.get_write_buffer_size() > OUTBOUND_LIMIT:
+            self._door.refusals.tell("connection.closed", "it does not read")
+            resync = fields.encode(Resync(None, "too slow"))
+            self._transport.write(framing.encode(jsonrpc.notification("resync", resync)))
+            self.hang_up()

@@ -1,0 +1,89 @@
+"""The two sockets that the daemon listens on, and the folder of the one that has a place."""
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+from ..errors import NotOurs
+from ..native.facts import LOOPBACK
+
+BACKLOG = 128
+OWNER_ONLY = 0o700
+
+
+def bind_tcp(port: int = 0) -> socket.socket:
+    """Listen on the literal 127.0.0.1; port 0 lets the system choose.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    # The protocol by its number: only where asyncio sees that this is TCP it switches Nagle's algorithm off, with which
+    # the second of two messages waits for the peer's delayed acknowledgement, 40 ms.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        # On Windows SO_REUSEADDR would let another program listen beside us; elsewhere it only forgets TIME_WAIT.
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((LOOPBACK, port))
+        bound.listen(BACKLOG)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """Listen at this path, in a folder that is ours alone. A socket file that a dead daemon left is replaced.
+
+    Raises:
+        NotOurs: the folder is a link or another user's, or something that is no socket lies at the path.
+        OSError: the system refused.
+    """
+    _own_folder(path.parent)
+    _clear(path)
+    bound = socket.socket(socket.AddressFamily["AF_UNIX"], socket.SOCK_STREAM)
+    try:
+        bound.bind(os.fspath(path))
+        path.chmod(0o600)
+        bound.listen(BACKLOG)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def place_of(path: Path) -> tuple[int, int] | None:
+    """Device and inode of what lies there, to tell our socket file from a later one; None: nothing."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _own_folder(folder: Path) -> None:
+    folder.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise _not_ours(folder, "is a link, not a folder")
+    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+        raise _not_ours(folder, "belongs to another user")
+    if stat.S_IMODE(status.st_mode) != OWNER_ONLY:
+        folder.chmod(OWNER_ONLY)
+
+
+def _clear(path: Path) -> None:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(status.st_mode):
+        raise _not_ours(path, "is no socket")
+    path.unlink()
+
+
+def _not_ours(path: Path, problem: str) -> NotOurs:
+    return NotOurs(f"{path} {problem}", hint="move it away, or set GODOT_SUPERVISOR_HOME", data={"path": str(path)})

@@ -1,0 +1,96 @@
+"""Answers that go on: notifications after a result, for as long as the connection lasts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ..engine.events import Event, Events
+from ..engine.logtail import LogTail, Page
+from ..wire.jsonrpc import Id
+from ..wire.messages.daemon import StatusResult
+from ..wire.messages.notifications import EventNotice, LogNotice, Resync
+from ..wire.messages.streams import EventsSubscribe, EventsSubscribeResult, LogsRead, LogsReadResult, Since
+
+Tell = Callable[[str, object], None]
+"""Sends a notification: its method, and a dataclass of `wire.messages.notifications`."""
+
+Room = Callable[[], bool]
+"""Whether the receiver keeps up. What can wait, does not overwhelm it."""
+
+End = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The answer to a request, and what comes after it. `begin` is called once that is sent, and says how to end it."""
+
+    answer: object
+    begin: Callable[[Id, Tell, Room], End]
+
+
+class EventFeed:
+    """`events.subscribe`."""
+
+    def __init__(self, events: Events, instance_id: str, snapshot: Callable[[], StatusResult]) -> None:
+        self._events = events
+        self._instance_id = instance_id
+        self._snapshot = snapshot
+
+    def subscribe(self, params: EventsSubscribe) -> Opening:
+        """Begin where the subscriber left off, if that is known; anew otherwise."""
+        if params.since is None:
+            return self._anew(None)
+        if params.since.instance_id != self._instance_id:
+            return self._anew("another instance")
+        missed = self._events.after(params.since.seq)
+        return self._anew("gap") if missed is None else self._on(params.since, missed)
+
+    def _anew(self, resync: str | None) -> Opening:
+        answer = EventsSubscribeResult(self._instance_id, self._events.last, self._snapshot())
+        return Opening(answer, partial(self._begin, (), resync))
+
+    def _on(self, since: Since, missed: Sequence[Event]) -> Opening:
+        before = missed[0].seq - 1 if missed else since.seq
+        return Opening(EventsSubscribeResult(self._instance_id, before, None), partial(self._begin, missed, None))
+
+    def _begin(self, missed: Sequence[Event], resync: str | None, identifier: Id, tell: Tell, _: Room) -> End:
+        if resync is not None:
+            tell("resync", Resync(identifier, resync))
+        for event in missed:
+            tell("event", notice(identifier, event))
+        return self._events.subscribe(lambda event: tell("event", notice(identifier, event)))
+
+
+def notice(identifier: Id, event: Event) -> EventNotice:
+    """An event as a subscriber sees it."""
+    details = {name: value for name, value in event.details.items() if name not in ("server", "editor")}
+    return EventNotice(
+        id=identifier,
+        seq=event.seq,
+        at=event.at,
+        mono=event.mono,
+        level=event.level,
+        event=event.name,
+        server=event.details.get("server"),
+        editor=event.details.get("editor"),
+        details=details,
+    )
+
+
+class LogFeed:
+    """`logs.read`."""
+
+    def __init__(self, logs: LogTail) -> None:
+        self._logs = logs
+
+    async def read(self, params: LogsRead) -> LogsReadResult | Opening:
+        """The end of a log, and with `follow` what is written after it."""
+        page = await self._logs.read(params.server, params.lines, whole_lines=params.follow)
+        answer = LogsReadResult(page.lines, str(page.path))
+        return Opening(answer, partial(self._begin, params.server, page)) if params.follow else answer
+
+    def _begin(self, server: str | None, page: Page, identifier: Id, tell: Tell, room: Room) -> End:
+        def more(lines: Sequence[str], log: str, ended: bool) -> None:  # noqa: FBT001 (a callback's own)
+            tell("log", LogNotice(identifier, tuple(lines), log, ended))
+
+        return self._logs.follow(server, page, more, room)

@@ -1,0 +1,176 @@
+"""The engine's records as the protocol shows them. Looks at what is known; asks nobody.
+
+Clients look often, and little changes between two looks: what is shown is kept for as long as it is the same.
+"""
+
+from collections.abc import Callable
+
+from ..core.model import Editor, Lease, Liveness, Occupant, Occupied, Ownership, ProcessIdentity, ServerRecord
+from ..core.reaping import Keep, Reap, Suspect, Verdict
+from ..engine.explain import Explained
+from ..engine.facilities import Facilities
+from ..engine.housekeeping import Kept
+from ..engine.reap import Reaper
+from ..wire.messages.common import (
+    EditorInfo,
+    FailureInfo,
+    LeaseInfo,
+    OccupantInfo,
+    Owner,
+    ProcessInfo,
+    ReapVerdict,
+    RelocatedPort,
+    Server,
+)
+from ..wire.messages.daemon import ExplainedPort
+from ..wire.messages.environments import EnvironmentInfo
+
+NOT_JUDGED = ReapVerdict("keep", ("not judged in this state",), None)
+
+
+class Views:
+    """Turns records into results. `lives` tells of processes whose end would have been noticed."""
+
+    def __init__(self, facilities: Facilities, reaper: Reaper, lives: Callable[[ProcessIdentity], bool]) -> None:
+        self._records = facilities.records
+        self._probe = facilities.wing.probe
+        self._clock = facilities.wing.clock
+        self._reaper = reaper
+        self._lives = lives
+        self._servers: dict[str, tuple[tuple[object, ...], Server]] = {}
+        self._editors: dict[str, tuple[tuple[object, ...], EditorInfo]] = {}
+
+    def server(self, record: ServerRecord) -> Server:
+        """One server."""
+        verdict, sessions = self._reaper.verdict(record.id), self._reaper.sessions(record.id)
+        liveness = tuple(self._liveness(owner.process) for owner in record.owners)
+        if record.leases or isinstance(verdict, Suspect):
+            # Something in it counts down.
+            return self._server(record, verdict, sessions, liveness)
+        # Both are frozen and replaced as a whole; holding them in the key keeps their ids from being used again.
+        key = (id(record), id(verdict), sessions, liveness, record, verdict)
+        shown = self._servers.get(record.id)
+        if shown is None or shown[0][:4] != key[:4]:
+            shown = self._servers[record.id] = (key, self._server(record, verdict, sessions, liveness))
+        return shown[1]
+
+    def servers(self) -> tuple[Server, ...]:
+        """All of them."""
+        records = self._records.servers
+        if len(self._servers) > len(records):
+            self._servers = {name: shown for name, shown in self._servers.items() if name in records}
+        return tuple(self.server(record) for record in records.values())
+
+    def editor(self, editor: Editor) -> EditorInfo:
+        """One editor."""
+        return self._editor(editor, tuple(record.id for record in self._records.owned_by(editor.id)))
+
+    def editors(self) -> tuple[EditorInfo, ...]:
+        """All of them."""
+        editors = self._records.editors
+        if len(self._editors) > len(editors):
+            self._editors = {name: shown for name, shown in self._editors.items() if name in editors}
+        owned: dict[str, list[str]] = {}
+        for record in self._records.servers.values():
+            for owner in record.owners:
+                owned.setdefault(owner.editor, []).append(record.id)
+        return tuple(self._editor(editor, tuple(owned.get(editor.id, ()))) for editor in editors.values())
+
+    def verdict(self, verdict: Verdict | None) -> ReapVerdict:
+        """What the reaper thinks, and when it looks again."""
+        match verdict:
+            case Keep(reasons):
+                return ReapVerdict("keep", reasons, None)
+            case Suspect(suspicion, reasons):
+                due_in = max(0.0, suspicion.due - self._clock.monotonic())
+                return ReapVerdict("suspect", reasons, round(due_in, 3))
+            case Reap(_, reasons):
+                return ReapVerdict("reap", reasons, 0.0)
+        return NOT_JUDGED
+
+    def lease(self, server: str, lease: Lease) -> LeaseInfo:
+        """A claim, and how long it still holds."""
+        left = max(0.0, lease.expires - self._clock.monotonic())
+        return LeaseInfo(lease.id, server, lease.holder, lease.ttl_s, round(left, 3))
+
+    def _server(
+        self, record: ServerRecord, verdict: Verdict | None, sessions: int | None, liveness: tuple[Liveness, ...]
+    ) -> Server:
+        failure = record.failure
+        now = self._clock.monotonic()
+        return Server(
+            id=record.id,
+            kind=record.kind,
+            version=record.version,
+            project=record.project,
+            state=record.state.value,
+            origin=record.origin.value,
+            process=self._process(record.process),
+            root_pid=record.root.pid if record.root else None,
+            ports=record.ports,
+            url=record.url,
+            connect=record.connect,
+            owners=tuple(_owner(owner, known) for owner, known in zip(record.owners, liveness, strict=True)),
+            sessions=sessions,
+            leases=tuple(self.lease(record.id, lease) for lease in record.leases if lease.expires > now),
+            restarts=record.restarts,
+            since=record.since,
+            relocated=tuple(relocated(row) for row in record.relocated),
+            failure=FailureInfo(failure.code, failure.message, failure.exit, failure.log_tail) if failure else None,
+            reap=self.verdict(verdict),
+            log=record.log,
+        )
+
+    def _editor(self, editor: Editor, servers: tuple[str, ...]) -> EditorInfo:
+        occupation = editor.busy(self._clock.monotonic())
+        liveness = self._liveness(editor.process)
+        key = (id(editor), occupation is None, liveness, servers, editor)
+        shown = self._editors.get(editor.id)
+        if shown is None or shown[0][:4] != key[:4]:
+            info = EditorInfo(
+                id=editor.id,
+                pid=editor.process.pid,
+                started_at=editor.started_at,
+                project=editor.project,
+                engine=editor.engine,
+                engine_version=editor.engine_version,
+                name=editor.name,
+                liveness=liveness.value,
+                state="busy" if occupation else "ready",
+                busy=occupation.reason if occupation else None,
+                servers=servers,
+            )
+            shown = self._editors[editor.id] = (key, info)
+        return shown[1]
+
+    def _liveness(self, identity: ProcessIdentity) -> Liveness:
+        return Liveness.ALIVE if self._lives(identity) else self._probe.sample(identity)
+
+    def _process(self, identity: ProcessIdentity | None) -> ProcessInfo | None:
+        return None if identity is None else ProcessInfo(identity.pid, self._probe.started_at(identity))
+
+
+def relocated(row: Occupied) -> RelocatedPort:
+    """A port that was passed over."""
+    return RelocatedPort(row.port, _occupant(row.occupant), row.reason)
+
+
+def environment(kept: Kept) -> EnvironmentInfo:
+    """A private environment, and what uses it."""
+    found = kept.environment
+    return EnvironmentInfo(found.package, found.version, str(found.path), kept.size, kept.used_by)
+
+
+def explained(row: Explained) -> ExplainedPort:
+    """A port, explained."""
+    return ExplainedPort(row.port, _occupant(row.occupant), row.decision, row.reason)
+
+
+def _owner(owner: Ownership, liveness: Liveness) -> Owner:
+    return Owner(owner.editor, owner.process.pid, liveness.value, owner.leaving)
+
+
+def _occupant(occupant: Occupant | None) -> OccupantInfo | None:
+    if occupant is None:
+        return None
+    return OccupantInfo(occupant.pid, occupant.brief, occupant.user, occupant.since)

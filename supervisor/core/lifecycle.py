@@ -1,0 +1,38 @@
+"""The life of a server, as a table. An illegal move is a defect of ours, never of a caller."""
+
+from collections.abc import Mapping
+
+from .model import ServerState
+
+S = ServerState
+
+TRANSITIONS: Mapping[ServerState, frozenset[ServerState]] = {
+    S.STARTING: frozenset({S.READY, S.BACKOFF, S.FAILED, S.STOPPING}),
+    S.READY: frozenset({S.UNHEALTHY, S.BACKOFF, S.STOPPED, S.STOPPING}),
+    S.UNHEALTHY: frozenset({S.READY, S.BACKOFF, S.STOPPED, S.STOPPING}),
+    S.BACKOFF: frozenset({S.STARTING, S.FAILED, S.STOPPED, S.STOPPING}),
+    S.STOPPING: frozenset({S.STOPPED, S.FAILED}),
+    S.STOPPED: frozenset({S.STARTING}),
+    S.FAILED: frozenset({S.STARTING, S.STOPPING}),
+}
+
+RUNNING = frozenset({S.STARTING, S.READY, S.UNHEALTHY, S.STOPPING})
+"""States in which a process of the server may live."""
+
+SERVING = frozenset({S.READY, S.UNHEALTHY})
+"""States in which it has been ready."""
+
+
+class IllegalMoveError(Exception):
+    """The table has no such move."""
+
+
+def move(state: ServerState, to: ServerState) -> ServerState:
+    """The new state.
+
+    Raises:
+        IllegalMoveError: the table has no such move.
+    """
+    if to not in TRANSITIONS[state]:
+        raise IllegalMoveError(f"a server cannot go from {state} to {to}")
+    return to

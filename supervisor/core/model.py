@@ -1,0 +1,258 @@
+"""The nouns of the house: frozen, without behaviour beyond what follows from their own fields."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Self
+
+Ports = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ProcessIdentity:
+    """A process. The start token is the kernel's own start time: (pid, token) cannot repeat, a pid can."""
+
+    pid: int
+    start_token: str
+
+
+class Liveness(StrEnum):
+    """DEAD needs proof. UNKNOWN never kills."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """One line of the system's process table. `session` is the POSIX session id, 0 where there is none."""
+
+    identity: ProcessIdentity
+    parent: int
+    session: int
+
+
+class Topology(StrEnum):
+    """Whether editors share one server of a kind or each project has its own."""
+
+    SHARED = "shared"
+    PER_EDITOR = "per-editor"
+
+
+class Origin(StrEnum):
+    """How a server came to be known."""
+
+    SPAWNED = "spawned"
+    ADOPTED = "adopted"
+    DISCOVERED = "discovered"
+    EXTERNAL = "external"
+
+
+class ServerState(StrEnum):
+    """See `lifecycle` for the moves between them."""
+
+    STARTING = "starting"
+    READY = "ready"
+    UNHEALTHY = "unhealthy"
+    BACKOFF = "backoff"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Occupation:
+    """Why an editor does not want its servers disturbed, and for how long: monotonic seconds."""
+
+    reason: str
+    since: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Editor:
+    """A Godot process and the project that is open in it. `started_at` is wall time, seconds.
+
+    `occupation` is what its plugin said last; it does not outlive the daemon.
+    """
+
+    id: str
+    process: ProcessIdentity
+    project: str | None
+    started_at: float | None = None
+    engine: str | None = None
+    engine_version: str | None = None
+    name: str | None = None
+    occupation: Occupation | None = None
+
+    def busy(self, now: float) -> Occupation | None:
+        """What it is busy with at a monotonic time."""
+        return self.occupation if self.occupation and now < self.occupation.until else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """An editor attached to a server. `leaving_since`: monotonic seconds; it detached, and lingers."""
+
+    editor: str
+    process: ProcessIdentity
+    leaving_since: float | None = None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it has detached."""
+        return self.leaving_since is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A claim by something that is not an editor. `expires` is monotonic, seconds."""
+
+    id: str
+    holder: str
+    ttl_s: float
+    expires: float
+
+
+SHOWN_LENGTH = 500
+SHOWN_WORDS = 50
+"""Characters and words of a stranger's command line that people are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """Who holds a port, as far as the system tells. `since` is wall time, seconds."""
+
+    identity: ProcessIdentity | None = None
+    command: tuple[str, ...] = ()
+    user: str | None = None
+    since: float | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The pid, for people. Never for signals."""
+        return self.identity.pid if self.identity else None
+
+    @property
+    def brief(self) -> tuple[str, ...]:
+        """The beginning of the command line, for people: dozens of them have to fit into one answer."""
+        room, shown = SHOWN_LENGTH, []
+        for word in self.command[:SHOWN_WORDS]:
+            shown.append(word[:room])
+            room -= len(word)
+            if room <= 0:
+                break
+        return tuple(shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A socket in state LISTEN. `occupant.identity` is None where the system does not tell whose it is."""
+
+    address: str
+    port: int
+    occupant: Occupant
+
+
+class Bind(StrEnum):
+    """What a trial bind on 127.0.0.1 said."""
+
+    FREE = "free"
+    TAKEN = "taken"
+    EXCLUDED = "excluded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PortFact:
+    """Everything the system says of one port. `reason` is its own text where the bind was not FREE."""
+
+    port: int
+    bind: Bind
+    listeners: tuple[Listener, ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Occupied:
+    """A wanted port that was passed over, and why."""
+
+    port: int
+    occupant: Occupant | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a server is not running. `exit` is the exit status, a negative signal, or None for unknown."""
+
+    code: str
+    message: str
+    exit: int | None = None
+    log_tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRecord:
+    """What the daemon knows and remembers of one server. `since` is wall time, seconds.
+
+    `launch` names one start of it; `process` is the listener, `root` the process that we started (or, adopted, the
+    topmost one that is the server's). `connect` is the command line of a bridge for AI clients. `generation` counts the
+    changes of its claims (owners and leases). `owners_unknown`: its row was rebuilt, it may have owners that we do not
+    know. `named`: a user asked for it to be stopped. `foreign`: no daemon of this home started it. `other_home`: the
+    home whose launch token it carries, if that is not ours: then it is shown and never touched.
+    """
+
+    id: str
+    kind: str
+    version: str | None
+    project: str | None
+    state: ServerState
+    origin: Origin
+    launch: str
+    ports: Ports
+    since: float
+    process: ProcessIdentity | None = None
+    root: ProcessIdentity | None = None
+    owners: tuple[Ownership, ...] = ()
+    leases: tuple[Lease, ...] = ()
+    ever_owned: bool = False
+    owners_unknown: bool = False
+    named: bool = False
+    foreign: bool = False
+    other_home: str | None = None
+    generation: int = 0
+    restarts: int = 0
+    relocated: tuple[Occupied, ...] = ()
+    failure: Failure | None = None
+    log: str | None = None
+    url: str | None = None
+    connect: tuple[str, ...] = ()
+
+    @property
+    def onlooked(self) -> bool:
+        """Whether it was merely found: nobody asked this daemon to look after it."""
+        return self.origin in (Origin.DISCOVERED, Origin.EXTERNAL)
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with these fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class StickyPorts:
+    """The set that a project had last time."""
+
+    kind: str
+    project: str
+    ports: Ports
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that outlives the daemon."""
+
+    editors: Mapping[str, Editor] = field(default_factory=dict)
+    servers: Mapping[str, ServerRecord] = field(default_factory=dict)
+    sticky: tuple[StickyPorts, ...] = ()

@@ -1,0 +1,261 @@
+"""Why we may act on a process, or may not. Every signal is preceded by `stoppable`; in doubt the answer is Held.
+
+Two strengths of proof: `recognised` is enough to reuse, adopt and watch a server; only `stoppable` is enough to end it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .model import Origin, ProcessIdentity, ProcessRow
+
+
+class Link(StrEnum):
+    """How a process belongs to a server's tree.
+
+    BELOW: a descendant of the root, or in its session while the root leads it. LEFT_OVER: in the session that the root
+    led before it ended; the pid may have been recycled since, so this alone proves nothing.
+    """
+
+    ROOT = "root"
+    BELOW = "below"
+    LEFT_OVER = "left over"
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """It is a server of that kind. The proof, in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecognised:
+    """It is not proven to be one. What is missing, in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """What is known of a process that listens on a port of a kind.
+
+    `command_fits`: its command line is of the kind. `strong`: the kind can be told by its answer at all
+    (`identify.match`). `matches`: it answered as that kind; None: no answer in time. `complete`: it listens on a port
+    for each of the kind's names. `same_user`: None where the system does not tell.
+    """
+
+    kind: str
+    same_user: bool | None
+    command_fits: bool
+    strong: bool
+    matches: bool | None
+    complete: bool
+    detail: str = ""
+
+
+def recognised(seen: Appearance) -> Recognised | Unrecognised:
+    """Whether a process that listens is a server of a kind."""
+    proofs = (
+        (seen.same_user is True, "it belongs to another user, or the system does not tell whose it is"),
+        (seen.command_fits, f"its command line is not that of {seen.kind}"),
+        (seen.strong, f"{seen.kind} has no identify.match: an answer proves nothing"),
+        (seen.matches is not None, f"it listens as {seen.kind} but does not answer"),
+        (seen.matches is True, f"it does not answer as {seen.kind}: {seen.detail}"),
+        (seen.complete, f"it answers as {seen.kind} but does not listen on all its ports"),
+    )
+    missing = next((reason for holds, reason in proofs if not holds), None)
+    if missing is not None:
+        return Unrecognised(missing)
+    return Recognised(f"its command line and its answer are those of {seen.kind}")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A process of a tree. For LEFT_OVER, `launch_token` is what its environment says."""
+
+    identity: ProcessIdentity
+    link: Link
+    launch_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known at the moment of the signal.
+
+    `observed`: who is behind the member's pid now. `token`: the launch token that we gave this launch. `named`: a user
+    asked for this very server to be stopped. `orphan`: it is recognised, and every owner it ever had is proven dead.
+    """
+
+    observed: ProcessIdentity | None
+    token: str | None
+    origin: Origin
+    named: bool = False
+    orphan: bool = False
+    guarded: frozenset[ProcessIdentity] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Stoppable:
+    """The proof, in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is missing, in words."""
+
+    reason: str
+
+
+def stoppable(member: Member, evidence: Evidence) -> Stoppable | Held:
+    """Whether this process may be signalled."""
+    pid = member.identity.pid
+    if evidence.observed != member.identity:
+        return Held(f"pid {pid} is not the process that was recorded")
+    if member.identity in evidence.guarded:
+        return Held(f"pid {pid} is an editor, the daemon, or run by one of them")
+    if member.link is Link.LEFT_OVER and (evidence.token is None or member.launch_token != evidence.token):
+        return Held(f"pid {pid} is in a session of that number but does not carry the launch token")
+    return _right(evidence)
+
+
+def _right(evidence: Evidence) -> Stoppable | Held:
+    if evidence.origin is Origin.SPAWNED:
+        return Stoppable("this daemon's home spawned it")
+    if evidence.named:
+        return Stoppable("a user named it")
+    if evidence.orphan:
+        return Stoppable("it is recognised, and every owner it ever had is dead")
+    return Held("nobody named it, and it may have an owner")
+
+
+def guarded(
+    table: Sequence[ProcessRow],
+    editors: Iterable[ProcessIdentity],
+    daemon: ProcessIdentity,
+    roots: Collection[ProcessIdentity],
+) -> frozenset[ProcessIdentity]:
+    """The processes that no tree may contain: the daemon, the editors, and what these run.
+
+    A server that is a child of ours, or of an editor, is not guarded by that: subtrees of `roots` are left out.
+    """
+    children = _children(table)
+    living = {row.identity for row in table}
+    keep = frozenset(roots)
+    found: set[ProcessIdentity] = set()
+    queue = [identity for identity in (daemon, *editors) if identity in living]
+    while queue:
+        identity = queue.pop()
+        if identity in found:
+            continue
+        found.add(identity)
+        queue.extend(child for child in children.get(identity.pid, ()) if child not in keep)
+    return frozenset(found)
+
+
+def tree(
+    table: Sequence[ProcessRow], root: ProcessIdentity, forbidden: frozenset[ProcessIdentity]
+) -> tuple[Member, ...]:
+    """The processes of a server that we spawned: the root, its descendants, and the rest of its session.
+
+    Guarded processes are left out together with what they run. LEFT_OVER members still want their launch token read.
+    """
+    children = _children(table)
+    leads = any(row.identity == root and row.session == root.pid for row in table)
+    in_session = Link.BELOW if leads else Link.LEFT_OVER
+    queue = [(row.identity, Link.ROOT) for row in table if row.identity == root]
+    queue += [(row.identity, in_session) for row in table if row.session == root.pid and row.identity != root]
+    members: dict[ProcessIdentity, Member] = {}
+    while queue:
+        identity, link = queue.pop(0)
+        if identity in members or identity in forbidden:
+            continue
+        members[identity] = Member(identity, link)
+        # What hangs below a left-over process is no better proven than that process.
+        below = Link.LEFT_OVER if link is Link.LEFT_OVER else Link.BELOW
+        queue[:0] = [(child, below) for child in children.get(identity.pid, ())]
+    return tuple(members.values())
+
+
+def foreign_tree(
+    table: Sequence[ProcessRow], process: ProcessIdentity, root: ProcessIdentity, forbidden: frozenset[ProcessIdentity]
+) -> tuple[Member, ...]:
+    """The processes of a server that somebody else started: the listener, its descendants, and its launcher `root`.
+
+    Its session is not its own: shells and editors share theirs with what they run.
+    """
+    children = _children(table)
+    living = {row.identity for row in table}
+    members = {root: Member(root, Link.ROOT)} if root in living and root not in forbidden else {}
+    queue = [process] if process in living else []
+    while queue:
+        identity = queue.pop(0)
+        if identity in forbidden or (identity in members and identity != root):
+            continue
+        members[identity] = Member(identity, Link.ROOT if identity in (root, process) else Link.BELOW)
+        queue += [child for child in children.get(identity.pid, ()) if child not in members]
+    return tuple(members.values())
+
+
+def launcher(
+    table: Sequence[ProcessRow],
+    process: ProcessIdentity,
+    commands: Mapping[ProcessIdentity, Sequence[str]],
+    forbidden: Collection[ProcessIdentity],
+) -> ProcessIdentity:
+    """The topmost process that only runs this server: known runners above it with no other child; else itself."""
+    rows = {row.identity.pid: row for row in table}
+    children = _children(table)
+    top = process
+    for _ in range(len(rows)):
+        row = rows.get(top.pid)
+        above = rows.get(row.parent) if row else None
+        if above is None or above.identity in forbidden or children.get(above.identity.pid) != [top]:
+            return top
+        if not is_runner(commands.get(above.identity, ())):
+            return top
+        top = above.identity
+    return top
+
+
+def parents(table: Sequence[ProcessRow], process: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
+    """The processes above this one, nearest first."""
+    rows = {row.identity.pid: row for row in table}
+    found: list[ProcessIdentity] = []
+    row = rows.get(process.pid)
+    while row is not None and (above := rows.get(row.parent)) is not None and above.identity not in found:
+        found.append(above.identity)
+        row = above
+    return tuple(found)
+
+
+RUNNERS = frozenset({"uv", "uvx", "npx"})
+SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash", "ksh"})
+
+
+def is_runner(command: Sequence[str]) -> bool:
+    """Whether a command line is that of a program which only starts another one, and waits for it.
+
+    A shell counts only with `-c`: an interactive one, or one that runs a script, is somebody's.
+    """
+    words = [word.replace("\\", "/").rpartition("/")[2].lower() for word in command[:3]]
+    if not words:
+        return False
+    name = words[0].removeprefix("-").removesuffix(".exe").removesuffix(".cmd")
+    if name in RUNNERS or command[0].startswith("npm exec"):
+        return True
+    rest = words[1:]
+    if name == "node":
+        return bool(rest) and rest[0].removesuffix(".js") in ("npx", "npx-cli")
+    if name == "cmd":
+        return "/c" in (word.lower() for word in command[1:3])
+    return name in SHELLS and bool(rest) and rest[0].startswith("-") and not rest[0].startswith("--") and "c" in rest[0]
+
+
+def _children(table: Sequence[ProcessRow]) -> Mapping[int, list[ProcessIdentity]]:
+    children: dict[int, list[ProcessIdentity]] = {}
+    for row in table:
+        children.setdefault(row.parent, []).append(row.identity)
+    return children

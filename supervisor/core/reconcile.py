@@ -1,0 +1,245 @@
+"""What to do about a wish for a server, given what there is. Every plan carries its reason."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from .model import Occupied, PortFact, Ports, ProcessIdentity, ServerRecord, Topology
+from .owners import LivingOwner
+from .ports import obstacles
+from .proof import Held, Stoppable, Unrecognised
+from .strangers import Rival, Silence, Stranger, Strangers, Use, compatible
+
+
+class Answer(StrEnum):
+    """What our own server said when it was asked who it is."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    MUTE = "mute"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """A server as asked for. `version` is None where any will do; `wanted` are port sets, best first.
+
+    `asker` is the process that will own it. A stranger serves a project that nobody can tell: in `per-editor` it will
+    do only for the very process that owns it.
+    """
+
+    server: str
+    version: str | None
+    wanted: Sequence[Ports]
+    explicit_ports: Ports = field(default_factory=dict)
+    asker: ProcessIdentity | None = None
+    topology: Topology = Topology.SHARED
+
+
+@dataclass(frozen=True, slots=True)
+class OwnServer:
+    """The server of that id, alive, how it answers, who uses it, and whether it may be ended without being named."""
+
+    record: ServerRecord
+    answer: Answer
+    use: Use = Use()  # noqa: RUF009 (frozen)
+    right: Stoppable | Held = Held("not looked at")  # noqa: RUF009 (frozen)
+    silence: Silence = Silence()  # noqa: RUF009 (frozen)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The facts at one moment. `reserved` maps ports to the servers that they are promised to."""
+
+    own: OwnServer | None
+    ports: Mapping[int, PortFact] = field(default_factory=dict)
+    reserved: Mapping[int, str] = field(default_factory=dict)
+    strangers: Strangers = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """It runs already."""
+
+    record: ServerRecord
+    reason: str = "it runs, answers, and will do"
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Somebody else's server will do: look after it from now on."""
+
+    stranger: Stranger
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """End this one, and start another on its ports. The old one comes back if the new one does not become ready."""
+
+    old: ServerRecord | Stranger
+    ports: Ports
+    reason: str
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Start it on the ports that it likes best."""
+
+    ports: Ports
+    reason: str = "nothing holds these ports"
+
+
+@dataclass(frozen=True, slots=True)
+class Relocate:
+    """Start it on other ports: those it likes better are held. `rivals`: beside other versions of itself."""
+
+    ports: Ports
+    occupied: tuple[Occupied, ...]
+    rivals: tuple[Rival, ...] = ()
+    reason: str = "the ports that it likes better are held"
+
+
+class Refusal(StrEnum):
+    """Why a wish cannot be met."""
+
+    PORTS_DIFFER = "ports differ"
+    UNHEALTHY = "unhealthy"
+    EXHAUSTED = "exhausted"
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """It cannot be done. `reason` is for people."""
+
+    refusal: Refusal
+    reason: str
+    occupied: tuple[Occupied, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The server of that id stays as it is; the wish needs another one beside it."""
+
+    rival: Rival
+
+
+Plan = Reuse | Adopt | Replace | Spawn | Relocate | Refuse
+
+
+def reconcile(spec: ServerSpec, snapshot: Snapshot) -> Plan:
+    """The plan for one server."""
+    rivals: list[Rival] = []
+    if snapshot.own is not None:
+        found = with_own(spec, snapshot.own)
+        if not isinstance(found, Beside):
+            return found
+        rivals.append(found.rival)
+    occupied: list[Occupied] = []
+    for ports in spec.wanted:
+        plan = _with_set(spec, snapshot, ports, occupied, rivals)
+        if plan is not None:
+            return plan
+    return Refuse(Refusal.EXHAUSTED, f"no free ports for {spec.server}", tuple(occupied))
+
+
+def with_own(spec: ServerSpec, own: OwnServer) -> Reuse | Replace | Refuse | Beside:
+    """What becomes of the server that has the wanted id."""
+    record = own.record
+    if record.other_home is not None:
+        return Beside(Rival(record.id, record.version, "it belongs to another godot-supervisor home"))
+    if any(record.ports.get(name) != port for name, port in spec.explicit_ports.items()):
+        held = ", ".join(f"{name} {port}" for name, port in record.ports.items())
+        return Refuse(Refusal.PORTS_DIFFER, f"{record.id} runs on other ports ({held})")
+    if not compatible(spec.version, record.version):
+        return _another_version(spec, own)
+    if own.answer is Answer.RIGHT:
+        return Reuse(record)
+    return _unhealthy(own)
+
+
+def _another_version(spec: ServerSpec, own: OwnServer) -> Replace | Beside:
+    record = own.record
+    in_use = own.use.reason
+    if in_use is not None:
+        return Beside(Rival(record.id, record.version, in_use))
+    if isinstance(own.right, Held):
+        return Beside(Rival(record.id, record.version, own.right.reason))
+    reason = f"{record.id} runs version {record.version}, asked for {spec.version}, and nobody else uses it"
+    return Replace(record, record.ports, reason, own.right.reason)
+
+
+def _unhealthy(own: OwnServer) -> Replace | Refuse:
+    """One that is slow because it works is never taken from those who use it."""
+    record = own.record
+    if own.silence.mute and own.use.reason is None and isinstance(own.right, Stoppable):
+        reason = f"{record.id} has not answered for {own.silence.seconds:.0f} s, and nobody else uses it"
+        return Replace(record, record.ports, reason, own.right.reason)
+    why = f": {own.use.reason}" if own.use.reason else ""
+    return Refuse(Refusal.UNHEALTHY, f"{record.id} is running but does not answer as {record.kind}{why}")
+
+
+def _with_set(
+    spec: ServerSpec, snapshot: Snapshot, ports: Ports, occupied: list[Occupied], rivals: list[Rival]
+) -> Plan | None:
+    """The plan for one set of ports; None: it is passed over, and what stands there is added to the lists."""
+    free = not (found := obstacles(ports, snapshot.ports, snapshot.reserved))
+    if free:
+        if not occupied and not rivals:
+            return Spawn(ports)
+        beside = f"; beside {rivals[0].what}: {rivals[0].reason}" if rivals else ""
+        return Relocate(ports, tuple(occupied), tuple(rivals), f"the ports that it likes better are held{beside}")
+    for stranger in _strangers(ports, snapshot):
+        plan = with_stranger(spec, stranger, snapshot.reserved)
+        if isinstance(plan, Adopt | Replace):
+            return plan
+        if isinstance(plan, Rival):
+            rivals.append(plan)
+    occupied += found
+    return None
+
+
+def _strangers(ports: Ports, snapshot: Snapshot) -> list[Stranger]:
+    found: list[Stranger] = []
+    for port in ports.values():
+        stranger = snapshot.strangers.get(port)
+        if stranger is not None and port not in snapshot.reserved and stranger not in found:
+            found.append(stranger)
+    return found
+
+
+def with_stranger(  # noqa: PLR0911 (one for each case)
+    spec: ServerSpec, stranger: Stranger, reserved: Mapping[int, str]
+) -> Adopt | Replace | Rival | str:
+    """What becomes of a stranger on a wanted port. A text: it is none of our business, and why."""
+    if isinstance(stranger.recognition, Unrecognised):
+        return stranger.recognition.reason
+    if stranger.other_home is not None:
+        return "it belongs to another godot-supervisor home"
+    if not reserved.keys().isdisjoint(stranger.ports.values()):
+        return "some of its ports are promised to another server"
+    if spec.explicit_ports and dict(spec.explicit_ports) != dict(stranger.ports):
+        return "it is on other ports than those asked for"
+    if spec.topology is Topology.PER_EDITOR and not _its_own(spec, stranger):
+        return "nobody can tell which project it serves"
+    if compatible(spec.version, stranger.version):
+        version = f" {stranger.version}" if stranger.version else ""
+        what = f"{stranger.kind}{version} of pid {stranger.process.pid}"
+        return Adopt(stranger, f"{what} will do: {stranger.recognition.reason}")
+    return _other_strangers_version(spec, stranger)
+
+
+def _other_strangers_version(spec: ServerSpec, stranger: Stranger) -> Replace | Rival:
+    what = f"{stranger.kind} of pid {stranger.process.pid}"
+    in_use = stranger.use(spec.asker).reason
+    if in_use is not None:
+        return Rival(what, stranger.version, in_use)
+    right = stranger.stoppable()
+    if isinstance(right, Held):
+        return Rival(what, stranger.version, right.reason)
+    reason = f"{what} runs version {stranger.version}, asked for {spec.version}, and nobody uses it"
+    return Replace(stranger, stranger.ports, reason, right.reason)
+
+
+def _its_own(spec: ServerSpec, stranger: Stranger) -> bool:
+    return isinstance(stranger.owner, LivingOwner) and stranger.owner.process == spec.asker

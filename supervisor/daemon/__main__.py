@@ -1,0 +1,29 @@
+"""`python -m supervisor.daemon`: the daemon in the background, without the command line's modules."""
+
+import json
+import sys
+
+from ..errors import StateNotWritable, SupervisorError
+from ..native.facts import folders
+from ..native.services import on_our_own
+
+
+def main() -> int:
+    """Run it. What keeps it from starting goes to standard error, as an error object, for whoever started it."""
+    # Nothing here speaks TLS, and Python's own hashes will do. asyncio and hashlib import OpenSSL where it is there and
+    # do without where it is not (their own `except ImportError`): 1.2 MiB less, and a start that is 12 ms shorter.
+    sys.modules.update(dict.fromkeys(("ssl", "_hashlib")))  # type: ignore[arg-type]
+    from .app import run
+
+    try:
+        return run(folders(), console=False, manager=on_our_own())
+    except SupervisorError as error:
+        problem = error
+    except OSError as error:
+        problem = StateNotWritable(str(error))
+    sys.stderr.write(json.dumps(problem.to_wire()) + "\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Whom a server that somebody else started belongs to, as its environment and the kernel tell."""
+
+from pathlib import Path
+
+from ..core.model import Editor, Ownership, ProcessIdentity
+from ..core.owners import LivingOwner, Named, OwnerSeen, is_pid, judge_owner
+from ..kinds.kind import Kind
+from .editors import NAME_LENGTH, new_editor_id
+from .facilities import TOKEN_VARIABLE, Facilities
+
+
+def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> OwnerSeen:
+    """The owner that a server was started for. Blocking: it reads the server's environment."""
+    variable = next((name for name, value in kind.env.items() if value == "{owner_pid}"), None)
+    text = facilities.wing.processes.variable(process, variable) if variable else None
+    if text is None:
+        return judge_owner(None)
+    probe = facilities.wing.probe
+    observed, readable = None, True
+    try:
+        observed = probe.identify(int(text)) if is_pid(text) else None
+    except OSError:
+        readable = False
+    return judge_owner(
+        Named(
+            text,
+            probe.same_namespace(process),
+            observed,
+            readable,
+            probe.born(observed) if observed else None,
+            probe.born(process),
+        )
+    )
+
+
+def ownership_of(facilities: Facilities, owner: OwnerSeen) -> Ownership | None:
+    """The owner as an editor, known from now on; None: none that lives."""
+    if not isinstance(owner, LivingOwner):
+        return None
+    records = facilities.records
+    known = next((editor for editor in records.editors.values() if editor.process == owner.process), None)
+    if known is None:
+        probe = facilities.wing.probe
+        command = probe.describe(owner.process.pid).command
+        name = Path(command[0]).name[:NAME_LENGTH] if command else None
+        started_at = probe.started_at(owner.process)
+        known = records.put_editor(
+            Editor(new_editor_id(records, None), owner.process, None, started_at=started_at, name=name)
+        )
+    return Ownership(known.id, known.process)
+
+
+def home_of(facilities: Facilities, process: ProcessIdentity) -> tuple[str | None, str | None]:
+    """The launch token that a process carries, and the home in it; None: it carries none."""
+    token = facilities.wing.processes.variable(process, TOKEN_VARIABLE)
+    return token, token.partition(".")[0] if token is not None else None

@@ -1,0 +1,107 @@
+"""Finds servers that others started, so that they get looked after too. Cheap looks first; nobody waits for one."""
+
+import asyncio
+from collections.abc import Callable
+
+from ..core.model import ServerRecord
+from ..core.proof import Recognised
+from ..core.strangers import Stranger
+from ..kinds.kind import Kind
+from .facilities import Facilities
+from .recognise import Recogniser
+from .takeover import Takeover
+
+INTERVAL_S = 30.0
+
+RESTED_S = 5.0
+"""A read sets a look off unless one has ended so recently."""
+
+
+class Discovery:
+    """Looks at start, now and then, and after reads. With `discover = "off"` it does nothing, and wakes nobody."""
+
+    def __init__(self, facilities: Facilities, recogniser: Recogniser, takeover: Takeover) -> None:
+        self._facilities = facilities
+        self._records = facilities.records
+        self._recogniser = recogniser
+        self._takeover = takeover
+        self._timer: asyncio.TimerHandle | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._rested_at = 0.0
+        self._closed = False
+        self.on_found: Callable[[ServerRecord], None] = lambda record: None  # noqa: ARG005 (until somebody follows up)
+
+    def begin(self) -> None:
+        """The first look, and then one after the other."""
+        if self._facilities.discover != "off":
+            self._start()
+
+    def nudge(self) -> None:
+        """Somebody reads what is known: see whether there is more, for the next one who reads."""
+        if self._facilities.discover == "off" or self._facilities.wing.clock.monotonic() < self._rested_at:
+            return
+        self._start()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def look(self) -> list[ServerRecord]:
+        """Look now; the rows of those that were not known before.
+
+        Raises:
+            OSError: the system does not tell who listens.
+        """
+        kinds = [kind for kind in self._facilities.catalog.kinds.values() if kind.identify and kind.identify.match]
+        ports = {kind.name: _ports_of(kind) - self._known_ports() for kind in kinds}
+        wanted = frozenset[int]().union(*ports.values())
+        listening = await asyncio.to_thread(self._facilities.wing.ports.listening, wanted)
+        if not listening:
+            return []
+        facts = await asyncio.to_thread(self._facilities.wing.ports.facts, listening)
+        found: list[ServerRecord] = []
+        for kind in kinds:
+            near = {port: fact for port, fact in facts.items() if port in ports[kind.name]}
+            strangers = await self._recogniser.among(kind, near) if near else {}
+            found += [self._takeover.show(kind, stranger) for stranger in strangers.values() if self._new(stranger)]
+        return found
+
+    def _new(self, stranger: Stranger) -> bool:
+        """Whether it is recognised, and no row has come for it while it was asked."""
+        rows = self._records.servers.values()
+        known = any(stranger.process in (row.process, row.root) for row in rows)
+        taken = not self._known_ports().isdisjoint(stranger.ports.values())
+        return isinstance(stranger.recognition, Recognised) and not known and not taken
+
+    def _known_ports(self) -> frozenset[int]:
+        return frozenset(self._records.reserved(""))
+
+    def _start(self) -> None:
+        if self._looking is None and not self._closed:
+            self._looking = asyncio.get_running_loop().create_task(self._look(), name="discovery")
+
+    async def _look(self) -> None:
+        try:
+            for record in await self.look():
+                self.on_found(record)
+            self._recogniser.forget({row.process for row in self._records.servers.values() if row.process})
+        except Exception as error:  # noqa: BLE001 (a look that failed is told, and repeated)
+            self._facilities.events.failed("discovery.failed", error)
+        finally:
+            self._looking = None
+            self._rest()
+
+    def _rest(self) -> None:
+        self._rested_at = self._facilities.wing.clock.monotonic() + RESTED_S
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._closed:
+            self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._start)
+
+
+def _ports_of(kind: Kind) -> frozenset[int]:
+    return frozenset(port for reach in kind.ports.values() for port in range(reach.low, reach.high + 1))

@@ -1,0 +1,342 @@
+"""Makes sure that a server runs: reuse it, or choose ports, start it and see it ready."""
+
+import asyncio
+from secrets import token_hex
+
+from ..core.lifecycle import SERVING
+from ..core.model import Failure, Liveness, Occupied, Origin, Ports, ServerRecord, ServerState
+from ..core.reconcile import (
+    Adopt,
+    Answer,
+    Beside,
+    OwnServer,
+    Refusal,
+    Refuse,
+    Relocate,
+    Replace,
+    Reuse,
+    Spawn,
+    with_own,
+)
+from ..errors import StartFailed, SupervisorError, VersionConflict
+from ..kinds.kind import Kind
+from .demands import Demand
+from .environments import Environment
+from .facilities import Facilities
+from .flight import Flight
+from .inquiry import Inquiry
+from .planning import Planner, exhausted, passed_over, refusal
+from .readiness import NotReadyError, PortLostError, Readiness
+from .spawner import Recipe, Spawner, log_tail
+from .stop import KILL_PATIENCE_S, Right, Stopper, target_of
+from .takeover import Takeover
+
+ATTEMPTS = 3
+"""How often a lost race for a port is answered with the next set."""
+
+
+class Ensurer:
+    """The operation behind `server.ensure`. It runs inside a flight; the record exists."""
+
+    def __init__(
+        self,
+        facilities: Facilities,
+        inquiry: Inquiry,
+        planner: Planner,
+        takeover: Takeover,
+        spawner: Spawner,
+        readiness: Readiness,
+        stopper: Stopper,
+    ) -> None:
+        self._facilities = facilities
+        self._records = facilities.records
+        self._inquiry = inquiry
+        self._planner = planner
+        self._takeover = takeover
+        self._spawner = spawner
+        self._readiness = readiness
+        self._stopper = stopper
+
+    async def run(self, demand: Demand, flight: Flight) -> ServerRecord | Replace:
+        """The server, ready; or what has to make room for it first: nothing was touched then.
+
+        Raises:
+            SupervisorError: it does not run, and the record says why.
+        """
+        record = self._records.server(demand.server)
+        if record.state in SERVING:
+            flight.progress("deciding", f"looking at {demand.server}")
+            return self._with_own(demand, await self._planner.with_own(demand, record))
+        return await self.start(demand, flight, replacing=True)
+
+    async def start(self, demand: Demand, flight: Flight, *, replacing: bool) -> ServerRecord | Replace:
+        """The server of a row without a process, ready. Not `replacing`: whatever is in its way stays there.
+
+        Raises:
+            SupervisorError: it does not run, and the record says why.
+        """
+        flight.progress("deciding", f"looking at {demand.server}")
+        try:
+            return await self._start(demand, flight, replacing=replacing)
+        except SupervisorError as error:
+            self._give_up(demand.server, error)
+            raise
+        except asyncio.CancelledError:
+            await self._abandon(demand, flight)
+            raise
+
+    async def start_again(self, demand: Demand, flight: Flight) -> ServerRecord:
+        """The server, ready, after it ended by itself.
+
+        Raises:
+            SupervisorError: it is not, and its record is in BACKOFF.
+        """
+        try:
+            started = await self._start(demand, flight, replacing=False)
+        except SupervisorError as error:
+            self._give_up(demand.server, error, ServerState.BACKOFF)
+            raise
+        except asyncio.CancelledError:
+            record = self._records.servers.get(demand.server)
+            if record is not None and record.state is ServerState.STARTING and record.root is None:
+                self._records.move(demand.server, ServerState.BACKOFF)
+            raise
+        assert isinstance(started, ServerRecord)  # noqa: S101 (nothing was to be replaced)
+        return started
+
+    async def finish(self, record: ServerRecord, kind: Kind) -> ServerRecord:
+        """See a server ready that an earlier daemon started.
+
+        Raises:
+            SupervisorError: it did not become ready, and was stopped.
+        """
+        try:
+            return await self._see_ready(record, kind)
+        except PortLostError as error:
+            failed = StartFailed(f"{record.id} lost port {error.occupied[0].port} to another process")
+            self._give_up(record.id, failed)
+            raise failed from error
+        except SupervisorError as error:
+            self._give_up(record.id, error)
+            raise
+
+    def refuse_mismatch(self, demand: Demand, record: ServerRecord) -> None:
+        """Refuse what cannot be had beside a server that runs, before anything is changed.
+
+        Raises:
+            InvalidParams: it runs on other ports.
+        """
+        plan = with_own(self._planner.spec(demand, ()), OwnServer(record, Answer.RIGHT))
+        if isinstance(plan, Refuse):
+            raise refusal(record, plan)
+
+    async def provide(self, demand: Demand, flight: Flight) -> Environment | None:
+        """The private environment that the demanded version runs in; None: its kind has none.
+
+        Raises:
+            InstallFailed: it cannot be made.
+        """
+        if demand.kind.package is None or demand.version is None:
+            return None
+        return self._provided(demand) or await self._build(demand.kind.package, demand.version, demand.server, flight)
+
+    def _provided(self, demand: Demand) -> Environment | None:
+        if demand.kind.package is None or demand.version is None:
+            return None
+        return self._facilities.environments.ready(demand.kind.package, demand.version)
+
+    def _with_own(self, demand: Demand, plan: Reuse | Replace | Refuse | Beside) -> ServerRecord | Replace:
+        # It may have got owners while it was asked.
+        record = self._records.server(demand.server)
+        match plan:
+            case Replace():
+                return plan
+            case Beside(rival):
+                raise VersionConflict(
+                    f"{rival.what} runs version {rival.version} and cannot be replaced: {rival.reason}",
+                    hint="ask again: another one is started beside it",
+                    data={"running": rival.version, "requested": demand.required},
+                )
+            case Refuse(refused):
+                if refused is Refusal.UNHEALTHY and record.state is ServerState.READY:
+                    self._records.move(record.id, ServerState.UNHEALTHY)
+                raise refusal(record, plan)
+        if record.onlooked:
+            record = self._takeover.keep(record.id, demand.project, why="it was asked for, and will do")
+        self._facilities.events.publish("server.reused", server=record.id, version=record.version)
+        if record.state is ServerState.UNHEALTHY:
+            return self._records.move(record.id, ServerState.READY)
+        return record
+
+    async def _start(self, demand: Demand, flight: Flight, *, replacing: bool) -> ServerRecord | Replace:
+        private = self._provided(demand)
+        if private is None and demand.kind.package is not None:
+            # Installing takes its time, and may be for nothing.
+            plan = await self._planner.without(demand, (), replacing=replacing)
+            if isinstance(plan, Adopt | Replace):
+                return self._settled(demand, plan)
+            private = await self.provide(demand, flight)
+            flight.extend()
+        lost: tuple[Occupied, ...] = ()
+        for _ in range(ATTEMPTS):
+            plan = await self._planner.without(demand, lost, replacing=replacing)
+            if isinstance(plan, Adopt | Replace):
+                return self._settled(demand, plan)
+            record = self._reserve(demand, plan, lost)
+            flight.committed = True
+            flight.progress("starting", f"{record.id} on {_ports_text(record.ports)}")
+            try:
+                return await self._launch(record, demand, private)
+            except PortLostError as error:
+                lost = (*lost, *error.occupied)
+                self._facilities.events.warn("port.lost", server=record.id, port=error.occupied[0].port)
+        raise StartFailed(f"{demand.server} lost its ports to other processes {ATTEMPTS} times")
+
+    def _settled(self, demand: Demand, plan: Adopt | Replace) -> ServerRecord | Replace:
+        """A stranger takes the place of what was to be started, or has to make room for it first."""
+        if isinstance(plan, Replace):
+            return plan
+        return self._takeover.adopt(demand.server, demand.kind, plan.stranger, named=False, why=plan.reason)
+
+    async def _build(self, package: str, version: str, server: str, flight: Flight) -> Environment:
+        building = False
+
+        def tell(stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
+            nonlocal building
+            if not building:
+                building = True
+                self._facilities.events.publish("environment.building", **what)
+            flight.progress(stage, message, done, total)
+
+        what = {"server": server, "package": package, "version": version}
+        # An installer may be silent for longer than a start may take; it has bounds of its own.
+        flight.suspend()
+        environment = await self._facilities.environments.provide(package, version, tell)
+        if building:
+            self._facilities.events.publish("environment.ready", **what, folder=str(environment.path))
+        return environment
+
+    def _reserve(self, demand: Demand, plan: object, lost: tuple[Occupied, ...]) -> ServerRecord:
+        """Promise the planned ports to a launch."""
+        occupied = lost
+        match plan:
+            case Spawn(ports):
+                self._planner.tell_conflict(demand, (), ports)
+            case Relocate(ports, held, rivals):
+                occupied = (*lost, *held)
+                self._planner.tell_conflict(demand, rivals, ports)
+            case Refuse(reason=reason, occupied=held):
+                raise exhausted(reason, (*lost, *held))
+            case _:
+                raise AssertionError("nothing of ours was in the snapshot")
+        launch = token_hex(4)
+        record = self._records.change(
+            demand.server,
+            version=demand.version,
+            ports=ports,
+            owners_unknown=False,
+            named=False,
+            foreign=False,
+            relocated=occupied,
+            launch=launch,
+            origin=Origin.SPAWNED,
+            root=None,
+            process=None,
+            failure=None,
+            since=self._facilities.wing.clock.wall(),
+            log=str(self._spawner.log_for(demand.server, launch)),
+        )
+        self._facilities.events.publish(
+            "server.planned",
+            server=record.id,
+            launch=launch,
+            plan=type(plan).__name__.lower(),
+            reason=plan.reason,
+            version=record.version,
+            ports=dict(ports),
+            passed_over=passed_over(occupied),
+        )
+        return record
+
+    async def _launch(self, record: ServerRecord, demand: Demand, private: Environment | None) -> ServerRecord:
+        secrets = self._inquiry.mint(record, demand.kind)
+        recipe = Recipe(demand.kind, private, secrets, self._living_owner(record))
+        url, connect = self._spawner.addresses(record, recipe)
+        record = self._records.change(record.id, url=url, connect=connect)
+        # A daemon that finds only the process again, by its launch token, must know all the rest from here.
+        await self._records.saved()
+        identity = self._spawner.spawn(record, recipe)
+        record = self._records.change(record.id, root=identity, process=identity)
+        self._facilities.events.publish(
+            "server.spawned", server=record.id, launch=record.launch, pid=identity.pid, owner_pid=recipe.owner_pid
+        )
+        return await self._see_ready(record, demand.kind)
+
+    async def _see_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:
+        target = target_of(record, self._facilities.token(record))
+        assert target is not None  # noqa: S101 (it was spawned)
+        try:
+            ready = await self._readiness.wait(record, kind, target)
+        except Exception as error:
+            await self._stopper.stop(target, Right(named=True), kind.stop_timeout_s)
+            self._inquiry.forget(record)
+            if isinstance(error, NotReadyError):
+                raise self._start_failed(record, str(error)) from error
+            raise
+        record = self._records.move(
+            record.id,
+            ServerState.READY,
+            process=ready.listener,
+            version=record.version or ready.version,
+            since=self._facilities.wing.clock.wall(),
+        )
+        if record.project is not None and record.ports:
+            self._records.stick(record.kind, record.project, record.ports)
+        return record
+
+    def _start_failed(self, record: ServerRecord, problem: str) -> StartFailed:
+        status = self._facilities.wing.processes.exit_status(record.root) if record.root else None
+        tail = log_tail(record.log)
+        exit_text = "" if status is None else f" (exit status {status})"
+        return StartFailed(
+            f"{record.id} did not start: {problem}{exit_text}",
+            hint=f"godot-supervisor logs {record.id}",
+            data={"exit": status, "log_tail": list(tail), "log": record.log},
+        )
+
+    def _living_owner(self, record: ServerRecord) -> int | None:
+        for owner in record.owners:
+            if not owner.leaving and self._facilities.wing.probe.sample(owner.process) is Liveness.ALIVE:
+                return owner.process.pid
+        return None
+
+    def _give_up(self, server: str, error: SupervisorError, to: ServerState = ServerState.FAILED) -> None:
+        """It did not start: the row stays, and says why."""
+        record = self._records.servers.get(server)
+        if record is None or record.state is not ServerState.STARTING:
+            return
+        failure = Failure(error.code, error.message, error.data.get("exit"), tuple(error.data.get("log_tail", ())))
+        record = self._records.move(server, to, failure=failure)
+        if record.root is None or self._facilities.wing.probe.sample(record.root) is Liveness.DEAD:
+            self._records.change(server, root=None, process=None)
+
+    async def _abandon(self, demand: Demand, flight: Flight) -> None:
+        """Cancelled. Nobody wants it any more: nothing is left behind. The daemon goes: the next one finishes it."""
+        record = self._records.servers.get(demand.server)
+        if record is None or record.state is not ServerState.STARTING:
+            return
+        target = target_of(record, self._facilities.token(record))
+        if flight.abandoned and target is not None:
+            await self._stopper.stop(target, Right(named=True), demand.kind.stop_timeout_s)
+        if flight.abandoned or target is None:
+            self._inquiry.forget(record)
+            self._records.drop(demand.server)
+
+
+def _ports_text(ports: Ports) -> str:
+    return ", ".join(f"{name} {port}" for name, port in ports.items()) or "no ports"
+
+
+def start_deadline(kind: Kind) -> float:
+    """How long a start may take in all, seconds: it may lose its ports to others and begin again."""
+    return ATTEMPTS * (kind.ready_timeout_s + kind.stop_timeout_s + KILL_PATIENCE_S)

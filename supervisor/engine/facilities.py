@@ -1,0 +1,48 @@
+"""What every operation of the engine works with, put together once by `daemon/app.py`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.model import ProcessIdentity, ServerRecord
+from ..errors import KindUnknown
+from ..kinds.catalog import Catalog
+from ..kinds.kind import Kind
+from ..native.api import Wing
+from .environments import Environments
+from .events import Events
+from .records import Records
+
+TOKEN_VARIABLE = "GODOT_SUPERVISOR_SERVER_ID"  # noqa: S105 (the name of a variable, no secret)
+
+PROJECT_VARIABLE = "GODOT_SUPERVISOR_PROJECT"
+
+
+@dataclass(frozen=True, slots=True)
+class Facilities:
+    """`me` is the daemon's own process; `environment` is what it was started with.
+
+    `discover`: what becomes of servers that others started: watch, observe or off.
+    """
+
+    wing: Wing
+    records: Records
+    events: Events
+    catalog: Catalog
+    environments: Environments
+    home_id: str
+    me: ProcessIdentity
+    logs: Path
+    environment: Mapping[str, str]
+    discover: str = "off"
+
+    def token(self, record: ServerRecord) -> str:
+        """The launch token of a server: home, server, launch."""
+        return f"{self.home_id}.{record.id}.{record.launch}"
+
+    def kind_of(self, record: ServerRecord) -> Kind:
+        """The recipe of a server that exists. One that was taken out of the configuration leaves the defaults."""
+        try:
+            return self.catalog.get(record.kind)
+        except KindUnknown:
+            return Kind(record.kind, command=())

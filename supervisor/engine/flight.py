@@ -1,0 +1,101 @@
+"""One running operation on a server: its deadline, and everybody who waits for it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ..core.flight import Operation, Running
+from ..core.model import ServerRecord
+from ..errors import TimedOut
+from .passengers import Seat
+
+Work = Callable[["Flight"], Awaitable[ServerRecord]]
+
+
+class Flight:
+    """One running operation, and everybody who waits for it."""
+
+    def __init__(self, server_id: str, running: Running, deadline_s: float) -> None:
+        self.server_id = server_id
+        self.running = running
+        self.deadline_s = deadline_s
+        self.committed = False
+        self.abandoned = False
+        self.renounced: set[str] = set()
+        self.ended: float | None = None
+        self._taken: list[Seat] = []
+        self._vacant: list[Seat] = []
+        self._timeout: asyncio.Timeout | None = None
+        self._stage: tuple[str, str, int | None, int | None] | None = None
+        self.task: asyncio.Task[ServerRecord]
+
+    def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
+        """Tell everybody who waits."""
+        self._stage = (stage, message, done, total)
+        for seat in self._taken:
+            if seat.ticket.requester is not None:
+                seat.ticket.requester.progress(stage, message, done, total)
+
+    def extend(self) -> None:
+        """Begin the deadline again: what happened so far does not count."""
+        if self._timeout is not None:
+            self._timeout.reschedule(asyncio.get_running_loop().time() + self.deadline_s)
+
+    def suspend(self) -> None:
+        """Stop the deadline, until `extend`: what comes now has bounds of its own."""
+        if self._timeout is not None:
+            self._timeout.reschedule(None)
+
+    def board(self, seat: Seat) -> None:
+        """One more who waits. What the others were told last is news to it."""
+        if self.ended is None:
+            self._taken.append(seat)
+        if self._stage is not None and seat.ticket.requester is not None:
+            seat.ticket.requester.progress(*self._stage)
+
+    def leave(self, seat: Seat) -> None:
+        """Whoever sat there has gone without a word."""
+        if seat in self._taken:
+            self._taken.remove(seat)
+            self._vacant.append(seat)
+            self._cancel_if_unwanted()
+
+    def give_up(self, request: str) -> None:
+        """Whoever made this request no longer wants it. What cannot be undone is completed, and its answer stands."""
+        if not self._undoable or self.task.done():
+            return
+        self.renounced.add(request)
+        for seats in (self._taken, self._vacant):
+            for seat in [seat for seat in seats if seat.request == request]:
+                seats.remove(seat)
+                seat.ticket.gave_up()
+                if not seat.given_up.done():
+                    seat.given_up.set_result(None)
+        self._cancel_if_unwanted()
+
+    def land(self, *, refused: bool) -> None:
+        """It has ended. `refused`: nobody has got what they asked for. The outcome is kept, and nobody's connection."""
+        for seat in (*self._taken, *self._vacant) if refused else ():
+            seat.ticket.gave_up()
+        self._taken.clear()
+        self._vacant.clear()
+        self._timeout = None
+
+    def _cancel_if_unwanted(self) -> None:
+        """When nobody is left who wants it, what can still be undone is undone."""
+        wanted = bool(self._taken) or any(seat.ticket.goes_on_alone() for seat in self._vacant)
+        if not wanted and self._undoable and not self.running.own and not self.task.done():
+            self.abandoned = True
+            self.task.cancel()
+
+    @property
+    def _undoable(self) -> bool:
+        return not self.committed or self.running.wish.operation is Operation.ENSURE
+
+    async def run(self, work: Work) -> ServerRecord:
+        """Do it, within the deadline."""
+        try:
+            async with asyncio.timeout(self.deadline_s) as self._timeout:
+                return await work(self)
+        except TimeoutError as error:
+            what = self.running.wish.operation
+            raise TimedOut(f"{what} did not end within {self.deadline_s:g} s") from error

@@ -1,0 +1,208 @@
+"""The daemon's memory: editors, servers, sticky ports; written to the registry, once for each turn of the loop."""
+
+import asyncio
+from typing import Any, Protocol
+
+from ..core.lifecycle import move
+from ..core.model import Editor, Lease, Ownership, Ports, ServerRecord, ServerState, State, StickyPorts
+from ..errors import NotFound, StateNotWritable
+from .events import Events
+
+
+class Store(Protocol):
+    """Where the state is kept."""
+
+    def write(self, state: State) -> None:
+        """Replace what is kept. Raises OSError: the old state stands."""
+        ...
+
+
+class Records:
+    """The one writer of the state. Records are frozen; a change puts a new one in place."""
+
+    def __init__(self, store: Store, events: Events) -> None:
+        self._store = store
+        self._events = events
+        self._dirty = False
+        self._scheduled = False
+        self._write: asyncio.Future[None] | None = None
+        self.editors: dict[str, Editor] = {}
+        self.servers: dict[str, ServerRecord] = {}
+        self._sticky: dict[tuple[str, str], Ports] = {}
+        self.trouble: str | None = None
+
+    def restore(self, state: State) -> None:
+        """Begin with what an earlier daemon left."""
+        self.editors = dict(state.editors)
+        self.servers = dict(state.servers)
+        self._sticky = {(row.kind, row.project): row.ports for row in state.sticky}
+
+    def server(self, server_id: str) -> ServerRecord:
+        """The record.
+
+        Raises:
+            NotFound: no such server.
+        """
+        try:
+            return self.servers[server_id]
+        except KeyError:
+            known = ", ".join(sorted(self.servers)) or "none"
+            raise NotFound(f"no server {server_id!r}", hint=f"servers: {known}") from None
+
+    def editor(self, editor_id: str) -> Editor:
+        """The editor.
+
+        Raises:
+            NotFound: no such editor.
+        """
+        try:
+            return self.editors[editor_id]
+        except KeyError:
+            known = ", ".join(sorted(self.editors)) or "none"
+            raise NotFound(f"no editor {editor_id!r}", hint=f"editors: {known}") from None
+
+    def put(self, record: ServerRecord) -> ServerRecord:
+        """Add or replace a server."""
+        self.servers[record.id] = record
+        self._touch()
+        return record
+
+    def change(self, server_id: str, **changes: Any) -> ServerRecord:
+        """Replace some fields of a server. The state changes through `move` only."""
+        return self.put(self.server(server_id).with_(**changes))
+
+    def move(self, server_id: str, to: ServerState, *, why: str | None = None, **changes: Any) -> ServerRecord:
+        """Change a server's state along the table. `why` is for people, where the events before do not tell it."""
+        record = self.server(server_id)
+        failure = changes.get("failure")
+        why = why or (failure.message if failure else None)
+        if record.state is ServerState.FAILED:
+            # A failed server's ports are promised to nobody: by now they may be another's.
+            taken = not self.reserved(server_id).keys().isdisjoint(record.ports.values())
+            if to is ServerState.STARTING or taken:
+                changes.setdefault("ports", {})
+        because = {} if why is None else {"why": why}
+        self._events.publish(
+            "server.state", server=server_id, launch=record.launch, was=record.state, now=to, **because
+        )
+        return self.put(record.with_(state=move(record.state, to), **changes))
+
+    def claim(
+        self,
+        server_id: str,
+        owners: tuple[Ownership, ...] | None = None,
+        leases: tuple[Lease, ...] | None = None,
+    ) -> ServerRecord:
+        """Replace a server's owners, its leases, or both: a change of its claims."""
+        record = self.server(server_id)
+        return self.change(
+            server_id,
+            owners=record.owners if owners is None else owners,
+            leases=record.leases if leases is None else leases,
+            generation=record.generation + 1,
+            ever_owned=record.ever_owned or bool(owners),
+        )
+
+    def drop(self, server_id: str) -> None:
+        """Forget a server."""
+        record = self.servers.pop(server_id, None)
+        if record is not None:
+            self._events.publish("server.gone", server=server_id, launch=record.launch, was=record.state)
+            self._touch()
+
+    def put_editor(self, editor: Editor) -> Editor:
+        """Add or replace an editor."""
+        if self.editors.get(editor.id) != editor:
+            self.editors[editor.id] = editor
+            self._touch()
+        return editor
+
+    def drop_editor(self, editor_id: str) -> None:
+        """Forget an editor."""
+        if self.editors.pop(editor_id, None) is not None:
+            self._events.publish("editor.gone", editor=editor_id)
+            self._touch()
+
+    def owned_by(self, editor_id: str) -> list[ServerRecord]:
+        """The servers that count this editor among their owners."""
+        return [r for r in self.servers.values() if any(owner.editor == editor_id for owner in r.owners)]
+
+    def sticky(self, kind: str, project: str | None) -> Ports | None:
+        """The ports that a project had last time."""
+        return None if project is None else self._sticky.get((kind, project))
+
+    def stick(self, kind: str, project: str, ports: Ports) -> None:
+        """Remember the ports of a project."""
+        self._sticky[(kind, project)] = ports
+        self._touch()
+
+    def reserved(self, but: str) -> dict[int, str]:
+        """The ports promised to servers other than this one."""
+        return {
+            port: record.id
+            for record in self.servers.values()
+            if record.id != but and record.state not in (ServerState.STOPPED, ServerState.FAILED)
+            for port in record.ports.values()
+        }
+
+    def state(self) -> State:
+        """Everything, as it would be written now."""
+        sticky = tuple(StickyPorts(kind, project, ports) for (kind, project), ports in self._sticky.items())
+        # What was merely found is found again by the next daemon; a row of it could only be out of date. Its leases
+        # are ours, though, and known to nobody else.
+        servers = {name: row for name, row in self.servers.items() if not row.onlooked or row.named or row.leases}
+        return State(self.editors, servers, sticky)
+
+    def commit(self) -> None:
+        """Write now.
+
+        Raises:
+            StateNotWritable: the registry on the disk is older than the state in memory.
+        """
+        try:
+            self._store.write(self.state())
+        except OSError as error:
+            if self.trouble is None:
+                self._events.warn("registry.not_writable", reason=str(error))
+            self.trouble = str(error)
+            self._dirty = True
+            raise StateNotWritable(
+                f"the registry cannot be written: {error}", hint="free some space, or make the folder writable"
+            ) from error
+        self._dirty = False
+        self.trouble = None
+
+    async def saved(self) -> None:
+        """Return once all that is in memory now is on the disk. Whoever asks in one turn of the loop shares one write.
+
+        Raises:
+            StateNotWritable: it is not.
+        """
+        if self._dirty:
+            if self._write is None:
+                self._write = asyncio.get_running_loop().create_future()
+            self._schedule()
+            await asyncio.shield(self._write)
+
+    def _touch(self) -> None:
+        self._dirty = True
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write now if anything changed. Trouble is told, kept in `trouble`, and tried again with the next change."""
+        self._scheduled = False
+        awaited, self._write = self._write, None
+        try:
+            if self._dirty:
+                self.commit()
+        except StateNotWritable as error:
+            if awaited is not None:
+                awaited.set_exception(error)
+        else:
+            if awaited is not None:
+                awaited.set_result(None)

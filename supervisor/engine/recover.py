@@ -1,0 +1,107 @@
+"""After a start: what an earlier daemon left is proven again, row by row. Nothing is killed for a missing row."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ..core.model import Failure, Liveness, ProcessIdentity, ServerRecord, ServerState
+from ..errors import StartFailed
+from ..registry.store import Found, Loaded
+from .facilities import TOKEN_VARIABLE, Facilities
+from .rebuild import Carrier, Rebuilder
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The living processes that carry a launch token of this home, by token."""
+
+    carriers: Mapping[str, tuple[Carrier, ...]]
+
+    def leader(self, token: str) -> ProcessIdentity | None:
+        """The process of a launch that all others come from: the oldest that leads a session, as ours all do."""
+        carriers = self.carriers.get(token, ())
+        leaders = [c for c in carriers if c.row.session == c.row.identity.pid]
+        if len(leaders) > 1:
+            # Only their ages tell a server from what it has started in a session of its own.
+            leaders = [carrier for carrier in leaders if carrier.born is not None]
+        oldest = min(leaders, key=lambda carrier: carrier.born or 0.0, default=None)
+        return oldest.row.identity if oldest else None
+
+
+class Recovery:
+    """Brings the records up to date with the world. Watches and flights are the supervisor's."""
+
+    def __init__(self, facilities: Facilities, rebuilder: Rebuilder) -> None:
+        self._facilities = facilities
+        self._records = facilities.records
+        self._rebuilder = rebuilder
+
+    async def run(self, loaded: Loaded) -> None:
+        """Restore the records from what was found."""
+        events = self._facilities.events
+        if loaded.found is Found.SET_ASIDE:
+            events.warn("registry.set_aside", aside=str(loaded.aside), reason=loaded.reason)
+        self._records.restore(loaded.state)
+        census = await self._census()
+        for record in list(self._records.servers.values()):
+            self._prove(record, census)
+        known = {self._facilities.token(record) for record in self._records.servers.values()}
+        strays = {token: carriers for token, carriers in census.carriers.items() if token not in known}
+        for token, carriers in strays.items():
+            if loaded.found is Found.READ:
+                pids = [carrier.row.identity.pid for carrier in carriers]
+                events.warn("process.unknown", token=token, pids=pids)
+            else:
+                await self._rebuilder.rebuild(token, carriers, census.leader(token))
+
+    async def _census(self) -> Census:
+        return Census(await asyncio.to_thread(self._carriers))
+
+    def _carriers(self) -> dict[str, tuple[Carrier, ...]]:
+        found: dict[str, list[Carrier]] = {}
+        processes = self._facilities.wing.processes
+        for row in processes.table():
+            if row.identity == self._facilities.me:
+                continue
+            token = processes.variable(row.identity, TOKEN_VARIABLE)
+            if token is not None and token.startswith(f"{self._facilities.home_id}."):
+                born = self._facilities.wing.probe.born(row.identity)
+                found.setdefault(token, []).append(Carrier(row, token, born))
+        return {token: tuple(carriers) for token, carriers in found.items()}
+
+    def _prove(self, record: ServerRecord, census: Census) -> None:
+        record = self._restart_clocks(record)
+        if record.state in (ServerState.FAILED, ServerState.BACKOFF):
+            return
+        if record.state is ServerState.STOPPING and not record.named:
+            # A verdict of the daemon's own does not outlive it: suspicions begin again.
+            record = self._records.put(record.with_(state=ServerState.READY))
+        if record.root is None:
+            token = self._facilities.token(record)
+            leader = census.leader(token) if record.launch else None
+            if leader is None and record.launch and census.carriers.get(token):
+                pids = [carrier.row.identity.pid for carrier in census.carriers[token]]
+                failure = Failure(StartFailed.code, f"an earlier daemon's launch cannot be told apart: pids {pids}")
+                self._records.move(record.id, ServerState.FAILED, failure=failure)
+                return
+            if leader is None and record.restarts and record.state is ServerState.STARTING:
+                # It was being started again; whether it still is wanted is looked at when its turn comes.
+                self._records.move(record.id, ServerState.BACKOFF)
+                return
+            if leader is None:
+                self._facilities.events.publish("server.cleared", server=record.id, reason="nothing had been started")
+                self._records.drop(record.id)
+                return
+            record = self._records.change(record.id, root=leader, process=leader)
+        process = record.process or record.root
+        alive = self._facilities.wing.probe.sample(process) if process else Liveness.DEAD
+        self._facilities.events.publish(
+            "server.found", server=record.id, launch=record.launch, state=record.state, liveness=alive
+        )
+
+    def _restart_clocks(self, record: ServerRecord) -> ServerRecord:
+        """Lingers and leases get their full time again."""
+        now = self._facilities.wing.clock.monotonic()
+        owners = tuple(replace(o, leaving_since=now) if o.leaving else o for o in record.owners)
+        leases = tuple(replace(lease, expires=now + lease.ttl_s) for lease in record.leases)
+        return self._records.change(record.id, owners=owners, leases=leases)

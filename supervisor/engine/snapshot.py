@@ -1,0 +1,95 @@
+"""Gathers the facts that a plan is made from."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from ..core.lifecycle import SERVING
+from ..core.model import Liveness, Ownership, PortFact, Ports, ProcessIdentity, ServerRecord
+from ..core.ports import Exhausted, choose_ports
+from ..core.reconcile import Answer, OwnServer, Snapshot
+from ..core.strangers import Silence, Strangers, Use, compatible, server_stoppable
+from ..kinds.kind import Kind
+from .facilities import Facilities
+from .inquiry import Inquiry
+from .recognise import Recogniser
+
+
+class Gatherer:
+    """Looks at ports, processes and servers. Decides nothing."""
+
+    def __init__(self, facilities: Facilities, inquiry: Inquiry, recogniser: Recogniser) -> None:
+        self._wing = facilities.wing
+        self._facilities = facilities
+        self._records = facilities.records
+        self._inquiry = inquiry
+        self._recogniser = recogniser
+        self._silent: dict[str, tuple[float, int]] = {}
+
+    async def own(
+        self, record: ServerRecord, kind: Kind, version: str | None, asker: ProcessIdentity | None, *, fresh: bool
+    ) -> OwnServer:
+        """The facts about a server that has been ready. `fresh`: the asker owned nothing of it before it asked.
+
+        Who uses it is only looked at where it matters.
+        """
+        answer = await self._inquiry.answer(record, kind)
+        silence = self._silence(record, answer)
+        record = self._records.servers.get(record.id, record)
+        if answer is Answer.RIGHT and compatible(version, record.version):
+            return OwnServer(record, answer)
+        use = await self.use(record, kind, asker, mute=silence.mute)
+        owners = [owner for owner in record.owners if not (fresh and owner.process == asker)]
+        dead = all(self._wing.probe.sample(owner.process) is Liveness.DEAD for owner in owners)
+        return OwnServer(record, answer, use, server_stoppable(record, owners_dead=dead), silence)
+
+    def owners(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None) -> tuple[str, ...]:
+        """The owners of a server, other than the asker, that still keep it."""
+        now = self._wing.clock.monotonic()
+
+        def keeps(owner: Ownership) -> bool:
+            gone = owner.leaving_since is not None and now >= owner.leaving_since + kind.linger_s
+            return not gone and self._wing.probe.sample(owner.process) is not Liveness.DEAD
+
+        known = tuple(owner.editor for owner in record.owners if owner.process != asker and keeps(owner))
+        return (*known, "somebody who is not known") if record.owners_unknown else known
+
+    async def use(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None, *, mute: bool) -> Use:
+        """Who uses a server besides the asker. One that is mute has no leases or sessions that only it could tell."""
+        owners = self.owners(record, kind, asker)
+        now = self._wing.clock.monotonic()
+        leases: int | None = sum(lease.expires > now for lease in record.leases)
+        if owners or leases or record.state not in SERVING:
+            return Use(owners, leases)
+        if kind.identify is not None and kind.identify.leases:
+            said = await self._inquiry.ask(record, kind)
+            leases = said.leases if said is not None else None
+        sessions = await self._inquiry.count_sessions(record, kind)
+        if mute:
+            return Use(owners, leases or 0, sessions or 0)
+        return Use(owners, leases, sessions)
+
+    async def ports(self, server: str, kind: Kind, wanted: Sequence[Ports]) -> Snapshot:
+        """The facts about the ports that a new server may get: of the best set, and of all where that is not free."""
+        if not any(wanted):
+            return Snapshot(None)
+        facts: Mapping[int, PortFact] = {}
+        strangers: Strangers = {}
+        for sets in (wanted[:1], wanted):
+            numbers = {port for ports in sets for port in ports.values()}
+            facts = await asyncio.to_thread(self._wing.ports.facts, numbers)
+            if not isinstance(choose_ports(sets, facts, self._records.reserved(server)), Exhausted):
+                break
+        if any(fact.listeners for fact in facts.values()):
+            strangers = await self._recogniser.among(kind, facts)
+        # What is reserved is looked up last: between this and the reservation nothing else runs on the loop.
+        return Snapshot(None, facts, self._records.reserved(server), strangers)
+
+    def _silence(self, record: ServerRecord, answer: Answer) -> Silence:
+        """For how long it has not answered. A question that was not asked is no silence."""
+        if answer is not Answer.MUTE:
+            self._silent.pop(record.launch, None)
+            return Silence()
+        now = self._wing.clock.monotonic()
+        since, probes = self._silent.get(record.launch, (now, 0))
+        self._silent[record.launch] = (since, probes + 1)
+        return Silence(now - since, probes + 1)

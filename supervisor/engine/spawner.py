@@ -1,0 +1,109 @@
+"""Turns a recipe into a running process, with an environment and a log of its own."""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.model import ProcessIdentity, ServerRecord
+from ..errors import StartFailed, StateNotWritable
+from ..kinds.kind import Kind, command_line, environment, expand
+from ..native.api import Command
+from .environments import Environment
+from .facilities import PROJECT_VARIABLE, TOKEN_VARIABLE, Facilities
+
+LOGS_KEPT = 5
+LOG_TAIL_LINES = 20
+LOG_TAIL_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that a launch needs besides its record."""
+
+    kind: Kind
+    private: Environment | None
+    secrets: Mapping[str, str]
+    owner_pid: int | None
+
+
+class Spawner:
+    """Starts servers."""
+
+    def __init__(self, facilities: Facilities) -> None:
+        self._facilities = facilities
+
+    def log_for(self, server_id: str, launch: str) -> Path:
+        """The log file of a launch that is about to begin. Older ones are pruned.
+
+        Raises:
+            StateNotWritable: its folder cannot be made.
+        """
+        folder = self._facilities.logs / "servers" / server_id
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            older = [name for name in os.listdir(folder) if name.endswith(".log")]  # noqa: PTH208 (a third of the time)
+        except OSError as error:
+            raise StateNotWritable(f"no folder for the server's log: {error}", hint="make it writable") from error
+        if len(older) >= LOGS_KEPT:
+            _prune([folder / name for name in older])
+        return folder / f"{launch}.log"
+
+    def values(self, record: ServerRecord, recipe: Recipe) -> dict[str, str]:
+        """What the placeholders of a recipe stand for."""
+        values = {name: str(port) for name, port in record.ports.items()}
+        values["server_id"] = record.id
+        values["project"] = record.project or ""
+        values["version"] = record.version or ""
+        values["log_dir"] = str(Path(record.log).parent) if record.log else ""
+        if recipe.owner_pid is not None:
+            values["owner_pid"] = str(recipe.owner_pid)
+        if recipe.private is not None:
+            values["python"] = str(recipe.private.python)
+        return values
+
+    def addresses(self, record: ServerRecord, recipe: Recipe) -> tuple[str | None, tuple[str, ...]]:
+        """The URL of the server, and the command line of its bridge for AI clients."""
+        values = self.values(record, recipe)
+        url = expand(recipe.kind.url, values) if recipe.kind.url else None
+        return url, tuple(expand(word, values) for word in recipe.kind.connect)
+
+    def spawn(self, record: ServerRecord, recipe: Recipe) -> ProcessIdentity:
+        """Start the server of a record that is already in the registry.
+
+        Raises:
+            StartFailed: the program could not be run.
+        """
+        values = self.values(record, recipe)
+        variables = environment(recipe.kind, self._facilities.environment, values, recipe.secrets)
+        variables[TOKEN_VARIABLE] = self._facilities.token(record)
+        if record.project is not None:
+            variables[PROJECT_VARIABLE] = record.project
+        log = Path(record.log or "")
+        command = Command(command_line(recipe.kind, values), variables, log.parent, log)
+        try:
+            return self._facilities.wing.processes.spawn(command)
+        except OSError as error:
+            raise StartFailed(f"{record.id} could not be started: {error}", hint="check the kind's command") from error
+
+
+def _prune(logs: list[Path]) -> None:
+    """Make room for one more log."""
+    for path in sorted(logs, key=lambda log: log.stat().st_mtime)[: 1 - LOGS_KEPT]:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def log_tail(path: str | None) -> tuple[str, ...]:
+    """The last lines of a log, for people; empty where there is none."""
+    if path is None:
+        return ()
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - LOG_TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ()
+    return tuple(text.splitlines()[-LOG_TAIL_LINES:])

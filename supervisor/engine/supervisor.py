@@ -1,0 +1,339 @@
+"""The front door: what clients ask for. Admission, records, and the operation handed to its module, inside a flight."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from functools import partial
+
+from ..core.flight import Operation, Wish
+from ..core.lifecycle import SERVING
+from ..core.model import Editor, Liveness, ServerRecord, ServerState
+from ..core.reaping import Reap, Verdict
+from ..core.reconcile import Replace
+from ..errors import Busy, StartFailed, SupervisorError
+from ..kinds.kind import Kind
+from .adopt import Adopter, AdoptWish, Candidate
+from .demands import Demand, EnsureWish, again, begin_row
+from .discover import Discovery
+from .editors import Editors
+from .endings import Endings
+from .ensure import Ensurer, start_deadline
+from .explain import Explainer
+from .facilities import Facilities
+from .flight import Flight, Work
+from .flights import Flights
+from .followup import Followup
+from .health import Health
+from .passengers import Ticket
+from .placement import Placement
+from .reap import Reaper
+from .replace import Replacer
+from .requester import Requester, holder_of
+from .restart import Restarter
+from .stop import Right
+
+CLOSING_PATIENCE_S = 10.0
+"""How long operations that have acted may take to end when the daemon goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """What deals with servers that others started, and with other versions of ours."""
+
+    placement: Placement
+    replacer: Replacer
+    adopter: Adopter
+    discovery: Discovery
+    explainer: Explainer
+
+
+class Supervisor:
+    """Decides who may act on which server."""
+
+    def __init__(
+        self,
+        facilities: Facilities,
+        flights: Flights,
+        editors: Editors,
+        ensurer: Ensurer,
+        endings: Endings,
+        restarter: Restarter,
+        reaper: Reaper,
+        followup: Followup,
+        health: Health,
+        strangers: Strangers,
+    ) -> None:
+        self._facilities = facilities
+        self._records = facilities.records
+        self._events = facilities.events
+        self._flights = flights
+        self._editors = editors
+        self._ensurer = ensurer
+        self._endings = endings
+        self._restarter = restarter
+        self._followup = followup
+        self._health = health
+        self._placement = strangers.placement
+        self._replacer = strangers.replacer
+        self._adopter = strangers.adopter
+        self.explainer = strangers.explainer
+        self.discovery = strangers.discovery
+        self.discovery.on_found = lambda record: followup.settle(record.id)
+        self.reaper = reaper
+
+    def begin(self) -> None:
+        """Watch and follow up on everything that a recovery has found."""
+        self._followup.begin()
+        self.discovery.begin()
+
+    def look_again(self) -> None:
+        """The recipes have changed: what follows from them is looked at again, for every server."""
+        for server_id in list(self._records.servers):
+            self._followup.settle(server_id)
+
+    async def ensure(self, wish: EnsureWish, requester: Requester | None = None) -> ServerRecord:
+        """The server, ready.
+
+        Raises:
+            SupervisorError: why it is not.
+        """
+        demand = await self._placement.place(wish)
+        editor = wish.editor
+        before = self._records.servers.get(demand.server)
+
+        def moved() -> str:
+            nonlocal demand, before
+            demand = self._placement.after_waiting(demand, wish)
+            before = self._records.servers.get(demand.server)
+            return demand.server
+
+        return await self._flights.fly(
+            demand.server,
+            Wish(Operation.ENSURE, holder_of(editor.id if editor else None, requester), demand.required, demand.ports),
+            lambda flight: self._ensure(wish, demand, flight),
+            Ticket(
+                requester,
+                wish.request,
+                admitted=lambda: self._admit_ensure(demand, editor),
+                moved=moved,
+                goes_on_alone=lambda: editor is not None and self._alive(editor),
+                gave_up=lambda: self._disown(demand.server, editor, before),
+            ),
+            deadline_s=start_deadline(demand.kind),
+        )
+
+    async def adopt(self, wish: AdoptWish, requester: Requester | None = None) -> ServerRecord:
+        """Look after a server that somebody else started, from now on.
+
+        Raises:
+            NotFound, NotOurs: nobody is there, or it is not recognised.
+            Busy: another operation holds it.
+        """
+        candidate = await self._adopter.find(wish)
+        editor = wish.editor
+        before = self._records.servers.get(candidate.server)
+        return await self._flights.fly(
+            candidate.server,
+            Wish(Operation.ADOPT, holder_of(editor.id if editor else None, requester)),
+            partial(self._adopter.run, candidate),
+            Ticket(
+                requester,
+                wish.request,
+                asked=lambda: self._adopter.refuse_the_promised(candidate),
+                admitted=lambda: self._admit_adoption(candidate, editor),
+                gave_up=lambda: self._disown(candidate.server, editor, before),
+            ),
+            deadline_s=start_deadline(candidate.kind),
+        )
+
+    async def stop(
+        self,
+        server_id: str,
+        requester: Requester | None = None,
+        *,
+        editor: str | None = None,
+        force: bool = False,
+        request: str | None = None,
+    ) -> ServerRecord:
+        """Stop a server that a user named, and forget it. `editor` is who asks, if it is one; `force`: whoever is busy.
+
+        Raises:
+            NotFound: no such server or editor.
+            Busy: another operation holds it, or an editor on it does not want to be disturbed.
+            StopFailed, NotOurs: it still runs.
+        """
+        record = self._records.server(server_id)
+        wish = Wish(Operation.STOP, holder_of(editor, requester))
+        return await self._flights.fly(
+            server_id,
+            wish,
+            self._stop_named(server_id),
+            Ticket(requester, request, partial(self._may_end, server_id, editor, wish, force), self._records.commit),
+            deadline_s=self._followup.stop_deadline(record),
+        )
+
+    async def restart(
+        self,
+        server_id: str,
+        requester: Requester | None = None,
+        *,
+        editor: str | None = None,
+        force: bool = False,
+        request: str | None = None,
+    ) -> ServerRecord:
+        """Stop a server and start it again, on the same ports if they are free. `editor` and `force` as for a stop.
+
+        Raises:
+            NotFound: no such server or editor.
+            KindUnknown: its kind was taken out of the configuration; it goes on as it is.
+            Busy: another operation holds it, or an editor on it does not want to be disturbed.
+            SupervisorError: it was stopped and did not start again, or it still runs.
+        """
+        record = self._records.server(server_id)
+        kind = self._facilities.catalog.get(record.kind)
+        wish = Wish(Operation.RESTART, holder_of(editor, requester))
+        return await self._flights.fly(
+            server_id,
+            wish,
+            partial(self._restart, kind, server_id),
+            Ticket(requester, request, partial(self._may_end, server_id, editor, wish, force), self._records.commit),
+            deadline_s=self._followup.stop_deadline(record) + start_deadline(kind),
+        )
+
+    async def check(self, server_id: str) -> ServerRecord:
+        """A server's record, after it was asked whether it is well.
+
+        Raises:
+            NotFound: no such server.
+        """
+        await self._health.check(server_id)
+        return self._records.server(server_id)
+
+    async def judge(self, server_id: str, *, act: bool) -> Verdict | None:
+        """Judge one server now. With `act`, a verdict that is due is carried out. None: not in this state."""
+        verdict = await self.reaper.sample(server_id)
+        if act and isinstance(verdict, Reap):
+            self._followup.reap(server_id)
+        return verdict
+
+    async def result(self, request: str, requester: Requester | None = None) -> ServerRecord:
+        """The outcome of a request, once it has one.
+
+        Raises:
+            NotFound: no such request, or it ended too long ago.
+            SupervisorError: what it raised.
+        """
+        return await self._flights.result(request, requester)
+
+    def cancel(self, request: str) -> None:
+        """Whoever made this request no longer wants it.
+
+        Raises:
+            NotFound: no such request.
+        """
+        self._flights.cancel(request)
+
+    async def close(self, *, servers: bool) -> None:
+        """Take no new work, end what is under way; with `servers`, stop all that is left then."""
+        self._followup.close()
+        self.discovery.close()
+        await self._flights.close(CLOSING_PATIENCE_S)
+        if servers:
+            stops = [self._stop_at_the_end(r) for r in self._records.servers.values() if not _may_be_somebodys(r)]
+            for outcome in await asyncio.gather(*stops, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    self._events.warn("server.not_stopped", reason=str(outcome))
+        self._records.flush()
+
+    async def _stop_at_the_end(self, record: ServerRecord) -> None:
+        wish = Wish(Operation.STOP, "the daemon's shutdown")
+        await self._flights.last(
+            record.id, wish, self._stop_named(record.id), deadline_s=self._followup.stop_deadline(record)
+        )
+
+    def _stop_named(self, server_id: str) -> Work:
+        return partial(self._endings.stop, server_id, right=Right(named=True))
+
+    async def _restart(self, kind: Kind, server_id: str, flight: Flight) -> ServerRecord:
+        flight.committed = True
+        record = await self._endings.end_launch(server_id, flight)
+        self._restarter.forget(server_id)
+        if record.state is not ServerState.STARTING:
+            # Otherwise an operation broke before anything was started: there was nothing to stop.
+            self._records.move(server_id, ServerState.STARTING, restarts=record.restarts + 1)
+        started = await self._ensurer.start(again(kind, record), flight, replacing=False)
+        assert isinstance(started, ServerRecord)  # noqa: S101 (nothing was to be replaced)
+        return started
+
+    def _admit_adoption(self, candidate: Candidate, editor: Editor | None) -> None:
+        self._adopter.begin_row(candidate)
+        if editor is not None:
+            self._editors.own(candidate.server, editor)
+        self._records.commit()
+
+    def _may_end(self, server_id: str, editor: str | None, wish: Wish, force: bool) -> None:  # noqa: FBT001 (the protocol's own flag)
+        if editor is not None:
+            self._records.editor(editor)
+        if not force:
+            self._editors.refuse_to_disturb(self._records.server(server_id), editor, wish)
+
+    async def _ensure(self, wish: EnsureWish, demand: Demand, flight: Flight) -> ServerRecord:
+        last = await self._see_to_the_last_launch(demand, flight)
+        self._placement.refuse_a_second(demand, wish)
+        # Whoever joined while that took its time is an owner too.
+        begin_row(self._facilities, demand, last.owners)
+        if self._records.server(demand.server).state in (ServerState.FAILED, ServerState.BACKOFF):
+            self._restarter.forget(demand.server)
+            self._records.move(demand.server, ServerState.STARTING)
+        outcome = await self._ensurer.run(demand, flight)
+        return await self._replacer.run(demand, outcome, flight) if isinstance(outcome, Replace) else outcome
+
+    async def _see_to_the_last_launch(self, demand: Demand, flight: Flight) -> ServerRecord:
+        """Bring what an earlier launch left half-done to readiness, or to its end; its record."""
+        record = self._records.server(demand.server)
+        if record.state is ServerState.STARTING and record.root is not None:
+            with contextlib.suppress(StartFailed):
+                return await self._followup.finish(demand.server, flight)
+        elif record.state in SERVING and self._endings.dead(record):
+            return await self._endings.clear_away(demand.server, flight)
+        elif record.state is ServerState.STOPPING or (
+            record.state is ServerState.FAILED and not self._endings.gone(record)
+        ):
+            # It was not, or could not be, stopped to the end; a second one beside it would be one too many.
+            return await self._endings.stop(demand.server, flight, Right(named=record.named))
+        return self._records.server(demand.server)
+
+    def _admit_ensure(self, demand: Demand, editor: Editor | None) -> None:
+        """The row and the owner are on the disk before anybody is told that the request was accepted."""
+        before = self._records.servers.get(demand.server)
+        if before is not None and before.project != demand.project and not before.onlooked:
+            raise Busy(f"{demand.server} is the server of another project", hint="ask again", retry_after_ms=100)
+        if before is not None and before.state in SERVING and not self._endings.dead(before):
+            # One that will be refused must not become an owner of what it was refused.
+            self._ensurer.refuse_mismatch(demand, before)
+        begin_row(self._facilities, demand)
+        if editor is not None:
+            self._editors.own(demand.server, editor)
+        try:
+            self._records.commit()
+        except SupervisorError:
+            if before is None:
+                self._records.drop(demand.server)
+            else:
+                self._records.put(before)
+            raise
+
+    def _disown(self, server_id: str, editor: Editor | None, before: ServerRecord | None) -> None:
+        """It was refused, or no longer wants what it asked for: it leaves things as they were before it came."""
+        if editor is None or (before and any(owner.process == editor.process for owner in before.owners)):
+            return
+        self._editors.disown(server_id, editor, ever_owned=before.ever_owned if before else False)
+        self._followup.settle(server_id)
+
+    def _alive(self, editor: Editor) -> bool:
+        return self._facilities.wing.probe.sample(editor.process) is not Liveness.DEAD
+
+
+def _may_be_somebodys(record: ServerRecord) -> bool:
+    """Whether it may be needed by somebody whom nobody here knows. Who ends all servers does not mean that one."""
+    return record.onlooked or (record.foreign and record.owners_unknown)

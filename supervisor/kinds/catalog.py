@@ -1,0 +1,287 @@
+"""The catalogue of kinds: built-in recipes, the user's tables laid over them, every key checked."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..core.model import Topology
+from ..errors import KindUnknown
+from .kind import Identify, Kind, PortRange, Secret, SessionRoute, command_line, environment, expand, placeholders
+from .table import Table, refuse
+from .versions import Range, version_for
+
+__all__ = ["Catalog", "command_line", "environment", "expand", "version_for"]
+
+Tables = Mapping[str, Mapping[str, Any]]
+
+_TIMES = ("grace_s", "linger_s", "stop_timeout_s", "ready_timeout_s", "idle_s", "health_interval_s")
+_KEYS = tuple(field.name for field in fields(Kind) if field.name != "name")
+_RESERVED = ("owner_pid", "server_id", "project", "version", "log_dir", "python", "config_dir")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+_PORT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SCRUB = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
+_PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_EXACT_VERSION = re.compile(r"\d+(\.\d+)*([a-z0-9.+-]*[a-z0-9])?")
+_PATH = re.compile(r"/[!-~]*")
+
+
+@dataclass(slots=True)
+class Catalog:
+    """Every kind there is. Kinds are frozen; `reload` replaces all of them at once."""
+
+    kinds: Mapping[str, Kind]
+
+    @classmethod
+    def build(cls, tables: Tables) -> "Catalog":
+        """The built-in kinds with the user's `[kinds.*]` tables laid over them, key by key, sub-tables included.
+
+        Raises:
+            ConfigInvalid: names `kinds.NAME.KEY`, what is wrong there, and the fix.
+        """
+        merged = dict(_built_in())
+        for name, table in tables.items():
+            if not _NAME.fullmatch(name):
+                refuse(f"kinds.{name}", "no name for a kind", "use lower-case letters, digits, dots and hyphens")
+            if not isinstance(table, Mapping):
+                refuse(f"kinds.{name}", "not a table", f"write [kinds.{name}]")
+            merged[name] = _overlay(merged.get(name, {}), table)
+        return cls({name: _Recipe(name, table).kind() for name, table in merged.items()})
+
+    def reload(self, tables: Tables) -> None:
+        """Begin anew with other tables.
+
+        Raises:
+            ConfigInvalid: as in `build`; the kinds are what they were.
+        """
+        self.kinds = Catalog.build(tables).kinds
+
+    def get(self, name: str) -> Kind:
+        """The kind of that name.
+
+        Raises:
+            KindUnknown: there is none; the hint lists those there are.
+        """
+        if name not in self.kinds:
+            known = ", ".join(self.names())
+            raise KindUnknown(
+                f"no kind {name!r}", hint=f"known: {known}; config.toml adds kinds", data={"known": list(self.names())}
+            )
+        return self.kinds[name]
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        return tuple(sorted(self.kinds))
+
+
+def _built_in() -> dict[str, Mapping[str, Any]]:
+    # importlib.resources would cost the daemon tempfile, bz2 and lzma; installers unpack every wheel.
+    files = Path(__file__).with_name("recipes").glob("*.toml")
+    return {file.stem: tomllib.loads(file.read_text(encoding="utf-8")) for file in files}
+
+
+def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` wins. Tables of tables are merged once: [kinds.x.env] adds to a recipe's variables."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = {**old, **value} if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+class _Recipe(Table):
+    """The table of one kind."""
+
+    def __init__(self, name: str, content: Mapping[str, Any]) -> None:
+        super().__init__(f"kinds.{name}", content, _KEYS)
+        self.name = name
+        self.package = self.text("package", _PACKAGE, "write the name of a package, without a version")
+        self.topology = Topology(self.choice("topology", tuple(Topology), Topology.SHARED))
+        self.ports = self._ports()
+        self.record = self._template("record", "config_dir")
+        self.secrets = self._secrets()
+
+    def kind(self) -> Kind:
+        kind = Kind(
+            name=self.name,
+            command=self._command(),
+            topology=self.topology,
+            package=self.package,
+            programs=self.words("programs", fix='write the names that it runs under, like ["my-server", "my_module"]'),
+            version=self._version(),
+            engine=self._engine(),
+            ports=self.ports,
+            env=self._env(),
+            defaults=self.texts("defaults", _VARIABLE),
+            scrub=self.words("scrub", _SCRUB, 'write names of variables, or beginnings of names like "MY_SERVER_*"'),
+            secrets=self.secrets,
+            record=self.record,
+            record_dir_variable=self.text("record_dir_variable", _VARIABLE, "write the name of a variable"),
+            identify=self._identify(),
+            sessions=self._sessions(),
+            url=self._template("url"),
+            connect=self._argv("connect"),
+        )
+        times: dict[str, Any] = {key: self.seconds(key, getattr(kind, key)) for key in _TIMES}
+        return replace(kind, **times)
+
+    def _command(self) -> tuple[str, ...]:
+        command = self._argv("command")
+        if not command or not command[0]:
+            refuse(self.at("command"), "nothing to run", 'write command = ["my-server", "--port", "{http}"]')
+        return command
+
+    def _version(self) -> str | None:
+        fix = 'pin an exact one like "4.3.0"'
+        version = self.text("version", _EXACT_VERSION, fix)
+        if self.package and version is None:
+            refuse(self.at("version"), "missing; a package is installed in one version", fix)
+        return version
+
+    def _engine(self) -> dict[str, str]:
+        versions = self.texts("engine")
+        for engines, version in versions.items():
+            try:
+                Range.parse(engines)
+            except ValueError as error:
+                refuse(self.at("engine"), str(error), 'write engine = { "<4.7" = "3.2.5" }')
+            if not _EXACT_VERSION.fullmatch(version):
+                refuse(
+                    f'{self.at("engine")}."{engines}"', f"{version!r} is no version", 'pin an exact one like "3.2.5"'
+                )
+        return versions
+
+    def _ports(self) -> dict[str, PortRange]:
+        table = self.table("ports")
+        ranges = {name: _port_range(table, name) for name in table.content}
+        taken: set[int] = set()
+        for name, found in ranges.items():
+            first = next(iter(ranges.values()))
+            if found.high - found.low != first.high - first.low:
+                refuse(
+                    table.at(name),
+                    "not as long as the kind's other ranges",
+                    "they move together: make them equally long",
+                )
+            wanted = set(range(found.low, found.high + 1))
+            if wanted & taken:
+                refuse(table.at(name), f"overlaps at {min(wanted & taken)}", "give every port its own range")
+            taken |= wanted
+        return ranges
+
+    def _env(self) -> dict[str, str]:
+        variables = self.texts("env", _VARIABLE)
+        for name, template in variables.items():
+            self._check(f"{self.at('env')}.{name}", template, "owner_pid", "project")
+        return variables
+
+    def _secrets(self) -> tuple[Secret, ...]:
+        table = self.table("secrets")
+        found = []
+        for variable in table.content:
+            if not _VARIABLE.fullmatch(variable):
+                refuse(table.at(variable), "no name of a variable", "use letters, digits and _")
+            entry = table.table(variable, ("format", "recorded_as", "versions"))
+            secret = Secret(
+                variable, entry.choice("format", ("token", "hex")), entry.text("recorded_as"), entry.text("versions")
+            )
+            if secret.recorded_as and not self.record:
+                refuse(entry.at("recorded_as"), "there is no record", f"set {self.at('record')}, or drop recorded_as")
+            if secret.versions is not None:
+                try:
+                    Range.parse(secret.versions)
+                except ValueError as error:
+                    refuse(entry.at("versions"), str(error), 'write versions = ">=4"')
+            found.append(secret)
+        return tuple(found)
+
+    def _identify(self) -> Identify | None:
+        if "identify" not in self.content:
+            return None
+        table = self.table("identify", ("http", "port", "match", "version", "leases", "bearer"))
+        path = table.text("http", _PATH, 'write the path of a URL, like "/health"')
+        if path is None:
+            refuse(table.at("http"), "missing", 'write http = "/health"')
+        port = self._route_port(table)
+        bearer = table.text("bearer")
+        if bearer is not None and bearer not in [secret.variable for secret in self.secrets]:
+            refuse(table.at("bearer"), f"{bearer!r} is no secret of this kind", f"set {self.at('secrets')}.{bearer}")
+        return Identify(path, port, table.texts("match"), table.text("version"), table.text("leases"), bearer)
+
+    def _sessions(self) -> str | SessionRoute | None:
+        table = self.table("sessions", ("tcp", "http", "port", "count"))
+        path = table.text("http", _PATH, 'write the path of a URL, like "/api/sessions"')
+        if path is None:
+            surplus = next((key for key in ("port", "count") if key in table.content), None)
+            if surplus is not None:
+                refuse(table.at(surplus), "there is no route", f"set {table.at('http')}, or drop {surplus}")
+            return self._port_of(table, "tcp")
+        if "tcp" in table.content:
+            refuse(table.at("tcp"), "sessions are counted in one way", f"drop it, or {table.at('http')}")
+        count = table.text("count")
+        if count is None:
+            refuse(table.at("count"), "missing", "write the key of the answer that lists or counts the sessions")
+        return SessionRoute(path, self._route_port(table), count)
+
+    def _route_port(self, table: Table) -> str:
+        port = self._port_of(table, "port") or next(iter(self.ports), None)
+        if port is None:
+            refuse(table.at("port"), "the kind has no ports", f"set {self.at('ports')}")
+        return port
+
+    def _port_of(self, table: Table, key: str) -> str | None:
+        name = table.text(key)
+        if name is not None and name not in self.ports:
+            known = ", ".join(self.ports) or f"none yet, set {self.at('ports')}"
+            refuse(table.at(key), f"the kind has no port {name!r}", f"ports: {known}")
+        return name
+
+    def _argv(self, key: str) -> tuple[str, ...]:
+        words = self.words(key)
+        for word in words:
+            self._check(self.at(key), word)
+        return words
+
+    def _template(self, key: str, *further: str) -> str | None:
+        template = self.text(key)
+        if template is not None:
+            self._check(self.at(key), template, *further)
+        return template
+
+    def _check(self, key: str, template: str, *further: str) -> None:
+        known = {*self.ports, "server_id", "version", "log_dir", *further}
+        if self.topology is Topology.PER_EDITOR:
+            known.add("project")
+        if self.package:
+            known.add("python")
+        try:
+            unknown = placeholders(template) - known
+        except ValueError as error:
+            refuse(key, str(error), "placeholders look like {http}")
+        if unknown:
+            name = min(unknown)
+            fix = _UNAVAILABLE.get(name, "possible here: " + ", ".join(f"{{{name}}}" for name in sorted(known)))
+            refuse(key, f"there is no {{{name}}} here", fix)
+
+
+_UNAVAILABLE = {
+    "owner_pid": "a server may have no owner: hand it over in env, where the entry is then left out",
+    "project": 'a shared server has no project: set topology = "per-editor", or use it in env',
+    "python": "set package: only a kind with a package has an environment of its own",
+    "config_dir": "only record can use it",
+}
+
+
+def _port_range(table: Table, name: str) -> PortRange:
+    if not _PORT_NAME.fullmatch(name) or name in _RESERVED:
+        refuse(table.at(name), "no possible name for a port", "use a-z, 0-9 and _, and no placeholder's name")
+    value = table.content[name]
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        refuse(table.at(name), f"{value!r} is no range of ports", f'write {name} = "8100-8119" or {name} = 8100')
+    try:
+        return PortRange.parse(str(value))
+    except ValueError as error:
+        refuse(table.at(name), str(error), f'write {name} = "8100-8119" or {name} = 8100')

@@ -1,0 +1,182 @@
+"""A kind: the recipe of a server, after every key has been checked, and what its templates become for one launch."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..core.model import Topology
+from ..errors import ConfigInvalid
+
+NEVER_INHERITED = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "VIRTUAL_ENV",
+    "GODOT_SUPERVISOR_SERVER_ID",
+    "GODOT_SUPERVISOR_PROJECT",
+    "GODOT_SUPERVISOR_HOME",
+)
+"""Variables that mean the daemon itself, or that would lead a server out of its private environment."""
+
+PORT_MAX = 65535
+
+_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """Inclusive. The ranges of one kind are equally long and move together."""
+
+    low: int
+    high: int
+
+    @classmethod
+    def parse(cls, text: str) -> "PortRange":
+        """Read "8100-8119", or "8100" for a single port.
+
+        Raises:
+            ValueError: it is no rising range of port numbers.
+        """
+        found = _PORTS.fullmatch(text)
+        low, high = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not 1 <= low <= high <= PORT_MAX:
+            raise ValueError(f"{text!r} is no rising range of ports between 1 and {PORT_MAX}")
+        return cls(low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """How to ask a running server who it is. `match`, `version` and `leases` name keys of the JSON answer.
+
+    `bearer` names the secret whose value goes into the Authorization header. Without `match` an answer proves nothing.
+    """
+
+    http: str
+    port: str
+    match: Mapping[str, str] = field(default_factory=dict)
+    version: str | None = None
+    leases: str | None = None
+    bearer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRoute:
+    """Where a server tells its editor sessions itself. `count` names a key of the JSON answer: a list, or a number."""
+
+    http: str
+    port: str
+    count: str
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret handed over by environment variable.
+
+    `format` is `token` (43 URL-safe characters) or `hex` (64 lower hex digits); `recorded_as` is its key in the
+    server's own owner-only record; `versions` is the range of server versions that take it, None for all.
+    """
+
+    variable: str
+    format: str
+    recorded_as: str | None = None
+    versions: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Times are seconds. `engine` maps a range of engine versions ("<4.7") to the newest server version for it.
+
+    `defaults` are variables that the server gets unless the user has set them. `sessions` is the port whose connections
+    are the editor sessions, or the route that tells them. `record` is where the server writes its own record;
+    `record_dir_variable` names the variable that, where it is set, gives that record another folder.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    topology: Topology = Topology.SHARED
+    package: str | None = None
+    programs: tuple[str, ...] = ()
+    version: str | None = None
+    engine: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, PortRange] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    scrub: tuple[str, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    record: str | None = None
+    record_dir_variable: str | None = None
+    identify: Identify | None = None
+    sessions: str | SessionRoute | None = None
+    url: str | None = None
+    connect: tuple[str, ...] = ()
+    grace_s: float = 5.0
+    linger_s: float = 15.0
+    stop_timeout_s: float = 10.0
+    ready_timeout_s: float = 30.0
+    idle_s: float = 0.0
+    health_interval_s: float = 0.0
+
+
+def placeholders(template: str) -> frozenset[str]:
+    """The names that a template wants values for.
+
+    Raises:
+        ValueError: a brace stands alone.
+    """
+    names = set()
+    for token in _TOKEN.finditer(template):
+        if token[0] in {"{", "}"}:
+            raise ValueError(f"a lone {token[0]} in {template!r}: write {token[0] * 2} for the character itself")
+        if token[1] is not None:
+            names.add(token[1])
+    return frozenset(names)
+
+
+def expand(template: str, values: Mapping[str, str]) -> str:
+    """The template with its placeholders replaced; `{{` and `}}` become braces.
+
+    Raises:
+        ConfigInvalid: a placeholder has no value.
+    """
+
+    def value(token: re.Match[str]) -> str:
+        name = token[1]
+        if name is None:
+            return token[0][0]
+        if name not in values:
+            raise ConfigInvalid(
+                f"{template!r}: nothing to put in for {{{name}}}", hint="known here: " + ", ".join(sorted(values))
+            )
+        return values[name]
+
+    return _TOKEN.sub(value, template)
+
+
+def command_line(kind: Kind, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The argv of one launch.
+
+    Raises:
+        ConfigInvalid: a placeholder has no value.
+    """
+    return tuple(expand(word, values) for word in kind.command)
+
+
+def environment(
+    kind: Kind, base: Mapping[str, str], values: Mapping[str, str], secrets: Mapping[str, str]
+) -> dict[str, str]:
+    """The environment of one launch: `base` without what must not be inherited, then the kind's own, then its secrets.
+
+    The kind's defaults yield to all of these.
+
+    An entry whose placeholder has no value, or an empty one, is left out: no owner is not an owner called "".
+    """
+    dropped = (*NEVER_INHERITED, *kind.scrub, *kind.env, *(secret.variable for secret in kind.secrets))
+    exact = frozenset(entry for entry in dropped if not entry.endswith("*"))
+    prefixes = tuple(entry[:-1] for entry in dropped if entry.endswith("*"))
+    inherited = {n: value for n, value in base.items() if n not in exact and not n.startswith(prefixes)}
+    own = {
+        name: expand(template, values)
+        for name, template in kind.env.items()
+        if all(values.get(wanted) for wanted in placeholders(template))
+    }
+    return {**kind.defaults, **inherited, **own, **secrets}

@@ -1,0 +1,87 @@
+"""One table of a configuration, read key by key; whatever is wrong is refused with the key and the fix."""
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, NoReturn
+
+from ..errors import ConfigInvalid
+
+NOT_ZERO = ("ready_timeout_s",)
+"""Times of which none is too short."""
+
+
+def refuse(key: str, problem: str, fix: str) -> NoReturn:
+    """Say what is wrong with a key, and how to mend it.
+
+    Raises:
+        ConfigInvalid: always.
+    """
+    raise ConfigInvalid(f"{key}: {problem}", hint=fix, data={"key": key})
+
+
+class Table:
+    """One table, read key by key with the type that each must have."""
+
+    def __init__(self, path: str, content: Mapping[str, Any], allowed: Collection[str] | None = None) -> None:
+        self.path = path
+        self.content = content
+        unknown = [key for key in content if allowed is not None and key not in allowed]
+        if unknown:
+            refuse(self.at(unknown[0]), "no such key", "allowed: " + ", ".join(sorted(allowed or ())))
+
+    def at(self, key: str) -> str:
+        """The full name of a key, for people."""
+        return f"{self.path}.{key}"
+
+    def text(self, key: str, form: re.Pattern[str] | None = None, fix: str = "write a text in quotes") -> str | None:
+        """A text that is not empty, in this form; None: the key is not there."""
+        value = self.content.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value or "\0" in value or (form and not form.fullmatch(value)):
+            refuse(self.at(key), f"{value!r} is not possible here", fix)
+        return value
+
+    def words(self, key: str, form: re.Pattern[str] | None = None, fix: str = 'write ["a", "b"]') -> tuple[str, ...]:
+        """A list of texts, each in this form; empty where the key is not there."""
+        value = self.content.get(key, [])
+        if not isinstance(value, list):
+            refuse(self.at(key), "not a list of texts", fix)
+        for word in value:
+            if not isinstance(word, str) or "\0" in word or (form and not form.fullmatch(word)):
+                refuse(self.at(key), f"{word!r} is not possible here", fix)
+        return tuple(value)
+
+    def table(self, key: str, allowed: Collection[str] | None = None) -> "Table":
+        """A table within this one; empty where the key is not there."""
+        value = self.content.get(key, {})
+        if not isinstance(value, Mapping):
+            refuse(self.at(key), "not a table", f"write {key} = {{ … }}")
+        return Table(self.at(key), value, allowed)
+
+    def texts(self, key: str, names: re.Pattern[str] | None = None) -> dict[str, str]:
+        """A table of texts, its keys in the form of `names`."""
+        table = self.table(key)
+        for name, value in table.content.items():
+            if names and not names.fullmatch(name):
+                refuse(table.at(name), "no possible name", "use letters, digits and _")
+            if not isinstance(value, str) or "\0" in value:
+                refuse(table.at(name), "not a text", f'write {name} = "…"')
+        return dict(table.content)
+
+    def choice(self, key: str, options: Collection[str], default: str | None = None) -> str:
+        """One of the options."""
+        value = self.content.get(key, default)
+        if not isinstance(value, str) or value not in options:
+            refuse(self.at(key), f"{value!r} is not possible here", "one of " + ", ".join(options))
+        return value
+
+    def seconds(self, key: str, default: float) -> float:
+        """A finite time of at least 0 s."""
+        value = self.content.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            refuse(self.at(key), "not a number of seconds", f"write {key} = {default:g}")
+        if value < 0 or (value == 0 and key in NOT_ZERO):
+            refuse(self.at(key), f"{value:g} s is too short", f"the default is {default:g}")
+        return float(value)

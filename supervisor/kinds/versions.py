@@ -1,0 +1,118 @@
+"""Versions, as far as choosing a server for an engine needs them: dotted numbers, ordered as PEP 440 orders them."""
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import VersionConflict
+from .kind import Kind
+
+Number = tuple[int, ...]
+
+_NUMBER = re.compile(r"\s*v?(\d+(?:\.\d+)*)")
+_CLAUSE = re.compile(r"\s*(<=|>=|==|!=|<|>)\s*(\d+(?:\.\d+)*)\s*")
+_COMPARE: dict[str, Callable[[Number, Number], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+def number(text: str) -> Number | None:
+    """The dotted number that a version begins with, trailing zeros dropped; None: it begins with none.
+
+    "4.6.3-stable (official)" is (4, 6, 3). A pre-release counts as its release: Godot 4.7-beta1 speaks 4.7's protocol.
+    """
+    found = _NUMBER.match(text)
+    return _significant(found[1]) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Versions that satisfy every clause."""
+
+    clauses: tuple[tuple[str, Number], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Range":
+        """Read "<4.7" or ">=4.5,<4.7".
+
+        Raises:
+            ValueError: it is no such range; the text says what one looks like.
+        """
+        clauses = []
+        for part in text.split(","):
+            found = _CLAUSE.fullmatch(part)
+            if not found:
+                raise ValueError(f'{text!r} is no range of versions like "<4.7" or ">=4.5,<4.7"')
+            clauses.append((found[1], _significant(found[2])))
+        return cls(tuple(clauses))
+
+    def __contains__(self, version: Number) -> bool:
+        return all(_COMPARE[sign](version, bound) for sign, bound in self.clauses)
+
+
+def covers(range_text: str, version: str) -> bool:
+    """Whether a version lies in a range. A version without a number lies in none.
+
+    Raises:
+        ValueError: the range cannot be read.
+    """
+    found = number(version)
+    return found is not None and found in Range.parse(range_text)
+
+
+def version_for(kind: Kind, wanted: str | None, engine_version: str | None) -> str | None:
+    """The server version to run: the one asked for, else the engine's, else the kind's; None: the kind has none.
+
+    The version that a kind names for a range of engines is the newest that works there; older ones may be asked for.
+
+    Raises:
+        VersionConflict: the version asked for is too new for this engine; `data.works` is the one that works.
+    """
+    for_engine = _for_engine(kind, engine_version)
+    if wanted is None:
+        return for_engine or kind.version
+    if for_engine is not None and _newer(wanted, for_engine):
+        raise VersionConflict(
+            f"{kind.name} {wanted} does not work with engine {engine_version}",
+            hint=f"{for_engine} works: ask for it, or for no version",
+            data={"kind": kind.name, "requested": wanted, "engine_version": engine_version, "works": for_engine},
+        )
+    return wanted
+
+
+def _for_engine(kind: Kind, engine_version: str | None) -> str | None:
+    if engine_version is None:
+        return None
+    return next((version for engines, version in kind.engine.items() if covers(engines, engine_version)), None)
+
+
+def _newer(version: str, bound: str) -> bool:
+    ours, limit = number(version), number(bound)
+    if ours is None or limit is None:
+        return version != bound
+    return ours > limit
+
+
+def _significant(dotted: str) -> Number:
+    parts = [int(part) for part in dotted.split(".")]
+    while len(parts) > 1 and parts[-1] == 0:
+        parts.pop()
+    return tuple(parts)
+
+
+def versions_offered(package: str, installer_output: str) -> list[str]:
+    """The versions that pip or uv says there are, when it could not find the one it was asked for; oldest first."""
+    text = " ".join(installer_output.split())
+    name = re.escape(package)
+    pip = re.findall(rf"requirement {name}\S* .{{0,200}}?\(from versions: ([^)]*)\)", text, re.IGNORECASE)
+    found = [version.strip() for names in pip for version in names.split(",") if version.strip() != "none"]
+    one_or_more = rf"only (?:the following versions of \S+ are available: )?((?:{name}[<>=]=\S+,? ?)+)"
+    for offered in re.findall(one_or_more, text, re.IGNORECASE):
+        found += re.findall(r"[<>=]=([^\s,]+)", offered)
+    return sorted(dict.fromkeys(found), key=lambda version: number(version) or ())

@@ -1,0 +1,1 @@
+"""The platform wings. Nobody else asks which system this is."""

@@ -1,0 +1,192 @@
+"""The contracts between the daemon and the platform. One wing implements them all; fakes pass the same tests."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from typing import Protocol
+
+from ..core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
+
+
+class Clock(Protocol):
+    """Time, handed in. Timers are the event loop's own, so a loop on virtual time moves both."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since the epoch, for people."""
+        ...
+
+
+class Probe(Protocol):
+    """Asks the kernel about one process. Never blocks, never signals."""
+
+    def identify(self, pid: int) -> ProcessIdentity | None:
+        """Who is behind this pid now. None: nobody who lives (no such process, or a zombie).
+
+        Raises:
+            OSError: the system would not tell.
+        """
+        ...
+
+    def sample(self, identity: ProcessIdentity) -> Liveness:
+        """Whether exactly this process lives. Never raises."""
+        ...
+
+    def same_user(self, identity: ProcessIdentity) -> bool | None:
+        """Whether it belongs to the daemon's user; None: cannot tell."""
+        ...
+
+    def same_namespace(self, identity: ProcessIdentity) -> bool | None:
+        """Whether it means the same processes by their pids as the daemon does; None: cannot tell."""
+        ...
+
+    def started_at(self, identity: ProcessIdentity) -> float | None:
+        """Wall time of its start, seconds; None: cannot tell."""
+        ...
+
+    def born(self, identity: ProcessIdentity) -> float | None:
+        """Seconds on a clock that nobody can set: which of two processes is the older. None: cannot tell."""
+        ...
+
+    def describe(self, pid: int) -> Occupant:
+        """Command line, user and start, for people."""
+        ...
+
+
+class Watch(Protocol):
+    """One armed watch."""
+
+    def close(self) -> None:
+        """Disarm. Harmless when repeated or after the exit."""
+        ...
+
+
+class ExitWatcher(Protocol):
+    """Calls back once, on the event loop, when a process has ended. A hint: the probe has the verdict."""
+
+    def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
+        """Arm. Registered first, verified after: a process that is already gone is reported on the next turn."""
+        ...
+
+    def note(self) -> str | None:
+        """What a user should know of a fallback in use; None: nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run. `environment` is complete; output goes to the end of `log`."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    cwd: Path
+    log: Path
+
+
+class ProcessControl(Protocol):
+    """Starts processes and ends them. It proves the identity, not the right: that is `core.proof`."""
+
+    def spawn(self, command: Command) -> ProcessIdentity:
+        """Start it detached: own session, no input, descriptors closed, limits as the user set them.
+
+        Raises:
+            OSError: it could not be started; the text names the program.
+        """
+        ...
+
+    def exit_status(self, identity: ProcessIdentity) -> int | None:
+        """Exit status of a child that has ended (negative: the signal); None: unknown, or not our child."""
+        ...
+
+    def ask_to_end(self, identity: ProcessIdentity) -> bool:
+        """The platform's polite request. False: it was gone already.
+
+        Raises:
+            OSError: the system refused.
+        """
+        ...
+
+    def kill(self, identity: ProcessIdentity) -> bool:
+        """Cannot be ignored. False: it was gone already.
+
+        Raises:
+            OSError: the system refused.
+        """
+        ...
+
+    def table(self) -> tuple[ProcessRow, ...]:
+        """Every living process that can be seen, zombies left out. Blocking: call it off the loop."""
+        ...
+
+    def vacant(self, pid: int) -> bool:
+        """Whether it is proven that nothing has this number: no process, nor a group or session that it led. Cheap."""
+        ...
+
+    def variable(self, identity: ProcessIdentity, name: str) -> str | None:
+        """An environment variable that the process was started with; None: not set, or cannot be read."""
+        ...
+
+
+class PortTable(Protocol):
+    """Asks the system about TCP ports. Blocking: call it off the loop."""
+
+    def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
+        """Every listener on each port, on any address, and what a trial bind on 127.0.0.1 says."""
+        ...
+
+    def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
+        """The ports of these that one of these processes listens on, on 127.0.0.1 or a wildcard. Cheap."""
+        ...
+
+    def listening(self, ports: Collection[int]) -> frozenset[int]:
+        """The ports of these that anybody listens on, on any address. The cheapest question there is.
+
+        Raises:
+            OSError: the system does not tell.
+        """
+        ...
+
+    def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
+        """Every port that this process listens on, on 127.0.0.1 or a wildcard. Cheap; empty where that is hidden."""
+        ...
+
+    def connections(self, port: int) -> int | None:
+        """ESTABLISHED connections on this local port; None: cannot tell. Cheap."""
+        ...
+
+
+class FileWatcher(Protocol):
+    """Tells when a file is written to."""
+
+    def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:
+        """Call back once, on the event loop, at the next write.
+
+        Raises:
+            OSError: the file is not there, or cannot be watched.
+        """
+        ...
+
+
+class PeerCheck(Protocol):
+    """Asks who is at the other end of a unix socket."""
+
+    def same_user(self, connection: socket) -> bool:
+        """Whether the peer runs as the daemon's user. False where the system does not tell."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wing:
+    """One platform, complete."""
+
+    clock: Clock
+    probe: Probe
+    exits: ExitWatcher
+    processes: ProcessControl
+    ports: PortTable
+    files: FileWatcher
+    peers: PeerCheck

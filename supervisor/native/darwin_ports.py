@@ -1,0 +1,118 @@
+"""macOS's TCP ports. Nobody but root may ask for all of them at once, so processes are asked one by one."""
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity
+from . import darwin_probe
+from .facts import LOOPBACK
+
+assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this may run; tests run it on Linux)
+
+SERVES_LOOPBACK = frozenset({LOOPBACK, "0.0.0.0", "::", "*"})  # noqa: S104 (compared with, not bound to)
+LSOF = "/usr/sbin/lsof"
+LSOF_TIMEOUT_S = 5.0
+ANOTHER_USER = "another user"
+
+Lsof = Callable[[int], Sequence[int]]
+
+
+class DarwinPortTable:
+    """Our own processes by psutil; for a port that none of them has, lsof; where that is silent, another user."""
+
+    def __init__(self, probe: darwin_probe.DarwinProbe, system: Any, lsof: "Lsof | None" = None) -> None:
+        """`system` is the module `psutil`."""
+        self._probe = probe
+        self._system = system
+        self._lsof = lsof or lsof_listeners
+
+    def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
+        """Every listener on each port, and what a trial bind says."""
+        wanted = frozenset(ports)
+        found: dict[int, dict[tuple[str, int], Listener]] = {port: {} for port in wanted}
+        for pid in self._ours() if wanted else ():
+            for address, port in self._listening(pid):
+                if port in wanted:
+                    found[port][address, pid] = Listener(address, port, self._probe.describe(pid))
+        return {port: self._fact(port, tuple(found[port].values())) for port in sorted(wanted)}
+
+    def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
+        """The ports of these that one of these processes serves on 127.0.0.1; the first of them counts."""
+        wanted = frozenset(ports)
+        found: dict[int, ProcessIdentity] = {}
+        for identity in among:
+            for port in self.held_by(identity) & wanted:
+                found.setdefault(port, identity)
+        return found
+
+    def listening(self, ports: Collection[int]) -> frozenset[int]:
+        """The ports of these that a process of ours listens on. Others cannot be recognised anyway."""
+        return frozenset(port for pid in self._ours() for _, port in self._listening(pid) if port in ports)
+
+    def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
+        """Every port that this process listens on."""
+        held = frozenset(port for address, port in self._listening(identity.pid) if address in SERVES_LOOPBACK)
+        return held if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
+
+    def connections(self, port: int) -> int | None:
+        """ESTABLISHED connections on this local port: of a connection within this machine, the server's end."""
+        established = self._system.CONN_ESTABLISHED
+        every = (connection for pid in self._ours() for connection in self._connections(pid))
+        return sum(1 for each in every if each.laddr.port == port and each.status == established)
+
+    def _fact(self, port: int, listeners: tuple[Listener, ...]) -> PortFact:
+        bind, reason = try_bind(port)
+        if bind is Bind.TAKEN and not listeners:
+            occupants = [self._probe.describe(pid) for pid in self._lsof(port)]
+            occupants = [occupant for occupant in occupants if occupant.identity] or [Occupant(user=ANOTHER_USER)]
+            listeners = tuple(Listener(LOOPBACK, port, occupant) for occupant in occupants)
+        return PortFact(port, bind, listeners, reason)
+
+    def _ours(self) -> Iterator[int]:
+        for pid in self._probe.pids():
+            try:
+                if self._system.Process(pid).uids().effective == os.geteuid():
+                    yield pid
+            except self._system.Error:
+                # It has gone, or the system does not tell whose it is.
+                continue
+
+    def _listening(self, pid: int) -> Iterator[tuple[str, int]]:
+        for connection in self._connections(pid):
+            if connection.status == self._system.CONN_LISTEN:
+                yield connection.laddr.ip, connection.laddr.port
+
+    def _connections(self, pid: int) -> Sequence[Any]:
+        try:
+            found: Sequence[Any] = self._system.Process(pid).net_connections(kind="tcp")
+        except (self._system.Error, OSError):
+            # It has gone, or is one of the system's that hide even from their user.
+            return ()
+        return [connection for connection in found if connection.laddr]
+
+
+def try_bind(port: int) -> tuple[Bind, str | None]:
+    """Whether 127.0.0.1 can be bound, and the system's reason where it cannot. With SO_REUSEADDR, as servers do it."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((LOOPBACK, port))
+    except OSError as error:
+        verdict = {errno.EADDRINUSE: Bind.TAKEN, errno.EACCES: Bind.EXCLUDED}.get(error.errno or 0, Bind.FAILED)
+        return verdict, os.strerror(error.errno) if error.errno else str(error)
+    return Bind.FREE, None
+
+
+def lsof_listeners(port: int) -> Sequence[int]:
+    """The pids that lsof tells for a listener; none where it is not there, or takes too long."""
+    words = [LSOF, "-nP", "-a", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fp"]
+    try:
+        said = subprocess.run(words, capture_output=True, text=True, timeout=LSOF_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return [int(line[1:]) for line in said.stdout.splitlines() if line.startswith("p") and line[1:].isdecimal()]

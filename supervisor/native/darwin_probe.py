@@ -1,0 +1,124 @@
+"""macOS's answers about one process, by psutil, which asks sysctl KERN_PROC: it tells of every user's processes."""
+
+import os
+import sys
+from typing import Any
+
+from ..core.model import Liveness, Occupant, ProcessIdentity
+from . import posix
+
+assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this may run; tests run it on Linux)
+
+# <sys/proc_internal.h>: PID_MAX
+PID_MAX = 99999
+
+
+def possible(pid: int) -> bool:
+    """Whether a process can have this number."""
+    return 0 < pid <= PID_MAX
+
+
+class DarwinProbe:
+    """Start tokens are microseconds since the epoch, as the kernel wrote them down when the process began."""
+
+    def __init__(self, system: Any) -> None:
+        """`system` is the module `psutil`."""
+        self._system = system
+
+    def pids(self) -> tuple[int, ...]:
+        """Of every process, zombies too."""
+        return tuple(pid for pid in self._system.pids() if possible(pid))
+
+    def identify(self, pid: int) -> ProcessIdentity | None:
+        """Who is behind this pid now. Raises OSError where the system would not tell."""
+        if not possible(pid):
+            return None
+        try:
+            process = self._system.Process(pid)
+            if process.status() == self._system.STATUS_ZOMBIE:
+                return None
+            return self._name(process)
+        except (self._system.NoSuchProcess, self._system.ZombieProcess):
+            return None
+        except self._system.AccessDenied as error:
+            raise PermissionError(f"the system does not tell about process {pid}") from error
+
+    def newborn(self, pid: int) -> ProcessIdentity:
+        """The identity of a child that nobody has waited for: it has one even if it has ended already.
+
+        Raises:
+            OSError: the system would not tell.
+        """
+        try:
+            return self._name(self._system.Process(pid))
+        except self._system.Error as error:
+            raise ProcessLookupError(f"the system does not tell about process {pid}") from error
+
+    def sample(self, identity: ProcessIdentity) -> Liveness:
+        """Whether exactly this process lives."""
+        try:
+            found = self.identify(identity.pid)
+        except OSError:
+            return Liveness.UNKNOWN
+        return Liveness.ALIVE if found == identity else Liveness.DEAD
+
+    def same_user(self, identity: ProcessIdentity) -> bool | None:
+        """Whether it belongs to the daemon's user."""
+        uid = self._told(identity, "uids")
+        return None if uid is None else uid.effective == os.geteuid()
+
+    def same_namespace(self, identity: ProcessIdentity) -> bool | None:
+        """There is one for all."""
+        return True if self.sample(identity) is Liveness.ALIVE else None
+
+    def started_at(self, identity: ProcessIdentity) -> float | None:
+        """Wall time of its start: it is the token."""
+        return int(identity.start_token) / 1e6 if identity.start_token.isdecimal() else None
+
+    def born(self, identity: ProcessIdentity) -> float | None:
+        """The token tells. The kernel wrote it down by a clock that can be set, and has no other."""
+        return self.started_at(identity)
+
+    def describe(self, pid: int) -> Occupant:
+        """Command line, user and start, for people; empty for a process that has gone."""
+        try:
+            identity = self.identify(pid)
+        except OSError:
+            return Occupant()
+        if identity is None:
+            return Occupant()
+        # The command line of another user's process is hidden.
+        words = self._told(identity, "cmdline") or [self._told(identity, "name") or ""]
+        uids = self._told(identity, "uids")
+        user = None if uids is None else posix.user_name(uids.effective)
+        return Occupant(identity, tuple(word for word in words if word), user, self.started_at(identity))
+
+    def parent(self, pid: int) -> int:
+        """The pid of its parent; 0: unknown."""
+        try:
+            return int(self._system.Process(pid).ppid())
+        except self._system.Error:
+            return 0
+
+    def variable(self, identity: ProcessIdentity, name: str) -> str | None:
+        """An environment variable that the process was started with; None: not set, or hidden."""
+        found = self._told(identity, "environ") or {}
+        value: str | None = found.get(name)
+        return value
+
+    def _told(self, identity: ProcessIdentity, what: str) -> Any:
+        """What psutil says of exactly this process; None: nothing."""
+        try:
+            answer = getattr(self._system.Process(identity.pid), what)()
+        except (self._system.Error, OSError):
+            return None
+        # Asked last: if it is the process now, it was the process then.
+        return answer if self.sample(identity) is Liveness.ALIVE else None
+
+    @staticmethod
+    def _name(process: Any) -> ProcessIdentity:
+        # create_time() follows the system's clock when that is set; what psutil compares processes by does not.
+        pid, began = process._ident  # noqa: SLF001
+        if began is None:
+            raise PermissionError(f"the system does not tell when process {pid} began")
+        return ProcessIdentity(pid, str(round(began * 1e6)))

@@ -1,0 +1,109 @@
+"""What is fixed for this process: the system, and where its files lie. Cheap to import: queries pay for it."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Where a query needs no Path it does not load pathlib, and no class here is a dataclass: 8 ms of 45.
+    from pathlib import Path
+
+HOME_VARIABLE = "GODOT_SUPERVISOR_HOME"
+
+SYSTEM = {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
+
+LOOPBACK = "127.0.0.1"
+
+# sun_path is 108 bytes on Linux and 104 on macOS, the final NUL included.
+SOCKET_PATH_MAX = 103 if sys.platform == "darwin" else 107
+
+# Event loops call a timer up to a tick of this clock early: 15.6 ms on Windows before Python 3.13.
+TICK_S = time.get_clock_info("monotonic").resolution
+
+HAS_UNIX_SOCKETS = sys.platform != "win32"
+
+
+class Folders:
+    """Where everything lies. One variable moves all of it, and with it makes an independent daemon."""
+
+    def __init__(self, home: "str | Path", *, moved: bool) -> None:
+        self._home = os.fspath(home)
+        self.moved = moved
+
+    @cached_property
+    def home(self) -> "Path":
+        """The folder that all of this is in, or is named after."""
+        from pathlib import Path
+
+        return Path(self._home)
+
+    @property
+    def endpoint_name(self) -> str:
+        """The path of `endpoint` as text, for queries."""
+        return os.path.join(self._home, "endpoint.json")  # noqa: PTH118 (this is what spares them pathlib)
+
+    @property
+    def endpoint(self) -> "Path":
+        """How clients find the daemon."""
+        return self.home / "endpoint.json"
+
+    @property
+    def lock(self) -> "Path":
+        """Held by the daemon for life."""
+        return self.home / "daemon.lock"
+
+    @property
+    def registry(self) -> "Path":
+        """All that outlives the daemon."""
+        return self.home / "registry.json"
+
+    @cached_property
+    def config(self) -> "Path":
+        """The user's settings."""
+        return (self.home if self.moved else self._platform_folder("config")) / "config.toml"
+
+    @cached_property
+    def logs(self) -> "Path":
+        """The daemon's log, and a folder for each server."""
+        return self.home / "logs" if self.moved else self._platform_folder("log")
+
+    @cached_property
+    def environments(self) -> "Path":
+        """Private environments, one for each kind and version."""
+        return (self.home if self.moved else self._platform_folder("data")) / "environments"
+
+    @property
+    def socket(self) -> "Path":
+        """The unix socket; under a short hashed name where the home folder's path is too long for one."""
+        path = self.home / "control" / "socket"
+        if len(os.fsencode(path)) <= SOCKET_PATH_MAX:
+            return path
+        import tempfile
+        from pathlib import Path
+
+        return Path(tempfile.gettempdir()) / f"godot-supervisor-{self.home_id}" / "socket"
+
+    @cached_property
+    def home_id(self) -> str:
+        """Names this home in the launch tokens of its servers. It survives the loss of every file in it."""
+        import hashlib
+
+        return hashlib.sha256(os.fsencode(self.home.resolve())).hexdigest()[:12]
+
+    @staticmethod
+    def _platform_folder(which: str) -> "Path":
+        from platformdirs import PlatformDirs
+
+        places = PlatformDirs("godot-supervisor", appauthor=False)
+        return {"config": places.user_config_path, "log": places.user_log_path, "data": places.user_data_path}[which]
+
+
+def folders(environment: Mapping[str, str] = os.environ) -> Folders:
+    """The folders that this environment asks for."""
+    moved = environment.get(HOME_VARIABLE)
+    if moved:
+        return Folders(os.path.join(os.getcwd(), moved), moved=True)  # noqa: PTH109, PTH118 (see above)
+    return Folders(os.path.join(os.path.expanduser("~"), ".godot-supervisor"), moved=False)  # noqa: PTH111, PTH118 (see above)

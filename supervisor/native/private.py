@@ -1,0 +1,104 @@
+"""Files and folders of the user alone: by mode, on Windows by access list. Cheap to import.
+
+And the patience that Windows wants of all who read and replace a file.
+"""
+
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+T = TypeVar("T")
+
+OWNER_ONLY = 0o700
+
+PAUSES_S = (*[0.01] * 10, *[0.02] * 10, *[0.05] * 5)
+"""Over half a second in all, which is more than virus scanners and readers take."""
+
+_ROOT = 0
+_IN_USE = (5, 32, 33)
+"""ERROR_ACCESS_DENIED, _SHARING_VIOLATION, _LOCK_VIOLATION: what Windows says of a file that somebody has open."""
+
+
+def create(path: "Path", *, fresh: bool) -> int:
+    """A descriptor to write a file anew that only the user may open. `fresh`: there must be none yet.
+
+    Raises:
+        OSError: the system refused.
+    """
+    if sys.platform == "win32":
+        from . import windows_files
+
+        return patiently(lambda: windows_files.create(path, fresh=fresh))
+    # A link in its place would have us write elsewhere.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_EXCL if fresh else os.O_TRUNC)
+    return os.open(path, flags, 0o600)
+
+
+def make_folder(path: "Path") -> None:
+    """A folder that only the user may open. One that is there is left as it is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if path.is_dir():
+        return
+    if sys.platform == "win32":
+        from . import windows_files
+
+        windows_files.make_folder(path)
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(OWNER_ONLY)
+
+
+def distrust(path: "Path", status: os.stat_result | None = None) -> tuple[str, str] | None:
+    """Why somebody else could have written this file or folder, and what mends that; None: nobody could.
+
+    `status` is what is known of it, where that is to count, and not what lies there by now.
+
+    Raises:
+        OSError: the system does not tell.
+    """
+    if sys.platform == "win32":
+        from . import windows_files
+
+        return windows_files.distrust(path)
+    status = status or path.stat()
+    me = os.geteuid()
+    if status.st_uid not in {_ROOT, me}:
+        return f"it belongs to another user (uid {status.st_uid})", f"sudo chown {me} '{path}'"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "other users may write it", f"chmod go-w '{path}'"
+    return None
+
+
+def replace(new: "Path", old: "Path") -> None:
+    """Put the first file in the place of the second, atomically.
+
+    Raises:
+        OSError: the second one stands.
+    """
+    patiently(lambda: os.replace(new, old))  # noqa: PTH105 (also where no Path has been loaded)
+
+
+def patiently(action: Callable[[], T]) -> T:
+    """What the action returns. On Windows a file that somebody has open for a moment refuses to be read or replaced.
+
+    Raises:
+        OSError: what the action raised, after its last try.
+    """
+    for pause_s in PAUSES_S:
+        try:
+            return action()
+        except PermissionError as problem:
+            # `open` goes through the C runtime, which makes EACCES of them all.
+            if sys.platform != "win32" or (problem.winerror or _IN_USE[0]) not in _IN_USE:
+                raise
+            time.sleep(pause_s)
+    return action()

@@ -1,0 +1,310 @@
+"""What is called of Windows: every function with its argument and result types, beside its library.
+
+A function without declared types passes handles through `int`, which cuts them to 32 bits. A test (`test_ctypes.py`)
+finds one. Sources: the Windows SDK headers that the comments name.
+"""
+
+import ctypes
+import sys
+from collections.abc import Callable
+from ctypes import POINTER, Structure, c_size_t, c_ubyte, c_uint64, c_void_p, c_wchar_p
+from ctypes.wintypes import BOOL, BYTE, DWORD, FILETIME, HANDLE, LARGE_INTEGER, LPVOID, UINT, ULONG
+from typing import Any
+
+assert sys.platform == "win32"  # noqa: S101 (tells type checkers whose file this is)
+
+NTSTATUS = ctypes.c_long
+
+# <winnt.h>, <winbase.h>
+SYNCHRONIZE = 0x00100000
+READ_CONTROL = 0x00020000
+PROCESS_TERMINATE = 0x0001
+PROCESS_SET_QUOTA = 0x0100
+PROCESS_DUP_HANDLE = 0x0040
+PROCESS_SUSPEND_RESUME = 0x0800
+PROCESS_QUERY_INFORMATION = 0x0400
+PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
+JOB_OBJECT_ASSIGN_PROCESS = 0x0001
+JOB_OBJECT_QUERY = 0x0004
+TOKEN_QUERY = 0x0008
+TOKEN_USER = 1
+DUPLICATE_SAME_ACCESS = 0x0002
+WAIT_OBJECT_0 = 0x00000000
+WAIT_TIMEOUT = 0x00000102
+WT_EXECUTEONLYONCE = 0x00000008
+INFINITE = 0xFFFFFFFF
+CREATE_SUSPENDED = 0x00000004
+CTRL_BREAK_EVENT = 1
+GENERIC_READ = 0x80000000
+GENERIC_WRITE = 0x40000000
+FILE_APPEND_DATA = 0x0004
+FILE_READ_ATTRIBUTES = 0x0080
+FILE_SHARE_READ_DELETE = 0x0005
+FILE_SHARE_ALL = 0x0007
+CREATE_NEW = 1
+CREATE_ALWAYS = 2
+OPEN_ALWAYS = 4
+ERROR_ALREADY_EXISTS = 183
+FILE_ATTRIBUTE_NORMAL = 0x00000080
+
+# <winerror.h>
+ERROR_FILE_NOT_FOUND = 2
+ERROR_ACCESS_DENIED = 5
+ERROR_INVALID_HANDLE = 6
+ERROR_SHARING_VIOLATION = 32
+ERROR_LOCK_VIOLATION = 33
+ERROR_INVALID_PARAMETER = 87
+ERROR_INSUFFICIENT_BUFFER = 122
+ERROR_MORE_DATA = 234
+ERROR_IO_PENDING = 997
+WSAEACCES = 10013
+WSAEADDRINUSE = 10048
+
+# <winnt.h>: job objects
+JOB_BASIC_PROCESS_ID_LIST = 3
+JOB_EXTENDED_LIMIT_INFORMATION = 9
+JOB_LIMIT_BREAKAWAY_OK = 0x00000800
+
+# <winternl.h>, ntstatus.h
+SYSTEM_PROCESS_INFORMATION = 5
+STATUS_INFO_LENGTH_MISMATCH = 0xC0000004
+
+# <iprtrmib.h>, <winsock2.h>
+TCP_TABLE_OWNER_PID_LISTENER = 3
+TCP_TABLE_OWNER_PID_CONNECTIONS = 4
+AF_INET = 2
+AF_INET6 = 23
+
+# <accctrl.h>, <aclapi.h>, <winnt.h>: access lists
+SE_FILE_OBJECT = 1
+OWNER_SECURITY_INFORMATION = 0x00000001
+DACL_SECURITY_INFORMATION = 0x00000004
+ACCESS_ALLOWED_ACE_TYPE = 0
+INHERIT_ONLY_ACE = 0x08
+SDDL_REVISION_1 = 1
+
+
+class UnicodeString(Structure):
+    """UNICODE_STRING; lengths are bytes."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("maximum", ctypes.c_ushort), ("buffer", c_void_p))
+
+
+class SystemProcess(Structure):
+    """The beginning of SYSTEM_PROCESS_INFORMATION. Times are FILETIME: 100 ns since 1601."""
+
+    _fields_ = (
+        ("next_offset", ULONG),
+        ("threads", ULONG),
+        ("reserved", BYTE * 24),
+        ("created", LARGE_INTEGER),
+        ("user_time", LARGE_INTEGER),
+        ("kernel_time", LARGE_INTEGER),
+        ("image", UnicodeString),
+        ("base_priority", ctypes.c_long),
+        ("pid", c_size_t),
+        ("parent", c_size_t),
+    )
+
+
+class JobBasicLimits(Structure):
+    """JOBOBJECT_BASIC_LIMIT_INFORMATION."""
+
+    _fields_ = (
+        ("process_time", LARGE_INTEGER),
+        ("job_time", LARGE_INTEGER),
+        ("flags", DWORD),
+        ("working_set_min", c_size_t),
+        ("working_set_max", c_size_t),
+        ("active_processes", DWORD),
+        ("affinity", c_size_t),
+        ("priority", DWORD),
+        ("scheduling", DWORD),
+    )
+
+
+class JobExtendedLimits(Structure):
+    """JOBOBJECT_EXTENDED_LIMIT_INFORMATION."""
+
+    _fields_ = (
+        ("basic", JobBasicLimits),
+        ("io_counters", c_uint64 * 6),
+        ("process_memory", c_size_t),
+        ("job_memory", c_size_t),
+        ("peak_process_memory", c_size_t),
+        ("peak_job_memory", c_size_t),
+    )
+
+
+class TcpRow4(Structure):
+    """MIB_TCPROW_OWNER_PID. Ports are in network order in the low 16 bits."""
+
+    _fields_ = (
+        ("state", DWORD),
+        ("local_address", c_ubyte * 4),
+        ("local_port", DWORD),
+        ("remote_address", c_ubyte * 4),
+        ("remote_port", DWORD),
+        ("pid", DWORD),
+    )
+
+
+class TcpRow6(Structure):
+    """MIB_TCP6ROW_OWNER_PID."""
+
+    _fields_ = (
+        ("local_address", c_ubyte * 16),
+        ("local_scope", DWORD),
+        ("local_port", DWORD),
+        ("remote_address", c_ubyte * 16),
+        ("remote_scope", DWORD),
+        ("remote_port", DWORD),
+        ("state", DWORD),
+        ("pid", DWORD),
+    )
+
+
+class SecurityAttributes(Structure):
+    """SECURITY_ATTRIBUTES."""
+
+    _fields_ = (("length", DWORD), ("descriptor", c_void_p), ("inherit", BOOL))
+
+
+class Acl(Structure):
+    """ACL; its entries follow it."""
+
+    _fields_ = (
+        ("revision", c_ubyte),
+        ("reserved", c_ubyte),
+        ("size", ctypes.c_ushort),
+        ("count", ctypes.c_ushort),
+        ("reserved2", ctypes.c_ushort),
+    )
+
+
+class AllowedAce(Structure):
+    """ACCESS_ALLOWED_ACE; the SID begins at its last field."""
+
+    _fields_ = (
+        ("type", c_ubyte),
+        ("flags", c_ubyte),
+        ("size", ctypes.c_ushort),
+        ("mask", DWORD),
+        ("sid", DWORD),
+    )
+
+
+WaitCallback = ctypes.WINFUNCTYPE(None, c_void_p, c_ubyte)
+"""WAITORTIMERCALLBACK: the context, and whether the time was up."""
+
+
+def _declared(library: ctypes.WinDLL, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    function = getattr(library, name)
+    function.restype = result
+    function.argtypes = arguments
+    return function  # type: ignore[no-any-return]
+
+
+_kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+_advapi32 = ctypes.WinDLL("advapi32", use_last_error=True)
+_iphlpapi = ctypes.WinDLL("iphlpapi")
+_ntdll = ctypes.WinDLL("ntdll")
+
+# <processthreadsapi.h>
+OpenProcess = _declared(_kernel32, "OpenProcess", HANDLE, DWORD, BOOL, DWORD)
+GetProcessId = _declared(_kernel32, "GetProcessId", DWORD, HANDLE)
+GetCurrentProcess = _declared(_kernel32, "GetCurrentProcess", HANDLE)
+GetProcessTimes = _declared(_kernel32, "GetProcessTimes", BOOL, HANDLE, *[POINTER(FILETIME)] * 4)
+GetExitCodeProcess = _declared(_kernel32, "GetExitCodeProcess", BOOL, HANDLE, POINTER(DWORD))
+QueryFullProcessImageName = _declared(
+    _kernel32, "QueryFullProcessImageNameW", BOOL, HANDLE, DWORD, c_wchar_p, POINTER(DWORD)
+)
+TerminateProcess = _declared(_kernel32, "TerminateProcess", BOOL, HANDLE, UINT)
+OpenProcessToken = _declared(_advapi32, "OpenProcessToken", BOOL, HANDLE, DWORD, POINTER(HANDLE))
+
+# <handleapi.h>, <synchapi.h>, <threadpoollegacyapiset.h>
+CloseHandle = _declared(_kernel32, "CloseHandle", BOOL, HANDLE)
+DuplicateHandle = _declared(
+    _kernel32, "DuplicateHandle", BOOL, HANDLE, HANDLE, HANDLE, POINTER(HANDLE), DWORD, BOOL, DWORD
+)
+WaitForSingleObject = _declared(_kernel32, "WaitForSingleObject", DWORD, HANDLE, DWORD)
+RegisterWaitForSingleObject = _declared(
+    _kernel32, "RegisterWaitForSingleObject", BOOL, POINTER(HANDLE), HANDLE, WaitCallback, c_void_p, ULONG, ULONG
+)
+UnregisterWait = _declared(_kernel32, "UnregisterWait", BOOL, HANDLE)
+
+# <jobapi.h>, <jobapi2.h>
+CreateJobObject = _declared(_kernel32, "CreateJobObjectW", HANDLE, c_void_p, c_wchar_p)
+OpenJobObject = _declared(_kernel32, "OpenJobObjectW", HANDLE, DWORD, BOOL, c_wchar_p)
+AssignProcessToJobObject = _declared(_kernel32, "AssignProcessToJobObject", BOOL, HANDLE, HANDLE)
+IsProcessInJob = _declared(_kernel32, "IsProcessInJob", BOOL, HANDLE, HANDLE, POINTER(BOOL))
+SetInformationJobObject = _declared(_kernel32, "SetInformationJobObject", BOOL, HANDLE, ctypes.c_int, LPVOID, DWORD)
+QueryInformationJobObject = _declared(
+    _kernel32, "QueryInformationJobObject", BOOL, HANDLE, ctypes.c_int, LPVOID, DWORD, POINTER(DWORD)
+)
+
+# <consoleapi2.h>, <wincon.h>
+AttachConsole = _declared(_kernel32, "AttachConsole", BOOL, DWORD)
+FreeConsole = _declared(_kernel32, "FreeConsole", BOOL)
+GetConsoleProcessList = _declared(_kernel32, "GetConsoleProcessList", DWORD, POINTER(DWORD), DWORD)
+GenerateConsoleCtrlEvent = _declared(_kernel32, "GenerateConsoleCtrlEvent", BOOL, DWORD, DWORD)
+
+# <fileapi.h>, <winbase.h>
+CreateFile = _declared(
+    _kernel32, "CreateFileW", HANDLE, c_wchar_p, DWORD, DWORD, POINTER(SecurityAttributes), DWORD, DWORD, HANDLE
+)
+CreateDirectory = _declared(_kernel32, "CreateDirectoryW", BOOL, c_wchar_p, POINTER(SecurityAttributes))
+LocalFree = _declared(_kernel32, "LocalFree", c_void_p, c_void_p)
+
+# <winternl.h>
+NtQuerySystemInformation = _declared(
+    _ntdll, "NtQuerySystemInformation", NTSTATUS, ctypes.c_int, LPVOID, ULONG, POINTER(ULONG)
+)
+NtResumeProcess = _declared(_ntdll, "NtResumeProcess", NTSTATUS, HANDLE)
+RtlNtStatusToDosError = _declared(_ntdll, "RtlNtStatusToDosError", ULONG, NTSTATUS)
+
+# <iphlpapi.h>
+GetExtendedTcpTable = _declared(
+    _iphlpapi, "GetExtendedTcpTable", DWORD, LPVOID, POINTER(DWORD), BOOL, ULONG, ctypes.c_int, ULONG
+)
+
+# <securitybaseapi.h>, <sddl.h>, <aclapi.h>
+GetTokenInformation = _declared(
+    _advapi32, "GetTokenInformation", BOOL, HANDLE, ctypes.c_int, LPVOID, DWORD, POINTER(DWORD)
+)
+GetAce = _declared(_advapi32, "GetAce", BOOL, c_void_p, DWORD, POINTER(c_void_p))
+ConvertSidToStringSid = _declared(_advapi32, "ConvertSidToStringSidW", BOOL, c_void_p, POINTER(c_void_p))
+LookupAccountSid = _declared(
+    _advapi32,
+    "LookupAccountSidW",
+    BOOL,
+    c_wchar_p,
+    c_void_p,
+    c_wchar_p,
+    POINTER(DWORD),
+    c_wchar_p,
+    POINTER(DWORD),
+    POINTER(ctypes.c_int),
+)
+ConvertStringSecurityDescriptor = _declared(
+    _advapi32,
+    "ConvertStringSecurityDescriptorToSecurityDescriptorW",
+    BOOL,
+    c_wchar_p,
+    DWORD,
+    POINTER(c_void_p),
+    POINTER(ULONG),
+)
+GetNamedSecurityInfo = _declared(
+    _advapi32, "GetNamedSecurityInfoW", DWORD, c_wchar_p, ctypes.c_int, DWORD, *[POINTER(c_void_p)] * 5
+)
+
+
+def last_error() -> OSError:
+    """What the last call said, as an exception; `winerror` has the number."""
+    return ctypes.WinError(ctypes.get_last_error())
+
+
+def status_error(status: int) -> OSError:
+    """The same for a status of ntdll's."""
+    return ctypes.WinError(RtlNtStatusToDosError(status))

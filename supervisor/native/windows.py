@@ -1,0 +1,165 @@
+"""The Windows wing: handles, jobs and waits."""
+
+import asyncio
+import socket
+import sys
+
+import psutil
+
+from ..core.model import ProcessIdentity, ProcessRow
+from . import (
+    win32,
+    windows_console,
+    windows_exits,
+    windows_handles,
+    windows_jobs,
+    windows_listing,
+    windows_ports,
+    windows_probe,
+    windows_spawn,
+)
+from .api import Command, ExitWatcher, Wing
+from .clock import MonotonicClock
+from .files import PollingFileWatcher
+
+assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
+
+KILLED = 1
+"""The exit status of what we kill: Windows knows no signals. `taskkill` uses the same."""
+
+STATUSES_KEPT = 256
+
+
+def windows_wing() -> Wing:
+    """The Windows wing."""
+    probe = windows_probe.WindowsProbe()
+    children = Children()
+    exits = windows_exits.WaitWatcher(probe, children.collect)
+    return Wing(
+        clock=MonotonicClock(),
+        probe=probe,
+        exits=exits,
+        processes=WindowsProcessControl(probe, children, exits),
+        ports=windows_ports.WindowsPortTable(probe),
+        files=PollingFileWatcher(),
+        peers=WindowsPeerCheck(),
+    )
+
+
+class Children:
+    """Our own children. A handle keeps the exit status, and the pid, of each until its end is noticed."""
+
+    def __init__(self) -> None:
+        self._running: dict[ProcessIdentity, int] = {}
+        self._statuses: dict[ProcessIdentity, int] = {}
+
+    def add(self, identity: ProcessIdentity, handle: int) -> None:
+        """A child was born. The handle is ours from here on."""
+        self._running[identity] = handle
+
+    def collect(self, identity: ProcessIdentity) -> None:
+        """Take the status of a child that has ended; does nothing with any other process."""
+        handle = self._running.get(identity)
+        if handle is None or windows_handles.runs(handle):
+            return
+        self._statuses[identity] = windows_handles.exit_code(handle)
+        win32.CloseHandle(self._running.pop(identity))
+        while len(self._statuses) > STATUSES_KEPT:
+            del self._statuses[next(iter(self._statuses))]
+
+    def exit_status(self, identity: ProcessIdentity) -> int | None:
+        """The status of a child that has ended; None: unknown."""
+        self.collect(identity)
+        return self._statuses.get(identity)
+
+
+class WindowsProcessControl:
+    """Everything is done to a handle that was opened first and verified after, so it cannot hit a recycled pid."""
+
+    def __init__(self, probe: windows_probe.WindowsProbe, children: Children, exits: ExitWatcher) -> None:
+        self._probe = probe
+        self._children = children
+        self._exits = exits
+        self._jobs = windows_jobs.Jobs()
+
+    def spawn(self, command: Command) -> ProcessIdentity:
+        """Start it detached. Called on the event loop, where its end is noticed whether or not anybody watches."""
+        asyncio.get_running_loop()
+        identity, handle = windows_spawn.start_detached(command, self._jobs)
+        self._children.add(identity, handle)
+        self._exits.watch(identity, _nothing)
+        return identity
+
+    def exit_status(self, identity: ProcessIdentity) -> int | None:
+        """Exit status of a child that has ended."""
+        return self._children.exit_status(identity)
+
+    def ask_to_end(self, identity: ProcessIdentity) -> bool:
+        """CTRL_BREAK, to a server that was started by this home. Nothing else can be asked: then it is refused."""
+        with windows_handles.reached(identity, windows_handles.ASK) as handle:
+            if handle is None:
+                return False
+            # To a pid that leads no group the request would go to everybody on its console.
+            if not self._jobs.leads(identity):
+                raise OSError(f"Windows has no polite request for pid {identity.pid}: it was started by others")
+            windows_console.send_break(identity.pid)
+            return True
+
+    def kill(self, identity: ProcessIdentity) -> bool:
+        """TerminateProcess."""
+        with windows_handles.reached(identity, windows_handles.ASK | win32.PROCESS_TERMINATE) as handle:
+            if handle is None:
+                return False
+            if not win32.TerminateProcess(handle, KILLED):
+                error = win32.last_error()
+                # One that is ending already says so by refusing.
+                if windows_handles.runs(handle):
+                    raise error
+                return False
+            return True
+
+    def table(self) -> tuple[ProcessRow, ...]:
+        """Every living process. `session`: the pid of the root in whose job it is.
+
+        For what is in no job that we can find, it is the number of the ancestor that has gone, as long as nobody else
+        has that number: a job is forgotten with its root if no daemon ran then. Such a session proves nothing.
+        """
+        listed = windows_listing.processes()
+        sessions = self._jobs.sessions({pid: row.identity for pid, row in listed.items()})
+        return tuple(
+            ProcessRow(
+                row.identity,
+                windows_listing.parent_of(row, listed),
+                sessions.get(row.identity) or windows_listing.lost_ancestor(row, listed),
+            )
+            for row in listed.values()
+        )
+
+    def vacant(self, pid: int) -> bool:
+        """Whether it is proven that nothing lives that has this number, is in a job of its, or was made by it."""
+        if not windows_handles.is_pid(pid) or self._jobs.inhabited(pid):
+            return False
+        try:
+            return not any(pid in (row.pid, row.parent) for row in windows_listing.processes().values())
+        except OSError:
+            return False
+
+    def variable(self, identity: ProcessIdentity, name: str) -> str | None:
+        """An environment variable that the process was started with, out of its memory."""
+        try:
+            value = psutil.Process(identity.pid).environ().get(name.upper())
+            return value if self._probe.identify(identity.pid) == identity else None
+        except (psutil.Error, OSError, ValueError, OverflowError):
+            return None
+
+
+class WindowsPeerCheck:
+    """There are no unix sockets here that would tell: whoever connects shows the token."""
+
+    def same_user(self, connection: socket.socket) -> bool:  # noqa: ARG002 (the Protocol's)
+        """No."""
+        return False
+
+
+def _nothing() -> None:
+    """For a child whose end is only noticed."""

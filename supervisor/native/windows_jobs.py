@@ -1,0 +1,145 @@
+"""One named job for each server: it names the server's tree, also for the next daemon, and ends nothing by itself."""
+
+import contextlib
+import ctypes
+import sys
+import threading
+from collections.abc import Mapping
+from ctypes.wintypes import BOOL, DWORD, HANDLE
+from functools import cache
+
+from ..core.model import ProcessIdentity
+from . import win32, windows_handles
+
+assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
+
+ACCESS = win32.JOB_OBJECT_QUERY | win32.JOB_OBJECT_ASSIGN_PROCESS | win32.SYNCHRONIZE
+
+MEMBER = windows_handles.ASK | win32.PROCESS_QUERY_INFORMATION
+"""Windows is content with the limited right for IsProcessInJob; Wine is not."""
+
+
+def name_of(root: ProcessIdentity) -> str:
+    """The job of the server that this process is the root of. Its identity cannot repeat, so the name cannot either."""
+    return rf"Local\godot-supervisor-{root.pid}-{root.start_token}"
+
+
+class Jobs:
+    """The jobs that this daemon knows, by the process that they were made for.
+
+    The root keeps a handle to its own job, so the name outlives the daemon. This keeps one too, should the root go.
+    """
+
+    def __init__(self) -> None:
+        self._handles: dict[ProcessIdentity, int] = {}
+        # Processes are listed off the loop.
+        self._lock = threading.RLock()
+
+    def enclose(self, process: int, root: ProcessIdentity) -> None:
+        """Make a job around a process that has not run yet. `process` is a handle to it, with all rights.
+
+        Raises:
+            OSError: the system refused; the process is in no job of ours then.
+        """
+        job: int | None = win32.CreateJobObject(None, name_of(root))
+        if not job:
+            raise win32.last_error()
+        try:
+            _let_go(job)
+            if not win32.AssignProcessToJobObject(job, process):
+                raise win32.last_error()
+            _hand_over(job, process)
+        except OSError:
+            win32.CloseHandle(job)
+            raise
+        with self._lock:
+            self._handles[root] = job
+
+    def sessions(self, living: Mapping[int, ProcessIdentity]) -> dict[ProcessIdentity, int]:
+        """The root's pid, for each of these processes that is in a job of ours.
+
+        The jobs of earlier daemons are found by their names.
+        """
+        found: dict[ProcessIdentity, int] = {}
+        with self._lock:
+            for identity in living.values():
+                self._find(identity)
+            for root, job in list(self._handles.items()):
+                members = _members(job)
+                if not members and living.get(root.pid) != root:
+                    win32.CloseHandle(self._handles.pop(root))
+                listed = (living[pid] for pid in members if pid in living)
+                found |= {identity: root.pid for identity in listed if _contains(job, identity)}
+        return found
+
+    def inhabited(self, pid: int) -> bool:
+        """Whether anything lives in a job whose root had this number."""
+        with self._lock:
+            return any(_members(job) for root, job in self._handles.items() if root.pid == pid)
+
+    def leads(self, identity: ProcessIdentity) -> bool:
+        """Whether this process is the root of a job of ours."""
+        with self._lock:
+            return self._find(identity) is not None
+
+    def _find(self, root: ProcessIdentity) -> int | None:
+        known = self._handles.get(root)
+        if known is not None:
+            return known
+        job: int | None = win32.OpenJobObject(ACCESS, False, name_of(root))
+        if job:
+            self._handles[root] = job
+        return job
+
+
+def _let_go(job: int) -> None:
+    """What a server starts may leave the job if it asks to, as it may begin a session of its own elsewhere."""
+    limits = win32.JobExtendedLimits()
+    limits.basic.flags = win32.JOB_LIMIT_BREAKAWAY_OK
+    if not win32.SetInformationJobObject(
+        job, win32.JOB_EXTENDED_LIMIT_INFORMATION, ctypes.byref(limits), ctypes.sizeof(limits)
+    ):
+        raise win32.last_error()
+
+
+def _hand_over(job: int, process: int) -> None:
+    """Leave a handle to the job in the process: the name is there as long as somebody has one."""
+    theirs = HANDLE()
+    if not win32.DuplicateHandle(
+        win32.GetCurrentProcess(), job, process, ctypes.byref(theirs), win32.JOB_OBJECT_QUERY, False, 0
+    ):
+        raise win32.last_error()
+
+
+def _members(job: int) -> tuple[int, ...]:
+    """The pids in a job; none where the system would not tell."""
+    room = 64
+    while True:
+        layout = _id_list(room)
+        listed = layout()
+        if win32.QueryInformationJobObject(
+            job, win32.JOB_BASIC_PROCESS_ID_LIST, ctypes.byref(listed), ctypes.sizeof(listed), None
+        ):
+            return tuple(listed.pids[: listed.count])
+        if ctypes.get_last_error() != win32.ERROR_MORE_DATA:
+            return ()
+        room *= 4
+
+
+@cache
+def _id_list(room: int) -> type[ctypes.Structure]:
+    """JOBOBJECT_BASIC_PROCESS_ID_LIST for so many processes."""
+
+    class IdList(ctypes.Structure):
+        _fields_ = (("assigned", DWORD), ("count", DWORD), ("pids", ctypes.c_size_t * room))
+
+    return IdList
+
+
+def _contains(job: int, identity: ProcessIdentity) -> bool:
+    """Whether exactly this process is in the job: a pid of the list may be another's by now."""
+    with contextlib.suppress(OSError), windows_handles.opened(identity.pid, MEMBER) as handle:
+        inside = BOOL()
+        asked = win32.IsProcessInJob(handle, job, ctypes.byref(inside))
+        return bool(asked and inside.value and windows_handles.identity_of(handle) == identity)
+    return False

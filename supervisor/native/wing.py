@@ -1,0 +1,63 @@
+"""Chooses the platform wing, and what is needed before there is one."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import PlatformUnsupported
+from . import private
+from .api import Wing
+
+
+def open_wing(child_descriptors: tuple[int, int] | None = None) -> Wing:
+    """The wing of this system. `child_descriptors`: the limit of open files that spawned processes get back.
+
+    Raises:
+        PlatformUnsupported: there is no wing for this system.
+    """
+    if sys.platform == "linux":
+        from .linux import linux_wing
+
+        return linux_wing(child_descriptors)
+    if sys.platform == "win32":
+        from .windows import windows_wing
+
+        return windows_wing()
+    if sys.platform == "darwin":
+        from .darwin import darwin_wing
+
+        return darwin_wing(child_descriptors)
+    raise PlatformUnsupported(f"no support for {sys.platform}", hint="use Linux, Windows or macOS")
+
+
+def file_replacer() -> Callable[[Path, Path], None]:
+    """Puts its first file in the place of its second, atomically; what it raises is an OSError."""
+    if sys.platform == "linux":
+        from .linux_files import replace
+
+        return replace
+    return private.replace
+
+
+def parent_pid() -> int:
+    """The process that started this one; 0 where that has gone.
+
+    Raises:
+        OSError: the system does not tell.
+    """
+    if sys.platform == "win32":
+        # os.getppid() compares nothing: the number that it returns may be another's. Under Wine it ends the process.
+        from . import windows_parent
+
+        return windows_parent.starter()
+    return os.getppid()
+
+
+def raise_descriptor_limit() -> tuple[int, int] | None:
+    """Let this process open more files; returns what `open_wing` gives back to children. None: there is no limit."""
+    if sys.platform != "win32":
+        from . import posix
+
+        return posix.raise_descriptor_limit()
+    return None

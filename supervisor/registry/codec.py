@@ -1,0 +1,253 @@
+"""Registry bytes, versioned. Unknown keys are skipped; a row that cannot be read is an error, never a missing row."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ..core.model import (
+    Editor,
+    Failure,
+    Lease,
+    Occupant,
+    Occupied,
+    Origin,
+    Ownership,
+    ProcessIdentity,
+    ServerRecord,
+    ServerState,
+    State,
+    StickyPorts,
+)
+
+SCHEMA = 1
+
+T = TypeVar("T")
+
+_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+class UnreadableError(Exception):
+    """These bytes are no registry of a schema that we know."""
+
+
+class Encoder:
+    """Encodes one state after the other. Rows are frozen: one that is still the same object is not encoded again."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, tuple[ServerRecord, str]] = {}
+
+    def encode(self, state: State) -> bytes:
+        """The registry as it lies on the disk."""
+        self._servers = {record.id: self._row(record) for record in state.servers.values()}
+        servers = ",".join([row for _, row in self._servers.values()])
+        editors = _json([_editor(editor) for editor in state.editors.values()])
+        sticky = _json([{"kind": s.kind, "project": s.project, "ports": dict(s.ports)} for s in state.sticky])
+        return f'{{"schema":{SCHEMA},"editors":{editors},"servers":[{servers}],"sticky":{sticky}}}'.encode()
+
+    def _row(self, record: ServerRecord) -> tuple[ServerRecord, str]:
+        known = self._servers.get(record.id)
+        return known if known is not None and known[0] is record else (record, _json(_server(record)))
+
+
+def encode(state: State) -> bytes:
+    """The registry as it lies on the disk."""
+    return Encoder().encode(state)
+
+
+def decode(data: bytes) -> State:
+    """The state in these bytes. Monotonic times come back as 0: that clock has begun again.
+
+    Raises:
+        UnreadableError: torn, garbage, or written by a later schema.
+    """
+    try:
+        document = json.loads(data)
+        if document["schema"] != SCHEMA:
+            raise UnreadableError(f"schema {document['schema']!r}; this version reads {SCHEMA}")
+        editors = [_read_editor(row) for row in document["editors"]]
+        servers = [_read_server(row) for row in document["servers"]]
+        sticky = tuple(
+            StickyPorts(_text(row["kind"]), _text(row["project"]), _read_ports(row["ports"]))
+            for row in document["sticky"]
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise UnreadableError(f"{type(error).__name__}: {error}") from error
+    return State({editor.id: editor for editor in editors}, {record.id: record for record in servers}, sticky)
+
+
+def _identity(identity: ProcessIdentity | None) -> dict[str, Any] | None:
+    return None if identity is None else {"pid": identity.pid, "start_token": identity.start_token}
+
+
+def _read_identity(row: Any) -> ProcessIdentity | None:
+    return None if row is None else _read_certain_identity(row)
+
+
+def _read_certain_identity(row: Any) -> ProcessIdentity:
+    return ProcessIdentity(_integer(row["pid"]), _text(row["start_token"]))
+
+
+def _editor(editor: Editor) -> dict[str, Any]:
+    return {
+        "id": editor.id,
+        "process": _identity(editor.process),
+        "project": editor.project,
+        "started_at": editor.started_at,
+        "engine": editor.engine,
+        "engine_version": editor.engine_version,
+        "name": editor.name,
+    }
+
+
+def _read_editor(row: Any) -> Editor:
+    return Editor(
+        id=_text(row["id"]),
+        process=_read_certain_identity(row["process"]),
+        project=_perhaps(_text, row.get("project")),
+        started_at=_perhaps(_seconds, row.get("started_at")),
+        engine=_perhaps(_text, row.get("engine")),
+        engine_version=_perhaps(_text, row.get("engine_version")),
+        name=_perhaps(_text, row.get("name")),
+    )
+
+
+def _server(record: ServerRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "kind": record.kind,
+        "version": record.version,
+        "project": record.project,
+        "state": record.state.value,
+        "origin": record.origin.value,
+        "launch": record.launch,
+        "ports": dict(record.ports),
+        "since": record.since,
+        "process": _identity(record.process),
+        "root": _identity(record.root),
+        "owners": [
+            {"editor": owner.editor, "process": _identity(owner.process), "leaving": owner.leaving}
+            for owner in record.owners
+        ],
+        "leases": [{"id": lease.id, "holder": lease.holder, "ttl_s": lease.ttl_s} for lease in record.leases],
+        "ever_owned": record.ever_owned,
+        "owners_unknown": record.owners_unknown,
+        "named": record.named,
+        "foreign": record.foreign,
+        "other_home": record.other_home,
+        "restarts": record.restarts,
+        "relocated": [_occupied(occupied) for occupied in record.relocated],
+        "failure": _failure(record.failure),
+        "log": record.log,
+        "url": record.url,
+        "connect": list(record.connect),
+    }
+
+
+def _read_server(row: Any) -> ServerRecord:
+    return ServerRecord(
+        id=_text(row["id"]),
+        kind=_text(row["kind"]),
+        version=_perhaps(_text, row.get("version")),
+        project=_perhaps(_text, row.get("project")),
+        state=ServerState(row["state"]),
+        origin=Origin(row["origin"]),
+        launch=_text(row["launch"]),
+        ports=_read_ports(row["ports"]),
+        since=_seconds(row["since"]),
+        process=_read_identity(row.get("process")),
+        root=_read_identity(row.get("root")),
+        owners=tuple(
+            Ownership(
+                _text(owner["editor"]),
+                _read_certain_identity(owner["process"]),
+                leaving_since=0.0 if owner.get("leaving") else None,
+            )
+            for owner in row.get("owners", ())
+        ),
+        leases=tuple(
+            Lease(_text(lease["id"]), _text(lease["holder"]), _seconds(lease["ttl_s"]), 0.0)
+            for lease in row.get("leases", ())
+        ),
+        ever_owned=bool(row.get("ever_owned")),
+        owners_unknown=bool(row.get("owners_unknown")),
+        named=bool(row.get("named")),
+        foreign=bool(row.get("foreign")),
+        other_home=_perhaps(_text, row.get("other_home")),
+        restarts=_integer(row.get("restarts", 0)),
+        relocated=tuple(_read_occupied(occupied) for occupied in row.get("relocated", ())),
+        failure=_read_failure(row.get("failure")),
+        log=_perhaps(_text, row.get("log")),
+        url=_perhaps(_text, row.get("url")),
+        connect=tuple(_text(word) for word in row.get("connect", ())),
+    )
+
+
+def _occupied(occupied: Occupied) -> dict[str, Any]:
+    who = occupied.occupant
+    occupant = who and {
+        "process": _identity(who.identity),
+        "command": list(who.brief),
+        "user": who.user,
+        "since": who.since,
+    }
+    return {"port": occupied.port, "reason": occupied.reason, "occupant": occupant}
+
+
+def _read_occupied(row: Any) -> Occupied:
+    who = row.get("occupant")
+    occupant = (
+        None
+        if who is None
+        else Occupant(
+            _read_identity(who.get("process")),
+            tuple(_text(word) for word in who.get("command", ())),
+            _perhaps(_text, who.get("user")),
+            _perhaps(_seconds, who.get("since")),
+        )
+    )
+    return Occupied(_integer(row["port"]), occupant, _text(row["reason"]))
+
+
+def _failure(failure: Failure | None) -> dict[str, Any] | None:
+    if failure is None:
+        return None
+    return {
+        "code": failure.code,
+        "message": failure.message,
+        "exit": failure.exit,
+        "log_tail": list(failure.log_tail),
+    }
+
+
+def _read_failure(row: Any) -> Failure | None:
+    if row is None:
+        return None
+    tail = tuple(_text(line) for line in row.get("log_tail", ()))
+    return Failure(_text(row["code"]), _text(row["message"]), _perhaps(_integer, row.get("exit")), tail)
+
+
+def _read_ports(row: Any) -> Mapping[str, int]:
+    return {_text(name): _integer(port) for name, port in row.items()}
+
+
+def _perhaps(read: Callable[[Any], T], value: Any) -> T | None:
+    return None if value is None else read(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {value!r}")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise TypeError(f"expected a number, got {value!r}")
+    return float(value)
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"expected a whole number, got {value!r}")
+    return value

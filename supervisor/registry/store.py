@@ -1,0 +1,82 @@
+"""The registry file: one writer, replaced atomically, never lost silently."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from ..core.model import State
+from ..native import private, trust
+from .codec import Encoder, UnreadableError, decode
+
+LIMIT = 64 * 1024 * 1024
+"""Bytes. A hundred servers are about 100 KiB."""
+
+
+class Found(StrEnum):
+    """What lay at the registry's path."""
+
+    READ = "read"
+    MISSING = "missing"
+    SET_ASIDE = "set aside"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The state, and how it was come by. `aside` is where an unreadable file went."""
+
+    state: State
+    found: Found
+    aside: Path | None = None
+    reason: str | None = None
+
+
+class FileStore:
+    """Survives SIGKILL of its writer at any moment. No fsync: after a power loss no server lives."""
+
+    def __init__(self, path: Path, replace: Callable[[Path, Path], None] = private.replace) -> None:
+        self._path = path
+        self._replace = replace
+        self._temporary = path.with_name(path.name + ".new")
+        self._encoder = Encoder()
+
+    def load(self) -> Loaded:
+        """What the last daemon wrote. A file that is unreadable, or that others could have written, is kept elsewhere.
+
+        Its rows say which processes may be ended.
+
+        Raises:
+            OSError: it is there but cannot be read or renamed.
+        """
+        try:
+            data = private.patiently(lambda: trust.contents(self._path, LIMIT))
+            return Loaded(decode(data), Found.READ)
+        except FileNotFoundError:
+            return Loaded(State(), Found.MISSING)
+        except (UnreadableError, trust.DistrustedError) as error:
+            return Loaded(State(), Found.SET_ASIDE, self._set_aside(), str(error))
+
+    def write(self, state: State) -> None:
+        """Replace the file.
+
+        Raises:
+            OSError: it could not be written; the old one stands.
+        """
+        data = self._encoder.encode(state)
+        try:
+            handle = private.create(self._temporary, fresh=False)
+            with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor: nobody else may open it)
+                file.write(data)
+            self._replace(self._temporary, self._path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._temporary.unlink(missing_ok=True)
+            raise
+
+    def _set_aside(self) -> Path:
+        number = 1
+        while (aside := self._path.with_name(f"{self._path.name}.unreadable-{number}")).exists():
+            number += 1
+        private.replace(self._path, aside)
+        return aside

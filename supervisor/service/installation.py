@@ -1,0 +1,59 @@
+"""What a service starts: this very installation, for one home."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..native.facts import Folders
+
+NAME = "godot-supervisor"
+
+HANDED_OVER = ("PATH", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+"""Of the user's shell: without them a daemon of a service manager would look for programs, for its settings and for its
+logs in other places than one that the shell starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The command that a service manager starts, and what goes with it.
+
+    `name` names the service: each home has its own. `program` and `arguments` are the command, with absolute paths.
+    """
+
+    name: str
+    program: str
+    arguments: tuple[str, ...]
+    version: str
+    logs: Path
+    user_home: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The whole command line."""
+        return (self.program, *self.arguments)
+
+
+def this_installation(where: Folders, version: str, environment: Mapping[str, str] = os.environ) -> Installation:
+    """The installation that runs this, as a service for these folders."""
+    arguments = ("-P", "-m", "supervisor", "service", "run")
+    home = ("--home", str(where.home.absolute())) if where.moved else ()
+    return Installation(
+        name=f"{NAME}-{where.home_id}" if where.moved else NAME,
+        program=str(Path(sys.executable).absolute()),
+        arguments=(*arguments, *home),
+        version=version,
+        logs=where.logs,
+        user_home=Path.home(),
+        variables={name: kept for name in HANDED_OVER if (kept := _kept(name, environment.get(name, "")))},
+    )
+
+
+def _kept(name: str, value: str) -> str:
+    """Without what means something else in another working folder; each folder once."""
+    if name != "PATH":
+        return value if Path(value).is_absolute() else ""
+    folders = dict.fromkeys(folder for folder in value.split(os.pathsep) if Path(folder).is_absolute())
+    return os.pathsep.join(folders)

@@ -1,0 +1,209 @@
+"""The launchd agent: launchd.plist(5), launchctl(1)."""
+
+import plistlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+from ..errors import ServiceRefused
+from .differences import COMMAND, VERSION, differences, marked_version
+from .installation import NAME, Installation
+from .report import Report
+from .steps import Ran, Steps
+from .templates import for_xml, render
+
+TEMPLATE = "launchd.plist"
+LABEL_PREFIX = "io.github."
+
+ALREADY_LOADED = (5, 37)
+"""What `bootstrap` says of an agent that it has: "Input/output error", "Operation already in progress"."""
+NO_SUCH_DOMAIN = (112, 125)
+"""Nobody is logged in at the screen: there is no `gui` domain."""
+NOT_LOADED = (3, 36, 113)
+"""What `bootout` says of an agent that it does not have, or that is on its way out."""
+
+LEAVING_PATIENCE_S = 30.0
+_POLL_S = 0.2
+
+_INDENT = "\t\t"
+_VOLATILE = "EnvironmentVariables"
+"""Depends on the shell from which the agent was written."""
+
+
+class Launchd:
+    """The service of one installation as an agent of this user."""
+
+    name = "launchd"
+    takes_over = True
+
+    def __init__(
+        self,
+        installation: Installation,
+        steps: Steps,
+        folder: Path,
+        user: int,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._installation = installation
+        self._steps = steps
+        self._user = user
+        self._pause = pause
+        self._changed = False
+        self._label = LABEL_PREFIX + installation.name.replace(f"{NAME}-", f"{NAME}.")
+        self.file = folder / f"{self._label}.plist"
+
+    def text(self) -> str:
+        """The agent as this installation would write it."""
+        installation = self._installation
+        words = [f"{_INDENT}<string>{for_xml(word)}</string>" for word in installation.command]
+        variables = [
+            f"{_INDENT}<key>{for_xml(name)}</key>\n{_INDENT}<string>{for_xml(value)}</string>"
+            for name, value in installation.variables.items()
+        ]
+        return render(
+            TEMPLATE,
+            {
+                "version": installation.version,
+                "label": for_xml(self._label),
+                "command": "\n".join(words),
+                "variables": "\n".join(variables),
+                "folder": for_xml(str(installation.user_home)),
+                "log": for_xml(str(installation.logs / "launchd.log")),
+            },
+        )
+
+    def main_pid(self) -> int | None:
+        """The process that it watches; None: none."""
+        pid = self._printed().get("pid", "")
+        return int(pid) if pid.isdecimal() else None
+
+    def prepare(self) -> None:
+        """Write the agent.
+
+        Raises:
+            ServiceRefused: there is no launchd.
+            StateNotWritable: the agent, or the folder of its log, cannot be written.
+        """
+        self._domain()
+        self._steps.folder(self._installation.logs)
+        self._changed = self._steps.write(self.file, self.text())
+
+    def begin(self) -> None:
+        """Load it, anew if it has changed; it starts at once, and at every login.
+
+        Raises:
+            ServiceRefused: launchd did not take it.
+        """
+        domain = self._domain()
+        target = f"{domain}/{self._label}"
+        # One that was disabled by hand would be refused.
+        self._launchctl("enable", target, may_fail=True)
+        if self._loaded(target):
+            if not self._changed:
+                self._launchctl("kickstart", target)
+                return
+            self._leave(target)
+        ran = self._bootstrap(domain, also_fine=(*ALREADY_LOADED, *NO_SUCH_DOMAIN))
+        if ran.status in NO_SUCH_DOMAIN:
+            domain = self._without_screen()
+            target = f"{domain}/{self._label}"
+            ran = self._bootstrap(domain, also_fine=ALREADY_LOADED)
+        if ran.status in ALREADY_LOADED:
+            self._leave(target)
+            self._bootstrap(domain)
+
+    def remove(self) -> None:
+        """Unload it, which stops the daemon, and remove it. Servers go on.
+
+        Raises:
+            ServiceRefused: launchd refused.
+            StateNotWritable: the agent cannot be removed.
+        """
+        for domain in (f"gui/{self._user}", f"user/{self._user}"):
+            if self._loaded(f"{domain}/{self._label}"):
+                self._leave(f"{domain}/{self._label}")
+        self._steps.remove(self.file)
+
+    def report(self) -> Report:
+        """How it is."""
+        printed = self._printed()
+        installed = self.file.exists()
+        pid = printed.get("pid", "")
+        return Report(
+            manager=self.name,
+            name=self._label,
+            installed=installed,
+            file=str(self.file),
+            enabled=installed,
+            state=printed.get("state"),
+            pid=int(pid) if pid.isdecimal() else None,
+            differences=self._differences() if installed else (),
+        )
+
+    def start_if_installed(self) -> bool:
+        """Start it where it is installed; whether launchd has taken that."""
+        if not self.file.exists():
+            return False
+        ran = self._steps.run("launchctl", "kickstart", f"{self._domain()}/{self._label}", may_fail=True)
+        return ran.status == 0
+
+    def _bootstrap(self, domain: str, also_fine: tuple[int, ...] = ()) -> Ran:
+        return self._steps.run("launchctl", "bootstrap", domain, str(self.file), fine=(0, *also_fine))
+
+    def _leave(self, target: str) -> None:
+        """Unload it, and wait until it is: `bootout` may return before that, and `bootstrap` is refused until then."""
+        self._steps.run("launchctl", "bootout", target, fine=(0, *NOT_LOADED))
+        waited = 0.0
+        while not self._steps.dry_run and self._loaded(target):
+            if waited >= LEAVING_PATIENCE_S:
+                raise ServiceRefused(f"launchd does not unload {target}")
+            self._pause(_POLL_S)
+            waited += _POLL_S
+
+    def _domain(self) -> str:
+        """Where this user's agents live: at the screen if there is one."""
+        ran = self._steps.ask("launchctl", "print", f"gui/{self._user}")
+        if ran.status == 0:
+            return f"gui/{self._user}"
+        if self._steps.ask("launchctl", "version").status != 0:
+            raise ServiceRefused("launchctl does not answer", data={"output": ran.last_words})
+        return self._without_screen()
+
+    def _without_screen(self) -> str:
+        told = "nobody is logged in at the screen: it runs in the background session of this user until then"
+        if told not in self._steps.notes:
+            self._steps.note(told)
+        return f"user/{self._user}"
+
+    def _loaded(self, target: str) -> bool:
+        return self._steps.ask("launchctl", "print", target).status == 0
+
+    def _printed(self) -> dict[str, str]:
+        """What launchd tells of it: `name = value` lines, of which the first with a name is the agent's own."""
+        for domain in (f"gui/{self._user}", f"user/{self._user}"):
+            ran = self._steps.ask("launchctl", "print", f"{domain}/{self._label}")
+            if ran.status == 0:
+                pairs = [line.strip().partition(" = ") for line in ran.out.splitlines()]
+                return {name: value for name, equals, value in reversed(pairs) if equals}
+        return {}
+
+    def _differences(self) -> tuple[str, ...]:
+        found = self.file.read_bytes()
+        try:
+            return differences(_settings(found), _settings(self.text().encode()))
+        except (plistlib.InvalidFileException, ExpatError, ValueError):
+            return (f"{self.file} makes no sense",)
+
+    def _launchctl(self, *words: str, may_fail: bool = False) -> Ran:
+        return self._steps.run("launchctl", *words, may_fail=may_fail)
+
+
+def _settings(plist: bytes) -> dict[str, str]:
+    found: dict[str, Any] = plistlib.loads(plist)
+    found.pop(_VOLATILE, None)
+    command = found.pop("ProgramArguments", [])
+    settings = {name: str(value) for name, value in found.items()}
+    return {VERSION: marked_version(plist.decode(errors="replace")), COMMAND: " ".join(command), **settings}

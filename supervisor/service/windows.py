@@ -1,0 +1,298 @@
+"""How Windows starts the daemon: by a logon task, as a service for each user, or as a service with an account."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from ..errors import InvalidParams, ServiceRefused
+from ..native.service_control import OWN_PROCESS, USER_OWN_PROCESS, Definition, Installed, ServiceControl
+from .differences import COMMAND, VERSION, differences
+from .installation import Installation
+from .report import Report
+from .steps import Steps
+from .templates import for_xml, render
+
+TEMPLATE = "task.xml"
+TASK_NAMESPACE = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
+DESCRIPTION = "Owns the life of MCP servers for Godot editors"
+WINDOWLESS = "pythonw.exe"
+
+ACCESS_DENIED = 5
+LOGON_FAILED = 1069
+
+_VERSION = re.compile(r"\(godot-supervisor ([^)]+)\)")
+
+
+class Mode(StrEnum):
+    """How Windows starts the daemon."""
+
+    USER_SERVICE = "user-service"
+    TASK = "task"
+    ACCOUNT_SERVICE = "account-service"
+
+
+_TYPES = {USER_OWN_PROCESS: Mode.USER_SERVICE, OWN_PROCESS: Mode.ACCOUNT_SERVICE}
+
+REFUSED = frozenset({"localsystem", "system", "localservice", "local service", "networkservice", "network service"})
+
+
+def chosen(mode: str | None, *, elevated: bool) -> tuple[Mode, str]:
+    """How it shall be started, and why.
+
+    Raises:
+        ServiceRefused: that takes an elevated prompt, and this is none.
+    """
+    if mode is None:
+        if elevated:
+            return Mode.USER_SERVICE, "this prompt is elevated; --mode task makes a logon task instead"
+        return Mode.TASK, "this prompt is not elevated; a service, which is started again faster, takes one that is"
+    if mode != Mode.TASK and not elevated:
+        raise ServiceRefused(f"mode {mode} takes an elevated prompt", hint="or: service install --mode task")
+    return Mode(mode), "as you said"
+
+
+def checked_account(account: str | None) -> str:
+    """The account of an account-service.
+
+    Raises:
+        InvalidParams: there is none, or it is one that belongs to the machine.
+    """
+    if not account:
+        raise InvalidParams("account", "an account-service runs as a user", hint=r"--account .\NAME")
+    if account.rpartition("\\")[2].casefold() in REFUSED:
+        raise InvalidParams(
+            "account",
+            f"{account} is refused: the code of every project would run with the machine's own rights, and see "
+            "another profile than yours",
+            hint=r"an account of a person: --account .\NAME",
+        )
+    return account if "\\" in account or "@" in account else f".\\{account}"
+
+
+class Windows:
+    """The service of one installation, in one of the modes; `account` and `password` for an account-service.
+
+    `user`: with the domain. `folder`: where the task's settings are kept.
+    """
+
+    name = "windows"
+
+    def __init__(
+        self,
+        installation: Installation,
+        steps: Steps,
+        control: ServiceControl,
+        folder: Path,
+        user: str,
+        *,
+        mode: Mode = Mode.TASK,
+        account: str | None = None,
+        password: str | None = None,
+    ) -> None:
+        self._installation = installation
+        self._steps = steps
+        self._control = control
+        self._user = user
+        self._mode = mode
+        self._account = account
+        self._password = password
+        self.file = folder / "task.xml"
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether it is started at once: the first instance for a user starts at the user's next logon."""
+        return self._mode is not Mode.USER_SERVICE
+
+    def text(self) -> str:
+        """The task as this installation would write it."""
+        program, *arguments = self._command()
+        return render(
+            TEMPLATE,
+            {
+                "version": self._installation.version,
+                "name": for_xml(self._installation.name),
+                "user": for_xml(self._user),
+                "program": for_xml(program),
+                "arguments": for_xml(subprocess.list2cmdline(arguments)),
+            },
+        )
+
+    def definition(self) -> Definition:
+        """The service as this installation would have it."""
+        as_account = self._mode is Mode.ACCOUNT_SERVICE
+        return Definition(
+            name=self._installation.name,
+            display_name="Godot Supervisor",
+            description=f"{DESCRIPTION} (godot-supervisor {self._installation.version})",
+            command_line=subprocess.list2cmdline(self._command()),
+            type=OWN_PROCESS if as_account else USER_OWN_PROCESS,
+            account=self._account if as_account else None,
+            password=self._password if as_account else None,
+            delayed=as_account,
+        )
+
+    def main_pid(self) -> int | None:
+        """The process that the service control manager watches; None: none, or nobody tells."""
+        found = self._query()
+        return found.pid if found else None
+
+    def prepare(self) -> None:
+        """Have it in this mode, and in no other.
+
+        Raises:
+            ServiceRefused: Windows refused.
+            StateNotWritable: the task's settings cannot be written.
+        """
+        if self._mode is Mode.TASK:
+            self._remove_service()
+            self._prepare_task()
+        else:
+            self._remove_task()
+            self._prepare_service()
+
+    def begin(self) -> None:
+        """Start it now, where that can be.
+
+        Raises:
+            ServiceRefused: Windows refused.
+        """
+        name = self._installation.name
+        if self._mode is Mode.TASK:
+            self._steps.run("schtasks", "/Run", "/TN", name)
+        elif self._mode is Mode.ACCOUNT_SERVICE:
+            self._steps.note("it runs in session 0, where no window can be seen")
+            self._act("started", f"service {name}", lambda: self._control.start(name))
+        else:
+            self._steps.note(
+                "it starts at your next logon; until then: godot-supervisor start, in a prompt of your own"
+            )
+            self._steps.note(
+                "every user who logs on to this machine gets one, from this installation; --mode task makes one for you"
+            )
+
+    def remove(self) -> None:
+        """Remove whichever there is. The daemon has been told to end before; servers go on.
+
+        Raises:
+            ServiceRefused: Windows refused.
+        """
+        self._remove_task()
+        self._remove_service()
+
+    def report(self) -> Report:
+        """How it is."""
+        service, task = self._query(), self._task()
+        if service is not None:
+            mode = _TYPES.get(service.type)
+            return Report(
+                manager=self.name,
+                name=self._installation.name,
+                installed=True,
+                mode=mode.value if mode else hex(service.type),
+                enabled=service.automatic,
+                state=service.state,
+                pid=service.pid,
+                differences=self._service_differences(service),
+            )
+        return Report(
+            manager=self.name,
+            name=self._installation.name,
+            installed=task is not None,
+            file=str(self.file) if task is not None else None,
+            mode=Mode.TASK.value if task is not None else None,
+            enabled=None if task is None else _said(task, "Settings/Enabled") != "false",
+            differences=() if task is None else differences(_task_settings(task), _task_settings(self.text())),
+        )
+
+    def start_if_installed(self) -> bool:
+        """Start the task where there is one; whether Windows has taken that. Services start at logon, or at boot."""
+        if not self.file.exists():
+            return False
+        return self._steps.run("schtasks", "/Run", "/TN", self._installation.name, may_fail=True).status == 0
+
+    def _command(self) -> tuple[str, ...]:
+        """Without a console: at a logon its window would open before the user's eyes."""
+        windowless = Path(self._installation.program).with_name(WINDOWLESS)
+        return (str(windowless) if windowless.exists() else self._installation.program, *self._installation.arguments)
+
+    def _prepare_task(self) -> None:
+        name = self._installation.name
+        # What schtasks reads as XML it takes for UTF-16.
+        changed = self._steps.write(self.file, self.text(), encoding="utf-16")
+        known = self._task()
+        if changed or known is None or differences(_task_settings(known), _task_settings(self.text())):
+            self._steps.run("schtasks", "/Create", "/TN", name, "/XML", str(self.file), "/F")
+
+    def _prepare_service(self) -> None:
+        wanted, found = self.definition(), self._query()
+        what = f"service {wanted.name}, type {wanted.type:#x}: {wanted.command_line}"
+        if found is None:
+            self._act("created", what, lambda: self._control.create(wanted))
+        elif found.type != wanted.type:
+            self._remove_service()
+            self._act("created", what, lambda: self._control.create(wanted))
+        elif self._service_differences(found) or wanted.account:
+            self._act("changed", what, lambda: self._control.change(wanted))
+
+    def _remove_task(self) -> None:
+        if self._task() is not None:
+            # Not /End before it: that ends the task's whole job, and whatever server is in it.
+            self._steps.run("schtasks", "/Delete", "/TN", self._installation.name, "/F")
+        self._steps.remove(self.file)
+
+    def _remove_service(self) -> None:
+        name, found = self._installation.name, self._query()
+        if found is None:
+            return
+        if found.type == OWN_PROCESS and found.state != "stopped":
+            self._act("stopped", f"service {name}", lambda: self._control.stop(name))
+        self._act("deleted", f"service {name}", lambda: self._control.delete(name))
+
+    def _service_differences(self, found: Installed) -> tuple[str, ...]:
+        version = _VERSION.search(found.description)
+        wanted = {VERSION: self._installation.version, COMMAND: subprocess.list2cmdline(self._command())}
+        return differences({VERSION: version[1] if version else "", COMMAND: found.command_line}, wanted)
+
+    def _query(self) -> Installed | None:
+        try:
+            return self._control.query(self._installation.name)
+        except OSError as problem:
+            raise _refused(problem) from problem
+
+    def _task(self) -> str | None:
+        """The task's settings, as Windows has them; None: there is no such task."""
+        ran = self._steps.ask("schtasks", "/Query", "/TN", self._installation.name, "/XML")
+        return ran.out if ran.status == 0 else None
+
+    def _act(self, action: str, what: str, do: Callable[[], None]) -> None:
+        try:
+            self._steps.act(action, what, do)
+        except OSError as problem:
+            raise _refused(problem) from problem
+
+
+def _refused(problem: OSError) -> ServiceRefused:
+    hints = {
+        ACCESS_DENIED: "in an elevated prompt, or: service install --mode task",
+        LOGON_FAILED: 'check the password, and that the account may "log on as a service" (secpol.msc)',
+    }
+    number = getattr(problem, "winerror", None)
+    return ServiceRefused(f"Windows refused: {problem}", hint=hints.get(number or 0), data={"winerror": number})
+
+
+def _task_settings(xml: str) -> dict[str, str]:
+    """What matters of a task. Windows writes down the rest in its own words."""
+    command = f"{_said(xml, 'Actions/Exec/Command')} {_said(xml, 'Actions/Exec/Arguments')}".strip()
+    return {VERSION: _said(xml, "RegistrationInfo/Version"), COMMAND: command}
+
+
+def _said(xml: str, path: str) -> str:
+    try:
+        # As text it is decoded already, whatever its first line says.
+        task = ET.fromstring(xml.partition("?>")[2] or xml)  # noqa: S314 (the system's own, or ours)
+    except ET.ParseError:
+        return ""
+    return task.findtext("/".join(f"{TASK_NAMESPACE}{name}" for name in path.split("/")), "").strip()

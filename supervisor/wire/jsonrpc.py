@@ -1,0 +1,193 @@
+"""JSON-RPC 2.0 envelopes: one JSON object a line, no batches. Cheap to import: command-line queries pay for it."""
+
+import json
+from collections.abc import Callable
+from math import isinf
+from typing import Any, NamedTuple, NoReturn
+
+from ..errors import InvalidRequest, ParseError, SupervisorError
+
+Id = str | int
+
+METHOD_LENGTH = 128
+ID_LENGTH = 256
+
+
+class Request(NamedTuple):
+    """Wants an answer with the same id."""
+
+    id: Id
+    method: str
+    params: dict[str, Any]
+
+
+class Notification(NamedTuple):
+    """Wants no answer."""
+
+    method: str
+    params: dict[str, Any]
+
+
+class Success(NamedTuple):
+    """The answer to a request."""
+
+    id: Id
+    result: Any
+
+
+class Failure(NamedTuple):
+    """The error object in place of an answer. No id: the request's own could not be read."""
+
+    id: Id | None
+    error: dict[str, Any]
+
+
+class InvalidEnvelope(InvalidRequest):
+    """JSON, but no envelope of JSON-RPC 2.0. `id` is what an error reply carries: the request's, or null."""
+
+    def __init__(self, problem: str, reply_to: Id | None = None) -> None:
+        super().__init__(problem)
+        self.id = reply_to
+
+
+def parse(line: bytes) -> Request | Notification:
+    """What a client sent.
+
+    Raises:
+        ParseError: no JSON value, or an ambiguous one (duplicate keys, NaN, nested too deeply, no UTF-8).
+        InvalidEnvelope: JSON, but no request.
+    """
+    message = _envelope(line, _from_client)
+    identifier = _identifier(message)
+    return _call(message, identifier) if "id" in message else _notification(message)
+
+
+def parse_reply(line: bytes) -> Success | Failure | Notification:
+    """What a daemon sent.
+
+    Raises:
+        ParseError: no JSON value. Duplicate keys are not looked for: the sender is the daemon, and long answers are
+            read twice as fast.
+        InvalidEnvelope: JSON, but neither an answer nor a notification.
+    """
+    message = _envelope(line, _from_daemon)
+    if "method" in message:
+        return _notification(message)
+    if "error" in message:
+        error = message["error"]
+        if not isinstance(error, dict) or "result" in message:
+            raise InvalidEnvelope("an answer has either a result or an error object")
+        return Failure(None if message.get("id") is None else _identifier(message), error)
+    identifier = _identifier(message)
+    if identifier is None or "result" not in message:
+        raise InvalidEnvelope("an answer has an id, and a result or an error")
+    return Success(identifier, message["result"])
+
+
+def request(identifier: Id, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The envelope of a request."""
+    return {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
+
+
+def notification(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The envelope of a notification."""
+    return {"jsonrpc": "2.0", "method": method, "params": params}
+
+
+def result(identifier: Id, value: object) -> dict[str, Any]:
+    """The envelope of an answer."""
+    return {"jsonrpc": "2.0", "id": identifier, "result": value}
+
+
+def result_text(identifier: Id, text: str) -> str:
+    """The envelope of an answer that is JSON already."""
+    return f'{{"jsonrpc":"2.0","id":{json.dumps(identifier)},"result":{text}}}'
+
+
+def error(identifier: Id | None, problem: SupervisorError) -> dict[str, Any]:
+    """The envelope of an error."""
+    return {"jsonrpc": "2.0", "id": identifier, "error": problem.to_wire()}
+
+
+def _envelope(line: bytes, read: Callable[[str], Any]) -> dict[str, Any]:
+    message = _json(line, read)
+    if isinstance(message, list):
+        raise InvalidEnvelope("batches are not supported: one request a line")
+    if not isinstance(message, dict):
+        raise InvalidEnvelope("a message is a JSON object")
+    if message.get("jsonrpc") != "2.0":
+        raise InvalidEnvelope('"jsonrpc" must be "2.0"', _readable(message.get("id")))
+    return message
+
+
+def _json(line: bytes, read: Callable[[str], Any]) -> Any:
+    try:
+        return read(line.decode())
+    except RecursionError:
+        raise ParseError("nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ParseError("not UTF-8") from None
+    except ValueError as problem:
+        # JSONDecodeError quotes no input; a number beyond the interpreter's digit limit is a plain ValueError.
+        raise ParseError(f"not JSON: {problem}") from None
+
+
+def _identifier(message: dict[str, Any]) -> Id | None:
+    if "id" not in message:
+        return None
+    identifier = _readable(message["id"])
+    if identifier is None:
+        raise InvalidEnvelope(f'"id" must be an integer, or a string of at most {ID_LENGTH} characters')
+    return identifier
+
+
+def _readable(identifier: object) -> Id | None:
+    if isinstance(identifier, str):
+        return identifier if len(identifier) <= ID_LENGTH else None
+    if isinstance(identifier, float) and identifier.is_integer():
+        # Godot reads every number as a float, and may write it back as one.
+        return int(identifier)
+    return identifier if isinstance(identifier, int) and not isinstance(identifier, bool) else None
+
+
+def _call(message: dict[str, Any], identifier: Id | None) -> Request:
+    method, params = _method_and_params(message, identifier)
+    if identifier is None:
+        raise InvalidEnvelope('"id" is missing')
+    return Request(identifier, method, params)
+
+
+def _notification(message: dict[str, Any]) -> Notification:
+    return Notification(*_method_and_params(message, None))
+
+
+def _method_and_params(message: dict[str, Any], identifier: Id | None) -> tuple[str, dict[str, Any]]:
+    method = message.get("method")
+    if not isinstance(method, str) or not 0 < len(method) <= METHOD_LENGTH:
+        raise InvalidEnvelope(f'"method" must be a string of 1 to {METHOD_LENGTH} characters', identifier)
+    params = message.get("params", {})
+    if not isinstance(params, dict):
+        raise InvalidEnvelope('"params" must be an object, or absent', identifier)
+    return method, params
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ParseError("an object has the same key twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise ParseError("a number is too large")
+    return number
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ParseError(f"{name} is not JSON")
+
+
+_from_client = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_float=_finite, parse_constant=_no_constant).decode
+_from_daemon = json.JSONDecoder(parse_constant=_no_constant).decode

@@ -1,0 +1,131 @@
+"""What several verbs have in common. Results say `str` where a newer daemon may know more words than this reader."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from ..fields import Length, Range
+from ..message import message
+
+Name = Annotated[str, Length(1, 256)]
+Path = Annotated[str, Length(1, 4096)]
+Pid = Annotated[int, Range(1, 2**32 - 1)]
+Port = Annotated[int, Range(1, 65535)]
+
+
+@message
+class Nothing:
+    """Params or result without a field."""
+
+
+@message
+class ProcessInfo:
+    """`started_at` is wall time, seconds."""
+
+    pid: int
+    started_at: float | None
+
+
+@message
+class OccupantInfo:
+    """Who holds a port; null for what the system does not tell. `since` is wall time, seconds."""
+
+    pid: int | None
+    command: tuple[str, ...]
+    user: str | None
+    since: float | None
+
+
+@message
+class RelocatedPort:
+    """A wanted port that was passed over."""
+
+    port: int
+    occupant: OccupantInfo | None
+    reason: str
+
+
+@message
+class FailureInfo:
+    """`exit` is the exit status, a negative signal, or null for unknown."""
+
+    code: str
+    message: str
+    exit: int | None
+    log_tail: tuple[str, ...]
+
+
+@message
+class ReapVerdict:
+    """Whether a server would be reaped, why, and in how many seconds."""
+
+    verdict: str
+    reasons: tuple[str, ...]
+    due_in_s: float | None
+
+
+@message
+class LeaseInfo:
+    """A claim by something that is not an editor."""
+
+    id: str
+    server: str
+    holder: str
+    ttl_s: float
+    expires_in_s: float
+
+
+@message
+class Owner:
+    """An editor attached to a server."""
+
+    editor: str
+    pid: int
+    liveness: str
+    leaving: bool
+
+
+@message
+class Server:
+    """A supervised process. `since` is wall time, seconds; `sessions` null: cannot tell."""
+
+    LASTING = True
+
+    id: str
+    kind: str
+    version: str | None
+    project: str | None
+    state: str
+    origin: str
+    process: ProcessInfo | None
+    root_pid: int | None
+    ports: Mapping[str, int]
+    url: str | None
+    connect: tuple[str, ...]
+    owners: tuple[Owner, ...]
+    sessions: int | None
+    leases: tuple[LeaseInfo, ...]
+    restarts: int
+    since: float
+    relocated: tuple[RelocatedPort, ...]
+    failure: FailureInfo | None
+    reap: ReapVerdict
+    log: str | None
+
+
+@message
+class EditorInfo:
+    """A Godot process and its project. `servers` are ids; `busy` is why it does not want to be disturbed."""
+
+    LASTING = True
+
+    id: str
+    pid: int
+    started_at: float | None
+    project: str | None
+    engine: str | None
+    engine_version: str | None
+    name: str | None
+    liveness: str
+    state: str
+    busy: str | None
+    servers: tuple[str, ...]

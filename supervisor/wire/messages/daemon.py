@@ -1,0 +1,114 @@
+"""`status`, `reap`, `ports.explain`, `daemon.reload` and `daemon.shutdown`."""
+
+from ...errors import InvalidParams
+from ..message import message
+from .common import EditorInfo, Name, OccupantInfo, Port, Server
+
+EXPLAINED_PORTS = 256
+
+
+@message
+class Status:
+    """No params."""
+
+
+@message
+class DaemonInfo:
+    """`started_at` is wall time, seconds; `notes` are what a user should know of fallbacks in use."""
+
+    pid: int
+    instance_id: str
+    version: str
+    started_at: float
+    home: str
+    event_loop: str
+    notes: tuple[str, ...]
+
+
+@message
+class StatusResult:
+    """`orphans` are the ids of servers under suspicion."""
+
+    daemon: DaemonInfo
+    editors: tuple[EditorInfo, ...]
+    servers: tuple[Server, ...]
+    orphans: tuple[str, ...]
+
+
+@message
+class Reap:
+    """`dry_run`: judge, and leave it at that."""
+
+    dry_run: bool
+
+
+@message
+class JudgedServer:
+    """A server and what would become of it."""
+
+    server: str
+    verdict: str
+    reasons: tuple[str, ...]
+    due_in_s: float | None
+
+
+@message
+class ReapResult:
+    """Every server that was judged."""
+
+    servers: tuple[JudgedServer, ...]
+
+
+@message
+class PortsExplain:
+    """The ports of a kind, or these."""
+
+    kind: Name | None = None
+    ports: tuple[Port, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.kind is None) == (self.ports is None):
+            raise InvalidParams("kind", "give either kind or ports")
+        if self.ports is not None and not 0 < len(self.ports) <= EXPLAINED_PORTS:
+            raise InvalidParams("ports", f"expected 1 to {EXPLAINED_PORTS} of them, got {len(self.ports)}")
+
+
+@message
+class ExplainedPort:
+    """Who holds a port, and what `server.ensure` would do about it."""
+
+    port: int
+    occupant: OccupantInfo | None
+    decision: str
+    reason: str
+
+
+@message
+class PortsExplainResult:
+    """In the order of the ports."""
+
+    ports: tuple[ExplainedPort, ...]
+
+
+@message
+class DaemonReload:
+    """Read the configuration again."""
+
+
+@message
+class DaemonReloadResult:
+    """`waiting`: the keys that changed and take effect with the daemon's next start."""
+
+    waiting: tuple[str, ...]
+
+
+@message
+class DaemonShutdown:
+    """`servers`: stop these too; otherwise they live on."""
+
+    servers: bool
+
+
+@message
+class DaemonShutdownResult:
+    """No fields: the daemon is on its way out."""

@@ -1,0 +1,41 @@
+"""`environments.list` and `environments.prune`: the private environments of servers."""
+
+from ..message import message
+
+
+@message
+class EnvironmentsList:
+    """No params."""
+
+
+@message
+class EnvironmentInfo:
+    """`size` is in bytes. `used_by` are kinds, servers and processes, for people; empty: nothing."""
+
+    package: str
+    version: str
+    path: str
+    size: int
+    used_by: tuple[str, ...]
+
+
+@message
+class EnvironmentsListResult:
+    """`folder` is what they are in."""
+
+    folder: str
+    environments: tuple[EnvironmentInfo, ...]
+
+
+@message
+class EnvironmentsPrune:
+    """`dry_run`: leave them where they are."""
+
+    dry_run: bool = False
+
+
+@message
+class EnvironmentsPruneResult:
+    """What was removed, or would be."""
+
+    removed: tuple[EnvironmentInfo, ...]

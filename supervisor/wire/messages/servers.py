@@ -1,0 +1,97 @@
+"""The verbs of servers. One server is answered as `common.Server`."""
+
+from collections.abc import Mapping
+
+from ...errors import InvalidParams
+from ..message import message
+from .common import Name, Path, Pid, Port, Server
+
+
+@message
+class OwnerClaim:
+    """A process to attach as owner, where no editor was attached before."""
+
+    pid: Pid
+    start_token: Name | None = None
+    project: Path | None = None
+
+
+@message
+class ServerEnsure:
+    """For an attached editor, for an owner, or for neither."""
+
+    kind: Name
+    editor: Name | None = None
+    owner: OwnerClaim | None = None
+    project: Path | None = None
+    engine_version: Name | None = None
+    version: Name | None = None
+    ports: Mapping[str, Port] | None = None
+    request: Name | None = None
+
+    def __post_init__(self) -> None:
+        if self.editor is not None and self.owner is not None:
+            raise InvalidParams("owner", "stands beside editor; give one of them")
+
+
+@message
+class ServerList:
+    """No params."""
+
+
+@message
+class ServerListResult:
+    """Every server that is known."""
+
+    servers: tuple[Server, ...]
+
+
+@message
+class ServerGet:
+    """One server, by id. `check`: ask it first whether it is well."""
+
+    server: Name
+    check: bool = False
+
+
+@message
+class ServerStop:
+    """`editor` asks for itself: its own busy state is no obstacle. `force` overrides that of others."""
+
+    server: Name
+    editor: Name | None = None
+    force: bool = False
+    request: Name | None = None
+
+
+@message
+class ServerAdopt:
+    """A server that somebody else started: its process, or a port that it listens on. `owner` is to keep it."""
+
+    pid: Pid | None = None
+    port: Port | None = None
+    kind: Name | None = None
+    owner: OwnerClaim | None = None
+    request: Name | None = None
+
+    def __post_init__(self) -> None:
+        if (self.pid is None) == (self.port is None):
+            raise InvalidParams("pid", "give either pid or port")
+
+
+@message
+class ServerRestart:
+    """Stop and start again, on the same ports if they are free. `editor` and `force` as in `ServerStop`."""
+
+    server: Name
+    editor: Name | None = None
+    force: bool = False
+    request: Name | None = None
+
+
+@message
+class ServerRelease:
+    """An editor no longer owns a server. It stays attached, and owns its others."""
+
+    server: Name
+    editor: Name

@@ -1,0 +1,48 @@
+"""`hello` and `ping`: who is at the other end, and whether it answers."""
+
+from dataclasses import field
+from typing import Annotated
+
+from ..fields import Length, Range
+from ..message import message
+from .common import Name
+
+PROTOCOL_MIN = 1
+PROTOCOL_MAX = 1
+
+
+@message
+class ClientInfo:
+    """The program that knocks, for the log."""
+
+    name: Name
+    version: Name
+
+
+@message
+class Hello:
+    """`token` may be left out on the unix socket, where the peer's user is the proof. It stays out of reprs."""
+
+    protocol: Annotated[int, Range(0, 2**31)]
+    client: ClientInfo
+    token: Annotated[str, Length(0, 256)] | None = field(default=None, repr=False)
+
+
+@message
+class HelloResult:
+    """`instance_id` is compared with the endpoint file before anything else is said; `capabilities` are verbs."""
+
+    protocol: int
+    instance_id: str
+    version: str
+    capabilities: tuple[str, ...]
+
+
+@message
+class Ping:
+    """No params."""
+
+
+@message
+class PingResult:
+    """No fields: the answer is the answer."""

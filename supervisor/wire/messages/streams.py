@@ -1,0 +1,52 @@
+"""`events.subscribe` and `logs.read`: an answer, and notifications after it for as long as the connection lasts."""
+
+from typing import Annotated
+
+from ..fields import Range
+from ..message import message
+from .common import Name
+from .daemon import StatusResult
+
+LINES = 10_000
+"""The most that one `logs.read` gives. A line is cut at 4096 characters, and all of them fit into one frame."""
+
+
+@message
+class Since:
+    """The last event that a subscriber has seen, and of which daemon it was."""
+
+    instance_id: Name
+    seq: Annotated[int, Range(0, 2**53)]
+
+
+@message
+class EventsSubscribe:
+    """From now on; with `since`, what has happened after that as well."""
+
+    since: Since | None = None
+
+
+@message
+class EventsSubscribeResult:
+    """The first notification has `seq + 1`. `snapshot` is the state at `seq`; null where `since` could be honoured."""
+
+    instance_id: str
+    seq: int
+    snapshot: StatusResult | None
+
+
+@message
+class LogsRead:
+    """The last lines of a server's log; without `server`, of the daemon's own."""
+
+    server: Name | None = None
+    lines: Annotated[int, Range(0, LINES)] = 50
+    follow: bool = False
+
+
+@message
+class LogsReadResult:
+    """`log` is the file. With `follow`, notifications go on where `lines` end."""
+
+    lines: tuple[str, ...]
+    log: str

@@ -1,0 +1,38 @@
+"""What tests keep between runs, outside the clone: provisioned environments and tools, by version."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from filelock import FileLock
+
+UV = "uv==0.13.8"
+
+
+def environments() -> Path:
+    """The folder for private environments. Under Wine both systems may keep theirs in one place."""
+    folder = _root() / ("environments-windows" if sys.platform == "win32" else "environments")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def folder_of_uv() -> Path:
+    """Where a `uv` is: the one on PATH, else one of ours."""
+    found = shutil.which("uv")
+    if found is not None:
+        return Path(found).parent
+    tools = _root() / UV.replace("==", "-")
+    tools.parent.mkdir(parents=True, exist_ok=True)
+    # Tests run side by side.
+    with FileLock(tools.with_name(f"{tools.name}.lock")):
+        if not (tools / "bin" / "uv").exists():
+            install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", tools, UV]
+            subprocess.run(install, check=True, capture_output=True)
+    return tools / "bin"
+
+
+def _root() -> Path:
+    root = os.environ.get("GODOT_SUPERVISOR_TEST_CACHE") or Path.home() / ".cache" / "godot-supervisor-tests"
+    return Path(root)

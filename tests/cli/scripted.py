@@ -1,0 +1,107 @@
+"""A daemon that answers from a script: the command line's side of the wire, without anything behind it."""
+
+import json
+import socketserver
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supervisor.client import endpoint
+from supervisor.client.endpoint import Endpoint, ProtocolRange
+from supervisor.errors import SupervisorError
+
+Answer = Any | SupervisorError | Callable[[dict[str, Any]], Any]
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """An answer, and what is told after it at once, to its own request if it does not say otherwise.
+
+    `hangs_up`: then the connection ends.
+    """
+
+    answer: Any
+    told: Sequence[tuple[str, dict[str, Any]]] = ()
+    hangs_up: bool = False
+
+
+class Script:
+    """`answers`: method -> result, error, or a function from params to a result. `progress`: sent before any result."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.answers: dict[str, Answer] = {}
+        self.progress: list[dict[str, Any]] = []
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def params(self, method: str) -> dict[str, Any]:
+        """The params of the only call of this method."""
+        (found,) = [params for called, params in self.calls if called == method]
+        return found
+
+    def all_params(self, method: str) -> list[dict[str, Any]]:
+        """The params of each call of this method, in order."""
+        return [params for called, params in self.calls if called == method]
+
+    def replies(self, request: Mapping[str, Any]) -> Iterator[dict[str, Any] | None]:
+        """What goes out; None: the end of the connection."""
+        identifier, method, params = request["id"], request["method"], request["params"]
+        self.calls.append((method, params))
+        answer = self.answers[method]
+        quiet = {"hello", "ping", "status", "server.list", "events.subscribe"}
+        for told in self.progress if method not in quiet else ():
+            yield {"jsonrpc": "2.0", "method": "progress", "params": {"id": identifier, **told}}
+        result = answer(params) if callable(answer) else answer
+        if isinstance(result, SupervisorError):
+            yield {"jsonrpc": "2.0", "id": identifier, "error": result.to_wire()}
+        elif isinstance(result, Streaming):
+            yield {"jsonrpc": "2.0", "id": identifier, "result": result.answer}
+            for name, told in result.told:
+                yield {"jsonrpc": "2.0", "method": name, "params": {"id": identifier, **told}}
+            if result.hangs_up:
+                yield None
+        else:
+            yield {"jsonrpc": "2.0", "id": identifier, "result": result}
+
+
+@contextmanager
+def scripted_daemon(home: Path, instance: str = "i-1", protocol: int = 1) -> Iterator[Script]:
+    """Runs one at the endpoint of this home, until the end of the block or `script.leave`."""
+    script = Script(home)
+    script.answers["hello"] = {"protocol": 1, "instance_id": instance, "version": "9.9.9", "capabilities": []}
+    script.answers["ping"] = {}
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                for reply in script.replies(json.loads(line)):
+                    if reply is None:
+                        return
+                    self.wfile.write(json.dumps(reply).encode() + b"\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as listener:
+        listener.daemon_threads = True
+        port = listener.server_address[1]
+        thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        endpoint.publish(
+            home / "endpoint.json",
+            Endpoint(
+                schema=1,
+                pid=4211,
+                start_token="t",
+                instance_id=instance,
+                version="9.9.9",
+                protocol=ProtocolRange(protocol, protocol),
+                token="secret",
+                transports=({"kind": "tcp", "host": "127.0.0.1", "port": port},),
+            ),
+        )
+        try:
+            yield script
+        finally:
+            listener.shutdown()
+            thread.join()

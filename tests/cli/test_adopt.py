@@ -1,0 +1,59 @@
+"""`adopt` against a daemon that answers from a script."""
+
+from typing import Any
+
+import pytest
+
+from supervisor.errors import NotFound, NotOurs
+from tests.cli.conftest import Run
+from tests.cli.objects import server, status
+from tests.cli.scripted import Script
+
+ADOPTED = server(origin="adopted")
+
+
+def test_a_number_is_taken_for_a_port(run: Run, daemon: Script) -> None:
+    daemon.answers |= {"server.adopt": ADOPTED, "status": status()}
+    outcome = run("adopt", "8000")
+    assert outcome.code == 0
+    assert daemon.params("server.adopt") == {"port": 8000}
+    assert "godot-ai 4.3.0" in outcome.out
+    assert "http://127.0.0.1:8000/mcp" in outcome.out
+
+
+def test_where_nobody_listens_it_is_a_process(run: Run, daemon: Script) -> None:
+    def answer(params: dict[str, Any]) -> Any:
+        return NotFound("nobody listens") if "port" in params else ADOPTED
+
+    daemon.answers["server.adopt"] = answer
+    assert run("adopt", "4300", "--json").document == ADOPTED
+    assert daemon.all_params("server.adopt") == [{"port": 4300}, {"pid": 4300}]
+
+
+def test_what_can_be_no_port_is_a_process_at_once(run: Run, daemon: Script) -> None:
+    daemon.answers["server.adopt"] = ADOPTED
+    assert run("adopt", "70000", "--json").code == 0
+    assert daemon.params("server.adopt") == {"pid": 70000}
+
+
+def test_kind_and_owner_are_passed_on(run: Run, daemon: Script) -> None:
+    daemon.answers["server.adopt"] = ADOPTED
+    assert run("adopt", "8000", "--kind", "godot-ai", "--owner-pid", "123", "--json").code == 0
+    assert daemon.params("server.adopt") == {"port": 8000, "kind": "godot-ai", "owner": {"pid": 123}}
+
+
+def test_a_refusal_is_told_and_not_tried_otherwise(run: Run, daemon: Script) -> None:
+    daemon.answers["server.adopt"] = NotOurs("pid 4300 is not recognised", hint="godot-supervisor ports")
+    outcome = run("adopt", "8000")
+    assert outcome.code == 5
+    assert "not recognised" in outcome.err
+    assert len(daemon.all_params("server.adopt")) == 1
+
+
+@pytest.mark.parametrize("target", ["0", "-1", "godot", ""])
+def test_what_is_no_number_is_a_usage_error(run: Run, daemon: Script, target: str) -> None:  # noqa: ARG001
+    assert run("adopt", "--", target).code == 2
+
+
+def test_without_a_daemon_there_is_nothing_to_adopt_for(run: Run) -> None:
+    assert run("adopt", "8000").code == 3

@@ -1,0 +1,90 @@
+from typing import Any
+
+from click import unstyle
+
+from supervisor.cli import card
+from tests.cli.conftest import Run
+from tests.cli.objects import editor, owner, server, status
+from tests.cli.scripted import Script
+
+
+def lines(now: float = 12520.0, editors: list[dict[str, Any]] | None = None, **fields: Any) -> list[str]:
+    return [unstyle(text) for text in card.lines(server(**fields), editors or [], now=now)]
+
+
+def test_a_server_at_peace_has_its_facts_and_nothing_else() -> None:
+    assert lines(reap={"verdict": "keep", "reasons": ["an owner lives"], "due_in_s": None}, root_pid=4299) == [
+        "godot-ai 4.3.0  ready  for 3h12m",
+        "  kind              godot-ai",
+        "  project           -",
+        "  origin            spawned",
+        "  url               http://127.0.0.1:8000/mcp",
+        "  ports             http 8000, ws 9500",
+        "  process           pid 4300, up 3h12m",
+        "  started as        pid 4299",
+        "  sessions          0",
+        "  restarts          0",
+        "  reap              keep, an owner lives",
+        "  log               /logs/godot-ai.log",
+        "  for an AI client  claude mcp add --transport http godot-ai http://127.0.0.1:8000/mcp",
+    ]
+
+
+def test_a_server_without_a_process_has_no_pid() -> None:
+    shown = lines(process=None, root_pid=None, sessions=None, state="backoff", version=None)
+    assert shown[0] == "godot-ai  backoff  for 3h12m"
+    assert "  process           -" in shown
+    assert "  sessions          cannot tell" in shown
+
+
+def test_what_a_server_has_not_is_left_out_where_nobody_would_miss_it() -> None:
+    shown = lines(url=None, ports={}, root_pid=4300, project=None)
+    assert [line.split()[0] for line in shown[1:]] == [
+        "kind", "project", "origin", "url", "process", "sessions", "restarts", "reap", "log",
+    ]  # fmt: skip
+
+
+def test_owners_are_shown_with_what_is_known_of_their_editors() -> None:
+    shown = lines(
+        owners=[owner(), owner("b-2", 5, liveness="dead", leaving=True)],
+        editors=[editor(name="game-1", busy="importing") | {"name": "Godot"}],
+    )
+    assert shown[-4:] == [
+        "owners:",
+        "  EDITOR  PID  LIVENESS  NAME   PROJECT        NOTE",
+        "  game-1  123  alive     Godot  /home/me/game  busy: importing",
+        "  b-2     5    dead      -      -              leaving",
+    ]
+
+
+def test_leases_and_ports_that_were_passed_over_are_shown() -> None:
+    lease = {"id": "l-1", "server": "godot-ai", "holder": "ci", "ttl_s": 30.0, "expires_in_s": 12.34}
+    held = {"port": 8000, "occupant": {"pid": 512, "command": ["nc"], "user": "me"}, "reason": "foreign"}
+    assert lines(leases=[lease], relocated=[held])[-5:] == [
+        "leases:",
+        "  LEASE  HOLDER  EXPIRES IN",
+        "  l-1    ci      12.3 s",
+        "ports passed over:",
+        "  8000: held by pid 512 (nc) of me",
+    ]
+
+
+def test_a_suspect_says_when_it_is_judged_again() -> None:
+    verdict = {"verdict": "suspect", "reasons": ["owner 3901 gone", "no session"], "due_in_s": 4.04}
+    assert "  reap              suspect, in 4 s, owner 3901 gone; no session" in lines(reap=verdict)
+
+
+def test_a_failure_ends_the_card_with_the_log() -> None:
+    failure = {"code": "START_FAILED", "message": "no\nanswer", "exit": -9, "log_tail": ["one", "t\x1bwo"]}
+    assert lines(failure=failure)[-3:] == ["failure: START_FAILED: no?answer, exit status -9", "  | one", "  | t?wo"]
+
+
+def test_inspect_has_the_server_asked_whether_it_is_well(run: Run, daemon: Script) -> None:
+    daemon.answers["server.list"] = {"servers": [server()]}
+    daemon.answers["server.get"] = server(owners=[owner()])
+    daemon.answers["status"] = status(editors=[editor()])
+    outcome = run("inspect")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "/home/me/game" in outcome.out
+    assert daemon.params("server.get") == {"server": "godot-ai", "check": True}
+    assert run("inspect", "godot-ai", "--json").document == server(owners=[owner()])

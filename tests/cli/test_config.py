@@ -1,0 +1,109 @@
+"""`config`: without a daemon, but for `reload`."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.errors import ConfigInvalid
+from tests.cli.conftest import Run
+from tests.cli.scripted import Script
+
+MINE = """
+[daemon]
+discover = "off"
+
+[kinds.mine]
+command = ["x", "{http}"]
+ports = { http = "7000-7001" }
+env = { KEY = "hidden-value" }
+identify = { http = "/", match = { name = "mine" } }
+grace_s = 2
+"""
+
+
+@pytest.fixture
+def file(home: Path) -> Path:
+    path = home / "config.toml"
+    path.write_text(MINE)
+    return path
+
+
+def settings(run: Run) -> dict[str, tuple[Any, str]]:
+    rows = run("config", "show", "--json").document["settings"]
+    return {row["key"]: (row["value"], row["source"]) for row in rows}
+
+
+def test_path_says_where_the_file_lies_or_would_lie(run: Run, home: Path) -> None:
+    assert run("config", "path").out == f"{home / 'config.toml'}\n"
+    assert run("config", "path", "--json").document == {"file": str(home / "config.toml"), "exists": False}
+
+
+def test_show_has_every_value_with_its_source(
+    run: Run, home: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert file.exists()
+    monkeypatch.setenv("GODOT_SUPERVISOR_LOG_LEVEL", "debug")
+    found = settings(run)
+    assert found["daemon.log_level"] == ("debug", "environment")
+    assert found["daemon.discover"] == ("off", "file")
+    assert found["daemon.event_loop"] == ("auto", "default")
+    assert found["daemon.environments"] == (str(home / "environments"), "default")
+    assert found["kinds.mine.command"] == (["x", "{http}"], "file")
+    assert found["kinds.mine.ports"] == ({"http": "7000-7001"}, "file")
+    assert found["kinds.mine.identify"] == ({"http": "/", "port": "http", "match": {"name": "mine"}}, "file")
+    assert found["kinds.mine.grace_s"] == (2.0, "file")
+    assert found["kinds.mine.linger_s"] == (15.0, "default")
+    assert found["kinds.godot-ai.version"][1] == "default"
+    assert "kinds.mine.name" not in found
+
+
+def test_what_is_handed_to_servers_is_not_shown(run: Run, file: Path) -> None:
+    assert file.exists()
+    plain = run("config", "show").out
+    assert settings(run)["kinds.mine.env"] == ({"KEY": "(not shown)"}, "file")
+    assert "hidden-value" not in plain + run("config", "show", "--json").out
+    rows = {line.split()[0]: line.split()[1:] for line in plain.splitlines()}
+    assert rows["kinds.mine.env"] == ["file", "KEY", "=", "(not", "shown)"]
+    assert rows["kinds.mine.grace_s"] == ["file", "2"]
+    assert rows["kinds.mine.url"] == ["default", "-"]
+    assert " ".join(rows["kinds.mine.identify"]) == "file http = /, port = http, match = { name = mine }"
+
+
+def test_validate_is_content_with_a_good_file_and_with_none(run: Run, home: Path) -> None:
+    outcome = run("config", "validate")
+    assert (outcome.code, outcome.out) == (0, f"{home / 'config.toml'}: there is none, so every default holds\n")
+    (home / "config.toml").write_text(MINE)
+    assert run("config", "validate").out == f"{home / 'config.toml'}: valid\n"
+    assert run("config", "validate", "--json").document["valid"] is True
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("daemon = 3", "daemon"), ("[daemon]\ndiscover = 'x'", "daemon.discover"), ("[kinds.x]\n", "kinds.x.command")],
+)
+def test_validate_names_the_file_and_the_key_that_are_wrong(run: Run, home: Path, text: str, key: str) -> None:
+    (home / "config.toml").write_text(text)
+    for verb in ("validate", "show"):
+        outcome = run("config", verb, "--json")
+        assert (outcome.code, outcome.out) == (1, "")
+        assert (outcome.error["code"], outcome.error["key"]) == ("CONFIG_INVALID", key)
+        assert outcome.error["file"] == str(home / "config.toml")
+        assert outcome.error["hint"]
+
+
+def test_reload_says_what_has_to_wait(run: Run, daemon: Script) -> None:
+    daemon.answers["daemon.reload"] = {"waiting": []}
+    assert run("config", "reload").out == "reloaded\n"
+    daemon.answers["daemon.reload"] = {"waiting": ["daemon.event_loop"]}
+    assert run("config", "reload").out.splitlines() == [
+        "reloaded",
+        "from the daemon's next start on: daemon.event_loop",
+        "to have it now: godot-supervisor restart --daemon",
+    ]
+    assert run("config", "reload", "--json").document == {"waiting": ["daemon.event_loop"]}
+
+
+def test_a_reload_that_is_refused_says_why(run: Run, daemon: Script) -> None:
+    daemon.answers["daemon.reload"] = ConfigInvalid("config.toml: daemon.discover: 'x' is not possible here")
+    assert run("config", "reload").code == 1

@@ -1,0 +1,167 @@
+"""`events`: what is kept, what follows, and what a restart of the daemon does to those who follow."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.cli import events
+from supervisor.errors import NotOurs
+from tests.cli.conftest import Run
+from tests.cli.objects import event
+from tests.cli.scripted import Script, Streaming, scripted_daemon
+from tests.wine import IS_WINDOWS
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ANSWER = {"instance_id": "i-1", "seq": 0, "snapshot": None}
+
+
+ENOUGH = NotOurs("the script ends here")
+
+
+def told(*numbers: int) -> list[tuple[str, dict[str, Any]]]:
+    return [("event", event(number, was="starting", now="ready")) for number in numbers]
+
+
+def subscribed(*numbers: int, hangs_up: bool = False) -> Streaming:
+    return Streaming(ANSWER, told(*numbers), hangs_up=hangs_up)
+
+
+def resync(reason: str) -> Streaming:
+    return Streaming(ANSWER, [("resync", {"reason": reason}), *told(99)])
+
+
+def by_place(**answers: Any) -> Callable[[dict[str, Any]], Any]:
+    """Answers by how far the subscriber says it is: `seq_7`."""
+    return lambda params: answers[f"seq_{params['since']['seq']}"]
+
+
+def seqs(out: str) -> list[int | str]:
+    rows = [json.loads(line) for line in out.splitlines()]
+    return [row.get("seq", row["event"]) for row in rows]
+
+
+def test_what_the_daemon_remembers_is_shown_and_that_is_all(run: Run, daemon: Script) -> None:
+    daemon.answers["events.subscribe"] = subscribed(1, 2)
+    outcome = run("events", "--json")
+    assert (outcome.code, seqs(outcome.out)) == (0, [1, 2])
+    assert daemon.params("events.subscribe") == {"since": {"instance_id": "i-1", "seq": 0}}
+    assert json.loads(outcome.out.splitlines()[0]) == event(1, was="starting", now="ready")
+
+
+def test_since_is_passed_on(run: Run, daemon: Script) -> None:
+    daemon.answers["events.subscribe"] = subscribed()
+    assert run("events", "--since", "41").out == ""
+    assert daemon.params("events.subscribe") == {"since": {"instance_id": "i-1", "seq": 41}}
+
+
+def test_what_is_not_remembered_any_more_is_told_and_the_rest_shown(run: Run, daemon: Script) -> None:
+    daemon.answers["events.subscribe"] = by_place(seq_1=resync("gap"), seq_0=subscribed(50, 51))
+    outcome = run("events", "--since", "1", "--json")
+    assert seqs(outcome.out) == ["resync", 50, 51]
+    assert json.loads(outcome.out.splitlines()[0]) == {"event": "resync", "reason": "gap"}
+    assert run("events", "--since", "1").out.splitlines()[0] == "-- resync: gap"
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        (event(1, was="starting", now="ready"), "  server.state            godot-ai  was=starting now=ready"),
+        (event(1, "editor.ended", server=None, editor="g-1"), "  editor.ended            g-1"),
+        (event(1, "server.released", editor="g-1"), "  server.released         godot-ai g-1"),
+        (event(1, "daemon.ready", server=None), "  daemon.ready"),
+        (event(1, "x", why=["no owner", "b"], pid=None), '  x                       godot-ai  why="no owner",b'),
+        (event(1, "x", server=None, why="a\x1b[2Jb"), "  x                       why=a?[2Jb"),
+    ],
+)  # fmt: skip
+def test_an_event_is_one_line(row: dict[str, Any], text: str) -> None:
+    clock, _, _ = events.line(row).partition("  ")
+    assert (len(clock), clock[-4:]) == (12, ".250")
+    assert events.line(row)[12:] == text
+
+
+@pytest.mark.parametrize(("level", "colour"), [("warning", "\x1b[33m"), ("error", "\x1b[31m")])
+def test_trouble_is_named_and_has_a_colour(level: str, colour: str) -> None:
+    assert f"{colour}port.lost ({level})\x1b[0m" in events.line(event(1, "port.lost", level=level))
+
+
+def test_long_details_are_cut() -> None:
+    assert len(events.line(event(1, why="x" * 1000))) < 220
+
+
+class TestFollowing:
+    """Each script ends with a refusal, which ends the command: nothing depends on how fast it goes."""
+
+    def test_after_a_loss_it_goes_on_where_it_was(self, run: Run, daemon: Script) -> None:
+        daemon.answers["events.subscribe"] = by_place(
+            seq_0=subscribed(1, 2, hangs_up=True), seq_2=subscribed(3, hangs_up=True), seq_3=ENOUGH
+        )
+        outcome = run("events", "-f", "--json")
+        assert (outcome.code, seqs(outcome.out)) == (5, [1, 2, 3])
+        assert outcome.err.splitlines()[:2] == [
+            "the daemon has gone; waiting for the next one",
+            "a daemon is there again, version 9.9.9",
+        ]
+
+    def test_a_gap_is_shown_and_then_all_that_there_is(self, run: Run, daemon: Script) -> None:
+        daemon.answers["events.subscribe"] = by_place(
+            seq_5=resync("gap"), seq_0=subscribed(40, hangs_up=True), seq_40=ENOUGH
+        )
+        assert seqs(run("events", "-f", "--since", "5", "--json").out) == ["resync", 40]
+
+    def test_a_reader_that_was_too_slow_goes_on_where_it_was(self, run: Run, daemon: Script) -> None:
+        slow = Streaming(ANSWER, [*told(1), ("resync", {"id": None, "reason": "too slow"})], hangs_up=True)
+        daemon.answers["events.subscribe"] = by_place(seq_0=slow, seq_1=subscribed(2, hangs_up=True), seq_2=ENOUGH)
+        assert seqs(run("events", "-f", "--json").out) == [1, "resync", 2]
+
+    def test_it_ends_when_the_time_is_up(self, run: Run, daemon: Script) -> None:
+        daemon.answers["events.subscribe"] = subscribed()
+        outcome = run("events", "-f", "--json", "--timeout", "0.3")
+        assert (outcome.code, outcome.out, outcome.error["code"]) == (6, "", "RESPONSE_TIMEOUT")
+
+    def test_no_daemon_comes_back_in_time(self, run: Run, daemon: Script) -> None:
+        def vanish(_: object) -> Streaming:
+            (daemon.home / "endpoint.json").unlink()
+            return subscribed(hangs_up=True)
+
+        daemon.answers["events.subscribe"] = vanish
+        outcome = run("events", "-f", "--timeout", "1")
+        assert (outcome.code, outcome.err.splitlines()[1:]) == (
+            6, ["error: no daemon has come back in time", "hint: godot-supervisor start"],
+        )  # fmt: skip
+
+    def test_the_next_daemon_tells_its_own_story_from_the_beginning(self, home: Path) -> None:
+        words = [sys.executable, "-m", "supervisor", "events", "-f", "--json"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with scripted_daemon(home) as first:
+            first.answers["events.subscribe"] = subscribed(7, hangs_up=True)
+            follower: subprocess.Popen[str] = subprocess.Popen(words, cwd=REPOSITORY, **pipes)
+            assert follower.stdout is not None
+            assert follower.stderr is not None
+            assert json.loads(follower.stdout.readline())["seq"] == 7
+            # Gone before it can be found again: until the next one has published itself nobody is there.
+            (home / "endpoint.json").unlink()
+            assert follower.stderr.readline() == "the daemon has gone; waiting for the next one\n"
+        with scripted_daemon(home, instance="i-2") as second:
+
+            def subscribe(params: dict[str, Any]) -> Streaming:
+                known = params["since"]["instance_id"] == "i-2"
+                return subscribed(1, 2) if known else resync("another instance")
+
+            second.answers["events.subscribe"] = subscribe
+            shown = [json.loads(follower.stdout.readline()) for _ in range(3)]
+            assert [row.get("seq", row.get("reason")) for row in shown] == ["another instance", 1, 2]
+            assert [params["since"] for params in second.all_params("events.subscribe")] == [
+                {"instance_id": "i-1", "seq": 7},
+                {"instance_id": "i-2", "seq": 0},
+            ]
+            # Windows sends no Ctrl-C to one process.
+            follower.kill() if IS_WINDOWS else follower.send_signal(signal.SIGINT)
+            _, complaint = follower.communicate(timeout=30)
+        assert complaint.strip() == "a daemon is there again, version 9.9.9"
+        assert follower.returncode == (1 if IS_WINDOWS else 130)

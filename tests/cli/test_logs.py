@@ -1,0 +1,75 @@
+"""`logs`, through the daemon where one runs, and without one where that is all there is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from supervisor.errors import NotFound
+from tests.cli.conftest import Run
+from tests.cli.scripted import Script, Streaming
+
+PAGE = {"lines": ["two", "three"], "log": "/logs/a.log"}
+
+
+def more(*lines: str, log: str = "/logs/a.log", ended: bool = False) -> tuple[str, dict[str, Any]]:
+    return "log", {"lines": [*lines], "log": log, "ended": ended}
+
+
+def test_the_end_of_a_servers_log(run: Run, daemon: Script) -> None:
+    daemon.answers["logs.read"] = PAGE
+    assert run("logs", "godot-ai", "-n", "2").out == "two\nthree\n"
+    assert daemon.params("logs.read") == {"server": "godot-ai", "lines": 2}
+    assert run("logs", "godot-ai", "--json").document == PAGE
+
+
+def test_without_an_id_it_is_the_daemons_own(run: Run, daemon: Script) -> None:
+    daemon.answers["logs.read"] = PAGE
+    assert run("logs").out == "two\nthree\n"
+    assert daemon.params("logs.read") == {"lines": 50}
+
+
+def test_a_server_that_keeps_no_log_is_not_found(run: Run, daemon: Script) -> None:
+    daemon.answers["logs.read"] = NotFound("godot-ai has no log: its output belongs to whoever started it")
+    outcome = run("logs", "godot-ai")
+    assert (outcome.code, outcome.out) == (4, "")
+
+
+def test_following_goes_from_launch_to_launch_until_the_server_has_gone(run: Run, daemon: Script) -> None:
+    told = [
+        more("four"),
+        ("resync", {"reason": "?"}),
+        more("one", log="/logs/b.log"),
+        more(log="/logs/b.log", ended=True),
+    ]
+    daemon.answers["logs.read"] = Streaming(PAGE, told)
+    outcome = run("logs", "godot-ai", "-f")
+    assert (outcome.code, outcome.out) == (0, "two\nthree\nfour\none\n")
+    assert outcome.err == "started again: /logs/b.log\nthe server has gone\n"
+    assert daemon.params("logs.read") == {"server": "godot-ai", "lines": 50, "follow": True}
+
+
+def test_following_as_json_is_one_object_a_line(run: Run, daemon: Script) -> None:
+    daemon.answers["logs.read"] = Streaming(PAGE, [more("four"), more(ended=True)])
+    rows = [json.loads(line) for line in run("logs", "godot-ai", "-f", "--json").out.splitlines()]
+    assert rows == [PAGE, more("four")[1], more(ended=True)[1]]
+
+
+def test_following_ends_when_the_time_is_up(run: Run, daemon: Script) -> None:
+    daemon.answers["logs.read"] = Streaming(PAGE)
+    outcome = run("logs", "-f", "--timeout", "2")
+    assert (outcome.code, outcome.out) == (6, "two\nthree\n")
+
+
+def test_a_daemon_that_goes_cannot_be_followed_any_further(run: Run, daemon: Script) -> None:
+    daemon.answers["logs.read"] = Streaming(PAGE, hangs_up=True)
+    outcome = run("logs", "-f", "--json")
+    assert (outcome.code, outcome.error["code"]) == (1, "DISCONNECTED_AFTER_ACCEPT")
+
+
+def test_the_log_of_a_daemon_that_has_gone_is_read_from_its_file(run: Run, home: Path) -> None:
+    assert run("logs").code == 4
+    (home / "logs").mkdir()
+    (home / "logs" / "daemon.log").write_bytes(b"first\nbad byte \xff\nlast\n")
+    outcome = run("logs", "-n", "2")
+    assert (outcome.code, outcome.out) == (0, "bad byte \N{REPLACEMENT CHARACTER}\nlast\n")
+    assert run("logs", "-n", "1", "--json").document == {"lines": ["last"], "log": str(home / "logs" / "daemon.log")}

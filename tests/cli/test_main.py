@@ -1,0 +1,174 @@
+"""What holds for every verb: how it ends, and what it costs."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import click
+import pytest
+
+from supervisor.cli.group import ALIASES, VERBS, cli
+from supervisor.cli.main import QUERIES
+from tests.cli.conftest import Run
+from tests.cli.objects import editor, owner, server, status
+from tests.cli.scripted import Script
+from tests.systems import POSIX_ONLY
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODULE = (sys.executable, "-m", "supervisor")
+
+
+def every_command() -> list[list[str]]:
+    """Each verb as it is typed, and each verb below a verb."""
+    found = []
+    for verb in (*VERBS, *ALIASES):
+        command = cli.get_command(click.Context(cli), verb)
+        below = [*command.commands] if isinstance(command, click.Group) else []
+        found += [[verb, each] for each in below] or [[verb]]
+    return found
+
+
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+def test_every_verb_can_be_loaded_and_has_help_and_json(run: Run, words: list[str]) -> None:
+    outcome = run(*words, "--help")
+    assert outcome.code == 0
+    assert "--json" in outcome.out
+
+
+def test_the_help_lists_every_verb_once(run: Run) -> None:
+    listed = [line.split()[0] for line in run("--help").out.partition("Commands:")[2].splitlines() if line.strip()]
+    assert listed == [*VERBS]
+
+
+def test_a_verb_that_does_not_exist_is_a_usage_error(run: Run) -> None:
+    outcome = run("strat")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "No such command 'strat'" in outcome.err
+
+
+def test_a_usage_error_beside_json_is_an_error_object(run: Run) -> None:
+    outcome = run("logs", "--lines", "many", "--json")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert (outcome.error["code"], outcome.error["field"]) == ("INVALID_PARAMS", "lines")
+
+
+def test_a_defect_is_one_line_and_the_way_to_report_it(run: Run, daemon: Script) -> None:
+    daemon.answers["status"] = {"nothing": "that a table could be made of"}
+    outcome = run("status")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.splitlines()[0] == "error: unexpected KeyError: 'daemon'"
+    assert "GODOT_SUPERVISOR_DEBUG=1" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_defect_shows_its_traceback_to_those_who_ask(
+    run: Run, daemon: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GODOT_SUPERVISOR_DEBUG", "1")
+    daemon.answers["status"] = {}
+    with pytest.raises(KeyError):
+        run("status")
+
+
+@POSIX_ONLY
+def test_an_interrupt_ends_without_a_traceback(daemon: Script) -> None:
+    asked = threading.Event()
+    released = threading.Event()
+
+    def never(_: object) -> None:
+        asked.set()
+        released.wait(60)
+
+    daemon.answers["status"] = never
+    with subprocess.Popen([*MODULE, "status"], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as command:
+        assert asked.wait(30)
+        command.send_signal(signal.SIGINT)
+        assert command.stderr is not None
+        assert command.stderr.read().strip() == ""
+        assert command.wait(30) == 130
+    released.set()
+
+
+def test_a_reader_that_leaves_early_causes_no_complaint(home: Path) -> None:
+    (home / "logs").mkdir()
+    (home / "logs" / "daemon.log").write_text("line\n" * 100_000)
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*MODULE, "logs", "-n", "100000"],
+        cwd=REPOSITORY, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert done.stderr == ""
+
+
+def on_a_terminal(*arguments: str) -> str:
+    """What the command writes when its output is a terminal."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([*MODULE, *arguments], cwd=REPOSITORY, stdout=theirs, stderr=theirs) as command:
+        os.close(theirs)
+        written = b""
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # Linux's way of saying that the other side has closed.
+                break
+            if not piece:
+                break
+            written += piece
+        assert command.wait(30) == 0
+    os.close(ours)
+    return written.decode()
+
+
+def test_a_terminal_gets_colour_unless_no_color_is_set(daemon: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    daemon.answers["status"] = status(servers=[server(owners=[owner()])])
+    coloured = on_a_terminal("status")
+    assert "\x1b[32m" in coloured
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = on_a_terminal("status")
+    assert "\x1b" not in plain
+    assert plain == click.unstyle(coloured)
+
+
+@pytest.mark.parametrize("words", sorted(QUERIES), ids=" ".join)
+def test_a_query_says_the_same_with_the_parser_and_without(run: Run, daemon: Script, words: tuple[str, ...]) -> None:
+    daemon.answers["status"] = status(editors=[editor()], servers=[server(owners=[owner()])])
+    quick = run(*words)
+    assert quick.code == 0
+    assert quick.out
+    assert run(*words, "--timeout", "30") == quick
+
+
+def test_a_query_is_light(daemon: Script) -> None:
+    daemon.answers["status"] = status(editors=[editor()], servers=[server(owners=[owner()])])
+    program = "import sys; from supervisor.cli.main import main; main(['status']); print(*sys.modules, sep='\\n')"
+    # -S: without the packages that are installed, so without click, and without what an editable installation loads.
+    run = subprocess.run(
+        [sys.executable, "-S", "-c", program], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "godot-ai" in run.stdout
+    loaded = set(run.stdout.split())
+    assert {"supervisor.cli.screen", "supervisor.client.client"} <= loaded
+    heavy = {
+        "pathlib",
+        "dataclasses",
+        "inspect",
+        "importlib.metadata",
+        "subprocess",
+        "tempfile",
+        "asyncio",
+    }
+    assert loaded & heavy == set()
+    assert [name for name in loaded if name.startswith("supervisor.wire.messages")] == []
+    assert [name for name in loaded if name.startswith(("supervisor.daemon", "supervisor.engine"))] == []
+
+
+def test_the_group_gives_none_for_what_it_does_not_know() -> None:
+    assert cli.get_command(click.Context(cli), "nothing") is None

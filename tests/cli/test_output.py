@@ -1,0 +1,124 @@
+import json
+
+import click
+import pytest
+
+from supervisor.cli import output
+from supervisor.errors import Busy, PortsExhausted, StartFailed
+
+
+def test_columns_are_aligned() -> None:
+    assert output.table(("PORT", "WHO"), [(8000, "a"), (80, "b")]) == ["PORT  WHO", "8000  a", "80    b"]
+
+
+def test_an_empty_cell_shows_a_dash() -> None:
+    assert output.table(("A", "B", "C"), [(None, "", 0)])[1] == "-  -  0"
+
+
+def test_a_cell_cannot_break_its_line_or_move_the_cursor() -> None:
+    assert output.cell("a\nb\x1b[2J") == "a?b?[2J"
+
+
+def test_colour_does_not_disturb_the_columns() -> None:
+    lines = output.table(("STATE", "PORT"), [("ready", 1), ("starting", 2)])
+    assert lines[1] != click.unstyle(lines[1])
+    assert [click.unstyle(line) for line in lines] == ["STATE     PORT", "ready     1", "starting  2"]
+
+
+def test_only_the_state_column_has_colour() -> None:
+    line = output.table(("PROJECT",), [("ready",)])[1]
+    assert line == "ready"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0s"), (0.9, "0s"), (59, "59s"), (61, "1m01s"), (11520, "3h12m"), (90000, "1d1h")],
+)
+def test_a_duration_has_its_two_largest_units(seconds: float, text: str) -> None:
+    assert output.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        (None, "unknown process"),
+        ({"pid": None, "command": [], "user": None}, "unknown process"),
+        ({"pid": None, "command": [], "user": "eve"}, "unknown process of eve"),
+        ({"pid": 5, "command": ["python", "-m", "http.server"], "user": "me"}, "pid 5 (python -m http.server) of me"),
+    ],
+)
+def test_an_occupant_is_named_as_far_as_it_is_known(facts: dict[str, object] | None, text: str) -> None:
+    assert output.occupant(facts) == text
+
+
+def test_a_long_command_line_is_shortened() -> None:
+    assert len(output.command_line(["x" * 100])) == 60
+
+
+def test_an_error_for_people_has_message_details_and_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    problem = StartFailed("it ended", hint="godot-supervisor logs x", data={"log_tail": ["line 1", "line 2"]})
+    output.error(problem, as_json=False)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "error: it ended\n  | line 1\n  | line 2\nhint: godot-supervisor logs x\n"
+
+
+def test_an_error_names_the_occupants_of_exhausted_ports(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"port": 8000, "occupant": {"pid": 7, "command": ["nc"], "user": "me"}}]
+    output.error(PortsExhausted("all taken", data={"occupants": rows}), as_json=False)
+    assert "  | port 8000: pid 7 (nc) of me\n" in capsys.readouterr().err
+
+
+def test_an_error_as_json_is_the_error_object_of_the_protocol(capsys: pytest.CaptureFixture[str]) -> None:
+    problem = Busy("stopping", retry_after_ms=200, data={"running": {"method": "server.stop"}})
+    output.error(problem, as_json=True)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert json.loads(printed.err) == problem.to_wire()
+
+
+def test_progress_beside_json_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = output.Progress(quiet=True)
+    progress.update({"stage": "installing", "message": "x"})
+    progress.end()
+    assert capsys.readouterr() == ("", "")
+
+
+def told(stage: str, message: str = "", **counts: int) -> dict[str, object]:
+    return {"stage": stage, "message": message, **counts}
+
+
+def test_progress_off_a_terminal_is_a_line_for_each_stage_and_now_and_then(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    times = iter([0.0, 0.1, 1.9, 2.0, 2.1])
+    progress = output.Progress(quiet=False, clock=lambda: next(times))
+    progress.update(told("installing", "a", done=1))
+    progress.update(told("installing", "b", done=2))
+    progress.update(told("starting"))
+    progress.update(told("installing", "c", done=3, total=4))
+    progress.update(told("installing", "d", done=4, total=4))
+    progress.end()
+    assert capsys.readouterr() == ("", "installing 1: a\nstarting\ninstalling 3 of 4: c\n")
+
+
+def test_a_long_stage_is_heard_of_again(capsys: pytest.CaptureFixture[str]) -> None:
+    times = iter([0.0, 2.5])
+    progress = output.Progress(quiet=False, clock=lambda: next(times))
+    progress.update(told("installing", "a"))
+    progress.update(told("installing", "b"))
+    assert capsys.readouterr().err == "installing: a\ninstalling: b\n"
+
+
+def test_progress_on_a_terminal_rewrites_its_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    progress = output.Progress(quiet=False)
+    progress.update(told("installing", "x"))
+    progress.update(told("done"))
+    progress.update(told("x" * 500))
+    progress.end()
+    first, second, long, rest = capsys.readouterr().err[1:].replace("\n", "\r").split("\r")
+    assert (first, second) == ("installing: x", "done         ")
+    assert (len(long), rest) == (119, "")

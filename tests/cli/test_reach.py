@@ -1,0 +1,64 @@
+"""`url` and `connect`."""
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.objects import QUOTED, server
+from tests.cli.scripted import Script
+
+BRIDGE = ["/opt/my env/python", "-m", "godot_ai", "attach", "--port", "8000"]
+
+
+@pytest.fixture(autouse=True)
+def only_server(daemon: Script) -> None:
+    daemon.answers["server.list"] = {"servers": [server()]}
+    daemon.answers["server.get"] = server()
+
+
+def test_url_prints_the_url_and_nothing_else(run: Run, daemon: Script) -> None:
+    assert run("url").out == "http://127.0.0.1:8000/mcp\n"
+    assert run("url", "godot-ai", "--json").document == {"server": "godot-ai", "url": "http://127.0.0.1:8000/mcp"}
+    assert daemon.all_params("server.get") == [{"server": "godot-ai"}] * 2
+
+
+def test_a_server_without_a_url_has_none_to_print(run: Run, daemon: Script) -> None:
+    daemon.answers["server.get"] = server(url=None)
+    assert (run("url").code, run("url").out) == (4, "")
+
+
+def test_claude_gets_a_line_to_paste(run: Run, daemon: Script) -> None:
+    assert run("connect").out == "claude mcp add --transport http godot-ai http://127.0.0.1:8000/mcp\n"
+    daemon.answers["server.get"] = server(connect=BRIDGE)
+    pasted = f"claude mcp add godot-ai -- {QUOTED} -m godot_ai attach --port 8000\n"
+    assert run("connect", "claude", "godot-ai").out == pasted
+
+
+@pytest.mark.parametrize(
+    ("client", "url", "bridge"),
+    [("json", {"type": "http"}, {"type": "stdio"}), ("cursor", {}, {})],
+)
+def test_other_clients_get_an_object_for_their_file(
+    run: Run, daemon: Script, client: str, url: dict[str, str], bridge: dict[str, str]
+) -> None:
+    entry = {**url, "url": "http://127.0.0.1:8000/mcp"}
+    assert run("connect", client).document == {"mcpServers": {"godot-ai": entry}}
+    daemon.answers["server.get"] = server(id="godot-ai@my.game", connect=BRIDGE)
+    entry_of_bridge = {**bridge, "command": BRIDGE[0], "args": BRIDGE[1:]}
+    assert run("connect", client, "godot-ai@my.game").document == {"mcpServers": {"godot-ai-my-game": entry_of_bridge}}
+
+
+def test_with_json_every_client_gets_an_object(run: Run) -> None:
+    assert run("connect", "claude", "--json").document == run("connect", "json").document
+
+
+@pytest.mark.parametrize("client", ["claude", "cursor", "json"])
+def test_a_server_that_does_not_say_how_is_refused(run: Run, daemon: Script, client: str) -> None:
+    daemon.answers["server.get"] = server(url=None)
+    outcome = run("connect", client)
+    assert (outcome.code, outcome.out) == (4, "")
+
+
+def test_an_unknown_client_is_a_usage_error(run: Run) -> None:
+    outcome = run("connect", "emacs")
+    assert outcome.code == 2
+    assert "cursor" in outcome.err

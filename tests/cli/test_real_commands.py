@@ -1,0 +1,248 @@
+"""The commands that watch, wait and start again, with the real daemon and the small real server."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from supervisor.client.client import Client
+from supervisor.errors import Busy
+from tests.e2e.conftest import MakeHome, toy_config
+from tests.e2e.home import PATIENCE_S, Home, eventually, lives
+
+
+def rows(process: "subprocess.Popen[str]") -> Iterator[Any]:
+    """What a command prints, object by object, as it comes."""
+    assert process.stdout is not None
+    return (json.loads(line) for line in process.stdout)
+
+
+def interrupted(process: "subprocess.Popen[str]") -> str:
+    """End a command as Ctrl-C does; what it had complained about."""
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    return complaint.strip()
+
+
+class TestRestart:
+    def test_a_server_comes_back_on_its_ports(self, toy: Home) -> None:
+        before = toy.up("toy", "--owner-pid", str(toy.owner().pid))
+        done = toy.cli("restart")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"toy: ready at {before['url']}\n"
+        after = toy.server("toy")
+        assert after is not None
+        assert (after["state"], after["ports"], after["restarts"]) == ("ready", before["ports"], 1)
+        assert after["process"]["pid"] != before["process"]["pid"]
+        assert not lives(before["process"]["pid"])
+
+    def test_the_daemon_comes_back_over_its_servers(self, toy: Home) -> None:
+        server = toy.up("toy", "--owner-pid", str(toy.owner().pid))
+        first = toy.daemon_pid()
+        done = toy.cli("restart", "--daemon")
+        assert done.returncode == 0, done.stderr
+        second = toy.daemon_pid()
+        assert done.stdout == f"restarted: pid {second}, version 0.1.0\n"
+        assert second != first
+        assert toy.server_in("toy", "ready", process=server["process"])
+
+    def test_where_no_daemon_runs_one_is_started(self, toy: Home) -> None:
+        done = toy.cli("restart", "--daemon")
+        assert (done.returncode, done.stdout) == (0, f"started: pid {toy.daemon_pid()}, version 0.1.0\n")
+
+    @pytest.mark.parametrize("killed", [False, True])
+    def test_a_daemon_of_another_protocol_is_asked_to_leave_as_a_process(self, toy: Home, *, killed: bool) -> None:
+        first = toy.start()
+        published = json.loads(toy.folders.endpoint.read_text())
+        toy.folders.endpoint.write_text(json.dumps({**published, "protocol": {"min": 98, "max": 99}}))
+        if killed:
+            toy.kill_daemon()
+        code, error = toy.refused("status")
+        assert (code, error["data"]["hint"]) == (7, "godot-supervisor restart --daemon")
+        done = toy.cli("restart", "--daemon")
+        assert done.returncode == 0, done.stderr
+        assert not lives(first)
+        assert toy.call("ping") == {}
+
+    def test_a_pid_that_belongs_to_another_process_now_gets_no_signal(self, toy: Home) -> None:
+        toy.start()
+        stranger = toy.owner()
+        published = json.loads(toy.folders.endpoint.read_text())
+        toy.kill_daemon()
+        stale = {**published, "pid": stranger.pid, "protocol": {"min": 98, "max": 99}}
+        toy.folders.endpoint.write_text(json.dumps(stale))
+        assert toy.cli("restart", "--daemon").returncode == 0
+        assert lives(stranger.pid)
+
+
+class TestWait:
+    def test_a_server_that_starts_is_waited_for(self, make_home: MakeHome) -> None:
+        home = make_home(toy_config("--slow-start", "1"))
+        home.start()
+        up = home.begin("up", "toy")
+        eventually(lambda: home.server("toy"), "the server has a row")
+        done = home.cli("wait", "toy", "--for", "ready", "--json", "--timeout", str(PATIENCE_S))
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["process"]["pid"] == home.server_processes()[0]
+        assert up.wait(PATIENCE_S) == 0
+
+    def test_a_server_that_goes_is_waited_for(self, toy: Home) -> None:
+        toy.up("toy")
+        waiting = toy.begin("wait", "toy", "--for", "gone")
+        assert toy.cli("down").returncode == 0
+        out, complaint = waiting.communicate(timeout=PATIENCE_S)
+        assert (waiting.returncode, out, complaint) == (0, "toy: gone\n", "")
+
+    def test_one_that_has_failed_is_not_waited_for(self, make_home: MakeHome) -> None:
+        home = make_home(toy_config("--exit", "3"))
+        owner = str(home.owner().pid)
+        assert home.cli("up", "toy", "--owner-pid", owner).returncode == 1
+        code, error = home.refused("wait", "toy", "--for", "ready", "--timeout", str(PATIENCE_S))
+        assert (code, error["data"]["code"]) == (4, "NOT_FOUND")
+
+    def test_what_does_not_come_is_given_up(self, toy: Home) -> None:
+        toy.up("toy")
+        code, error = toy.refused("wait", "--for", "gone", "--timeout", "0.5")
+        assert (code, error["message"]) == (6, "toy is ready and not gone after 0.5 s")
+
+
+def test_what_is_printed_for_people_and_for_ai_clients_is_the_servers_own(toy: Home) -> None:
+    server = toy.up("toy", "--owner-pid", str(toy.owner().pid))
+    assert toy.cli("url").stdout == f"{server['url']}\n"
+    assert toy.cli("connect").stdout == f"claude mcp add --transport http toy {server['url']}\n"
+    assert json.loads(toy.cli("connect", "cursor").stdout) == {"mcpServers": {"toy": {"url": server["url"]}}}
+    card = toy.cli("inspect")
+    assert card.returncode == 0, card.stderr
+    assert card.stdout.startswith("toy 1.0  ready  for ")
+    for word in (server["url"], server["log"], str(server["process"]["pid"]), "owners:"):
+        assert word in card.stdout
+
+
+class TestEvents:
+    def test_the_whole_story_is_remembered_in_order(self, toy: Home) -> None:
+        toy.up("toy")
+        told = [json.loads(line) for line in toy.cli("events", "--json").stdout.splitlines()]
+        assert [row["seq"] for row in told] == [*range(1, len(told) + 1)]
+        names = [row["event"] for row in told]
+        assert names[0] == "daemon.starting"
+        assert names.index("flight.started") < names.index("server.state") < names.index("flight.ended")
+        since = toy.cli("events", "--since", "3", "--json").stdout.splitlines()
+        assert json.loads(since[0]) == told[3]
+        plain = toy.cli("events").stdout.splitlines()
+        assert len(plain) == len(told)
+        assert "server.state" in next(line for line in plain if "now=ready" in line)
+
+    def test_a_follower_outlives_the_daemon(self, toy: Home) -> None:
+        toy.start()
+        following = toy.begin("events", "-f", "--json")
+        told = rows(following)
+        assert next(row["event"] for row in told if row["event"] == "daemon.ready")
+        toy.up("toy")
+        assert next(row for row in told if row["event"] == "flight.ended")["server"] == "toy"
+        toy.kill_daemon()
+        toy.start()
+        again = [next(told) for _ in range(2)]
+        assert again[0] == {"event": "resync", "reason": "another instance"}
+        assert (again[1]["seq"], again[1]["event"]) == (1, "daemon.starting")
+        assert next(row for row in told if row["event"] == "daemon.ready")
+        complaint = interrupted(following)
+        assert complaint.splitlines()[0] == "the daemon has gone; waiting for the next one"
+
+
+class TestLogs:
+    def test_a_follower_goes_from_launch_to_launch_until_the_server_is_down(self, toy: Home) -> None:
+        first = toy.up("toy", "--owner-pid", str(toy.owner().pid))
+        following = toy.begin("logs", "toy", "-f", "--json")
+        told = rows(following)
+        page = next(told)
+        assert page == {"lines": [f"toy 1.0 on {first['ports']['http']}"], "log": first["log"]}
+        assert toy.cli("restart", "toy").returncode == 0
+        again = next(row for row in told if row["lines"])
+        assert again["lines"] == page["lines"]
+        assert again["log"] != page["log"]
+        assert toy.cli("down", "toy").returncode == 0
+        assert [*told][-1]["ended"]
+        _, complaint = following.communicate(timeout=PATIENCE_S)
+        assert following.returncode == 0
+        assert complaint.splitlines()[-1] == "the server has gone"
+
+    def test_the_daemons_own_log_is_the_same_with_and_without_it(self, toy: Home) -> None:
+        toy.start()
+        assert json.loads(toy.cli("logs", "-n", "1").stdout)["event"]
+        toy.kill_daemon()
+        last = toy.cli("logs", "-n", "1")
+        assert last.stdout == (toy.folders.logs / "daemon.log").read_text().splitlines(keepends=True)[-1]
+        assert toy.cli("logs", "-f").returncode == 3
+
+
+def test_a_watcher_sees_a_server_come_and_go(toy: Home) -> None:
+    toy.start()
+    watching = toy.begin("status", "--watch", "--json")
+    pictures = rows(watching)
+    assert next(pictures)["servers"] == []
+    toy.up("toy")
+    assert next(each for each in pictures if [row["state"] for row in each["servers"]] == ["ready"])
+    toy.cli("down")
+    assert next(each for each in pictures if not each["servers"])
+    assert interrupted(watching) == ""
+
+
+def test_a_busy_editor_is_respected_until_somebody_forces_it(toy: Home) -> None:
+    owner = toy.owner()
+    toy.start()
+    editor = toy.call("editor.attach", {"pid": owner.pid, "project": toy.project()})["id"]
+    toy.call("server.ensure", {"kind": "toy", "editor": editor})
+    toy.call("editor.state", {"editor": editor, "state": "busy", "reason": "importing"})
+    for verb in ("down", "restart"):
+        code, error = toy.refused(verb)
+        assert (code, error["data"]["code"]) == (8, Busy.code)
+        assert "importing" in error["message"]
+        assert error["data"]["hint"].endswith(f"godot-supervisor {verb} toy --force")
+    assert toy.cli("restart", "--force").returncode == 0
+    assert toy.cli("down", "--force").stdout == "toy: stopped\n"
+
+
+def test_a_reload_brings_new_kinds_and_says_what_has_to_wait(toy: Home) -> None:
+    toy.start()
+    settings = (toy.folders.home / "config.toml").read_text()
+    new = settings.replace("[kinds.toy]", "[kinds.another]").replace('"off"', '"observe"')
+    (toy.folders.home / "config.toml").write_text(new)
+    assert toy.refused("up", "another")[0] == 4
+    done = toy.cli("config", "reload", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["waiting"] == ["daemon.discover"]
+    assert toy.up("another")["state"] == "ready"
+    (toy.folders.home / "config.toml").write_text("daemon = 3\n")
+    code, error = toy.refused("config", "reload")
+    assert (code, error["data"]["code"]) == (1, "CONFIG_INVALID")
+
+
+def test_a_request_with_an_id_is_the_same_on_another_connection(toy: Home) -> None:
+    """A connection that is lost after `accepted`: the editor lives, so the start goes on, and its id finds it again."""
+    owner = toy.owner()
+    toy.start()
+    editor = toy.call("editor.attach", {"pid": owner.pid, "project": toy.project()})["id"]
+    params = {"kind": "toy", "editor": editor, "request": "mine"}
+
+    class LostError(Exception):
+        pass
+
+    def lose(_told: object) -> None:
+        raise LostError
+
+    with toy.client() as client, pytest.raises(LostError):
+        client.call("server.ensure", params, on_accepted=lose)
+    with toy.client() as client:
+        assert answered(client, params) == answered(client, params)
+    assert len(toy.server_processes()) == 1
+    assert os.getpid() not in toy.server_processes()
+
+
+def answered(client: Client, params: dict[str, Any]) -> int:
+    pid: int = client.call("server.ensure", params)["process"]["pid"]
+    return pid

@@ -1,0 +1,79 @@
+from supervisor.cli.screen import screen
+from tests.cli.objects import editor, owner, server, status
+
+
+def lines(now: float = 12520.0, **fields: object) -> list[str]:
+    return list(screen(status(**fields), now=now))
+
+
+def test_an_empty_house_says_so() -> None:
+    assert [line.replace("\x1b[32m", "").replace("\x1b[0m", "") for line in lines()] == [
+        "daemon  running  pid 4211  up 3h12m  version 0.1.0",
+        "no editors, no servers",
+    ]
+
+
+def rows(**fields: object) -> list[list[str]]:
+    table = [line for line in lines(**fields) if not line.startswith("daemon")]
+    return [line.replace("\x1b[32m", "").replace("\x1b[0m", "").split() for line in table]
+
+
+def test_two_editors_on_one_server_have_a_row_each() -> None:
+    found = rows(
+        editors=[editor(), editor("tools-2", project="/home/me/tools", engine_version="4.5.1")],
+        servers=[server(owners=[owner(), owner("tools-2")], sessions=2)],
+    )
+    assert found == [
+        ["EDITOR", "PROJECT", "GODOT", "SERVER", "STATE", "PORT", "SESSIONS", "NOTE"],
+        ["game-1", "game", "4.6.2", "godot-ai", "4.3.0", "ready", "8000,9500", "2", "shared"],
+        ["tools-2", "tools", "4.5.1", "godot-ai", "4.3.0", "ready", "8000,9500", "2", "shared"],
+    ]
+
+
+def test_a_server_without_an_editor_and_an_editor_without_a_server_are_shown() -> None:
+    found = rows(editors=[editor()], servers=[server(origin="external", project="/x/other")])
+    assert found[1:] == [
+        ["-", "other", "-", "godot-ai", "4.3.0", "ready", "8000,9500", "0", "external"],
+        ["game-1", "game", "4.6.2", "-", "-", "-", "-", "-"],
+    ]
+
+
+def test_an_unknown_number_of_sessions_is_not_zero() -> None:
+    assert rows(servers=[server(sessions=None)])[1] == [
+        "-",
+        "-",
+        "-",
+        "godot-ai",
+        "4.3.0",
+        "ready",
+        "8000,9500",
+        "-",
+        "-",
+    ]
+
+
+def test_an_owner_that_is_leaving_or_dead_is_marked() -> None:
+    found = rows(servers=[server(owners=[owner(leaving=True), owner("b", liveness="dead")])])
+    assert [row[-2:] for row in found[1:]] == [["shared,", "leaving"], ["shared,", "dead"]]
+
+
+def test_an_orphan_is_named_with_its_reasons_and_when_it_is_judged_again() -> None:
+    verdict = {"verdict": "suspect", "reasons": ["owner 3901 gone"], "due_in_s": 4.04}
+    found = lines(servers=[server(reap=verdict)], orphans=["godot-ai"])
+    assert found[-2:] == ["orphans: 1", "  godot-ai: owner 3901 gone; second sample in 4 s"]
+
+
+def test_a_relocated_port_names_its_occupant() -> None:
+    held = {"port": 8000, "occupant": {"pid": 512, "command": ["nc", "-l"], "user": "me"}, "reason": "foreign"}
+    assert lines(servers=[server(relocated=[held])])[-1] == "godot-ai: port 8000 is held by pid 512 (nc -l) of me"
+
+
+def test_a_failure_is_told() -> None:
+    failure = {"code": "START_FAILED", "message": "no\nanswer", "exit": 1, "log_tail": []}
+    assert lines(servers=[server(state="failed", failure=failure)])[-1] == "godot-ai: START_FAILED: no?answer"
+
+
+def test_the_notes_of_the_daemon_are_shown() -> None:
+    answer = status()
+    answer["daemon"]["notes"] = ["polling for exits"]
+    assert list(screen(answer, now=1000.0))[-1] == "note: polling for exits"

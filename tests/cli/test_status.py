@@ -1,0 +1,69 @@
+"""`status --watch`. What the table looks like is in test_screen.py."""
+
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from supervisor.errors import NotOurs
+from tests.cli.conftest import Run
+from tests.cli.objects import event, server, status
+from tests.cli.scripted import Script, Streaming
+
+WATCHER = 2
+"""The id of its subscription: `hello` was the first request."""
+
+
+def watched(daemon: Script, *pictures: dict[str, Any]) -> None:
+    """The first is the snapshot; each of the others is there when something has happened; then the script ends."""
+    daemon.answers["events.subscribe"] = Streaming(
+        {"instance_id": "i-1", "seq": 0, "snapshot": pictures[0]}, [("event", event(1)), ("event", event(2))]
+    )
+    next_event = [("event", {**event(3), "id": WATCHER})]
+    rest = iter([*(Streaming(picture, next_event) for picture in pictures[1:]), NotOurs("the script ends here")])
+    daemon.answers["status"] = lambda _: next(rest)
+
+
+def test_a_burst_of_events_is_one_picture(run: Run, daemon: Script) -> None:
+    watched(daemon, status(), status(servers=[server()]))
+    outcome = run("status", "--watch", "--json")
+    assert outcome.code == 5
+    assert [json.loads(line) for line in outcome.out.splitlines()] == [status(), status(servers=[server()])]
+    assert daemon.params("events.subscribe") == {}
+
+
+def test_off_a_terminal_there_is_a_table_for_each_change(run: Run, daemon: Script) -> None:
+    watched(daemon, status(), status(servers=[server()]))
+    shown = run("ps", "--watch").out.splitlines()
+    assert [line.split(" ")[0] for line in shown] == ["daemon", "no", "", "daemon", "EDITOR", "-"]
+
+
+def test_off_a_terminal_the_same_table_is_not_shown_twice(run: Run, daemon: Script) -> None:
+    watched(daemon, status(), status(), status())
+    assert len(run("status", "--watch").out.splitlines()) == 2
+    assert len(daemon.all_params("status")) == 3
+
+
+def test_on_a_terminal_the_screen_is_painted_over(run: Run, daemon: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    watched(daemon, status(), status(servers=[server()]))
+    first, second = run("status", "--watch").out.split("\x1b[H")[1:]
+    assert first.splitlines()[1:] == ["no editors, no servers\x1b[K", "\x1b[J"]
+    assert second.endswith("\x1b[K\n\x1b[J")
+    assert "godot-ai 4.3.0" in second
+
+
+def test_the_watch_ends_when_the_time_is_up(run: Run, daemon: Script) -> None:
+    daemon.answers["events.subscribe"] = Streaming({"instance_id": "i-1", "seq": 0, "snapshot": status()})
+    assert run("status", "--watch", "--timeout", "0.2").code == 6
+
+
+def test_a_daemon_that_goes_ends_the_watch(run: Run, daemon: Script) -> None:
+    daemon.answers["events.subscribe"] = Streaming(
+        {"instance_id": "i-1", "seq": 0, "snapshot": status()}, hangs_up=True
+    )
+    outcome = run("status", "--watch")
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[0] == "error: the daemon went away during events.subscribe"

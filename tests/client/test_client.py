@@ -1,0 +1,268 @@
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.client import patience
+from supervisor.client.client import Client, RemoteError
+from supervisor.client.endpoint import Endpoint, ProtocolRange
+from supervisor.engine.requester import Requester
+from supervisor.errors import (
+    AcceptTimeout,
+    Busy,
+    DaemonNotRunning,
+    DisconnectedAfterAccept,
+    DisconnectedBeforeAccept,
+    InvalidParams,
+    ProtocolUnsupported,
+    ResponseTimeout,
+    SupervisorError,
+)
+from tests.control.house import KINDS, TEN, TOKEN, House, Work, accept, busy, open_house
+from tests.systems import POSIX_ONLY
+
+ENSURE = {"kind": "godot-ai"}
+GREETING = {"result": {"protocol": 1, "instance_id": "i-1", "version": "0.1.0", "capabilities": []}}
+ACCEPTED = {"method": "accepted", "params": {"id": 2, "request": "r-1", "joined": False, "deadline_s": 60}}
+
+
+def in_house(folder: Path, act: Callable[[House], object], work: Work | None = None) -> None:
+    """The blocking client in a thread, the daemon on a loop."""
+
+    async def scenario() -> None:
+        async with open_house(folder, work=work) as house:
+            await asyncio.to_thread(act, house)
+
+    asyncio.run(scenario())
+
+
+def only(house: House, kind: str) -> Endpoint:
+    return house.endpoint._replace(transports=tuple(each for each in house.endpoint.transports if each["kind"] == kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_read_over_each_transport(tmp_path: Path, kind: str) -> None:
+    def act(house: House) -> None:
+        with Client.connect(only(house, kind)) as client:
+            assert client.daemon["version"] == "0.1.0"
+            assert client.call("ping") == {}
+            assert len(client.call("server.list")["servers"]) == len(TEN)
+
+    in_house(tmp_path, act)
+
+
+@POSIX_ONLY
+def test_where_the_unix_socket_is_gone_tcp_is_tried(tmp_path: Path) -> None:
+    def act(house: House) -> None:
+        Path(house.listener.transports[0]["path"]).unlink()
+        with Client.connect(house.endpoint) as client:
+            assert client.call("ping") == {}
+
+    in_house(tmp_path, act)
+
+
+def test_a_mutation_reports_its_two_phases(tmp_path: Path) -> None:
+    told: list[Mapping[str, Any]] = []
+
+    def steps(requester: Requester) -> None:
+        accept(requester)
+        requester.progress("starting", "godot-ai 4.3.0")
+
+    def act(house: House) -> None:
+        with Client.connect(house.endpoint) as client:
+            answer = client.call("server.ensure", ENSURE, on_accepted=told.append, on_progress=told.append)
+            assert answer["id"] == TEN[0].id
+
+    in_house(tmp_path, act, Work(steps))
+    assert [each.get("stage", "accepted") for each in told] == ["accepted", "starting"]
+    assert told[0]["deadline_s"] == 60
+
+
+def test_an_error_keeps_what_the_daemon_said(tmp_path: Path) -> None:
+    def act(house: House) -> None:
+        with Client.connect(house.endpoint) as client:
+            with pytest.raises(RemoteError, match="somebody else is at it") as caught:
+                client.call("server.ensure", ENSURE)
+            assert (caught.value.code, caught.value.retryable, caught.value.safe_to_retry) == ("BUSY", True, True)
+            assert caught.value.to_wire() == Busy("somebody else is at it").to_wire()
+            with pytest.raises(RemoteError) as caught:
+                client.call("server.ensure", {})
+            assert (caught.value.code, caught.value.data) == ("INVALID_PARAMS", {"field": "kind"})
+            assert client.call("ping") == {}
+
+    in_house(tmp_path, act, Work(outcome=busy))
+
+
+def test_the_code_of_one_error_does_not_become_that_of_another() -> None:
+    first, second = (RemoteError({"message": "x", "data": {"code": code}}) for code in ("BUSY", "NOT_FOUND"))
+    assert (first.code, second.code, RemoteError.code, SupervisorError.code) == (
+        "BUSY",
+        "NOT_FOUND",
+        "INTERNAL",
+        "INTERNAL",
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [{}, {"data": None}, {"message": 5, "code": "x", "data": {"code": 5, "fault": [], "retryable": "yes", "hint": 1}}],
+)
+def test_an_error_of_a_strange_daemon_is_an_error_all_the_same(error: dict[str, Any]) -> None:
+    problem = RemoteError(error)
+    assert (problem.code, problem.retryable, problem.hint) == ("INTERNAL", False, None)
+
+
+def test_another_instance_at_the_endpoint_is_a_stale_endpoint(tmp_path: Path) -> None:
+    def act(house: House) -> None:
+        for stale in (house.endpoint._replace(instance_id="i-0"), only(house, "tcp")._replace(token="old")):
+            with pytest.raises(DaemonNotRunning, match="stale") as caught:
+                Client.connect(stale)
+            assert TOKEN not in str(caught.value.to_wire())
+
+    in_house(tmp_path, act)
+
+
+def test_a_daemon_of_another_protocol_is_not_spoken_to() -> None:
+    with pytest.raises(ProtocolUnsupported):
+        Client.connect(Endpoint(1, 1, "x", "i-1", "9.0", ProtocolRange(2, 3), "t", ()))
+
+
+def test_nobody_at_the_endpoint_is_daemon_not_running(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        nowhere = endpoint_at(taken.getsockname()[1])._replace(
+            transports=(
+                {"kind": "unix", "path": str(tmp_path / "none")},
+                {"kind": "tcp", "host": "127.0.0.1", "port": taken.getsockname()[1]},
+            )
+        )
+        with pytest.raises(DaemonNotRunning) as caught:
+            Client.connect(nowhere)
+    assert caught.value.hint == "godot-supervisor start"
+    assert [problem.split(":")[0] for problem in caught.value.data["problems"]] == [*KINDS]
+
+
+def test_params_that_no_frame_holds_are_refused_here(tmp_path: Path) -> None:
+    def act(house: House) -> None:
+        with Client.connect(house.endpoint) as client:
+            with pytest.raises(InvalidParams, match="longer than a frame"):
+                client.call("server.get", {"server": "x" * 2**20})
+            assert client.call("ping") == {}
+
+    in_house(tmp_path, act)
+
+
+def endpoint_at(port: int) -> Endpoint:
+    tcp = {"kind": "tcp", "host": "127.0.0.1", "port": port}
+    return Endpoint(1, 1, "x", "i-1", "0.1.0", ProtocolRange(1, 1), TOKEN, (tcp,))
+
+
+def frame(message: object) -> bytes:
+    return json.dumps(message).encode() + b"\n"
+
+
+@contextlib.contextmanager
+def daemon_that(says: Callable[[int], bytes | None]) -> Iterator[Endpoint]:
+    """One connection; answers each request with these bytes, and hangs up at None."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve() -> None:
+            connection, _ = door.accept()
+            with connection, connection.makefile("rb") as requests:
+                for number, _ in enumerate(requests, start=1):
+                    answer = says(number)
+                    if answer is None:
+                        return
+                    with contextlib.suppress(ConnectionError):
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield endpoint_at(door.getsockname()[1])
+        finally:
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def greeting() -> bytes:
+    return frame({"jsonrpc": "2.0", "id": 1, **GREETING})
+
+
+def after_hello(answer: bytes | None) -> Callable[[int], bytes | None]:
+    return lambda number: greeting() if number == 1 else answer
+
+
+NOTICE = frame({"jsonrpc": "2.0", **ACCEPTED})
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (None, DisconnectedBeforeAccept),
+        (b"garbage\n", DisconnectedBeforeAccept),
+        (b"x" * 2**20 + b"x\n", DisconnectedBeforeAccept),
+        (NOTICE + b"garbage\n", DisconnectedAfterAccept),
+        (NOTICE + b"[]\n", DisconnectedAfterAccept),
+        (b"", AcceptTimeout),
+        (frame({"jsonrpc": "2.0", "id": 99, "result": "somebody else's"}), AcceptTimeout),
+        (NOTICE.replace(b'"id": 2', b'"id": 3'), AcceptTimeout),
+        (frame({"jsonrpc": "2.0", "method": "event", "params": {"id": 2}}), AcceptTimeout),
+    ],
+)
+def test_a_missing_answer_says_in_which_phase(answer: bytes | None, error: type[SupervisorError]) -> None:
+    with daemon_that(after_hello(answer)) as where, Client.connect(where) as client, pytest.raises(error):
+        client.call("server.ensure", ENSURE, accept_timeout_s=0.2)
+
+
+def test_silence_after_accepted_is_a_response_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "SILENCE_S", 0.2)
+    with (
+        daemon_that(after_hello(NOTICE)) as where,
+        Client.connect(where) as client,
+        pytest.raises(ResponseTimeout, match="silent"),
+    ):
+        client.call("server.ensure", ENSURE)
+
+
+def test_the_callers_limit_holds_after_accepted() -> None:
+    with daemon_that(after_hello(NOTICE)) as where, Client.connect(where) as client, pytest.raises(ResponseTimeout):
+        client.call("server.ensure", ENSURE, timeout_s=0.2)
+
+
+def test_an_answer_that_comes_too_late_does_not_answer_the_next_call() -> None:
+    late = frame({"jsonrpc": "2.0", "id": 2, "result": "late"})
+    answers = {1: greeting(), 2: b"", 3: late + frame({"jsonrpc": "2.0", "id": 3, "result": "right"})}
+    with daemon_that(answers.get) as where, Client.connect(where) as client:
+        with pytest.raises(AcceptTimeout):
+            client.call("server.get", accept_timeout_s=0.1)
+        assert client.call("server.get") == "right"
+
+
+def test_a_refusal_without_an_id_is_the_answer() -> None:
+    refusal = frame({"jsonrpc": "2.0", "id": None, "error": Busy("the house is full").to_wire()})
+    with daemon_that(lambda _number: refusal) as where, pytest.raises(RemoteError, match="the house is full"):
+        Client.connect(where)
+
+
+@pytest.mark.parametrize("answer", [None, b"HTTP/1.1 400 Bad Request\r\n\r\n", frame([]), b""])
+def test_a_foreign_program_at_the_port_is_daemon_not_running(answer: bytes | None) -> None:
+    with daemon_that(lambda _number: answer) as where, pytest.raises(DaemonNotRunning):
+        Client.connect(where, timeout_s=0.3)
+
+
+def test_an_error_in_a_callback_is_the_callers_own(tmp_path: Path) -> None:
+    def closed_pipe(_told: Mapping[str, Any]) -> None:
+        raise BrokenPipeError("stdout")
+
+    def act(house: House) -> None:
+        with Client.connect(house.endpoint) as client, pytest.raises(BrokenPipeError, match="stdout"):
+            client.call("server.ensure", ENSURE, on_accepted=closed_pipe)
+
+    in_house(tmp_path, act, Work(accept))

@@ -1,0 +1,60 @@
+import pytest
+
+from supervisor.client.patience import MARGIN_S, SILENCE_S, Patience
+
+
+def patience(timeout_s: float | None = None) -> Patience:
+    return Patience(100, accept_timeout_s=2, timeout_s=timeout_s)
+
+
+def test_the_wait_for_accepted_is_short() -> None:
+    assert patience().deadline == 102
+    assert patience().timed_out("server.ensure").code == "ACCEPT_TIMEOUT"
+    assert patience().disconnected("server.ensure").code == "DISCONNECTED_BEFORE_ACCEPT"
+
+
+def test_progress_does_not_replace_accepted() -> None:
+    waiting = patience()
+    waiting.progress(101.9, "installing")
+    assert waiting.deadline == 102
+
+
+def test_once_accepted_three_missed_heartbeats_are_the_end() -> None:
+    waiting = patience()
+    waiting.accepted(101, deadline_s=180)
+    assert waiting.deadline == 101 + SILENCE_S
+    waiting.progress(110, "starting")
+    assert waiting.deadline == 110 + SILENCE_S
+    problem = waiting.timed_out("server.ensure")
+    assert problem.code == "RESPONSE_TIMEOUT"
+    assert "silent" in problem.message
+    assert waiting.disconnected("server.ensure").code == "DISCONNECTED_AFTER_ACCEPT"
+
+
+def test_heartbeats_do_not_move_the_deadline() -> None:
+    waiting = patience()
+    waiting.accepted(100, deadline_s=20)
+    for now in range(105, 126, 5):
+        waiting.progress(now, "waiting")
+    assert waiting.deadline == 120 + MARGIN_S
+    problem = waiting.timed_out("server.ensure")
+    assert problem.code == "RESPONSE_TIMEOUT"
+    assert "silent" not in problem.message
+
+
+def test_an_installation_may_take_its_time() -> None:
+    waiting = patience()
+    waiting.accepted(100, deadline_s=20)
+    waiting.progress(600, "installing")
+    waiting.progress(610, "waiting")
+    assert waiting.deadline == 620 + MARGIN_S
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_the_callers_own_limit_bounds_everything(*, told: bool) -> None:
+    waiting = patience(timeout_s=1)
+    if told:
+        waiting.accepted(100, deadline_s=180)
+        waiting.progress(100.5, "installing")
+    assert waiting.deadline == 101
+    assert waiting.timed_out("x").code == ("RESPONSE_TIMEOUT" if told else "ACCEPT_TIMEOUT")

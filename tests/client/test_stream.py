@@ -1,0 +1,130 @@
+"""Answers that go on, from a daemon whose every byte the test decides."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from supervisor.client import client as client_module
+from supervisor.client.client import Client
+from supervisor.errors import (
+    AcceptTimeout,
+    DisconnectedAfterAccept,
+    DisconnectedBeforeAccept,
+    NotFound,
+    ResponseTimeout,
+    SupervisorError,
+)
+from tests.client.test_client import daemon_that, frame, greeting
+
+OPEN = {"jsonrpc": "2.0", "id": 2, "result": {"seq": 0}}
+
+
+def told(method: str, **params: Any) -> bytes:
+    return frame({"jsonrpc": "2.0", "method": method, "params": params})
+
+
+def pong(number: int) -> bytes:
+    return frame({"jsonrpc": "2.0", "id": number, "result": {}})
+
+
+def says(*answers: bytes | None) -> Callable[[int], bytes | None]:
+    """The answers to the requests after `hello`; then the connection is left open and silent."""
+    script = dict(enumerate((greeting(), *answers), start=1))
+    return lambda number: script.get(number, b"")
+
+
+def test_what_follows_the_answer_is_told_in_order() -> None:
+    script = says(frame(OPEN) + told("event", id=2, seq=1) + told("event", id=2, seq=2))
+    with daemon_that(script) as where, Client.connect(where) as client:
+        stream = client.stream("events.subscribe")
+        assert stream.answer == {"seq": 0}
+        listened = stream.listen(30)
+        assert [next(listened) for _ in range(2)] == [("event", {"id": 2, "seq": 1}), ("event", {"id": 2, "seq": 2})]
+
+
+def test_each_stream_gets_its_own_and_a_resync_is_for_all() -> None:
+    second = frame({"jsonrpc": "2.0", "id": 3, "result": "lines"})
+    mixed = told("log", id=3, lines=["a"]) + told("event", id=2, seq=1) + told("resync", reason="too slow")
+    strange = told("event", id=99) + told("accepted", id=98, request="r-1") + told("news")
+    with (
+        daemon_that(says(frame(OPEN), second + mixed + strange, pong(4), pong(5))) as where,
+        Client.connect(where) as client,
+    ):
+        events, logs = client.stream("events.subscribe"), client.stream("logs.read")
+        assert [method for method, _ in events.until_now()] == ["event", "resync", "news"]
+        assert [method for method, _ in logs.until_now()] == ["log", "resync", "news"]
+
+
+def test_a_call_meanwhile_is_answered_and_loses_nothing() -> None:
+    answer = told("event", id=2, seq=1) + frame({"jsonrpc": "2.0", "id": 3, "result": "right"})
+    with daemon_that(says(frame(OPEN), answer + told("event", id=2, seq=2))) as where, Client.connect(where) as client:
+        stream = client.stream("events.subscribe")
+        assert client.call("server.get") == "right"
+        listened = stream.listen(30)
+        assert [next(listened)[1]["seq"] for _ in range(2)] == [1, 2]
+
+
+def test_until_now_ends_where_the_daemon_was_when_it_was_asked() -> None:
+    script = says(
+        frame(OPEN) + told("event", id=2, seq=1),
+        told("event", id=2, seq=2) + pong(3) + told("event", id=2, seq=3),
+        pong(4),
+    )
+    with daemon_that(script) as where, Client.connect(where) as client:
+        stream = client.stream("events.subscribe")
+        assert [params["seq"] for _, params in stream.until_now()] == [1, 2]
+        assert [params["seq"] for _, params in stream.until_now()] == [3]
+
+
+def test_the_end_of_the_connection_is_told_after_everything_else() -> None:
+    script = says(frame(OPEN) + told("event", id=2, seq=1) + told("resync", reason="too slow"), None)
+    with daemon_that(script) as where, Client.connect(where) as client:
+        stream = client.stream("events.subscribe")
+        listened = stream.listen()
+        assert [next(listened)[0] for _ in range(2)] == ["event", "resync"]
+        with pytest.raises(DisconnectedBeforeAccept):
+            stream.until_now()
+        with pytest.raises(DisconnectedAfterAccept, match=r"events\.subscribe") as caught:
+            next(stream.listen())
+        assert (caught.value.retryable, caught.value.safe_to_retry) == (True, False)
+
+
+def test_a_stream_may_be_silent_for_as_long_as_its_reader_likes() -> None:
+    with daemon_that(says(frame(OPEN))) as where, Client.connect(where) as client:
+        began = time.monotonic()
+        with pytest.raises(ResponseTimeout, match=r"events\.subscribe"):
+            next(client.stream("events.subscribe", accept_timeout_s=30).listen(0.2))
+        assert time.monotonic() - began >= 0.2
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"", AcceptTimeout),
+        (None, DisconnectedBeforeAccept),
+        (frame({"jsonrpc": "2.0", "id": 2, "error": NotFound("no server x").to_wire()}), SupervisorError),
+    ],
+)
+def test_without_an_answer_there_is_no_stream(answer: bytes | None, error: type[SupervisorError]) -> None:
+    with daemon_that(says(answer)) as where, Client.connect(where) as client, pytest.raises(error):
+        client.stream("logs.read", {"server": "x"}, accept_timeout_s=0.2)
+
+
+def test_where_an_interrupt_does_not_end_a_wait_it_is_heard_between_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "LONGEST_WAIT_S", 0.05)
+    with daemon_that(says(frame(OPEN))) as where, Client.connect(where) as client:
+        began = time.monotonic()
+        with pytest.raises(ResponseTimeout):
+            next(client.stream("events.subscribe", accept_timeout_s=30).listen(0.2))
+        assert time.monotonic() - began >= 0.2
+
+
+def test_a_request_that_its_client_has_named_may_be_sent_again() -> None:
+    for params, safe in (({"server": "x", "request": "mine"}, True), ({"server": "x"}, False)):
+        with daemon_that(says(None)) as where, Client.connect(where) as client:
+            with pytest.raises(DisconnectedBeforeAccept) as caught:
+                client.call("server.restart", params)
+            assert (caught.value.retryable, caught.value.safe_to_retry) == (True, safe)
+            assert caught.value.to_wire()["data"]["safe_to_retry"] is safe

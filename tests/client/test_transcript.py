@@ -1,0 +1,147 @@
+"""tests/data/transcript.jsonl against the client library: it says what clients said, and gives what they were told."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable
+from itertools import islice, takewhile
+from typing import Any, Self
+
+import pytest
+
+from supervisor.client.client import Client, RemoteError
+from supervisor.client.endpoint import Endpoint
+from supervisor.client.stream import Stream
+from supervisor.errors import DisconnectedAfterAccept
+from tests.transcript import lines
+from tests.transcript.stage import ENDPOINT, Line
+
+RECORDED = lines.read()
+CONNECTIONS = list(dict.fromkeys(line["connection"] for line in RECORDED if "connection" in line))
+LIMIT_S = 10.0
+"""No wait here is longer; none is expected to come near."""
+
+INSTEAD_OF_NONSENSE = {"method": "ping", "params": {}}
+"""The library cannot say what is no JSON."""
+
+
+class Daemon:
+    """The daemon's side of one recorded connection: hears what the client says, and answers as it did."""
+
+    def __init__(self, script: list[Line], said: Callable[[Line], Line]) -> None:
+        self.heard: list[Line] = []
+        self._script = script
+        self._said = said
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        host, port = self._door.getsockname()
+        return ENDPOINT._replace(transports=({"kind": "tcp", "host": host, "port": port},))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._thread.join(LIMIT_S)
+        assert not self._thread.is_alive()
+        self._door.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._door.accept()
+        connection.settimeout(LIMIT_S)
+        with connection, connection.makefile("rb") as requests:
+            for line in self._script:
+                if line["from"] == "client" and not line.get("leaves"):
+                    self.heard.append(json.loads(requests.readline()))
+                elif "frame" in line:
+                    connection.sendall(json.dumps(self._said(line["frame"])).encode() + b"\n")
+
+
+class Caller:
+    """Asks through the library for what a client asked. What comes is noted as it would stand in a transcript."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.streams: dict[int, Stream] = {}
+
+    def ask(self, frame: Line) -> tuple[Line, list[Line]]:
+        """The outcome, and what was told before it."""
+        told: list[Line] = []
+        try:
+            return {"result": self._result(frame, lambda params: told.append(known(params)))}, told
+        except RemoteError as problem:
+            return {"error": known(problem.to_wire())}, told
+        except DisconnectedAfterAccept as problem:
+            return {"lost": True, "safe_to_retry": problem.safe_to_retry}, told
+
+    def _result(self, frame: Line, report: Callable[[Any], None]) -> Any:
+        method, params = frame["method"], frame["params"]
+        if method == "events.subscribe" or params.get("follow"):
+            stream = self.streams[frame["id"]] = self._client.stream(method, params, accept_timeout_s=LIMIT_S)
+            return known(stream.answer)
+        return known(
+            self._client.call(method, params, on_accepted=report, on_progress=report, accept_timeout_s=LIMIT_S)
+        )
+
+
+def known(value: Any) -> Any:
+    """What this release understands of it."""
+    if isinstance(value, list):
+        return [known(each) for each in value]
+    if isinstance(value, dict):
+        return {name: known(each) for name, each in value.items() if name != lines.LATER}
+    return value
+
+
+def as_it_is(frame: Line) -> Line:
+    return frame
+
+
+def exchanges(script: list[Line]) -> list[tuple[Line, list[Line]]]:
+    """Each request with what the daemon says until the next."""
+    begins = [index for index, line in enumerate(script) if line["from"] == "client" and not line.get("leaves")]
+    return [
+        (script[index], list(takewhile(lambda line: line["from"] == "daemon", script[index + 1 :]))) for index in begins
+    ]
+
+
+def outcome_of(request: Line, said: list[Line]) -> Line:
+    answers = [line["frame"] for line in said if "frame" in line and "method" not in line["frame"]]
+    if not answers:
+        return {"lost": True, "safe_to_retry": "request" in request["frame"]["params"]}
+    return {key: answers[0][key] for key in ("result", "error") if key in answers[0]}
+
+
+def notices(said: list[Line], *methods: str) -> list[Line]:
+    return [line["frame"] for line in said if line.get("frame", {}).get("method") in methods]
+
+
+@pytest.mark.parametrize("said", [as_it_is, lines.from_later])
+@pytest.mark.parametrize("connection", CONNECTIONS)
+def test_the_library_says_what_was_said_and_gives_what_was_told(connection: str, said: Callable[[Line], Line]) -> None:
+    """With `from_later`, the daemon is of a later release than the client."""
+    script = lines.of(connection, RECORDED)
+    (greeting, welcome), *asked = exchanges(script)
+    with Daemon(script, said) as daemon, Client.connect(daemon.endpoint) as client:
+        assert {"result": known(client.daemon)} == outcome_of(greeting, welcome)
+        caller = Caller(client)
+        for number, (request, answers) in enumerate(asked, start=1):
+            outcome, told = caller.ask(request.get("frame", INSTEAD_OF_NONSENSE))
+            assert outcome == outcome_of(request, answers)
+            assert told == [each["params"] for each in notices(answers, "accepted", "progress")]
+            if "frame" in request:
+                assert daemon.heard[number] == request["frame"]
+        for identifier, stream in caller.streams.items():
+            streamed = notices(script, "event", "log", "resync")
+            expected = [
+                (each["method"], each["params"]) for each in streamed if each["params"]["id"] in (identifier, None)
+            ]
+            listening = stream.listen(LIMIT_S)
+            assert [(name, known(params)) for name, params in islice(listening, len(expected))] == expected
+            with pytest.raises(DisconnectedAfterAccept):
+                next(listening)
+    assert daemon.heard[0] == greeting["frame"]
+    assert len(daemon.heard) == 1 + len(asked)

@@ -1,0 +1,52 @@
+"""What every peer check promises."""
+
+import contextlib
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from supervisor.native.wing import open_wing
+from tests.contract.worlds import PATIENCE_S, World
+from tests.privilege import NEEDS_ROOT, as_nobody
+
+
+def test_a_peer_of_the_same_user_is_known(world: World) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        assert world.wing.peers.same_user(ours)
+
+
+def test_a_socket_that_tells_nothing_is_refused() -> None:
+    peers = open_wing().peers
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    ours.close()
+    theirs.close()
+    assert not peers.same_user(theirs)
+    with socket.socket(socket.AF_INET) as network:
+        assert not peers.same_user(network)
+
+
+@pytest.mark.needs_root
+@NEEDS_ROOT[1]
+def test_a_peer_of_another_user_is_refused() -> None:
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)
+        door = folder / "door"
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.settimeout(PATIENCE_S)
+        listener.bind(str(door))
+        door.chmod(0o777)
+        listener.listen()
+
+        def knock() -> str:
+            with socket.socket(socket.AF_UNIX) as stranger:
+                stranger.connect(str(door))
+                return "connected"
+
+        assert as_nobody(knock) == "connected"
+        connection, _ = listener.accept()
+        stack.enter_context(connection)
+        assert not open_wing().peers.same_user(connection)

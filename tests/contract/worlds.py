@@ -1,0 +1,283 @@
+"""The same situations, made of real processes and of fake ones."""
+
+import asyncio
+import contextlib
+import functools
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol
+
+from supervisor.core.model import Liveness, ProcessIdentity
+from supervisor.native.api import Command, Wing
+from supervisor.native.exits import PollingExitWatcher
+from supervisor.native.wing import open_wing
+from tests.fakes import SIGKILLED, FakeProcess, FakeSystem, fake_wing
+from tests.recycling import Recycled, start_as
+from tests.wine import IS_WINDOWS
+
+P = ParamSpec("P")
+
+PATIENCE_S = 20.0
+
+PYTHON = (sys.executable, "-I", "-S", "-c")
+SLEEPER = "import time; print('ready', flush=True); time.sleep(600)"
+POLITE = "SIGBREAK" if IS_WINDOWS else "SIGTERM"
+STUBBORN = f"import signal; signal.signal(signal.{POLITE}, signal.SIG_IGN); {SLEEPER}"
+PARENT = (
+    "import subprocess, sys, time; "
+    "child = subprocess.Popen([sys.executable, '-I', '-S', '-c', 'import time; time.sleep(600)']); "
+    "print(child.pid, flush=True); time.sleep(600)"
+)
+
+
+def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a test that is a coroutine."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        asyncio.run(asyncio.wait_for(test(*args, **kwargs), 3 * PATIENCE_S))
+
+    return run
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Poll, on the loop's own thread: for what needs no loop to happen."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, f"in vain: {what}"
+        time.sleep(0.002)
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Poll, leaving the loop its turns."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, f"in vain: {what}"
+        await asyncio.sleep(0.002)
+
+
+class World(Protocol):
+    """A wing, and what makes things happen around it. `me` is the process that the wing runs in.
+
+    `killed`: the exit status of what the wing kills; `ended`: of what `end` kills.
+    """
+
+    wing: Wing
+    me: ProcessIdentity
+    killed: int
+    ended: int
+
+    def child(self, *, stubborn: bool = False, variable: str = "") -> ProcessIdentity:
+        """Spawned by the wing, and settled. `stubborn`: ignores SIGTERM. `variable`: the value of `GREETING`."""
+        ...
+
+    def brief(self, status: int) -> ProcessIdentity:
+        """Spawned by the wing; ends at once with this status."""
+        ...
+
+    def missing(self) -> None:
+        """Spawn a program that is not there."""
+        ...
+
+    def family(self) -> tuple[ProcessIdentity, ProcessIdentity]:
+        """A child, and a child of it that it will never wait for."""
+        ...
+
+    def end(self, identity: ProcessIdentity) -> None:
+        """Kill it behind the wing's back."""
+        ...
+
+    def recycle(self, identity: ProcessIdentity) -> ProcessIdentity:
+        """End a child and give its pid to another; returns that one."""
+        ...
+
+    def listen(self, address: str, port: int = 0) -> int:
+        """We listen from now on."""
+        ...
+
+    def connect(self, port: int) -> None:
+        """Somebody connects to us on 127.0.0.1."""
+        ...
+
+    def hang_up(self) -> None:
+        """We close every connection and every listener, ours first: TIME_WAIT is on our side."""
+        ...
+
+
+class FakeWorld:
+    """Nothing of it is real."""
+
+    killed = ended = SIGKILLED
+
+    def __init__(self) -> None:
+        self.system = FakeSystem()
+        self.me = self.system.me
+        self.wing = fake_wing(self.system)
+        self._ports = iter(range(40000, 50000))
+
+    def child(self, *, stubborn: bool = False, variable: str = "") -> ProcessIdentity:
+        def sleeper(_system: FakeSystem, process: FakeProcess, _command: Command) -> None:
+            process.ignores_sigterm = stubborn
+
+        return self._spawn(sleeper, variable)
+
+    def brief(self, status: int) -> ProcessIdentity:
+        return self._spawn(lambda system, process, _: system.end(process.identity, status))
+
+    def missing(self) -> None:
+        self.wing.processes.spawn(Command(("no-such-program",), {}, Path(), Path("log")))
+
+    def family(self) -> tuple[ProcessIdentity, ProcessIdentity]:
+        parent = self.child()
+        return parent, self.system.fork(parent)
+
+    def end(self, identity: ProcessIdentity) -> None:
+        is_ours = self.system.processes[identity.pid].parent == self.me.pid
+        self.system.end(identity, -9, zombie=not is_ours)
+
+    def recycle(self, identity: ProcessIdentity) -> ProcessIdentity:
+        return self.system.recycle(identity.pid)
+
+    def listen(self, address: str, port: int = 0) -> int:
+        port = port or next(self._ports)
+        self.system.listen(self.me, port, address)
+        return port
+
+    def connect(self, port: int) -> None:
+        self.system.connections[port] = (self.system.connections.get(port) or 0) + 1
+
+    def hang_up(self) -> None:
+        self.system.connections.clear()
+        self.system.listeners.clear()
+
+    def _spawn(
+        self, program: Callable[[FakeSystem, FakeProcess, Command], None], variable: str = ""
+    ) -> ProcessIdentity:
+        self.system.programs["program"] = program
+        return self.wing.processes.spawn(Command(("program",), {"GREETING": variable}, Path(), Path("log")))
+
+
+class RealWorld:
+    """Processes of this machine. `polling`: without kernel events."""
+
+    # Windows has no signals: whoever ends a process says what its exit status shall be.
+    killed = 1 if IS_WINDOWS else -9
+    ended = 9 if IS_WINDOWS else -9
+
+    def __init__(self, folder: Path, *, polling: bool = False) -> None:
+        self.wing = open_wing()
+        if polling:
+            self.wing = replace(self.wing, exits=PollingExitWatcher(self.wing.probe, self._collect, interval_s=0.02))
+        me = self.wing.probe.identify(os.getpid())
+        assert me is not None
+        self.me = me
+        self._folder = folder
+        self._known: list[ProcessIdentity] = []
+        self._recycled: list[Recycled] = []
+        self._ours: list[ProcessIdentity] = []
+        self._listeners: list[socket.socket] = []
+        self._connections: list[socket.socket] = []
+
+    def child(self, *, stubborn: bool = False, variable: str = "") -> ProcessIdentity:
+        identity, _ = self._talking(STUBBORN if stubborn else SLEEPER, variable)
+        return identity
+
+    def brief(self, status: int) -> ProcessIdentity:
+        identity, _ = self._spawn(f"raise SystemExit({status})")
+        return identity
+
+    def missing(self) -> None:
+        self.wing.processes.spawn(Command(("no-such-program",), {}, self._folder, self._folder / "log"))
+
+    def family(self) -> tuple[ProcessIdentity, ProcessIdentity]:
+        parent, said = self._talking(PARENT)
+        child = self.wing.probe.identify(int(said))
+        assert child is not None
+        self._known.append(child)
+        return parent, child
+
+    def end(self, identity: ProcessIdentity) -> None:
+        # On Windows every number that is no console event means TerminateProcess with that status.
+        os.kill(identity.pid, getattr(signal, "SIGKILL", 9))
+        wait_until(lambda: self._dead(identity), "a process dies of SIGKILL")
+
+    def recycle(self, identity: ProcessIdentity) -> ProcessIdentity:
+        self.end(identity)
+        wait_until(lambda: self.wing.processes.exit_status(identity) is not None, "the pid is free")
+        process = start_as(identity.pid, *PYTHON, SLEEPER)
+        self._recycled.append(process)
+        other = self.wing.probe.identify(process.pid)
+        assert other is not None
+        return other
+
+    def listen(self, address: str, port: int = 0) -> int:
+        listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        if IS_WINDOWS:
+            # Otherwise "::" is IPv6 alone there, and leaves 127.0.0.1 free.
+            if address == "::":
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen()
+        self._listeners.append(listener)
+        return int(listener.getsockname()[1])
+
+    def connect(self, port: int) -> None:
+        theirs = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+        listener = next(one for one in self._listeners if one.getsockname()[1] == port)
+        ours, _ = listener.accept()
+        self._connections += [ours, theirs]
+
+    def hang_up(self) -> None:
+        for connection in (*self._connections, *self._listeners):
+            connection.close()
+        self._connections.clear()
+        self._listeners.clear()
+
+    def close(self) -> None:
+        """End everything that was started."""
+        self.hang_up()
+        for process in self._recycled:
+            process.end()
+        for identity in self._known:
+            self.wing.processes.kill(identity)
+        wait_until(lambda: all(self._dead(identity) for identity in self._known), "everything ends")
+        for identity in self._ours:
+            self._collect(identity)
+
+    def _dead(self, identity: ProcessIdentity) -> bool:
+        return self.wing.probe.sample(identity) is Liveness.DEAD
+
+    def _collect(self, identity: ProcessIdentity) -> None:
+        self.wing.processes.exit_status(identity)
+
+    def _talking(self, code: str, variable: str = "") -> tuple[ProcessIdentity, str]:
+        identity, log = self._spawn(code, variable)
+        wait_until(lambda: log.read_text().endswith("\n"), "a process says that it is ready")
+        return identity, log.read_text()
+
+    def _spawn(self, code: str, variable: str = "") -> tuple[ProcessIdentity, Path]:
+        log = self._folder / f"{len(self._known)}.log"
+        environment = {**os.environ, "GREETING": variable}
+        identity = self.wing.processes.spawn(Command((*PYTHON, code), environment, self._folder, log))
+        self._known.append(identity)
+        self._ours.append(identity)
+        return identity, log
+
+
+@contextlib.contextmanager
+def world_of(name: str, folder: Path) -> Iterator[World]:
+    """A world by name: fake, real, or polling (real, without kernel events)."""
+    if name == "fake":
+        yield FakeWorld()
+        return
+    world = RealWorld(folder, polling=name == "polling")
+    with contextlib.closing(world):
+        yield world

@@ -1,0 +1,296 @@
+"""docs/behaviour.md section 10: whatever one connection does, it gets a typed error or is closed; the others go on."""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.control import connection, door
+from tests.control.house import HELLO, KINDS, House, Wire, Work, accept, open_house, until
+from tests.systems import POSIX_ONLY
+
+MiB = 1024 * 1024
+
+
+def in_house(folder: Path, scenario: Callable[[House], Awaitable[None]], work: Work | None = None) -> None:
+    """Run it beside a polite client, whose connection has to survive."""
+
+    async def both() -> None:
+        async with open_house(folder, work=work) as house:
+            witness = await house.knock()
+            await scenario(house)
+            assert (await witness.ask("ping"))["result"] == {}
+            newcomer = await house.knock("tcp")
+            assert (await newcomer.ask("ping"))["result"] == {}
+            await witness.close()
+            await newcomer.close()
+
+    asyncio.run(both())
+
+
+def codes(received: bytes) -> list[str]:
+    return [json.loads(line)["error"]["data"]["code"] for line in received.splitlines()]
+
+
+def hello(**changes: Any) -> bytes:
+    message = {"jsonrpc": "2.0", "id": 1, "method": "hello", "params": {**HELLO, **changes}}
+    return json.dumps(message).encode() + b"\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_garbage_of_an_authenticated_client_is_answered_and_forgiven(tmp_path: Path, kind: str) -> None:
+    async def scenario(house: House) -> None:
+        wire = await house.knock(kind)
+        for garbage in (b"{]", b"\xff\xfe\x00", b"", b"[]", b"null", b"[" * 200_000, b'{"jsonrpc":"2.0"}'):
+            wire.raw(garbage + b"\n")
+            reply = await wire.hear()
+            assert reply["id"] is None
+            assert reply["error"]["data"]["code"] in {"PARSE_ERROR", "INVALID_REQUEST"}
+        assert (await wire.ask("ping"))["result"] == {}
+        await wire.close()
+
+    in_house(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("greet", [True, False], ids=["known", "stranger"])
+@pytest.mark.parametrize(("size", "answers"), [(MiB + 1, [["PARSE_ERROR"]]), (2 * MiB, [["PARSE_ERROR"], []])])
+def test_an_oversized_line_is_an_error_and_the_end(
+    tmp_path: Path, kind: str, size: int, answers: list[list[str]], *, greet: bool
+) -> None:
+    async def scenario(house: House) -> None:
+        wire = await house.knock(kind, greet=greet)
+        wire.raw(b"x" * size)
+        # Where the rest of the line was still under way, the system may drop the error with the connection.
+        assert codes(await wire.rest()) in answers
+        await wire.close()
+
+    in_house(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n\r\n" + hello() + b"\n",
+        os.urandom(4096).replace(b"\n", b"") + b"\n",
+        b"\x16\x03\x01\x02\x00\n",
+    ],
+    ids=["get", "post", "noise", "tls"],
+)
+def test_another_protocol_is_closed_without_an_answer(tmp_path: Path, request_bytes: bytes) -> None:
+    async def scenario(house: House) -> None:
+        wire = await house.knock("tcp", greet=False)
+        wire.raw(request_bytes)
+        assert await wire.rest() == b""
+        await wire.close()
+
+    in_house(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        hello(token="wrong"),
+        hello(token="ключ"),
+        hello(token=None),
+        b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n',
+        b'{"jsonrpc":"2.0","method":"hello"}\n',
+        b'{"jsonrpc":"2.0","id":1}\n',
+        b"[]\n",
+        b"7\n",
+    ],
+)
+def test_who_does_not_begin_with_hello_and_token_is_unauthorized(tmp_path: Path, first: bytes) -> None:
+    async def scenario(house: House) -> None:
+        wire = await house.knock("tcp", greet=False)
+        wire.raw(first + b'{"jsonrpc":"2.0","id":2,"method":"server.ensure","params":{"kind":"godot-ai"}}\n')
+        assert codes(await wire.rest()) == ["UNAUTHORIZED"]
+        assert not house.work.begun.is_set()
+        await wire.close()
+
+    in_house(tmp_path, scenario)
+
+
+def test_a_hello_with_wrong_types_is_named_and_the_end(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        wire = await house.knock("tcp", greet=False)
+        wire.raw(hello(token=["x"]))
+        assert codes(await wire.rest()) == ["INVALID_PARAMS"]
+        await wire.close()
+
+    in_house(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("said", [b"", b'{"jsonrpc":'], ids=["nothing", "half-a-line"])
+def test_who_does_not_say_hello_in_time_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    monkeypatch.setattr(connection, "HELLO_S", 0.1)
+
+    async def scenario(house: House) -> None:
+        wire = await house.knock("tcp", greet=False)
+        wire.raw(said)
+        assert codes(await wire.rest()) == ["UNAUTHORIZED"]
+        await wire.close()
+
+    in_house(tmp_path, scenario)
+
+
+def test_who_said_hello_may_be_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HELLO_S", 0.05)
+
+    async def scenario(house: House) -> None:
+        wire, stranger = await house.knock("tcp"), await house.knock("tcp", greet=False)
+        await stranger.rest()
+        assert (await wire.ask("ping"))["result"] == {}
+        await wire.close()
+        await stranger.close()
+
+    in_house(tmp_path, scenario)
+
+
+def test_of_many_strangers_the_oldest_makes_room(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        strangers = [await house.knock("tcp", greet=False) for _ in range(door.STRANGERS + 8)]
+        for gone in strangers[:8]:
+            assert await gone.rest() == b""
+        assert "result" in await strangers[8].ask("hello", HELLO)
+        assert len(house.door.guests) <= door.STRANGERS + 2
+        for wire in strangers:
+            await wire.close()
+
+    in_house(tmp_path, scenario)
+
+
+def test_idle_strangers_do_not_keep_a_client_out(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        strangers = [await house.knock("tcp", greet=False) for _ in range(40)]
+        wire = await house.knock("tcp")
+        assert (await wire.ask("ping"))["result"] == {}
+        for each in (wire, *strangers):
+            await each.close()
+
+    in_house(tmp_path, scenario)
+
+
+@POSIX_ONLY
+def test_beyond_the_limit_a_connection_is_told_that_the_house_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "CONNECTIONS", 8)
+
+    async def scenario(house: House) -> None:
+        guests = [await house.knock() for _ in range(7)]
+        for guest in guests:
+            await guest.ask("ping")
+        late = await house.knock()
+        assert codes(await late.rest()) == ["BUSY"]
+        for each in (*guests, late):
+            await each.close()
+        await until(lambda: len(house.door.guests) == 1)
+
+    in_house(tmp_path, scenario)
+
+
+@POSIX_ONLY
+def test_in_a_full_house_a_stranger_makes_room_for_a_known_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "CONNECTIONS", 4)
+
+    async def scenario(house: House) -> None:
+        strangers = [await house.knock("tcp", greet=False) for _ in range(3)]
+        await until(lambda: len(house.door.guests) == 4)
+        wire = await house.knock()
+        assert (await wire.ask("ping"))["result"] == {}
+        for each in (*strangers, wire):
+            await each.close()
+        await until(lambda: len(house.door.guests) == 1)
+
+    in_house(tmp_path, scenario)
+
+
+async def _ask_without_reading(wire: Wire, house: House) -> None:
+    """As many requests as it takes: the kernel has buffers too."""
+    flood = b'{"jsonrpc":"2.0","id":1,"method":"server.list"}\n' * 100
+    async with asyncio.timeout(30):
+        while not house.events.named("connection.closed"):
+            wire.raw(flood)
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reader_that_never_reads_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(connection, "FLUSH_S", 0.1)
+
+    async def scenario(house: House) -> None:
+        wire = await house.knock(kind)
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await _ask_without_reading(wire, house)
+        await until(lambda: len(house.door.guests) == 1)
+        wire.writer.transport.abort()
+
+    in_house(tmp_path, scenario)
+
+
+def test_a_reader_that_was_too_slow_is_told_to_begin_again(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        wire = await house.knock()
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await _ask_without_reading(wire, house)
+        wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        last = (await wire.rest()).splitlines()[-1]
+        assert json.loads(last)["method"] == "resync"
+        await wire.close()
+
+    in_house(tmp_path, scenario)
+
+
+def test_too_many_requests_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "IN_FLIGHT", 3)
+
+    async def scenario(house: House) -> None:
+        wire = await house.knock()
+        for number in range(4):
+            wire.say({"jsonrpc": "2.0", "id": number, "method": "server.ensure", "params": {"kind": "godot-ai"}})
+        replies = [await wire.hear() for _ in range(4)]
+        refused = [reply for reply in replies if "error" in reply]
+        assert [reply["error"]["data"]["code"] for reply in refused] == ["INVALID_REQUEST"]
+        await wire.close()
+
+    in_house(tmp_path, scenario, Work(accept, waits=True))
+
+
+def test_a_client_that_resets_at_once_leaves_the_listener_alone(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        for _ in range(50):
+            wire = await house.knock("tcp", greet=False)
+            wire.writer.transport.abort()
+        assert await house.listener.check() is False
+        assert not house.events.named("listener.rebuilt")
+
+    in_house(tmp_path, scenario)
+
+
+def test_nothing_but_the_function_that_takes_the_same_time_for_every_token_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return True
+
+    monkeypatch.setattr(door, "compare_digest", compare)
+
+    async def scenario(house: House) -> None:
+        wire = await house.knock("tcp", greet=False)
+        wire.raw(hello(token="wrong"))
+        assert "result" in await wire.hear()
+        assert compared[-1] == (b"wrong", HELLO["token"].encode())
+        await wire.close()
+
+    in_house(tmp_path, scenario)

@@ -1,0 +1,237 @@
+import asyncio
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from supervisor.errors import NotOurs
+from supervisor.native import facts
+from tests.control.house import House, open_house
+from tests.privilege import IS_ROOT, ONLY_ROOT
+from tests.systems import POSIX_ONLY
+
+pytestmark = POSIX_ONLY
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def ping(house: House, kind: str) -> None:
+    wire = await house.knock(kind)
+    assert (await wire.ask("ping"))["result"] == {}
+    await wire.close()
+
+
+def test_the_socket_is_for_its_owner_only(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_house(tmp_path) as house:
+            assert house.listener.transports[0]["path"] == str(tmp_path / "control" / "socket")
+            assert mode_of(tmp_path / "control" / "socket") == 0o600
+            assert mode_of(tmp_path / "control") == 0o700
+
+    asyncio.run(scenario())
+
+
+def test_tcp_is_the_literal_loopback_address(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_house(tmp_path) as house:
+            tcp = house.listener.transports[1]
+            assert tcp["host"] == "127.0.0.1"
+            assert tcp["port"] > 1024
+
+    asyncio.run(scenario())
+
+
+def test_the_second_of_two_messages_does_not_wait_for_an_acknowledgement(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_house(tmp_path) as house:
+            wire = await house.knock("tcp")
+            (guest,) = house.door.guests
+            accepted = guest._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            await wire.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_open_folder_of_ours_is_closed_to_others(tmp_path: Path) -> None:
+    (tmp_path / "control").mkdir(mode=0o755)
+
+    async def scenario() -> None:
+        async with open_house(tmp_path):
+            assert mode_of(tmp_path / "control") == 0o700
+
+    asyncio.run(scenario())
+
+
+def test_the_socket_file_of_a_dead_daemon_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "control").mkdir()
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(str(tmp_path / "control" / "socket"))
+    stale.close()
+
+    async def scenario() -> None:
+        async with open_house(tmp_path) as house:
+            await ping(house, "unix")
+
+    asyncio.run(scenario())
+
+
+def refused(folder: Path) -> NotOurs:
+    async def scenario() -> None:
+        async with open_house(folder):
+            pass
+
+    with pytest.raises(NotOurs) as caught:
+        asyncio.run(scenario())
+    return caught.value
+
+
+def test_a_linked_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "control").symlink_to(tmp_path / "elsewhere")
+    assert "is a link" in refused(tmp_path).message
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.needs_root
+@pytest.mark.skipif(not IS_ROOT, reason=ONLY_ROOT)
+def test_another_users_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "control").mkdir(mode=0o777)
+    os.chown(tmp_path / "control", 54321, 54321)
+    assert "another user" in refused(tmp_path).message
+
+
+def test_a_file_in_the_sockets_place_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "control").mkdir()
+    (tmp_path / "control" / "socket").write_text("precious")
+    assert "is no socket" in refused(tmp_path).message
+    assert (tmp_path / "control" / "socket").read_text() == "precious"
+
+
+def test_closing_removes_our_socket_file(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_house(tmp_path):
+            pass
+
+    asyncio.run(scenario())
+    assert not (tmp_path / "control" / "socket").exists()
+
+
+def test_closing_leaves_the_socket_file_of_another_daemon(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_house(tmp_path):
+            path = tmp_path / "control" / "socket"
+            path.rename(path.with_name("ours"))
+            with socket.socket(socket.AF_UNIX) as other:
+                other.bind(str(path))
+
+    asyncio.run(scenario())
+    assert (tmp_path / "control" / "socket").exists()
+
+
+def test_a_check_finds_nothing_wrong_with_what_listens(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_house(tmp_path) as house:
+            assert await house.listener.check() is False
+            assert not house.events.entries
+
+    asyncio.run(scenario())
+
+
+def test_a_tcp_socket_that_is_gone_is_rebuilt_on_its_port(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_house(tmp_path) as house:
+            before = house.listener.transports
+            tcp = house.listener._entrances[1]
+            assert tcp._server is not None
+            tcp._server.close()
+            assert await house.listener.check() is False
+            assert house.listener.transports == before
+            await ping(house, "tcp")
+            assert house.events.named("listener.rebuilt")
+
+    asyncio.run(scenario())
+
+
+def test_a_port_that_was_taken_meanwhile_is_exchanged_for_another(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_house(tmp_path) as house:
+            port = house.listener.transports[1]["port"]
+            tcp = house.listener._entrances[1]
+            assert tcp._server is not None
+            tcp._server.close()
+            with socket.create_server(("127.0.0.1", port)):
+                assert await house.listener.check() is True
+            assert house.listener.transports[1]["port"] != port
+            await ping(house, "tcp")
+
+    asyncio.run(scenario())
+
+
+def test_a_unix_socket_whose_folder_was_tidied_away_is_rebuilt(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_house(tmp_path) as house:
+            (tmp_path / "control" / "socket").unlink()
+            (tmp_path / "control").rmdir()
+            await house.listener.check()
+            await ping(house, "unix")
+
+    asyncio.run(scenario())
+
+
+def test_where_no_unix_socket_can_be_tcp_has_to_do(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_house(tmp_path / ("long" * 30)) as house:
+            assert [each["kind"] for each in house.listener.transports] == ["tcp"]
+            assert house.events.named("listener.unavailable")
+            await ping(house, "tcp")
+
+    asyncio.run(scenario())
+
+
+def test_where_the_system_has_no_unix_sockets_there_is_tcp_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "HAS_UNIX_SOCKETS", False)
+
+    async def scenario() -> None:
+        async with open_house(tmp_path) as house:
+            assert [each["kind"] for each in house.listener.transports] == ["tcp"]
+            await ping(house, "tcp")
+        assert not (tmp_path / "control").exists()
+
+    asyncio.run(scenario())
+
+
+def test_closing_sends_what_is_queued_and_ends_every_connection(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_house(tmp_path) as house:
+            wire, stranger = await house.knock(), await house.knock("tcp", greet=False)
+            assert (await wire.ask("ping"))["result"] == {}
+            wire.say({"jsonrpc": "2.0", "id": 2, "method": "server.list"})
+            await wire.hear()
+            await house.listener.close()
+            assert await wire.rest() == b""
+            assert await stranger.rest() == b""
+            assert house.door.guests == ()
+            await wire.close()
+            await stranger.close()
+
+    asyncio.run(scenario())
+
+
+def test_after_the_shutdown_began_nobody_new_comes_in(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with open_house(tmp_path) as house:
+            endpoint = house.endpoint
+            house.listener.begin_shutdown()
+            tcp = endpoint.transports[1]
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(tcp["host"], tcp["port"])
+            assert await house.listener.check() is False
+
+    asyncio.run(scenario())

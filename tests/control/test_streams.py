@@ -1,0 +1,245 @@
+"""Answers that go on: events at the door, on real sockets."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.control.connection import IN_FLIGHT
+from supervisor.control.door import Door
+from supervisor.control.listener import Listener
+from supervisor.control.streams import EventFeed
+from supervisor.control.verbs import Verb, VerbTable
+from supervisor.engine.events import KEPT, Events
+from supervisor.wire.messages.daemon import DaemonInfo, StatusResult
+from supervisor.wire.messages.session import Ping, PingResult
+from supervisor.wire.messages.streams import EventsSubscribe
+from tests.control.house import KINDS, TOKEN, House, Peers, Wire, Work, until
+from tests.control.house import Events as DoorLog
+from tests.engine.house import Ear
+from tests.fakes import FakeClock
+
+ME = "i-1"
+STATUS = StatusResult(DaemonInfo(1, ME, "0.1.0", 0.0, "/home", "default", ()), (), (), ())
+
+
+class Studio(House):
+    """An open door behind which events are made."""
+
+    happens: Events
+
+    def listeners(self) -> int:
+        return len(self.happens._listeners)
+
+
+@contextlib.asynccontextmanager
+async def open_studio(folder: Path) -> AsyncIterator[Studio]:
+    happens, log = Events(Ear(), FakeClock()), DoorLog()
+    feed = EventFeed(happens, ME, lambda: STATUS)
+    verbs = VerbTable(
+        [
+            Verb("events.subscribe", EventsSubscribe, feed.subscribe),
+            Verb("ping", Ping, lambda _: PingResult()),
+        ]
+    )
+    door = Door(verbs=verbs, instance_id=ME, version="0.1.0", token=TOKEN, peers=Peers(), log=log)
+    listener = Listener(door, folder / "control" / "socket")
+    await listener.open()
+    studio = Studio(door, listener, log, Work())
+    studio.happens = happens
+    try:
+        yield studio
+    finally:
+        await listener.close()
+
+
+def since(seq: int, instance: str = ME) -> dict[str, Any]:
+    return {"since": {"instance_id": instance, "seq": seq}}
+
+
+async def heard(wire: Wire, count: int) -> list[tuple[int, str]]:
+    """The numbers and names of the next events."""
+    told = [(await wire.hear())["params"] for _ in range(count)]
+    return [(row["seq"], row["event"]) for row in told]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_subscriber_hears_what_happens_after_its_answer(tmp_path: Path, kind: str) -> None:
+    async def story() -> None:
+        async with open_studio(tmp_path) as studio:
+            studio.happens.publish("before")
+            wire = await studio.knock(kind)
+            answer = (await wire.ask("events.subscribe"))["result"]
+            assert (answer["instance_id"], answer["seq"]) == (ME, 1)
+            assert answer["snapshot"]["daemon"]["instance_id"] == ME
+            studio.happens.publish("one", server="toy", editor="game-1", why="because")
+            studio.happens.warn("two")
+            studio.happens.failed("three", ValueError("no"))
+            told = [await wire.hear() for _ in range(3)]
+            assert [row["method"] for row in told] == ["event"] * 3
+            first, second, third = (row["params"] for row in told)
+            assert {**first, "at": 0, "mono": 0} == {
+                "id": 1,
+                "seq": 2,
+                "at": 0,
+                "mono": 0,
+                "level": "info",
+                "event": "one",
+                "server": "toy",
+                "editor": "game-1",
+                "details": {"why": "because"},
+            }
+            assert (second["level"], second["server"], second["details"]) == ("warning", None, {})
+            assert (third["level"], third["details"]["error"]) == ("error", "ValueError: no")
+            await wire.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("seq", "expected"), [(0, [1, 2, 3]), (1, [2, 3]), (3, [])], ids=["all that is kept", "the rest", "nothing"]
+)
+def test_what_was_missed_is_told_again(tmp_path: Path, seq: int, expected: list[int]) -> None:
+    async def story() -> None:
+        async with open_studio(tmp_path) as studio:
+            for name in ("one", "two", "three"):
+                studio.happens.publish(name)
+            wire = await studio.knock()
+            answer = (await wire.ask("events.subscribe", since(seq)))["result"]
+            assert (answer["seq"], answer["snapshot"]) == (seq, None)
+            studio.happens.publish("four")
+            told = await heard(wire, len(expected) + 1)
+            assert [number for number, _ in told] == [*expected, 4]
+            await wire.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [(since(1), "gap"), (since(KEPT + 100), "gap"), (since(1, "another"), "another instance")],
+    ids=["too long ago", "never happened", "of another daemon"],
+)
+def test_what_cannot_be_told_again_is_a_new_beginning(tmp_path: Path, params: dict[str, Any], reason: str) -> None:
+    async def story() -> None:
+        async with open_studio(tmp_path) as studio:
+            for _ in range(KEPT + 2):
+                studio.happens.publish("something")
+            wire = await studio.knock()
+            answer = (await wire.ask("events.subscribe", params))["result"]
+            assert answer["seq"] == KEPT + 2
+            assert answer["snapshot"] is not None
+            assert await wire.hear() == {
+                "jsonrpc": "2.0",
+                "method": "resync",
+                "params": {"id": 1, "reason": reason},
+            }
+            studio.happens.publish("next")
+            assert await heard(wire, 1) == [(KEPT + 3, "next")]
+            await wire.close()
+
+    asyncio.run(story())
+
+
+def test_since_0_with_more_than_is_kept_says_where_it_begins(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with open_studio(tmp_path) as studio:
+            for _ in range(KEPT + 5):
+                studio.happens.publish("something")
+            wire = await studio.knock()
+            answer = (await wire.ask("events.subscribe", since(0)))["result"]
+            assert answer["seq"] == 5
+            assert (await heard(wire, KEPT))[0][0] == 6
+            await wire.close()
+
+    asyncio.run(story())
+
+
+def test_each_stream_has_the_id_of_its_request_and_no_other_request_may_use_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with open_studio(tmp_path) as studio:
+            wire = await studio.knock()
+            await wire.ask("events.subscribe", identifier="a")
+            await wire.ask("events.subscribe", identifier=2)
+            for method in ("events.subscribe", "ping"):
+                error = (await wire.ask(method, identifier="a"))["error"]
+                assert error["data"]["code"] == "INVALID_REQUEST"
+            studio.happens.publish("one")
+            assert {(await wire.hear())["params"]["id"] for _ in range(2)} == {"a", 2}
+            await wire.close()
+
+    asyncio.run(story())
+
+
+def test_streams_count_as_requests_that_run(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with open_studio(tmp_path) as studio:
+            wire = await studio.knock()
+            for number in range(IN_FLIGHT):
+                assert "result" in await wire.ask("events.subscribe", identifier=number)
+            error = (await wire.ask("events.subscribe", identifier="more"))["error"]
+            assert error["data"]["code"] == "INVALID_REQUEST"
+            assert studio.listeners() == IN_FLIGHT
+            await wire.close()
+            await until(lambda: studio.listeners() == 0)
+
+    asyncio.run(story())
+
+
+def test_streams_end_with_their_connection(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with open_studio(tmp_path) as studio:
+            for number in range(50):
+                wire = await studio.knock(KINDS[number % len(KINDS)])
+                await wire.ask("events.subscribe")
+                if number % 2:
+                    await wire.close()
+                else:
+                    wire.writer.transport.abort()
+            await until(lambda: studio.listeners() == 0)
+            studio.happens.publish("one")
+
+    asyncio.run(story())
+
+
+def test_a_subscriber_that_never_reads_is_closed_in_the_middle_of_an_event_and_the_others_hear_it(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        async with open_studio(tmp_path) as studio:
+            deaf, wire = await studio.knock(), await studio.knock()
+            # Several streams: the first that is one too much takes the others of its connection along.
+            for number in range(3):
+                await deaf.ask("events.subscribe", identifier=number)
+            await wire.ask("events.subscribe")
+            # Its kernel's buffer is all that takes what is sent.
+            deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            for number in range(200):
+                studio.happens.publish("much", text="x" * 100_000)
+                assert (await heard(wire, 1)) == [(number + 1, "much")]
+            assert studio.listeners() == 1
+            assert [row["reason"] for row in studio.events.named("connection.closed")] == ["it does not read"]
+            await wire.close()
+            await deaf.close()
+
+    asyncio.run(story())
+
+
+def test_an_event_that_fits_no_frame_ends_its_subscription_and_not_its_publisher(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with open_studio(tmp_path) as studio:
+            wire = await studio.knock()
+            await wire.ask("events.subscribe", identifier=1)
+            studio.happens.publish("much", text="x" * 2_000_000)
+            studio.happens.publish("one more")
+            told = [json.loads(line) for line in (await wire.rest()).splitlines()]
+            assert [frame["method"] for frame in told] == ["resync"]
+            assert told[0]["params"] == {"id": None, "reason": "too long"}
+            assert studio.listeners() == 0
+            await wire.close()
+
+    asyncio.run(story())

@@ -1,0 +1,86 @@
+"""Port tables, servers and strangers to decide about."""
+
+from dataclasses import replace
+from typing import Any
+
+from supervisor.core.model import (
+    Bind,
+    Listener,
+    Occupant,
+    Origin,
+    PortFact,
+    Ports,
+    ProcessIdentity,
+    ServerRecord,
+    ServerState,
+)
+from supervisor.core.owners import DeadOwner
+from supervisor.core.proof import Recognised, Stoppable
+from supervisor.core.reconcile import Answer, OwnServer, ServerSpec, Snapshot
+from supervisor.core.strangers import Silence, Stranger, Use
+
+PORTS: Ports = {"http": 8000, "ws": 9500}
+NEXT: Ports = {"http": 8001, "ws": 9501}
+ANY = ServerSpec("godot-ai", None, (PORTS, NEXT))
+RECORD = ServerRecord(
+    id="godot-ai",
+    kind="godot-ai",
+    version="4.3.0",
+    project=None,
+    state=ServerState.READY,
+    origin=Origin.SPAWNED,
+    launch="a",
+    ports=PORTS,
+    since=0.0,
+    process=ProcessIdentity(5, "t"),
+)
+FREE = {port: PortFact(port, Bind.FREE) for port in (*PORTS.values(), *NEXT.values())}
+OURS = Stoppable("this daemon's home spawned it")
+ASKER = ProcessIdentity(70, "asker")
+OTHER = ProcessIdentity(71, "other")
+
+
+def wants(version: str | None, **more: Any) -> ServerSpec:
+    """A wish for a version."""
+    return replace(ANY, version=version, **more)
+
+
+def held(port: int, pid: int | None = 9, address: str = "127.0.0.1", bind: Bind = Bind.TAKEN) -> PortFact:
+    """A port with a listener. Without a pid: the system does not tell whose it is."""
+    identity = None if pid is None else ProcessIdentity(pid, "t")
+    occupant = Occupant(identity, ("nc",) if pid else (), "dev")
+    return PortFact(port, bind, (Listener(address, port, occupant),), None if bind is Bind.FREE else "in use")
+
+
+def stranger(ports: Ports = PORTS, **more: Any) -> Stranger:
+    """A godot-ai that somebody else started, and whose owner is dead."""
+    process = ProcessIdentity(9, "t")
+    facts: dict[str, Any] = {
+        "kind": "godot-ai",
+        "process": process,
+        "root": process,
+        "occupant": Occupant(process, ("python", "-m", "godot_ai"), "dev"),
+        "ports": ports,
+        "recognition": Recognised("its command line and its answer are those of godot-ai"),
+        "version": "4.3.0",
+        "owner": DeadOwner(33),
+    }
+    return Stranger(**{**facts, **more})
+
+
+def with_strangers(*strangers: Stranger) -> Snapshot:
+    """They hold the ports that they listen on."""
+    ports = {port: held(port, each.process.pid) for each in strangers for port in each.ports.values()}
+    by_port = {port: each for each in strangers for port in each.ports.values()}
+    return Snapshot(None, {**FREE, **ports}, strangers=by_port)
+
+
+def running(
+    answer: Answer = Answer.RIGHT,
+    use: Use = Use(),  # noqa: B008 (frozen)
+    right: Any = OURS,
+    silence: Silence = Silence(),  # noqa: B008 (frozen)
+    record: ServerRecord = RECORD,
+) -> Snapshot:
+    """Our server runs on its ports."""
+    return Snapshot(OwnServer(record, answer, use, right, silence), FREE, dict.fromkeys(PORTS.values(), record.id))

@@ -1,0 +1,192 @@
+"""Whatever the ports, the rows and the processes are: no decision ends a process without proof, or doubles a port."""
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from supervisor.core.model import (
+    Bind,
+    Listener,
+    Occupant,
+    Origin,
+    PortFact,
+    ProcessIdentity,
+    ServerRecord,
+    ServerState,
+    Topology,
+)
+from supervisor.core.owners import DeadOwner, LivingOwner, NoOwner, UnknownOwner
+from supervisor.core.proof import Held, Recognised, Stoppable, Unrecognised
+from supervisor.core.reconcile import (
+    Adopt,
+    Answer,
+    OwnServer,
+    Plan,
+    Refuse,
+    Relocate,
+    Replace,
+    Reuse,
+    ServerSpec,
+    Snapshot,
+    Spawn,
+    reconcile,
+)
+from supervisor.core.strangers import Silence, Stranger, Use, server_stoppable
+
+SETS = tuple({"http": 8000 + n, "ws": 9500 + n} for n in range(3))
+NUMBERS = sorted(port for ports in SETS for port in ports.values())
+VERSIONS = st.sampled_from([None, "3.2.5", "4.3.0"])
+PROCESSES = st.builds(ProcessIdentity, st.integers(2, 6), st.sampled_from(["a", "b"]))
+COUNTS = st.sampled_from([0, 0, 0, 1, None])
+ASKER = ProcessIdentity(2, "a")
+
+owners = st.one_of(
+    st.just(NoOwner()),
+    st.builds(LivingOwner, PROCESSES),
+    st.builds(DeadOwner, st.integers(2, 6)),
+    st.just(UnknownOwner("sandbox")),
+)
+recognitions = st.sampled_from([Recognised("by its answer"), Recognised("by its answer"), Unrecognised("mute")])
+listeners = st.builds(
+    lambda address, port, identity: Listener(address, port, Occupant(identity)),
+    st.sampled_from(["127.0.0.1", "0.0.0.0", "::", "::1"]),
+    st.just(8000),
+    st.none() | PROCESSES,
+)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[ServerSpec, Snapshot]:
+    """A wish, and everything that stands around it."""
+    facts = {}
+    for port in draw(st.lists(st.sampled_from(NUMBERS), unique=True, min_size=2)):
+        found = draw(st.lists(listeners, max_size=2))
+        facts[port] = PortFact(port, draw(st.sampled_from(Bind)), tuple(replace(row, port=port) for row in found))
+    strangers: dict[int, Stranger] = {}
+    for ports in draw(st.lists(st.sampled_from(SETS), max_size=3, unique_by=lambda ports: ports["http"])):
+        found = _stranger(draw, ports)
+        strangers |= dict.fromkeys(draw(st.sets(st.sampled_from(sorted(ports.values())), min_size=1)), found)
+    reserved = draw(st.dictionaries(st.sampled_from(NUMBERS), st.just("another")))
+    own = _own(draw) if draw(st.booleans()) else None
+    spec = ServerSpec(
+        "godot-ai",
+        draw(VERSIONS),
+        draw(st.permutations(SETS)),
+        asker=draw(st.sampled_from([None, ASKER])),
+        topology=draw(st.sampled_from(Topology)),
+    )
+    return spec, Snapshot(own, facts, reserved, strangers)
+
+
+def _stranger(draw: st.DrawFn, ports: dict[str, int]) -> Stranger:
+    process = draw(PROCESSES)
+    return Stranger(
+        "godot-ai",
+        process,
+        process,
+        Occupant(process),
+        ports,
+        draw(recognitions),
+        draw(VERSIONS),
+        draw(owners),
+        draw(COUNTS),
+        draw(COUNTS),
+        other_home=draw(st.sampled_from([None, None, "ab12"])),
+        stray=draw(st.booleans()),
+    )
+
+
+def _own(draw: st.DrawFn) -> OwnServer:
+    record = ServerRecord(
+        "godot-ai",
+        "godot-ai",
+        draw(VERSIONS),
+        None,
+        ServerState.READY,
+        draw(st.sampled_from(Origin)),
+        "launch",
+        draw(st.sampled_from(SETS)),
+        0.0,
+        process=draw(PROCESSES),
+        foreign=draw(st.booleans()),
+        owners_unknown=draw(st.booleans()),
+        ever_owned=draw(st.booleans()),
+        other_home=draw(st.sampled_from([None, None, "ab12"])),
+    )
+    use = Use(draw(st.sampled_from([(), ("my-game-1",)])), draw(COUNTS), draw(COUNTS))
+    silence = Silence(draw(st.sampled_from([0.0, 60.0])), draw(st.integers(0, 3)))
+    right = server_stoppable(record, owners_dead=draw(st.booleans()))
+    return OwnServer(record, draw(st.sampled_from(Answer)), use, right, silence)
+
+
+def why_it_may_end(plan: Replace, spec: ServerSpec, snapshot: Snapshot) -> None:
+    """Both proofs: that nobody else uses it, and that it may be ended at all."""
+    if isinstance(plan.old, Stranger):
+        assert isinstance(plan.old.recognition, Recognised)
+        assert isinstance(plan.old.owner, DeadOwner)
+        assert (plan.old.leases, plan.old.sessions) == (0, 0)
+        assert plan.old.other_home is None
+        assert not plan.old.stray
+        assert isinstance(plan.old.stoppable(), Stoppable)
+        assert plan.old.version != spec.version
+        return
+    own = snapshot.own
+    assert own is not None
+    assert plan.old is own.record
+    assert own.record.other_home is None
+    assert isinstance(own.right, Stoppable)
+    assert own.use.reason is None
+    assert own.record.version != spec.version or own.silence.mute
+    assert not (own.record.foreign and not own.record.ever_owned)
+    assert not own.record.owners_unknown
+
+
+def handed_out(plan: Plan) -> list[int]:
+    return list(plan.ports.values()) if isinstance(plan, Spawn | Relocate) else []
+
+
+@settings(max_examples=1500, deadline=None)
+@given(worlds())
+def test_every_decision_has_a_reason_and_a_proof_and_doubles_no_port(world: tuple[ServerSpec, Snapshot]) -> None:
+    spec, snapshot = world
+    plan: Any = reconcile(spec, snapshot)
+    assert isinstance(plan, Reuse | Adopt | Replace | Spawn | Relocate | Refuse)
+    assert plan.reason
+    for port in handed_out(plan):
+        assert port not in snapshot.reserved
+        assert snapshot.ports[port] == PortFact(port, Bind.FREE)
+    if isinstance(plan, Replace):
+        assert plan.proof
+        why_it_may_end(plan, spec, snapshot)
+    if isinstance(plan, Adopt):
+        assert isinstance(plan.stranger.recognition, Recognised)
+        assert plan.stranger.other_home is None
+        assert spec.version in (None, plan.stranger.version)
+        assert snapshot.reserved.keys().isdisjoint(plan.stranger.ports.values())
+    if isinstance(plan, Reuse):
+        assert snapshot.own is not None
+        assert snapshot.own.answer is Answer.RIGHT
+        assert plan.record.other_home is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(worlds(), min_size=2, max_size=4))
+def test_wishes_one_after_the_other_never_get_the_same_port(wishes: list[tuple[ServerSpec, Snapshot]]) -> None:
+    reserved: dict[int, str] = {}
+    for number, (spec, snapshot) in enumerate(wishes):
+        plan = reconcile(spec, replace(snapshot, own=None, reserved={**snapshot.reserved, **reserved}))
+        ports = handed_out(plan)
+        assert reserved.keys().isdisjoint(ports)
+        reserved |= dict.fromkeys(ports, f"server-{number}")
+
+
+@given(owners, st.booleans())
+def test_a_stranger_is_only_stoppable_when_its_owner_is_proven_dead(owner: Any, stray: Any) -> None:
+    process = ProcessIdentity(9, "t")
+    found = Stranger("toy", process, process, Occupant(process), {}, Recognised("so"), owner=owner, stray=stray)
+    proof = found.stoppable()
+    assert isinstance(proof, Stoppable) is (isinstance(owner, DeadOwner) and not stray)
+    assert isinstance(proof, Stoppable | Held)
+    assert proof.reason

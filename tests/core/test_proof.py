@@ -1,0 +1,258 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.core.model import Origin, ProcessIdentity, ProcessRow
+from supervisor.core.proof import (
+    Appearance,
+    Evidence,
+    Held,
+    Link,
+    Member,
+    Recognised,
+    Stoppable,
+    Unrecognised,
+    foreign_tree,
+    guarded,
+    is_runner,
+    launcher,
+    parents,
+    recognised,
+    stoppable,
+    tree,
+)
+
+
+def who(pid: int, token: str = "t") -> ProcessIdentity:
+    return ProcessIdentity(pid, token)
+
+
+def row(pid: int, parent: int = 1, session: int = 0) -> ProcessRow:
+    return ProcessRow(who(pid), parent, session)
+
+
+SERVER = Member(who(50), Link.ROOT)
+OURS = Evidence(observed=who(50), token="home.godot-ai.abc", origin=Origin.SPAWNED)
+
+
+def test_what_we_spawned_may_be_stopped() -> None:
+    assert isinstance(stoppable(SERVER, OURS), Stoppable)
+
+
+@pytest.mark.parametrize("observed", [None, who(50, "later"), who(51)])
+def test_another_process_behind_the_pid_is_never_touched(observed: ProcessIdentity | None) -> None:
+    assert isinstance(stoppable(SERVER, replace(OURS, observed=observed, named=True, orphan=True)), Held)
+
+
+def test_an_editor_is_never_touched_even_if_a_user_names_it() -> None:
+    assert isinstance(stoppable(SERVER, replace(OURS, guarded=frozenset({who(50)}), named=True)), Held)
+
+
+@pytest.mark.parametrize("token", [None, "", "home.godot-ai.other", "other.godot-ai.abc"])
+def test_a_left_over_needs_the_launch_token(token: str | None) -> None:
+    member = Member(who(50), Link.LEFT_OVER, token)
+    assert isinstance(stoppable(member, OURS), Held)
+    assert isinstance(stoppable(replace(member, launch_token=OURS.token), OURS), Stoppable)
+
+
+@pytest.mark.parametrize("origin", [Origin.ADOPTED, Origin.DISCOVERED, Origin.EXTERNAL])
+def test_a_stranger_needs_a_name_or_dead_owners(origin: Origin) -> None:
+    evidence = replace(OURS, origin=origin)
+    assert isinstance(stoppable(SERVER, evidence), Held)
+    assert isinstance(stoppable(SERVER, replace(evidence, named=True)), Stoppable)
+    assert isinstance(stoppable(SERVER, replace(evidence, orphan=True)), Stoppable)
+
+
+# shell 10 (session 10) runs a job 11; daemon 20; server 50 (session 50) with child 51 and grandchild 52 in a session of
+# its own; an editor 60 that the server started, with its game 61.
+TABLE = (
+    row(10, 1, 10),
+    row(11, 10, 10),
+    row(20, 1, 20),
+    row(50, 20, 50),
+    row(51, 50, 50),
+    row(52, 51, 52),
+    row(60, 50, 50),
+    row(61, 60, 50),
+)
+GUARD = guarded(TABLE, editors=[who(60)], daemon=who(20), roots=[who(50)])
+
+
+def members(table: tuple[ProcessRow, ...]) -> dict[int, Link]:
+    return {member.identity.pid: member.link for member in tree(table, who(50), GUARD)}
+
+
+def test_a_tree_is_the_root_its_descendants_and_its_session_but_no_editor() -> None:
+    assert members(TABLE) == {50: Link.ROOT, 51: Link.BELOW, 52: Link.BELOW}
+
+
+def test_the_daemon_does_not_guard_the_servers_that_it_runs() -> None:
+    assert who(20) in GUARD
+    assert not GUARD & {who(50), who(51), who(52)}
+
+
+def test_what_an_editor_runs_is_guarded_with_it() -> None:
+    assert {who(60), who(61)} <= GUARD
+
+
+def test_an_editor_that_started_the_daemon_does_not_guard_the_servers() -> None:
+    table = (row(60, 1, 60), row(20, 60, 20), row(50, 20, 50))
+    assert guarded(table, [who(60)], who(20), [who(50)]) == {who(60), who(20)}
+
+
+def test_a_member_of_the_session_whose_parent_died_still_belongs_while_the_root_leads() -> None:
+    assert members((*TABLE, row(70, 1, 50)))[70] is Link.BELOW
+
+
+def test_after_the_root_has_gone_its_session_is_only_left_over() -> None:
+    rest = tuple(line for line in TABLE if line.identity.pid != 50)
+    orphaned = tuple(replace(line, parent=1) if line.parent == 50 else line for line in rest)
+    assert members(orphaned) == {51: Link.LEFT_OVER, 52: Link.LEFT_OVER}
+
+
+def test_a_new_process_with_the_roots_pid_is_not_the_root() -> None:
+    recycled = (ProcessRow(who(50, "later"), 1, 50), row(51, 50, 50))
+    assert all(link is Link.LEFT_OVER for link in members(recycled).values())
+
+
+@given(
+    parents=st.lists(st.integers(0, 30), min_size=1, max_size=30),
+    sessions=st.lists(st.integers(0, 30), min_size=30, max_size=30),
+    editors=st.sets(st.integers(1, 30)),
+)
+def test_no_tree_ever_holds_a_guarded_process(parents: list[int], sessions: list[int], editors: set[int]) -> None:
+    table = tuple(row(pid + 1, parent, sessions[pid]) for pid, parent in enumerate(parents))
+    guard = guarded(table, [who(pid) for pid in editors if pid != 1], who(2), [who(1)])
+    assert not guard & {member.identity for member in tree(table, who(1), guard)}
+
+
+# --- recognised ---
+
+GODOT_AI = Appearance(
+    "godot-ai", same_user=True, command_fits=True, strong=True, matches=True, complete=True, detail="it says who it is"
+)
+
+
+def test_a_command_line_and_an_answer_of_the_kind_are_recognised() -> None:
+    assert isinstance(recognised(GODOT_AI), Recognised)
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        {"same_user": False},
+        {"same_user": None},
+        {"command_fits": False},
+        {"strong": False},
+        {"matches": None},
+        {"matches": False},
+        {"complete": False},
+    ],
+    ids=str,
+)
+def test_whatever_is_missing_nobody_is_recognised_and_the_reason_is_told(lacking: dict[str, Any]) -> None:
+    proof = recognised(replace(GODOT_AI, **lacking))
+    assert isinstance(proof, Unrecognised)
+    assert proof.reason
+
+
+# --- the tree of a server that somebody else started ---
+
+# a terminal's shell 10 runs uvx 40, which runs the server 41 with a worker 42; an editor 60 runs npx 61 -> server 62.
+STRANGERS = (
+    row(10, 1, 10),
+    row(40, 10, 10),
+    row(41, 40, 10),
+    row(42, 41, 10),
+    row(60, 1, 60),
+    row(61, 60, 60),
+    row(62, 61, 60),
+    row(80, 10, 10),
+)
+COMMANDS = {
+    who(10): ("-bash",),
+    who(40): ("/home/dev/.local/bin/uvx", "godot-ai"),
+    who(60): ("godot", "--editor"),
+    who(61): ("node", "/usr/bin/npx", "unity-mcp"),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (("uvx", "godot-ai"), True),
+        (("/usr/bin/uv", "tool", "uvx", "godot-ai"), True),
+        (("C:\\bin\\uvx.exe", "godot-ai"), True),
+        (("npx", "x"), True),
+        (("node", "/usr/lib/node_modules/npm/bin/npx-cli.js", "x"), True),
+        (("npm exec unity-mcp",), True),
+        (("sh", "-c", "godot-ai"), True),
+        (("/bin/bash", "-lc", "godot-ai"), True),
+        (("cmd.exe", "/c", "godot-ai"), True),
+        (("-bash",), False),
+        (("bash",), False),
+        (("bash", "start.sh"), False),
+        (("zsh", "--login"), False),
+        (("node", "server.js"), False),
+        (("cmd.exe",), False),
+        (("python", "-c", "x"), False),
+        (("godot", "--editor"), False),
+        ((), False),
+    ],
+)
+def test_only_known_programs_that_run_another_are_launchers(command: tuple[str, ...], expected: bool) -> None:  # noqa: FBT001
+    assert is_runner(command) is expected
+
+
+def test_a_known_runner_above_the_listener_is_its_launcher_and_a_shell_is_not() -> None:
+    assert launcher(STRANGERS, who(41), COMMANDS, ()) == who(40)
+    assert launcher(STRANGERS, who(62), COMMANDS, ()) == who(61)
+
+
+def test_a_runner_with_another_child_is_somebodys() -> None:
+    assert launcher((*STRANGERS, row(43, 40, 10)), who(41), COMMANDS, ()) == who(41)
+
+
+def test_a_runner_that_is_an_owner_itself_is_no_launcher() -> None:
+    assert launcher(STRANGERS, who(41), COMMANDS, (who(40),)) == who(41)
+
+
+def test_runners_above_runners_are_seen_through() -> None:
+    table = (*STRANGERS, row(90, 1, 90), row(91, 90, 90), row(92, 91, 90))
+    commands = {**COMMANDS, who(90): ("sh", "-c", "uvx godot-ai"), who(91): ("uvx", "godot-ai")}
+    assert launcher(table, who(92), commands, ()) == who(90)
+    assert parents(table, who(92)) == (who(91), who(90))
+
+
+def test_the_tree_of_a_stranger_is_launcher_listener_and_descendants_but_not_its_session() -> None:
+    found = foreign_tree(STRANGERS, who(41), who(40), frozenset())
+    assert {member.identity.pid: member.link for member in found} == {40: Link.ROOT, 41: Link.ROOT, 42: Link.BELOW}
+
+
+def test_an_editor_below_a_stranger_is_left_out_with_what_it_runs() -> None:
+    table = (*STRANGERS, row(43, 42, 10), row(44, 43, 10))
+    guard = guarded(table, [who(43)], who(20), [who(41), who(40)])
+    found = foreign_tree(table, who(41), who(40), guard)
+    assert {member.identity.pid for member in found} == {40, 41, 42}
+
+
+def test_of_a_stranger_that_has_gone_nothing_is_left_but_its_launcher() -> None:
+    found = foreign_tree(STRANGERS, who(41, "earlier"), who(40), frozenset())
+    assert {member.identity.pid for member in found} == {40}
+
+
+@given(
+    parents_of=st.lists(st.integers(0, 20), min_size=1, max_size=20),
+    editors=st.sets(st.integers(1, 20)),
+    process=st.integers(1, 20),
+    root=st.integers(1, 20),
+)
+def test_no_strangers_tree_ever_holds_a_guarded_process(
+    parents_of: list[int], editors: set[int], process: int, root: int
+) -> None:
+    table = tuple(row(pid + 1, parent, 1) for pid, parent in enumerate(parents_of))
+    guard = guarded(table, [who(pid) for pid in editors], who(2), [])
+    assert not guard & {member.identity for member in foreign_tree(table, who(process), who(root), guard)}

@@ -1,0 +1,107 @@
+from dataclasses import replace
+
+import pytest
+
+from supervisor.core.model import Liveness
+from supervisor.core.reaping import LATE_S, SILENCE_S, Keep, Observation, OwnerFact, Reap, Suspect, Suspicion, judge
+
+DEAD = OwnerFact("game-1", Liveness.DEAD)
+ORPHAN = Observation(
+    launch="a",
+    generation=3,
+    began=100.0,
+    now=100.1,
+    grace_s=5.0,
+    ever_owned=True,
+    owners_unknown=False,
+    owners=(DEAD,),
+    leases=0,
+    sessions=0,
+)
+
+
+def first_sample(seen: Observation = ORPHAN) -> Suspicion:
+    verdict = judge(None, seen)
+    assert isinstance(verdict, Suspect)
+    return verdict.suspicion
+
+
+def later(seconds: float, seen: Observation = ORPHAN) -> Observation:
+    return replace(seen, began=seen.began + seconds, now=seen.now + seconds)
+
+
+def test_the_first_sample_only_suspects() -> None:
+    assert first_sample() == Suspicion("a", 3, since=100.1, due=105.1)
+
+
+def test_the_second_sample_one_grace_later_reaps() -> None:
+    verdict = judge(first_sample(), later(5.1))
+    assert isinstance(verdict, Reap)
+    assert "game-1 is dead" in verdict.reasons
+
+
+def test_a_sample_that_began_before_the_grace_had_passed_does_not_reap() -> None:
+    suspicion = first_sample()
+    assert judge(suspicion, later(4.99)) == Suspect(suspicion, ("game-1 is dead", "no lease", "no session"))
+
+
+def test_a_second_sample_that_comes_far_too_late_begins_again() -> None:
+    verdict = judge(first_sample(), later(5.2 + LATE_S))
+    assert isinstance(verdict, Suspect)
+    assert verdict.suspicion.since > 105
+
+
+@pytest.mark.parametrize("change", [{"launch": "b"}, {"generation": 4}])
+def test_a_suspicion_speaks_of_one_launch_and_one_set_of_claims(change: dict[str, object]) -> None:
+    assert isinstance(judge(first_sample(), replace(later(6), **change)), Suspect)
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"owners": (OwnerFact("game-1", Liveness.ALIVE),)}, "game-1 is alive"),
+        ({"owners": (OwnerFact("game-1", Liveness.UNKNOWN),)}, "game-1 is unknown"),
+        ({"owners": (DEAD, OwnerFact("tools-1", Liveness.ALIVE))}, "tools-1 is alive"),
+        ({"owners": (OwnerFact("game-1", Liveness.ALIVE, lingering=True),)}, "game-1 detached and may come back"),
+        ({"leases": 1}, "leases: 1"),
+        ({"leases": None}, "its leases are unknown"),
+        ({"sessions": 2}, "open sessions: 2"),
+        ({"sessions": None}, "its sessions are unknown"),
+        ({"ever_owned": False, "owners": ()}, "it never had an owner"),
+        ({"owners_unknown": True}, "it may have owners that are not known"),
+    ],
+)
+def test_every_doubt_keeps(facts: dict[str, object], reason: str) -> None:
+    for suspicion in (None, first_sample()):
+        verdict = judge(suspicion, replace(later(6), **facts))
+        assert isinstance(verdict, Keep)
+        assert reason in verdict.reasons
+
+
+def test_a_released_owner_holds_nothing_even_alive() -> None:
+    released = replace(ORPHAN, owners=(OwnerFact("game-1", Liveness.ALIVE, released=True),))
+    assert isinstance(judge(None, released), Suspect)
+
+
+def test_sessions_alone_are_worth_another_look_soon() -> None:
+    verdict = judge(None, replace(ORPHAN, sessions=1))
+    assert isinstance(verdict, Keep)
+    assert verdict.watch_sessions
+
+
+def test_unknown_claims_fall_once_the_server_has_been_silent_long_enough() -> None:
+    mute = replace(ORPHAN, sessions=None, leases=None)
+    assert isinstance(judge(None, replace(mute, silent_s=SILENCE_S - 0.1)), Keep)
+    assert isinstance(judge(None, replace(mute, silent_s=SILENCE_S)), Suspect)
+
+
+def test_silence_does_not_override_a_session_that_is_seen() -> None:
+    assert isinstance(judge(None, replace(ORPHAN, sessions=1, silent_s=SILENCE_S * 2)), Keep)
+
+
+def test_a_server_without_owner_goes_after_its_idle_time_where_its_kind_has_one() -> None:
+    idle = replace(ORPHAN, ever_owned=False, owners=(), idle_s=60.0)
+    suspicion = first_sample(idle)
+    assert suspicion.due == pytest.approx(160.1)
+    assert isinstance(judge(suspicion, later(59, idle)), Suspect)
+    assert isinstance(judge(suspicion, later(61, idle)), Reap)

@@ -1,0 +1,160 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from supervisor.daemon.instance import Instance, own_home
+from supervisor.errors import NotOurs
+from tests.privilege import IS_ROOT, NOBODY, ONLY_ROOT
+from tests.systems import POSIX_ONLY
+from tests.wine import IS_WINDOWS
+
+HOLDER = """
+import sys
+from pathlib import Path
+from supervisor.daemon.instance import Instance
+instance = Instance(Path(sys.argv[1]))
+print(instance.take(), flush=True)
+sys.stdin.read()
+instance.release()
+"""
+
+HOLDER_WITH_SERVER = """
+import asyncio, os, sys
+from pathlib import Path
+from supervisor.daemon.instance import Instance
+from supervisor.native.api import Command
+from supervisor.native.wing import open_wing
+
+async def hold():
+    lock = Path(sys.argv[1])
+    instance = Instance(lock)
+    assert instance.take()
+    sleeper = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)")
+    server = Command(sleeper, dict(os.environ), lock.parent, lock.with_name("server.log"))
+    print(open_wing().processes.spawn(server).pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(hold())
+"""
+
+KILLED = 1 if IS_WINDOWS else -9
+
+Begin = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    return tmp_path / "daemon.lock"
+
+
+@pytest.fixture
+def begin(lock: Path) -> Iterator[Begin]:
+    """Starts another process on the same lock."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def popen(script: str = HOLDER) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-P", "-c", script, str(lock)]
+        processes.append(subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        return processes[-1]
+
+    yield popen
+    for process in processes:
+        with process:
+            process.kill()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """Its next line."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_of_two_processes_one_has_the_lock(lock: Path, begin: Begin) -> None:
+    assert said(begin()) == "True"
+    assert said(begin()) == "False"
+    assert not Instance(lock).take()
+
+
+def test_of_many_at_once_one_has_the_lock(begin: Begin) -> None:
+    assert sorted(said(process) for process in [begin() for _ in range(4)]) == ["False", "False", "False", "True"]
+
+
+def test_a_lock_that_is_released_is_the_next_ones(lock: Path, begin: Begin) -> None:
+    holder = begin()
+    assert said(holder) == "True"
+    holder.communicate()
+    instance = Instance(lock)
+    assert instance.take()
+    assert said(begin()) == "False"
+    instance.release()
+
+
+def test_a_killed_holder_frees_it(lock: Path, begin: Begin) -> None:
+    holder = begin()
+    assert said(holder) == "True"
+    holder.kill()
+    assert holder.wait() == KILLED
+    instance = Instance(lock)
+    assert instance.take()
+    instance.release()
+
+
+def test_a_server_that_outlives_a_killed_holder_does_not_keep_it(lock: Path, begin: Begin) -> None:
+    holder = begin(HOLDER_WITH_SERVER)
+    server = int(said(holder))
+    try:
+        holder.kill()
+        holder.wait()
+        assert psutil.pid_exists(server)
+        instance = Instance(lock)
+        assert instance.take()
+        instance.release()
+    finally:
+        psutil.Process(server).kill()
+
+
+@POSIX_ONLY
+def test_the_lock_file_is_ours_alone(lock: Path) -> None:
+    instance = Instance(lock)
+    assert instance.take()
+    assert lock.stat().st_mode & 0o777 == 0o600
+    instance.release()
+
+
+def test_a_lock_that_cannot_be_made_is_no_lock_that_another_holds(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    with pytest.raises(OSError, match="home"):
+        Instance(tmp_path / "home" / "daemon.lock").take()
+
+
+@POSIX_ONLY
+def test_a_home_that_is_made_is_ours_alone(tmp_path: Path) -> None:
+    home = tmp_path / "deep" / "home"
+    own_home(home)
+    assert home.stat().st_mode & 0o777 == 0o700
+    own_home(home)
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o777])
+def test_a_home_that_others_may_write_into_is_refused(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
+    with pytest.raises(NotOurs, match="others may write") as caught:
+        own_home(tmp_path)
+    assert caught.value.hint == f"chmod go-w {tmp_path}"
+    tmp_path.chmod(0o700)
+
+
+@pytest.mark.needs_root
+@pytest.mark.skipif(not IS_ROOT, reason=ONLY_ROOT)
+def test_a_home_of_another_user_is_refused(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, NOBODY, -1)
+    with pytest.raises(NotOurs, match="belongs to another user"):
+        own_home(home)

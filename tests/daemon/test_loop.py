@@ -1,0 +1,93 @@
+"""The choice of the loop, and what signals say to it."""
+
+import asyncio
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from supervisor.config import Config, Source, load
+from supervisor.daemon.loop import Choice, choose, heeding, run
+from supervisor.errors import ConfigInvalid
+from supervisor.native import facts
+
+LOOPS = ("selector", "proactor") if facts.SYSTEM == "windows" else ("default", "selector")
+HEARD = [name for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+PATIENCE_S = 20.0
+
+
+@pytest.mark.parametrize(("system", "name"), [("windows", "selector"), ("linux", "default"), ("macos", "default")])
+def test_each_system_has_its_loop_and_a_reason(system: str, name: str) -> None:
+    choice = choose(Config(), system)
+    assert (choice.name, choice.forced, choice.note()) == (name, False, None)
+    assert choice.reason
+
+
+@pytest.mark.parametrize("wanted", ["selector", "proactor"])
+def test_a_loop_that_somebody_wants_is_taken_and_shown_with_who_said_so(wanted: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    by_variable = choose(load(file, {"GODOT_SUPERVISOR_EVENT_LOOP": wanted}), "windows")
+    assert by_variable.name == wanted
+    assert by_variable.note() == f"the event loop is {wanted}: GODOT_SUPERVISOR_EVENT_LOOP says so"
+    file.write_text(f'[daemon]\nevent_loop = "{wanted}"\n')
+    file.chmod(0o600)
+    assert choose(load(file, {}), "windows").note() == f"the event loop is {wanted}: daemon.event_loop says so"
+
+
+@pytest.mark.parametrize(
+    ("source", "named"), [(Source.FILE, "daemon.event_loop"), (Source.ENVIRONMENT, "GODOT_SUPERVISOR_EVENT_LOOP")]
+)
+def test_a_loop_that_this_system_does_not_have_is_refused(source: Source, named: str) -> None:
+    config = Config(event_loop="proactor", sources={"daemon.event_loop": source})
+    with pytest.raises(ConfigInvalid, match=f"{named}: there is no proactor loop on macos") as caught:
+        choose(config, "macos")
+    assert caught.value.hint == "auto or selector"
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_the_daemon_runs_on_the_loop_that_was_chosen(name: str) -> None:
+    async def live() -> int:
+        return 0 if name in (type(asyncio.get_running_loop()).__name__.lower() + "default") else 1
+
+    assert run(live(), Choice(name, "the test says so")) == 0
+
+
+@pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.parametrize("heard", HEARD)
+def test_a_signal_wakes_a_loop_that_waits_for_nothing_else(name: str, heard: str) -> None:
+    async def live() -> int:
+        stop = asyncio.Event()
+        with heeding(asyncio.get_running_loop(), stop.set, lambda: None):
+            # From another thread, as the system does it on Windows; there is no timer that would end the wait.
+            sender = threading.Timer(0.05, signal.raise_signal, (getattr(signal, heard),))
+            sender.start()
+            await stop.wait()
+            sender.join()
+        return 0
+
+    rescue = threading.Timer(PATIENCE_S, signal.raise_signal, (signal.SIGTERM,))
+    rescue.daemon = True
+    rescue.start()
+    try:
+        assert run(live(), Choice(name, "the test says so")) == 0
+    finally:
+        rescue.cancel()
+
+
+def test_afterwards_signals_mean_what_they_meant_before() -> None:
+    before = [signal.getsignal(getattr(signal, name)) for name in HEARD]
+
+    async def live() -> int:
+        with heeding(asyncio.get_running_loop(), lambda: None, lambda: None):
+            during = [signal.getsignal(getattr(signal, name)) for name in HEARD]
+            assert all(now is not then for now, then in zip(during, before, strict=True))
+        return 0
+
+    # Not by `run`: asyncio.Runner hears Ctrl-C itself.
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(live())
+    finally:
+        loop.close()
+    assert [signal.getsignal(getattr(signal, name)) for name in HEARD] == before

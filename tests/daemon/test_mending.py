@@ -1,0 +1,208 @@
+"""Peers that reset, and a listener that outlives them."""
+
+import asyncio
+import gc
+import socket
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.daemon.loop import Choice, run
+from supervisor.daemon.mending import Mender
+from supervisor.engine.events import Events
+from tests.control.house import House, open_house
+from tests.daemon.test_loop import LOOPS
+from tests.fakes import FakeClock
+
+RESETS, AT_ONCE = 1000, 50
+PATIENCE_S = 60.0
+
+
+class Log:
+    """What the daemon would write down."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, str, dict[str, Any]]] = []
+
+    def info(self, event: str, **fields: Any) -> None:
+        self.entries.append(("info", event, fields))
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self.entries.append(("warning", event, fields))
+
+    def error(self, event: str, **fields: Any) -> None:
+        self.entries.append(("error", event, fields))
+
+    def names(self) -> set[str]:
+        return {event for _, event, _ in self.entries}
+
+
+def reset(port: int) -> None:
+    """A peer that connects, and resets before anybody has accepted it."""
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if LINGER_IS_SHORT else "ii", 1, 0))
+        peer.settimeout(PATIENCE_S)
+        peer.connect(("127.0.0.1", port))
+
+
+# struct linger: two ints on POSIX, two shorts on Windows.
+LINGER_IS_SHORT = "proactor" in LOOPS
+
+
+async def answers(house: House) -> None:
+    """The door is open, or opens again."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                wire = await house.knock("tcp")
+                answer = await wire.ask("ping")
+            except (OSError, AssertionError):
+                await asyncio.sleep(0.01)
+                continue
+            await wire.close()
+            assert answer["result"] == {}
+            return
+
+
+def mender(house: House, log: Log, name: str) -> Mender:
+    made = Mender(Events(log, FakeClock()), house.listener, lambda: None, Choice(name, "the test says so"))  # type: ignore[arg-type]
+    asyncio.get_running_loop().set_exception_handler(made)
+    return made
+
+
+# The proactor leaves the sockets of accepts that failed to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_thousand_resets_in_the_backlog_leave_the_door_open_and_no_noise(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = Log()
+
+    async def live() -> int:
+        async with open_house(tmp_path) as house:
+            mender(house, log, name)
+            await answers(house)
+            (port,) = (each["port"] for each in house.listener.transports if each["kind"] == "tcp")
+            for _ in range(RESETS // AT_ONCE):
+                # The loop does not turn meanwhile: they wait in the backlog.
+                for _ in range(AT_ONCE):
+                    reset(port)
+                await answers(house)
+            assert [each["port"] for each in house.listener.transports if each["kind"] == "tcp"] == [port]
+            # One connection is open when the daemon goes, and its peer resets at that moment.
+            wire = await house.knock("tcp")
+            wire.writer.transport.abort()
+        return 0
+
+    run(live(), Choice(name, "the test says so"))
+    gc.collect()
+    assert [fields for _, event, fields in log.entries if event == "loop.error"] == []
+    assert "daemon.cannot_listen" not in log.names()
+    assert "10054" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_listening_socket_that_was_closed_behind_our_back_is_opened_again(name: str, tmp_path: Path) -> None:
+    log = Log()
+
+    async def live() -> int:
+        async with open_house(tmp_path) as house:
+            mending = mender(house, log, name)
+            entrance = house.listener._entrances[-1]
+            assert entrance._socket is not None
+            asyncio.get_running_loop()._stop_serving(entrance._socket)  # type: ignore[attr-defined]
+            error = OSError(22, "The specified network name is no longer available", None, 64)
+            context = {"message": "Accept failed on a socket", "exception": error}
+            mending(asyncio.get_running_loop(), context)
+            await answers(house)
+            assert house.events.named("listener.rebuilt")
+        return 0
+
+    run(live(), Choice(name, "the test says so"))
+    assert log.names() <= {"listener.reset", "loop.error", "daemon.listens_again"}
+
+
+def told(name: str, message: str, error: Exception) -> tuple[set[str], str | None]:
+    """What is written down of an error that the loop reports, and the note of it."""
+    log = Log()
+
+    async def live() -> int:
+        mending = Mender(Events(log, FakeClock()), Nothing(), lambda: None, Choice(name, ""))  # type: ignore[arg-type]
+        mending(asyncio.get_running_loop(), {"message": message, "exception": error})
+        notes.append(mending.note())
+        mending.close()
+        return 0
+
+    notes: list[str | None] = []
+    run(live(), Choice(LOOPS[0], ""))
+    return log.names(), notes[0]
+
+
+class Nothing:
+    async def check(self) -> bool:
+        return False
+
+
+class Reset10054Error(ConnectionResetError):
+    winerror = 10054
+
+
+class NetworkNameDeletedError(OSError):
+    winerror = 64
+
+
+class InvalidHandleError(OSError):
+    winerror = 6
+
+
+TEARDOWN = "Exception in callback _ProactorBasePipeTransport._call_connection_lost(None)"
+
+
+def test_of_a_forced_proactor_only_what_its_transports_say_at_their_end_is_dropped_and_counted() -> None:
+    assert told("proactor", TEARDOWN, Reset10054Error()) == (
+        set(),
+        "1 errors of connections that had been reset were dropped (the proactor loop)",
+    )
+    assert told("proactor", TEARDOWN, InvalidHandleError()) == ({"loop.error"}, None)
+    assert told("proactor", "Exception in callback something()", Reset10054Error()) == ({"loop.error"}, None)
+    assert told("selector", TEARDOWN, Reset10054Error()) == ({"loop.error"}, None)
+
+
+def test_a_peer_that_had_gone_before_it_was_accepted_is_a_warning() -> None:
+    accepting = "Exception in callback BaseSelectorEventLoop._accept_connection(...)"
+    assert told("selector", accepting, Reset10054Error()) == ({"listener.reset"}, None)
+    assert told("proactor", "Accept failed on a socket", NetworkNameDeletedError()) == ({"listener.reset"}, None)
+    assert told("selector", accepting, InvalidHandleError()) == ({"loop.error"}, None)
+    assert told("proactor", "Accept failed on a socket", ValueError()) == ({"loop.error"}, None)
+
+
+def test_a_door_that_cannot_be_opened_is_tried_again() -> None:
+    log = Log()
+    waited = asyncio.Event()
+
+    class Stuck:
+        tries = 0
+
+        async def check(self) -> bool:
+            self.tries += 1
+            if self.tries == 1:
+                raise OSError("no descriptors left")
+            waited.set()
+            return True
+
+    published: list[None] = []
+
+    async def live() -> int:
+        stuck = Stuck()
+        choice = Choice(LOOPS[0], "")
+        mending = Mender(Events(log, FakeClock()), stuck, lambda: published.append(None), choice)  # type: ignore[arg-type]
+        mending(asyncio.get_running_loop(), {"message": "anything"})
+        await asyncio.wait_for(waited.wait(), PATIENCE_S)
+        await asyncio.sleep(0)
+        return 0
+
+    run(live(), Choice(LOOPS[0], ""))
+    assert [event for _, event, _ in log.entries] == ["loop.error", "daemon.cannot_listen", "daemon.listens_again"]
+    assert published == [None]

@@ -1,0 +1,219 @@
+"""Clients that disconnect in the middle, ask again, change their mind: what becomes of what they asked for."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.errors import SupervisorError
+from tests.e2e.conftest import MakeHome, toy_config
+from tests.e2e.home import Home, eventually, lives
+from tests.e2e.line import Line
+
+
+def slow(make_home: MakeHome, seconds: float) -> Home:
+    home = make_home(toy_config("--slow-start", str(seconds)))
+    home.start()
+    return home
+
+
+def attached(home: Home, line: Line) -> str:
+    """An editor that lives as long as the test."""
+    editor = line.ask("editor.attach", {"pid": home.owner().pid, "project": home.project()})
+    identifier: str = editor["id"]
+    return identifier
+
+
+def nothing_is_left(home: Home) -> None:
+    eventually(lambda: home.call("server.list") == {"servers": []}, "the row goes")
+    assert home.server_processes() == []
+
+
+# --- the client vanishes ----------------------------------------------------------------------------------------------
+
+
+def test_a_client_that_vanishes_during_a_start_leaves_nothing_behind(make_home: MakeHome) -> None:
+    home = slow(make_home, 30)
+    with Line(home) as line:
+        line.send("server.ensure", {"kind": "toy"})
+        spawned = home.event("server.spawned")
+    eventually(lambda: not lives(spawned["pid"]), "the server is stopped")
+    nothing_is_left(home)
+    assert home.event("flight.ended")["outcome"] == "cancelled"
+
+
+def test_a_client_that_vanishes_before_the_start_leaves_nothing_behind(make_home: MakeHome) -> None:
+    home = slow(make_home, 0)
+    for _ in range(20):
+        line = Line(home)
+        line.send("server.ensure", {"kind": "toy"})
+        line.close()
+    nothing_is_left(home)
+
+
+def test_a_client_that_vanishes_has_its_start_completed_for_an_editor_that_lives(make_home: MakeHome) -> None:
+    home = slow(make_home, 0.5)
+    with Line(home) as line:
+        wish = {"kind": "toy", "editor": attached(home, line), "request": "mine"}
+        accepted = line.told(line.send("server.ensure", wish), "accepted")
+        assert (accepted["request"], accepted["joined"]) == ("mine", False)
+        home.event("server.spawned")
+    with Line(home) as line:
+        again = line.send("server.ensure", wish)
+        assert line.told(again, "accepted")["joined"]
+        server = line.answer(again)["result"]
+        assert server["state"] == "ready"
+        assert line.ask("request.result", {"request": "mine"}) == server
+        assert line.ask("server.ensure", wish) == server
+    assert home.server_processes() == [server["root_pid"]]
+    assert len(home.events("flight.started")) == 1
+
+
+def test_an_editor_that_dies_together_with_its_client_leaves_nothing_behind(make_home: MakeHome) -> None:
+    home = slow(make_home, 0.5)
+    owner = home.owner()
+    with Line(home) as line:
+        line.send("server.ensure", {"kind": "toy", "owner": {"pid": owner.pid}})
+        home.event("server.spawned")
+        owner.kill()
+        owner.wait()
+    nothing_is_left(home)
+
+
+# --- what became of a request -----------------------------------------------------------------------------------------
+
+
+def test_the_outcome_of_a_request_is_waited_for_on_another_connection(make_home: MakeHome) -> None:
+    home = slow(make_home, 0.5)
+    with Line(home) as first, Line(home) as second:
+        start = first.send("server.ensure", {"kind": "toy"})
+        request = first.told(start, "accepted")["request"]
+        result = second.send("request.result", {"request": request})
+        told = second.told(result, "accepted")
+        assert (told["request"], told["joined"]) == (request, True)
+        assert first.answer(start)["result"] == second.answer(result)["result"]
+        assert second.refused("request.result", {"request": "nobody's"})["data"]["code"] == "NOT_FOUND"
+
+
+def test_the_failure_of_a_request_is_told_again(make_home: MakeHome) -> None:
+    home = make_home(toy_config("--exit", "3"))
+    home.start()
+    with Line(home) as first, Line(home) as second:
+        failure = first.refused("server.ensure", {"kind": "toy", "request": "mine"})
+        assert failure["data"]["code"] == "START_FAILED"
+        assert second.refused("request.result", {"request": "mine"}) == failure
+        assert second.refused("server.ensure", {"kind": "toy", "request": "mine"}) == failure
+    assert len(home.events("server.spawned")) == 1
+
+
+def test_a_start_that_is_cancelled_leaves_nothing_and_says_so(make_home: MakeHome) -> None:
+    home = slow(make_home, 30)
+    with Line(home) as first, Line(home) as second:
+        wish = {"kind": "toy", "editor": attached(home, first), "request": "mine"}
+        start = first.send("server.ensure", wish)
+        home.event("server.spawned")
+        assert second.ask("request.cancel", {"request": "mine"}) == {}
+        error = first.answer(start)["error"]
+        assert error["data"]["code"] == "CANCELLED"
+        assert home.server_processes() == []
+        assert second.refused("request.result", {"request": "mine"})["data"]["code"] == "CANCELLED"
+        assert second.ask("request.cancel", {"request": "mine"}) == {}
+        assert second.refused("request.cancel", {"request": "nobody's"})["data"]["code"] == "NOT_FOUND"
+    nothing_is_left(home)
+
+
+@pytest.mark.parametrize("verb", ["server.stop", "server.restart"])
+def test_after_the_first_signal_there_is_no_way_back_and_the_outcome_is_told(make_home: MakeHome, verb: str) -> None:
+    home = make_home(toy_config("--ignore-term", stop_timeout=0.5))
+    server = home.up("toy", "--owner-pid", str(home.owner().pid))
+    with Line(home) as first, Line(home) as second:
+        ending = first.send(verb, {"server": "toy", "request": "mine"})
+        home.event("signal.sent")
+        assert second.ask("request.cancel", {"request": "mine"}) == {}
+        outcome = first.answer(ending)["result"]
+        assert second.ask("request.result", {"request": "mine"}) == outcome
+    assert not lives(server["root_pid"])
+    assert outcome["state"] == ("stopped" if verb == "server.stop" else "ready")
+    assert home.server_processes() == ([] if verb == "server.stop" else [outcome["root_pid"]])
+
+
+def test_a_stop_goes_on_when_its_client_has_gone(make_home: MakeHome) -> None:
+    home = make_home(toy_config("--ignore-term", stop_timeout=0.5))
+    home.up("toy", "--owner-pid", str(home.owner().pid))
+    with Line(home) as line:
+        line.send("server.stop", {"server": "toy"})
+        home.event("signal.sent")
+    nothing_is_left(home)
+
+
+# --- the daemon vanishes ----------------------------------------------------------------------------------------------
+
+
+def test_a_connection_lost_before_accepted_is_not_one_lost_after_it(make_home: MakeHome) -> None:
+    home = slow(make_home, 30)
+    wish = {"kind": "toy", "owner": {"pid": home.owner().pid}}
+    with home.client() as client, pytest.raises(SupervisorError) as lost:
+        client.call("server.ensure", wish, on_accepted=lambda _: home.kill_daemon())
+    assert lost.value.code == "DISCONNECTED_AFTER_ACCEPT"
+    assert (lost.value.retryable, lost.value.safe_to_retry) == (True, False)
+    home.start()
+    pid = home.daemon_pid()
+    assert pid is not None
+    with home.client() as client:
+        # It stands still, and so cannot take what is sent to it.
+        os.kill(pid, signal.SIGSTOP)
+        kill = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
+        kill.start()
+        with pytest.raises(SupervisorError) as lost:
+            client.call("server.ensure", wish, accept_timeout_s=30)
+        kill.join()
+    assert lost.value.code == "DISCONNECTED_BEFORE_ACCEPT"
+    assert lost.value.retryable
+
+
+def test_a_daemon_that_stands_still_is_told_from_one_that_has_gone(make_home: MakeHome) -> None:
+    home = slow(make_home, 0)
+    pid = home.daemon_pid()
+    assert pid is not None
+    wish = {"kind": "toy", "owner": {"pid": home.owner().pid}, "request": "mine"}
+    with home.client() as client:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(SupervisorError) as late:
+                client.call("server.ensure", wish, accept_timeout_s=0.3)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    assert late.value.code == "ACCEPT_TIMEOUT"
+    assert (late.value.retryable, late.value.safe_to_retry) == (True, True)
+    server = home.call("server.ensure", wish)
+    assert home.server_processes() == [server["root_pid"]]
+    assert len(home.events("server.spawned")) == 1
+
+
+# --- two editors during an install ------------------------------------------------------------------------------------
+
+
+def test_two_editors_that_come_during_an_install_both_own_what_it_is_for(packaged: Home) -> None:
+    home = packaged
+    home.start()
+    first, second = home.owner(), home.owner()
+    with Line(home) as one, Line(home) as two:
+        start = one.send("server.ensure", {"kind": "toy", "owner": {"pid": first.pid}})
+        assert not one.told(start, "accepted")["joined"]
+        stages: list[Any] = []
+        while "installing" not in stages:
+            stages.append(one.told(start, "progress")["stage"])
+        join = two.send("server.ensure", {"kind": "toy", "owner": {"pid": second.pid}})
+        assert two.told(join, "accepted")["joined"]
+        server = one.answer(start)["result"]
+        assert two.answer(join)["result"] == server
+    assert {owner["pid"] for owner in server["owners"]} == {first.pid, second.pid}
+    assert home.server_processes() == [server["root_pid"]]
+    assert len(list(home.folders.environments.glob("toy-server-1.0.json"))) == 1
+    first.kill()
+    first.wait()
+    home.event("editor.ended", pid=first.pid)
+    assert Path(f"/proc/{server['root_pid']}").exists()

@@ -1,0 +1,213 @@
+"""Another real user of this machine, at the socket, at the port, and at our files."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import MakeHome, toy_config
+from tests.e2e.door import House
+from tests.e2e.home import free_ports
+from tests.privilege import IS_ROOT, NOBODY, as_nobody
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")]
+
+MIB = 1024 * 1024
+SECRETIVE = 'secrets = { TOY_SECRET = { format = "token" } }\n'
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """In a folder that everybody may look into: what keeps others out is the house's own doing."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    config = toy_config().replace('topology = "shared"\n', f'topology = "shared"\n{SECRETIVE}')
+    assert SECRETIVE in config
+    house = House(folder, config)
+    house.folders.home.chmod(0o755)
+    house.up("toy")
+    yield house
+    house.close()
+    shutil.rmtree(folder)
+
+
+def said_at(house: House, kind: str, first: bytes) -> str:
+    """All that another user hears who says this first, and then asks for something."""
+    (where,) = [row for row in house.published.transports if row["kind"] == kind]
+    ask = b'{"jsonrpc":"2.0","id":2,"method":"status"}\n'
+
+    def knock() -> str:
+        unix = kind == "unix"
+        with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as line:
+            line.settimeout(20)
+            try:
+                line.connect(where["path"] if unix else (where["host"], where["port"]))
+                line.sendall(first + ask)
+                heard = b""
+                while piece := line.recv(65536):
+                    heard += piece
+            except (ConnectionError, BrokenPipeError):
+                return "hung up"
+            except PermissionError:
+                return "no entry"
+            return heard.decode()
+
+    return as_nobody(knock)
+
+
+def hello(house: House, token: str | None) -> bytes:
+    params = {**house.hello(), "token": token}
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hello", "params": params}).encode() + b"\n"
+
+
+def test_the_socket_lets_no_other_user_in(house: House) -> None:
+    assert said_at(house, "unix", hello(house, house.published.token)) == "no entry"
+
+
+def test_where_modes_do_not_keep_another_user_out_the_kernels_word_does(house: House) -> None:
+    """Modes may be gone: a file system without any, an administrator's chmod -R."""
+    control = house.folders.home / "control"
+    try:
+        control.chmod(0o777)
+        (control / "socket").chmod(0o777)
+        assert said_at(house, "unix", hello(house, house.published.token)) in ("", "hung up")
+    finally:
+        control.chmod(0o700)
+        (control / "socket").chmod(0o600)
+    assert house.event("connection.refused")["reason"] == "the peer is another user"
+
+
+@pytest.mark.parametrize("share", [None, 0, 1, 0.5, "all but one", "one more"])
+def test_without_the_whole_token_nobody_comes_in_by_the_port(house: House, share: float | str | None) -> None:
+    token = house.published.token
+    guesses: dict[float | str | None, str | None] = {
+        None: None,
+        0: "",
+        1: token[:1],
+        0.5: token[: len(token) // 2],
+        "all but one": token[:-1],
+        "one more": f"{token}x",
+    }
+    heard = [json.loads(line) for line in said_at(house, "tcp", hello(house, guesses[share])).splitlines()]
+    assert [frame["error"]["data"]["code"] for frame in heard] == ["UNAUTHORIZED"]
+    assert token not in json.dumps(heard)
+
+
+def test_nothing_of_ours_can_be_read_or_written_by_another_user(house: House) -> None:
+    server = house.server("toy")
+    assert server is not None
+    pid, server_pid = house.daemon_pid(), server["root_pid"]
+    secrets = [house.folders.endpoint, house.folders.registry, house.folders.lock, house.folders.logs / "daemon.log"]
+    secrets += [house.folders.logs / "daemon.out", Path(server["log"]), house.folders.home / "control" / "socket"]
+    secrets += [Path(f"/proc/{number}/{name}") for number in (pid, server_pid) for name in ("environ", "mem", "fd/0")]
+    assert [path for path in secrets if not path.exists()] == []
+
+    def try_all() -> str:
+        opened = []
+        for path in secrets:
+            for mode in (os.O_RDONLY, os.O_WRONLY | os.O_APPEND):
+                try:
+                    os.close(os.open(path, mode | os.O_NONBLOCK))
+                except OSError:
+                    continue
+                opened.append(str(path))
+        return ", ".join(opened)
+
+    assert as_nobody(try_all) == ""
+    token, bearer = house.published.token, "TOY_SECRET"
+    for number in (pid, server_pid):
+        shown = Path(f"/proc/{number}/cmdline").read_text()
+        assert token not in shown
+        assert bearer not in shown
+    environment = Path(f"/proc/{server_pid}/environ").read_text().split("\0")
+    (secret,) = [entry.partition("=")[2] for entry in environment if entry.startswith(f"{bearer}=")]
+    written = [*house.folders.logs.rglob("*.log"), *house.folders.logs.rglob("*.out"), house.folders.registry]
+    assert secret
+    leaked = [path for path in written if secret in path.read_text() or token in path.read_text()]
+    assert leaked == []
+
+
+def test_a_hard_link_to_a_file_of_ours_gives_nothing_away_and_changes_nothing(house: House) -> None:
+    """What another user links under a name of his own is still ours alone to read; we replace it, not write into it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        ours = [house.folders.endpoint, house.folders.registry, house.folders.lock]
+
+        def link_all() -> str:
+            read = []
+            for path in ours:
+                try:
+                    os.link(path, folder / path.name)
+                    read.append((folder / path.name).read_text())
+                except OSError:
+                    continue
+            return "".join(read)
+
+        assert as_nobody(link_all) == ""
+        # Where the system lets him (fs.protected_hardlinks = 0), he has the old one at best.
+        for path in ours[:2]:
+            os.link(path, folder / f"linked-{path.name}")
+            (folder / f"linked-{path.name}").chmod(0o666)
+        (folder / "linked-registry.json").write_text("{}")
+        assert house.cli("status").returncode == 3, "an endpoint that others may write is not believed"
+        house.folders.endpoint.chmod(0o600)
+        (folder / "linked-registry.json").unlink()
+    assert house.call("status")["servers"][0]["id"] == "toy"
+
+
+LISTENER = """
+import ctypes, os, socket, sys, time
+held = [socket.create_server(("127.0.0.1", int(port))) for port in sys.argv[2:5]]
+os.setuid(int(sys.argv[1]))
+ctypes.CDLL(None).prctl(4, 1)  # or /proc says that the process is root's (PR_SET_DUMPABLE)
+print(flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_another_user_listens_with_is_shown_as_far_as_it_fits_and_stepped_around(house: House) -> None:
+    """Megabytes of arguments, escape sequences in them: they are everybody's to read, and so ours to show."""
+    wide = ["\x1b]0;owned\x07" + "\x01" * 4000, *["x" * 100_000] * 10]
+    low = int(house.call("server.get", {"server": "toy"})["ports"]["http"])
+    ports = [low + number for number in (1, 2, 3)]
+    words = [sys.executable, "-c", LISTENER, str(NOBODY), *map(str, ports), *wide]
+    stranger = house.run(*words, stdout=subprocess.PIPE)
+    assert stranger.stdout is not None
+    assert stranger.stdout.readline() == b"\n"
+    rows = house.call("ports.explain", {"ports": ports})["ports"]
+    assert {row["occupant"]["user"] for row in rows} == {"nobody"}
+    assert all(sum(map(len, row["occupant"]["command"])) <= 1000 for row in rows)
+    done = house.cli("ports", "toy")
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert house.peak_kib() < 64 * 1024
+    stranger.kill()
+
+
+def test_a_process_of_another_user_that_carries_our_token_is_no_server_of_ours(make_home: MakeHome) -> None:
+    """The registry is lost, and what carries the home's token is looked for; anybody can work that token out."""
+    ports = free_ports(2)
+    home = make_home(toy_config(http=str(ports[0]), sessions=str(ports[1])))
+    home.start()
+    home.kill_daemon()
+    home.folders.registry.unlink(missing_ok=True)
+    token = f"{home.folders.home_id}.toy.12345678"
+    words = [sys.executable, "-c", LISTENER, str(NOBODY), *map(str, ports)]
+    carrier = {"env": {"GODOT_SUPERVISOR_SERVER_ID": token}, "start_new_session": True}
+    stranger = home.run(*words, stdout=subprocess.PIPE, **carrier)
+    assert stranger.stdout is not None
+    assert stranger.stdout.readline() == b"\n"
+    home.start()
+    assert "another user" in home.event("server.not_rebuilt")["reason"]
+    assert home.call("server.list") == {"servers": []}
+    assert home.cli("stop", "--servers").returncode == 0
+    assert stranger.poll() is None
+    home.let_go()

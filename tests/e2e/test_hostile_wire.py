@@ -1,0 +1,139 @@
+"""Hypothesis at the door of one real daemon: thousands of frames and fields, and it is as good afterwards as before."""
+
+import json
+import os
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from supervisor.wire.messages.verbs import METHODS
+from tests import protocol
+from tests.e2e.conftest import toy_config
+from tests.e2e.door import Caller, House, code
+from tests.wire import hostile
+
+BUDGET = settings(
+    derandomize=True,
+    max_examples=200,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+FOR_EACH_VERB = settings(BUDGET, max_examples=30)
+
+MUTATIONS = ("server.ensure", "server.stop", "server.restart", "server.adopt")
+IMPOLITE = ("PARSE_ERROR", "INVALID_REQUEST", "INVALID_PARAMS", "METHOD_NOT_FOUND", "UNAUTHORIZED", "NOT_FOUND")
+
+
+@pytest.fixture(scope="module")
+def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    house = House(tmp_path_factory.mktemp("wire"), toy_config())
+    house.start()
+    house.up("toy")
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def house(open_house: House) -> Iterator[House]:
+    """One daemon for all: after each it answers, has no more open than before, and nothing of its own broke."""
+    open_house.is_unimpressed()
+    instance, descriptors = open_house.published.instance_id, open_house.descriptors()
+    yield open_house
+    assert open_house.published.instance_id == instance
+    there = {row["id"] for row in open_house.call("status")["servers"]}
+    assert "toy" in there
+    # Some of what was said was a wish for another version.
+    for beside in there - {"toy"}:
+        open_house.call("server.stop", {"server": beside, "force": True})
+    open_house.is_unimpressed()
+    open_house.has_let_go(descriptors)
+    assert [row for row in open_house.events() if row["level"] == "error"] == []
+
+
+def until_answered(caller: Caller, identifier: str) -> list[Any] | None:
+    """Everything up to the answer of this request, which is the last; None: the connection was closed before."""
+    heard = []
+    while (frame := caller.hear()) is not None:
+        protocol.check_frame(frame)
+        heard.append(frame)
+        if "method" not in frame and frame["id"] == identifier:
+            return heard
+    return None
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_whatever_a_guest_says_is_answered_with_a_typed_error_or_a_result(house: House, kind: str) -> None:
+    numbers = count()
+    with house.greeted(kind) as caller:
+
+        @BUDGET
+        @given(st.lists(hostile.lines(), min_size=1, max_size=3))
+        def attempt(said: list[bytes]) -> None:
+            mark = f"mark {next(numbers)}"
+            ping = json.dumps({"jsonrpc": "2.0", "id": mark, "method": "ping"}).encode()
+            caller.say(b"\n".join([*said, ping, b""]))
+            heard = until_answered(caller, mark)
+            assert heard is not None, "the connection was closed"
+            assert {code(frame) for frame in heard if "error" in frame} <= {*IMPOLITE}
+
+        attempt()
+
+
+def test_whatever_a_stranger_says_never_reaches_a_verb(house: House) -> None:
+    @settings(BUDGET, max_examples=80)
+    @given(st.lists(hostile.lines(), max_size=2))
+    def attempt(said: list[bytes]) -> None:
+        with house.caller("tcp") as caller:
+            caller.say(b"\n".join([*said, b'{"jsonrpc":"2.0","id":"mark","method":"status"}', b""]))
+            heard = []
+            while (frame := caller.hear()) is not None:
+                heard.append(frame)
+            # One refusal at most, and then the end.
+            assert [code(frame) in ("UNAUTHORIZED", "INVALID_PARAMS") for frame in heard] in ([], [True]), heard
+
+    attempt()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_whatever_the_fields_of_a_verb_are_it_answers(house: House, method: str) -> None:
+    numbers = count()
+    with house.greeted("unix") as caller:
+
+        @FOR_EACH_VERB
+        @given(hostile.params_of(method))
+        def attempt(params: Any) -> None:
+            if not harmless(method, params):
+                return
+            mark = f"{method} {next(numbers)}"
+            caller.say(json.dumps({"jsonrpc": "2.0", "id": mark, "method": method, "params": params}).encode() + b"\n")
+            caller.say(json.dumps({"jsonrpc": "2.0", "id": "mark", "method": "ping"}).encode() + b"\n")
+            heard = until_answered(caller, "mark")
+            assert heard is not None, "the connection was closed"
+            # A mutation may take longer than the ping after it.
+            if not any("method" not in frame and frame["id"] in (mark, None) for frame in heard):
+                heard = until_answered(caller, mark)
+                assert heard is not None, "the connection was closed"
+            (answer,) = (frame for frame in heard if "method" not in frame and frame["id"] in (mark, None))
+            if "error" in answer:
+                assert code(answer) != "INTERNAL", answer
+            else:
+                protocol.check(method, answer["result"])
+
+        attempt()
+
+
+def harmless(method: str, params: Any) -> bool:
+    """Whether this leaves the daemon and its server where they are, so that the next example finds them."""
+    if not isinstance(params, dict):
+        return True
+    if method == "daemon.shutdown":
+        return not isinstance(params.get("servers"), bool)
+    if method in MUTATIONS:
+        named = {str(params.get(name)) for name in ("server", "kind")}
+        return "toy" not in named and params.get("pid") != os.getpid()
+    return True

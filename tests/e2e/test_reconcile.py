@@ -1,0 +1,338 @@
+"""Section 3 of docs/behaviour.md, row by row, with real listeners around a real daemon."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import pytest
+
+from supervisor.errors import SupervisorError
+from tests.e2e.conftest import MakeHome
+from tests.e2e.home import Home, eventually, is_free, keeps_living, lives
+from tests.e2e.strangers import Place, ended, explained, session, toy_of_a_stranger
+from tests.privilege import IS_ROOT, NOBODY
+
+LIAR = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+# A daemon that looks for strangers finds those of every other test too, and may end one that nobody needs.
+pytestmark = pytest.mark.alone
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{answer}')
+
+HTTPServer(("127.0.0.1", {port}), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+@pytest.fixture
+def home(make_home: MakeHome, place: Place) -> Home:
+    return make_home(place.config())
+
+
+def relocated(server: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    return {row["port"]: row for row in server["relocated"]}
+
+
+# --- what is not ours, and no server of the kind ---
+
+
+def test_squatters_on_a_wildcard_or_on_ipv6_are_named_and_passed_over(home: Home, place: Place) -> None:
+    with (
+        socket.create_server(("0.0.0.0", place.http[0])),
+        socket.create_server(("::1", place.sessions[1]), family=socket.AF_INET6),
+    ):
+        home.start()
+        assert explained(home, place.http[0])["decision"] == "relocate"
+        assert explained(home, place.sessions[0]) == {
+            "port": place.sessions[0],
+            "occupant": None,
+            "decision": "relocate",
+            "reason": f"it is free, but {place.http[0]} goes with it and is held",
+        }
+        assert "::1" in explained(home, place.sessions[1])["reason"]
+        server = home.up("toy")
+    assert server["ports"] == place.set(2)
+    assert {row["occupant"]["pid"] for row in server["relocated"]} == {os.getpid()}
+
+
+@pytest.mark.needs_root
+@pytest.mark.skipif(not IS_ROOT or which("setpriv") is None, reason="only root can become another user")
+def test_a_socket_whose_process_the_system_does_not_tell_is_passed_over(tmp_path: Path, place: Place) -> None:
+    # The interpreter may lie where only root can go; into root's processes nobody can look even so.
+    somebody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    powers = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    folder = tmp_path / "theirs"
+    folder.mkdir(mode=0o700)
+    (folder / "config.toml").write_text(place.config())
+    for path in (folder, folder / "config.toml"):
+        os.chown(path, NOBODY, NOBODY)
+
+    def command(*words: str) -> dict[str, Any]:
+        told = subprocess.run(
+            [*somebody, *powers, sys.executable, "-P", "-m", "supervisor", *words, "--json"],
+            env={**os.environ, "GODOT_SUPERVISOR_HOME": str(folder)},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        answer: dict[str, Any] = json.loads(told.stdout)
+        return answer
+
+    with socket.create_server(("127.0.0.1", place.http[0])):
+        try:
+            server = command("up", "toy")
+        finally:
+            command("stop", "--servers")
+    assert server["ports"] == place.set(1)
+    occupant = relocated(server)[place.http[0]]["occupant"]
+    assert (occupant["pid"], occupant["user"]) == (None, "root")
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
+def test_another_users_server_is_named_and_never_asked_or_adopted(home: Home, place: Place) -> None:
+    theirs = toy_of_a_stranger(home, place.set(0), "--user", str(NOBODY))
+    server = home.up("toy")
+    assert server["ports"] == place.set(1)
+    row = relocated(server)[place.http[0]]
+    assert row["occupant"]["pid"] == theirs.pid
+    assert row["occupant"]["user"] == "nobody"
+    code, error = home.refused("adopt", str(place.http[0]))
+    assert (code, error["data"]["code"]) == (5, "NOT_OURS")
+    assert theirs.poll() is None
+
+
+def test_a_server_that_listens_but_never_answers_is_passed_over(home: Home, place: Place) -> None:
+    mute = toy_of_a_stranger(home, place.set(0), "--mute")
+    server = home.up("toy")
+    assert server["ports"] == place.set(1)
+    assert relocated(server)[place.http[0]]["occupant"]["pid"] == mute.pid
+    assert "does not answer" in explained(home, place.sessions[0])["reason"]
+    assert mute.poll() is None
+
+
+def test_a_program_that_only_claims_to_be_the_server_is_not_believed(home: Home, place: Place) -> None:
+    claims = LIAR.format(answer=json.dumps({"name": "toy", "version": "1.0"}), port=place.http[0])
+    liar = home.run(sys.executable, "-c", claims, stderr=subprocess.DEVNULL)
+    eventually(lambda: not is_free(place.http[0]), "it listens")
+    server = home.up("toy")
+    assert server["ports"] == place.set(1)
+    assert "command line" in explained(home, place.http[0])["reason"]
+    assert liar.poll() is None
+
+
+def test_two_that_race_for_the_last_free_set_never_share_it(make_home: MakeHome) -> None:
+    place = Place(2)
+    home = make_home(place.config(topology="per-editor"))
+    home.start()
+    projects = [home.project("one"), home.project("two")]
+
+    def ensure(project: str) -> Any:
+        try:
+            return home.call("server.ensure", {"kind": "toy", "project": project})
+        except SupervisorError as error:
+            return error
+
+    with socket.create_server(("127.0.0.1", place.http[0])), ThreadPoolExecutor(2) as threads:
+        outcomes = list(threads.map(ensure, projects))
+    (won,) = [outcome for outcome in outcomes if isinstance(outcome, dict)]
+    (lost,) = [outcome for outcome in outcomes if isinstance(outcome, SupervisorError)]
+    assert won["ports"] == place.set(1)
+    assert lost.code == "PORTS_EXHAUSTED"
+    assert {row["port"] for row in lost.data["occupants"]} >= {place.http[0], place.http[1]}
+
+
+# --- ours ---
+
+
+def test_a_busy_server_that_is_slow_to_answer_is_never_replaced_under_others(home: Home) -> None:
+    owner = home.owner()
+    server = home.up("toy", "--owner-pid", str(owner.pid))
+    pid = server["process"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        code, error = home.refused("up", "toy")
+        assert (code, error["data"]["code"]) == (1, "START_FAILED")
+        assert lives(pid)
+        beside = home.up("toy", "--version", "2.0")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (beside["id"], beside["version"], beside["origin"]) == ("toy-2", "2.0", "spawned")
+    assert home.events("signal.sent") == []
+    again = home.up("toy")
+    assert (again["id"], again["process"]["pid"], again["state"]) == ("toy", pid, "ready")
+
+
+def test_a_server_that_stays_mute_is_replaced_once_nobody_else_uses_it(
+    make_home: MakeHome, place: Place, tmp_path: Path
+) -> None:
+    mute = tmp_path / "mute"
+    home = make_home(place.config("--mute-while", str(mute)))
+    old = home.up("toy")
+    mute.touch()
+    code, error = home.refused("up", "toy")
+    assert (code, error["data"]["code"]) == (1, "START_FAILED")
+    since = time.monotonic()
+    # Half a minute is the contract's; there is nothing to wait for but the clock.
+    keeps_living(old["process"]["pid"], 10.0)
+    home.refused("up", "toy")
+    assert lives(old["process"]["pid"])
+    time.sleep(max(0.0, since + 30.5 - time.monotonic()))
+    mute_no_more = home.begin("up", "toy")
+    eventually(lambda: not lives(old["process"]["pid"]), "the mute one is stopped")
+    mute.unlink()
+    assert mute_no_more.wait(60) == 0
+    row = home.server("toy")
+    assert row is not None
+    assert (row["state"], row["ports"]) == ("ready", place.set(0))
+    assert "has not answered for 3" in home.event("server.replaced")["reason"]
+
+
+def test_another_version_replaces_a_server_that_nobody_else_uses(home: Home, place: Place) -> None:
+    owner = home.owner()
+    old = home.up("toy", "--owner-pid", str(owner.pid))
+    new = home.up("toy", "--owner-pid", str(owner.pid), "--version", "2.0")
+    assert (new["id"], new["version"], new["ports"]) == ("toy", "2.0", place.set(0))
+    assert new["process"]["pid"] != old["process"]["pid"]
+    assert not lives(old["process"]["pid"])
+    (told,) = home.events("server.replaced")
+    assert (told["was"], told["now"]) == ("1.0", "2.0")
+    ended(owner)
+    home.event("server.reaped", server="toy")
+    eventually(lambda: not lives(new["process"]["pid"]), "the new one is reaped as the old one would have been")
+
+
+@pytest.mark.parametrize("why", ["an owner", "a lease", "a session"])
+def test_another_version_starts_beside_a_server_that_is_in_use(home: Home, place: Place, why: str) -> None:
+    owner = home.owner()
+    words = ("--owner-pid", str(owner.pid)) if why == "an owner" else ()
+    old = home.up("toy", *words)
+    if why == "a lease":
+        home.call("lease.acquire", {"server": "toy", "holder": "a test", "ttl_s": 600})
+    if why == "a session":
+        with session(old["ports"]):
+            new = home.up("toy", "--version", "2.0")
+    else:
+        new = home.up("toy", "--version", "2.0")
+    assert (new["id"], new["version"], new["ports"]) == ("toy-2", "2.0", place.set(1))
+    keeps_living(old["process"]["pid"], 0.5)
+    conflict = home.event("server.version_conflict", server="toy-2")
+    assert (conflict["version"], conflict["beside"], conflict["beside_version"]) == ("2.0", "toy", "1.0")
+    # Each version is one server: asked for again, each is found.
+    assert home.up("toy", "--version", "1.0")["process"]["pid"] == old["process"]["pid"]
+    assert home.up("toy", "--version", "2.0")["process"]["pid"] == new["process"]["pid"]
+
+
+def test_a_replacement_that_does_not_become_ready_is_rolled_back(make_home: MakeHome, place: Place) -> None:
+    home = make_home(place.config("--broken", "2.0"))
+    owner = home.owner()
+    home.up("toy", "--owner-pid", str(owner.pid))
+    code, error = home.refused("up", "toy", "--owner-pid", str(owner.pid), "--version", "2.0")
+    assert (code, error["data"]["code"]) == (1, "START_FAILED")
+    assert error["data"]["rolled_back_to"] == "1.0"
+    assert "runs again" in error["data"]["hint"]
+    row = home.server("toy")
+    assert row is not None
+    assert (row["state"], row["version"], row["ports"]) == ("ready", "1.0", place.set(0))
+    assert [held["pid"] for held in row["owners"]] == [owner.pid]
+    assert home.events("server.replaced") == []
+    assert home.event("server.rolled_back")["version"] == "1.0"
+
+
+# --- strangers ---
+
+
+def test_a_stranger_that_will_do_is_adopted_with_its_owner(home: Home, place: Place) -> None:
+    theirs, ours = home.owner(), home.owner()
+    stranger = toy_of_a_stranger(home, place.set(0), owner=theirs)
+    home.start()
+    assert explained(home, place.http[0])["decision"] == "adopt"
+    server = home.up("toy", "--owner-pid", str(ours.pid))
+    assert (server["id"], server["origin"], server["process"]["pid"]) == ("toy", "adopted", stranger.pid)
+    assert (server["version"], server["ports"]) == ("1.0", place.set(0))
+    assert {owner["pid"] for owner in server["owners"]} == {theirs.pid, ours.pid}
+    ended(ours)
+    keeps_living(stranger.pid, 4 * 0.5)
+    ended(theirs)
+    home.event("server.reaped", server="toy")
+    assert stranger.wait(20) == -signal.SIGTERM
+
+
+def test_an_adopted_stranger_that_ends_is_started_again_as_ours(home: Home, place: Place) -> None:
+    owner = home.owner()
+    stranger = toy_of_a_stranger(home, place.set(0), owner=owner)
+    home.up("toy", "--owner-pid", str(owner.pid))
+    ended(stranger)
+    again = eventually(lambda: home.server_in("toy", "ready", origin="spawned"), "it is started again")
+    assert again["ports"] == place.set(0)
+    assert home.events("signal.sent") == []
+
+
+def test_an_ownerless_stranger_that_was_adopted_outlives_whoever_asked_for_it(home: Home, place: Place) -> None:
+    ours = home.owner()
+    stranger = toy_of_a_stranger(home, place.set(0))
+    assert home.up("toy", "--owner-pid", str(ours.pid))["process"]["pid"] == stranger.pid
+    ended(ours)
+    keeps_living(stranger.pid, 4 * 0.5)
+    assert home.cli("down", "toy").returncode == 0
+    assert stranger.wait(20) == -signal.SIGTERM
+
+
+def test_who_asks_without_an_owner_for_an_orphan_keeps_it_until_it_is_stopped(home: Home, place: Place) -> None:
+    theirs = home.owner()
+    stranger = toy_of_a_stranger(home, place.set(0), owner=theirs)
+    ended(theirs)
+    assert home.up("toy")["process"]["pid"] == stranger.pid
+    keeps_living(stranger.pid, 6 * 0.5)
+    assert home.cli("down").returncode == 0
+
+
+def test_a_stranger_in_another_version_whose_owner_is_dead_is_replaced(home: Home, place: Place) -> None:
+    theirs = home.owner()
+    stranger = toy_of_a_stranger(home, place.set(0), "--version", "0.9", owner=theirs)
+    ended(theirs)
+    server = home.up("toy", "--version", "1.0")
+    keeps_living(server["process"]["pid"], 6 * 0.5)
+    assert (server["id"], server["version"], server["origin"]) == ("toy", "1.0", "spawned")
+    assert server["ports"] == place.set(0)
+    assert stranger.wait(20) == -signal.SIGTERM
+    told = home.event("server.replaced")
+    assert (told["was"], told["now"]) == ("0.9", "1.0")
+    assert f"pid {theirs.pid}, is dead" in told["proof"]
+
+
+@pytest.mark.parametrize("why", ["its owner lives", "it has no owner", "its owner is not known", "a session"])
+def test_a_stranger_in_another_version_that_may_be_needed_stays(home: Home, place: Place, why: str) -> None:
+    theirs = home.owner()
+    owner = {"its owner lives": theirs, "it has no owner": None, "its owner is not known": "none of your pids"}
+    stranger = toy_of_a_stranger(home, place.set(0), "--version", "0.9", owner=owner.get(why, theirs))
+    if why == "a session":
+        ended(theirs)
+        with session(place.set(0)):
+            server = home.up("toy", "--version", "1.0")
+    else:
+        server = home.up("toy", "--version", "1.0")
+    assert (server["id"], server["ports"]) == ("toy", place.set(1))
+    conflict = home.event("server.version_conflict", server="toy")
+    assert (conflict["version"], conflict["beside_version"]) == ("1.0", "0.9")
+    assert relocated(server)[place.http[0]]["occupant"]["pid"] == stranger.pid
+    assert stranger.poll() is None
+    assert home.events("signal.sent") == []

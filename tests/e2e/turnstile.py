@@ -1,0 +1,309 @@
+"""A real daemon that goes on one step at a time, and is held where a test wants it. Nothing of it is in the product.
+
+Each event of the daemon is held up on its way to the terminal: `start --foreground` writes it to standard error, which
+is a pipe with room for one. Each write of its registry is held up by a pipe that lies where it drafts the file.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import re
+import select
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from supervisor.errors import SupervisorError
+from tests.e2e.home import PATIENCE_S, Home, eventually, lives
+
+F_SETPIPE_SZ = 1031  # <linux/fcntl.h>
+PAGE = 4096
+AT_ONCE_S = 0.001
+EVENT = re.compile(r"\[\w+ *\] ([a-z_]+\.[a-z_]+)(.*)")
+STATE = re.compile(r"\bnow=([a-z]+)")
+
+
+class Turnstile:
+    """A daemon whose events go through a pipe with room for one: with the turnstile closed, it waits at the next."""
+
+    def __init__(self, home: Home) -> None:
+        # Not inherited by what the daemon starts: a pipe has room for one only while nobody else writes to it.
+        self._reader, self._writer = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)
+        fcntl.fcntl(self._writer, F_SETPIPE_SZ, PAGE)
+        self._home = home
+        self.told: list[str] = []
+        """What has been let through."""
+        words = (sys.executable, "-P", "-m", "supervisor", "start", "--foreground")
+        self.process = home.run(*words, stdout=subprocess.DEVNULL, stderr=self._writer, cwd=home.folders.home)
+        self._open = threading.Event()
+        self._lock = threading.Lock()
+        self._over = False
+        self._open.set()
+        self._drain = threading.Thread(target=self._let_through, daemon=True)
+        self._drain.start()
+        eventually(lambda: "daemon.ready" in self.told or self.process.poll() is not None, "ready", pause_s=AT_ONCE_S)
+        assert self.process.poll() is None, self.told
+
+    def close(self) -> None:
+        """Let nothing through any more."""
+        with self._lock:
+            self._open.clear()
+
+    def open(self) -> None:
+        """Let everything through."""
+        self._open.set()
+
+    def waiting(self, patience_s: float = 0.0) -> bool:
+        """Whether an event waits to be let through."""
+        return bool(select.select([self._reader], [], [], patience_s)[0])
+
+    def step(self) -> str:
+        """Let the event that waits through; its name."""
+        self.told.append(_named(os.read(self._reader, 1 << 16)))
+        return self.told[-1]
+
+    @contextlib.contextmanager
+    def blocked(self) -> Iterator[None]:
+        """With the turnstile closed, and the daemon held elsewhere: it does not come past its next event meanwhile."""
+        mine = not self.waiting()
+        if mine:
+            os.write(self._writer, b"-")
+        try:
+            yield
+        finally:
+            if mine:
+                assert os.read(self._reader, 1 << 16) == b"-"
+
+    def kill(self) -> str | None:
+        """End the daemon as a crash would. What it was about to tell."""
+        self.close()
+        self.process.kill()
+        self.process.wait()
+        last = self.step() if self.waiting() else None
+        self._end()
+        return last
+
+    def leave(self) -> None:
+        """End the daemon in order."""
+        self.open()
+        self.process.terminate()
+        assert self.process.wait(PATIENCE_S) == 0
+        self._end()
+
+    def _let_through(self) -> None:
+        while not self._over:
+            self._open.wait()
+            if self.waiting(0.01):
+                with self._lock:
+                    if self._open.is_set() and not self._over and self.waiting():
+                        self.step()
+
+    def _end(self) -> None:
+        self._over = True
+        self._open.set()
+        self._drain.join()
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+def _named(packet: bytes) -> str:
+    text = packet.decode(errors="replace")
+    found = EVENT.search(text)
+    assert found is not None, text
+    state = STATE.search(found[2]) if found[1] == "server.state" else None
+    return f"{found[1]} {state[1]}" if state else found[1]
+
+
+# --- the registry -----------------------------------------------------------------------------------------------------
+
+# <sys/inotify.h>
+IN_OPEN, IN_DELETE = 0x20, 0x200
+HEAD = struct.Struct("iIII")
+
+
+class Folder:
+    """What happens in a folder, in order, as the kernel tells it."""
+
+    def __init__(self, path: Path) -> None:
+        library = ctypes.CDLL(None, use_errno=True)
+        self._descriptor = library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        assert self._descriptor >= 0
+        mask = ctypes.c_uint32(IN_OPEN | IN_DELETE)
+        assert library.inotify_add_watch(self._descriptor, os.fsencode(path), mask) >= 0
+        self._kept: deque[tuple[int, str]] = deque()
+
+    def next(self, patience_s: float) -> tuple[int, str] | None:
+        """The next thing that happens; None: nothing, for so long."""
+        if not self._kept and select.select([self._descriptor], [], [], patience_s)[0]:
+            data, offset = os.read(self._descriptor, 1 << 16), 0
+            while offset < len(data):
+                _, mask, _, length = HEAD.unpack_from(data, offset)
+                name = data[offset + HEAD.size : offset + HEAD.size + length].rstrip(b"\0").decode()
+                self._kept.append((mask, name))
+                offset += HEAD.size + length
+        return self._kept.popleft() if self._kept else None
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class Overtaken(Exception):  # noqa: N818 (what happened)
+    """The daemon was at its next write before the gate was in place again: nobody knows what that one was."""
+
+
+class Drafts:
+    """A full pipe where the daemon drafts its registry. Each write is held before its first byte."""
+
+    def __init__(self, home: Home) -> None:
+        self._registry = home.folders.registry
+        self._draft = self._registry.with_name("registry.json.new")
+        self._aside = home.folders.home.with_name("pipes")
+        self._aside.mkdir(exist_ok=True)
+        self._folder = Folder(home.folders.home)
+        self._spare, self._spare_ends = self._make()
+        self._ends: tuple[int, ...] = self._put()
+        self._let = [self._registry.read_bytes()] * 2
+
+    @property
+    def writes(self) -> int:
+        """How many have been let through."""
+        return len(self._let) - 2
+
+    def held(self, patience_s: float) -> bool:
+        """Whether a write is held, or comes to be within so long."""
+        end = time.monotonic() + patience_s
+        while True:
+            happened = self._folder.next(max(0.0, end - time.monotonic()))
+            if happened is None:
+                return False
+            if happened == (IN_OPEN, self._draft.name):
+                return True
+
+    def let_through(self) -> None:
+        """Let the write that is held happen, and hold the next.
+
+        Raises:
+            Overtaken: it could not be held.
+        """
+        ends, self._ends = self._ends, ()
+        self._let.append(_drained(*ends))
+        # They change places, and then the old registry goes.
+        while (happened := self._folder.next(PATIENCE_S)) != (IN_DELETE, self._draft.name):
+            assert happened is not None, "the draft does not take the registry's place"
+        try:
+            self._ends = self._put()
+        except FileExistsError:
+            raise Overtaken from None
+
+    def keep(self, *, torn: bool) -> None:
+        """The daemon has been killed: what went through last is the registry, and a part of a draft is left.
+
+        Not `torn`: what is left is the registry before that one, whole. The two change places before it is removed.
+        """
+        self._draft.unlink(missing_ok=True)
+        if self._registry.is_fifo():
+            kept = self._registry.with_name("kept")
+            kept.write_bytes(self._let[-1])
+            kept.replace(self._registry)
+        before, now = self._let[-2:]
+        self._draft.write_bytes(now[: len(now) // 2] if torn else before)
+        for end in (*self._ends, *self._spare_ends):
+            os.close(end)
+        self._spare.unlink()
+        self._folder.close()
+
+    def _make(self) -> tuple[Path, tuple[int, int]]:
+        """A pipe that is full, in a folder where nobody looks."""
+        path = self._aside / f"{time.monotonic_ns()}"
+        os.mkfifo(path, 0o600)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        writer = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        fcntl.fcntl(writer, F_SETPIPE_SZ, PAGE)
+        os.write(writer, bytes(PAGE))
+        return path, (reader, writer)
+
+    def _put(self) -> tuple[int, int]:
+        """The spare pipe where drafts are made, unless there is one; the next spare is made when there is time."""
+        os.link(self._spare, self._draft)
+        self._spare.unlink()
+        ends = self._spare_ends
+        self._spare, self._spare_ends = self._make()
+        return ends
+
+
+def _drained(reader: int, writer: int) -> bytes:
+    """What a daemon writes into a pipe that was full."""
+    os.close(writer)
+    data = b""
+    while True:
+        assert select.select([reader], [], [], PATIENCE_S)[0], "nobody writes the draft"
+        piece = os.read(reader, 1 << 16)
+        if not piece:
+            break
+        data += piece
+    os.close(reader)
+    return data[PAGE:]
+
+
+# --- an operation, one step at a time ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Request:
+    """A request that is under way on a connection of its own. `stage`: the last progress that it was told."""
+
+    home: Home
+    method: str
+    params: dict[str, Any]
+    result: Any = None
+    error: SupervisorError | None = None
+    stages: list[str] = field(default_factory=list)
+    _thread: threading.Thread | None = None
+
+    def begin(self) -> "Request":
+        """Send it."""
+        connected = threading.Event()
+        self._thread = threading.Thread(target=self._ask, args=(connected,), daemon=True)
+        self._thread.start()
+        assert connected.wait(PATIENCE_S)
+        return self
+
+    @property
+    def over(self) -> bool:
+        """Whether it was answered, or cannot be any more."""
+        assert self._thread is not None
+        return not self._thread.is_alive()
+
+    def end(self) -> None:
+        """Wait for its answer."""
+        assert self._thread is not None
+        self._thread.join(PATIENCE_S)
+        assert self.over, f"{self.method} has no end"
+
+    def _ask(self, connected: threading.Event) -> None:
+        try:
+            with self.home.client() as client:
+                connected.set()
+                self.result = client.call(
+                    self.method,
+                    self.params,
+                    on_progress=lambda told: self.stages.append(told["stage"]),
+                    accept_timeout_s=PATIENCE_S,
+                )
+        except SupervisorError as error:
+            self.error = error
+        finally:
+            connected.set()
+
+
+def gone(pid: int) -> None:
+    """See a process end."""
+    eventually(lambda: not lives(pid), f"pid {pid} ends", pause_s=AT_ONCE_S)

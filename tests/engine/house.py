@@ -1,0 +1,143 @@
+"""The whole engine on a fake platform and virtual time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from supervisor.core.model import ProcessIdentity, ServerRecord, State
+from supervisor.daemon.app import Site, assemble
+from supervisor.engine.demands import EnsureWish
+from supervisor.engine.editors import Arrival
+from supervisor.kinds.catalog import Catalog
+from supervisor.native.api import Command
+from supervisor.registry.codec import decode, encode
+from supervisor.registry.store import Found, Loaded
+from tests import virtual
+from tests.fakes import FakeProcess, FakeSystem, fake_wing
+
+TOY = {
+    "command": ["toy", "{http}", "{sessions}"],
+    "ports": {"http": "8000-8003", "sessions": "9500-9503"},
+    "env": {"TOY_OWNER": "{owner_pid}"},
+    "sessions": {"tcp": "sessions"},
+    "grace_s": 5,
+    "linger_s": 15,
+    "stop_timeout_s": 10,
+    "ready_timeout_s": 30,
+}
+
+
+class MemoryStore:
+    """A registry in memory, through the real codec. `broken`: the disk refuses."""
+
+    def __init__(self) -> None:
+        self.data: bytes | None = None
+        self.broken = False
+
+    def write(self, state: State) -> None:
+        if self.broken:
+            raise OSError(28, "No space left on device")
+        self.data = encode(state)
+
+    def load(self) -> Loaded:
+        if self.data is None:
+            return Loaded(State(), Found.MISSING)
+        return Loaded(decode(self.data), Found.READ)
+
+
+class Ear:
+    """Hears every event."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, Any]] = []
+
+    def info(self, event: str, **fields: Any) -> None:
+        self.heard.append({"event": event, **fields})
+
+    warning = error = info
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [row for row in self.heard if row["event"] == event]
+
+
+class Teller:
+    """A requester that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.joined: bool | None = None
+
+    who = "a test"
+
+    def accepted(self, *, request: str, joined: bool, deadline_s: float) -> None:  # noqa: ARG002 (the Protocol's)
+        self.told.append("accepted")
+        self.joined = joined
+
+    def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:  # noqa: ARG002
+        self.told.append(stage)
+
+
+def serve(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    """What the toy program does: it listens on the ports of its command line."""
+    for word in command.argv[1:]:
+        system.listen(process.identity, int(word))
+
+
+class House:
+    """One daemon's engine; `restarted` is the next daemon on the same system and registry."""
+
+    def __init__(self, tmp_path: Path, system: FakeSystem | None = None, store: MemoryStore | None = None) -> None:
+        self.folder = tmp_path
+        self.system = system or FakeSystem()
+        self.system.programs.setdefault("toy", serve)
+        self.store = store or MemoryStore()
+        self.ear = Ear()
+        self.discover = "off"
+        self.tables: Mapping[str, Mapping[str, Any]] = {"toy": TOY, "solo": {**TOY, "topology": "per-editor"}}
+
+    def open(self) -> None:
+        """Put the engine together. The loop must run."""
+        variables = {"PATH": str(self.folder / "bin")}
+        site = Site("home", self.folder / "logs", self.folder / "environments", variables, self.discover)
+        engine = assemble(
+            fake_wing(self.system), self.store, self.ear, Catalog.build(self.tables), self.system.me, site
+        )
+        self.supervisor = engine.supervisor
+        self.claims = engine.claims
+        self.records = engine.facilities.records
+        self.recovery = engine.recovery
+
+    def live(self, story: Callable[[], Awaitable[None]]) -> None:
+        """Recover, live the story, and go as if killed."""
+
+        async def life() -> None:
+            self.open()
+            await self.recovery.run(self.store.load())
+            self.supervisor.begin()
+            self.claims.begin()
+            await story()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            self.system.forget_watches()
+
+        virtual.run(self.system.clock, life())
+
+    def restarted(self) -> "House":
+        """The next daemon."""
+        self.system.me = self.system.start("daemon")
+        return House(self.folder, self.system, self.store)
+
+    def editor(self) -> ProcessIdentity:
+        """A process that may own a server."""
+        return self.system.start("godot", "--editor")
+
+    async def up(self, owner: ProcessIdentity | None = None, kind: str = "toy", **wish: Any) -> ServerRecord:
+        """Ensure a server for an owner."""
+        project = wish.pop("project", None)
+        requester = wish.pop("requester", None)
+        editor = self.claims.attach(Arrival(owner.pid, project=project)) if owner else None
+        return await self.supervisor.ensure(EnsureWish(kind, editor, project, **wish), requester)
+
+    def alive(self, identity: ProcessIdentity | None) -> bool:
+        return identity is not None and self.system.process(identity) is not None

@@ -1,0 +1,174 @@
+"""Which private environments are used, and what becomes of the others."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from supervisor.engine.environments import SCHEMA
+from supervisor.engine.housekeeping import Housekeeping
+from supervisor.errors import StateNotWritable
+from tests.engine.house import TOY, House
+
+
+class Shelf(House):
+    """A house whose kind `toy` has a package, and a folder with environments."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        super().__init__(tmp_path)
+        self.root = tmp_path / "environments"
+        self.root.mkdir()
+        packaged = {**TOY, "package": "Toy_Server", "version": "2.0", "engine": {"<4.7": "1.5"}}
+        self.tables = {"toy": packaged, "bare": TOY}
+
+    def open(self) -> None:
+        super().open()
+        self.housekeeping = Housekeeping(self.supervisor._facilities)
+
+    def publish(self, version: str, package: str = "toy-server") -> Path:
+        folder = self.root / f"{package}-{version}-abcd"
+        (folder / "venv" / "bin").mkdir(parents=True)
+        python = folder / "venv" / "bin" / "python"
+        python.write_bytes(b"x" * 1000)
+        pointer = {
+            "schema": SCHEMA, "path": str(folder), "python": str(python), "package": package, "version": version
+        }  # fmt: skip
+        (self.root / f"{package}-{version}.json").write_text(json.dumps(pointer))
+        return folder
+
+    def versions(self) -> list[str]:
+        return sorted(path.stem.rpartition("-")[2] for path in self.root.glob("*.json"))
+
+    async def uses(self) -> dict[str, tuple[str, ...]]:
+        return {kept.environment.version: kept.used_by for kept in await self.housekeeping.look()}
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path)
+
+
+def test_a_kind_uses_every_version_that_it_may_ask_for(shelf: Shelf) -> None:
+    async def story() -> None:
+        for version in ("1.0", "1.5", "2.0"):
+            shelf.publish(version)
+        assert await shelf.uses() == {"1.0": (), "1.5": ("kind toy",), "2.0": ("kind toy",)}
+        [first, *_] = await shelf.housekeeping.look()
+        assert first.size == 1000
+
+    shelf.live(story)
+
+
+def test_a_server_uses_the_version_that_it_has(shelf: Shelf) -> None:
+    async def story() -> None:
+        shelf.publish("1.0")
+        await shelf.up(version="1.0")
+        assert "server toy" in (await shelf.uses())["1.0"]
+        assert await shelf.housekeeping.prune(dry_run=False) == []
+
+    shelf.live(story)
+
+
+def test_a_server_whose_kind_nobody_knows_any_more_uses_whatever_has_its_version(shelf: Shelf) -> None:
+    async def story() -> None:
+        shelf.publish("1.0")
+        record = await shelf.up(version="1.0")
+        shelf.records.put(record.with_(kind="forgotten"))
+        assert "server toy" in (await shelf.uses())["1.0"]
+
+    shelf.live(story)
+
+
+def test_a_process_uses_what_its_command_line_names_whoever_started_it(shelf: Shelf) -> None:
+    async def story() -> None:
+        folder, other = shelf.publish("1.0"), shelf.publish("1.1")
+        bridge = shelf.system.start(str(folder / "venv" / "bin" / "python"), "-m", "toy", "attach")
+        shelf.system.start("tail", f"{other}-not/log")
+        assert await shelf.uses() == {"1.0": (f"process {bridge.pid}",), "1.1": ()}
+
+    shelf.live(story)
+
+
+def test_what_nothing_uses_is_removed_and_told(shelf: Shelf) -> None:
+    async def story() -> None:
+        gone = shelf.publish("1.0")
+        stays = [shelf.publish("2.0"), shelf.publish("2.0", package="other")]
+        bridge = shelf.system.start(str(stays[1] / "venv" / "bin" / "python"))
+        [removed] = await shelf.housekeeping.prune(dry_run=False)
+        assert (removed.environment.path, removed.size) == (gone, 1000)
+        assert not gone.exists()
+        assert shelf.versions() == ["2.0", "2.0"]
+        assert [row["version"] for row in shelf.ear.of("environment.removed")] == ["1.0"]
+        shelf.system.end(bridge)
+        assert [kept.environment.package for kept in await shelf.housekeeping.prune(dry_run=False)] == ["other"]
+
+    shelf.live(story)
+
+
+def test_a_dry_run_removes_nothing(shelf: Shelf) -> None:
+    async def story() -> None:
+        shelf.publish("1.0")
+        assert len(await shelf.housekeeping.prune(dry_run=True)) == 1
+        assert shelf.versions() == ["1.0"]
+        assert shelf.ear.of("environment.removed") == []
+
+    shelf.live(story)
+
+
+def test_who_begins_to_use_it_in_the_last_moment_keeps_it(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        folder = shelf.publish("1.0")
+        look = shelf.housekeeping.look
+
+        async def late_look() -> Any:
+            found = await look()
+            await shelf.up(version="1.0")
+            return found
+
+        monkeypatch.setattr(shelf.housekeeping, "look", late_look)
+        assert await shelf.housekeeping.prune(dry_run=False) == []
+        assert folder.exists()
+
+    shelf.live(story)
+
+
+def test_what_somebody_builds_anew_is_left_to_them(shelf: Shelf) -> None:
+    async def story() -> None:
+        shelf.publish("1.0")
+        with FileLock(shelf.root / "toy-server-1.0.lock"):
+            assert await shelf.housekeeping.prune(dry_run=False) == []
+        assert len(await shelf.housekeeping.prune(dry_run=False)) == 1
+
+    shelf.live(story)
+
+
+def test_what_was_replaced_since_it_was_looked_at_is_left(shelf: Shelf) -> None:
+    async def story() -> None:
+        old = shelf.publish("1.0")
+        [before] = shelf.supervisor._facilities.environments.published()
+        shelf.publish("1.0", package="toy-server-x")
+        (shelf.root / "toy-server-x-1.0.json").unlink()
+        pointer = json.loads((shelf.root / "toy-server-1.0.json").read_text())
+        pointer["path"] = str(shelf.root / "toy-server-x-1.0-abcd")
+        (shelf.root / "toy-server-1.0.json").write_text(json.dumps(pointer))
+        assert not await shelf.supervisor._facilities.environments.discard(before, lambda: True)
+        assert old.exists()
+
+    shelf.live(story)
+
+
+def test_a_folder_that_cannot_be_written_is_a_typed_error(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        shelf.publish("1.0")
+
+        def refuse(_path: Path) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "unlink", refuse)
+        with pytest.raises(StateNotWritable, match=r"cannot be removed") as caught:
+            await shelf.housekeeping.prune(dry_run=False)
+        assert str(shelf.root) in (caught.value.hint or "")
+
+    shelf.live(story)

@@ -1,0 +1,88 @@
+import asyncio
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from supervisor.engine.events import Events
+from supervisor.engine.logcap import LogCap
+from supervisor.native.wing import open_wing
+from tests.fakes import FakeClock
+
+
+class Quiet:
+    def __init__(self, on_event: Callable[[str], None] = lambda _: None) -> None:
+        self._on_event = on_event
+
+    def info(self, event: str, **_: Any) -> None:
+        self._on_event(event)
+
+    warning = error = info
+
+
+def test_a_log_that_grows_past_its_cap_is_cut_and_the_writer_goes_on_at_its_end(tmp_path: Path) -> None:
+    async def story() -> None:
+        wing = open_wing()
+        seen = asyncio.Event()
+        cap = LogCap(wing.files, wing.clock, Events(Quiet(lambda _: seen.set()), wing.clock), cap_bytes=4000)
+        path = tmp_path / "server.log"
+        writer = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        cap.keep("toy", path)
+        os.write(writer, b"".join(b"line %04d\n" % number for number in range(600)))
+        await asyncio.wait_for(seen.wait(), 20)
+        os.write(writer, b"the last line\n")
+        os.close(writer)
+        cap.close()
+        lines = path.read_bytes().splitlines()
+        assert path.stat().st_size < 4000
+        assert b"cut by godot-supervisor" in lines[0]
+        assert lines[1].startswith(b"line ")
+        assert lines[-2:] == [b"line 0599", b"the last line"]
+
+    asyncio.run(story())
+
+
+def test_a_log_that_is_not_there_is_told_and_costs_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        wing = open_wing()
+        told: list[str] = []
+        cap = LogCap(wing.files, wing.clock, Events(Quiet(told.append), wing.clock))
+        cap.keep("toy", tmp_path / "nowhere.log")
+        assert told == ["log.not_watched"]
+        cap.close()
+
+    asyncio.run(story())
+
+
+class Told:
+    """Tells of writes when the test says so."""
+
+    def __init__(self) -> None:
+        self.tell: Callable[[], None] = lambda: None
+
+    def watch(self, _path: Path, on_write: Callable[[], None]) -> Any:
+        self.tell = on_write
+        return io.BytesIO()
+
+
+def test_after_a_cut_a_loud_log_is_looked_at_as_soon_as_its_noise_asks_for(tmp_path: Path) -> None:
+    """At a rate at which it would be full again in a second, half a second is the longest that may pass."""
+
+    async def story() -> None:
+        files, clock = Told(), FakeClock()
+        cap = LogCap(files, clock, Events(Quiet(), clock), cap_bytes=4000)
+        path = tmp_path / "server.log"
+        path.write_bytes(b"the first line\n")
+        cap.keep("toy", path)
+        clock.advance(2)
+        with path.open("ab") as log:
+            log.write(b"noise\n" * 2000)
+        files.tell()
+        assert path.stat().st_size < 4000
+        timer = cap._kept["toy"].timer
+        assert timer is not None
+        assert timer.when() - asyncio.get_running_loop().time() <= 0.5
+        cap.close()
+
+    asyncio.run(story())

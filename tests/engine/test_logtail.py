@@ -1,0 +1,380 @@
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from supervisor.core.model import Origin, ServerRecord, ServerState
+from supervisor.daemon.app import Engine, Site, assemble
+from supervisor.engine.logcap import CUT_MARK, LogCap
+from supervisor.engine.logtail import CHUNK_BYTES, LINE_LENGTH, PAGE_BYTES, LogTail, Page
+from supervisor.errors import NotFound
+from supervisor.kinds.catalog import Catalog
+from supervisor.native.wing import open_wing
+from supervisor.wire import framing
+from tests.engine.house import Ear, MemoryStore
+from tests.systems import POSIX_ONLY
+
+LIMIT_S = 20.0
+
+
+Say = Callable[[str], object]
+
+
+class Reader:
+    """Follows a log, and keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.logs: list[str] = []
+        self.ended = False
+        self.close: Callable[[], None]
+
+    def more(self, lines: Sequence[str], log: str, ended: bool) -> None:  # noqa: FBT001 (a callback's own)
+        assert not self.ended
+        self.lines += lines
+        self.ended = ended
+        if self.logs[-1:] != [log]:
+            self.logs.append(log)
+
+    async def has(self, *lines: str) -> None:
+        """It has been told exactly this, in this order."""
+        await until(lambda: len(self.lines) >= len(lines))
+        assert self.lines == list(lines)
+
+
+class House:
+    """An engine on the real platform, of which only the logs are used."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.own_log = folder / "daemon.log"
+        self._writers: list[int] = []
+        self._followers: list[Callable[[], None]] = []
+
+    def live(self, story: Callable[[], Awaitable[None]]) -> None:
+        async def life() -> None:
+            wing = open_wing()
+            me = wing.probe.identify(os.getpid())
+            assert me is not None
+            site = Site("home", self.folder, self.folder, {})
+            self.engine: Engine = assemble(wing, MemoryStore(), Ear(), Catalog.build({}), me, site)
+            self.records = self.engine.facilities.records
+            self.events = self.engine.facilities.events
+            self.tail = LogTail(self.engine.facilities, self.own_log)
+            try:
+                await story()
+            finally:
+                for close in self._followers:
+                    close()
+                for descriptor in self._writers:
+                    os.close(descriptor)
+
+        asyncio.run(life())
+
+    def launch(self, launch: str = "first", *, log: bool = True) -> Path:
+        """A server has been started, and writes to a log of its own."""
+        path = self.folder / f"{launch}.log"
+        record = ServerRecord("toy", "toy", None, None, ServerState.READY, Origin.SPAWNED, launch, {}, 0.0)
+        self.records.put(record.with_(log=str(path) if log else None))
+        self.events.publish("server.planned", server="toy", launch=launch)
+        return path
+
+    def writer(self, path: Path) -> Say:
+        """A program's output: to the end of its file, whatever becomes of that."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._writers.append(descriptor)
+        return lambda text: os.write(descriptor, text.encode())
+
+    async def follow(self, server: str | None = "toy", lines: int = 50) -> Reader:
+        page = await self.tail.read(server, lines, whole_lines=True)
+        return self.follow_on(server, page)
+
+    def follow_on(self, server: str | None, page: Page) -> Reader:
+        reader = Reader()
+        reader.lines += page.lines
+        reader.close = self.tail.follow(server, page, reader.more)
+        self._followers.append(reader.close)
+        return reader
+
+    def close_in_the_end(self, close: Callable[[], None]) -> None:
+        self._followers.append(close)
+
+    def cap(self, path: Path) -> None:
+        """Cut this log now, as it would be at the next look."""
+        wing = self.engine.facilities.wing
+        cap = LogCap(wing.files, wing.clock, self.events, 4000)
+        cap.keep("toy", path)
+        cap._written("toy")
+        cap.close()
+        assert path.read_bytes().startswith(CUT_MARK)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not condition():  # noqa: ASYNC110 (what is waited for is plain state)
+            await asyncio.sleep(0.005)
+
+
+def numbered(first: int, last: int) -> list[str]:
+    return [f"line {number}" for number in range(first, last)]
+
+
+def text(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+# --- read -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_last_lines_are_read(house: House) -> None:
+    async def story() -> None:
+        house.launch().write_text(text(numbered(0, 100)) + "half")
+        assert (await house.tail.read("toy", 3, whole_lines=False)).lines == ("line 98", "line 99", "half")
+        assert (await house.tail.read("toy", 3, whole_lines=True)).lines == ("line 97", "line 98", "line 99")
+        assert (await house.tail.read("toy", 0, whole_lines=False)).lines == ()
+        assert len((await house.tail.read("toy", 1000, whole_lines=False)).lines) == 101
+
+    house.live(story)
+
+
+def test_what_was_not_written_yet_is_empty_and_what_is_not_known_is_not_found(house: House) -> None:
+    async def story() -> None:
+        path = house.launch()
+        page = await house.tail.read("toy", 10, whole_lines=False)
+        assert (page.path, page.lines, page.offset) == (path, (), 0)
+        house.launch("second", log=False)
+        for server in ("toy", "nobody"):
+            with pytest.raises(NotFound):
+                await house.tail.read(server, 10, whole_lines=False)
+
+    house.live(story)
+
+
+@pytest.mark.parametrize("filler", ["x", "\N{PILE OF POO}", "\x01", '"'], ids=["letters", "wide", "control", "quotes"])
+def test_no_answer_is_longer_than_a_frame(house: House, filler: str) -> None:
+    async def story() -> None:
+        house.launch().write_text(text([filler * LINE_LENGTH] * 500))
+        page = await house.tail.read("toy", 10_000, whole_lines=False)
+        assert len(page.lines) > 10
+        assert page.lines[-1] == filler * LINE_LENGTH
+        framing.encode({"lines": list(page.lines), "log": str(page.path)})
+
+    house.live(story)
+
+
+def test_a_line_is_cut_where_people_stop_reading_and_bytes_that_are_no_text_are_marked(house: House) -> None:
+    async def story() -> None:
+        house.launch().write_bytes(b"x" * 2 * PAGE_BYTES + b"\n" + b"y" * 5000 + b"\nbad \xff byte\n")
+        page = await house.tail.read("toy", 3, whole_lines=False)
+        assert page.lines == ("y" * LINE_LENGTH, "bad \ufffd byte")
+
+    house.live(story)
+
+
+# --- follow -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_written_is_told_once_and_in_order(house: House) -> None:
+    async def story() -> None:
+        say = house.writer(house.launch())
+        say(text(numbered(0, 10)))
+        reader = await house.follow(lines=2)
+        for number in range(10, 60):
+            say(f"line {number}\n")
+            if number % 7 == 0:
+                await asyncio.sleep(0.01)
+        await reader.has(*numbered(8, 60))
+
+    house.live(story)
+
+
+def test_a_line_is_told_when_it_is_whole(house: House) -> None:
+    async def story() -> None:
+        say = house.writer(house.launch())
+        say("one\nhal")
+        reader = await house.follow()
+        say("f a li")
+        await asyncio.sleep(0.2)
+        assert reader.lines == ["one"]
+        say("ne\n")
+        await reader.has("one", "half a line")
+
+    house.live(story)
+
+
+def test_what_was_written_between_the_answer_and_the_follower_is_told(house: House) -> None:
+    async def story() -> None:
+        say = house.writer(house.launch())
+        say("one\n")
+        page = await house.tail.read("toy", 10, whole_lines=True)
+        say("two\n")
+        reader = house.follow_on("toy", page)
+        await reader.has("one", "two")
+
+    house.live(story)
+
+
+def test_much_at_once_is_told_in_bearable_pieces(house: House) -> None:
+    async def story() -> None:
+        say = house.writer(house.launch())
+        reader = await house.follow()
+        lines = [f"line {number} " + "x" * 200 for number in range(5000)]
+        say(text(lines))
+        await until(lambda: len(reader.lines) >= len(lines))
+        assert reader.lines == lines
+        say("y" * 3 * CHUNK_BYTES)
+        await until(lambda: sum(map(len, reader.lines[5000:])) >= 3 * LINE_LENGTH)
+
+    house.live(story)
+
+
+def test_the_log_of_the_next_launch_follows_on_the_last_line_of_the_one_before(house: House) -> None:
+    async def story() -> None:
+        say_first = house.writer(house.launch())
+        say_first("one\n")
+        reader = await house.follow()
+        say_first("two\nlast words without an end")
+        path = house.launch("second")
+        await asyncio.sleep(0.05)
+        assert not path.exists()
+        say_second = house.writer(path)
+        say_second("three\n")
+        house.events.publish("server.spawned", server="toy")
+        await reader.has("one", "two", "last words without an end", "three")
+        assert [Path(log).name for log in reader.logs] == ["first.log", "second.log"]
+
+    house.live(story)
+
+
+def test_the_end_of_the_server_is_told_after_its_last_words(house: House) -> None:
+    async def story() -> None:
+        say = house.writer(house.launch())
+        reader = await house.follow()
+        say(text(numbered(0, 30_000)) + "last words")
+        house.records.drop("toy")
+        await until(lambda: reader.ended)
+        assert reader.lines == [*numbered(0, 30_000), "last words"]
+        house.launch("again")
+        house.events.publish("server.spawned", server="toy")
+        await asyncio.sleep(0.1)
+
+    house.live(story)
+
+
+def test_whoever_has_closed_is_told_nothing_more_and_costs_nothing(house: House) -> None:
+    async def story() -> None:
+        path = house.launch()
+        say = house.writer(path)
+        readers = [await house.follow() for _ in range(50)]
+        for reader in readers:
+            reader.close()
+            reader.close()
+        say("one\n")
+        house.events.publish("server.state", server="toy")
+        await asyncio.sleep(0.2)
+        assert not any(reader.lines for reader in readers)
+
+    house.live(story)
+
+
+def test_a_log_that_somebody_empties_is_followed_from_its_beginning(house: House) -> None:
+    async def story() -> None:
+        path = house.launch()
+        say = house.writer(path)
+        say(text(numbered(0, 100)))
+        reader = await house.follow(lines=0)
+        os.truncate(path, 0)
+        say("anew\n")
+        await reader.has("anew")
+
+    house.live(story)
+
+
+@pytest.mark.parametrize("unread", [0, 3, 40])
+def test_nothing_is_lost_or_doubled_when_the_log_is_cut(house: House, unread: int) -> None:
+    async def story() -> None:
+        path = house.launch()
+        say = house.writer(path)
+        say(text(numbered(0, 600 - unread)))
+        reader = await house.follow(lines=0)
+        # Written and cut within one turn of the loop: the follower has had no chance to look.
+        say(text(numbered(600 - unread, 600)))
+        house.cap(path)
+        say("after the cut\n")
+        await reader.has(*numbered(600 - unread, 600), "after the cut")
+
+    house.live(story)
+
+
+def test_where_a_cut_takes_what_was_not_told_the_mark_tells_that(house: House) -> None:
+    async def story() -> None:
+        path = house.launch()
+        say = house.writer(path)
+        reader = await house.follow(lines=0)
+        say(text(numbered(0, 600)))
+        house.cap(path)
+        await until(lambda: reader.lines[-1:] == ["line 599"])
+        assert reader.lines[0] == CUT_MARK.decode().strip()
+        assert reader.lines[1:] == numbered(600 - len(reader.lines) + 1, 600)
+
+    house.live(story)
+
+
+# --- the daemon's own -------------------------------------------------------------------------------------------------
+
+
+@POSIX_ONLY  # Windows renames no file that somebody has open: there the log goes on as it is (daemon/logs.py)
+def test_the_daemons_own_log_is_followed_across_its_rotation(house: House) -> None:
+    async def story() -> None:
+        say = house.writer(house.own_log)
+        say("one\n")
+        reader = await house.follow(None)
+        # Written and begun anew within one turn of the loop.
+        say("two\nthree\n")
+        house.own_log.rename(house.own_log.with_suffix(".log.1"))
+        say_second = house.writer(house.own_log)
+        say_second("four\n")
+        house.events.publish("something.happened")
+        await reader.has("one", "two", "three", "four")
+        say_second("five\n")
+        await reader.has("one", "two", "three", "four", "five")
+
+    house.live(story)
+
+
+def test_the_log_waits_for_a_receiver_that_does_not_keep_up(house: House) -> None:
+    async def story() -> None:
+        say = house.writer(house.launch())
+        page = await house.tail.read("toy", 0, whole_lines=True)
+        reader = Reader()
+        lines = numbered(0, 50_000)
+        say(text(lines))
+        room = True
+        looks = 0
+
+        def more(told: Sequence[str], log: str, ended: bool) -> None:  # noqa: FBT001 (a callback's own)
+            nonlocal room
+            room = False
+            reader.more(told, log, ended)
+
+        def has_room() -> bool:
+            nonlocal looks, room
+            looks += 1
+            # Every other look finds it ready again.
+            room = room or looks % 2 == 0
+            return room
+
+        house.close_in_the_end(house.tail.follow("toy", page, more, has_room))
+        before = len(reader.lines)
+        assert 0 < before < len(lines)
+        await until(lambda: len(reader.lines) >= len(lines))
+        assert reader.lines == lines
+
+    house.live(story)

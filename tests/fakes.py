@@ -1,0 +1,398 @@
+"""A platform in memory. It passes the same contract suite as the real one, and is deterministic."""
+
+import asyncio
+import errno
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from socket import socket
+
+from supervisor.core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
+from supervisor.native.api import Command, Watch, Wing
+
+SIGKILLED = -9
+SIGTERMED = -15
+INIT = 1
+SERVES_LOOPBACK = ("127.0.0.1", "0.0.0.0", "::")
+
+
+@dataclass
+class FakeClock:
+    """Stands still until it is advanced. A loop on virtual time may set `now` itself."""
+
+    now: float = 1000.0
+    epoch: float = 1_700_000_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.epoch + self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class FakeProcess:
+    """`denied`: it is another user's. `unreadable`: the system fails whenever it is asked about it.
+
+    `elsewhere`: it lives in another pid namespace.
+    """
+
+    identity: ProcessIdentity
+    parent: int
+    session: int
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    since: float = 0.0
+    zombie: bool = False
+    ignores_sigterm: bool = False
+    denied: bool = False
+    unreadable: bool = False
+    elsewhere: bool = False
+
+
+@dataclass
+class Fault:
+    """The system refuses a call: `times` in a row, once it has granted it `after` times."""
+
+    error: Exception
+    times: int = 1
+    after: int = 0
+
+
+Program = Callable[["FakeSystem", FakeProcess, Command], None]
+"""What a program does when it is started: it listens, plans its end on the loop, or nothing."""
+
+
+class FakeSystem:
+    """Processes, listeners and connections. Every test and every fake of one wing shares it.
+
+    The calls `spawn`, `table`, `facts`, `listeners` and `connections` are counted in `calls`; `fails` says which of
+    them fail, `meanwhile` what happens, once, between the answer to one of them and its arrival at the caller.
+    """
+
+    def __init__(self, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock()
+        self.processes: dict[int, FakeProcess] = {}
+        self.listeners: list[tuple[str, int, ProcessIdentity]] = []
+        self.connections: dict[int, int | None] = {}
+        self.excluded: dict[int, str] = {}
+        self.programs: dict[str, Program] = {}
+        self.spawned: dict[ProcessIdentity, int | None] = {}
+        self.calls: Counter[str] = Counter()
+        self.fails: dict[str, Fault] = {}
+        self.meanwhile: dict[str, Callable[[], object]] = {}
+        self._watches: dict[ProcessIdentity, list[FakeWatch]] = {}
+        self._pids = count(100)
+        self._tokens = count(1)
+        self.me = self.start("daemon")
+
+    def start(
+        self,
+        *command: str,
+        parent: int = INIT,
+        session: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        pid: int | None = None,
+    ) -> ProcessIdentity:
+        """A new process, in a session of its own unless told otherwise."""
+        pid = next(self._pids) if pid is None else pid
+        identity = ProcessIdentity(pid, f"fake:{next(self._tokens)}")
+        session = pid if session is None else session
+        self.processes[pid] = FakeProcess(
+            identity, parent, session, command, dict(environment or {}), self.clock.wall()
+        )
+        return identity
+
+    def fork(self, parent: ProcessIdentity, *command: str, session: int | None = None) -> ProcessIdentity:
+        """A child: it inherits the environment, and the session unless told otherwise."""
+        origin = self.processes[parent.pid]
+        session = origin.session if session is None else session
+        return self.start(*command, parent=parent.pid, session=session, environment=origin.environment)
+
+    def process(self, identity: ProcessIdentity) -> FakeProcess | None:
+        """This very process, if it lives."""
+        found = self.processes.get(identity.pid)
+        return found if found and found.identity == identity and not found.zombie else None
+
+    def end(self, identity: ProcessIdentity, status: int = 0, *, zombie: bool = False) -> None:
+        """It ends, by itself or by a signal. `zombie`: its parent does not wait for it."""
+        process = self.process(identity)
+        if process is None:
+            return
+        if identity in self.spawned:
+            self.spawned[identity] = status
+        if zombie:
+            process.zombie = True
+        else:
+            del self.processes[identity.pid]
+        for child in self.processes.values():
+            if child.parent == identity.pid:
+                child.parent = INIT
+        self.listeners = [row for row in self.listeners if row[2] != identity]
+        for watch in self._watches.pop(identity, []):
+            watch.fire_soon()
+
+    def answer(self, call: str) -> None:
+        """The answer to this call is on its way, unless it fails."""
+        self.calls[call] += 1
+        happens = self.meanwhile.pop(call, None)
+        if happens is not None:
+            happens()
+        fault = self.fails.get(call)
+        if fault is None:
+            return
+        if fault.after > 0:
+            fault.after -= 1
+        elif fault.times > 0:
+            fault.times -= 1
+            raise fault.error.with_traceback(None)
+
+    def false_alarm(self, identity: ProcessIdentity) -> None:
+        """The watches on a process that lives tell its end."""
+        for watch in self._watches.pop(identity, []):
+            watch.fire_soon()
+
+    def kill(self, pid: int) -> None:
+        """SIGKILL from outside."""
+        self.end(self.processes[pid].identity, SIGKILLED)
+
+    def recycle(self, pid: int) -> ProcessIdentity:
+        """Whoever had this pid ends; a stranger gets it."""
+        if pid in self.processes:
+            self.kill(pid)
+        return self.start("stranger", pid=pid)
+
+    def listen(self, identity: ProcessIdentity, port: int, address: str = "127.0.0.1") -> None:
+        """It listens from now on."""
+        self.listeners.append((address, port, identity))
+
+    def watch(self, watch: "FakeWatch") -> None:
+        """Fire it when its process has ended, or on the next turn if it has."""
+        if self.process(watch.identity) is None:
+            watch.fire_soon()
+        else:
+            self._watches.setdefault(watch.identity, []).append(watch)
+
+    def forget_watches(self) -> None:
+        """Whoever watched has been killed."""
+        self._watches.clear()
+
+    def unwatch(self, watch: "FakeWatch") -> None:
+        """Forget it."""
+        watches = self._watches.get(watch.identity, [])
+        if watch in watches:
+            watches.remove(watch)
+
+
+class FakeProbe:
+    def __init__(self, system: FakeSystem) -> None:
+        self._system = system
+
+    def identify(self, pid: int) -> ProcessIdentity | None:
+        process = self._system.processes.get(pid)
+        if process and process.unreadable:
+            raise OSError(errno.EIO, "unreadable", f"process {pid}")
+        return process.identity if process and not process.zombie else None
+
+    def sample(self, identity: ProcessIdentity) -> Liveness:
+        try:
+            return Liveness.ALIVE if self.identify(identity.pid) == identity else Liveness.DEAD
+        except OSError:
+            return Liveness.UNKNOWN
+
+    def same_user(self, identity: ProcessIdentity) -> bool | None:
+        process = self._system.process(identity)
+        return None if process is None or process.unreadable else not process.denied
+
+    def same_namespace(self, identity: ProcessIdentity) -> bool | None:
+        process = self._system.process(identity)
+        return None if process is None or process.unreadable or process.denied else not process.elsewhere
+
+    def started_at(self, identity: ProcessIdentity) -> float | None:
+        process = self._system.process(identity)
+        return None if process is None or process.unreadable else process.since
+
+    def born(self, identity: ProcessIdentity) -> float | None:
+        process = self._system.process(identity)
+        return None if process is None or process.unreadable else process.since
+
+    def describe(self, pid: int) -> Occupant:
+        process = self._system.processes.get(pid)
+        if process is None or process.zombie or process.unreadable:
+            return Occupant()
+        return Occupant(process.identity, process.command, "another" if process.denied else "me", process.since)
+
+
+class FakeWatch:
+    def __init__(self, system: FakeSystem, identity: ProcessIdentity, on_exit: Callable[[], None]) -> None:
+        self.identity = identity
+        self._system = system
+        self._on_exit = on_exit
+        self._loop = asyncio.get_running_loop()
+        self._armed = True
+
+    def fire_soon(self) -> None:
+        self._loop.call_soon(self._fire)
+
+    def close(self) -> None:
+        self._armed = False
+        self._system.unwatch(self)
+
+    def _fire(self) -> None:
+        if self._armed:
+            self.close()
+            self._on_exit()
+
+
+class FakeExitWatcher:
+    def __init__(self, system: FakeSystem) -> None:
+        self._system = system
+        self.trouble: str | None = None
+
+    def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
+        watch = FakeWatch(self._system, identity, on_exit)
+        self._system.watch(watch)
+        return watch
+
+    def note(self) -> str | None:
+        return self.trouble
+
+
+class FakeProcessControl:
+    def __init__(self, system: FakeSystem) -> None:
+        self._system = system
+
+    def spawn(self, command: Command) -> ProcessIdentity:
+        self._system.answer("spawn")
+        programs = self._system.programs
+        program = programs.get(command.argv[0]) or programs.get(Path(command.argv[0]).name)
+        if program is None:
+            raise FileNotFoundError(errno.ENOENT, f"cannot start {command.argv[0]!r}: no such program")
+        identity = self._system.start(*command.argv, parent=self._system.me.pid, environment=command.environment)
+        self._system.spawned[identity] = None
+        program(self._system, self._system.processes[identity.pid], command)
+        return identity
+
+    def exit_status(self, identity: ProcessIdentity) -> int | None:
+        return self._system.spawned.get(identity)
+
+    def ask_to_end(self, identity: ProcessIdentity) -> bool:
+        process = self._reach(identity)
+        if process and not process.ignores_sigterm:
+            self._system.end(identity, SIGTERMED)
+        return process is not None
+
+    def kill(self, identity: ProcessIdentity) -> bool:
+        process = self._reach(identity)
+        if process:
+            self._system.end(identity, SIGKILLED)
+        return process is not None
+
+    def table(self) -> tuple[ProcessRow, ...]:
+        living = (process for process in self._system.processes.values() if not process.zombie)
+        rows = tuple(ProcessRow(process.identity, process.parent, process.session) for process in living)
+        self._system.answer("table")
+        return rows
+
+    def vacant(self, pid: int) -> bool:
+        known = self._system.processes.items()
+        return 0 < pid < 2**22 and not any(pid in (number, process.session) for number, process in known)
+
+    def variable(self, identity: ProcessIdentity, name: str) -> str | None:
+        process = self._system.process(identity)
+        return None if process is None or process.denied or process.unreadable else process.environment.get(name)
+
+    def _reach(self, identity: ProcessIdentity) -> FakeProcess | None:
+        process = self._system.process(identity)
+        if process and process.unreadable:
+            raise OSError(errno.EIO, "unreadable", f"process {identity.pid}")
+        if process and process.denied:
+            raise PermissionError(errno.EPERM, "not permitted", f"process {identity.pid}")
+        return process
+
+
+class FakePortTable:
+    def __init__(self, system: FakeSystem, probe: FakeProbe) -> None:
+        self._system = system
+        self._probe = probe
+
+    def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
+        facts = {port: self._fact(port) for port in ports}
+        self._system.answer("facts")
+        return facts
+
+    def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
+        wanted = frozenset(ports)
+        listening = {
+            port: identity
+            for address, port, identity in self._system.listeners
+            if port in wanted and address in SERVES_LOOPBACK and identity in among
+        }
+        self._system.answer("listeners")
+        return listening
+
+    def listening(self, ports: Collection[int]) -> frozenset[int]:
+        found = frozenset(port for _, port, _ in self._system.listeners if port in ports)
+        self._system.answer("listening")
+        return found
+
+    def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
+        rows = self._system.listeners if self._system.process(identity) else []
+        return frozenset(port for address, port, held in rows if held == identity and address in SERVES_LOOPBACK)
+
+    def connections(self, port: int) -> int | None:
+        count = self._system.connections.get(port, 0)
+        self._system.answer("connections")
+        return count
+
+    def _fact(self, port: int) -> PortFact:
+        rows = [row for row in self._system.listeners if row[1] == port]
+        listeners = tuple(Listener(address, port, self._occupant(identity)) for address, _, identity in rows)
+        if port in self._system.excluded:
+            return PortFact(port, Bind.EXCLUDED, listeners, self._system.excluded[port])
+        if any(address in SERVES_LOOPBACK for address, _, _ in rows):
+            return PortFact(port, Bind.TAKEN, listeners, "Address already in use")
+        return PortFact(port, Bind.FREE, listeners)
+
+    def _occupant(self, identity: ProcessIdentity) -> Occupant:
+        process = self._system.process(identity)
+        return Occupant(user="another") if process and process.denied else self._probe.describe(identity.pid)
+
+
+@dataclass
+class FakePeerCheck:
+    same: bool = True
+
+    def same_user(self, connection: socket) -> bool:  # noqa: ARG002 (the Protocol's)
+        return self.same
+
+
+class FakeFileWatcher:
+    """Files that nobody writes to."""
+
+    def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:  # noqa: ARG002 (the Protocol's)
+        return _Unarmed()
+
+
+class _Unarmed:
+    def close(self) -> None:
+        pass
+
+
+def fake_wing(system: FakeSystem) -> Wing:
+    """A wing on this system."""
+    probe = FakeProbe(system)
+    return Wing(
+        clock=system.clock,
+        probe=probe,
+        exits=FakeExitWatcher(system),
+        processes=FakeProcessControl(system),
+        ports=FakePortTable(system, probe),
+        files=FakeFileWatcher(),
+        peers=FakePeerCheck(),
+    )

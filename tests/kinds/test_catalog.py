@@ -1,0 +1,164 @@
+from typing import Any
+
+import pytest
+
+from supervisor.core.model import Topology
+from supervisor.errors import ConfigInvalid, KindUnknown
+from supervisor.kinds.catalog import Catalog
+from supervisor.kinds.kind import Identify, PortRange, Secret, SessionRoute
+
+MINE: dict[str, Any] = {"command": ["my-server", "--port", "{http}"], "ports": {"http": "8100-8119"}}
+
+
+def build(**changes: Any) -> Any:
+    return Catalog.build({"mine": {**MINE, **changes}}).get("mine")
+
+
+def test_the_example_of_the_protocol_is_a_kind() -> None:
+    mine = build(
+        env={"MY_OWNER": "{owner_pid}"},
+        identify={"http": "/health", "match": {"name": "my-server"}, "version": "version"},
+        sessions={"tcp": "http"},
+        topology="per-editor",
+        grace_s=5,
+    )
+    assert mine.topology is Topology.PER_EDITOR
+    assert mine.ports == {"http": PortRange(8100, 8119)}
+    assert mine.identify == Identify("/health", "http", {"name": "my-server"}, "version")
+    assert mine.sessions == "http"
+    assert mine.env == {"MY_OWNER": "{owner_pid}"}
+    assert (mine.grace_s, mine.linger_s, mine.stop_timeout_s) == (5.0, 15.0, 10.0)
+    assert (mine.ready_timeout_s, mine.idle_s, mine.health_interval_s) == (30.0, 0.0, 0.0)
+
+
+def test_a_command_is_all_that_a_kind_needs() -> None:
+    assert Catalog.build({"mine": {"command": ["x"]}}).get("mine").ports == {}
+
+
+def test_a_single_port_is_a_range_of_one() -> None:
+    assert build(ports={"http": 8100}).ports == {"http": PortRange(8100, 8100)}
+
+
+def test_identification_asks_on_the_first_port_unless_told() -> None:
+    ports = {"http": 8100, "admin": 8200}
+    assert build(ports=ports, identify={"http": "/"}).identify.port == "http"
+    assert build(ports=ports, identify={"http": "/", "port": "admin"}).identify.port == "admin"
+
+
+def test_sessions_are_connections_on_a_port_or_what_a_route_tells() -> None:
+    ports = {"http": 8100, "admin": 8200}
+    told = {"http": "/sessions", "count": "open"}
+    assert build(ports=ports, sessions=told).sessions == SessionRoute("/sessions", "http", "open")
+    assert build(ports=ports, sessions={**told, "port": "admin"}).sessions == SessionRoute("/sessions", "admin", "open")
+    assert build(sessions={}).sessions is None
+
+
+def test_a_users_table_overrides_a_built_in_kind_key_by_key() -> None:
+    plain = Catalog.build({}).get("godot-ai")
+    changed = Catalog.build({"godot-ai": {"version": "4.3.1", "env": {"MORE": "1"}, "ports": {"http": "9000-9019"}}})
+    kind = changed.get("godot-ai")
+    assert kind.version == "4.3.1"
+    assert kind.env == {**plain.env, "MORE": "1"}
+    assert kind.ports == {"http": PortRange(9000, 9019), "ws": PortRange(9500, 9519)}
+    assert kind.command == plain.command
+
+
+def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(KindUnknown) as caught:
+        Catalog.build({"mine": MINE}).get("godotai")
+    assert "godot-ai, mine, unity-mcp" in (caught.value.hint or "")
+    assert caught.value.data == {"known": ["godot-ai", "mine", "unity-mcp"]}
+
+
+def test_secrets_and_their_record() -> None:
+    kind = build(
+        record="{config_dir}/mine/{http}.json",
+        secrets={"TOKEN": {"format": "token", "recorded_as": "t", "versions": ">=2"}, "KEY": {"format": "hex"}},
+        identify={"http": "/", "bearer": "TOKEN"},
+    )
+    assert kind.secrets == (Secret("TOKEN", "token", "t", ">=2"), Secret("KEY", "hex"))
+    assert kind.record == "{config_dir}/mine/{http}.json"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"comand": []}, "comand"),
+        ({"command": []}, "command"),
+        ({"command": [""]}, "command"),
+        ({"command": "my-server"}, "command"),
+        ({"command": ["x", 1]}, "command"),
+        ({"command": ["x", "{htpp}"]}, "command"),
+        ({"command": ["x", "{owner_pid}"]}, "command"),
+        ({"command": ["{python}"]}, "command"),
+        ({"command": ["x", "{project}"]}, "command"),
+        ({"command": ["x", "{http"]}, "command"),
+        ({"connect": ["x", "{config_dir}"]}, "connect"),
+        ({"url": "http://127.0.0.1:{ws}/"}, "url"),
+        ({"url": 1}, "url"),
+        ({"record": "{nowhere}/x"}, "record"),
+        ({"env": {"A": "{nobody}"}}, "env.A"),
+        ({"env": {"A": 1}}, "env.A"),
+        ({"env": {"A=B": "1"}}, "env.A=B"),
+        ({"env": []}, "env"),
+        ({"scrub": ["*"]}, "scrub"),
+        ({"scrub": "A"}, "scrub"),
+        ({"ports": {"http": "8119-8100"}}, "ports.http"),
+        ({"ports": {"http": 0}}, "ports.http"),
+        ({"ports": {"http": True}}, "ports.http"),
+        ({"ports": {"http": "8100-8119", "ws": "9100-9118"}}, "ports.ws"),
+        ({"ports": {"http": "8100-8119", "ws": "8119-8138"}}, "ports.ws"),
+        ({"ports": {"http": 8100, "project": 8101}}, "ports.project"),
+        ({"topology": "each"}, "topology"),
+        ({"topology": ["shared"]}, "topology"),
+        ({"grace_s": -1}, "grace_s"),
+        ({"linger_s": "15"}, "linger_s"),
+        ({"idle_s": True}, "idle_s"),
+        ({"stop_timeout_s": float("nan")}, "stop_timeout_s"),
+        ({"ready_timeout_s": 0}, "ready_timeout_s"),
+        ({"identify": {"match": {}}}, "identify.http"),
+        ({"identify": {"http": "health"}}, "identify.http"),
+        ({"identify": {"http": "/ HTTP/1.1\r\nX: y"}}, "identify.http"),
+        ({"identify": {"http": "/", "port": "ws"}}, "identify.port"),
+        ({"identify": {"http": "/", "match": {"a": 1}}}, "identify.match.a"),
+        ({"identify": {"http": "/", "bearer": "TOKEN"}}, "identify.bearer"),
+        ({"identify": {"http": "/", "method": "POST"}}, "identify.method"),
+        ({"ports": {}, "command": ["x"], "identify": {"http": "/"}}, "identify.port"),
+        ({"sessions": {"tcp": "ws"}}, "sessions.tcp"),
+        ({"sessions": {"udp": "http"}}, "sessions.udp"),
+        ({"sessions": {"http": "sessions", "count": "open"}}, "sessions.http"),
+        ({"sessions": {"http": "/sessions"}}, "sessions.count"),
+        ({"sessions": {"count": "open"}}, "sessions.count"),
+        ({"sessions": {"port": "http"}}, "sessions.port"),
+        ({"sessions": {"http": "/", "count": "open", "port": "ws"}}, "sessions.port"),
+        ({"sessions": {"http": "/", "count": "open", "tcp": "http"}}, "sessions.tcp"),
+        ({"ports": {}, "command": ["x"], "sessions": {"http": "/", "count": "open"}}, "sessions.port"),
+        ({"defaults": {"A": 1}}, "defaults.A"),
+        ({"defaults": {"A B": "1"}}, "defaults.A B"),
+        ({"package": "mine==1"}, "package"),
+        ({"package": "mine"}, "version"),
+        ({"package": "mine", "version": "latest"}, "version"),
+        ({"version": 4}, "version"),
+        ({"engine": {"4.7": "1.0"}}, "engine"),
+        ({"engine": {"<4.7": "newest"}}, 'engine."<4.7"'),
+        ({"secrets": {"TOKEN": {"format": "md5"}}}, "secrets.TOKEN.format"),
+        ({"secrets": {"TOKEN": {}}}, "secrets.TOKEN.format"),
+        ({"secrets": {"TOKEN": {"format": "hex", "recorded_as": "t"}}}, "secrets.TOKEN.recorded_as"),
+        ({"secrets": {"TOKEN": {"format": "hex", "versions": "4"}}}, "secrets.TOKEN.versions"),
+        ({"secrets": {"A B": {"format": "hex"}}}, "secrets.A B"),
+        ({"secrets": {"TOKEN": "x"}}, "secrets.TOKEN"),
+        ({"record_dir_variable": "A-B"}, "record_dir_variable"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_and_its_fix(changes: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        build(**changes)
+    assert caught.value.message.startswith(f"kinds.mine.{key}: ")
+    assert caught.value.data == {"key": f"kinds.mine.{key}"}
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(("name", "table"), [("My Kind", {}), ("a/b", {}), ("", {}), ("mine", 1)])
+def test_a_kind_needs_a_plain_name_and_a_table(name: str, table: Any) -> None:
+    with pytest.raises(ConfigInvalid, match=r"kinds\."):
+        Catalog.build({name: table})

@@ -1,0 +1,136 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from supervisor.kinds.catalog import Catalog
+from supervisor.kinds.credentials import config_dir, mint, read_back, record_path
+from supervisor.native import facts
+from tests.privilege import IS_ROOT, ONLY_ROOT
+from tests.systems import POSIX_ONLY
+
+GODOT_AI = Catalog.build({}).get("godot-ai")
+PORTS = {"http": 8007, "ws": 9507}
+
+
+def record(tmp_path: Path, content: bytes) -> Path:
+    path = record_path(GODOT_AI, PORTS, {"XDG_CONFIG_HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path)})
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    path.chmod(0o600)
+    return path
+
+
+def read(tmp_path: Path) -> tuple[dict[str, str], list[str]]:
+    reasons: list[str] = []
+    variables = {"XDG_CONFIG_HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path)}
+    return read_back(GODOT_AI, PORTS, variables, note=reasons.append), reasons
+
+
+GOOD = json.dumps({"version": 1, "http": "t" * 43, "websocket": "a" * 64, "instance_nonce": "b" * 32}).encode()
+
+
+def test_minted_secrets_have_their_format_and_are_new_each_time() -> None:
+    first, second = mint(GODOT_AI, "4.3.0"), mint(GODOT_AI, "4.3.0")
+    lengths = {name: len(value) for name, value in first.items()}
+    assert lengths == {"GODOT_AI_HTTP_CAPABILITY": 43, "GODOT_AI_WS_TOKEN": 64}
+    is_hex = set(first["GODOT_AI_WS_TOKEN"]) <= set("0123456789abcdef")
+    differ = set(first.values()).isdisjoint(second.values())
+    assert is_hex
+    assert differ
+
+
+def test_versions_that_would_misunderstand_a_secret_do_not_get_it() -> None:
+    assert mint(GODOT_AI, "3.2.5") == {}
+    assert len(mint(GODOT_AI, "4.0.0")) == len(mint(GODOT_AI, None)) == 2
+
+
+@pytest.mark.linux_only
+def test_the_record_lies_where_the_servers_own_environment_says() -> None:
+    name = "godot-ai/capabilities/http-8007.json"
+    assert record_path(GODOT_AI, PORTS, {"HOME": "/h"}) == Path("/h/.config") / name
+    assert record_path(GODOT_AI, PORTS, {"HOME": "/h", "XDG_CONFIG_HOME": "/x"}) == Path("/x") / name
+    moved = {"HOME": "/h", "XDG_CONFIG_HOME": "/x", "GODOT_AI_CAPABILITY_DIR": "/private"}
+    assert record_path(GODOT_AI, PORTS, moved) == Path("/private/http-8007.json")
+
+
+@pytest.mark.parametrize(
+    ("system", "folder"),
+    [("linux", "/h/.config"), ("macos", "/h/Library/Application Support"), ("windows", "/h/AppData/Local")],
+)
+def test_every_system_has_its_folder_for_settings(monkeypatch: pytest.MonkeyPatch, system: str, folder: str) -> None:
+    monkeypatch.setattr(facts, "SYSTEM", system)
+    assert config_dir({"HOME": "/h", "USERPROFILE": "/h"}) == Path(folder)
+
+
+def test_the_record_gives_the_secrets_back(tmp_path: Path) -> None:
+    record(tmp_path, GOOD)
+    found, reasons = read(tmp_path)
+    assert found == {"GODOT_AI_HTTP_CAPABILITY": "t" * 43, "GODOT_AI_WS_TOKEN": "a" * 64}
+    assert reasons == []
+
+
+def test_a_kind_without_a_record_has_nothing_to_read() -> None:
+    kind = Catalog.build({"mine": {"command": ["x"]}}).get("mine")
+    assert read_back(kind, {}, {}) == {}
+
+
+def test_a_record_that_is_not_there_is_explained(tmp_path: Path) -> None:
+    found, reasons = read(tmp_path)
+    assert found == {}
+    assert "it is not there" in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"[" * 50_000, "not JSON"),
+        (b"[]", "no JSON object"),
+        (b" " * 70_000, "longer than"),
+    ],
+)
+def test_a_record_of_nonsense_is_explained_without_its_content(tmp_path: Path, content: bytes, reason: str) -> None:
+    record(tmp_path, content)
+    found, reasons = read(tmp_path)
+    assert found == {}
+    assert reason in reasons[0]
+
+
+def test_values_that_could_break_out_of_a_header_are_not_taken(tmp_path: Path) -> None:
+    record(tmp_path, json.dumps({"http": "a\r\nX: y", "websocket": 5}).encode())
+    assert read(tmp_path)[0] == {}
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_record_that_others_may_touch_is_not_trusted(tmp_path: Path, mode: int) -> None:
+    record(tmp_path, GOOD).chmod(mode)
+    found, reasons = read(tmp_path)
+    assert found == {}
+    assert "other users may" in reasons[0]
+
+
+@POSIX_ONLY
+def test_a_link_a_folder_and_a_fifo_are_not_trusted(tmp_path: Path) -> None:
+    path = record(tmp_path, GOOD)
+    real = path.rename(path.with_name("real.json"))
+    path.symlink_to(real)
+    assert read(tmp_path)[0] == {}
+    path.unlink()
+    path.mkdir()
+    assert "no regular file" in read(tmp_path)[1][0]
+    path.rmdir()
+    os.mkfifo(path, 0o600)
+    assert "no regular file" in read(tmp_path)[1][0]
+
+
+@pytest.mark.needs_root
+@pytest.mark.skipif(not IS_ROOT, reason=ONLY_ROOT)
+def test_another_users_record_is_not_trusted(tmp_path: Path) -> None:
+    os.chown(record(tmp_path, GOOD), 12345, -1)
+    found, reasons = read(tmp_path)
+    assert found == {}
+    assert "uid 12345" in reasons[0]

@@ -1,0 +1,191 @@
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from supervisor.kinds.catalog import Catalog
+from supervisor.kinds.identify import Identification, identify
+from supervisor.kinds.kind import Kind
+
+KIND = Catalog.build(
+    {
+        "mine": {
+            "command": ["x"],
+            "ports": {"http": 8100},
+            "secrets": {"TOKEN": {"format": "token"}},
+            "identify": {
+                "http": "/status",
+                "match": {"name": "mine"},
+                "version": "version",
+                "leases": "leases",
+                "bearer": "TOKEN",
+            },
+        }
+    }
+).get("mine")
+SECRET = "very-secret"
+ANSWER = {"name": "mine", "version": "1.2", "leases": 3}
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def http(body: bytes, status: str = "200 OK", more: str = "") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{more}\r\n".encode() + body
+
+
+def ask(handler: Handler, *, kind: Kind = KIND, timeout_s: float = 20.0) -> Identification | None:
+    """Ask a server that is served by this handler, and see that no connection outlives the question."""
+
+    async def main() -> Identification | None:
+        ended = asyncio.Event()
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await handler(reader, writer)
+                await reader.read()
+            except OSError:
+                pass
+            finally:
+                writer.transport.abort()
+                ended.set()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        said = await identify(kind, {"http": port}, {"TOKEN": SECRET}, timeout_s)
+        await asyncio.wait_for(ended.wait(), 20)
+        server.close()
+        return said
+
+    return asyncio.run(main())
+
+
+def answering(data: bytes) -> Handler:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(data)
+        await writer.drain()
+
+    return handler
+
+
+def test_a_server_that_says_the_right_name_matches() -> None:
+    said = ask(answering(http(json.dumps(ANSWER).encode())))
+    assert said is not None
+    assert (said.matches, said.version, said.leases) == (True, "1.2", 3)
+
+
+def test_the_request_names_the_port_and_carries_the_bearer() -> None:
+    requests: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(http(b"{}"))
+
+    ask(handler)
+    lines = requests[0].decode().lower().split("\r\n")
+    assert lines[0] == "get /status http/1.1"
+    assert any(line.startswith("host: 127.0.0.1:") for line in lines)
+    authorized = f"authorization: bearer {SECRET}" in lines
+    assert authorized
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (http(b'{"name": "other"}'), "name is not 'mine'"),
+        (http(b"{}"), "name is not 'mine'"),
+        (http(b"[]"), "no JSON object"),
+        (http(b"hello"), "not JSON"),
+        (http(b"\xff\xfe"), "not JSON"),
+        (http(b"[" * 60_000), "not JSON"),
+        (http(b"", "401 Unauthorized"), "status 401"),
+        (http(b"", "302 Found", "Location: http://127.0.0.1:1/\r\n"), "status 302"),
+        (http(json.dumps(ANSWER).encode(), "500 Oops"), "status 500"),
+        (b"SSH-2.0-OpenSSH_9\r\n\r\n", "not HTTP"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "not HTTP"),
+        (http(b"x" * 100_000), "longer than"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, "longer than"),
+    ],
+)
+def test_any_other_answer_does_not_match_and_says_why(data: bytes, reason: str) -> None:
+    said = ask(answering(data))
+    assert said is not None
+    assert not said.matches
+    assert reason in said.detail
+    secret_told = SECRET in repr(said)
+    assert not secret_told
+
+
+@pytest.mark.parametrize("answer", [{"version": 4, "leases": "3"}, {"leases": True}, {"leases": -1}, {}])
+def test_a_version_or_count_of_the_wrong_type_is_unknown(answer: dict[str, object]) -> None:
+    said = ask(answering(http(json.dumps({"name": "mine", **answer}).encode())))
+    assert said is not None
+    assert (said.matches, said.version, said.leases) == (True, None, None)
+
+
+def test_an_interim_answer_is_not_the_answer() -> None:
+    said = ask(answering(b"HTTP/1.1 100 Continue\r\n\r\n" + http(json.dumps(ANSWER).encode())))
+    assert said is not None
+    assert said.matches
+
+
+def test_a_chunked_answer_is_put_together() -> None:
+    body = json.dumps(ANSWER).encode()
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:5], body[5:]))
+    said = ask(answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"))
+    assert said is not None
+    assert said.matches
+
+
+def test_silence_is_no_answer() -> None:
+    assert ask(answering(b""), timeout_s=0.2) is None
+
+
+def test_a_dripping_server_cannot_hold_us() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for byte in http(json.dumps({**ANSWER, "more": "x" * 2000}).encode()):
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    begin = time.monotonic()
+    assert ask(handler, timeout_s=0.4) is None
+    assert time.monotonic() - begin < 10
+
+
+def test_hanging_up_without_a_word_is_no_answer() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    assert ask(handler) is None
+
+
+def test_an_answer_that_breaks_off_does_not_match() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(http(b"x" * 50)[:-20])
+        writer.close()
+
+    said = ask(handler)
+    assert said is not None
+    assert not said.matches
+
+
+def test_nobody_listening_is_no_answer() -> None:
+    async def main() -> Identification | None:
+        server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        server.close()
+        await server.wait_closed()
+        return await identify(KIND, {"http": port}, {}, 20)
+
+    assert asyncio.run(main()) is None
+
+
+def test_a_kind_that_cannot_be_asked_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="no identify"):
+        asyncio.run(identify(Kind("x", ("x",)), {}, {}, 1))

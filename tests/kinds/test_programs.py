@@ -1,0 +1,65 @@
+import pytest
+
+from supervisor.kinds.catalog import Catalog
+from supervisor.kinds.kind import Kind
+from supervisor.kinds.programs import is_of, program_of, programs_of
+
+GODOT_AI = Catalog.build({}).get("godot-ai")
+MINE = Kind("mine", command=("/opt/my_server.py", "--port", "{http}"))
+SCRIPT = Kind("script", command=("/usr/bin/python3", "/opt/serve.py", "{http}"), programs=("served",))
+SHELL = Kind("shell", command=("sh", "-c", "serve {http}"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("/venv/bin/python", "-P", "-m", "godot_ai", "--port", "8000"),
+        ("python3.13", "-X", "utf8", "-m", "godot_ai"),
+        ("/venv/bin/godot-ai", "--transport", "streamable-http"),
+        ("/venv/bin/python", "/venv/bin/godot-ai", "--port", "8000"),
+        ("C:\\venv\\Scripts\\godot-ai.exe", "--port", "8000"),
+        ("C:\\venv\\Scripts\\pythonw.exe", "-m", "godot_ai"),
+    ],
+)
+def test_every_way_to_run_the_package_is_of_the_kind(command: tuple[str, ...]) -> None:
+    assert is_of(GODOT_AI, command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        ("python",),
+        ("python", "-c", "import godot_ai"),
+        ("python", "-m"),
+        ("python", "-m", "http.server", "godot-ai"),
+        ("python", "-m", "godot_ai_tools"),
+        ("godot", "--editor", "--path", "/home/dev/godot-ai"),
+        ("vim", "godot_ai"),
+        ("grep", "-r", "godot-ai"),
+        ("docker-proxy", "-container-port", "8000"),
+        ("uvx", "--from", "godot-ai==4.3.0", "godot-ai"),
+    ],
+)
+def test_a_word_somewhere_in_a_command_line_proves_nothing(command: tuple[str, ...]) -> None:
+    assert not is_of(GODOT_AI, command)
+
+
+def test_a_kind_of_ones_own_is_known_by_its_command() -> None:
+    assert programs_of(MINE) == {"my-server"}
+    assert is_of(MINE, ("/usr/local/bin/my_server.py", "--port", "1"))
+    assert is_of(MINE, ("python3", "/opt/my_server.py", "--port", "1"))
+    assert not is_of(MINE, ("python3", "/opt/another.py"))
+
+
+def test_a_script_is_known_by_its_own_name_and_by_those_that_its_recipe_adds() -> None:
+    assert programs_of(SCRIPT) == {"serve", "served"}
+    assert is_of(SCRIPT, ("python3", "/elsewhere/serve.py"))
+    assert is_of(SCRIPT, ("served",))
+    assert not is_of(SCRIPT, ("python3", "-m", "http.server"))
+
+
+def test_what_a_shell_is_told_to_run_cannot_be_told() -> None:
+    assert program_of(SHELL.command) is None
+    assert programs_of(SHELL) == frozenset()
+    assert not is_of(SHELL, ("sh", "-c", "serve 8000"))

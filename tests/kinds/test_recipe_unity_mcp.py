@@ -1,0 +1,190 @@
+"""The built-in recipe: what it asks for, and the real server from the package index."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from supervisor.core.model import Liveness, ProcessIdentity
+from supervisor.engine.environments import Environments
+from supervisor.kinds.catalog import Catalog
+from supervisor.kinds.identify import Identification, identify
+from supervisor.kinds.kind import SessionRoute, command_line, environment, expand
+from supervisor.kinds.programs import is_of
+from supervisor.kinds.sessions import count_sessions
+from supervisor.native.api import Command, Wing
+from supervisor.native.wing import open_wing
+from tests import cache
+from tests.ports import rest
+
+KIND = Catalog.build({}).get("unity-mcp")
+VERSION = "10.3.0"
+PATIENCE_S = 60.0
+TALKATIVE = {
+    "UNITY_MCP_DISABLE_TELEMETRY": "false",
+    "FASTMCP_CHECK_FOR_UPDATES": "stable",
+    "FASTMCP_SHOW_SERVER_BANNER": "true",
+}
+VALUES = {"python": "/env/bin/python", "http": "8080", "version": VERSION, "log_dir": "/logs/unity-mcp"}
+
+
+def test_where_it_listens_is_on_its_command_line_where_no_variable_can_change_it() -> None:
+    words = command_line(KIND, VALUES)
+    assert words[:4] == ("/env/bin/python", "-P", "-m", "main")
+    assert " ".join(words[4:]) == "--transport http --http-host 127.0.0.1 --http-port 8080"
+    assert expand(KIND.url or "", VALUES) == "http://127.0.0.1:8080/mcp"
+
+
+def test_a_server_that_an_editor_started_is_of_the_kind_and_the_packages_other_program_is_not() -> None:
+    assert is_of(KIND, ["/cache/uv/x/bin/python", "/cache/uv/x/bin/mcp-for-unity", "--transport", "http"])
+    assert is_of(KIND, command_line(KIND, VALUES))
+    assert not is_of(KIND, ["/cache/uv/x/bin/python", "/cache/uv/x/bin/unity-mcp", "instances"])
+
+
+def test_its_life_cycle_is_not_inherited_and_preferences_are() -> None:
+    launch = ("UNITY_MCP_HTTP_URL", "UNITY_MCP_HTTP_PORT", "UNITY_MCP_HTTP_REMOTE_HOSTED", "UNITY_MCP_INSTANCE_TOKEN")
+    secrets = ("UNITY_MCP_API_KEY_SERVICE_TOKEN", "UNITY_MCP_API_KEY_VALIDATION_URL")
+    wishes = {"DISABLE_TELEMETRY": "1", "UNITY_MCP_PROJECT_SCOPED_TOOLS": "true", "FASTMCP_LOG_LEVEL": "DEBUG"}
+    given = environment(KIND, {**dict.fromkeys((*launch, *secrets), "x"), **wishes}, VALUES, {})
+    assert not {*launch, *secrets} & set(given)
+    assert wishes.items() <= given.items()
+    assert given["UNITY_MCP_SKIP_STARTUP_CONNECT"] == "1"
+    assert given["UNITY_MCP_LOG_DIR"] == "/logs/unity-mcp/unity-mcp"
+
+
+def test_it_reports_to_nobody_unless_the_user_wants_it() -> None:
+    assert environment(KIND, {}, VALUES, {})["UNITY_MCP_DISABLE_TELEMETRY"] == "true"
+    assert TALKATIVE.items() <= environment(KIND, TALKATIVE, VALUES, {}).items()
+
+
+class Proxy:
+    """Where a server's requests to the network end up; `asked` has their first lines."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    @asynccontextmanager
+    async def variables(self) -> AsyncIterator[dict[str, str]]:
+        """The variables that send a program here."""
+
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.asked.append((await reader.readline()).decode().strip())
+            writer.transport.abort()
+
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            yield {"HTTPS_PROXY": url, "HTTP_PROXY": url, "ALL_PROXY": url}
+        finally:
+            server.close()
+
+
+class Server:
+    """One real server, started as the recipe says."""
+
+    def __init__(self, folder: Path, wing: Wing, port: int) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.wing = wing
+        self.ports = {"http": port}
+
+    def start(self, python: Path, more: Mapping[str, str]) -> None:
+        proxies = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+        base = {name: value for name, value in os.environ.items() if name.upper() not in proxies}
+        private = {
+            name: str(self.folder / name) for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "UNITY_MCP_STATUS_DIR")
+        }
+        values = {"python": str(python), "http": str(self.ports["http"]), "log_dir": str(self.folder)}
+        variables = environment(KIND, {**base, **private, **more}, values, {})
+        command = Command(command_line(KIND, values), variables, self.folder, self.folder / "server.log")
+        self.process: ProcessIdentity = self.wing.processes.spawn(command)
+
+    def log(self) -> str:
+        return (self.folder / "server.log").read_text()
+
+    async def ready(self) -> Identification:
+        async with asyncio.timeout(PATIENCE_S):
+            while (said := await identify(KIND, self.ports, {}, 5)) is None:
+                assert self.wing.probe.sample(self.process) is Liveness.ALIVE, self.log()
+                await asyncio.sleep(0.05)
+        return said
+
+    async def stop(self) -> int | None:
+        self.wing.processes.ask_to_end(self.process)
+        return await self.end()
+
+    async def end(self) -> int | None:
+        async with asyncio.timeout(PATIENCE_S):
+            while self.wing.probe.sample(self.process) is not Liveness.DEAD:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        return self.wing.processes.exit_status(self.process)
+
+
+def free_ports(count: int) -> list[int]:
+    found: list[int] = []
+    for port in rest():
+        with socket.socket() as probe:
+            if len(found) < count and probe.connect_ex(("127.0.0.1", port)) != 0:
+                found.append(port)
+    return found
+
+
+async def provide(wing: Wing) -> Path:
+    async def kill(installer: ProcessIdentity) -> None:
+        wing.processes.kill(installer)
+
+    environments = Environments(cache.environments(), wing.processes, wing.exits, wing.probe, kill)
+    return (await environments.provide(KIND.package or "", VERSION, lambda *_: None)).python
+
+
+@pytest.mark.needs_index
+@pytest.mark.timeout(400)
+def test_the_real_server_answers_as_itself_asks_the_network_only_if_told_to_and_stops(tmp_path: Path) -> None:
+    wing = open_wing()
+    ports = free_ports(2)
+    quiet, talkative = (Server(tmp_path / str(port), wing, port) for port in ports)
+    silence, talk = Proxy(), Proxy()
+
+    async def main() -> None:
+        python = await provide(wing)
+        async with silence.variables() as to_silence, talk.variables() as to_talk:
+            quiet.start(python, to_silence)
+            said = await quiet.ready()
+            assert (said.matches, said.version, said.leases) == (True, VERSION, None)
+            assert isinstance(KIND.sessions, SessionRoute)
+            assert await count_sessions(KIND.sessions, quiet.ports, 5) == 0
+            talkative.start(python, {**to_talk, **TALKATIVE})
+            # It has begun later: what it does by itself, the other one would have done before.
+            async with asyncio.timeout(PATIENCE_S):
+                while not {"pypi.org:443", "api-prod.coplay.dev:443"} <= {line.split()[1] for line in talk.asked}:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            assert silence.asked == []
+            assert "FastMCP" not in quiet.log(), "no banner"
+            assert [await server.stop() for server in (quiet, talkative)] == [-15, -15]
+
+    try:
+        asyncio.run(main())
+    finally:
+        for server in (quiet, talkative):
+            if hasattr(server, "process"):
+                wing.processes.kill(server.process)
+
+
+@pytest.mark.needs_index
+@pytest.mark.timeout(400)
+def test_the_real_server_exits_3_where_its_port_is_taken(tmp_path: Path) -> None:
+    wing = open_wing()
+    (port,) = free_ports(1)
+    server = Server(tmp_path / "late", wing, port)
+
+    async def main() -> None:
+        python = await provide(wing)
+        with socket.create_server(("127.0.0.1", port)):
+            server.start(python, {})
+            assert await server.end() == 3
+
+    asyncio.run(main())

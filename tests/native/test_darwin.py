@@ -1,0 +1,312 @@
+"""The macOS wing on a macOS in memory. What only the real one can show is marked `needs_macos`."""
+
+import asyncio
+import os
+import resource
+import socket
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.core.model import Bind, Liveness, ProcessIdentity
+from supervisor.native import darwin, posix
+from supervisor.native.darwin import DarwinPeerCheck, DarwinProcessControl, KqueueWatcher
+from supervisor.native.darwin_ports import ANOTHER_USER, DarwinPortTable, lsof_listeners
+from supervisor.native.darwin_probe import PID_MAX, DarwinProbe
+from supervisor.native.wing import open_wing
+from tests.contract.worlds import PATIENCE_S, on_loop, until
+from tests.native.macos import BEGAN, ME, Fact, Mac
+
+EDITOR = 200
+FOREIGN = 54321
+
+
+@pytest.fixture
+def mac() -> Mac:
+    made = Mac()
+    made.processes[EDITOR] = Fact(BEGAN + 1)
+    return made
+
+
+@pytest.fixture
+def probe(mac: Mac) -> DarwinProbe:
+    return DarwinProbe(mac.psutil)
+
+
+def identity(probe: DarwinProbe, pid: int = EDITOR) -> ProcessIdentity:
+    found = probe.identify(pid)
+    assert found is not None
+    return found
+
+
+def test_the_start_token_is_the_microsecond_in_which_it_began(probe: DarwinProbe) -> None:
+    assert identity(probe) == ProcessIdentity(EDITOR, "1700000001123456")
+    assert probe.started_at(identity(probe)) == pytest.approx(BEGAN + 1)
+
+
+def test_a_zombie_a_recycled_pid_and_nobody_are_dead(mac: Mac, probe: DarwinProbe) -> None:
+    editor = identity(probe)
+    assert probe.sample(editor) is Liveness.ALIVE
+    mac.processes[EDITOR].began += 0.000001
+    assert probe.sample(editor) is Liveness.DEAD
+    mac.processes[EDITOR] = Fact(BEGAN + 1, status="zombie")
+    assert probe.sample(editor) is Liveness.DEAD
+    assert probe.newborn(EDITOR) == editor
+    del mac.processes[EDITOR]
+    assert probe.sample(editor) is Liveness.DEAD
+    assert probe.describe(EDITOR).identity is None
+
+
+@pytest.mark.parametrize("pid", [0, -1, PID_MAX + 1, 2**80])
+def test_what_is_no_pid_is_nobody(probe: DarwinProbe, pid: int) -> None:
+    assert probe.identify(pid) is None
+
+
+def test_what_the_system_does_not_tell_is_unknown_and_never_dead(mac: Mac, probe: DarwinProbe) -> None:
+    editor = identity(probe)
+
+    def denied(_pid: int) -> None:
+        raise mac.psutil.AccessDenied
+
+    mac.psutil.Process = denied
+    assert probe.sample(editor) is Liveness.UNKNOWN
+    assert probe.same_user(editor) is None
+    with pytest.raises(PermissionError):
+        probe.identify(EDITOR)
+
+
+def test_a_process_of_another_user_is_named_and_nothing_of_it_told(mac: Mac, probe: DarwinProbe) -> None:
+    mac.processes[EDITOR] = Fact(BEGAN, uid=FOREIGN, words=("python3",), environment={"TOKEN": "x"})
+    described = probe.describe(EDITOR)
+    assert (described.command, described.user) == (("python3",), str(FOREIGN))
+    assert probe.same_user(identity(probe)) is False
+    assert probe.variable(identity(probe), "TOKEN") is None
+
+
+def test_a_variable_is_that_of_exactly_this_process(mac: Mac, probe: DarwinProbe) -> None:
+    mac.processes[EDITOR].environment["TOKEN"] = "x"
+    editor = identity(probe)
+    assert probe.variable(editor, "TOKEN") == "x"
+    assert probe.variable(editor, "OTHER") is None
+    mac.processes[EDITOR].began += 1
+    assert probe.variable(editor, "TOKEN") is None
+
+
+def watcher(mac: Mac, probe: DarwinProbe) -> tuple[KqueueWatcher, list[ProcessIdentity]]:
+    collected: list[ProcessIdentity] = []
+    return KqueueWatcher(probe, collected.append, mac.select), collected
+
+
+@on_loop
+async def test_an_exit_is_told_once_to_everybody_who_watches_and_its_status_collected_first() -> None:
+    mac = Mac()
+    mac.processes[EDITOR] = Fact()
+    probe = DarwinProbe(mac.psutil)
+    exits, collected = watcher(mac, probe)
+    calls: list[str] = []
+    editor = identity(probe)
+    exits.watch(editor, lambda: calls.append(f"first {len(collected)}"))
+    second = exits.watch(editor, lambda: calls.append("second"))
+    closed = exits.watch(editor, lambda: calls.append("closed"))
+    closed.close()
+    closed.close()
+    mac.end(EDITOR)
+    await until(lambda: len(calls) > 1, "both are called")
+    second.close()
+    assert calls == ["first 1", "second"]
+    assert mac.queues[0].closed
+    assert exits.note() is None
+
+
+@on_loop
+async def test_who_has_gone_before_or_while_the_queue_was_asked_is_told_on_a_later_turn() -> None:
+    mac = Mac()
+    mac.processes[EDITOR] = Fact()
+    probe = DarwinProbe(mac.psutil)
+    exits, _ = watcher(mac, probe)
+    editor = identity(probe)
+    # The number is another's by now: registered, and found out when it is verified.
+    mac.processes[EDITOR] = Fact(BEGAN + 5)
+    calls: list[str] = []
+    exits.watch(editor, lambda: calls.append("recycled"))
+    exits.watch(ProcessIdentity(300, "1"), lambda: calls.append("never was"))
+    exits.watch(ProcessIdentity(2**40, "1"), lambda: calls.append("no pid"))
+    assert calls == []
+    await until(lambda: len(calls) > 2, "all are called")
+    assert sorted(calls) == ["never was", "no pid", "recycled"]
+
+
+@on_loop
+async def test_an_event_that_comes_before_the_process_can_be_waited_for_is_believed_when_it_can() -> None:
+    mac = Mac()
+    mac.processes[EDITOR] = Fact()
+    probe = DarwinProbe(mac.psutil)
+    exits, _ = watcher(mac, probe)
+    calls: list[str] = []
+    exits.watch(identity(probe), lambda: calls.append("ended"))
+    mac.tell(EDITOR)
+    await until(lambda: not mac.queues[0].registered, "the event was taken")
+    await asyncio.sleep(0)
+    assert calls == []
+    mac.end(EDITOR, zombie=True, silently=True)
+    await until(lambda: calls, "it is told")
+
+
+@on_loop
+async def test_where_there_is_no_queue_a_poll_takes_over_and_says_so() -> None:
+    mac = Mac()
+    mac.processes[EDITOR] = Fact()
+    mac.refuses = OSError(24, "Too many open files")
+    probe = DarwinProbe(mac.psutil)
+    exits, _ = watcher(mac, probe)
+    ended = asyncio.Event()
+    exits.watch(identity(probe), ended.set)
+    assert "polling" in (exits.note() or "")
+    assert "Too many open files" in (exits.note() or "")
+    mac.end(EDITOR)
+    await asyncio.wait_for(ended.wait(), PATIENCE_S)
+
+
+class Connection:
+    """A unix socket whose kernel answers as macOS does."""
+
+    def __init__(self, credentials: bytes | OSError) -> None:
+        self._credentials = credentials
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        assert (level, option, size) == (0, 1, 76)
+        if isinstance(self._credentials, OSError):
+            raise self._credentials
+        return self._credentials
+
+
+def xucred(version: int, uid: int) -> bytes:
+    return struct.pack("IIh2x16I", version, uid, 1, *[20] * 16)
+
+
+def same_user(credentials: bytes | OSError) -> bool:
+    connection: Any = Connection(credentials)
+    return DarwinPeerCheck().same_user(connection)
+
+
+def test_a_peer_is_ours_by_its_credentials_and_by_nothing_else() -> None:
+    assert len(xucred(0, 0)) == darwin.XUCRED_SIZE
+    assert same_user(xucred(0, os.getuid()))
+    assert not same_user(xucred(0, os.getuid() + 1))
+    assert not same_user(xucred(1, os.getuid()))
+    assert not same_user(b"")
+    assert not same_user(OSError(57, "Socket is not connected"))
+
+
+def taken() -> tuple[socket.socket, int]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    return listener, listener.getsockname()[1]
+
+
+def table(mac: Mac, asked: list[int], *found: int) -> DarwinPortTable:
+    def lsof(port: int) -> tuple[int, ...]:
+        asked.append(port)
+        return found
+
+    return DarwinPortTable(DarwinProbe(mac.psutil), mac.psutil, lsof)
+
+
+def test_our_own_processes_are_asked_first_and_lsof_only_for_what_none_of_them_has(mac: Mac) -> None:
+    listener, port = taken()
+    other, second = taken()
+    asked: list[int] = []
+    mac.processes[EDITOR].sockets = (("127.0.0.1", port, "LISTEN"), ("127.0.0.1", 4, "ESTABLISHED"))
+    mac.processes[201] = Fact(hides=True, sockets=(("127.0.0.1", second, "LISTEN"),))
+    mac.processes[202] = Fact(status="zombie")
+    with listener, other:
+        facts = table(mac, asked, 201).facts([port, second])
+    assert asked == [second]
+    assert [each.occupant.pid for each in facts[port].listeners] == [EDITOR]
+    assert [each.occupant.pid for each in facts[second].listeners] == [201]
+    assert {fact.bind for fact in facts.values()} == {Bind.TAKEN}
+
+
+def test_a_port_that_nobody_tells_of_is_another_users_and_never_guessed(mac: Mac) -> None:
+    listener, port = taken()
+    with listener:
+        (listed,) = table(mac, []).facts([port])[port].listeners
+    assert (listed.occupant.identity, listed.occupant.user) == (None, ANOTHER_USER)
+
+
+def test_a_free_port_is_free_and_nobody_is_asked(mac: Mac) -> None:
+    listener, port = taken()
+    listener.close()
+    asked: list[int] = []
+    fact = table(mac, asked).facts([port])[port]
+    assert (fact.bind, fact.listeners, asked) == (Bind.FREE, (), [])
+    assert table(mac, asked).facts([]) == {}
+
+
+def test_ports_of_a_process_are_those_that_serve_loopback(mac: Mac) -> None:
+    rows = (("127.0.0.1", 1, "LISTEN"), ("0.0.0.0", 2, "LISTEN"), ("::1", 3, "LISTEN"), ("127.0.0.1", 4, "ESTABLISHED"))
+    mac.processes[EDITOR].sockets = rows
+    ports = table(mac, [])
+    editor = identity(DarwinProbe(mac.psutil))
+    assert ports.held_by(editor) == {1, 2}
+    assert ports.listeners([1, 3, 4], [identity(DarwinProbe(mac.psutil), ME), editor]) == {1: editor}
+    assert ports.listening([1, 3, 9]) == {1, 3}
+    assert (ports.connections(4), ports.connections(1)) == (1, 0)
+    assert ports.held_by(ProcessIdentity(EDITOR, "1")) == frozenset()
+
+
+def test_an_lsof_that_is_not_there_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("supervisor.native.darwin_ports.LSOF", str(tmp_path / "lsof"))
+    assert lsof_listeners(1) == ()
+    (tmp_path / "lsof").write_text("#!/bin/sh\nprintf 'p12\\nf3\\np14\\n'\n")
+    (tmp_path / "lsof").chmod(0o755)
+    assert lsof_listeners(1) == [12, 14]
+
+
+def control(mac: Mac, limit: tuple[int, int] | None = None) -> DarwinProcessControl:
+    probe = DarwinProbe(mac.psutil)
+    exits = KqueueWatcher(probe, lambda _: None, mac.select)
+    return DarwinProcessControl(probe, posix.Children(), exits, limit)
+
+
+def test_no_signal_is_sent_to_whoever_has_the_number_now(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    processes = control(mac)
+    editor = identity(DarwinProbe(mac.psutil))
+    assert processes.ask_to_end(editor)
+    mac.processes[EDITOR].began += 1
+    assert not processes.kill(editor)
+    assert sent == [(EDITOR, 15)]
+
+
+def test_a_child_is_born_with_the_users_own_limit_and_ours_stays() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lower = min(64, soft)
+    with darwin._limited((lower, hard)):
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (lower, hard)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+
+
+def test_a_number_that_a_process_a_group_or_a_session_has_is_not_vacant(mac: Mac) -> None:
+    processes = control(mac)
+    # The real system is asked for these: signal 0, and the sessions of those processes that there are.
+    mac.processes = {os.getpid(): Fact()}
+    assert not processes.vacant(os.getpid())
+    assert not processes.vacant(os.getsid(0))
+    assert not processes.vacant(0)
+    assert not processes.vacant(PID_MAX + 1)
+
+
+@pytest.mark.needs_macos
+def test_macos_has_a_wing() -> None:
+    wing = open_wing()
+    me = wing.probe.identify(os.getpid())
+    assert me is not None
+    assert wing.probe.sample(me) is Liveness.ALIVE
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        assert wing.peers.same_user(ours)

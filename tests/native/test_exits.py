@@ -1,0 +1,57 @@
+"""The polling watcher's timer; what it promises is in `tests/contract`."""
+
+import asyncio
+
+import pytest
+
+from supervisor.native.exits import PollingExitWatcher
+from tests.contract.worlds import on_loop, until
+from tests.fakes import FakeProbe, FakeSystem
+
+
+@on_loop
+async def test_nothing_wakes_the_loop_when_nothing_is_watched() -> None:
+    system = FakeSystem()
+    watcher = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001)
+    assert watcher._timer is None
+    first, second = (watcher.watch(system.me, pytest.fail) for _ in range(2))
+    first.close()
+    timer = watcher._timer
+    assert timer is not None
+    assert not timer.cancelled()
+    assert watcher.note()
+    second.close()
+    assert timer.cancelled()
+    assert watcher._timer is None
+    assert watcher.note() is None
+
+
+@on_loop
+async def test_one_failing_callback_keeps_no_other_from_being_called() -> None:
+    system = FakeSystem()
+    watcher = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001)
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(str(context["exception"])))
+
+    def fail() -> None:
+        raise RuntimeError("broken")
+
+    called = asyncio.Event()
+    watcher.watch(system.me, fail)
+    watcher.watch(system.me, called.set)
+    watcher.watch(system.me, fail)
+    system.end(system.me)
+    await called.wait()
+    await asyncio.sleep(0)
+    assert reported == ["broken", "broken"]
+
+
+@on_loop
+async def test_the_status_is_collected_before_anybody_is_told() -> None:
+    system = FakeSystem()
+    calls: list[str] = []
+    watcher = PollingExitWatcher(FakeProbe(system), lambda _: calls.append("collected"), interval_s=0.001)
+    watcher.watch(system.me, lambda: calls.append("told"))
+    system.end(system.me)
+    await until(lambda: "told" in calls, "the watch is called")
+    assert calls == ["collected", "told"]

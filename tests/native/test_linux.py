@@ -1,0 +1,282 @@
+"""What is particular to Linux; the rest of its promises are in `tests/contract`."""
+
+import asyncio
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from supervisor.core.model import Liveness, ProcessIdentity
+from supervisor.native.api import Command
+from supervisor.native.linux_probe import LinuxProbe
+from supervisor.native.procfs import read_stat
+from supervisor.native.wing import open_wing
+from tests.contract.worlds import PATIENCE_S, PYTHON, SLEEPER, RealWorld, on_loop, until, wait_until
+from tests.privilege import NEEDS_ROOT, as_nobody
+
+pytestmark = pytest.mark.linux_only
+
+HIDING = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
+ASK_AS_NOBODY = """
+import os, sys
+from supervisor.core.model import ProcessIdentity
+from supervisor.native.wing import open_wing
+probe, pid, token = open_wing().probe, int(sys.argv[1]), sys.argv[2]
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+print(os.path.exists(f"/proc/{pid}"), probe.sample(ProcessIdentity(pid, token)), probe.describe(pid).identity)
+try:
+    probe.identify(pid)
+except PermissionError:
+    print("refused")
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[RealWorld]:
+    """Real processes."""
+    made = RealWorld(tmp_path)
+    yield made
+    made.close()
+
+
+@contextmanager
+def without_descriptors() -> Iterator[None]:
+    """No file can be opened."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def with_hidden_processes(*arguments: str) -> str:
+    """What Python prints where /proc is mounted with hidepid, in a mount namespace of its own."""
+    argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", HIDING, "sh", sys.executable, *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def descriptors(pid: int) -> dict[int, str]:
+    """The open files of a process. Of our own: without the one that this question opens."""
+    found = {}
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found[int(link.name)] = str(link.readlink())
+    return found
+
+
+def descriptor_limit(pid: int) -> tuple[int, int]:
+    """Soft and hard."""
+    return resource.prlimit(pid, resource.RLIMIT_NOFILE)
+
+
+async def waited_for(world: RealWorld, child: ProcessIdentity) -> int:
+    """Its exit status, when it is there."""
+    await until(lambda: world.wing.processes.exit_status(child) is not None, "it is waited for")
+    status = world.wing.processes.exit_status(child)
+    assert status is not None
+    return status
+
+
+def spawn(world: RealWorld, folder: Path, *argv: str) -> ProcessIdentity:
+    """A child with a log in this folder, ended with its world."""
+    identity = world.wing.processes.spawn(Command(argv, dict(os.environ), folder, folder / "log"))
+    world._known.append(identity)
+    return identity
+
+
+def test_a_process_without_its_main_thread_is_alive() -> None:
+    code = (
+        "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(600,)).start(); "
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        try:
+            wait_until(lambda: read_stat(process.pid).state == "Z", "the main thread leaves")
+            probe = LinuxProbe()
+            identity = probe.identify(process.pid)
+            assert identity is not None
+            assert probe.sample(identity) is Liveness.ALIVE
+        finally:
+            process.kill()
+    assert probe.sample(identity) is Liveness.DEAD
+
+
+def test_a_sample_without_a_free_descriptor_is_unknown() -> None:
+    probe = LinuxProbe()
+    me = probe.identify(os.getpid())
+    assert me is not None
+    with without_descriptors():
+        assert probe.sample(me) is Liveness.UNKNOWN
+    assert probe.sample(me) is Liveness.ALIVE
+
+
+@on_loop
+async def test_what_cannot_be_proven_is_not_signalled(world: RealWorld) -> None:
+    child = world.child()
+    with without_descriptors(), pytest.raises(OSError, match="Too many open files"):
+        world.wing.processes.kill(child)
+    assert world.wing.probe.sample(child) is Liveness.ALIVE
+
+
+@pytest.mark.needs_root
+@NEEDS_ROOT[1]
+@on_loop
+async def test_a_process_hidden_by_the_system_is_held(world: RealWorld) -> None:
+    child = world.child()
+    said = with_hidden_processes("-c", ASK_AS_NOBODY, str(child.pid), child.start_token)
+    assert said.splitlines() == ["False alive None", "refused"]
+
+
+@pytest.mark.needs_root
+@NEEDS_ROOT[1]
+@on_loop
+async def test_a_process_of_another_user_is_seen_and_cannot_be_touched(world: RealWorld) -> None:
+    child = world.child(variable="secret")
+    probe, processes = world.wing.probe, world.wing.processes
+
+    def ask() -> str:
+        seen = (probe.sample(child), probe.same_user(child), processes.variable(child, "GREETING"))
+        try:
+            processes.kill(child)
+        except PermissionError:
+            return f"{seen} refused"
+        return f"{seen} killed"
+
+    assert as_nobody(ask) == f"{(Liveness.ALIVE, False, None)} refused"
+    assert probe.sample(child) is Liveness.ALIVE
+
+
+@on_loop
+async def test_the_start_of_a_process_is_what_others_say_it_is(world: RealWorld) -> None:
+    child = world.child()
+    # psutil counts from /proc/stat's btime, which is in whole seconds.
+    assert world.wing.probe.started_at(child) == pytest.approx(psutil.Process(child.pid).create_time(), abs=1.1)
+    assert world.wing.probe.started_at(child) == pytest.approx(time.time(), abs=PATIENCE_S)
+    assert world.wing.probe.started_at(ProcessIdentity(child.pid, "another-boot:1")) is None
+
+
+@on_loop
+async def test_which_process_is_the_older_does_not_depend_on_the_wall_clock(
+    world: RealWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, probe = world.child(), world.wing.probe
+    before, shown = probe.born(child), probe.started_at(child)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 3600)
+    assert probe.born(child) == before
+    assert probe.started_at(child) == pytest.approx((shown or 0.0) - 3600, abs=PATIENCE_S)
+    assert probe.born(ProcessIdentity(child.pid, "another-boot:1")) is None
+
+
+@on_loop
+async def test_a_child_that_nobody_watches_does_not_stay_a_zombie(world: RealWorld) -> None:
+    child = world.brief(0)
+    await until(lambda: not Path(f"/proc/{child.pid}").exists(), "it is waited for")
+
+
+@on_loop
+async def test_a_child_has_a_session_of_its_own_no_input_and_no_descriptor_of_ours(
+    world: RealWorld, tmp_path: Path
+) -> None:
+    inherited = os.open("/dev/null", os.O_RDONLY)
+    os.set_inheritable(inherited, True)
+    try:
+        child = spawn(world, tmp_path, *PYTHON, SLEEPER)
+    finally:
+        os.close(inherited)
+    wait_until((tmp_path / "log").read_text, "it runs")
+    assert descriptors(child.pid) == {0: "/dev/null", 1: str(tmp_path / "log"), 2: str(tmp_path / "log")}
+    assert os.getsid(child.pid) == child.pid
+
+
+@on_loop
+async def test_output_is_appended_to_a_log_that_only_its_owner_can_read(world: RealWorld, tmp_path: Path) -> None:
+    for word in ("one", "two"):
+        child = spawn(world, tmp_path, "sh", "-c", f"echo {word}; echo {word} >&2")
+        await waited_for(world, child)
+    assert (tmp_path / "log").read_text().split() == ["one", "one", "two", "two"]
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
+
+
+@on_loop
+async def test_children_get_the_descriptor_limit_back(tmp_path: Path) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    world = RealWorld(tmp_path)
+    for limit in ((123, hard), (123, 456)):
+        world.wing = open_wing(limit)
+        child = world.child()
+        assert descriptor_limit(child.pid) == limit
+        world.end(child)
+        await waited_for(world, child)
+    world.close()
+
+
+def test_nothing_is_started_without_a_loop_to_wait_for_it(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        open_wing().processes.spawn(Command(("touch", "ran"), dict(os.environ), tmp_path, tmp_path / "log"))
+    assert not (tmp_path / "log").exists()
+
+
+@on_loop
+async def test_without_descriptors_exits_are_polled_and_a_user_is_told(world: RealWorld) -> None:
+    _, grandchild = world.family()
+    ended = asyncio.Event()
+    assert world.wing.exits.note() is None
+    with without_descriptors():
+        watch = world.wing.exits.watch(grandchild, ended.set)
+    assert "Too many open files" in (world.wing.exits.note() or "")
+    world.end(grandchild)
+    await asyncio.wait_for(ended.wait(), PATIENCE_S)
+    assert world.wing.exits.note() is None
+    watch.close()
+
+
+@on_loop
+async def test_all_watches_of_a_process_share_one_descriptor_and_the_last_one_closes_it(world: RealWorld) -> None:
+    _, grandchild = world.family()
+    before = len(descriptors(os.getpid()))
+    watches = [world.wing.exits.watch(grandchild, pytest.fail) for _ in range(10)]
+    for watch in watches:
+        assert len(descriptors(os.getpid())) == before + 1
+        watch.close()
+    assert len(descriptors(os.getpid())) == before
+
+
+@on_loop
+async def test_a_watch_that_is_closed_by_another_of_its_process_says_nothing(world: RealWorld) -> None:
+    child = world.child()
+    ended = asyncio.Event()
+
+    def first() -> None:
+        second.close()
+        ended.set()
+
+    before = len(descriptors(os.getpid()))
+    world.wing.exits.watch(child, first)
+    second = world.wing.exits.watch(child, pytest.fail)
+    world.end(child)
+    await asyncio.wait_for(ended.wait(), PATIENCE_S)
+    await until(lambda: len(descriptors(os.getpid())) == before - 1, "the descriptor is closed")
+
+
+@on_loop
+async def test_without_pidfds_signals_go_to_a_verified_pid(world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_pid: int) -> int:
+        raise OSError(38, "Function not implemented")
+
+    child = world.child()
+    monkeypatch.setattr(os, "pidfd_open", missing)
+    assert not world.wing.processes.kill(ProcessIdentity(child.pid, world.me.start_token))
+    assert world.wing.probe.sample(child) is Liveness.ALIVE
+    assert world.wing.processes.ask_to_end(child)
+    assert await waited_for(world, child) == -signal.SIGTERM
+    assert not world.wing.processes.kill(child)

@@ -1,0 +1,68 @@
+"""Two ways to the same table."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from supervisor.native import linux_tcp
+from supervisor.native.linux_tcp import TcpRow, TcpState
+
+pytestmark = pytest.mark.linux_only
+
+ADDRESSES = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "0.0.0.0", "::1": "::1", "::": "::", "::ffff:127.0.0.1": "127.0.0.1"}
+
+
+@pytest.fixture
+def listening() -> Iterator[dict[int, str]]:
+    """A listener on every kind of address: port to the address that is to be shown."""
+    with ExitStack() as stack:
+        ports = {}
+        for address, shown in ADDRESSES.items():
+            listener = stack.enter_context(socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET))
+            listener.bind((address, 0))
+            listener.listen()
+            ports[listener.getsockname()[1]] = shown
+        yield ports
+
+
+def unordered(rows: list[TcpRow]) -> set[TcpRow]:
+    """For comparison."""
+    assert len(set(rows)) == len(rows)
+    return set(rows)
+
+
+def test_both_ways_find_the_same_listeners(listening: dict[int, str]) -> None:
+    asked = linux_tcp.netlink_rows(TcpState.LISTEN, listening)
+    assert {row.port: row.address for row in asked} == listening
+    assert all(row.inode for row in asked)
+    assert unordered(asked) == unordered(linux_tcp.proc_rows(TcpState.LISTEN, listening))
+    assert linux_tcp.netlink_rows(TcpState.LISTEN, ()) == []
+
+
+def test_both_ways_find_the_same_connections(listening: dict[int, str]) -> None:
+    with ExitStack() as stack:
+        for port, address in listening.items():
+            host = "::1" if address == "::1" else "127.0.0.1"
+            stack.enter_context(socket.create_connection((host, port)))
+        asked = linux_tcp.netlink_rows(TcpState.ESTABLISHED, listening)
+        assert sorted(row.port for row in asked) == sorted(listening)
+        read = linux_tcp.proc_rows(TcpState.ESTABLISHED, listening)
+        assert sorted((row.port, row.address) for row in asked) == sorted((row.port, row.address) for row in read)
+
+
+@pytest.mark.parametrize("constant", ["NETLINK_SOCK_DIAG", "SOCK_DIAG_BY_FAMILY"])
+def test_where_netlink_refuses_proc_answers(
+    listening: dict[int, str], constant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A protocol and a question that this kernel does not have.
+    monkeypatch.setattr(linux_tcp, constant, 31)
+    with pytest.raises(OSError, match=r"not supported|Invalid argument"):
+        linux_tcp.netlink_rows(TcpState.LISTEN, listening)
+    assert {row.port: row.address for row in linux_tcp.rows(TcpState.LISTEN, listening)} == listening
+
+
+def test_a_table_that_is_not_understood_is_an_error() -> None:
+    with pytest.raises(OSError, match="not understood"):
+        list(linux_tcp.parse("header\n  0: nonsense\n", TcpState.LISTEN, [80]))

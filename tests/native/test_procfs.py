@@ -1,0 +1,53 @@
+"""Reading /proc, byte by byte."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from supervisor.native import procfs
+
+pytestmark = pytest.mark.linux_only
+
+REST = b" S 1 2 3 0 -1 4194560 5 6 7 8 9 10 11 12 20 0 4 0 987654 13 14"
+
+
+@pytest.mark.parametrize("name", [b"godot", b"a b", b") R 9", b"((", b"x) Z 1 (y", b""])
+def test_a_program_may_have_any_name(name: bytes) -> None:
+    stat = procfs.parse_stat(b"4711 (" + name + b")" + REST)
+    assert stat == procfs.Stat(state="S", parent=1, session=3, threads=4, ticks=987654)
+    assert not stat.ended
+
+
+@pytest.mark.parametrize("line", [b"", b"4711 (godot) S 1 2", b"4711 (godot) S x" + REST])
+def test_a_line_that_is_not_understood_is_an_error(line: bytes) -> None:
+    with pytest.raises(OSError, match="not understood"):
+        procfs.parse_stat(line)
+
+
+@pytest.mark.parametrize(
+    ("state", "threads", "ended"), [("Z", 1, True), ("X", 0, True), ("Z", 2, False), ("D", 1, False)]
+)
+def test_a_zombie_has_ended_when_its_last_thread_has(state: str, threads: int, ended: bool) -> None:  # noqa: FBT001
+    assert procfs.Stat(state, 1, 1, threads, 1).ended is ended
+
+
+def test_a_command_line_keeps_empty_and_undecodable_words() -> None:
+    # It prints after exec, so its command line is complete by then.
+    argv = ["sh", "-c", "echo; read line", "", "b\udcff"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        shell.stdout.readline()
+        seen = procfs.command_line(shell.pid)
+    assert seen == ("sh", "-c", "echo; read line", "", "b\ufffd")
+    assert procfs.command_line(procfs.PID_MAX) == ()
+
+
+def test_sockets_are_found_and_other_descriptors_left_out(tmp_path: Path) -> None:
+    with socket.socket() as one, (tmp_path / "file").open("w") as file:
+        inodes = procfs.socket_inodes(os.getpid())
+        assert os.fstat(one.fileno()).st_ino in inodes
+        assert os.fstat(file.fileno()).st_ino not in inodes
+    assert procfs.socket_inodes(procfs.PID_MAX) == frozenset()

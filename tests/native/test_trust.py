@@ -1,0 +1,100 @@
+"""What others could have written is not believed; a token goes to our own user's process only."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from supervisor.native import trust
+from supervisor.native.trust import DistrustedError
+from tests.privilege import NEEDS_ROOT, NOBODY
+from tests.systems import POSIX_ONLY
+
+pytestmark = POSIX_ONLY
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(b"ours")
+    path.chmod(0o600)
+    return path
+
+
+def test_a_file_of_ours_is_read(file: Path) -> None:
+    assert trust.contents(file, 4) == b"ours"
+    file.chmod(0o644)
+    assert trust.contents(str(file), 4) == b"ours", "others may read it"
+
+
+def test_a_file_that_is_too_long_is_not(file: Path) -> None:
+    with pytest.raises(DistrustedError, match="longer than 3 bytes"):
+        trust.contents(file, 3)
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_file_that_others_may_write_is_not_and_the_mend_is_named(file: Path, mode: int) -> None:
+    file.chmod(mode)
+    with pytest.raises(DistrustedError, match="others may write") as caught:
+        trust.contents(file, 4)
+    assert caught.value.fix == f"chmod go-w {file}"
+
+
+def test_neither_links_nor_fifos_nor_folders_are_files(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(file)
+    os.mkfifo(tmp_path / "fifo")
+    for name, problem in (("link", "is a link"), ("fifo", "no regular file"), (".", "no regular file")):
+        with pytest.raises(DistrustedError, match=problem):
+            trust.contents(tmp_path / name, 4)
+
+
+def test_what_is_not_there_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        trust.contents(tmp_path / "nothing", 4)
+    with pytest.raises(FileNotFoundError):
+        trust.own_folder(tmp_path / "nothing")
+    assert trust.problem_of(tmp_path / "nothing") is None
+
+
+def test_a_folder_of_ours_may_be_reached_over_a_link_of_ours(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o755)
+    (tmp_path / "link").symlink_to(folder)
+    trust.own_folder(folder)
+    trust.own_folder(tmp_path / "link")
+    folder.chmod(0o1777)
+    for path in (folder, tmp_path / "link"):
+        assert "others may write into" in str(trust.problem_of(path))
+
+
+def test_a_folder_that_we_make_is_ours_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        trust.make_folder(tmp_path / "deep" / "folder")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "deep" / "folder").stat().st_mode & 0o777 == 0o700
+    trust.make_folder(tmp_path / "deep" / "folder")
+
+
+def test_a_file_is_no_folder(file: Path) -> None:
+    with pytest.raises(NotADirectoryError):
+        trust.own_folder(file)
+
+
+@pytest.mark.parametrize("what", [pytest.param("file", marks=NEEDS_ROOT), pytest.param("link", marks=NEEDS_ROOT)])
+def test_what_another_user_made_is_not_believed(file: Path, tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    os.chown(file, NOBODY, -1)
+    os.chown(tmp_path / "link", NOBODY, -1, follow_symlinks=False)
+    with pytest.raises(DistrustedError, match="another user"):
+        trust.contents(file, 4) if what == "file" else trust.own_folder(tmp_path / "link")
+
+
+def test_our_own_process_is_of_our_user() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert trust.same_user(ours)

@@ -1,0 +1,86 @@
+"""The table of sockets in the shapes that Windows gives it, and what a bind says there."""
+
+import errno
+import socket
+
+import pytest
+
+from supervisor.core.model import Bind, Occupant, ProcessIdentity
+from supervisor.native import win32, windows_ports, windows_tcp
+from supervisor.native.windows_probe import WindowsProbe
+from supervisor.native.windows_tcp import TcpRow, TcpState
+
+LOOPBACK = "127.0.0.1"
+
+
+def table(monkeypatch: pytest.MonkeyPatch, *rows: TcpRow) -> windows_ports.WindowsPortTable:
+    monkeypatch.setattr(windows_tcp, "rows", lambda _state, ports: [row for row in rows if row.port in ports])
+    return windows_ports.WindowsPortTable(WindowsProbe())
+
+
+class Refusing(socket.socket):
+    number = 0
+
+    def bind(self, _address: object) -> None:
+        raise OSError(errno.EACCES, "refused", None, self.number)
+
+
+@pytest.fixture(params=[win32.WSAEADDRINUSE, win32.WSAEACCES])
+def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(Refusing, "number", request.param)
+    monkeypatch.setattr(socket, "socket", Refusing)
+    number: int = request.param
+    return number
+
+
+def test_a_listener_whose_process_is_not_told_has_no_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where nobody has that pid any more the shape is the same.
+    ports = table(monkeypatch, TcpRow(LOOPBACK, 5, None), TcpRow("::1", 5, 2**31 - 3))
+    fact = ports.facts([5])[5]
+    assert [listener.occupant for listener in fact.listeners] == [Occupant(), Occupant()]
+    assert ports.listeners([5], [ProcessIdentity(4, "1")]) == {}
+    assert ports.listening([5]) == {5}
+
+
+def test_a_refusal_with_a_listener_is_a_taken_port(monkeypatch: pytest.MonkeyPatch, refused: int) -> None:
+    ports = table(monkeypatch, TcpRow("0.0.0.0", 5, None))
+    assert ports.facts([5])[5].bind is Bind.TAKEN
+    assert refused
+
+
+def test_a_refusal_without_a_listener_is_a_range_that_the_system_keeps(
+    monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    fact = table(monkeypatch).facts([5])[5]
+    assert fact.bind is (Bind.EXCLUDED if refused == win32.WSAEACCES else Bind.TAKEN)
+    assert fact.reason
+
+
+def test_a_table_that_is_not_told_is_not_a_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(win32, "GetExtendedTcpTable", lambda *_: 5)
+    ports = windows_ports.WindowsPortTable(WindowsProbe())
+    assert ports.facts([5])[5].bind is Bind.FAILED
+    assert ports.connections(5) is None
+    with pytest.raises(PermissionError):
+        ports.listening([5])
+
+
+def test_a_system_without_ipv6_tells_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = win32.GetExtendedTcpTable
+
+    def without(*arguments: object) -> object:
+        return windows_tcp.NO_IPV6[0] if arguments[3] == win32.AF_INET6 else real(*arguments)
+
+    monkeypatch.setattr(win32, "GetExtendedTcpTable", without)
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        port = listener.getsockname()[1]
+        assert [row.address for row in windows_tcp.rows(TcpState.LISTEN, [port])] == [LOOPBACK]
+
+
+def test_a_trial_bind_does_not_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    del monkeypatch
+    with socket.socket() as sharing:
+        sharing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sharing.bind((LOOPBACK, 0))
+        sharing.listen()
+        assert windows_ports.try_bind(sharing.getsockname()[1], listened=True)[0] is Bind.TAKEN

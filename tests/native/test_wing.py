@@ -1,0 +1,28 @@
+"""The choice of the wing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from supervisor.errors import PlatformUnsupported
+from supervisor.native.wing import open_wing
+
+
+@pytest.mark.linux_only
+def test_linux_has_a_wing() -> None:
+    from supervisor.native.linux_probe import LinuxProbe
+
+    assert isinstance(open_wing().probe, LinuxProbe)
+
+
+def test_an_unknown_system_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "plan9")
+    with pytest.raises(PlatformUnsupported, match="plan9"):
+        open_wing()
+
+
+def test_choosing_is_cheap_to_import() -> None:
+    heavy = "import sys, supervisor.native.wing; print({'asyncio', 'subprocess', 'psutil'} & sys.modules.keys())"
+    said = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"

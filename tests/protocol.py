@@ -1,0 +1,75 @@
+"""Whether what went over the wire is what docs/protocol.schema.json says."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from supervisor.client.client import Client
+from supervisor.client.stream import Stream
+from supervisor.wire import jsonrpc
+
+SCHEMA = Path(__file__).resolve().parent.parent / "docs" / "protocol.schema.json"
+
+
+def check(method: str, result: object) -> None:
+    """See that this is an answer of the verb. What is wrong with it is the message of an AssertionError."""
+    _check(f"{method}.result", result)
+
+
+def check_frame(frame: Mapping[str, Any]) -> None:
+    """See that this is a frame of the protocol; what an answer answers, `check` knows."""
+    _check(_envelope(frame), frame)
+
+
+class CheckedClient(Client):
+    """The client library, and everything that comes through it is compared with the schema."""
+
+    def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        answer = super().call(method, *arguments, **options)
+        check(method, answer)
+        return answer
+
+    def stream(self, method: str, *arguments: Any, **options: Any) -> Stream:
+        stream = super().stream(method, *arguments, **options)
+        check(method, stream.answer)
+        return stream
+
+    def _receive(self, *arguments: Any) -> jsonrpc.Success | jsonrpc.Failure | jsonrpc.Notification:
+        message = super()._receive(*arguments)
+        if isinstance(message, jsonrpc.Notification):
+            check_frame(jsonrpc.notification(*message))
+        elif isinstance(message, jsonrpc.Failure):
+            check_frame({"jsonrpc": "2.0", "id": message.id, "error": message.error})
+        return message
+
+
+def fits(name: str, value: object) -> bool:
+    """Whether this is an instance of a definition of the schema."""
+    return bool(_validator(name).is_valid(value))
+
+
+def _check(name: str, value: object) -> None:
+    problem = best_match(_validator(name).iter_errors(value))
+    assert problem is None, f"no {name}: {problem.json_path}: {problem.message}"
+
+
+def _envelope(frame: Mapping[str, Any]) -> str:
+    """By name, so that the message tells the problem; against all four it would only tell that none fits."""
+    if "method" in frame:
+        return "Request" if "id" in frame else "Notification"
+    return "Failure" if "error" in frame else "Success"
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    return _whole().evolve(schema={"$ref": f"#/$defs/{name}"})
+
+
+@cache
+def _whole() -> Draft202012Validator:
+    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))

@@ -1,0 +1,134 @@
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.core.model import (
+    Editor,
+    Failure,
+    Lease,
+    Occupant,
+    Occupied,
+    Origin,
+    Ownership,
+    ProcessIdentity,
+    ServerRecord,
+    ServerState,
+    State,
+    StickyPorts,
+)
+from supervisor.registry.codec import UnreadableError, decode, encode
+
+EDITOR = Editor("my-game-1", ProcessIdentity(10, "boot:1"), "/p/my-game", 1.5, "godot", "4.7", "my game")
+RECORD = ServerRecord(
+    id="godot-ai",
+    kind="godot-ai",
+    version="4.3.0",
+    project=None,
+    state=ServerState.READY,
+    origin=Origin.SPAWNED,
+    launch="abc",
+    ports={"http": 8001, "ws": 9501},
+    since=2.5,
+    process=ProcessIdentity(20, "boot:2"),
+    root=ProcessIdentity(19, "boot:2"),
+    owners=(Ownership("my-game-1", EDITOR.process), Ownership("tools-1", ProcessIdentity(11, "boot:1"), 7.0)),
+    leases=(Lease("l-1", "ci", 30.0, 0.0),),
+    ever_owned=True,
+    restarts=2,
+    relocated=(Occupied(8000, Occupant(ProcessIdentity(9, "boot:0"), ("nc", "-l"), "dev", 1.0), "held"),),
+    failure=Failure("START_FAILED", "no", -9, ("last line",)),
+    log="/logs/x.log",
+    url="http://127.0.0.1:8001/mcp",
+    connect=("python", "-m", "x"),
+)
+STATE = State({EDITOR.id: EDITOR}, {RECORD.id: RECORD}, (StickyPorts("k", "/p", {"http": 8005}),))
+
+
+def test_what_was_written_is_read_back() -> None:
+    back = decode(encode(STATE))
+    assert back.editors == STATE.editors
+    assert back.sticky == STATE.sticky
+    server = back.servers["godot-ai"]
+    assert [owner.leaving for owner in server.owners] == [False, True]
+    assert server.with_(owners=()) == RECORD.with_(owners=())
+
+
+def test_no_secret_can_be_in_it() -> None:
+    assert "secret" not in encode(STATE).decode()
+
+
+def test_keys_of_a_later_version_are_skipped() -> None:
+    document = json.loads(encode(STATE))
+    document["later"] = 1
+    document["servers"][0]["later"] = {"a": 1}
+    document["editors"][0]["later"] = []
+    assert decode(json.dumps(document).encode()).editors == STATE.editors
+
+
+def test_a_later_schema_is_not_guessed_at() -> None:
+    with pytest.raises(UnreadableError, match="schema 2"):
+        decode(b'{"schema":2,"editors":[],"servers":[],"sticky":[]}')
+
+
+def test_every_truncation_is_noticed() -> None:
+    whole = encode(STATE)
+    for length in range(len(whole)):
+        with pytest.raises(UnreadableError):
+            decode(whole[:length])
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_unreadable_and_nothing_else(data: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        decode(data)
+
+
+def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where there is anything in a document."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield from places(item, (*path, key))
+
+
+@pytest.mark.parametrize("strange", [None, 5, -1.5, float("inf"), True, "x", [], ["x"], [1], {}, {"x": 1}], ids=repr)
+def test_whatever_stands_in_the_place_of_a_value_is_unreadable_or_will_do(strange: object) -> None:
+    whole = json.loads(encode(STATE))
+    for path in places(whole):
+        document = {"all": copy.deepcopy(whole)}
+        *above, last = ("all", *path)
+        holder: Any = document
+        for key in above:
+            holder = holder[key]
+        holder[last] = strange
+        try:
+            state = decode(json.dumps(document["all"]).encode())
+        except UnreadableError:
+            continue
+        again = decode(encode(state))
+        assert again == state, path
+        for record in state.servers.values():
+            words = (record.version, record.project, record.log, record.url, record.other_home, *record.connect)
+            assert all(word is None or isinstance(word, str) for word in words), path
+
+
+def test_a_registry_of_the_first_release_is_read() -> None:
+    state = decode((Path(__file__).parents[1] / "data" / "registry-1.json").read_bytes())
+    assert state.editors == STATE.editors
+    assert state.sticky == STATE.sticky
+    assert state.servers["godot-ai"].with_(owners=()) == RECORD.with_(owners=())
+    assert [owner.editor for owner in state.servers["godot-ai"].owners] == ["my-game-1", "tools-1"]
+
+
+@pytest.mark.parametrize("change", [{"state": "asleep"}, {"ports": {"http": "8000"}}, {"process": {"pid": True}}])
+def test_a_row_with_a_wrong_value_is_unreadable(change: dict[str, object]) -> None:
+    document = json.loads(encode(STATE))
+    document["servers"][0].update(change)
+    with pytest.raises(UnreadableError):
+        decode(json.dumps(document).encode())

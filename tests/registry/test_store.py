@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from supervisor.core.model import State, StickyPorts
+from supervisor.registry.store import FileStore, Found
+from tests.systems import POSIX_ONLY
+
+STATE = State(sticky=(StickyPorts("k", "/p", {"http": 8005}),))
+
+
+def test_a_missing_file_is_an_empty_state(tmp_path: Path) -> None:
+    assert FileStore(tmp_path / "registry.json").load().found is Found.MISSING
+
+
+def test_what_was_written_is_loaded_by_the_next(tmp_path: Path) -> None:
+    FileStore(tmp_path / "registry.json").write(STATE)
+    loaded = FileStore(tmp_path / "registry.json").load()
+    assert loaded.found is Found.READ
+    assert loaded.state.sticky == STATE.sticky
+
+
+@POSIX_ONLY
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    FileStore(tmp_path / "registry.json").write(STATE)
+    assert (tmp_path / "registry.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_cannot_be_read_is_set_aside_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "registry.json"
+    for number in (1, 2):
+        path.write_bytes(b"garbage %d" % number)
+        loaded = FileStore(path).load()
+        assert loaded.found is Found.SET_ASIDE
+        assert loaded.aside == tmp_path / f"registry.json.unreadable-{number}"
+        assert loaded.aside.read_bytes() == b"garbage %d" % number
+        assert not path.exists()
+
+
+def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path) -> None:
+    path = tmp_path / "registry.json"
+    store = FileStore(path)
+    store.write(STATE)
+    before = path.read_bytes()
+    (tmp_path / "registry.json.new").mkdir()
+    with pytest.raises(OSError, match=r"registry\.json\.new"):
+        store.write(State())
+    assert path.read_bytes() == before

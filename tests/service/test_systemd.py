@@ -1,0 +1,237 @@
+"""The systemd user unit, and what is asked of systemctl. `tests/e2e/test_systemd.py` has the real one."""
+
+from pathlib import Path
+
+import pytest
+
+from supervisor.errors import InvalidParams, ServiceRefused
+from supervisor.service.steps import Ran, Steps
+from supervisor.service.systemd import Systemd
+from tests.service.scripted import WELL, Answer, Script, in_turn, installation
+
+SHOW = "systemctl --user show --property=ActiveState"
+SILENT = Ran(1, "", "Failed to connect to bus: No medium found\n")
+
+
+def shown(active: str = "inactive", pid: int = 0, file: str = "") -> Ran:
+    return Ran(0, f"MainPID={pid}\nActiveState={active}\nUnitFileState={file}\n", "")
+
+
+def answers(**changed: Answer) -> dict[str, Answer]:
+    return {
+        "systemctl --user show --property=Version": WELL,
+        SHOW: shown(),
+        "systemctl --user": WELL,
+        "loginctl show-user": Ran(0, "yes\n", ""),
+        **changed,
+    }
+
+
+def make(tmp_path: Path, script: Script, *, dry_run: bool = False, **facts: object) -> tuple[Systemd, Steps]:
+    steps = Steps(script, dry_run=dry_run)
+    return Systemd(installation(tmp_path, **facts), steps, tmp_path / "units", 1000), steps
+
+
+def changes(steps: Steps) -> list[str]:
+    return [step.what.removeprefix("systemctl --user ") for step in steps.taken if step.action == "ran"]
+
+
+def settings(text: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def test_the_unit_keeps_servers_alive_and_its_daemon_watched(tmp_path: Path) -> None:
+    unit = settings(make(tmp_path, Script({}))[0].text())
+    wanted = {
+        "Type": "notify",
+        "NotifyAccess": "main",
+        "KillMode": "process",
+        "OOMPolicy": "continue",
+        "UMask": "0077",
+        "Restart": "on-failure",
+        "RestartPreventExitStatus": "78",
+        "WatchdogSec": "30",
+        "StartLimitIntervalSec": "60",
+        "StartLimitBurst": "5",
+        "WantedBy": "default.target",
+        "ExecStart": '"/opt/tools/bin/python" "-P" "-m" "supervisor" "service" "run"',
+        "Environment": '"PATH=/usr/local/bin:/usr/bin"',
+    }
+    assert wanted.items() <= unit.items()
+
+
+def test_nothing_is_restricted_that_servers_would_inherit(tmp_path: Path) -> None:
+    unit = settings(make(tmp_path, Script({}))[0].text())
+    hardening = ("Private", "Protect", "Restrict", "System", "Memory", "NoNewPrivileges", "Lock", "Limit", "IPAddress")
+    assert [name for name in unit if name.startswith(hardening)] == []
+
+
+def test_what_systemd_would_expand_is_written_as_it_is_meant(tmp_path: Path) -> None:
+    home = "/h $HOME %t"
+    manager, _ = make(
+        tmp_path, Script({}), program='/o p/%h/$HOME/"q"/\\x', arguments=("run", home), variables={"PATH": "/a %b/$c"}
+    )
+    unit = settings(manager.text())
+    assert unit["ExecStart"] == r'"/o p/%%h/$HOME/\"q\"/\\x" "run" "/h $$HOME %%t"'
+    assert unit["Environment"] == '"PATH=/a %%b/$c"'
+
+
+def test_a_path_with_a_line_break_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParams):
+        make(tmp_path, Script({}), program="/opt/a\nExecStop=/b")[0].text()
+
+
+def test_it_is_written_loaded_enabled_and_started(tmp_path: Path) -> None:
+    manager, steps = make(tmp_path, Script(answers()))
+    manager.prepare()
+    manager.begin()
+    assert manager.file.read_text() == manager.text()
+    unit = "godot-supervisor.service"
+    assert changes(steps) == ["daemon-reload", f"enable {unit}", f"start {unit}"]
+    assert steps.notes == []
+
+
+def test_again_there_is_nothing_to_do(tmp_path: Path) -> None:
+    make(tmp_path, Script(answers()))[0].prepare()
+    manager, steps = make(tmp_path, Script(answers(**{SHOW: shown("active", 7, "enabled")})))
+    manager.prepare()
+    manager.begin()
+    assert [step.action for step in steps.taken] == ["unchanged"]
+
+
+def test_an_installation_that_has_moved_is_noticed_and_repaired(tmp_path: Path) -> None:
+    make(tmp_path, Script(answers()), program="/old/python", version="1.2.2")[0].prepare()
+    manager, steps = make(tmp_path, Script(answers(**{SHOW: shown("active", 7, "enabled")})))
+    words = '"-P" "-m" "supervisor" "service" "run"'
+    assert manager.report().differences == (
+        "written by version 1.2.2, and this is 1.2.3",
+        f'it starts "/old/python" {words}, and this installation is "/opt/tools/bin/python" {words}',
+    )
+    manager.prepare()
+    manager.begin()
+    unit = "godot-supervisor.service"
+    assert changes(steps) == ["daemon-reload", f"reset-failed {unit}", f"restart {unit}"]
+    assert manager.report().differences == ()
+
+
+def test_a_unit_that_was_edited_is_noticed(tmp_path: Path) -> None:
+    manager, _ = make(tmp_path, Script(answers()))
+    manager.prepare()
+    edited = manager.text().replace("KillMode=process", "KillMode=mixed").replace("UMask=0077\n", "PrivateTmp=yes\n")
+    manager.file.write_text(edited)
+    assert manager.report().differences == (
+        "KillMode is mixed instead of process",
+        "UMask is missing instead of 0077",
+        "PrivateTmp is yes, which this installation does not write",
+    )
+
+
+def test_another_shell_with_another_path_is_no_difference(tmp_path: Path) -> None:
+    make(tmp_path, Script(answers()), variables={"PATH": "/elsewhere"})[0].prepare()
+    assert make(tmp_path, Script(answers()))[0].report().differences == ()
+
+
+def test_without_a_service_manager_nothing_is_written(tmp_path: Path) -> None:
+    manager, steps = make(tmp_path, Script({"systemctl": SILENT}))
+    with pytest.raises(ServiceRefused, match="No medium found") as caught:
+        manager.prepare()
+    assert caught.value.hint == "without one: godot-supervisor start"
+    assert steps.taken == []
+    assert not manager.file.exists()
+
+
+def test_lingering_is_switched_on(tmp_path: Path) -> None:
+    script = Script(answers(**{"loginctl show-user": Ran(0, "no\n", ""), "loginctl --no-ask-password": WELL}))
+    manager, steps = make(tmp_path, script)
+    manager.prepare()
+    assert "loginctl --no-ask-password enable-linger" in changes(steps)
+    assert steps.notes == []
+
+
+def test_lingering_that_is_refused_is_told_and_does_not_fail(tmp_path: Path) -> None:
+    refused = Ran(1, "", "Could not enable linger: Access denied\n")
+    script = Script(answers(**{"loginctl show-user": Ran(0, "no\n", ""), "loginctl --no-ask-password": refused}))
+    manager, steps = make(tmp_path, script)
+    manager.prepare()
+    (note,) = steps.notes
+    assert "Access denied" in note
+    assert "sudo loginctl enable-linger 1000" in note
+    assert manager.report().lingering is False
+
+
+def test_a_failed_unit_may_try_again(tmp_path: Path) -> None:
+    script = Script(answers(**{SHOW: shown("failed", file="enabled")}))
+    manager, steps = make(tmp_path, script)
+    manager.prepare()
+    manager.begin()
+    assert changes(steps)[-2:] == ["reset-failed godot-supervisor.service", "start godot-supervisor.service"]
+
+
+def test_a_start_that_fails_says_where_to_look(tmp_path: Path) -> None:
+    script = Script(answers(**{"systemctl --user start": Ran(1, "", "Job failed.\n")}))
+    manager, _ = make(tmp_path, script)
+    manager.prepare()
+    with pytest.raises(ServiceRefused) as caught:
+        manager.begin()
+    assert caught.value.hint == "journalctl --user -u godot-supervisor.service"
+
+
+def test_removal_stops_it_and_leaves_nothing_and_can_be_repeated(tmp_path: Path) -> None:
+    manager, _ = make(tmp_path, Script(answers()))
+    manager.prepare()
+    again, steps = make(tmp_path, Script(answers()))
+    again.remove()
+    unit = "godot-supervisor.service"
+    assert changes(steps) == [f"disable --now {unit}", "daemon-reload", f"reset-failed {unit}"]
+    assert not again.file.exists()
+    assert steps.notes == ["lingering is left as it is; to end it: loginctl disable-linger"]
+    last, steps = make(tmp_path, Script({}))
+    last.remove()
+    assert steps.taken == []
+
+
+def test_where_nobody_answers_the_unit_is_removed_all_the_same(tmp_path: Path) -> None:
+    make(tmp_path, Script(answers()))[0].prepare()
+    manager, steps = make(tmp_path, Script({"systemctl": SILENT, "loginctl": SILENT}))
+    manager.remove()
+    assert [step.action for step in steps.taken] == ["removed"]
+    assert "nothing was stopped" in steps.notes[0]
+
+
+def test_a_daemon_is_started_through_the_unit_only_where_there_is_one(tmp_path: Path) -> None:
+    script = Script(answers(**{"systemctl --user start": in_turn(WELL, Ran(1, "", "no"))}))
+    manager, _ = make(tmp_path, script)
+    assert not manager.start_if_installed()
+    assert script.asked == []
+    manager.prepare()
+    assert manager.start_if_installed()
+    assert not manager.start_if_installed()
+
+
+def test_a_start_that_a_user_wants_is_not_counted_with_the_crashes(tmp_path: Path) -> None:
+    """systemd 257: the sixth start within a minute is refused, whoever asked for the five before."""
+    make(tmp_path, Script(answers()))[0].prepare()
+    script = Script(answers())
+    assert make(tmp_path, script)[0].start_if_installed()
+    assert script.asked[-2:] == [
+        f"systemctl --user {word} godot-supervisor.service" for word in ("reset-failed", "start")
+    ]
+
+
+def test_a_unit_whose_daemon_is_about_to_end_is_started_when_it_has(tmp_path: Path) -> None:
+    """Found under load: to start a unit that still runs is nothing to do, and the next daemon came up beside it."""
+    make(tmp_path, Script(answers()))[0].prepare()
+    leaves = in_turn(shown("active", 7), shown("active", 7), shown("deactivating", 7), shown("inactive"))
+    script = Script(answers(**{SHOW: leaves}))
+    assert make(tmp_path, script)[0].start_if_installed()
+    asked = [line.split()[2] for line in script.asked]
+    assert asked == ["show", "show", "show", "show", "reset-failed", "start"]
+
+
+def test_a_dry_run_runs_nothing_that_changes_anything(tmp_path: Path) -> None:
+    script = Script({"systemctl --user show": shown(), "loginctl show-user": Ran(0, "no\n", "")})
+    manager, steps = make(tmp_path, script, dry_run=True)
+    manager.prepare()
+    manager.begin()
+    assert len(changes(steps)) == 4
+    assert not manager.file.exists()

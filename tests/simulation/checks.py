@@ -1,0 +1,125 @@
+"""The promises that hold after every step, whatever has happened."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from supervisor.core.lifecycle import SERVING
+from supervisor.core.model import ProcessIdentity, ServerRecord, ServerState
+from tests.simulation.ledger import LINGER_S, Ledger, ViolationError
+from tests.simulation.life import Life
+from tests.simulation.world import OURS, TOKEN, World
+
+ORPHAN_BOUND_S = 5.0 + 1.0 + 1.0 + 4.0 + 5.0 + 2.0
+"""Grace, detection, the look at sessions, the stop, the kill, and the machine's slowness."""
+
+FLIGHT_BOUND_S = 250.0
+PROJECT = "GODOT_SUPERVISOR_PROJECT"
+
+
+@dataclass
+class Checks:
+    """Compares what the engine holds true with the world."""
+
+    world: World
+    ledger: Ledger
+    lost: set[ProcessIdentity] = field(default_factory=set)
+    """Live servers that no row needs to know: the registry was lost before they could be recognised."""
+    _orphan_since: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _faults_before: int = 0
+
+    def after_step(self, life: Life | None) -> None:
+        """All of them."""
+        self._one_each()
+        if life is None or not life.ready:
+            self._orphan_since.clear()
+            return
+        self._known(life)
+        self._ports(life)
+        self._door(life)
+        self._orphans(life)
+
+    def _living_roots(self) -> list[ProcessIdentity]:
+        return [
+            process.identity
+            for process in self.world.processes.values()
+            if not process.zombie
+            and (truth := self.world.lineage[process.identity]).what == OURS
+            and truth.root == process.identity
+            and process.identity not in self.lost
+        ]
+
+    def _one_each(self) -> None:
+        keys: Counter[tuple[str, str | None, str]] = Counter()
+        ports: Counter[str] = Counter()
+        for root in self._living_roots():
+            process = self.world.processes[root.pid]
+            program, version, *numbers = process.command
+            server = process.environment[TOKEN].split(".", 1)[1].rpartition(".")[0]
+            if server not in self.ledger.adopted:
+                keys[(program, process.environment.get(PROJECT), version)] += 1
+            ports.update(numbers)
+        twice = [key for key, number in keys.items() if number > 1]
+        if twice:
+            raise ViolationError(f"one server for each key and version: {twice}")
+        shared = [port for port, number in ports.items() if number > 1]
+        if shared:
+            raise ViolationError(f"no port twice: {shared}")
+
+    def _known(self, life: Life) -> None:
+        rows = {row.root for row in life.records.servers.values()}
+        unknown = [root for root in self._living_roots() if root not in rows]
+        if unknown:
+            what = [(root.pid, self.world.processes[root.pid].command) for root in unknown]
+            raise ViolationError(f"every live server of ours is known: {what} is not")
+
+    def _ports(self, life: Life) -> None:
+        over = (ServerState.STOPPED, ServerState.FAILED)
+        promised = Counter(
+            port for row in life.records.servers.values() if row.state not in over for port in row.ports.values()
+        )
+        twice = [port for port, number in promised.items() if number > 1]
+        if twice:
+            raise ViolationError(f"no port twice: {twice} are promised twice")
+
+    def _door(self, life: Life) -> None:
+        now = self.world.clock.now
+        for server_id, flight in life.flights._flights.items():
+            if flight.task.done() and not life.loop.busy:
+                raise ViolationError(f"the door is free afterwards: {server_id} has landed and blocks it")
+            if now - max(flight.running.since, self.ledger.gap_at) > FLIGHT_BOUND_S:
+                raise ViolationError(f"every operation ends: {flight.running} has not")
+
+    def _orphans(self, life: Life) -> None:
+        disturbed = self.world.faults.last != self._faults_before
+        self._faults_before = self.world.faults.last
+        now = self.world.clock.now
+        before, self._orphan_since = self._orphan_since, {}
+        for record in life.records.servers.values():
+            if not self._orphan(life, record):
+                continue
+            launch, since = before.get(record.id, ("", now))
+            since = max(since, self.ledger.recovered_at)
+            if disturbed or launch != record.launch:
+                since = now
+            if now - since > ORPHAN_BOUND_S:
+                raise ViolationError(
+                    f"an orphan goes in time: {record.id} lives {now - since:.1f} s after its last user"
+                )
+            self._orphan_since[record.id] = (record.launch, since)
+
+    def _orphan(self, life: Life, record: ServerRecord) -> bool:
+        """Whether nobody is left who could keep it, and it is for us to end it."""
+        if record.state not in SERVING or record.onlooked or record.owners_unknown or not record.ever_owned:
+            return False
+        if life.flights.running(record.id) is not None or record.process in life.exits.lost:
+            return False
+        deaf = (manners := self.world.manners.get(record.process)) and self.world.clock.now < manners.deaf_until  # type: ignore[arg-type]
+        if deaf or not record.owners or any(owner.process in life.exits.lost for owner in record.owners):
+            return False
+        now = self.world.clock.now
+        if self.ledger.holders(record) or any(lease.expires > now for lease in record.leases):
+            return False
+        return not any(
+            self.world.lives(owner.process) and (owner.leaving_since is None or now < owner.leaving_since + LINGER_S)
+            for owner in record.owners
+        )

@@ -1,0 +1,253 @@
+"""What clients, plugins and users do: each is one step of a story. Nothing here knows what the engine makes of it."""
+
+from collections.abc import Awaitable, Callable
+
+from supervisor.core.model import ProcessIdentity, ServerRecord
+from supervisor.engine.adopt import AdoptWish
+from supervisor.engine.demands import EnsureWish
+from supervisor.engine.editors import Arrival
+from supervisor.errors import SupervisorError
+from tests.simulation.driver import Request, Simulation, Teller
+from tests.simulation.faults import InjectedError
+from tests.simulation.ledger import Asking, Grant
+from tests.simulation.life import Life
+from tests.simulation.world import TOKEN
+
+
+def _now(sim: Simulation, what: str, call: Callable[[Life], object]) -> object | None:
+    """A call that is answered at once."""
+    life = sim.life
+    if life is None or not life.ready:
+        return None
+    with life.loop.running():
+        try:
+            answer = call(life)
+        except (SupervisorError, InjectedError) as error:
+            sim.note(f"{what}: {getattr(error, 'code', 'injected')}")
+            sim.outcomes[f"{what}: {getattr(error, 'code', 'injected')}"] += 1
+            return None
+        except SystemExit:
+            life.die()
+            sim.kill_daemon("in a call")
+            return None
+    sim.note(f"{what}: ok")
+    sim.outcomes[f"{what}: ok"] += 1
+    return answer
+
+
+def _server(sim: Simulation) -> str | None:
+    rows = list(sim.life.records.servers) if sim.life and sim.life.ready else []
+    return sim.rng.choice(rows) if rows else None
+
+
+def _attached(sim: Simulation) -> tuple[ProcessIdentity, str] | None:
+    found = [(editor, sim.editors[editor]) for editor in sim.living_editors()]
+    rows = sim.life.records.editors if sim.life else {}
+    # A plugin introduces itself again whenever a daemon does not know it.
+    known = [(e, name) for e, name in found if name is not None and name in rows and rows[name].process == e]
+    return sim.rng.choice(known) if known else None
+
+
+def attach(sim: Simulation) -> None:
+    """A plugin starts, or is reloaded."""
+    living = sim.living_editors()
+    editor = sim.rng.choice(living) if living and (len(living) > 4 or sim.rng.random() < 0.5) else sim.new_editor()
+    project = sim.rng.choice((None, *sim.projects))
+    answer = _now(sim, "attach", lambda life: life.claims.attach(Arrival(editor.pid, project=project)))
+    if answer is None or sim.life is None:
+        return
+    sim.editors[editor] = answer.id  # type: ignore[attr-defined]
+    sim.ledger.attached.add(editor)
+    for record in sim.life.records.servers.values():
+        if any(owner.process == editor and not owner.leaving for owner in record.owners):
+            sim.ledger.own(record.id, editor)
+        known = {owner.process for owner in record.owners}
+        for former in [e for e, c in sim.ledger.claims.get(record.id, {}).items() if c.leaving_since is not None]:
+            if former not in known:
+                sim.ledger.release(record.id, former)
+
+
+def detach(sim: Simulation) -> None:
+    """A plugin goes, for good or to come back."""
+    found = _attached(sim)
+    if found is None:
+        return
+    editor, name = found
+    at_once = sim.rng.random() < 0.4
+    answer = _now(sim, "detach", lambda life: life.claims.detach(name, stop=at_once))
+    # A daemon that dies while it answers may have done it.
+    if answer is not None or sim.life is None:
+        sim.ledger.detach(editor, at_once=at_once)
+
+
+def release(sim: Simulation) -> None:
+    """An editor needs a server no more."""
+    found, server = _attached(sim), _server(sim)
+    if found is None or server is None:
+        return
+    editor, name = found
+    answer = _now(sim, "release", lambda life: life.claims.release(server, name))
+    if answer is not None or sim.life is None:
+        sim.ledger.release(server, editor)
+
+
+def occupy(sim: Simulation) -> None:
+    """An editor is busy, or not any more."""
+    found = _attached(sim)
+    if found is not None:
+        reason = sim.rng.choice((None, "importing"))
+        _now(sim, "occupy", lambda life: life.claims.occupy(found[1], reason, 10.0))
+
+
+def lease(sim: Simulation) -> None:
+    """An AI client takes a lease, renews it, or gives it back."""
+    names = list(sim.ledger.grants)
+    roll = sim.rng.random()
+    if names and roll < 0.35:
+        name = sim.rng.choice(names)
+        if _now(sim, "renew", lambda life: life.claims.renew(name)) is not None:
+            grant = sim.ledger.grants.get(name)
+            if grant is not None:
+                grant.expires = sim.world.clock.now + grant.ttl_s
+    elif names and roll < 0.5:
+        name = sim.rng.choice(names)
+        if _now(sim, "give back", lambda life: life.claims.give_back(name)) is not None:
+            sim.ledger.grants.pop(name, None)
+    elif (server := _server(sim)) is not None:
+        ttl_s = sim.rng.choice((2.0, 20.0, 60.0))
+        answer = _now(sim, "lease", lambda life: life.claims.acquire(server, "an AI client", ttl_s))
+        if answer is not None and sim.life is not None and server in sim.life.records.servers:
+            sim.ledger.grants[answer[1].id] = Grant(server, ttl_s, sim.world.clock.now + ttl_s)  # type: ignore[index]
+
+
+def _ask(sim: Simulation, what: str, call: Callable[[Life, Teller], Awaitable[ServerRecord]], request: Request) -> None:
+    life = sim.life
+    if life is None or not life.ready or len(sim.requests) > 12:
+        return
+    sim.note(f"{what} asked")
+    if request.asking is not None:
+        sim.ledger.asking.append(request.asking)
+    with life.loop.running():
+        sim.ask(what, lambda: call(life, Teller(request)), request)
+
+
+def _request(sim: Simulation, what: str) -> Request:
+    return Request(f"q-{sim.steps}", what, sim.world.clock.now)
+
+
+def ensure(sim: Simulation) -> None:
+    """A plugin or a user wants a server."""
+    if sim.life is None or not sim.life.ready:
+        return
+    kind = sim.rng.choice(("toy", "toy", "toy", "solo", "solo", "plain"))
+    found = _attached(sim) if sim.rng.random() < 0.85 else None
+    editor = sim.life.records.editors.get(found[1]) if found else None
+    request = _request(sim, "ensure")
+    if editor is not None:
+        request.asking = Asking(kind, editor.process)
+    wish = EnsureWish(
+        kind,
+        editor,
+        sim.rng.choice((None, *sim.projects)) if kind == "solo" else None,
+        version=sim.rng.choice((None, None, None, "1.0", "2.0")) if kind != "plain" else None,
+        request=request.name if sim.rng.random() < 0.3 else None,
+    )
+    _ask(sim, "ensure", lambda life, teller: life.supervisor.ensure(wish, teller), request)
+
+
+def _name_when_accepted(sim: Simulation, server: str, request: Request) -> None:
+    def named() -> None:
+        record = sim.life.records.servers.get(server) if sim.life else None
+        if record is not None:
+            sim.ledger.name(record)
+
+    request.on_accepted = named
+
+
+def stop(sim: Simulation) -> None:
+    """A user takes a server down."""
+    server = _server(sim)
+    if server is None:
+        return
+    request, force = _request(sim, "stop"), sim.rng.random() < 0.7
+    _name_when_accepted(sim, server, request)
+    _ask(sim, "stop", lambda life, teller: life.supervisor.stop(server, teller, force=force), request)
+
+
+def restart(sim: Simulation) -> None:
+    """A user has a server restarted."""
+    server = _server(sim)
+    if server is None:
+        return
+    request, force = _request(sim, "restart"), sim.rng.random() < 0.7
+    # Whoever names one is not told that another would do.
+    sim.ledger.adopted.add(server)
+    _name_when_accepted(sim, server, request)
+    _ask(sim, "restart", lambda life, teller: life.supervisor.restart(server, teller, force=force), request)
+
+
+def adopt(sim: Simulation) -> None:
+    """A user points at a port or a process."""
+    found = _attached(sim) if sim.rng.random() < 0.5 else None
+    if sim.life is None or not sim.life.ready:
+        return
+    editor = sim.life.records.editors.get(found[1]) if found else None
+    request = _request(sim, "adopt")
+    port = sim.rng.choice(sim.world.listeners)[1] if sim.world.listeners else 8000
+    if editor is not None:
+        request.asking = Asking("toy", editor.process)
+    wish = AdoptWish(port=port, editor=editor)
+    _ask(sim, "adopt", lambda life, teller: life.supervisor.adopt(wish, teller), request)
+
+
+def look(sim: Simulation) -> None:
+    """Somebody reads: judged, checked, discovered."""
+    server = _server(sim)
+    roll = sim.rng.random()
+    if roll < 0.3:
+        _now(sim, "nudge", lambda life: life.supervisor.discovery.nudge())
+    elif server is not None and roll < 0.6:
+        _ask(sim, "check", lambda life, _: life.supervisor.check(server), _request(sim, "check"))
+    elif server is not None:
+        act = sim.rng.random() < 0.5
+
+        async def judged(life: Life) -> ServerRecord:
+            await life.supervisor.judge(server, act=act)
+            return life.records.server(server)
+
+        _ask(sim, "judge", lambda life, _: judged(life), _request(sim, "judge"))
+
+
+def again(sim: Simulation) -> None:
+    """A client comes back for the outcome of a request."""
+    names = [request.name for request in sim.requests] + sim.ended[-5:]
+    if names:
+        name = sim.rng.choice(names)
+        request = _request(sim, "result")
+        _ask(sim, "result", lambda life, teller: life.supervisor.result(name, teller), request)
+
+
+def cancel(sim: Simulation) -> None:
+    """A client says that it no longer wants something, or goes without a word."""
+    if sim.ended and sim.rng.random() < 0.2:
+        # It is too late, and changes nothing.
+        name = sim.rng.choice(sim.ended)
+        _now(sim, "cancel late", lambda life: (life.supervisor.cancel(name), "done"))
+        return
+    if not sim.requests:
+        return
+    request = sim.rng.choice(sim.requests)
+    if request.outcome is not None:
+        return
+    if sim.rng.random() < 0.5 and request.task is not None:
+        sim.note(f"the client of {request.what} vanishes")
+        sim.faults.note("client vanished")
+        request.task.cancel()
+    else:
+        sim.faults.note("client cancelled")
+        _now(sim, "cancel", lambda life: (life.supervisor.cancel(request.name), "done"))
+
+
+def stranger_token() -> str:
+    """The variable by which servers of another home are told."""
+    return TOKEN

@@ -1,0 +1,66 @@
+"""Which faults come, how often, and which came. All of it from one seed."""
+
+import errno
+from collections import Counter
+from random import Random
+
+RATES = {
+    "daemon killed in a call": 0.0015,
+    "daemon killed between turns": 0.0006,
+    "write refused": 0.02,
+    "spawn refused": 0.05,
+    "table refused": 0.004,
+    "ports refused": 0.004,
+    "probe denied": 0.02,
+    "signal refused": 0.04,
+    "variable hidden": 0.01,
+    "sessions hidden": 0.03,
+    "sessions wrong once": 0.01,
+    "answer wrong once": 0.02,
+    "log folder refused": 0.02,
+    "event lost": 0.01,
+    "event late": 0.1,
+    "event without a cause": 0.002,
+    "thread slow": 0.1,
+    "program": 0.5,
+}
+"""How likely each is, each time that it could come."""
+
+
+class InjectedError(OSError):
+    """The system refuses. What comes of it is no defect of the engine's."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(errno.EIO, what)
+
+
+class Faults:
+    """Rolled for at every chance. Each seed has rates of its own: some know no fault of a sort, some many."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self.rates = {name: rate * rng.choice((0.0, 0.5, 1.0, 1.0, 3.0)) for name, rate in RATES.items()}
+        self.came: Counter[str] = Counter()
+        self.quiet = False
+        self.last = 0
+
+    def hit(self, name: str) -> bool:
+        """Whether this fault comes now."""
+        if self.quiet or self._rng.random() >= self.rates[name]:
+            return False
+        self.note(name)
+        return True
+
+    def roll(self, name: str) -> float | None:
+        """How it comes, between 0 and 1; None: it does not."""
+        return self._rng.random() if self.hit(name) else None
+
+    def note(self, name: str) -> None:
+        """It came."""
+        self.came[name] += 1
+        self.last += 1
+
+    def maybe_refuse(self, name: str) -> None:
+        """Raise, if this fault comes now."""
+        if self.hit(name):
+            raise InjectedError(name)

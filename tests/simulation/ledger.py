@@ -1,0 +1,228 @@
+"""What was promised to whom, kept apart from the engine; and the judge of every signal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor.core.model import ProcessIdentity, ServerRecord, ServerState
+from supervisor.errors import SupervisorError
+from tests.simulation.life import Life
+from tests.simulation.world import OURS, STRANGER, World
+
+LINGER_S = 15.0
+UNSEEN_S = 3.0
+"""A session that is younger than this may have come after the last look."""
+
+GAP_S = 5.0
+
+
+class ViolationError(AssertionError):
+    """A promise was broken."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """An editor owns a server. `leaving_since`: it has detached."""
+
+    leaving_since: float | None = None
+
+
+@dataclass(slots=True)
+class Grant:
+    """A lease, as its holder was told of it."""
+
+    server: str
+    ttl_s: float
+    expires: float
+
+
+@dataclass(slots=True, eq=False)
+class Asking:
+    """An `ensure` under way, for an editor."""
+
+    kind: str
+    editor: ProcessIdentity
+    withdrawn: bool = False
+    """It has detached or released a server since it asked."""
+
+
+@dataclass
+class Ledger:
+    """Promises made to clients, by server id."""
+
+    world: World
+    claims: dict[str, dict[ProcessIdentity, Claim]] = field(default_factory=dict)
+    grants: dict[str, Grant] = field(default_factory=dict)
+    asking: list[Asking] = field(default_factory=list)
+    named: set[ProcessIdentity] = field(default_factory=set)
+    """Roots that a user wanted stopped."""
+    condemned: set[ProcessIdentity] = field(default_factory=set)
+    """Roots of servers that this daemon has signalled, and rightly: it may go on."""
+    proven: set[str] = field(default_factory=set)
+    """Launches that were ready once."""
+    attached: set[ProcessIdentity] = field(default_factory=set)
+    adopted: set[str] = field(default_factory=set)
+    """Servers that others started: they may stand beside others of their version."""
+    pointed_at: set[str] = field(default_factory=set)
+    """Servers that a user adopted: if they do not tell whom they were started for, they are the adopter's."""
+    life: Life | None = None
+    recovered_at: float = 0.0
+    died_at: float = 0.0
+    gap_at: float = 0.0
+    """When time jumped last: whoever waits cannot be blamed for what came before."""
+
+    def own(self, server_id: str, editor: ProcessIdentity) -> None:
+        self.claims.setdefault(server_id, {})[editor] = Claim()
+
+    def release(self, server_id: str, editor: ProcessIdentity) -> None:
+        self._withdraw(editor)
+        self.claims.get(server_id, {}).pop(editor, None)
+
+    def _withdraw(self, editor: ProcessIdentity) -> None:
+        for asker in self.asking:
+            asker.withdrawn = asker.withdrawn or asker.editor == editor
+
+    def detach(self, editor: ProcessIdentity, *, at_once: bool) -> None:
+        self._withdraw(editor)
+        for owners in self.claims.values():
+            if editor in owners and at_once:
+                del owners[editor]
+            elif editor in owners and owners[editor].leaving_since is None:
+                owners[editor].leaving_since = self.world.clock.now
+
+    def name(self, record: ServerRecord) -> None:
+        """A user wants it stopped."""
+        self.named |= {identity for identity in (record.root, record.process) if identity}
+
+    def gap(self, before: float) -> None:
+        """Time has jumped: whoever holds a lease has not had the time to renew it."""
+        self.gap_at = self.world.clock.now
+        for grant in self.grants.values():
+            if grant.expires > before:
+                grant.expires = self.world.clock.now + grant.ttl_s
+
+    def restarted(self, life: Life) -> None:
+        """Another daemon: leases and lingers have their full time again."""
+        self.life = life
+        now = self.recovered_at = self.world.clock.now
+        self.asking.clear()
+        self.condemned.clear()
+        for grant in self.grants.values():
+            if grant.expires > self.died_at:
+                grant.expires = now + grant.ttl_s
+
+    def forget_everything(self) -> None:
+        """The registry was lost, or no server is left."""
+        self.claims.clear()
+        self.grants.clear()
+
+    def forget_all_but(self, servers: Mapping[str, ServerRecord]) -> None:
+        """Rows of what was merely found do not outlive a daemon, and their ids are another's then.
+
+        One that was ready and could not be written down as such is half-done to the next daemon: finished, or stopped.
+        """
+        self.proven -= {row.launch for row in servers.values() if row.state is ServerState.STARTING}
+        self.claims = {name: owners for name, owners in self.claims.items() if name in servers}
+        self.adopted &= set(servers)
+        self.pointed_at &= set(servers)
+
+    def heard(self, event: str, fields: Mapping[str, Any]) -> None:
+        """What the engine tells: which rows have gone, and which launches serve."""
+        server = fields.get("server", "")
+        if event == "server.gone":
+            self.claims.pop(server, None)
+            self.adopted.discard(server)
+            self.pointed_at.discard(server)
+            self.grants = {name: grant for name, grant in self.grants.items() if grant.server != server}
+        elif (event == "server.state" and fields["now"] == "ready") or event in ("server.adopted", "server.rebuilt"):
+            self.proven.add(fields["launch"])
+        if event == "flight.started" and fields["method"] in ("server.stop", "server.restart"):
+            self._begin_ending(server, fields["holder"])
+        if event in ("server.adopted", "server.discovered"):
+            self.adopted.add(server)
+        if event == "server.adopted" and fields["reason"].startswith("a user named it"):
+            self.pointed_at.add(server)
+
+    def _begin_ending(self, server: str, holder: str) -> None:
+        """What a user asked for may have waited, and means the launch that is there now."""
+        record = self.life.records.servers.get(server) if self.life else None
+        if record is not None and holder != "the daemon":
+            self.name(record)
+
+    def holders(self, record: ServerRecord, *, unseen_s: float = 0.0) -> list[str]:
+        """Who keeps a server, in truth. Those who are asking for something else now do not count."""
+        now = self.world.clock.now
+        asking = {asker.editor for asker in self.asking if asker.kind == record.kind}
+        found = [
+            f"owner {editor.pid}"
+            for editor, claim in self.claims.get(record.id, {}).items()
+            if self.world.lives(editor) and editor not in asking and self._stays(claim, now)
+        ]
+        found += [f"lease {n}" for n, g in self.grants.items() if g.server == record.id and g.expires > now]
+        port = record.ports.get("sessions")
+        since = self.world.opened.get(port) if port else None
+        if since is not None and now - since >= unseen_s and self._serves(record, port):
+            found.append(f"a session on {port}")
+        return found
+
+    def judge(self, target: ProcessIdentity, how: str) -> None:
+        """A signal is about to reach this process.
+
+        Raises:
+            ViolationError: it must not.
+        """
+        truth = self.world.lineage.get(target)
+        process = self.world.process(target)
+        if truth is None or process is None:
+            return
+        what = f"pid {target.pid} ({truth.what}, {' '.join(process.command)}) was {how}"
+        if target in self.attached or target == self.world.me:
+            raise ViolationError(f"no signal to what is not stoppable: {what}: it is an editor or the daemon")
+        if truth.what not in (OURS, STRANGER):
+            raise ViolationError(f"no signal to what is not stoppable: {what}")
+        if truth.root in self.named or target in self.named or truth.root in self.condemned:
+            return
+        record = self._record(truth.root, target)
+        if truth.what == STRANGER:
+            self._judge_stranger(truth.root, record, what)
+        if record is None or record.launch not in self.proven or not self._whole(record):
+            return
+        if target in (record.root, record.process) and (held := self.holders(record, unseen_s=UNSEEN_S)):
+            raise ViolationError(f"what is in use is not reaped: {what}, {record.id} {record.state}: {held}")
+        if target in (record.root, record.process):
+            self.condemned.add(truth.root)
+
+    def _judge_stranger(self, root: ProcessIdentity, record: ServerRecord | None, what: str) -> None:
+        owner = self.world.owner_of.get(root)
+        if record is None:
+            raise ViolationError(f"no signal to what is not stoppable: {what}: no row knows it")
+        told = any(name.endswith("_OWNER") for name in self.world.processes[root.pid].environment)
+        if record.id in self.pointed_at and owner is not None and not told:
+            return
+        released = owner is not None and owner in self.attached and owner not in self.claims.get(record.id, {})
+        if owner is None or (self.world.lives(owner) and not released and not self._left(record, owner)):
+            raise ViolationError(f"no signal to what is not stoppable: {what}: its owner is not proven dead")
+
+    def _left(self, record: ServerRecord, owner: ProcessIdentity) -> bool:
+        claim = self.claims.get(record.id, {}).get(owner)
+        asks = any(asker.editor == owner for asker in self.asking)
+        return asks or (claim is not None and not self._stays(claim, self.world.clock.now))
+
+    def _stays(self, claim: Claim, now: float) -> bool:
+        return claim.leaving_since is None or now < claim.leaving_since + LINGER_S
+
+    def _whole(self, record: ServerRecord) -> bool:
+        return self.world.lives(record.root) and self.world.lives(record.process)
+
+    def _serves(self, record: ServerRecord, port: int) -> bool:
+        holder = self.world.listener_on(port)
+        return holder is not None and self.world.lineage[holder].root in (record.root, record.process)
+
+    def _record(self, root: ProcessIdentity, target: ProcessIdentity) -> ServerRecord | None:
+        rows = self.life.records.servers.values() if self.life else ()
+        return next((row for row in rows if {row.root, row.process} & {root, target}), None)
+
+
+def harmless(error: BaseException) -> bool:
+    """Whether a client may be told this."""
+    return isinstance(error, SupervisorError)

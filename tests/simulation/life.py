@@ -1,0 +1,314 @@
+"""One life of a daemon: the real engine on a wing that fails as the seed says, and that can be killed in any call."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from supervisor.core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow, State
+from supervisor.daemon.app import Site, assemble
+from supervisor.engine.facilities import Facilities
+from supervisor.errors import StateNotWritable
+from supervisor.kinds.catalog import Catalog
+from supervisor.kinds.loopback import Answer
+from supervisor.native.api import Command, Watch, Wing
+from supervisor.registry.codec import Encoder, UnreadableError, decode
+from supervisor.registry.store import Found, Loaded
+from tests.fakes import FakeFileWatcher, FakePeerCheck, FakePortTable, FakeProbe, FakeProcessControl
+from tests.simulation.faults import InjectedError
+from tests.simulation.loop import DaemonKilledError, SimulatedLoop
+from tests.simulation.world import HOME, World
+
+Judge = Callable[[ProcessIdentity, str], None]
+
+
+class Disk:
+    """Where the registry lies. `full`: it takes nothing."""
+
+    def __init__(self) -> None:
+        self.data: bytes | None = None
+        self.full = False
+
+    def load(self) -> Loaded:
+        if self.data is None:
+            return Loaded(State(), Found.MISSING)
+        try:
+            return Loaded(decode(self.data), Found.READ)
+        except UnreadableError as error:
+            self.data = None
+            return Loaded(State(), Found.SET_ASIDE, None, str(error))
+
+
+class Ear:
+    """Hears every event, and tells whoever keeps the books."""
+
+    def __init__(self, listener: Callable[[str, str, Mapping[str, Any]], None]) -> None:
+        self._listener = listener
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._listener("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self._listener("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        self._listener("error", event, fields)
+
+
+class Life:
+    """The engine between a start and its end. Once it is dead, none of its calls reaches the world."""
+
+    def __init__(
+        self, world: World, disk: Disk, catalog: Catalog, folder: Path, rng: Random, judge: Judge, ear: Ear
+    ) -> None:
+        self.world = world
+        self.disk = disk
+        self.alive = True
+        self.rng = rng
+        self.judge = judge
+        self.loop = SimulatedLoop(world.clock, self._thread_delay_s)
+        self._encoder = Encoder()
+        self.me = world.start("daemon")
+        world.me = self.me
+        self.exits = _Exits(self)
+        world.on_end = self.exits.ended
+        probe = _Probe(self)
+        wing = Wing(
+            clock=world.clock,
+            probe=probe,
+            exits=self.exits,
+            processes=_Processes(self),
+            ports=_Ports(self, probe),
+            files=FakeFileWatcher(),
+            peers=FakePeerCheck(),
+        )
+        site = Site(HOME, folder / "logs", folder / "environments", {"PATH": "/bin"}, discover="watch")
+        with self.loop.running():
+            self.engine = assemble(wing, self, ear, catalog, self.me, site)
+        self.records = self.engine.facilities.records
+        self.supervisor = self.engine.supervisor
+        self.claims = self.engine.claims
+        self.flights = self.supervisor._flights
+        self.ready = False
+
+    def touch(self, *faults: str) -> None:
+        """A call of the engine's reaches the world, unless the daemon dies in it, or the system refuses."""
+        if not self.alive:
+            raise DaemonKilledError
+        if self.world.faults.hit("daemon killed in a call"):
+            self.die()
+            raise DaemonKilledError
+        for fault in faults:
+            self.world.faults.maybe_refuse(fault)
+
+    def done(self) -> None:
+        """The world has done what was asked, and the daemon may die before it knows."""
+        if self.world.faults.hit("daemon killed in a call"):
+            self.die()
+            raise DaemonKilledError
+
+    def die(self) -> None:
+        """SIGKILL."""
+        if self.alive:
+            self.alive = False
+            self.world.on_end = lambda identity: None  # noqa: ARG005
+            self.world.end(self.me, -9)
+
+    async def begin(self) -> None:
+        """What the daemon does before it publishes its endpoint."""
+        await self.engine.recovery.run(self.disk.load())
+        self.supervisor.begin()
+        self.claims.begin()
+        self.ready = True
+
+    def write(self, state: State) -> None:
+        """The store: replaced atomically, or not at all."""
+        self.touch()
+        if self.disk.full or self.world.faults.hit("write refused"):
+            raise InjectedError("No space left on device")
+        self.disk.data = self._encoder.encode(state)
+        self.done()
+
+    async def ask(self, port: int, path: str, bearer: str | None, timeout_s: float) -> Answer | None:  # noqa: ARG002 (the product's)
+        """A server is asked who it is."""
+        self.touch()
+        after_s, answer = self.world.answer_on(port)
+        before = self.world.listener_on(port)
+        await asyncio.sleep(min(after_s, timeout_s))
+        self.touch()
+        return answer if after_s <= timeout_s and before == self.world.listener_on(port) else None
+
+    def log_for(self, server_id: str, launch: str) -> Path:
+        """A log's folder is made, unless the disk refuses."""
+        self.touch()
+        if self.world.faults.hit("log folder refused"):
+            raise StateNotWritable("no folder for the server's log")
+        return Path(f"/logs/{server_id}/{launch}.log")
+
+    def _thread_delay_s(self) -> float:
+        roll = self.world.faults.roll("thread slow")
+        return 0.0 if roll is None else roll * roll * 2.0
+
+
+class _Probe(FakeProbe):
+    def __init__(self, life: Life) -> None:
+        super().__init__(life.world)
+        self._life = life
+
+    def identify(self, pid: int) -> ProcessIdentity | None:
+        self._life.touch("probe denied")
+        return super().identify(pid)
+
+    def sample(self, identity: ProcessIdentity) -> Liveness:
+        self._life.touch()
+        faults = self._life.world.faults
+        if faults.hit("probe denied"):
+            return Liveness.UNKNOWN if self._life.rng.random() < 0.5 else Liveness.ALIVE
+        return Liveness.ALIVE if self._life.world.lives(identity) else Liveness.DEAD
+
+    def same_user(self, identity: ProcessIdentity) -> bool | None:
+        self._life.touch()
+        return None if self._life.world.faults.hit("probe denied") else super().same_user(identity)
+
+    def same_namespace(self, identity: ProcessIdentity) -> bool | None:
+        self._life.touch()
+        return None if self._life.world.faults.hit("probe denied") else super().same_namespace(identity)
+
+    def started_at(self, identity: ProcessIdentity) -> float | None:
+        self._life.touch()
+        return None if self._life.world.faults.hit("probe denied") else super().started_at(identity)
+
+    def born(self, identity: ProcessIdentity) -> float | None:
+        self._life.touch()
+        return None if self._life.world.faults.hit("probe denied") else super().born(identity)
+
+    def describe(self, pid: int) -> Occupant:
+        self._life.touch()
+        return Occupant() if self._life.world.faults.hit("probe denied") else super().describe(pid)
+
+
+class _Watch:
+    def __init__(self, exits: "_Exits", identity: ProcessIdentity, on_exit: Callable[[], None]) -> None:
+        self._exits, self.identity, self._on_exit = exits, identity, on_exit
+        self._armed = True
+
+    def close(self) -> None:
+        self._armed = False
+        watches = self._exits.watches.get(self.identity, [])
+        if self in watches:
+            watches.remove(self)
+
+    def fire(self) -> None:
+        if self._armed:
+            self.close()
+            self._on_exit()
+
+
+class _Exits:
+    """The kernel's events: in time, late, without a cause, or never."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        self.watches: dict[ProcessIdentity, list[_Watch]] = {}
+        self.lost: set[ProcessIdentity] = set()
+
+    def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
+        self._life.touch()
+        watch = _Watch(self, identity, on_exit)
+        self.watches.setdefault(identity, []).append(watch)
+        if not self._life.world.lives(identity):
+            self._life.loop.call_soon(watch.fire)
+        elif self._life.world.faults.hit("event without a cause"):
+            self._life.loop.call_later(self._life.rng.random(), watch.fire)
+        return watch
+
+    def note(self) -> str | None:
+        return None
+
+    def ended(self, identity: ProcessIdentity) -> None:
+        """A process has ended."""
+        faults, loop = self._life.world.faults, self._life.loop
+        if identity in self.watches and faults.hit("event lost"):
+            self.lost.add(identity)
+            return
+        for watch in self.watches.get(identity, []):
+            late = faults.roll("event late")
+            loop.call_later(3 * late, watch.fire) if late else loop.call_soon(watch.fire)
+
+
+class _Processes(FakeProcessControl):
+    def __init__(self, life: Life) -> None:
+        super().__init__(life.world)
+        self._life = life
+
+    def spawn(self, command: Command) -> ProcessIdentity:
+        self._life.touch("spawn refused")
+        identity = super().spawn(command)
+        self._life.done()
+        return identity
+
+    def exit_status(self, identity: ProcessIdentity) -> int | None:
+        self._life.touch()
+        return super().exit_status(identity)
+
+    def ask_to_end(self, identity: ProcessIdentity) -> bool:
+        self._life.touch()
+        self._life.judge(identity, "asked to end")
+        self._life.touch("signal refused")
+        asked = super().ask_to_end(identity)
+        self._life.done()
+        return asked
+
+    def kill(self, identity: ProcessIdentity) -> bool:
+        self._life.touch()
+        self._life.judge(identity, "killed")
+        self._life.touch("signal refused")
+        killed = super().kill(identity)
+        self._life.done()
+        return killed
+
+    def table(self) -> tuple[ProcessRow, ...]:
+        self._life.touch("table refused")
+        return super().table()
+
+    def variable(self, identity: ProcessIdentity, name: str) -> str | None:
+        self._life.touch()
+        # A recovery looks at what a daemon of this user started: that can be read.
+        hidden = self._life.ready and self._life.world.faults.hit("variable hidden")
+        return None if hidden else super().variable(identity, name)
+
+
+class _Ports(FakePortTable):
+    def __init__(self, life: Life, probe: FakeProbe) -> None:
+        super().__init__(life.world, probe)
+        self._life = life
+
+    def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
+        self._life.touch("ports refused")
+        return super().facts(ports)
+
+    def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
+        self._life.touch("ports refused")
+        return super().listeners(ports, among)
+
+    def listening(self, ports: Collection[int]) -> frozenset[int]:
+        self._life.touch("ports refused")
+        return super().listening(ports)
+
+    def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
+        self._life.touch()
+        return frozenset() if self._life.world.faults.hit("probe denied") else super().held_by(identity)
+
+    def connections(self, port: int) -> int | None:
+        self._life.touch()
+        faults = self._life.world.faults
+        if faults.hit("sessions hidden"):
+            return None
+        if faults.hit("sessions wrong once"):
+            return 1
+        return super().connections(port)
+
+
+def facilities_of(life: Life) -> Facilities:
+    return life.engine.facilities

@@ -1,0 +1,175 @@
+"""The simulation finds what it is there to find: for each promise, an engine that breaks it on purpose."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from supervisor.core import reaping
+from supervisor.core.flight import Operation
+from supervisor.core.model import ProcessIdentity
+from supervisor.core.owners import DeadOwner
+from supervisor.core.proof import Stoppable
+from supervisor.engine import ensure, reap, recover, signals
+from supervisor.engine.flight import Flight
+from supervisor.engine.flights import Flights
+from supervisor.engine.leases import Leases
+from supervisor.engine.placement import Placement
+from supervisor.engine.records import Records
+from supervisor.engine.signals import Signals
+from tests.simulation.play import StoryFailedError, play
+
+SEEDS = 60
+"""Within how many seeds each has to be found."""
+
+
+def bites(*promises: str, rates: Mapping[str, float] | None = None) -> None:
+    for seed in range(1, SEEDS + 1):
+        try:
+            play(seed, rates=rates)
+        except StoryFailedError as error:
+            if any(promise in str(error) for promise in promises):
+                return
+            raise
+    pytest.fail(f"not found within {SEEDS} seeds")
+
+
+def test_a_signal_to_a_bare_pid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has the pid now is signalled."""
+    monkeypatch.setattr(signals, "stoppable", lambda member, evidence: Stoppable("because"))  # noqa: ARG005
+    send = Signals.send
+
+    def blunt(self: Signals, signal: Any, member: Any, evidence: Any, *, server: str) -> Any:
+        now = self.observe(member.identity.pid)
+        aimed = type(member)(now, member.link, member.launch_token) if now else member
+        return send(self, signal, aimed, evidence, server=server)
+
+    monkeypatch.setattr(Signals, "send", blunt)
+    bites("no signal to what is not stoppable")
+
+
+def test_a_stranger_that_is_stopped_without_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner counts as dead, whoever it is."""
+    monkeypatch.setattr("supervisor.engine.recognise.owner_of", lambda facilities, kind, process: DeadOwner(1))  # noqa: ARG005
+    bites("no signal to what is not stoppable")
+
+
+@pytest.mark.parametrize(
+    "blind",
+    [
+        pytest.param(lambda seen: {"owners": ()}, id="for owners"),  # noqa: ARG005
+        pytest.param(lambda seen: {"leases": 0}, id="for leases"),  # noqa: ARG005
+        pytest.param(lambda seen: {"sessions": 0}, id="for sessions"),  # noqa: ARG005
+    ],
+)
+def test_a_reaper_that_is_blind(blind: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reaps what somebody needs."""
+    judge = reaping.judge
+    monkeypatch.setattr(reap, "judge", lambda suspicion, seen: judge(suspicion, replace(seen, **blind(seen))))
+    bites("what is in use is not reaped")
+
+
+def test_a_stall_that_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs leases their time."""
+    monkeypatch.setattr(Leases, "_begin_again", lambda self: None)  # noqa: ARG005
+    bites("what is in use is not reaped")
+
+
+def test_a_reaper_that_forgets_its_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suspicion is never looked at again."""
+    set_timer = reap.Reaper._set_timer
+
+    def forgetful(self: reap.Reaper, server_id: str, delay_s: float | None) -> None:
+        set_timer(self, server_id, None if delay_s and delay_s > 4 else delay_s)
+
+    monkeypatch.setattr(reap.Reaper, "_set_timer", forgetful)
+    bites("an orphan goes in time")
+
+
+def test_an_owner_that_is_not_watched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe that was wrong once costs an orphan for ever."""
+    monkeypatch.setattr(
+        "supervisor.engine.followup.Followup._watch_holder",
+        lambda self, editor_id: None,  # noqa: ARG005
+    )
+    bites("an orphan goes in time", rates={"probe denied": 0.06})
+
+
+def test_a_second_server_beside_one_that_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was placed before a wait is not placed again."""
+    monkeypatch.setattr(Placement, "after_waiting", lambda self, demand, wish: demand)  # noqa: ARG005
+    monkeypatch.setattr(Placement, "_becomes", lambda self, demand, record: False)  # noqa: ARG005
+    monkeypatch.setattr(Placement, "_will_do", lambda self, demand: False)  # noqa: ARG005
+    bites("one server for each key and version")
+
+
+def test_ports_that_are_not_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two servers get the same."""
+    monkeypatch.setattr(Records, "reserved", lambda self, but: {})  # noqa: ARG005
+    bites("no port twice")
+
+
+def test_a_recovery_that_forgets_what_was_being_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that is killed between spawn and write has left a child."""
+
+    def nobody(self: recover.Census, token: str) -> ProcessIdentity | None:  # noqa: ARG001
+        return None
+
+    monkeypatch.setattr(recover.Census, "leader", nobody)
+    often = {"daemon killed in a call": 0.02}
+    bites("every live server of ours is known", "one server for each key and version", rates=often)
+
+
+def test_a_launch_that_is_not_written_down_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row comes after the process."""
+    launch = ensure.Ensurer._launch
+
+    async def careless(self: ensure.Ensurer, *given: Any) -> Any:
+        commit, self._records.commit = self._records.commit, lambda: None  # type: ignore[method-assign]
+        try:
+            return await launch(self, *given)
+        finally:
+            self._records.commit = commit  # type: ignore[method-assign]
+
+    monkeypatch.setattr(ensure.Ensurer, "_launch", careless)
+    bites("every live server of ours is known", "one server for each key and version")
+
+
+def test_a_door_that_stays_shut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancelled flight is never taken from the door."""
+    land = Flights._land
+
+    def stuck(self: Flights, flight: Flight, task: Any) -> None:
+        if not task.cancelled():
+            land(self, flight, task)
+
+    monkeypatch.setattr(Flights, "_land", stuck)
+    bites("the door is free afterwards", "every operation ends", "every request ends")
+
+
+def test_an_answer_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flight without a deadline whose waiters are not told of its end."""
+    ride = Flights._ride
+
+    async def deaf(self: Flights, flight: Flight, request: str, ticket: Any) -> Any:
+        result = await ride(self, flight, request, ticket)
+        if flight.running.wish.operation is Operation.STOP:
+            await asyncio.Event().wait()
+        return result
+
+    monkeypatch.setattr(Flights, "_ride", deaf)
+    bites("every request ends")
+
+
+def test_a_request_that_is_accepted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exactly one answer."""
+    tell = Flights._tell
+
+    def chatty(ticket: Any, request: str, deadline_s: float, *, joined: bool, told: bool) -> None:
+        tell(ticket, request, deadline_s, joined=joined, told=told)
+        tell(ticket, request, deadline_s, joined=joined, told=told)
+
+    monkeypatch.setattr(Flights, "_tell", staticmethod(chatty))
+    bites("exactly one answer", "no defect")

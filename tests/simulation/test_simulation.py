@@ -1,0 +1,72 @@
+"""The whole engine under every fault that the world knows. A failing seed plays again with one command."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.faults import RATES
+from tests.simulation.play import STEPS_OF_A_STORY, Tally, play
+
+BUDGET_S = 120.0
+STEPS_AIMED_AT = 100_000
+ROOT = Path(__file__).parents[2]
+
+FAULTS_FROM_OUTSIDE = {
+    "client cancelled",
+    "client vanished",
+    "clock gap",
+    "daemon killed",
+    "disk full",
+    "identification silent",
+    "identification slow",
+    "pid recycled",
+    "port stolen",
+    "process died",
+    "reboot",
+    "registry lost",
+    "stranger's server",
+    "wall clock set",
+    "write torn",
+}
+
+
+@pytest.mark.timeout(600)
+def test_every_promise_holds_after_every_step(record_property: Callable[[str, object], None]) -> None:
+    tally, began, seed = Tally(), time.process_time(), 0
+    while tally.steps < STEPS_AIMED_AT and time.process_time() - began < BUDGET_S:
+        seed += 1
+        play(seed, STEPS_OF_A_STORY, tally)
+    record_property("covered", f"simulation, {time.process_time() - began:.0f} s of CPU: {tally.text()}")
+    assert tally.steps >= STEPS_AIMED_AT / 10
+    assert set(RATES) | FAULTS_FROM_OUTSIDE == set(tally.faults)
+
+
+def test_a_seed_plays_the_same_story_in_another_process() -> None:
+    stories = []
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        command = [sys.executable, "-m", "tests.simulation", "7", "--steps", "120"]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        stories.append([line for line in done.stdout.splitlines() if not line.endswith("failed")])
+    assert len(stories[0]) > 200
+    assert stories[0] == stories[1]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_every_promise_holds_for_as_long_as_it_is_told(
+    record_property: Callable[[str, object], None], pytestconfig: pytest.Config
+) -> None:
+    if "soak" not in pytestconfig.option.markexpr:
+        pytest.skip("asked for with -m soak")
+    tally, began = Tally(), time.monotonic()
+    seed = int(os.environ.get("SOAK_SEED", "1000000"))
+    while time.monotonic() - began < float(os.environ.get("SOAK_SECONDS", "3600")):
+        seed += 1
+        play(seed, STEPS_OF_A_STORY, tally)
+    record_property("covered", f"soak, to seed {seed}: {tally.text()}")

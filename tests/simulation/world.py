@@ -1,0 +1,213 @@
+"""The system as it really is: processes, where they come from, what they run, and what they answer."""
+
+import heapq
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+
+from supervisor.core.model import ProcessIdentity
+from supervisor.kinds.loopback import Answer, UnusableAnswerError
+from supervisor.native.api import Command
+from tests.fakes import SERVES_LOOPBACK, FakeClock, FakeProcess, FakeSystem
+from tests.simulation.faults import Faults
+
+HOME = "home"
+TOKEN = "GODOT_SUPERVISOR_SERVER_ID"
+FAMILIES = {"toy": "toy", "solo": "solo", "plain": "plain"}
+"""The program of each kind."""
+
+BOOTED_AT = 1_700_000_000.0
+
+OURS, STRANGER, EDITOR, DAEMON, OTHER = "ours", "a stranger's server", "an editor", "the daemon", "a bystander"
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """The truth about a process: what it is, or is run by, and the first process of that."""
+
+    what: str
+    root: ProcessIdentity
+
+
+@dataclass(slots=True)
+class Manners:
+    """How a server answers. `deaf_until`: it says nothing before that time."""
+
+    program: str
+    version: str
+    ports: Mapping[str, int]
+    deaf_until: float = 0.0
+    slow_s: float = 0.0
+
+
+@dataclass(order=True)
+class _Planned:
+    at: float
+    number: int
+    what: Callable[[], None] = field(compare=False)
+
+
+class World(FakeSystem):
+    """Everything that outlives a daemon. Its events are on a heap of its own, so that a killed daemon takes none."""
+
+    def __init__(self, rng: Random, faults: Faults) -> None:
+        self.rng = rng
+        self.faults = faults
+        self.lineage: dict[ProcessIdentity, Lineage] = {}
+        self.manners: dict[ProcessIdentity, Manners] = {}
+        self.owner_of: dict[ProcessIdentity, ProcessIdentity | None] = {}
+        """Whom a stranger's server was really started for."""
+        self.opened: dict[int, float] = {}
+        """Since when a port has had sessions."""
+        self.on_end: Callable[[ProcessIdentity], None] = lambda identity: None  # noqa: ARG005 (until a life listens)
+        self._free_pids: list[int] = []
+        self._plans: list[_Planned] = []
+        self._numbers = count()
+        self._next_lineage: Lineage | None = None
+        super().__init__(FakeClock())
+        self.programs = dict.fromkeys(FAMILIES.values(), self._serve)
+
+    def start(
+        self,
+        *command: str,
+        parent: int = 1,
+        session: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        pid: int | None = None,
+    ) -> ProcessIdentity:
+        """A new process; its pid may have been another's a moment ago."""
+        if pid is None and self._free_pids and self.rng.random() < 0.5:
+            pid = self._free_pids.pop(self.rng.randrange(len(self._free_pids)))
+        if pid is None:
+            pid = next(self._pids)
+            while pid in self.processes:
+                pid = next(self._pids)
+        if pid in self._free_pids:
+            self._free_pids.remove(pid)
+        identity = super().start(*command, parent=parent, session=session, environment=environment, pid=pid)
+        self.lineage[identity] = self._next_lineage or Lineage(DAEMON if command == ("daemon",) else OTHER, identity)
+        # The kernel tells a start relative to its own, so setting the clock makes nobody older than another.
+        self.processes[pid].since = BOOTED_AT + self.clock.now
+        return identity
+
+    def begin(self, what: str, *command: str, environment: Mapping[str, str] | None = None) -> ProcessIdentity:
+        """A process that nobody of those known runs."""
+        identity = self.start(*command, environment=environment)
+        self.lineage[identity] = Lineage(what, identity)
+        return identity
+
+    def fork(self, parent: ProcessIdentity, *command: str, session: int | None = None) -> ProcessIdentity:
+        identity = super().fork(parent, *command, session=session)
+        self.lineage[identity] = self.lineage[parent]
+        return identity
+
+    def end(self, identity: ProcessIdentity, status: int = 0, *, zombie: bool = False) -> None:
+        if self.process(identity) is None:
+            return
+        ports = [port for _, port, holder in self.listeners if holder == identity]
+        super().end(identity, status, zombie=zombie)
+        for port in ports:
+            self.connections.pop(port, None)
+            self.opened.pop(port, None)
+        if not zombie:
+            self._free_pids.append(identity.pid)
+            del self._free_pids[:-6]
+        self.on_end(identity)
+
+    def open_sessions(self, port: int, number: int) -> None:
+        """So many are open from now on."""
+        if number:
+            self.opened.setdefault(port, self.clock.now)
+            self.connections[port] = number
+        else:
+            self.opened.pop(port, None)
+            self.connections.pop(port, None)
+
+    def lives(self, identity: ProcessIdentity | None) -> bool:
+        return identity is not None and self.process(identity) is not None
+
+    def listener_on(self, port: int) -> ProcessIdentity | None:
+        return next((i for address, p, i in self.listeners if p == port and address in SERVES_LOOPBACK), None)
+
+    def plan(self, delay_s: float, what: Callable[[], None]) -> None:
+        """The world goes on, whoever watches."""
+        heapq.heappush(self._plans, _Planned(self.clock.now + delay_s, next(self._numbers), what))
+
+    def next_plan(self) -> float | None:
+        return self._plans[0].at if self._plans else None
+
+    def happen(self) -> None:
+        """What is due."""
+        while self._plans and self._plans[0].at <= self.clock.now:
+            heapq.heappop(self._plans).what()
+
+    def reboot(self) -> None:
+        """Everything ends; pids begin again, and are other processes then."""
+        for process in list(self.processes.values()):
+            self.end(process.identity)
+        self.processes.clear()
+        self.listeners.clear()
+        self.connections.clear()
+        self.opened.clear()
+        self.manners.clear()
+        self._plans.clear()
+        self._free_pids.clear()
+        self._pids = count(100)
+
+    def serve(self, process: ProcessIdentity, manners: Manners, delay_s: float) -> None:
+        """It listens after a while, if its ports are free then; otherwise it ends."""
+        self.plan(delay_s, lambda: self._bind(process, manners))
+
+    def _bind(self, identity: ProcessIdentity, manners: Manners) -> None:
+        if not self.lives(identity):
+            return
+        if any(self.listener_on(port) for port in manners.ports.values()):
+            self.end(identity, 98)
+            return
+        self.manners[identity] = manners
+        for port in manners.ports.values():
+            self.listen(identity, port)
+
+    def _serve(self, system: FakeSystem, process: FakeProcess, command: Command) -> None:  # noqa: ARG002 (the Protocol's)
+        """What a server does that we start: most listen soon; some never do, end, or leave the work to a child."""
+        identity = process.identity
+        self.lineage[identity] = Lineage(OURS, identity)
+        program, version, *numbers = command.argv
+        names = ("http", "sessions")[: len(numbers)]
+        manners = Manners(program, version, dict(zip(names, map(int, numbers), strict=True)))
+        roll, delay_s = self.faults.roll("program"), 0.02 + 0.3 * self.rng.random()
+        if roll is None or roll > 0.9:
+            self.serve(identity, manners, delay_s)
+        elif roll < 0.15:
+            self.plan(delay_s, lambda: self.end(identity, 3))
+        elif roll < 0.22:
+            process.ignores_sigterm = True
+        elif roll < 0.45:
+            self.serve(self.fork(identity, *command.argv), manners, delay_s)
+        elif roll < 0.6:
+            self.serve(identity, manners, delay_s * 12)
+        else:
+            helper = self.fork(identity, "helper", session=None if roll < 0.75 else identity.pid + 100_000)
+            self.processes[helper.pid].ignores_sigterm = roll > 0.7
+            self.serve(identity, manners, delay_s)
+            if roll > 0.85:
+                process.ignores_sigterm = True
+
+    def answer_on(self, port: int) -> tuple[float, Answer | None]:
+        """What is answered on a port, and after how long. None: nothing ever.
+
+        Raises:
+            UnusableAnswerError: something, but nothing that can be used.
+        """
+        identity = self.listener_on(port)
+        if identity is None:
+            return 0.0, None
+        manners = self.manners.get(identity)
+        if manners is None or self.faults.hit("answer wrong once"):
+            raise UnusableAnswerError("it speaks something else")
+        if self.clock.now < manners.deaf_until:
+            return 3600.0, None
+        body = json.dumps({"name": manners.program, "version": manners.version, "leases": 0}).encode()
+        return manners.slow_s + 0.02 * self.rng.random(), Answer(200, body)

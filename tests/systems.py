@@ -1,0 +1,59 @@
+"""Which test belongs to which system. tests/conftest.py sees to it, docs/platforms.md says what is left."""
+
+import os
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from tests.wine import WINE
+
+SYSTEM = {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
+
+POSIX_ONLY = pytest.mark.linux_only(and_macos=True)
+"""A fact that macOS shares with Linux: modes and owners of files, unix sockets, signals, root."""
+
+REASONS = ("linux_only", "needs_macos", "needs_real_windows")
+"""For these, and for nothing else, is a test skipped on Windows."""
+
+NOT_ON_WINDOWS: Mapping[str, str] = {
+    "e2e": "the harness reads /proc and sends signals; tests/windows is its twin",
+    "simulation": "there is no platform in it: what it finds on one system it finds on all, and it takes minutes",
+    "benchmarks": "what is measured is Linux",
+    "transcript": "no tests; what it records is checked by control/test_transcript.py",
+    "cli/test_real_*.py": "they use the harness of e2e",
+    "engine/test_environments.py": "installers are shell scripts here, or take minutes; tests/windows runs a real one",
+    "kinds/test_recipe_*.py": "they install the real packages through the harness of e2e; tests/windows does it there",
+    "native/test_linux*.py": "the Linux wing",
+    "native/test_procfs.py": "the Linux wing",
+    "native/test_darwin.py": "the macOS wing, which needs a POSIX system even for its fakes",
+    "native/test_posix.py": "what the POSIX wings share",
+    "contract/test_peer_check.py": "there are no unix sockets, so nobody asks who is at their other end",
+    "test_packaging.py": "what a wheel holds is the same everywhere; it is built once, on Linux",
+}
+ONLY_ON_WINDOWS: Mapping[str, str] = {
+    "windows": "the daemon on Windows; run under Wine by .ci/run",
+    "native/test_windows*.py": "the Windows wing",
+}
+NOT_ON: Mapping[str, Mapping[str, str]] = {
+    "windows": NOT_ON_WINDOWS,
+    "linux": ONLY_ON_WINDOWS,
+    "macos": {**ONLY_ON_WINDOWS, "native/test_linux*.py": "the Linux wing", "native/test_procfs.py": "the Linux wing"},
+}
+
+
+def not_here(item: pytest.Item) -> str | None:
+    """Why this test is not run on this system; None: it is."""
+    linux = item.get_closest_marker("linux_only")
+    if linux and SYSTEM != "linux" and not (SYSTEM == "macos" and linux.kwargs.get("and_macos")):
+        return "linux_only"
+    if item.get_closest_marker("needs_macos") and SYSTEM != "macos":
+        return "needs_macos"
+    if item.get_closest_marker("needs_real_windows") and (SYSTEM != "windows" or WINE):
+        return "needs_real_windows"
+    return None
+
+
+def is_root() -> bool:
+    """Whether this is a POSIX system's root."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0

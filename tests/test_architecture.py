@@ -1,0 +1,345 @@
+"""Holds docs/architecture.md: its arrows, its purity, its names. Each rule is a function from a source to its offences,
+so that the same function judges the tree and, below, a source that must offend."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGE = REPOSITORY / "supervisor"
+MODULE_LINES_MAX = 350
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Room -> what it may import beside itself. A dotted entry opens one module of another room.
+EVERYONE = frozenset({"errors"})
+ARROWS: Mapping[str, frozenset[str]] = {
+    "__init__": frozenset(),
+    "__main__": frozenset({"cli.main"}),
+    "errors": frozenset(),
+    "config": frozenset({"native.private"}),
+    "core": frozenset(),
+    "wire": frozenset(),
+    "native": frozenset({"core.model", "native.facts"}),
+    "kinds": frozenset({"core.model", "native.facts", "native.private"}),
+    "registry": frozenset({"core.model", "native.facts", "native.private", "native.trust"}),
+    "engine": words("core kinds registry native.api native.facts native.private native.trust"),
+    "control": frozenset({"engine", "core", "wire", "native.api", "native.facts"}),
+    "client": frozenset({"wire", "native.facts", "native.private", "native.redirector", "native.trust"}),
+    "service": frozenset({"client", "native.facts", "native.service_control"}),
+    "addon": frozenset({"native.facts"}),
+    "daemon": words("control engine native kinds registry config core client.endpoint wire.messages.session"),
+    "cli": frozenset({"daemon", "client", "service", "config", "kinds", "native.facts", "native.wing"}),
+}
+
+PURE = ("supervisor.core", "supervisor.wire", "supervisor.registry.codec")
+IMPURE_IMPORTS = words(
+    "asyncio concurrent ctypes datetime io logging multiprocessing os pathlib platform psutil random secrets select "
+    "selectors shutil signal socket structlog subprocess sys tempfile threading time uuid"
+)
+IMPURE_CALLS = frozenset({"open", "print", "input"})
+
+PLATFORM_QUESTIONS = {
+    "sys": {"platform"},
+    "os": {"name", "uname"},
+    "platform": {"system", "uname", "platform", "machine"},
+}
+
+# supervisord installs these into the same top-level package.
+FORBIDDEN_NAMES = words(
+    "childutils compat confecho datatypes dispatchers events http http_client loggers medusa options pidproxy poller "
+    "process rpcinterface scripts skel socket_manager states supervisorctl supervisord templating tests ui version web "
+    "xmlrpc"
+)
+
+# Only the command line pays for its own parser; nobody needs an HTTP client beyond h11.
+HEAVY = frozenset({"click", "ssl", "http.client", "urllib.request"})
+
+
+@dataclass(frozen=True)
+class Module:
+    name: str
+    source: str
+    is_package: bool = False
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source)
+
+    @property
+    def room(self) -> str:
+        return room(self.name)
+
+
+def room(name: str) -> str:
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+@cache
+def modules() -> tuple[Module, ...]:
+    return tuple(sorted((read(path) for path in PACKAGE.rglob("*.py")), key=lambda module: module.name))
+
+
+def read(path: Path) -> Module:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    is_package = parts[-1] == "__init__"
+    name = ".".join(parts[:-1] if is_package else parts)
+    return Module(name, path.read_text(encoding="utf-8"), is_package)
+
+
+@cache
+def known_names() -> frozenset[str]:
+    return frozenset(module.name for module in modules())
+
+
+def imports(module: Module) -> Iterator[str]:
+    """Everything imported, absolute, wherever the statement stands. A name out of our module counts as the module."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = origin(module, node)
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                ours = inside(base, "supervisor") and base != "supervisor"
+                yield base if ours and full not in known_names() else full
+
+
+def origin(module: Module, node: ast.ImportFrom) -> str:
+    """The module that a `from` statement names."""
+    if node.level == 0:
+        return node.module or ""
+    here = module.name.split(".")
+    above = here[: len(here) - node.level + (1 if module.is_package else 0)]
+    return ".".join([*above, *([node.module] if node.module else [])])
+
+
+def inside(name: str, *prefixes: str) -> bool:
+    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def arrows(module: Module) -> Iterator[str]:
+    allowed = ARROWS.get(module.room)
+    if allowed is None:
+        yield f"{module.name} is in a room without a line in ARROWS"
+        return
+    for target in sorted(set(imports(module))):
+        if not inside(target, "supervisor") or room(target) == module.room:
+            continue
+        inner = target.removeprefix("supervisor.")
+        if not inside(inner, *EVERYONE, *allowed):
+            yield f"{module.name} imports {target}"
+
+
+def relative_only(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        absolute = isinstance(node, ast.ImportFrom) and node.level == 0 and inside(node.module or "", "supervisor")
+        if absolute or (isinstance(node, ast.Import) and any(inside(alias.name, "supervisor") for alias in node.names)):
+            yield f"{module.name}:{node.lineno} imports its own package by an absolute name"
+
+
+def purity(module: Module) -> Iterator[str]:
+    if not inside(module.name, *PURE):
+        return
+    for target in imports(module):
+        if target.split(".")[0] in IMPURE_IMPORTS:
+            yield f"{module.name} is pure and imports {target}"
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
+            yield f"{module.name}:{node.lineno} is pure and asynchronous"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
+            yield f"{module.name}:{node.lineno} is pure and calls {node.func.id}"
+
+
+def platform_questions(module: Module) -> Iterator[str]:
+    if module.room == "native":
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            asked = {node.attr} & PLATFORM_QUESTIONS.get(node.value.id, set())
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            asked = {alias.name for alias in node.names} & PLATFORM_QUESTIONS.get(node.module or "", set())
+        else:
+            continue
+        if asked:
+            yield f"{module.name}:{node.lineno} asks for the platform outside native/"
+
+
+def names(module: Module) -> Iterator[str]:
+    if module.room in FORBIDDEN_NAMES:
+        yield f"{module.name} has a name that supervisord uses"
+
+
+def inert(module: Module) -> Iterator[str]:
+    if module.name == "supervisor" and not (len(module.tree.body) == 1 and ast.get_docstring(module.tree) is not None):
+        yield "supervisor/__init__.py has more than a docstring"
+
+
+def length(module: Module) -> Iterator[str]:
+    lines = len(module.source.splitlines())
+    if lines > MODULE_LINES_MAX:
+        yield f"{module.name} has {lines} lines"
+
+
+def weight(module: Module) -> Iterator[str]:
+    for target in imports(module):
+        if module.room not in {"cli", "__main__"} and inside(target, *HEAVY):
+            yield f"{module.name} imports {target}"
+
+
+def construction(module: Module) -> Iterator[str]:
+    """Outside the engine only daemon/app.py puts its services together; everybody else is handed the result."""
+    if module.room == "engine" or module.name == "supervisor.daemon.app":
+        return
+    from_engine = {
+        alias.asname or alias.name
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ImportFrom) and inside(origin(module, node), "supervisor.engine")
+        for alias in node.names
+    }
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            called = node.func.id
+            if called in from_engine and called[0].isupper() and called not in values_of_the_engine():
+                yield f"{module.name}:{node.lineno} constructs {called}"
+
+
+@cache
+def values_of_the_engine() -> frozenset[str]:
+    """Its frozen dataclasses: what it is told and what it tells."""
+    return frozenset(
+        node.name
+        for module in modules()
+        if module.room == "engine"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef) and any("frozen=True" in ast.unparse(mark) for mark in node.decorator_list)
+    )
+
+
+Rule = Callable[[Module], Iterator[str]]
+RULES: tuple[Rule, ...] = (
+    arrows, relative_only, purity, platform_questions, names, inert, length, weight, construction,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_tree_obeys(rule: Rule) -> None:
+    assert [offence for module in modules() for offence in rule(module)] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "source"),
+    [
+        (arrows, "supervisor.core.x", "from ..registry import store"),
+        (arrows, "supervisor.core.x", "from ..native.facts import SYSTEM"),
+        (arrows, "supervisor.engine.x", "from ..native.facts import SYSTEM\nfrom ..control import listener"),
+        (arrows, "supervisor.engine.x", "from ..native import linux"),
+        (arrows, "supervisor.native.x", "from ..core.proof import stoppable"),
+        (arrows, "supervisor.control.x", "def late():\n    from ..cli import main"),
+        (arrows, "supervisor.client.x", "def late():\n    import supervisor.daemon.app"),
+        (arrows, "supervisor.client.x", "from .. import config"),
+        (arrows, "supervisor.attic.x", "import json"),
+        (relative_only, "supervisor.cli.x", "from supervisor.errors import Busy"),
+        (relative_only, "supervisor.cli.x", "def late():\n    import supervisor.errors"),
+        (purity, "supervisor.core.x", "import time"),
+        (purity, "supervisor.wire.messages.x", "def late():\n    from os import path"),
+        (purity, "supervisor.registry.codec", "import asyncio.subprocess"),
+        (purity, "supervisor.core.x", "async def wait(): ..."),
+        (purity, "supervisor.core.x", "def load():\n    return open('file')"),
+        (platform_questions, "supervisor.engine.x", "import sys\nif sys.platform == 'linux': ..."),
+        (platform_questions, "supervisor.engine.x", "from sys import platform"),
+        (platform_questions, "supervisor.daemon.x", "import os\nNT = os.name"),
+        (platform_questions, "supervisor.cli.x", "import platform\nprint(platform.system())"),
+        (names, "supervisor.options", ""),
+        (names, "supervisor.http.x", ""),
+        (inert, "supervisor", '"""Doc."""\nVERSION = 1'),
+        (inert, "supervisor", ""),
+        (length, "supervisor.cli.x", "\n" * (MODULE_LINES_MAX + 1)),
+        (weight, "supervisor.engine.x", "import click"),
+        (weight, "supervisor.kinds.x", "def late():\n    from urllib import request"),
+        (weight, "supervisor.client.x", "from ssl import SSLContext"),
+        (construction, "supervisor.control.x", "from ..engine.supervisor import Supervisor\nmine = Supervisor()"),
+        (construction, "supervisor.daemon.x", "from ..engine.supervisor import Supervisor as S\nmine = S()"),
+    ],
+)
+def test_a_rule_bites(rule: Rule, name: str, source: str) -> None:
+    assert list(rule(Module(name, source, is_package=name == "supervisor"))) != []
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "source"),
+    [
+        (arrows, "supervisor.engine.x", "from ..native.api import Wing\nfrom ..native.facts import SYSTEM"),
+        (
+            arrows,
+            "supervisor.registry.x",
+            "from . import codec\nfrom ..core.model import State",
+        ),
+        (platform_questions, "supervisor.native.x", "import sys\nif sys.platform == 'linux': ..."),
+        (construction, "supervisor.daemon.app", "from ..engine.supervisor import Supervisor\nmine = Supervisor()"),
+    ],
+)
+def test_a_rule_spares_what_is_allowed(rule: Rule, name: str, source: str) -> None:
+    assert list(rule(Module(name, source))) == []
+
+
+def packaging() -> Mapping[str, object]:
+    with (REPOSITORY / "pyproject.toml").open("rb") as stream:
+        settings: Mapping[str, object] = tomllib.load(stream)["tool"]["setuptools"]
+    return settings
+
+
+def packages_in(repository: Path) -> set[str]:
+    folders = {path.parent for path in (repository / "supervisor").rglob("*.py")}
+    return {".".join(folder.relative_to(repository).parts) for folder in folders}
+
+
+def test_every_package_ships() -> None:
+    settings = packaging()
+    mapped = settings.get("package-dir", {})
+    assert isinstance(mapped, dict)
+    assert packages_in(REPOSITORY) | set(mapped) == set(settings["packages"])  # type: ignore[call-overload]
+
+
+def test_a_new_folder_with_modules_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "supervisor" / "attic").mkdir(parents=True)
+    (tmp_path / "supervisor" / "attic" / "trunk.py").touch()
+    assert packages_in(tmp_path) == {"supervisor.attic"}
+
+
+def test_every_folder_with_modules_is_a_package() -> None:
+    assert [str(path.parent) for path in PACKAGE.rglob("*.py") if not (path.parent / "__init__.py").is_file()] == []
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded after this statement."""
+    program = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(run.stdout.split())
+
+
+def test_the_daemon_is_light() -> None:
+    # asyncio itself imports ssl, so ssl cannot be kept out of the process: rule `weight` keeps it out of our modules.
+    loaded = loaded_by("import supervisor.daemon.app")
+    assert "supervisor.daemon.app" in loaded
+    assert loaded & {"click", "http.client", "urllib.request"} == set()
+
+
+def test_the_loop_is_not_paid_by_the_front_of_the_command_line() -> None:
+    loaded = loaded_by("from supervisor.cli.group import cli; cli.get_command(None, 'status')")
+    assert "supervisor.cli.status" in loaded
+    assert loaded & {"asyncio", "psutil", "structlog", "platformdirs", "h11"} == set()
+    assert [name for name in loaded if name.startswith("supervisor.wire.messages.")] == []

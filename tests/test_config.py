@@ -1,0 +1,168 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from supervisor.config import Config, Source, load
+from supervisor.errors import ConfigInvalid
+from tests.privilege import IS_ROOT, ONLY_ROOT
+from tests.systems import POSIX_ONLY
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    folder = tmp_path / "config"
+    folder.mkdir(mode=0o700)
+    return folder / "config.toml"
+
+
+def write(file: Path, text: str) -> Path:
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o600)
+    return file
+
+
+def refusal(file: Path, environment: dict[str, str] | None = None) -> ConfigInvalid:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(file, environment or {})
+    return caught.value
+
+
+def test_a_file_that_is_not_there_leaves_every_default(file: Path) -> None:
+    config = load(file, {})
+    assert config == Config()
+    assert (config.log_level, config.event_loop, config.discover) == ("info", "auto", "watch")
+    assert config.environments is None
+    assert config.source("daemon.log_level") is Source.DEFAULT
+
+
+def test_every_value_knows_that_it_comes_from_the_file(file: Path) -> None:
+    write(
+        file,
+        '[daemon]\nlog_level = "debug"\ndiscover = "observe"\nenvironments = "~/environments"\n'
+        '[kinds.godot-ai]\nversion = "4.3.1"\n',
+    )
+    config = load(file, {})
+    assert (config.log_level, config.discover) == ("debug", "observe")
+    assert config.environments == Path.home() / "environments"
+    assert config.kinds == {"godot-ai": {"version": "4.3.1"}}
+    assert config.source("daemon.discover") is Source.FILE
+    assert config.source("kinds.godot-ai.version") is Source.FILE
+    assert config.source("daemon.event_loop") is Source.DEFAULT
+
+
+def test_the_environment_beats_the_file(file: Path) -> None:
+    write(file, '[daemon]\nlog_level = "debug"\nevent_loop = "proactor"\n')
+    variables = {"GODOT_SUPERVISOR_LOG_LEVEL": "error", "GODOT_SUPERVISOR_EVENT_LOOP": "selector"}
+    config = load(file, variables)
+    assert (config.log_level, config.event_loop) == ("error", "selector")
+    assert config.source("daemon.log_level") is config.source("daemon.event_loop") is Source.ENVIRONMENT
+
+
+def test_an_empty_variable_says_nothing(file: Path) -> None:
+    assert load(file, {"GODOT_SUPERVISOR_LOG_LEVEL": ""}).log_level == "info"
+
+
+def test_an_impossible_variable_is_named(file: Path) -> None:
+    error = refusal(file, {"GODOT_SUPERVISOR_EVENT_LOOP": "uvloop"})
+    assert "GODOT_SUPERVISOR_EVENT_LOOP" in error.message
+    assert error.hint == "one of auto, selector, proactor"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "allowed"),
+    [
+        ("[demon]\n", "demon", "daemon, kinds"),
+        ('[daemon]\nlog_levle = "info"\n', "daemon.log_levle", "log_level, event_loop, discover, environments"),
+        ("[daemon]\nlog_level = 3\n", "daemon.log_level", "one of debug, info, warning, error, critical"),
+        ('[daemon]\ndiscover = "always"\n', "daemon.discover", "one of watch, observe, off"),
+        ("[daemon]\ndiscover = [[]]\n", "daemon.discover", "one of watch, observe, off"),
+        (
+            '[daemon]\nenvironments = "here"\n',
+            "daemon.environments",
+            "write an absolute path, or one that begins with ~",
+        ),
+        ("[daemon]\nenvironments = 1\n", "daemon.environments", "write an absolute path, or one that begins with ~"),
+        ("daemon = 1\n", "daemon", "write [daemon]"),
+        ("kinds = 1\n", "kinds", "write [kinds]"),
+        ("[kinds]\nx = 1\n", "kinds.x", "write [kinds.x]"),
+    ],
+)
+def test_a_wrong_key_is_named_with_the_file_and_what_is_allowed(file: Path, text: str, key: str, allowed: str) -> None:
+    error = refusal(write(file, text))
+    assert f"{file}: {key}: " in error.message
+    assert allowed in (error.hint or "")
+    assert error.data == {"file": str(file), "key": key}
+
+
+def test_a_syntax_error_names_file_and_line(file: Path) -> None:
+    error = refusal(write(file, '[daemon]\nlog_level = "info"\nwhat is this\n'))
+    assert str(file) in error.message
+    assert "line 3" in error.message
+
+
+def test_a_byte_order_mark_is_no_syntax_error(file: Path) -> None:
+    file.write_bytes(b'\xef\xbb\xbf[daemon]\nlog_level = "error"\n')
+    file.chmod(0o600)
+    assert load(file, {}).log_level == "error"
+
+
+def test_bytes_that_are_no_text_are_a_typed_error(file: Path) -> None:
+    file.write_bytes(b"[daemon]\n# \xff\n")
+    file.chmod(0o600)
+    assert "UTF-8" in refusal(file).message
+
+
+def test_a_folder_in_the_files_place_is_a_typed_error(file: Path) -> None:
+    file.mkdir(mode=0o700)
+    assert str(file) in refusal(file).message
+
+
+@POSIX_ONLY
+def test_a_fifo_in_the_files_place_does_not_hang(file: Path) -> None:
+    os.mkfifo(file, 0o600)
+    assert "no regular file" in refusal(file).message
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_file_that_others_may_write_is_refused_with_the_command_that_mends_it(file: Path, mode: int) -> None:
+    write(file, "").chmod(mode)
+    error = refusal(file)
+    assert str(file) in error.message
+    assert error.hint == f"chmod go-w '{file}'"
+
+
+@POSIX_ONLY
+def test_a_folder_that_others_may_write_is_refused(file: Path) -> None:
+    write(file, "")
+    file.parent.chmod(0o1777)
+    assert refusal(file).hint == f"chmod go-w '{file.parent}'"
+
+
+@POSIX_ONLY
+def test_a_link_is_followed_and_its_target_checked(file: Path, tmp_path: Path) -> None:
+    dotfiles = tmp_path / "dotfiles"
+    dotfiles.mkdir(mode=0o700)
+    file.symlink_to(write(dotfiles / "config.toml", '[daemon]\nlog_level = "error"\n'))
+    assert load(file, {}).log_level == "error"
+    dotfiles.chmod(0o770)
+    assert refusal(file).hint == f"chmod go-w '{dotfiles}'"
+
+
+@POSIX_ONLY
+def test_others_may_read_it(file: Path) -> None:
+    write(file, '[daemon]\nlog_level = "error"\n').chmod(0o644)
+    file.parent.chmod(0o755)
+    assert load(file, {}).log_level == "error"
+
+
+@pytest.mark.needs_root
+@pytest.mark.skipif(not IS_ROOT, reason=ONLY_ROOT)
+@pytest.mark.parametrize("foreign", ["file", "folder"])
+def test_what_belongs_to_another_user_is_refused(file: Path, foreign: str) -> None:
+    write(file, "")
+    os.chown(file if foreign == "file" else file.parent, 12345, -1)
+    error = refusal(file)
+    assert "uid 12345" in error.message
+    assert (error.hint or "").startswith("sudo chown 0 ")

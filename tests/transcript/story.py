@@ -1,0 +1,187 @@
+"""What a transcript tells: each verb, both phases, streams, refusals, and an end."""
+
+from typing import Any
+
+from supervisor.wire import jsonrpc
+from tests.transcript.stage import ENDPOINT, Line, Stage
+
+CLIENT = {"name": "godot-supervisor", "version": ENDPOINT.version}
+HELLO = {"protocol": 1, "token": ENDPOINT.token, "client": CLIENT}
+
+
+class Talk:
+    """One connection. It counts its requests as the client library does, and asks for one thing at a time."""
+
+    def __init__(self, stage: Stage, name: str) -> None:
+        self._stage = stage
+        self._name = name
+        self._calls = 0
+
+    def say(self, method: str, **params: Any) -> None:
+        self._calls += 1
+        self._stage.send(self._name, {"frame": jsonrpc.request(self._calls, method, params)})
+
+    def say_nonsense(self, raw: str) -> None:
+        self._stage.send(self._name, {"raw": raw})
+
+    def leave(self) -> None:
+        self._stage.send(self._name, {"leaves": True})
+
+    async def ask(self, method: str, **params: Any) -> Any:
+        self.say(method, **params)
+        return await self.answer()
+
+    async def answer(self) -> Any:
+        """The answer to what was asked last, its result or its error."""
+        while True:
+            frame = (await self._stage.hear(self._name))["frame"]
+            if frame.get("id") == self._calls or "error" in frame:
+                return frame.get("result", frame.get("error"))
+
+    async def told(self, method: str, **params: Any) -> Line:
+        """The next such notification."""
+        while True:
+            frame = (await self._stage.hear(self._name))["frame"]
+            if frame.get("method") == method and params.items() <= frame["params"].items():
+                return dict(frame["params"])
+
+    async def end(self) -> None:
+        while not (await self._stage.hear(self._name)).get("closes"):
+            pass
+
+
+async def greeted(stage: Stage, name: str) -> Talk:
+    talk = Talk(stage, name)
+    await talk.ask("hello", **HELLO)
+    return talk
+
+
+async def story(stage: Stage) -> None:
+    watcher = await greeted(stage, "watcher")
+    await watcher.ask("events.subscribe")
+    plugin, shell = await greeted(stage, "plugin"), await greeted(stage, "shell")
+    editor = await attach(stage, plugin)
+    await two_phases(stage, plugin, shell, editor)
+    await looking(shell)
+    await claims(stage, plugin, shell, editor)
+    await logs_and_a_crash(stage, shell)
+    await known_again(stage, plugin, shell, editor)
+    await refusals(stage, shell)
+    await streams(stage, shell)
+    await farewell(stage, plugin, shell, editor)
+    await watcher.end()
+
+
+async def attach(stage: Stage, plugin: Talk) -> str:
+    born = await stage.happen("editor_starts")
+    info = await plugin.ask(
+        "editor.attach", pid=born["pid"], project=str(stage.project), engine="godot", engine_version="4.4", name="Godot"
+    )
+    return str(info["id"])
+
+
+async def two_phases(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> None:
+    """Accepted, progress, a heartbeat, a refusal, two who join, and one result for all of them."""
+    await plugin.ask("ping")
+    plugin.say("server.ensure", kind="toy", editor=editor)
+    accepted = await plugin.told("accepted")
+    await shell.ask("server.stop", server="toy")
+    script = await greeted(stage, "script")
+    script.say("server.ensure", kind="toy", request="mine-1")
+    await script.told("accepted")
+    await shell.ask("request.result", request=accepted["request"])
+    await plugin.answer()
+    await script.answer()
+
+
+async def looking(shell: Talk) -> None:
+    await shell.ask("status")
+    await shell.ask("server.list")
+    await shell.ask("server.get", server="toy", check=True)
+    await shell.ask("ports.explain", kind="toy")
+    await shell.ask("reap", dry_run=True)
+
+
+async def claims(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> None:
+    await plugin.ask("editor.state", editor=editor, state="busy", reason="importing")
+    await shell.ask("server.restart", server="toy")
+    await shell.ask("server.restart", server="toy", force=True)
+    await plugin.ask("editor.state", editor=editor, state="ready")
+    lease = await shell.ask("lease.acquire", server="toy", holder="a script", ttl_s=60)
+    await stage.happen("time_passes", seconds=10)
+    await shell.ask("lease.renew", lease=lease["id"])
+    await plugin.ask("server.release", server="toy", editor=editor)
+    await plugin.ask("server.ensure", kind="toy", editor=editor)
+    await shell.ask("lease.release", lease=lease["id"])
+
+
+async def logs_and_a_crash(stage: Stage, shell: Talk) -> None:
+    await stage.happen("server_writes", server="toy", text="listening\nfirst request\n")
+    reader = await greeted(stage, "reader")
+    await reader.ask("logs.read", server="toy", lines=1, follow=True)
+    await stage.happen("server_writes", server="toy", text="second request\n")
+    await reader.told("log", lines=["second request"])
+    server = await shell.ask("server.get", server="toy")
+    await stage.happen("server_is_killed", pid=server["process"]["pid"])
+    await stage.happen("time_passes", seconds=10)
+    await stage.happen("server_writes", server="toy", text="listening again\n")
+    await reader.told("log", lines=["listening again"])
+    await shell.ask("server.stop", server="toy")
+    await reader.told("log", ended=True)
+    reader.leave()
+
+
+async def known_again(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> None:
+    """A request that is cancelled, and one that is sent again after its connection was lost."""
+    plugin.say("server.ensure", kind="toy", editor=editor, request="mine-2")
+    await plugin.told("accepted")
+    await shell.ask("request.cancel", request="mine-2")
+    await plugin.answer()
+    lost = await greeted(stage, "lost")
+    lost.say("server.ensure", kind="toy", editor=editor, request="mine-3")
+    await lost.told("accepted")
+    lost.leave()
+    await plugin.ask("server.ensure", kind="toy", editor=editor, request="mine-3")
+    await shell.ask("request.result", request="mine-3")
+
+
+async def refusals(stage: Stage, shell: Talk) -> None:
+    await shell.ask("server.migrate", server="toy")
+    await shell.ask("server.adopt", port=8019)
+    await shell.ask("server.get")
+    await shell.ask("server.ensure", kind="toy", editor="nobody", owner={"pid": 1})
+    await shell.ask("server.ensure", kind="no-such-kind")
+    await shell.ask("server.get", server="no-such-server")
+    await shell.ask("request.result", request="no-such-request")
+    stranger = await greeted(stage, "stranger")
+    stranger.say_nonsense("this is no JSON")
+    await stranger.answer()
+    stranger.leave()
+
+
+async def streams(stage: Stage, shell: Talk) -> None:
+    """Taking up where one left off, another daemon's events, and a reader that sleeps."""
+    late = await greeted(stage, "late")
+    answer = await late.ask("events.subscribe")
+    late.leave()
+    lease = await shell.ask("lease.acquire", server="toy", holder="another script", ttl_s=30)
+    again = await greeted(stage, "again")
+    await again.ask("events.subscribe", since={"instance_id": answer["instance_id"], "seq": answer["seq"]})
+    await again.told("event", event="lease.acquired")
+    again.leave()
+    elsewhere = await greeted(stage, "elsewhere")
+    await elsewhere.ask("events.subscribe", since={"instance_id": "another-daemon", "seq": 5})
+    await elsewhere.told("resync")
+    await stage.happen("client_sleeps", connection="elsewhere")
+    await shell.ask("lease.release", lease=lease["id"])
+    await elsewhere.end()
+
+
+async def farewell(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> None:
+    await stage.happen("configuration_changes")
+    await shell.ask("daemon.reload")
+    await shell.ask("environments.list")
+    await shell.ask("environments.prune", dry_run=True)
+    await plugin.ask("editor.detach", editor=editor)
+    await shell.ask("daemon.shutdown", servers=True)
+    await shell.end()

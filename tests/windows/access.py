@@ -1,0 +1,18 @@
+"""Changing who may do what with a file, as an administrator or a careless user does."""
+
+import ctypes
+from ctypes import c_void_p
+from pathlib import Path
+
+from supervisor.native import win32
+
+
+def allow(path: Path, list_of_access: str) -> None:
+    """Give a file this access list, in the system's own notation."""
+    advapi32 = ctypes.WinDLL("advapi32", use_last_error=True)
+    change = advapi32.SetFileSecurityW
+    change.argtypes, change.restype = (ctypes.c_wchar_p, ctypes.c_ulong, c_void_p), ctypes.c_int
+    descriptor = c_void_p()
+    assert win32.ConvertStringSecurityDescriptor(list_of_access, win32.SDDL_REVISION_1, ctypes.byref(descriptor), None)
+    assert change(str(path), win32.DACL_SECURITY_INFORMATION, descriptor), ctypes.WinError(ctypes.get_last_error())
+    win32.LocalFree(descriptor)

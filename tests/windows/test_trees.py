@@ -1,0 +1,105 @@
+"""The trees of servers: what a stop, a death and a restart of the daemon leave of them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from supervisor.core.model import Liveness
+from supervisor.native import windows_files, windows_tokens
+from supervisor.native.facts import Folders
+from tests.e2e.conftest import wheel
+from tests.e2e.home import eventually
+from tests.windows.access import allow
+from tests.windows.conftest import MakeHome, toy_config
+from tests.windows.home import WING, WindowsHome, end, identity, image_of, lives
+from tests.wine import WINE
+
+DAEMON = (sys.executable, "-P", "-m", "supervisor.daemon")
+
+
+def with_child(make_home: MakeHome, tmp_path: Path) -> tuple[WindowsHome, Path]:
+    """A home whose toy has a child that would go on without it, and where the child's pid is written."""
+    mark = tmp_path / "child"
+    return make_home(toy_config("--child", str(mark))), mark
+
+
+def test_a_stop_ends_the_whole_tree(make_home: MakeHome, tmp_path: Path) -> None:
+    home, mark = with_child(make_home, tmp_path)
+    home.start()
+    server = home.ensure("toy")
+    child = identity(int(mark.read_text()))
+    home.call("server.stop", {"server": "toy"})
+    assert not lives(server["process"]["pid"])
+    assert WING.probe.sample(child) is Liveness.DEAD
+
+
+def test_what_a_server_leaves_behind_is_ended_though_only_its_job_tells_whose_it_is(
+    make_home: MakeHome, tmp_path: Path
+) -> None:
+    home, mark = with_child(make_home, tmp_path)
+    home.start()
+    owner = home.owner()
+    server = home.ensure("toy", owner={"pid": owner.pid})
+    child = identity(int(mark.read_text()))
+    end(server["process"]["pid"])
+    eventually(lambda: WING.probe.sample(child) is Liveness.DEAD, "its child is ended")
+    # Its pid may be the same again.
+    eventually(lambda: len(home.events("server.spawned", server="toy")) > 1, "it is started again")
+    again = eventually(lambda: home.server_in("toy", "ready"), "it is ready again")
+    assert again["ports"] == server["ports"]
+
+
+def test_what_is_left_of_a_server_that_ended_without_a_daemon_is_ended_by_the_next(
+    make_home: MakeHome, tmp_path: Path
+) -> None:
+    home, mark = with_child(make_home, tmp_path)
+    home.start()
+    server = home.ensure("toy")
+    child = identity(int(mark.read_text()))
+    home.kill_daemon()
+    end(server["process"]["pid"])
+    assert WING.probe.sample(child) is Liveness.ALIVE
+    home.start()
+    eventually(lambda: WING.probe.sample(child) is Liveness.DEAD, "its child is ended")
+    sent = home.event("signal.sent", server="toy", pid=child.pid)
+    assert (sent["signal"], sent["link"]) == ("kill", "left over")
+
+
+def test_what_a_daemon_makes_is_the_users_alone(toy: WindowsHome) -> None:
+    made = Folders(toy.projects / "deep" / "home", moved=True)
+    daemon = toy.run(*DAEMON, cwd=toy.projects, env={"GODOT_SUPERVISOR_HOME": str(made.home)})
+    eventually(made.endpoint.exists, "it has published itself")
+    for path in (made.home, made.endpoint):
+        others = {sid for sid, _ in windows_files.entries(path)} - {windows_tokens.me()}
+        # Wine keeps modes, and shows the system beside the owner.
+        assert others <= ({"S-1-5-18"} if WINE else set()), path
+    end(daemon.pid)
+
+
+def test_a_home_that_others_may_write_into_is_refused(toy: WindowsHome) -> None:
+    # Its settings would be refused before.
+    toy.folders.config.unlink()
+    allow(toy.folders.home, "D:P(A;OICI;FA;;;WD)")
+    _, error = toy.refused("start")
+    assert error["data"]["code"] == "NOT_OURS", error
+    assert "icacls" in error["data"]["hint"]
+
+
+def test_a_private_environment_is_made_and_its_interpreter_is_the_server(make_home: MakeHome, tmp_path: Path) -> None:
+    config = toy_config()
+    command = config[config.index("command = ['") : config.index("', '{http}'")]
+    packaged = "package = 'toy-server'\nversion = '1.0'\ncommand = ['{python}', '-P', '-m', 'toy_server"
+    home = make_home(config.replace(command, packaged))
+    home.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheel(tmp_path / "wheels"))}
+    home.start()
+    server = home.ensure("toy")
+    assert server["version"] == "1.0"
+    (redirector,) = home.folders.environments.glob("toy-server-1.0-*/venv/Scripts/python.exe")
+    assert image_of(server["process"]["pid"]).lower() != str(redirector).lower()
+    assert home.server_processes() == [server["process"]["pid"]]
+    said = subprocess.run(
+        [str(redirector), "-c", "import toy_server"],
+        capture_output=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr

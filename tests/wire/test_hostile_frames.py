@@ -1,0 +1,67 @@
+"""Hypothesis at the decoder, the envelope and the fields: a message, or a typed error that goes on the wire again."""
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from supervisor.errors import InvalidParams, InvalidRequest, ParseError, SupervisorError
+from supervisor.wire import fields, framing, jsonrpc
+from supervisor.wire.messages.verbs import METHODS
+from tests import protocol
+from tests.wire import hostile
+
+# The same examples in every run: a build does not fail because of what another one did not try.
+BUDGET = settings(derandomize=True, max_examples=200, deadline=None, database=None)
+FOR_EACH_VERB = settings(BUDGET, max_examples=40)
+
+
+def sent(problem: SupervisorError, identifier: Any = None) -> None:
+    """The error is one that the schema knows, and fits a frame."""
+    frame = framing.encode(jsonrpc.error(identifier, problem))
+    protocol.check_frame(json.loads(frame))
+
+
+@BUDGET
+@given(st.lists(hostile.lines(), max_size=4), st.integers(1, 64))
+def test_lines_come_out_as_they_went_in_however_they_were_cut(said: list[bytes], size: int) -> None:
+    stream = b"".join(line + b"\n" for line in said)
+    decoder = framing.LineDecoder()
+    pieces = [stream[start : start + size * 1024] for start in range(0, len(stream), size * 1024)]
+    heard = [line for piece in pieces for line in decoder.feed(piece)]
+    assert heard == [line.removesuffix(b"\r") for line in stream.split(b"\n")[:-1]]
+
+
+@BUDGET
+@given(hostile.lines())
+def test_a_line_is_a_message_or_a_typed_error(line: bytes) -> None:
+    for parse in (jsonrpc.parse, jsonrpc.parse_reply):
+        try:
+            message = parse(line)
+        except jsonrpc.InvalidEnvelope as problem:
+            sent(problem, problem.id)
+        except (ParseError, InvalidRequest) as problem:
+            sent(problem)
+        else:
+            assert isinstance(message, jsonrpc.Request | jsonrpc.Notification | jsonrpc.Success | jsonrpc.Failure)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_params_are_taken_or_the_field_is_named(method: str) -> None:
+    @FOR_EACH_VERB
+    @given(hostile.params_of(method))
+    def attempt(value: Any) -> None:
+        # As it comes over the wire: tuples and NaN do not.
+        with contextlib.suppress(ParseError, InvalidRequest):
+            request = jsonrpc.parse(json.dumps(jsonrpc.request(1, method, value)).encode())
+            try:
+                taken = fields.decode(METHODS[method].params, request.params)
+            except InvalidParams as problem:
+                sent(problem, 1)
+            else:
+                framing.encode(fields.encode(taken))
+
+    attempt()
