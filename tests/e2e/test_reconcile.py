@@ -20,11 +20,11 @@ from tests.e2e.home import Home, eventually, is_free, keeps_living, lives
 from tests.e2e.strangers import Place, ended, explained, session, toy_of_a_stranger
 from tests.privilege import IS_ROOT, NOBODY
 
-LIAR = """
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
 # A daemon that looks for strangers finds those of every other test too, and may end one that nobody needs.
 pytestmark = pytest.mark.alone
+
+LIAR = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
