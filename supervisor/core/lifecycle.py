@@ -11,9 +11,10 @@ TRANSITIONS: Mapping[ServerState, frozenset[ServerState]] = {
     S.READY: frozenset({S.UNHEALTHY, S.BACKOFF, S.STOPPED, S.STOPPING}),
     S.UNHEALTHY: frozenset({S.READY, S.BACKOFF, S.STOPPED, S.STOPPING}),
     S.BACKOFF: frozenset({S.STARTING, S.FAILED, S.STOPPED, S.STOPPING}),
-    S.STOPPING: frozenset({S.STOPPED, S.FAILED}),
+    # READY: the daemon's own stop was broken off. What led to it is judged anew.
+    S.STOPPING: frozenset({S.STOPPED, S.FAILED, S.READY}),
     S.STOPPED: frozenset({S.STARTING}),
-    S.FAILED: frozenset({S.STARTING, S.STOPPING}),
+    S.FAILED: frozenset({S.STARTING, S.STOPPING, S.READY}),
 }
 
 RUNNING = frozenset({S.STARTING, S.READY, S.UNHEALTHY, S.STOPPING})

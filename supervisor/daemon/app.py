@@ -139,7 +139,7 @@ def assemble(wing: Wing, store: Store, log: Log, catalog: Catalog, me: ProcessId
         facilities, flights, editors, ensurer, endings, restarter, reaper, followup, health, strangers
     )
     claims = Claims(facilities, editors, Leases(facilities, flights), followup)
-    recovery = Recovery(facilities, Rebuilder(facilities, inquiry, spawner))
+    recovery = Recovery(facilities, Rebuilder(facilities, inquiry))
     return Engine(facilities, recovery, supervisor, claims, watcher, Housekeeping(facilities))
 
 

@@ -33,12 +33,16 @@ class AdoptWish:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What was pointed at: the row that it has or gets. `stranger` None: this daemon looks after it already."""
+    """What was pointed at: the row that it has or gets. `stranger` None: this daemon looks after it already.
+
+    `asker` is the owner that it is adopted for.
+    """
 
     server: str
     kind: Kind
     project: str | None
     stranger: Stranger | None
+    asker: ProcessIdentity | None = None
 
 
 class Adopter:
@@ -129,6 +133,7 @@ class Adopter:
             candidate.server,
             candidate.kind,
             stranger,
+            candidate.asker,
             named=True,
             why=f"a user named it; {stranger.recognition.reason}",
         )
@@ -149,7 +154,7 @@ class Adopter:
         rows = self._records.servers.values()
         known = next((row.id for row in rows if row.process == stranger.process), None)
         server = known or free_id(self._facilities, base_id(kind, project))
-        return Candidate(server, kind, project, stranger)
+        return Candidate(server, kind, project, stranger, wish.editor.process if wish.editor else None)
 
     async def _process(self, wish: AdoptWish) -> ProcessIdentity:
         if wish.pid is not None:

@@ -141,9 +141,7 @@ class Endings:
                 raise
         self._events.publish("server.exited", server=server_id, launch=record.launch, exit=status)
         if not self.wanted(record):
-            record = self._records.move(server_id, ServerState.STOPPED)
-            self._forget(record)
-            return record
+            return self._let_go(record)
         self._inquiry.forget(record)
         failure = Failure(StartFailed.code, "it ended by itself", status)
         record = self._records.move(server_id, ServerState.BACKOFF, failure=failure, root=None, process=None)
@@ -155,11 +153,22 @@ class Endings:
         if record.state is not ServerState.BACKOFF:
             return record
         if not self.wanted(record):
-            record = self._records.move(server_id, ServerState.STOPPED)
-            self._forget(record)
-            return record
+            return self._let_go(record)
         record = await self._restarter.start(record, flight)
         return await self._restarter.after_exit(record, flight) if record.state is ServerState.BACKOFF else record
+
+    async def resume(self, server_id: str, flight: Flight) -> ServerRecord:
+        """Its start broke off before a process was there. That counts as an exit: what breaks always is given up."""
+        record = self._records.server(server_id)
+        if record.state is not ServerState.BACKOFF:
+            return record
+        return await self._restarter.after_exit(record, flight) if self.expected(record) else self._let_go(record)
+
+    def _let_go(self, record: ServerRecord) -> ServerRecord:
+        """It has no process, and nobody needs it."""
+        record = self._records.move(record.id, ServerState.STOPPED)
+        self._forget(record)
+        return record
 
     def dead(self, record: ServerRecord) -> bool:
         """Whether its process has ended, or it has none."""
@@ -185,6 +194,10 @@ class Endings:
             and wing.probe.sample(owner.process) is not Liveness.DEAD
             for owner in record.owners
         )
+
+    def expected(self, record: ServerRecord) -> bool:
+        """Whether it is to be there: somebody wants it, or it was started for nobody and runs until it is stopped."""
+        return self.wanted(record) or not (record.ever_owned or record.onlooked)
 
     def _begin_stop(
         self, judged: ServerRecord, flight: Flight, right: Right, tell: Callable[[], None], *, finish: bool

@@ -27,7 +27,7 @@ from .flight import Flight
 from .inquiry import Inquiry
 from .planning import Planner, exhausted, passed_over, refusal
 from .readiness import NotReadyError, PortLostError, Readiness
-from .spawner import Recipe, Spawner, log_tail
+from .spawner import Recipe, Spawner, addresses, log_tail
 from .stop import KILL_PATIENCE_S, Right, Stopper, target_of
 from .takeover import Takeover
 
@@ -82,7 +82,9 @@ class Ensurer:
             self._give_up(demand.server, error)
             raise
         except asyncio.CancelledError:
-            await self._abandon(demand, flight)
+            if flight.abandoned:
+                await self._abandon(demand)
+            self._forget_unbegun(demand.server)
             raise
 
     async def start_again(self, demand: Demand, flight: Flight) -> ServerRecord:
@@ -95,11 +97,6 @@ class Ensurer:
             started = await self._start(demand, flight, replacing=False)
         except SupervisorError as error:
             self._give_up(demand.server, error, ServerState.BACKOFF)
-            raise
-        except asyncio.CancelledError:
-            record = self._records.servers.get(demand.server)
-            if record is not None and record.state is ServerState.STARTING and record.root is None:
-                self._records.move(demand.server, ServerState.BACKOFF)
             raise
         assert isinstance(started, ServerRecord)  # noqa: S101 (nothing was to be replaced)
         return started
@@ -138,12 +135,8 @@ class Ensurer:
         """
         if demand.kind.package is None or demand.version is None:
             return None
-        return self._provided(demand) or await self._build(demand.kind.package, demand.version, demand.server, flight)
-
-    def _provided(self, demand: Demand) -> Environment | None:
-        if demand.kind.package is None or demand.version is None:
-            return None
-        return self._facilities.environments.ready(demand.kind.package, demand.version)
+        there = self._facilities.private_of(demand.kind, demand.version)
+        return there or await self._build(demand.kind.package, demand.version, demand.server, flight)
 
     def _with_own(self, demand: Demand, plan: Reuse | Replace | Refuse | Beside) -> ServerRecord | Replace:
         # It may have got owners while it was asked.
@@ -162,14 +155,14 @@ class Ensurer:
                     self._records.move(record.id, ServerState.UNHEALTHY)
                 raise refusal(record, plan)
         if record.onlooked:
-            record = self._takeover.keep(record.id, demand.project, why="it was asked for, and will do")
+            record = self._takeover.keep(record.id, demand.project, demand.asker, why="it was asked for, and will do")
         self._facilities.events.publish("server.reused", server=record.id, version=record.version)
         if record.state is ServerState.UNHEALTHY:
             return self._records.move(record.id, ServerState.READY)
         return record
 
     async def _start(self, demand: Demand, flight: Flight, *, replacing: bool) -> ServerRecord | Replace:
-        private = self._provided(demand)
+        private = self._facilities.private_of(demand.kind, demand.version)
         if private is None and demand.kind.package is not None:
             # Installing takes its time, and may be for nothing.
             plan = await self._planner.without(demand, (), replacing=replacing)
@@ -196,7 +189,9 @@ class Ensurer:
         """A stranger takes the place of what was to be started, or has to make room for it first."""
         if isinstance(plan, Replace):
             return plan
-        return self._takeover.adopt(demand.server, demand.kind, plan.stranger, named=False, why=plan.reason)
+        return self._takeover.adopt(
+            demand.server, demand.kind, plan.stranger, demand.asker, named=False, why=plan.reason
+        )
 
     async def _build(self, package: str, version: str, server: str, flight: Flight) -> Environment:
         building = False
@@ -261,7 +256,7 @@ class Ensurer:
     async def _launch(self, record: ServerRecord, demand: Demand, private: Environment | None) -> ServerRecord:
         secrets = self._inquiry.mint(record, demand.kind)
         recipe = Recipe(demand.kind, private, secrets, self._living_owner(record))
-        url, connect = self._spawner.addresses(record, recipe)
+        url, connect = addresses(demand.kind, record, private)
         record = self._records.change(record.id, url=url, connect=connect)
         # A daemon that finds only the process again, by its launch token, must know all the rest from here.
         await self._records.saved()
@@ -320,17 +315,23 @@ class Ensurer:
         if record.root is None or self._facilities.wing.probe.sample(record.root) is Liveness.DEAD:
             self._records.change(server, root=None, process=None)
 
-    async def _abandon(self, demand: Demand, flight: Flight) -> None:
-        """Cancelled. Nobody wants it any more: nothing is left behind. The daemon goes: the next one finishes it."""
+    def _forget_unbegun(self, server: str) -> None:
+        """Whoever asked is told that there is no server; one that has run before is wanted by others too."""
+        record = self._records.servers.get(server)
+        if record is not None and record.state is ServerState.STARTING and not (record.root or record.restarts):
+            self._inquiry.forget(record)
+            self._records.drop(server)
+
+    async def _abandon(self, demand: Demand) -> None:
+        """Nobody wants what was begun: nothing of it is left behind."""
         record = self._records.servers.get(demand.server)
         if record is None or record.state is not ServerState.STARTING:
             return
         target = target_of(record, self._facilities.token(record))
-        if flight.abandoned and target is not None:
+        if target is not None:
             await self._stopper.stop(target, Right(named=True), demand.kind.stop_timeout_s)
-        if flight.abandoned or target is None:
-            self._inquiry.forget(record)
-            self._records.drop(demand.server)
+        self._inquiry.forget(record)
+        self._records.change(demand.server, root=None, process=None)
 
 
 def _ports_text(ports: Ports) -> str:

@@ -1,15 +1,16 @@
 """What every operation of the engine works with, put together once by `daemon/app.py`."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.model import ProcessIdentity, ServerRecord
-from ..errors import KindUnknown
+from ..errors import InvalidParams, KindUnknown
 from ..kinds.catalog import Catalog
 from ..kinds.kind import Kind
 from ..native.api import Wing
-from .environments import Environments
+from .environments import Environment, Environments
 from .events import Events
 from .records import Records
 
@@ -46,3 +47,12 @@ class Facilities:
             return self.catalog.get(record.kind)
         except KindUnknown:
             return Kind(record.kind, command=())
+
+    def private_of(self, kind: Kind, version: str | None) -> Environment | None:
+        """The private environment that a version of a kind runs in, where it is there already."""
+        if kind.package is None or version is None:
+            return None
+        # The version of a server that others started is what it says: any text.
+        with contextlib.suppress(InvalidParams):
+            return self.environments.ready(kind.package, version)
+        return None

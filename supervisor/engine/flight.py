@@ -12,13 +12,17 @@ Work = Callable[["Flight"], Awaitable[ServerRecord]]
 
 
 class Flight:
-    """One running operation, and everybody who waits for it."""
+    """One running operation, and everybody who waits for it.
+
+    `committed`: it has acted. `irrevocable`: what it has ended cannot be had back by ending what it has begun.
+    """
 
     def __init__(self, server_id: str, running: Running, deadline_s: float) -> None:
         self.server_id = server_id
         self.running = running
         self.deadline_s = deadline_s
         self.committed = False
+        self.irrevocable = False
         self.abandoned = False
         self.renounced: set[str] = set()
         self.ended: float | None = None
@@ -89,7 +93,8 @@ class Flight:
 
     @property
     def _undoable(self) -> bool:
-        return not self.committed or self.running.wish.operation is Operation.ENSURE
+        """A start can be taken back, even after the spawn; not one that has taken another server's place."""
+        return not self.committed or (self.running.wish.operation is Operation.ENSURE and not self.irrevocable)
 
     async def run(self, work: Work) -> ServerRecord:
         """Do it, within the deadline."""

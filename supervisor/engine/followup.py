@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..core.flight import Operation, Wish
 from ..core.lifecycle import SERVING
-from ..core.model import Editor, Liveness, ProcessIdentity, ServerRecord, ServerState
-from ..errors import SupervisorError
+from ..core.model import Editor, Failure, Liveness, ProcessIdentity, ServerRecord, ServerState
+from ..errors import StartFailed, SupervisorError
 from .editors import Editors
 from .endings import Endings
 from .ensure import Ensurer
@@ -111,9 +111,15 @@ class Followup:
         match record.state:
             case ServerState.STARTING if record.root is not None:
                 self._fly(record.id, Operation.RECOVER, self.finish, "an earlier daemon had begun to start it")
-            case ServerState.STOPPING:
-                stop = partial(self._endings.stop, right=Right(named=record.named))
+            case ServerState.STARTING if record.restarts and self._endings.expected(record):
+                broken = Failure(StartFailed.code, "its start was broken off")
+                self._records.move(record.id, ServerState.BACKOFF, failure=broken)
+                self._fly(record.id, Operation.RECOVER, self._endings.resume, broken.message)
+            case ServerState.STOPPING if record.named:
+                stop = partial(self._endings.stop, right=Right(named=True))
                 self._fly(record.id, Operation.STOP, stop, "a stop had begun")
+            case ServerState.STOPPING:
+                self._judge_again(record)
             case ServerState.BACKOFF:
                 if not (self._restarter.waits(record.id) and self._endings.wanted(record)):
                     self._fly(record.id, Operation.RECOVER, self._endings.start_again, "its pause is over")
@@ -124,7 +130,7 @@ class Followup:
     def _failed(self, record: ServerRecord) -> None:
         if not self._endings.gone(record):
             self._stop_later(record)
-        elif self._endings.wanted(record) or not record.ever_owned:
+        elif self._endings.expected(record):
             # Shown to whoever wants it, until it is asked for again, or taken down.
             self._watcher.disarm(f"server {record.id}")
         else:
@@ -196,8 +202,18 @@ class Followup:
         record = self._records.servers.get(server_id)
         if self._closed or record is None or (record.state, record.launch) != (ServerState.FAILED, launch):
             return
-        stop = partial(self._endings.stop, right=Right(named=record.named))
-        self._fly(server_id, Operation.STOP, stop, "a stop had failed")
+        if self._flights.running(server_id) is not None:
+            # Its landing is followed by another look.
+            return
+        if record.foreign and not record.named:
+            self._judge_again(record)
+        elif record.named or not self._endings.wanted(record):
+            stop = partial(self._endings.stop, right=Right(named=record.named))
+            self._fly(server_id, Operation.STOP, stop, "a stop had failed")
+
+    def _judge_again(self, record: ServerRecord) -> None:
+        """The daemon's own reason for a stop that broke off may be none any more: it serves until it is found again."""
+        self._serve(self._records.move(record.id, ServerState.READY))
 
     def _let_go(self, server_id: str) -> None:
         self._watcher.disarm(f"server {server_id}")

@@ -79,7 +79,7 @@ class Placement:
             VersionConflict: it is named.
         """
         record = self._facilities.records.servers.get(demand.server)
-        if record is None or record.state is not ServerState.FAILED:
+        if record is None or record.state not in (ServerState.FAILED, ServerState.BACKOFF):
             return
         now = self.after_waiting(demand, wish)
         if now.server != demand.server:

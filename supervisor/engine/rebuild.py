@@ -12,7 +12,7 @@ from ..kinds.kind import Kind
 from .belonging import owner_of, ownership_of
 from .facilities import PROJECT_VARIABLE, Facilities
 from .inquiry import Inquiry
-from .spawner import Recipe, Spawner
+from .spawner import addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,9 @@ class Carrier:
 class Rebuilder:
     """Writes a row for what carries our token and listens as its kind does. Only a user's word can stop it then."""
 
-    def __init__(self, facilities: Facilities, inquiry: Inquiry, spawner: Spawner) -> None:
+    def __init__(self, facilities: Facilities, inquiry: Inquiry) -> None:
         self._facilities = facilities
         self._inquiry = inquiry
-        self._spawner = spawner
 
     async def rebuild(self, token: str, carriers: tuple[Carrier, ...], leader: ProcessIdentity | None) -> None:
         """Add the server behind these processes to the records, or tell why not."""
@@ -78,11 +77,11 @@ class Rebuilder:
         return self._facilities.catalog.get(name)
 
     def _adopt(self, record: ServerRecord, kind: Kind) -> None:
-        url, _ = self._spawner.addresses(record, Recipe(kind, None, {}, None)) if kind.url else (None, ())
+        url, connect = addresses(kind, record, self._facilities.private_of(kind, record.version))
         seen = owner_of(self._facilities, kind, record.root) if record.root else NoOwner()
         owner = ownership_of(self._facilities, seen)
         owners = (owner,) if owner else ()
-        self._facilities.records.put(record.with_(url=url, owners=owners, ever_owned=bool(owners)))
+        self._facilities.records.put(record.with_(url=url, connect=connect, owners=owners, ever_owned=bool(owners)))
         self._facilities.events.publish(
             "server.rebuilt", server=record.id, launch=record.launch, ports=dict(record.ports), version=record.version
         )

@@ -52,7 +52,14 @@ class Recovery:
                 pids = [carrier.row.identity.pid for carrier in carriers]
                 events.warn("process.unknown", token=token, pids=pids)
             else:
-                await self._rebuilder.rebuild(token, carriers, census.leader(token))
+                await self._rebuild(token, carriers, census.leader(token))
+
+    async def _rebuild(self, token: str, carriers: tuple[Carrier, ...], leader: ProcessIdentity | None) -> None:
+        """One that cannot be rebuilt must not keep the daemon from the others."""
+        try:
+            await self._rebuilder.rebuild(token, carriers, leader)
+        except Exception as error:  # noqa: BLE001 (a defect: logged here, and nothing was started or stopped)
+            self._facilities.events.failed("server.not_rebuilt", error, token=token)
 
     async def _census(self) -> Census:
         return Census(await asyncio.to_thread(self._carriers))
@@ -75,7 +82,7 @@ class Recovery:
             return
         if record.state is ServerState.STOPPING and not record.named:
             # A verdict of the daemon's own does not outlive it: suspicions begin again.
-            record = self._records.put(record.with_(state=ServerState.READY))
+            record = self._records.move(record.id, ServerState.READY)
         if record.root is None:
             token = self._facilities.token(record)
             leader = census.leader(token) if record.launch else None
@@ -86,7 +93,6 @@ class Recovery:
                 return
             if leader is None and record.restarts and record.state is ServerState.STARTING:
                 # It was being started again; whether it still is wanted is looked at when its turn comes.
-                self._records.move(record.id, ServerState.BACKOFF)
                 return
             if leader is None:
                 self._facilities.events.publish("server.cleared", server=record.id, reason="nothing had been started")

@@ -57,11 +57,11 @@ class Replacer:
         old, right = self._begin(demand, plan)
         flight.committed = True
         flight.progress("replacing", f"{old.id} {old.version or ''} by {demand.version or 'a new launch'}")
-        stopped = await self._endings.end_launch(demand.server, flight, right, partial(self._refuse_the_used, demand))
+        stopped = await self._endings.end_launch(demand.server, flight, right, partial(self._last_look, demand, flight))
         self._restarter.forget(demand.server)
         flight.extend()
         self._records.move(demand.server, ServerState.STARTING, restarts=stopped.restarts + 1)
-        self._takeover.wanted_without_owner(demand.server)
+        self._takeover.wanted_without_owner(demand.server, demand.asker)
         try:
             new = await self._start(replace(demand, first=plan.ports), flight)
         except SupervisorError as error:
@@ -86,15 +86,16 @@ class Replacer:
             raise _came_into_use(plan.old)
         return True
 
-    def _refuse_the_used(self, demand: Demand, record: ServerRecord, now: float) -> None:
-        """The last moment before the signal."""
+    def _last_look(self, demand: Demand, flight: Flight, record: ServerRecord, now: float) -> None:
+        """The last moment before the signal. From then on it is seen through, whoever goes: the old one is lost."""
         if any(lease.expires > now for lease in record.leases) or self._planner.owners(demand, record):
             raise _came_into_use(record)
+        flight.irrevocable = True
 
     def _begin(self, demand: Demand, plan: Replace) -> tuple[ServerRecord, Right]:
         """The row to be replaced, and the right to end its tree. A stranger gets the row first."""
         if isinstance(plan.old, Stranger):
-            self._takeover.adopt(demand.server, demand.kind, plan.old, named=False, why=plan.reason)
+            self._takeover.condemn(demand.server, demand.kind, plan.old, why=plan.reason)
         record = self._records.server(demand.server)
         return record, Right(orphan=record.foreign)
 

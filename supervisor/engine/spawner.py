@@ -50,32 +50,15 @@ class Spawner:
             _prune([folder / name for name in older])
         return folder / f"{launch}.log"
 
-    def values(self, record: ServerRecord, recipe: Recipe) -> dict[str, str]:
-        """What the placeholders of a recipe stand for."""
-        values = {name: str(port) for name, port in record.ports.items()}
-        values["server_id"] = record.id
-        values["project"] = record.project or ""
-        values["version"] = record.version or ""
-        values["log_dir"] = str(Path(record.log).parent) if record.log else ""
-        if recipe.owner_pid is not None:
-            values["owner_pid"] = str(recipe.owner_pid)
-        if recipe.private is not None:
-            values["python"] = str(recipe.private.python)
-        return values
-
-    def addresses(self, record: ServerRecord, recipe: Recipe) -> tuple[str | None, tuple[str, ...]]:
-        """The URL of the server, and the command line of its bridge for AI clients."""
-        values = self.values(record, recipe)
-        url = expand(recipe.kind.url, values) if recipe.kind.url else None
-        return url, tuple(expand(word, values) for word in recipe.kind.connect)
-
     def spawn(self, record: ServerRecord, recipe: Recipe) -> ProcessIdentity:
         """Start the server of a record that is already in the registry.
 
         Raises:
             StartFailed: the program could not be run.
         """
-        values = self.values(record, recipe)
+        values = values_of(record, recipe.private)
+        if recipe.owner_pid is not None:
+            values["owner_pid"] = str(recipe.owner_pid)
         variables = environment(recipe.kind, self._facilities.environment, values, recipe.secrets)
         variables[TOKEN_VARIABLE] = self._facilities.token(record)
         if record.project is not None:
@@ -86,6 +69,26 @@ class Spawner:
             return self._facilities.wing.processes.spawn(command)
         except OSError as error:
             raise StartFailed(f"{record.id} could not be started: {error}", hint="check the kind's command") from error
+
+
+def values_of(record: ServerRecord, private: Environment | None) -> dict[str, str]:
+    """What the placeholders of a recipe stand for."""
+    values = {name: str(port) for name, port in record.ports.items()}
+    values["server_id"] = record.id
+    values["project"] = record.project or ""
+    values["version"] = record.version or ""
+    values["log_dir"] = str(Path(record.log).parent) if record.log else ""
+    if private is not None:
+        values["python"] = str(private.python)
+    return values
+
+
+def addresses(kind: Kind, record: ServerRecord, private: Environment | None) -> tuple[str | None, tuple[str, ...]]:
+    """The URL of a server, and the command line of its bridge for AI clients where what it runs in is there."""
+    values = values_of(record, private)
+    wants_python = any("{python}" in word for word in kind.connect)
+    connect = tuple(expand(word, values) for word in kind.connect) if private or not wants_python else ()
+    return expand(kind.url, values) if kind.url else None, connect
 
 
 def _prune(logs: list[Path]) -> None:

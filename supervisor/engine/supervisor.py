@@ -282,7 +282,7 @@ class Supervisor:
         self._placement.refuse_a_second(demand, wish)
         # Whoever joined while that took its time is an owner too.
         begin_row(self._facilities, demand, last.owners)
-        if self._records.server(demand.server).state in (ServerState.FAILED, ServerState.BACKOFF):
+        if self._records.server(demand.server).state in (ServerState.FAILED, ServerState.BACKOFF, ServerState.STOPPED):
             self._restarter.forget(demand.server)
             self._records.move(demand.server, ServerState.STARTING)
         outcome = await self._ensurer.run(demand, flight)
@@ -300,7 +300,7 @@ class Supervisor:
             record.state is ServerState.FAILED and not self._endings.gone(record)
         ):
             # It was not, or could not be, stopped to the end; a second one beside it would be one too many.
-            return await self._endings.stop(demand.server, flight, Right(named=record.named))
+            return await self._endings.end_launch(demand.server, flight, Right(named=record.named))
         return self._records.server(demand.server)
 
     def _admit_ensure(self, demand: Demand, editor: Editor | None) -> None:
@@ -327,7 +327,10 @@ class Supervisor:
         """It was refused, or no longer wants what it asked for: it leaves things as they were before it came."""
         if editor is None or (before and any(owner.process == editor.process for owner in before.owners)):
             return
-        self._editors.disown(server_id, editor, ever_owned=before.ever_owned if before else False)
+        # What others started had owners before anybody asked for it here.
+        record = self._records.servers.get(server_id)
+        since_ever = before.ever_owned if before else record is not None and record.foreign and record.ever_owned
+        self._editors.disown(server_id, editor, ever_owned=since_ever)
         self._followup.settle(server_id)
 
     def _alive(self, editor: Editor) -> bool:

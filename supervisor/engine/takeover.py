@@ -1,20 +1,17 @@
 """Writes rows for servers that somebody else started: found, adopted, or about to be replaced."""
 
-import contextlib
-from pathlib import Path
 from secrets import token_hex
 
-from ..core.model import Liveness, Origin, Ownership, ServerRecord, ServerState
+from ..core.model import Liveness, Origin, Ownership, ProcessIdentity, ServerRecord, ServerState
 from ..core.owners import DeadOwner, NoOwner, UnknownOwner
 from ..core.strangers import Stranger
-from ..errors import InvalidParams
-from ..kinds.kind import Kind, expand
+from ..kinds.kind import Kind
 from .belonging import ownership_of
 from .demands import free_id
-from .environments import Environment
 from .facilities import Facilities
 from .inquiry import Inquiry
 from .recognise import Recogniser
+from .spawner import addresses
 
 
 class Takeover:
@@ -56,11 +53,26 @@ class Takeover:
         )
         return record
 
-    def adopt(self, server_id: str, kind: Kind, stranger: Stranger, *, named: bool, why: str) -> ServerRecord:
+    def adopt(
+        self, server_id: str, kind: Kind, stranger: Stranger, asker: ProcessIdentity | None, *, named: bool, why: str
+    ) -> ServerRecord:
         """Make a stranger the server of a row that has no process, or of its own row. It serves from now on.
 
-        `named`: a user pointed at it. Otherwise one without an owner may be somebody's whom nobody knows.
+        `asker` is the owner that it is adopted for. `named`: a user pointed at it. Otherwise one without an owner may
+        be somebody's whom nobody knows.
         """
+        self._take(server_id, kind, stranger, named=named, why=why)
+        self.wanted_without_owner(server_id, asker)
+        self._records.flush()
+        return self._records.server(server_id)
+
+    def condemn(self, server_id: str, kind: Kind, stranger: Stranger, *, why: str) -> ServerRecord:
+        """The row of a stranger that is to make room. Should it be spared, it is as much an orphan as it was."""
+        self._take(server_id, kind, stranger, named=False, why=why)
+        self._records.flush()
+        return self._records.server(server_id)
+
+    def _take(self, server_id: str, kind: Kind, stranger: Stranger, *, named: bool, why: str) -> None:
         for other in list(self._records.servers.values()):
             if other.id != server_id and other.process == stranger.process and other.onlooked:
                 self._records.drop(other.id)
@@ -70,29 +82,29 @@ class Takeover:
             record = self._fill(record, kind, stranger)
         record = self._with_owner(record, stranger)
         unknown = record.owners_unknown or (isinstance(stranger.owner, NoOwner) and not named)
-        self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, named=False)
-        record = self.wanted_without_owner(server_id)
+        record = self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, named=False)
         self._events_adopted(record, _owner_text(stranger), why)
         if record.state is not ServerState.READY:
-            record = self._records.move(server_id, ServerState.READY)
-        self._records.flush()
-        return record
+            self._records.move(server_id, ServerState.READY)
 
-    def keep(self, server_id: str, project: str | None, *, why: str) -> ServerRecord:
+    def keep(self, server_id: str, project: str | None, asker: ProcessIdentity | None, *, why: str) -> ServerRecord:
         """A server that was merely found is looked after from now on, because it was asked for."""
         record = self._records.server(server_id)
         unknown = record.owners_unknown or record.origin is Origin.EXTERNAL
         self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, project=project)
-        record = self.wanted_without_owner(server_id)
+        record = self.wanted_without_owner(server_id, asker)
         self._events_adopted(record, None, why)
         self._records.flush()
         return record
 
-    def wanted_without_owner(self, server_id: str) -> ServerRecord:
-        """Somebody wants it who is no owner, and no owner of it lives: then it runs until it is stopped."""
+    def wanted_without_owner(self, server_id: str, asker: ProcessIdentity | None) -> ServerRecord:
+        """Somebody wants it who is no owner, and no owner of it lives: then it runs until it is stopped.
+
+        An `asker` is an owner: should it have ended meanwhile, that is the reaper's business.
+        """
         record = self._records.server(server_id)
         probe = self._facilities.wing.probe
-        if any(probe.sample(owner.process) is not Liveness.DEAD for owner in record.owners):
+        if asker is not None or any(probe.sample(owner.process) is not Liveness.DEAD for owner in record.owners):
             return record
         self._records.claim(server_id, ())
         return self._records.change(server_id, ever_owned=False)
@@ -110,17 +122,10 @@ class Takeover:
         )
 
     def _fill(self, record: ServerRecord, kind: Kind, stranger: Stranger) -> ServerRecord:
-        launch = token_hex(4)
-        private = None
-        if kind.package is not None and stranger.version is not None:
-            # Its version is what it says: any text.
-            with contextlib.suppress(InvalidParams):
-                private = self._facilities.environments.ready(kind.package, stranger.version)
-        url, connect = _addresses(kind, stranger, private)
         record = self._records.change(
             record.id,
             version=stranger.version,
-            launch=launch,
+            launch=token_hex(4),
             ports=dict(stranger.ports),
             process=stranger.process,
             root=stranger.root,
@@ -130,9 +135,9 @@ class Takeover:
             failure=None,
             relocated=(),
             log=None,
-            url=url,
-            connect=connect,
         )
+        url, connect = addresses(kind, record, self._facilities.private_of(kind, record.version))
+        record = self._records.change(record.id, url=url, connect=connect)
         self._inquiry.learn(record, self._recogniser.secrets(stranger))
         return record
 
@@ -161,14 +166,3 @@ def _owner_text(stranger: Stranger) -> str | None:
         case UnknownOwner(reason):
             return reason
     return f"pid {stranger.owner.process.pid}"
-
-
-def _addresses(kind: Kind, stranger: Stranger, private: Environment | None) -> tuple[str | None, tuple[str, ...]]:
-    """The URL, and the bridge for AI clients where its environment is there already."""
-    values = {name: str(port) for name, port in stranger.ports.items()}
-    values |= {"version": stranger.version or "", "server_id": kind.name, "project": "", "log_dir": str(Path())}
-    if private is not None:
-        values["python"] = str(private.python)
-    wants_python = any("{python}" in word for word in kind.connect)
-    connect = tuple(expand(word, values) for word in kind.connect) if private or not wants_python else ()
-    return expand(kind.url, values) if kind.url and stranger.ports else None, connect

@@ -117,6 +117,8 @@ class House:
             self.supervisor.begin()
             self.claims.begin()
             await story()
+            # A cancelled flight lands, and a killed daemon would not follow up on it.
+            self.supervisor._followup.close()
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
             self.system.forget_watches()

@@ -5,6 +5,7 @@ import pytest
 
 from supervisor.core.model import Origin, ProcessIdentity, ServerState
 from supervisor.engine.editors import Arrival
+from supervisor.engine.facilities import TOKEN_VARIABLE
 from supervisor.errors import (
     Busy,
     Cancelled,
@@ -16,6 +17,7 @@ from supervisor.errors import (
     StateNotWritable,
     StopFailed,
 )
+from supervisor.kinds.identify import Identification
 from supervisor.native.api import Command
 from tests.engine.house import TOY, House, Teller, serve
 from tests.fakes import FakeProcess, FakeSystem
@@ -605,6 +607,51 @@ def test_a_lost_registry_is_rebuilt_from_what_lives_and_nothing_is_killed(house:
         assert not later.alive(record.process)
 
     later.live(second)
+
+
+def living_godot_ai(house: House) -> ProcessIdentity:
+    """A godot-ai of this home, as its environment's interpreter runs it."""
+    command = ("/env/bin/python", "-P", "-m", "godot_ai", "--port", "8000", "--ws-port", "9500")
+    process = house.system.start(*command, environment={TOKEN_VARIABLE: "home.godot-ai.abcd1234", "HOME": "/root"})
+    house.system.listen(process, 8000)
+    house.system.listen(process, 9500)
+    return process
+
+
+def test_a_lost_registry_is_rebuilt_for_a_kind_that_needs_an_environment(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def identify(*_: object) -> Identification:
+        return Identification(matches=True, version="4.3.0")
+
+    monkeypatch.setattr("supervisor.engine.inquiry.identify", identify)
+    process = living_godot_ai(house)
+
+    async def story() -> None:
+        record = house.records.server("godot-ai")
+        assert (record.process, record.version) == (process, "4.3.0")
+        assert record.url == "http://127.0.0.1:8000/mcp"
+        assert record.connect == ()
+
+    house.live(story)
+
+
+def test_a_server_that_cannot_be_rebuilt_keeps_nobody_from_starting(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def identify(*_: object) -> Identification:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("supervisor.engine.inquiry.identify", identify)
+    process = living_godot_ai(house)
+
+    async def story() -> None:
+        assert house.records.servers == {}
+        (told,) = house.ear.of("server.not_rebuilt")
+        assert told["token"] == "home.godot-ai.abcd1234"
+        assert house.alive(process)
+
+    house.live(story)
 
 
 def test_the_idle_time_of_a_kind_ends_a_server_that_never_had_an_owner(house: House) -> None:

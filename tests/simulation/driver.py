@@ -293,6 +293,7 @@ class Simulation:
         if self.life is not None and not self.life.alive:
             self.kill_daemon("in a call")
         self.checks.after_step(self.life)
+        self.ledger.judge_losses()
         now = self.world.clock.now
         for request in self.requests:
             if request.outcome is None and now - max(request.began, self.ledger.gap_at) > REQUEST_BOUND_S:

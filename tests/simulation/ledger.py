@@ -63,6 +63,14 @@ class Ledger:
     attached: set[ProcessIdentity] = field(default_factory=set)
     adopted: set[str] = field(default_factory=set)
     """Servers that others started: they may stand beside others of their version."""
+    unwanted: set[str] = field(default_factory=set)
+    """Servers that a user has asked to be stopped, and that have not come back since."""
+    served: set[str] = field(default_factory=set)
+    """Servers that have been ready."""
+    found: set[str] = field(default_factory=set)
+    """Servers that nobody has asked for: their plugins have plans of their own."""
+    lost: list[tuple[str, dict[ProcessIdentity, Claim]]] = field(default_factory=list)
+    """Rows that have gone in this step, and who owned the servers."""
     pointed_at: set[str] = field(default_factory=set)
     """Servers that a user adopted: if they do not tell whom they were started for, they are the adopter's."""
     life: Life | None = None
@@ -76,7 +84,9 @@ class Ledger:
 
     def release(self, server_id: str, editor: ProcessIdentity) -> None:
         self._withdraw(editor)
-        self.claims.get(server_id, {}).pop(editor, None)
+        for name, owners in (*self.claims.items(), *self.lost):
+            if name == server_id:
+                owners.pop(editor, None)
 
     def _withdraw(self, editor: ProcessIdentity) -> None:
         for asker in self.asking:
@@ -84,7 +94,7 @@ class Ledger:
 
     def detach(self, editor: ProcessIdentity, *, at_once: bool) -> None:
         self._withdraw(editor)
-        for owners in self.claims.values():
+        for owners in (*self.claims.values(), *(owners for _, owners in self.lost)):
             if editor in owners and at_once:
                 del owners[editor]
             elif editor in owners and owners[editor].leaving_since is None:
@@ -124,30 +134,54 @@ class Ledger:
         self.proven -= {row.launch for row in servers.values() if row.state is ServerState.STARTING}
         self.claims = {name: owners for name, owners in self.claims.items() if name in servers}
         self.adopted &= set(servers)
+        self.found &= set(servers)
+        self.served &= {name for name, row in servers.items() if row.root or row.state is not ServerState.STARTING}
         self.pointed_at &= set(servers)
 
     def heard(self, event: str, fields: Mapping[str, Any]) -> None:
         """What the engine tells: which rows have gone, and which launches serve."""
         server = fields.get("server", "")
         if event == "server.gone":
-            self.claims.pop(server, None)
+            asking = {asker.editor for asker in self.asking}
+            owners = {editor: claim for editor, claim in self.claims.pop(server, {}).items() if editor not in asking}
+            if server in self.served - self.unwanted - self.found:
+                self.lost.append((server, owners))
+            for servers in (self.unwanted, self.found, self.served):
+                servers.discard(server)
             self.adopted.discard(server)
             self.pointed_at.discard(server)
             self.grants = {name: grant for name, grant in self.grants.items() if grant.server != server}
         elif (event == "server.state" and fields["now"] == "ready") or event in ("server.adopted", "server.rebuilt"):
             self.proven.add(fields["launch"])
+            self.served.add(server)
         if event == "flight.started" and fields["method"] in ("server.stop", "server.restart"):
-            self._begin_ending(server, fields["holder"])
+            self._begin_ending(server, fields["method"], fields["holder"])
         if event in ("server.adopted", "server.discovered"):
             self.adopted.add(server)
+            (self.found.add if event == "server.discovered" else self.found.discard)(server)
         if event == "server.adopted" and fields["reason"].startswith("a user named it"):
             self.pointed_at.add(server)
 
-    def _begin_ending(self, server: str, holder: str) -> None:
+    def _begin_ending(self, server: str, method: str, holder: str) -> None:
         """What a user asked for may have waited, and means the launch that is there now."""
         record = self.life.records.servers.get(server) if self.life else None
         if record is not None and holder != "the daemon":
             self.name(record)
+            if method == "server.stop":
+                self.unwanted.add(server)
+
+    def judge_losses(self) -> None:
+        """Whoever has a server keeps it, or is shown why not.
+
+        Raises:
+            ViolationError: a row has gone whose owner lives, and wants it.
+        """
+        now, lost = self.world.clock.now, self.lost
+        self.lost = []
+        for server, owners in lost:
+            left = [e.pid for e, claim in owners.items() if self.world.lives(e) and self._stays(claim, now)]
+            if left:
+                raise ViolationError(f"who has a server keeps it: {server} is gone, and its owners {left} live")
 
     def holders(self, record: ServerRecord, *, unseen_s: float = 0.0) -> list[str]:
         """Who keeps a server, in truth. Those who are asking for something else now do not count."""

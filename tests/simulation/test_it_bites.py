@@ -3,22 +3,26 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from supervisor.core import reaping
 from supervisor.core.flight import Operation
-from supervisor.core.model import ProcessIdentity
+from supervisor.core.model import ProcessIdentity, ServerRecord
 from supervisor.core.owners import DeadOwner
 from supervisor.core.proof import Stoppable
 from supervisor.engine import ensure, reap, recover, signals
+from supervisor.engine.endings import Endings
 from supervisor.engine.flight import Flight
 from supervisor.engine.flights import Flights
+from supervisor.engine.followup import Followup
 from supervisor.engine.leases import Leases
 from supervisor.engine.placement import Placement
 from supervisor.engine.records import Records
 from supervisor.engine.signals import Signals
+from supervisor.engine.stop import Right
 from tests.simulation.play import StoryFailedError, play
 
 SEEDS = 60
@@ -173,3 +177,20 @@ def test_a_request_that_is_accepted_twice(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(Flights, "_tell", staticmethod(chatty))
     bites("exactly one answer", "no defect")
+
+
+def test_a_start_that_breaks_and_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What had no process when it broke is dropped, whoever owns it."""
+    monkeypatch.setattr(Endings, "expected", lambda self, record: False)  # noqa: ARG005
+    bites("who has a server keeps it")
+
+
+def test_a_stop_that_nobody_named_and_is_finished_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a restart ends a server."""
+
+    def finish(self: Followup, record: ServerRecord) -> None:
+        stop = partial(self._endings.stop, right=Right(orphan=True))
+        self._fly(record.id, Operation.STOP, stop, "it had begun")
+
+    monkeypatch.setattr(Followup, "_judge_again", finish)
+    bites("who has a server keeps it")
