@@ -11,6 +11,9 @@ declare -rA SDIST_SHA256=(
 # Debian 12 has Wine 8, where compiled wheels written in Rust (rpds, pydantic-core) do not load; Debian 13 has Wine 10.
 readonly WINE_SUITE=trixie
 readonly WINE_AT_LEAST=9
+# Where the highest Python that the project promises to run on can be had.
+readonly LATER_SUITE=forky
+readonly LATER_PYTHON=python3.14
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CLONE=$(dirname "$(dirname "$HERE")")
@@ -33,7 +36,7 @@ requirements() {
 }
 WHEELS=$(requirements | sha256sum | cut -c1-8)
 PYTHON_FOLDER=$LAB_ROOT/python-$LAB_PY-${SDIST[$LAB_PY]}-$WHEELS
-CHROOT=$LAB_ROOT/debian-$WINE_SUITE
+CHROOT=$LAB_ROOT/debian-${LAB_SUITE:-$WINE_SUITE}
 
 host_wine() { # its major version; 0: none
     local said
