@@ -224,9 +224,22 @@ def servers_are_stopped_only_when_that_is_asked_for(told: Chapters) -> None:
     assert (last["server_lives"], last["daemon"], last["written"]) == (False, None, False)
 
 
+def summary(suite: str, told: Chapters) -> str:
+    """What became of the daemon's pid in each chapter, and whether its server lived on."""
+    rows = [
+        f"{chapter}: {row['before']} -> {row['after']}, server {'lives' if row['server_lives'] else 'is gone'}"
+        for chapter, row in told.items()
+        if {"before", "after", "server_lives"} <= row.keys()
+    ]
+    return f"systemd of {suite}: " + "; ".join(rows)
+
+
 @pytest.mark.parametrize("suite", SUITES)
-def test_whatever_happens_to_the_daemon_of_a_service_its_servers_go_on(suite: str, wheel: Path, tmp_path: Path) -> None:
+def test_whatever_happens_to_the_daemon_of_a_service_its_servers_go_on(
+    suite: str, wheel: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     told = play(suite, wheel, tmp_path / "shared")
+    record_property("covered", summary(suite, told))
     wrong = []
     for check in CHECKS:
         try:
