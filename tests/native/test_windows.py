@@ -24,6 +24,7 @@ from supervisor.native import (
     windows_listing,
     windows_parent,
     windows_probe,
+    windows_spawn,
 )
 from supervisor.native.api import Command
 from supervisor.native.windows import WindowsPeerCheck, WindowsProcessControl, windows_wing
@@ -50,6 +51,24 @@ def refusing(number: int) -> Callable[..., int]:
         raise ctypes.WinError(number)
 
     return refuse
+
+
+def failing(number: int) -> Callable[..., int]:
+    """A function of Windows that fails."""
+
+    def fail(*_: object) -> int:
+        ctypes.set_last_error(number)
+        return 0
+
+    return fail
+
+
+def strays(world: RealWorld, number: int = 0) -> tuple[ProcessIdentity, windows_jobs.Jobs]:
+    """A process in the job of a root that has gone, and had this number (0: the process's own); and who knows of it."""
+    parent, stray = world.family()
+    jobs = windows_jobs.Jobs()
+    jobs._handles[ProcessIdentity(number or stray.pid, "4711")] = control(world)._jobs._handles[parent]
+    return stray, jobs
 
 
 def deny(pid: int) -> None:
@@ -221,6 +240,75 @@ class TestJobs:
         assert windows_listing.lost_ancestor(orphan, listed) == 0
         del listed[4]
         assert windows_listing.lost_ancestor(orphan, listed) == 4
+
+    @on_loop
+    async def test_what_an_earlier_root_left_is_no_part_of_a_later_one_with_its_number(self, world: RealWorld) -> None:
+        later = world.child()
+        stray, jobs = strays(world, later.pid)
+        assert jobs.sessions({later.pid: later, stray.pid: stray}) == {later: later.pid}
+
+    @on_loop
+    async def test_a_number_that_somebody_without_a_job_has_by_now_is_still_that_of_what_was_left(
+        self, world: RealWorld
+    ) -> None:
+        stray, jobs = strays(world, world.me.pid)
+        assert jobs.sessions({world.me.pid: world.me, stray.pid: stray}) == {stray: world.me.pid}
+
+    @on_loop
+    async def test_who_was_left_and_has_the_number_of_the_root_by_now_leads_nobody(self, world: RealWorld) -> None:
+        stray, jobs = strays(world)
+        assert jobs.sessions({stray.pid: stray}) == {}
+        assert jobs.inhabited(stray.pid)
+
+    @on_loop
+    async def test_a_job_that_does_not_tell_who_is_in_it_is_kept_and_may_be_inhabited(
+        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stray, jobs = strays(world, 4711)
+        monkeypatch.setattr(win32, "QueryInformationJobObject", failing(win32.ERROR_ACCESS_DENIED))
+        assert jobs.sessions({stray.pid: stray}) == {}
+        assert jobs.inhabited(4711)
+        monkeypatch.undo()
+        assert jobs.sessions({stray.pid: stray}) == {stray: 4711}
+
+    @on_loop
+    async def test_a_job_that_may_not_be_opened_is_a_job(
+        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stray, jobs = strays(world, world.me.pid)
+        monkeypatch.setattr(win32, "OpenJobObject", failing(win32.ERROR_ACCESS_DENIED))
+        with pytest.raises(PermissionError):
+            jobs.leads(world.me)
+        assert jobs.sessions({world.me.pid: world.me, stray.pid: stray}) == {}
+
+    @on_loop
+    async def test_a_job_that_somebody_else_has_made_is_not_used(self, world: RealWorld) -> None:
+        child, root = world.child(), ProcessIdentity(4, "5")
+        theirs = win32.CreateJobObject(None, windows_jobs.name_of(root))
+        with windows_handles.opened(child.pid, windows_spawn.MANAGE) as handle, pytest.raises(FileExistsError):
+            windows_jobs.Jobs().enclose(handle, root)
+        assert windows_jobs._members(theirs) == ()
+        win32.CloseHandle(theirs)
+
+    @on_loop
+    async def test_a_member_is_asked_with_the_right_that_also_an_elevated_process_gives(
+        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        child, asked = world.child(), []
+        real = windows_handles.open_raw
+
+        def note(pid: int, access: int) -> int:
+            asked.append(access)
+            return real(pid, windows_handles.ASK)
+
+        def inside(_process: int, _job: int, answer: "ctypes._CArgObject") -> int:
+            answer._obj.value = 1
+            return 1
+
+        monkeypatch.setattr(windows_handles, "open_raw", note)
+        monkeypatch.setattr(win32, "IsProcessInJob", inside)
+        assert windows_jobs._contains(0, child)
+        assert asked == [windows_handles.ASK]
 
     @on_loop
     async def test_a_child_that_cannot_be_enclosed_does_not_run(
