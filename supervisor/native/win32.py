@@ -66,6 +66,7 @@ JOB_LIMIT_BREAKAWAY_OK = 0x00000800
 
 # <winternl.h>, ntstatus.h
 SYSTEM_PROCESS_INFORMATION = 5
+PROCESS_TELEMETRY_ID_INFORMATION = 64
 STATUS_INFO_LENGTH_MISMATCH = 0xC0000004
 
 # <iprtrmib.h>, <winsock2.h>
@@ -103,6 +104,20 @@ class SystemProcess(Structure):
         ("base_priority", ctypes.c_long),
         ("pid", c_size_t),
         ("parent", c_size_t),
+    )
+
+
+class ProcessTelemetryId(Structure):
+    """The beginning of PROCESS_TELEMETRY_ID_INFORMATION: Windows 10 and later, on Microsoft Learn, in no header."""
+
+    _fields_ = (
+        ("header_size", ULONG),
+        ("pid", ULONG),
+        ("start_key", c_uint64),
+        ("created", c_uint64),
+        ("created_interrupt", c_uint64),
+        ("created_unbiased", c_uint64),
+        ("sequence", c_uint64),
     )
 
 
@@ -258,6 +273,9 @@ LocalFree = _declared(_kernel32, "LocalFree", c_void_p, c_void_p)
 # <winternl.h>
 NtQuerySystemInformation = _declared(
     _ntdll, "NtQuerySystemInformation", NTSTATUS, ctypes.c_int, LPVOID, ULONG, POINTER(ULONG)
+)
+NtQueryInformationProcess = _declared(
+    _ntdll, "NtQueryInformationProcess", NTSTATUS, HANDLE, ctypes.c_int, LPVOID, ULONG, POINTER(ULONG)
 )
 NtResumeProcess = _declared(_ntdll, "NtResumeProcess", NTSTATUS, HANDLE)
 RtlNtStatusToDosError = _declared(_ntdll, "RtlNtStatusToDosError", ULONG, NTSTATUS)

@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from ctypes import c_void_p, wintypes
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from supervisor.engine.logcap import CUT_MARK, cut
 from supervisor.native import (
     redirector,
     win32,
+    windows_births,
     windows_exits,
     windows_handles,
     windows_jobs,
@@ -28,6 +30,7 @@ from supervisor.native import (
 )
 from supervisor.native.api import Command
 from supervisor.native.windows import WindowsPeerCheck, WindowsProcessControl, windows_wing
+from supervisor.native.windows_listing import Listed
 from supervisor.native.wing import open_wing, parent_pid
 from tests.contract.worlds import PATIENCE_S, PYTHON, RealWorld, on_loop, until, wait_until, world_of
 
@@ -163,6 +166,105 @@ class TestProbe:
             assert not WindowsPeerCheck().same_user(ours)
 
 
+def listed(*rows: tuple[int, int, int]) -> dict[int, Listed]:
+    """Processes by pid, parent and time of creation."""
+    return {pid: Listed(pid, parent, created) for pid, parent, created in rows}
+
+
+def parents(table: dict[int, Listed], sequences: Mapping[int, int | None]) -> dict[int, int]:
+    return windows_listing.parents(table, lambda identity: sequences.get(identity.pid))
+
+
+class TestParents:
+    def test_who_came_before_in_the_sequence_is_the_parent_whatever_the_clock_said(self) -> None:
+        table = listed((4, 0, 900), (8, 4, 10), (12, 8, 5))
+        assert parents(table, {4: 1, 8: 2, 12: 3}) == {4: 0, 8: 4, 12: 8}
+
+    def test_who_came_after_has_the_number_of_a_parent_that_has_gone(self) -> None:
+        table = listed((4, 0, 10), (8, 4, 900))
+        assert parents(table, {4: 7, 8: 2}) == {4: 0, 8: 0}
+        assert parents(table, {4: 2, 8: 2}) == {4: 0, 8: 0}
+
+    @pytest.mark.parametrize("told", [4, 8])
+    def test_where_one_alone_is_told_nothing_is_proven(self, told: int) -> None:
+        assert parents(listed((4, 0, 10), (8, 4, 20)), {told: 5}) == {4: 0, 8: 0}
+
+    def test_where_neither_is_told_the_times_have_to_do(self) -> None:
+        assert parents(listed((4, 0, 10), (8, 4, 20)), {})[8] == 4
+        assert parents(listed((4, 0, 20), (8, 4, 10)), {})[8] == 0
+
+    def test_the_number_of_a_lost_ancestor_that_another_has_by_now_is_not_told(self) -> None:
+        table = listed((8, 4, 10), (12, 8, 11), (4, 0, 20))
+        assert windows_listing.lost_ancestor(12, table, parents(table, {})) == 0
+        del table[4]
+        assert windows_listing.lost_ancestor(12, table, parents(table, {})) == 4
+
+
+class Telemetry:
+    """A Windows 10 that tells of every process what `facts` says; `refuses` is a status."""
+
+    def __init__(self, facts: Mapping[str, int]) -> None:
+        self.facts = facts
+        self.refuses = 0
+        self.needs_bytes = 0
+
+    def __call__(self, _handle: int, what: int, answer: Any, size: int, needed: Any) -> int:
+        assert what == 64
+        needed._obj.value = max(self.needs_bytes, 104)
+        if self.refuses or size < needed._obj.value:
+            return self.refuses or -0x7FFFFFFB
+        told = win32.ProcessTelemetryId.from_buffer(answer)
+        for name, value in self.facts.items():
+            setattr(told, name, value)
+        return 0
+
+
+class TestBirths:
+    @pytest.fixture
+    def telemetry(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> Telemetry:
+        made = Telemetry({"pid": world.me.pid, "created": int(world.me.start_token), "sequence": 4711})
+        monkeypatch.setattr(win32, "NtQueryInformationProcess", made)
+        return made
+
+    def test_the_facts_lie_where_windows_puts_them(self) -> None:
+        told = win32.ProcessTelemetryId
+        assert (told.pid.offset, told.created.offset, told.sequence.offset) == (4, 16, 40)
+
+    def test_the_place_in_the_sequence_is_the_age(self, world: RealWorld, telemetry: Telemetry) -> None:
+        telemetry.needs_bytes = 3 * windows_births.FIRST_GUESS_BYTES
+        assert world.wing.probe.born(world.me) == 4711
+
+    @pytest.mark.parametrize("wrong", [{"pid": 4}, {"created": 1}, {"sequence": 0}])
+    def test_an_answer_that_is_not_proven_to_be_of_this_process_is_none(
+        self, world: RealWorld, telemetry: Telemetry, wrong: dict[str, int]
+    ) -> None:
+        telemetry.facts = {**telemetry.facts, **wrong}
+        assert world.wing.probe.born(world.me) is None
+
+    def test_a_system_that_refuses_tells_nothing(self, world: RealWorld, telemetry: Telemetry) -> None:
+        telemetry.refuses = -0x3FFFFFFD
+        assert world.wing.probe.born(world.me) is None
+
+    def test_of_nobody_nothing_is_told(self, world: RealWorld, telemetry: Telemetry) -> None:
+        assert world.wing.probe.born(ProcessIdentity(world.me.pid, "1")) is None
+        assert world.wing.probe.born(ProcessIdentity(0, "1")) is None
+        assert telemetry.facts
+
+    @pytest.mark.needs_real_windows
+    def test_windows_tells(self, world: RealWorld) -> None:
+        assert world.wing.probe.born(world.me) is not None
+
+    @on_loop
+    async def test_a_descendant_that_only_the_clock_calls_younger_is_none(
+        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parent, child = world.family()
+        sequences = {parent: 8, child: 7}
+        monkeypatch.setattr(windows_births, "sequence", sequences.get)
+        (row,) = [row for row in world.wing.processes.table() if row.identity == child]
+        assert row.parent == 0
+
+
 class TestExits:
     @pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, asyncio.ProactorEventLoop])
     def test_an_end_wakes_either_loop(self, tmp_path: Path, loop: type[asyncio.AbstractEventLoop]) -> None:
@@ -233,14 +335,6 @@ class TestJobs:
         assert (row.session, row.parent) == (parent.pid, 0)
         assert not fresh.processes.vacant(parent.pid)
 
-    def test_the_number_of_a_lost_ancestor_that_another_has_by_now_is_not_told(self) -> None:
-        orphan, other = windows_listing.Listed(8, 4, created=10), windows_listing.Listed(4, 0, created=20)
-        listed = {4: other, 8: orphan}
-        assert windows_listing.parent_of(orphan, listed) == 0
-        assert windows_listing.lost_ancestor(orphan, listed) == 0
-        del listed[4]
-        assert windows_listing.lost_ancestor(orphan, listed) == 4
-
     @on_loop
     async def test_what_an_earlier_root_left_is_no_part_of_a_later_one_with_its_number(self, world: RealWorld) -> None:
         later = world.child()
@@ -301,7 +395,7 @@ class TestJobs:
             asked.append(access)
             return real(pid, windows_handles.ASK)
 
-        def inside(_process: int, _job: int, answer: "ctypes._CArgObject") -> int:
+        def inside(_process: int, _job: int, answer: Any) -> int:
             answer._obj.value = 1
             return 1
 
@@ -309,6 +403,10 @@ class TestJobs:
         monkeypatch.setattr(win32, "IsProcessInJob", inside)
         assert windows_jobs._contains(0, child)
         assert asked == [windows_handles.ASK]
+
+    def test_a_handle_without_a_process_is_an_error(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(win32, "GetProcessId", failing(win32.ERROR_INVALID_HANDLE))
+        assert world.wing.probe.sample(world.me) is Liveness.UNKNOWN
 
     @on_loop
     async def test_a_child_that_cannot_be_enclosed_does_not_run(
