@@ -19,6 +19,7 @@ from supervisor.engine.logcap import CUT_MARK, cut
 from supervisor.native import (
     redirector,
     win32,
+    windows_account,
     windows_births,
     windows_exits,
     windows_handles,
@@ -27,6 +28,7 @@ from supervisor.native import (
     windows_parent,
     windows_probe,
     windows_spawn,
+    windows_tokens,
 )
 from supervisor.native.api import Command
 from supervisor.native.windows import WindowsPeerCheck, WindowsProcessControl, windows_wing
@@ -510,9 +512,42 @@ class TestSpawn:
         prefix, executable = (tmp_path / "log").read_text().split()
         assert (Path(prefix), Path(executable)) == (scripts.parent, scripts / "python.exe")
 
+    def test_an_environment_around_this_folder_is_not_that_of_a_program_without_a_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "pyvenv.cfg").write_text(f"home = {Path(sys.base_prefix)}\n")
+        monkeypatch.chdir(tmp_path)
+        for argv in (("python.exe", "-V"), (r".\python.exe", "-V"), (r"Scripts\python.exe", "-V")):
+            assert redirector.without(argv, {"A": "b"}) == (argv, {"A": "b"})
+
+    @pytest.mark.parametrize(("number", "tries"), [(win32.ERROR_ACCESS_DENIED, 2), (win32.ERROR_SHARING_VIOLATION, 1)])
+    @on_loop
+    async def test_only_who_may_not_leave_a_job_is_started_within_it(
+        self, world: RealWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, tries: int
+    ) -> None:
+        asked: list[int] = []
+
+        def refuse(*_: object, creationflags: int, **__: object) -> None:
+            asked.append(creationflags & subprocess.CREATE_BREAKAWAY_FROM_JOB)
+            raise PermissionError(13, "refused", "x", number)
+
+        monkeypatch.setattr(subprocess, "Popen", refuse)
+        with pytest.raises(PermissionError):
+            world.wing.processes.spawn(Command(("x",), {}, tmp_path, tmp_path / "log"))
+        assert [bool(flag) for flag in asked] == [True, False][:tries]
+
     def test_what_is_no_environment_is_run_as_it_is(self, tmp_path: Path) -> None:
         for argv in (("python.exe", "-V"), (str(tmp_path / "Scripts" / "python.exe"),), (r"C:\x\toy.exe",)):
             assert redirector.without(argv, {"A": "b"}) == (argv, {"A": "b"})
+
+
+@pytest.mark.parametrize(("sid", "name"), [("S-1-5-18", "LocalSystem"), ("S-1-5-21-1-2-3-1001", None)])
+def test_the_accounts_of_the_machine_are_known_by_their_sids(
+    monkeypatch: pytest.MonkeyPatch, sid: str, name: str | None
+) -> None:
+    assert windows_account.refused_account() is None
+    monkeypatch.setattr(windows_tokens, "me", lambda: sid)
+    assert windows_account.refused_account() == name
 
 
 def test_the_epoch_is_that_of_the_clock() -> None:
