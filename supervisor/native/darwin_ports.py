@@ -113,7 +113,10 @@ class DarwinPortTable:
 
 
 def try_bind(port: int) -> tuple[Bind, str | None]:
-    """Whether 127.0.0.1 can be bound, and the system's reason where it cannot. With SO_REUSEADDR, as servers do it."""
+    """Whether 127.0.0.1 can be bound, and the system's reason where it cannot. With SO_REUSEADDR, as servers do it.
+
+    FREE does not mean that nobody listens: with that option 127.0.0.1 can be bound beside a wildcard listener.
+    """
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
