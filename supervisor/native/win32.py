@@ -257,8 +257,6 @@ QueryInformationJobObject = _declared(
 
 # <consoleapi2.h>, <wincon.h>
 AttachConsole = _declared(_kernel32, "AttachConsole", BOOL, DWORD)
-FreeConsole = _declared(_kernel32, "FreeConsole", BOOL)
-GetConsoleProcessList = _declared(_kernel32, "GetConsoleProcessList", DWORD, POINTER(DWORD), DWORD)
 GenerateConsoleCtrlEvent = _declared(_kernel32, "GenerateConsoleCtrlEvent", BOOL, DWORD, DWORD)
 
 # <fileapi.h>, <winbase.h>

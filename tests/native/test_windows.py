@@ -22,6 +22,7 @@ from supervisor.native import (
     win32,
     windows_account,
     windows_births,
+    windows_console,
     windows_exits,
     windows_handles,
     windows_jobs,
@@ -35,7 +36,7 @@ from supervisor.native.api import Command
 from supervisor.native.windows import WindowsPeerCheck, WindowsProcessControl, windows_wing
 from supervisor.native.windows_listing import Listed
 from supervisor.native.wing import open_wing, parent_pid
-from tests.contract.worlds import PATIENCE_S, PYTHON, RealWorld, on_loop, until, wait_until, world_of
+from tests.contract.worlds import PATIENCE_S, PYTHON, SLEEPER, RealWorld, on_loop, until, wait_until, world_of
 
 
 @pytest.fixture
@@ -436,6 +437,40 @@ class TestJobs:
             [sys.executable, "-c", STRICT, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
         )
         assert done.stdout.split() == ["refused", "inside", "led"], done.stderr
+
+
+class TestConsole:
+    @on_loop
+    async def test_a_request_is_sent_without_leaving_our_own_console(
+        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        child = world.child()
+        monkeypatch.setattr(win32, "AttachConsole", failing(win32.ERROR_ACCESS_DENIED))
+        assert world.wing.processes.ask_to_end(child)
+        # Under Wine no handler runs, but the program ends.
+        await until(lambda: world.wing.probe.sample(child) is Liveness.DEAD, "it ends")
+
+    def test_what_has_no_console_cannot_be_asked(self, tmp_path: Path) -> None:
+        mark = tmp_path / "mark"
+        silent = subprocess.Popen(
+            [*PYTHON, f"open({str(mark)!r}, 'w'); {SLEEPER}"], creationflags=subprocess.DETACHED_PROCESS
+        )
+        try:
+            wait_until(mark.exists, "it runs")
+            with pytest.raises(OSError) as refused:  # noqa: PT011 (the number is looked at)
+                windows_console.send_break(silent.pid)
+            assert refused.value.winerror
+            assert silent.poll() is None
+        finally:
+            silent.kill()
+            silent.wait()
+
+    def test_a_helper_that_does_not_come_back_is_ended(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        hangs = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)")
+        monkeypatch.setattr(redirector, "without", lambda *_: (hangs, dict(os.environ)))
+        monkeypatch.setattr(windows_console, "PATIENCE_S", 0.5)
+        with pytest.raises(OSError, match="has not come back"):
+            windows_console.send_break(os.getpid())
 
 
 STRICT = """
