@@ -7,10 +7,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from ctypes import c_void_p, wintypes
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,6 @@ from supervisor.native import (
     redirector,
     win32,
     windows_account,
-    windows_births,
     windows_console,
     windows_exits,
     windows_handles,
@@ -29,14 +27,13 @@ from supervisor.native import (
     windows_listing,
     windows_parent,
     windows_probe,
-    windows_spawn,
     windows_tokens,
 )
 from supervisor.native.api import Command
-from supervisor.native.windows import WindowsPeerCheck, WindowsProcessControl, windows_wing
-from supervisor.native.windows_listing import Listed
-from supervisor.native.wing import open_wing, parent_pid
+from supervisor.native.windows import WindowsPeerCheck
+from supervisor.native.wing import parent_pid
 from tests.contract.worlds import PATIENCE_S, PYTHON, SLEEPER, RealWorld, on_loop, until, wait_until, world_of
+from tests.native.onwindows import failing, refusing
 
 
 @pytest.fixture
@@ -44,38 +41,6 @@ def world(tmp_path: Path) -> Iterator[RealWorld]:
     with world_of("real", tmp_path) as made:
         assert isinstance(made, RealWorld)
         yield made
-
-
-def control(world: RealWorld) -> WindowsProcessControl:
-    assert isinstance(world.wing.processes, WindowsProcessControl)
-    return world.wing.processes
-
-
-def refusing(number: int) -> Callable[..., int]:
-    """A system that refuses to open any process."""
-
-    def refuse(*_: object) -> int:
-        raise ctypes.WinError(number)
-
-    return refuse
-
-
-def failing(number: int) -> Callable[..., int]:
-    """A function of Windows that fails."""
-
-    def fail(*_: object) -> int:
-        ctypes.set_last_error(number)
-        return 0
-
-    return fail
-
-
-def strays(world: RealWorld, number: int = 0) -> tuple[ProcessIdentity, windows_jobs.Jobs]:
-    """A process in the job of a root that has gone, and had this number (0: the process's own); and who knows of it."""
-    parent, stray = world.family()
-    jobs = windows_jobs.Jobs()
-    jobs._handles[ProcessIdentity(number or stray.pid, "4711")] = control(world)._jobs._handles[parent]
-    return stray, jobs
 
 
 def deny(pid: int) -> None:
@@ -143,6 +108,10 @@ class TestProbe:
         monkeypatch.setattr(win32, "WaitForSingleObject", fail)
         assert world.wing.probe.sample(world.me) is Liveness.UNKNOWN
 
+    def test_a_handle_without_a_process_is_an_error(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(win32, "GetProcessId", failing(win32.ERROR_INVALID_HANDLE))
+        assert world.wing.probe.sample(world.me) is Liveness.UNKNOWN
+
     def test_a_number_between_two_pids_is_nobody(self, world: RealWorld) -> None:
         for number in range(world.me.pid + 1, world.me.pid + 4):
             assert world.wing.probe.identify(number) is None
@@ -168,105 +137,6 @@ class TestProbe:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             assert not WindowsPeerCheck().same_user(ours)
-
-
-def listed(*rows: tuple[int, int, int]) -> dict[int, Listed]:
-    """Processes by pid, parent and time of creation."""
-    return {pid: Listed(pid, parent, created) for pid, parent, created in rows}
-
-
-def parents(table: dict[int, Listed], sequences: Mapping[int, int | None]) -> dict[int, int]:
-    return windows_listing.parents(table, lambda identity: sequences.get(identity.pid))
-
-
-class TestParents:
-    def test_who_came_before_in_the_sequence_is_the_parent_whatever_the_clock_said(self) -> None:
-        table = listed((4, 0, 900), (8, 4, 10), (12, 8, 5))
-        assert parents(table, {4: 1, 8: 2, 12: 3}) == {4: 0, 8: 4, 12: 8}
-
-    def test_who_came_after_has_the_number_of_a_parent_that_has_gone(self) -> None:
-        table = listed((4, 0, 10), (8, 4, 900))
-        assert parents(table, {4: 7, 8: 2}) == {4: 0, 8: 0}
-        assert parents(table, {4: 2, 8: 2}) == {4: 0, 8: 0}
-
-    @pytest.mark.parametrize("told", [4, 8])
-    def test_where_one_alone_is_told_nothing_is_proven(self, told: int) -> None:
-        assert parents(listed((4, 0, 10), (8, 4, 20)), {told: 5}) == {4: 0, 8: 0}
-
-    def test_where_neither_is_told_the_times_have_to_do(self) -> None:
-        assert parents(listed((4, 0, 10), (8, 4, 20)), {})[8] == 4
-        assert parents(listed((4, 0, 20), (8, 4, 10)), {})[8] == 0
-
-    def test_the_number_of_a_lost_ancestor_that_another_has_by_now_is_not_told(self) -> None:
-        table = listed((8, 4, 10), (12, 8, 11), (4, 0, 20))
-        assert windows_listing.lost_ancestor(12, table, parents(table, {})) == 0
-        del table[4]
-        assert windows_listing.lost_ancestor(12, table, parents(table, {})) == 4
-
-
-class Telemetry:
-    """A Windows 10 that tells of every process what `facts` says; `refuses` is a status."""
-
-    def __init__(self, facts: Mapping[str, int]) -> None:
-        self.facts = facts
-        self.refuses = 0
-        self.needs_bytes = 0
-
-    def __call__(self, _handle: int, what: int, answer: Any, size: int, needed: Any) -> int:
-        assert what == 64
-        needed._obj.value = max(self.needs_bytes, 104)
-        if self.refuses or size < needed._obj.value:
-            return self.refuses or -0x7FFFFFFB
-        told = win32.ProcessTelemetryId.from_buffer(answer)
-        for name, value in self.facts.items():
-            setattr(told, name, value)
-        return 0
-
-
-class TestBirths:
-    @pytest.fixture
-    def telemetry(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> Telemetry:
-        made = Telemetry({"pid": world.me.pid, "created": int(world.me.start_token), "sequence": 4711})
-        monkeypatch.setattr(win32, "NtQueryInformationProcess", made)
-        return made
-
-    def test_the_facts_lie_where_windows_puts_them(self) -> None:
-        told = win32.ProcessTelemetryId
-        assert (told.pid.offset, told.created.offset, told.sequence.offset) == (4, 16, 40)
-
-    def test_the_place_in_the_sequence_is_the_age(self, world: RealWorld, telemetry: Telemetry) -> None:
-        telemetry.needs_bytes = 3 * windows_births.FIRST_GUESS_BYTES
-        assert world.wing.probe.born(world.me) == 4711
-
-    @pytest.mark.parametrize("wrong", [{"pid": 4}, {"created": 1}, {"sequence": 0}])
-    def test_an_answer_that_is_not_proven_to_be_of_this_process_is_none(
-        self, world: RealWorld, telemetry: Telemetry, wrong: dict[str, int]
-    ) -> None:
-        telemetry.facts = {**telemetry.facts, **wrong}
-        assert world.wing.probe.born(world.me) is None
-
-    def test_a_system_that_refuses_tells_nothing(self, world: RealWorld, telemetry: Telemetry) -> None:
-        telemetry.refuses = -0x3FFFFFFD
-        assert world.wing.probe.born(world.me) is None
-
-    def test_of_nobody_nothing_is_told(self, world: RealWorld, telemetry: Telemetry) -> None:
-        assert world.wing.probe.born(ProcessIdentity(world.me.pid, "1")) is None
-        assert world.wing.probe.born(ProcessIdentity(0, "1")) is None
-        assert telemetry.facts
-
-    @pytest.mark.needs_real_windows
-    def test_windows_tells(self, world: RealWorld) -> None:
-        assert world.wing.probe.born(world.me) is not None
-
-    @on_loop
-    async def test_a_descendant_that_only_the_clock_calls_younger_is_none(
-        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        parent, child = world.family()
-        sequences = {parent: 8, child: 7}
-        monkeypatch.setattr(windows_births, "sequence", sequences.get)
-        (row,) = [row for row in world.wing.processes.table() if row.identity == child]
-        assert row.parent == 0
 
 
 class TestExits:
@@ -297,6 +167,11 @@ class TestExits:
         world.wing.processes.kill(child)
         await asyncio.wait_for(ended.wait(), PATIENCE_S)
 
+    def test_a_program_that_ends_has_no_wait_registered(self) -> None:
+        """What is registered at exit runs in reverse order: ours, which came before the watcher's, runs after it."""
+        said = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, check=True)
+        assert said.stdout.split() == ["1", "0"], said.stderr
+
     @on_loop
     async def test_more_processes_than_one_wait_can_hold_are_watched(self, world: RealWorld) -> None:
         # WaitForMultipleObjects takes 64; this watches one process that often through as many watchers.
@@ -308,135 +183,6 @@ class TestExits:
         world.wing.processes.kill(child)
         await until(lambda: len(told) == len(watchers), "every one is told")
         assert sorted(told) == list(range(80))
-
-
-class TestJobs:
-    @on_loop
-    async def test_the_next_daemon_finds_the_tree_by_the_name_of_its_job(self, world: RealWorld) -> None:
-        parent, grandchild = world.family()
-        rows = {row.identity: row for row in open_wing().processes.table()}
-        assert rows[parent].session == rows[grandchild].session == parent.pid
-
-    @on_loop
-    async def test_a_job_ends_nobody_when_its_handles_are_closed(self, world: RealWorld) -> None:
-        parent, grandchild = world.family()
-        for handle in control(world)._jobs._handles.values():
-            win32.CloseHandle(handle)
-        control(world)._jobs._handles.clear()
-        world.end(parent)
-        assert world.wing.probe.sample(grandchild) is Liveness.ALIVE
-
-    @on_loop
-    async def test_what_a_forgotten_job_leaves_has_the_number_of_its_lost_ancestor(self, world: RealWorld) -> None:
-        parent, grandchild = world.family()
-        for handle in control(world)._jobs._handles.values():
-            win32.CloseHandle(handle)
-        control(world)._jobs._handles.clear()
-        world.end(parent)
-        world.wing.processes.exit_status(parent)
-        fresh = windows_wing()
-        (row,) = [row for row in fresh.processes.table() if row.identity == grandchild]
-        assert (row.session, row.parent) == (parent.pid, 0)
-        assert not fresh.processes.vacant(parent.pid)
-
-    @on_loop
-    async def test_what_an_earlier_root_left_is_no_part_of_a_later_one_with_its_number(self, world: RealWorld) -> None:
-        later = world.child()
-        stray, jobs = strays(world, later.pid)
-        assert jobs.sessions({later.pid: later, stray.pid: stray}) == {later: later.pid}
-
-    @on_loop
-    async def test_a_number_that_somebody_without_a_job_has_by_now_is_still_that_of_what_was_left(
-        self, world: RealWorld
-    ) -> None:
-        stray, jobs = strays(world, world.me.pid)
-        assert jobs.sessions({world.me.pid: world.me, stray.pid: stray}) == {stray: world.me.pid}
-
-    @on_loop
-    async def test_who_was_left_and_has_the_number_of_the_root_by_now_leads_nobody(self, world: RealWorld) -> None:
-        stray, jobs = strays(world)
-        assert jobs.sessions({stray.pid: stray}) == {}
-        assert jobs.inhabited(stray.pid)
-
-    @on_loop
-    async def test_a_job_that_does_not_tell_who_is_in_it_is_kept_and_may_be_inhabited(
-        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        stray, jobs = strays(world, 4711)
-        monkeypatch.setattr(win32, "QueryInformationJobObject", failing(win32.ERROR_ACCESS_DENIED))
-        assert jobs.sessions({stray.pid: stray}) == {}
-        assert jobs.inhabited(4711)
-        monkeypatch.undo()
-        assert jobs.sessions({stray.pid: stray}) == {stray: 4711}
-
-    @on_loop
-    async def test_a_job_that_may_not_be_opened_is_a_job(
-        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        stray, jobs = strays(world, world.me.pid)
-        monkeypatch.setattr(win32, "OpenJobObject", failing(win32.ERROR_ACCESS_DENIED))
-        with pytest.raises(PermissionError):
-            jobs.leads(world.me)
-        assert jobs.sessions({world.me.pid: world.me, stray.pid: stray}) == {}
-
-    @on_loop
-    async def test_a_job_that_somebody_else_has_made_is_not_used(self, world: RealWorld) -> None:
-        child, root = world.child(), ProcessIdentity(4, "5")
-        theirs = win32.CreateJobObject(None, windows_jobs.name_of(root))
-        with windows_handles.opened(child.pid, windows_spawn.MANAGE) as handle, pytest.raises(FileExistsError):
-            windows_jobs.Jobs().enclose(handle, root)
-        assert windows_jobs._members(theirs) == ()
-        win32.CloseHandle(theirs)
-
-    @on_loop
-    async def test_a_member_is_asked_with_the_right_that_also_an_elevated_process_gives(
-        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        child, asked = world.child(), []
-        real = windows_handles.open_raw
-
-        def note(pid: int, access: int) -> int:
-            asked.append(access)
-            return real(pid, windows_handles.ASK)
-
-        def inside(_process: int, _job: int, answer: Any) -> int:
-            answer._obj.value = 1
-            return 1
-
-        monkeypatch.setattr(windows_handles, "open_raw", note)
-        monkeypatch.setattr(win32, "IsProcessInJob", inside)
-        assert windows_jobs._contains(0, child)
-        assert asked == [windows_handles.ASK]
-
-    def test_a_handle_without_a_process_is_an_error(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(win32, "GetProcessId", failing(win32.ERROR_INVALID_HANDLE))
-        assert world.wing.probe.sample(world.me) is Liveness.UNKNOWN
-
-    @on_loop
-    async def test_a_child_that_cannot_be_enclosed_does_not_run(
-        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        monkeypatch.setattr(win32, "AssignProcessToJobObject", lambda *_: 0)
-        mark = tmp_path / "ran"
-        with pytest.raises(OSError):  # noqa: PT011 (whatever the last error was)
-            world.wing.processes.spawn(
-                Command((*PYTHON, f"open({str(mark)!r}, 'w')"), dict(os.environ), tmp_path, tmp_path / "log")
-            )
-        monkeypatch.undo()
-        await asyncio.sleep(0)
-        children = [row for row in world.wing.processes.table() if row.parent == os.getpid()]
-        assert not mark.exists()
-        wait_until(
-            lambda: not [row for row in children if world.wing.probe.sample(row.identity) is Liveness.ALIVE],
-            "nothing is left of it",
-        )
-
-    def test_where_a_job_may_not_be_left_the_server_is_in_one_within_it(self, tmp_path: Path) -> None:
-        """In a process of its own, which puts itself into a job that forbids leaving."""
-        done = subprocess.run(
-            [sys.executable, "-c", STRICT, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.stdout.split() == ["refused", "inside", "led"], done.stderr
 
 
 class TestConsole:
@@ -473,33 +219,34 @@ class TestConsole:
             windows_console.send_break(os.getpid())
 
 
-STRICT = """
-import asyncio, ctypes, os, subprocess, sys
-from pathlib import Path
-from supervisor.native import win32, windows_handles
-from supervisor.native.api import Command
-from supervisor.native.wing import open_wing
+LEAVING = """
+import atexit, asyncio, os, sys
+from supervisor.native import win32
 
-folder = Path(sys.argv[1])
-sleep = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"]
-job = win32.CreateJobObject(None, None)
-assert win32.AssignProcessToJobObject(job, win32.GetCurrentProcess())
-try:
-    subprocess.Popen(sleep, creationflags=subprocess.CREATE_BREAKAWAY_FROM_JOB)
-except PermissionError:
-    print("refused")
+unregister, open_waits = win32.UnregisterWait, set()
+register = win32.RegisterWaitForSingleObject
+
+def registering(handle, *rest):
+    done = register(handle, *rest)
+    open_waits.add(handle._obj.value)
+    return done
+
+def unregistering(handle):
+    open_waits.discard(handle.value)
+    return unregister(handle)
+
+win32.RegisterWaitForSingleObject, win32.UnregisterWait = registering, unregistering
+atexit.register(lambda: print(len(open_waits)))
+
+from supervisor.native.wing import open_wing
 
 async def main():
     wing = open_wing()
-    child = wing.processes.spawn(Command(tuple(sleep), dict(os.environ), folder, folder / "log"))
-    inside = ctypes.c_int()
-    with windows_handles.opened(child.pid, 0x1400) as handle:
-        win32.IsProcessInJob(handle, job, ctypes.byref(inside))
-    print("inside" if inside.value else "outside")
-    print("led" if any(row.session == child.pid for row in wing.processes.table()) else "not led")
-    wing.processes.kill(child)
+    wing.exits.watch(wing.probe.identify(os.getpid()), lambda: None)
+    print(len(open_waits))
+    return wing
 
-asyncio.run(main())
+wing = asyncio.run(main())
 """
 
 
