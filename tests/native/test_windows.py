@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from ctypes import c_void_p, wintypes
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -323,6 +325,19 @@ class TestSpawn:
     def test_what_is_no_environment_is_run_as_it_is(self, tmp_path: Path) -> None:
         for argv in (("python.exe", "-V"), (str(tmp_path / "Scripts" / "python.exe"),), (r"C:\x\toy.exe",)):
             assert redirector.without(argv, {"A": "b"}) == (argv, {"A": "b"})
+
+
+def test_a_sid_is_read_before_its_memory_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, living = windows_tokens._Sid, weakref.WeakSet[Any]()
+
+    def note(process: int) -> Any:
+        made = real(process)
+        living.add(made)
+        return made
+
+    monkeypatch.setattr(windows_tokens, "_Sid", note)
+    monkeypatch.setattr(windows_tokens, "sid_text", lambda _: str(len(living)))
+    assert windows_tokens.user_of(win32.GetCurrentProcess()) == "1"
 
 
 @pytest.mark.parametrize(("sid", "name"), [("S-1-5-18", "LocalSystem"), ("S-1-5-21-1-2-3-1001", None)])

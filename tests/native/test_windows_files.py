@@ -105,7 +105,8 @@ def test_every_kind_of_entry_that_may_allow_something_counts(ace_type: int, rest
 
 @pytest.mark.parametrize("ace_type", win32.DENYING_ACE_TYPES)
 def test_an_entry_that_denies_allows_nothing(ace_type: int) -> None:
-    assert list(windows_files._entries(ctypes.addressof(access_list(ace_type, SID_OF_EVERYONE)))) == []
+    acl = access_list(ace_type, SID_OF_EVERYONE)
+    assert list(windows_files._entries(ctypes.addressof(acl))) == []
 
 
 def test_an_entry_that_cannot_be_read_is_distrusted_and_the_list_made_anew(
