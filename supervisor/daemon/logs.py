@@ -1,12 +1,14 @@
 """The daemon's own log: JSON lines in a file with a hard cap, and with `console` a readable rendering of them."""
 
 import contextlib
+import json
 import logging
 import os
 import re
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from ..errors import NotOurs
-from ..native import trust
+from ..native import private, trust
 
 LOG_NAME = "daemon.log"
 LOGGER = "godot-supervisor"
@@ -47,6 +49,7 @@ class LogFile:
             raise NotOurs(f"the folder of logs: {problem}", hint=problem.fix or "move it away") from problem
         folder.chmod(0o700)
         self._path = folder / LOG_NAME
+        self._aside, *self._backups = (folder / f"{LOG_NAME}.{number}" for number in range(BACKUPS + 1))
         self._monotonic = monotonic
         self._lost = 0
         self._lost_to = ""
@@ -56,6 +59,7 @@ class LogFile:
         self._not_before = 0.0
         self._descriptor: int | None = None
         self._size = 0
+        self._take_back()
         self._open()
 
     def msg(self, line: str) -> None:
@@ -63,13 +67,7 @@ class LogFile:
         data = line.encode() + b"\n"
         if self._size + len(data) > MAX_BYTES:
             self._roll_over()
-        if self._size + len(data) > MAX_BYTES * (BACKUPS + 1):
-            self._lose(self._refusal or OSError("it is full"))
-            return
-        try:
-            self._write(data)
-        except OSError as error:
-            self._lose(error)
+        self._append(data)
 
     # structlog calls the method that is named like the entry's level.
     debug = info = warning = error = critical = msg
@@ -85,6 +83,15 @@ class LogFile:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
+
+    def _append(self, data: bytes) -> None:
+        if self._size + len(data) > MAX_BYTES * (BACKUPS + 1):
+            self._lose(self._refusal or OSError("it is full"))
+            return
+        try:
+            self._write(data)
+        except OSError as error:
+            self._lose(error)
 
     def _write(self, data: bytes) -> None:
         descriptor = self._open()
@@ -112,20 +119,51 @@ class LogFile:
         """daemon.log becomes daemon.log.1, and so on; the oldest goes."""
         if self._refusal is not None and self._monotonic() < self._not_before:
             return
-        names = [self._path, *(self._path.with_name(f"{self._path.name}.{number + 1}") for number in range(BACKUPS))]
         # Windows renames no file that anybody has open, us included.
         self.close()
         try:
-            for newer, older in reversed([*pairwise(names)]):
-                with contextlib.suppress(FileNotFoundError):
-                    newer.replace(older)
+            self._begin_anew()
         except OSError as refusal:
-            self._pause_s = min(2 * self._pause_s, RETRY_LAST_S) if self._refusal else RETRY_FIRST_S
-            self._refusal = refusal
-            self._not_before = self._monotonic() + self._pause_s
+            self._put_off(refusal)
         else:
             self._refusal = None
             self._size = 0
+
+    def _begin_anew(self) -> None:
+        """The file itself is moved first, aside: where that is refused, every backup is where it was."""
+        if self._aside.exists():
+            self._file_away()
+        with contextlib.suppress(FileNotFoundError):
+            self._path.replace(self._aside)
+        self._file_away()
+
+    def _file_away(self) -> None:
+        """What is aside becomes the first backup; where one of them may not be moved, it is put back."""
+        try:
+            for newer, older in reversed([*pairwise((self._aside, *self._backups))]):
+                with contextlib.suppress(FileNotFoundError):
+                    newer.replace(older)
+        except OSError:
+            self._take_back()
+            raise
+
+    def _take_back(self) -> None:
+        """What was left aside, by us or by a daemon that was ended in between, is the log, if there is no other."""
+        with contextlib.suppress(OSError):
+            if not self._path.exists():
+                self._aside.replace(self._path)
+
+    def _put_off(self, refusal: OSError) -> None:
+        """Try again later. That somebody has it open is nothing but shown; anything else is an error, told once."""
+        known = str(self._refusal) == str(refusal)
+        self._pause_s = min(2 * self._pause_s, RETRY_LAST_S) if self._refusal else RETRY_FIRST_S
+        self._refusal = refusal
+        self._not_before = self._monotonic() + self._pause_s
+        self._size = self._path.stat().st_size if self._path.exists() else 0
+        if not known and not private.in_use(refusal):
+            at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+            entry = {"event": "log.stuck", "level": "error", "timestamp": at, "reason": str(refusal)}
+            self._append(json.dumps(entry).encode() + b"\n")
 
 
 def open_log(file: LogFile, level: str, *, console: bool) -> FilteringBoundLogger:

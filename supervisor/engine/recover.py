@@ -21,9 +21,9 @@ class Census:
         """The process of a launch that all others come from: the oldest that leads a session, as ours all do."""
         carriers = self.carriers.get(token, ())
         leaders = [c for c in carriers if c.row.session == c.row.identity.pid]
-        if len(leaders) > 1:
+        if len(leaders) > 1 and any(carrier.born is None for carrier in leaders):
             # Only their ages tell a server from what it has started in a session of its own.
-            leaders = [carrier for carrier in leaders if carrier.born is not None]
+            return None
         oldest = min(leaders, key=lambda carrier: carrier.born or 0.0, default=None)
         return oldest.row.identity if oldest else None
 

@@ -49,7 +49,10 @@ class Probe(Protocol):
         ...
 
     def born(self, identity: ProcessIdentity) -> float | None:
-        """Seconds on a clock that nobody can set: which of two processes is the older. None: cannot tell."""
+        """Where it stands in the order of birth, by what nobody can set: of two, the older has less. None: cannot tell.
+
+        What is counted is the system's affair: seconds, ticks, processes. It says nothing beyond the order.
+        """
         ...
 
     def describe(self, pid: int) -> Occupant:

@@ -8,14 +8,13 @@ import resource
 import select
 import signal
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..core.model import Liveness, ProcessIdentity, ProcessRow
-from . import darwin_ports, darwin_probe, posix
+from . import darwin_libproc, darwin_ports, darwin_probe, posix, trust
 from .api import Command, ExitWatcher, Watch, Wing
 from .clock import MonotonicClock
 from .exits import ArmedWatch, Collect, PollingExitWatcher
@@ -26,16 +25,12 @@ assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this may
 SETTLE_EVERY_S, SETTLE_LOOKS = 0.01, 100
 """NOTE_EXIT may come before the process is a zombie, and can be waited for."""
 
-# <sys/un.h>: SOL_LOCAL, LOCAL_PEERCRED; <sys/ucred.h>: struct xucred is version, uid, a count and 16 groups.
-SOL_LOCAL, LOCAL_PEERCRED = 0, 1
-XUCRED, XUCRED_SIZE, XUCRED_VERSION = struct.Struct("Ii"), 76, 0
-
 
 def darwin_wing(child_descriptors: tuple[int, int] | None) -> Wing:
     """The macOS wing. `child_descriptors`: the limit of open files for what is spawned, soft and hard."""
     import psutil
 
-    probe = darwin_probe.DarwinProbe(psutil)
+    probe = darwin_probe.DarwinProbe(psutil, darwin_libproc.open_libproc())
     children = posix.Children()
     exits = KqueueWatcher(probe, children.collect, select)
     return Wing(
@@ -73,7 +68,8 @@ class KqueueWatcher:
         watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=self._forget)
         self._watches.setdefault(identity.pid, []).append(watch)
         if gone or self._probe.sample(identity) is Liveness.DEAD:
-            loop.call_soon(watch.fire)
+            # ESRCH, too, may come before it can be waited for.
+            loop.call_soon(self._settle, watch, loop, SETTLE_LOOKS)
         return watch
 
     def note(self) -> str | None:
@@ -214,12 +210,7 @@ class DarwinPeerCheck:
 
     def same_user(self, connection: socket.socket) -> bool:
         """Whether the peer runs as the daemon's user."""
-        try:
-            credentials = connection.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, XUCRED_SIZE)
-            version, uid = XUCRED.unpack_from(credentials)
-        except (OSError, struct.error):
-            return False
-        return version == XUCRED_VERSION and bool(uid == os.getuid())
+        return trust.peer_uid(connection, "macos") == os.getuid()
 
 
 @contextlib.contextmanager

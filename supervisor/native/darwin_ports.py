@@ -60,10 +60,23 @@ class DarwinPortTable:
         return held if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
 
     def connections(self, port: int) -> int | None:
-        """ESTABLISHED connections on this local port: of a connection within this machine, the server's end."""
-        established = self._system.CONN_ESTABLISHED
-        every = (connection for pid in self._ours() for connection in self._connections(pid))
-        return sum(1 for each in every if each.laddr.port == port and each.status == established)
+        """ESTABLISHED connections on this local port: of a connection within this machine, the server's end.
+
+        None also where some process hides what it has open, and may be the one that serves the port: no other that we
+        can read does, or it was started by one that does.
+        """
+        count, serving, hidden = 0, set(), set()
+        for pid in self._ours():
+            connections = self._connections(pid)
+            if connections is None:
+                hidden.add(pid)
+                continue
+            here = [each.status for each in connections if each.laddr.port == port]
+            count += here.count(self._system.CONN_ESTABLISHED)
+            if here:
+                serving.add(pid)
+        unknown = hidden if not serving else {pid for pid in hidden if self._probe.parent(pid) in serving}
+        return None if unknown else count
 
     def _fact(self, port: int, listeners: tuple[Listener, ...]) -> PortFact:
         bind, reason = try_bind(port)
@@ -83,21 +96,27 @@ class DarwinPortTable:
                 continue
 
     def _listening(self, pid: int) -> Iterator[tuple[str, int]]:
-        for connection in self._connections(pid):
+        for connection in self._connections(pid) or ():
             if connection.status == self._system.CONN_LISTEN:
                 yield connection.laddr.ip, connection.laddr.port
 
-    def _connections(self, pid: int) -> Sequence[Any]:
+    def _connections(self, pid: int) -> Sequence[Any] | None:
+        """The sockets of a process, none if it has gone; None: it hides them."""
         try:
             found: Sequence[Any] = self._system.Process(pid).net_connections(kind="tcp")
-        except (self._system.Error, OSError):
-            # It has gone, or is one of the system's that hide even from their user.
+        except (self._system.NoSuchProcess, self._system.ZombieProcess):
             return ()
+        except (self._system.Error, OSError, RuntimeError):
+            # RuntimeError: the list of its descriptors changed while psutil read it (psutil #2116).
+            return None
         return [connection for connection in found if connection.laddr]
 
 
 def try_bind(port: int) -> tuple[Bind, str | None]:
-    """Whether 127.0.0.1 can be bound, and the system's reason where it cannot. With SO_REUSEADDR, as servers do it."""
+    """Whether 127.0.0.1 can be bound, and the system's reason where it cannot. With SO_REUSEADDR, as servers do it.
+
+    FREE does not mean that nobody listens: with that option 127.0.0.1 can be bound beside a wildcard listener.
+    """
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

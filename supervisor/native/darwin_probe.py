@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from ..core.model import Liveness, Occupant, ProcessIdentity
-from . import posix
+from . import darwin_libproc, posix
 
 assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this may run; tests run it on Linux)
 
@@ -21,9 +21,10 @@ def possible(pid: int) -> bool:
 class DarwinProbe:
     """Start tokens are microseconds since the epoch, as the kernel wrote them down when the process began."""
 
-    def __init__(self, system: Any) -> None:
+    def __init__(self, system: Any, birth_of: darwin_libproc.BirthOf) -> None:
         """`system` is the module `psutil`."""
         self._system = system
+        self._birth_of = birth_of
 
     def pids(self) -> tuple[int, ...]:
         """Of every process, zombies too."""
@@ -76,8 +77,10 @@ class DarwinProbe:
         return int(identity.start_token) / 1e6 if identity.start_token.isdecimal() else None
 
     def born(self, identity: ProcessIdentity) -> float | None:
-        """The token tells. The kernel wrote it down by a clock that can be set, and has no other."""
-        return self.started_at(identity)
+        """By the time that runs since the boot. The token would not do: it follows a clock that can be set."""
+        born = self._birth_of(identity.pid) if possible(identity.pid) else None
+        # Asked last: if it is the process now, it was the process then.
+        return born if self.sample(identity) is Liveness.ALIVE else None
 
     def describe(self, pid: int) -> Occupant:
         """Command line, user and start, for people; empty for a process that has gone."""
@@ -110,7 +113,7 @@ class DarwinProbe:
         """What psutil says of exactly this process; None: nothing."""
         try:
             answer = getattr(self._system.Process(identity.pid), what)()
-        except (self._system.Error, OSError):
+        except (self._system.Error, OSError, RuntimeError):
             return None
         # Asked last: if it is the process now, it was the process then.
         return answer if self.sample(identity) is Liveness.ALIVE else None

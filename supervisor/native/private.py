@@ -87,6 +87,11 @@ def replace(new: "Path", old: "Path") -> None:
     patiently(lambda: os.replace(new, old))  # noqa: PTH105 (also where no Path has been loaded)
 
 
+def in_use(problem: OSError) -> bool:
+    """Whether Windows refuses because somebody has the file open, or may: only Python's `winerror` tells."""
+    return getattr(problem, "winerror", None) in _IN_USE
+
+
 def patiently(action: Callable[[], T]) -> T:
     """What the action returns. On Windows a file that somebody has open for a moment refuses to be read or replaced.
 

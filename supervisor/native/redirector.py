@@ -15,7 +15,10 @@ def without(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[tuple[
     passes on: Python takes it for its own path, and finds its environment by that (multiprocessing does the same).
     """
     program = argv[0]
-    if sys.platform != "win32" or not ntpath.basename(program).lower().startswith("python"):
+    # Where a name without its whole path leads is not for us to tell, least of all by what lies in this folder.
+    if sys.platform != "win32" or not ntpath.isabs(program):
+        return tuple(argv), environment
+    if not ntpath.basename(program).lower().startswith("python"):
         return tuple(argv), environment
     home = _base(ntpath.join(ntpath.dirname(ntpath.dirname(program)), "pyvenv.cfg"))
     base = ntpath.join(home, ntpath.basename(program)) if home else ""

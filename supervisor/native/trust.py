@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 ROOT = 0
 
+# unix(7): struct ucred is pid, uid, gid.
+UCRED = struct.Struct("iII")
+
+# <sys/un.h>: SOL_LOCAL, LOCAL_PEERCRED; <sys/ucred.h>: struct xucred is version, uid, a count and 16 groups.
+SOL_LOCAL, LOCAL_PEERCRED = 0, 1
+XUCRED, XUCRED_SIZE, XUCRED_VERSION = struct.Struct("II"), 76, 0
+
 
 class DistrustedError(Exception):
     """Somebody else could have written it, or made it what it is. The text is for people.
@@ -110,16 +117,23 @@ def problem_of(folder: "Path | str") -> DistrustedError | None:
 
 
 def same_user(connection: socket.socket) -> bool:
-    """Whether what listens at the other end of a unix socket is of this user. Where no system tells, it is."""
-    option = getattr(socket, "SO_PEERCRED", None)
-    if option is None:
-        return True
-    layout = struct.Struct("iII")  # struct ucred: pid, uid, gid (unix(7))
+    """Whether what is at the other end of a unix socket is of this user. Where no system tells, it is not."""
+    return bool(peer_uid(connection, SYSTEM) == os.getuid())  # type: ignore[attr-defined, unused-ignore]
+
+
+def peer_uid(connection: socket.socket, system: str) -> int | None:
+    """The user at the other end of a unix socket, as the kernel kept it when they connected; None: it does not tell."""
     try:
-        _, uid, _ = layout.unpack(connection.getsockopt(socket.SOL_SOCKET, option, layout.size))
-    except OSError:
-        return False
-    return bool(uid == os.getuid())  # type: ignore[attr-defined, unused-ignore]
+        if system == "macos":
+            version, uid = XUCRED.unpack_from(connection.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, XUCRED_SIZE))
+            return int(uid) if version == XUCRED_VERSION else None
+        option = getattr(socket, "SO_PEERCRED", None)
+        if option is None:
+            return None
+        _, uid, _ = UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, option, UCRED.size))
+        return int(uid)
+    except (OSError, struct.error):
+        return None
 
 
 def _refuse_foreign(path: "Path | str", info: os.stat_result, into: str = "") -> None:

@@ -17,32 +17,27 @@ NTSTATUS = ctypes.c_long
 
 # <winnt.h>, <winbase.h>
 SYNCHRONIZE = 0x00100000
-READ_CONTROL = 0x00020000
 PROCESS_TERMINATE = 0x0001
 PROCESS_SET_QUOTA = 0x0100
 PROCESS_DUP_HANDLE = 0x0040
 PROCESS_SUSPEND_RESUME = 0x0800
 PROCESS_QUERY_INFORMATION = 0x0400
 PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
-JOB_OBJECT_ASSIGN_PROCESS = 0x0001
 JOB_OBJECT_QUERY = 0x0004
 TOKEN_QUERY = 0x0008
 TOKEN_USER = 1
-DUPLICATE_SAME_ACCESS = 0x0002
 WAIT_OBJECT_0 = 0x00000000
 WAIT_TIMEOUT = 0x00000102
 WT_EXECUTEONLYONCE = 0x00000008
 INFINITE = 0xFFFFFFFF
 CREATE_SUSPENDED = 0x00000004
 CTRL_BREAK_EVENT = 1
-GENERIC_READ = 0x80000000
 GENERIC_WRITE = 0x40000000
 FILE_APPEND_DATA = 0x0004
 FILE_READ_ATTRIBUTES = 0x0080
 FILE_SHARE_READ_DELETE = 0x0005
 FILE_SHARE_ALL = 0x0007
 CREATE_NEW = 1
-CREATE_ALWAYS = 2
 OPEN_ALWAYS = 4
 ERROR_ALREADY_EXISTS = 183
 FILE_ATTRIBUTE_NORMAL = 0x00000080
@@ -52,7 +47,6 @@ ERROR_FILE_NOT_FOUND = 2
 ERROR_ACCESS_DENIED = 5
 ERROR_INVALID_HANDLE = 6
 ERROR_SHARING_VIOLATION = 32
-ERROR_LOCK_VIOLATION = 33
 ERROR_INVALID_PARAMETER = 87
 ERROR_INSUFFICIENT_BUFFER = 122
 ERROR_MORE_DATA = 234
@@ -67,6 +61,7 @@ JOB_LIMIT_BREAKAWAY_OK = 0x00000800
 
 # <winternl.h>, ntstatus.h
 SYSTEM_PROCESS_INFORMATION = 5
+PROCESS_TELEMETRY_ID_INFORMATION = 64
 STATUS_INFO_LENGTH_MISMATCH = 0xC0000004
 
 # <iprtrmib.h>, <winsock2.h>
@@ -80,6 +75,9 @@ SE_FILE_OBJECT = 1
 OWNER_SECURITY_INFORMATION = 0x00000001
 DACL_SECURITY_INFORMATION = 0x00000004
 ACCESS_ALLOWED_ACE_TYPE = 0
+ACCESS_ALLOWED_CALLBACK_ACE_TYPE = 9
+DENYING_ACE_TYPES = (1, 6, 10, 12)
+"""ACCESS_DENIED_ACE_TYPE, and those for objects, with a callback, and both."""
 INHERIT_ONLY_ACE = 0x08
 SDDL_REVISION_1 = 1
 
@@ -104,6 +102,20 @@ class SystemProcess(Structure):
         ("base_priority", ctypes.c_long),
         ("pid", c_size_t),
         ("parent", c_size_t),
+    )
+
+
+class ProcessTelemetryId(Structure):
+    """The beginning of PROCESS_TELEMETRY_ID_INFORMATION: Windows 10 and later, on Microsoft Learn, in no header."""
+
+    _fields_ = (
+        ("header_size", ULONG),
+        ("pid", ULONG),
+        ("start_key", c_uint64),
+        ("created", c_uint64),
+        ("created_interrupt", c_uint64),
+        ("created_unbiased", c_uint64),
+        ("sequence", c_uint64),
     )
 
 
@@ -245,8 +257,6 @@ QueryInformationJobObject = _declared(
 
 # <consoleapi2.h>, <wincon.h>
 AttachConsole = _declared(_kernel32, "AttachConsole", BOOL, DWORD)
-FreeConsole = _declared(_kernel32, "FreeConsole", BOOL)
-GetConsoleProcessList = _declared(_kernel32, "GetConsoleProcessList", DWORD, POINTER(DWORD), DWORD)
 GenerateConsoleCtrlEvent = _declared(_kernel32, "GenerateConsoleCtrlEvent", BOOL, DWORD, DWORD)
 
 # <fileapi.h>, <winbase.h>
@@ -259,6 +269,9 @@ LocalFree = _declared(_kernel32, "LocalFree", c_void_p, c_void_p)
 # <winternl.h>
 NtQuerySystemInformation = _declared(
     _ntdll, "NtQuerySystemInformation", NTSTATUS, ctypes.c_int, LPVOID, ULONG, POINTER(ULONG)
+)
+NtQueryInformationProcess = _declared(
+    _ntdll, "NtQueryInformationProcess", NTSTATUS, HANDLE, ctypes.c_int, LPVOID, ULONG, POINTER(ULONG)
 )
 NtResumeProcess = _declared(_ntdll, "NtResumeProcess", NTSTATUS, HANDLE)
 RtlNtStatusToDosError = _declared(_ntdll, "RtlNtStatusToDosError", ULONG, NTSTATUS)

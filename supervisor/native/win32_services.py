@@ -75,21 +75,6 @@ advapi32.DeleteService.restype = wintypes.BOOL
 advapi32.CloseServiceHandle.argtypes = (wintypes.HANDLE,)
 advapi32.CloseServiceHandle.restype = wintypes.BOOL
 
-kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
-kernel32.GetCurrentProcess.argtypes = ()
-kernel32.GetCurrentProcess.restype = wintypes.HANDLE
-kernel32.CloseHandle.argtypes = (wintypes.HANDLE,)
-kernel32.CloseHandle.restype = wintypes.BOOL
-
-advapi32.OpenProcessToken.argtypes = (wintypes.HANDLE, wintypes.DWORD, ctypes.POINTER(wintypes.HANDLE))
-advapi32.OpenProcessToken.restype = wintypes.BOOL
-advapi32.GetTokenInformation.argtypes = (
-    wintypes.HANDLE, ctypes.c_int, wintypes.LPVOID, wintypes.DWORD, wintypes.LPDWORD,
-)  # fmt: skip
-advapi32.GetTokenInformation.restype = wintypes.BOOL
-advapi32.IsWellKnownSid.argtypes = (wintypes.LPVOID, ctypes.c_int)
-advapi32.IsWellKnownSid.restype = wintypes.BOOL
-
 shell32 = ctypes.WinDLL("shell32", use_last_error=True)
 shell32.IsUserAnAdmin.argtypes = ()
 shell32.IsUserAnAdmin.restype = wintypes.BOOL

@@ -9,6 +9,7 @@ import psutil
 from ..core.model import ProcessIdentity, ProcessRow
 from . import (
     win32,
+    windows_births,
     windows_console,
     windows_exits,
     windows_handles,
@@ -125,12 +126,13 @@ class WindowsProcessControl:
         has that number: a job is forgotten with its root if no daemon ran then. Such a session proves nothing.
         """
         listed = windows_listing.processes()
+        parents = windows_listing.parents(listed, windows_births.sequence)
         sessions = self._jobs.sessions({pid: row.identity for pid, row in listed.items()})
         return tuple(
             ProcessRow(
                 row.identity,
-                windows_listing.parent_of(row, listed),
-                sessions.get(row.identity) or windows_listing.lost_ancestor(row, listed),
+                parents[row.pid],
+                sessions.get(row.identity) or windows_listing.lost_ancestor(row.pid, listed, parents),
             )
             for row in listed.values()
         )

@@ -5,15 +5,13 @@ import sys
 from ctypes import wintypes
 
 from . import win32_services as win32
+from . import windows_tokens
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers whose file this is)
 
-_TOKEN_QUERY = 0x0008
-_TOKEN_USER = 1
 _NAME_SAM_COMPATIBLE = 2
 
-# winnt.h: WinLocalSystemSid, WinLocalServiceSid, WinNetworkServiceSid
-_REFUSED = {22: "LocalSystem", 23: "LocalService", 24: "NetworkService"}
+_REFUSED = {"S-1-5-18": "LocalSystem", "S-1-5-19": "LocalService", "S-1-5-20": "NetworkService"}
 
 
 def elevated() -> bool:
@@ -40,17 +38,4 @@ def refused_account() -> str | None:
     Raises:
         OSError: the system does not tell.
     """
-    token = wintypes.HANDLE()
-    if not win32.advapi32.OpenProcessToken(win32.kernel32.GetCurrentProcess(), _TOKEN_QUERY, token):
-        raise ctypes.WinError(ctypes.get_last_error())
-    try:
-        length = wintypes.DWORD()
-        win32.advapi32.GetTokenInformation(token, _TOKEN_USER, None, 0, length)
-        user = ctypes.create_string_buffer(length.value)
-        if not win32.advapi32.GetTokenInformation(token, _TOKEN_USER, user, length, length):
-            raise ctypes.WinError(ctypes.get_last_error())
-    finally:
-        win32.kernel32.CloseHandle(token)
-    # TOKEN_USER begins with the pointer to the SID.
-    sid = ctypes.cast(user, ctypes.POINTER(wintypes.LPVOID)).contents
-    return next((name for number, name in _REFUSED.items() if win32.advapi32.IsWellKnownSid(sid, number)), None)
+    return _REFUSED.get(windows_tokens.me())

@@ -1,36 +1,41 @@
 """The one polite request that Windows knows: CTRL_BREAK, to the console that a server has to itself."""
 
 import ctypes
+import os
+import subprocess
 import sys
-from ctypes.wintypes import DWORD
 
-from . import win32
+from . import redirector
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
+PATIENCE_S = 5.0
+"""An interpreter starts in a tenth of a second, in several where a virus scanner looks at it first."""
+
 
 def send_break(group: int) -> None:
-    """CTRL_BREAK to the process group that this process leads, on its own console.
+    """CTRL_BREAK to the process group that this process leads, by a helper that may leave its console for theirs.
 
-    A process has one console at a time, so ours is left for theirs. One that others sit at (`start --foreground` in a
-    terminal) is not left: its output would be lost.
+    The caller holds a handle to the leader: its number is nobody else's as long as this takes.
 
     Raises:
-        OSError: it has no console, or we have one to keep.
+        OSError: it has no console, or the helper could not do its work in time.
     """
-    if _company() > 1:
-        raise OSError("no request can be sent from a daemon that runs in a terminal")
-    win32.FreeConsole()
-    if not win32.AttachConsole(group):
-        raise win32.last_error()
+    command = (sys.executable, "-P", "-m", "supervisor.native.windows_break", str(group))
+    # An environment's python.exe starts the interpreter with a console of its own.
+    argv, environment = redirector.without(command, os.environ)
     try:
-        if not win32.GenerateConsoleCtrlEvent(win32.CTRL_BREAK_EVENT, group):
-            raise win32.last_error()
-    finally:
-        win32.FreeConsole()
-
-
-def _company() -> int:
-    """How many processes share our console, ourselves included; 0: we have none."""
-    pids = (DWORD * 2)()
-    return int(win32.GetConsoleProcessList(ctypes.cast(pids, ctypes.POINTER(DWORD)), len(pids)))
+        helper = subprocess.run(
+            argv,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            creationflags=subprocess.DETACHED_PROCESS,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise OSError("the helper that asks has not come back") from error
+    if helper.returncode:
+        raise ctypes.WinError(helper.returncode)

@@ -1,6 +1,7 @@
 """Windows tells when a process ends: a wait of the system's thread pool on its handle."""
 
 import asyncio
+import atexit
 import ctypes
 import sys
 from collections.abc import Callable
@@ -32,6 +33,8 @@ class _Wait:
 
     def close(self) -> None:
         """In this order: the handle must be open as long as somebody waits for it."""
+        if self.closed:
+            return
         self.closed = True
         if self.registered.value:
             # ERROR_IO_PENDING only says that the callback runs just now; it finds nothing to do.
@@ -59,6 +62,13 @@ def _signalled(number: int, _timed_out: int) -> None:
 
 
 _callback = win32.WaitCallback(_signalled)
+
+
+@atexit.register
+def _end_every_wait() -> None:
+    """An interpreter that is being taken down must not be called back any more."""
+    for wait in tuple(_armed.values()):
+        wait.close()
 
 
 class WaitWatcher:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import msvcrt
 import sys
 from collections.abc import Iterator
@@ -39,13 +40,16 @@ def create(path: Path, *, fresh: bool) -> int:
     Raises:
         OSError: the system refused.
     """
+    if not fresh:
+        # Written over it would keep its access list, whoever that lets in.
+        path.unlink(missing_ok=True)
     with _access(OWNER_ONLY_FILE) as attributes:
         handle: int | None = win32.CreateFile(
             str(path),
             win32.GENERIC_WRITE,
             win32.FILE_SHARE_READ_DELETE,
             ctypes.byref(attributes),
-            win32.CREATE_NEW if fresh else win32.CREATE_ALWAYS,
+            win32.CREATE_NEW,
             win32.FILE_ATTRIBUTE_NORMAL,
             None,
         )
@@ -53,7 +57,20 @@ def create(path: Path, *, fresh: bool) -> int:
             refusal = win32.last_error()
             refusal.filename = str(path)
             raise refusal
-    return msvcrt.open_osfhandle(handle, 0)
+    return descriptor_of(handle, 0)
+
+
+def descriptor_of(handle: int, flags: int) -> int:
+    """The C library's name for an open file; the handle goes with it, or with the failure.
+
+    Raises:
+        OSError: there are too many.
+    """
+    try:
+        return msvcrt.open_osfhandle(handle, flags)
+    except OSError:
+        win32.CloseHandle(handle)
+        raise
 
 
 def make_folder(path: Path) -> None:
@@ -64,6 +81,8 @@ def make_folder(path: Path) -> None:
     """
     if path.is_dir():
         return
+    if path.parent == path:
+        raise FileNotFoundError(errno.ENOENT, "there is no such drive or share", str(path))
     make_folder(path.parent)
     with _access(OWNER_ONLY_FOLDER) as attributes:
         made = win32.CreateDirectory(str(path), ctypes.byref(attributes))
@@ -86,7 +105,9 @@ def distrust(path: Path) -> tuple[str, str] | None:
             return "everybody may write it: it has no access list", mend
         for sid, mask in _entries(acl):
             if mask & WRITES and sid not in TRUSTED and sid != me:
-                return f"other users may write it ({sid})", f'{mend} /remove:g "*{sid}"'
+                known = sid.startswith("S-")
+                fix = f'{mend} /remove:g "*{sid}"' if known else f'icacls "{path}" /reset'
+                return f"other users may write it ({sid})", fix
     return None
 
 
@@ -136,12 +157,19 @@ def _described(path: Path) -> Iterator[tuple[str, int | None]]:
 
 
 def _entries(acl: int) -> Iterator[tuple[str, int]]:
-    """What is allowed to whom; what is denied takes nothing away that we would count."""
+    """What is allowed to whom; what is denied takes nothing away that we would count.
+
+    One with a condition counts as if that were met. One that cannot be read allows everything to somebody unknown.
+    """
     for number in range(win32.Acl.from_address(acl).count):
         entry = c_void_p()
         if not win32.GetAce(acl, number, ctypes.byref(entry)):
             raise win32.last_error()
         ace = win32.AllowedAce.from_address(entry.value or 0)
-        if ace.type == win32.ACCESS_ALLOWED_ACE_TYPE and not ace.flags & win32.INHERIT_ONLY_ACE:
+        if ace.type in win32.DENYING_ACE_TYPES or ace.flags & win32.INHERIT_ONLY_ACE:
+            continue
+        if ace.type in (win32.ACCESS_ALLOWED_ACE_TYPE, win32.ACCESS_ALLOWED_CALLBACK_ACE_TYPE):
             sid = (entry.value or 0) + win32.AllowedAce.sid.offset
             yield windows_tokens.sid_text(sid), ace.mask
+        else:
+            yield f"an entry of type {ace.type}", WRITES

@@ -74,7 +74,10 @@ def identity_of(handle: int) -> ProcessIdentity:
     Raises:
         OSError: the system would not tell.
     """
-    return ProcessIdentity(int(win32.GetProcessId(handle)), str(created(handle)))
+    pid = int(win32.GetProcessId(handle))
+    if not pid:
+        raise win32.last_error()
+    return ProcessIdentity(pid, str(created(handle)))
 
 
 def created(handle: int) -> int:

@@ -13,10 +13,8 @@ from . import win32, windows_handles
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
-ACCESS = win32.JOB_OBJECT_QUERY | win32.JOB_OBJECT_ASSIGN_PROCESS | win32.SYNCHRONIZE
-
-MEMBER = windows_handles.ASK | win32.PROCESS_QUERY_INFORMATION
-"""Windows is content with the limited right for IsProcessInJob; Wine is not."""
+MEMBER = (windows_handles.ASK, windows_handles.ASK | win32.PROCESS_QUERY_INFORMATION)
+"""IsProcessInJob is content with the limited right, the only one that an elevated process gives; Wine is not."""
 
 
 def name_of(root: ProcessIdentity) -> str:
@@ -39,12 +37,17 @@ class Jobs:
         """Make a job around a process that has not run yet. `process` is a handle to it, with all rights.
 
         Raises:
-            OSError: the system refused; the process is in no job of ours then.
+            OSError: the system refused, or somebody else has made a job of that name; the process is in no job of
+                ours then.
         """
+        ctypes.set_last_error(0)
         job: int | None = win32.CreateJobObject(None, name_of(root))
         if not job:
             raise win32.last_error()
         try:
+            # Of a job that was there already we get a handle as well.
+            if ctypes.get_last_error() == win32.ERROR_ALREADY_EXISTS:
+                raise win32.last_error()
             _let_go(job)
             if not win32.AssignProcessToJobObject(job, process):
                 raise win32.last_error()
@@ -58,38 +61,63 @@ class Jobs:
     def sessions(self, living: Mapping[int, ProcessIdentity]) -> dict[ProcessIdentity, int]:
         """The root's pid, for each of these processes that is in a job of ours.
 
-        The jobs of earlier daemons are found by their names.
+        The jobs of earlier daemons are found by their names. Where the number of a root that has gone is that of
+        another living root by now, what the first one left has none: it is no part of the second one's tree.
         """
         found: dict[ProcessIdentity, int] = {}
         with self._lock:
-            for identity in living.values():
-                self._find(identity)
+            unknown = {identity for identity in living.values() if not self._look_for(identity)}
             for root, job in list(self._handles.items()):
-                members = _members(job)
-                if not members and living.get(root.pid) != root:
-                    win32.CloseHandle(self._handles.pop(root))
-                listed = (living[pid] for pid in members if pid in living)
+                members = self._told(root, job, living)
+                heir = living.get(root.pid, root)
+                if heir != root and (heir in self._handles or heir in unknown):
+                    continue
+                listed = (living[pid] for pid in members if pid in living and (pid != root.pid or heir == root))
                 found |= {identity: root.pid for identity in listed if _contains(job, identity)}
         return found
 
     def inhabited(self, pid: int) -> bool:
-        """Whether anything lives in a job whose root had this number."""
+        """Whether anything lives, or may live, in a job whose root had this number."""
         with self._lock:
-            return any(_members(job) for root, job in self._handles.items() if root.pid == pid)
+            return any(_may_be_inhabited(job) for root, job in self._handles.items() if root.pid == pid)
 
     def leads(self, identity: ProcessIdentity) -> bool:
-        """Whether this process is the root of a job of ours."""
+        """Whether this process is the root of a job of ours.
+
+        Raises:
+            OSError: the system would not tell.
+        """
         with self._lock:
             return self._find(identity) is not None
+
+    def _told(self, root: ProcessIdentity, job: int, living: Mapping[int, ProcessIdentity]) -> tuple[int, ...]:
+        """The pids in a job, none where the system would not tell. One that is empty for good is forgotten."""
+        try:
+            members = _members(job)
+        except OSError:
+            return ()
+        if not members and living.get(root.pid) != root:
+            win32.CloseHandle(self._handles.pop(root))
+        return members
+
+    def _look_for(self, root: ProcessIdentity) -> bool:
+        """Have its job among those that are known, if it has one. False: the system would not tell."""
+        try:
+            self._find(root)
+        except OSError:
+            return False
+        return True
 
     def _find(self, root: ProcessIdentity) -> int | None:
         known = self._handles.get(root)
         if known is not None:
             return known
-        job: int | None = win32.OpenJobObject(ACCESS, False, name_of(root))
+        job: int | None = win32.OpenJobObject(win32.JOB_OBJECT_QUERY, False, name_of(root))
         if job:
             self._handles[root] = job
-        return job
+        elif ctypes.get_last_error() != win32.ERROR_FILE_NOT_FOUND:
+            raise win32.last_error()
+        return job or None
 
 
 def _let_go(job: int) -> None:
@@ -112,7 +140,11 @@ def _hand_over(job: int, process: int) -> None:
 
 
 def _members(job: int) -> tuple[int, ...]:
-    """The pids in a job; none where the system would not tell."""
+    """The pids in a job.
+
+    Raises:
+        OSError: the system would not tell.
+    """
     room = 64
     while True:
         layout = _id_list(room)
@@ -122,8 +154,15 @@ def _members(job: int) -> tuple[int, ...]:
         ):
             return tuple(listed.pids[: listed.count])
         if ctypes.get_last_error() != win32.ERROR_MORE_DATA:
-            return ()
+            raise win32.last_error()
         room *= 4
+
+
+def _may_be_inhabited(job: int) -> bool:
+    try:
+        return bool(_members(job))
+    except OSError:
+        return True
 
 
 @cache
@@ -138,8 +177,9 @@ def _id_list(room: int) -> type[ctypes.Structure]:
 
 def _contains(job: int, identity: ProcessIdentity) -> bool:
     """Whether exactly this process is in the job: a pid of the list may be another's by now."""
-    with contextlib.suppress(OSError), windows_handles.opened(identity.pid, MEMBER) as handle:
-        inside = BOOL()
-        asked = win32.IsProcessInJob(handle, job, ctypes.byref(inside))
-        return bool(asked and inside.value and windows_handles.identity_of(handle) == identity)
+    for access in MEMBER:
+        with contextlib.suppress(OSError), windows_handles.opened(identity.pid, access) as handle:
+            inside = BOOL()
+            if win32.IsProcessInJob(handle, job, ctypes.byref(inside)):
+                return bool(inside.value) and windows_handles.identity_of(handle) == identity
     return False

@@ -2,7 +2,7 @@
 
 import ctypes
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ctypes.wintypes import ULONG
 from dataclasses import dataclass
 
@@ -37,17 +37,34 @@ def processes() -> dict[int, Listed]:
     return {row.pid: row for row in _rows(_table())}
 
 
-def parent_of(row: Listed, listed: Mapping[int, Listed]) -> int:
-    """The pid of the process that made it; 0 where that has gone, and its number may be another's."""
-    parent = listed.get(row.parent)
-    return parent.pid if parent is not None and parent.created <= row.created else 0
+def parents(listed: Mapping[int, Listed], sequence: Callable[[ProcessIdentity], int | None]) -> dict[int, int]:
+    """For every pid that of the process that made it; 0 where that has gone, and its number may be another's.
+
+    The older one of two is the one with the smaller number in the sequence. Where the system tells it of one alone,
+    nothing is proven. Where it tells it of neither, as on Wine, the times of creation have to do; of processes that we
+    could end, Windows tells.
+    """
+    sequences = {pid: sequence(row.identity) for pid, row in listed.items()}
+    return {
+        pid: row.parent if row.parent in listed and _precedes(listed[row.parent], row, sequences) else 0
+        for pid, row in listed.items()
+    }
 
 
-def lost_ancestor(row: Listed, listed: Mapping[int, Listed]) -> int:
+def lost_ancestor(pid: int, listed: Mapping[int, Listed], parents: Mapping[int, int]) -> int:
     """The number of the nearest ancestor that has gone; 0 where another process has it, or had none of them gone."""
-    while pid := parent_of(row, listed):
-        row = listed[pid]
-    return row.parent if row.parent not in listed else 0
+    seen = set()
+    while parents[pid] and pid not in seen:
+        seen.add(pid)
+        pid = parents[pid]
+    return listed[pid].parent if listed[pid].parent not in listed else 0
+
+
+def _precedes(parent: Listed, child: Listed, sequences: Mapping[int, int | None]) -> bool:
+    first, second = sequences[parent.pid], sequences[child.pid]
+    if first is None and second is None:
+        return parent.created <= child.created
+    return first is not None and second is not None and first < second
 
 
 def _table() -> "ctypes.Array[ctypes.c_char]":

@@ -5,7 +5,7 @@ import os
 import sys
 from ctypes.wintypes import DWORD
 
-from . import win32, windows_handles, windows_listing
+from . import win32, windows_births, windows_handles, windows_listing
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
@@ -23,12 +23,13 @@ def starter() -> int:
         OSError: the system does not tell.
     """
     listed = windows_listing.processes()
-    pid = windows_listing.parent_of(listed[os.getpid()], listed)
+    parents = windows_listing.parents(listed, windows_births.sequence)
+    pid = parents[os.getpid()]
     # A process whose image is an environment's python.exe is never an interpreter.
     launchers = [SCRIPT] if _same(_image(os.getpid()), sys.executable) else [sys.executable, SCRIPT]
     for launcher in launchers:
         if pid and _is(pid, launcher):
-            pid = windows_listing.parent_of(listed[pid], listed)
+            pid = parents[pid]
     return pid
 
 

@@ -75,8 +75,10 @@ class WindowsPortTable:
 def try_bind(port: int, *, listened: bool) -> tuple[Bind, str | None]:
     """Whether 127.0.0.1 can be bound, and the system's reason where it cannot.
 
-    With SO_EXCLUSIVEADDRUSE: without it the bind may succeed beside another program's listener. Windows says 10013
-    of a range that it keeps to itself, and also of a listener that does not share: `listened` tells them apart.
+    With SO_EXCLUSIVEADDRUSE, so that nobody shares the port with the trial. FREE does not mean that nobody listens:
+    beside a wildcard listener 127.0.0.1 can be bound, and then gets what comes there. The listeners tell of that one.
+    Windows says 10013 of a range that it keeps to itself, and also of a listener that does not share: `listened` tells
+    them apart.
     """
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:

@@ -5,7 +5,7 @@ import sys
 import psutil
 
 from ..core.model import Liveness, Occupant, ProcessIdentity
-from . import win32, windows_handles, windows_listing, windows_tokens
+from . import win32, windows_births, windows_handles, windows_listing, windows_tokens
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
@@ -75,8 +75,8 @@ class WindowsProbe:
         return round(int(identity.start_token) / 1e7 - EPOCH_OFFSET_S, 3)
 
     def born(self, identity: ProcessIdentity) -> float | None:
-        """The token tells. The kernel wrote it down by a clock that can be set, and has no other."""
-        return int(identity.start_token) / 1e7 if identity.start_token.isdecimal() else None
+        """The kernel's count of processes. The token would not do: it was written down by a clock that can be set."""
+        return windows_births.sequence(identity)
 
     def describe(self, pid: int) -> Occupant:
         """Command line, user and start, for people; empty for a process that has gone."""

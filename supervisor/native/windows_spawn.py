@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import msvcrt
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.model import ProcessIdentity
-from . import redirector, win32, windows_handles, windows_jobs
+from . import redirector, win32, windows_files, windows_handles, windows_jobs
 from .api import Command
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
@@ -82,7 +81,9 @@ def _suspended(command: Command) -> "subprocess.Popen[bytes]":
 
     try:
         return start(APART | subprocess.CREATE_BREAKAWAY_FROM_JOB)
-    except PermissionError:
+    except PermissionError as refusal:
+        if refusal.winerror != win32.ERROR_ACCESS_DENIED:
+            raise
         # The job that we are in may forbid leaving it. Then the server stays inside, in a job within that one.
         return start(APART)
 
@@ -104,7 +105,7 @@ def appended(path: Path) -> Iterator[int]:
     )
     if handle is None or handle == ctypes.c_void_p(-1).value:
         raise win32.last_error()
-    descriptor = msvcrt.open_osfhandle(handle, os.O_APPEND)
+    descriptor = windows_files.descriptor_of(handle, os.O_APPEND)
     try:
         yield descriptor
     finally:

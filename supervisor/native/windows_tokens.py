@@ -19,7 +19,9 @@ def user_of(process: int) -> str:
     Raises:
         OSError: the system would not tell.
     """
-    return sid_text(_Sid(process).address)
+    # Kept until it has been read: its memory goes with it.
+    sid = _Sid(process)
+    return sid_text(sid.address)
 
 
 @cache

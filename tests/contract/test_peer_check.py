@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from supervisor.native.wing import open_wing
-from tests.contract.worlds import PATIENCE_S, World
+from tests.contract.worlds import PATIENCE_S, World, unix_connection
 from tests.privilege import NEEDS_ROOT, as_nobody
 
 
 def test_a_peer_of_the_same_user_is_known(world: World) -> None:
-    ours, theirs = socket.socketpair(socket.AF_UNIX)
-    with ours, theirs:
+    with unix_connection() as (ours, theirs):
         assert world.wing.peers.same_user(ours)
+        assert world.wing.peers.same_user(theirs)
 
 
 def test_a_socket_that_tells_nothing_is_refused() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
@@ -60,6 +61,22 @@ async def until(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < end, f"in vain: {what}"
         await asyncio.sleep(0.002)
+
+
+@contextlib.contextmanager
+def unix_connection() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a unix socket, the one that was connected to first. macOS keeps nothing of who made a socketpair."""
+    # A path has 103 bytes there, and its folders of temporary files are deep.
+    with contextlib.ExitStack() as stack:
+        path = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp"))) / "socket"
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(path))
+        listener.listen()
+        theirs = stack.enter_context(socket.socket(socket.AF_UNIX))
+        theirs.connect(str(path))
+        ours, _ = listener.accept()
+        stack.enter_context(ours)
+        yield ours, theirs
 
 
 class World(Protocol):

@@ -169,18 +169,35 @@ class Refusing:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.refuses = True
+        self.number: int | None = 32
+        self.what = {LOG_NAME}
         self.asked = 0
         replace = Path.replace
 
         def ask(path: Path, target: Path) -> Path:
-            if path.name != LOG_NAME:
+            if path.name not in self.what:
                 return replace(path, target)
             self.asked += 1
             if self.refuses:
-                raise PermissionError(13, "The process cannot access the file", str(path), 32)
+                raise self.refusal(path)
             return replace(path, target)
 
         monkeypatch.setattr(Path, "replace", ask)
+
+    def refusal(self, path: Path) -> OSError:
+        """On Windows an OSError of a number of the system's has it as `winerror`; elsewhere none has."""
+        error = PermissionError(13, "The process cannot access the file", str(path))
+        error.winerror = self.number  # type: ignore[assignment, attr-defined, unused-ignore]
+        return error
+
+
+def backups(folder: Path) -> dict[str, str]:
+    """What three earlier rollovers have left."""
+    folder.mkdir()
+    made = {f"{LOG_NAME}.{number}": f'{{"number": -{number}}}\n' for number in (1, 2, 3)}
+    for name, content in made.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return made
 
 
 def numbers(folder: Path) -> list[int]:
@@ -210,6 +227,69 @@ def test_a_rollover_that_is_refused_loses_no_entry_and_is_tried_again_later(
     assert (folder / f"{LOG_NAME}.1").exists()
     assert numbers(folder) == [*range(61)]
     assert file.note() is None
+
+
+def test_a_rollover_that_is_refused_moves_no_backup(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MAX_BYTES", 1000)
+    made, clock, refusing = backups(folder), FakeClock(), Refusing(monkeypatch)
+    log = open_log(LogFile(folder, clock.monotonic), "info", console=False)
+    for number in range(20):
+        log.info("server.state", number=number, note="x" * 40)
+        clock.advance(logs.RETRY_LAST_S)
+    assert refusing.asked > 2
+    assert {path.name: path.read_text() for path in folder.iterdir() if path.name != LOG_NAME} == made
+    refusing.refuses = False
+    log.info("server.state", number=20)
+    assert numbers(folder) == [-2, -1, *range(21)]
+
+
+def test_where_a_backup_is_held_the_log_goes_on_where_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MAX_BYTES", 1000)
+    backups(folder)
+    clock, refusing = FakeClock(), Refusing(monkeypatch)
+    refusing.what = {f"{LOG_NAME}.1"}
+    file = LogFile(folder, clock.monotonic)
+    log = open_log(file, "info", console=False)
+    for number in range(20):
+        log.info("server.state", number=number, note="x" * 40)
+        clock.advance(logs.RETRY_LAST_S)
+    assert numbers(folder) == [-2, -1, *range(20)]
+    assert "cannot begin anew" in (file.note() or "")
+    refusing.refuses = False
+    log.info("server.state", number=20)
+    assert numbers(folder) == [-2, -1, *range(21)]
+
+
+def test_what_was_left_aside_is_neither_lost_nor_written_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MAX_BYTES", 1000)
+    folder.mkdir()
+    (folder / f"{LOG_NAME}.0").write_text('{"number": 0}\n', encoding="utf-8")
+    log = open_log(LogFile(folder), "info", console=False)
+    log.info("server.state", number=1)
+    assert [path.name for path in folder.iterdir()] == [LOG_NAME]
+    (folder / f"{LOG_NAME}.0").write_text('{"number": -1}\n', encoding="utf-8")
+    for number in range(2, 10):
+        log.info("server.state", number=number, note="x" * 40)
+    assert numbers(folder) == [*range(-1, 10)]
+    assert not (folder / f"{LOG_NAME}.0").exists()
+
+
+@pytest.mark.parametrize("number", [5, 32, 33, None, 1392])
+def test_a_rollover_that_fails_for_another_reason_is_an_error_in_the_log_told_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
+) -> None:
+    monkeypatch.setattr(logs, "MAX_BYTES", 1000)
+    clock, refusing = FakeClock(), Refusing(monkeypatch)
+    refusing.number = number
+    file = LogFile(folder, clock.monotonic)
+    log = open_log(file, "info", console=False)
+    for _ in range(20):
+        log.info("server.state", note="x" * 40)
+        clock.advance(logs.RETRY_LAST_S)
+    told = [(entry["event"], entry["level"]) for entry in entries(folder) if entry["level"] != "info"]
+    assert told == ([] if number in (5, 32, 33) else [("log.stuck", "error")])
+    assert len(entries(folder)) == 20 + len(told)
+    assert "cannot begin anew" in (file.note() or "")
 
 
 def test_a_log_that_can_never_begin_anew_stays_within_its_cap_and_says_what_it_lost(

@@ -30,7 +30,10 @@ class AccessDenied(Error):  # noqa: N818 (psutil's name)
 
 @dataclass
 class Fact:
-    """What the kernel knows of a process. `hides`: what only its owner may ask, and the system's own even from him."""
+    """What the kernel knows of a process. `hides`: what only its owner may ask, and the system's own even from him.
+
+    `fails`: reading its descriptors raises this. `ticks`: the absolute time of its start; None: not told.
+    """
 
     began: float = BEGAN
     uid: int = field(default_factory=os.geteuid)
@@ -40,6 +43,8 @@ class Fact:
     environment: dict[str, str] = field(default_factory=dict)
     sockets: tuple[tuple[str, int, str], ...] = ()
     hides: bool = False
+    fails: Exception | None = None
+    ticks: int | None = 1000
 
 
 class Mac:
@@ -67,7 +72,13 @@ class Mac:
             KQ_EV_ONESHOT=16,
         )
         self.queues: list[Kqueue] = []
+        self.leaving: set[int] = set()
+        """Processes that are ending: nobody can watch them any more, nor wait for them yet."""
         self.refuses: OSError | None = None
+
+    def birth_of(self, pid: int) -> int | None:
+        """As libproc tells."""
+        return self.processes[pid].ticks if pid in self.processes else None
 
     def end(self, pid: int, *, zombie: bool = False, silently: bool = False) -> None:
         """A process ends. `zombie`: nobody has waited for it yet. `silently`: the event comes later, by `tell`."""
@@ -108,7 +119,7 @@ class Kqueue:
         for change in changes or ():
             expected = (self._mac.select.KQ_FILTER_PROC, self._mac.select.KQ_NOTE_EXIT)
             assert (change.filter, change.fflags) == expected
-            if change.ident not in self._mac.processes:
+            if change.ident not in self._mac.processes or change.ident in self._mac.leaving:
                 raise ProcessLookupError(errno.ESRCH, "No such process")
             self.registered.add(change.ident)
         taken, self._events = self._events[:most], self._events[most:]
@@ -157,6 +168,8 @@ class Process:
 
     def net_connections(self, kind: str) -> list[Any]:
         assert kind == "tcp"
+        if self._fact.fails is not None:
+            raise self._fact.fails
         return [
             SimpleNamespace(laddr=SimpleNamespace(ip=ip, port=port), status=status)
             for ip, port, status in self._asked().sockets

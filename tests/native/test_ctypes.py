@@ -96,10 +96,27 @@ if sys.platform == "win32":
     import ctypes
     from ctypes import wintypes
 
-    from supervisor.native import win32
+    from supervisor.native import win32, win32_services
 
-    POINTERS = {"OpenProcess", "GetCurrentProcess", "CreateJobObject", "OpenJobObject", "CreateFile", "LocalFree"}
-    FUNCTIONS = {name: one for name, one in vars(win32).items() if isinstance(one, ctypes._CFuncPtr)}
+    POINTERS = {
+        "OpenProcess",
+        "GetCurrentProcess",
+        "CreateJobObject",
+        "OpenJobObject",
+        "CreateFile",
+        "LocalFree",
+        "RegisterServiceCtrlHandlerExW",
+        "OpenSCManagerW",
+        "OpenServiceW",
+        "CreateServiceW",
+    }
+    SERVICES = [vars(one) for one in vars(win32_services).values() if isinstance(one, ctypes.WinDLL)]
+    FUNCTIONS = {
+        name: one
+        for names in (vars(win32), *SERVICES)
+        for name, one in names.items()
+        if isinstance(one, ctypes._CFuncPtr) and name.isidentifier() and not name.startswith("_")
+    }
 
     @pytest.mark.parametrize("name", sorted(FUNCTIONS))
     def test_a_function_of_windows_says_what_it_takes_and_gives(name: str) -> None:
@@ -109,4 +126,5 @@ if sys.platform == "win32":
 
     def test_a_handle_has_the_width_of_a_pointer() -> None:
         assert ctypes.sizeof(wintypes.HANDLE) == ctypes.sizeof(ctypes.c_void_p)
-        assert len(FUNCTIONS) > len(POINTERS)
+        assert FUNCTIONS.keys() > POINTERS
+        assert len(SERVICES) == 3

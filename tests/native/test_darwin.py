@@ -1,6 +1,7 @@
 """The macOS wing on a macOS in memory. What only the real one can show is marked `needs_macos`."""
 
 import asyncio
+import ctypes
 import os
 import resource
 import socket
@@ -11,12 +12,12 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import Bind, Liveness, ProcessIdentity
-from supervisor.native import darwin, posix
+from supervisor.native import darwin, darwin_libproc, posix, trust
 from supervisor.native.darwin import DarwinPeerCheck, DarwinProcessControl, KqueueWatcher
 from supervisor.native.darwin_ports import ANOTHER_USER, DarwinPortTable, lsof_listeners
 from supervisor.native.darwin_probe import PID_MAX, DarwinProbe
 from supervisor.native.wing import open_wing
-from tests.contract.worlds import PATIENCE_S, on_loop, until
+from tests.contract.worlds import PATIENCE_S, on_loop, unix_connection, until
 from tests.native.macos import BEGAN, ME, Fact, Mac
 
 EDITOR = 200
@@ -32,7 +33,7 @@ def mac() -> Mac:
 
 @pytest.fixture
 def probe(mac: Mac) -> DarwinProbe:
-    return DarwinProbe(mac.psutil)
+    return DarwinProbe(mac.psutil, mac.birth_of)
 
 
 def identity(probe: DarwinProbe, pid: int = EDITOR) -> ProcessIdentity:
@@ -85,6 +86,32 @@ def test_a_process_of_another_user_is_named_and_nothing_of_it_told(mac: Mac, pro
     assert probe.variable(identity(probe), "TOKEN") is None
 
 
+def test_the_older_of_two_is_told_by_a_time_that_nobody_can_set(mac: Mac, probe: DarwinProbe) -> None:
+    mac.processes[300] = Fact(BEGAN - 3600, ticks=2000)
+    older, younger = identity(probe), identity(probe, 300)
+    assert (probe.born(older), probe.born(younger)) == (1000, 2000)
+    mac.processes[EDITOR].ticks = None
+    assert probe.born(older) is None
+    assert probe.born(ProcessIdentity(300, older.start_token)) is None, "the number is another's"
+    assert probe.born(ProcessIdentity(2**40, "1")) is None
+
+
+def test_libproc_tells_it_where_its_header_says() -> None:
+    def proc_pid_rusage(pid: int, flavour: int, usage: Any) -> int:
+        assert flavour == 0
+        ctypes.memmove(ctypes.addressof(usage._obj) + 80, struct.pack("=QQ", 4711, 0), 16)
+        return 0 if pid == EDITOR else -1
+
+    assert ctypes.sizeof(darwin_libproc.RusageInfo) == 96
+    birth_of = darwin_libproc.births(proc_pid_rusage)
+    assert (birth_of(EDITOR), birth_of(300)) == (4711, None)
+
+
+@pytest.mark.linux_only
+def test_where_there_is_no_libproc_nothing_is_told() -> None:
+    assert darwin_libproc.open_libproc()(os.getpid()) is None
+
+
 def test_a_variable_is_that_of_exactly_this_process(mac: Mac, probe: DarwinProbe) -> None:
     mac.processes[EDITOR].environment["TOKEN"] = "x"
     editor = identity(probe)
@@ -103,7 +130,7 @@ def watcher(mac: Mac, probe: DarwinProbe) -> tuple[KqueueWatcher, list[ProcessId
 async def test_an_exit_is_told_once_to_everybody_who_watches_and_its_status_collected_first() -> None:
     mac = Mac()
     mac.processes[EDITOR] = Fact()
-    probe = DarwinProbe(mac.psutil)
+    probe = DarwinProbe(mac.psutil, mac.birth_of)
     exits, collected = watcher(mac, probe)
     calls: list[str] = []
     editor = identity(probe)
@@ -124,7 +151,7 @@ async def test_an_exit_is_told_once_to_everybody_who_watches_and_its_status_coll
 async def test_who_has_gone_before_or_while_the_queue_was_asked_is_told_on_a_later_turn() -> None:
     mac = Mac()
     mac.processes[EDITOR] = Fact()
-    probe = DarwinProbe(mac.psutil)
+    probe = DarwinProbe(mac.psutil, mac.birth_of)
     exits, _ = watcher(mac, probe)
     editor = identity(probe)
     # The number is another's by now: registered, and found out when it is verified.
@@ -142,7 +169,7 @@ async def test_who_has_gone_before_or_while_the_queue_was_asked_is_told_on_a_lat
 async def test_an_event_that_comes_before_the_process_can_be_waited_for_is_believed_when_it_can() -> None:
     mac = Mac()
     mac.processes[EDITOR] = Fact()
-    probe = DarwinProbe(mac.psutil)
+    probe = DarwinProbe(mac.psutil, mac.birth_of)
     exits, _ = watcher(mac, probe)
     calls: list[str] = []
     exits.watch(identity(probe), lambda: calls.append("ended"))
@@ -155,11 +182,26 @@ async def test_an_event_that_comes_before_the_process_can_be_waited_for_is_belie
 
 
 @on_loop
+async def test_one_that_can_not_be_watched_any_more_is_believed_to_have_ended_when_it_can_be_waited_for() -> None:
+    mac = Mac()
+    mac.processes[EDITOR] = Fact()
+    mac.leaving.add(EDITOR)
+    probe = DarwinProbe(mac.psutil, mac.birth_of)
+    exits, collected = watcher(mac, probe)
+    calls: list[str] = []
+    exits.watch(identity(probe), lambda: calls.append("ended"))
+    await asyncio.sleep(darwin.SETTLE_EVERY_S * 3)
+    assert (calls, collected) == ([], [])
+    mac.end(EDITOR, zombie=True, silently=True)
+    await until(lambda: calls, "it is told")
+
+
+@on_loop
 async def test_where_there_is_no_queue_a_poll_takes_over_and_says_so() -> None:
     mac = Mac()
     mac.processes[EDITOR] = Fact()
     mac.refuses = OSError(24, "Too many open files")
-    probe = DarwinProbe(mac.psutil)
+    probe = DarwinProbe(mac.psutil, mac.birth_of)
     exits, _ = watcher(mac, probe)
     ended = asyncio.Event()
     exits.watch(identity(probe), ended.set)
@@ -186,14 +228,24 @@ def xucred(version: int, uid: int) -> bytes:
     return struct.pack("IIh2x16I", version, uid, 1, *[20] * 16)
 
 
+def told(credentials: bytes | OSError) -> Any:
+    return Connection(credentials)
+
+
 def same_user(credentials: bytes | OSError) -> bool:
-    connection: Any = Connection(credentials)
-    return DarwinPeerCheck().same_user(connection)
+    return DarwinPeerCheck().same_user(told(credentials))
+
+
+def test_a_client_asks_as_the_daemon_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "SYSTEM", "macos")
+    assert trust.same_user(told(xucred(0, os.getuid())))
+    assert not trust.same_user(told(xucred(0, os.getuid() + 1)))
 
 
 def test_a_peer_is_ours_by_its_credentials_and_by_nothing_else() -> None:
-    assert len(xucred(0, 0)) == darwin.XUCRED_SIZE
+    assert len(xucred(0, 0)) == trust.XUCRED_SIZE
     assert same_user(xucred(0, os.getuid()))
+    assert trust.peer_uid(told(xucred(0, 2**32 - 2)), "macos") == 2**32 - 2
     assert not same_user(xucred(0, os.getuid() + 1))
     assert not same_user(xucred(1, os.getuid()))
     assert not same_user(b"")
@@ -212,7 +264,7 @@ def table(mac: Mac, asked: list[int], *found: int) -> DarwinPortTable:
         asked.append(port)
         return found
 
-    return DarwinPortTable(DarwinProbe(mac.psutil), mac.psutil, lsof)
+    return DarwinPortTable(DarwinProbe(mac.psutil, mac.birth_of), mac.psutil, lsof)
 
 
 def test_our_own_processes_are_asked_first_and_lsof_only_for_what_none_of_them_has(mac: Mac) -> None:
@@ -250,12 +302,33 @@ def test_ports_of_a_process_are_those_that_serve_loopback(mac: Mac) -> None:
     rows = (("127.0.0.1", 1, "LISTEN"), ("0.0.0.0", 2, "LISTEN"), ("::1", 3, "LISTEN"), ("127.0.0.1", 4, "ESTABLISHED"))
     mac.processes[EDITOR].sockets = rows
     ports = table(mac, [])
-    editor = identity(DarwinProbe(mac.psutil))
+    editor = identity(DarwinProbe(mac.psutil, mac.birth_of))
     assert ports.held_by(editor) == {1, 2}
-    assert ports.listeners([1, 3, 4], [identity(DarwinProbe(mac.psutil), ME), editor]) == {1: editor}
+    assert ports.listeners([1, 3, 4], [identity(DarwinProbe(mac.psutil, mac.birth_of), ME), editor]) == {1: editor}
     assert ports.listening([1, 3, 9]) == {1, 3}
     assert (ports.connections(4), ports.connections(1)) == (1, 0)
     assert ports.held_by(ProcessIdentity(EDITOR, "1")) == frozenset()
+
+
+@pytest.mark.parametrize("fails", [RuntimeError("proc_pidinfo(PROC_PIDLISTFDS) 2/2 syscall failed"), OSError(102, "x")])
+def test_sessions_of_a_server_that_cannot_be_read_are_unknown(mac: Mac, fails: Exception) -> None:
+    mac.processes[EDITOR].sockets = (("127.0.0.1", 4, "LISTEN"), ("127.0.0.1", 4, "ESTABLISHED"))
+    mac.processes[201] = Fact(parent=EDITOR)
+    ports, editor = table(mac, []), identity(DarwinProbe(mac.psutil, mac.birth_of))
+    assert ports.connections(4) == 1
+    mac.processes[201].fails = fails
+    assert ports.connections(4) is None, "it may have taken a connection over from its parent"
+    mac.processes[201].parent = 1
+    assert ports.connections(4) == 1, "the server itself has been read"
+    mac.processes[201] = Fact(status="zombie")
+    mac.processes[EDITOR].fails = fails
+    assert ports.connections(4) is None
+    assert ports.held_by(editor) == ports.listening([4]) == frozenset()
+
+
+def test_sessions_of_a_server_that_hides_are_unknown(mac: Mac) -> None:
+    mac.processes[EDITOR].hides = True
+    assert table(mac, []).connections(4) is None
 
 
 def test_an_lsof_that_is_not_there_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -267,7 +340,7 @@ def test_an_lsof_that_is_not_there_tells_nothing(monkeypatch: pytest.MonkeyPatch
 
 
 def control(mac: Mac, limit: tuple[int, int] | None = None) -> DarwinProcessControl:
-    probe = DarwinProbe(mac.psutil)
+    probe = DarwinProbe(mac.psutil, mac.birth_of)
     exits = KqueueWatcher(probe, lambda _: None, mac.select)
     return DarwinProcessControl(probe, posix.Children(), exits, limit)
 
@@ -276,7 +349,7 @@ def test_no_signal_is_sent_to_whoever_has_the_number_now(mac: Mac, monkeypatch: 
     sent: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
     processes = control(mac)
-    editor = identity(DarwinProbe(mac.psutil))
+    editor = identity(DarwinProbe(mac.psutil, mac.birth_of))
     assert processes.ask_to_end(editor)
     mac.processes[EDITOR].began += 1
     assert not processes.kill(editor)
@@ -301,12 +374,27 @@ def test_a_number_that_a_process_a_group_or_a_session_has_is_not_vacant(mac: Mac
     assert not processes.vacant(PID_MAX + 1)
 
 
+def test_a_number_that_nothing_has_is_vacant(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_number: int, _signal: int) -> None:
+        raise ProcessLookupError
+
+    # The sessions are those of the real system, and pids are taken again there.
+    monkeypatch.setattr(os, "kill", nobody)
+    monkeypatch.setattr(os, "killpg", nobody)
+    mac.processes = {os.getpid(): Fact()}
+    unused = next(number for number in range(2, PID_MAX) if number != os.getsid(0))
+    assert control(mac).vacant(unused)
+    monkeypatch.setattr(os, "killpg", lambda *_: None)
+    assert not control(mac).vacant(unused)
+
+
 @pytest.mark.needs_macos
 def test_macos_has_a_wing() -> None:
     wing = open_wing()
     me = wing.probe.identify(os.getpid())
     assert me is not None
     assert wing.probe.sample(me) is Liveness.ALIVE
-    ours, theirs = socket.socketpair(socket.AF_UNIX)
-    with ours, theirs:
+    assert wing.probe.born(me) is not None
+    with unix_connection() as (ours, theirs):
         assert wing.peers.same_user(ours)
+        assert trust.same_user(theirs)

@@ -8,6 +8,7 @@ import pytest
 
 from supervisor.native import trust
 from supervisor.native.trust import DistrustedError
+from tests.contract.worlds import unix_connection
 from tests.privilege import NEEDS_ROOT, NOBODY
 from tests.systems import POSIX_ONLY
 
@@ -95,6 +96,14 @@ def test_what_another_user_made_is_not_believed(file: Path, tmp_path: Path, what
 
 
 def test_our_own_process_is_of_our_user() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
+    with unix_connection() as (ours, theirs):
         assert trust.same_user(ours)
+        assert trust.same_user(theirs)
+
+
+def test_where_the_system_does_not_tell_who_listens_it_is_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_INET) as nobody:
+        assert trust.peer_uid(nobody, "macos") is None
+        monkeypatch.delattr(socket, "SO_PEERCRED", raising=False)
+        monkeypatch.setattr(trust, "SYSTEM", "plan9")
+        assert not trust.same_user(nobody)

@@ -7,28 +7,35 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Iterator
 from ctypes import c_void_p, wintypes
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.engine.logcap import CUT_MARK, cut
 from supervisor.native import (
+    private,
     redirector,
     win32,
+    windows_account,
+    windows_console,
     windows_exits,
     windows_handles,
     windows_jobs,
     windows_listing,
     windows_parent,
     windows_probe,
+    windows_tokens,
 )
 from supervisor.native.api import Command
-from supervisor.native.windows import WindowsPeerCheck, WindowsProcessControl, windows_wing
-from supervisor.native.wing import open_wing, parent_pid
-from tests.contract.worlds import PATIENCE_S, PYTHON, RealWorld, on_loop, until, wait_until, world_of
+from supervisor.native.windows import WindowsPeerCheck
+from supervisor.native.wing import parent_pid
+from tests.contract.worlds import PATIENCE_S, PYTHON, SLEEPER, RealWorld, on_loop, until, wait_until, world_of
+from tests.native.onwindows import failing, refusing
 
 
 @pytest.fixture
@@ -36,20 +43,6 @@ def world(tmp_path: Path) -> Iterator[RealWorld]:
     with world_of("real", tmp_path) as made:
         assert isinstance(made, RealWorld)
         yield made
-
-
-def control(world: RealWorld) -> WindowsProcessControl:
-    assert isinstance(world.wing.processes, WindowsProcessControl)
-    return world.wing.processes
-
-
-def refusing(number: int) -> Callable[..., int]:
-    """A system that refuses to open any process."""
-
-    def refuse(*_: object) -> int:
-        raise ctypes.WinError(number)
-
-    return refuse
 
 
 def deny(pid: int) -> None:
@@ -117,6 +110,10 @@ class TestProbe:
         monkeypatch.setattr(win32, "WaitForSingleObject", fail)
         assert world.wing.probe.sample(world.me) is Liveness.UNKNOWN
 
+    def test_a_handle_without_a_process_is_an_error(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(win32, "GetProcessId", failing(win32.ERROR_INVALID_HANDLE))
+        assert world.wing.probe.sample(world.me) is Liveness.UNKNOWN
+
     def test_a_number_between_two_pids_is_nobody(self, world: RealWorld) -> None:
         for number in range(world.me.pid + 1, world.me.pid + 4):
             assert world.wing.probe.identify(number) is None
@@ -172,6 +169,11 @@ class TestExits:
         world.wing.processes.kill(child)
         await asyncio.wait_for(ended.wait(), PATIENCE_S)
 
+    def test_a_program_that_ends_has_no_wait_registered(self) -> None:
+        """What is registered at exit runs in reverse order: ours, which came before the watcher's, runs after it."""
+        said = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, check=True)
+        assert said.stdout.split() == ["1", "0"], said.stderr
+
     @on_loop
     async def test_more_processes_than_one_wait_can_hold_are_watched(self, world: RealWorld) -> None:
         # WaitForMultipleObjects takes 64; this watches one process that often through as many watchers.
@@ -185,97 +187,68 @@ class TestExits:
         assert sorted(told) == list(range(80))
 
 
-class TestJobs:
+class TestConsole:
     @on_loop
-    async def test_the_next_daemon_finds_the_tree_by_the_name_of_its_job(self, world: RealWorld) -> None:
-        parent, grandchild = world.family()
-        rows = {row.identity: row for row in open_wing().processes.table()}
-        assert rows[parent].session == rows[grandchild].session == parent.pid
-
-    @on_loop
-    async def test_a_job_ends_nobody_when_its_handles_are_closed(self, world: RealWorld) -> None:
-        parent, grandchild = world.family()
-        for handle in control(world)._jobs._handles.values():
-            win32.CloseHandle(handle)
-        control(world)._jobs._handles.clear()
-        world.end(parent)
-        assert world.wing.probe.sample(grandchild) is Liveness.ALIVE
-
-    @on_loop
-    async def test_what_a_forgotten_job_leaves_has_the_number_of_its_lost_ancestor(self, world: RealWorld) -> None:
-        parent, grandchild = world.family()
-        for handle in control(world)._jobs._handles.values():
-            win32.CloseHandle(handle)
-        control(world)._jobs._handles.clear()
-        world.end(parent)
-        world.wing.processes.exit_status(parent)
-        fresh = windows_wing()
-        (row,) = [row for row in fresh.processes.table() if row.identity == grandchild]
-        assert (row.session, row.parent) == (parent.pid, 0)
-        assert not fresh.processes.vacant(parent.pid)
-
-    def test_the_number_of_a_lost_ancestor_that_another_has_by_now_is_not_told(self) -> None:
-        orphan, other = windows_listing.Listed(8, 4, created=10), windows_listing.Listed(4, 0, created=20)
-        listed = {4: other, 8: orphan}
-        assert windows_listing.parent_of(orphan, listed) == 0
-        assert windows_listing.lost_ancestor(orphan, listed) == 0
-        del listed[4]
-        assert windows_listing.lost_ancestor(orphan, listed) == 4
-
-    @on_loop
-    async def test_a_child_that_cannot_be_enclosed_does_not_run(
-        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    async def test_a_request_is_sent_without_leaving_our_own_console(
+        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(win32, "AssignProcessToJobObject", lambda *_: 0)
-        mark = tmp_path / "ran"
-        with pytest.raises(OSError):  # noqa: PT011 (whatever the last error was)
-            world.wing.processes.spawn(
-                Command((*PYTHON, f"open({str(mark)!r}, 'w')"), dict(os.environ), tmp_path, tmp_path / "log")
-            )
-        monkeypatch.undo()
-        await asyncio.sleep(0)
-        children = [row for row in world.wing.processes.table() if row.parent == os.getpid()]
-        assert not mark.exists()
-        wait_until(
-            lambda: not [row for row in children if world.wing.probe.sample(row.identity) is Liveness.ALIVE],
-            "nothing is left of it",
+        child = world.child()
+        monkeypatch.setattr(win32, "AttachConsole", failing(win32.ERROR_ACCESS_DENIED))
+        assert world.wing.processes.ask_to_end(child)
+        # Under Wine no handler runs, but the program ends.
+        await until(lambda: world.wing.probe.sample(child) is Liveness.DEAD, "it ends")
+
+    def test_what_has_no_console_cannot_be_asked(self, tmp_path: Path) -> None:
+        mark = tmp_path / "mark"
+        silent = subprocess.Popen(
+            [*PYTHON, f"open({str(mark)!r}, 'w'); {SLEEPER}"], creationflags=subprocess.DETACHED_PROCESS
         )
+        try:
+            wait_until(mark.exists, "it runs")
+            with pytest.raises(OSError) as refused:  # noqa: PT011 (the number is looked at)
+                windows_console.send_break(silent.pid)
+            assert refused.value.winerror
+            assert silent.poll() is None
+        finally:
+            silent.kill()
+            silent.wait()
 
-    def test_where_a_job_may_not_be_left_the_server_is_in_one_within_it(self, tmp_path: Path) -> None:
-        """In a process of its own, which puts itself into a job that forbids leaving."""
-        done = subprocess.run(
-            [sys.executable, "-c", STRICT, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.stdout.split() == ["refused", "inside", "led"], done.stderr
+    def test_a_helper_that_does_not_come_back_is_ended(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        hangs = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)")
+        monkeypatch.setattr(redirector, "without", lambda *_: (hangs, dict(os.environ)))
+        monkeypatch.setattr(windows_console, "PATIENCE_S", 0.5)
+        with pytest.raises(OSError, match="has not come back"):
+            windows_console.send_break(os.getpid())
 
 
-STRICT = """
-import asyncio, ctypes, os, subprocess, sys
-from pathlib import Path
-from supervisor.native import win32, windows_handles
-from supervisor.native.api import Command
+LEAVING = """
+import atexit, asyncio, os, sys
+from supervisor.native import win32
+
+unregister, open_waits = win32.UnregisterWait, set()
+register = win32.RegisterWaitForSingleObject
+
+def registering(handle, *rest):
+    done = register(handle, *rest)
+    open_waits.add(handle._obj.value)
+    return done
+
+def unregistering(handle):
+    open_waits.discard(handle.value)
+    return unregister(handle)
+
+win32.RegisterWaitForSingleObject, win32.UnregisterWait = registering, unregistering
+atexit.register(lambda: print(len(open_waits)))
+
 from supervisor.native.wing import open_wing
-
-folder = Path(sys.argv[1])
-sleep = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"]
-job = win32.CreateJobObject(None, None)
-assert win32.AssignProcessToJobObject(job, win32.GetCurrentProcess())
-try:
-    subprocess.Popen(sleep, creationflags=subprocess.CREATE_BREAKAWAY_FROM_JOB)
-except PermissionError:
-    print("refused")
 
 async def main():
     wing = open_wing()
-    child = wing.processes.spawn(Command(tuple(sleep), dict(os.environ), folder, folder / "log"))
-    inside = ctypes.c_int()
-    with windows_handles.opened(child.pid, 0x1400) as handle:
-        win32.IsProcessInJob(handle, job, ctypes.byref(inside))
-    print("inside" if inside.value else "outside")
-    print("led" if any(row.session == child.pid for row in wing.processes.table()) else "not led")
-    wing.processes.kill(child)
+    wing.exits.watch(wing.probe.identify(os.getpid()), lambda: None)
+    print(len(open_waits))
+    return wing
 
-asyncio.run(main())
+wing = asyncio.run(main())
 """
 
 
@@ -303,7 +276,8 @@ class TestSpawn:
         await until(mark.exists, "it has talked")
         was, size = cut(log, 200)
         assert was > size
-        mark.unlink()
+        # Whoever looks whether it is there has it open for that moment.
+        private.patiently(mark.unlink)
         await until(lambda: world.wing.processes.exit_status(child) is not None, "it ends")
         text = log.read_bytes()
         assert text.startswith(CUT_MARK)
@@ -324,9 +298,55 @@ class TestSpawn:
         prefix, executable = (tmp_path / "log").read_text().split()
         assert (Path(prefix), Path(executable)) == (scripts.parent, scripts / "python.exe")
 
+    def test_an_environment_around_this_folder_is_not_that_of_a_program_without_a_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "pyvenv.cfg").write_text(f"home = {Path(sys.base_prefix)}\n")
+        monkeypatch.chdir(tmp_path)
+        for argv in (("python.exe", "-V"), (r".\python.exe", "-V"), (r"Scripts\python.exe", "-V")):
+            assert redirector.without(argv, {"A": "b"}) == (argv, {"A": "b"})
+
+    @pytest.mark.parametrize(("number", "tries"), [(win32.ERROR_ACCESS_DENIED, 2), (win32.ERROR_SHARING_VIOLATION, 1)])
+    @on_loop
+    async def test_only_who_may_not_leave_a_job_is_started_within_it(
+        self, world: RealWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, tries: int
+    ) -> None:
+        asked: list[int] = []
+
+        def refuse(*_: object, creationflags: int, **__: object) -> None:
+            asked.append(creationflags & subprocess.CREATE_BREAKAWAY_FROM_JOB)
+            raise PermissionError(13, "refused", "x", number)
+
+        monkeypatch.setattr(subprocess, "Popen", refuse)
+        with pytest.raises(PermissionError):
+            world.wing.processes.spawn(Command(("x",), {}, tmp_path, tmp_path / "log"))
+        assert [bool(flag) for flag in asked] == [True, False][:tries]
+
     def test_what_is_no_environment_is_run_as_it_is(self, tmp_path: Path) -> None:
         for argv in (("python.exe", "-V"), (str(tmp_path / "Scripts" / "python.exe"),), (r"C:\x\toy.exe",)):
             assert redirector.without(argv, {"A": "b"}) == (argv, {"A": "b"})
+
+
+def test_a_sid_is_read_before_its_memory_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, living = windows_tokens._Sid, weakref.WeakSet[Any]()
+
+    def note(process: int) -> Any:
+        made = real(process)
+        living.add(made)
+        return made
+
+    monkeypatch.setattr(windows_tokens, "_Sid", note)
+    monkeypatch.setattr(windows_tokens, "sid_text", lambda _: str(len(living)))
+    assert windows_tokens.user_of(win32.GetCurrentProcess()) == "1"
+
+
+@pytest.mark.parametrize(("sid", "name"), [("S-1-5-18", "LocalSystem"), ("S-1-5-21-1-2-3-1001", None)])
+def test_the_accounts_of_the_machine_are_known_by_their_sids(
+    monkeypatch: pytest.MonkeyPatch, sid: str, name: str | None
+) -> None:
+    assert windows_account.refused_account() is None
+    monkeypatch.setattr(windows_tokens, "me", lambda: sid)
+    assert windows_account.refused_account() == name
 
 
 def test_the_epoch_is_that_of_the_clock() -> None:

@@ -1,6 +1,10 @@
 """Access lists, and the patience of readers and writers."""
 
+import ctypes
+import errno
+import msvcrt
 import os
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -8,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.native import private, win32, windows_files, windows_tokens
+from supervisor.native import private, win32, windows_files, windows_spawn, windows_tokens
 from supervisor.native.wing import file_replacer
 from tests.windows.access import allow
 from tests.wine import WINE
@@ -35,6 +39,84 @@ def test_a_file_is_written_anew_and_a_fresh_one_must_not_be_there(tmp_path: Path
     assert path.read_bytes() == b"new\n"
     with pytest.raises(FileExistsError):
         private.create(path, fresh=True)
+
+
+def test_a_file_that_is_written_anew_is_the_users_alone_whatever_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("loose")
+    allow(path, f"D:P(A;;FA;;;WD)(A;;FA;;;{windows_tokens.me()})")
+    assert private.distrust(path)
+    os.close(private.create(path, fresh=False))
+    assert path.read_bytes() == b""
+    granted = {sid for sid, mask in windows_files.entries(path) if mask}
+    assert granted - ({SYSTEM} if WINE else set()) == {windows_tokens.me()}
+
+
+def test_a_drive_that_is_not_there_is_an_error() -> None:
+    missing = next(drive for letter in "QRSTUVWX" if not (drive := Path(f"{letter}:\\")).exists())
+    with pytest.raises(FileNotFoundError):
+        private.make_folder(missing / "deep" / "home")
+
+
+def test_a_handle_that_the_c_library_has_no_number_for_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_handle: int, _flags: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(msvcrt, "open_osfhandle", refuse)
+    with pytest.raises(OSError, match="Too many"):
+        private.create(tmp_path / "file", fresh=True)
+    with pytest.raises(OSError, match="Too many"), windows_spawn.appended(tmp_path / "log"):
+        pass
+    # Whoever has a file open without sharing that keeps it from being renamed.
+    for name in ("file", "log"):
+        handle = win32.CreateFile(str(tmp_path / name), win32.GENERIC_WRITE, 0, None, 4, 0x80, None)
+        assert handle != windows_files.INVALID_HANDLE, name
+        win32.CloseHandle(handle)
+
+
+def access_list(ace_type: int, rest: bytes) -> "ctypes.Array[ctypes.c_char]":
+    """An ACL with one entry, of this type, that allows everything."""
+    ace = struct.pack("<BBHI", ace_type, 0, 8 + len(rest), 0x1F01FF) + rest
+    return ctypes.create_string_buffer(struct.pack("<BBHHH", 4, 0, 8 + len(ace), 1, 0) + ace)
+
+
+SID_OF_EVERYONE = struct.pack("<BB6sI", 1, 1, b"\0\0\0\0\0\1", 0)
+
+
+@pytest.mark.parametrize(
+    ("ace_type", "rest", "who"),
+    [
+        (0, SID_OF_EVERYONE, EVERYONE),
+        (9, SID_OF_EVERYONE + b"artx" + b"\0" * 4, EVERYONE),
+        (5, struct.pack("<I16s", 1, b"") + SID_OF_EVERYONE, "an entry of type 5"),
+        (11, struct.pack("<I", 0) + SID_OF_EVERYONE, "an entry of type 11"),
+        (77, SID_OF_EVERYONE, "an entry of type 77"),
+    ],
+    ids=["plain", "with a condition", "object", "object with a condition", "unknown"],
+)
+def test_every_kind_of_entry_that_may_allow_something_counts(ace_type: int, rest: bytes, who: str) -> None:
+    acl = access_list(ace_type, rest)
+    ((sid, mask),) = windows_files._entries(ctypes.addressof(acl))
+    assert sid == who
+    assert mask & windows_files.WRITES
+
+
+@pytest.mark.parametrize("ace_type", win32.DENYING_ACE_TYPES)
+def test_an_entry_that_denies_allows_nothing(ace_type: int) -> None:
+    acl = access_list(ace_type, SID_OF_EVERYONE)
+    assert list(windows_files._entries(ctypes.addressof(acl))) == []
+
+
+def test_an_entry_that_cannot_be_read_is_distrusted_and_the_list_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.close(private.create(tmp_path / "file", fresh=True))
+    monkeypatch.setattr(windows_files, "_entries", lambda _: [("an entry of type 5", windows_files.WRITES)])
+    reason, mend = private.distrust(tmp_path / "file") or ("", "")
+    assert "type 5" in reason
+    assert mend.endswith("/reset")
 
 
 @pytest.mark.parametrize("list_of_access", ["D:P(A;;FA;;;WD)", "D:P(A;;FA;;;{me})(A;;FW;;;WD)"])

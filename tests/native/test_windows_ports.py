@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from typing import Any, ClassVar
 
 import pytest
 
@@ -77,10 +78,23 @@ def test_a_system_without_ipv6_tells_the_rest(monkeypatch: pytest.MonkeyPatch) -
         assert [row.address for row in windows_tcp.rows(TcpState.LISTEN, [port])] == [LOOPBACK]
 
 
+class Noting(socket.socket):
+    """Notes what a trial is set to when it is bound."""
+
+    exclusive: ClassVar[list[int]] = []
+
+    def bind(self, address: Any) -> None:
+        self.exclusive.append(self.getsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE))
+        super().bind(address)
+
+
 def test_a_trial_bind_does_not_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    del monkeypatch
     with socket.socket() as sharing:
         sharing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sharing.bind((LOOPBACK, 0))
         sharing.listen()
+        monkeypatch.setattr(Noting, "exclusive", [])
+        monkeypatch.setattr(socket, "socket", Noting)
         assert windows_ports.try_bind(sharing.getsockname()[1], listened=True)[0] is Bind.TAKEN
+    # A bind without it is refused here as well: only the option itself shows that nobody could join the trial.
+    assert [bool(set_) for set_ in Noting.exclusive] == [True]

@@ -76,7 +76,7 @@ class WindowsHome(Home):
 
     def start(self) -> int:
         """Start the daemon, and return when it answers; its pid. `cli("start")` does the same, for more."""
-        # A daemon that shares our console could not leave it to ask a server to end.
+        # As `start` does it: our console is not the daemon's, nor its folder.
         alone = {"creationflags": subprocess.CREATE_NO_WINDOW, "cwd": self.folders.home}
         daemon = self.run(sys.executable, "-P", "-m", "supervisor.daemon", **alone)
         eventually(self._answers, "the daemon answers")

@@ -1,0 +1,34 @@
+"""What tests of the Windows wing share."""
+
+import ctypes
+import sys
+from collections.abc import Callable
+
+from supervisor.native.windows import WindowsProcessControl
+from tests.contract.worlds import RealWorld
+
+assert sys.platform == "win32"
+
+
+def control(world: RealWorld) -> WindowsProcessControl:
+    assert isinstance(world.wing.processes, WindowsProcessControl)
+    return world.wing.processes
+
+
+def refusing(number: int) -> Callable[..., int]:
+    """A system that refuses to open any process."""
+
+    def refuse(*_: object) -> int:
+        raise ctypes.WinError(number)
+
+    return refuse
+
+
+def failing(number: int) -> Callable[..., int]:
+    """A function of Windows that fails."""
+
+    def fail(*_: object) -> int:
+        ctypes.set_last_error(number)
+        return 0
+
+    return fail

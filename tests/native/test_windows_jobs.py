@@ -1,0 +1,195 @@
+"""Jobs: whose tree a process is of, whatever became of its root."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.core.model import Liveness, ProcessIdentity
+from supervisor.native import win32, windows_handles, windows_jobs, windows_spawn
+from supervisor.native.api import Command
+from supervisor.native.windows import windows_wing
+from supervisor.native.wing import open_wing
+from tests.contract.worlds import PYTHON, RealWorld, on_loop, wait_until, world_of
+from tests.native.onwindows import control, failing
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[RealWorld]:
+    with world_of("real", tmp_path) as made:
+        assert isinstance(made, RealWorld)
+        yield made
+
+
+def strays(world: RealWorld, number: int = 0) -> tuple[ProcessIdentity, windows_jobs.Jobs]:
+    """A process in the job of a root that has gone, and had this number (0: the process's own); and who knows of it."""
+    parent, stray = world.family()
+    jobs = windows_jobs.Jobs()
+    jobs._handles[ProcessIdentity(number or stray.pid, "4711")] = control(world)._jobs._handles[parent]
+    return stray, jobs
+
+
+@on_loop
+async def test_the_next_daemon_finds_the_tree_by_the_name_of_its_job(world: RealWorld) -> None:
+    parent, grandchild = world.family()
+    rows = {row.identity: row for row in open_wing().processes.table()}
+    assert rows[parent].session == rows[grandchild].session == parent.pid
+
+
+@on_loop
+async def test_a_job_ends_nobody_when_its_handles_are_closed(world: RealWorld) -> None:
+    parent, grandchild = world.family()
+    for handle in control(world)._jobs._handles.values():
+        win32.CloseHandle(handle)
+    control(world)._jobs._handles.clear()
+    world.end(parent)
+    assert world.wing.probe.sample(grandchild) is Liveness.ALIVE
+
+
+@on_loop
+async def test_what_a_forgotten_job_leaves_has_the_number_of_its_lost_ancestor(world: RealWorld) -> None:
+    parent, grandchild = world.family()
+    for handle in control(world)._jobs._handles.values():
+        win32.CloseHandle(handle)
+    control(world)._jobs._handles.clear()
+    world.end(parent)
+    world.wing.processes.exit_status(parent)
+    fresh = windows_wing()
+    (row,) = [row for row in fresh.processes.table() if row.identity == grandchild]
+    assert (row.session, row.parent) == (parent.pid, 0)
+    assert not fresh.processes.vacant(parent.pid)
+
+
+@on_loop
+async def test_what_an_earlier_root_left_is_no_part_of_a_later_one_with_its_number(world: RealWorld) -> None:
+    later = world.child()
+    stray, jobs = strays(world, later.pid)
+    assert jobs.sessions({later.pid: later, stray.pid: stray}) == {later: later.pid}
+
+
+@on_loop
+async def test_a_number_that_somebody_without_a_job_has_by_now_is_still_that_of_what_was_left(world: RealWorld) -> None:
+    stray, jobs = strays(world, world.me.pid)
+    assert jobs.sessions({world.me.pid: world.me, stray.pid: stray}) == {stray: world.me.pid}
+
+
+@on_loop
+async def test_who_was_left_and_has_the_number_of_the_root_by_now_leads_nobody(world: RealWorld) -> None:
+    stray, jobs = strays(world)
+    assert jobs.sessions({stray.pid: stray}) == {}
+    assert jobs.inhabited(stray.pid)
+
+
+@on_loop
+async def test_a_job_that_does_not_tell_who_is_in_it_is_kept_and_may_be_inhabited(
+    world: RealWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stray, jobs = strays(world, 4711)
+    monkeypatch.setattr(win32, "QueryInformationJobObject", failing(win32.ERROR_ACCESS_DENIED))
+    assert jobs.sessions({stray.pid: stray}) == {}
+    assert jobs.inhabited(4711)
+    monkeypatch.undo()
+    assert jobs.sessions({stray.pid: stray}) == {stray: 4711}
+
+
+@on_loop
+async def test_a_job_that_may_not_be_opened_is_a_job(world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    stray, jobs = strays(world, world.me.pid)
+    monkeypatch.setattr(win32, "OpenJobObject", failing(win32.ERROR_ACCESS_DENIED))
+    with pytest.raises(PermissionError):
+        jobs.leads(world.me)
+    assert jobs.sessions({world.me.pid: world.me, stray.pid: stray}) == {}
+
+
+@on_loop
+async def test_a_job_that_somebody_else_has_made_is_not_used(world: RealWorld) -> None:
+    child, root = world.child(), ProcessIdentity(4, "5")
+    theirs = win32.CreateJobObject(None, windows_jobs.name_of(root))
+    with windows_handles.opened(child.pid, windows_spawn.MANAGE) as handle, pytest.raises(FileExistsError):
+        windows_jobs.Jobs().enclose(handle, root)
+    assert windows_jobs._members(theirs) == ()
+    win32.CloseHandle(theirs)
+
+
+@on_loop
+async def test_a_member_is_asked_with_the_right_that_also_an_elevated_process_gives(
+    world: RealWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, asked = world.child(), []
+    real = windows_handles.open_raw
+
+    def note(pid: int, access: int) -> int:
+        asked.append(access)
+        return real(pid, windows_handles.ASK)
+
+    def inside(_process: int, _job: int, answer: Any) -> int:
+        answer._obj.value = 1
+        return 1
+
+    monkeypatch.setattr(windows_handles, "open_raw", note)
+    monkeypatch.setattr(win32, "IsProcessInJob", inside)
+    assert windows_jobs._contains(0, child)
+    assert asked == [windows_handles.ASK]
+
+
+@on_loop
+async def test_a_child_that_cannot_be_enclosed_does_not_run(
+    world: RealWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(win32, "AssignProcessToJobObject", lambda *_: 0)
+    mark = tmp_path / "ran"
+    with pytest.raises(OSError):  # noqa: PT011 (whatever the last error was)
+        world.wing.processes.spawn(
+            Command((*PYTHON, f"open({str(mark)!r}, 'w')"), dict(os.environ), tmp_path, tmp_path / "log")
+        )
+    monkeypatch.undo()
+    await asyncio.sleep(0)
+    children = [row for row in world.wing.processes.table() if row.parent == os.getpid()]
+    assert not mark.exists()
+    wait_until(
+        lambda: not [row for row in children if world.wing.probe.sample(row.identity) is Liveness.ALIVE],
+        "nothing is left of it",
+    )
+
+
+def test_where_a_job_may_not_be_left_the_server_is_in_one_within_it(tmp_path: Path) -> None:
+    """In a process of its own, which puts itself into a job that forbids leaving."""
+    done = subprocess.run(
+        [sys.executable, "-c", STRICT, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.split() == ["refused", "inside", "led"], done.stderr
+
+
+STRICT = """
+import asyncio, ctypes, os, subprocess, sys
+from pathlib import Path
+from supervisor.native import win32, windows_handles
+from supervisor.native.api import Command
+from supervisor.native.wing import open_wing
+
+folder = Path(sys.argv[1])
+sleep = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"]
+job = win32.CreateJobObject(None, None)
+assert win32.AssignProcessToJobObject(job, win32.GetCurrentProcess())
+try:
+    subprocess.Popen(sleep, creationflags=subprocess.CREATE_BREAKAWAY_FROM_JOB)
+except PermissionError:
+    print("refused")
+
+async def main():
+    wing = open_wing()
+    child = wing.processes.spawn(Command(tuple(sleep), dict(os.environ), folder, folder / "log"))
+    inside = ctypes.c_int()
+    with windows_handles.opened(child.pid, 0x1400) as handle:
+        win32.IsProcessInJob(handle, job, ctypes.byref(inside))
+    print("inside" if inside.value else "outside")
+    print("led" if any(row.session == child.pid for row in wing.processes.table()) else "not led")
+    wing.processes.kill(child)
+
+asyncio.run(main())
+"""
