@@ -51,9 +51,13 @@ class Named:
     server_born: float | None
 
 
+PID_DIGITS = 10
+
+
 def is_pid(text: str) -> bool:
     """Whether this can be a pid as servers are handed it."""
-    return text.isascii() and text.isdecimal() and 0 < int(text) < 2**32
+    # The length first: Python refuses to read very long numbers.
+    return text.isascii() and text.isdecimal() and len(text) <= PID_DIGITS and 0 < int(text) < 2**32
 
 
 def judge_owner(named: Named | None) -> OwnerSeen:  # noqa: PLR0911 (one for each case)

@@ -40,7 +40,7 @@ class Recogniser:
                     holders.setdefault(identity, (listener.occupant, set()))[1].add(fact.port)
         for ours in self._ours():
             holders.pop(ours, None)
-        looks = [self.look(kind, occupant, next(iter(ports))) for occupant, ports in holders.values()]
+        looks = [self._look_alone(kind, occupant, next(iter(ports))) for occupant, ports in holders.values()]
         found = await asyncio.gather(*looks)
         return {
             port: stranger
@@ -48,6 +48,14 @@ class Recogniser:
             if stranger is not None
             for port in ports
         }
+
+    async def _look_alone(self, kind: Kind, occupant: Occupant, port: int) -> Stranger | None:
+        """One of several: where a look at it fails, the others are seen all the same."""
+        try:
+            return await self.look(kind, occupant, port)
+        except Exception as error:  # noqa: BLE001 (told, and looked at again the next time)
+            self._facilities.events.failed("stranger.failed", error, kind=kind.name, pid=occupant.pid, port=port)
+            return None
 
     async def look(self, kind: Kind, occupant: Occupant, port: int) -> Stranger | None:
         """One process that listens on a port. None: it is of the tree of a server that we know."""
