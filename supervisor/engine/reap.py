@@ -191,6 +191,8 @@ class Reaper:
             return "somebody else started it, and it has no owner: it is only listed"
         if record.origin is Origin.DISCOVERED and self._facilities.discover == "observe":
             return "it was found, and discovery only observes"
+        if record.kind not in self._facilities.catalog.kinds:
+            return "its kind was taken out of the configuration: its sessions cannot be told"
         return None
 
     def _owner(self, owner: Ownership, kind: Kind, now: float) -> OwnerFact:
