@@ -158,11 +158,12 @@ class Reaper:
     async def _observe(self, record: ServerRecord, kind: Kind) -> Observation:
         now = self._facilities.wing.clock.monotonic()
         owners = tuple(self._owner(owner, kind, now) for owner in record.owners)
-        leases: int | None = sum(lease.expires > now for lease in record.leases)
+        leases = sum(lease.expires > now for lease in record.leases)
+        own_leases: int | None = 0
         sessions: int | None = 0
         judgeable = (record.ever_owned or kind.idle_s > 0) and self._hands_off(record) is None
         if judgeable and not leases and not any(owner.holds for owner in owners):
-            leases = await self._reported_leases(record, kind, now)
+            own_leases = await self._reported_leases(record, kind, now)
             sessions = self._counted[record.id] = await self._sessions(record, kind)
         else:
             self._silent_since.pop(record.id, None)
@@ -177,6 +178,7 @@ class Reaper:
             owners_unknown=record.owners_unknown,
             owners=owners,
             leases=leases,
+            own_leases=own_leases,
             sessions=sessions,
             hands_off=self._hands_off(record),
             silent_s=0.0 if silent_since is None else now - silent_since,
