@@ -231,6 +231,20 @@ def parents(table: Sequence[ProcessRow], process: ProcessIdentity) -> tuple[Proc
     return tuple(found)
 
 
+def family(table: Sequence[ProcessRow], processes: Iterable[ProcessIdentity]) -> tuple[ProcessIdentity, ...]:
+    """Those of these processes that live, and their descendants."""
+    children = _children(table)
+    living = {row.identity for row in table}
+    found: dict[ProcessIdentity, None] = {}
+    queue = [identity for identity in processes if identity in living]
+    while queue:
+        identity = queue.pop()
+        if identity not in found:
+            found[identity] = None
+            queue += children.get(identity.pid, ())
+    return tuple(found)
+
+
 RUNNERS = frozenset({"uv", "uvx", "npx"})
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash", "ksh"})
 

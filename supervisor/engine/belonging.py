@@ -8,6 +8,8 @@ from ..kinds.kind import Kind
 from .editors import NAME_LENGTH, new_editor_id
 from .facilities import TOKEN_VARIABLE, Facilities
 
+WHERE_RECORDS_LIE = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME")
+
 
 def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> OwnerSeen:
     """The owner that a server was started for. Blocking: it reads the server's environment."""
@@ -54,3 +56,10 @@ def home_of(facilities: Facilities, process: ProcessIdentity) -> tuple[str | Non
     """The launch token that a process carries, and the home in it; None: it carries none."""
     token = facilities.wing.processes.variable(process, TOKEN_VARIABLE)
     return token, token.partition(".")[0] if token is not None else None
+
+
+def environment_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> dict[str, str]:
+    """What a process was started with, as far as it says where its record lies. Blocking."""
+    names = [*WHERE_RECORDS_LIE, *([kind.record_dir_variable] if kind.record_dir_variable else [])]
+    values = {name: facilities.wing.processes.variable(process, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}

@@ -70,6 +70,7 @@ class Followup:
         restarter.on_due = self.settle
         reaper.on_orphan = self.reap
         reaper.on_held = self._watch_holder
+        reaper.on_answered = health.note
 
     def begin(self) -> None:
         """Arm everything after a recovery: watches first, then what was left half-done."""

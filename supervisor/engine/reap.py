@@ -6,10 +6,11 @@ from collections.abc import Callable
 from ..core.lifecycle import SERVING
 from ..core.model import Origin, Ownership, ServerRecord
 from ..core.reaping import Keep, Observation, OwnerFact, Reap, Suspect, Suspicion, Verdict, judge
+from ..core.reconcile import Answer
 from ..kinds.kind import Kind
 from ..native import facts
 from .facilities import Facilities
-from .inquiry import Inquiry
+from .inquiry import Inquiry, answer_of
 
 SESSION_INTERVAL_S = 1.0
 """How often sessions are looked at while they alone keep a server whose owners are all dead."""
@@ -29,10 +30,11 @@ class Reaper:
         self._inquiry = inquiry
         self.on_orphan: Callable[[str], None] = lambda server_id: None  # noqa: ARG005 (until a supervisor listens)
         self.on_held: Callable[[str], None] = lambda editor_id: None  # noqa: ARG005 (until a supervisor listens)
+        self.on_answered: Callable[[ServerRecord, Answer], None] = lambda record, answer: None  # noqa: ARG005 (the same)
         self._suspicions: dict[str, Suspicion] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._counted: dict[str, int | None] = {}
-        self._silent_since: dict[str, float] = {}
+        self._deserted_since: dict[str, float] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
@@ -77,7 +79,7 @@ class Reaper:
         """The server has gone, or is on its way."""
         self._suspicions.pop(server_id, None)
         self._verdicts.pop(server_id, None)
-        self._silent_since.pop(server_id, None)
+        self._deserted_since.pop(server_id, None)
         self._counted.pop(server_id, None)
         self._set_timer(server_id, None)
 
@@ -163,11 +165,13 @@ class Reaper:
         sessions: int | None = 0
         judgeable = (record.ever_owned or kind.idle_s > 0) and self._hands_off(record) is None
         if judgeable and not leases and not any(owner.holds for owner in owners):
-            own_leases = await self._reported_leases(record, kind, now)
-            sessions = self._counted[record.id] = await self._sessions(record, kind)
+            self._deserted_since.setdefault(record.id, now)
+            own_leases = await self._own_leases(record, kind)
+            sessions = self._counted[record.id] = await self._inquiry.count_sessions(record, kind)
         else:
-            self._silent_since.pop(record.id, None)
-        silent_since = self._silent_since.get(record.id)
+            self._deserted_since.pop(record.id, None)
+        # It may have been silent for longer: while an owner lives, that is between the two of them.
+        deserted_s = now - self._deserted_since.get(record.id, now)
         return Observation(
             launch=record.launch,
             generation=record.generation,
@@ -181,7 +185,7 @@ class Reaper:
             own_leases=own_leases,
             sessions=sessions,
             hands_off=self._hands_off(record),
-            silent_s=0.0 if silent_since is None else now - silent_since,
+            silent_s=min(deserted_s, self._inquiry.silence(record).seconds),
             idle_s=kind.idle_s,
         )
 
@@ -206,16 +210,12 @@ class Reaper:
             released=passed,
         )
 
-    async def _reported_leases(self, record: ServerRecord, kind: Kind, now: float) -> int | None:
-        """The leases that the server itself grants. Asking also tells whether it is mute."""
+    async def _own_leases(self, record: ServerRecord, kind: Kind) -> int | None:
+        """The leases that the server itself grants; None: it does not tell. Asking tells whether it is well, too."""
         if kind.identify is None:
             return 0
         said = await self._inquiry.ask(record, kind)
-        if said is None:
-            self._silent_since.setdefault(record.id, now)
-            return None if kind.identify.leases else 0
-        self._silent_since.pop(record.id, None)
-        return said.leases if kind.identify.leases else 0
-
-    async def _sessions(self, record: ServerRecord, kind: Kind) -> int | None:
-        return await self._inquiry.count_sessions(record, kind)
+        self.on_answered(record, answer_of(record, kind, said))
+        if not kind.identify.leases:
+            return 0
+        return said.leases if said is not None else None

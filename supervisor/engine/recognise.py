@@ -1,6 +1,7 @@
 """Looks at strangers on the ports of a kind: their command lines first, then their answers. Touches nothing."""
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Mapping
 
 from ..core.model import Occupant, PortFact, Ports, ProcessIdentity
@@ -8,18 +9,17 @@ from ..core.proof import Appearance, Recognised, launcher, parents, recognised
 from ..core.strangers import Stranger
 from ..kinds.credentials import read_back
 from ..kinds.identify import Identification, identify
-from ..kinds.kind import Kind, SessionRoute
+from ..kinds.kind import Kind
+from ..kinds.loopback import UnusableAnswerError
 from ..kinds.programs import is_of
-from ..kinds.sessions import count_sessions
-from .belonging import home_of, owner_of
+from .belonging import environment_of, home_of, owner_of
 from .facilities import Facilities
+from .inquiry import sessions_of
 
 PATIENCE_S = 1.0
 """How long a stranger may take to say who it is."""
 
 SERVES_LOOPBACK = frozenset({"127.0.0.1", "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
-
-WHERE_RECORDS_LIE = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME")
 
 
 class Recogniser:
@@ -144,11 +144,9 @@ class Recogniser:
         return read_back(kind, ports, environment_of(self._facilities, kind, process))
 
     async def _sessions(self, kind: Kind, ports: Ports) -> int | None:
-        if kind.sessions is None:
-            return 0
-        if isinstance(kind.sessions, SessionRoute):
-            return await count_sessions(kind.sessions, ports, PATIENCE_S)
-        return await asyncio.to_thread(self._wing.ports.connections, ports[kind.sessions])
+        with contextlib.suppress(UnusableAnswerError):
+            return await sessions_of(self._wing, kind, ports, PATIENCE_S)
+        return None
 
     async def _root(self, process: ProcessIdentity) -> ProcessIdentity:
         """The launcher that only runs this server, or itself."""
@@ -159,13 +157,6 @@ class Recogniser:
         forbidden = {editor.process for editor in records.editors.values()} | {self._facilities.me}
         forbidden |= {owner.process for record in records.servers.values() for owner in record.owners}
         return launcher(table, process, commands, forbidden)
-
-
-def environment_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> dict[str, str]:
-    """What a process was started with, as far as it says where its record lies. Blocking."""
-    names = [*WHERE_RECORDS_LIE, *([kind.record_dir_variable] if kind.record_dir_variable else [])]
-    values = {name: facilities.wing.processes.variable(process, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def ports_by_name(kind: Kind, held: Collection[int], port: int) -> Ports:
