@@ -29,7 +29,7 @@ class Reaper:
         self._facilities = facilities
         self._inquiry = inquiry
         self.on_orphan: Callable[[str], None] = lambda server_id: None  # noqa: ARG005 (until a supervisor listens)
-        self.on_held: Callable[[str], None] = lambda editor_id: None  # noqa: ARG005 (until a supervisor listens)
+        self.on_held: Callable[[Ownership], None] = lambda owner: None  # noqa: ARG005 (until a supervisor listens)
         self.on_answered: Callable[[ServerRecord, Answer], None] = lambda record, answer: None  # noqa: ARG005 (the same)
         self._suspicions: dict[str, Suspicion] = {}
         self._verdicts: dict[str, Verdict] = {}
@@ -115,9 +115,10 @@ class Reaper:
                 if before is not None:
                     events.publish("server.suspicion_cleared", server=server_id, launch=seen.launch, reasons=reasons)
                 self._set_timer(server_id, self._next_look(server_id, seen, watch_sessions=watch_sessions))
-                for owner in seen.owners:
-                    if owner.holds:
-                        self.on_held(owner.editor)
+                owners = self._facilities.records.servers[server_id].owners
+                for owner, fact in zip(owners, seen.owners, strict=True):
+                    if fact.holds:
+                        self.on_held(owner)
             case Suspect(suspicion, reasons):
                 self._suspicions[server_id] = suspicion
                 if suspicion != before:
