@@ -1,6 +1,6 @@
 """Whom a server that we did not start belongs to: the process that its environment names, under strict rules."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .model import ProcessIdentity
 
@@ -12,9 +12,10 @@ class NoOwner:
 
 @dataclass(frozen=True, slots=True)
 class LivingOwner:
-    """The process that it was started for."""
+    """The process that it was started for. `name` is what it runs, for people."""
 
     process: ProcessIdentity
+    name: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """Whom a server that somebody else started belongs to, as its environment and the kernel tell."""
 
-from pathlib import Path
+from dataclasses import replace
 
 from ..core.model import Editor, Ownership, ProcessIdentity
 from ..core.owners import LivingOwner, Named, OwnerSeen, is_pid, judge_owner
 from ..kinds.kind import Kind
-from .editors import NAME_LENGTH, new_editor_id
+from .editors import name_of, new_editor_id
 from .facilities import TOKEN_VARIABLE, Facilities
 
 WHERE_RECORDS_LIE = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME")
@@ -23,7 +23,7 @@ def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> Ow
         observed = probe.identify(int(text)) if is_pid(text) else None
     except OSError:
         readable = False
-    return judge_owner(
+    owner = judge_owner(
         Named(
             text,
             probe.same_namespace(process),
@@ -33,6 +33,7 @@ def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> Ow
             probe.born(process),
         )
     )
+    return replace(owner, name=name_of(probe.describe(owner.process.pid))) if isinstance(owner, LivingOwner) else owner
 
 
 def ownership_of(facilities: Facilities, owner: OwnerSeen) -> Ownership | None:
@@ -42,12 +43,9 @@ def ownership_of(facilities: Facilities, owner: OwnerSeen) -> Ownership | None:
     records = facilities.records
     known = next((editor for editor in records.editors.values() if editor.process == owner.process), None)
     if known is None:
-        probe = facilities.wing.probe
-        command = probe.describe(owner.process.pid).command
-        name = Path(command[0]).name[:NAME_LENGTH] if command else None
-        started_at = probe.started_at(owner.process)
+        started_at = facilities.wing.probe.started_at(owner.process)
         known = records.put_editor(
-            Editor(new_editor_id(records, None), owner.process, None, started_at=started_at, name=name)
+            Editor(new_editor_id(records, None), owner.process, None, started_at=started_at, name=owner.name)
         )
     return Ownership(known.id, known.process)
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from ..core.model import Occupant, PortFact, Ports, ProcessIdentity
+from ..core.model import Occupant, PortFact, Ports, ProcessIdentity, ProcessRow
 from ..core.proof import Appearance, Recognised, launcher, parents, recognised
 from ..core.strangers import Stranger
 from ..kinds.credentials import read_back
@@ -150,13 +150,18 @@ class Recogniser:
 
     async def _root(self, process: ProcessIdentity) -> ProcessIdentity:
         """The launcher that only runs this server, or itself."""
-        table = await asyncio.to_thread(self._wing.processes.table)
-        above = parents(table, process)
-        commands = {identity: self._wing.probe.describe(identity.pid).command for identity in above}
+        table, commands = await asyncio.to_thread(self._above, process)
         records = self._facilities.records
         forbidden = {editor.process for editor in records.editors.values()} | {self._facilities.me}
         forbidden |= {owner.process for record in records.servers.values() for owner in record.owners}
         return launcher(table, process, commands, forbidden)
+
+    def _above(
+        self, process: ProcessIdentity
+    ) -> tuple[Sequence[ProcessRow], Mapping[ProcessIdentity, tuple[str, ...]]]:
+        """The process table, and the command lines of those above a process. Blocking."""
+        table = self._wing.processes.table()
+        return table, {above: self._wing.probe.describe(above.pid).command for above in parents(table, process)}
 
 
 def ports_by_name(kind: Kind, held: Collection[int], port: int) -> Ports:
