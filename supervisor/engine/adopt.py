@@ -10,10 +10,11 @@ from ..core.strangers import Stranger
 from ..errors import Busy, InvalidParams, NotFound, NotOurs, SupervisorError
 from ..kinds.kind import Kind
 from ..kinds.programs import is_of
+from ..native.facts import SERVES_LOOPBACK
 from .demands import Demand, base_id, begin_row, free_id
 from .facilities import Facilities
 from .flight import Flight
-from .recognise import SERVES_LOOPBACK, Recogniser
+from .recognise import Recogniser
 from .takeover import Takeover
 
 RETRY_AFTER_MS = 1000

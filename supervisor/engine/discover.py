@@ -99,7 +99,6 @@ class Discovery:
     async def _look(self) -> None:
         try:
             await self.look()
-            self._recogniser.forget({row.process for row in self._records.servers.values() if row.process})
         except Exception as error:  # noqa: BLE001 (a look that failed is told, and repeated)
             self._facilities.events.failed("discovery.failed", error)
         finally:

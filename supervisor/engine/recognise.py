@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
 
-from ..core.model import Occupant, PortFact, Ports, ProcessIdentity, ProcessRow
+from ..core.model import Liveness, Occupant, PortFact, Ports, ProcessIdentity, ProcessRow
 from ..core.proof import Appearance, Recognised, launcher, parents, recognised
 from ..core.strangers import Stranger
 from ..kinds.credentials import read_back
@@ -12,14 +12,13 @@ from ..kinds.identify import Identification, identify
 from ..kinds.kind import Kind
 from ..kinds.loopback import UnusableAnswerError
 from ..kinds.programs import is_of
+from ..native.facts import SERVES_LOOPBACK
 from .belonging import environment_of, home_of, owner_of
 from .facilities import Facilities
 from .inquiry import sessions_of
 
 PATIENCE_S = 1.0
 """How long a stranger may take to say who it is."""
-
-SERVES_LOOPBACK = frozenset({"127.0.0.1", "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
 
 
 class Recogniser:
@@ -97,10 +96,6 @@ class Recogniser:
         """What it was asked with, read from its own record."""
         return self._secrets.get(stranger.process, {})
 
-    def forget(self, living: Collection[ProcessIdentity]) -> None:
-        """Keep the secrets of these only."""
-        self._secrets = {process: held for process, held in self._secrets.items() if process in living}
-
     def _ours(self) -> set[ProcessIdentity]:
         rows = self._facilities.records.servers.values()
         return {process for row in rows for process in (row.root, row.process) if process is not None}
@@ -137,8 +132,16 @@ class Recogniser:
         if said is None or listening.get(port) != process:
             return None
         if said.matches:
-            self._secrets[process] = secrets
+            self._remember(process, secrets)
         return said
+
+    def _remember(self, process: ProcessIdentity, secrets: Mapping[str, str]) -> None:
+        """Until it is taken over, or has ended."""
+        kept = {known: held for known, held in self._secrets.items() if self._lives(known)}
+        self._secrets = {**kept, process: secrets}
+
+    def _lives(self, process: ProcessIdentity) -> bool:
+        return self._wing.probe.sample(process) is not Liveness.DEAD
 
     def _read_secrets(self, kind: Kind, process: ProcessIdentity, ports: Ports) -> Mapping[str, str]:
         return read_back(kind, ports, environment_of(self._facilities, kind, process))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from ..core.lifecycle import SERVING
 from ..core.model import Liveness, Ownership, PortFact, Ports, ProcessIdentity, ServerRecord
-from ..core.ports import Exhausted, choose_ports
+from ..core.ports import obstacles
 from ..core.reconcile import Answer, OwnServer, Snapshot
 from ..core.strangers import Silence, Strangers, Use, compatible, server_stoppable
 from ..kinds.kind import Kind
@@ -73,15 +73,16 @@ class Gatherer:
     async def ports(self, server: str, kind: Kind, wanted: Sequence[Ports]) -> Snapshot:
         """The facts about the ports that a new server may get: of the best set, and of all where that is not free."""
         if not any(wanted):
-            return Snapshot(None)
+            return Snapshot()
         facts: Mapping[int, PortFact] = {}
         strangers: Strangers = {}
         for sets in (wanted[:1], wanted):
             numbers = {port for ports in sets for port in ports.values()}
             facts = await asyncio.to_thread(self._wing.ports.facts, numbers)
-            if not isinstance(choose_ports(sets, facts, self._records.reserved(server)), Exhausted):
+            reserved = self._records.reserved(server)
+            if any(not obstacles(ports, facts, reserved) for ports in sets):
                 break
         if any(fact.listeners for fact in facts.values()):
             strangers = await self._recogniser.among(kind, facts)
         # What is reserved is looked up last: between this and the reservation nothing else runs on the loop.
-        return Snapshot(None, facts, self._records.reserved(server), strangers)
+        return Snapshot(facts, self._records.reserved(server), strangers)

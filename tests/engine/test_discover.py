@@ -180,3 +180,18 @@ def test_what_was_found_is_followed_up_though_the_look_for_another_kind_fails(
         assert house.ear.of("discovery.failed")[0]["kind"] == "toz"
 
     house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+def test_the_secrets_of_strangers_that_have_ended_are_forgotten_with_discovery_off_too(house: House) -> None:
+    house.tables = {"toy": ANSWERING}
+    house.discover = "off"
+
+    async def story() -> None:
+        for _ in range(3):
+            toy = strangers_toy(house)
+            await house.supervisor.explainer.explain("toy", ())
+            house.system.end(toy)
+        assert len(house.supervisor.explainer._recogniser._secrets) == 1
+
+    house.live(story)
