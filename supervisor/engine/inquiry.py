@@ -66,6 +66,8 @@ class Inquiry:
 
     async def ask(self, record: ServerRecord, kind: Kind) -> Identification | None:
         """What the server says; None: nothing in time, or it is not the server who listens there."""
+        if kind.identify is None or not _can_be_asked(record, kind.identify.port):
+            return None
         known = self._secrets.get(record.launch)
         try:
             secrets = await asyncio.to_thread(self._secrets_for, record, kind, known)
@@ -83,6 +85,8 @@ class Inquiry:
         """The sessions that are open; None: it cannot be told."""
         if not isinstance(kind.sessions, SessionRoute):
             return await sessions_of(self._wing, kind, record.ports, PATIENCE_S)
+        if not _can_be_asked(record, kind.sessions.port):
+            return None
         try:
             serves = await asyncio.to_thread(self._serves, record, kind.sessions.port)
             count = await sessions_of(self._wing, kind, record.ports, PATIENCE_S) if serves else None
@@ -132,9 +136,7 @@ class Inquiry:
         Whoever else does is not believed, and is sent no secret.
         """
         known = tuple(process for process in (record.process, record.root) if process is not None)
-        port = record.ports.get(name)
-        if port is None or not known:
-            return False
+        port = record.ports[name]
         return self._listens(port, known[:1]) or self._listens(port, self._family(record, known))
 
     def _family(self, record: ServerRecord, known: tuple[ProcessIdentity, ...]) -> tuple[ProcessIdentity, ...]:
@@ -149,6 +151,11 @@ class Inquiry:
         if record.foreign and record.process is not None:
             return environment_of(self._facilities, kind, record.process)
         return self._facilities.environment
+
+
+def _can_be_asked(record: ServerRecord, name: str) -> bool:
+    """Its recipe may have changed since it was started: then nobody knows where to ask, and that is no silence."""
+    return name in record.ports and (record.process or record.root) is not None
 
 
 def answer_of(record: ServerRecord, kind: Kind, said: Identification | None) -> Answer:
@@ -170,4 +177,5 @@ async def sessions_of(wing: Wing, kind: Kind, ports: Ports, patience_s: float) -
         return 0
     if isinstance(kind.sessions, SessionRoute):
         return await count_sessions(kind.sessions, ports, patience_s)
-    return await asyncio.to_thread(wing.ports.connections, ports[kind.sessions])
+    port = ports.get(kind.sessions)
+    return None if port is None else await asyncio.to_thread(wing.ports.connections, port)

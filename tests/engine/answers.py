@@ -2,13 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 from supervisor.core.model import Ports, ProcessIdentity
 from supervisor.kinds.identify import Identification
 from supervisor.kinds.kind import Kind
 from tests.engine.house import TOY, House
 
-ANSWERING = {
+ANSWERING: dict[str, Any] = {
     **TOY,
     "version": "1.0",
     "identify": {"http": "/s", "port": "http", "match": {"name": "toy"}, "version": "version", "leases": "leases"},

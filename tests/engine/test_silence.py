@@ -169,3 +169,31 @@ def test_where_the_system_does_not_tell_who_listens_nothing_is_believed_and_noth
         assert len(answers.asked) == asked
 
     house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_server_whose_recipe_names_its_ports_otherwise_by_now_is_kept_because_nobody_can_ask_it(house: House) -> None:
+    async def begin() -> None:
+        await house.up(house.editor())
+
+    house.live(begin)
+    later = house.restarted()
+    identify = {**ANSWERING["identify"], "port": "web"}
+    later.tables = {
+        "toy": {
+            **ANSWERING,
+            "command": ["toy", "{web}", "{ws}"],
+            "ports": {"web": "8000-8003", "ws": "9500-9503"},
+            "identify": identify,
+            "sessions": {"tcp": "ws"},
+        }
+    }
+
+    async def story() -> None:
+        record = later.records.server("toy")
+        later.system.end(record.owners[0].process)
+        await asyncio.sleep(600)
+        assert later.alive(record.process)
+        assert later.ear.of("reaper.failed") == []
+
+    later.live(story)
