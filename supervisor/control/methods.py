@@ -100,11 +100,11 @@ class Methods:
             )
         )
 
-    def _attach(self, params: e.EditorAttach) -> EditorInfo:
+    async def _attach(self, params: e.EditorAttach) -> EditorInfo:
         arrival = Arrival(
             params.pid, params.start_token, params.project, params.engine, params.engine_version, params.name
         )
-        return self._views.editor(self._claims.attach(arrival))
+        return self._views.editor(await self._claims.introduce(arrival))
 
     def _detach(self, params: e.EditorDetach) -> EditorInfo:
         return self._views.editor(self._claims.detach(params.editor, stop=params.stop))
@@ -112,7 +112,7 @@ class Methods:
     async def _ensure(self, params: s.ServerEnsure, requester: Requester) -> Server:
         wish = EnsureWish(
             kind=params.kind,
-            editor=self._owner(params),
+            editor=await self._owner(params),
             project=params.project,
             version=params.version,
             engine_version=params.engine_version,
@@ -122,7 +122,7 @@ class Methods:
         return self._views.server(await self._supervisor.ensure(wish, requester))
 
     async def _adopt(self, params: s.ServerAdopt, requester: Requester) -> Server:
-        owner = self._attached(params.owner, None) if params.owner is not None else None
+        owner = await self._attached(params.owner, None) if params.owner is not None else None
         wish = AdoptWish(params.pid, params.port, params.kind, owner, params.request)
         return self._views.server(await self._supervisor.adopt(wish, requester))
 
@@ -130,16 +130,16 @@ class Methods:
         self._supervisor.discovery.nudge()
         return s.ServerListResult(self._views.servers())
 
-    def _owner(self, params: s.ServerEnsure) -> Editor | None:
+    async def _owner(self, params: s.ServerEnsure) -> Editor | None:
         """The editor to own the server. A process that was never attached is attached now."""
         if params.editor is not None:
             return self._claims.prove(self._records.editor(params.editor))
         if params.owner is None:
             return None
-        return self._attached(params.owner, params.project)
+        return await self._attached(params.owner, params.project)
 
-    def _attached(self, claim: s.OwnerClaim, project: str | None) -> Editor:
-        return self._claims.attach(Arrival(claim.pid, claim.start_token, claim.project or project))
+    async def _attached(self, claim: s.OwnerClaim, project: str | None) -> Editor:
+        return await self._claims.introduce(Arrival(claim.pid, claim.start_token, claim.project or project))
 
     def _editor_state(self, params: e.EditorState) -> EditorInfo:
         reason = (params.reason or "it does not say why") if params.state == "busy" else None

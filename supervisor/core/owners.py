@@ -1,6 +1,6 @@
 """Whom a server that we did not start belongs to: the process that its environment names, under strict rules."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .model import ProcessIdentity
 
@@ -12,9 +12,10 @@ class NoOwner:
 
 @dataclass(frozen=True, slots=True)
 class LivingOwner:
-    """The process that it was started for."""
+    """The process that it was started for. `name` is what it runs, for people."""
 
     process: ProcessIdentity
+    name: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,13 @@ class Named:
     server_born: float | None
 
 
+PID_DIGITS = 10
+
+
 def is_pid(text: str) -> bool:
     """Whether this can be a pid as servers are handed it."""
-    return text.isascii() and text.isdecimal() and 0 < int(text) < 2**32
+    # The length first: Python refuses to read very long numbers.
+    return text.isascii() and text.isdecimal() and len(text) <= PID_DIGITS and 0 < int(text) < 2**32
 
 
 def judge_owner(named: Named | None) -> OwnerSeen:  # noqa: PLR0911 (one for each case)

@@ -1,24 +1,8 @@
 """Which ports a server gets. A port that we cannot tell about is not free."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from .model import Bind, Occupied, PortFact, Ports
-
-
-@dataclass(frozen=True, slots=True)
-class PortPlan:
-    """The set to use, and what stood in the way of the sets before it."""
-
-    ports: Ports
-    passed_over: tuple[Occupied, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Exhausted:
-    """Every set is taken."""
-
-    occupied: tuple[Occupied, ...]
 
 
 def candidates(ranges: Mapping[str, range], first: Ports | None = None) -> tuple[Ports, ...]:
@@ -30,19 +14,6 @@ def candidates(ranges: Mapping[str, range], first: Ports | None = None) -> tuple
         sets.remove(dict(first))
         sets.insert(0, dict(first))
     return tuple(sets)
-
-
-def choose_ports(
-    wanted: Sequence[Ports], facts: Mapping[int, PortFact], reserved: Mapping[int, str]
-) -> PortPlan | Exhausted:
-    """The first set without an obstacle. `reserved` maps ports to the servers that they are promised to."""
-    passed_over: list[Occupied] = []
-    for ports in wanted:
-        found = obstacles(ports, facts, reserved)
-        if not found:
-            return PortPlan(ports, tuple(passed_over))
-        passed_over += found
-    return Exhausted(tuple(passed_over))
 
 
 def obstacles(ports: Ports, facts: Mapping[int, PortFact], reserved: Mapping[int, str]) -> list[Occupied]:

@@ -205,19 +205,44 @@ def launcher(
     commands: Mapping[ProcessIdentity, Sequence[str]],
     forbidden: Collection[ProcessIdentity],
 ) -> ProcessIdentity:
-    """The topmost process that only runs this server: known runners above it with no other child; else itself."""
-    rows = {row.identity.pid: row for row in table}
+    """The topmost process that only runs this server; else itself."""
+    return (process, *launchers(table, process, commands, forbidden))[-1]
+
+
+def launchers(
+    table: Sequence[ProcessRow],
+    process: ProcessIdentity,
+    commands: Mapping[ProcessIdentity, Sequence[str]],
+    forbidden: Collection[ProcessIdentity],
+) -> tuple[ProcessIdentity, ...]:
+    """The processes that only run this one: known runners above it with no other child, nearest first."""
     children = _children(table)
-    top = process
-    for _ in range(len(rows)):
-        row = rows.get(top.pid)
-        above = rows.get(row.parent) if row else None
-        if above is None or above.identity in forbidden or children.get(above.identity.pid) != [top]:
-            return top
-        if not is_runner(commands.get(above.identity, ())):
-            return top
-        top = above.identity
-    return top
+    found: list[ProcessIdentity] = []
+    below = process
+    for above in parents(table, process):
+        alone = above not in forbidden and children.get(above.pid) == [below]
+        if not (alone and is_runner(commands.get(above, ()))):
+            break
+        found.append(above)
+        below = above
+    return tuple(found)
+
+
+def still_launches(
+    table: Sequence[ProcessRow],
+    root: ProcessIdentity,
+    commands: Mapping[ProcessIdentity, Sequence[str]],
+    forbidden: Collection[ProcessIdentity],
+    proven: Collection[ProcessIdentity],
+) -> bool:
+    """Whether a launcher whose server has ended has turned to nothing else.
+
+    `proven`: the server's tree and its launchers, as they were before its end.
+    """
+    rest = _children(table).get(root.pid, [])
+    return (
+        root in proven and root not in forbidden and set(proven).issuperset(rest) and is_runner(commands.get(root, ()))
+    )
 
 
 def parents(table: Sequence[ProcessRow], process: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
@@ -228,6 +253,20 @@ def parents(table: Sequence[ProcessRow], process: ProcessIdentity) -> tuple[Proc
     while row is not None and (above := rows.get(row.parent)) is not None and above.identity not in found:
         found.append(above.identity)
         row = above
+    return tuple(found)
+
+
+def family(table: Sequence[ProcessRow], processes: Iterable[ProcessIdentity]) -> tuple[ProcessIdentity, ...]:
+    """Those of these processes that live, and their descendants."""
+    children = _children(table)
+    living = {row.identity for row in table}
+    found: dict[ProcessIdentity, None] = {}
+    queue = [identity for identity in processes if identity in living]
+    while queue:
+        identity = queue.pop()
+        if identity not in found:
+            found[identity] = None
+            queue += children.get(identity.pid, ())
     return tuple(found)
 
 

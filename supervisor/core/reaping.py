@@ -31,8 +31,9 @@ class OwnerFact:
 class Observation:
     """One sample, taken between `began` and `now`. Times are monotonic seconds; None for a count: cannot tell.
 
-    `silent_s`: for how long the server has failed to answer while every owner was dead. `idle_s`: after how long a
-    server that never had an owner counts as unused; 0: never. `hands_off`: why it is none of our business at all.
+    `leases` are those that we grant, `own_leases` those of the server itself. `silent_s`: for how long the server has
+    failed to answer while every owner was dead. `idle_s`: after how long a server that never had an owner counts as
+    unused; 0: never. `hands_off`: why it is none of our business at all.
     """
 
     launch: str
@@ -43,7 +44,8 @@ class Observation:
     ever_owned: bool
     owners_unknown: bool
     owners: Sequence[OwnerFact]
-    leases: int | None
+    leases: int
+    own_leases: int | None
     sessions: int | None
     hands_off: str | None = None
     silent_s: float = 0.0
@@ -62,7 +64,7 @@ class Suspicion:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Not an orphan. `watch_sessions`: only sessions or the server's own leases keep it, so look again soon."""
+    """Not an orphan. `watch_sessions`: only sessions or the server's own leases keep it, and nobody tells their end."""
 
     reasons: tuple[str, ...]
     watch_sessions: bool = False
@@ -93,6 +95,8 @@ def judge(suspicion: Suspicion | None, seen: Observation) -> Verdict:
     if exempt is not None:
         return Keep((exempt,))
     holding = [_holding(owner) for owner in seen.owners if owner.holds]
+    if not holding and seen.leases:
+        holding = [f"leases: {seen.leases}"]
     if holding:
         return Keep(tuple(holding))
     claims = _claims(seen)
@@ -138,12 +142,13 @@ def _gone(owner: OwnerFact) -> str:
 
 
 def _claims(seen: Observation) -> tuple[str, ...]:
+    """What only the server or its connections tell."""
     silent = seen.silent_s >= SILENCE_S
     claims = []
-    if seen.leases is None and not silent:
+    if seen.own_leases is None and not silent:
         claims.append("its leases are unknown")
-    if seen.leases:
-        claims.append(f"leases: {seen.leases}")
+    if seen.own_leases:
+        claims.append(f"leases: {seen.own_leases}")
     if seen.sessions is None and not silent:
         claims.append("its sessions are unknown")
     if seen.sessions:

@@ -48,9 +48,8 @@ class OwnServer:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The facts at one moment. `reserved` maps ports to the servers that they are promised to."""
+    """The facts about ports at one moment. `reserved` maps them to the servers that they are promised to."""
 
-    own: OwnServer | None
     ports: Mapping[int, PortFact] = field(default_factory=dict)
     reserved: Mapping[int, str] = field(default_factory=dict)
     strangers: Strangers = field(default_factory=dict)
@@ -124,17 +123,12 @@ class Beside:
     rival: Rival
 
 
-Plan = Reuse | Adopt | Replace | Spawn | Relocate | Refuse
+Plan = Adopt | Replace | Spawn | Relocate | Refuse
 
 
 def reconcile(spec: ServerSpec, snapshot: Snapshot) -> Plan:
-    """The plan for one server."""
+    """The plan for a server that does not run. `with_own` has it for one that does."""
     rivals: list[Rival] = []
-    if snapshot.own is not None:
-        found = with_own(spec, snapshot.own)
-        if not isinstance(found, Beside):
-            return found
-        rivals.append(found.rival)
     occupied: list[Occupied] = []
     for ports in spec.wanted:
         plan = _with_set(spec, snapshot, ports, occupied, rivals)

@@ -4,16 +4,17 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..core.model import Editor, Occupant, ProcessIdentity, ServerRecord, Topology
-from ..core.proof import Recognised, Unrecognised
+from ..core.model import Editor, Liveness, Occupant, ProcessIdentity, ServerRecord, Topology
+from ..core.proof import Recognised, Unrecognised, is_runner
 from ..core.strangers import Stranger
 from ..errors import Busy, InvalidParams, NotFound, NotOurs, SupervisorError
 from ..kinds.kind import Kind
 from ..kinds.programs import is_of
+from ..native.facts import SERVES_LOOPBACK
 from .demands import Demand, base_id, begin_row, free_id
 from .facilities import Facilities
 from .flight import Flight
-from .recognise import SERVES_LOOPBACK, Recogniser
+from .recognise import Recogniser
 from .takeover import Takeover
 
 RETRY_AFTER_MS = 1000
@@ -73,7 +74,7 @@ class Adopter:
             if process in (record.process, record.root) and not record.onlooked:
                 return Candidate(record.id, self._facilities.kind_of(record), record.project, None)
         reasons: list[str] = []
-        for occupant in await self._listeners(process):
+        for occupant in await asyncio.to_thread(self._family, process, kinds):
             for kind in kinds:
                 stranger = await self._look(kind, occupant, wish.port)
                 if stranger is None or isinstance(stranger.recognition, Unrecognised):
@@ -113,7 +114,7 @@ class Adopter:
         process = candidate.stranger.process
         flight.progress("deciding", f"looking at pid {process.pid}")
         try:
-            occupant = self._wing.probe.describe(process.pid)
+            occupant = await asyncio.to_thread(self._wing.probe.describe, process.pid)
             if occupant.identity != process:
                 raise NotFound(f"process {process.pid} has ended")
             port = next(iter(candidate.stranger.ports.values()))
@@ -121,6 +122,7 @@ class Adopter:
             if stranger is None or isinstance(stranger.recognition, Unrecognised):
                 raise NotOurs(f"pid {process.pid} is not recognised any more", hint=HINT)
             self._refuse_a_second_row(candidate, process)
+            self._refuse_anothers_row(candidate.server, stranger)
             promised = self._promised(candidate, stranger)
             if promised is not None:
                 raise NotOurs(promised, hint="ask again")
@@ -142,6 +144,12 @@ class Adopter:
         for row in self._records.servers.values():
             if row.id != candidate.server and not row.onlooked and process in (row.process, row.root):
                 raise NotOurs(f"pid {process.pid} was adopted as {row.id} meanwhile", hint="ask again")
+
+    def _refuse_anothers_row(self, server: str, stranger: Stranger) -> None:
+        """While it was looked at, or waited for its turn, the row may have become a server's that lives."""
+        own = self._records.server(server).process
+        if own not in (None, stranger.process) and self._wing.probe.sample(own) is not Liveness.DEAD:
+            raise NotOurs(f"{server} is another server by now, which lives", hint="ask again")
 
     def _promised(self, candidate: Candidate, stranger: Stranger) -> str | None:
         """Which of its ports another server of ours was promised; None: none is."""
@@ -177,14 +185,27 @@ class Adopter:
             )
         return identity
 
-    async def _listeners(self, process: ProcessIdentity) -> Sequence[Occupant]:
-        """The process, or what it runs: a launcher does not listen itself."""
-        table = await asyncio.to_thread(self._wing.processes.table)
-        family = [process]
-        for identity in family:
-            family += [row.identity for row in table if row.parent == identity.pid and row.identity not in family]
-        described = [self._wing.probe.describe(identity.pid) for identity in family]
-        return [found for identity, found in zip(family, described, strict=True) if found.identity == identity]
+    def _family(self, process: ProcessIdentity, kinds: Sequence[Kind]) -> Sequence[Occupant]:
+        """The process, and what it only runs: a launcher does not listen itself. Blocking.
+
+        Of anything else the children are not meant: everything comes from the first process of a system. Where Python
+        is only redirected, as on Windows, launcher and server have one command line.
+        """
+        children: dict[int, list[ProcessIdentity]] = {}
+        for row in self._wing.processes.table():
+            children.setdefault(row.parent, []).append(row.identity)
+        family: list[Occupant] = []
+        seen, queue = set[ProcessIdentity](), [process]
+        while queue:
+            identity = queue.pop(0)
+            occupant = self._wing.probe.describe(identity.pid)
+            if identity in seen or occupant.identity != identity:
+                continue
+            seen.add(identity)
+            family.append(occupant)
+            if is_runner(occupant.command) or any(is_of(kind, occupant.command) for kind in kinds):
+                queue += children.get(identity.pid, [])
+        return family
 
     async def _look(self, kind: Kind, occupant: Occupant, port: int | None) -> Stranger | None:
         if not is_of(kind, occupant.command) or occupant.identity is None:

@@ -1,12 +1,14 @@
 """Whom a server that somebody else started belongs to, as its environment and the kernel tell."""
 
-from pathlib import Path
+from dataclasses import replace
 
 from ..core.model import Editor, Ownership, ProcessIdentity
 from ..core.owners import LivingOwner, Named, OwnerSeen, is_pid, judge_owner
 from ..kinds.kind import Kind
-from .editors import NAME_LENGTH, new_editor_id
+from .editors import name_of, new_editor_id
 from .facilities import TOKEN_VARIABLE, Facilities
+
+WHERE_RECORDS_LIE = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME")
 
 
 def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> OwnerSeen:
@@ -21,7 +23,7 @@ def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> Ow
         observed = probe.identify(int(text)) if is_pid(text) else None
     except OSError:
         readable = False
-    return judge_owner(
+    owner = judge_owner(
         Named(
             text,
             probe.same_namespace(process),
@@ -31,6 +33,7 @@ def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> Ow
             probe.born(process),
         )
     )
+    return replace(owner, name=name_of(probe.describe(owner.process.pid))) if isinstance(owner, LivingOwner) else owner
 
 
 def ownership_of(facilities: Facilities, owner: OwnerSeen) -> Ownership | None:
@@ -40,12 +43,9 @@ def ownership_of(facilities: Facilities, owner: OwnerSeen) -> Ownership | None:
     records = facilities.records
     known = next((editor for editor in records.editors.values() if editor.process == owner.process), None)
     if known is None:
-        probe = facilities.wing.probe
-        command = probe.describe(owner.process.pid).command
-        name = Path(command[0]).name[:NAME_LENGTH] if command else None
-        started_at = probe.started_at(owner.process)
+        started_at = facilities.wing.probe.started_at(owner.process)
         known = records.put_editor(
-            Editor(new_editor_id(records, None), owner.process, None, started_at=started_at, name=name)
+            Editor(new_editor_id(records, None), owner.process, None, started_at=started_at, name=owner.name)
         )
     return Ownership(known.id, known.process)
 
@@ -54,3 +54,10 @@ def home_of(facilities: Facilities, process: ProcessIdentity) -> tuple[str | Non
     """The launch token that a process carries, and the home in it; None: it carries none."""
     token = facilities.wing.processes.variable(process, TOKEN_VARIABLE)
     return token, token.partition(".")[0] if token is not None else None
+
+
+def environment_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> dict[str, str]:
+    """What a process was started with, as far as it says where its record lies. Blocking."""
+    names = [*WHERE_RECORDS_LIE, *([kind.record_dir_variable] if kind.record_dir_variable else [])]
+    values = {name: facilities.wing.processes.variable(process, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}

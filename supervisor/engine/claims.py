@@ -23,6 +23,10 @@ class Claims:
         """Wait for the end of the leases that a recovery has found."""
         self._leases.begin()
 
+    async def introduce(self, arrival: Arrival) -> Editor:
+        """As `attach`; one that gives no name gets that of its program."""
+        return self.attach(await self._editors.look_at(arrival))
+
     def attach(self, arrival: Arrival) -> Editor:
         """An editor introduces itself. Repeated, it is the same editor.
 

@@ -1,9 +1,9 @@
 """Finds servers that others started, so that they get looked after too. Cheap looks first; nobody waits for one."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from ..core.model import ServerRecord
+from ..core.model import PortFact, ServerRecord
 from ..core.proof import Recognised
 from ..core.strangers import Stranger
 from ..kinds.kind import Kind
@@ -51,7 +51,7 @@ class Discovery:
             self._looking.cancel()
 
     async def look(self) -> list[ServerRecord]:
-        """Look now; the rows of those that were not known before.
+        """Look now; the rows of those that were not known before, each of which is followed up at once.
 
         Raises:
             OSError: the system does not tell who listens.
@@ -66,8 +66,20 @@ class Discovery:
         found: list[ServerRecord] = []
         for kind in kinds:
             near = {port: fact for port, fact in facts.items() if port in ports[kind.name]}
-            strangers = await self._recogniser.among(kind, near) if near else {}
-            found += [self._takeover.show(kind, stranger) for stranger in strangers.values() if self._new(stranger)]
+            try:
+                found += await self._look_for(kind, near) if near else []
+            except Exception as error:  # noqa: BLE001 (told; the other kinds are looked for all the same)
+                self._facilities.events.failed("discovery.failed", error, kind=kind.name)
+        return found
+
+    async def _look_for(self, kind: Kind, facts: Mapping[int, PortFact]) -> list[ServerRecord]:
+        strangers = await self._recogniser.among(kind, facts)
+        found = []
+        for stranger in strangers.values():
+            if self._new(stranger):
+                record = self._takeover.show(kind, stranger)
+                found.append(record)
+                self.on_found(record)
         return found
 
     def _new(self, stranger: Stranger) -> bool:
@@ -86,9 +98,7 @@ class Discovery:
 
     async def _look(self) -> None:
         try:
-            for record in await self.look():
-                self.on_found(record)
-            self._recogniser.forget({row.process for row in self._records.servers.values() if row.process})
+            await self.look()
         except Exception as error:  # noqa: BLE001 (a look that failed is told, and repeated)
             self._facilities.events.failed("discovery.failed", error)
         finally:

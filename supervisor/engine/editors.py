@@ -1,21 +1,25 @@
 """Editors: who attaches, who leaves, and whose death is noticed."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
 from ..core.flight import Wish
-from ..core.model import Editor, Liveness, Occupation, Ownership, ProcessIdentity, ServerRecord, ServerState
+from ..core.model import Editor, Liveness, Occupant, Occupation, Ownership, ProcessIdentity, ServerRecord, ServerState
 from ..errors import Busy, EditorGone, InvalidParams, NotFound, NotOurs
 from .facilities import Facilities
 from .records import Records
 
 NAME_LENGTH = 256
 
+NAMED_WITHIN_S = 1.0
+"""How long a name for people may take: the command line of a process that hangs in the kernel cannot be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An editor as it introduces itself."""
+    """An editor as it introduces itself. `seen` is what the system tells people about its pid."""
 
     pid: int
     start_token: str | None = None
@@ -23,6 +27,7 @@ class Arrival:
     engine: str | None = None
     engine_version: str | None = None
     name: str | None = None
+    seen: Occupant | None = None
 
 
 class Editors:
@@ -33,6 +38,16 @@ class Editors:
         self._probe = facilities.wing.probe
         self._clock = facilities.wing.clock
         self._events = facilities.events
+
+    async def look_at(self, arrival: Arrival) -> Arrival:
+        """Where an arrival gives no name, with what the system tells of its pid. Off the loop; it proves nothing."""
+        if arrival.name is not None:
+            return arrival
+        try:
+            async with asyncio.timeout(NAMED_WITHIN_S):
+                return replace(arrival, seen=await asyncio.to_thread(self._probe.describe, arrival.pid))
+        except TimeoutError:
+            return arrival
 
     def arrive(self, arrival: Arrival) -> tuple[Editor, list[ServerRecord]]:
         """The editor behind an arrival, and the servers that it inherits from one that was leaving.
@@ -51,7 +66,7 @@ class Editors:
                 started_at=self._probe.started_at(identity),
                 engine=arrival.engine,
                 engine_version=arrival.engine_version,
-                name=arrival.name or self._program(identity),
+                name=arrival.name or _program(arrival, identity),
             )
             self._events.publish("editor.attached", editor=editor.id, pid=identity.pid, project=project)
         else:
@@ -189,11 +204,6 @@ class Editors:
             raise InvalidParams("pid", f"process {arrival.pid} belongs to another user", hint="pass a pid of yours")
         return identity
 
-    def _program(self, identity: ProcessIdentity) -> str | None:
-        """The name of what it runs, for people: owners need not be editors."""
-        command = self._probe.describe(identity.pid).command
-        return Path(command[0]).name[:NAME_LENGTH] if command else None
-
     def _inherit(self, editor: Editor) -> list[ServerRecord]:
         """What was left by this very process, or for the same project, is owned again."""
         inherited = []
@@ -211,6 +221,17 @@ class Editors:
             return True
         before = self._records.editors.get(owner.editor)
         return editor.project is not None and before is not None and before.project == editor.project
+
+
+def _program(arrival: Arrival, identity: ProcessIdentity) -> str | None:
+    """The name of what it runs: owners need not be editors."""
+    seen = arrival.seen
+    return name_of(seen) if seen is not None and seen.identity == identity else None
+
+
+def name_of(seen: Occupant) -> str | None:
+    """The name of what a process runs, for people."""
+    return Path(seen.command[0]).name[:NAME_LENGTH] if seen.command else None
 
 
 def new_editor_id(records: Records, project: str | None) -> str:

@@ -1,7 +1,7 @@
 """How a server's life ends: stopped by a user, reaped, or by itself. Each runs inside a flight."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..core.lifecycle import SERVING
@@ -200,27 +200,36 @@ class Endings:
         return self.wanted(record) or not (record.ever_owned or record.onlooked)
 
     def _begin_stop(
-        self, judged: ServerRecord, flight: Flight, right: Right, tell: Callable[[], None], *, finish: bool
+        self,
+        judged: ServerRecord,
+        flight: Flight,
+        right: Right,
+        tell: Callable[[], None],
+        command: Sequence[str],
+        *,
+        finish: bool,
     ) -> None:
-        """The last moment before the signal. Whoever came since a verdict was given has saved the server."""
+        """The last moment before the signal. Whoever came since a verdict was given has saved the server.
+
+        `command` was read together with the tree, off the loop: the kernel may take its time over a command line.
+        """
         record = self._records.server(judged.id)
         if right.orphan and (record.launch, record.generation) != (judged.launch, judged.generation):
             raise _ReprievedError
         if right.orphan and record.foreign:
-            self._prove_kind(record)
+            self._prove_kind(record, command)
         flight.committed = True
         tell()
         if record.state is not ServerState.STOPPING:
             self._records.move(record.id, ServerState.STOPPING, named=finish)
         self._records.flush()
 
-    def _prove_kind(self, record: ServerRecord) -> None:
+    def _prove_kind(self, record: ServerRecord, command: Sequence[str]) -> None:
         """A process keeps its identity when it becomes another program: its command line has to be of the kind still.
 
         Raises:
             NotOurs: it is not.
         """
-        command = self._facilities.wing.probe.describe(record.process.pid).command if record.process else ()
         if not is_of(self._facilities.kind_of(record), command):
             self._events.warn(
                 "signal.refused",
@@ -242,7 +251,8 @@ class Endings:
         for fact in facts.values():
             for listener in fact.listeners:
                 holder = listener.occupant.identity
-                token = wing.processes.variable(holder, TOKEN_VARIABLE) if holder else None
+                read = wing.processes.variable
+                token = await asyncio.to_thread(read, holder, TOKEN_VARIABLE) if holder else None
                 if holder is not None and token == self._facilities.token(record):
                     raise StopFailed(
                         f"port {fact.port} is still held by pid {holder.pid}, which {record.id} left behind",

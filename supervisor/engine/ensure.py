@@ -211,7 +211,7 @@ class Ensurer:
             self._facilities.events.publish("environment.ready", **what, folder=str(environment.path))
         return environment
 
-    def _reserve(self, demand: Demand, plan: object, lost: tuple[Occupied, ...]) -> ServerRecord:
+    def _reserve(self, demand: Demand, plan: Spawn | Relocate | Refuse, lost: tuple[Occupied, ...]) -> ServerRecord:
         """Promise the planned ports to a launch."""
         occupied = lost
         match plan:
@@ -222,8 +222,6 @@ class Ensurer:
                 self._planner.tell_conflict(demand, rivals, ports)
             case Refuse(reason=reason, occupied=held):
                 raise exhausted(reason, (*lost, *held))
-            case _:
-                raise AssertionError("nothing of ours was in the snapshot")
         launch = token_hex(4)
         record = self._records.change(
             demand.server,

@@ -18,7 +18,7 @@ from ..core.model import Liveness, ProcessIdentity
 from ..errors import InstallFailed, InvalidParams, NotOurs
 from ..native import private, trust
 from ..native.api import ExitWatcher, Probe, ProcessControl
-from .installer import Installer, Job, Progress, StopTree
+from .installer import Growth, Installer, Job, Progress, StopTree
 
 SCHEMA = 1
 LOCK_PAUSE_S = 0.5
@@ -48,7 +48,7 @@ class Environments:
     """Makes and finds private environments under one folder, which several daemons may share.
 
     `stop_tree` ends an installer and all that it started. `environment` is what installers inherit from, None for the
-    daemon's own. `no_progress_s` is how long an installer may neither say nor write anything, seconds.
+    daemon's own. `no_progress_s` is how long an installer, or another daemon's build, may show nothing new, seconds.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Environments:
         self._probe = probe
         inherited = os.environ if environment is None else environment
         self._installer = Installer(processes, exits, probe, stop_tree, inherited, no_progress_s)
+        self._no_progress_s = no_progress_s
         self._builds: dict[str, _Build] = {}
 
     async def provide(self, package: str, version: str, progress: Progress) -> Environment:
@@ -188,12 +189,18 @@ class Environments:
     @contextlib.asynccontextmanager
     async def _alone(self, wanted: "_Wanted", tell: Progress) -> AsyncIterator[None]:
         lock = FileLock(self._root / f"{wanted.key}.lock")
+        growth = Growth(lambda: self._root.glob(f"{wanted.key}-*"), self._no_progress_s)
         while True:
             try:
                 lock.acquire(timeout=0)
                 break
             except Timeout:
                 tell("waiting", f"waiting for another daemon's build of {wanted.requirement}")
+            if await growth.stalled():
+                raise InstallFailed(
+                    f"another daemon's build of {wanted.requirement}: no progress for {self._no_progress_s:g} s",
+                    hint=f"if that daemon hangs, end it; it holds {lock.lock_file}",
+                )
             await asyncio.sleep(LOCK_PAUSE_S)
         try:
             yield

@@ -57,7 +57,7 @@ class Explainer:
         numbers = {port for ports in sets for port in ports.values()}
         facts = await asyncio.to_thread(self._facilities.wing.ports.facts, numbers) if numbers else {}
         strangers = await self._recogniser.among(kind, facts)
-        snapshot = Snapshot(None, facts, self._records.reserved(""), strangers)
+        snapshot = Snapshot(facts, self._records.reserved(""), strangers)
         return {port: self._explain(kind, ports, port, snapshot) for ports in sets for port in ports.values()}
 
     def _explain(self, kind: Kind, ports: Ports, port: int, snapshot: Snapshot) -> Explained:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..core.flight import Operation, Wish
 from ..core.lifecycle import SERVING
-from ..core.model import Editor, Failure, Liveness, ProcessIdentity, ServerRecord, ServerState
+from ..core.model import Editor, Failure, Liveness, Ownership, ProcessIdentity, ServerRecord, ServerState
 from ..errors import StartFailed, SupervisorError
 from .editors import Editors
 from .endings import Endings
@@ -70,6 +70,7 @@ class Followup:
         restarter.on_due = self.settle
         reaper.on_orphan = self.reap
         reaper.on_held = self._watch_holder
+        reaper.on_answered = health.note
 
     def begin(self) -> None:
         """Arm everything after a recovery: watches first, then what was left half-done."""
@@ -176,11 +177,21 @@ class Followup:
         self._health.keep(record)
         self._reaper.look(record.id)
 
-    def _watch_holder(self, editor_id: str) -> None:
+    def _watch_holder(self, owner: Ownership) -> None:
         """It keeps a server, though its end may have been told already: the probe was wrong then, or is wrong now."""
-        editor = self._records.editors.get(editor_id)
-        if editor is not None:
+        editor = self._records.editors.get(owner.editor)
+        if editor is not None and editor.process == owner.process:
             self.watch_editor(editor)
+        elif not self._closed:
+            # It waited for its turn, died and was forgotten before it became an owner: its name may be another's.
+            self._watcher.arm(f"owner {owner.process}", owner.process, lambda: self._holder_ended(owner))
+
+    def _holder_ended(self, owner: Ownership) -> None:
+        if self._facilities.wing.probe.sample(owner.process) is not Liveness.DEAD:
+            asyncio.get_running_loop().call_later(RELOOK_S, self._watch_holder, owner)
+            return
+        for record in self._records.owned_by(owner.editor):
+            self.settle(record.id)
 
     def _watch_owners(self, record: ServerRecord) -> None:
         """Its owner may be known by its environment only: nobody has attached it."""

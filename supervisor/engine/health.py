@@ -46,7 +46,11 @@ class Health:
         asked = self._records.servers.get(server_id)
         if asked is None or asked.state not in SERVING or self._flights.running(server_id):
             return
-        answer = await self._inquiry.answer(asked, self._facilities.kind_of(asked))
+        self.note(asked, await self._inquiry.answer(asked, self._facilities.kind_of(asked)))
+
+    def note(self, asked: ServerRecord, answer: Answer) -> None:
+        """It was asked, and this is what came of it, unless things have changed since."""
+        server_id = asked.id
         record = self._records.servers.get(server_id)
         if record is None or (record.launch, record.state) != (asked.launch, asked.state):
             return

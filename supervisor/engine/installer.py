@@ -5,7 +5,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -110,16 +110,9 @@ class Job:
 
     def weigh(self) -> tuple[int, int]:
         """Files and bytes written so far. Blocking: call it off the loop."""
-        files = size = 0
         # uv downloads and unpacks under such names in its cache before it links packages into the environment.
         aside = self.uv_cache.glob(".tmp*") if self.uv_cache else ()
-        for top in (self.folder, *aside):
-            for folder, _, names in os.walk(top):
-                for name in names:
-                    with contextlib.suppress(OSError):
-                        size += (Path(folder) / name).lstat().st_size
-                        files += 1
-        return files, size
+        return _weigh((self.folder, *aside))
 
     def failure(self, message: str, output: list[str] | None = None) -> InstallFailed:
         """What went wrong, in the installers' words: `output`, else the last ones."""
@@ -134,6 +127,37 @@ class Job:
             hint = "can the package index be reached? PIP_* and UV_* variables of the daemon say which one is asked"
         shown = output if output is not None else said[-LINES_SHOWN:]
         return InstallFailed(message, hint=hint, data={"output": shown, "versions": versions})
+
+
+def _weigh(tops: Iterable[Path]) -> tuple[int, int]:
+    """Files and bytes below these folders. Blocking."""
+    files = size = 0
+    for top in tops:
+        for folder, _, names in os.walk(top):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    size += (Path(folder) / name).lstat().st_size
+                    files += 1
+    return files, size
+
+
+class Growth:
+    """Whether somebody else's build gets on: it shows in the folders that `tops` finds. `patience_s` is seconds."""
+
+    def __init__(self, tops: Callable[[], Iterable[Path]], patience_s: float) -> None:
+        self._tops = tops
+        self._patience_s = patience_s
+        self._weight: tuple[int, int] | None = None
+        self._grown = self._weighed = asyncio.get_running_loop().time()
+
+    async def stalled(self) -> bool:
+        """Whether nothing new was seen for the whole patience. To be asked again and again."""
+        now = asyncio.get_running_loop().time()
+        if self._weight is None or now - self._weighed > min(WEIGH_EVERY_S, self._patience_s / 4):
+            before, self._weight = self._weight, await asyncio.to_thread(lambda: _weigh(self._tops()))
+            self._weighed = now
+            self._grown = now if self._weight != before else self._grown
+        return now - self._grown > self._patience_s
 
 
 class Installer:

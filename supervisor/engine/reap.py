@@ -6,10 +6,11 @@ from collections.abc import Callable
 from ..core.lifecycle import SERVING
 from ..core.model import Origin, Ownership, ServerRecord
 from ..core.reaping import Keep, Observation, OwnerFact, Reap, Suspect, Suspicion, Verdict, judge
+from ..core.reconcile import Answer
 from ..kinds.kind import Kind
 from ..native import facts
 from .facilities import Facilities
-from .inquiry import Inquiry
+from .inquiry import Inquiry, answer_of
 
 SESSION_INTERVAL_S = 1.0
 """How often sessions are looked at while they alone keep a server whose owners are all dead."""
@@ -28,11 +29,12 @@ class Reaper:
         self._facilities = facilities
         self._inquiry = inquiry
         self.on_orphan: Callable[[str], None] = lambda server_id: None  # noqa: ARG005 (until a supervisor listens)
-        self.on_held: Callable[[str], None] = lambda editor_id: None  # noqa: ARG005 (until a supervisor listens)
+        self.on_held: Callable[[Ownership], None] = lambda owner: None  # noqa: ARG005 (until a supervisor listens)
+        self.on_answered: Callable[[ServerRecord, Answer], None] = lambda record, answer: None  # noqa: ARG005 (the same)
         self._suspicions: dict[str, Suspicion] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._counted: dict[str, int | None] = {}
-        self._silent_since: dict[str, float] = {}
+        self._deserted_since: dict[str, float] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
@@ -77,7 +79,7 @@ class Reaper:
         """The server has gone, or is on its way."""
         self._suspicions.pop(server_id, None)
         self._verdicts.pop(server_id, None)
-        self._silent_since.pop(server_id, None)
+        self._deserted_since.pop(server_id, None)
         self._counted.pop(server_id, None)
         self._set_timer(server_id, None)
 
@@ -113,9 +115,10 @@ class Reaper:
                 if before is not None:
                     events.publish("server.suspicion_cleared", server=server_id, launch=seen.launch, reasons=reasons)
                 self._set_timer(server_id, self._next_look(server_id, seen, watch_sessions=watch_sessions))
-                for owner in seen.owners:
-                    if owner.holds:
-                        self.on_held(owner.editor)
+                owners = self._facilities.records.servers[server_id].owners
+                for owner, fact in zip(owners, seen.owners, strict=True):
+                    if fact.holds:
+                        self.on_held(owner)
             case Suspect(suspicion, reasons):
                 self._suspicions[server_id] = suspicion
                 if suspicion != before:
@@ -158,15 +161,18 @@ class Reaper:
     async def _observe(self, record: ServerRecord, kind: Kind) -> Observation:
         now = self._facilities.wing.clock.monotonic()
         owners = tuple(self._owner(owner, kind, now) for owner in record.owners)
-        leases: int | None = sum(lease.expires > now for lease in record.leases)
+        leases = sum(lease.expires > now for lease in record.leases)
+        own_leases: int | None = 0
         sessions: int | None = 0
         judgeable = (record.ever_owned or kind.idle_s > 0) and self._hands_off(record) is None
         if judgeable and not leases and not any(owner.holds for owner in owners):
-            leases = await self._reported_leases(record, kind, now)
-            sessions = self._counted[record.id] = await self._sessions(record, kind)
+            self._deserted_since.setdefault(record.id, now)
+            own_leases = await self._own_leases(record, kind)
+            sessions = self._counted[record.id] = await self._inquiry.count_sessions(record, kind)
         else:
-            self._silent_since.pop(record.id, None)
-        silent_since = self._silent_since.get(record.id)
+            self._deserted_since.pop(record.id, None)
+        # It may have been silent for longer: while an owner lives, that is between the two of them.
+        deserted_s = now - self._deserted_since.get(record.id, now)
         return Observation(
             launch=record.launch,
             generation=record.generation,
@@ -177,9 +183,10 @@ class Reaper:
             owners_unknown=record.owners_unknown,
             owners=owners,
             leases=leases,
+            own_leases=own_leases,
             sessions=sessions,
             hands_off=self._hands_off(record),
-            silent_s=0.0 if silent_since is None else now - silent_since,
+            silent_s=min(deserted_s, self._inquiry.silence(record).seconds),
             idle_s=kind.idle_s,
         )
 
@@ -191,6 +198,8 @@ class Reaper:
             return "somebody else started it, and it has no owner: it is only listed"
         if record.origin is Origin.DISCOVERED and self._facilities.discover == "observe":
             return "it was found, and discovery only observes"
+        if record.kind not in self._facilities.catalog.kinds:
+            return "its kind was taken out of the configuration: its sessions cannot be told"
         return None
 
     def _owner(self, owner: Ownership, kind: Kind, now: float) -> OwnerFact:
@@ -202,16 +211,12 @@ class Reaper:
             released=passed,
         )
 
-    async def _reported_leases(self, record: ServerRecord, kind: Kind, now: float) -> int | None:
-        """The leases that the server itself grants. Asking also tells whether it is mute."""
+    async def _own_leases(self, record: ServerRecord, kind: Kind) -> int | None:
+        """The leases that the server itself grants; None: it does not tell. Asking tells whether it is well, too."""
         if kind.identify is None:
             return 0
         said = await self._inquiry.ask(record, kind)
-        if said is None:
-            self._silent_since.setdefault(record.id, now)
-            return None if kind.identify.leases else 0
-        self._silent_since.pop(record.id, None)
-        return said.leases if kind.identify.leases else 0
-
-    async def _sessions(self, record: ServerRecord, kind: Kind) -> int | None:
-        return await self._inquiry.count_sessions(record, kind)
+        self.on_answered(record, answer_of(record, kind, said))
+        if not kind.identify.leases:
+            return 0
+        return said.leases if said is not None else None

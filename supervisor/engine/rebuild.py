@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.model import Listener, Origin, ProcessIdentity, ProcessRow, ServerRecord, ServerState
-from ..core.owners import NoOwner
+from ..core.owners import OwnerSeen
 from ..errors import KindUnknown
 from ..kinds.kind import Kind
 from .belonging import owner_of, ownership_of
@@ -52,11 +52,12 @@ class Rebuilder:
         if missing:
             self._tell(token, f"it does not listen on a port for {', '.join(missing)}")
             return
+        project = await asyncio.to_thread(self._facilities.wing.processes.variable, leader, PROJECT_VARIABLE)
         record = ServerRecord(
             id=server_id,
             kind=kind.name,
             version=None,
-            project=self._facilities.wing.processes.variable(leader, PROJECT_VARIABLE),
+            project=project,
             state=ServerState.READY,
             origin=Origin.ADOPTED,
             launch=launch,
@@ -67,7 +68,8 @@ class Rebuilder:
             process=next(iter(ports.values())).occupant.identity if ports else leader,
         )
         said = await self._inquiry.ask(record, kind) if kind.identify else None
-        self._adopt(record.with_(version=said.version if said and said.matches else None), kind)
+        seen = await asyncio.to_thread(owner_of, self._facilities, kind, leader)
+        self._adopt(record.with_(version=said.version if said and said.matches else None), kind, seen)
 
     def _kind(self, server_id: str) -> Kind:
         """The kind in an id; the second server of a kind has a number behind its name."""
@@ -76,9 +78,8 @@ class Rebuilder:
             name = re.sub(r"-[0-9]+$", "", name)
         return self._facilities.catalog.get(name)
 
-    def _adopt(self, record: ServerRecord, kind: Kind) -> None:
+    def _adopt(self, record: ServerRecord, kind: Kind, seen: OwnerSeen) -> None:
         url, connect = addresses(kind, record, self._facilities.private_of(kind, record.version))
-        seen = owner_of(self._facilities, kind, record.root) if record.root else NoOwner()
         owner = ownership_of(self._facilities, seen)
         owners = (owner,) if owner else ()
         self._facilities.records.put(record.with_(url=url, connect=connect, owners=owners, ever_owned=bool(owners)))

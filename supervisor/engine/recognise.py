@@ -1,25 +1,24 @@
 """Looks at strangers on the ports of a kind: their command lines first, then their answers. Touches nothing."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
 
-from ..core.model import Occupant, PortFact, Ports, ProcessIdentity
+from ..core.model import Liveness, Occupant, PortFact, Ports, ProcessIdentity, ProcessRow
 from ..core.proof import Appearance, Recognised, launcher, parents, recognised
 from ..core.strangers import Stranger
 from ..kinds.credentials import read_back
 from ..kinds.identify import Identification, identify
-from ..kinds.kind import Kind, SessionRoute
+from ..kinds.kind import Kind
+from ..kinds.loopback import UnusableAnswerError
 from ..kinds.programs import is_of
-from ..kinds.sessions import count_sessions
-from .belonging import home_of, owner_of
+from ..native.facts import SERVES_LOOPBACK
+from .belonging import environment_of, home_of, owner_of
 from .facilities import Facilities
+from .inquiry import sessions_of
 
 PATIENCE_S = 1.0
 """How long a stranger may take to say who it is."""
-
-SERVES_LOOPBACK = frozenset({"127.0.0.1", "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
-
-WHERE_RECORDS_LIE = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME")
 
 
 class Recogniser:
@@ -40,7 +39,7 @@ class Recogniser:
                     holders.setdefault(identity, (listener.occupant, set()))[1].add(fact.port)
         for ours in self._ours():
             holders.pop(ours, None)
-        looks = [self.look(kind, occupant, next(iter(ports))) for occupant, ports in holders.values()]
+        looks = [self._look_alone(kind, occupant, next(iter(ports))) for occupant, ports in holders.values()]
         found = await asyncio.gather(*looks)
         return {
             port: stranger
@@ -48,6 +47,14 @@ class Recogniser:
             if stranger is not None
             for port in ports
         }
+
+    async def _look_alone(self, kind: Kind, occupant: Occupant, port: int) -> Stranger | None:
+        """One of several: where a look at it fails, the others are seen all the same."""
+        try:
+            return await self.look(kind, occupant, port)
+        except Exception as error:  # noqa: BLE001 (told, and looked at again the next time)
+            self._facilities.events.failed("stranger.failed", error, kind=kind.name, pid=occupant.pid, port=port)
+            return None
 
     async def look(self, kind: Kind, occupant: Occupant, port: int) -> Stranger | None:
         """One process that listens on a port. None: it is of the tree of a server that we know."""
@@ -89,10 +96,6 @@ class Recogniser:
         """What it was asked with, read from its own record."""
         return self._secrets.get(stranger.process, {})
 
-    def forget(self, living: Collection[ProcessIdentity]) -> None:
-        """Keep the secrets of these only."""
-        self._secrets = {process: held for process, held in self._secrets.items() if process in living}
-
     def _ours(self) -> set[ProcessIdentity]:
         rows = self._facilities.records.servers.values()
         return {process for row in rows for process in (row.root, row.process) if process is not None}
@@ -129,35 +132,39 @@ class Recogniser:
         if said is None or listening.get(port) != process:
             return None
         if said.matches:
-            self._secrets[process] = secrets
+            self._remember(process, secrets)
         return said
+
+    def _remember(self, process: ProcessIdentity, secrets: Mapping[str, str]) -> None:
+        """Until it is taken over, or has ended."""
+        kept = {known: held for known, held in self._secrets.items() if self._lives(known)}
+        self._secrets = {**kept, process: secrets}
+
+    def _lives(self, process: ProcessIdentity) -> bool:
+        return self._wing.probe.sample(process) is not Liveness.DEAD
 
     def _read_secrets(self, kind: Kind, process: ProcessIdentity, ports: Ports) -> Mapping[str, str]:
         return read_back(kind, ports, environment_of(self._facilities, kind, process))
 
     async def _sessions(self, kind: Kind, ports: Ports) -> int | None:
-        if kind.sessions is None:
-            return 0
-        if isinstance(kind.sessions, SessionRoute):
-            return await count_sessions(kind.sessions, ports, PATIENCE_S)
-        return await asyncio.to_thread(self._wing.ports.connections, ports[kind.sessions])
+        with contextlib.suppress(UnusableAnswerError):
+            return await sessions_of(self._wing, kind, ports, PATIENCE_S)
+        return None
 
     async def _root(self, process: ProcessIdentity) -> ProcessIdentity:
         """The launcher that only runs this server, or itself."""
-        table = await asyncio.to_thread(self._wing.processes.table)
-        above = parents(table, process)
-        commands = {identity: self._wing.probe.describe(identity.pid).command for identity in above}
+        table, commands = await asyncio.to_thread(self._above, process)
         records = self._facilities.records
         forbidden = {editor.process for editor in records.editors.values()} | {self._facilities.me}
         forbidden |= {owner.process for record in records.servers.values() for owner in record.owners}
         return launcher(table, process, commands, forbidden)
 
-
-def environment_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> dict[str, str]:
-    """What a process was started with, as far as it says where its record lies. Blocking."""
-    names = [*WHERE_RECORDS_LIE, *([kind.record_dir_variable] if kind.record_dir_variable else [])]
-    values = {name: facilities.wing.processes.variable(process, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+    def _above(
+        self, process: ProcessIdentity
+    ) -> tuple[Sequence[ProcessRow], Mapping[ProcessIdentity, tuple[str, ...]]]:
+        """The process table, and the command lines of those above a process. Blocking."""
+        table = self._wing.processes.table()
+        return table, {above: self._wing.probe.describe(above.pid).command for above in parents(table, process)}
 
 
 def ports_by_name(kind: Kind, held: Collection[int], port: int) -> Ports:

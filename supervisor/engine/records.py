@@ -8,6 +8,9 @@ from ..core.model import Editor, Lease, Ownership, Ports, ServerRecord, ServerSt
 from ..errors import NotFound, StateNotWritable
 from .events import Events
 
+RETRY_S = 5.0
+"""After how long a write that failed is tried again."""
+
 
 class Store(Protocol):
     """Where the state is kept."""
@@ -26,6 +29,8 @@ class Records:
         self._dirty = False
         self._scheduled = False
         self._write: asyncio.Future[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._closed = False
         self.editors: dict[str, Editor] = {}
         self.servers: dict[str, ServerRecord] = {}
         self._sticky: dict[tuple[str, str], Ports] = {}
@@ -166,11 +171,13 @@ class Records:
                 self._events.warn("registry.not_writable", reason=str(error))
             self.trouble = str(error)
             self._dirty = True
+            self._try_again_later()
             raise StateNotWritable(
                 f"the registry cannot be written: {error}", hint="free some space, or make the folder writable"
             ) from error
         self._dirty = False
         self.trouble = None
+        self._forget_the_retry()
 
     async def saved(self) -> None:
         """Return once all that is in memory now is on the disk. Whoever asks in one turn of the loop shares one write.
@@ -184,6 +191,26 @@ class Records:
             self._schedule()
             await asyncio.shield(self._write)
 
+    def close(self) -> None:
+        """Write once more what was not written, and try no more."""
+        self._closed = True
+        self.flush()
+        self._forget_the_retry()
+
+    def _try_again_later(self) -> None:
+        """Nobody may change anything for hours: what is in memory only would be lost with the daemon."""
+        if self._retry is None and not self._closed:
+            self._retry = asyncio.get_running_loop().call_later(RETRY_S, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self.flush()
+
+    def _forget_the_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
     def _touch(self) -> None:
         self._dirty = True
         self._schedule()
@@ -194,7 +221,7 @@ class Records:
             asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write now if anything changed. Trouble is told, kept in `trouble`, and tried again with the next change."""
+        """Write now if anything changed. Trouble is told, kept in `trouble`, and tried again."""
         self._scheduled = False
         awaited, self._write = self._write, None
         try:

@@ -66,6 +66,8 @@ class Restarter:
     async def start(self, record: ServerRecord, flight: Flight) -> ServerRecord:
         """Start a record in BACKOFF again, on its own ports if they are free. BACKOFF again: it did not start."""
         self._cancel(record.id)
+        if self._cannot_start(record):
+            return record
         demand = again(self._facilities.kind_of(record), record)
         self._records.move(record.id, ServerState.STARTING, restarts=record.restarts + 1)
         try:
@@ -81,7 +83,12 @@ class Restarter:
             return record
         return self._records.change(record.id, failure=replace(failure, log_tail=log_tail(record.log)))
 
+    def _cannot_start(self, record: ServerRecord) -> bool:
+        return record.kind not in self._facilities.catalog.kinds
+
     def _decide(self, record: ServerRecord) -> At | GiveUp:
+        if self._cannot_start(record):
+            return GiveUp("its kind was taken out of the configuration")
         now = self._facilities.wing.clock.monotonic()
         launch, since = self._ready_since.pop(record.id, ("", now))
         ready_for_s = now - since if launch == record.launch else 0.0

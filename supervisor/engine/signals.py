@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from ..core.model import ProcessIdentity
+from ..core.model import Liveness, ProcessIdentity
 from ..core.proof import Evidence, Held, Member, stoppable
 from ..native.api import Probe, ProcessControl
 from .events import Events
@@ -16,12 +16,17 @@ class Signal(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a signal. HELD: the proof is missing. FAILED: the system refused."""
+    """What became of a signal.
+
+    GONE: its process is proven dead. HELD: the proof is missing. FAILED: the system refused. UNTOLD: the system does
+    not tell now who would get it; it may later.
+    """
 
     SENT = "sent"
     GONE = "gone"
     HELD = "held"
     FAILED = "failed"
+    UNTOLD = "untold"
 
 
 class Signals:
@@ -45,7 +50,7 @@ class Signals:
         pid = member.identity.pid
         if isinstance(proof, Held):
             if evidence.observed is None:
-                return Outcome.GONE
+                return self._unseen(member.identity, server)
             self._events.warn("signal.refused", server=server, pid=pid, reason=proof.reason)
             return Outcome.HELD
         act = self._processes.ask_to_end if signal is Signal.ASK else self._processes.kill
@@ -53,8 +58,17 @@ class Signals:
             sent = act(member.identity)
         except OSError as error:
             self._events.warn("signal.failed", server=server, pid=pid, reason=str(error))
-            return Outcome.FAILED
+            unknown = self._probe.sample(member.identity) is Liveness.UNKNOWN
+            return Outcome.UNTOLD if unknown else Outcome.FAILED
         self._events.publish(
             "signal.sent", server=server, pid=pid, signal=signal, link=member.link, proof=proof.reason, reached=sent
         )
         return Outcome.SENT if sent else Outcome.GONE
+
+    def _unseen(self, identity: ProcessIdentity, server: str) -> Outcome:
+        if self._probe.sample(identity) is Liveness.DEAD:
+            return Outcome.GONE
+        self._events.warn(
+            "signal.failed", server=server, pid=identity.pid, reason="the system does not tell who that is"
+        )
+        return Outcome.UNTOLD

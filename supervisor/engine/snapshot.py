@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from ..core.lifecycle import SERVING
 from ..core.model import Liveness, Ownership, PortFact, Ports, ProcessIdentity, ServerRecord
-from ..core.ports import Exhausted, choose_ports
+from ..core.ports import obstacles
 from ..core.reconcile import Answer, OwnServer, Snapshot
 from ..core.strangers import Silence, Strangers, Use, compatible, server_stoppable
 from ..kinds.kind import Kind
@@ -23,7 +23,6 @@ class Gatherer:
         self._records = facilities.records
         self._inquiry = inquiry
         self._recogniser = recogniser
-        self._silent: dict[str, tuple[float, int]] = {}
 
     async def own(
         self, record: ServerRecord, kind: Kind, version: str | None, asker: ProcessIdentity | None, *, fresh: bool
@@ -33,13 +32,13 @@ class Gatherer:
         Who uses it is only looked at where it matters.
         """
         answer = await self._inquiry.answer(record, kind)
-        silence = self._silence(record, answer)
+        silence = self._inquiry.silence(record) if answer is Answer.MUTE else Silence()
         record = self._records.servers.get(record.id, record)
         if answer is Answer.RIGHT and compatible(version, record.version):
             return OwnServer(record, answer)
-        use = await self.use(record, kind, asker, mute=silence.mute)
         owners = [owner for owner in record.owners if not (fresh and owner.process == asker)]
         dead = all(self._wing.probe.sample(owner.process) is Liveness.DEAD for owner in owners)
+        use = await self.use(record, kind, asker, deserted=dead and silence.mute)
         return OwnServer(record, answer, use, server_stoppable(record, owners_dead=dead), silence)
 
     def owners(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None) -> tuple[str, ...]:
@@ -53,8 +52,11 @@ class Gatherer:
         known = tuple(owner.editor for owner in record.owners if owner.process != asker and keeps(owner))
         return (*known, "somebody who is not known") if record.owners_unknown else known
 
-    async def use(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None, *, mute: bool) -> Use:
-        """Who uses a server besides the asker. One that is mute has no leases or sessions that only it could tell."""
+    async def use(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None, *, deserted: bool) -> Use:
+        """Who uses a server besides the asker.
+
+        `deserted`: it is mute, and every owner dead: then it has no leases or sessions that only it could tell.
+        """
         owners = self.owners(record, kind, asker)
         now = self._wing.clock.monotonic()
         leases: int | None = sum(lease.expires > now for lease in record.leases)
@@ -64,32 +66,23 @@ class Gatherer:
             said = await self._inquiry.ask(record, kind)
             leases = said.leases if said is not None else None
         sessions = await self._inquiry.count_sessions(record, kind)
-        if mute:
+        if deserted:
             return Use(owners, leases or 0, sessions or 0)
         return Use(owners, leases, sessions)
 
     async def ports(self, server: str, kind: Kind, wanted: Sequence[Ports]) -> Snapshot:
         """The facts about the ports that a new server may get: of the best set, and of all where that is not free."""
         if not any(wanted):
-            return Snapshot(None)
+            return Snapshot()
         facts: Mapping[int, PortFact] = {}
         strangers: Strangers = {}
         for sets in (wanted[:1], wanted):
             numbers = {port for ports in sets for port in ports.values()}
             facts = await asyncio.to_thread(self._wing.ports.facts, numbers)
-            if not isinstance(choose_ports(sets, facts, self._records.reserved(server)), Exhausted):
+            reserved = self._records.reserved(server)
+            if any(not obstacles(ports, facts, reserved) for ports in sets):
                 break
         if any(fact.listeners for fact in facts.values()):
             strangers = await self._recogniser.among(kind, facts)
         # What is reserved is looked up last: between this and the reservation nothing else runs on the loop.
-        return Snapshot(None, facts, self._records.reserved(server), strangers)
-
-    def _silence(self, record: ServerRecord, answer: Answer) -> Silence:
-        """For how long it has not answered. A question that was not asked is no silence."""
-        if answer is not Answer.MUTE:
-            self._silent.pop(record.launch, None)
-            return Silence()
-        now = self._wing.clock.monotonic()
-        since, probes = self._silent.get(record.launch, (now, 0))
-        self._silent[record.launch] = (since, probes + 1)
-        return Silence(now - since, probes + 1)
+        return Snapshot(facts, self._records.reserved(server), strangers)

@@ -93,9 +93,17 @@ def addresses(kind: Kind, record: ServerRecord, private: Environment | None) -> 
 
 def _prune(logs: list[Path]) -> None:
     """Make room for one more log."""
-    for path in sorted(logs, key=lambda log: log.stat().st_mtime)[: 1 - LOGS_KEPT]:
+    for path in sorted(logs, key=_written_at)[: 1 - LOGS_KEPT]:
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def _written_at(log: Path) -> float:
+    """Wall time. The oldest is whatever cannot be looked at: it may have gone meanwhile, or lead nowhere."""
+    try:
+        return log.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def log_tail(path: str | None) -> tuple[str, ...]:

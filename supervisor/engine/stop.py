@@ -2,11 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..core.model import Liveness, Origin, ProcessIdentity, ServerRecord
-from ..core.proof import Evidence, Link, Member, foreign_tree, guarded, tree
+from ..core.model import Liveness, Origin, ProcessIdentity, ProcessRow, ServerRecord
+from ..core.proof import (
+    Evidence,
+    Link,
+    Member,
+    foreign_tree,
+    guarded,
+    launchers,
+    parents,
+    still_launches,
+    tree,
+)
 from ..errors import NotOurs, StopFailed
 from ..native.api import Wing
 from .events import Events
@@ -21,6 +31,14 @@ HELPER_PATIENCE_S = 2.0
 
 ORPHANED_PATIENCE_S = 2.0
 """How long descendants get to end by themselves once the server itself has gone."""
+
+ASKING_S = 5.0
+"""For how long somebody is asked again to end of whom the system told nothing. It has to fit into `STOP_SLACK_S`."""
+
+ASK_AGAIN_S = 0.5
+
+TOLD_WITHIN_S = 2.0
+"""How long a look may take whose only purpose is to tell people something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,21 @@ class Target:
     foreign: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A tree as it was a moment ago, and who must not be in it.
+
+    Of a tree that somebody else started: `command` is what its listener runs, `proven` what was the server's at this or
+    an earlier look of the same stop, launchers included, and `launched` whether `root` does nothing but run it.
+    """
+
+    members: tuple[Member, ...]
+    guard: frozenset[ProcessIdentity]
+    command: tuple[str, ...] = ()
+    proven: frozenset[ProcessIdentity] = frozenset()
+    launched: bool = True
+
+
 class Stopper:
     """Stops trees. What it may not touch is asked for at every look."""
 
@@ -59,29 +92,32 @@ class Stopper:
 
     async def members(self, target: Target) -> tuple[Member, ...]:
         """The living processes of a tree, with what is needed to prove them."""
-        found, _ = await self._look(target)
-        return found
+        return (await self._look(target)).members
 
     async def stop(
-        self, target: Target, right: Right, patience_s: float, begin: Callable[[], None] = lambda: None
+        self,
+        target: Target,
+        right: Right,
+        patience_s: float,
+        begin: Callable[[Sequence[str]], None] = lambda command: None,  # noqa: ARG005 (nobody looks)
     ) -> None:
         """End the tree. On return none of it lives.
 
-        `begin` is called immediately before the first signal; what it raises stops the stop.
+        `begin` is called immediately before the first signal, with the command line that a server of somebody else's
+        has now; what it raises stops the stop.
 
         Raises:
             NotOurs: there is no proof that it may be stopped; nothing was signalled.
             StopFailed: something of it survives.
         """
-        members, guard = await self._look(target)
-        self._refuse_the_guarded(target, members)
-        begin()
-        if not members:
+        look = await self._look(target)
+        self._refuse_the_guarded(target, look)
+        begin(look.command)
+        if not look.members:
             return
-        asked = self._ask(target, right, members, guard)
-        if asked:
-            await self._leave_time(target, members, patience_s)
-        await self._kill(target, right, members)
+        if await self._ask(target, right, look):
+            await self._leave_time(target, look.members, patience_s)
+        await self._kill(target, right, look)
 
     async def stop_child(self, child: ProcessIdentity) -> None:
         """End a helper process of the daemon's own, such as an installer, with all that it runs."""
@@ -93,44 +129,68 @@ class Stopper:
         # It led its session, so this says that nothing is left; a look at every process takes milliseconds.
         if self._wing.processes.vacant(target.root.pid) and self._wing.processes.vacant(target.process.pid):
             return
-        await self._kill(target, Right(), ())
+        await self._kill(target, Right(), Look((), frozenset()))
 
     async def left_behind(self, target: Target) -> tuple[int, ...]:
-        """Who carries the launch token of a tree that has ended. That alone is no proof: nobody touches them."""
-        _, guard = await self._look(target)
+        """Who carries the launch token of a tree that has ended. That alone is no proof: nobody touches them.
 
-        def carriers() -> tuple[int, ...]:
-            rows = [row for row in self._wing.processes.table() if row.identity not in guard]
-            token = self._token_variable
-            return tuple(
-                r.identity.pid for r in rows if self._wing.processes.variable(r.identity, token) == target.token
-            )
+        Empty also where that cannot be told in `TOLD_WITHIN_S`: a process that hangs in the kernel cannot be read.
+        """
+        try:
+            async with asyncio.timeout(TOLD_WITHIN_S):
+                guard = (await self._look(target)).guard
+                return await asyncio.to_thread(self._carriers, target.token, guard)
+        except TimeoutError:
+            return ()
 
-        return await asyncio.to_thread(carriers)
+    def _carriers(self, token: str | None, guard: frozenset[ProcessIdentity]) -> tuple[int, ...]:
+        others = [row.identity for row in self._wing.processes.table() if row.identity not in guard]
+        name = self._token_variable
+        return tuple(other.pid for other in others if self._wing.processes.variable(other, name) == token)
 
-    def _refuse_the_guarded(self, target: Target, members: tuple[Member, ...]) -> None:
+    def _refuse_the_guarded(self, target: Target, look: Look) -> None:
         """A server may be an editor or owner itself: then its tree is empty, and yet it lives."""
-        found = {member.identity for member in members}
+        found = {member.identity for member in look.members}
         for identity in (target.process, target.root):
+            if identity == target.root and not look.launched and identity not in look.guard:
+                # It does something else by now, and is none of this tree.
+                continue
             if identity not in found and self._wing.probe.sample(identity) is not Liveness.DEAD:
                 raise NotOurs(f"pid {identity.pid} is an editor or owner itself, or run by one", hint="end it yourself")
 
-    def _ask(
-        self, target: Target, right: Right, members: tuple[Member, ...], guard: frozenset[ProcessIdentity]
-    ) -> bool:
-        """Ask the server itself; where it has gone, everybody that is left."""
-        heads = [member for member in members if member.identity in (target.root, target.process)]
-        outcomes = [
-            self._signals.send(Signal.ASK, member, self._evidence(target, right, member, guard), server=target.label)
-            for member in heads or members
-        ]
+    async def _ask(self, target: Target, right: Right, look: Look) -> bool:
+        """Ask the server to end. Of whom the system tells nothing now, it may in a moment."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + ASKING_S
+        command, asked = look.command, set[ProcessIdentity]()
+        while self._ask_once(target, right, look, asked) and loop.time() < end:
+            await asyncio.sleep(ASK_AGAIN_S)
+            look = await self._look(target, look.proven)
+            turned = look.command != command and self._wing.probe.sample(target.process) is not Liveness.DEAD
+            if turned and right.orphan:
+                raise NotOurs(
+                    f"pid {target.process.pid} has become another program", hint="if you know it, name it: down"
+                )
+        return bool(asked)
+
+    def _ask_once(self, target: Target, right: Right, look: Look, asked: set[ProcessIdentity]) -> bool:
+        """Ask the server itself; where it has gone, everybody that is left. Whether somebody is to be asked again."""
+        heads = [member for member in look.members if member.identity in (target.root, target.process)]
+        outcomes = {
+            member.identity: self._signals.send(
+                Signal.ASK, member, self._evidence(target, right, member, look.guard), server=target.label
+            )
+            for member in heads or look.members
+            if member.identity not in asked
+        }
+        asked.update(identity for identity, outcome in outcomes.items() if outcome is Outcome.SENT)
         living = [m for m in heads if self._wing.probe.sample(m.identity) is not Liveness.DEAD]
-        if living and Outcome.HELD in outcomes and Outcome.SENT not in outcomes:
+        if living and Outcome.HELD in outcomes.values() and not asked:
             raise NotOurs(
                 f"pid {living[0].identity.pid} may not be stopped: the proof is missing",
                 hint="the daemon's log has the reason: godot-supervisor logs",
             )
-        return Outcome.SENT in outcomes
+        return Outcome.UNTOLD in outcomes.values()
 
     async def _leave_time(self, target: Target, members: tuple[Member, ...], patience_s: float) -> None:
         heads = [member.identity for member in members if member.identity in (target.root, target.process)]
@@ -140,21 +200,21 @@ class Stopper:
         if await self._gone(heads, patience_s) and rest:
             await self._gone(rest, min(ORPHANED_PATIENCE_S, end - loop.time()))
 
-    async def _kill(self, target: Target, right: Right, known: tuple[Member, ...]) -> None:
+    async def _kill(self, target: Target, right: Right, before: Look) -> None:
         """Kill until a look finds nobody: what forks between two looks is found by the next."""
         loop = asyncio.get_running_loop()
         end = loop.time() + KILL_PATIENCE_S
+        pause_s = 0.05
         while True:
-            found, guard = await self._look(target)
-            provable = {member.identity: member for member in (*known, *found)}
-            living = [m for m in provable.values() if self._wing.probe.sample(m.identity) is not Liveness.DEAD]
+            look = await self._look(target, before.proven)
+            living = [m for m in _provable(target, before, look) if self._lives(m)]
             if not living:
                 return
             killed = [
                 member.identity
                 for member in living
                 if self._signals.send(
-                    Signal.KILL, member, self._evidence(target, right, member, guard), server=target.label
+                    Signal.KILL, member, self._evidence(target, right, member, look.guard), server=target.label
                 )
                 is Outcome.SENT
             ]
@@ -168,17 +228,21 @@ class Stopper:
                     f"still alive after a kill: pid {pids}", data={"pids": [m.identity.pid for m in living]}
                 )
             if not killed:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, ASK_AGAIN_S)
             await self._gone(killed, max(0.05, end - loop.time()))
 
-    async def _look(self, target: Target) -> tuple[tuple[Member, ...], frozenset[ProcessIdentity]]:
-        table = await asyncio.to_thread(self._wing.processes.table)
+    def _lives(self, member: Member) -> bool:
+        return self._wing.probe.sample(member.identity) is not Liveness.DEAD
+
+    async def _look(self, target: Target, proven: frozenset[ProcessIdentity] = frozenset()) -> Look:
+        table, commands = await asyncio.to_thread(self._read, target)
         editors = {editor.process for editor in self._records.editors.values()}
         editors |= {owner.process for record in self._records.servers.values() for owner in record.owners}
         roots = {r for record in self._records.servers.values() for r in (record.root, record.process) if r}
         guard = guarded(table, editors, self._me, {*roots, target.root, target.process})
         if target.foreign:
-            return foreign_tree(table, target.process, target.root, guard), guard
+            return _foreign_look(table, target, commands, guard, proven)
         members = {member.identity: member for member in tree(table, target.root, guard)}
         if target.process != target.root:
             below = tree(table, target.process, guard)
@@ -186,7 +250,16 @@ class Stopper:
         found = tuple(members.values())
         if any(member.link is Link.LEFT_OVER for member in found):
             found = await asyncio.to_thread(self._with_tokens, found)
-        return found, guard
+        return Look(found, guard)
+
+    def _read(self, target: Target) -> tuple[Sequence[ProcessRow], Mapping[ProcessIdentity, tuple[str, ...]]]:
+        """The process table, and the command lines that tell what is somebody else's. Blocking."""
+        table = self._wing.processes.table()
+        if not target.foreign:
+            return table, {}
+        wanted = {target.process, target.root, *parents(table, target.process)}
+        described = [(identity, self._wing.probe.describe(identity.pid)) for identity in wanted]
+        return table, {identity: seen.command for identity, seen in described if seen.identity == identity}
 
     def _with_tokens(self, members: Iterable[Member]) -> tuple[Member, ...]:
         """Blocking: the memory of a process that hangs in the kernel cannot be read."""
@@ -223,6 +296,33 @@ class Stopper:
         watch = self._wing.exits.watch(identity, ended.set)
         with contextlib.closing(watch):
             await ended.wait()
+
+
+def _foreign_look(
+    table: Sequence[ProcessRow],
+    target: Target,
+    commands: Mapping[ProcessIdentity, tuple[str, ...]],
+    guard: frozenset[ProcessIdentity],
+    proven: frozenset[ProcessIdentity],
+) -> Look:
+    """A launcher may have turned to something else since it was found: then it is none of this tree."""
+    above = launchers(table, target.process, commands, guard)
+    if any(row.identity == target.process for row in table):
+        launched = target.root in (target.process, *above)
+    else:
+        launched = still_launches(table, target.root, commands, guard, proven)
+    members = foreign_tree(table, target.process, target.root if launched else target.process, guard)
+    found = {member.identity for member in members}
+    proven = proven | found | (set(above) if launched else set())
+    return Look(members, guard, commands.get(target.process, ()), proven, launched)
+
+
+def _provable(target: Target, before: Look, now: Look) -> list[Member]:
+    """What is found now, and what was found when the stop began: its parents may have ended since."""
+    members = {member.identity: member for member in (*before.members, *now.members)}
+    if not now.launched and target.root != target.process:
+        members.pop(target.root, None)
+    return list(members.values())
 
 
 def target_of(record: ServerRecord, token: str | None) -> Target | None:

@@ -243,7 +243,7 @@ class Supervisor:
             for outcome in await asyncio.gather(*stops, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     self._events.warn("server.not_stopped", reason=str(outcome))
-        self._records.flush()
+        self._records.close()
 
     async def _stop_at_the_end(self, record: ServerRecord) -> None:
         wish = Wish(Operation.STOP, "the daemon's shutdown")

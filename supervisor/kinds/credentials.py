@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,36 +34,20 @@ def mint(kind: Kind, version: str | None) -> dict[str, str]:
 
 
 def read_back(
-    kind: Kind,
-    ports: Ports,
-    environment: Mapping[str, str],
-    values: Mapping[str, str] | None = None,
-    *,
-    note: Callable[[str], None] | None = None,
+    kind: Kind, ports: Ports, environment: Mapping[str, str], values: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """The secrets of a running server, by variable, from its own record.
 
     `environment` is what the server was started with, as far as it says where records lie. `values` are further
-    placeholders. Empty where there is no record or it cannot be trusted; `note` is then told why, without secrets.
+    placeholders. Empty where there is no record, or none that can be trusted.
     """
     if kind.record is None:
         return {}
-    path = record_path(kind, ports, environment, values)
     try:
-        content = json.loads(_read(path))
-    except FileNotFoundError:
-        problem = "it is not there"
-    except (OSError, _DistrustedError) as error:
-        problem = str(error)
-    except (ValueError, RecursionError):
-        problem = "it is not JSON"
-    else:
-        if isinstance(content, dict):
-            return _wanted(kind, content)
-        problem = "it is no JSON object"
-    if note is not None:
-        note(f"{path}: {problem}")
-    return {}
+        content = json.loads(_read(record_path(kind, ports, environment, values)))
+    except (OSError, _DistrustedError, ValueError, RecursionError):
+        return {}
+    return _wanted(kind, content) if isinstance(content, dict) else {}
 
 
 def record_path(

@@ -7,16 +7,26 @@ from typing import Any
 from ..core.model import Ports
 from .identify import counted
 from .kind import SessionRoute
-from .loopback import UnusableAnswerError, get
+from .loopback import Answer, UnusableAnswerError, get
 
 
 async def count_sessions(route: SessionRoute, ports: Ports, timeout_s: float) -> int | None:
-    """How many sessions the server says it has. None: it did not say so in time, or not as the route expects."""
-    try:
-        answer = await get(ports[route.port], route.http, None, timeout_s)
-    except UnusableAnswerError:
+    """How many sessions the server says it has. None: no complete answer within `timeout_s`, or nobody listens.
+
+    Raises:
+        UnusableAnswerError: it answers, but not as the route expects.
+    """
+    answer = await get(ports[route.port], route.http, None, timeout_s)
+    if answer is None:
         return None
-    if answer is None or answer.status != HTTPStatus.OK:
+    count = _count(route, answer)
+    if count is None:
+        raise UnusableAnswerError(f"{route.http} does not tell the sessions")
+    return count
+
+
+def _count(route: SessionRoute, answer: Answer) -> int | None:
+    if answer.status != HTTPStatus.OK:
         return None
     try:
         said: Any = json.loads(answer.body)

@@ -10,11 +10,11 @@ from typing import Any
 
 from ..core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity
 from . import darwin_probe
-from .facts import LOOPBACK
+from .facts import LOOPBACK, SERVES_LOOPBACK
 
 assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this may run; tests run it on Linux)
 
-SERVES_LOOPBACK = frozenset({LOOPBACK, "0.0.0.0", "::", "*"})  # noqa: S104 (compared with, not bound to)
+ON_LOOPBACK = SERVES_LOOPBACK | {"*"}
 LSOF = "/usr/sbin/lsof"
 LSOF_TIMEOUT_S = 5.0
 ANOTHER_USER = "another user"
@@ -56,7 +56,7 @@ class DarwinPortTable:
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
         """Every port that this process listens on."""
-        held = frozenset(port for address, port in self._listening(identity.pid) if address in SERVES_LOOPBACK)
+        held = frozenset(port for address, port in self._listening(identity.pid) if address in ON_LOOPBACK)
         return held if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
 
     def connections(self, port: int) -> int | None:

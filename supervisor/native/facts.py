@@ -17,6 +17,9 @@ SYSTEM = {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
 
 LOOPBACK = "127.0.0.1"
 
+# Who listens on one of these answers there.
+SERVES_LOOPBACK = frozenset({LOOPBACK, "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
+
 # sun_path is 108 bytes on Linux and 104 on macOS, the final NUL included.
 SOCKET_PATH_MAX = 103 if sys.platform == "darwin" else 107
 

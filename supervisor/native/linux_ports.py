@@ -9,11 +9,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from ..core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity
 from . import linux_tcp, posix, procfs
 from .api import Probe
-from .facts import LOOPBACK
+from .facts import LOOPBACK, SERVES_LOOPBACK
 
 assert sys.platform == "linux"  # noqa: S101 (tells type checkers where this runs)
 
-SERVES_LOOPBACK = frozenset({LOOPBACK, "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
 
 EVERY_PORT = range(1, 65536)
 

@@ -7,11 +7,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from ..core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity
 from . import win32, windows_tcp
 from .api import Probe
-from .facts import LOOPBACK
+from .facts import LOOPBACK, SERVES_LOOPBACK
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
-SERVES_LOOPBACK = frozenset({LOOPBACK, "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
 
 EVERY_PORT = range(1, 65536)
 

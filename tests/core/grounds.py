@@ -72,7 +72,7 @@ def with_strangers(*strangers: Stranger) -> Snapshot:
     """They hold the ports that they listen on."""
     ports = {port: held(port, each.process.pid) for each in strangers for port in each.ports.values()}
     by_port = {port: each for each in strangers for port in each.ports.values()}
-    return Snapshot(None, {**FREE, **ports}, strangers=by_port)
+    return Snapshot({**FREE, **ports}, strangers=by_port)
 
 
 def running(
@@ -81,6 +81,6 @@ def running(
     right: Any = OURS,
     silence: Silence = Silence(),  # noqa: B008 (frozen)
     record: ServerRecord = RECORD,
-) -> Snapshot:
+) -> OwnServer:
     """Our server runs on its ports."""
-    return Snapshot(OwnServer(record, answer, use, right, silence), FREE, dict.fromkeys(PORTS.values(), record.id))
+    return OwnServer(record, answer, use, right, silence)

@@ -22,6 +22,7 @@ from supervisor.core.proof import Held, Recognised, Stoppable, Unrecognised
 from supervisor.core.reconcile import (
     Adopt,
     Answer,
+    Beside,
     OwnServer,
     Plan,
     Refuse,
@@ -32,6 +33,7 @@ from supervisor.core.reconcile import (
     Snapshot,
     Spawn,
     reconcile,
+    with_own,
 )
 from supervisor.core.strangers import Silence, Stranger, Use, server_stoppable
 
@@ -69,7 +71,6 @@ def worlds(draw: st.DrawFn) -> tuple[ServerSpec, Snapshot]:
         found = _stranger(draw, ports)
         strangers |= dict.fromkeys(draw(st.sets(st.sampled_from(sorted(ports.values())), min_size=1)), found)
     reserved = draw(st.dictionaries(st.sampled_from(NUMBERS), st.just("another")))
-    own = _own(draw) if draw(st.booleans()) else None
     spec = ServerSpec(
         "godot-ai",
         draw(VERSIONS),
@@ -77,7 +78,7 @@ def worlds(draw: st.DrawFn) -> tuple[ServerSpec, Snapshot]:
         asker=draw(st.sampled_from([None, ASKER])),
         topology=draw(st.sampled_from(Topology)),
     )
-    return spec, Snapshot(own, facts, reserved, strangers)
+    return spec, Snapshot(facts, reserved, strangers)
 
 
 def _stranger(draw: st.DrawFn, ports: dict[str, int]) -> Stranger:
@@ -98,7 +99,9 @@ def _stranger(draw: st.DrawFn, ports: dict[str, int]) -> Stranger:
     )
 
 
-def _own(draw: st.DrawFn) -> OwnServer:
+@st.composite
+def servers(draw: st.DrawFn) -> OwnServer:
+    """One of ours that runs."""
     record = ServerRecord(
         "godot-ai",
         "godot-ai",
@@ -121,26 +124,17 @@ def _own(draw: st.DrawFn) -> OwnServer:
     return OwnServer(record, draw(st.sampled_from(Answer)), use, right, silence)
 
 
-def why_it_may_end(plan: Replace, spec: ServerSpec, snapshot: Snapshot) -> None:
+def why_a_stranger_may_end(plan: Replace, spec: ServerSpec) -> None:
     """Both proofs: that nobody else uses it, and that it may be ended at all."""
-    if isinstance(plan.old, Stranger):
-        assert isinstance(plan.old.recognition, Recognised)
-        assert isinstance(plan.old.owner, DeadOwner)
-        assert (plan.old.leases, plan.old.sessions) == (0, 0)
-        assert plan.old.other_home is None
-        assert not plan.old.stray
-        assert isinstance(plan.old.stoppable(), Stoppable)
-        assert plan.old.version != spec.version
-        return
-    own = snapshot.own
-    assert own is not None
-    assert plan.old is own.record
-    assert own.record.other_home is None
-    assert isinstance(own.right, Stoppable)
-    assert own.use.reason is None
-    assert own.record.version != spec.version or own.silence.mute
-    assert not (own.record.foreign and not own.record.ever_owned)
-    assert not own.record.owners_unknown
+    old = plan.old
+    assert isinstance(old, Stranger)
+    assert isinstance(old.recognition, Recognised)
+    assert isinstance(old.owner, DeadOwner)
+    assert (old.leases, old.sessions) == (0, 0)
+    assert old.other_home is None
+    assert not old.stray
+    assert isinstance(old.stoppable(), Stoppable)
+    assert old.version != spec.version
 
 
 def handed_out(plan: Plan) -> list[int]:
@@ -152,23 +146,42 @@ def handed_out(plan: Plan) -> list[int]:
 def test_every_decision_has_a_reason_and_a_proof_and_doubles_no_port(world: tuple[ServerSpec, Snapshot]) -> None:
     spec, snapshot = world
     plan: Any = reconcile(spec, snapshot)
-    assert isinstance(plan, Reuse | Adopt | Replace | Spawn | Relocate | Refuse)
+    assert isinstance(plan, Adopt | Replace | Spawn | Relocate | Refuse)
     assert plan.reason
     for port in handed_out(plan):
         assert port not in snapshot.reserved
         assert snapshot.ports[port] == PortFact(port, Bind.FREE)
     if isinstance(plan, Replace):
         assert plan.proof
-        why_it_may_end(plan, spec, snapshot)
+        why_a_stranger_may_end(plan, spec)
     if isinstance(plan, Adopt):
         assert isinstance(plan.stranger.recognition, Recognised)
         assert plan.stranger.other_home is None
         assert spec.version in (None, plan.stranger.version)
         assert snapshot.reserved.keys().isdisjoint(plan.stranger.ports.values())
+
+
+@settings(max_examples=1500, deadline=None)
+@given(worlds(), servers())
+def test_what_becomes_of_a_server_that_runs_has_a_reason_and_a_proof(
+    world: tuple[ServerSpec, Snapshot], own: OwnServer
+) -> None:
+    spec, _ = world
+    plan: Any = with_own(spec, own)
+    assert isinstance(plan, Reuse | Replace | Refuse | Beside)
+    assert plan.rival.reason if isinstance(plan, Beside) else plan.reason
     if isinstance(plan, Reuse):
-        assert snapshot.own is not None
-        assert snapshot.own.answer is Answer.RIGHT
-        assert plan.record.other_home is None
+        assert own.answer is Answer.RIGHT
+        assert own.record.other_home is None
+    if isinstance(plan, Replace):
+        assert plan.proof
+        assert plan.old is own.record
+        assert own.record.other_home is None
+        assert isinstance(own.right, Stoppable)
+        assert own.use.reason is None
+        assert own.record.version != spec.version or own.silence.mute
+        assert not (own.record.foreign and not own.record.ever_owned)
+        assert not own.record.owners_unknown
 
 
 @settings(max_examples=300, deadline=None)
@@ -176,7 +189,7 @@ def test_every_decision_has_a_reason_and_a_proof_and_doubles_no_port(world: tupl
 def test_wishes_one_after_the_other_never_get_the_same_port(wishes: list[tuple[ServerSpec, Snapshot]]) -> None:
     reserved: dict[int, str] = {}
     for number, (spec, snapshot) in enumerate(wishes):
-        plan = reconcile(spec, replace(snapshot, own=None, reserved={**snapshot.reserved, **reserved}))
+        plan = reconcile(spec, replace(snapshot, reserved={**snapshot.reserved, **reserved}))
         ports = handed_out(plan)
         assert reserved.keys().isdisjoint(ports)
         reserved |= dict.fromkeys(ports, f"server-{number}")

@@ -30,7 +30,7 @@ def test_a_pid_that_nobody_has_is_a_dead_owner() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "-1", " 70", "70 ", "seventy", "99999999999999999999", "\u0667\u0660", "7.0"]
+    "text", ["", "0", "-1", " 70", "70 ", "seventy", "99999999999999999999", "\u0667\u0660", "7.0", "1" * 5000]
 )
 def test_a_malformed_value_is_an_owner_that_is_not_known(text: str) -> None:
     assert isinstance(judge_owner(replace(NAMED, text=text)), UnknownOwner)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.model import Bind, Listener, Occupant, PortFact, ProcessIdentity
-from supervisor.core.ports import Exhausted, PortPlan, candidates, choose_ports
+from supervisor.core.ports import candidates, obstacles
 
 RANGES = {"http": range(8000, 8003), "ws": range(9500, 9503)}
 SETS = candidates(RANGES)
@@ -33,63 +33,44 @@ def test_a_sticky_set_outside_the_ranges_is_forgotten() -> None:
     assert candidates(RANGES, {"http": 7000, "ws": 7001}) == SETS
 
 
-def test_a_kind_without_ports_has_one_empty_set() -> None:
+def test_a_kind_without_ports_has_one_empty_set_and_nothing_stands_in_its_way() -> None:
     assert candidates({}) == ({},)
-    assert choose_ports(({},), {}, {}) == PortPlan({})
+    assert obstacles({}, {}, {}) == []
 
 
-def test_the_best_set_is_taken_when_it_is_free() -> None:
-    assert choose_ports(SETS, free(), {}) == PortPlan(SETS[0])
+def test_nothing_stands_in_the_way_of_a_free_set() -> None:
+    assert obstacles(SETS[0], free(), {}) == []
 
 
-def test_a_set_with_one_held_port_is_passed_over_and_the_occupant_named() -> None:
-    plan = choose_ports(SETS, free(listened(9500)), {})
-    assert isinstance(plan, PortPlan)
-    assert plan.ports == SETS[1]
-    assert [(row.port, row.occupant) for row in plan.passed_over] == [(9500, STRANGER)]
+def test_one_held_port_stands_in_the_way_of_its_set_and_the_occupant_is_named() -> None:
+    found = obstacles(SETS[0], free(listened(9500)), {})
+    assert [(row.port, row.occupant) for row in found] == [(9500, STRANGER)]
+    assert obstacles(SETS[1], free(listened(9500)), {}) == []
 
 
 @pytest.mark.parametrize("address", ["::1", "0.0.0.0", "::"])
 def test_a_squatter_beside_a_free_loopback_is_an_obstacle(address: str) -> None:
-    plan = choose_ports(SETS, free(listened(8000, address, Bind.FREE)), {})
-    assert isinstance(plan, PortPlan)
-    assert plan.ports == SETS[1]
-    assert address in plan.passed_over[0].reason
+    (found,) = obstacles(SETS[0], free(listened(8000, address, Bind.FREE)), {})
+    assert address in found.reason
 
 
 def test_what_cannot_be_told_is_not_free() -> None:
     facts = free()
     del facts[8000]
-    plan = choose_ports(SETS, facts, {})
-    assert isinstance(plan, PortPlan)
-    assert plan.ports == SETS[1]
+    assert [row.port for row in obstacles(SETS[0], facts, {})] == [8000]
 
 
 def test_an_excluded_port_keeps_the_systems_reason() -> None:
-    plan = choose_ports(SETS, free(PortFact(8000, Bind.EXCLUDED, reason="WinError 10013")), {})
-    assert isinstance(plan, PortPlan)
-    assert plan.passed_over[0].reason == "WinError 10013"
-
-
-def test_ports_promised_to_another_server_are_not_given_away() -> None:
-    plan = choose_ports(SETS, free(), {8000: "other", 9501: "other"})
-    assert isinstance(plan, PortPlan)
-    assert plan.ports == SETS[2]
-
-
-def test_a_range_that_is_all_taken_is_refused_with_every_occupant() -> None:
-    plan = choose_ports(SETS, free(*(listened(port) for port in RANGES["http"])), {})
-    assert isinstance(plan, Exhausted)
-    assert [row.port for row in plan.occupied] == [8000, 8001, 8002]
+    (found,) = obstacles(SETS[0], free(PortFact(8000, Bind.EXCLUDED, reason="WinError 10013")), {})
+    assert found.reason == "WinError 10013"
 
 
 @given(
     held=st.sets(st.sampled_from([port for ports in SETS for port in ports.values()])),
     promised=st.sets(st.sampled_from([port for ports in SETS for port in ports.values()])),
 )
-def test_a_plan_never_holds_a_port_that_is_held_or_promised(held: set[int], promised: set[int]) -> None:
-    plan = choose_ports(SETS, free(*(listened(port) for port in held)), dict.fromkeys(promised, "other"))
-    if isinstance(plan, PortPlan):
-        assert not (held | promised) & set(plan.ports.values())
-    else:
-        assert all((held | promised) & set(ports.values()) for ports in SETS)
+def test_whatever_is_held_or_promised_is_an_obstacle_and_nothing_else_is(held: set[int], promised: set[int]) -> None:
+    facts = free(*(listened(port) for port in held))
+    for ports in SETS:
+        found = {row.port for row in obstacles(ports, facts, dict.fromkeys(promised, "other"))}
+        assert found == (held | promised) & set(ports.values())

@@ -21,6 +21,7 @@ from supervisor.core.proof import (
     launcher,
     parents,
     recognised,
+    still_launches,
     stoppable,
     tree,
 )
@@ -214,6 +215,16 @@ def test_a_known_runner_above_the_listener_is_its_launcher_and_a_shell_is_not() 
 
 def test_a_runner_with_another_child_is_somebodys() -> None:
     assert launcher((*STRANGERS, row(43, 40, 10)), who(41), COMMANDS, ()) == who(41)
+
+
+def test_a_launcher_whose_server_has_ended_stays_one_while_it_does_nothing_else() -> None:
+    ended = tuple(each for each in STRANGERS if each.identity.pid not in (41, 42))
+    proven = {who(40), who(41), who(42)}
+    assert still_launches(ended, who(40), COMMANDS, (), proven)
+    assert not still_launches(ended, who(40), COMMANDS, (), proven - {who(40)})
+    assert not still_launches(ended, who(40), COMMANDS, (who(40),), proven)
+    assert not still_launches(ended, who(40), {who(40): ("important-work",)}, (), proven)
+    assert not still_launches((*ended, row(43, 40, 10)), who(40), COMMANDS, (), proven)
 
 
 def test_a_runner_that_is_an_owner_itself_is_no_launcher() -> None:

@@ -16,6 +16,7 @@ ORPHAN = Observation(
     owners_unknown=False,
     owners=(DEAD,),
     leases=0,
+    own_leases=0,
     sessions=0,
 )
 
@@ -64,7 +65,8 @@ def test_a_suspicion_speaks_of_one_launch_and_one_set_of_claims(change: dict[str
         ({"owners": (DEAD, OwnerFact("tools-1", Liveness.ALIVE))}, "tools-1 is alive"),
         ({"owners": (OwnerFact("game-1", Liveness.ALIVE, lingering=True),)}, "game-1 detached and may come back"),
         ({"leases": 1}, "leases: 1"),
-        ({"leases": None}, "its leases are unknown"),
+        ({"own_leases": 1}, "leases: 1"),
+        ({"own_leases": None}, "its leases are unknown"),
         ({"sessions": 2}, "open sessions: 2"),
         ({"sessions": None}, "its sessions are unknown"),
         ({"ever_owned": False, "owners": ()}, "it never had an owner"),
@@ -83,14 +85,19 @@ def test_a_released_owner_holds_nothing_even_alive() -> None:
     assert isinstance(judge(None, released), Suspect)
 
 
-def test_sessions_alone_are_worth_another_look_soon() -> None:
-    verdict = judge(None, replace(ORPHAN, sessions=1))
+@pytest.mark.parametrize("claim", ["sessions", "own_leases"])
+def test_what_only_the_server_could_tell_is_worth_another_look_soon(claim: str) -> None:
+    verdict = judge(None, replace(ORPHAN, **{claim: 1}))
     assert isinstance(verdict, Keep)
     assert verdict.watch_sessions
 
 
+def test_a_lease_of_ours_is_not_for_its_end_is_told() -> None:
+    assert judge(None, replace(ORPHAN, leases=1, sessions=1)) == Keep(("leases: 1",))
+
+
 def test_unknown_claims_fall_once_the_server_has_been_silent_long_enough() -> None:
-    mute = replace(ORPHAN, sessions=None, leases=None)
+    mute = replace(ORPHAN, sessions=None, own_leases=None)
     assert isinstance(judge(None, replace(mute, silent_s=SILENCE_S - 0.1)), Keep)
     assert isinstance(judge(None, replace(mute, silent_s=SILENCE_S)), Suspect)
 

@@ -50,7 +50,7 @@ FAILED = PortFact(8000, Bind.FAILED, reason="cannot tell who listens")
 
 
 def test_nothing_on_the_port_spawns_there() -> None:
-    assert reconcile(ANY, Snapshot(None, FREE)) == Spawn(PORTS)
+    assert reconcile(ANY, Snapshot(FREE)) == Spawn(PORTS)
 
 
 # --- ours ---
@@ -58,7 +58,7 @@ def test_nothing_on_the_port_spawns_there() -> None:
 
 @pytest.mark.parametrize("version", [None, "4.3.0"])
 def test_ours_that_answers_and_is_compatible_is_reused(version: str | None) -> None:
-    assert reconcile(wants(version), running()) == Reuse(RECORD)
+    assert with_own(wants(version), running()) == Reuse(RECORD)
 
 
 @pytest.mark.parametrize("answer", [Answer.MUTE, Answer.WRONG])
@@ -76,26 +76,26 @@ def test_ours_that_answers_and_is_compatible_is_reused(version: str | None) -> N
     ids=["just now", "not for long", "asked once", "an owner", "a lease", "a session", "sessions unknown"],
 )
 def test_ours_that_is_slow_is_never_taken_from_those_who_use_it(answer: Answer, use: Use, silence: Silence) -> None:
-    plan = reconcile(ANY, running(answer, use, silence=silence))
+    plan = with_own(ANY, running(answer, use, silence=silence))
     assert isinstance(plan, Refuse)
     assert plan.refusal is Refusal.UNHEALTHY
 
 
 def test_ours_that_is_mute_and_unused_is_replaced_after_half_a_minute_and_two_questions() -> None:
-    plan = reconcile(ANY, running(Answer.MUTE, silence=MUTE))
+    plan = with_own(ANY, running(Answer.MUTE, silence=MUTE))
     assert isinstance(plan, Replace)
     assert (plan.old, plan.ports) == (RECORD, PORTS)
     assert "31 s" in plan.reason
 
 
 def test_explicit_ports_other_than_those_in_use_are_refused() -> None:
-    plan = reconcile(replace(ANY, explicit_ports=NEXT), running())
+    plan = with_own(replace(ANY, explicit_ports=NEXT), running())
     assert isinstance(plan, Refuse)
     assert plan.refusal is Refusal.PORTS_DIFFER
 
 
 def test_ours_in_another_version_that_nobody_uses_is_replaced_on_its_ports() -> None:
-    plan = reconcile(wants("3.2.5"), running())
+    plan = with_own(wants("3.2.5"), running())
     assert isinstance(plan, Replace)
     assert (plan.old, plan.ports) == (RECORD, PORTS)
     assert "4.3.0" in plan.reason
@@ -108,23 +108,19 @@ def test_ours_in_another_version_that_nobody_uses_is_replaced_on_its_ports() -> 
     ids=["an owner", "leases", "leases unknown", "a session", "sessions unknown"],
 )
 def test_ours_in_another_version_that_is_in_use_stays_and_the_other_starts_beside_it(use: Use) -> None:
-    plan = reconcile(wants("3.2.5"), running(use=use))
-    assert isinstance(plan, Relocate)
-    assert plan.ports == NEXT
-    (rival,) = plan.rivals
-    assert (rival.what, rival.version, rival.reason) == ("godot-ai", "4.3.0", use.reason)
+    plan = with_own(wants("3.2.5"), running(use=use))
+    assert isinstance(plan, Beside)
+    assert (plan.rival.what, plan.rival.version, plan.rival.reason) == ("godot-ai", "4.3.0", use.reason)
 
 
 def test_one_in_another_version_that_may_not_be_stopped_stays() -> None:
-    plan = reconcile(wants("3.2.5"), running(right=Held("it may have owners that are not known")))
-    assert isinstance(plan, Relocate)
-    assert plan.rivals[0].reason == "it may have owners that are not known"
+    plan = with_own(wants("3.2.5"), running(right=Held("it may have owners that are not known")))
+    assert isinstance(plan, Beside)
+    assert plan.rival.reason == "it may have owners that are not known"
 
 
 def test_a_server_of_another_home_is_never_reused() -> None:
-    snapshot = running(record=replace(RECORD, other_home="ab12"))
-    assert snapshot.own is not None
-    assert isinstance(with_own(ANY, snapshot.own), Beside)
+    assert isinstance(with_own(ANY, running(record=replace(RECORD, other_home="ab12"))), Beside)
 
 
 # --- a stranger ---
@@ -219,7 +215,7 @@ def test_a_stranger_on_other_ports_than_those_asked_for_is_not_taken_for_an_answ
     ids=["a process", "a wildcard", "a squatter on ::1", "another user's", "excluded", "cannot tell"],
 )
 def test_anything_else_on_the_port_relocates_and_says_why(fact: PortFact) -> None:
-    plan = reconcile(ANY, Snapshot(None, {**FREE, 8000: fact}))
+    plan = reconcile(ANY, Snapshot({**FREE, 8000: fact}))
     assert isinstance(plan, Relocate)
     assert plan.ports == NEXT
     (occupied,) = plan.occupied
@@ -229,13 +225,13 @@ def test_anything_else_on_the_port_relocates_and_says_why(fact: PortFact) -> Non
 
 def test_a_port_that_nothing_is_known_of_is_not_free() -> None:
     facts = {port: fact for port, fact in FREE.items() if port != 9500}
-    plan = reconcile(ANY, Snapshot(None, facts))
+    plan = reconcile(ANY, Snapshot(facts))
     assert isinstance(plan, Relocate)
     assert plan.ports == NEXT
 
 
 def test_another_users_socket_is_told_as_such() -> None:
-    plan = reconcile(ANY, Snapshot(None, {**FREE, 8000: ANOTHER_USERS}))
+    plan = reconcile(ANY, Snapshot({**FREE, 8000: ANOTHER_USERS}))
     assert isinstance(plan, Relocate)
     assert "does not tell" in plan.occupied[0].reason
     assert plan.occupied[0].occupant is not None
@@ -243,14 +239,14 @@ def test_another_users_socket_is_told_as_such() -> None:
 
 
 def test_ports_promised_to_another_server_are_never_handed_out_again() -> None:
-    plan = reconcile(ANY, Snapshot(None, FREE, {8000: "toy"}))
+    plan = reconcile(ANY, Snapshot(FREE, {8000: "toy"}))
     assert isinstance(plan, Relocate)
     assert plan.ports == NEXT
     assert plan.occupied[0].reason == "reserved for toy"
 
 
 def test_a_range_that_is_all_taken_is_refused_with_the_occupants() -> None:
-    plan = reconcile(ANY, Snapshot(None, {**FREE, 8000: held(8000), 9501: held(9501)}))
+    plan = reconcile(ANY, Snapshot({**FREE, 8000: held(8000), 9501: held(9501)}))
     assert isinstance(plan, Refuse)
     assert plan.refusal is Refusal.EXHAUSTED
     assert [row.port for row in plan.occupied] == [8000, 9501]

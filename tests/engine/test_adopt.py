@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.engine.adopt import Candidate
-from supervisor.errors import Busy
+from supervisor.engine.adopt import AdoptWish, Candidate
+from supervisor.errors import Busy, NotOurs
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Command
 from tests.core.grounds import stranger
+from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.house import TOY, House, serve
 from tests.fakes import FakeProcess, FakeSystem
 
@@ -32,5 +33,49 @@ def test_a_stranger_on_ports_that_a_starting_server_was_promised_is_not_adopted_
         elsewhere = {name: port + 1 for name, port in ports.items()}
         house.supervisor._adopter.refuse_the_promised(Candidate("toy-2", thief.kind, None, stranger(elsewhere)))
         assert list(house.records.servers) == ["toy"]
+
+    house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+def test_what_is_adopted_does_not_take_the_row_of_a_server_that_was_started_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path)
+    house.tables = {"toy": ANSWERING}
+
+    async def story() -> None:
+        stranger = strangers_toy(house, http=8003)
+        wish = AdoptWish(pid=stranger.pid)
+        adopter = house.supervisor._adopter
+        candidate = await adopter.find(wish)
+        started = await house.up(house.editor())
+        assert started.id == candidate.server
+
+        async def find(wish: AdoptWish) -> Candidate:  # noqa: ARG001 (it was found before)
+            return candidate
+
+        monkeypatch.setattr(adopter, "find", find)
+        with pytest.raises(NotOurs, match="another server by now"):
+            await house.supervisor.adopt(wish)
+        assert house.records.server("toy").process == started.process
+        await asyncio.sleep(600)
+        assert house.alive(started.process)
+
+    house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_launcher_stands_for_what_it_runs_and_nothing_else_does(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.tables = {"toy": ANSWERING}
+
+    async def story() -> None:
+        terminal = house.system.start("tmux")
+        shell = house.system.start("sh", "-c", "toy 8000 9500", parent=terminal.pid)
+        toy = strangers_toy(house, parent=shell)
+        with pytest.raises(NotOurs, match="command line"):
+            await house.supervisor.adopt(AdoptWish(pid=terminal.pid))
+        assert (await house.supervisor.adopt(AdoptWish(pid=shell.pid))).process == toy
 
     house.live(story)

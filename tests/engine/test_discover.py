@@ -3,6 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.core.model import Occupant, PortFact
+from supervisor.core.strangers import Stranger
+from supervisor.engine.recognise import Recogniser
+from supervisor.kinds.kind import Kind
+from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.house import TOY, House
 
 MATCHED = {**TOY, "identify": {"http": "/", "match": {"name": "toy"}}}
@@ -105,5 +110,88 @@ def test_a_program_of_another_kind_on_a_known_port_is_never_asked(house: House) 
         await asyncio.sleep(60)
         assert house.records.servers == {}
         assert house.ear.of("signal.sent") == []
+
+    house.live(story)
+
+
+def _failing(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Every look at whoever holds this port fails."""
+    honest = Recogniser.look
+
+    async def look(self: Recogniser, kind: Kind, occupant: Occupant, port: int) -> Stranger | None:
+        if port == at:
+            raise OSError(24, "Too many open files")
+        return await honest(self, kind, occupant, port)
+
+    monkeypatch.setattr(Recogniser, "look", look)
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_stranger_that_cannot_be_looked_at_hides_no_other(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.tables = {"toy": ANSWERING}
+    _failing(monkeypatch, 8000)
+
+    async def story() -> None:
+        strangers_toy(house)
+        other = strangers_toy(house, http=8001)
+        await asyncio.sleep(1)
+        assert [record.process for record in house.records.servers.values()] == [other]
+        assert ("toy", 8000) in [(row["kind"], row["port"]) for row in house.ear.of("stranger.failed")]
+        assert (await house.up(house.editor())).process == other
+
+    house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+def test_an_owner_with_a_number_that_python_refuses_to_read_is_one_that_is_not_known(house: House) -> None:
+    house.tables = {"toy": ANSWERING}
+
+    async def story() -> None:
+        toy = strangers_toy(house, owner="1" * 5000)
+        await asyncio.sleep(600)
+        assert house.alive(toy)
+        assert house.records.server("toy").owners_unknown
+
+    house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+def test_what_was_found_is_followed_up_though_the_look_for_another_kind_fails(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = {"command": ["toz"], "ports": {"http": "8100-8103", "sessions": "9600-9603"}}
+    house.tables = {"toy": ANSWERING, "toz": {**ANSWERING, **elsewhere}}
+    honest = Recogniser.among
+
+    async def among(self: Recogniser, kind: Kind, facts: dict[int, PortFact]) -> dict[int, Stranger]:
+        if kind.name == "toz":
+            raise OSError(24, "Too many open files")
+        return await honest(self, kind, facts)
+
+    monkeypatch.setattr(Recogniser, "among", among)
+
+    async def story() -> None:
+        toy = strangers_toy(house)
+        strangers_toy(house, http=8100)
+        await asyncio.sleep(1)
+        house.system.end(toy)
+        await asyncio.sleep(5)
+        assert house.records.servers == {}
+        assert house.ear.of("discovery.failed")[0]["kind"] == "toz"
+
+    house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+def test_the_secrets_of_strangers_that_have_ended_are_forgotten_with_discovery_off_too(house: House) -> None:
+    house.tables = {"toy": ANSWERING}
+    house.discover = "off"
+
+    async def story() -> None:
+        for _ in range(3):
+            toy = strangers_toy(house)
+            await house.supervisor.explainer.explain("toy", ())
+            house.system.end(toy)
+        assert len(house.supervisor.explainer._recogniser._secrets) == 1
 
     house.live(story)

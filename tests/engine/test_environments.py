@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.engine.environments import BUILDERS, Environment, Environments
@@ -271,6 +273,28 @@ def test_daemons_that_share_a_folder_wait_for_each_other(
     assert {(stage, message) for stage, message, *_ in there.told} == {
         ("waiting", "waiting for another daemon's build of toy==1.0")
     }
+
+
+def test_another_daemons_build_is_waited_for_while_it_gets_on_and_no_longer(
+    root: Path, stand_in: Callable[[str], dict[str, str]]
+) -> None:
+    daemon = Daemon(root, stand_in(GATED), no_progress_s=1.0)
+    build = root / "toy-1.0-theirs"
+    build.mkdir(parents=True)
+    began = time.monotonic()
+
+    async def main() -> None:
+        waiting = asyncio.create_task(daemon.provide())
+        for number in range(4):
+            await asyncio.sleep(0.5)
+            (build / str(number)).touch()
+        assert not waiting.done()
+        with pytest.raises(InstallFailed, match=r"another daemon.s build of toy==1\.0: no progress for 1 s"):
+            await waiting
+
+    with FileLock(root / "toy-1.0.lock"):
+        run(main)
+    assert 2.5 < time.monotonic() - began < 10
 
 
 def test_a_caller_who_leaves_does_not_end_the_build_of_another(

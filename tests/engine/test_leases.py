@@ -94,6 +94,23 @@ def test_the_last_of_several_leases_counts(house: House) -> None:
     house.live(story)
 
 
+def test_a_lease_of_ours_is_not_looked_at_every_second(house: House) -> None:
+    async def story() -> None:
+        await leased_alone(house, 3600)
+        house.system.connections[9500] = 1
+        await asyncio.sleep(1)
+        counted = house.system.calls["connections"]
+        sampled = house.supervisor.reaper.verdict("toy")
+        await asyncio.sleep(3590)
+        assert house.supervisor.reaper.verdict("toy") is sampled
+        assert house.system.calls["connections"] == counted
+        await asyncio.sleep(20)
+        # From now on only the session keeps it, and nobody tells its end.
+        assert house.system.calls["connections"] >= counted + 9
+
+    house.live(story)
+
+
 def test_a_lease_within_the_grace_clears_the_suspicion(house: House) -> None:
     async def story() -> None:
         owner = house.editor()

@@ -234,6 +234,25 @@ def test_a_server_whose_kind_was_taken_out_goes_on_as_it_is(house: House) -> Non
     later.live(second)
 
 
+def test_a_server_whose_kind_was_taken_out_is_given_up_when_it_ends(house: House) -> None:
+    async def first() -> None:
+        await house.up(house.editor(), kind="toy")
+
+    house.live(first)
+    later = house.restarted()
+    later.tables = {}
+
+    async def second() -> None:
+        (process,) = toys(later.system)
+        later.system.end(process, 1)
+        await asyncio.sleep(60)
+        assert later.records.server("toy").state is ServerState.FAILED
+        assert "configuration" in later.ear.of("server.given_up")[0]["reason"]
+        assert later.ear.of("operation.broke") == []
+
+    later.live(second)
+
+
 # --- the daemon is killed meanwhile -----------------------------------------------------------------------------------
 
 

@@ -22,10 +22,8 @@ def record(tmp_path: Path, content: bytes) -> Path:
     return path
 
 
-def read(tmp_path: Path) -> tuple[dict[str, str], list[str]]:
-    reasons: list[str] = []
-    variables = {"XDG_CONFIG_HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path)}
-    return read_back(GODOT_AI, PORTS, variables, note=reasons.append), reasons
+def read(tmp_path: Path) -> dict[str, str]:
+    return read_back(GODOT_AI, PORTS, {"XDG_CONFIG_HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path)})
 
 
 GOOD = json.dumps({"version": 1, "http": "t" * 43, "websocket": "a" * 64, "instance_nonce": "b" * 32}).encode()
@@ -66,9 +64,7 @@ def test_every_system_has_its_folder_for_settings(monkeypatch: pytest.MonkeyPatc
 
 def test_the_record_gives_the_secrets_back(tmp_path: Path) -> None:
     record(tmp_path, GOOD)
-    found, reasons = read(tmp_path)
-    assert found == {"GODOT_AI_HTTP_CAPABILITY": "t" * 43, "GODOT_AI_WS_TOKEN": "a" * 64}
-    assert reasons == []
+    assert read(tmp_path) == {"GODOT_AI_HTTP_CAPABILITY": "t" * 43, "GODOT_AI_WS_TOKEN": "a" * 64}
 
 
 def test_a_kind_without_a_record_has_nothing_to_read() -> None:
@@ -76,41 +72,26 @@ def test_a_kind_without_a_record_has_nothing_to_read() -> None:
     assert read_back(kind, {}, {}) == {}
 
 
-def test_a_record_that_is_not_there_is_explained(tmp_path: Path) -> None:
-    found, reasons = read(tmp_path)
-    assert found == {}
-    assert "it is not there" in reasons[0]
+def test_where_there_is_no_record_there_are_no_secrets(tmp_path: Path) -> None:
+    assert read(tmp_path) == {}
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"{", "not JSON"),
-        (b"\xff", "not JSON"),
-        (b"[" * 50_000, "not JSON"),
-        (b"[]", "no JSON object"),
-        (b" " * 70_000, "longer than"),
-    ],
-)
-def test_a_record_of_nonsense_is_explained_without_its_content(tmp_path: Path, content: bytes, reason: str) -> None:
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 50_000, b"[]", GOOD + b" " * 70_000])
+def test_a_record_of_nonsense_has_none(tmp_path: Path, content: bytes) -> None:
     record(tmp_path, content)
-    found, reasons = read(tmp_path)
-    assert found == {}
-    assert reason in reasons[0]
+    assert read(tmp_path) == {}
 
 
 def test_values_that_could_break_out_of_a_header_are_not_taken(tmp_path: Path) -> None:
     record(tmp_path, json.dumps({"http": "a\r\nX: y", "websocket": 5}).encode())
-    assert read(tmp_path)[0] == {}
+    assert read(tmp_path) == {}
 
 
 @POSIX_ONLY
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_a_record_that_others_may_touch_is_not_trusted(tmp_path: Path, mode: int) -> None:
     record(tmp_path, GOOD).chmod(mode)
-    found, reasons = read(tmp_path)
-    assert found == {}
-    assert "other users may" in reasons[0]
+    assert read(tmp_path) == {}
 
 
 @POSIX_ONLY
@@ -118,19 +99,17 @@ def test_a_link_a_folder_and_a_fifo_are_not_trusted(tmp_path: Path) -> None:
     path = record(tmp_path, GOOD)
     real = path.rename(path.with_name("real.json"))
     path.symlink_to(real)
-    assert read(tmp_path)[0] == {}
+    assert read(tmp_path) == {}
     path.unlink()
     path.mkdir()
-    assert "no regular file" in read(tmp_path)[1][0]
+    assert read(tmp_path) == {}
     path.rmdir()
     os.mkfifo(path, 0o600)
-    assert "no regular file" in read(tmp_path)[1][0]
+    assert read(tmp_path) == {}
 
 
 @pytest.mark.needs_root
 @pytest.mark.skipif(not IS_ROOT, reason=ONLY_ROOT)
 def test_another_users_record_is_not_trusted(tmp_path: Path) -> None:
     os.chown(record(tmp_path, GOOD), 12345, -1)
-    found, reasons = read(tmp_path)
-    assert found == {}
-    assert "uid 12345" in reasons[0]
+    assert read(tmp_path) == {}

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from supervisor.kinds.kind import SessionRoute
+from supervisor.kinds.loopback import UnusableAnswerError
 from supervisor.kinds.sessions import count_sessions
 
 ROUTE = SessionRoute("/api/instances", "http", "instances")
@@ -54,8 +55,9 @@ def test_a_list_is_counted_and_a_number_taken(value: object, count: int) -> None
         http(b" " * 100_000),
     ],
 )
-def test_anything_else_cannot_be_told(answer: bytes) -> None:
-    assert told(answer)[0] is None
+def test_anything_else_is_an_answer_that_does_not_tell_them(answer: bytes) -> None:
+    with pytest.raises(UnusableAnswerError):
+        told(answer)
 
 
 def test_a_server_that_says_nothing_cannot_be_told() -> None:

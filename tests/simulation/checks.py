@@ -98,7 +98,8 @@ class Checks:
             if not self._orphan(life, record):
                 continue
             launch, since = before.get(record.id, ("", now))
-            since = max(since, self.ledger.recovered_at)
+            # A lease may have come and gone within one step.
+            since = max(since, self.ledger.recovered_at, *(lease.expires for lease in record.leases))
             if disturbed or launch != record.launch:
                 since = now
             if now - since > ORPHAN_BOUND_S:

@@ -1,0 +1,49 @@
+"""What servers of the fake system answer to `identify`, and strangers' servers that give those answers."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor.core.model import Ports, ProcessIdentity
+from supervisor.kinds.identify import Identification
+from supervisor.kinds.kind import Kind
+from tests.engine.house import TOY, House
+
+ANSWERING: dict[str, Any] = {
+    **TOY,
+    "version": "1.0",
+    "identify": {"http": "/s", "port": "http", "match": {"name": "toy"}, "version": "version", "leases": "leases"},
+}
+
+
+@dataclass
+class Answers:
+    """`mute`: nobody answers in time. `asked` are the ports that were, with the secrets that were sent."""
+
+    mute: bool = False
+    version: str = "1.0"
+    leases: int = 0
+    asked: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+
+    async def identify(
+        self, kind: Kind, ports: Ports, secrets: dict[str, str], timeout_s: float
+    ) -> Identification | None:
+        assert kind.identify is not None
+        self.asked.append((ports[kind.identify.port], secrets))
+        if self.mute:
+            await asyncio.sleep(timeout_s)
+            return None
+        return Identification(matches=True, version=self.version, leases=self.leases)
+
+
+def strangers_toy(
+    house: House, owner: str | None = None, http: int = 8000, parent: ProcessIdentity | None = None
+) -> ProcessIdentity:
+    """A server that somebody else started, for whoever its environment names."""
+    ports = (http, http + 1500)
+    environment = {} if owner is None else {"TOY_OWNER": owner}
+    words = ("toy", *(str(port) for port in ports))
+    toy = house.system.start(*words, parent=1 if parent is None else parent.pid, environment=environment)
+    for port in ports:
+        house.system.listen(toy, port)
+    return toy

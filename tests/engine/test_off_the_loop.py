@@ -1,0 +1,74 @@
+"""A process that hangs in the kernel blocks whoever reads its memory: that must never be the loop."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.core.model import Occupant, ProcessIdentity
+from supervisor.engine.adopt import AdoptWish
+from supervisor.engine.editors import Arrival
+from tests.engine.answers import ANSWERING, strangers_toy
+from tests.engine.house import House
+from tests.fakes import FakeProbe, FakeProcessControl
+from tests.virtual import VirtualLoop
+
+
+@pytest.fixture
+def on_the_loop(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was read of processes' memory on the loop."""
+    found: list[str] = []
+    threads = 0
+    honest = VirtualLoop.run_in_executor
+
+    def run_in_executor(self: VirtualLoop, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        nonlocal threads
+        threads += 1
+        try:
+            return honest(self, executor, func, *args)
+        finally:
+            threads -= 1
+
+    def describe(self: FakeProbe, pid: int) -> Occupant:
+        found.extend(() if threads else [f"command line of {pid}"])
+        return describe_honestly(self, pid)
+
+    def variable(self: FakeProcessControl, identity: ProcessIdentity, name: str) -> str | None:
+        found.extend(() if threads else [f"{name} of {identity.pid}"])
+        return variable_honestly(self, identity, name)
+
+    describe_honestly, variable_honestly = FakeProbe.describe, FakeProcessControl.variable
+    monkeypatch.setattr(VirtualLoop, "run_in_executor", run_in_executor)
+    monkeypatch.setattr(FakeProbe, "describe", describe)
+    monkeypatch.setattr(FakeProcessControl, "variable", variable)
+    return found
+
+
+@pytest.mark.usefixtures("answers")
+def test_nothing_that_may_hang_is_read_on_the_loop(tmp_path: Path, on_the_loop: list[str]) -> None:
+    house = House(tmp_path)
+    house.tables = {"toy": ANSWERING}
+    house.discover = "watch"
+
+    async def story() -> None:
+        editor = await house.claims.introduce(Arrival(house.editor().pid))
+        assert editor.name == "godot"
+        shell = house.system.start("sh", "-c", "toy 8000 9500")
+        toy = strangers_toy(house, owner=str(house.editor().pid), parent=shell)
+        await asyncio.sleep(1)
+        assert house.records.server("toy").owners
+        await house.supervisor.adopt(AdoptWish(pid=shell.pid, editor=editor))
+        await house.up(house.editor())
+        await house.supervisor.explainer.explain("toy", ())
+        house.system.processes[toy.pid].ignores_sigterm = True
+        for process in [each for each in house.system.processes.values() if each.command[:1] == ("godot",)]:
+            house.system.end(process.identity)
+        await asyncio.sleep(60)
+        assert house.records.servers == {}
+        own = await house.up(house.editor())
+        await house.supervisor.stop(own.id)
+        assert on_the_loop == []
+
+    house.live(story)

@@ -1,0 +1,147 @@
+"""What a stop signals, and what it leaves alone."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.core.model import ProcessIdentity
+from supervisor.engine.stop import TOLD_WITHIN_S
+from supervisor.errors import StopFailed
+from tests.engine.answers import ANSWERING, strangers_toy
+from tests.engine.house import House
+from tests.fakes import FakeProbe
+
+pytestmark = pytest.mark.usefixtures("answers")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    house = House(tmp_path)
+    house.tables = {"toy": ANSWERING}
+    house.discover = "watch"
+    return house
+
+
+async def found_under_a_shell(house: House) -> tuple[ProcessIdentity, ProcessIdentity, ProcessIdentity]:
+    """A server that was found, the shell that launched it, and its owner."""
+    owner = house.editor()
+    shell = house.system.start("sh", "-c", "toy 8000 9500; something else")
+    toy = strangers_toy(house, owner=str(owner.pid), parent=shell)
+    await asyncio.sleep(40)
+    assert house.records.server("toy").root == shell
+    return toy, shell, owner
+
+
+async def reaped(house: House, owner: ProcessIdentity) -> None:
+    house.system.end(owner)
+    await asyncio.sleep(60)
+    assert house.records.servers == {}
+
+
+def test_a_launcher_that_has_become_another_program_is_left_alone(house: House) -> None:
+    async def story() -> None:
+        toy, shell, owner = await found_under_a_shell(house)
+        house.system.processes[shell.pid].command = ("important-work",)
+        await reaped(house, owner)
+        assert (house.alive(toy), house.alive(shell)) == (False, True)
+        assert [row["pid"] for row in house.ear.of("signal.sent")] == [toy.pid]
+
+    house.live(story)
+
+
+def test_a_launcher_that_has_started_something_else_too_is_left_alone(house: House) -> None:
+    async def story() -> None:
+        toy, shell, owner = await found_under_a_shell(house)
+        work = house.system.fork(shell, "make", "all")
+        await reaped(house, owner)
+        assert [house.alive(each) for each in (toy, shell, work)] == [False, True, True]
+
+    house.live(story)
+
+
+def test_a_launcher_that_outlives_its_server_and_the_request_is_killed(house: House) -> None:
+    async def story() -> None:
+        _, shell, owner = await found_under_a_shell(house)
+        house.system.processes[shell.pid].ignores_sigterm = True
+        await reaped(house, owner)
+        assert not house.alive(shell)
+
+    house.live(story)
+
+
+def test_a_launcher_that_goes_on_once_its_server_has_ended_is_not_killed(house: House) -> None:
+    async def story() -> None:
+        toy, shell, owner = await found_under_a_shell(house)
+        house.system.processes[shell.pid].ignores_sigterm = True
+        house.system.end(owner)
+        await house.supervisor._endings._stopper.end_of(toy)
+        work = house.system.fork(shell, "something", "else")
+        await asyncio.sleep(60)
+        assert house.records.servers == {}
+        assert [house.alive(each) for each in (shell, work)] == [True, True]
+
+    house.live(story)
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, hidden: Callable[[ProcessIdentity], bool]) -> None:
+    """The system does not tell about some processes."""
+    honest = FakeProbe.identify
+
+    def identify(self: FakeProbe, pid: int) -> ProcessIdentity | None:
+        found = honest(self, pid)
+        if found is not None and hidden(found):
+            raise OSError(24, "Too many open files")
+        return found
+
+    monkeypatch.setattr(FakeProbe, "identify", identify)
+
+
+def test_whom_the_system_does_not_tell_about_for_a_moment_is_asked_before_it_is_killed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        record = await house.up(house.editor())
+        until = house.system.clock.now + 2
+        hide(monkeypatch, lambda process: process == record.process and house.system.clock.now < until)
+        await house.supervisor.stop("toy")
+        assert [row["signal"] for row in house.ear.of("signal.sent")] == ["ask"]
+        assert house.ear.of("signal.failed")
+
+    house.live(story)
+
+
+def test_whom_the_system_never_tells_about_is_not_signalled(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        record = await house.up(house.editor())
+        hide(monkeypatch, lambda process: process == record.process)
+        with pytest.raises(StopFailed):
+            await house.supervisor.stop("toy")
+        assert house.ear.of("signal.sent") == []
+        assert len(house.ear.of("signal.failed")) < 50
+
+    house.live(story)
+
+
+def test_a_stop_does_not_wait_for_the_names_of_those_it_left_behind(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = asyncio.to_thread
+
+    async def to_thread(work: Callable[..., Any], *arguments: Any) -> Any:
+        if getattr(work, "__name__", "") == "_carriers" and house.ear.of("signal.sent"):
+            await asyncio.sleep(3600)
+        return await honest(work, *arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+
+    async def story() -> None:
+        await house.up(house.editor())
+        began = house.system.clock.now
+        await house.supervisor.stop("toy")
+        assert house.system.clock.now - began < TOLD_WITHIN_S + 1
+        assert house.records.servers == {}
+
+    house.live(story)
