@@ -58,8 +58,11 @@ def attach(sim: Simulation) -> None:
         return
     sim.editors[editor] = answer.id  # type: ignore[attr-defined]
     sim.ledger.attached.add(editor)
+    # What it is only asking for now, it may be refused.
+    asking = {asker.kind for asker in sim.ledger.asking if asker.editor == editor}
     for record in sim.life.records.servers.values():
-        if any(owner.process == editor and not owner.leaving for owner in record.owners):
+        owns = any(owner.process == editor and not owner.leaving for owner in record.owners)
+        if owns and record.kind not in asking:
             sim.ledger.own(record.id, editor)
         known = {owner.process for owner in record.owners}
         for former in [e for e, c in sim.ledger.claims.get(record.id, {}).items() if c.leaving_since is not None]:

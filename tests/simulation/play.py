@@ -16,7 +16,7 @@ CALM_S = 100.0
 
 Action = Callable[[Simulation], None]
 
-ACTIONS: Mapping[Action, int] = {
+ACTIONS: dict[Action, int] = {
     clients.attach: 10,
     clients.ensure: 26,
     clients.detach: 4,

@@ -23,7 +23,8 @@ from supervisor.engine.placement import Placement
 from supervisor.engine.records import Records
 from supervisor.engine.signals import Signals
 from supervisor.engine.stop import Right
-from tests.simulation.play import StoryFailedError, play
+from tests.simulation import events
+from tests.simulation.play import ACTIONS, StoryFailedError, play
 
 SEEDS = 60
 """Within how many seeds each has to be found."""
@@ -78,6 +79,7 @@ def test_a_reaper_that_is_blind(blind: Callable[[Any], Any], monkeypatch: pytest
 def test_a_stall_that_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It costs leases their time."""
     monkeypatch.setattr(Leases, "_begin_again", lambda self: None)  # noqa: ARG005
+    monkeypatch.setitem(ACTIONS, events.clock_gap, 6)
     bites("what is in use is not reaped")
 
 
