@@ -107,7 +107,7 @@ def _read(path: Path) -> bytes:
 
 def _refuse_foreign(path: Path, info: os.stat_result) -> None:
     """Whoever may write the settings says what the daemon runs."""
-    trouble = private.distrust(path, info)
+    trouble = private.distrust(path, info, written_by_hand=True)
     if trouble is not None:
         raise _refusal(path, "", *trouble)
 

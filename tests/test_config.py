@@ -5,6 +5,7 @@ import pytest
 
 from supervisor.config import Config, Source, load
 from supervisor.errors import ConfigInvalid
+from supervisor.native import private
 from tests.privilege import IS_ROOT, ONLY_ROOT
 from tests.systems import POSIX_ONLY
 
@@ -124,7 +125,26 @@ def test_a_fifo_in_the_files_place_does_not_hang(file: Path) -> None:
     assert "no regular file" in refusal(file).message
 
 
+@pytest.fixture
+def company(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else is in every group."""
+    monkeypatch.setattr(private, "nobody_else_by_group", lambda path, group: False)  # noqa: ARG005
+
+
 @POSIX_ONLY
+def test_a_file_that_only_the_users_own_group_may_write_is_the_users(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(private, "nobody_else_by_group", lambda path, group: not asked.append(group))  # noqa: ARG005
+    write(file, '[daemon]\nlog_level = "error"\n').chmod(0o664)
+    file.parent.chmod(0o775)
+    assert load(file, {}).log_level == "error"
+    assert asked == [file.stat().st_gid, file.parent.stat().st_gid]
+
+
+@POSIX_ONLY
+@pytest.mark.usefixtures("company")
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
 def test_a_file_that_others_may_write_is_refused_with_the_command_that_mends_it(file: Path, mode: int) -> None:
     write(file, "").chmod(mode)
@@ -141,6 +161,7 @@ def test_a_folder_that_others_may_write_is_refused(file: Path) -> None:
 
 
 @POSIX_ONLY
+@pytest.mark.usefixtures("company")
 def test_a_link_is_followed_and_its_target_checked(file: Path, tmp_path: Path) -> None:
     dotfiles = tmp_path / "dotfiles"
     dotfiles.mkdir(mode=0o700)

@@ -57,10 +57,13 @@ def make_folder(path: "Path") -> None:
     path.chmod(OWNER_ONLY)
 
 
-def distrust(path: "Path", status: os.stat_result | None = None) -> tuple[str, str] | None:
+def distrust(
+    path: "Path", status: os.stat_result | None = None, *, written_by_hand: bool = False
+) -> tuple[str, str] | None:
     """Why somebody else could have written this file or folder, and what mends that; None: nobody could.
 
-    `status` is what is known of it, where that is to count, and not what lies there by now.
+    `status` is what is known of it, where that is to count, and not what lies there by now. `written_by_hand`: a group
+    may write it that nobody else is in, as editors leave it where every user has a group (Debian, Fedora: umask 002).
 
     Raises:
         OSError: the system does not tell.
@@ -73,9 +76,28 @@ def distrust(path: "Path", status: os.stat_result | None = None) -> tuple[str, s
     me = os.geteuid()
     if status.st_uid not in {_ROOT, me}:
         return f"it belongs to another user (uid {status.st_uid})", f"sudo chown {me} '{path}'"
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    by_group = status.st_mode & stat.S_IWGRP and not (written_by_hand and nobody_else_by_group(path, status.st_gid))
+    if by_group or status.st_mode & stat.S_IWOTH:
         return "other users may write it", f"chmod go-w '{path}'"
     return None
+
+
+def nobody_else_by_group(path: "Path", group: int) -> bool:
+    """Whether what its group may do to a file, this user alone may: as OpenSSH on Debian asks it."""
+    if sys.platform == "win32":
+        return False
+    import grp
+    import pwd
+
+    try:
+        if sys.platform == "linux" and "system.posix_acl_access" in os.listxattr(path):
+            # The bits of the group stand for whoever is in the list then: acl(5).
+            return False
+        members = set(grp.getgrgid(group).gr_mem)
+        me = pwd.getpwuid(os.geteuid()).pw_name
+    except (KeyError, OSError):
+        return False
+    return members | {user.pw_name for user in pwd.getpwall() if user.pw_gid == group} == {me}
 
 
 def replace(new: "Path", old: "Path") -> None:
