@@ -59,10 +59,14 @@ class Flight:
             self._vacant.append(seat)
             self._cancel_if_unwanted()
 
-    def give_up(self, request: str) -> None:
-        """Whoever made this request no longer wants it. What cannot be undone is completed, and its answer stands."""
+    def give_up(self, request: str) -> bool:
+        """Whoever made this request no longer wants it. What cannot be undone is completed, and its answer stands.
+
+        Returns:
+            Whether it is let go.
+        """
         if not self._undoable or self.task.done():
-            return
+            return False
         self.renounced.add(request)
         for seats in (self._taken, self._vacant):
             for seat in [seat for seat in seats if seat.request == request]:
@@ -71,6 +75,7 @@ class Flight:
                 if not seat.given_up.done():
                     seat.given_up.set_result(None)
         self._cancel_if_unwanted()
+        return True
 
     def land(self, *, refused: bool) -> None:
         """It has ended. `refused`: nobody has got what they asked for. The outcome is kept, and nobody's connection."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 
@@ -201,12 +202,13 @@ class Supervisor:
         )
 
     async def check(self, server_id: str) -> ServerRecord:
-        """A server's record, after it was asked whether it is well.
+        """A server's record, after it was asked whether it is well, and its sessions were counted.
 
         Raises:
             NotFound: no such server.
         """
         await self._health.check(server_id)
+        await self.reaper.count(server_id)
         return self._records.server(server_id)
 
     async def judge(self, server_id: str, *, act: bool) -> Verdict | None:
@@ -225,13 +227,19 @@ class Supervisor:
         """
         return await self._flights.result(request, requester)
 
-    def cancel(self, request: str) -> None:
-        """Whoever made this request no longer wants it.
+    def cancel(self, request: str) -> bool:
+        """Whoever made this request no longer wants it. Whether it is let go.
 
         Raises:
             NotFound: no such request.
         """
-        self._flights.cancel(request)
+        return self._flights.cancel(request)
+
+    def again(
+        self, request: str, operation: Operation, server_id: str | None, requester: Requester
+    ) -> Awaitable[ServerRecord] | None:
+        """A request that is known, rejoined or answered again; None: it is not. Nothing is looked up for it."""
+        return self._flights.again(request, operation, server_id, Ticket(requester, request))
 
     async def close(self, *, servers: bool) -> None:
         """Take no new work, end what is under way; with `servers`, stop all that is left then."""
