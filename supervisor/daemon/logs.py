@@ -17,7 +17,6 @@ from ..errors import NotOurs
 from ..native import trust
 
 LOG_NAME = "daemon.log"
-LOGGER = "godot-supervisor"
 MAX_BYTES = 5 * 1024 * 1024
 BACKUPS = 3
 
