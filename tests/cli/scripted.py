@@ -39,12 +39,16 @@ class Script:
 
     def params(self, method: str) -> dict[str, Any]:
         """The params of the only call of this method."""
-        (found,) = [params for called, params in self.calls if called == method]
+        (found,) = self.all_params(method)
         return found
 
     def all_params(self, method: str) -> list[dict[str, Any]]:
-        """The params of each call of this method, in order."""
-        return [params for called, params in self.calls if called == method]
+        """The params of each call of this method, in order, without the id that the command line gives a mutation."""
+        return [
+            {name: value for name, value in params.items() if name != "request"}
+            for called, params in self.calls
+            if called == method
+        ]
 
     def replies(self, request: Mapping[str, Any]) -> Iterator[dict[str, Any] | None]:
         """What goes out; None: the end of the connection."""

@@ -1,5 +1,6 @@
 """Each verb against a daemon that answers from a script."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ def test_stop_waits_until_the_daemon_has_withdrawn_its_endpoint(run: Run, daemon
 
 
 def test_stop_gives_up_on_a_daemon_that_does_not_leave(run: Run, daemon: Script) -> None:
-    daemon.answers["daemon.shutdown"] = {}
-    outcome = run("stop", "--servers", "--timeout", "0.2", "--json")
+    daemon.answers |= {"server.list": {"servers": []}, "daemon.shutdown": {}}
+    outcome = run("stop", "--servers", "--timeout", "1", "--json")
     assert (outcome.code, outcome.error["code"]) == (6, "TIMEOUT")
     assert daemon.params("daemon.shutdown") == {"servers": True}
 
@@ -268,8 +269,7 @@ class TestUp:
     def answers(self, daemon: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "elsewhere").mkdir()
         monkeypatch.chdir(tmp_path / "elsewhere")
-        daemon.answers["server.list"] = {"servers": []}
-        daemon.answers["server.ensure"] = server(owners=[owner(pid=123)])
+        daemon.answers["server.ensure"] = server(owners=[owner(pid=123)], since=time.time() + 1)
         daemon.answers["status"] = status(editors=[editor()])
 
     def test_the_server_is_reported(self, run: Run, daemon: Script) -> None:
@@ -283,18 +283,20 @@ class TestUp:
     def test_json_is_the_server_and_nothing_else(self, run: Run, daemon: Script) -> None:
         daemon.progress = [{"stage": "installing", "message": "x"}]
         outcome = run("up", "godot-ai", "--json")
-        assert (outcome.document, outcome.err) == (server(owners=[owner(pid=123)]), "")
+        assert (outcome.document, outcome.err) == (daemon.answers["server.ensure"], "")
 
     def test_progress_goes_to_stderr(self, run: Run, daemon: Script) -> None:
         daemon.progress = [{"stage": "installing", "message": "godot-ai 4.3.0", "done": 3, "total": 41}]
         assert run("up", "godot-ai").err == "installing 3 of 41: godot-ai 4.3.0\n"
 
     def test_a_ready_server_is_already_running(self, run: Run, daemon: Script) -> None:
-        daemon.answers["server.list"] = {"servers": [server()]}
+        daemon.answers["server.ensure"] = server(since=1000.0)
         assert run("up", "godot-ai").out.startswith("godot-ai 4.3.0 already running\n")
+        assert [method for method, _ in daemon.calls] == ["hello", "server.ensure"]
 
-    def test_a_server_that_was_replaced_was_not_running_already(self, run: Run, daemon: Script) -> None:
-        daemon.answers["server.list"] = {"servers": [server(process={"pid": 1, "started_at": 5.0})]}
+    def test_a_server_of_others_that_was_adopted_was_not_running_already(self, run: Run, daemon: Script) -> None:
+        daemon.answers["server.ensure"] = server(since=1000.0)
+        daemon.progress = [{"stage": "adopting", "message": "pid 733"}]
         assert run("up", "godot-ai").out.startswith("godot-ai 4.3.0 ready\n")
 
     def test_an_owner_is_passed_with_the_project(self, run: Run, daemon: Script, tmp_path: Path) -> None:
