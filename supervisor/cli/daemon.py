@@ -1,5 +1,6 @@
 """`start` and `stop`: the daemon itself."""
 
+import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -163,7 +164,8 @@ def _refuse_if_one_runs(where: Folders, problem: DaemonNotRunning) -> None:
     """
     held = _holder(where)
     if held is not None:
-        raise held.unreachable(problem.message) from problem
+        published = os.path.lexists(where.endpoint_name)
+        raise held.unreachable(problem.message if published else "what it published has gone") from problem
 
 
 def _dismiss(where: Folders, deadline: Deadline) -> None:

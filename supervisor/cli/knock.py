@@ -7,7 +7,15 @@ from typing import Any
 from ..client import endpoint
 from ..client.client import CANCEL_PATIENCE_S, Client, Withdrawn
 from ..client.endpoint import START_HINT, Endpoint
-from ..errors import Cancelled, DaemonNotRunning, InvalidParams, NotFound, ResponseTimeout, SupervisorError
+from ..errors import (
+    AcceptTimeout,
+    Cancelled,
+    DaemonNotRunning,
+    InvalidParams,
+    NotFound,
+    ResponseTimeout,
+    SupervisorError,
+)
 from ..native.facts import Folders, folders
 from . import output
 from .deadline import Deadline
@@ -116,12 +124,16 @@ def perform(
     except KeyboardInterrupt:
         progress.end()
         if method in _NAMED:
+            if not quiet:
+                output.note("cancelling; Ctrl-C again leaves it alone")
             _tell(_withdraw(client, request, progress.last), quiet=quiet)
         raise
-    except ResponseTimeout as problem:
-        if method == "server.ensure":
-            problem.hint = _what_becomes_of_a_start(params)
-        raise
+    except (AcceptTimeout, ResponseTimeout) as problem:
+        if not deadline.passed:
+            raise
+        late = deadline.error()
+        late.hint = _what_becomes_of_a_start(params) if method == "server.ensure" else problem.hint
+        raise late from problem
     finally:
         progress.end()
 
@@ -134,7 +146,6 @@ def _what_becomes_of_a_start(params: Mapping[str, Any]) -> str:
 
 
 def _withdraw(client: Client, request: str, stage: str) -> str:
-    output.note("cancelling; Ctrl-C again leaves it alone")
     try:
         match client.withdraw(request, CANCEL_PATIENCE_S):
             case Withdrawn.UNDONE:

@@ -22,7 +22,7 @@ as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print
 def _deadline(ctx: click.Context, param: click.Parameter, value: float | None) -> Deadline:
     # NaN is neither: every comparison with it is false.
     if value is not None and not 0 < value <= LONGEST_S:
-        raise click.BadParameter(f"{value} is no number of seconds up to {LONGEST_S:g}", ctx, param)
+        raise click.BadParameter(f"{value} is no number of seconds up to {LONGEST_S:.0f}", ctx, param)
     return Deadline(value)
 
 
