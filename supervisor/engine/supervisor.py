@@ -119,6 +119,7 @@ class Supervisor:
                 moved=moved,
                 goes_on_alone=lambda: editor is not None and self._alive(editor),
                 gave_up=lambda: self._disown(demand.server, editor, before),
+                owner=editor.id if editor else None,
             ),
             deadline_s=start_deadline(demand.kind),
         )
