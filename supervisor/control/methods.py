@@ -220,7 +220,7 @@ class Methods:
     async def _cancel(self, params: r.RequestCancel) -> r.RequestCancelResult:
         """Of a request whose frame came just before, the work has begun by now: tasks begin in order."""
         try:
-            return r.RequestCancelResult(goes_on=not self._supervisor.cancel(params.request))
+            return r.RequestCancelResult(goes_on=self._supervisor.cancel(params.request))
         except NotFound:
             if not self._arrivals.cancel(params.request):
                 raise

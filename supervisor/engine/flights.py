@@ -141,7 +141,7 @@ class Flights:
         """Whoever made this request no longer wants it. Harmless when it has ended.
 
         Returns:
-            Whether it is let go; otherwise it has ended, or is completed.
+            Whether it goes on all the same, because it cannot be undone any more.
 
         Raises:
             NotFound: no such request.
@@ -150,10 +150,11 @@ class Flights:
         server_id = self._known(request).server_id if turn is None else turn.server_id
         self._events.publish("request.cancelled", server=server_id, request=request)
         if turn is None:
-            return self._known(request).give_up(request)
+            flight = self._known(request)
+            return not flight.give_up(request) and flight.ended is None
         if not turn.given_up.done():
             turn.given_up.set_result(None)
-        return True
+        return False
 
     async def last(self, server_id: str, wish: Wish, work: Work, *, deadline_s: float) -> ServerRecord:
         """One more flight after `close`: the daemon's own last one on a server.

@@ -229,7 +229,7 @@ class Supervisor:
         return await self._flights.result(request, requester)
 
     def cancel(self, request: str) -> bool:
-        """Whoever made this request no longer wants it. Whether it is let go.
+        """Whoever made this request no longer wants it. Whether it goes on all the same.
 
         Raises:
             NotFound: no such request.
