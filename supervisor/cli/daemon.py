@@ -75,7 +75,9 @@ def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline
         with knock.connect(where, deadline) as client:
             if servers:
                 ended.stop_all(client, quiet=as_json, deadline=deadline)
-            answer = _shut_down(where, client, servers=servers and not ended.failed, quiet=as_json, deadline=deadline)
+            answer = _shut_down(
+                where, client, servers=servers and ended.needs_the_daemon, quiet=as_json, deadline=deadline
+            )
         outcome = "stopped"
     except DaemonNotRunning as problem:
         _refuse_if_one_runs(where, problem)
@@ -95,6 +97,8 @@ class _Ended:
 
     def __init__(self) -> None:
         self.stopped: list[str] = []
+        self.busy: list[str] = []
+        """Another operation holds them: the daemon ends that as it goes, and stops them."""
         self.left: dict[str, str] = {}
         self.failed: dict[str, SupervisorError] = {}
 
@@ -117,19 +121,27 @@ class _Ended:
                 return
             if deadline.passed or problem.code.startswith("DISCONNECTED"):
                 raise
-            self.left[server] = problem.message
-            # What another operation holds is stopped by the daemon, which ends that first.
-            if problem.code != "BUSY":
+            if problem.code == "BUSY":
+                self.busy.append(server)
+            else:
+                self.left[server] = problem.message
                 self.failed[server] = problem
         else:
             self.stopped.append(server)
 
+    @property
+    def needs_the_daemon(self) -> bool:
+        """Whether it is to stop what is left as it goes. What could not be stopped would only be tried again."""
+        return bool(self.busy) or not self.failed
+
     def _told(self, server: str) -> str:
+        if server in self.busy:
+            return f"{server}: busy, it is stopped with the daemon"
         return f"{server}: left, {self.left[server]}" if server in self.left else f"{server}: stopped"
 
     def document(self) -> dict[str, Any]:
         return {
-            "stopped": self.stopped,
+            "stopped": [*self.stopped, *self.busy],
             "left": [{"server": server, "reason": reason} for server, reason in self.left.items()],
         }
 

@@ -93,10 +93,20 @@ def test_stop_with_servers_tells_of_each_and_why_it_left_some(run: Run, daemon: 
         "a: stopped",
         "b: left, it was only found: others started it",
         "c: left, c still runs",
-        "d: left, installing",
+        "d: busy, it is stopped with the daemon",
         "error: c still runs",
     ]
     assert all(params["force"] for params in daemon.all_params("server.stop"))
+    assert daemon.params("daemon.shutdown") == {"servers": True}
+
+
+def test_what_could_not_be_stopped_is_not_tried_once_more(run: Run, daemon: Script) -> None:
+    daemon.answers |= {
+        "server.list": {"servers": [server(id="c")]},
+        "server.stop": StopFailed("c still runs"),
+        "daemon.shutdown": gone(daemon),
+    }
+    assert run("stop", "--servers").code == 1
     assert daemon.params("daemon.shutdown") == {"servers": False}
 
 
