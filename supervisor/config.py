@@ -1,9 +1,10 @@
 """config.toml as frozen objects. Every value knows where it comes from."""
 
+import contextlib
 import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -71,6 +72,16 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
     kinds = {name: _table(tables, name, f"kinds.{name}", path) for name in tables}
     sources |= {f"kinds.{name}.{key}": Source.FILE for name, table in kinds.items() for key in table}
     return Config(**values, kinds=kinds, sources=sources)
+
+
+@contextlib.contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """A kind does not know the file that it was written in: while inside, what is wrong with one names it."""
+    try:
+        yield
+    except ConfigInvalid as error:
+        data = {**error.data, "file": str(file)}
+        raise ConfigInvalid(f"{file}: {error.message}", hint=error.hint, data=data) from error
 
 
 def _parsed(path: Path) -> dict[str, Any]:

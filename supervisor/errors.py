@@ -258,6 +258,22 @@ class DaemonNotRunning(SupervisorError):
     retryable = True
 
 
+class DaemonUnreachable(SupervisorError):
+    """Client side: a daemon runs, and what it published is not there, damaged, or not to be trusted; `data.pid`."""
+
+    code = "DAEMON_UNREACHABLE"
+    fault = Fault.ENVIRONMENT
+    retryable = True
+
+
+class OutputRefused(SupervisorError):
+    """Client side: what was done could not be printed: a full disk."""
+
+    code = "OUTPUT_REFUSED"
+    fault = Fault.ENVIRONMENT
+    safe_to_retry = False
+
+
 class DisconnectedBeforeAccept(SupervisorError):
     """Client side: the connection ended before `accepted`; the operation may not have begun."""
 

@@ -2,31 +2,36 @@
 
 import sys
 from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
 
 import click
 
+from ..daemon.version import DISTRIBUTION, installed
 from ..native.facts import SYSTEM
 from . import options, output
-
-DISTRIBUTION = "godot-supervisor"
 
 
 @click.command
 @options.as_json
 def version(*, as_json: bool) -> None:
     """Show the version of this command."""
-    number = _installed()
-    python = ".".join(str(part) for part in sys.version_info[:3])
     if as_json:
-        output.document({"version": number, "python": python, "system": SYSTEM})
+        output.document({"version": _installed(), "python": _python(), "system": SYSTEM})
     else:
-        output.line(f"{DISTRIBUTION} {number or 'not installed'} (Python {python}, {SYSTEM})")
+        output.line(text())
+
+
+def text() -> str:
+    """Everything about this installation, on one line."""
+    return f"{DISTRIBUTION} {_installed() or 'not installed'} (Python {_python()}, {SYSTEM})"
+
+
+def _python() -> str:
+    return ".".join(str(part) for part in sys.version_info[:3])
 
 
 def _installed() -> str | None:
     """The version of the distribution; None: it runs from its sources."""
     try:
-        return version_of(DISTRIBUTION)
+        return installed()
     except PackageNotFoundError:
         return None

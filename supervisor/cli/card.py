@@ -6,13 +6,17 @@ from typing import Any
 
 import click
 
+from ..native.facts import ending
 from . import knock, options, output, report
+from .deadline import Deadline
 from .reap import due
 
 CHECK_TIMEOUT_S = 30.0
 
 # That a server has none of these is worth a line.
 _ALWAYS = frozenset({"project", "url", "process", "log"})
+
+_ASKED = frozenset({"ready", "unhealthy"})
 
 Json = Mapping[str, Any]
 
@@ -21,13 +25,17 @@ Json = Mapping[str, Any]
 @options.server
 @options.as_json
 @options.timeout
-def inspect(*, server: str | None, as_json: bool, timeout_s: float | None) -> None:
-    """Show everything about a server, asked first whether it is well. With exactly one, ID may be left out."""
-    patience = timeout_s or CHECK_TIMEOUT_S
-    with knock.connect(timeout_s=timeout_s) as client:
-        meant = knock.named(client, server, "inspect")
-        found = client.call("server.get", {"server": meant, "check": True}, accept_timeout_s=patience)
-        editors = [] if as_json else client.call("status")["editors"]
+def inspect(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
+    """Show everything about a server.
+
+    It is asked first whether it is well. With exactly one server, ID may be left out.
+    """
+    with knock.connect(deadline=deadline) as client:
+        meant = knock.named(client, server, "inspect", deadline)
+        params = {"server": meant, "check": True}
+        found = client.call("server.get", params, accept_timeout_s=deadline.or_else(CHECK_TIMEOUT_S))
+        wanted = found["owners"] and not as_json
+        editors = client.call("status", timeout_s=deadline.left())["editors"] if wanted else []
     if as_json:
         output.document(found)
         return
@@ -48,7 +56,7 @@ def lines(server: Json, editors: Sequence[Json], *, now: float) -> Iterator[str]
     yield from _section("ports passed over", _relocated(server))
     failure = server["failure"]
     if failure:
-        status = "" if failure["exit"] is None else f", exit status {failure['exit']}"
+        status = "" if failure["exit"] is None else f", {ending(failure['exit'])}"
         yield output.printable(f"failure: {failure['code']}: {failure['message']}{status}")
         for text in failure["log_tail"]:
             yield f"  | {output.printable(text)}"
@@ -66,12 +74,19 @@ def _facts(server: Json, now: float) -> dict[str, object]:
         "ports": ", ".join(f"{name} {port}" for name, port in server["ports"].items()) or None,
         "process": _process(process, now) if process else None,
         "started as": f"pid {root}" if root and process and root != process["pid"] else None,
-        "sessions": "cannot tell" if server["sessions"] is None else server["sessions"],
+        "sessions": _sessions(server),
         "restarts": server["restarts"],
         "reap": ", ".join(word for word in judged if word),
         "log": server["log"],
         "for an AI client": report.paste(server),
     }
+
+
+def _sessions(server: Json) -> object:
+    """They are counted when a server is asked whether it is well, and only one that serves is asked."""
+    if server["sessions"] is not None:
+        return server["sessions"]
+    return "cannot tell" if server["state"] in _ASKED else "not counted"
 
 
 def _process(process: Json, now: float) -> str:
@@ -105,4 +120,4 @@ def _leases(server: Json) -> list[str]:
 
 
 def _relocated(server: Json) -> list[str]:
-    return [f"{row['port']}: {report.relocation(row)}" for row in server["relocated"]]
+    return [f"{row['port']}: {output.relocation(row)}" for row in server["relocated"]]

@@ -11,6 +11,7 @@ from ..kinds.catalog import Catalog
 from ..kinds.kind import Kind, PortRange
 from ..native.facts import Folders, folders
 from . import knock, options, output, recipes
+from .deadline import Deadline
 
 NOT_SHOWN = "(not shown)"
 
@@ -19,7 +20,7 @@ Setting = Mapping[str, Any]
 
 @click.group
 def config() -> None:
-    """Show the settings, check them, or have the daemon read them again."""
+    """Show the settings, check them, or have them read again."""
 
 
 @config.command
@@ -36,7 +37,10 @@ def path(*, as_json: bool) -> None:
 @config.command
 @options.as_json
 def show(*, as_json: bool) -> None:
-    """Show every setting, and whether it comes from the file, the environment or nowhere. Works without a daemon."""
+    """Show every setting, and where it comes from.
+
+    The file, the environment, or nowhere. Works without a daemon.
+    """
     where = folders()
     found = list(settings(where, *recipes.read(where)))
     if as_json:
@@ -52,8 +56,10 @@ def show(*, as_json: bool) -> None:
 @options.as_json
 def validate(*, as_json: bool) -> None:
     """Check config.toml. Works without a daemon."""
+    from ..daemon import loop
+
     where = folders()
-    recipes.read(where)
+    loop.choose(recipes.read(where)[0])
     exists = where.config.exists()
     if as_json:
         output.document({"file": str(where.config), "exists": exists, "valid": True})
@@ -64,9 +70,9 @@ def validate(*, as_json: bool) -> None:
 @config.command
 @options.as_json
 @options.timeout
-def reload(*, as_json: bool, timeout_s: float | None) -> None:
+def reload(*, as_json: bool, deadline: Deadline) -> None:
     """Have the daemon read config.toml again."""
-    answer = knock.ask("daemon.reload", timeout_s=timeout_s)
+    answer = knock.ask("daemon.reload", deadline=deadline)
     if as_json:
         output.document(answer)
         return

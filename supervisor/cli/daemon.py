@@ -1,15 +1,22 @@
 """`start` and `stop`: the daemon itself."""
 
+import os
 import time
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..client import endpoint
 from ..client.client import Client
-from ..errors import DaemonNotRunning, ProtocolUnsupported
+from ..errors import DaemonNotRunning, ProtocolUnsupported, StateNotWritable, SupervisorError, TimedOut
 from ..native.facts import Folders, folders
 from . import knock, options, output
+from .deadline import Deadline
+from .follow import LOST
+
+if TYPE_CHECKING:
+    from ..daemon.instance import Holder
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 60.0
@@ -19,21 +26,28 @@ STOP_TIMEOUT_S = 60.0
 @click.option("--foreground", is_flag=True, help="Stay attached to this terminal, as service managers want it.")
 @options.as_json
 @options.timeout
-def start(*, foreground: bool, as_json: bool, timeout_s: float | None) -> int:
+def start(*, foreground: bool, as_json: bool, deadline: Deadline) -> int:
     """Start the daemon. Returns when it answers; one that runs already is left alone."""
     where = folders()
     try:
-        client = knock.connect(where)
+        client = knock.connect(where, deadline)
     except DaemonNotRunning:
         if foreground:
-            from ..daemon.app import run
-
-            return run(where, console=True)
-        client = knock.awaken(where, timeout_s=timeout_s or START_TIMEOUT_S)
+            return _be_the_daemon(where)
+        client = knock.awaken(where, deadline, usual_s=START_TIMEOUT_S)
         _report(client, "started", as_json=as_json)
     else:
         _report(client, "already running", as_json=as_json)
     return 0
+
+
+def _be_the_daemon(where: Folders) -> int:
+    from ..daemon.app import run
+
+    try:
+        return run(where, console=True)
+    except OSError as problem:
+        raise StateNotWritable(f"the daemon cannot run: {problem}") from problem
 
 
 def _report(client: Client, what: str, *, as_json: bool) -> None:
@@ -46,46 +60,131 @@ def _report(client: Client, what: str, *, as_json: bool) -> None:
 
 
 @click.command
-@click.option("--servers", is_flag=True, help="Stop every server first. Without it they go on.")
+@click.option("--servers", is_flag=True, help="Stop the servers first. Without it they go on.")
 @click.argument("server", metavar="", required=False)
 @options.as_json
 @options.timeout
-def stop(*, servers: bool, server: str | None, as_json: bool, timeout_s: float | None) -> None:
+def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline) -> None:
     """Stop the daemon. Servers go on without it."""
     if server is not None:
         raise click.UsageError(f"stop ends the daemon. To stop a server: godot-supervisor down {server}")
     where = folders()
+    ended = _Ended()
+    answer: Any = {}
     try:
-        answer = _shut_down(where, servers=servers, quiet=as_json, timeout_s=timeout_s or STOP_TIMEOUT_S)
+        with knock.connect(where, deadline) as client:
+            if servers:
+                ended.stop_all(client, quiet=as_json, deadline=deadline)
+            answer = _shut_down(
+                where, client, servers=servers and ended.needs_the_daemon, quiet=as_json, deadline=deadline
+            )
         outcome = "stopped"
-    except DaemonNotRunning:
+    except DaemonNotRunning as problem:
+        _refuse_if_one_runs(where, problem)
         if servers:
             raise  # Whether servers run without it, nobody can tell.
-        answer, outcome = {}, "no daemon is running"
+        outcome = "no daemon is running"
     if as_json:
-        output.document(answer)
+        output.document(answer | ended.document() if servers else answer)
     else:
         output.line(outcome)
+    if ended.failed:
+        raise next(iter(ended.failed.values()))
 
 
-def begin_anew(where: Folders, *, as_json: bool, timeout_s: float | None) -> None:
+class _Ended:
+    """What became of the servers when all of them were to be stopped."""
+
+    def __init__(self) -> None:
+        self.stopped: list[str] = []
+        self.busy: list[str] = []
+        """Another operation holds them: the daemon ends that as it goes, and stops them."""
+        self.left: dict[str, str] = {}
+        self.failed: dict[str, SupervisorError] = {}
+
+    def stop_all(self, client: Client, *, quiet: bool, deadline: Deadline) -> None:
+        for row in client.call("server.list", accept_timeout_s=deadline.or_else(knock.READ_TIMEOUT_S))["servers"]:
+            if row["origin"] not in knock.OURS:
+                self.left[row["id"]] = "it was only found: others started it"
+            else:
+                self._stop(client, row["id"], quiet=quiet, deadline=deadline)
+            if not quiet:
+                output.note(self._told(row["id"]))
+
+    def _stop(self, client: Client, server: str, *, quiet: bool, deadline: Deadline) -> None:
+        try:
+            knock.perform(client, "server.stop", {"server": server, "force": True}, quiet=quiet, deadline=deadline)
+        except SupervisorError as problem:
+            if problem.code == "NOT_FOUND":
+                # It ended by itself meanwhile.
+                self.stopped.append(server)
+                return
+            if deadline.passed or problem.code.startswith("DISCONNECTED"):
+                raise
+            if problem.code == "BUSY":
+                self.busy.append(server)
+            else:
+                self.left[server] = problem.message
+                self.failed[server] = problem
+        else:
+            self.stopped.append(server)
+
+    @property
+    def needs_the_daemon(self) -> bool:
+        """Whether it is to stop what is left as it goes. What could not be stopped would only be tried again."""
+        return bool(self.busy) or not self.failed
+
+    def _told(self, server: str) -> str:
+        if server in self.busy:
+            return f"{server}: busy, it is stopped with the daemon"
+        return f"{server}: left, {self.left[server]}" if server in self.left else f"{server}: stopped"
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "stopped": [*self.stopped, *self.busy],
+            "left": [{"server": server, "reason": reason} for server, reason in self.left.items()],
+        }
+
+
+def begin_anew(where: Folders, *, as_json: bool, deadline: Deadline) -> None:
     """Put a new daemon in the place of the one that runs. Servers go on. Where none runs, one is started."""
     outcome = "restarted"
     try:
-        _shut_down(where, servers=False, quiet=as_json, timeout_s=timeout_s or STOP_TIMEOUT_S)
-    except DaemonNotRunning:
+        with knock.connect(where, deadline) as client:
+            _say("stopping the daemon; servers go on", quiet=as_json)
+            _shut_down(where, client, servers=False, quiet=as_json, deadline=deadline)
+    except DaemonNotRunning as problem:
+        _refuse_if_one_runs(where, problem)
         outcome = "started"
     except ProtocolUnsupported:
-        _dismiss(where, timeout_s or STOP_TIMEOUT_S)
-    _report(knock.awaken(where, timeout_s=timeout_s or START_TIMEOUT_S), outcome, as_json=as_json)
+        _say("ending a daemon of another release; servers go on", quiet=as_json)
+        _dismiss(where, deadline)
+    _say("starting a daemon", quiet=as_json)
+    _report(knock.awaken(where, deadline, usual_s=START_TIMEOUT_S), outcome, as_json=as_json)
 
 
-def _dismiss(where: Folders, timeout_s: float) -> None:
+def _say(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        output.note(text)
+
+
+def _refuse_if_one_runs(where: Folders, problem: DaemonNotRunning) -> None:
+    """Nobody can be reached; but does nobody run?
+
+    Raises:
+        DaemonUnreachable: somebody holds the lock.
+    """
+    held = _holder(where)
+    if held is not None:
+        published = os.path.lexists(where.endpoint_name)
+        raise held.unreachable(problem.message if published else "what it published has gone") from problem
+
+
+def _dismiss(where: Folders, deadline: Deadline) -> None:
     """End a daemon of another release, with which we have no words in common."""
     from ..daemon.predecessor import ask_to_leave
 
     running = knock.find(where)
-    deadline = time.monotonic() + timeout_s
     try:
         asked = ask_to_leave(running)
     except OSError as problem:
@@ -94,15 +193,38 @@ def _dismiss(where: Folders, timeout_s: float) -> None:
             hint=f"end it yourself: pid {running.pid}",
         ) from problem
     if asked:
-        endpoint.wait_until_withdrawn(where.endpoint_name, running.instance_id, deadline)
+        endpoint.wait_until_withdrawn(where.endpoint_name, running.instance_id, _give_up_at(deadline))
     else:
         endpoint.withdraw(where.endpoint, running.instance_id)
 
 
-def _shut_down(where: Folders, *, servers: bool, quiet: bool, timeout_s: float) -> Any:
-    deadline = time.monotonic() + timeout_s
-    running = knock.find(where)
-    with knock.connect(where) as client:
-        answer = knock.perform(client, "daemon.shutdown", {"servers": servers}, quiet=quiet, timeout_s=timeout_s)
-    endpoint.wait_until_withdrawn(where.endpoint_name, running.instance_id, deadline)
+def _shut_down(where: Folders, client: Client, *, servers: bool, quiet: bool, deadline: Deadline) -> Any:
+    answer: Any = {}
+    with suppress(*LOST):
+        answer = knock.perform(client, "daemon.shutdown", {"servers": servers}, quiet=quiet, deadline=deadline)
+    _wait_for_end(where, client, deadline)
     return answer
+
+
+def _wait_for_end(where: Folders, client: Client, deadline: Deadline) -> None:
+    """Until it has withdrawn what it published, which it does last; or has died without."""
+    instance_id = str(client.daemon["instance_id"])
+    until = _give_up_at(deadline)
+    while endpoint.is_published(where.endpoint_name, instance_id):
+        if client.has_ended() and _holder(where) is None:
+            output.note("the daemon died before it had stopped in order; servers that it had not stopped go on")
+            endpoint.withdraw(where.endpoint, instance_id)
+            return
+        if time.monotonic() >= until:
+            raise TimedOut("the daemon was asked to stop and is still at it", hint="godot-supervisor logs")
+        time.sleep(endpoint.WITHDRAWN_POLL_S)
+
+
+def _give_up_at(deadline: Deadline) -> float:
+    return time.monotonic() + deadline.or_else(STOP_TIMEOUT_S)
+
+
+def _holder(where: Folders) -> "Holder | None":
+    from ..daemon.instance import holder
+
+    return holder(where.lock)

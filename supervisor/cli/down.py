@@ -3,6 +3,7 @@
 import click
 
 from . import knock, options, output
+from .deadline import Deadline
 
 
 @click.command
@@ -10,11 +11,11 @@ from . import knock, options, output
 @options.force
 @options.as_json
 @options.timeout
-def down(*, server: str | None, force: bool, as_json: bool, timeout_s: float | None) -> None:
+def down(*, server: str | None, force: bool, as_json: bool, deadline: Deadline) -> None:
     """Stop a server. With exactly one, ID may be left out."""
-    with knock.connect() as client:
-        server = knock.named(client, server, "down")
-        stopped = knock.disturb(client, "down", server, force=force, quiet=as_json, timeout_s=timeout_s)
+    with knock.connect(deadline=deadline) as client:
+        server = knock.ours_named(client, server, "down", deadline)
+        stopped = knock.disturb(client, "down", server, force=force, quiet=as_json, deadline=deadline)
     if as_json:
         output.document(stopped)
     else:

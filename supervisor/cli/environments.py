@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from . import knock, options, output
+from .deadline import Deadline
 
 WEIGH_TIMEOUT_S = 60.0
 PRUNE_TIMEOUT_S = 300.0
@@ -16,15 +17,15 @@ _STEP = 1024
 
 @click.group
 def environments() -> None:
-    """Show the private environments of servers, or remove those that are not used."""
+    """Show or remove the private environments of servers."""
 
 
 @environments.command("list")
 @options.as_json
 @options.timeout
-def show(*, as_json: bool, timeout_s: float | None) -> None:
+def show(*, as_json: bool, deadline: Deadline) -> None:
     """Show every environment, its size, and what uses it."""
-    answer = knock.ask("environments.list", timeout_s=timeout_s or WEIGH_TIMEOUT_S)
+    answer = knock.ask("environments.list", deadline=deadline, usual_s=WEIGH_TIMEOUT_S)
     if as_json:
         output.document(answer)
         return
@@ -36,9 +37,9 @@ def show(*, as_json: bool, timeout_s: float | None) -> None:
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @options.as_json
 @options.timeout
-def prune(*, dry_run: bool, as_json: bool, timeout_s: float | None) -> None:
+def prune(*, dry_run: bool, as_json: bool, deadline: Deadline) -> None:
     """Remove the environments that no kind names and nothing runs from."""
-    answer = knock.ask("environments.prune", {"dry_run": dry_run}, timeout_s=timeout_s or PRUNE_TIMEOUT_S)
+    answer = knock.ask("environments.prune", {"dry_run": dry_run}, deadline=deadline, usual_s=PRUNE_TIMEOUT_S)
     if as_json:
         output.document(answer)
         return

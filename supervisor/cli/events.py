@@ -8,13 +8,12 @@ import click
 
 from ..client.client import Client
 from ..client.stream import Told
-from ..errors import DaemonNotRunning, DisconnectedAfterAccept, DisconnectedBeforeAccept, ResponseTimeout
 from ..native.facts import Folders, folders
 from . import knock, options, output
+from .deadline import Deadline
+from .follow import LOST, next_daemon
 
 RESYNC = "resync"
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 2.0
 
 _DETAILS = 160
 _LEVELS = {"warning": "yellow", "error": "red"}
@@ -27,15 +26,17 @@ Json = Mapping[str, Any]
 @click.option("--since", type=click.IntRange(min=0), default=0, metavar="N", help="Only what came after event N.")
 @options.as_json
 @options.timeout
-def events(*, follow: bool, since: int, as_json: bool, timeout_s: float | None) -> None:
+def events(*, follow: bool, since: int, as_json: bool, deadline: Deadline) -> None:
     """Show the events that the daemon remembers."""
     show = _show_json if as_json else _show
-    for method, told in _followed(folders(), since, timeout_s) if follow else _kept(since, timeout_s):
+    for method, told in _followed(folders(), since, deadline) if follow else _kept(since, deadline):
         show(method, told)
+        if not output.is_read():
+            return
 
 
-def _kept(since: int, timeout_s: float | None) -> Iterator[Told]:
-    with knock.connect(timeout_s=timeout_s) as client:
+def _kept(since: int, deadline: Deadline) -> Iterator[Told]:
+    with knock.connect(deadline=deadline) as client:
         for method, told in _subscribe(client, _place(client, since)).until_now():
             yield method, told
             if method == RESYNC:
@@ -44,16 +45,15 @@ def _kept(since: int, timeout_s: float | None) -> Iterator[Told]:
                 break
 
 
-def _followed(where: Folders, since: int, timeout_s: float | None) -> Iterator[Told]:
+def _followed(where: Folders, since: int, deadline: Deadline) -> Iterator[Told]:
     """What happens, from one daemon after the other. A `resync` is passed on, and then all that there still is."""
-    until = None if timeout_s is None else time.monotonic() + timeout_s
-    client = knock.connect(where)
+    client = knock.connect(where, deadline)
     place = _place(client, since)
     while True:
         try:
             with client:
                 heard = False
-                for method, told in _subscribe(client, place).listen(_left(until)):
+                for method, told in _subscribe(client, place).listen(deadline.left()):
                     yield method, told
                     if method == RESYNC:
                         # A reader that was too slow has only to begin where it left off.
@@ -61,31 +61,10 @@ def _followed(where: Folders, since: int, timeout_s: float | None) -> Iterator[T
                         break
                     heard = True
                     place = _place(client, told["seq"])
-        except (DisconnectedBeforeAccept, DisconnectedAfterAccept):
-            output.note("the daemon has gone; waiting for the next one")
-            client = _next(where, until)
-            output.note(f"a daemon is there again, version {client.daemon['version']}")
+        except LOST:
+            client = next_daemon(where, deadline)
         else:
-            client = knock.connect(where)
-
-
-def _next(where: Folders, until: float | None) -> Client:
-    """A connection to a daemon as soon as there is one. Looks at the endpoint file, less and less often."""
-    pause_s = FIRST_PAUSE_S
-    while True:
-        left = _left(until)
-        time.sleep(pause_s if left is None else min(pause_s, left))
-        try:
-            return knock.connect(where)
-        except DaemonNotRunning:
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-
-
-def _left(until: float | None) -> float | None:
-    left = None if until is None else until - time.monotonic()
-    if left is not None and left <= 0:
-        raise ResponseTimeout("no daemon has come back in time", hint=knock.START_HINT)
-    return left
+            client = knock.connect(where, deadline)
 
 
 def _subscribe(client: Client, place: Json) -> Any:
@@ -103,13 +82,17 @@ def _show_json(method: str, told: Json) -> None:
 
 
 def _show(method: str, told: Json) -> None:
-    output.line(f"-- {method}: {output.printable(told['reason'])}" if method == RESYNC else line(told))
+    if method == RESYNC:
+        output.line(f"-- {method}: {output.printable(told['reason'])}")
+    else:
+        output.line(line(told, now=time.time()))
 
 
-def line(event: Json) -> str:
-    """One event for people: when, what, about whom, and the details as far as they fit."""
-    at = time.localtime(event["at"])
-    clock = f"{time.strftime('%H:%M:%S', at)}.{int(event['at'] * 1000) % 1000:03}"
+def line(event: Json, *, now: float) -> str:
+    """One event for people: its number for `--since`, when, what, about whom, and the details as far as they fit."""
+    at, today = time.localtime(event["at"]), time.localtime(now)
+    date = "" if at[:3] == today[:3] else time.strftime("%Y-%m-%d ", at)
+    clock = f"{event['seq']:>5}  {date}{time.strftime('%H:%M:%S', at)}.{int(event['at'] * 1000) % 1000:03}"
     about = " ".join(word for word in (event["server"], event["editor"]) if word)
     told = ((name, value) for name, value in event["details"].items() if value not in (None, [], {}))
     details = " ".join(f"{name}={_brief(value)}" for name, value in told)

@@ -1,6 +1,7 @@
 """The verbs: finds the one that is asked for, and runs it."""
 
 import importlib
+import io
 from collections.abc import Mapping
 
 import click
@@ -9,6 +10,7 @@ from ..errors import InvalidParams
 from . import exits, output
 
 PROGRAM = "godot-supervisor"
+VERSION_HELP = "Show the version of this command, and exit."
 
 # Verb -> its module and the command in it. A module is imported when its verb is used, or for the list of verbs.
 VERBS: Mapping[str, tuple[str, str]] = {
@@ -53,7 +55,16 @@ class LazyGroup(click.Group):
         return command
 
 
+def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 (click's signature)
+    if wanted and not ctx.resilient_parsing:
+        from . import about
+
+        output.line(about.text())
+        ctx.exit()
+
+
 @click.group(PROGRAM, cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help=VERSION_HELP)
 def cli() -> None:
     """Own the life of MCP servers for Godot editors: start, adopt, watch and reap them."""
 
@@ -78,5 +89,7 @@ def _usage(problem: click.ClickException, *, as_json: bool) -> int:
         parameter = getattr(getattr(problem, "param", None), "name", None)
         output.error(InvalidParams(parameter or "command line", problem.format_message()), as_json=True)
     else:
-        problem.show()
+        shown = io.StringIO()
+        problem.show(file=shown)
+        output.note(shown.getvalue().rstrip())
     return problem.exit_code

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ..kinds.kind import Kind
+from ..kinds.kind import Kind, PortRange
 from ..native.facts import folders
 from . import options, output, recipes
 
@@ -24,12 +24,16 @@ def kinds(*, as_json: bool) -> None:
             kind.topology.value,
             kind.package,
             kind.version,
-            ", ".join(f"{name} {reach.low}-{reach.high}" for name, reach in kind.ports.items()),
+            ", ".join(f"{name} {_reach(reach)}" for name, reach in kind.ports.items()),
         )
         for kind in found
     ]
     for text in output.table(("KIND", "TOPOLOGY", "PACKAGE", "VERSION", "PORTS"), rows):
         output.line(text)
+
+
+def _reach(ports: PortRange) -> str:
+    return str(ports.low) if ports.low == ports.high else f"{ports.low}-{ports.high}"
 
 
 def _object(kind: Kind) -> dict[str, Any]:

@@ -1,20 +1,34 @@
 """Reaching the daemon, and naming one of its servers."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..client import endpoint
-from ..client.client import Client
-from ..client.endpoint import Endpoint
-from ..errors import DaemonNotRunning, InvalidParams, NotFound, SupervisorError
+from ..client.client import CANCEL_PATIENCE_S, Client, Withdrawn
+from ..client.endpoint import START_HINT, Endpoint
+from ..errors import (
+    AcceptTimeout,
+    Cancelled,
+    DaemonNotRunning,
+    InvalidParams,
+    NotFound,
+    ResponseTimeout,
+    SupervisorError,
+)
 from ..native.facts import Folders, folders
 from . import output
+from .deadline import Deadline
 
 CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 5.0
-START_HINT = "godot-supervisor start"
 
 _OVER = frozenset({"stopped", "failed"})
+OURS = frozenset({"spawned", "adopted"})
+"""The origins of servers that a user of this daemon wanted; the others were merely found."""
+
+_NAMED = frozenset({"server.ensure", "server.adopt", "server.stop", "server.restart"})
+"""What takes a `request` id, by which it can be cancelled."""
 
 
 def find(where: Folders) -> Endpoint:
@@ -29,24 +43,38 @@ def find(where: Folders) -> Endpoint:
     return found
 
 
-def connect(where: Folders | None = None, *, timeout_s: float | None = None) -> Client:
+def connect(where: Folders | None = None, deadline: Deadline | None = None) -> Client:
     """A connection to the daemon that runs.
 
     Raises:
         DaemonNotRunning: none does.
+        ResponseTimeout: it did not answer before the deadline.
     """
-    return Client.connect(find(where or folders()), timeout_s=timeout_s or CONNECT_TIMEOUT_S)
+    deadline = deadline or Deadline()
+    found = find(where or folders())
+    try:
+        return Client.connect(found, timeout_s=deadline.or_else(CONNECT_TIMEOUT_S))
+    except DaemonNotRunning as problem:
+        if deadline.passed:
+            raise deadline.error() from problem
+        raise
 
 
-def awaken(where: Folders, *, timeout_s: float) -> Client:
+def awaken(where: Folders, deadline: Deadline, *, usual_s: float) -> Client:
     """A connection to the daemon, started if need be: by the system's service where there is one of ours, else by us.
 
     Raises:
-        StateNotWritable, DaemonNotRunning, ProtocolUnsupported, RemoteError: see `ensure_daemon`.
+        StateNotWritable, DaemonNotRunning, DaemonUnreachable, ProtocolUnsupported, RemoteError: see `ensure_daemon`.
+        ResponseTimeout: it did not answer before the deadline.
     """
     from ..client.autostart import ensure_daemon
 
-    return ensure_daemon(where, timeout_s=timeout_s, by_service=lambda: _by_service(where))
+    try:
+        return ensure_daemon(where, timeout_s=deadline.or_else(usual_s), by_service=lambda: _by_service(where))
+    except DaemonNotRunning as problem:
+        if deadline.passed:
+            raise deadline.error() from problem
+        raise
 
 
 def _by_service(where: Folders) -> bool:
@@ -56,29 +84,94 @@ def _by_service(where: Folders) -> bool:
     return start_if_installed(where, installed())
 
 
-def ask(method: str, params: Mapping[str, Any] | None = None, *, timeout_s: float | None = None) -> Any:
+def ask(
+    method: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    deadline: Deadline | None = None,
+    usual_s: float = READ_TIMEOUT_S,
+) -> Any:
     """The daemon's answer to one read."""
-    with connect(timeout_s=timeout_s) as client:
-        return client.call(method, params, accept_timeout_s=timeout_s or READ_TIMEOUT_S)
+    deadline = deadline or Deadline()
+    with connect(deadline=deadline) as client:
+        return client.call(method, params, accept_timeout_s=deadline.or_else(usual_s))
 
 
-def perform(client: Client, method: str, params: Mapping[str, Any], *, quiet: bool, timeout_s: float | None) -> Any:
-    """The daemon's answer to a mutation, its progress shown unless `quiet`."""
+def perform(
+    client: Client,
+    method: str,
+    params: Mapping[str, Any],
+    *,
+    quiet: bool,
+    deadline: Deadline,
+    on_progress: Callable[[Mapping[str, Any]], object] = lambda _: None,
+) -> Any:
+    """The answer to a mutation, its progress shown unless `quiet`. Ctrl-C cancels it, and says what came of that.
+
+    Raises:
+        KeyboardInterrupt: once that is said.
+    """
     progress = output.Progress(quiet=quiet)
+
+    def told(params: Mapping[str, Any]) -> None:
+        progress.update(params)
+        on_progress(params)
+
+    request = f"cli-{os.getpid()}-{os.urandom(4).hex()}"
+    named = {**params, "request": request} if method in _NAMED else params
     try:
-        return client.call(method, params, on_progress=progress.update, timeout_s=timeout_s)
+        return client.call(method, named, on_progress=told, timeout_s=deadline.left())
+    except KeyboardInterrupt:
+        progress.end()
+        if method in _NAMED:
+            if not quiet:
+                output.note("cancelling; Ctrl-C again leaves it alone")
+            _tell(_withdraw(client, request, progress.last), quiet=quiet)
+        raise
+    except (AcceptTimeout, ResponseTimeout) as problem:
+        if not deadline.passed:
+            raise
+        late = deadline.error()
+        late.hint = _what_becomes_of_a_start(params) if method == "server.ensure" else problem.hint
+        raise late from problem
     finally:
         progress.end()
 
 
+def _what_becomes_of_a_start(params: Mapping[str, Any]) -> str:
+    """We are about to leave, and with us whoever waits for it."""
+    if params.get("owner"):
+        return "it goes on for its owner: godot-supervisor status"
+    return "without an owner nobody waits for it now, and it is undone: a longer --timeout, or --owner-pid"
+
+
+def _withdraw(client: Client, request: str, stage: str) -> str:
+    try:
+        match client.withdraw(request, CANCEL_PATIENCE_S):
+            case Withdrawn.UNDONE:
+                return "cancelled"
+            case Withdrawn.DONE:
+                return "it was done already: godot-supervisor status"
+    except SupervisorError as problem:
+        return f"what came of it is not known ({problem.message}): godot-supervisor status"
+    return f"it cannot be undone and goes on{': ' + stage if stage else ''}; see godot-supervisor status"
+
+
+def _tell(outcome: str, *, quiet: bool) -> None:
+    if quiet:
+        output.error(Cancelled(outcome), as_json=True)
+    else:
+        output.note(outcome)
+
+
 def disturb(
-    client: Client, verb: str, server: str, *, force: bool, quiet: bool, timeout_s: float | None
+    client: Client, verb: str, server: str, *, force: bool, quiet: bool, deadline: Deadline
 ) -> Mapping[str, Any]:
     """The server after `down` or `restart`, the verbs that an editor which is busy may not want."""
     params = {"server": server, "force": True} if force else {"server": server}
     method = {"down": "server.stop", "restart": "server.restart"}[verb]
     try:
-        done: Mapping[str, Any] = perform(client, method, params, quiet=quiet, timeout_s=timeout_s)
+        done: Mapping[str, Any] = perform(client, method, params, quiet=quiet, deadline=deadline)
     except SupervisorError as problem:
         running = problem.data.get("running")
         if problem.code == "BUSY" and isinstance(running, Mapping) and running.get("method") == "editor.state":
@@ -87,9 +180,26 @@ def disturb(
     return done
 
 
-def named(client: Client, server: str | None, verb: str) -> str:
+def named(client: Client, server: str | None, verb: str, deadline: Deadline) -> str:
     """The id of the server that the user means: the one that was named, else the only one that there is."""
-    return server if server is not None else only_server(client.call("server.list")["servers"], verb)
+    if server is not None:
+        return server
+    return only_server(client.call("server.list", accept_timeout_s=deadline.or_else(READ_TIMEOUT_S))["servers"], verb)
+
+
+def ours_named(client: Client, server: str | None, verb: str, deadline: Deadline) -> str:
+    """As `named`, for verbs that end a server: one that was merely found is meant by nobody who does not name it."""
+    if server is not None:
+        return server
+    servers = client.call("server.list", accept_timeout_s=deadline.or_else(READ_TIMEOUT_S))["servers"]
+    found = [row["id"] for row in servers if row["origin"] not in OURS]
+    if found and len(found) == len(servers):
+        raise InvalidParams(
+            "ID",
+            f"what runs was started by others, so {verb} has to be told which one: {', '.join(sorted(found))}",
+            hint=f"godot-supervisor {verb} {found[0]}",
+        )
+    return only_server([row for row in servers if row["origin"] in OURS], verb)
 
 
 def only_server(servers: Sequence[Mapping[str, Any]], verb: str) -> str:

@@ -1,7 +1,7 @@
 """`logs`: the end of a server's output, or of the daemon's own log."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,59 +11,114 @@ from ..client.client import Client
 from ..errors import DaemonNotRunning, NotFound
 from ..native.facts import folders
 from . import knock, options, output
+from .deadline import Deadline
+from .follow import through_restarts
 
 DAEMON_LOG = "daemon.log"
+LINES_MAX = 10_000
+"""What the daemon gives at once."""
+
+HOW_MANY = f"How many lines, at most {LINES_MAX}."
+
+PLACE = 50
+"""By so many of the last lines a place in a log is known again."""
+
+Json = Mapping[str, Any]
 
 
 @click.command
 @options.server
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on, launch after launch.")
-@click.option("-n", "--lines", type=click.IntRange(min=0), default=50, show_default=True, help="How many lines.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(0, LINES_MAX),
+    default=50,
+    show_default=True,
+    help=f"How many lines, up to {LINES_MAX}.",
+)
 @options.as_json
 @options.timeout
-def logs(*, server: str | None, follow: bool, lines: int, as_json: bool, timeout_s: float | None) -> None:
-    """Show the end of a server's output; without ID, of the daemon's own log."""
-    params = {"lines": lines} if server is None else {"server": server, "lines": lines}
+def logs(*, server: str | None, follow: bool, lines: int, as_json: bool, deadline: Deadline) -> None:
+    """Show the end of a server's log, or of the daemon's.
+
+    The daemon's own without ID.
+    """
+    where = folders()
+    about: Json = {} if server is None else {"server": server}
+    if follow:
+        through_restarts(where, deadline, _Followed(about, lines, deadline, as_json=as_json).follow)
+        return
     try:
-        client = knock.connect(timeout_s=timeout_s)
+        client = knock.connect(where, deadline)
     except DaemonNotRunning:
-        if server is not None or follow:
+        if server is not None:
             raise
-        path = folders().logs / DAEMON_LOG
+        path = where.logs / DAEMON_LOG
         _print({"lines": last_lines(path, lines), "log": str(path)}, as_json=as_json)
         return
     with client:
-        if follow:
-            _follow(client, params, timeout_s, as_json=as_json)
-        else:
-            answer = client.call("logs.read", params, accept_timeout_s=timeout_s or knock.READ_TIMEOUT_S)
-            _print(answer, as_json=as_json)
+        patience_s = deadline.or_else(knock.READ_TIMEOUT_S)
+        answer = client.call("logs.read", {**about, "lines": lines}, accept_timeout_s=patience_s)
+    _print(answer, as_json=as_json)
 
 
-def _follow(client: Client, params: Mapping[str, Any], timeout_s: float | None, *, as_json: bool) -> None:
-    stream = client.stream("logs.read", {**params, "follow": True}, accept_timeout_s=timeout_s or knock.READ_TIMEOUT_S)
-    _print_more(stream.answer, as_json=as_json)
-    file = stream.answer["log"]
-    for method, told in stream.listen(timeout_s):
-        if method != "log":
-            continue
-        if told["log"] != file:
-            file = told["log"]
-            output.note(f"started again: {file}")
-        _print_more({name: told[name] for name in ("lines", "log", "ended")}, as_json=as_json)
-        if told["ended"]:
-            output.note("the server has gone")
-            return
+class _Followed:
+    """A log that is followed from daemon to daemon. It goes on where it was, as far as that is found again."""
+
+    def __init__(self, about: Json, lines: int, deadline: Deadline, *, as_json: bool) -> None:
+        self._about = about
+        self._lines = lines
+        self._deadline = deadline
+        self._as_json = as_json
+        self._file: str | None = None
+        self._last: deque[str] = deque(maxlen=PLACE)
+
+    def follow(self, client: Client) -> bool:
+        """Whether that was all: the server has gone, or nobody reads any more."""
+        begun = self._file is not None
+        params = {**self._about, "lines": LINES_MAX if begun else self._lines, "follow": True}
+        stream = client.stream("logs.read", params, accept_timeout_s=self._deadline.or_else(knock.READ_TIMEOUT_S))
+        page = stream.answer
+        if begun and page["log"] == self._file:
+            page = {**page, "lines": after(self._last, page["lines"], self._lines)}
+        if not begun or page["lines"] or page["log"] != self._file:
+            self._show(page, announce=begun)
+        for method, told in stream.listen(self._deadline.left()):
+            if method == "log":
+                self._show({name: told[name] for name in ("lines", "log", "ended")}, announce=True)
+                if told["ended"]:
+                    output.note("the server has gone")
+                    return True
+            if not output.is_read():
+                return True
+        return True
+
+    def _show(self, page: Json, *, announce: bool) -> None:
+        if announce and page["log"] != self._file:
+            output.note(f"started again: {page['log']}")
+        self._file = page["log"]
+        self._last.extend(page["lines"])
+        _print_more(page, as_json=self._as_json)
 
 
-def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
+def after(seen: Sequence[str], page: Sequence[str], otherwise: int) -> list[str]:
+    """The lines of a page that come after those that were seen last; where those are not in it, its last ones."""
+    known = list(seen)
+    for end in range(len(page), len(known) - 1, -1):
+        if page[end - len(known) : end] == known:
+            return list(page[end:])
+    return list(page[-otherwise:]) if otherwise else []
+
+
+def _print(answer: Json, *, as_json: bool) -> None:
     if as_json:
         output.document(answer)
     else:
         _print_more(answer, as_json=False)
 
 
-def _print_more(page: Mapping[str, Any], *, as_json: bool) -> None:
+def _print_more(page: Json, *, as_json: bool) -> None:
     if as_json:
         output.json_line(page)
         return

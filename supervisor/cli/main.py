@@ -3,10 +3,8 @@
 import os
 import sys
 from collections.abc import Sequence
-from errno import EINVAL
 
-from ..errors import SupervisorError
-from ..native.facts import SYSTEM
+from ..errors import Internal, SupervisorError
 from . import exits, output
 
 DEBUG_VARIABLE = "GODOT_SUPERVISOR_DEBUG"
@@ -20,20 +18,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     given = tuple(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    _have_streams()
     _replace_what_the_terminal_cannot_show()
     try:
-        code = _run(given, as_json=as_json)
-        sys.stdout.flush()
+        return _run(given, as_json=as_json)
     except SupervisorError as problem:
         output.error(problem, as_json=as_json)
         return exits.exit_code(problem.code)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
-    except BrokenPipeError:
-        return _reader_left()
     except Exception as problem:  # noqa: BLE001 (the last line of defence: the user gets one line)
-        return _reader_left() if _is_broken_pipe_of_windows(problem) else _unexpected(problem)
-    return code
+        return _unexpected(problem, as_json=as_json)
 
 
 def _run(given: tuple[str, ...], *, as_json: bool) -> int:
@@ -53,24 +48,25 @@ def _run(given: tuple[str, ...], *, as_json: bool) -> int:
     return group.run(given, as_json=as_json)
 
 
-def _reader_left() -> int:
-    """Stdout's reader has gone, as in `logs | head`. Python would complain once more when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return exits.FAILED
-
-
-def _is_broken_pipe_of_windows(problem: Exception) -> bool:
-    """The C runtime has no other word for it than EINVAL."""
-    return SYSTEM == "windows" and isinstance(problem, OSError) and problem.errno == EINVAL and problem.filename is None
-
-
-def _unexpected(problem: Exception) -> int:
+def _unexpected(problem: Exception, *, as_json: bool) -> int:
     if os.environ.get(DEBUG_VARIABLE) == "1":
         raise problem
     text = output.printable(f"{type(problem).__name__}: {problem}")
-    output.note(f"error: unexpected {text}")
-    output.note(f"This is a defect. Run it again with {DEBUG_VARIABLE}=1 and report the traceback to {REPORT_AT}.")
+    hint = f"This is a defect. Run it again with {DEBUG_VARIABLE}=1 and report the traceback to {REPORT_AT}."
+    if as_json:
+        output.error(Internal(f"unexpected {text}", hint=hint), as_json=True)
+    else:
+        output.note(f"error: unexpected {text}")
+        output.note(hint)
     return exits.FAILED
+
+
+def _have_streams() -> None:
+    """Where a shell has closed one (`2>&-`) Python has None, and the next file that is opened would take its place."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 (for life)
 
 
 def _replace_what_the_terminal_cannot_show() -> None:

@@ -5,6 +5,11 @@ from typing import Any
 
 import click
 
+from .deadline import Deadline
+
+LONGEST_S = 1_000_000.0
+"""Eleven days. The system's own waits end at twenty-four."""
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 server: Decorator = click.argument("server", metavar="[ID]", required=False)
@@ -13,10 +18,19 @@ force: Decorator = click.option("--force", is_flag=True, help="Even if an editor
 
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the protocol's object as JSON.")
 
+
+def _deadline(ctx: click.Context, param: click.Parameter, value: float | None) -> Deadline:
+    # NaN is neither: every comparison with it is false.
+    if value is not None and not 0 < value <= LONGEST_S:
+        raise click.BadParameter(f"{value} is no number of seconds up to {LONGEST_S:.0f}", ctx, param)
+    return Deadline(value)
+
+
 timeout: Decorator = click.option(
     "--timeout",
-    "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
+    "deadline",
+    type=float,
+    callback=_deadline,
     metavar="SECONDS",
-    help="Give up after this long.",
+    help="Give up after so many seconds in all.",
 )

@@ -1,14 +1,16 @@
 """How results and errors look: one JSON document, or text for people."""
 
+import contextlib
+import errno
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
-from ..errors import SupervisorError
+from ..errors import OutputRefused, SupervisorError
 from ..native.facts import SYSTEM
 
 _GAP = "  "
@@ -22,6 +24,9 @@ _PAINT_OR_CONTROL = re.compile(
 )
 _COLOURING = re.compile("\x1b\\[[0-9;:]*m")
 _HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+_ALTERNATE, _MAIN = "\x1b[?1049h", "\x1b[?1049l"
+_NARROWEST = 8
+_lost: list[OSError] = []
 
 
 def document(value: Any) -> None:
@@ -44,10 +49,28 @@ def note(text: str) -> None:
     _write(sys.stderr, harmless(text))
 
 
-def screenful(lines: Iterable[str]) -> None:
-    """Paint the terminal over with these lines."""
-    text = "".join(f"{harmless(each)}{_REST_OF_LINE}\n" for each in lines)
+@contextlib.contextmanager
+def alternate_screen() -> Iterator[None]:
+    """While inside, a screen of our own: what the terminal showed before is there again afterwards."""
+    _write(sys.stdout, _ALTERNATE, end="")
+    try:
+        yield
+    finally:
+        _write(sys.stdout, _MAIN, end="")
+
+
+def screenful(lines: Sequence[str]) -> None:
+    """Paint the terminal over with as many of these lines as it has room for."""
+    columns, rows = terminal(sys.stdout) or (_PLAIN_COLUMNS, len(lines) + 1)
+    shown = list(lines) if len(lines) <= rows else [*lines[: rows - 1], f"{len(lines) - rows + 1} more lines"]
+    # No line end after the last one: it would scroll.
+    text = "\n".join(f"{_cut(harmless(each), columns)}{_REST_OF_LINE}" for each in shown)
     _write(sys.stdout, f"{_HOME}{text}{_REST_OF_SCREEN}", end="")
+
+
+def _cut(text: str, columns: int) -> str:
+    """A line that does not wrap. Tables are cut where they are made; in other lines no colour stands that far right."""
+    return text if len(_PAINT.sub("", text)) <= columns else shortened(_PAINT.sub("", text), columns)
 
 
 def harmless(text: str) -> str:
@@ -81,14 +104,44 @@ def _write(stream: TextIO, text: str, end: str = "\n") -> None:
         # Consoles there may have to be told what an escape sequence is.
         click.echo(text + end, file=stream, nl=False)
         return
-    stream.write(text + end)
-    stream.flush()
+    try:
+        stream.write(text + end)
+        stream.flush()
+    except OSError as problem:
+        _lose(stream, problem)
+
+
+def is_read() -> bool:
+    """Whether somebody still reads what we print. What goes on for ever need not, once nobody does."""
+    return not _lost
+
+
+def _lose(stream: TextIO, problem: OSError) -> None:
+    """Print into nothing from now on: what was asked for is done all the same, and its exit code stands.
+
+    Raises:
+        OutputRefused: it is not that the reader has gone, as in `logs | head`.
+    """
+    # What is left in its buffer would be tried again, and complained about, when Python ends.
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if stream is sys.stderr:
+        # There is nowhere left to say so.
+        return
+    _lost.append(problem)
+    # The C runtime of Windows has no other word for a broken pipe than EINVAL.
+    if not isinstance(problem, BrokenPipeError) and not (SYSTEM == "windows" and problem.errno == errno.EINVAL):
+        raise OutputRefused(f"the output cannot be written: {problem.strerror or problem}")
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Aligned lines. None and "" become "-"; a cell never breaks its line."""
+    """Aligned lines. None and "" become "-"; a cell never breaks its line. On a terminal, its width is kept."""
     cells = [list(headers), *([cell(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
+    size = terminal(sys.stdout)
+    if size is not None:
+        widths = _fitted(widths, size[0])
+        cells = [[shortened(text, width) for text, width in zip(row, widths, strict=True)] for row in cells]
     return [
         _GAP.join(
             state(text.ljust(width)) if header == "STATE" else text.ljust(width)
@@ -96,6 +149,28 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]
         ).rstrip()
         for row in cells
     ]
+
+
+def _fitted(widths: Sequence[int], columns: int) -> list[int]:
+    """Widths that fit into a line: the last column gives way first, it is the one with the words; then the widest."""
+    fitted = list(widths)
+    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - columns
+    for column in (len(widths) - 1, *sorted(range(len(widths) - 1), key=lambda each: -widths[each])):
+        if excess <= 0:
+            break
+        narrower = max(min(_NARROWEST, fitted[column]), fitted[column] - excess)
+        excess -= fitted[column] - narrower
+        fitted[column] = narrower
+    return fitted
+
+
+def terminal(stream: TextIO) -> tuple[int, int] | None:
+    """Columns and rows of the terminal that this goes to; None: it is none, or does not tell."""
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        return None
+    return (size.columns, size.lines) if size.columns and size.lines else None
 
 
 def cell(value: object) -> str:
@@ -150,6 +225,13 @@ def occupant(facts: Mapping[str, Any] | None) -> str:
     return printable(" ".join(words))
 
 
+def relocation(row: Mapping[str, Any]) -> str:
+    """Why a wanted port was passed over, with whoever holds it."""
+    if row["occupant"]:
+        return f"held by {occupant(row['occupant'])}"
+    return printable(str(row["reason"]))
+
+
 def command_line(argv: object, limit: int = 60) -> str:
     """A command line on one line, shortened to `limit` characters."""
     words = argv if isinstance(argv, Sequence) else ()
@@ -158,7 +240,7 @@ def command_line(argv: object, limit: int = 60) -> str:
 
 def shortened(text: str, limit: int) -> str:
     """The text, cut to `limit` characters."""
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    return text if len(text) <= limit else text[: max(0, limit - 3)] + "..."[:limit]
 
 
 def error(problem: SupervisorError, *, as_json: bool) -> None:
@@ -194,17 +276,19 @@ class Progress:
         self._clock = clock
         self._rewrites = sys.stderr.isatty()
         self._width = 0
+        self.last = ""
+        """What was told last."""
         self._stage: str | None = None
         self._next_at = 0.0
 
     def update(self, params: Mapping[str, Any]) -> None:
         """Show a `progress` notification."""
-        if self._quiet:
-            return
         done, total = params.get("done"), params.get("total")
         count = "" if done is None else f" {done}" if total is None else f" {done} of {total}"
         message = f": {params['message']}" if params.get("message") else ""
-        text = printable(f"{params['stage']}{count}{message}")
+        self.last = text = printable(f"{params['stage']}{count}{message}")
+        if self._quiet:
+            return
         if self._rewrites:
             self._rewrite(text)
         else:
@@ -230,7 +314,5 @@ class Progress:
 
 
 def _columns() -> int:
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or _PLAIN_COLUMNS
-    except OSError:
-        return _PLAIN_COLUMNS
+    size = terminal(sys.stderr)
+    return _PLAIN_COLUMNS if size is None else size[0]

@@ -5,24 +5,36 @@ from typing import Any
 
 import click
 
+from ..errors import KindUnknown, SupervisorError
 from ..native.facts import folders
 from . import knock, options, output, recipes
+from .deadline import Deadline
 
 SCAN_TIMEOUT_S = 30.0
+RELOAD = "godot-supervisor config reload"
 
 
 @click.command
 @click.argument("kind", metavar="[KIND]", required=False)
 @options.as_json
 @options.timeout
-def ports(*, kind: str | None, as_json: bool, timeout_s: float | None) -> None:
-    """Show each port that a kind wants, its occupant, and the decision; without KIND, for every kind."""
+def ports(*, kind: str | None, as_json: bool, deadline: Deadline) -> None:
+    """Show who holds the ports that a kind wants.
+
+    And what `up` would do about each. Without KIND, those of every kind.
+    """
     kinds = [kind] if kind else recipes.catalog(folders()).names()
     rows: dict[int, dict[str, Any]] = {}
-    with knock.connect(timeout_s=timeout_s) as client:
+    with knock.connect(deadline=deadline) as client:
         for name in kinds:
-            answer = client.call("ports.explain", {"kind": name}, accept_timeout_s=timeout_s or SCAN_TIMEOUT_S)
-            rows |= {row["port"]: row for row in answer["ports"]}
+            try:
+                answer = client.call("ports.explain", {"kind": name}, accept_timeout_s=deadline.or_else(SCAN_TIMEOUT_S))
+            except SupervisorError as problem:
+                if kind or problem.code != KindUnknown.code:
+                    raise
+                output.note(f"{name}: the daemon has not read config.toml since it is there: {RELOAD}")
+            else:
+                rows |= {row["port"]: row for row in answer["ports"]}
     if as_json:
         output.document({"ports": list(rows.values())})
         return

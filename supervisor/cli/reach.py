@@ -6,6 +6,7 @@ import click
 
 from ..errors import NotFound
 from . import knock, options, output, report
+from .deadline import Deadline
 
 CLIENTS = ("claude", "cursor", "json")
 
@@ -14,9 +15,9 @@ CLIENTS = ("claude", "cursor", "json")
 @options.server
 @options.as_json
 @options.timeout
-def url(*, server: str | None, as_json: bool, timeout_s: float | None) -> None:
+def url(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
     """Print a server's URL, and nothing else. With exactly one, ID may be left out."""
-    found = _find(server, "url", timeout_s)
+    found = _find(server, "url", deadline)
     if found["url"] is None:
         raise NotFound(f"{found['id']} has no URL: its kind does not name one", hint="kinds.NAME.url in config.toml")
     if as_json:
@@ -25,14 +26,25 @@ def url(*, server: str | None, as_json: bool, timeout_s: float | None) -> None:
         output.line(found["url"])
 
 
+def _client(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if value not in CLIENTS:
+        known = ", ".join(CLIENTS)
+        meant = f"{ctx.command_path} {CLIENTS[0]} {value}"
+        raise click.BadParameter(f"{value!r} is none of {known}. If it is a server: {meant}", ctx, param)
+    return value
+
+
 @click.command
-@click.argument("client", type=click.Choice(CLIENTS), default="claude")
+@click.argument("client", metavar=f"[{'|'.join(CLIENTS)}]", default=CLIENTS[0], callback=_client)
 @options.server
 @options.as_json
 @options.timeout
-def connect(*, client: str, server: str | None, as_json: bool, timeout_s: float | None) -> None:
-    """Print what makes an AI client know a server: the command for Claude Code, or the JSON for a client's file."""
-    found = _find(server, f"connect {client}", timeout_s)
+def connect(*, client: str, server: str | None, as_json: bool, deadline: Deadline) -> None:
+    """Print what makes an AI client know a server.
+
+    The command for Claude Code, or the JSON for a client's file. With exactly one server, ID may be left out.
+    """
+    found = _find(server, f"connect {client}", deadline)
     entry = report.entry(found, typed=client != "cursor")
     if entry is None:
         raise NotFound(
@@ -44,6 +56,7 @@ def connect(*, client: str, server: str | None, as_json: bool, timeout_s: float 
         output.line(report.paste(found) or "")
 
 
-def _find(server: str | None, verb: str, timeout_s: float | None) -> Any:
-    with knock.connect(timeout_s=timeout_s) as client:
-        return client.call("server.get", {"server": knock.named(client, server, verb)})
+def _find(server: str | None, verb: str, deadline: Deadline) -> Any:
+    with knock.connect(deadline=deadline) as client:
+        params = {"server": knock.named(client, server, verb, deadline)}
+        return client.call("server.get", params, accept_timeout_s=deadline.or_else(knock.READ_TIMEOUT_S))

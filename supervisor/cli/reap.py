@@ -3,6 +3,7 @@
 import click
 
 from . import knock, options, output
+from .deadline import Deadline
 
 REAP_TIMEOUT_S = 60.0
 
@@ -11,9 +12,9 @@ REAP_TIMEOUT_S = 60.0
 @click.option("--dry-run", is_flag=True, help="Only show the verdicts.")
 @options.as_json
 @options.timeout
-def reap(*, dry_run: bool, as_json: bool, timeout_s: float | None) -> None:
+def reap(*, dry_run: bool, as_json: bool, deadline: Deadline) -> None:
     """Judge every server, and stop the orphans."""
-    answer = knock.ask("reap", {"dry_run": dry_run}, timeout_s=timeout_s or REAP_TIMEOUT_S)
+    answer = knock.ask("reap", {"dry_run": dry_run}, deadline=deadline, usual_s=REAP_TIMEOUT_S)
     if as_json:
         output.document(answer)
         return

@@ -2,7 +2,7 @@
 
 import os
 
-from ..config import Config, load
+from ..config import Config, load, naming
 from ..errors import ConfigInvalid, KindUnknown
 from ..kinds.catalog import Catalog
 from ..kinds.kind import Kind
@@ -16,11 +16,8 @@ def read(where: Folders) -> tuple[Config, Catalog]:
         ConfigInvalid: they cannot be used.
     """
     config = load(where.config, os.environ)
-    try:
+    with naming(where.config):
         return config, Catalog.build(config.kinds)
-    except ConfigInvalid as problem:
-        data = {**problem.data, "file": str(where.config)}
-        raise ConfigInvalid(f"{where.config}: {problem.message}", hint=problem.hint, data=data) from problem
 
 
 def catalog(where: Folders) -> Catalog:

@@ -27,7 +27,7 @@ def lines(server: Json, editors: Sequence[Json], kind: Kind | None, *, already: 
         if value:
             yield f"  {name:<6} {output.cell(value)}"
     for row in server["relocated"]:
-        yield f"port {row['port']} was passed over: {relocation(row)}"
+        yield f"port {row['port']} was passed over: {output.relocation(row)}"
     yield fate(server, editors, kind)
     command = paste(server)
     if command:
@@ -36,26 +36,27 @@ def lines(server: Json, editors: Sequence[Json], kind: Kind | None, *, already: 
         yield f"  {command}"
 
 
-def relocation(row: Json) -> str:
-    """Why a wanted port was passed over, with whoever holds it."""
-    if row["occupant"]:
-        return f"held by {output.occupant(row['occupant'])}"
-    return output.printable(str(row["reason"]))
-
-
 def fate(server: Json, editors: Sequence[Json], kind: Kind | None) -> str:
-    """What will end the server."""
+    """What will end the server. It judges as the daemon does: see `core.reaping`."""
     living = [owner for owner in server["owners"] if owner["liveness"] != "dead" and not owner["leaving"]]
-    if not living:
-        return f"no owner: it runs until `godot-supervisor down {server['id']}`"
-    names = {editor["id"]: editor.get("name") or editor["id"] for editor in editors}
-    who = " and ".join(f"pid {owner['pid']} ({names.get(owner['editor'], owner['editor'])})" for owner in living)
-    verb = "ends" if len(living) == 1 else "have ended"
-    when = f" {output.number(kind.grace_s)} s later" if kind else " soon after"
-    text = f"when {output.printable(who)} {verb}, the server is stopped{when}"
-    if kind is None or kind.sessions:
-        text += "; it is kept while an editor session is open"
-    return text
+    kept = "; it is kept while an editor session is open" if kind is None or kind.sessions else ""
+    soon = f"{output.number(kind.grace_s)} s later" if kind else "soon after"
+    if living:
+        names = {editor["id"]: editor.get("name") or editor["id"] for editor in editors}
+        who = " and ".join(f"pid {owner['pid']} ({names.get(owner['editor'], owner['editor'])})" for owner in living)
+        verb = "ends" if len(living) == 1 else "have ended"
+        return f"when {output.printable(who)} {verb}, the server is stopped {soon}{kept}"
+    if server["owners"] or server["reap"]["verdict"] != "keep":
+        leaving = "have ended or are leaving" if server["owners"] else "have gone"
+        return f"its owners {leaving}: it is stopped soon, unless somebody owns it by then{kept}"
+    if kind and kind.idle_s:
+        unused = output.number(max(kind.grace_s, kind.idle_s))
+        return f"no owner: it is stopped when nobody has used it for {unused} s, or by `{_down(server)}`"
+    return f"no owner: it runs until `{_down(server)}`"
+
+
+def _down(server: Json) -> str:
+    return f"godot-supervisor down {server['id']}"
 
 
 def paste(server: Json) -> str | None:

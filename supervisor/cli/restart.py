@@ -4,6 +4,7 @@ import click
 
 from ..native.facts import folders
 from . import daemon, knock, options, output
+from .deadline import Deadline
 
 
 @click.command
@@ -12,16 +13,16 @@ from . import daemon, knock, options, output
 @options.force
 @options.as_json
 @options.timeout
-def restart(*, server: str | None, the_daemon: bool, force: bool, as_json: bool, timeout_s: float | None) -> None:
+def restart(*, server: str | None, the_daemon: bool, force: bool, as_json: bool, deadline: Deadline) -> None:
     """Stop a server and start it again. With exactly one, ID may be left out."""
     if the_daemon:
         if server is not None or force:
             raise click.UsageError("--daemon stands alone: it touches no server")
-        daemon.begin_anew(folders(), as_json=as_json, timeout_s=timeout_s)
+        daemon.begin_anew(folders(), as_json=as_json, deadline=deadline)
         return
-    with knock.connect() as client:
-        server = knock.named(client, server, "restart")
-        again = knock.disturb(client, "restart", server, force=force, quiet=as_json, timeout_s=timeout_s)
+    with knock.connect(deadline=deadline) as client:
+        server = knock.ours_named(client, server, "restart", deadline)
+        again = knock.disturb(client, "restart", server, force=force, quiet=as_json, deadline=deadline)
     if as_json:
         output.document(again)
     else:

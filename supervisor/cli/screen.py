@@ -6,15 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from . import knock, output
+from .deadline import Deadline
 
 _HEADERS = ("EDITOR", "PROJECT", "GODOT", "SERVER", "STATE", "PORT", "SESSIONS", "NOTE")
 
 Json = Mapping[str, Any]
 
 
-def show(*, as_json: bool, timeout_s: float | None = None) -> None:
+def show(*, as_json: bool, deadline: Deadline | None = None) -> None:
     """Ask the daemon, and print its answer."""
-    answer = knock.ask("status", timeout_s=timeout_s)
+    answer = knock.ask("status", deadline=deadline)
     if as_json:
         output.document(answer)
         return
@@ -35,6 +36,8 @@ def screen(answer: Json, *, now: float) -> Iterator[str]:
     for server in answer["servers"]:
         yield from _remarks(server)
     yield from _orphans([server for server in answer["servers"] if server["id"] in answer["orphans"]])
+    if answer.get("left_out"):
+        yield f"{answer['left_out']} more fit no answer: godot-supervisor inspect ID"
     for remark in daemon.get("notes", ()):
         yield f"note: {output.printable(remark)}"
 
@@ -82,7 +85,7 @@ def _note(server: Json, owner: Json | None, editor: Json) -> str:
 
 def _remarks(server: Json) -> Iterator[str]:
     for row in server["relocated"]:
-        yield f"{server['id']}: port {row['port']} is held by {output.occupant(row['occupant'])}"
+        yield f"{server['id']}: port {row['port']} was passed over: {output.relocation(row)}"
     failure = server["failure"]
     if failure:
         yield output.printable(f"{server['id']}: {failure['code']}: {failure['message']}")

@@ -22,7 +22,10 @@ dry_run: options.Decorator = click.option("--dry-run", is_flag=True, help="Only 
 
 @click.group
 def service() -> None:
-    """Have the daemon started at login and looked after by the system: systemd, launchd, Windows."""
+    """Have the system start the daemon and look after it.
+
+    At login: by systemd, launchd or Windows.
+    """
 
 
 @service.command
@@ -31,7 +34,10 @@ def service() -> None:
 @dry_run
 @options.as_json
 def install(*, mode: str | None, account: str | None, dry_run: bool, as_json: bool) -> None:
-    """Install the service and start it; repair it where it is not as it should be. Servers go on."""
+    """Install the service and start it, or repair it.
+
+    Servers go on.
+    """
     where = folders()
     steps = Steps(managers.runner(), dry_run=dry_run)
     wish = Wish(mode, account, _password(account, dry_run=dry_run) if mode == "account-service" else None)
@@ -73,7 +79,10 @@ def status(*, as_json: bool) -> int:
 @click.option("--home", metavar="DIR", help="In place of the home folder that the environment names.")
 @options.as_json
 def run(*, home: str | None, as_json: bool) -> int:
-    """Be the daemon, as the service manager starts it; by hand, in the foreground."""
+    """Be the daemon, as the service manager starts it.
+
+    By hand, in the foreground.
+    """
     from ..daemon.served import serve
 
     return serve(home, as_json=as_json)

@@ -3,34 +3,54 @@
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
-from . import knock, options, output
+from ..client.client import Client
+from ..native.facts import folders
+from . import options, output
+from .deadline import Deadline
+from .follow import through_restarts
 from .screen import screen, show
+
+
+class Display(Protocol):
+    """What a watched status is shown on."""
+
+    def show(self, answer: Any) -> None:
+        """Show it as it is now."""
+        ...
 
 
 @click.command
 @click.option("--watch", is_flag=True, help="Show it again whenever something has happened.")
 @options.as_json
 @options.timeout
-def status(*, watch: bool, as_json: bool, timeout_s: float | None) -> None:
+def status(*, watch: bool, as_json: bool, deadline: Deadline) -> None:
     """Show the daemon, the editors and the servers."""
-    if watch:
-        _watch(_Lines() if as_json else _Screen(), timeout_s)
+    if not watch:
+        show(as_json=as_json, deadline=deadline)
+    elif as_json or not sys.stdout.isatty():
+        _watch(_Lines() if as_json else _Tables(), deadline)
     else:
-        show(as_json=as_json, timeout_s=timeout_s)
+        with output.alternate_screen():
+            _watch(_Screen(), deadline)
 
 
-def _watch(display: "_Lines | _Screen", timeout_s: float | None) -> None:
-    with knock.connect() as client:
+def _watch(display: Display, deadline: Deadline) -> None:
+    def follow(client: Client) -> bool:
         stream = client.stream("events.subscribe")
         display.show(stream.answer["snapshot"])
-        for _ in stream.listen(timeout_s):
+        for _ in stream.listen(deadline.left()):
             # What happened together is one picture.
             stream.until_now()
             display.show(client.call("status"))
+            if not output.is_read():
+                return True
+        return True
+
+    through_restarts(folders(), deadline, follow)
 
 
 class _Lines:
@@ -40,18 +60,22 @@ class _Lines:
         output.json_line(answer)
 
 
-class _Screen:
-    """A screen that is painted over where it can be; elsewhere a new table wherever one differs from the last."""
+class _Tables:
+    """A new table wherever one differs from the last."""
 
     def __init__(self) -> None:
-        self._repaints = sys.stdout.isatty()
         self._last: Sequence[str] = ()
 
     def show(self, answer: Any) -> None:
         head, *rest = screen(answer, now=time.time())
-        if self._repaints:
-            output.screenful((head, *rest))
-        elif rest != self._last:
+        if rest != self._last:
             for text in ([""] if self._last else []) + [head, *rest]:
                 output.line(text)
         self._last = rest
+
+
+class _Screen:
+    """A screen that is painted over."""
+
+    def show(self, answer: Any) -> None:
+        output.screenful([*screen(answer, now=time.time())])

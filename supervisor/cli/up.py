@@ -1,16 +1,19 @@
 """`up`: a server that is ready, whatever it takes."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..client.client import Client
-from ..native.facts import folders
+from ..errors import KindUnknown, SupervisorError
+from ..native.facts import Folders, folders
 from ..native.wing import parent_pid
 from . import knock, options, output, recipes, report
 from .daemon import START_TIMEOUT_S
+from .deadline import Deadline
 
 PROJECT_FILE = "project.godot"
 PARENT = "parent"
@@ -48,21 +51,48 @@ def up(
     project: Path | None,
     version: str | None,
     as_json: bool,
-    timeout_s: float | None,
+    deadline: Deadline,
 ) -> None:
-    """Make sure that a server of KIND is ready, and say how to reach it."""
+    """Have a server of KIND ready, and say how to reach it.
+
+    Starts the daemon if none runs. `godot-supervisor kinds` shows what KIND can be: godot-ai, unity-mcp, and those of
+    config.toml.
+    """
     where = folders()
     params = request(kind, owner_pid, project or project_here(), version)
-    with knock.awaken(where, timeout_s=START_TIMEOUT_S) as client:
-        before = _running(client)
-        server = knock.perform(client, "server.ensure", params, quiet=as_json, timeout_s=timeout_s)
-        editors = [] if as_json else client.call("status")["editors"]
+    with knock.awaken(where, deadline, usual_s=START_TIMEOUT_S) as client:
+        asked_at = time.time()
+        adopted: list[object] = []
+
+        def told(progress: Mapping[str, Any]) -> None:
+            if progress["stage"] == "adopting":
+                adopted.append(progress)
+
+        with _looking_into_the_file(kind, where):
+            server = knock.perform(client, "server.ensure", params, quiet=as_json, deadline=deadline, on_progress=told)
+        editors = client.call("status")["editors"] if server["owners"] and not as_json else []
     if as_json:
         output.document(server)
         return
-    already = _pid(server) is not None and before.get(server["id"]) == _pid(server)
+    # Both are wall time of this machine. What somebody else started is older, and new here all the same.
+    already = server["since"] < asked_at and not adopted
     for text in report.lines(server, editors, recipes.find(server["kind"], where), already=already):
         output.line(text)
+
+
+@contextmanager
+def _looking_into_the_file(kind: str, where: Folders) -> Iterator[None]:
+    """While inside, a kind that the daemon does not know and config.toml does is known to be a new one.
+
+    Raises:
+        SupervisorError: what was raised inside, with what to do about it.
+    """
+    try:
+        yield
+    except SupervisorError as problem:
+        if problem.code == KindUnknown.code and recipes.find(kind, where) is not None:
+            problem.hint = f"{where.config} has it, the daemon has not read it yet: godot-supervisor config reload"
+        raise
 
 
 def request(kind: str, owner_pid: int | None, project: Path | None, version: str | None) -> dict[str, Any]:
@@ -82,13 +112,3 @@ def project_here() -> Path | None:
     """The current folder, if it is a Godot project."""
     here = Path.cwd()
     return here if (here / PROJECT_FILE).is_file() else None
-
-
-def _running(client: Client) -> dict[str, int | None]:
-    """The pid of every server that is ready."""
-    servers = client.call("server.list")["servers"]
-    return {row["id"]: _pid(row) for row in servers if row["state"] == "ready"}
-
-
-def _pid(server: Mapping[str, Any]) -> int | None:
-    return server["process"]["pid"] if server["process"] else None

@@ -8,7 +8,9 @@ import click
 from ..client.client import Client
 from ..client.stream import Stream
 from ..errors import NotFound, ResponseTimeout, SupervisorError, TimedOut
-from . import knock, options, output
+from ..native.facts import folders
+from . import follow, knock, options, output
+from .deadline import Deadline
 
 GONE = "gone"
 STATES = ("starting", "ready", "unhealthy", "backoff", "stopping", "stopped", "failed", GONE)
@@ -26,33 +28,53 @@ Json = Mapping[str, Any]
 @click.option("--for", "wanted", type=click.Choice(STATES), required=True, help="The state to wait for.")
 @options.as_json
 @options.timeout
-def wait(*, server: str | None, wanted: str, as_json: bool, timeout_s: float | None) -> None:
+def wait(*, server: str | None, wanted: str, as_json: bool, deadline: Deadline) -> None:
     """Wait until a server is in a state. With exactly one server, ID may be left out."""
-    with knock.connect() as client:
-        stream = client.stream("events.subscribe")
-        servers = stream.answer["snapshot"]["servers"]
-        meant = server if server is not None else knock.only_server(servers, f"wait --for {wanted}")
-        found = _until(_Watched(client, meant, wanted, servers), stream, timeout_s)
+    waiting = _Waiting(server, wanted, deadline)
+    follow.through_restarts(folders(), deadline, waiting.follow)
+    meant, found = waiting.outcome
     if as_json:
         output.document(found)
     else:
         output.line(f"{meant}: {wanted}")
 
 
-def _until(watched: "_Watched", stream: Stream, timeout_s: float | None) -> Json:
-    if watched.is_there():
-        return watched.view()
-    try:
-        for method, told in stream.listen(timeout_s):
-            if method == "event" and told["server"] not in (watched.id, None):
-                continue
+class _Waiting:
+    """A wait that goes on with the next daemon, should this one be restarted."""
+
+    def __init__(self, server: str | None, wanted: str, deadline: Deadline) -> None:
+        self._server = server
+        self._wanted = wanted
+        self._deadline = deadline
+        self.outcome: tuple[str, Json]
+
+    def follow(self, client: Client) -> bool:
+        """Wait for as long as this daemon lives."""
+        stream = client.stream("events.subscribe")
+        snapshot = stream.answer["snapshot"]
+        if self._server is None:
+            self._server = knock.only_server(snapshot["servers"], f"wait --for {self._wanted}")
+        watched = _Watched(client, self._server, self._wanted, snapshot["servers"])
+        if snapshot.get("left_out"):
             watched.look()
-            if watched.passes_through(told) or watched.is_there():
-                return watched.view()
-    except ResponseTimeout as problem:
-        message = f"{watched.id} is {watched.state} and not {watched.wanted} after {timeout_s:g} s"
-        raise TimedOut(message, hint=f"godot-supervisor inspect {watched.id}") from problem
-    raise AssertionError("a stream ends with an error only")
+        self._until(watched, stream)
+        self.outcome = watched.id, watched.view()
+        return True
+
+    def _until(self, watched: "_Watched", stream: Stream) -> None:
+        if watched.is_there():
+            return
+        try:
+            for method, told in stream.listen(self._deadline.left()):
+                if method == "event" and told["server"] not in (watched.id, None):
+                    continue
+                watched.look()
+                if watched.passes_through(told) or watched.is_there():
+                    return
+        except ResponseTimeout as problem:
+            patience_s = self._deadline.timeout_s or 0
+            message = f"{watched.id} is {watched.state} and not {watched.wanted} after {patience_s:g} s"
+            raise TimedOut(message, hint=f"godot-supervisor inspect {watched.id}") from problem
 
 
 class _Watched:

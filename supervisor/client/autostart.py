@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import DaemonNotRunning, NotOurs, StateNotWritable, SupervisorError
 from ..native import redirector, trust
-from ..native.facts import HOME_VARIABLE
+from ..native.facts import HOME_VARIABLE, ending
 from . import endpoint
 from .client import Client, RemoteError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..native.facts import Folders
 
 COMMAND = (sys.executable, "-P", "-m", "supervisor.daemon")
@@ -31,6 +33,8 @@ SERVICE_HEAD_START_S = 5.0
 """How long a daemon that a service manager has started may take to answer before we try as well."""
 
 TAIL_BYTES = 4096
+LOG_BYTES = 256 * 1024
+"""What daemons print at their start, before they have a log of their own, is kept up to here."""
 
 
 def ensure_daemon(
@@ -44,6 +48,7 @@ def ensure_daemon(
         StateNotWritable: its folders cannot be made or written.
         NotOurs: somebody else may write into them.
         DaemonNotRunning: it could not be started, or does not answer in time; `data.output` has its last lines.
+        DaemonUnreachable: one runs, and nobody can tell where it listens (a RemoteError of that code).
         ProtocolUnsupported: one runs that does not speak our protocol.
         RemoteError: one runs, and turned us away.
     """
@@ -81,7 +86,8 @@ def _attempt(folders: "Folders") -> "_Attempt":
         # The daemon would refuse too, but what it says would go where a stranger's link leads.
         raise NotOurs(str(problem), hint=problem.fix or f"choose another folder: {HOME_VARIABLE}") from problem
     except OSError as problem:
-        raise StateNotWritable(f"cannot start a daemon in {folders.home}: {problem}") from problem
+        where = problem.filename or folders.home
+        raise StateNotWritable(f"cannot start a daemon: {problem.strerror or problem}: {where}") from problem
 
 
 class _Attempt:
@@ -91,6 +97,7 @@ class _Attempt:
         self._log = folders.logs / "daemon.out"
         trust.make_folder(folders.home)
         trust.make_folder(folders.logs)
+        _bound(self._log)
         with self._log.open("ab") as output:
             self._log_start = output.seek(0, os.SEEK_END)
             self._child = _spawn(folders, output.fileno())
@@ -114,14 +121,15 @@ class _Attempt:
         return now - self._exited_at > YIELD_S
 
     def _failure(self, status: int) -> SupervisorError:
-        """Its own error, which is the last line that it wrote; else what can be told from outside."""
+        """Its own error, a line that it signed: others may write there too; else what can be told from outside."""
         output = self.output()
-        with contextlib.suppress(ValueError, IndexError):
-            error = json.loads(output.splitlines()[-1])
-            if isinstance(error, dict):
-                return RemoteError(error)
+        for line in reversed(output.splitlines()):
+            with contextlib.suppress(ValueError):
+                error = json.loads(line)
+                if isinstance(error, dict) and error.get("pid") == self._child.pid:
+                    return RemoteError(error)
         return DaemonNotRunning(
-            f"the daemon could not start (exit status {status})",
+            f"the daemon could not start ({ending(status)})",
             hint=f"see {self._log}",
             data={"exit": status, "output": output},
         )
@@ -132,6 +140,13 @@ class _Attempt:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(self._log_start, size - TAIL_BYTES))
             return log.read().decode(errors="replace")
+
+
+def _bound(log: "Path") -> None:
+    """Begin it anew when it is long. A daemon that has it open goes on at its end."""
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size > LOG_BYTES:
+            os.truncate(log, 0)
 
 
 def _spawn(folders: "Folders", output: int) -> "subprocess.Popen[bytes]":

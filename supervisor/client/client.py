@@ -1,14 +1,14 @@
 """A blocking client. Cheap to import: every command-line query pays for it."""
 
-import errno
 import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any, Self
 
 from ..errors import (
+    Cancelled,
     DaemonNotRunning,
     Fault,
     InvalidParams,
@@ -17,19 +17,29 @@ from ..errors import (
     ProtocolUnsupported,
     SupervisorError,
 )
-from ..native import trust
 from ..native.facts import SYSTEM
 from ..wire import framing, jsonrpc
-from .endpoint import Endpoint
+from .dial import dial
+from .endpoint import START_HINT, Endpoint
 from .patience import FOREVER, Attention, Patience, Wait
 from .stream import Stream, Told
 
 PROTOCOL = 1
 ACCEPT_TIMEOUT_S = 2.0
-START_HINT = "godot-supervisor start"
+CANCEL_PATIENCE_S = 30.0
+"""A start that is undone ends what it has started: `stop_timeout_s`, and the kill after it."""
 
 LONGEST_WAIT_S = 0.5 if SYSTEM == "windows" else FOREVER
 """Ctrl-C does not end a wait for a socket on Windows: it is heard between two of them."""
+
+
+class Withdrawn(Enum):
+    """What became of a request whose client no longer wanted it."""
+
+    UNDONE = "undone"
+    DONE = "done"
+    GOES_ON = "goes on"
+
 
 Report = Callable[[Mapping[str, Any]], object]
 
@@ -86,7 +96,7 @@ class Client:
                 f"the daemon ({endpoint.version}) speaks another protocol", hint="godot-supervisor restart --daemon"
             )
         deadline = time.monotonic() + timeout_s
-        client = cls(_dial(endpoint, deadline))
+        client = cls(dial(endpoint, deadline))
         try:
             client._greet(endpoint, max(0.001, deadline - time.monotonic()))
         except BaseException:
@@ -148,6 +158,44 @@ class Client:
         # What came in one piece with the answer is read after it, so nothing has been missed.
         kept = self._streams[identifier] = deque()
         return Stream(answer, kept, wait=wait, catch_up=lambda: self.call("ping"))
+
+    def withdraw(self, request: str, timeout_s: float) -> Withdrawn:
+        """Say that the mutation whose call was interrupted is no longer wanted, and hear what comes of it.
+
+        Args:
+            request: the `request` id that it was given.
+            timeout_s: how long an undoing may take.
+
+        Raises:
+            RemoteError: it has failed meanwhile.
+            AcceptTimeout, ResponseTimeout, DisconnectedBeforeAccept, DisconnectedAfterAccept: nobody tells.
+        """
+        interrupted = self._calls
+        patience = Patience(time.monotonic(), accept_timeout_s=timeout_s)
+        cancel = self._send("request.cancel", {"request": request}, patience)
+        while True:
+            match self._receive("request.cancel", patience):
+                case jsonrpc.Success(answered, _) if answered == interrupted:
+                    return Withdrawn.DONE
+                case jsonrpc.Failure(answered, error) if answered == interrupted:
+                    problem = RemoteError(error)
+                    if problem.code == Cancelled.code:
+                        return Withdrawn.UNDONE
+                    raise problem
+                case jsonrpc.Success(answered, result) if answered == cancel and result.get("goes_on"):
+                    return Withdrawn.GOES_ON
+                case jsonrpc.Failure(answered, error) if answered == cancel:
+                    raise RemoteError(error)
+
+    def has_ended(self) -> bool:
+        """Whether the daemon has closed the connection. What it may still say is passed over."""
+        self._socket.settimeout(0)
+        try:
+            return not self._socket.recv(65536)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def close(self) -> None:
         """End the connection. Harmless when repeated."""
@@ -250,52 +298,6 @@ class Client:
             except TimeoutError:
                 # Only a pause: when time is really up, `_left` says so.
                 continue
-
-
-def _dial(endpoint: Endpoint, deadline: float) -> socket.socket:
-    problems = []
-    for transport in endpoint.transports:
-        if transport["kind"] == "unix" and not hasattr(socket, "AF_UNIX"):
-            continue
-        try:
-            return _connected(transport, max(0.001, deadline - time.monotonic()))
-        except OSError as problem:
-            problems.append(f"{transport['kind']}: {problem.strerror or problem}")
-    raise DaemonNotRunning(
-        "nobody answers at the endpoint", hint=START_HINT, data={"pid": endpoint.pid, "problems": problems}
-    )
-
-
-def _connected(transport: Mapping[str, Any], timeout_s: float) -> socket.socket:
-    unix = transport["kind"] == "unix"
-    connection = socket.socket(socket.AddressFamily["AF_UNIX" if unix else "AF_INET"], socket.SOCK_STREAM)
-    try:
-        if unix:
-            _connect_unix(connection, transport["path"], timeout_s)
-        else:
-            connection.settimeout(timeout_s)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.connect((transport["host"], transport["port"]))
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _connect_unix(connection: socket.socket, path: str, timeout_s: float) -> None:
-    """Connect to a process of this user, or not at all.
-
-    Its place may be a folder of everybody's, tidied up since, and the token is about to be sent.
-
-    Raises:
-        OSError: nobody listens there, or somebody else.
-    """
-    # Python's own timeouts make it fail at once where the queue is full; this way the kernel has it wait in line.
-    whole, rest = divmod(timeout_s, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(whole), int(rest * 1e6)))
-    connection.connect(path)
-    if not trust.same_user(connection):
-        raise PermissionError(errno.EACCES, "a process of another user listens there")
 
 
 def _left(wait: Wait) -> float:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import DaemonNotRunning, ProtocolUnsupported, TimedOut
 from ..native import private, trust
+from ..native.facts import LOOPBACK
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = 1
-LOOPBACK = "127.0.0.1"
 WITHDRAWN_POLL_S = 0.05
 LIMIT = 64 * 1024
 """Bytes. What we write has less than one thousand."""
@@ -60,7 +60,7 @@ def read(path: "Path | str") -> Endpoint | None:
     except FileNotFoundError:
         return None
     except OSError as problem:
-        raise DaemonNotRunning(f"cannot read {path}: {problem.strerror}") from problem
+        raise DaemonNotRunning(f"cannot read {path}: {problem.strerror}", hint=START_HINT) from problem
     except trust.DistrustedError as problem:
         raise DaemonNotRunning(f"the endpoint file is not to be trusted: {problem}", hint=START_HINT) from problem
     return decode(text)
@@ -94,13 +94,22 @@ def withdraw(path: "Path", instance_id: str) -> None:
         private.patiently(lambda: path.unlink(missing_ok=True))
 
 
+def is_published(path: "Path | str", instance_id: str) -> bool:
+    """Whether this instance's endpoint lies there. What makes no sense is nobody's."""
+    try:
+        found = read(path)
+    except (DaemonNotRunning, ProtocolUnsupported):
+        return False
+    return found is not None and found.instance_id == instance_id
+
+
 def wait_until_withdrawn(path: "Path | str", instance_id: str, deadline: float) -> None:
     """Wait until this instance is done: it takes its endpoint away last. `deadline`: on the monotonic clock.
 
     Raises:
         TimedOut: it is still at it.
     """
-    while (found := read(path)) is not None and found.instance_id == instance_id:
+    while is_published(path, instance_id):
         if time.monotonic() >= deadline:
             raise TimedOut("the daemon was asked to stop and is still at it", hint="godot-supervisor logs")
         time.sleep(WITHDRAWN_POLL_S)

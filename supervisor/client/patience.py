@@ -92,9 +92,9 @@ class Attention:
         self.deadline = deadline
         """When to give up."""
 
-    def timed_out(self, method: str) -> SupervisorError:
+    def timed_out(self, method: str) -> SupervisorError:  # noqa: ARG002 (as `Patience` has it)
         """What to raise at the deadline."""
-        return ResponseTimeout(f"{method}: what was waited for has not come in time")
+        return ResponseTimeout("the time to listen is up")
 
     def disconnected(self, method: str) -> SupervisorError:
         """What to raise when the connection ends."""

@@ -2,6 +2,9 @@
 
 import asyncio
 import secrets
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,6 +31,10 @@ COMFORTABLE = OUTBOUND_LIMIT // 4
 """Beyond this, what can wait does."""
 
 IN_FLIGHT = 256
+RETRY_AFTER_MS = 100
+
+FRAMES_A_TURN = 16
+"""A client that has sent a thousand requests at once is not served before everybody else."""
 
 Task = asyncio.Task[object]
 
@@ -43,6 +50,10 @@ class Connection(asyncio.Protocol):
         self._decoder = framing.LineDecoder()
         self._tasks: dict[jsonrpc.Id, Task] = {}
         self._streams: dict[jsonrpc.Id, End] = {}
+        self._lines: deque[bytes] = deque()
+        self._held: deque[Callable[[], None]] = deque()
+        self._clogged = False
+        self._at_work = False
         self._who = UNNAMED
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
@@ -56,6 +67,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._open = True
+        self._transport.set_write_buffer_limits(high=COMFORTABLE)
         try:
             self._door.enter(self, known=not self._needs_token)
         except Busy as problem:
@@ -76,10 +88,43 @@ class Connection(asyncio.Protocol):
         except ParseError as problem:
             self._refuse(None, problem)
             return
-        for line in lines:
-            if not self._open:
-                return
-            self._frame(line)
+        self._lines.extend(lines)
+        if not self._at_work:
+            self._work()
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`. Whoever does not fetch answers gets no more of them, and is not listened to."""
+        self._clogged = True
+        self._listen_or_not()
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self._clogged = False
+        while self._held and self._open and not self._clogged:
+            self._held.popleft()()
+        if not self._at_work:
+            self._work()
+
+    def _work(self) -> None:
+        """Serve some of the frames that have come; the others in the next turn of the loop, after everybody else."""
+        self._at_work = False
+        for _ in range(FRAMES_A_TURN):
+            if not self._lines or not self._open or self._clogged:
+                break
+            self._frame(self._lines.popleft())
+        self._listen_or_not()
+        if self._lines and self._open and not self._clogged:
+            self._at_work = True
+            asyncio.get_running_loop().call_soon(self._work)
+
+    def _listen_or_not(self) -> None:
+        """What we do not read waits with its sender, and costs us nothing."""
+        if not self._open:
+            return
+        if self._lines or self._clogged:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def eof_received(self) -> None:
         """See `asyncio.Protocol`. A client that has stopped writing has gone: what it asked for is dropped."""
@@ -109,6 +154,8 @@ class Connection(asyncio.Protocol):
 
     def _retire(self) -> None:
         self._open = False
+        self._lines.clear()
+        self._held.clear()
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks.values():
@@ -164,7 +211,7 @@ class Connection(asyncio.Protocol):
             self._door.recognise(self)
             if self._timer is not None:
                 self._timer.cancel()
-        self._reply(request, self._door.greeting)
+        self._reply(request, replace(self._door.greeting, protocol=hello.protocol))
 
     def _serve(self, request: Request) -> None:
         try:
@@ -186,7 +233,11 @@ class Connection(asyncio.Protocol):
         if request.id in self._tasks or request.id in self._streams:
             raise InvalidRequest(f"request {request.id!r} is still running on this connection")
         if len(self._tasks) + len(self._streams) >= IN_FLIGHT:
-            raise InvalidRequest(f"{IN_FLIGHT} requests are running on this connection", hint="wait for answers")
+            raise Busy(
+                f"{IN_FLIGHT} requests are running on this connection",
+                hint="wait for answers",
+                retry_after_ms=RETRY_AFTER_MS,
+            )
 
     def _mutate(self, request: Request, verb: Verb[Any], params: object) -> None:
         if self._door.closing:
@@ -206,10 +257,12 @@ class Connection(asyncio.Protocol):
             self._fail(request, Cancelled(f"{request.method} was cancelled"))
             return
         try:
-            self._reply(request, task.result())
+            answer = task.result()
         except Exception as problem:  # noqa: BLE001 - answered, and logged where it is none of ours
             broken = exchange is not None and exchange.admitted and isinstance(problem, Busy)
             self._fail(request, problem, promised=broken)
+        else:
+            self._answer(request, answer)
 
     def _fail(self, request: Request, problem: Exception, *, promised: bool = False) -> None:
         if isinstance(problem, SupervisorError) and not promised:
@@ -221,13 +274,30 @@ class Connection(asyncio.Protocol):
                 return
         reference = secrets.token_hex(4)
         self._door.log.error("request.failed", reference=reference, method=request.method, exc_info=problem)
-        failure = Internal(f"the daemon failed on {request.method}", hint="see its log", data={"log": reference})
+        failure = Internal(
+            f"the daemon failed on {request.method}",
+            hint=f"why is in its log, under {reference}: godot-supervisor logs",
+            data={"log": reference},
+        )
         self._send_error(request.id, failure)
 
     def _refuse(self, identifier: jsonrpc.Id | None, problem: SupervisorError) -> None:
         self._door.refusals.tell("connection.closed", problem.message)
         self._send_error(identifier, problem)
         self.hang_up()
+
+    def _answer(self, request: Request, answer: object) -> None:
+        """Reply, once there is room: what many requests ask for at once is more than any queue takes."""
+        if self._clogged:
+            self._held.append(partial(self._answer_now, request, answer))
+        else:
+            self._answer_now(request, answer)
+
+    def _answer_now(self, request: Request, answer: object) -> None:
+        try:
+            self._reply(request, answer)
+        except Exception as problem:  # noqa: BLE001 - answered, and logged where it is none of ours
+            self._fail(request, problem)
 
     def _reply(self, request: Request, answer: object) -> None:
         if isinstance(answer, Opening):

@@ -178,4 +178,7 @@ class _UnixEntrance(_Entrance):
         super().shut()
         if self._place is not None and place_of(self._path) == self._place:
             self._path.unlink()
+            # Empty by now, unless somebody else keeps something there.
+            with contextlib.suppress(OSError):
+                self._path.parent.rmdir()
         self._place = None

@@ -1,8 +1,11 @@
 """The verb table: each method of the protocol, and what it does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+from ..core.flight import Operation
 from ..core.model import Editor
 from ..engine.adopt import AdoptWish
 from ..engine.claims import Claims
@@ -13,17 +16,19 @@ from ..engine.housekeeping import Housekeeping
 from ..engine.logtail import LogTail
 from ..engine.requester import Requester
 from ..engine.supervisor import Supervisor
+from ..errors import InvalidParams, NotFound
 from ..wire.messages import daemon as d
 from ..wire.messages import editors as e
 from ..wire.messages import environments as en
 from ..wire.messages import leases as le
 from ..wire.messages import requests as r
 from ..wire.messages import servers as s
-from ..wire.messages import streams as st
 from ..wire.messages.common import EditorInfo, LeaseInfo, Server
-from ..wire.messages.session import Ping, PingResult
+from ..wire.messages.session import PingResult
+from ..wire.messages.verbs import METHODS
+from .arrivals import Arrivals
 from .streams import EventFeed, LogFeed
-from .verbs import Verb, VerbTable
+from .verbs import GREETING, Mutation, Read, Verb, VerbTable
 from .views import Views, environment, explained
 
 
@@ -67,38 +72,72 @@ class Methods:
         self._event_feed = EventFeed(facilities.events, about.instance_id, self._status)
         self._log_feed = LogFeed(logs)
         self._housekeeping = housekeeping
+        self._arrivals = Arrivals()
 
     def table(self) -> VerbTable:
-        """Every verb of this version."""
+        """Every verb of this version.
+
+        Raises:
+            ValueError: the protocol has a verb that nobody answers, or none for what is answered here.
+        """
+        reads, mutations = self._reads(), self._mutations()
+        if {*reads, *mutations, GREETING} != {*METHODS}:
+            raise ValueError("what is answered here and the protocol's verbs differ")
         return VerbTable(
-            (
-                Verb("ping", Ping, lambda _: PingResult()),
-                Verb("editor.attach", e.EditorAttach, self._attach),
-                Verb("editor.detach", e.EditorDetach, self._detach),
-                Verb("editor.state", e.EditorState, self._editor_state),
-                Verb("server.ensure", s.ServerEnsure, self._ensure, mutation=True),
-                Verb("server.adopt", s.ServerAdopt, self._adopt, mutation=True),
-                Verb("server.list", s.ServerList, self._list),
-                Verb("server.get", s.ServerGet, self._get),
-                Verb("server.stop", s.ServerStop, self._stop, mutation=True),
-                Verb("server.restart", s.ServerRestart, self._restart, mutation=True),
-                Verb("server.release", s.ServerRelease, self._release),
-                Verb("lease.acquire", le.LeaseAcquire, self._acquire),
-                Verb("lease.renew", le.LeaseRenew, lambda p: self._views.lease(*self._claims.renew(p.lease))),
-                Verb("lease.release", le.LeaseRelease, lambda p: self._views.lease(*self._claims.give_back(p.lease))),
-                Verb("status", d.Status, self._status),
-                Verb("reap", d.Reap, self._reap),
-                Verb("ports.explain", d.PortsExplain, self._explain),
-                Verb("environments.list", en.EnvironmentsList, self._environments),
-                Verb("environments.prune", en.EnvironmentsPrune, self._prune),
-                Verb("events.subscribe", st.EventsSubscribe, self._event_feed.subscribe),
-                Verb("logs.read", st.LogsRead, self._log_feed.read),
-                Verb("request.result", r.RequestResult, self._result, mutation=True),
-                Verb("request.cancel", r.RequestCancel, self._cancel),
-                Verb("daemon.reload", d.DaemonReload, self._reload),
-                Verb("daemon.shutdown", d.DaemonShutdown, self._shutdown),
-            )
+            Verb(method, call.params, reads.get(method) or mutations[method], mutation=method in mutations)
+            for method, call in METHODS.items()
+            if method != GREETING
         )
+
+    def _reads(self) -> Mapping[str, Read[Any]]:
+        return {
+            "ping": lambda _: PingResult(),
+            "editor.attach": self._attach,
+            "editor.detach": self._detach,
+            "editor.state": self._editor_state,
+            "server.list": self._list,
+            "server.get": self._get,
+            "server.release": self._release,
+            "lease.acquire": self._acquire,
+            "lease.renew": lambda params: self._views.lease(*self._claims.renew(params.lease)),
+            "lease.release": lambda params: self._views.lease(*self._claims.give_back(params.lease)),
+            "status": self._status,
+            "reap": self._reap,
+            "ports.explain": self._explain,
+            "environments.list": self._environments,
+            "environments.prune": self._prune,
+            "events.subscribe": self._event_feed.subscribe,
+            "logs.read": self._log_feed.read,
+            "request.cancel": self._cancel,
+            "daemon.reload": self._reload,
+            "daemon.shutdown": self._shutdown,
+        }
+
+    def _mutations(self) -> Mapping[str, Mutation[Any]]:
+        named: Mapping[Operation, Mutation[Any]] = {
+            Operation.ENSURE: self._ensure,
+            Operation.ADOPT: self._adopt,
+            Operation.STOP: self._stop,
+            Operation.RESTART: self._restart,
+        }
+        found = {operation.value: partial(self._named, operation, perform) for operation, perform in named.items()}
+        return {**found, "request.result": self._result}
+
+    async def _named(self, operation: Operation, perform: Mutation[Any], params: Any, requester: Requester) -> object:
+        """A mutation that may carry a request id. One that is known is answered before anything it names is looked up.
+
+        By now its server may have been forgotten, and its editor have ended: that is what it was about.
+        """
+        if params.request is None:
+            return await perform(params, requester)
+        kept = self._supervisor.again(params.request, operation, getattr(params, "server", None), requester)
+        if kept is not None:
+            record = await kept
+            if getattr(params, "kind", None) not in (None, record.kind):
+                raise InvalidParams("request", f"{params.request!r} was about {record.id}")
+            return self._views.server(record)
+        with self._arrivals.noted(params.request):
+            return await perform(params, requester)
 
     async def _attach(self, params: e.EditorAttach) -> EditorInfo:
         arrival = Arrival(
@@ -128,7 +167,8 @@ class Methods:
 
     def _list(self, _: s.ServerList) -> s.ServerListResult:
         self._supervisor.discovery.nudge()
-        return s.ServerListResult(self._views.servers())
+        servers = self._views.servers()
+        return s.ServerListResult(servers, self._views.left_out(servers))
 
     async def _owner(self, params: s.ServerEnsure) -> Editor | None:
         """The editor to own the server. A process that was never attached is attached now."""
@@ -139,7 +179,12 @@ class Methods:
         return await self._attached(params.owner, params.project)
 
     async def _attached(self, claim: s.OwnerClaim, project: str | None) -> Editor:
-        return await self._claims.introduce(Arrival(claim.pid, claim.start_token, claim.project or project))
+        try:
+            return await self._claims.introduce(Arrival(claim.pid, claim.start_token, claim.project or project))
+        except InvalidParams as problem:
+            # What its field is called where it was given.
+            text = problem.message.removeprefix(f"{problem.field}: ")
+            raise InvalidParams(f"owner.{problem.field}", text, hint=problem.hint) from problem
 
     def _editor_state(self, params: e.EditorState) -> EditorInfo:
         reason = (params.reason or "it does not say why") if params.state == "busy" else None
@@ -172,13 +217,18 @@ class Methods:
     async def _result(self, params: r.RequestResult, requester: Requester) -> Server:
         return self._views.server(await self._supervisor.result(params.request, requester))
 
-    def _cancel(self, params: r.RequestCancel) -> r.RequestCancelResult:
-        self._supervisor.cancel(params.request)
-        return r.RequestCancelResult()
+    async def _cancel(self, params: r.RequestCancel) -> r.RequestCancelResult:
+        """Of a request whose frame came just before, the work has begun by now: tasks begin in order."""
+        try:
+            return r.RequestCancelResult(goes_on=self._supervisor.cancel(params.request))
+        except NotFound:
+            if not self._arrivals.cancel(params.request):
+                raise
+            return r.RequestCancelResult()
 
     def _status(self, _: d.Status | None = None) -> d.StatusResult:
         self._supervisor.discovery.nudge()
-        servers = self._views.servers()
+        servers, editors = self._views.servers(), self._views.editors()
         about = self._about
         return d.StatusResult(
             daemon=d.DaemonInfo(
@@ -190,9 +240,10 @@ class Methods:
                 about.event_loop,
                 about.notes(),
             ),
-            editors=self._views.editors(),
+            editors=editors,
             servers=servers,
             orphans=tuple(server.id for server in servers if server.reap.verdict != "keep"),
+            left_out=self._views.left_out(servers, editors),
         )
 
     async def _reap(self, params: d.Reap) -> d.ReapResult:

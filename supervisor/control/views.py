@@ -3,7 +3,9 @@
 Clients look often, and little changes between two looks: what is shown is kept for as long as it is the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from ..core.model import Editor, Lease, Liveness, Occupant, Occupied, Ownership, ProcessIdentity, ServerRecord
 from ..core.reaping import Keep, Reap, Suspect, Verdict
@@ -11,6 +13,8 @@ from ..engine.explain import Explained
 from ..engine.facilities import Facilities
 from ..engine.housekeeping import Kept
 from ..engine.reap import Reaper
+from ..engine.spawner import bounded_tail
+from ..wire import text
 from ..wire.messages.common import (
     EditorInfo,
     FailureInfo,
@@ -25,6 +29,14 @@ from ..wire.messages.common import (
 from ..wire.messages.daemon import ExplainedPort
 from ..wire.messages.environments import EnvironmentInfo
 
+T = TypeVar("T")
+
+SERVERS_BYTES, EDITORS_BYTES = 640 * 1024, 256 * 1024
+"""What lists of them may take of a frame, whatever their number; the rest of it is for what stands beside them."""
+
+TAILS_BYTES = 64 * 1024
+"""What the ends of failed servers' logs may take of a list. `server.get` has each of them."""
+
 NOT_JUDGED = ReapVerdict("keep", ("not judged in this state",), None)
 
 
@@ -38,6 +50,7 @@ class Views:
         self._reaper = reaper
         self._lives = lives
         self._servers: dict[str, tuple[tuple[object, ...], Server]] = {}
+        self._tailless: dict[str, tuple[Server, Server]] = {}
         self._editors: dict[str, tuple[tuple[object, ...], EditorInfo]] = {}
 
     def server(self, record: ServerRecord) -> Server:
@@ -55,18 +68,33 @@ class Views:
         return shown[1]
 
     def servers(self) -> tuple[Server, ...]:
-        """All of them."""
+        """All of them, or as many as fit into a frame, and no more ends of logs than `TAILS_BYTES`."""
         records = self._records.servers
         if len(self._servers) > len(records):
             self._servers = {name: shown for name, shown in self._servers.items() if name in records}
-        return tuple(self.server(record) for record in records.values())
+            self._tailless = {name: shown for name, shown in self._tailless.items() if name in records}
+        rows = [self.server(record) for record in records.values()]
+        room = TAILS_BYTES
+        for number, row in enumerate(rows):
+            if row.failure is not None and row.failure.log_tail:
+                room -= sum(len(line.encode()) + 3 for line in row.failure.log_tail)
+                if room < 0:
+                    rows[number] = self._without_tail(row)
+        return fitting(rows, SERVERS_BYTES)
+
+    def _without_tail(self, row: Server) -> Server:
+        known = self._tailless.get(row.id)
+        if known is None or known[0] is not row:
+            assert row.failure is not None  # noqa: S101 (only what failed has one)
+            known = self._tailless[row.id] = (row, replace(row, failure=replace(row.failure, log_tail=())))
+        return known[1]
 
     def editor(self, editor: Editor) -> EditorInfo:
         """One editor."""
         return self._editor(editor, tuple(record.id for record in self._records.owned_by(editor.id)))
 
     def editors(self) -> tuple[EditorInfo, ...]:
-        """All of them."""
+        """All of them, or as many as fit into a frame."""
         editors = self._records.editors
         if len(self._editors) > len(editors):
             self._editors = {name: shown for name, shown in self._editors.items() if name in editors}
@@ -74,7 +102,13 @@ class Views:
         for record in self._records.servers.values():
             for owner in record.owners:
                 owned.setdefault(owner.editor, []).append(record.id)
-        return tuple(self._editor(editor, tuple(owned.get(editor.id, ()))) for editor in editors.values())
+        rows = [self._editor(editor, tuple(owned.get(editor.id, ()))) for editor in editors.values()]
+        return fitting(rows, EDITORS_BYTES)
+
+    def left_out(self, servers: Sequence[Server], editors: Sequence[EditorInfo] | None = None) -> int:
+        """How many rows these lists do not have."""
+        beside = 0 if editors is None else len(self._records.editors) - len(editors)
+        return len(self._records.servers) - len(servers) + beside
 
     def verdict(self, verdict: Verdict | None) -> ReapVerdict:
         """What the reaper thinks, and when it looks again."""
@@ -96,7 +130,6 @@ class Views:
     def _server(
         self, record: ServerRecord, verdict: Verdict | None, sessions: int | None, liveness: tuple[Liveness, ...]
     ) -> Server:
-        failure = record.failure
         now = self._clock.monotonic()
         return Server(
             id=record.id,
@@ -116,7 +149,7 @@ class Views:
             restarts=record.restarts,
             since=record.since,
             relocated=tuple(relocated(row) for row in record.relocated),
-            failure=FailureInfo(failure.code, failure.message, failure.exit, failure.log_tail) if failure else None,
+            failure=_failure(record),
             reap=self.verdict(verdict),
             log=record.log,
         )
@@ -148,6 +181,27 @@ class Views:
 
     def _process(self, identity: ProcessIdentity | None) -> ProcessInfo | None:
         return None if identity is None else ProcessInfo(identity.pid, self._probe.started_at(identity))
+
+
+def fitting(rows: Sequence[T], room: int) -> tuple[T, ...]:
+    """As many of the first rows as take no more than so many bytes of JSON."""
+    for number, row in enumerate(rows):
+        room -= _size_of(text.json_of(row)) + 1
+        if room < 0:
+            return tuple(rows[:number])
+    return tuple(rows)
+
+
+def _size_of(json: str) -> int:
+    return len(json) if json.isascii() else len(json.encode(errors="replace"))
+
+
+def _failure(record: ServerRecord) -> FailureInfo | None:
+    failure = record.failure
+    if failure is None:
+        return None
+    # A registry that an earlier release wrote has longer ones.
+    return FailureInfo(failure.code, failure.message, failure.exit, bounded_tail(failure.log_tail))
 
 
 def relocated(row: Occupied) -> RelocatedPort:

@@ -1,6 +1,7 @@
 """`python -m supervisor.daemon`: the daemon in the background, without the command line's modules."""
 
 import json
+import os
 import sys
 
 from ..errors import StateNotWritable, SupervisorError
@@ -21,7 +22,8 @@ def main() -> int:
         problem = error
     except OSError as error:
         problem = StateNotWritable(str(error))
-    sys.stderr.write(json.dumps(problem.to_wire()) + "\n")
+    # Signed: what others write goes to the same file.
+    sys.stderr.write(json.dumps({**problem.to_wire(), "pid": os.getpid()}) + "\n")
     return 1
 
 

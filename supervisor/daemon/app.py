@@ -1,18 +1,17 @@
 """The daemon, put together: the one place that constructs things."""
 
 import asyncio
-import contextlib
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from ..client import endpoint
 from ..client.endpoint import Endpoint, ProtocolRange
-from ..config import Config, load
+from ..config import Config, load, naming
 from ..control.door import Door
 from ..control.listener import Listener
 from ..control.methods import About, Methods
@@ -52,7 +51,7 @@ from ..engine.stop import Stopper
 from ..engine.supervisor import Strangers, Supervisor
 from ..engine.takeover import Takeover
 from ..engine.watcher import Watcher
-from ..errors import ConfigInvalid, StateNotWritable, SupervisorError
+from ..errors import StateNotWritable, SupervisorError
 from ..kinds.catalog import Catalog
 from ..native.api import Wing
 from ..native.facts import Folders
@@ -61,7 +60,7 @@ from ..native.wing import file_replacer, open_wing, raise_descriptor_limit
 from ..registry.store import FileStore
 from ..wire.messages.session import PROTOCOL_MAX, PROTOCOL_MIN
 from . import loop, version
-from .instance import Instance, own_home
+from .instance import Instance, own_home, who_runs
 from .logs import LOG_NAME, LogFile, open_log
 from .mending import Mender
 
@@ -153,7 +152,7 @@ def run(folders: Folders, *, console: bool, manager: ServiceManager | None = Non
     manager = manager or Nobody()
     config = load(folders.config, os.environ)
     choice = loop.choose(config)
-    with _naming(folders.config):
+    with naming(folders.config):
         catalog = Catalog.build(config.kinds)
     instance = Instance(folders.lock)
     try:
@@ -162,25 +161,14 @@ def run(folders: Folders, *, console: bool, manager: ServiceManager | None = Non
     except OSError as error:
         raise StateNotWritable(f"the home folder cannot be used: {error}", hint="make it a folder of yours") from error
     if not taken:
-        running = endpoint.read(folders.endpoint)
-        who = f"pid {running.pid}, version {running.version}" if running else "starting up"
-        sys.stdout.write(f"already running: {who}\n")
+        sys.stdout.write(f"already running: {who_runs(folders)}\n")
         manager.ready()
         return 0
+    instance.sign()
     try:
         return loop.run(Daemon(folders, config, catalog, manager, choice, console=console).live(), choice)
     finally:
         instance.release()
-
-
-@contextlib.contextmanager
-def _naming(file: Path) -> Iterator[None]:
-    """A kind does not know the file that it was written in."""
-    try:
-        yield
-    except ConfigInvalid as error:
-        data = {**error.data, "file": str(file)}
-        raise ConfigInvalid(f"{file}: {error.message}", hint=error.hint, data=data) from error
 
 
 class Daemon:
@@ -211,6 +199,7 @@ class Daemon:
         self._stop: asyncio.Event
         self._me: ProcessIdentity
         self._mender: Mender
+        self._open_listener: Listener | None = None
 
     async def live(self) -> int:
         """Recover, open the door, wait to be told, and leave in order. The servers live on."""
@@ -243,12 +232,14 @@ class Daemon:
         engine.supervisor.begin()
         engine.claims.begin()
         await listener.open()
+        self._open_listener = listener
         self._publish(listener)
         self._manager.ready()
         events.publish("daemon.ready", instance_id=self._instance_id)
         try:
             await self._stop.wait()
         finally:
+            self._open_listener = None
             self._manager.stopping()
             events.publish("daemon.stopping", servers=self._with_servers)
             self._mender.close()
@@ -320,13 +311,20 @@ class Daemon:
         )
 
     def _reload(self, engine: Engine) -> tuple[str, ...]:
-        """Read the configuration again. Settings that changed and have to wait for the next start.
+        """Publish the endpoint anew, and read the configuration. Settings that changed and wait for the next start.
 
         Raises:
-            ConfigInvalid: it cannot be used; everything is as it was.
+            StateNotWritable: the endpoint cannot be published.
+            ConfigInvalid: the configuration cannot be used; everything is as it was.
         """
+        if self._open_listener is not None:
+            try:
+                self._publish(self._open_listener)
+            except OSError as error:
+                raise StateNotWritable(f"the endpoint cannot be published: {error}") from error
         config = load(self._folders.config, os.environ)
-        with _naming(self._folders.config):
+        loop.choose(config)
+        with naming(self._folders.config):
             self._catalog.reload(config.kinds)
         lasting = ("log_level", "event_loop", "discover", "environments")
         waiting = tuple(f"daemon.{key}" for key in lasting if getattr(config, key) != getattr(self._config, key))

@@ -1,12 +1,21 @@
 """One daemon for each home: a folder that is ours alone, and a lock that is held for life."""
 
+import contextlib
+import os
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..errors import NotOurs
-from ..native import trust
-from ..native.facts import HOME_VARIABLE
+from ..client import endpoint
+from ..errors import DaemonNotRunning, DaemonUnreachable, NotOurs
+from ..native import private, trust
+from ..native.facts import HOME_VARIABLE, SYSTEM, Folders
+
+NOTE_LIMIT = 32
+STARTS_WITHIN_S = 20.0
+"""How long whoever starts a daemon waits for it."""
 
 
 def own_home(home: Path) -> None:
@@ -44,6 +53,86 @@ class Instance:
             return False
         return True
 
+    def sign(self) -> None:
+        """Note who holds it, for people. Windows lets nobody read a locked file, so the note lies beside it."""
+        with contextlib.suppress(OSError), os.fdopen(private.create(_note(self._path), fresh=False), "w") as note:
+            note.write(f"{os.getpid()}\n")
+
     def release(self) -> None:
         """Let the next one in."""
+        with contextlib.suppress(OSError):
+            _note(self._path).unlink(missing_ok=True)
         self._lock.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whoever holds the lock, as far as it has noted: to be shown, never to be signalled on the strength of it.
+
+    `since`: wall time, seconds. None for what is not known.
+    """
+
+    pid: int | None
+    since: float | None
+
+    def for_s(self, now: float) -> float:
+        """For how long it has held it; for ever, if that is not known."""
+        return float("inf") if self.since is None else now - self.since
+
+    def unreachable(self, why: str) -> DaemonUnreachable:
+        """What to tell somebody who can neither reach it nor take its place."""
+        who = "a daemon" if self.pid is None else f"a daemon (pid {self.pid})"
+        name = "its process" if self.pid is None else f"pid {self.pid}"
+        if SYSTEM != "windows" and self.pid is not None:
+            hint = f"kill -HUP {self.pid} has it publish its endpoint again"
+        else:
+            hint = f"end {name}, then: godot-supervisor start. Servers go on meanwhile"
+        return DaemonUnreachable(f"{who} runs and cannot be reached: {why}", hint=hint, data={"pid": self.pid})
+
+
+def holder(path: Path) -> Holder | None:
+    """Whoever holds this lock; None: nobody. To see that, it is taken for a moment.
+
+    Raises:
+        NotOurs: a link lies in its place.
+        OSError: it cannot be opened.
+    """
+    if not path.exists():
+        return None
+    instance = Instance(path)
+    if instance.take():
+        instance.release()
+        return None
+    return noted(path)
+
+
+def noted(path: Path) -> Holder:
+    """What whoever holds this lock has noted."""
+    try:
+        pid = int(trust.contents(_note(path), NOTE_LIMIT))
+        return Holder(pid, min(_note(path).stat().st_mtime, time.time()))
+    except (OSError, ValueError, trust.DistrustedError):
+        return Holder(None, None)
+
+
+def who_runs(folders: Folders) -> str:
+    """Whoever holds the lock, in a few words.
+
+    Raises:
+        DaemonUnreachable: it has had time enough to publish where it is, and that cannot be used.
+    """
+    held, running = noted(folders.lock), None
+    problem = "what it published has gone"
+    try:
+        running = endpoint.read(folders.endpoint)
+    except DaemonNotRunning as error:
+        problem = error.message
+    if running is not None and held.pid in (None, running.pid):
+        return f"pid {running.pid}, version {running.version}"
+    if held.for_s(time.time()) < STARTS_WITHIN_S:
+        return "starting up"
+    raise held.unreachable(problem if running is None else f"another daemon (pid {running.pid}) published in its place")
+
+
+def _note(path: Path) -> Path:
+    return path.with_suffix(".pid")

@@ -19,7 +19,6 @@ from ..errors import NotOurs
 from ..native import private, trust
 
 LOG_NAME = "daemon.log"
-LOGGER = "godot-supervisor"
 MAX_BYTES = 5 * 1024 * 1024
 BACKUPS = 3
 

@@ -75,8 +75,9 @@ class Adopter:
                 return Candidate(record.id, self._facilities.kind_of(record), record.project, None)
         reasons: list[str] = []
         for occupant in await asyncio.to_thread(self._family, process, kinds):
-            for kind in kinds:
-                stranger = await self._look(kind, occupant, wish.port)
+            # Whoever is mute is asked for a second by each kind: all at once, or the client would give up first.
+            looks = await asyncio.gather(*(self._look(kind, occupant, wish.port) for kind in kinds))
+            for kind, stranger in zip(kinds, looks, strict=True):
                 if stranger is None or isinstance(stranger.recognition, Unrecognised):
                     if stranger is not None and is_of(kind, occupant.command):
                         reasons.append(stranger.recognition.reason)

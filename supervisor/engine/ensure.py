@@ -20,6 +20,7 @@ from ..core.reconcile import (
 )
 from ..errors import StartFailed, SupervisorError, VersionConflict
 from ..kinds.kind import Kind
+from ..native.facts import ending
 from .demands import Demand
 from .environments import Environment
 from .facilities import Facilities
@@ -167,14 +168,14 @@ class Ensurer:
             # Installing takes its time, and may be for nothing.
             plan = await self._planner.without(demand, (), replacing=replacing)
             if isinstance(plan, Adopt | Replace):
-                return self._settled(demand, plan)
+                return self._settled(demand, plan, flight)
             private = await self.provide(demand, flight)
             flight.extend()
         lost: tuple[Occupied, ...] = ()
         for _ in range(ATTEMPTS):
             plan = await self._planner.without(demand, lost, replacing=replacing)
             if isinstance(plan, Adopt | Replace):
-                return self._settled(demand, plan)
+                return self._settled(demand, plan, flight)
             record = self._reserve(demand, plan, lost)
             flight.committed = True
             flight.progress("starting", f"{record.id} on {_ports_text(record.ports)}")
@@ -185,10 +186,11 @@ class Ensurer:
                 self._facilities.events.warn("port.lost", server=record.id, port=error.occupied[0].port)
         raise StartFailed(f"{demand.server} lost its ports to other processes {ATTEMPTS} times")
 
-    def _settled(self, demand: Demand, plan: Adopt | Replace) -> ServerRecord | Replace:
+    def _settled(self, demand: Demand, plan: Adopt | Replace, flight: Flight) -> ServerRecord | Replace:
         """A stranger takes the place of what was to be started, or has to make room for it first."""
         if isinstance(plan, Replace):
             return plan
+        flight.progress("adopting", f"pid {plan.stranger.process.pid}")
         return self._takeover.adopt(
             demand.server, demand.kind, plan.stranger, demand.asker, named=False, why=plan.reason
         )
@@ -290,7 +292,7 @@ class Ensurer:
     def _start_failed(self, record: ServerRecord, problem: str) -> StartFailed:
         status = self._facilities.wing.processes.exit_status(record.root) if record.root else None
         tail = log_tail(record.log)
-        exit_text = "" if status is None else f" (exit status {status})"
+        exit_text = "" if status is None else f" ({ending(status)})"
         return StartFailed(
             f"{record.id} did not start: {problem}{exit_text}",
             hint=f"godot-supervisor logs {record.id}",

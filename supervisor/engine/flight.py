@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from ..core.flight import Operation, Running
 from ..core.model import ServerRecord
@@ -63,18 +64,32 @@ class Flight:
             self._vacant.append(seat)
             self._cancel_if_unwanted()
 
-    def give_up(self, request: str) -> None:
-        """Whoever made this request no longer wants it. What cannot be undone is completed, and its answer stands."""
+    def give_up(self, request: str) -> bool:
+        """Whoever made this request no longer wants it. What cannot be undone is completed, and its answer stands.
+
+        Returns:
+            Whether it is let go.
+        """
         if not self._undoable or self.task.done():
-            return
+            return False
         self.renounced.add(request)
         for seats in (self._taken, self._vacant):
             for seat in [seat for seat in seats if seat.request == request]:
                 seats.remove(seat)
-                seat.ticket.gave_up()
+                self._let_go(seat)
                 if not seat.given_up.done():
                     seat.given_up.set_result(None)
         self._cancel_if_unwanted()
+        return True
+
+    def _let_go(self, seat: Seat) -> None:
+        """Leave things as they were before it came; or have that done by the last who sits there for the same owner."""
+        owner = seat.ticket.owner
+        others = [each for each in (*self._taken, *self._vacant) if each.ticket.owner == owner and each is not seat]
+        if owner is None or not others:
+            seat.ticket.gave_up()
+        else:
+            others[0].ticket = replace(others[0].ticket, gave_up=seat.ticket.gave_up)
 
     def land(self, *, refused: bool) -> None:
         """It has ended. `refused`: nobody has got what they asked for. The outcome is kept, and nobody's connection."""

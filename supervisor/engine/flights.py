@@ -1,11 +1,11 @@
 """All flights under way: admission is `core.flight`'s; who waits for whom, and what is kept, is here."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from typing import Any
 
-from ..core.flight import Joined, Refused, Running, Wish, admit
+from ..core.flight import Joined, Operation, Refused, Running, Wish, admit
 from ..core.model import ServerRecord
 from ..errors import Busy, Cancelled, Fault, InvalidParams, NotFound, ShuttingDown, SupervisorError
 from ..native.api import Clock
@@ -35,6 +35,19 @@ class Flights:
         self._closing = False
         self.on_landed: Callable[[str, BaseException | None], None] = lambda server_id, defect: None  # noqa: ARG005 (until somebody listens)
 
+    def again(
+        self, request: str | None, operation: Operation, server_id: str | None, ticket: Ticket
+    ) -> Awaitable[ServerRecord] | None:
+        """A request that is known, rejoined or answered again. `server_id` None: whichever it was about.
+
+        None: it is not known, or was undone because its connection was lost.
+        """
+        self._prune()
+        known = self._requests.get(request or "")
+        if request is None or known is None or (known.abandoned and request not in known.renounced):
+            return None
+        return self._again(known, request, operation, server_id, ticket)
+
     def running(self, server_id: str) -> Running | None:
         """What runs on a server."""
         flight = self._flights.get(server_id)
@@ -52,10 +65,9 @@ class Flights:
             Busy: another operation holds the server.
             SupervisorError: what the operation raised.
         """
-        self._prune()
-        known = self._requests.get(ticket.request or "")
-        if known is not None and (not known.abandoned or ticket.request in known.renounced):
-            return await self._again(server_id, wish, ticket.request or "", ticket)
+        kept = self.again(ticket.request, wish.operation, server_id, ticket)
+        if kept is not None:
+            return await kept
         request = self._name(ticket)
         told = False
         while True:
@@ -125,8 +137,11 @@ class Flights:
         self._tell(ticket, request, flight.deadline_s, joined=True, told=told)
         return await self._ride(flight, request, ticket)
 
-    def cancel(self, request: str) -> None:
+    def cancel(self, request: str) -> bool:
         """Whoever made this request no longer wants it. Harmless when it has ended.
+
+        Returns:
+            Whether it goes on all the same, because it cannot be undone any more.
 
         Raises:
             NotFound: no such request.
@@ -135,9 +150,11 @@ class Flights:
         server_id = self._known(request).server_id if turn is None else turn.server_id
         self._events.publish("request.cancelled", server=server_id, request=request)
         if turn is None:
-            self._known(request).give_up(request)
-        elif not turn.given_up.done():
+            flight = self._known(request)
+            return not flight.give_up(request) and flight.ended is None
+        if not turn.given_up.done():
             turn.given_up.set_result(None)
+        return False
 
     async def last(self, server_id: str, wish: Wish, work: Work, *, deadline_s: float) -> ServerRecord:
         """One more flight after `close`: the daemon's own last one on a server.
@@ -189,10 +206,12 @@ class Flights:
         for request, _ in [outcome for outcome in ended if outcome[1] < oldest] + ended[:-KEPT]:
             self._requests.pop(request, None)
 
-    async def _again(self, server_id: str, wish: Wish, request: str, ticket: Ticket) -> ServerRecord:
-        flight = self._known(request)
-        if (flight.server_id, flight.running.wish.operation) != (server_id, wish.operation):
-            raise InvalidParams("request", f"{request!r} was {flight.running.wish.operation} on {flight.server_id}")
+    async def _again(
+        self, flight: Flight, request: str, operation: Operation, server_id: str | None, ticket: Ticket
+    ) -> ServerRecord:
+        was = (flight.server_id, flight.running.wish.operation)
+        if was != (server_id or flight.server_id, operation):
+            raise InvalidParams("request", f"{request!r} was {was[1]} on {was[0]}")
         self._tell(ticket, request, flight.deadline_s, joined=True, told=False)
         return await self._ride(flight, request, ticket)
 

@@ -1,6 +1,7 @@
 """What happens by itself: deaths, timers, what an earlier daemon left half-done. All of it goes through the door."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -149,6 +150,21 @@ class Followup:
             return record
         flight.committed = True
         return await self._ensurer.finish(record, self._facilities.kind_of(record))
+
+    async def see_to_the_last_launch(self, server_id: str, flight: Flight) -> ServerRecord:
+        """Bring what an earlier launch left half-done to readiness, or to its end; its record."""
+        record = self._records.server(server_id)
+        if record.state is ServerState.STARTING and record.root is not None:
+            with contextlib.suppress(StartFailed):
+                return await self.finish(server_id, flight)
+        elif record.state in SERVING and self._endings.dead(record):
+            return await self._endings.clear_away(server_id, flight)
+        elif record.state is ServerState.STOPPING or (
+            record.state is ServerState.FAILED and not self._endings.gone(record)
+        ):
+            # It was not, or could not be, stopped to the end; a second one beside it would be one too many.
+            return await self._endings.end_launch(server_id, flight, Right(named=record.named))
+        return self._records.server(server_id)
 
     def watch_editor(self, editor: Editor) -> None:
         """Notice its end."""

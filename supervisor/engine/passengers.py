@@ -27,7 +27,8 @@ class Ticket:
     `moved` is called when a wait for another operation is over; it names the server that the request is for now.
     `admitted` is called once admission is certain, before anybody is told. `goes_on_alone` tells whether the operation
     is still wanted when whoever asked has gone without a word; `gave_up` is called when it says that it no longer wants
-    it, and when it was refused.
+    it, and when it was refused. `owner` names for whom it asks: one request's `gave_up` does not undo
+    what another for the same owner still wants.
     """
 
     requester: Requester | None = None
@@ -37,6 +38,7 @@ class Ticket:
     moved: Callable[[], str | None] = _nowhere
     goes_on_alone: Callable[[], bool] = _never
     gave_up: Callable[[], None] = _nothing
+    owner: str | None = None
 
     def admit(self, *, told: bool, waits: bool) -> None:
         """What has to hold before whoever asks is told: that it may ask, and that it is admitted, unless it `waits`."""

@@ -48,6 +48,16 @@ class Reaper:
         """The sessions counted last; None: never counted, or cannot tell."""
         return self._counted.get(server_id)
 
+    async def count(self, server_id: str) -> None:
+        """Count the sessions of a server that serves. A sample does so only where they decide something."""
+        record = self._facilities.records.servers.get(server_id)
+        if record is None or record.state not in SERVING or record.kind not in self._facilities.catalog.kinds:
+            return
+        sessions = await self._inquiry.count_sessions(record, self._facilities.kind_of(record))
+        now = self._facilities.records.servers.get(server_id)
+        if now is not None and (now.launch, now.state in SERVING) == (record.launch, True):
+            self._counted[server_id] = sessions
+
     def look(self, server_id: str) -> None:
         """Take a sample soon. A look that is under way is followed by another."""
         if self._closed:

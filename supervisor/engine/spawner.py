@@ -1,8 +1,9 @@
 """Turns a recipe into a running process, with an environment and a log of its own."""
 
 import contextlib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from .facilities import PROJECT_VARIABLE, TOKEN_VARIABLE, Facilities
 LOGS_KEPT = 5
 LOG_TAIL_LINES = 20
 LOG_TAIL_BYTES = 16 * 1024
+LOG_TAIL_LINE = 400
+"""Characters. What people are shown of a line; `logs` has all of it."""
+
+LOG_TAIL_JSON = 4096
+"""Bytes of JSON. Each failed server's tail lies in the registry, and in front of whoever asks about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,14 @@ class Spawner:
         try:
             return self._facilities.wing.processes.spawn(command)
         except OSError as error:
-            raise StartFailed(f"{record.id} could not be started: {error}", hint="check the kind's command") from error
+            problem = f"{record.id} could not be started: {_told(error)}"
+            raise StartFailed(problem, hint="check the kind's command") from error
+
+
+def _told(error: OSError) -> str:
+    """Without its number."""
+    beside = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror}{beside}" if error.strerror else str(error)
 
 
 def values_of(record: ServerRecord, private: Environment | None) -> dict[str, str]:
@@ -117,4 +130,19 @@ def log_tail(path: str | None) -> tuple[str, ...]:
             text = file.read().decode(errors="replace")
     except OSError:
         return ()
-    return tuple(text.splitlines()[-LOG_TAIL_LINES:])
+    return bounded_tail(text.splitlines())
+
+
+def bounded_tail(lines: Sequence[str]) -> tuple[str, ...]:
+    """The last lines that people are shown: printable, each cut, and as many as fit into `LOG_TAIL_JSON`."""
+    kept: list[str] = []
+    room = LOG_TAIL_JSON
+    for line in reversed(lines[-LOG_TAIL_LINES:]):
+        shown = "".join(
+            letter if letter.isprintable() else " " if letter == "\t" else "?" for letter in line[:LOG_TAIL_LINE]
+        )
+        room -= len(json.dumps(shown, ensure_ascii=False).encode()) + 1
+        if room < 0:
+            break
+        kept.append(shown)
+    return tuple(reversed(kept))

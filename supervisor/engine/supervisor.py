@@ -1,7 +1,7 @@
 """The front door: what clients ask for. Admission, records, and the operation handed to its module, inside a flight."""
 
 import asyncio
-import contextlib
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +10,7 @@ from ..core.lifecycle import SERVING
 from ..core.model import Editor, Liveness, ServerRecord, ServerState
 from ..core.reaping import Reap, Verdict
 from ..core.reconcile import Replace
-from ..errors import Busy, StartFailed, SupervisorError
+from ..errors import Busy, SupervisorError
 from ..kinds.kind import Kind
 from .adopt import Adopter, AdoptWish, Candidate
 from .demands import Demand, EnsureWish, again, begin_row
@@ -118,6 +118,7 @@ class Supervisor:
                 moved=moved,
                 goes_on_alone=lambda: editor is not None and self._alive(editor),
                 gave_up=lambda: self._disown(demand.server, editor, before),
+                owner=editor.id if editor else None,
             ),
             deadline_s=start_deadline(demand.kind),
         )
@@ -201,12 +202,13 @@ class Supervisor:
         )
 
     async def check(self, server_id: str) -> ServerRecord:
-        """A server's record, after it was asked whether it is well.
+        """A server's record, after it was asked whether it is well, and its sessions were counted.
 
         Raises:
             NotFound: no such server.
         """
         await self._health.check(server_id)
+        await self.reaper.count(server_id)
         return self._records.server(server_id)
 
     async def judge(self, server_id: str, *, act: bool) -> Verdict | None:
@@ -225,13 +227,19 @@ class Supervisor:
         """
         return await self._flights.result(request, requester)
 
-    def cancel(self, request: str) -> None:
-        """Whoever made this request no longer wants it.
+    def cancel(self, request: str) -> bool:
+        """Whoever made this request no longer wants it. Whether it goes on all the same.
 
         Raises:
             NotFound: no such request.
         """
-        self._flights.cancel(request)
+        return self._flights.cancel(request)
+
+    def again(
+        self, request: str, operation: Operation, server_id: str | None, requester: Requester
+    ) -> Awaitable[ServerRecord] | None:
+        """A request that is known, rejoined or answered again; None: it is not. Nothing is looked up for it."""
+        return self._flights.again(request, operation, server_id, Ticket(requester, request))
 
     async def close(self, *, servers: bool) -> None:
         """Take no new work, end what is under way; with `servers`, stop all that is left then."""
@@ -278,7 +286,7 @@ class Supervisor:
             self._editors.refuse_to_disturb(self._records.server(server_id), editor, wish)
 
     async def _ensure(self, wish: EnsureWish, demand: Demand, flight: Flight) -> ServerRecord:
-        last = await self._see_to_the_last_launch(demand, flight)
+        last = await self._followup.see_to_the_last_launch(demand.server, flight)
         self._placement.refuse_a_second(demand, wish)
         # Whoever joined while that took its time is an owner too.
         begin_row(self._facilities, demand, last.owners)
@@ -287,21 +295,6 @@ class Supervisor:
             self._records.move(demand.server, ServerState.STARTING)
         outcome = await self._ensurer.run(demand, flight)
         return await self._replacer.run(demand, outcome, flight) if isinstance(outcome, Replace) else outcome
-
-    async def _see_to_the_last_launch(self, demand: Demand, flight: Flight) -> ServerRecord:
-        """Bring what an earlier launch left half-done to readiness, or to its end; its record."""
-        record = self._records.server(demand.server)
-        if record.state is ServerState.STARTING and record.root is not None:
-            with contextlib.suppress(StartFailed):
-                return await self._followup.finish(demand.server, flight)
-        elif record.state in SERVING and self._endings.dead(record):
-            return await self._endings.clear_away(demand.server, flight)
-        elif record.state is ServerState.STOPPING or (
-            record.state is ServerState.FAILED and not self._endings.gone(record)
-        ):
-            # It was not, or could not be, stopped to the end; a second one beside it would be one too many.
-            return await self._endings.end_launch(demand.server, flight, Right(named=record.named))
-        return self._records.server(demand.server)
 
     def _admit_ensure(self, demand: Demand, editor: Editor | None) -> None:
         """The row and the owner are on the disk before anybody is told that the request was accepted."""

@@ -104,6 +104,18 @@ class Folders:
         return {"config": places.user_config_path, "log": places.user_log_path, "data": places.user_data_path}[which]
 
 
+def ending(status: int) -> str:
+    """How a process ended, in words. POSIX tells of a signal by its negative number."""
+    if status >= 0:
+        return f"exit status {status}"
+    from signal import Signals
+
+    try:
+        return f"killed by {Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
+
+
 def folders(environment: Mapping[str, str] = os.environ) -> Folders:
     """The folders that this environment asks for."""
     moved = environment.get(HOME_VARIABLE)

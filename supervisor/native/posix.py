@@ -77,7 +77,9 @@ def start_detached(command: Command) -> subprocess.Popen[bytes]:
     except ValueError as error:
         raise OSError(f"cannot start {program!r}: {error}") from error
     except OSError as error:
-        raise OSError(error.errno, f"cannot start {program!r}: {error.strerror}", error.filename) from error
+        # The text names the program already; what else was missing (its folder, the log) is named beside it.
+        beside = () if error.filename == program else (error.filename,)
+        raise OSError(error.errno, f"cannot start {program!r}: {error.strerror}", *beside) from error
 
 
 def disown(process: subprocess.Popen[bytes]) -> None:

@@ -152,7 +152,7 @@ def _whole(bounds: Range | None) -> _Reader:
 
 
 def _number(bounds: Range | None) -> _Reader:
-    expected = f"a number from {bounds.low} to {bounds.high}" if bounds else "a number"
+    expected = f"a number from {bounds.low:g} to {bounds.high:g}" if bounds else "a number"
     low, high = bounds or _FINITE
 
     def read(value: Any, path: str) -> float:

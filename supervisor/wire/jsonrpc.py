@@ -94,11 +94,6 @@ def notification(method: str, params: dict[str, Any]) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "method": method, "params": params}
 
 
-def result(identifier: Id, value: object) -> dict[str, Any]:
-    """The envelope of an answer."""
-    return {"jsonrpc": "2.0", "id": identifier, "result": value}
-
-
 def result_text(identifier: Id, text: str) -> str:
     """The envelope of an answer that is JSON already."""
     return f'{{"jsonrpc":"2.0","id":{json.dumps(identifier)},"result":{text}}}'

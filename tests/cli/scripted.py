@@ -34,22 +34,36 @@ class Script:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.answers: dict[str, Answer] = {}
+        self.later: dict[str, Callable[[dict[str, Any]], object]] = {}
+        """Called with the params of what is not answered, unless by `after`."""
+        self.after: dict[str, Any] = {}
+        """What answers the request before this one, once this one is answered."""
         self.progress: list[dict[str, Any]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
     def params(self, method: str) -> dict[str, Any]:
         """The params of the only call of this method."""
-        (found,) = [params for called, params in self.calls if called == method]
+        (found,) = self.all_params(method)
         return found
 
     def all_params(self, method: str) -> list[dict[str, Any]]:
-        """The params of each call of this method, in order."""
-        return [params for called, params in self.calls if called == method]
+        """The params of each call of this method, in order, without the id that the command line gives a mutation."""
+        return [
+            {name: value for name, value in params.items() if name != "request"}
+            for called, params in self.calls
+            if called == method
+        ]
 
     def replies(self, request: Mapping[str, Any]) -> Iterator[dict[str, Any] | None]:
         """What goes out; None: the end of the connection."""
         identifier, method, params = request["id"], request["method"], request["params"]
         self.calls.append((method, params))
+        if method in self.later:
+            for told in self.progress:
+                yield {"jsonrpc": "2.0", "method": "accepted", "params": {"id": identifier, "deadline_s": 60}}
+                yield {"jsonrpc": "2.0", "method": "progress", "params": {"id": identifier, **told}}
+            self.later[method](params)
+            return
         answer = self.answers[method]
         quiet = {"hello", "ping", "status", "server.list", "events.subscribe"}
         for told in self.progress if method not in quiet else ():
@@ -65,6 +79,10 @@ class Script:
                 yield None
         else:
             yield {"jsonrpc": "2.0", "id": identifier, "result": result}
+        if method in self.after:
+            outcome = self.after[method]
+            told = {"error": outcome.to_wire()} if isinstance(outcome, SupervisorError) else {"result": outcome}
+            yield {"jsonrpc": "2.0", "id": identifier - 1, **told}
 
 
 @contextmanager

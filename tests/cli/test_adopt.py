@@ -57,3 +57,11 @@ def test_what_is_no_number_is_a_usage_error(run: Run, daemon: Script, target: st
 
 def test_without_a_daemon_there_is_nothing_to_adopt_for(run: Run) -> None:
     assert run("adopt", "8000").code == 3
+
+
+def test_what_is_neither_says_both(run: Run, daemon: Script) -> None:
+    daemon.answers["server.adopt"] = NotFound("nobody there")
+    outcome = run("adopt", "18999")
+    assert outcome.code == 4
+    assert outcome.err.splitlines()[0] == "error: nobody listens on port 18999, and there is no process 18999"
+    assert "'abc' is neither a process id nor a port" in run("adopt", "abc").err

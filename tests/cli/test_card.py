@@ -34,7 +34,8 @@ def test_a_server_without_a_process_has_no_pid() -> None:
     shown = lines(process=None, root_pid=None, sessions=None, state="backoff", version=None)
     assert shown[0] == "godot-ai  backoff  for 3h12m"
     assert "  process           -" in shown
-    assert "  sessions          cannot tell" in shown
+    assert "  sessions          not counted" in shown
+    assert "  sessions          cannot tell" in lines(sessions=None)
 
 
 def test_what_a_server_has_not_is_left_out_where_nobody_would_miss_it() -> None:
@@ -76,7 +77,7 @@ def test_a_suspect_says_when_it_is_judged_again() -> None:
 
 def test_a_failure_ends_the_card_with_the_log() -> None:
     failure = {"code": "START_FAILED", "message": "no\nanswer", "exit": -9, "log_tail": ["one", "t\x1bwo"]}
-    assert lines(failure=failure)[-3:] == ["failure: START_FAILED: no?answer, exit status -9", "  | one", "  | t?wo"]
+    assert lines(failure=failure)[-3:] == ["failure: START_FAILED: no?answer, killed by SIGKILL", "  | one", "  | t?wo"]
 
 
 def test_inspect_has_the_server_asked_whether_it_is_well(run: Run, daemon: Script) -> None:

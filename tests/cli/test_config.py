@@ -8,6 +8,7 @@ import pytest
 from supervisor.errors import ConfigInvalid
 from tests.cli.conftest import Run
 from tests.cli.scripted import Script
+from tests.systems import POSIX_ONLY
 
 MINE = """
 [daemon]
@@ -107,3 +108,10 @@ def test_reload_says_what_has_to_wait(run: Run, daemon: Script) -> None:
 def test_a_reload_that_is_refused_says_why(run: Run, daemon: Script) -> None:
     daemon.answers["daemon.reload"] = ConfigInvalid("config.toml: daemon.discover: 'x' is not possible here")
     assert run("config", "reload").code == 1
+
+
+@POSIX_ONLY
+def test_validate_refuses_what_a_start_refuses(run: Run, home: Path) -> None:
+    (home / "config.toml").write_text('[daemon]\nevent_loop = "proactor"\n')
+    outcome = run("config", "validate", "--json")
+    assert (outcome.code, outcome.error["code"]) == (1, "CONFIG_INVALID")

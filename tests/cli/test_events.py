@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,18 +81,25 @@ def test_what_is_not_remembered_any_more_is_told_and_the_rest_shown(run: Run, da
     ],
 )  # fmt: skip
 def test_an_event_is_one_line(row: dict[str, Any], text: str) -> None:
-    clock, _, _ = events.line(row).partition("  ")
-    assert (len(clock), clock[-4:]) == (12, ".250")
-    assert events.line(row)[12:] == text
+    shown = events.line(row, now=row["at"])
+    assert (shown[:7], shown[15:19]) == (f"{row['seq']:>5}  ", ".250")
+    assert shown[19:] == text
+
+
+def test_an_event_of_another_day_has_its_date() -> None:
+    row = event(1, was="starting", now="ready")
+    day = time.strftime("%Y-%m-%d ", time.localtime(row["at"]))
+    assert day not in events.line(row, now=row["at"])
+    assert events.line(row, now=row["at"] + 2 * 86400).startswith(f"    1  {day}")
 
 
 @pytest.mark.parametrize(("level", "colour"), [("warning", "\x1b[33m"), ("error", "\x1b[31m")])
 def test_trouble_is_named_and_has_a_colour(level: str, colour: str) -> None:
-    assert f"{colour}port.lost ({level})\x1b[0m" in events.line(event(1, "port.lost", level=level))
+    assert f"{colour}port.lost ({level})\x1b[0m" in events.line(event(1, "port.lost", level=level), now=0.0)
 
 
 def test_long_details_are_cut() -> None:
-    assert len(events.line(event(1, why="x" * 1000))) < 220
+    assert len(events.line(event(1, why="x" * 1000), now=0.0)) < 240
 
 
 class TestFollowing:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from supervisor.cli.logs import after
 from supervisor.errors import NotFound
 from tests.cli.conftest import Run
 from tests.cli.scripted import Script, Streaming
@@ -60,10 +61,29 @@ def test_following_ends_when_the_time_is_up(run: Run, daemon: Script) -> None:
     assert (outcome.code, outcome.out) == (6, "two\nthree\n")
 
 
-def test_a_daemon_that_goes_cannot_be_followed_any_further(run: Run, daemon: Script) -> None:
-    daemon.answers["logs.read"] = Streaming(PAGE, hangs_up=True)
-    outcome = run("logs", "-f", "--json")
-    assert (outcome.code, outcome.error["code"]) == (1, "DISCONNECTED_AFTER_ACCEPT")
+def test_following_goes_on_with_the_next_daemon_where_it_was(run: Run, daemon: Script) -> None:
+    pages = iter(
+        [
+            Streaming(PAGE, [more("four")], hangs_up=True),
+            Streaming({"lines": ["one", "two", "three", "four", "five"], "log": "/logs/a.log"}, hangs_up=True),
+            Streaming({"lines": ["one", "two", "three", "four", "five"], "log": "/logs/a.log"}, hangs_up=True),
+            Streaming({"lines": ["anew"], "log": "/logs/b.log"}, [more(log="/logs/b.log", ended=True)]),
+        ]
+    )
+    daemon.answers["logs.read"] = lambda _: next(pages)
+    outcome = run("logs", "godot-ai", "-f", "-n", "2")
+    assert (outcome.code, outcome.out) == (0, "two\nthree\nfour\nfive\nanew\n")
+    assert outcome.err.splitlines()[:2] == [
+        "the daemon has gone; waiting for the next one",
+        "a daemon is there again, version 9.9.9",
+    ]
+    assert outcome.err.splitlines()[-2:] == ["started again: /logs/b.log", "the server has gone"]
+
+
+def test_a_place_that_is_not_found_again_is_the_end() -> None:
+    assert after(["x", "y"], ["a", "b", "c"], 2) == ["b", "c"]
+    assert after(["x", "y"], ["a", "b", "c"], 0) == []
+    assert after([], ["a"], 5) == []
 
 
 def test_the_log_of_a_daemon_that_has_gone_is_read_from_its_file(run: Run, home: Path) -> None:

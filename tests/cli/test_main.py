@@ -12,6 +12,7 @@ import pytest
 
 from supervisor.cli.group import ALIASES, VERBS, cli
 from supervisor.cli.main import QUERIES
+from supervisor.errors import NotFound
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, owner, server, status
 from tests.cli.scripted import Script
@@ -94,15 +95,83 @@ def test_an_interrupt_ends_without_a_traceback(daemon: Script) -> None:
 
 def test_a_reader_that_leaves_early_causes_no_complaint(home: Path) -> None:
     (home / "logs").mkdir()
-    (home / "logs" / "daemon.log").write_text("line\n" * 100_000)
+    (home / "logs" / "daemon.log").write_text("line\n" * 10_000)
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [*MODULE, "logs", "-n", "100000"],
+        [*MODULE, "logs", "-n", "10000"],
         cwd=REPOSITORY, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
     )  # fmt: skip
     os.close(writing)
-    assert done.stderr == ""
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("{} url nope 2>&1 | true", 4),
+        ("{} url nope | true", 4),
+        ("{} status 2>&-", 0),
+        ("{} status >&-", 0),
+        ("{} status <&- >&- 2>&-", 0),
+        ("{} url nope >&- 2>&-", 4),
+        ("{} status | true", 0),
+        ("{} up godot-ai 2>&1 >/dev/null | true", 0),
+        ("{} nonsense 2>&1 | true", 2),
+        ("{} status > /dev/full", 1),
+        ("{} version > /dev/full", 1),
+        ("{} url nope 2> /dev/full", 4),
+        ("{} up godot-ai 2> /dev/full", 0),
+    ],
+)
+def test_an_exit_code_survives_whatever_becomes_of_the_output(daemon: Script, line: str, code: int) -> None:
+    daemon.answers |= {
+        "status": status(servers=[server()]),
+        "server.get": NotFound("no server nope"),
+        "server.ensure": server(),
+    }
+    daemon.progress = [{"stage": "installing", "message": "x" * 100, "done": number} for number in range(50)]
+    if "/dev/full" in line and not Path("/dev/full").exists():
+        pytest.skip("only Linux has it")
+    # The reader has gone before anything is written.
+    command, _, reader = line.format(f"sleep 0.3; {' '.join(MODULE)}").partition(" | ")
+    script = f"{{ {command}; echo $? > {daemon.home}/code; }}{' | ' + reader if reader else ''}"
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert (int((daemon.home / "code").read_text()), "Traceback" in done.stderr) == (code, False)
+    assert "Exception ignored" not in done.stderr
+    if line.endswith("status > /dev/full"):
+        assert done.stderr.startswith("error: the output cannot be written: No space left")
+
+
+def test_a_defect_beside_json_is_an_error_object(run: Run, daemon: Script) -> None:
+    daemon.answers["server.get"] = {"nothing": "of a server"}
+    outcome = run("url", "x", "--json")
+    assert (outcome.code, outcome.error["code"]) == (1, "INTERNAL")
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "1e300", "0", "-1", "soon"])
+@pytest.mark.parametrize("verb", ["status", "start", "up x", "wait --for ready"])
+def test_a_timeout_is_a_number_that_a_clock_can_count(run: Run, daemon: Script, verb: str, seconds: str) -> None:
+    outcome = run(*verb.split(), "--timeout", seconds)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "Invalid value for '--timeout'" in outcome.err
+    assert daemon.calls == []
+
+
+def test_no_summary_of_a_verb_is_cut(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ([], ["config"], ["environments"], ["service"]):
+        summaries = run(*words, "--help").out.partition("Commands:")[2]
+        assert summaries.strip()
+        assert "..." not in summaries
+
+
+def test_the_version_is_told_as_an_option_too(run: Run) -> None:
+    assert run("--version").out == run("-V").out == run("version").out
 
 
 def on_a_terminal(*arguments: str) -> str:

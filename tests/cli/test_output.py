@@ -122,3 +122,17 @@ def test_progress_on_a_terminal_rewrites_its_line(
     first, second, long, rest = capsys.readouterr().err[1:].replace("\n", "\r").split("\r")
     assert (first, second) == ("installing: x", "done         ")
     assert (len(long), rest) == (119, "")
+
+
+def test_on_a_terminal_the_last_column_gives_way_first_and_then_the_widest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "terminal", lambda _: (40, 24))
+    rows = [("a" * 12, "b" * 10, "c" * 60)]
+    assert output.table(("A", "B", "C"), rows)[1] == f"{'a' * 12}  {'b' * 10}  {'c' * 11}..."
+    rows = [("a" * 30, "b" * 10, "c" * 60)]
+    assert output.table(("A", "B", "C"), rows)[1] == f"{'a' * 15}...  {'b' * 10}  {'c' * 5}..."
+    assert all(len(line) <= 40 for line in output.table(("A", "B", "C"), rows))
+
+
+def test_off_a_terminal_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "terminal", lambda _: None)
+    assert output.table(("A", "B"), [("a", "c" * 300)])[1] == "a  " + "c" * 300

@@ -62,3 +62,9 @@ def test_an_unknown_client_is_a_usage_error(run: Run) -> None:
     outcome = run("connect", "emacs")
     assert outcome.code == 2
     assert "cursor" in outcome.err
+
+
+def test_a_server_in_the_place_of_a_client_is_told_where_it_stands(run: Run) -> None:
+    outcome = run("connect", "toy")
+    assert outcome.code == 2
+    assert "connect claude toy" in outcome.err

@@ -31,10 +31,28 @@ def test_sessions_keep_only_a_kind_that_counts_them() -> None:
     )
 
 
-@pytest.mark.parametrize("owners", [[], [owner(liveness="dead")], [owner(leaving=True)]])
-def test_without_a_living_owner_the_way_down_is_named(owners: list[dict[str, object]]) -> None:
-    text = report.fate(server(id="a@b", owners=owners), [], KIND)
-    assert text == "no owner: it runs until `godot-supervisor down a@b`"
+def test_without_an_owner_the_way_down_is_named() -> None:
+    assert report.fate(server(id="a@b"), [], KIND) == "no owner: it runs until `godot-supervisor down a@b`"
+
+
+@pytest.mark.parametrize("owners", [[owner(liveness="dead")], [owner(leaving=True)]])
+def test_owners_that_are_dead_or_leaving_keep_nothing(owners: list[dict[str, object]]) -> None:
+    assert report.fate(server(owners=owners), [], KIND) == (
+        "its owners have ended or are leaving: it is stopped soon, unless somebody owns it by then; "
+        "it is kept while an editor session is open"
+    )
+
+
+def test_a_server_that_is_suspected_is_not_said_to_run_on() -> None:
+    verdict = {"verdict": "suspect", "reasons": ["no owner"], "due_in_s": 4.0}
+    assert report.fate(server(reap=verdict), [], KIND).startswith("its owners have gone: it is stopped soon")
+
+
+def test_a_kind_that_is_ended_when_nobody_uses_it_says_so() -> None:
+    kind = Kind(name="idle", command=("x",), grace_s=5.0, idle_s=600.0)
+    assert report.fate(server(), [], kind) == (
+        "no owner: it is stopped when nobody has used it for 600 s, or by `godot-supervisor down godot-ai`"
+    )
 
 
 def test_a_bridge_is_pasted_as_a_command_line() -> None:

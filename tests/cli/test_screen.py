@@ -65,7 +65,11 @@ def test_an_orphan_is_named_with_its_reasons_and_when_it_is_judged_again() -> No
 
 def test_a_relocated_port_names_its_occupant() -> None:
     held = {"port": 8000, "occupant": {"pid": 512, "command": ["nc", "-l"], "user": "me"}, "reason": "foreign"}
-    assert lines(servers=[server(relocated=[held])])[-1] == "godot-ai: port 8000 is held by pid 512 (nc -l) of me"
+    excluded = {"port": 8001, "occupant": None, "reason": "excluded by Windows"}
+    assert lines(servers=[server(relocated=[held, excluded])])[-2:] == [
+        "godot-ai: port 8000 was passed over: held by pid 512 (nc -l) of me",
+        "godot-ai: port 8001 was passed over: excluded by Windows",
+    ]
 
 
 def test_a_failure_is_told() -> None:

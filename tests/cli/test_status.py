@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.cli import output
 from supervisor.errors import NotOurs
 from tests.cli.conftest import Run
 from tests.cli.objects import event, server, status
@@ -49,10 +50,22 @@ def test_on_a_terminal_the_screen_is_painted_over(run: Run, daemon: Script, monk
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("NO_COLOR", "1")
     watched(daemon, status(), status(servers=[server()]))
-    first, second = run("status", "--watch").out.split("\x1b[H")[1:]
-    assert first.splitlines()[1:] == ["no editors, no servers\x1b[K", "\x1b[J"]
-    assert second.endswith("\x1b[K\n\x1b[J")
+    before, first, second = run("status", "--watch").out.split("\x1b[H")
+    assert before == "\x1b[?1049h"
+    assert first.splitlines()[1:] == ["no editors, no servers\x1b[K\x1b[J"]
+    assert second.endswith("\x1b[K\x1b[J\x1b[?1049l")
     assert "godot-ai 4.3.0" in second
+
+
+def test_a_screen_has_no_more_lines_than_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "terminal", lambda _: (20, 4))
+    output.screenful([f"line {number} {'x' * 40}" for number in range(10)])
+    shown = [line.removesuffix("\x1b[K") for line in capsys.readouterr().out.splitlines()]
+    assert [len(line) for line in shown[1:3]] == [20, 20]
+    assert shown[3] == "7 more lines\x1b[K\x1b[J"
+    assert len(shown) == 4
 
 
 def test_the_watch_ends_when_the_time_is_up(run: Run, daemon: Script) -> None:
@@ -60,10 +73,15 @@ def test_the_watch_ends_when_the_time_is_up(run: Run, daemon: Script) -> None:
     assert run("status", "--watch", "--timeout", "0.2").code == 6
 
 
-def test_a_daemon_that_goes_ends_the_watch(run: Run, daemon: Script) -> None:
-    daemon.answers["events.subscribe"] = Streaming(
-        {"instance_id": "i-1", "seq": 0, "snapshot": status()}, hangs_up=True
+def test_the_watch_goes_on_with_the_next_daemon(run: Run, daemon: Script) -> None:
+    answers = iter(
+        [
+            Streaming({"instance_id": "i-1", "seq": 0, "snapshot": status()}, hangs_up=True),
+            Streaming({"instance_id": "i-1", "seq": 0, "snapshot": status(servers=[server()])}, hangs_up=True),
+            NotOurs("the script ends here"),
+        ]
     )
-    outcome = run("status", "--watch")
-    assert outcome.code == 1
-    assert outcome.err.splitlines()[0] == "error: the daemon went away during events.subscribe"
+    daemon.answers["events.subscribe"] = lambda _: next(answers)
+    outcome = run("status", "--watch", "--json")
+    assert [json.loads(line) for line in outcome.out.splitlines()] == [status(), status(servers=[server()])]
+    assert outcome.err.splitlines()[0] == "the daemon has gone; waiting for the next one"

@@ -1,15 +1,21 @@
 """Each verb against a daemon that answers from a script."""
 
+import json
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from supervisor.errors import Busy, NotFound, NotOurs, PortsExhausted, SupervisorError
+from supervisor.daemon.instance import Instance
+from supervisor.errors import Busy, KindUnknown, NotFound, NotOurs, PortsExhausted, StopFailed, SupervisorError
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, owner, server, status
-from tests.cli.scripted import Script
+from tests.cli.scripted import Script, Streaming
+from tests.wine import IS_WINDOWS
 
 WITHOUT_A_DAEMON = (
     "status", "ps", "status --watch", "inspect", "down", "down x", "restart", "restart x --force", "wait --for ready",
@@ -67,10 +73,107 @@ def test_stop_waits_until_the_daemon_has_withdrawn_its_endpoint(run: Run, daemon
 
 
 def test_stop_gives_up_on_a_daemon_that_does_not_leave(run: Run, daemon: Script) -> None:
-    daemon.answers["daemon.shutdown"] = {}
-    outcome = run("stop", "--servers", "--timeout", "0.2", "--json")
+    daemon.answers |= {"server.list": {"servers": []}, "daemon.shutdown": {}}
+    outcome = run("stop", "--servers", "--timeout", "1", "--json")
     assert (outcome.code, outcome.error["code"]) == (6, "TIMEOUT")
     assert daemon.params("daemon.shutdown") == {"servers": True}
+
+
+def test_stop_with_servers_tells_of_each_and_why_it_left_some(run: Run, daemon: Script) -> None:
+    rows = [server(id="a"), server(id="b", origin="discovered"), server(id="c", origin="adopted"), server(id="d")]
+    outcomes = {"a": server(state="stopped"), "c": StopFailed("c still runs"), "d": Busy("installing")}
+    daemon.answers |= {
+        "server.list": {"servers": rows},
+        "server.stop": lambda params: outcomes[params["server"]],
+        "daemon.shutdown": gone(daemon),
+    }
+    outcome = run("stop", "--servers")
+    assert (outcome.code, outcome.out) == (1, "stopped\n")
+    assert outcome.err.splitlines() == [
+        "a: stopped",
+        "b: left, it was only found: others started it",
+        "c: left, c still runs",
+        "d: busy, it is stopped with the daemon",
+        "error: c still runs",
+    ]
+    assert all(params["force"] for params in daemon.all_params("server.stop"))
+    assert daemon.params("daemon.shutdown") == {"servers": True}
+
+
+def test_what_could_not_be_stopped_is_not_tried_once_more(run: Run, daemon: Script) -> None:
+    daemon.answers |= {
+        "server.list": {"servers": [server(id="c")]},
+        "server.stop": StopFailed("c still runs"),
+        "daemon.shutdown": gone(daemon),
+    }
+    assert run("stop", "--servers").code == 1
+    assert daemon.params("daemon.shutdown") == {"servers": False}
+
+
+def test_stop_with_servers_as_json_is_one_document(run: Run, daemon: Script) -> None:
+    rows = [server(id="a"), server(id="b", origin="external")]
+    daemon.answers |= {
+        "server.list": {"servers": rows},
+        "server.stop": server(state="stopped"),
+        "daemon.shutdown": gone(daemon),
+    }
+    outcome = run("stop", "--servers", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.document == {
+        "stopped": ["a"],
+        "left": [{"server": "b", "reason": "it was only found: others started it"}],
+    }
+    assert daemon.params("daemon.shutdown") == {"servers": True}
+
+
+def gone(daemon: Script) -> Callable[[object], dict[str, Any]]:
+    def shutdown(_: object) -> dict[str, Any]:
+        (daemon.home / "endpoint.json").unlink()
+        return {}
+
+    return shutdown
+
+
+def test_stop_notices_that_the_daemon_died_while_it_was_stopping(run: Run, daemon: Script) -> None:
+    daemon.answers["daemon.shutdown"] = Streaming({}, hangs_up=True)
+    began = time.monotonic()
+    outcome = run("stop")
+    assert (outcome.code, outcome.out) == (0, "stopped\n")
+    assert outcome.err.startswith("the daemon died before it had stopped in order")
+    assert time.monotonic() - began < 5
+    assert not (daemon.home / "endpoint.json").exists()
+
+
+@pytest.mark.parametrize("content", ["{", None], ids=["damaged", "gone"])
+@pytest.mark.parametrize("verb", ["stop", "stop --servers", "restart --daemon", "start", "up x"])
+def test_a_daemon_that_cannot_be_reached_is_not_said_to_be_none(
+    run: Run, home: Path, verb: str, content: str | None
+) -> None:
+    if content is not None:
+        (home / "endpoint.json").write_text(content)
+        (home / "endpoint.json").chmod(0o600)
+    instance = Instance(home / "daemon.lock")
+    assert instance.take()
+    instance.sign()
+    os.utime(home / "daemon.pid", (1, 1))
+    try:
+        outcome = run(*verb.split(), "--json")
+    finally:
+        instance.release()
+    assert (outcome.code, outcome.out, outcome.error["code"]) == (1, "", "DAEMON_UNREACHABLE")
+    assert outcome.error["pid"] == os.getpid()
+    assert "start" not in outcome.error["hint"] or IS_WINDOWS
+    assert ("damaged" if content else "gone") in json.loads(outcome.err)["message"]
+    assert run("stop").out == "no daemon is running\n"
+
+
+def test_a_daemon_that_cannot_run_in_the_foreground_says_why(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("supervisor.daemon.app.run", fail)
+    outcome = run("start", "--foreground", "--json")
+    assert (outcome.code, outcome.error["code"]) == (1, "STATE_NOT_WRITABLE")
 
 
 def test_stop_without_a_daemon_has_nothing_to_do(run: Run) -> None:
@@ -111,6 +214,21 @@ def test_down_means_the_only_server_even_if_it_has_failed(run: Run, daemon: Scri
     outcome = run("down")
     assert outcome.code == 2
     assert "several servers are known: a, b" in outcome.err
+
+
+@pytest.mark.parametrize("verb", ["down", "restart"])
+def test_a_server_that_was_only_found_has_to_be_named(run: Run, daemon: Script, verb: str) -> None:
+    found = [server(id="b", origin="discovered"), server(id="a", origin="external")]
+    daemon.answers["server.list"] = {"servers": found}
+    outcome = run(verb)
+    assert outcome.code == 2
+    assert "started by others" in outcome.err
+    assert "a, b" in outcome.err
+    daemon.answers["server.list"] = {"servers": [*found, server(id="mine", origin="adopted")]}
+    daemon.answers |= {"server.stop": server(state="stopped"), "server.restart": server()}
+    assert run(verb).code == 0
+    (asked,) = [params["server"] for method, params in daemon.calls if method in ("server.stop", "server.restart")]
+    assert asked == "mine"
 
 
 def test_down_without_an_id_and_without_a_server_finds_nothing(run: Run, daemon: Script) -> None:
@@ -268,8 +386,7 @@ class TestUp:
     def answers(self, daemon: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "elsewhere").mkdir()
         monkeypatch.chdir(tmp_path / "elsewhere")
-        daemon.answers["server.list"] = {"servers": []}
-        daemon.answers["server.ensure"] = server(owners=[owner(pid=123)])
+        daemon.answers["server.ensure"] = server(owners=[owner(pid=123)], since=time.time() + 1)
         daemon.answers["status"] = status(editors=[editor()])
 
     def test_the_server_is_reported(self, run: Run, daemon: Script) -> None:
@@ -283,19 +400,29 @@ class TestUp:
     def test_json_is_the_server_and_nothing_else(self, run: Run, daemon: Script) -> None:
         daemon.progress = [{"stage": "installing", "message": "x"}]
         outcome = run("up", "godot-ai", "--json")
-        assert (outcome.document, outcome.err) == (server(owners=[owner(pid=123)]), "")
+        assert (outcome.document, outcome.err) == (daemon.answers["server.ensure"], "")
 
     def test_progress_goes_to_stderr(self, run: Run, daemon: Script) -> None:
         daemon.progress = [{"stage": "installing", "message": "godot-ai 4.3.0", "done": 3, "total": 41}]
         assert run("up", "godot-ai").err == "installing 3 of 41: godot-ai 4.3.0\n"
 
     def test_a_ready_server_is_already_running(self, run: Run, daemon: Script) -> None:
-        daemon.answers["server.list"] = {"servers": [server()]}
+        daemon.answers["server.ensure"] = server(since=1000.0)
         assert run("up", "godot-ai").out.startswith("godot-ai 4.3.0 already running\n")
+        assert [method for method, _ in daemon.calls] == ["hello", "server.ensure"]
 
-    def test_a_server_that_was_replaced_was_not_running_already(self, run: Run, daemon: Script) -> None:
-        daemon.answers["server.list"] = {"servers": [server(process={"pid": 1, "started_at": 5.0})]}
+    def test_a_server_of_others_that_was_adopted_was_not_running_already(self, run: Run, daemon: Script) -> None:
+        daemon.answers["server.ensure"] = server(since=1000.0)
+        daemon.progress = [{"stage": "adopting", "message": "pid 733"}]
         assert run("up", "godot-ai").out.startswith("godot-ai 4.3.0 ready\n")
+
+    def test_a_kind_that_only_the_file_has_is_to_be_reloaded(self, run: Run, daemon: Script) -> None:
+        daemon.answers["server.ensure"] = KindUnknown("no kind 'fresh'", hint="known: godot-ai")
+        assert run("up", "fresh", "--json").error["hint"] == "known: godot-ai"
+        (daemon.home / "config.toml").write_text('[kinds.fresh]\ncommand = ["x"]\n')
+        outcome = run("up", "fresh", "--json")
+        assert outcome.code == 4
+        assert outcome.error["hint"].endswith("godot-supervisor config reload")
 
     def test_an_owner_is_passed_with_the_project(self, run: Run, daemon: Script, tmp_path: Path) -> None:
         (tmp_path / "game").mkdir()
@@ -330,3 +457,22 @@ class TestUp:
     def test_a_project_that_does_not_exist_is_a_usage_error(self, run: Run, daemon: Script) -> None:
         assert run("up", "godot-ai", "--project", "nowhere").code == 2
         assert daemon.calls == []
+
+
+def test_ports_of_a_kind_that_the_daemon_does_not_know_yet_are_passed_over(run: Run, daemon: Script) -> None:
+    (daemon.home / "config.toml").write_text('[kinds.fresh]\ncommand = ["x"]\n')
+    row = {"port": 8000, "occupant": None, "decision": "use", "reason": "it is free"}
+    daemon.answers["ports.explain"] = lambda params: (
+        KindUnknown("no kind") if params["kind"] == "fresh" else {"ports": [row]}
+    )
+    outcome = run("ports")
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[1].startswith("8000")
+    assert outcome.err.startswith("fresh: the daemon has not read config.toml")
+    assert run("ports", "fresh").code == 4
+
+
+def test_kinds_shows_a_single_port_as_one(run: Run, home: Path) -> None:
+    (home / "config.toml").write_text('[kinds.one]\ncommand = ["x"]\nports = { http = "18700" }\n')
+    (line,) = [line for line in run("kinds").out.splitlines() if line.startswith("one ")]
+    assert line.endswith("  http 18700")

@@ -116,10 +116,13 @@ def test_the_time_is_up(run: Run, daemon: Script) -> None:
     assert outcome.error["hint"] == "godot-supervisor inspect godot-ai"
 
 
-def test_a_daemon_that_goes_ends_the_wait_with_its_error(run: Run, daemon: Script) -> None:
-    daemon.answers["events.subscribe"] = Streaming(opened(server()).answer, hangs_up=True)
-    outcome = run("wait", "--for", "gone", "--json")
-    assert (outcome.code, outcome.error["code"]) == (1, "DISCONNECTED_AFTER_ACCEPT")
+def test_the_wait_goes_on_with_the_next_daemon(run: Run, daemon: Script) -> None:
+    daemon.answers["events.subscribe"] = one_after_the_other(
+        Streaming(opened(server()).answer, hangs_up=True), opened(server(state="stopping")), NotFound("not asked")
+    )
+    outcome = run("wait", "--for", "stopping")
+    assert (outcome.code, outcome.out) == (0, "godot-ai: stopping\n")
+    assert outcome.err.splitlines()[0] == "the daemon has gone; waiting for the next one"
 
 
 def test_a_state_that_does_not_exist_is_a_usage_error(run: Run, daemon: Script) -> None:

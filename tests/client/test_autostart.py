@@ -230,3 +230,27 @@ def test_a_home_that_cannot_be_made_is_a_typed_error(tmp_path: Path) -> None:
     with pytest.raises(SupervisorError) as caught:
         ensure_daemon(Folders(tmp_path / "file" / "home", moved=True))
     assert caught.value.code in {StateNotWritable.code, DaemonNotRunning.code}
+
+
+def test_a_failure_shows_the_line_of_this_attempt(stage: Stage) -> None:
+    log = stage.folders.logs / "daemon.out"
+    stage.folders.logs.mkdir(parents=True)
+    other = {"code": -32000, "message": "another attempt", "data": {"code": "NOT_OURS"}, "pid": 1}
+    stage.plays("complains")
+    main = Path(os.environ["PYTHONPATH"]).joinpath("supervisor", "daemon", "__main__.py")
+    ours = {"code": -32000, "message": "this attempt", "data": {"code": "CONFIG_INVALID"}}
+    main.write_text(
+        f"import json, os, sys; print(json.dumps({{**{ours!r}, 'pid': os.getpid()}}), file=sys.stderr)\n"
+        f"print(json.dumps({other!r}), file=sys.stderr); sys.exit(1)\n"
+    )
+    with pytest.raises(SupervisorError, match="this attempt"):
+        ensure_daemon(stage.folders)
+    assert "another attempt" in log.read_text()
+
+
+def test_what_daemons_print_at_their_start_is_bounded(stage: Stage) -> None:
+    log = stage.folders.logs / "daemon.out"
+    stage.folders.logs.mkdir(parents=True)
+    log.write_bytes(b"x" * (autostart.LOG_BYTES + 1))
+    with ensure_daemon(stage.folders):
+        assert log.stat().st_size < 1000

@@ -18,6 +18,7 @@ from supervisor.native import facts
 from supervisor.wire.messages.common import OccupantInfo, Owner, ProcessInfo, ReapVerdict, RelocatedPort, Server
 from supervisor.wire.messages.servers import ServerEnsure, ServerGet, ServerList, ServerListResult
 from supervisor.wire.messages.session import Ping, PingResult
+from supervisor.wire.messages.streams import LogsReadResult
 
 KINDS = ("unix", "tcp") if facts.HAS_UNIX_SOCKETS else ("tcp",)
 TOKEN = "t0ken-of-this-instance"
@@ -127,6 +128,11 @@ async def slow_ping(_params: Ping) -> PingResult:
     return PingResult()
 
 
+async def slow_page(_params: Ping) -> LogsReadResult:
+    await asyncio.sleep(0)
+    return LogsReadResult(("x" * 4000,) * 200, "/logs/a.log")
+
+
 def busy() -> object:
     raise Busy("somebody else is at it")
 
@@ -136,6 +142,7 @@ def table(work: Work) -> VerbTable:
         [
             Verb("ping", Ping, lambda _params: PingResult()),
             Verb("slow.ping", Ping, slow_ping),
+            Verb("slow.page", Ping, slow_page),
             Verb("server.list", ServerList, lambda _params: ServerListResult(TEN)),
             Verb("server.get", ServerGet, get),
             Verb("server.ensure", ServerEnsure, work.ensure, mutation=True),

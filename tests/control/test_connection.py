@@ -211,6 +211,7 @@ def test_a_defect_is_logged_under_the_reference_that_the_client_gets(tmp_path: P
             assert entry["reference"] == reply["error"]["data"]["log"]
             assert entry["exc_info"].__traceback__ is not None
             assert "secret path" not in str(reply)
+            assert entry["reference"] in reply["error"]["data"]["hint"]
             assert (await wire.ask("ping"))["result"] == {}
             await wire.close()
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from supervisor.control import connection, door
+from supervisor.control.connection import Connection
 from tests.control.house import HELLO, KINDS, House, Wire, Work, accept, open_house, until
 from tests.systems import POSIX_ONLY
 
@@ -213,38 +214,81 @@ def test_in_a_full_house_a_stranger_makes_room_for_a_known_user(
     in_house(tmp_path, scenario)
 
 
-async def _ask_without_reading(wire: Wire, house: House) -> None:
-    """As many requests as it takes: the kernel has buffers too."""
+async def _fill(wire: Wire, house: House) -> Connection:
+    """Ask until the daemon listens no more: the kernel has buffers too. The daemon's end of the connection."""
+    hello = {**HELLO, "client": {"name": "filler", "version": "0"}}
+    assert "result" in await wire.ask("hello", hello)
+    wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    (guest,) = (each for each in house.door.guests if isinstance(each, Connection) and each._who == "filler 0")
     flood = b'{"jsonrpc":"2.0","id":1,"method":"server.list"}\n' * 100
     async with asyncio.timeout(30):
-        while not house.events.named("connection.closed"):
+        while not guest._clogged:
             wire.raw(flood)
             await asyncio.sleep(0)
+    return guest
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_reader_that_never_reads_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setattr(connection, "FLUSH_S", 0.1)
-
+def test_a_client_that_asks_and_does_not_read_is_not_listened_to(tmp_path: Path, kind: str) -> None:
     async def scenario(house: House) -> None:
         wire = await house.knock(kind)
-        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await _ask_without_reading(wire, house)
-        await until(lambda: len(house.door.guests) == 1)
+        guest = await _fill(wire, house)
+        held = guest._transport.get_write_buffer_size()
+        wire.raw(b'{"jsonrpc":"2.0","id":1,"method":"server.list"}\n' * 5000)
+        await asyncio.sleep(0.1)
+        assert guest._transport.get_write_buffer_size() <= held < connection.OUTBOUND_LIMIT / 2
+        other = await house.knock(kind)
+        assert (await other.ask("ping"))["result"] == {}
+        await other.close()
         wire.writer.transport.abort()
+        await until(lambda: guest not in house.door.guests)
 
     in_house(tmp_path, scenario)
 
 
-def test_a_reader_that_was_too_slow_is_told_to_begin_again(tmp_path: Path) -> None:
+def test_a_client_that_reads_late_gets_every_answer(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         wire = await house.knock()
         wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await _ask_without_reading(wire, house)
+        for number in range(6000):
+            wire.say({"jsonrpc": "2.0", "id": number, "method": "server.list"})
+        await asyncio.sleep(0.2)
         wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
-        last = (await wire.rest()).splitlines()[-1]
-        assert json.loads(last)["method"] == "resync"
+        assert [(await wire.hear())["id"] for _ in range(6000)] == [*range(6000)]
+        assert not house.events.named("connection.closed")
         await wire.close()
+
+    in_house(tmp_path, scenario)
+
+
+def test_answers_that_took_their_time_wait_for_a_reader_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "OUTBOUND_LIMIT", 3 * connection.COMFORTABLE)
+
+    async def scenario(house: House) -> None:
+        wire = await house.knock()
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for number in range(100):
+            wire.say({"jsonrpc": "2.0", "id": number, "method": "slow.page"})
+        await asyncio.sleep(0.2)
+        wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert {(await wire.hear())["id"] for _ in range(100)} == {*range(100)}
+        await wire.close()
+
+    in_house(tmp_path, scenario)
+
+
+def test_one_client_with_many_requests_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        one, other = await house.knock(), await house.knock()
+        one.raw(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n' * 5000)
+        other.say({"jsonrpc": "2.0", "id": 2, "method": "ping"})
+        await other.hear()
+        busy = [guest for guest in house.door.guests if isinstance(guest, Connection) and guest._lines]
+        assert busy
+        await one.close()
+        await other.close()
 
     in_house(tmp_path, scenario)
 
@@ -258,7 +302,8 @@ def test_too_many_requests_at_once_are_refused(tmp_path: Path, monkeypatch: pyte
             wire.say({"jsonrpc": "2.0", "id": number, "method": "server.ensure", "params": {"kind": "godot-ai"}})
         replies = [await wire.hear() for _ in range(4)]
         refused = [reply for reply in replies if "error" in reply]
-        assert [reply["error"]["data"]["code"] for reply in refused] == ["INVALID_REQUEST"]
+        assert [reply["error"]["data"]["code"] for reply in refused] == ["BUSY"]
+        assert refused[0]["error"]["data"]["retry_after_ms"] == connection.RETRY_AFTER_MS
         await wire.close()
 
     in_house(tmp_path, scenario, Work(accept, waits=True))

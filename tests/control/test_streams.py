@@ -182,7 +182,7 @@ def test_streams_count_as_requests_that_run(tmp_path: Path) -> None:
             for number in range(IN_FLIGHT):
                 assert "result" in await wire.ask("events.subscribe", identifier=number)
             error = (await wire.ask("events.subscribe", identifier="more"))["error"]
-            assert error["data"]["code"] == "INVALID_REQUEST"
+            assert error["data"]["code"] == "BUSY"
             assert studio.listeners() == IN_FLIGHT
             await wire.close()
             await until(lambda: studio.listeners() == 0)

@@ -1,14 +1,16 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from supervisor.daemon.instance import Instance, own_home
-from supervisor.errors import NotOurs
+from supervisor.daemon.instance import STARTS_WITHIN_S, Holder, Instance, holder, noted, own_home, who_runs
+from supervisor.errors import DaemonUnreachable, NotOurs
+from supervisor.native.facts import Folders
 from tests.privilege import IS_ROOT, NOBODY, ONLY_ROOT
 from tests.systems import POSIX_ONLY
 from tests.wine import IS_WINDOWS
@@ -158,3 +160,33 @@ def test_a_home_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(home, NOBODY, -1)
     with pytest.raises(NotOurs, match="belongs to another user"):
         own_home(home)
+
+
+def test_who_holds_the_lock_is_noted_for_people(lock: Path, begin: Begin) -> None:
+    assert holder(lock) is None
+    assert not lock.exists()
+    process = begin(HOLDER)
+    assert said(process) == "True"
+    assert holder(lock) == Holder(None, None)
+    process.communicate()
+    assert holder(lock) is None
+    instance = Instance(lock)
+    assert instance.take()
+    instance.sign()
+    assert noted(lock).pid == os.getpid()
+    assert 0 <= noted(lock).for_s(time.time()) < 60
+    instance.release()
+    assert noted(lock) == Holder(None, None)
+
+
+def test_a_daemon_that_starts_is_given_the_time_to_publish(tmp_path: Path) -> None:
+    where = Folders(tmp_path, moved=True)
+    instance = Instance(where.lock)
+    assert instance.take()
+    instance.sign()
+    assert who_runs(where) == "starting up"
+    long_ago = time.time() - STARTS_WITHIN_S - 1
+    os.utime(tmp_path / "daemon.pid", (long_ago, long_ago))
+    with pytest.raises(DaemonUnreachable, match=rf"pid {os.getpid()}\) runs and cannot be reached: .* has gone"):
+        who_runs(where)
+    instance.release()

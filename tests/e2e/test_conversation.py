@@ -28,7 +28,7 @@ def attached(home: Home, line: Line) -> str:
 
 
 def nothing_is_left(home: Home) -> None:
-    eventually(lambda: home.call("server.list") == {"servers": []}, "the row goes")
+    eventually(lambda: home.call("server.list")["servers"] == [], "the row goes")
     assert home.server_processes() == []
 
 
@@ -115,12 +115,12 @@ def test_a_start_that_is_cancelled_leaves_nothing_and_says_so(make_home: MakeHom
         wish = {"kind": "toy", "editor": attached(home, first), "request": "mine"}
         start = first.send("server.ensure", wish)
         home.event("server.spawned")
-        assert second.ask("request.cancel", {"request": "mine"}) == {}
+        assert second.ask("request.cancel", {"request": "mine"}) == {"goes_on": False}
         error = first.answer(start)["error"]
         assert error["data"]["code"] == "CANCELLED"
         assert home.server_processes() == []
         assert second.refused("request.result", {"request": "mine"})["data"]["code"] == "CANCELLED"
-        assert second.ask("request.cancel", {"request": "mine"}) == {}
+        assert second.ask("request.cancel", {"request": "mine"}) == {"goes_on": False}
         assert second.refused("request.cancel", {"request": "nobody's"})["data"]["code"] == "NOT_FOUND"
     nothing_is_left(home)
 
@@ -132,7 +132,7 @@ def test_after_the_first_signal_there_is_no_way_back_and_the_outcome_is_told(mak
     with Line(home) as first, Line(home) as second:
         ending = first.send(verb, {"server": "toy", "request": "mine"})
         home.event("signal.sent")
-        assert second.ask("request.cancel", {"request": "mine"}) == {}
+        assert second.ask("request.cancel", {"request": "mine"}) == {"goes_on": True}
         outcome = first.answer(ending)["result"]
         assert second.ask("request.result", {"request": "mine"}) == outcome
     assert not lives(server["root_pid"])

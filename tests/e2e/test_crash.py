@@ -153,7 +153,7 @@ def test_told_to_end_while_an_environment_is_made_it_says_so_and_leaves_nothing(
     eventually(lambda: not packaged.daemon_processes(), "the daemon ends")
     assert not [path for path in packaged.folders.environments.iterdir() if path.is_dir()]
     packaged.start()
-    assert packaged.call("server.list") == {"servers": []}
+    assert packaged.call("server.list")["servers"] == []
 
 
 # --- killed while it is ready -----------------------------------------------------------------------------------------

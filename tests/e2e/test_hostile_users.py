@@ -207,7 +207,7 @@ def test_a_process_of_another_user_that_carries_our_token_is_no_server_of_ours(m
     assert stranger.stdout.readline() == b"\n"
     home.start()
     assert "another user" in home.event("server.not_rebuilt")["reason"]
-    assert home.call("server.list") == {"servers": []}
+    assert home.call("server.list")["servers"] == []
     assert home.cli("stop", "--servers").returncode == 0
     assert stranger.poll() is None
     home.let_go()

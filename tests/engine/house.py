@@ -103,6 +103,7 @@ class House:
         engine = assemble(
             fake_wing(self.system), self.store, self.ear, Catalog.build(self.tables), self.system.me, site
         )
+        self.engine = engine
         self.supervisor = engine.supervisor
         self.claims = engine.claims
         self.records = engine.facilities.records

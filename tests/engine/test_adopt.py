@@ -79,3 +79,23 @@ def test_a_launcher_stands_for_what_it_runs_and_nothing_else_does(tmp_path: Path
         assert (await house.supervisor.adopt(AdoptWish(pid=shell.pid))).process == toy
 
     house.live(story)
+
+
+def test_kinds_look_at_a_mute_server_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(tmp_path)
+    house.tables = {f"toy{number}": TOY for number in range(8)}
+
+    async def story() -> None:
+        process = house.system.start("toy", "8000", "9500")
+        serve(house.system, house.system.processes[process.pid], Command(("toy", "8000", "9500"), {}, tmp_path, None))
+
+        async def mute(*_: object) -> None:
+            await asyncio.sleep(1)
+
+        monkeypatch.setattr(house.supervisor._adopter._recogniser, "look", mute)
+        began = house.system.clock.monotonic()
+        with pytest.raises(NotOurs):
+            await house.supervisor.adopt(AdoptWish(port=8000))
+        assert house.system.clock.monotonic() - began < 2
+
+    house.live(story)

@@ -5,7 +5,7 @@ import pytest
 
 from supervisor.core.model import ServerState
 from supervisor.engine.flights import KEPT
-from supervisor.errors import Busy, NotFound
+from supervisor.errors import Busy, Cancelled, NotFound
 from supervisor.native.api import Command
 from tests.engine.house import House, Teller, serve
 from tests.fakes import FakeProcess, FakeSystem
@@ -137,5 +137,35 @@ def test_of_very_many_outcomes_the_last_ones_are_kept(house: House) -> None:
         assert (await house.supervisor.result("mine-30")).state is ServerState.READY
         with pytest.raises(NotFound):
             await house.supervisor.result("mine-1")
+
+    house.live(story)
+
+
+@pytest.mark.parametrize("cancelled", ["first", "second"])
+def test_of_two_requests_for_one_owner_a_cancelled_one_leaves_the_other_its_owner(house: House, cancelled: str) -> None:
+    async def story() -> None:
+        house.system.programs["toy"] = slow
+        owner = house.editor()
+        requests = {name: asyncio.create_task(house.up(owner, request=name)) for name in ("first", "second")}
+        await asyncio.sleep(1)
+        house.supervisor.cancel(cancelled)
+        kept = await requests["second" if cancelled == "first" else "first"]
+        assert [held.process for held in kept.owners] == [owner]
+        with pytest.raises(Cancelled):
+            await requests[cancelled]
+
+    house.live(story)
+
+
+def test_of_two_requests_for_one_owner_the_last_that_is_cancelled_takes_it_along(house: House) -> None:
+    async def story() -> None:
+        house.system.programs["toy"] = slow
+        other, owner = asyncio.create_task(house.up(house.editor())), house.editor()
+        both = [asyncio.create_task(house.up(owner, request=name)) for name in ("first", "second")]
+        await asyncio.sleep(1)
+        for name in ("first", "second"):
+            house.supervisor.cancel(name)
+        await asyncio.wait(both)
+        assert owner not in [held.process for held in (await other).owners]
 
     house.live(story)

@@ -26,7 +26,7 @@ from supervisor.engine.stop import Right
 from tests.simulation import events
 from tests.simulation.play import ACTIONS, StoryFailedError, play
 
-SEEDS = 60
+SEEDS = 400
 """Within how many seeds each has to be found."""
 
 

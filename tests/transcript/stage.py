@@ -119,6 +119,15 @@ class Cable(asyncio.Transport):
         for line in bytes(data).splitlines():
             self._says({"frame": json.loads(line)})
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """What is written has been read at once."""
+
+    def pause_reading(self) -> None:
+        """The client says one thing at a time."""
+
+    def resume_reading(self) -> None:
+        """See `pause_reading`."""
+
     def get_write_buffer_size(self) -> int:
         return OUTBOUND_LIMIT + 1 if self.asleep else 0
 

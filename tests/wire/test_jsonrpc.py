@@ -38,7 +38,9 @@ def test_a_notification_survives_the_wire_both_ways(method: str, params: dict[st
 
 @given(st.integers() | TEXT, JSON)
 def test_a_result_survives_the_wire(identifier: int | str, value: object) -> None:
-    assert jsonrpc.parse_reply(line(jsonrpc.result(identifier, value))) == Success(identifier, value)
+    assert jsonrpc.parse_reply(jsonrpc.result_text(identifier, json.dumps(value)).encode()) == Success(
+        identifier, value
+    )
 
 
 @given(st.none() | st.integers() | TEXT)

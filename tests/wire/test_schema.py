@@ -95,7 +95,7 @@ def test_a_refusal_says_what_runs() -> None:
         jsonrpc.request("a", "ping", {}),
         {"jsonrpc": "2.0", "id": 1, "method": "status"},
         jsonrpc.request(1, "later.verb", {"any": "thing"}),
-        jsonrpc.result(1, {}),
+        {"jsonrpc": "2.0", "id": 1, "result": {}},
         jsonrpc.notification("resync", {"id": 1, "reason": "too slow"}),
     ],
 )

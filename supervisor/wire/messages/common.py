@@ -13,11 +13,6 @@ Port = Annotated[int, Range(1, 65535)]
 
 
 @message
-class Nothing:
-    """Params or result without a field."""
-
-
-@message
 class ProcessInfo:
     """`started_at` is wall time, seconds."""
 
@@ -86,7 +81,7 @@ class Owner:
 
 @message
 class Server:
-    """A supervised process. `since` is wall time, seconds; `sessions` null: cannot tell."""
+    """A supervised process. `since` is wall time, seconds; `sessions` null: cannot tell, or not counted (`check`)."""
 
     LASTING = True
 

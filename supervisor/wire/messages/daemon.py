@@ -27,12 +27,13 @@ class DaemonInfo:
 
 @message
 class StatusResult:
-    """`orphans` are the ids of servers under suspicion."""
+    """`orphans` are the ids of servers under suspicion. The lists are shortened as in `ServerListResult`."""
 
     daemon: DaemonInfo
     editors: tuple[EditorInfo, ...]
     servers: tuple[Server, ...]
     orphans: tuple[str, ...]
+    left_out: int = 0
 
 
 @message

@@ -20,4 +20,6 @@ class RequestCancel:
 
 @message
 class RequestCancelResult:
-    """No fields. What became of the request is in its own answer."""
+    """What became of the request is in its own answer. `goes_on`: it cannot be undone any more, and is completed."""
+
+    goes_on: bool = False

@@ -41,14 +41,18 @@ class ServerList:
 
 @message
 class ServerListResult:
-    """Every server that is known."""
+    """Every server that is known. `left_out`: how many more there are than fit into a frame; `server.get` has each.
+
+    Where many have failed, the later ones are listed without their `log_tail`: `server.get` has that as well.
+    """
 
     servers: tuple[Server, ...]
+    left_out: int = 0
 
 
 @message
 class ServerGet:
-    """One server, by id. `check`: ask it first whether it is well."""
+    """One server, by id. `check`: ask it first whether it is well, and count its sessions."""
 
     server: Name
     check: bool = False

@@ -95,7 +95,7 @@ def test_a_token_stays_out_of_reprs() -> None:
         ),
         (EditorInfo, "id pid started_at project engine engine_version name liveness state busy servers"),
         (HelloResult, "protocol instance_id version capabilities"),
-        (StatusResult, "daemon editors servers orphans"),
+        (StatusResult, "daemon editors servers orphans left_out"),
     ],
 )
 def test_results_have_the_fields_of_the_contract(cls: type[Any], names: str) -> None:

@@ -1,0 +1,85 @@
+"""What lists show has to fit a frame, however many servers there are and whatever they left behind."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from supervisor.control.views import SERVERS_BYTES, Views
+from supervisor.core.model import Failure, ServerState
+from supervisor.engine.spawner import LOG_TAIL_JSON, LOG_TAIL_LINE, LOG_TAIL_LINES, bounded_tail, log_tail
+from supervisor.wire import framing, text
+from supervisor.wire.messages.servers import ServerListResult
+from tests.engine.house import House
+
+ESCAPES = "\x01" * 900
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def views(house: House) -> Views:
+    return Views(house.engine.facilities, house.supervisor.reaper, lambda _: False)
+
+
+def crowded(house: House, count: int, *, project: str = "/x") -> Callable[[], Awaitable[None]]:
+    """A story in which so many servers have failed, each with all that an earlier release kept of its log."""
+
+    async def story() -> None:
+        record = await house.up(house.editor())
+        failure = Failure("START_FAILED", "it ended", 1, (ESCAPES,) * 18)
+        for number in range(count):
+            house.records.put(
+                replace(record, id=f"toy-{number}", state=ServerState.FAILED, failure=failure, project=project)
+            )
+
+    return story
+
+
+def test_a_list_of_many_failed_servers_fits_a_frame_and_each_of_them_is_told_in_full(house: House) -> None:
+    async def story() -> None:
+        await crowded(house, 120)()
+        shown = views(house)
+        servers = shown.servers()
+        assert len(servers) == 121
+        assert shown.left_out(servers) == 0
+        framing.frame_of(text.json_of(ServerListResult(servers)))
+        failed = [server.failure for server in servers if server.failure is not None]
+        assert failed[0].log_tail
+        assert failed[-1].log_tail == ()
+        whole = shown.server(house.records.server("toy-119")).failure
+        assert whole is not None
+        assert whole.log_tail
+
+    house.live(story)
+
+
+def test_of_more_servers_than_fit_the_others_are_counted(house: House) -> None:
+    async def story() -> None:
+        await crowded(house, 400, project="/" + "x" * 4000)()
+        shown = views(house)
+        servers = shown.servers()
+        assert len(text.json_of(ServerListResult(servers))) < SERVERS_BYTES + 100
+        assert shown.left_out(servers) == 401 - len(servers) > 0
+
+    house.live(story)
+
+
+def test_the_end_of_a_log_is_printable_and_short(tmp_path: Path) -> None:
+    log = tmp_path / "toy.log"
+    log.write_bytes(b"\x1b[31mred\tapple\n" + "\N{PILE OF POO}".encode() * 1000 + b"\n" + b"last\n")
+    tail = log_tail(str(log))
+    assert (tail[0], tail[-1]) == ("?[31mred apple", "last")
+    assert len(tail[1]) <= LOG_TAIL_LINE
+
+
+@pytest.mark.parametrize("line", ["x" * 5000, ESCAPES, "\N{PILE OF POO}" * 400, '"' * 400])
+def test_the_end_of_a_log_is_bounded_as_json(line: str) -> None:
+    tail = bounded_tail([line] * 50)
+    assert 0 < len(tail) <= LOG_TAIL_LINES
+    assert len(json.dumps(tail, ensure_ascii=False).encode()) <= LOG_TAIL_JSON + 100
+    assert bounded_tail(tail) == tail
