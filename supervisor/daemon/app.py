@@ -60,7 +60,7 @@ from ..native.wing import file_replacer, open_wing, raise_descriptor_limit
 from ..registry.store import FileStore
 from ..wire.messages.session import PROTOCOL_MAX, PROTOCOL_MIN
 from . import loop, version
-from .instance import Instance, own_home, who_runs
+from .instance import MOMENT_S, Instance, own_home, who_runs
 from .logs import LOG_NAME, LogFile, open_log
 from .mending import Mender
 
@@ -157,7 +157,7 @@ def run(folders: Folders, *, console: bool, manager: ServiceManager | None = Non
     instance = Instance(folders.lock)
     try:
         own_home(folders.home)
-        taken = instance.take()
+        taken = instance.take(MOMENT_S)
     except OSError as error:
         raise StateNotWritable(f"the home folder cannot be used: {error}", hint="make it a folder of yours") from error
     if not taken:

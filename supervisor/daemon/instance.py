@@ -14,6 +14,11 @@ from ..native import private, trust
 from ..native.facts import HOME_VARIABLE, SYSTEM, Folders
 
 NOTE_LIMIT = 32
+POLL_S = 0.02
+MOMENT_S = 0.5
+"""For how long the lock may be held by no daemon: by who only looks, or by the child of one that was killed between its
+fork and its exec."""
+
 STARTS_WITHIN_S = 20.0
 """How long whoever starts a daemon waits for it."""
 
@@ -36,10 +41,10 @@ class Instance:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = FileLock(path, blocking=False, mode=0o600)
+        self._lock = FileLock(path, mode=0o600)
 
-    def take(self) -> bool:
-        """Whether this process is the daemon of its home from now on.
+    def take(self, patience_s: float = 0.0) -> bool:
+        """Whether this process is the daemon of its home from now on. `patience_s`: for how long to try.
 
         Raises:
             NotOurs: a link lies in its place: what it leads to would be emptied.
@@ -48,7 +53,7 @@ class Instance:
         if self._path.is_symlink():
             raise NotOurs(f"{self._path} is a link", hint=f"rm '{self._path}'")
         try:
-            self._lock.acquire()
+            self._lock.acquire(timeout=patience_s, poll_interval=POLL_S)
         except Timeout:
             return False
         return True

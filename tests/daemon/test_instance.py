@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -190,3 +191,12 @@ def test_a_daemon_that_starts_is_given_the_time_to_publish(tmp_path: Path) -> No
     with pytest.raises(DaemonUnreachable, match=rf"pid {os.getpid()}\) runs and cannot be reached: .* has gone"):
         who_runs(where)
     instance.release()
+
+
+def test_who_only_looks_keeps_no_daemon_from_starting(lock: Path) -> None:
+    onlooker, daemon = Instance(lock), Instance(lock)
+    assert onlooker.take()
+    assert not daemon.take()
+    threading.Timer(0.1, onlooker.release).start()
+    assert daemon.take(60.0)
+    daemon.release()
