@@ -1,9 +1,9 @@
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -197,6 +197,10 @@ def test_who_only_looks_keeps_no_daemon_from_starting(lock: Path) -> None:
     onlooker, daemon = Instance(lock), Instance(lock)
     assert onlooker.take()
     assert not daemon.take()
-    threading.Timer(0.1, onlooker.release).start()
-    assert daemon.take(60.0)
-    daemon.release()
+    # A lock belongs to the thread that took it.
+    with ThreadPoolExecutor(1) as thread:
+        taken = thread.submit(daemon.take, 60.0)
+        assert not taken.done()
+        onlooker.release()
+        assert taken.result()
+        thread.submit(daemon.release).result()
