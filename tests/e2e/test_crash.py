@@ -108,7 +108,8 @@ def test_early_requests_after_a_kill_during_up_share_the_survivor(make_home: Mak
         found.append(json.loads(out)["root_pid"])
     assert found == [survivor] * 4
     assert home.server_processes() == [survivor]
-    assert len(home.daemon_processes()) == 1
+    # One that found the lock taken tries it for a moment before it goes.
+    eventually(lambda: home.daemon_processes() == [home.daemon_pid()], "one daemon is left")
 
 
 # --- killed while a private environment is made ----------------------------------------------------------------------
