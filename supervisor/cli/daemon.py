@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ import click
 
 from ..client import endpoint
 from ..client.client import Client
-from ..errors import DaemonNotRunning, ProtocolUnsupported, StateNotWritable, SupervisorError, TimedOut
+from ..client.stream import Stream
+from ..errors import DaemonNotRunning, ProtocolUnsupported, StateNotWritable, StopFailed, TimedOut
 from ..native.facts import Folders, folders
 from . import knock, options, output
 from .deadline import Deadline
@@ -69,15 +71,15 @@ def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline
     if server is not None:
         raise click.UsageError(f"stop ends the daemon. To stop a server: godot-supervisor down {server}")
     where = folders()
-    ended = _Ended()
     answer: Any = {}
+    failed: dict[str, str] = {}
     try:
         with knock.connect(where, deadline) as client:
-            if servers:
-                ended.stop_all(client, quiet=as_json, deadline=deadline)
-            answer = _shut_down(
-                where, client, servers=servers and ended.needs_the_daemon, quiet=as_json, deadline=deadline
-            )
+            heard = client.stream("events.subscribe") if servers else None
+            answer = _ask_to_leave(client, servers=servers, deadline=deadline)
+            if heard is not None:
+                failed = _hear_of_servers(heard, answer, quiet=as_json, deadline=deadline)
+            _wait_for_end(where, client, deadline)
         outcome = "stopped"
     except DaemonNotRunning as problem:
         _refuse_if_one_runs(where, problem)
@@ -85,65 +87,39 @@ def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline
             raise  # Whether servers run without it, nobody can tell.
         outcome = "no daemon is running"
     if as_json:
-        output.document(answer | ended.document() if servers else answer)
+        output.document(_document(answer, failed) if servers else {})
     else:
         output.line(outcome)
-    if ended.failed:
-        raise next(iter(ended.failed.values()))
+    if failed:
+        raise StopFailed("; ".join(f"{server}: {reason}" for server, reason in failed.items()))
 
 
-class _Ended:
-    """What became of the servers when all of them were to be stopped."""
-
-    def __init__(self) -> None:
-        self.stopped: list[str] = []
-        self.busy: list[str] = []
-        """Another operation holds them: the daemon ends that as it goes, and stops them."""
-        self.left: dict[str, str] = {}
-        self.failed: dict[str, SupervisorError] = {}
-
-    def stop_all(self, client: Client, *, quiet: bool, deadline: Deadline) -> None:
-        for row in client.call("server.list", accept_timeout_s=deadline.or_else(knock.READ_TIMEOUT_S))["servers"]:
-            if row["origin"] not in knock.OURS:
-                self.left[row["id"]] = "it was only found: others started it"
+def _hear_of_servers(heard: Stream, answer: Any, *, quiet: bool, deadline: Deadline) -> dict[str, str]:
+    """Tell of each server what becomes of it, until the daemon has gone. Those that still run, and why."""
+    waits, failed = set(answer.get("stops", ())), {}
+    for row in answer.get("left", ()):
+        _say(f"{row['server']}: left, {row['reason']}", quiet=quiet)
+    with suppress(*LOST):
+        for method, told in heard.listen(deadline.or_else(STOP_TIMEOUT_S)) if waits else ():
+            if method != "event" or told["server"] not in waits:
+                continue
+            if told["event"] == "server.not_stopped":
+                failed[told["server"]] = str(told["details"].get("reason") or told["details"].get("error"))
+                _say(f"{told['server']}: not stopped", quiet=quiet)
+            elif told["event"] == "server.gone":
+                _say(f"{told['server']}: stopped", quiet=quiet)
             else:
-                self._stop(client, row["id"], quiet=quiet, deadline=deadline)
-            if not quiet:
-                output.note(self._told(row["id"]))
+                continue
+            waits.discard(told["server"])
+            if not waits:
+                break
+    return failed
 
-    def _stop(self, client: Client, server: str, *, quiet: bool, deadline: Deadline) -> None:
-        try:
-            knock.perform(client, "server.stop", {"server": server, "force": True}, quiet=quiet, deadline=deadline)
-        except SupervisorError as problem:
-            if problem.code == "NOT_FOUND":
-                # It ended by itself meanwhile.
-                self.stopped.append(server)
-                return
-            if deadline.passed or problem.code.startswith("DISCONNECTED"):
-                raise
-            if problem.code == "BUSY":
-                self.busy.append(server)
-            else:
-                self.left[server] = problem.message
-                self.failed[server] = problem
-        else:
-            self.stopped.append(server)
 
-    @property
-    def needs_the_daemon(self) -> bool:
-        """Whether it is to stop what is left as it goes. What could not be stopped would only be tried again."""
-        return bool(self.busy) or not self.failed
-
-    def _told(self, server: str) -> str:
-        if server in self.busy:
-            return f"{server}: busy, it is stopped with the daemon"
-        return f"{server}: left, {self.left[server]}" if server in self.left else f"{server}: stopped"
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "stopped": [*self.stopped, *self.busy],
-            "left": [{"server": server, "reason": reason} for server, reason in self.left.items()],
-        }
+def _document(answer: Any, failed: Mapping[str, str]) -> dict[str, Any]:
+    still = [{"server": server, "reason": reason} for server, reason in failed.items()]
+    stopped = [server for server in answer.get("stops", ()) if server not in failed]
+    return {"stopped": stopped, "left": [*answer.get("left", ()), *still]}
 
 
 def begin_anew(where: Folders, *, as_json: bool, deadline: Deadline) -> None:
@@ -152,7 +128,8 @@ def begin_anew(where: Folders, *, as_json: bool, deadline: Deadline) -> None:
     try:
         with knock.connect(where, deadline) as client:
             _say("stopping the daemon; servers go on", quiet=as_json)
-            _shut_down(where, client, servers=False, quiet=as_json, deadline=deadline)
+            _ask_to_leave(client, servers=False, deadline=deadline)
+            _wait_for_end(where, client, deadline)
     except DaemonNotRunning as problem:
         _refuse_if_one_runs(where, problem)
         outcome = "started"
@@ -198,12 +175,11 @@ def _dismiss(where: Folders, deadline: Deadline) -> None:
         endpoint.withdraw(where.endpoint, running.instance_id)
 
 
-def _shut_down(where: Folders, client: Client, *, servers: bool, quiet: bool, deadline: Deadline) -> Any:
-    answer: Any = {}
+def _ask_to_leave(client: Client, *, servers: bool, deadline: Deadline) -> Any:
     with suppress(*LOST):
-        answer = knock.perform(client, "daemon.shutdown", {"servers": servers}, quiet=quiet, deadline=deadline)
-    _wait_for_end(where, client, deadline)
-    return answer
+        patience_s = deadline.or_else(knock.READ_TIMEOUT_S)
+        return client.call("daemon.shutdown", {"servers": servers}, accept_timeout_s=patience_s)
+    return {}
 
 
 def _wait_for_end(where: Folders, client: Client, deadline: Deadline) -> None:

@@ -270,4 +270,10 @@ class Methods:
 
     def _shutdown(self, params: d.DaemonShutdown) -> d.DaemonShutdownResult:
         self._about.shut_down(params.servers)
-        return d.DaemonShutdownResult()
+        if not params.servers:
+            return d.DaemonShutdownResult()
+        left = self._supervisor.left_at_the_end()
+        return d.DaemonShutdownResult(
+            tuple(server for server in self._records.servers if server not in left),
+            tuple(d.LeftServer(server, reason) for server, reason in left.items()),
+        )

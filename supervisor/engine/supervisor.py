@@ -1,7 +1,7 @@
 """The front door: what clients ask for. Admission, records, and the operation handed to its module, inside a flight."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +10,7 @@ from ..core.lifecycle import SERVING
 from ..core.model import Editor, Liveness, ServerRecord, ServerState
 from ..core.reaping import Reap, Verdict
 from ..core.reconcile import Replace
-from ..errors import Busy, SupervisorError
+from ..errors import Busy, NotFound, SupervisorError
 from ..kinds.kind import Kind
 from .adopt import Adopter, AdoptWish, Candidate
 from .demands import Demand, EnsureWish, again, begin_row
@@ -247,17 +247,28 @@ class Supervisor:
         self.discovery.close()
         await self._flights.close(CLOSING_PATIENCE_S)
         if servers:
-            stops = [self._stop_at_the_end(r) for r in self._records.servers.values() if not _may_be_somebodys(r)]
-            for outcome in await asyncio.gather(*stops, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    self._events.warn("server.not_stopped", reason=str(outcome))
+            left = self.left_at_the_end()
+            stops = [self._stop_at_the_end(r) for r in self._records.servers.values() if r.id not in left]
+            await asyncio.gather(*stops)
         self._records.close()
+
+    def left_at_the_end(self) -> Mapping[str, str]:
+        """The servers that `close` leaves even if it is to stop all, and why."""
+        reasons = ((record.id, _left_to_others(record)) for record in self._records.servers.values())
+        return {server_id: reason for server_id, reason in reasons if reason is not None}
 
     async def _stop_at_the_end(self, record: ServerRecord) -> None:
         wish = Wish(Operation.STOP, "the daemon's shutdown")
-        await self._flights.last(
-            record.id, wish, self._stop_named(record.id), deadline_s=self._followup.stop_deadline(record)
-        )
+        deadline_s = self._followup.stop_deadline(record)
+        try:
+            await self._flights.last(record.id, wish, self._stop_named(record.id), deadline_s=deadline_s)
+        except NotFound:
+            # It ended by itself meanwhile.
+            return
+        except SupervisorError as error:
+            self._events.warn("server.not_stopped", server=record.id, reason=error.message)
+        except Exception as error:  # noqa: BLE001 (a defect: logged here, and the others are stopped all the same)
+            self._events.failed("server.not_stopped", error, server=record.id)
 
     def _stop_named(self, server_id: str) -> Work:
         return partial(self._endings.stop, server_id, right=Right(named=True))
@@ -330,6 +341,10 @@ class Supervisor:
         return self._facilities.wing.probe.sample(editor.process) is not Liveness.DEAD
 
 
-def _may_be_somebodys(record: ServerRecord) -> bool:
-    """Whether it may be needed by somebody whom nobody here knows. Who ends all servers does not mean that one."""
-    return record.onlooked or (record.foreign and record.owners_unknown)
+def _left_to_others(record: ServerRecord) -> str | None:
+    """Why whoever ends all servers does not mean this one: somebody may need it whom nobody here knows."""
+    if record.onlooked:
+        return "it was only found: others started it"
+    if record.foreign and record.owners_unknown:
+        return "others started it, and it may have owners that are not known"
+    return None

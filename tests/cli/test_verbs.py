@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from supervisor.daemon.instance import Instance
-from supervisor.errors import Busy, KindUnknown, NotFound, NotOurs, PortsExhausted, StopFailed, SupervisorError
+from supervisor.errors import Busy, KindUnknown, NotFound, NotOurs, PortsExhausted, SupervisorError
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, owner, server, status
 from tests.cli.scripted import Script, Streaming
@@ -73,57 +73,50 @@ def test_stop_waits_until_the_daemon_has_withdrawn_its_endpoint(run: Run, daemon
 
 
 def test_stop_gives_up_on_a_daemon_that_does_not_leave(run: Run, daemon: Script) -> None:
-    daemon.answers |= {"server.list": {"servers": []}, "daemon.shutdown": {}}
+    daemon.answers |= {"events.subscribe": Streaming({}), "daemon.shutdown": {}}
     outcome = run("stop", "--servers", "--timeout", "1", "--json")
     assert (outcome.code, outcome.error["code"]) == (6, "TIMEOUT")
     assert daemon.params("daemon.shutdown") == {"servers": True}
 
 
-def test_stop_with_servers_tells_of_each_and_why_it_left_some(run: Run, daemon: Script) -> None:
-    rows = [server(id="a"), server(id="b", origin="discovered"), server(id="c", origin="adopted"), server(id="d")]
-    outcomes = {"a": server(state="stopped"), "c": StopFailed("c still runs"), "d": Busy("installing")}
+def what_becomes(daemon: Script, left: list[dict[str, str]], **events: str) -> None:
+    """A daemon that stops servers as it goes: the event that comes of each, and those that it leaves."""
+    details = {"reason": "still alive after a kill: pid 7"}
+    told = [("event", {"event": name, "server": server, "details": details}) for server, name in events.items()]
+    answer = {"stops": [*events], "left": left}
     daemon.answers |= {
-        "server.list": {"servers": rows},
-        "server.stop": lambda params: outcomes[params["server"]],
-        "daemon.shutdown": gone(daemon),
+        "events.subscribe": Streaming({}, told),
+        "daemon.shutdown": lambda _: gone(daemon)(None) | answer,
     }
+
+
+FOUND = {"server": "b", "reason": "it was only found: others started it"}
+
+
+def test_stop_with_servers_tells_of_each_and_why_it_left_some(run: Run, daemon: Script) -> None:
+    what_becomes(daemon, [FOUND], a="server.gone", c="server.not_stopped")
     outcome = run("stop", "--servers")
     assert (outcome.code, outcome.out) == (1, "stopped\n")
     assert outcome.err.splitlines() == [
-        "a: stopped",
         "b: left, it was only found: others started it",
-        "c: left, c still runs",
-        "d: busy, it is stopped with the daemon",
-        "error: c still runs",
+        "a: stopped",
+        "c: not stopped",
+        "error: c: still alive after a kill: pid 7",
     ]
-    assert all(params["force"] for params in daemon.all_params("server.stop"))
     assert daemon.params("daemon.shutdown") == {"servers": True}
-
-
-def test_what_could_not_be_stopped_is_not_tried_once_more(run: Run, daemon: Script) -> None:
-    daemon.answers |= {
-        "server.list": {"servers": [server(id="c")]},
-        "server.stop": StopFailed("c still runs"),
-        "daemon.shutdown": gone(daemon),
-    }
-    assert run("stop", "--servers").code == 1
-    assert daemon.params("daemon.shutdown") == {"servers": False}
 
 
 def test_stop_with_servers_as_json_is_one_document(run: Run, daemon: Script) -> None:
-    rows = [server(id="a"), server(id="b", origin="external")]
-    daemon.answers |= {
-        "server.list": {"servers": rows},
-        "server.stop": server(state="stopped"),
-        "daemon.shutdown": gone(daemon),
-    }
+    what_becomes(daemon, [FOUND], a="server.gone")
     outcome = run("stop", "--servers", "--json")
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.document == {
-        "stopped": ["a"],
-        "left": [{"server": "b", "reason": "it was only found: others started it"}],
-    }
-    assert daemon.params("daemon.shutdown") == {"servers": True}
+    assert outcome.document == {"stopped": ["a"], "left": [FOUND]}
+
+
+def test_without_servers_to_stop_nothing_is_waited_for(run: Run, daemon: Script) -> None:
+    what_becomes(daemon, [])
+    outcome = run("stop", "--servers")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "stopped\n", "")
 
 
 def gone(daemon: Script) -> Callable[[object], dict[str, Any]]:

@@ -327,7 +327,7 @@ def test_one_without_an_owner_is_external_and_only_listed(watching: Home, place:
     assert "only listed" in row["reap"]["reasons"][0]
     assert "external" in watching.cli("status").stdout
     code, error = watching.refused("down")
-    assert (code, error["data"]["code"]) == (4, "NOT_FOUND")
+    assert (code, error["data"]["code"], error["data"]["hint"]) == (2, "INVALID_PARAMS", "godot-supervisor down toy")
     waits_out(AT_REST_S, stranger.pid)
     assert watching.cli("reap").returncode == 0
     assert watching.cli("stop", "--servers").returncode == 0

@@ -111,5 +111,19 @@ class DaemonShutdown:
 
 
 @message
+class LeftServer:
+    """A server that is not stopped with the others, and why."""
+
+    server: str
+    reason: str
+
+
+@message
 class DaemonShutdownResult:
-    """No fields: the daemon is on its way out."""
+    """The daemon is on its way out. Both are empty unless servers were to be stopped.
+
+    `stops`: those that it stops; of each comes event `server.gone` or `server.not_stopped`. `left`: those that it leaves.
+    """
+
+    stops: tuple[str, ...] = ()
+    left: tuple[LeftServer, ...] = ()
