@@ -173,7 +173,7 @@ def open_log(file: LogFile, level: str, *, console: bool) -> FilteringBoundLogge
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.ExceptionRenderer(tracebacks),
-        structlog.processors.JSONRenderer(),
+        structlog.processors.JSONRenderer(serializer=_json),
     ]
     if console:
         processors.insert(2, _Console())
@@ -185,6 +185,14 @@ def open_log(file: LogFile, level: str, *, console: bool) -> FilteringBoundLogge
     # Bound at once: unbound, every entry would make a logger of its own.
     bound: FilteringBoundLogger = logger.bind()
     return bound
+
+
+_ENCODER = json.JSONEncoder(default=repr)
+
+
+def _json(entry: EventDict, **_: object) -> str:
+    """An entry as JSON. `json.dumps` would make an encoder for each; a server that is started again waits for six."""
+    return _ENCODER.encode(entry)
 
 
 class _Console:

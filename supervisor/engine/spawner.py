@@ -48,8 +48,7 @@ class Spawner:
         """
         folder = self._facilities.logs / "servers" / server_id
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            older = [name for name in os.listdir(folder) if name.endswith(".log")]  # noqa: PTH208 (a third of the time)
+            older = [name for name in _names_in(folder) if name.endswith(".log")]
         except OSError as error:
             raise StateNotWritable(f"no folder for the server's log: {error}", hint="make it writable") from error
         if len(older) >= LOGS_KEPT:
@@ -82,6 +81,15 @@ def _told(error: OSError) -> str:
     """Without its number."""
     beside = f": {error.filename}" if error.filename else ""
     return f"{error.strerror}{beside}" if error.strerror else str(error)
+
+
+def _names_in(folder: Path) -> list[str]:
+    """What is in a folder, which is made if it is not there."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208 (a third of the time)
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        return []
 
 
 def values_of(record: ServerRecord, private: Environment | None) -> dict[str, str]:

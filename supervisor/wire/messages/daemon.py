@@ -122,7 +122,7 @@ class LeftServer:
 class DaemonShutdownResult:
     """The daemon is on its way out. Both are empty unless servers were to be stopped.
 
-    `stops`: those that it stops; of each comes event `server.gone` or `server.not_stopped`. `left`: those that it leaves.
+    `stops`: those that it stops; event `server.gone` or `server.not_stopped` tells of each. `left`: those it leaves.
     """
 
     stops: tuple[str, ...] = ()
