@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
-
-import h11
+from typing import TYPE_CHECKING
 
 from ..native.facts import LOOPBACK
+
+if TYPE_CHECKING:
+    import h11
 
 ANSWER_LIMIT = 64 * 1024
 """Bytes, headers included. Nothing that is asked of a server needs more."""
@@ -37,6 +39,9 @@ async def get(port: int, path: str, bearer: str | None, timeout_s: float) -> Ans
     Raises:
         UnusableAnswerError: what came cannot be used.
     """
+    # Loaded when the first server is asked: a daemon whose kinds cannot be asked does without its 300 KiB.
+    import h11
+
     headers = [("Host", f"{LOOPBACK}:{port}"), ("Accept", "application/json"), ("Connection", "close")]
     if bearer:
         headers.append(("Authorization", f"Bearer {bearer}"))
@@ -52,7 +57,7 @@ async def get(port: int, path: str, bearer: str | None, timeout_s: float) -> Ans
         raise UnusableAnswerError(f"the answer is not HTTP: {str(error)[:QUOTED]}") from error
 
 
-async def _exchange(port: int, request: h11.Request) -> Answer:
+async def _exchange(port: int, request: "h11.Request") -> Answer:
     """Ask and listen.
 
     Raises:
@@ -60,6 +65,8 @@ async def _exchange(port: int, request: h11.Request) -> Answer:
         h11.RemoteProtocolError: what came is not HTTP, or broke off.
         _TooMuchError: the answer does not fit.
     """
+    import h11
+
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     try:
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=ANSWER_LIMIT)
@@ -71,7 +78,9 @@ async def _exchange(port: int, request: h11.Request) -> Answer:
             await writer.wait_closed()
 
 
-async def _answer(reader: asyncio.StreamReader, connection: h11.Connection) -> Answer:
+async def _answer(reader: asyncio.StreamReader, connection: "h11.Connection") -> Answer:
+    import h11
+
     status, body, received = 0, bytearray(), 0
     while True:
         event = connection.next_event()
