@@ -76,8 +76,8 @@ def test_a_suspect_says_when_it_is_judged_again() -> None:
 
 
 def test_a_failure_ends_the_card_with_the_log() -> None:
-    failure = {"code": "START_FAILED", "message": "no\nanswer", "exit": -9, "log_tail": ["one", "t\x1bwo"]}
-    assert lines(failure=failure)[-3:] == ["failure: START_FAILED: no?answer, killed by SIGKILL", "  | one", "  | t?wo"]
+    failure = {"code": "START_FAILED", "message": "no\nanswer", "exit": -15, "log_tail": ["one", "t\x1bwo"]}
+    assert lines(failure=failure)[-3:] == ["failure: START_FAILED: no?answer, killed by SIGTERM", "  | one", "  | t?wo"]
 
 
 def test_inspect_has_the_server_asked_whether_it_is_well(run: Run, daemon: Script) -> None:

@@ -176,8 +176,7 @@ def test_the_version_is_told_as_an_option_too(run: Run) -> None:
 
 def on_a_terminal(*arguments: str) -> str:
     """What the command writes when its output is a terminal."""
-    pty = pytest.importorskip("pty")
-    ours, theirs = pty.openpty()
+    ours, theirs = os.openpty()
     with subprocess.Popen([*MODULE, *arguments], cwd=REPOSITORY, stdout=theirs, stderr=theirs) as command:
         os.close(theirs)
         written = b""
@@ -194,6 +193,7 @@ def on_a_terminal(*arguments: str) -> str:
     return written.decode()
 
 
+@POSIX_ONLY
 def test_a_terminal_gets_colour_unless_no_color_is_set(daemon: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)

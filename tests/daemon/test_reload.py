@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from supervisor.client import endpoint
+from tests.systems import POSIX_ONLY
 from tests.transcript.stage import Stage
 from tests.transcript.story import greeted
 
@@ -28,6 +29,7 @@ def test_a_reload_publishes_the_endpoint_again(tmp_path: Path) -> None:
     assert not stage.daemon._folders.endpoint.exists(), "nobody publishes what has ended"
 
 
+@POSIX_ONLY
 def test_a_reload_refuses_what_the_next_start_would_refuse(tmp_path: Path) -> None:
     async def story(stage: Stage) -> None:
         shell = await greeted(stage, "shell")
