@@ -60,8 +60,8 @@ class Instance:
 
     def sign(self) -> None:
         """Note who holds it, for people. Windows lets nobody read a locked file, so the note lies beside it."""
-        with contextlib.suppress(OSError), os.fdopen(private.create(_note(self._path), fresh=False), "w") as note:
-            note.write(f"{os.getpid()}\n")
+        with contextlib.suppress(OSError):
+            private.write(_note(self._path), f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
         """Let the next one in."""

@@ -1,4 +1,4 @@
-"""Replacing a file on Linux, without the wait that a rename over another file costs on ext4."""
+"""Replacing a file on Linux, without what a rename over another file costs."""
 
 import ctypes
 import errno
@@ -20,17 +20,16 @@ _libc.renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.
 _libc.renameat2.restype = ctypes.c_int
 
 
-def replace(new: Path, old: Path) -> None:
-    """Put one file in the place of another, atomically.
+def exchange(new: Path, old: Path) -> None:
+    """Put one file in the place of another, atomically; the other takes its place, where there is one.
 
-    They change places, and the old one is removed: a rename over it makes ext4 write the data out first
-    (`auto_da_alloc`), which triples the time and can take milliseconds on a busy disk.
+    A rename over it makes ext4 write the data out first (`auto_da_alloc`), which can take milliseconds on a busy disk.
+    Whoever writes again and again has two files that take turns, and the kernel makes and frees none.
 
     Raises:
         OSError: the old one stands.
     """
     if _libc.renameat2(AT_FDCWD, os.fsencode(new), AT_FDCWD, os.fsencode(old), RENAME_EXCHANGE) == 0:
-        new.unlink()
         return
     number = ctypes.get_errno()
     if number not in NOT_THERE:

@@ -26,7 +26,7 @@ _IN_USE = (5, 32, 33)
 
 
 def create(path: "Path", *, fresh: bool) -> int:
-    """A descriptor to write a file anew that only the user may open. `fresh`: there must be none yet.
+    """A descriptor to write a file that only the user may open. `fresh`: there must be none yet.
 
     Raises:
         OSError: the system refused.
@@ -36,8 +36,26 @@ def create(path: "Path", *, fresh: bool) -> int:
 
         return patiently(lambda: windows_files.create(path, fresh=fresh))
     # A link in its place would have us write elsewhere.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_EXCL if fresh else os.O_TRUNC)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_EXCL if fresh else 0)
     return os.open(path, flags, 0o600)
+
+
+def write(path: "Path", data: bytes) -> None:
+    """Make this all that is in a file, which only the user may open.
+
+    Raises:
+        OSError: it is not; what is in it now is anybody's guess.
+    """
+    descriptor = create(path, fresh=False)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        # Written over and cut off: a file that is emptied first gives back its memory, and is three times as slow.
+        if os.fstat(descriptor).st_size > len(data):
+            os.ftruncate(descriptor, len(data))
+    finally:
+        os.close(descriptor)
 
 
 def make_folder(path: "Path") -> None:

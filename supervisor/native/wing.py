@@ -32,11 +32,14 @@ def open_wing(child_descriptors: tuple[int, int] | None = None) -> Wing:
 
 
 def file_replacer() -> Callable[[Path, Path], None]:
-    """Puts its first file in the place of its second, atomically; what it raises is an OSError."""
-    if sys.platform == "linux":
-        from .linux_files import replace
+    """Puts its first file in the place of its second, atomically; what it raises is an OSError.
 
-        return replace
+    Where the first one was there may be the second now.
+    """
+    if sys.platform == "linux":
+        from .linux_files import exchange
+
+        return exchange
     return private.replace
 
 

@@ -38,7 +38,7 @@ class FileStore:
     def __init__(self, path: Path, replace: Callable[[Path, Path], None] = private.replace) -> None:
         self._path = path
         self._replace = replace
-        self._temporary = path.with_name(path.name + ".new")
+        self._draft = path.with_name(path.name + ".draft")
         self._encoder = Encoder()
 
     def load(self) -> Loaded:
@@ -65,13 +65,11 @@ class FileStore:
         """
         data = self._encoder.encode(state)
         try:
-            handle = private.create(self._temporary, fresh=False)
-            with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor: nobody else may open it)
-                file.write(data)
-            self._replace(self._temporary, self._path)
+            private.write(self._draft, data)
+            self._replace(self._draft, self._path)
         except OSError:
             with contextlib.suppress(OSError):
-                self._temporary.unlink(missing_ok=True)
+                self._draft.unlink(missing_ok=True)
             raise
 
     def _set_aside(self) -> Path:

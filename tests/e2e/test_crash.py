@@ -325,12 +325,21 @@ def test_a_project_finds_its_server_again_after_the_registry_was_lost(make_home:
 def read_only(toy: Home) -> Home:
     """A running daemon whose drafts cannot be written, not even by root."""
     toy.start()
-    (toy.folders.home / "registry.json.new").mkdir()
+    no_more_writable(toy)
     return toy
 
 
+def draft_of(home: Home) -> Path:
+    return home.folders.home / "registry.json.draft"
+
+
+def no_more_writable(home: Home) -> None:
+    draft_of(home).unlink(missing_ok=True)
+    draft_of(home).mkdir()
+
+
 def writable_again(home: Home) -> None:
-    (home.folders.home / "registry.json.new").rmdir()
+    draft_of(home).rmdir()
 
 
 def not_writable(home: Home, *words: str) -> None:
@@ -360,7 +369,7 @@ def test_with_read_only_state_nothing_is_started_until_it_can_be_written(read_on
 def test_with_read_only_state_a_server_goes_on_and_is_neither_stopped_nor_given_away(toy: Home) -> None:
     owner, other = toy.owner(), toy.owner()
     server = toy.up("toy", "--owner-pid", str(owner.pid))
-    (toy.folders.home / "registry.json.new").mkdir()
+    no_more_writable(toy)
     not_writable(toy, "down", "toy")
     not_writable(toy, "up", "toy", "--owner-pid", str(other.pid))
     now = toy.server("toy")
@@ -378,7 +387,7 @@ def test_a_daemon_that_cannot_write_starts_and_reaps_what_it_finds(toy: Home) ->
     owner = toy.owner()
     server = toy.up("toy", "--owner-pid", str(owner.pid))
     toy.kill_daemon()
-    (toy.folders.home / "registry.json.new").mkdir()
+    no_more_writable(toy)
     toy.start()
     assert toy.server("toy") is not None
     owner.kill()
@@ -393,10 +402,11 @@ def test_a_daemon_that_cannot_write_starts_and_reaps_what_it_finds(toy: Home) ->
 
 def test_a_disk_that_was_full_for_a_moment_costs_one_refusal(toy: Home) -> None:
     toy.start()
-    (toy.folders.home / "registry.json.new").symlink_to("/dev/full")
+    draft_of(toy).unlink(missing_ok=True)
+    draft_of(toy).symlink_to("/dev/full")
     not_writable(toy, "up", "toy")
     assert toy.server_processes() == []
-    (toy.folders.home / "registry.json.new").unlink(missing_ok=True)
+    draft_of(toy).unlink(missing_ok=True)
     assert toy.up("toy")["state"] == "ready"
 
 

@@ -125,7 +125,7 @@ def _named(packet: bytes) -> str:
 # --- the registry -----------------------------------------------------------------------------------------------------
 
 # <sys/inotify.h>
-IN_OPEN, IN_DELETE = 0x20, 0x200
+IN_OPEN, IN_MOVED_TO = 0x20, 0x80
 HEAD = struct.Struct("iIII")
 
 
@@ -136,7 +136,7 @@ class Folder:
         library = ctypes.CDLL(None, use_errno=True)
         self._descriptor = library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         assert self._descriptor >= 0
-        mask = ctypes.c_uint32(IN_OPEN | IN_DELETE)
+        mask = ctypes.c_uint32(IN_OPEN | IN_MOVED_TO)
         assert library.inotify_add_watch(self._descriptor, os.fsencode(path), mask) >= 0
         self._kept: deque[tuple[int, str]] = deque()
 
@@ -164,13 +164,15 @@ class Drafts:
 
     def __init__(self, home: Home) -> None:
         self._registry = home.folders.registry
-        self._draft = self._registry.with_name("registry.json.new")
+        self._draft = self._registry.with_name("registry.json.draft")
         self._aside = home.folders.home.with_name("pipes")
         self._aside.mkdir(exist_ok=True)
         self._folder = Folder(home.folders.home)
         self._spare, self._spare_ends = self._make()
-        self._ends: tuple[int, ...] = self._put()
+        self._before = self._aside / "before"
+        self._ends: tuple[int, ...] = ()
         self._let = [self._registry.read_bytes()] * 2
+        self._put()
 
     @property
     def writes(self) -> int:
@@ -195,19 +197,19 @@ class Drafts:
         """
         ends, self._ends = self._ends, ()
         self._let.append(_drained(*ends))
-        # They change places, and then the old registry goes.
-        while (happened := self._folder.next(PATIENCE_S)) != (IN_DELETE, self._draft.name):
-            assert happened is not None, "the draft does not take the registry's place"
-        try:
-            self._ends = self._put()
-        except FileExistsError:
-            raise Overtaken from None
+        # They change places, and the old registry is there for the next draft.
+        while self._happens() != IN_MOVED_TO:
+            pass
+        self._put()
 
     def keep(self, *, torn: bool) -> None:
         """The daemon has been killed: what went through last is the registry, and a part of a draft is left.
 
-        Not `torn`: what is left is the registry before that one, whole. The two change places before it is removed.
+        Not `torn`: what is left is the registry before that one, whole. The two have changed places.
         """
+        if self._gate.samefile(self._registry):
+            # It had opened what was there before the gate.
+            self._let.append(self._before.read_bytes())
         self._draft.unlink(missing_ok=True)
         if self._registry.is_fifo():
             kept = self._registry.with_name("kept")
@@ -217,7 +219,8 @@ class Drafts:
         self._draft.write_bytes(now[: len(now) // 2] if torn else before)
         for end in (*self._ends, *self._spare_ends):
             os.close(end)
-        self._spare.unlink()
+        for path in (self._spare, self._gate, self._before):
+            path.unlink(missing_ok=True)
         self._folder.close()
 
     def _make(self) -> tuple[Path, tuple[int, int]]:
@@ -230,13 +233,31 @@ class Drafts:
         os.write(writer, bytes(PAGE))
         return path, (reader, writer)
 
-    def _put(self) -> tuple[int, int]:
-        """The spare pipe where drafts are made, unless there is one; the next spare is made when there is time."""
-        os.link(self._spare, self._draft)
-        self._spare.unlink()
-        ends = self._spare_ends
+    def _put(self) -> None:
+        """The spare pipe where drafts are made, and what was there aside; the next spare is made when there is time.
+
+        Raises:
+            Overtaken: somebody has opened what was there.
+        """
+        self._before.unlink(missing_ok=True)
+        if self._draft.exists():
+            os.link(self._draft, self._before)
+        self._gate = self._spare.with_name("gate")
+        self._gate.unlink(missing_ok=True)
+        os.link(self._spare, self._gate)
+        self._spare.replace(self._draft)
+        self._ends = self._spare_ends
         self._spare, self._spare_ends = self._make()
-        return ends
+        if self._happens() == IN_OPEN:
+            raise Overtaken
+
+    def _happens(self) -> int:
+        """What happens next to the draft."""
+        while True:
+            happened = self._folder.next(PATIENCE_S)
+            assert happened is not None, "the draft does not take the registry's place"
+            if happened[1] == self._draft.name:
+                return happened[0]
 
 
 def _drained(reader: int, writer: int) -> bytes:

@@ -1,10 +1,15 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from supervisor.core.model import State, StickyPorts
-from supervisor.registry.store import FileStore, Found
+from supervisor.native import private
+from supervisor.native.wing import file_replacer
+from supervisor.registry.store import FileStore, Found, Loaded
 from tests.systems import POSIX_ONLY
+
+Replace = Callable[[Path, Path], None]
 
 STATE = State(sticky=(StickyPorts("k", "/p", {"http": 8005}),))
 
@@ -42,7 +47,16 @@ def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path) -> None:
     store = FileStore(path)
     store.write(STATE)
     before = path.read_bytes()
-    (tmp_path / "registry.json.new").mkdir()
-    with pytest.raises(OSError, match=r"registry\.json\.new"):
+    (tmp_path / "registry.json.draft").mkdir()
+    with pytest.raises(OSError, match=r"registry\.json\.draft"):
         store.write(State())
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("replace", [private.replace, file_replacer()], ids=["anywhere", "here"])
+def test_a_shorter_state_leaves_nothing_of_a_longer_one(tmp_path: Path, replace: Replace) -> None:
+    path = tmp_path / "registry.json"
+    store = FileStore(path, replace)
+    for state in (STATE, STATE, State(), STATE, State(), State()):
+        store.write(state)
+        assert FileStore(path).load() == Loaded(state, Found.READ)
