@@ -304,8 +304,10 @@ class FakeProcessControl:
         return 0 < pid < 2**22 and not any(pid in (number, process.session) for number, process in known)
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
-        process = self._system.process(identity)
-        return None if process is None or process.denied or process.unreadable else process.environment.get(name)
+        process = self._reach(identity)
+        if process is None:
+            raise ProcessLookupError(errno.ESRCH, "no such process")
+        return process.environment.get(name)
 
     def _reach(self, identity: ProcessIdentity) -> FakeProcess | None:
         process = self._system.process(identity)

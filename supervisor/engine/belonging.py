@@ -3,10 +3,14 @@
 from dataclasses import replace
 
 from ..core.model import Editor, Ownership, ProcessIdentity
-from ..core.owners import LivingOwner, Named, OwnerSeen, is_pid, judge_owner
+from ..core.owners import LivingOwner, Named, OwnerSeen, UnknownOwner, is_pid, judge_owner
 from ..kinds.kind import Kind
+from ..native.api import variable_if_told
 from .editors import name_of, new_editor_id
 from .facilities import TOKEN_VARIABLE, Facilities
+
+HIDDEN = "what it was started with cannot be read"
+"""Why nobody knows the owner of a server, for people."""
 
 WHERE_RECORDS_LIE = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME")
 
@@ -14,7 +18,10 @@ WHERE_RECORDS_LIE = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME")
 def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> OwnerSeen:
     """The owner that a server was started for. Blocking: it reads the server's environment."""
     variable = next((name for name, value in kind.env.items() if value == "{owner_pid}"), None)
-    text = facilities.wing.processes.variable(process, variable) if variable else None
+    try:
+        text = facilities.wing.processes.variable(process, variable) if variable else None
+    except OSError:
+        return UnknownOwner(HIDDEN)
     if text is None:
         return judge_owner(None)
     probe = facilities.wing.probe
@@ -51,7 +58,11 @@ def ownership_of(facilities: Facilities, owner: OwnerSeen) -> Ownership | None:
 
 
 def home_of(facilities: Facilities, process: ProcessIdentity) -> tuple[str | None, str | None]:
-    """The launch token that a process carries, and the home in it; None: it carries none."""
+    """The launch token that a process carries, and the home in it; None: it carries none. Blocking.
+
+    Raises:
+        OSError: the system does not tell.
+    """
     token = facilities.wing.processes.variable(process, TOKEN_VARIABLE)
     return token, token.partition(".")[0] if token is not None else None
 
@@ -59,5 +70,5 @@ def home_of(facilities: Facilities, process: ProcessIdentity) -> tuple[str | Non
 def environment_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> dict[str, str]:
     """What a process was started with, as far as it says where its record lies. Blocking."""
     names = [*WHERE_RECORDS_LIE, *([kind.record_dir_variable] if kind.record_dir_variable else [])]
-    values = {name: facilities.wing.processes.variable(process, name) for name in names}
+    values = {name: variable_if_told(facilities.wing.processes, process, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}

@@ -9,6 +9,7 @@ from ..core.model import Failure, Liveness, ServerRecord, ServerState
 from ..core.reaping import Reap
 from ..errors import NotOurs, StartFailed, StopFailed, SupervisorError, VersionConflict
 from ..kinds.programs import is_of
+from ..native.api import variable_if_told
 from .facilities import TOKEN_VARIABLE, Facilities
 from .flight import Flight
 from .inquiry import Inquiry
@@ -251,9 +252,10 @@ class Endings:
         for fact in facts.values():
             for listener in fact.listeners:
                 holder = listener.occupant.identity
-                read = wing.processes.variable
-                token = await asyncio.to_thread(read, holder, TOKEN_VARIABLE) if holder else None
-                if holder is not None and token == self._facilities.token(record):
+                if holder is None:
+                    continue
+                token = await asyncio.to_thread(variable_if_told, wing.processes, holder, TOKEN_VARIABLE)
+                if token == self._facilities.token(record):
                     raise StopFailed(
                         f"port {fact.port} is still held by pid {holder.pid}, which {record.id} left behind",
                         hint=f"it cannot be proven to be the server's; if you know it, end it: kill {holder.pid}",

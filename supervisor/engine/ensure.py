@@ -1,6 +1,7 @@
 """Makes sure that a server runs: reuse it, or choose ports, start it and see it ready."""
 
 import asyncio
+from pathlib import Path
 from secrets import token_hex
 
 from ..core.lifecycle import SERVING
@@ -265,6 +266,7 @@ class Ensurer:
         self._facilities.events.publish(
             "server.spawned", server=record.id, launch=record.launch, pid=identity.pid, owner_pid=recipe.owner_pid
         )
+        self._spawner.prune_logs(Path(record.log or ""))
         return await self._see_ready(record, demand.kind)
 
     async def _see_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:

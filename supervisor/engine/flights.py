@@ -42,8 +42,7 @@ class Flights:
 
         None: it is not known, or was undone because its connection was lost.
         """
-        self._prune()
-        known = self._requests.get(request or "")
+        known = None if request is None else self._kept(request)
         if request is None or known is None or (known.abandoned and request not in known.renounced):
             return None
         return self._again(known, request, operation, server_id, ticket)
@@ -53,9 +52,7 @@ class Flights:
         flight = self._flights.get(server_id)
         return flight.running if flight else None
 
-    async def fly(
-        self, server_id: str, wish: Wish, work: Work, ticket: Ticket, *, deadline_s: float, own: bool = False
-    ) -> ServerRecord:
+    async def fly(self, server_id: str, wish: Wish, work: Work, ticket: Ticket, *, deadline_s: float) -> ServerRecord:
         """Perform a mutation, or share in the one under way.
 
         A request that is known is rejoined, or answered again; one that was undone because its connection was lost is
@@ -89,7 +86,7 @@ class Flights:
                 server_id = ticket.moved() or server_id
                 continue
             if flight is None:
-                running = Running(wish, request, self._clock.monotonic(), own=own)
+                running = Running(wish, request, self._clock.monotonic())
                 flight = self._take_off(server_id, running, work, deadline_s)
             else:
                 self._note("flight.joined", server_id, wish, request, flight=flight.running.request)
@@ -156,14 +153,17 @@ class Flights:
             turn.given_up.set_result(None)
         return False
 
+    def own(self, server_id: str, wish: Wish, work: Work, *, deadline_s: float) -> Flight | None:
+        """The daemon's own operation, begun at once. None: another one is under way, or no more are to begin."""
+        return None if self._closing or server_id in self._flights else self._own(server_id, wish, work, deadline_s)
+
     async def last(self, server_id: str, wish: Wish, work: Work, *, deadline_s: float) -> ServerRecord:
         """One more flight after `close`: the daemon's own last one on a server.
 
         Raises:
             SupervisorError: what the operation raised.
         """
-        running = Running(wish, self._name(Ticket()), self._clock.monotonic(), own=True)
-        return await self._take_off(server_id, running, work, deadline_s).task
+        return await self._own(server_id, wish, work, deadline_s).task
 
     async def close(self, patience_s: float) -> None:
         """Take no new flights; let those that have acted end, cancel the others."""
@@ -194,17 +194,25 @@ class Flights:
             ticket.requester.accepted(request=request, joined=joined, deadline_s=deadline_s)
 
     def _known(self, request: str) -> Flight:
-        self._prune()
-        flight = self._requests.get(request)
+        flight = self._kept(request)
         if flight is None:
             raise NotFound(f"no request {request!r}", hint=f"outcomes are kept for {KEPT_S:g} s, at most {KEPT}")
         return flight
 
-    def _prune(self) -> None:
-        oldest = self._clock.monotonic() - KEPT_S
-        ended = [(request, f.ended) for request, f in self._requests.items() if f.ended is not None]
-        for request, _ in [outcome for outcome in ended if outcome[1] < oldest] + ended[:-KEPT]:
-            self._requests.pop(request, None)
+    def _kept(self, request: str) -> Flight | None:
+        flight = self._requests.get(request)
+        if flight is not None and flight.ended is not None and flight.ended < self._clock.monotonic() - KEPT_S:
+            del self._requests[request]
+            return None
+        return flight
+
+    def _keep(self, request: str, flight: Flight) -> None:
+        """Its outcome can be asked for from now on; the oldest outcomes make room."""
+        self._requests[request] = flight
+        if len(self._requests) > KEPT:
+            ended = [known for known, other in self._requests.items() if other.ended is not None]
+            for known in ended[:-KEPT]:
+                del self._requests[known]
 
     async def _again(
         self, flight: Flight, request: str, operation: Operation, server_id: str | None, ticket: Ticket
@@ -214,6 +222,12 @@ class Flights:
             raise InvalidParams("request", f"{request!r} was {was[1]} on {was[0]}")
         self._tell(ticket, request, flight.deadline_s, joined=True, told=False)
         return await self._ride(flight, request, ticket)
+
+    def _own(self, server_id: str, wish: Wish, work: Work, deadline_s: float) -> Flight:
+        request = self._name(Ticket())
+        flight = self._take_off(server_id, Running(wish, request, self._clock.monotonic(), own=True), work, deadline_s)
+        self._keep(request, flight)
+        return flight
 
     def _take_off(self, server_id: str, running: Running, work: Work, deadline_s: float) -> Flight:
         flight = Flight(server_id, running, deadline_s)
@@ -241,7 +255,7 @@ class Flights:
 
     async def _ride(self, flight: Flight, request: str, ticket: Ticket) -> ServerRecord:
         """Wait for the landing; a passenger that is cancelled leaves, the flight goes on if it is still wanted."""
-        self._requests[request] = flight
+        self._keep(request, flight)
         seat = Seat(request, ticket)
         flight.board(seat)
         ends: set[asyncio.Future[Any]] = {flight.task, seat.given_up}

@@ -18,7 +18,6 @@ from .flight import Flight
 from .flights import Flights
 from .health import Health
 from .logcap import LogCap
-from .passengers import Ticket
 from .reap import Reaper
 from .restart import Restarter
 from .stop import KILL_PATIENCE_S, Right
@@ -64,7 +63,6 @@ class Followup:
         self._watcher = watcher
         self._log_cap = log_cap
         self._health = health
-        self._own_flights: set[asyncio.Task[None]] = set()
         self._retries: dict[str, asyncio.TimerHandle] = {}
         self._closed = False
         flights.on_landed = self._landed
@@ -276,22 +274,18 @@ class Followup:
             asyncio.get_running_loop().call_later(RELOOK_S, self.settle, server_id)
 
     def _fly(self, server_id: str, operation: Operation, work: OwnWork, why: str) -> None:
-        wish = Wish(operation, "the daemon", why=why)
-        task = asyncio.get_running_loop().create_task(self._fly_own(server_id, wish, work))
-        self._own_flights.add(task)
-        task.add_done_callback(self._own_flights.discard)
-
-    async def _fly_own(self, server_id: str, wish: Wish, work: OwnWork) -> None:
+        """Do it now. While another flight is at work on the server, nothing: its landing is followed by a look."""
         record = self._records.servers.get(server_id)
         if record is None:
             return
+        wish = Wish(operation, "the daemon", why=why)
         deadline_s = self._facilities.kind_of(record).ready_timeout_s + self.stop_deadline(record)
-        try:
-            await self._flights.fly(
-                server_id, wish, lambda flight: work(server_id, flight), Ticket(), deadline_s=deadline_s, own=True
-            )
-        except SupervisorError as error:
-            # The flight has told its end, and the record carries the reason.
-            self._events.warn("operation.failed", server=server_id, operation=wish.operation, reason=error.message)
-        except Exception as error:  # noqa: BLE001 (a defect: logged here, and looked at again by `_landed`)
-            self._events.failed("operation.failed", error, server=server_id, operation=wish.operation)
+        flight = self._flights.own(server_id, wish, partial(work, server_id), deadline_s=deadline_s)
+        if flight is not None:
+            flight.task.add_done_callback(partial(self._note_failure, server_id, operation))
+
+    def _note_failure(self, server_id: str, operation: Operation, task: asyncio.Task[ServerRecord]) -> None:
+        """Nobody waits for it who would be told. A defect is noted where flights land."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, SupervisorError):
+            self._events.warn("operation.failed", server=server_id, operation=operation, reason=error.message)

@@ -9,6 +9,7 @@ from ..core.model import Listener, Origin, ProcessIdentity, ProcessRow, ServerRe
 from ..core.owners import OwnerSeen
 from ..errors import KindUnknown
 from ..kinds.kind import Kind
+from ..native.api import variable_if_told
 from .belonging import owner_of, ownership_of
 from .facilities import PROJECT_VARIABLE, Facilities
 from .inquiry import Inquiry
@@ -52,7 +53,8 @@ class Rebuilder:
         if missing:
             self._tell(token, f"it does not listen on a port for {', '.join(missing)}")
             return
-        project = await asyncio.to_thread(self._facilities.wing.processes.variable, leader, PROJECT_VARIABLE)
+        processes = self._facilities.wing.processes
+        project = await asyncio.to_thread(variable_if_told, processes, leader, PROJECT_VARIABLE)
         record = ServerRecord(
             id=server_id,
             kind=kind.name,

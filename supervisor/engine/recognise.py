@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Collection, Mapping, Sequence
 
 from ..core.model import Liveness, Occupant, PortFact, Ports, ProcessIdentity, ProcessRow
+from ..core.owners import OwnerSeen, UnknownOwner
 from ..core.proof import Appearance, Recognised, launcher, parents, recognised
 from ..core.strangers import Stranger
 from ..kinds.credentials import read_back
@@ -13,7 +14,7 @@ from ..kinds.kind import Kind
 from ..kinds.loopback import UnusableAnswerError
 from ..kinds.programs import is_of
 from ..native.facts import SERVES_LOOPBACK
-from .belonging import environment_of, home_of, owner_of
+from .belonging import HIDDEN, environment_of, home_of, owner_of
 from .facilities import Facilities
 from .inquiry import sessions_of
 
@@ -64,7 +65,12 @@ class Recogniser:
         if not fits:
             seen = self._appearance(kind, process, None, command_fits=False, complete=False)
             return Stranger(kind.name, process, process, occupant, {}, recognised(seen))
-        token, home = await asyncio.to_thread(home_of, self._facilities, process)
+        owner: OwnerSeen | None = None
+        try:
+            token, home = await asyncio.to_thread(home_of, self._facilities, process)
+        except OSError:
+            # Nobody knows whom it belongs to, whatever its environment may tell in a moment.
+            token, home, owner = None, None, UnknownOwner(HIDDEN)
         ours = home == self._facilities.home_id
         if ours and token in {self._facilities.token(record) for record in self._facilities.records.servers.values()}:
             return None
@@ -76,7 +82,8 @@ class Recogniser:
         bare = Stranger(kind.name, process, process, occupant, ports, proof)
         if said is None or not isinstance(proof, Recognised):
             return bare
-        owner = await asyncio.to_thread(owner_of, self._facilities, kind, process)
+        if owner is None:
+            owner = await asyncio.to_thread(owner_of, self._facilities, kind, process)
         return Stranger(
             kind.name,
             process,

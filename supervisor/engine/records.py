@@ -1,6 +1,7 @@
 """The daemon's memory: editors, servers, sticky ports; written to the registry, once for each turn of the loop."""
 
 import asyncio
+from copy import copy
 from typing import Any, Protocol
 
 from ..core.lifecycle import move
@@ -28,7 +29,7 @@ class Records:
         self._events = events
         self._dirty = False
         self._scheduled = False
-        self._write: asyncio.Future[None] | None = None
+        self._awaited: list[asyncio.Future[None]] = []
         self._retry: asyncio.TimerHandle | None = None
         self._closed = False
         self.editors: dict[str, Editor] = {}
@@ -186,10 +187,10 @@ class Records:
             StateNotWritable: it is not.
         """
         if self._dirty:
-            if self._write is None:
-                self._write = asyncio.get_running_loop().create_future()
+            written = asyncio.get_running_loop().create_future()
+            self._awaited.append(written)
             self._schedule()
-            await asyncio.shield(self._write)
+            await written
 
     def close(self) -> None:
         """Write once more what was not written, and try no more."""
@@ -223,13 +224,18 @@ class Records:
     def flush(self) -> None:
         """Write now if anything changed. Trouble is told, kept in `trouble`, and tried again."""
         self._scheduled = False
-        awaited, self._write = self._write, None
+        awaited, self._awaited = self._awaited, []
+        trouble: StateNotWritable | None = None
         try:
             if self._dirty:
                 self.commit()
         except StateNotWritable as error:
-            if awaited is not None:
-                awaited.set_exception(error)
-        else:
-            if awaited is not None:
-                awaited.set_result(None)
+            trouble = error
+        for written in awaited:
+            if written.done():
+                # Whoever waited was cancelled.
+                continue
+            if trouble is None:
+                written.set_result(None)
+            else:
+                written.set_exception(copy(trouble))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..core.model import Failure, Liveness, ProcessIdentity, ServerRecord, ServerState
 from ..errors import StartFailed
+from ..native.api import variable_if_told
 from ..registry.store import Found, Loaded
 from .facilities import TOKEN_VARIABLE, Facilities
 from .rebuild import Carrier, Rebuilder
@@ -70,7 +71,7 @@ class Recovery:
         for row in processes.table():
             if row.identity == self._facilities.me:
                 continue
-            token = processes.variable(row.identity, TOKEN_VARIABLE)
+            token = variable_if_told(processes, row.identity, TOKEN_VARIABLE)
             if token is not None and token.startswith(f"{self._facilities.home_id}."):
                 born = self._facilities.wing.probe.born(row.identity)
                 found.setdefault(token, []).append(Carrier(row, token, born))

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,19 +40,28 @@ class Spawner:
         self._facilities = facilities
 
     def log_for(self, server_id: str, launch: str) -> Path:
-        """The log file of a launch that is about to begin. Older ones are pruned.
+        """The log file of a launch that is about to begin.
 
         Raises:
             StateNotWritable: its folder cannot be made.
         """
-        folder = self._facilities.logs / "servers" / server_id
+        folder = self._facilities.logs.joinpath("servers", server_id)
         try:
-            older = [name for name in _names_in(folder) if name.endswith(".log")]
+            if not folder.is_dir():
+                folder.mkdir(parents=True)
         except OSError as error:
             raise StateNotWritable(f"no folder for the server's log: {error}", hint="make it writable") from error
-        if len(older) >= LOGS_KEPT:
-            _prune([folder / name for name in older])
         return folder / f"{launch}.log"
+
+    def prune_logs(self, current: Path) -> None:
+        """Remove what is too old beside a server's current log."""
+        older: list[Path] = []
+        # A folder that cannot be looked at is no reason to do without the server.
+        with contextlib.suppress(OSError):
+            older = [path for path in current.parent.iterdir() if path.suffix == ".log" and path != current]
+        for path in sorted(older, key=_written_at)[: 1 - LOGS_KEPT]:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def spawn(self, record: ServerRecord, recipe: Recipe) -> ProcessIdentity:
         """Start the server of a record that is already in the registry.
@@ -83,15 +91,6 @@ def _told(error: OSError) -> str:
     return f"{error.strerror}{beside}" if error.strerror else str(error)
 
 
-def _names_in(folder: Path) -> list[str]:
-    """What is in a folder, which is made if it is not there."""
-    try:
-        return os.listdir(folder)  # noqa: PTH208 (a third of the time)
-    except FileNotFoundError:
-        folder.mkdir(parents=True, exist_ok=True)
-        return []
-
-
 def values_of(record: ServerRecord, private: Environment | None) -> dict[str, str]:
     """What the placeholders of a recipe stand for."""
     values = {name: str(port) for name, port in record.ports.items()}
@@ -110,13 +109,6 @@ def addresses(kind: Kind, record: ServerRecord, private: Environment | None) -> 
     wants_python = any("{python}" in word for word in kind.connect)
     connect = tuple(expand(word, values) for word in kind.connect) if private or not wants_python else ()
     return expand(kind.url, values) if kind.url else None, connect
-
-
-def _prune(logs: list[Path]) -> None:
-    """Make room for one more log."""
-    for path in sorted(logs, key=_written_at)[: 1 - LOGS_KEPT]:
-        with contextlib.suppress(OSError):
-            path.unlink()
 
 
 def _written_at(log: Path) -> float:

@@ -18,7 +18,7 @@ from ..core.proof import (
     tree,
 )
 from ..errors import NotOurs, StopFailed
-from ..native.api import Wing
+from ..native.api import Wing, variable_if_told
 from .events import Events
 from .records import Records
 from .signals import Outcome, Signal, Signals
@@ -127,7 +127,7 @@ class Stopper:
     async def sweep(self, target: Target) -> None:
         """Kill what a server that has ended left behind."""
         # It led its session, so this says that nothing is left; a look at every process takes milliseconds.
-        if self._wing.processes.vacant(target.root.pid) and self._wing.processes.vacant(target.process.pid):
+        if all(self._wing.processes.vacant(pid) for pid in {target.root.pid, target.process.pid}):
             return
         await self._kill(target, Right(), Look((), frozenset()))
 
@@ -146,7 +146,7 @@ class Stopper:
     def _carriers(self, token: str | None, guard: frozenset[ProcessIdentity]) -> tuple[int, ...]:
         others = [row.identity for row in self._wing.processes.table() if row.identity not in guard]
         name = self._token_variable
-        return tuple(other.pid for other in others if self._wing.processes.variable(other, name) == token)
+        return tuple(other.pid for other in others if variable_if_told(self._wing.processes, other, name) == token)
 
     def _refuse_the_guarded(self, target: Target, look: Look) -> None:
         """A server may be an editor or owner itself: then its tree is empty, and yet it lives."""
@@ -264,7 +264,7 @@ class Stopper:
     def _with_tokens(self, members: Iterable[Member]) -> tuple[Member, ...]:
         """Blocking: the memory of a process that hangs in the kernel cannot be read."""
         return tuple(
-            replace(member, launch_token=self._wing.processes.variable(member.identity, self._token_variable))
+            replace(member, launch_token=variable_if_told(self._wing.processes, member.identity, self._token_variable))
             if member.link is Link.LEFT_OVER
             else member
             for member in members

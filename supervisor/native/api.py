@@ -130,8 +130,20 @@ class ProcessControl(Protocol):
         ...
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
-        """An environment variable that the process was started with; None: not set, or cannot be read."""
+        """An environment variable that the process was started with; None: not set. Blocking: call it off the loop.
+
+        Raises:
+            OSError: the system does not tell, or the process has ended.
+        """
         ...
+
+
+def variable_if_told(processes: ProcessControl, identity: ProcessIdentity, name: str) -> str | None:
+    """The same; None also where the system does not tell."""
+    try:
+        return processes.variable(identity, name)
+    except OSError:
+        return None
 
 
 class PortTable(Protocol):

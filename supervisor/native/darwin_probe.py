@@ -104,8 +104,14 @@ class DarwinProbe:
             return 0
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
-        """An environment variable that the process was started with; None: not set, or hidden."""
-        found = self._told(identity, "environ") or {}
+        """An environment variable that the process was started with; None: not set.
+
+        Raises:
+            OSError: the system does not tell. Of what it protects, it shows an empty environment.
+        """
+        found = self._told(identity, "environ")
+        if not found:
+            raise PermissionError(f"the system does not tell what process {identity.pid} was started with")
         value: str | None = found.get(name)
         return value
 

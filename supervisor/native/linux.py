@@ -170,11 +170,10 @@ class LinuxProcessControl:
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
         """An environment variable that the process was started with."""
-        try:
-            value = procfs.variable(identity.pid, name)
-            return value if self._probe.identify(identity.pid) == identity else None
-        except OSError:
-            return None
+        value = procfs.variable(identity.pid, name)
+        if self._probe.identify(identity.pid) != identity:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        return value
 
     def _signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
         try:

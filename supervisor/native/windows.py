@@ -150,9 +150,11 @@ class WindowsProcessControl:
         """An environment variable that the process was started with, out of its memory."""
         try:
             value = psutil.Process(identity.pid).environ().get(name.upper())
-            return value if self._probe.identify(identity.pid) == identity else None
-        except (psutil.Error, OSError, ValueError, OverflowError):
-            return None
+        except (psutil.Error, ValueError, OverflowError) as error:
+            raise PermissionError(f"the system does not tell what process {identity.pid} was started with") from error
+        if self._probe.identify(identity.pid) != identity:
+            raise ProcessLookupError(f"process {identity.pid} has ended")
+        return value
 
 
 class WindowsPeerCheck:

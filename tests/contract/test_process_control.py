@@ -3,6 +3,7 @@
 import pytest
 
 from supervisor.core.model import Liveness, ProcessIdentity, ProcessRow
+from supervisor.native.api import variable_if_told
 from tests.contract.worlds import RealWorld, World, on_loop, until
 from tests.fakes import SIGTERMED
 from tests.privilege import NEEDS_ROOT
@@ -13,6 +14,9 @@ CONTROL_C_EXIT = 0xC000013A
 
 ASKING_WORLDS = ["fake", pytest.param("real", marks=REAL_WINDOWS if IS_WINDOWS else ())]
 """Wine passes CTRL_BREAK on to nobody, or not as Windows does."""
+
+UNTOLD = (FileNotFoundError, PermissionError, ProcessLookupError)
+"""What the systems say of a process that is not there, or that they do not tell about."""
 
 RECYCLING_WORLDS = ["fake", *(() if IS_WINDOWS else (pytest.param("real", marks=NEEDS_ROOT),))]
 
@@ -111,7 +115,8 @@ async def test_a_signal_with_another_start_token_hits_nobody(world: World) -> No
     assert not world.wing.processes.kill(mistaken)
     assert not world.wing.processes.ask_to_end(mistaken)
     assert world.wing.probe.sample(child) is Liveness.ALIVE
-    assert world.wing.processes.variable(mistaken, "GREETING") is None
+    with pytest.raises(UNTOLD):
+        world.wing.processes.variable(mistaken, "GREETING")
 
 
 @pytest.mark.parametrize("world", RECYCLING_WORLDS, indirect=True)
@@ -193,4 +198,6 @@ async def test_a_variable_of_a_child_can_be_read(world: World) -> None:
     assert world.wing.processes.variable(child, "GREETING") == "a=b c"
     assert world.wing.processes.variable(child, "GREET") is None
     world.end(child)
-    assert world.wing.processes.variable(child, "GREETING") is None
+    with pytest.raises(UNTOLD):
+        world.wing.processes.variable(child, "GREETING")
+    assert variable_if_told(world.wing.processes, child, "GREETING") is None

@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 
 from supervisor.engine.adopt import AdoptWish, Candidate
+from supervisor.engine.editors import Arrival
 from supervisor.errors import Busy, NotOurs
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Command
 from tests.core.grounds import stranger
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.house import TOY, House, serve
-from tests.fakes import FakeProcess, FakeSystem
+from tests.fakes import FakeProcess, FakeProcessControl, FakeSystem
 
 
 def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
@@ -97,5 +98,31 @@ def test_kinds_look_at_a_mute_server_all_at_once(tmp_path: Path, monkeypatch: py
         with pytest.raises(NotOurs):
             await house.supervisor.adopt(AdoptWish(port=8000))
         assert house.system.clock.monotonic() - began < 2
+
+    house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+@pytest.mark.parametrize("hidden", [True, False])
+def test_one_whose_environment_could_not_be_read_may_be_somebodys_even_if_a_user_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, hidden: bool
+) -> None:
+    house = House(tmp_path)
+    house.tables = {"toy": ANSWERING}
+
+    def unreadable(*_: object) -> str | None:
+        raise PermissionError(13, "Permission denied")
+
+    async def story() -> None:
+        server, adopter = strangers_toy(house), house.editor()
+        editor = house.claims.attach(Arrival(adopter.pid))
+        with monkeypatch.context() as moment:
+            if hidden:
+                moment.setattr(FakeProcessControl, "variable", unreadable)
+            record = await house.supervisor.adopt(AdoptWish(pid=server.pid, editor=editor))
+        assert record.owners_unknown is hidden
+        house.claims.detach(editor.id, stop=True)
+        await asyncio.sleep(120)
+        assert house.alive(server) is hidden
 
     house.live(story)

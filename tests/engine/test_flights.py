@@ -61,12 +61,11 @@ class Tower:
         work: Callable[[Flight], Awaitable[ServerRecord]] | None = None,
         *,
         deadline_s: float = 100.0,
-        own: bool = False,
         **ticket: Any,
     ) -> asyncio.Task[ServerRecord]:
         """Somebody asks."""
         return asyncio.create_task(
-            self.flights.fly("toy", wish, work or lasting(), Ticket(**ticket), deadline_s=deadline_s, own=own)
+            self.flights.fly("toy", wish, work or lasting(), Ticket(**ticket), deadline_s=deadline_s)
         )
 
 
@@ -287,14 +286,37 @@ def test_a_stop_that_has_acted_goes_on_when_everybody_has_left(tower: Tower) -> 
 
 def test_a_flight_of_the_daemon_outlives_whoever_joined_it(tower: Tower) -> None:
     async def story() -> None:
-        own = tower.begin(STOP, own=True)
+        own = tower.flights.own("toy", STOP, lasting(), deadline_s=100)
         await asyncio.sleep(1)
         joiner = tower.begin(STOP)
         await asyncio.sleep(1)
         joiner.cancel()
-        own.cancel()
         await asyncio.sleep(10)
+        assert own is not None
+        assert own.task.result() == RECORD
         assert tower.ear.of("flight.ended")[0]["outcome"] == "done"
+
+    tower.live(story)
+
+
+def test_the_daemon_itself_begins_nothing_beside_another_flight_or_after_the_close(tower: Tower) -> None:
+    async def story() -> None:
+        start = tower.begin()
+        await asyncio.sleep(1)
+        assert tower.flights.own("toy", STOP, lasting(), deadline_s=100) is None
+        assert await start == RECORD
+        assert tower.landed == [("toy", None)]
+        await tower.flights.close(10)
+        assert tower.flights.own("toy", STOP, lasting(), deadline_s=100) is None
+
+    tower.live(story)
+
+
+def test_the_outcome_of_the_daemons_own_operation_can_be_asked_for(tower: Tower) -> None:
+    async def story() -> None:
+        own = tower.flights.own("toy", STOP, lasting(), deadline_s=100)
+        assert own is not None
+        assert await tower.flights.result(own.running.request) == RECORD
 
     tower.live(story)
 

@@ -83,7 +83,8 @@ def test_a_process_of_another_user_is_named_and_nothing_of_it_told(mac: Mac, pro
     described = probe.describe(EDITOR)
     assert (described.command, described.user) == (("python3",), str(FOREIGN))
     assert probe.same_user(identity(probe)) is False
-    assert probe.variable(identity(probe), "TOKEN") is None
+    with pytest.raises(PermissionError):
+        probe.variable(identity(probe), "TOKEN")
 
 
 def test_the_older_of_two_is_told_by_a_time_that_nobody_can_set(mac: Mac, probe: DarwinProbe) -> None:
@@ -118,7 +119,14 @@ def test_a_variable_is_that_of_exactly_this_process(mac: Mac, probe: DarwinProbe
     assert probe.variable(editor, "TOKEN") == "x"
     assert probe.variable(editor, "OTHER") is None
     mac.processes[EDITOR].began += 1
-    assert probe.variable(editor, "TOKEN") is None
+    with pytest.raises(PermissionError):
+        probe.variable(editor, "TOKEN")
+
+
+def test_an_empty_environment_is_one_that_the_system_does_not_show(mac: Mac, probe: DarwinProbe) -> None:
+    mac.processes[EDITOR].environment.clear()
+    with pytest.raises(PermissionError):
+        probe.variable(identity(probe), "TOKEN")
 
 
 def watcher(mac: Mac, probe: DarwinProbe) -> tuple[KqueueWatcher, list[ProcessIdentity]]:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.native.api import Command
+from supervisor.native.api import Command, variable_if_told
 from supervisor.native.linux_probe import LinuxProbe
 from supervisor.native.procfs import read_stat
 from supervisor.native.wing import open_wing
@@ -144,7 +144,7 @@ async def test_a_process_of_another_user_is_seen_and_cannot_be_touched(world: Re
     probe, processes = world.wing.probe, world.wing.processes
 
     def ask() -> str:
-        seen = (probe.sample(child), probe.same_user(child), processes.variable(child, "GREETING"))
+        seen = (probe.sample(child), probe.same_user(child), variable_if_told(processes, child, "GREETING"))
         try:
             processes.kill(child)
         except PermissionError:

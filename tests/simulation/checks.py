@@ -98,8 +98,13 @@ class Checks:
             if not self._orphan(life, record):
                 continue
             launch, since = before.get(record.id, ("", now))
-            # A lease may have come and gone within one step.
-            since = max(since, self.ledger.recovered_at, *(lease.expires for lease in record.leases))
+            # A lease may have come and gone within one step, and a daemon: the next one lets owners linger anew.
+            lingered = [
+                owner.leaving_since + LINGER_S
+                for owner in record.owners
+                if owner.leaving_since is not None and self.world.lives(owner.process)
+            ]
+            since = max(since, self.ledger.recovered_at, *lingered, *(lease.expires for lease in record.leases))
             if disturbed or launch != record.launch:
                 since = now
             if now - since > ORPHAN_BOUND_S:

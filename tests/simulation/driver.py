@@ -145,6 +145,7 @@ class Simulation:
         with ExitStack() as edges:
             edges.enter_context(patch("supervisor.kinds.identify.get", get))
             edges.enter_context(patch("supervisor.engine.spawner.Spawner.log_for", log_for))
+            edges.enter_context(patch("supervisor.engine.spawner.Spawner.prune_logs"))
             for module in ENGINE:
                 for name in stands_for.keys() & vars(module).keys():
                     edges.enter_context(patch.object(module, name, stands_for[name]))

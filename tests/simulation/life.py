@@ -1,6 +1,7 @@
 """One life of a daemon: the real engine on a wing that fails as the seed says, and that can be killed in any call."""
 
 import asyncio
+import errno
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -275,8 +276,9 @@ class _Processes(FakeProcessControl):
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
         self._life.touch()
         # A recovery looks at what a daemon of this user started: that can be read.
-        hidden = self._life.ready and self._life.world.faults.hit("variable hidden")
-        return None if hidden else super().variable(identity, name)
+        if self._life.ready and self._life.world.faults.hit("variable hidden"):
+            raise PermissionError(errno.EACCES, "hidden")
+        return super().variable(identity, name)
 
 
 class _Ports(FakePortTable):

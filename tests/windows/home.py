@@ -15,6 +15,7 @@ from supervisor.client import endpoint
 from supervisor.client.client import Client
 from supervisor.core.model import ProcessIdentity
 from supervisor.errors import DaemonNotRunning
+from supervisor.native.api import variable_if_told
 from supervisor.native.wing import open_wing
 from tests.e2e.home import PATIENCE_S, Home, eventually
 from tests.protocol import CheckedClient
@@ -54,7 +55,7 @@ def image_of(pid: int) -> str:
 def all_with(variable: str) -> dict[int, str]:
     """Every living process that was started with this environment variable, and its value there."""
     rows = WING.processes.table()
-    values = {row.identity.pid: WING.processes.variable(row.identity, variable) for row in rows}
+    values = {row.identity.pid: variable_if_told(WING.processes, row.identity, variable) for row in rows}
     return {pid: value for pid, value in values.items() if value is not None}
 
 
