@@ -5,12 +5,13 @@ import os
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from .errors import ConfigInvalid
+from .frozen import frozen
 from .native import private
 
 
@@ -33,7 +34,7 @@ VARIABLES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """The settings. `environments` None: where this home's folders say. `kinds` is unchecked: see the catalogue."""
 

@@ -1,7 +1,6 @@
 """The verb table: each method of the protocol, and what it does."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from ..engine.logtail import LogTail
 from ..engine.requester import Requester
 from ..engine.supervisor import Supervisor
 from ..errors import InvalidParams, NotFound
+from ..frozen import frozen
 from ..wire.messages import daemon as d
 from ..wire.messages import editors as e
 from ..wire.messages import environments as en
@@ -32,7 +32,7 @@ from .verbs import GREETING, Mutation, Read, Verb, VerbTable
 from .views import Views, environment, explained
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class About:
     """The daemon: who it is, for `status`; and what can be done with it as a whole.
 

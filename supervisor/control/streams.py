@@ -1,11 +1,11 @@
 """Answers that go on: notifications after a result, for as long as the connection lasts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from ..engine.events import Event, Events
 from ..engine.logtail import LogTail, Page
+from ..frozen import frozen
 from ..wire.jsonrpc import Id
 from ..wire.messages.daemon import StatusResult
 from ..wire.messages.notifications import EventNotice, LogNotice, Resync
@@ -20,7 +20,7 @@ Room = Callable[[], bool]
 End = Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opening:
     """The answer to a request, and what comes after it. `begin` is called once that is sent, and says how to end it."""
 

@@ -1,11 +1,11 @@
 """The shape of a verb, and the one table that requests are looked up in."""
 
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from ..engine.requester import Requester
 from ..errors import MethodNotFound
+from ..frozen import frozen
 from ..wire import fields
 
 GREETING = "hello"
@@ -17,7 +17,7 @@ Read = Callable[[P], object]
 Mutation = Callable[[P, Requester], Coroutine[Any, Any, object]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verb(Generic[P]):
     """One method of the protocol. Handlers answer with a dataclass of `wire.messages`, or raise a typed error.
 

@@ -1,8 +1,10 @@
 """Single flight: at most one operation runs on a server. Pure; the engine keeps the flights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from ..frozen import frozen
 
 
 class Operation(StrEnum):
@@ -20,7 +22,7 @@ _WAITED_FOR = (Operation.STOP, Operation.RESTART, Operation.ADOPT)
 """What an `ensure` lets end first, instead of being refused: users click quickly."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """A mutation of one server, as admission sees it.
 
@@ -35,7 +37,7 @@ class Wish:
     why: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Running:
     """A flight under way. `own`: the daemon started it by itself. `since` is monotonic, seconds."""
 
@@ -45,22 +47,22 @@ class Running:
     own: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Started:
     """The door was free."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Joined:
     """The same is under way; its result is shared."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Waits:
     """Admission is decided again when the running flight has ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """Something else is under way."""
 

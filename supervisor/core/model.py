@@ -5,9 +5,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from ..frozen import frozen
+
 Ports = Mapping[str, int]
 
 
+# Not `frozen` like all others: a look at the process table compares it thousands of times.
 @dataclass(frozen=True, slots=True, order=True)
 class ProcessIdentity:
     """A process. The start token is the kernel's own start time: (pid, token) cannot repeat, a pid can."""
@@ -24,7 +27,7 @@ class Liveness(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessRow:
     """One line of the system's process table. `session` is the POSIX session id, 0 where there is none."""
 
@@ -61,7 +64,7 @@ class ServerState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Occupation:
     """Why an editor does not want its servers disturbed, and for how long: monotonic seconds."""
 
@@ -70,7 +73,7 @@ class Occupation:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Editor:
     """A Godot process and the project that is open in it. `started_at` is wall time, seconds.
 
@@ -91,7 +94,7 @@ class Editor:
         return self.occupation if self.occupation and now < self.occupation.until else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ownership:
     """An editor attached to a server. `leaving_since`: monotonic seconds; it detached, and lingers."""
 
@@ -105,7 +108,7 @@ class Ownership:
         return self.leaving_since is not None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lease:
     """A claim by something that is not an editor. `expires` is monotonic, seconds."""
 
@@ -120,7 +123,7 @@ SHOWN_WORDS = 50
 """Characters and words of a stranger's command line that people are shown."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Occupant:
     """Who holds a port, as far as the system tells. `since` is wall time, seconds."""
 
@@ -146,7 +149,7 @@ class Occupant:
         return tuple(shown)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listener:
     """A socket in state LISTEN. `occupant.identity` is None where the system does not tell whose it is."""
 
@@ -164,7 +167,7 @@ class Bind(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PortFact:
     """Everything the system says of one port. `reason` is its own text where the bind was not FREE."""
 
@@ -174,7 +177,7 @@ class PortFact:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Occupied:
     """A wanted port that was passed over, and why."""
 
@@ -183,7 +186,7 @@ class Occupied:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Why a server is not running. `exit` is the exit status, a negative signal, or None for unknown."""
 
@@ -193,7 +196,7 @@ class Failure:
     log_tail: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServerRecord:
     """What the daemon knows and remembers of one server. `since` is wall time, seconds.
 
@@ -240,7 +243,7 @@ class ServerRecord:
         return replace(self, **changes)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StickyPorts:
     """The set that a project had last time."""
 
@@ -249,7 +252,7 @@ class StickyPorts:
     ports: Ports
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """All that outlives the daemon."""
 

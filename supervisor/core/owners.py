@@ -1,16 +1,17 @@
 """Whom a server that we did not start belongs to: the process that its environment names, under strict rules."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ..frozen import frozen
 from .model import ProcessIdentity
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoOwner:
     """Its environment names none."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LivingOwner:
     """The process that it was started for. `name` is what it runs, for people."""
 
@@ -18,14 +19,14 @@ class LivingOwner:
     name: str | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeadOwner:
     """Proven: nobody has that pid, or somebody who is younger than the server."""
 
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnknownOwner:
     """It may have one that lives. `reason` is for people."""
 
@@ -35,7 +36,7 @@ class UnknownOwner:
 OwnerSeen = NoOwner | LivingOwner | DeadOwner | UnknownOwner
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Named:
     """What is known of the process behind the pid that a server's environment names.
 

@@ -4,9 +4,9 @@ Two strengths of proof: `recognised` is enough to reuse, adopt and watch a serve
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
+from ..frozen import frozen
 from .model import Origin, ProcessIdentity, ProcessRow
 
 
@@ -22,21 +22,21 @@ class Link(StrEnum):
     LEFT_OVER = "left over"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recognised:
     """It is a server of that kind. The proof, in words."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unrecognised:
     """It is not proven to be one. What is missing, in words."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Appearance:
     """What is known of a process that listens on a port of a kind.
 
@@ -70,7 +70,7 @@ def recognised(seen: Appearance) -> Recognised | Unrecognised:
     return Recognised(f"its command line and its answer are those of {seen.kind}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """A process of a tree. For LEFT_OVER, `launch_token` is what its environment says."""
 
@@ -79,7 +79,7 @@ class Member:
     launch_token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """What is known at the moment of the signal.
 
@@ -95,14 +95,14 @@ class Evidence:
     guarded: frozenset[ProcessIdentity] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stoppable:
     """The proof, in words."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Held:
     """What is missing, in words."""
 

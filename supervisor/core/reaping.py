@@ -1,8 +1,8 @@
 """Whether a server is an orphan: two samples, one grace apart, and every doubt keeps it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from ..frozen import frozen
 from .model import Liveness
 
 SILENCE_S = 30.0
@@ -12,7 +12,7 @@ LATE_S = 5.0
 """A second sample later than this says nothing: the daemon or the machine stood still in between."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnerFact:
     """One owner. `lingering`: it detached, and its linger has not passed. `released`: it has."""
 
@@ -27,7 +27,7 @@ class OwnerFact:
         return not self.released and self.liveness is not Liveness.DEAD
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observation:
     """One sample, taken between `began` and `now`. Times are monotonic seconds; None for a count: cannot tell.
 
@@ -52,7 +52,7 @@ class Observation:
     idle_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Suspicion:
     """The first sample, remembered. It speaks of one launch and one set of claims."""
 
@@ -62,7 +62,7 @@ class Suspicion:
     due: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keep:
     """Not an orphan. `watch_sessions`: only sessions or the server's own leases keep it, and nobody tells their end."""
 
@@ -70,7 +70,7 @@ class Keep:
     watch_sessions: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Suspect:
     """Looks like an orphan; to be looked at again when the suspicion is due."""
 
@@ -78,7 +78,7 @@ class Suspect:
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reap:
     """Was and is an orphan."""
 

@@ -1,9 +1,10 @@
 """What to do about a wish for a server, given what there is. Every plan carries its reason."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from ..frozen import frozen
 from .model import Occupied, PortFact, Ports, ProcessIdentity, ServerRecord, Topology
 from .owners import LivingOwner
 from .ports import obstacles
@@ -19,7 +20,7 @@ class Answer(StrEnum):
     MUTE = "mute"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServerSpec:
     """A server as asked for. `version` is None where any will do; `wanted` are port sets, best first.
 
@@ -35,18 +36,18 @@ class ServerSpec:
     topology: Topology = Topology.SHARED
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnServer:
     """The server of that id, alive, how it answers, who uses it, and whether it may be ended without being named."""
 
     record: ServerRecord
     answer: Answer
-    use: Use = Use()  # noqa: RUF009 (frozen)
-    right: Stoppable | Held = Held("not looked at")  # noqa: RUF009 (frozen)
-    silence: Silence = Silence()  # noqa: RUF009 (frozen)
+    use: Use = Use()
+    right: Stoppable | Held = Held("not looked at")
+    silence: Silence = Silence()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Snapshot:
     """The facts about ports at one moment. `reserved` maps them to the servers that they are promised to."""
 
@@ -55,7 +56,7 @@ class Snapshot:
     strangers: Strangers = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reuse:
     """It runs already."""
 
@@ -63,7 +64,7 @@ class Reuse:
     reason: str = "it runs, answers, and will do"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Adopt:
     """Somebody else's server will do: look after it from now on."""
 
@@ -71,7 +72,7 @@ class Adopt:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Replace:
     """End this one, and start another on its ports. The old one comes back if the new one does not become ready."""
 
@@ -81,7 +82,7 @@ class Replace:
     proof: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spawn:
     """Start it on the ports that it likes best."""
 
@@ -89,7 +90,7 @@ class Spawn:
     reason: str = "nothing holds these ports"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Relocate:
     """Start it on other ports: those it likes better are held. `rivals`: beside other versions of itself."""
 
@@ -107,7 +108,7 @@ class Refusal(StrEnum):
     EXHAUSTED = "exhausted"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refuse:
     """It cannot be done. `reason` is for people."""
 
@@ -116,7 +117,7 @@ class Refuse:
     occupied: tuple[Occupied, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Beside:
     """The server of that id stays as it is; the wish needs another one beside it."""
 

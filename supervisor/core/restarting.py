@@ -1,6 +1,6 @@
 """When a server that ended by itself is started again, and when that is given up."""
 
-from dataclasses import dataclass
+from ..frozen import frozen
 
 STABLE_S = 60.0
 """A server that was ready for this long has proven itself: its earlier exits are forgotten."""
@@ -11,14 +11,14 @@ LONGEST_PAUSE_S = 30.0
 JITTER = 0.2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class At:
     """Start it again after this pause, seconds."""
 
     pause_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GiveUp:
     """It flaps. `reason` is for people."""
 

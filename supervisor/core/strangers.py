@@ -1,8 +1,8 @@
 """Servers that stand in the way of a wish, or answer it: ours and strangers, and what may be done with them. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from ..frozen import frozen
 from .model import Occupant, Ports, ProcessIdentity, ServerRecord
 from .owners import DeadOwner, LivingOwner, NoOwner, OwnerSeen, UnknownOwner
 from .proof import Held, Recognised, Stoppable, Unrecognised
@@ -13,7 +13,7 @@ MUTE_S = 30.0
 MUTE_PROBES = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Use:
     """Who uses a server besides whoever asks. A count that is None cannot be told, and counts as use.
 
@@ -40,7 +40,7 @@ class Use:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stranger:
     """A process that no daemon of this home started, and that listens on a port of a kind.
 
@@ -56,7 +56,7 @@ class Stranger:
     ports: Ports
     recognition: Recognised | Unrecognised
     version: str | None = None
-    owner: OwnerSeen = NoOwner()  # noqa: RUF009 (frozen)
+    owner: OwnerSeen = NoOwner()
     leases: int | None = 0
     sessions: int | None = 0
     other_home: str | None = None
@@ -92,7 +92,7 @@ class Stranger:
                 return Held("it has no owner that could be proven dead")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Silence:
     """For how long a server has not answered, and how often it was asked in vain."""
 
@@ -105,7 +105,7 @@ class Silence:
         return self.seconds >= MUTE_S and self.probes >= MUTE_PROBES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rival:
     """A server of the wanted kind in a version that was not asked for, which stays where it is."""
 

@@ -5,7 +5,6 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -52,6 +51,7 @@ from ..engine.supervisor import Strangers, Supervisor
 from ..engine.takeover import Takeover
 from ..engine.watcher import Watcher
 from ..errors import StateNotWritable, SupervisorError
+from ..frozen import frozen
 from ..kinds.catalog import Catalog
 from ..native.api import Wing
 from ..native.facts import Folders
@@ -65,7 +65,7 @@ from .logs import LOG_NAME, LogFile, open_log
 from .mending import Mender
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Engine:
     """The engine, put together on one platform wing."""
 
@@ -77,7 +77,7 @@ class Engine:
     housekeeping: Housekeeping
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Site:
     """Where an engine works. `environments`: the folder of private environments. `environment`: variables.
 

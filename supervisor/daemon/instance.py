@@ -3,13 +3,13 @@
 import contextlib
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from ..client import endpoint
 from ..errors import DaemonNotRunning, DaemonUnreachable, NotOurs
+from ..frozen import frozen
 from ..native import private, trust
 from ..native.facts import HOME_VARIABLE, SYSTEM, Folders
 
@@ -70,7 +70,7 @@ class Instance:
         self._lock.release()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Holder:
     """Whoever holds the lock, as far as it has noted: to be shown, never to be signalled on the strength of it.
 

@@ -5,12 +5,12 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from ..config import VARIABLES, Config, Source
 from ..errors import ConfigInvalid
+from ..frozen import frozen
 from ..native import facts
 
 SELECTOR, PROACTOR = "selector", "proactor"
@@ -18,7 +18,7 @@ SELECTOR, PROACTOR = "selector", "proactor"
 SETTING = "event_loop"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     """Which loop, and why. `forced`: somebody has said so."""
 

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..core.model import Editor, Liveness, Occupant, ProcessIdentity, ServerRecord, Topology
 from ..core.proof import Recognised, Unrecognised, is_runner
 from ..core.strangers import Stranger
 from ..errors import Busy, InvalidParams, NotFound, NotOurs, SupervisorError
+from ..frozen import frozen
 from ..kinds.kind import Kind
 from ..kinds.programs import is_of
 from ..native.facts import SERVES_LOOPBACK
@@ -21,7 +21,7 @@ RETRY_AFTER_MS = 1000
 HINT = "godot-supervisor ports tells who holds them"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdoptWish:
     """`server.adopt` as it was asked for: a process or a port, and who is to own it."""
 
@@ -32,7 +32,7 @@ class AdoptWish:
     request: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """What was pointed at: the row that it has or gets. `stranger` None: this daemon looks after it already.
 

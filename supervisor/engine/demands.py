@@ -1,18 +1,19 @@
 """What a `server.ensure` comes down to: which server, in which version, for which project."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..core.lifecycle import RUNNING
 from ..core.model import Editor, Origin, Ownership, Ports, ProcessIdentity, ServerRecord, ServerState, Topology
 from ..core.strangers import Rival, compatible
 from ..errors import InvalidParams
+from ..frozen import frozen
 from ..kinds.kind import Kind
 from ..kinds.versions import version_for
 from .editors import canonical_project, folder_name
 from .facilities import Facilities
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnsureWish:
     """`server.ensure` as it was asked for. `engine_version` is the editor's, where it is known."""
 
@@ -25,7 +26,7 @@ class EnsureWish:
     request: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Demand:
     """A resolved wish.
 

@@ -1,13 +1,14 @@
 """Editors: who attaches, who leaves, and whose death is noticed."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 from ..core.flight import Wish
 from ..core.model import Editor, Liveness, Occupant, Occupation, Ownership, ProcessIdentity, ServerRecord, ServerState
 from ..errors import Busy, EditorGone, InvalidParams, NotFound, NotOurs
+from ..frozen import frozen
 from .facilities import Facilities
 from .records import Records
 
@@ -17,7 +18,7 @@ NAMED_WITHIN_S = 1.0
 """How long a name for people may take: the command line of a process that hangs in the kernel cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arrival:
     """An editor as it introduces itself. `seen` is what the system tells people about its pid."""
 

@@ -8,7 +8,6 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from ..core.model import Liveness, ProcessIdentity
 from ..errors import InstallFailed, InvalidParams, NotOurs
+from ..frozen import frozen
 from ..native import private, trust
 from ..native.api import ExitWatcher, Probe, ProcessControl
 from .installer import Growth, Installer, Job, Progress, StopTree
@@ -29,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Environment:
     """A published environment. `python` is its interpreter."""
 
@@ -282,7 +282,7 @@ class _Build:
                 await asyncio.wait({self.task})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wanted:
     package: str
     version: str

@@ -2,9 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..frozen import frozen
 from ..native.api import Clock
 
 KEPT = 1000
@@ -27,7 +27,7 @@ class Log(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """One thing that happened. `seq` rises by one within a life of the daemon; `at` is wall time, `mono` monotonic."""
 

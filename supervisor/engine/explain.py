@@ -2,19 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ..core.model import Occupant, Occupied, PortFact, Ports
 from ..core.ports import candidates, obstacle
 from ..core.reconcile import Adopt, Replace, ServerSpec, Snapshot, reconcile, with_stranger
 from ..core.strangers import Rival
 from ..errors import InvalidParams
+from ..frozen import frozen
 from ..kinds.kind import Kind
 from .facilities import Facilities
 from .recognise import Recogniser
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explained:
     """One port. `decision` is what an `ensure` would do about it: use, reuse, adopt, replace or relocate."""
 

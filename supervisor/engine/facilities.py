@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.model import ProcessIdentity, ServerRecord
 from ..errors import InvalidParams, KindUnknown
+from ..frozen import frozen
 from ..kinds.catalog import Catalog
 from ..kinds.kind import Kind
 from ..native.api import Wing
@@ -19,7 +19,7 @@ TOKEN_VARIABLE = "GODOT_SUPERVISOR_SERVER_ID"  # noqa: S105 (the name of a varia
 PROJECT_VARIABLE = "GODOT_SUPERVISOR_PROJECT"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facilities:
     """`me` is the daemon's own process; `environment` is what it was started with.
 

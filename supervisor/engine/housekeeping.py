@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KindUnknown, StateNotWritable
+from ..frozen import frozen
 from ..kinds.kind import Kind
 from .environments import Environment, key_of
 from .facilities import Facilities
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kept:
     """An environment on the disk. `size` is in bytes; `used_by` is for people, and empty where nothing uses it."""
 

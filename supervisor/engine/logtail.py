@@ -3,12 +3,12 @@
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from io import FileIO
 from json import dumps
 from pathlib import Path
 
 from ..errors import NotFound, StateNotWritable
+from ..frozen import frozen
 from ..native.api import Watch
 from .events import Event
 from .facilities import Facilities
@@ -29,7 +29,7 @@ More = Callable[[Sequence[str], str, bool], None]
 """Called with further lines, the log that they are of, and whether it was the last call."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     """The last lines of a log. `offset` is where they end, in bytes."""
 

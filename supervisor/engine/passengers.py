@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from ..frozen import frozen
 from .requester import Requester
 
 
@@ -19,7 +19,7 @@ def _nowhere() -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ticket:
     """Who asks, and on which terms.
 

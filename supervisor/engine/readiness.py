@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 
 from ..core.model import Liveness, Occupied, ProcessIdentity, ServerRecord
+from ..frozen import frozen
 from ..kinds.identify import Identification
 from ..kinds.kind import Kind
 from ..native.api import Wing
@@ -17,7 +17,7 @@ TREE_EVERY = 5
 """Every so many looks the whole tree is searched for the listener: launchers hide it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ready:
     """Who listens, and the version that it says it is; None: it says none."""
 

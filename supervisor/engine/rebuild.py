@@ -2,12 +2,12 @@
 
 import asyncio
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.model import Listener, Origin, ProcessIdentity, ProcessRow, ServerRecord, ServerState
 from ..core.owners import OwnerSeen
 from ..errors import KindUnknown
+from ..frozen import frozen
 from ..kinds.kind import Kind
 from ..native.api import variable_if_told
 from .belonging import owner_of, ownership_of
@@ -16,7 +16,7 @@ from .inquiry import Inquiry
 from .spawner import addresses
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Carrier:
     """A living process with a launch token of this home in its environment. `born`: as its `Probe` says."""
 

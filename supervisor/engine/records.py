@@ -219,11 +219,14 @@ class Records:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self.flush)
+            asyncio.get_running_loop().call_soon(self._flush_as_scheduled)
+
+    def _flush_as_scheduled(self) -> None:
+        self._scheduled = False
+        self.flush()
 
     def flush(self) -> None:
         """Write now if anything changed. Trouble is told, kept in `trouble`, and tried again."""
-        self._scheduled = False
         awaited, self._awaited = self._awaited, []
         trouble: StateNotWritable | None = None
         try:

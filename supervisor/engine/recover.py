@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..core.model import Failure, Liveness, ProcessIdentity, ServerRecord, ServerState
 from ..errors import StartFailed
+from ..frozen import frozen
 from ..native.api import variable_if_told
 from ..registry.store import Found, Loaded
 from .facilities import TOKEN_VARIABLE, Facilities
 from .rebuild import Carrier, Rebuilder
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Census:
     """The living processes that carry a launch token of this home, by token."""
 

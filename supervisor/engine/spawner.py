@@ -3,11 +3,11 @@
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.model import ProcessIdentity, ServerRecord
 from ..errors import StartFailed, StateNotWritable
+from ..frozen import frozen
 from ..kinds.kind import Kind, command_line, environment, expand
 from ..native.api import Command
 from .environments import Environment
@@ -23,7 +23,7 @@ LOG_TAIL_JSON = 4096
 """Bytes of JSON. Each failed server's tail lies in the registry, and in front of whoever asks about it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recipe:
     """Everything that a launch needs besides its record."""
 

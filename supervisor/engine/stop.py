@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..core.model import Liveness, Origin, ProcessIdentity, ProcessRow, ServerRecord
 from ..core.proof import (
@@ -18,6 +18,7 @@ from ..core.proof import (
     tree,
 )
 from ..errors import NotOurs, StopFailed
+from ..frozen import frozen
 from ..native.api import Wing, variable_if_told
 from .events import Events
 from .records import Records
@@ -41,7 +42,7 @@ TOLD_WITHIN_S = 2.0
 """How long a look may take whose only purpose is to tell people something."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Right:
     """Why a stop may be tried. `named`: a user asked for it. `orphan`: judged twice, by the reaper."""
 
@@ -49,7 +50,7 @@ class Right:
     orphan: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """A tree to stop. `token` is the launch token that its processes carry; None: they carry none.
 
@@ -64,7 +65,7 @@ class Target:
     foreign: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """A tree as it was a moment ago, and who must not be in it.
 

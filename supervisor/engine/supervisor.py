@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from ..core.flight import Operation, Wish
@@ -11,6 +10,7 @@ from ..core.model import Editor, Liveness, ServerRecord, ServerState
 from ..core.reaping import Reap, Verdict
 from ..core.reconcile import Replace
 from ..errors import Busy, NotFound, SupervisorError
+from ..frozen import frozen
 from ..kinds.kind import Kind
 from .adopt import Adopter, AdoptWish, Candidate
 from .demands import Demand, EnsureWish, again, begin_row
@@ -36,7 +36,7 @@ CLOSING_PATIENCE_S = 10.0
 """How long operations that have acted may take to end when the daemon goes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Strangers:
     """What deals with servers that others started, and with other versions of ours."""
 

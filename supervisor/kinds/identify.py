@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from ..core.model import Ports
+from ..frozen import frozen
 from .kind import Identify, Kind
 from .loopback import Answer, UnusableAnswerError, get
 
@@ -14,7 +14,7 @@ VERSION_LENGTH = 64
 COUNT_MAX = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identification:
     """What a server answered. `matches`: success, JSON, and every key of the kind's `match` as it should be.
 

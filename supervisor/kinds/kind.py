@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..core.model import Topology
 from ..errors import ConfigInvalid
+from ..frozen import frozen
 
 NEVER_INHERITED = (
     "PYTHONPATH",
@@ -23,7 +24,7 @@ _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PortRange:
     """Inclusive. The ranges of one kind are equally long and move together."""
 
@@ -44,7 +45,7 @@ class PortRange:
         return cls(low, high)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identify:
     """How to ask a running server who it is. `match`, `version` and `leases` name keys of the JSON answer.
 
@@ -59,7 +60,7 @@ class Identify:
     bearer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionRoute:
     """Where a server tells its editor sessions itself. `count` names a key of the JSON answer: a list, or a number."""
 
@@ -68,7 +69,7 @@ class SessionRoute:
     count: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Secret:
     """A secret handed over by environment variable.
 
@@ -82,7 +83,7 @@ class Secret:
     versions: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kind:
     """Times are seconds. `engine` maps a range of engine versions ("<4.7") to the newest server version for it.
 

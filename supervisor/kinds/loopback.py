@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..frozen import frozen
 from ..native.facts import LOOPBACK
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ QUOTED = 100
 """Characters of it, at most, that are shown to people."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """A complete answer, whatever it says."""
 

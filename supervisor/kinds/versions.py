@@ -3,9 +3,9 @@
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ..errors import VersionConflict
+from ..frozen import frozen
 from .kind import Kind
 
 Number = tuple[int, ...]
@@ -31,7 +31,7 @@ def number(text: str) -> Number | None:
     return _significant(found[1]) if found else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Range:
     """Versions that satisfy every clause."""
 

@@ -1,12 +1,12 @@
 """The contracts between the daemon and the platform. One wing implements them all; fakes pass the same tests."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 from typing import Protocol
 
 from ..core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
+from ..frozen import frozen
 
 
 class Clock(Protocol):
@@ -80,7 +80,7 @@ class ExitWatcher(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """What to run. `environment` is complete; output goes to the end of `log`."""
 
@@ -194,7 +194,7 @@ class PeerCheck(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wing:
     """One platform, complete."""
 

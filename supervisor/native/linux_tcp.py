@@ -11,9 +11,10 @@ import struct
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+
+from ..frozen import frozen
 
 assert sys.platform == "linux"  # noqa: S101 (tells type checkers where this runs)
 
@@ -47,7 +48,7 @@ class TcpState(IntEnum):
     LISTEN = 10
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TcpRow:
     """The local end of a TCP socket. An IPv4 address mapped into IPv6 is shown as the IPv4 address."""
 

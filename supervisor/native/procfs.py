@@ -3,8 +3,9 @@
 import contextlib
 import errno
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from ..frozen import frozen
 
 PID_MAX = 2**31 - 1
 """The largest that a pid_t can hold."""
@@ -13,7 +14,7 @@ COMMAND_LINE_LIMIT = 4096
 """Bytes. A process may have megabytes of arguments, of any user; the kernel itself long showed one page of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stat:
     """`ticks`: when it was started, in clock ticks since the boot."""
 

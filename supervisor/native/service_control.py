@@ -1,10 +1,11 @@
 """The service control manager of Windows, and who may use it."""
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from ..errors import PlatformUnsupported
+from ..frozen import frozen
 
 OWN_PROCESS = 0x10
 """One process for the whole machine (winnt.h, SERVICE_WIN32_OWN_PROCESS)."""
@@ -13,7 +14,7 @@ USER_OWN_PROCESS = 0x50
 """A template: every user who logs on gets an instance of it (winnt.h, SERVICE_USER_OWN_PROCESS)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Definition:
     """A service as the service control manager of Windows keeps it. `restart_after_ms`: after a crash, one by one."""
 
@@ -29,7 +30,7 @@ class Definition:
     forget_crashes_after_s: int = 60
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Installed:
     """What it knows of a service. `state`: "running", "stopped", or on the way."""
 

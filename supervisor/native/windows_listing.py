@@ -4,9 +4,9 @@ import ctypes
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from ctypes.wintypes import ULONG
-from dataclasses import dataclass
 
 from ..core.model import ProcessIdentity
+from ..frozen import frozen
 from . import win32
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
@@ -14,7 +14,7 @@ assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this run
 FIRST_GUESS_BYTES = 512 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listed:
     """`created`: 100 ns since 1601. `parent` is only the number that its maker had: it may be another's by now."""
 

@@ -5,9 +5,9 @@ import socket
 import sys
 from collections.abc import Collection, Iterator
 from ctypes.wintypes import DWORD
-from dataclasses import dataclass
 from enum import IntEnum
 
+from ..frozen import frozen
 from . import win32
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
@@ -25,7 +25,7 @@ class TcpState(IntEnum):
     ESTABLISHED = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TcpRow:
     """The local end of a TCP socket. `pid`: None where the system does not tell, which some do by 0."""
 

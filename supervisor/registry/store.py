@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from ..core.model import State
+from ..frozen import frozen
 from ..native import private, trust
 from .codec import Encoder, UnreadableError, decode
 
@@ -22,7 +22,7 @@ class Found(StrEnum):
     SET_ASIDE = "set aside"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """The state, and how it was come by. `aside` is where an unreadable file went."""
 

@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from ..frozen import frozen
 from ..native.facts import Folders
 
 NAME = "godot-supervisor"
@@ -15,7 +16,7 @@ HANDED_OVER = ("PATH", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 logs in other places than one that the shell starts."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Installation:
     """The command that a service manager starts, and what goes with it.
 

@@ -3,11 +3,11 @@
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import PlatformUnsupported, ServiceRefused
+from ..frozen import frozen
 from ..native import service_control
 from ..native.facts import SYSTEM, Folders
 from . import handover
@@ -49,7 +49,7 @@ class Manager(Protocol):
         """Start it where it is installed; whether it was."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """What the user said of how to install it. Windows only: nobody else has a choice."""
 
@@ -98,7 +98,11 @@ def status(where: Folders, manager: Manager) -> tuple[Report, Mapping[str, Any] 
 
 
 def open_manager(
-    where: Folders, version: str, steps: Steps, wish: Wish = Wish(), environment: Mapping[str, str] = os.environ
+    where: Folders,
+    version: str,
+    steps: Steps,
+    wish: Wish = Wish(),  # noqa: B008 (frozen)
+    environment: Mapping[str, str] = os.environ,
 ) -> Manager:
     """The service manager of this system.
 

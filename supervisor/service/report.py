@@ -1,10 +1,12 @@
 """What `service status` says of a service."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from ..frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Report:
     """One service, as its manager and its settings tell of it.
 

@@ -3,11 +3,11 @@
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import ServiceRefused, StateNotWritable
+from ..frozen import frozen
 
 COMMAND_TIMEOUT_S = 120.0
 NO_SUCH_PROGRAM = 127
@@ -30,7 +30,7 @@ class Ran(NamedTuple):
 Runner = Callable[[Sequence[str]], Ran]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One thing that was done, or would be."""
 

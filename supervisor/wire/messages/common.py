@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated
 
+from ...frozen import frozen
 from ..fields import Length, Range
-from ..message import message
 
 Name = Annotated[str, Length(1, 256)]
 Path = Annotated[str, Length(1, 4096)]
@@ -12,7 +12,7 @@ Pid = Annotated[int, Range(1, 2**32 - 1)]
 Port = Annotated[int, Range(1, 65535)]
 
 
-@message
+@frozen
 class ProcessInfo:
     """`started_at` is wall time, seconds."""
 
@@ -20,7 +20,7 @@ class ProcessInfo:
     started_at: float | None
 
 
-@message
+@frozen
 class OccupantInfo:
     """Who holds a port; null for what the system does not tell. `since` is wall time, seconds."""
 
@@ -30,7 +30,7 @@ class OccupantInfo:
     since: float | None
 
 
-@message
+@frozen
 class RelocatedPort:
     """A wanted port that was passed over."""
 
@@ -39,7 +39,7 @@ class RelocatedPort:
     reason: str
 
 
-@message
+@frozen
 class FailureInfo:
     """`exit` is the exit status, a negative signal, or null for unknown."""
 
@@ -49,7 +49,7 @@ class FailureInfo:
     log_tail: tuple[str, ...]
 
 
-@message
+@frozen
 class ReapVerdict:
     """Whether a server would be reaped, why, and in how many seconds."""
 
@@ -58,7 +58,7 @@ class ReapVerdict:
     due_in_s: float | None
 
 
-@message
+@frozen
 class LeaseInfo:
     """A claim by something that is not an editor."""
 
@@ -69,7 +69,7 @@ class LeaseInfo:
     expires_in_s: float
 
 
-@message
+@frozen
 class Owner:
     """An editor attached to a server."""
 
@@ -79,7 +79,7 @@ class Owner:
     leaving: bool
 
 
-@message
+@frozen
 class Server:
     """A supervised process. `since` is wall time, seconds; `sessions` null: cannot tell, or not counted (`check`)."""
 
@@ -107,7 +107,7 @@ class Server:
     log: str | None
 
 
-@message
+@frozen
 class EditorInfo:
     """A Godot process and its project. `servers` are ids; `busy` is why it does not want to be disturbed."""
 

@@ -1,18 +1,18 @@
 """`status`, `reap`, `ports.explain`, `daemon.reload` and `daemon.shutdown`."""
 
 from ...errors import InvalidParams
-from ..message import message
+from ...frozen import frozen
 from .common import EditorInfo, Name, OccupantInfo, Port, Server
 
 EXPLAINED_PORTS = 256
 
 
-@message
+@frozen
 class Status:
     """No params."""
 
 
-@message
+@frozen
 class DaemonInfo:
     """`started_at` is wall time, seconds; `notes` are what a user should know of fallbacks in use."""
 
@@ -25,7 +25,7 @@ class DaemonInfo:
     notes: tuple[str, ...]
 
 
-@message
+@frozen
 class StatusResult:
     """`orphans` are the ids of servers under suspicion. The lists are shortened as in `ServerListResult`."""
 
@@ -36,14 +36,14 @@ class StatusResult:
     left_out: int = 0
 
 
-@message
+@frozen
 class Reap:
     """`dry_run`: judge, and leave it at that."""
 
     dry_run: bool
 
 
-@message
+@frozen
 class JudgedServer:
     """A server and what would become of it."""
 
@@ -53,14 +53,14 @@ class JudgedServer:
     due_in_s: float | None
 
 
-@message
+@frozen
 class ReapResult:
     """Every server that was judged."""
 
     servers: tuple[JudgedServer, ...]
 
 
-@message
+@frozen
 class PortsExplain:
     """The ports of a kind, or these."""
 
@@ -74,7 +74,7 @@ class PortsExplain:
             raise InvalidParams("ports", f"expected 1 to {EXPLAINED_PORTS} of them, got {len(self.ports)}")
 
 
-@message
+@frozen
 class ExplainedPort:
     """Who holds a port, and what `server.ensure` would do about it."""
 
@@ -84,33 +84,33 @@ class ExplainedPort:
     reason: str
 
 
-@message
+@frozen
 class PortsExplainResult:
     """In the order of the ports."""
 
     ports: tuple[ExplainedPort, ...]
 
 
-@message
+@frozen
 class DaemonReload:
     """Read the configuration again."""
 
 
-@message
+@frozen
 class DaemonReloadResult:
     """`waiting`: the keys that changed and take effect with the daemon's next start."""
 
     waiting: tuple[str, ...]
 
 
-@message
+@frozen
 class DaemonShutdown:
     """`servers`: stop these too; otherwise they live on."""
 
     servers: bool
 
 
-@message
+@frozen
 class LeftServer:
     """A server that is not stopped with the others, and why."""
 
@@ -118,7 +118,7 @@ class LeftServer:
     reason: str
 
 
-@message
+@frozen
 class DaemonShutdownResult:
     """The daemon is on its way out. Both are empty unless servers were to be stopped.
 

@@ -2,14 +2,14 @@
 
 from typing import Annotated, Literal
 
+from ...frozen import frozen
 from ..fields import Range
-from ..message import message
 from .common import Name, Path, Pid
 
 BUSY_TTL_S = 60.0
 
 
-@message
+@frozen
 class EditorAttach:
     """`start_token`: the sender's own idea of the process, refused where ours differs."""
 
@@ -21,7 +21,7 @@ class EditorAttach:
     name: Name | None = None
 
 
-@message
+@frozen
 class EditorDetach:
     """`stop`: do not linger, the editor will not come back."""
 
@@ -29,7 +29,7 @@ class EditorDetach:
     stop: bool = False
 
 
-@message
+@frozen
 class EditorState:
     """`busy` protects its servers from others' stops and restarts for `ttl_s` seconds; repeat it to go on."""
 

@@ -1,14 +1,14 @@
 """`environments.list` and `environments.prune`: the private environments of servers."""
 
-from ..message import message
+from ...frozen import frozen
 
 
-@message
+@frozen
 class EnvironmentsList:
     """No params."""
 
 
-@message
+@frozen
 class EnvironmentInfo:
     """`size` is in bytes. `used_by` are kinds, servers and processes, for people; empty: nothing."""
 
@@ -19,7 +19,7 @@ class EnvironmentInfo:
     used_by: tuple[str, ...]
 
 
-@message
+@frozen
 class EnvironmentsListResult:
     """`folder` is what they are in."""
 
@@ -27,14 +27,14 @@ class EnvironmentsListResult:
     environments: tuple[EnvironmentInfo, ...]
 
 
-@message
+@frozen
 class EnvironmentsPrune:
     """`dry_run`: leave them where they are."""
 
     dry_run: bool = False
 
 
-@message
+@frozen
 class EnvironmentsPruneResult:
     """What was removed, or would be."""
 

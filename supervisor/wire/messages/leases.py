@@ -2,15 +2,15 @@
 
 from typing import Annotated
 
+from ...frozen import frozen
 from ..fields import Range
-from ..message import message
 from .common import Name
 
 LONGEST_S = 86_400.0
 """A claim that nobody renews for a day is forgotten, not meant."""
 
 
-@message
+@frozen
 class LeaseAcquire:
     """A claim on a server, for `ttl_s` seconds. `holder` is for people."""
 
@@ -19,14 +19,14 @@ class LeaseAcquire:
     ttl_s: Annotated[float, Range(1, LONGEST_S)]
 
 
-@message
+@frozen
 class LeaseRenew:
     """The full time again."""
 
     lease: Name
 
 
-@message
+@frozen
 class LeaseRelease:
     """The claim ends now."""
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ...frozen import frozen
 from ..jsonrpc import Id
-from ..message import message
 
 
-@message
+@frozen
 class Accepted:
     """A mutation was admitted; BUSY does not follow any more. `deadline_s` counts readiness, not installing."""
 
@@ -17,7 +17,7 @@ class Accepted:
     deadline_s: float
 
 
-@message
+@frozen
 class Progress:
     """A mutation is at work. At least one every 5 s: the last stage again, where there is nothing new."""
 
@@ -29,7 +29,7 @@ class Progress:
     total: int | None = None
 
 
-@message
+@frozen
 class EventNotice:
     """Something happened. `at` is wall time, `mono` monotonic, both seconds; `level` is info, warning or error."""
 
@@ -44,7 +44,7 @@ class EventNotice:
     details: Mapping[str, Any]
 
 
-@message
+@frozen
 class LogNotice:
     """More lines. `log` is their file: it changes with each launch. `ended`: the server has gone, nothing follows."""
 
@@ -54,7 +54,7 @@ class LogNotice:
     ended: bool = False
 
 
-@message
+@frozen
 class Resync:
     """What the receiver knows is out of date. `id` null: all of it, it reads too slowly, and the connection ends."""
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from ...errors import InvalidParams
-from ..message import message
+from ...frozen import frozen
 from .common import Name, Path, Pid, Port, Server
 
 
-@message
+@frozen
 class OwnerClaim:
     """A process to attach as owner, where no editor was attached before."""
 
@@ -16,7 +16,7 @@ class OwnerClaim:
     project: Path | None = None
 
 
-@message
+@frozen
 class ServerEnsure:
     """For an attached editor, for an owner, or for neither."""
 
@@ -34,12 +34,12 @@ class ServerEnsure:
             raise InvalidParams("owner", "stands beside editor; give one of them")
 
 
-@message
+@frozen
 class ServerList:
     """No params."""
 
 
-@message
+@frozen
 class ServerListResult:
     """Every server that is known. `left_out`: how many more there are than fit into a frame; `server.get` has each.
 
@@ -50,7 +50,7 @@ class ServerListResult:
     left_out: int = 0
 
 
-@message
+@frozen
 class ServerGet:
     """One server, by id. `check`: ask it first whether it is well, and count its sessions."""
 
@@ -58,7 +58,7 @@ class ServerGet:
     check: bool = False
 
 
-@message
+@frozen
 class ServerStop:
     """`editor` asks for itself: its own busy state is no obstacle. `force` overrides that of others."""
 
@@ -68,7 +68,7 @@ class ServerStop:
     request: Name | None = None
 
 
-@message
+@frozen
 class ServerAdopt:
     """A server that somebody else started: its process, or a port that it listens on. `owner` is to keep it."""
 
@@ -83,7 +83,7 @@ class ServerAdopt:
             raise InvalidParams("pid", "give either pid or port")
 
 
-@message
+@frozen
 class ServerRestart:
     """Stop and start again, on the same ports if they are free. `editor` and `force` as in `ServerStop`."""
 
@@ -93,7 +93,7 @@ class ServerRestart:
     request: Name | None = None
 
 
-@message
+@frozen
 class ServerRelease:
     """An editor no longer owns a server. It stays attached, and owns its others."""
 

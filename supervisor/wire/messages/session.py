@@ -3,15 +3,15 @@
 from dataclasses import field
 from typing import Annotated
 
+from ...frozen import frozen
 from ..fields import Length, Range
-from ..message import message
 from .common import Name
 
 PROTOCOL_MIN = 1
 PROTOCOL_MAX = 1
 
 
-@message
+@frozen
 class ClientInfo:
     """The program that knocks, for the log."""
 
@@ -19,7 +19,7 @@ class ClientInfo:
     version: Name
 
 
-@message
+@frozen
 class Hello:
     """`token` may be left out on the unix socket, where the peer's user is the proof. It stays out of reprs."""
 
@@ -28,7 +28,7 @@ class Hello:
     token: Annotated[str, Length(0, 256)] | None = field(default=None, repr=False)
 
 
-@message
+@frozen
 class HelloResult:
     """`instance_id` is compared with the endpoint file before anything else is said; `capabilities` are verbs."""
 
@@ -38,11 +38,11 @@ class HelloResult:
     capabilities: tuple[str, ...]
 
 
-@message
+@frozen
 class Ping:
     """No params."""
 
 
-@message
+@frozen
 class PingResult:
     """No fields: the answer is the answer."""

@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
+from ...frozen import frozen
 from ..fields import Range
-from ..message import message
 from .common import Name
 from .daemon import StatusResult
 
@@ -11,7 +11,7 @@ LINES = 10_000
 """The most that one `logs.read` gives. A line is cut at 4096 characters, and all of them fit into one frame."""
 
 
-@message
+@frozen
 class Since:
     """The last event that a subscriber has seen, and of which daemon it was."""
 
@@ -19,14 +19,14 @@ class Since:
     seq: Annotated[int, Range(0, 2**53)]
 
 
-@message
+@frozen
 class EventsSubscribe:
     """From now on; with `since`, what has happened after that as well."""
 
     since: Since | None = None
 
 
-@message
+@frozen
 class EventsSubscribeResult:
     """The first notification has `seq + 1`. `snapshot` is the state at `seq`; null where `since` could be honoured."""
 
@@ -35,7 +35,7 @@ class EventsSubscribeResult:
     snapshot: StatusResult | None
 
 
-@message
+@frozen
 class LogsRead:
     """The last lines of a server's log; without `server`, of the daemon's own."""
 
@@ -44,7 +44,7 @@ class LogsRead:
     follow: bool = False
 
 
-@message
+@frozen
 class LogsReadResult:
     """`log` is the file. With `follow`, notifications go on where `lines` end."""
 
