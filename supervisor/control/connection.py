@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import Busy, Cancelled, Internal, InvalidRequest, ParseError, ShuttingDown, SupervisorError, Unauthorized
@@ -222,7 +223,7 @@ class Connection(asyncio.Protocol):
                 self._mutate(request, verb, params)
                 return
             answer = verb.answer(params)
-            if asyncio.iscoroutine(answer):
+            if isinstance(answer, CoroutineType):
                 self._track(request, asyncio.get_running_loop().create_task(answer), None)
             else:
                 self._reply(request, answer)

@@ -3,7 +3,7 @@
 Clients look often, and little changes between two looks: what is shown is kept for as long as it is the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from ..engine.facilities import Facilities
 from ..engine.housekeeping import Kept
 from ..engine.reap import Reaper
 from ..engine.spawner import bounded_tail
+from ..engine.watcher import Watcher
 from ..wire import text
 from ..wire.messages.common import (
     EditorInfo,
@@ -41,14 +42,16 @@ NOT_JUDGED = ReapVerdict("keep", ("not judged in this state",), None)
 
 
 class Views:
-    """Turns records into results. `lives` tells of processes whose end would have been noticed."""
+    """Turns records into results. `watcher` tells of processes whose end would have been noticed."""
 
-    def __init__(self, facilities: Facilities, reaper: Reaper, lives: Callable[[ProcessIdentity], bool]) -> None:
+    def __init__(self, facilities: Facilities, reaper: Reaper, watcher: Watcher) -> None:
         self._records = facilities.records
         self._probe = facilities.wing.probe
         self._clock = facilities.wing.clock
         self._reaper = reaper
-        self._lives = lives
+        self._watcher = watcher
+        self._all_servers: tuple[object, tuple[Server, ...]] = (None, ())
+        self._all_editors: tuple[object, tuple[EditorInfo, ...]] = (None, ())
         self._servers: dict[str, tuple[tuple[object, ...], Server]] = {}
         self._tailless: dict[str, tuple[Server, Server]] = {}
         self._editors: dict[str, tuple[tuple[object, ...], EditorInfo]] = {}
@@ -69,6 +72,18 @@ class Views:
 
     def servers(self) -> tuple[Server, ...]:
         """All of them, or as many as fit into a frame, and no more ends of logs than `TAILS_BYTES`."""
+        now = (self._records.revision, self._reaper.revision, self._watcher.revision)
+        if self._all_servers[0] != now:
+            rests = all(self._rests(record) for record in self._records.servers.values())
+            self._all_servers = (now if rests else None, self._look_at_servers())
+        return self._all_servers[1]
+
+    def _rests(self, record: ServerRecord) -> bool:
+        """Whether it stays as it is shown until something happens: nothing counts down, no owner can end unnoticed."""
+        counts_down = record.leases or isinstance(self._reaper.verdict(record.id), Suspect)
+        return not counts_down and all(self._watcher.lives(owner.process) for owner in record.owners)
+
+    def _look_at_servers(self) -> tuple[Server, ...]:
         records = self._records.servers
         if len(self._servers) > len(records):
             self._servers = {name: shown for name, shown in self._servers.items() if name in records}
@@ -95,6 +110,14 @@ class Views:
 
     def editors(self) -> tuple[EditorInfo, ...]:
         """All of them, or as many as fit into a frame."""
+        now = (self._records.revision, self._watcher.revision)
+        if self._all_editors[0] != now:
+            editors = self._records.editors.values()
+            rests = all(each.occupation is None and self._watcher.lives(each.process) for each in editors)
+            self._all_editors = (now if rests else None, self._look_at_editors())
+        return self._all_editors[1]
+
+    def _look_at_editors(self) -> tuple[EditorInfo, ...]:
         editors = self._records.editors
         if len(self._editors) > len(editors):
             self._editors = {name: shown for name, shown in self._editors.items() if name in editors}
@@ -177,7 +200,7 @@ class Views:
         return shown[1]
 
     def _liveness(self, identity: ProcessIdentity) -> Liveness:
-        return Liveness.ALIVE if self._lives(identity) else self._probe.sample(identity)
+        return Liveness.ALIVE if self._watcher.lives(identity) else self._probe.sample(identity)
 
     def _process(self, identity: ProcessIdentity | None) -> ProcessInfo | None:
         return None if identity is None else ProcessInfo(identity.pid, self._probe.started_at(identity))

@@ -276,7 +276,7 @@ class Daemon:
             reload=lambda: self._reload(engine),
             shut_down=self._shut_down,
         )
-        views = Views(facilities, engine.supervisor.reaper, engine.watcher.lives)
+        views = Views(facilities, engine.supervisor.reaper, engine.watcher)
         logs = LogTail(facilities, self._folders.logs / LOG_NAME)
         methods = Methods(engine.supervisor, engine.claims, facilities, views, about, logs, engine.housekeeping)
         door = Door(

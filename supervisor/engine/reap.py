@@ -39,6 +39,8 @@ class Reaper:
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._closed = False
+        self.revision = 0
+        """Rises with every verdict, and with every count of sessions."""
 
     def verdict(self, server_id: str) -> Verdict | None:
         """The last verdict on a server; None: never looked at."""
@@ -56,7 +58,7 @@ class Reaper:
         sessions = await self._inquiry.count_sessions(record, self._facilities.kind_of(record))
         now = self._facilities.records.servers.get(server_id)
         if now is not None and (now.launch, now.state in SERVING) == (record.launch, True):
-            self._counted[server_id] = sessions
+            self._count(server_id, sessions)
 
     def look(self, server_id: str) -> None:
         """Take a sample soon. A look that is under way is followed by another."""
@@ -91,6 +93,7 @@ class Reaper:
         self._verdicts.pop(server_id, None)
         self._deserted_since.pop(server_id, None)
         self._counted.pop(server_id, None)
+        self.revision += 1
         self._set_timer(server_id, None)
 
     def close(self) -> None:
@@ -100,6 +103,10 @@ class Reaper:
             self._set_timer(server_id, None)
         for task in self._looks.values():
             task.cancel()
+
+    def _count(self, server_id: str, sessions: int | None) -> None:
+        self._counted[server_id] = sessions
+        self.revision += 1
 
     async def _look(self, server_id: str) -> None:
         verdict = await self.sample(server_id)
@@ -119,6 +126,7 @@ class Reaper:
         """Remember a verdict, tell what is new in it, and set the time of the next look."""
         before = self._suspicions.pop(server_id, None)
         self._verdicts[server_id] = verdict
+        self.revision += 1
         events = self._facilities.events
         match verdict:
             case Keep(reasons, watch_sessions):
@@ -178,7 +186,8 @@ class Reaper:
         if judgeable and not leases and not any(owner.holds for owner in owners):
             self._deserted_since.setdefault(record.id, now)
             own_leases = await self._own_leases(record, kind)
-            sessions = self._counted[record.id] = await self._inquiry.count_sessions(record, kind)
+            sessions = await self._inquiry.count_sessions(record, kind)
+            self._count(record.id, sessions)
         else:
             self._deserted_since.pop(record.id, None)
         # It may have been silent for longer: while an owner lives, that is between the two of them.

@@ -36,12 +36,15 @@ class Records:
         self.servers: dict[str, ServerRecord] = {}
         self._sticky: dict[tuple[str, str], Ports] = {}
         self.trouble: str | None = None
+        self.revision = 0
+        """Rises with every change of what is kept here."""
 
     def restore(self, state: State) -> None:
         """Begin with what an earlier daemon left."""
         self.editors = dict(state.editors)
         self.servers = dict(state.servers)
         self._sticky = {(row.kind, row.project): row.ports for row in state.sticky}
+        self.revision += 1
 
     def server(self, server_id: str) -> ServerRecord:
         """The record.
@@ -213,6 +216,7 @@ class Records:
             self._retry = None
 
     def _touch(self) -> None:
+        self.revision += 1
         self._dirty = True
         self._schedule()
 

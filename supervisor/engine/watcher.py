@@ -13,6 +13,8 @@ class Watcher:
         self._exits = exits
         self._watches: dict[str, tuple[ProcessIdentity, Watch]] = {}
         self._watched: dict[ProcessIdentity, int] = {}
+        self.revision = 0
+        """Rises with every change of what `lives` says."""
 
     def lives(self, identity: ProcessIdentity) -> bool:
         """Whether a process is watched and its end was not noticed yet. Asks nobody."""
@@ -31,6 +33,7 @@ class Watcher:
 
         self._watches[name] = (identity, self._exits.watch(identity, ended))
         self._watched[identity] = self._watched.get(identity, 0) + 1
+        self.revision += 1
 
     def disarm(self, name: str) -> None:
         """Forget the watch of this name, if there is one."""
@@ -46,6 +49,7 @@ class Watcher:
     def _forget(self, name: str) -> Watch | None:
         identity, watch = self._watches.pop(name, (None, None))
         if identity is not None:
+            self.revision += 1
             self._watched[identity] -= 1
             if not self._watched[identity]:
                 del self._watched[identity]

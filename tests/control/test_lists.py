@@ -10,6 +10,7 @@ import pytest
 from supervisor.control.views import SERVERS_BYTES, Views
 from supervisor.core.model import Failure, ServerState
 from supervisor.engine.spawner import LOG_TAIL_JSON, LOG_TAIL_LINE, LOG_TAIL_LINES, bounded_tail, log_tail
+from supervisor.engine.watcher import Watcher
 from supervisor.wire import framing, text
 from supervisor.wire.messages.servers import ServerListResult
 from tests.engine.house import House
@@ -23,7 +24,7 @@ def house(tmp_path: Path) -> House:
 
 
 def views(house: House) -> Views:
-    return Views(house.engine.facilities, house.supervisor.reaper, lambda _: False)
+    return Views(house.engine.facilities, house.supervisor.reaper, Watcher(house.engine.facilities.wing.exits))
 
 
 def crowded(house: House, count: int, *, project: str = "/x") -> Callable[[], Awaitable[None]]:
