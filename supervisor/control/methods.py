@@ -73,6 +73,7 @@ class Methods:
         self._log_feed = LogFeed(logs)
         self._housekeeping = housekeeping
         self._arrivals = Arrivals()
+        self._last_status: d.StatusResult | None = None
 
     def table(self) -> VerbTable:
         """Every verb of this version.
@@ -228,7 +229,15 @@ class Methods:
 
     def _status(self, _: d.Status | None = None) -> d.StatusResult:
         self._supervisor.discovery.nudge()
-        servers, editors = self._views.servers(), self._views.editors()
+        servers, editors, notes = self._views.servers(), self._views.editors(), self._about.notes()
+        last = self._last_status
+        if last is None or not (last.servers is servers and last.editors is editors and last.daemon.notes == notes):
+            last = self._last_status = self._new_status(servers, editors, notes)
+        return last
+
+    def _new_status(
+        self, servers: tuple[Server, ...], editors: tuple[EditorInfo, ...], notes: tuple[str, ...]
+    ) -> d.StatusResult:
         about = self._about
         return d.StatusResult(
             daemon=d.DaemonInfo(
@@ -238,7 +247,7 @@ class Methods:
                 about.started_at,
                 about.home,
                 about.event_loop,
-                about.notes(),
+                notes,
             ),
             editors=editors,
             servers=servers,

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.control.methods import About, Methods
 from supervisor.control.views import Views
 from supervisor.core.model import ProcessIdentity
+from supervisor.engine.logtail import LogTail
 from supervisor.engine.watcher import Watcher
+from supervisor.wire import fields, framing, text
+from supervisor.wire.messages.daemon import Status, StatusResult
 from tests.engine.house import House
 
 Story = Callable[[House, Views, ProcessIdentity], Awaitable[None]]
@@ -21,6 +25,23 @@ def house(tmp_path: Path) -> House:
 
 def views(house: House) -> Views:
     return Views(house.engine.facilities, house.supervisor.reaper, house.engine.watcher)
+
+
+def methods(house: House, views: Views, notes: list[str]) -> Methods:
+    facilities, engine = house.engine.facilities, house.engine
+    about = About(
+        pid=1,
+        instance_id="one",
+        version="0",
+        started_at=0.0,
+        home="/home",
+        event_loop="a loop",
+        notes=lambda: tuple(notes),
+        reload=lambda: (),
+        shut_down=lambda servers: None,  # noqa: ARG005 (nobody asks)
+    )
+    logs = LogTail(facilities, Path("daemon.log"))
+    return Methods(engine.supervisor, engine.claims, facilities, views, about, logs, engine.housekeeping)
 
 
 def tell(house: House, story: Story) -> None:
@@ -133,5 +154,27 @@ def test_sessions_and_verdicts_are_shown_as_they_are_counted(house: House) -> No
         assert views.servers()[0].reap.verdict == "keep"
         await house.supervisor.stop("toy")
         assert views.servers() == ()
+
+    tell(house, story)
+
+
+def test_a_status_is_put_together_once(house: House) -> None:
+    notes: list[str] = []
+
+    async def story(house: House, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
+        verb = methods(house, views, notes).table().find("status")
+
+        def status() -> StatusResult:
+            answer = verb.answer(Status())
+            assert isinstance(answer, StatusResult)
+            assert text.json_of(answer) == framing.to_text(fields.encode(answer))
+            return answer
+
+        first = status()
+        assert status() is first
+        notes.append("the disk is full")
+        assert status().daemon.notes == ("the disk is full",)
+        house.claims.acquire("toy", "an AI client", 60)
+        assert status().servers[0].leases
 
     tell(house, story)

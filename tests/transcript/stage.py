@@ -140,7 +140,8 @@ class Cable(asyncio.Transport):
     abort = close
 
     def receive(self, data: bytes) -> None:
-        self._connection.data_received(data)
+        self._connection.get_buffer(-1)[: len(data)] = data
+        self._connection.buffer_updated(len(data))
 
     def hang_up(self) -> None:
         """The client has gone."""

@@ -83,7 +83,7 @@ class Owner:
 class Server:
     """A supervised process. `since` is wall time, seconds; `sessions` null: cannot tell, or not counted (`check`)."""
 
-    LASTING = True
+    LASTING = 512
 
     id: str
     kind: str
@@ -111,7 +111,7 @@ class Server:
 class EditorInfo:
     """A Godot process and its project. `servers` are ids; `busy` is why it does not want to be disturbed."""
 
-    LASTING = True
+    LASTING = 512
 
     id: str
     pid: int

@@ -29,6 +29,8 @@ class DaemonInfo:
 class StatusResult:
     """`orphans` are the ids of servers under suspicion. The lists are shortened as in `ServerListResult`."""
 
+    LASTING = 1
+
     daemon: DaemonInfo
     editors: tuple[EditorInfo, ...]
     servers: tuple[Server, ...]
