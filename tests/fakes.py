@@ -281,7 +281,7 @@ class FakeProcessControl:
     def exit_status(self, identity: ProcessIdentity) -> int | None:
         return self._system.spawned.get(identity)
 
-    def ask_to_end(self, identity: ProcessIdentity) -> bool:
+    async def ask_to_end(self, identity: ProcessIdentity) -> bool:
         process = self._reach(identity)
         if process and not process.ignores_sigterm:
             self._system.end(identity, SIGTERMED)

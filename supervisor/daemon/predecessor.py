@@ -1,5 +1,7 @@
 """Ends a daemon of another release, which understands none of our protocol's versions."""
 
+import asyncio
+
 from ..client.endpoint import Endpoint
 from ..core.model import ProcessIdentity
 from ..native.wing import open_wing
@@ -12,4 +14,4 @@ def ask_to_leave(published: Endpoint) -> bool:
         PlatformUnsupported: there is no wing for this system.
         OSError: the system refused.
     """
-    return open_wing().processes.ask_to_end(ProcessIdentity(published.pid, published.start_token))
+    return asyncio.run(open_wing().processes.ask_to_end(ProcessIdentity(published.pid, published.start_token)))

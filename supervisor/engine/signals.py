@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from ..core.model import Liveness, ProcessIdentity
-from ..core.proof import Evidence, Held, Member, stoppable
+from ..core.proof import Evidence, Member, Stoppable, stoppable
 from ..native.api import Probe, ProcessControl
 from .events import Events
 
@@ -44,26 +44,54 @@ class Signals:
         except OSError:
             return None
 
-    def send(self, signal: Signal, member: Member, evidence: Evidence, *, server: str) -> Outcome:
-        """Signal one process, if that is proven right."""
-        proof = stoppable(member, evidence)
-        pid = member.identity.pid
-        if isinstance(proof, Held):
-            if evidence.observed is None:
-                return self._unseen(member.identity, server)
-            self._events.warn("signal.refused", server=server, pid=pid, reason=proof.reason)
-            return Outcome.HELD
-        act = self._processes.ask_to_end if signal is Signal.ASK else self._processes.kill
+    async def ask(self, member: Member, evidence: Evidence, *, server: str) -> Outcome:
+        """Ask one process to end, if that is proven right."""
+        proof = self._prove(member, evidence, server)
+        if isinstance(proof, Outcome):
+            return proof
         try:
-            sent = act(member.identity)
+            sent = await self._processes.ask_to_end(member.identity)
         except OSError as error:
-            self._events.warn("signal.failed", server=server, pid=pid, reason=str(error))
-            unknown = self._probe.sample(member.identity) is Liveness.UNKNOWN
-            return Outcome.UNTOLD if unknown else Outcome.FAILED
+            return self._failed(member, error, server)
+        return self._sent(Signal.ASK, member, proof, server, reached=sent)
+
+    def kill(self, member: Member, evidence: Evidence, *, server: str) -> Outcome:
+        """Kill one process, if that is proven right."""
+        proof = self._prove(member, evidence, server)
+        if isinstance(proof, Outcome):
+            return proof
+        try:
+            sent = self._processes.kill(member.identity)
+        except OSError as error:
+            return self._failed(member, error, server)
+        return self._sent(Signal.KILL, member, proof, server, reached=sent)
+
+    def _prove(self, member: Member, evidence: Evidence, server: str) -> Stoppable | Outcome:
+        """The proof; or what becomes of the signal without one."""
+        proof = stoppable(member, evidence)
+        if isinstance(proof, Stoppable):
+            return proof
+        if evidence.observed is None:
+            return self._unseen(member.identity, server)
+        self._events.warn("signal.refused", server=server, pid=member.identity.pid, reason=proof.reason)
+        return Outcome.HELD
+
+    def _sent(self, signal: Signal, member: Member, proof: Stoppable, server: str, *, reached: bool) -> Outcome:
         self._events.publish(
-            "signal.sent", server=server, pid=pid, signal=signal, link=member.link, proof=proof.reason, reached=sent
+            "signal.sent",
+            server=server,
+            pid=member.identity.pid,
+            signal=signal,
+            link=member.link,
+            proof=proof.reason,
+            reached=reached,
         )
-        return Outcome.SENT if sent else Outcome.GONE
+        return Outcome.SENT if reached else Outcome.GONE
+
+    def _failed(self, member: Member, error: OSError, server: str) -> Outcome:
+        self._events.warn("signal.failed", server=server, pid=member.identity.pid, reason=str(error))
+        unknown = self._probe.sample(member.identity) is Liveness.UNKNOWN
+        return Outcome.UNTOLD if unknown else Outcome.FAILED
 
     def _unseen(self, identity: ProcessIdentity, server: str) -> Outcome:
         if self._probe.sample(identity) is Liveness.DEAD:

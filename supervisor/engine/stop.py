@@ -22,7 +22,7 @@ from ..frozen import frozen
 from ..native.api import Wing, variable_if_told
 from .events import Events
 from .records import Records
-from .signals import Outcome, Signal, Signals
+from .signals import Outcome, Signals
 
 KILL_PATIENCE_S = 5.0
 """How long the kernel may take to end a killed tree, in all."""
@@ -164,7 +164,7 @@ class Stopper:
         loop = asyncio.get_running_loop()
         end = loop.time() + ASKING_S
         command, asked = look.command, set[ProcessIdentity]()
-        while self._ask_once(target, right, look, asked) and loop.time() < end:
+        while await self._ask_once(target, right, look, asked) and loop.time() < end:
             await asyncio.sleep(ASK_AGAIN_S)
             look = await self._look(target, look.proven)
             turned = look.command != command and self._wing.probe.sample(target.process) is not Liveness.DEAD
@@ -174,12 +174,12 @@ class Stopper:
                 )
         return bool(asked)
 
-    def _ask_once(self, target: Target, right: Right, look: Look, asked: set[ProcessIdentity]) -> bool:
+    async def _ask_once(self, target: Target, right: Right, look: Look, asked: set[ProcessIdentity]) -> bool:
         """Ask the server itself; where it has gone, everybody that is left. Whether somebody is to be asked again."""
         heads = [member for member in look.members if member.identity in (target.root, target.process)]
         outcomes = {
-            member.identity: self._signals.send(
-                Signal.ASK, member, self._evidence(target, right, member, look.guard), server=target.label
+            member.identity: await self._signals.ask(
+                member, self._evidence(target, right, member, look.guard), server=target.label
             )
             for member in heads or look.members
             if member.identity not in asked
@@ -214,9 +214,7 @@ class Stopper:
             killed = [
                 member.identity
                 for member in living
-                if self._signals.send(
-                    Signal.KILL, member, self._evidence(target, right, member, look.guard), server=target.label
-                )
+                if self._signals.kill(member, self._evidence(target, right, member, look.guard), server=target.label)
                 is Outcome.SENT
             ]
             left_over = all(member.link is Link.LEFT_OVER for member in living)

@@ -105,8 +105,10 @@ class ProcessControl(Protocol):
         """Exit status of a child that has ended (negative: the signal); None: unknown, or not our child."""
         ...
 
-    def ask_to_end(self, identity: ProcessIdentity) -> bool:
+    async def ask_to_end(self, identity: ProcessIdentity) -> bool:
         """The platform's polite request. False: it was gone already.
+
+        Where it takes its time (Windows needs a helper), others have their turn meanwhile; elsewhere nobody has.
 
         Raises:
             OSError: the system refused.

@@ -150,7 +150,7 @@ class DarwinProcessControl:
         """Exit status of a child that has ended."""
         return self._children.exit_status(identity)
 
-    def ask_to_end(self, identity: ProcessIdentity) -> bool:
+    async def ask_to_end(self, identity: ProcessIdentity) -> bool:
         """SIGTERM."""
         return self._signal(identity, signal.SIGTERM)
 

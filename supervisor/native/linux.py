@@ -133,7 +133,7 @@ class LinuxProcessControl:
         """Exit status of a child that has ended."""
         return self._children.exit_status(identity)
 
-    def ask_to_end(self, identity: ProcessIdentity) -> bool:
+    async def ask_to_end(self, identity: ProcessIdentity) -> bool:
         """SIGTERM."""
         return self._signal(identity, signal.SIGTERM)
 

@@ -95,8 +95,12 @@ class WindowsProcessControl:
         """Exit status of a child that has ended."""
         return self._children.exit_status(identity)
 
-    def ask_to_end(self, identity: ProcessIdentity) -> bool:
+    async def ask_to_end(self, identity: ProcessIdentity) -> bool:
         """CTRL_BREAK, to a server that was started by this home. Nothing else can be asked: then it is refused."""
+        return await asyncio.to_thread(self._ask_to_end, identity)
+
+    def _ask_to_end(self, identity: ProcessIdentity) -> bool:
+        """Blocking: it starts a helper. Proof and request are one as long as the handle is held."""
         with windows_handles.reached(identity, windows_handles.ASK) as handle:
             if handle is None:
                 return False

@@ -61,7 +61,7 @@ async def test_a_status_is_that_of_the_very_process(world: World) -> None:
 @on_loop
 async def test_a_child_that_is_asked_to_end_ends_by_that(world: World) -> None:
     child = world.child()
-    assert world.wing.processes.ask_to_end(child)
+    assert await world.wing.processes.ask_to_end(child)
     await gone(world, child)
     await until(lambda: world.wing.processes.exit_status(child) is not None, "the status is there")
     real_windows = IS_WINDOWS and isinstance(world, RealWorld)
@@ -72,7 +72,7 @@ async def test_a_child_that_is_asked_to_end_ends_by_that(world: World) -> None:
 @on_loop
 async def test_a_child_that_ignores_the_request_dies_of_a_kill(world: World) -> None:
     child = world.child(stubborn=True)
-    assert world.wing.processes.ask_to_end(child)
+    assert await world.wing.processes.ask_to_end(child)
     assert world.wing.probe.sample(child) is Liveness.ALIVE
     assert world.wing.processes.kill(child)
     await gone(world, child)
@@ -85,10 +85,10 @@ async def test_a_process_that_is_not_our_child_can_be_ended(world: World) -> Non
     _, grandchild = world.family()
     if IS_WINDOWS and isinstance(world, RealWorld):
         with pytest.raises(OSError, match="no polite request"):
-            world.wing.processes.ask_to_end(grandchild)
+            await world.wing.processes.ask_to_end(grandchild)
         assert world.wing.processes.kill(grandchild)
     else:
-        assert world.wing.processes.ask_to_end(grandchild)
+        assert await world.wing.processes.ask_to_end(grandchild)
     await gone(world, grandchild)
 
 
@@ -98,13 +98,14 @@ async def test_a_signal_to_the_dead_says_so(world: World) -> None:
     _, zombie = world.family()
     for identity in (child, zombie):
         world.end(identity)
-        assert not world.wing.processes.ask_to_end(identity)
+        assert not await world.wing.processes.ask_to_end(identity)
         assert not world.wing.processes.kill(identity)
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**40])
-def test_a_signal_to_what_is_no_pid_says_so(world: World, pid: int) -> None:
-    assert not world.wing.processes.ask_to_end(ProcessIdentity(pid, world.me.start_token))
+@on_loop
+async def test_a_signal_to_what_is_no_pid_says_so(world: World, pid: int) -> None:
+    assert not await world.wing.processes.ask_to_end(ProcessIdentity(pid, world.me.start_token))
     assert not world.wing.processes.kill(ProcessIdentity(pid, world.me.start_token))
 
 
@@ -113,7 +114,7 @@ async def test_a_signal_with_another_start_token_hits_nobody(world: World) -> No
     child = world.child()
     mistaken = ProcessIdentity(child.pid, world.me.start_token)
     assert not world.wing.processes.kill(mistaken)
-    assert not world.wing.processes.ask_to_end(mistaken)
+    assert not await world.wing.processes.ask_to_end(mistaken)
     assert world.wing.probe.sample(child) is Liveness.ALIVE
     with pytest.raises(UNTOLD):
         world.wing.processes.variable(mistaken, "GREETING")
@@ -125,7 +126,7 @@ async def test_a_kill_of_a_recycled_identity_does_nothing(world: World) -> None:
     child = world.child()
     other = world.recycle(child)
     assert not world.wing.processes.kill(child)
-    assert not world.wing.processes.ask_to_end(child)
+    assert not await world.wing.processes.ask_to_end(child)
     assert world.wing.probe.sample(other) is Liveness.ALIVE
 
 

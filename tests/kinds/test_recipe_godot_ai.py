@@ -77,7 +77,7 @@ class Server:
         return said
 
     async def stop(self, process: ProcessIdentity) -> int | None:
-        self.wing.processes.ask_to_end(process)
+        await self.wing.processes.ask_to_end(process)
         async with asyncio.timeout(PATIENCE_S):
             while self.wing.probe.sample(process) is not Liveness.DEAD:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)

@@ -114,7 +114,7 @@ class Server:
         return said
 
     async def stop(self) -> int | None:
-        self.wing.processes.ask_to_end(self.process)
+        await self.wing.processes.ask_to_end(self.process)
         return await self.end()
 
     async def end(self) -> int | None:

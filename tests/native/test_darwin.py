@@ -358,7 +358,7 @@ def test_no_signal_is_sent_to_whoever_has_the_number_now(mac: Mac, monkeypatch: 
     monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
     processes = control(mac)
     editor = identity(DarwinProbe(mac.psutil, mac.birth_of))
-    assert processes.ask_to_end(editor)
+    assert asyncio.run(processes.ask_to_end(editor))
     mac.processes[EDITOR].began += 1
     assert not processes.kill(editor)
     assert sent == [(EDITOR, 15)]

@@ -277,6 +277,6 @@ async def test_without_pidfds_signals_go_to_a_verified_pid(world: RealWorld, mon
     monkeypatch.setattr(os, "pidfd_open", missing)
     assert not world.wing.processes.kill(ProcessIdentity(child.pid, world.me.start_token))
     assert world.wing.probe.sample(child) is Liveness.ALIVE
-    assert world.wing.processes.ask_to_end(child)
+    assert await world.wing.processes.ask_to_end(child)
     assert await waited_for(world, child) == -signal.SIGTERM
     assert not world.wing.processes.kill(child)

@@ -194,9 +194,19 @@ class TestConsole:
     ) -> None:
         child = world.child()
         monkeypatch.setattr(win32, "AttachConsole", failing(win32.ERROR_ACCESS_DENIED))
-        assert world.wing.processes.ask_to_end(child)
+        assert await world.wing.processes.ask_to_end(child)
         # Under Wine no handler runs, but the program ends.
         await until(lambda: world.wing.probe.sample(child) is Liveness.DEAD, "it ends")
+
+    @on_loop
+    async def test_others_have_their_turn_while_a_request_is_on_its_way(self, world: RealWorld) -> None:
+        asking = asyncio.ensure_future(world.wing.processes.ask_to_end(world.child()))
+        turns = 0
+        while not asking.done():
+            turns += 1
+            await asyncio.sleep(0.001)
+        assert asking.result()
+        assert turns > 2, "a helper that is started takes longer than that"
 
     def test_what_has_no_console_cannot_be_asked(self, tmp_path: Path) -> None:
         mark = tmp_path / "mark"

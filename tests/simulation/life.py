@@ -253,11 +253,11 @@ class _Processes(FakeProcessControl):
         self._life.touch()
         return super().exit_status(identity)
 
-    def ask_to_end(self, identity: ProcessIdentity) -> bool:
+    async def ask_to_end(self, identity: ProcessIdentity) -> bool:
         self._life.touch()
         self._life.judge(identity, "asked to end")
         self._life.touch("signal refused")
-        asked = super().ask_to_end(identity)
+        asked = await super().ask_to_end(identity)
         self._life.done()
         return asked
 

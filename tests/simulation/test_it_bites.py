@@ -44,14 +44,20 @@ def bites(*promises: str, rates: Mapping[str, float] | None = None) -> None:
 def test_a_signal_to_a_bare_pid(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has the pid now is signalled."""
     monkeypatch.setattr(signals, "stoppable", lambda member, evidence: Stoppable("because"))  # noqa: ARG005
-    send = Signals.send
+    ask, kill = Signals.ask, Signals.kill
 
-    def blunt(self: Signals, signal: Any, member: Any, evidence: Any, *, server: str) -> Any:
+    def aimed(self: Signals, member: Any) -> Any:
         now = self.observe(member.identity.pid)
-        aimed = type(member)(now, member.link, member.launch_token) if now else member
-        return send(self, signal, aimed, evidence, server=server)
+        return type(member)(now, member.link, member.launch_token) if now else member
 
-    monkeypatch.setattr(Signals, "send", blunt)
+    async def ask_bluntly(self: Signals, member: Any, evidence: Any, *, server: str) -> Any:
+        return await ask(self, aimed(self, member), evidence, server=server)
+
+    def kill_bluntly(self: Signals, member: Any, evidence: Any, *, server: str) -> Any:
+        return kill(self, aimed(self, member), evidence, server=server)
+
+    monkeypatch.setattr(Signals, "ask", ask_bluntly)
+    monkeypatch.setattr(Signals, "kill", kill_bluntly)
     bites("no signal to what is not stoppable")
 
 
