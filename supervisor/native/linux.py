@@ -159,13 +159,15 @@ class LinuxProcessControl:
             return False
         # The kernel keeps a number for as long as a process, a group or a session has it (kernel/pid.c, free_pid), and
         # F_SETOWN says ESRCH for one that it does not keep (fs/fcntl.c, f_setown).
-        with open(os.devnull, "rb", buffering=0) as nothing:  # noqa: PTH123 (its descriptor is all that is wanted)
-            try:
-                fcntl.fcntl(nothing, fcntl.F_SETOWN, pid)
-            except ProcessLookupError:
-                return True
-            except OSError:
-                return False
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        try:
+            fcntl.fcntl(nothing, fcntl.F_SETOWN, pid)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(nothing)
         return False
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:

@@ -62,7 +62,10 @@ def measure(wanted: argparse.Namespace, peers: list[Peer]) -> list[Table]:
 def main() -> int:
     """Measure, print, and keep it."""
     wanted = arguments()
-    chosen = [cls for cls in ALL if not wanted.only or cls.name in wanted.only.split(",")]
+    names = wanted.only.split(",") if wanted.only else [cls.name for cls in ALL]
+    chosen = [cls for cls in ALL if cls.name in names]
+    if len(chosen) < len(names):
+        sys.exit(f"--only: peers are {', '.join(cls.name for cls in ALL)}")
     peers = [cls(wanted.work) for cls in chosen]
     versions = {peer.name: peer.version() for peer in peers}
     left_out = [name for name, version in versions.items() if not version]

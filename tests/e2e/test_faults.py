@@ -132,6 +132,14 @@ def refused_and_nothing_happens(home: Home, owner: dict[str, Any], server: dict[
     assert "cannot be written" in " ".join(status["daemon"]["notes"])
 
 
+def fill(folder: Path) -> None:
+    """Leave no room on a disk."""
+    with (folder / "filler").open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(512)):
+            pass
+    assert shutil.disk_usage(folder).free == 0
+
+
 @pytest.fixture(params=["full", "read-only"])
 def spoil(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, Callable[[Path], Any]]]:
     """A small disk of its own, and what spoils it for as long as it lasts."""
@@ -140,13 +148,11 @@ def spoil(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path
 
     @contextmanager
     def full(home: Path) -> Iterator[None]:
-        filler = home / "filler"
-        with filler.open("wb", buffering=0) as file, suppress(OSError):
-            while file.write(bytes(512)):
-                pass
-        assert shutil.disk_usage(home).free == 0
+        # The next registry has this one's room already.
+        (home / "registry.json.draft").unlink()
+        fill(home)
         yield
-        filler.unlink()
+        (home / "filler").unlink()
 
     @contextmanager
     def read_only(home: Path) -> Iterator[None]:
@@ -178,6 +184,26 @@ def test_with_a_spoilt_disk_nothing_is_begun_and_nothing_is_lost(
     home.start()
     eventually(lambda: not home.server_processes(), "an orphan goes once it can be written down")
     assert home.up("toy", "--owner-pid", str(other.pid))["state"] == "ready"
+
+
+@pytest.mark.needs_root
+@pytest.mark.skipif(not IS_ROOT or shutil.which("mount") is None, reason="only root can mount")
+def test_a_disk_without_room_takes_what_has_room_already(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    with mounted(folder, "-t", "tmpfs", "-o", "size=512k", "none"):
+        home = Home(folder, toy_config())
+        try:
+            owner, other = home.owner(), home.owner()
+            home.up("toy", "--owner-pid", str(owner.pid))
+            fill(home.folders.home)
+            shared = home.call("server.ensure", {"kind": "toy", "owner": {"pid": other.pid}})
+            assert {row["pid"] for row in shared["owners"]} == {owner.pid, other.pid}
+            written = json.loads(home.folders.registry.read_bytes())["servers"][0]["owners"]
+            assert {row["process"]["pid"] for row in written} == {owner.pid, other.pid}
+            assert "registry" not in " ".join(home.call("status")["daemon"]["notes"])
+        finally:
+            home.close()
 
 
 # --- descriptors ------------------------------------------------------------------------------------------------------

@@ -511,8 +511,10 @@ def test_after_a_daemon_was_killed_the_next_builds_anew_and_its_orphan_does_no_h
     variables = {**stand_in(slow), "PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen([sys.executable, "-c", KILLED, str(root)], env=variables) as daemon:
         asyncio.run(until((tmp_path / "begun").exists))
+        orphan = int((tmp_path / "installer").read_text())
+        # One that no daemon has noted is nobody's: killed before, the next one would clear away what it works on.
+        asyncio.run(until(lambda: any(f": {orphan}," in path.read_text() for path in root.glob(f"*/{BUILDERS}"))))
         daemon.kill()
-    orphan = int((tmp_path / "installer").read_text())
     [half_made] = folders(root)
     stand_in("exit 0")
     second = Daemon(root, variables)
