@@ -41,14 +41,22 @@ class Editors:
         self._events = facilities.events
 
     async def look_at(self, arrival: Arrival) -> Arrival:
-        """Where an arrival gives no name, with what the system tells of its pid. Off the loop; it proves nothing."""
-        if arrival.name is not None:
+        """Where nothing names an arrival, with what the system tells of its pid. Off the loop; it proves nothing."""
+        if arrival.name is not None or self._is_named(arrival.pid):
             return arrival
         try:
             async with asyncio.timeout(NAMED_WITHIN_S):
                 return replace(arrival, seen=await asyncio.to_thread(self._probe.describe, arrival.pid))
         except TimeoutError:
             return arrival
+
+    def _is_named(self, pid: int) -> bool:
+        return any(
+            editor.process.pid == pid
+            and editor.name is not None
+            and self._probe.sample(editor.process) is not Liveness.DEAD
+            for editor in self._records.editors.values()
+        )
 
     def arrive(self, arrival: Arrival) -> tuple[Editor, list[ServerRecord]]:
         """The editor behind an arrival, and the servers that it inherits from one that was leaving.

@@ -140,6 +140,8 @@ class Endings:
                 self._records.move(server_id, ServerState.STOPPING)
                 self._fail(server_id, error)
                 raise
+        # Somebody may have come for it, or left, while that took its time.
+        record = self._records.server(server_id)
         self._events.publish("server.exited", server=server_id, launch=record.launch, exit=status)
         if not self.wanted(record):
             return self._let_go(record)

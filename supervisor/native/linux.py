@@ -63,8 +63,9 @@ class PidfdWatcher:
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
         """Arm."""
         loop = asyncio.get_running_loop()
+        known = self._pidfds.get(identity)
         try:
-            pidfd = self._pidfds.get(identity) or self._open(identity, loop)
+            pidfd = known or self._open(identity, loop)
         except OSError as error:
             if not isinstance(error, ProcessLookupError):
                 self._trouble = error
@@ -79,7 +80,8 @@ class PidfdWatcher:
 
         watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=disarm)
         pidfd.watches.append(watch)
-        if self._probe.sample(identity) is Liveness.DEAD:
+        # It may have ended, and another have its number, before the pidfd was opened; what ends after, the pidfd tells.
+        if known is None and self._probe.sample(identity) is Liveness.DEAD:
             loop.call_soon(watch.fire)
         return watch
 

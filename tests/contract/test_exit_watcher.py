@@ -66,6 +66,18 @@ async def test_a_process_that_has_ended_is_reported_on_a_later_turn(world: World
 
 
 @on_loop
+async def test_who_begins_to_watch_what_others_watch_is_told_as_they_are(world: World) -> None:
+    child = world.child()
+    told: list[str] = []
+    world.wing.exits.watch(child, lambda: told.append("first"))
+    world.end(child)
+    # Nobody has been told yet: the loop had no turn.
+    world.wing.exits.watch(child, lambda: told.append("second"))
+    assert told == []
+    await until(lambda: sorted(told) == ["first", "second"], "both are told")
+
+
+@on_loop
 async def test_a_zombie_is_reported(world: World) -> None:
     _, grandchild = world.family()
     world.end(grandchild)

@@ -13,6 +13,9 @@ from tests.fakes import FakeProcess, FakeSystem, Fault
 
 MANY = 10_000
 
+LINGERED_S = 17.0
+"""After `linger_s`, and before the second look of a verdict."""
+
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
@@ -136,6 +139,25 @@ def test_a_sweep_that_could_not_look_is_repeated_before_the_server_is_started_ag
         assert not house.alive(child)
         assert house.records.server("toy").state is ServerState.READY
         assert len(house.system.spawned) == 2
+
+    house.live(story)
+
+
+def test_whoever_comes_back_while_a_server_that_ended_is_cleared_away_gets_it_again(house: House) -> None:
+    async def story() -> None:
+        owner = house.editor()
+        record = await house.up(owner)
+        assert record.process is not None
+        house.claims.detach(next(iter(house.records.editors)), stop=False)
+        await asyncio.sleep(LINGERED_S)
+        house.system.fork(record.process, "child")
+        house.system.meanwhile["table"] = lambda: house.claims.attach(Arrival(owner.pid))
+        house.system.end(record.process, 9)
+        await asyncio.sleep(1)
+        assert house.ear.of("server.inherited")
+        again = house.records.server("toy")
+        assert again.state is ServerState.READY
+        assert again.process != record.process
 
     house.live(story)
 
