@@ -1,7 +1,7 @@
 """The daemon's memory: editors, servers, sticky ports; written to the registry, once for each turn of the loop."""
 
 import asyncio
-from copy import copy
+import contextlib
 from typing import Any, Protocol
 
 from ..core.lifecycle import move
@@ -27,9 +27,7 @@ class Records:
     def __init__(self, store: Store, events: Events) -> None:
         self._store = store
         self._events = events
-        self._dirty = False
         self._scheduled = False
-        self._awaited: list[asyncio.Future[None]] = []
         self._retry: asyncio.TimerHandle | None = None
         self._closed = False
         self.editors: dict[str, Editor] = {}
@@ -38,6 +36,8 @@ class Records:
         self.trouble: str | None = None
         self.revision = 0
         """Rises with every change of what is kept here."""
+        self._written = 0
+        """The revision that is on the disk; -1: whatever is there, it is to be written again."""
 
     def restore(self, state: State) -> None:
         """Begin with what an earlier daemon left."""
@@ -45,6 +45,7 @@ class Records:
         self.servers = dict(state.servers)
         self._sticky = {(row.kind, row.project): row.ports for row in state.sticky}
         self.revision += 1
+        self._written = self.revision
 
     def server(self, server_id: str) -> ServerRecord:
         """The record.
@@ -174,12 +175,12 @@ class Records:
             if self.trouble is None:
                 self._events.warn("registry.not_writable", reason=str(error))
             self.trouble = str(error)
-            self._dirty = True
+            self._written = -1
             self._try_again_later()
             raise StateNotWritable(
                 f"the registry cannot be written: {error}", hint="free some space, or make the folder writable"
             ) from error
-        self._dirty = False
+        self._written = self.revision
         self.trouble = None
         self._forget_the_retry()
 
@@ -189,11 +190,12 @@ class Records:
         Raises:
             StateNotWritable: it is not.
         """
-        if self._dirty:
-            written = asyncio.get_running_loop().create_future()
-            self._awaited.append(written)
-            self._schedule()
-            await written
+        wanted = self.revision
+        if self._written < wanted:
+            # The write of this turn comes first in the next one.
+            await asyncio.sleep(0)
+        if self._written < wanted:
+            self.commit()
 
     def close(self) -> None:
         """Write once more what was not written, and try no more."""
@@ -217,7 +219,6 @@ class Records:
 
     def _touch(self) -> None:
         self.revision += 1
-        self._dirty = True
         self._schedule()
 
     def _schedule(self) -> None:
@@ -231,18 +232,6 @@ class Records:
 
     def flush(self) -> None:
         """Write now if anything changed. Trouble is told, kept in `trouble`, and tried again."""
-        awaited, self._awaited = self._awaited, []
-        trouble: StateNotWritable | None = None
-        try:
-            if self._dirty:
+        if self._written < self.revision:
+            with contextlib.suppress(StateNotWritable):
                 self.commit()
-        except StateNotWritable as error:
-            trouble = error
-        for written in awaited:
-            if written.done():
-                # Whoever waited was cancelled.
-                continue
-            if trouble is None:
-                written.set_result(None)
-            else:
-                written.set_exception(copy(trouble))

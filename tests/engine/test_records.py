@@ -1,8 +1,11 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from supervisor.engine.editors import Arrival
 from supervisor.engine.records import RETRY_S
+from supervisor.errors import StateNotWritable
 from supervisor.registry.codec import decode
 from tests.engine.house import House
 
@@ -27,6 +30,40 @@ def test_a_write_that_failed_is_tried_again_though_nothing_changes(tmp_path: Pat
         assert house.records.trouble is None
         assert editor.id in decode(house.store.data or b"").editors
         assert len(house.ear.of("registry.not_writable")) == 1
+
+    house.live(story)
+
+
+def test_a_write_of_what_was_there_already_is_tried_again_too(tmp_path: Path) -> None:
+    house = House(tmp_path)
+
+    async def story() -> None:
+        await house.up(house.editor())
+        house.store.broken = True
+        with pytest.raises(StateNotWritable):
+            house.records.commit()
+        house.store.broken = False
+        await asyncio.sleep(RETRY_S + 0.1)
+        assert house.records.trouble is None
+
+    house.live(story)
+
+
+def test_whoever_waits_for_one_turns_changes_shares_one_write(tmp_path: Path) -> None:
+    house = House(tmp_path)
+
+    async def change(name: str) -> None:
+        house.records.stick("toy", name, {"http": 8000})
+        await house.records.saved()
+        assert name in (house.store.data or b"").decode()
+
+    async def story() -> None:
+        tried = count_writes(house)
+        await asyncio.gather(*(change(f"/p/{number}") for number in range(20)))
+        assert len(tried) == 1
+        house.store.broken = True
+        for outcome in await asyncio.gather(*(change(f"/q/{number}") for number in range(3)), return_exceptions=True):
+            assert isinstance(outcome, StateNotWritable)
 
     house.live(story)
 
