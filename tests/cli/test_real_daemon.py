@@ -45,6 +45,9 @@ def command(tmp_path: Path) -> Iterator[Command]:
     port = free_port()
     (home / "config.toml").write_text(
         f"""
+        [daemon]
+        discover = "off"  # whoever runs this may have a godot-ai of his own
+
         [kinds.mini]
         version = "1.0"
         command = [{json.dumps(sys.executable)}, {json.dumps(str(tmp_path / "mini.py"))}, "{{http}}"]
