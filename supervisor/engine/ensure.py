@@ -1,7 +1,6 @@
 """Makes sure that a server runs: reuse it, or choose ports, start it and see it ready."""
 
 import asyncio
-from pathlib import Path
 from secrets import token_hex
 
 from ..core.lifecycle import SERVING
@@ -261,12 +260,17 @@ class Ensurer:
         record = self._records.change(record.id, url=url, connect=connect)
         # A daemon that finds only the process again, by its launch token, must know all the rest from here.
         await self._records.saved()
-        identity = self._spawner.spawn(record, recipe)
+        try:
+            identity = self._spawner.spawn(record, recipe)
+        except StartFailed:
+            # Its log may be there all the same, and whoever asks for it asks again.
+            self._spawner.prune_logs(record)
+            raise
         record = self._records.change(record.id, root=identity, process=identity)
         self._facilities.events.publish(
             "server.spawned", server=record.id, launch=record.launch, pid=identity.pid, owner_pid=recipe.owner_pid
         )
-        self._spawner.prune_logs(Path(record.log or ""))
+        self._spawner.prune_logs(record)
         return await self._see_ready(record, demand.kind)
 
     async def _see_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:

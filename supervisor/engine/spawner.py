@@ -53,8 +53,11 @@ class Spawner:
             raise StateNotWritable(f"no folder for the server's log: {error}", hint="make it writable") from error
         return folder / f"{launch}.log"
 
-    def prune_logs(self, current: Path) -> None:
+    def prune_logs(self, record: ServerRecord) -> None:
         """Remove what is too old beside a server's current log."""
+        if record.log is None:
+            return
+        current = Path(record.log)
         older: list[Path] = []
         # A folder that cannot be looked at is no reason to do without the server.
         with contextlib.suppress(OSError):

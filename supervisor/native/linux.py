@@ -43,6 +43,7 @@ class _Pidfd:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self.verified = False
         self.watches: list[ArmedWatch] = []
 
     def fire(self) -> None:
@@ -63,9 +64,8 @@ class PidfdWatcher:
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
         """Arm."""
         loop = asyncio.get_running_loop()
-        known = self._pidfds.get(identity)
         try:
-            pidfd = known or self._open(identity, loop)
+            pidfd = self._pidfds.get(identity) or self._open(identity, loop)
         except OSError as error:
             if not isinstance(error, ProcessLookupError):
                 self._trouble = error
@@ -81,8 +81,11 @@ class PidfdWatcher:
         watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=disarm)
         pidfd.watches.append(watch)
         # It may have ended, and another have its number, before the pidfd was opened; what ends after, the pidfd tells.
-        if known is None and self._probe.sample(identity) is Liveness.DEAD:
-            loop.call_soon(watch.fire)
+        if not pidfd.verified:
+            liveness = self._probe.sample(identity)
+            pidfd.verified = liveness is Liveness.ALIVE
+            if liveness is Liveness.DEAD:
+                loop.call_soon(watch.fire)
         return watch
 
     def _open(self, identity: ProcessIdentity, loop: asyncio.AbstractEventLoop) -> _Pidfd:

@@ -47,6 +47,10 @@ def write(path: "Path", data: bytes) -> None:
         OSError: it is not; what is in it now is anybody's guess.
     """
     descriptor = create(path, fresh=False)
+    if _shared(descriptor):
+        os.close(descriptor)
+        os.unlink(path)  # noqa: PTH108 (also where no Path has been loaded)
+        descriptor = create(path, fresh=True)
     try:
         rest = memoryview(data)
         while rest:
@@ -56,6 +60,15 @@ def write(path: "Path", data: bytes) -> None:
             os.ftruncate(descriptor, len(data))
     finally:
         os.close(descriptor)
+
+
+def _shared(descriptor: int) -> bool:
+    """Whether others may open this file, or it has another name: it is not to be written over then."""
+    if sys.platform == "win32":
+        return False
+    status = os.fstat(descriptor)
+    foreign = status.st_uid != os.geteuid() or bool(status.st_mode & 0o077)
+    return stat.S_ISREG(status.st_mode) and (foreign or status.st_nlink > 1)
 
 
 def make_folder(path: "Path") -> None:

@@ -1,7 +1,12 @@
 from pathlib import Path
 
+import pytest
+
 from supervisor.engine.spawner import LOGS_KEPT
+from supervisor.errors import StartFailed
+from supervisor.native.api import Command
 from tests.engine.house import House
+from tests.fakes import FakeProcessControl
 
 
 def test_a_link_that_leads_nowhere_among_the_logs_keeps_no_server_from_starting(tmp_path: Path) -> None:
@@ -16,5 +21,23 @@ def test_a_link_that_leads_nowhere_among_the_logs_keeps_no_server_from_starting(
         record = await house.up(house.editor())
         assert house.alive(record.process)
         assert len(list(folder.iterdir())) < LOGS_KEPT
+
+    house.live(story)
+
+
+def test_starts_that_fail_leave_no_more_logs_than_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(tmp_path)
+
+    def missing(_control: FakeProcessControl, command: Command) -> object:
+        command.log.touch()
+        raise FileNotFoundError(2, "No such file or directory", "toy")
+
+    monkeypatch.setattr(FakeProcessControl, "spawn", missing)
+
+    async def story() -> None:
+        for _ in range(3 * LOGS_KEPT):
+            with pytest.raises(StartFailed):
+                await house.up(house.editor())
+        assert len(list((tmp_path / "logs" / "servers" / "toy").glob("*.log"))) <= LOGS_KEPT
 
     house.live(story)

@@ -53,6 +53,29 @@ def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@POSIX_ONLY
+def test_what_others_could_open_by_now_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "registry.json"
+    store = FileStore(path, file_replacer())
+    store.write(STATE)
+    path.chmod(0o666)
+    for _ in range(4):
+        store.write(STATE)
+    assert FileStore(path).load() == Loaded(STATE, Found.READ)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@POSIX_ONLY
+def test_a_copy_by_another_name_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "registry.json"
+    store = FileStore(path, file_replacer())
+    store.write(STATE)
+    (tmp_path / "backup").hardlink_to(path)
+    for _ in range(4):
+        store.write(State())
+    assert FileStore(tmp_path / "backup").load() == Loaded(STATE, Found.READ)
+
+
 @pytest.mark.parametrize("replace", [private.replace, file_replacer()], ids=["anywhere", "here"])
 def test_a_shorter_state_leaves_nothing_of_a_longer_one(tmp_path: Path, replace: Replace) -> None:
     path = tmp_path / "registry.json"
