@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.privilege import NEEDS_ROOT
+
 LAB = Path(__file__).parent
 REPOSITORY = LAB.parent.parent
 
@@ -42,6 +44,49 @@ def test_a_python_that_there_is_not_is_refused_by_name(tmp_path: Path) -> None:
     )  # fmt: skip
     assert said.returncode == 1
     assert said.stderr.startswith("tests/lab: LAB_PY=2.7: there is ")
+
+
+def stand_in(folder: Path, name: str, script: str) -> None:
+    program = folder / name
+    program.write_text(f"#!/bin/bash\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+
+
+@NEEDS_ROOT[0]
+@NEEDS_ROOT[1]
+@pytest.mark.parametrize("made", ["nothing", "a file", "a link that leads nowhere"])
+def test_a_new_debian_sees_the_machines_own_files(tmp_path: Path, made: str) -> None:
+    """A Debian from debootstrap has no folder for certificates, and may have a link for resolv.conf."""
+    debian, programs = tmp_path / "debian-trixie", tmp_path / "bin"
+    for folder in ("tmp", "proc", "dev", "etc"):
+        (debian / folder).mkdir(parents=True)
+    (debian / ".complete").touch()
+    programs.mkdir()
+    # What is asked for is shown from outside: there is no program in this Debian.
+    stand_in(programs, "chroot", 'cat "$1/etc/hosts" "$1/etc/resolv.conf" "$1/etc/ssl/certs/ca-certificates.crt"')
+    if made == "a file":
+        (debian / "etc" / "resolv.conf").write_text("", encoding="utf-8")
+    elif made != "nothing":
+        (debian / "etc" / "resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    environment = {"PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin", "LAB_ROOT": str(tmp_path), "LAB_WINE": "chroot"}
+    words = [LAB / "in_chroot", "true"]
+    said = subprocess.run(words, env=environment, capture_output=True, check=False)
+    files = [Path("/etc/hosts"), Path("/etc/resolv.conf"), Path("/etc/ssl/certs/ca-certificates.crt")]
+    there = [file for file in files if file.exists()]
+    assert said.stdout == b"".join(file.read_bytes() for file in there), said.stderr
+
+
+def test_a_laboratory_that_cannot_be_made_names_the_step(tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    stand_in(programs, "debootstrap", 'echo "E: no such mirror"; exit 1')
+    stand_in(programs, "apt-get", "echo http://127.0.0.1:9/debian")
+    stand_in(programs, "sudo", 'shift; exec "$@"')
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "LAB_ROOT": str(tmp_path / "lab"), "LAB_WINE": "chroot"}
+    said = subprocess.run([LAB / "set_up"], env=environment, capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert "E: no such mirror" in said.stderr
+    assert said.stderr.splitlines()[-1].startswith("tests/lab: debootstrap-trixie failed; all that was said is in ")
 
 
 def archive(folder: Path, name: str) -> Path:
