@@ -156,7 +156,10 @@ class Environments:
         content = _read_json(self._root / f"{key}.json")
         texts = [content.get(name) for name in ("path", "python", "package", "version")]
         path, python, package, version = (text if isinstance(text, str) else "" for text in texts)
-        if content.get("schema") != SCHEMA or Path(path).parent != self._root or not (python and package and version):
+        if content.get("schema") != SCHEMA or not (python and package and version):
+            return None
+        # The name is compared too, because `..` also has the root as its parent, and what is recorded may be removed.
+        if Path(path).parent != self._root or not re.fullmatch(rf"{re.escape(key)}-[0-9a-f]+", Path(path).name):
             return None
         return Environment(Path(path), Path(python), package, version)
 

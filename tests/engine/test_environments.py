@@ -440,6 +440,8 @@ def test_a_broken_environment_is_rebuilt_and_the_old_one_removed(
         '{"schema": 2, "path": "{root}/x", "python": "{python}", "package": "toy", "version": "1.0"}',
         '{"schema": 1, "path": "/elsewhere/x", "python": "{python}", "package": "toy", "version": "1.0"}',
         '{"schema": 1, "path": "{root}/x", "python": 5, "package": "toy", "version": "1.0"}',
+        '{"schema": 1, "path": "{root}/..", "python": "{python}", "package": "toy", "version": "1.0"}',
+        '{"schema": 1, "path": "{root}/tools", "python": "{python}", "package": "toy", "version": "1.0"}',
     ],
 )
 def test_a_record_that_is_not_ours_counts_as_none(
