@@ -22,9 +22,7 @@ def _target(ctx: click.Context, param: click.Parameter, value: str) -> int:
 @click.command
 @click.argument("target", metavar="PID|PORT", callback=_target)
 @click.option("--kind", help="Its kind. Default: the one that recognises it.")
-@click.option(
-    "--owner-pid", type=click.IntRange(min=1), metavar="PID", help="Keep the server while this process lives."
-)
+@options.owner_pid
 @options.as_json
 @options.timeout
 def adopt(*, target: int, kind: str | None, owner_pid: int | None, as_json: bool, deadline: Deadline) -> None:

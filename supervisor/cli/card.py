@@ -77,7 +77,7 @@ def _facts(server: Json, now: float) -> dict[str, object]:
         "sessions": _sessions(server),
         "restarts": server["restarts"],
         "reap": ", ".join(word for word in judged if word),
-        "log": server["log"],
+        "log": server["log"] and output.tilde(server["log"]),
         "for an AI client": report.paste(server),
     }
 

@@ -1,5 +1,7 @@
 """`events`: what has happened, and what happens; across the lives of the daemon."""
 
+import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,8 +17,13 @@ from .follow import LOST, next_daemon
 
 RESYNC = "resync"
 
-_DETAILS = 160
+_INDENT = " " * 7
 _LEVELS = {"warning": "yellow", "error": "red"}
+
+_RESYNCS = {
+    "gap": "-- some events are no longer kept; here are all that are",
+    "another instance": "-- this is another daemon; here are all of its events",
+}
 
 Json = Mapping[str, Any]
 
@@ -76,20 +83,30 @@ def _place(client: Client, seq: int) -> Json:
 
 
 def _show_json(method: str, told: Json) -> None:
-    """What was told, without the id of the request that nobody here has seen."""
+    """Print the parameters of the notification; those of a `resync` with its name, because it is no event."""
     what = {"event": method} if method == RESYNC else {}
-    output.json_line(what | {name: value for name, value in told.items() if name != "id"})
+    output.json_line({**what, **told})
 
 
 def _show(method: str, told: Json) -> None:
     if method == RESYNC:
-        output.line(f"-- {method}: {output.printable(told['reason'])}")
+        reason = output.printable(told["reason"])
+        output.line(_RESYNCS.get(reason, f"-- the list begins again ({reason})"))
     else:
-        output.line(line(told, now=time.time()))
+        size = output.terminal(sys.stdout)
+        for text in wrapped(line(told, now=time.time()), size[0] if size else None):
+            output.line(text)
+
+
+def wrapped(text: str, columns: int | None) -> list[str]:
+    """Return the text in lines of a terminal, the later ones indented. None: the text stays one line."""
+    if columns is None or len(text) <= columns:
+        return [text]
+    return textwrap.wrap(text, max(columns, len(_INDENT) * 3), subsequent_indent=_INDENT, break_on_hyphens=False)
 
 
 def line(event: Json, *, now: float) -> str:
-    """One event for people: its number for `--since`, when, what, about whom, and the details as far as they fit."""
+    """Return one event for people: its number for `--since`, when, what, about whom, and every detail."""
     at, today = time.localtime(event["at"]), time.localtime(now)
     date = "" if at[:3] == today[:3] else time.strftime("%Y-%m-%d ", at)
     clock = f"{event['seq']:>5}  {date}{time.strftime('%H:%M:%S', at)}.{int(event['at'] * 1000) % 1000:03}"
@@ -98,7 +115,7 @@ def line(event: Json, *, now: float) -> str:
     details = " ".join(f"{name}={_brief(value)}" for name, value in told)
     colour = _LEVELS.get(event["level"])
     name = event["event"] if colour is None else output.painted(f"{event['event']} ({event['level']})", colour)
-    words = (clock, name.ljust(22), output.printable(about), output.printable(output.shortened(details, _DETAILS)))
+    words = (clock, name.ljust(22), output.printable(about), output.printable(details))
     return "  ".join(word for word in words if word).rstrip()
 
 

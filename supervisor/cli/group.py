@@ -1,5 +1,6 @@
-"""The verbs: finds the one that is asked for, and runs it."""
+"""The commands: finds the one that is asked for, and runs it."""
 
+import difflib
 import importlib
 import io
 from collections.abc import Mapping
@@ -34,8 +35,32 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "environments": (".environments", "environments"),
     "service": (".service", "service"),
     "version": (".about", "version"),
+    "help": (".help", "help_command"),
 }
 ALIASES: Mapping[str, str] = {"ps": "status"}
+
+EPILOG = """
+\b
+Examples:
+  godot-supervisor up godot-ai --owner-pid parent
+  godot-supervisor status --watch
+  godot-supervisor logs -f godot-ai
+  godot-supervisor help up
+
+\b
+Exit codes:
+  0 done  1 failed  2 usage  3 daemon not running  4 not found
+  5 refused, not ours  6 timeout  7 version or protocol incompatible  8 busy
+
+\b
+Environment:
+  GODOT_SUPERVISOR_HOME        another home folder, and so another daemon
+  GODOT_SUPERVISOR_EVENT_LOOP  selector or proactor (Windows)
+  GODOT_SUPERVISOR_DEBUG=1     a traceback for an unexpected error
+  NO_COLOR=1                   no colours
+
+`ps` is another name of `status`.
+"""
 
 
 class LazyGroup(click.Group):
@@ -54,6 +79,20 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module, __package__), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is asked for.
+
+        Raises:
+            click.UsageError: there is none of that name. The message has the name that is nearest to it.
+        """
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], [*VERBS, *ALIASES], n=1)
+            advice = f" Did you mean {near[0]!r}?" if near else f" `{PROGRAM} help` lists them."
+            ctx.fail(f"No such command {args[0]!r}.{advice}")
+        return super().resolve_command(ctx, args)
+
 
 def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 (click's signature)
     if wanted and not ctx.resilient_parsing:
@@ -63,7 +102,7 @@ def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.group(PROGRAM, cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(PROGRAM, cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
 @click.option("-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help=VERSION_HELP)
 def cli() -> None:
     """Own the life of MCP servers for Godot editors: start, adopt, watch and reap them."""

@@ -10,6 +10,8 @@ from .deadline import Deadline
 LONGEST_S = 1_000_000.0
 """Eleven days. The system's own waits end at twenty-four."""
 
+PARENT = "parent"
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 server: Decorator = click.argument("server", metavar="[ID]", required=False)
@@ -17,6 +19,24 @@ server: Decorator = click.argument("server", metavar="[ID]", required=False)
 force: Decorator = click.option("--force", is_flag=True, help="Even if an editor on it is busy.")
 
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the protocol's object as JSON.")
+
+
+def _owner_pid(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Return a process id; `parent` is the process that started this command."""
+    if value is None:
+        return None
+    if value == PARENT:
+        from ..native.wing import parent_pid
+
+        return parent_pid()
+    if not value.isdecimal() or int(value) == 0:
+        raise click.BadParameter(f"{value!r} is neither a process id nor {PARENT!r}", ctx, param)
+    return int(value)
+
+
+owner_pid: Decorator = click.option(
+    "--owner-pid", callback=_owner_pid, metavar="PID|parent", help="Keep the server while this process lives."
+)
 
 
 def _deadline(ctx: click.Context, param: click.Parameter, value: float | None) -> Deadline:

@@ -26,6 +26,8 @@ _COLOURING = re.compile("\x1b\\[[0-9;:]*m")
 _HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 _ALTERNATE, _MAIN = "\x1b[?1049h", "\x1b[?1049l"
 _NARROWEST = 8
+_DIGITS = 6
+_ASK = -1
 _lost: list[OSError] = []
 
 
@@ -134,13 +136,18 @@ def _lose(stream: TextIO, problem: OSError) -> None:
         raise OutputRefused(f"the output cannot be written: {problem.strerror or problem}")
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Aligned lines. None and "" become "-"; a cell never breaks its line. On a terminal, its width is kept."""
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, columns: int | None = _ASK) -> list[str]:
+    """Aligned lines. None and "" become "-"; a cell never breaks its line.
+
+    The lines keep within so many columns, by default those of the terminal, if it is one. None: no limit.
+    """
     cells = [list(headers), *([cell(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
-    size = terminal(sys.stdout)
-    if size is not None:
-        widths = _fitted(widths, size[0])
+    if columns == _ASK:
+        size = terminal(sys.stdout)
+        columns = size[0] if size is not None else None
+    if columns is not None:
+        widths = _fitted(widths, columns)
         cells = [[shortened(text, width) for text, width in zip(row, widths, strict=True)] for row in cells]
     return [
         _GAP.join(
@@ -165,12 +172,28 @@ def _fitted(widths: Sequence[int], columns: int) -> list[int]:
 
 
 def terminal(stream: TextIO) -> tuple[int, int] | None:
-    """Columns and rows of the terminal that this goes to; None: it is none, or does not tell."""
+    """Return columns and rows of the terminal that this goes to; None if it is none, or does not tell.
+
+    COLUMNS and LINES win, as they do in `shutil.get_terminal_size`.
+    """
     try:
         size = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
         return None
-    return (size.columns, size.lines) if size.columns and size.lines else None
+    columns, lines = _positive("COLUMNS") or size.columns, _positive("LINES") or size.lines
+    return (columns, lines) if columns and lines else None
+
+
+def _positive(variable: str) -> int:
+    """Return the number in an environment variable; 0 if there is none."""
+    value = os.environ.get(variable, "")
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < _DIGITS else 0
+
+
+def tilde(path: str) -> str:
+    """Return a path for people, the user's home folder as `~`. Nothing that is to be pasted into a program."""
+    home = os.path.expanduser("~").rstrip(os.sep)  # noqa: PTH111 (pathlib costs 5 ms)
+    return f"~{path[len(home) :]}" if home and path.startswith(home + os.sep) else path
 
 
 def cell(value: object) -> str:
@@ -279,6 +302,7 @@ class Progress:
         self.last = ""
         """What was told last."""
         self._stage: str | None = None
+        self._told: str | None = None
         self._next_at = 0.0
 
     def update(self, params: Mapping[str, Any]) -> None:
@@ -308,9 +332,9 @@ class Progress:
 
     def _write(self, stage: str, text: str) -> None:
         now = self._clock()
-        if stage != self._stage or now >= self._next_at:
+        if text != self._told and (stage != self._stage or now >= self._next_at):
             note(shortened(text, _PLAIN_COLUMNS))
-            self._stage, self._next_at = stage, now + _PLAIN_EVERY_S
+            self._stage, self._told, self._next_at = stage, text, now + _PLAIN_EVERY_S
 
 
 def _columns() -> int:

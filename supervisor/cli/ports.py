@@ -1,5 +1,7 @@
 """`ports`: who holds the ports that the kinds want, and what would be done about it."""
 
+import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +13,8 @@ from . import knock, options, output, recipes
 from .deadline import Deadline
 
 SCAN_TIMEOUT_S = 30.0
+_HEADERS = ("PORT", "OCCUPANT", "DECISION", "REASON")
+_INDENT = " " * 4
 RELOAD = "godot-supervisor config reload"
 
 
@@ -38,8 +42,22 @@ def ports(*, kind: str | None, as_json: bool, deadline: Deadline) -> None:
     if as_json:
         output.document({"ports": list(rows.values())})
         return
-    for text in output.table(("PORT", "OCCUPANT", "DECISION", "REASON"), _runs(rows.values())):
+    for text in lines(list(_runs(rows.values())), output.terminal(sys.stdout)):
         output.line(text)
+
+
+def lines(runs: Sequence[tuple[str, ...]], size: tuple[int, int] | None) -> Iterator[str]:
+    """Return the table. Where a reason does not fit beside the rest it gets lines of its own: it is the answer."""
+    whole = output.table(_HEADERS, runs, columns=None)
+    if size is None or max(map(len, whole)) <= size[0]:
+        yield from whole
+        return
+    heading, *rows = output.table(_HEADERS[:-1], [run[:-1] for run in runs], columns=size[0])
+    yield heading
+    for row, run in zip(rows, runs, strict=True):
+        yield row
+        if run[-1]:
+            yield from textwrap.wrap(output.cell(run[-1]), size[0], initial_indent=_INDENT, subsequent_indent=_INDENT)
 
 
 def _runs(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:

@@ -21,7 +21,7 @@ def lines(server: Json, editors: Sequence[Json], kind: Kind | None, *, already: 
         "url": server["url"],
         "pid": process["pid"] if process else None,
         "ports": ", ".join(f"{name} {port}" for name, port in server["ports"].items()),
-        "log": server["log"],
+        "log": server["log"] and output.tilde(server["log"]),
     }
     for name, value in facts.items():
         if value:

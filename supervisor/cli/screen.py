@@ -8,7 +8,7 @@ from typing import Any
 from . import knock, output
 from .deadline import Deadline
 
-_HEADERS = ("EDITOR", "PROJECT", "GODOT", "SERVER", "STATE", "PORT", "SESSIONS", "NOTE")
+_HEADERS = ("OWNER", "PROJECT", "ENGINE", "SERVER", "STATE", "PORT", "SESSIONS", "NOTE")
 
 Json = Mapping[str, Any]
 
@@ -49,7 +49,8 @@ def _rows(editors: Sequence[Json], servers: Sequence[Json]) -> Iterator[tuple[ob
         columns = (_what(server), server["state"], _ports(server), server["sessions"])
         for owner in server["owners"] or [None]:
             editor = known.get(owner["editor"], {}) if owner else {}
-            project = _project(editor.get("project") or server["project"])
+            # One shell may own the servers of several projects; the server's own is right for each.
+            project = _project(server["project"] or editor.get("project"))
             name = owner["editor"] if owner else None
             yield name, project, editor.get("engine_version"), *columns, _note(server, owner, editor)
     attached = {owner["editor"] for server in servers for owner in server["owners"]}

@@ -8,33 +8,18 @@ from typing import Any
 
 import click
 
-from ..errors import KindUnknown, SupervisorError
+from ..errors import InvalidParams, KindUnknown, SupervisorError
 from ..native.facts import Folders, folders
-from ..native.wing import parent_pid
 from . import knock, options, output, recipes, report
 from .daemon import START_TIMEOUT_S
 from .deadline import Deadline
 
 PROJECT_FILE = "project.godot"
-PARENT = "parent"
-
-
-def _owner_pid(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """A process id, or the word for whoever started this command."""
-    if value is None:
-        return None
-    if value == PARENT:
-        return parent_pid()
-    if not value.isdecimal() or int(value) == 0:
-        raise click.BadParameter(f"{value!r} is neither a process id nor {PARENT!r}", ctx, param)
-    return int(value)
 
 
 @click.command
 @click.argument("kind")
-@click.option(
-    "--owner-pid", callback=_owner_pid, metavar="PID|parent", help="Keep the server while this process lives."
-)
+@options.owner_pid
 @click.option(
     "--project",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -98,7 +83,7 @@ def _looking_into_the_file(kind: str, where: Folders) -> Iterator[None]:
 def request(kind: str, owner_pid: int | None, project: Path | None, version: str | None) -> dict[str, Any]:
     """The parameters of `server.ensure`. The daemon has another current folder, so paths are absolute."""
     params: dict[str, Any] = {"kind": kind}
-    folder = {} if project is None else {"project": str(project.resolve())}
+    folder = {} if project is None else {"project": _readable(str(project.resolve()))}
     if owner_pid is None:
         params |= folder
     else:
@@ -106,6 +91,18 @@ def request(kind: str, owner_pid: int | None, project: Path | None, version: str
     if version is not None:
         params["version"] = version
     return params
+
+
+def _readable(path: str) -> str:
+    """Return the path, if a message can carry it.
+
+    Raises:
+        InvalidParams: it is not UTF-8, and JSON has nothing else.
+    """
+    if path.isascii() or path == path.encode(errors="replace").decode():
+        return path
+    shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    raise InvalidParams("project", f"the path {shown} is not UTF-8", hint="rename the folder, or go there by a link")
 
 
 def project_here() -> Path | None:

@@ -25,7 +25,7 @@ MODULE = (sys.executable, "-m", "supervisor")
 def every_command() -> list[list[str]]:
     """Each verb as it is typed, and each verb below a verb."""
     found = []
-    for verb in (*VERBS, *ALIASES):
+    for verb in (*(verb for verb in VERBS if verb != "help"), *ALIASES):
         command = cli.get_command(click.Context(cli), verb)
         below = [*command.commands] if isinstance(command, click.Group) else []
         found += [[verb, each] for each in below] or [[verb]]
@@ -40,8 +40,30 @@ def test_every_verb_can_be_loaded_and_has_help_and_json(run: Run, words: list[st
 
 
 def test_the_help_lists_every_verb_once(run: Run) -> None:
-    listed = [line.split()[0] for line in run("--help").out.partition("Commands:")[2].splitlines() if line.strip()]
-    assert listed == [*VERBS]
+    commands = run("--help").out.partition("Commands:\n")[2].partition("\n\n")[0]
+    assert [line.split()[0] for line in commands.splitlines()] == [*VERBS]
+
+
+def test_the_help_lists_exit_codes_and_variables(run: Run) -> None:
+    shown = run("--help").out
+    for word in ("Examples:", "8 busy", "GODOT_SUPERVISOR_HOME", "NO_COLOR", "`ps`"):
+        assert word in shown
+
+
+def test_help_shows_the_help_of_a_command(run: Run) -> None:
+    assert run("help", "up").out == run("up", "--help").out
+    assert run("help", "config", "show").out == run("config", "show", "--help").out
+    assert run("help").out == run("--help").out
+
+
+@pytest.mark.parametrize("words", [("help", "nothing"), ("help", "up", "more"), ("help", "config", "nothing")])
+def test_help_for_no_command_is_a_usage_error(run: Run, words: tuple[str, ...]) -> None:
+    assert run(*words).code == 2
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("staus", "status"), ("resart", "restart"), ("pss", "ps")])
+def test_a_mistyped_command_is_answered_with_the_nearest(run: Run, typed: str, meant: str) -> None:
+    assert f"Did you mean '{meant}'?" in run(typed).err
 
 
 def test_a_verb_that_does_not_exist_is_a_usage_error(run: Run) -> None:

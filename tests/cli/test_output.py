@@ -1,4 +1,7 @@
 import json
+import os
+import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -136,3 +139,31 @@ def test_on_a_terminal_the_last_column_gives_way_first_and_then_the_widest(monke
 def test_off_a_terminal_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "terminal", lambda _: None)
     assert output.table(("A", "B"), [("a", "c" * 300)])[1] == "a  " + "c" * 300
+
+
+def test_a_paths_home_folder_is_a_tilde_for_people(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    assert output.tilde(str(tmp_path / "log" / "a.log")) == f"~{os.sep}log{os.sep}a.log"
+    assert output.tilde(f"{tmp_path}-two") == f"{tmp_path}-two"
+    assert output.tilde("x.log") == "x.log"
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"), [("200", 200), ("40", 40), ("", 80), ("0", 80), ("-3", 80), ("wide", 80), ("9" * 5000, 80)]
+)
+def test_columns_of_the_environment_win(monkeypatch: pytest.MonkeyPatch, columns: str, width: int) -> None:
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((80, 24)))
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.delenv("LINES", raising=False)
+    assert output.terminal(sys.stdout) == (width, 24)
+
+
+def test_off_a_terminal_the_same_progress_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = iter(range(0, 1000, 5))
+    progress = output.Progress(quiet=False, clock=lambda: float(next(clock)))
+    for done in (76, 77, 77, 77):
+        progress.update({"stage": "installing", "done": done, "total": 77})
+    progress.update({"stage": "starting"})
+    progress.update({"stage": "starting"})
+    assert capsys.readouterr().err.splitlines() == ["installing 76 of 77", "installing 77 of 77", "starting"]

@@ -24,7 +24,7 @@ def test_two_editors_on_one_server_have_a_row_each() -> None:
         servers=[server(owners=[owner(), owner("tools-2")], sessions=2)],
     )
     assert found == [
-        ["EDITOR", "PROJECT", "GODOT", "SERVER", "STATE", "PORT", "SESSIONS", "NOTE"],
+        ["OWNER", "PROJECT", "ENGINE", "SERVER", "STATE", "PORT", "SESSIONS", "NOTE"],
         ["game-1", "game", "4.6.2", "godot-ai", "4.3.0", "ready", "8000,9500", "2", "shared"],
         ["tools-2", "tools", "4.5.1", "godot-ai", "4.3.0", "ready", "8000,9500", "2", "shared"],
     ]

@@ -37,7 +37,7 @@ def test_a_burst_of_events_is_one_picture(run: Run, daemon: Script) -> None:
 def test_off_a_terminal_there_is_a_table_for_each_change(run: Run, daemon: Script) -> None:
     watched(daemon, status(), status(servers=[server()]))
     shown = run("ps", "--watch").out.splitlines()
-    assert [line.split(" ")[0] for line in shown] == ["daemon", "no", "", "daemon", "EDITOR", "-"]
+    assert [line.split(" ")[0] for line in shown] == ["daemon", "no", "", "daemon", "OWNER", "-"]
 
 
 def test_off_a_terminal_the_same_table_is_not_shown_twice(run: Run, daemon: Script) -> None:

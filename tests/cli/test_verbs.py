@@ -10,11 +10,13 @@ from typing import Any
 import psutil
 import pytest
 
+from supervisor.cli import ports
 from supervisor.daemon.instance import Instance
 from supervisor.errors import Busy, KindUnknown, NotFound, NotOurs, PortsExhausted, SupervisorError
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, owner, server, status
 from tests.cli.scripted import Script, Streaming
+from tests.systems import POSIX_ONLY
 from tests.wine import IS_WINDOWS
 
 WITHOUT_A_DAEMON = (
@@ -341,6 +343,17 @@ def test_ports_shows_who_holds_what(run: Run, daemon: Script) -> None:
     assert daemon.params("ports.explain") == {"kind": "godot-ai"}
 
 
+def test_a_reason_that_does_not_fit_gets_lines_of_its_own() -> None:
+    reason = "it is held by a server whose version is another one, and which an editor uses"
+    runs = [("8000", "pid 733 (python3 -m http.server 8000) of me", "relocate", reason), ("8001-8019", "-", "use", "")]
+    narrow = [*ports.lines(runs, (80, 24))]
+    assert narrow[0].split() == ["PORT", "OCCUPANT", "DECISION"]
+    assert " ".join(" ".join(narrow[2:-1]).split()) == reason
+    assert max(map(len, narrow)) <= 80
+    assert [*ports.lines(runs, None)] == [*ports.lines(runs, (400, 24))]
+    assert reason in [*ports.lines(runs, None)][1]
+
+
 def test_neighbouring_ports_of_which_the_same_is_true_share_a_row(run: Run, daemon: Script) -> None:
     free = {"occupant": None, "decision": "use", "reason": "it is free"}
     daemon.answers["ports.explain"] = {"ports": [{"port": port, **free} for port in (8000, 8001, 8002, 9500)]}
@@ -469,3 +482,14 @@ def test_kinds_shows_a_single_port_as_one(run: Run, home: Path) -> None:
     (home / "config.toml").write_text('[kinds.one]\ncommand = ["x"]\nports = { http = "18700" }\n')
     (line,) = [line for line in run("kinds").out.splitlines() if line.startswith("one ")]
     assert line.endswith("  http 18700")
+
+
+@POSIX_ONLY
+def test_a_project_path_that_is_not_utf8_is_named(run: Run, daemon: Script, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"g\xe4me")
+    folder.mkdir()
+    outcome = run("up", "godot-ai", "--project", str(folder))
+    assert outcome.code == 2
+    assert "is not UTF-8" in outcome.err
+    assert "g\\xe4me" in outcome.err
+    assert not [method for method, _ in daemon.calls if method == "server.ensure"]
