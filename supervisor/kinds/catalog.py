@@ -135,7 +135,7 @@ class _Recipe(Table):
         return command
 
     def _version(self) -> str | None:
-        fix = 'pin an exact one like "4.3.0"'
+        fix = 'pin an exact one like "4.3.1"'
         version = self.text("version", _EXACT_VERSION, fix)
         if self.package and version is None:
             refuse(self.at("version"), "missing; a package is installed in one version", fix)

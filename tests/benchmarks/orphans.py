@@ -90,7 +90,7 @@ def _supervised(daemon: GodotAi, number: int) -> Pair:
     project = daemon.folder / f"project-{number}"
     project.mkdir(exist_ok=True)
     owner = subprocess.Popen(["sleep", "600"])
-    wish = {"kind": "godot-ai", "owner": {"pid": owner.pid, "project": str(project)}, "version": "4.3.0"}
+    wish = {"kind": "godot-ai", "owner": {"pid": owner.pid, "project": str(project)}, "version": "4.3.1"}
     server = daemon.connection.call("server.ensure", **wish)
     return Pair(owner, server["process"]["pid"])
 

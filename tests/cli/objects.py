@@ -12,7 +12,7 @@ def server(**fields: Any) -> dict[str, Any]:
     return {
         "id": "godot-ai",
         "kind": "godot-ai",
-        "version": "4.3.0",
+        "version": "4.3.1",
         "project": None,
         "state": "ready",
         "origin": "spawned",

@@ -17,7 +17,7 @@ def test_a_number_is_taken_for_a_port(run: Run, daemon: Script) -> None:
     outcome = run("adopt", "8000")
     assert outcome.code == 0
     assert daemon.params("server.adopt") == {"port": 8000}
-    assert "godot-ai 4.3.0" in outcome.out
+    assert "godot-ai 4.3.1" in outcome.out
     assert "http://127.0.0.1:8000/mcp" in outcome.out
 
 

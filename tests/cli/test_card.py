@@ -14,7 +14,7 @@ def lines(now: float = 12520.0, editors: list[dict[str, Any]] | None = None, **f
 
 def test_a_server_at_peace_has_its_facts_and_nothing_else() -> None:
     assert lines(reap={"verdict": "keep", "reasons": ["an owner lives"], "due_in_s": None}, root_pid=4299) == [
-        "godot-ai 4.3.0  ready  for 3h12m",
+        "godot-ai 4.3.1  ready  for 3h12m",
         "  kind              godot-ai",
         "  project           -",
         "  origin            spawned",

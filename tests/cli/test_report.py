@@ -71,7 +71,7 @@ def test_a_server_without_a_way_in_has_nothing_to_paste() -> None:
 
 def test_the_report_ends_with_the_line_to_paste() -> None:
     lines = list(report.lines(server(), [], KIND, already=False))
-    assert lines[0] == "godot-ai 4.3.0 ready"
+    assert lines[0] == "godot-ai 4.3.1 ready"
     assert "  url    http://127.0.0.1:8000/mcp" in lines
     assert "  pid    4300" in lines
     assert "  ports  http 8000, ws 9500" in lines
@@ -80,7 +80,7 @@ def test_the_report_ends_with_the_line_to_paste() -> None:
 
 
 def test_a_server_that_was_ready_before_is_already_running() -> None:
-    assert next(report.lines(server(), [], KIND, already=True)) == "godot-ai 4.3.0 already running"
+    assert next(report.lines(server(), [], KIND, already=True)) == "godot-ai 4.3.1 already running"
 
 
 @pytest.mark.parametrize(

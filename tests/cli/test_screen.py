@@ -25,15 +25,15 @@ def test_two_editors_on_one_server_have_a_row_each() -> None:
     )
     assert found == [
         ["OWNER", "PROJECT", "ENGINE", "SERVER", "STATE", "PORT", "SESSIONS", "NOTE"],
-        ["game-1", "game", "4.6.2", "godot-ai", "4.3.0", "ready", "8000,9500", "2", "shared"],
-        ["tools-2", "tools", "4.5.1", "godot-ai", "4.3.0", "ready", "8000,9500", "2", "shared"],
+        ["game-1", "game", "4.6.2", "godot-ai", "4.3.1", "ready", "8000,9500", "2", "shared"],
+        ["tools-2", "tools", "4.5.1", "godot-ai", "4.3.1", "ready", "8000,9500", "2", "shared"],
     ]
 
 
 def test_a_server_without_an_editor_and_an_editor_without_a_server_are_shown() -> None:
     found = rows(editors=[editor()], servers=[server(origin="external", project="/x/other")])
     assert found[1:] == [
-        ["-", "other", "-", "godot-ai", "4.3.0", "ready", "8000,9500", "0", "external"],
+        ["-", "other", "-", "godot-ai", "4.3.1", "ready", "8000,9500", "0", "external"],
         ["game-1", "game", "4.6.2", "-", "-", "-", "-", "-"],
     ]
 
@@ -44,7 +44,7 @@ def test_an_unknown_number_of_sessions_is_not_zero() -> None:
         "-",
         "-",
         "godot-ai",
-        "4.3.0",
+        "4.3.1",
         "ready",
         "8000,9500",
         "-",

@@ -54,7 +54,7 @@ def test_on_a_terminal_the_screen_is_painted_over(run: Run, daemon: Script, monk
     assert before == "\x1b[?1049h"
     assert first.splitlines()[1:] == ["no editors, no servers\x1b[K\x1b[J"]
     assert second.endswith("\x1b[K\x1b[J\x1b[?1049l")
-    assert "godot-ai 4.3.0" in second
+    assert "godot-ai 4.3.1" in second
 
 
 def test_a_screen_has_no_more_lines_than_the_terminal(

@@ -398,7 +398,7 @@ class TestUp:
     def test_the_server_is_reported(self, run: Run, daemon: Script) -> None:
         outcome = run("up", "godot-ai")
         assert (outcome.code, outcome.err) == (0, "")
-        assert outcome.out.startswith("godot-ai 4.3.0 ready\n")
+        assert outcome.out.startswith("godot-ai 4.3.1 ready\n")
         assert "when pid 123 (game-1) ends, the server is stopped 5 s later; it is kept while" in outcome.out
         assert outcome.out.splitlines()[-1].strip().startswith("claude mcp add")
         assert daemon.params("server.ensure") == {"kind": "godot-ai"}
@@ -409,18 +409,18 @@ class TestUp:
         assert (outcome.document, outcome.err) == (daemon.answers["server.ensure"], "")
 
     def test_progress_goes_to_stderr(self, run: Run, daemon: Script) -> None:
-        daemon.progress = [{"stage": "installing", "message": "godot-ai 4.3.0", "done": 3, "total": 41}]
-        assert run("up", "godot-ai").err == "installing 3 of 41: godot-ai 4.3.0\n"
+        daemon.progress = [{"stage": "installing", "message": "godot-ai 4.3.1", "done": 3, "total": 41}]
+        assert run("up", "godot-ai").err == "installing 3 of 41: godot-ai 4.3.1\n"
 
     def test_a_ready_server_is_already_running(self, run: Run, daemon: Script) -> None:
         daemon.answers["server.ensure"] = server(since=1000.0)
-        assert run("up", "godot-ai").out.startswith("godot-ai 4.3.0 already running\n")
+        assert run("up", "godot-ai").out.startswith("godot-ai 4.3.1 already running\n")
         assert [method for method, _ in daemon.calls] == ["hello", "server.ensure"]
 
     def test_a_server_of_others_that_was_adopted_was_not_running_already(self, run: Run, daemon: Script) -> None:
         daemon.answers["server.ensure"] = server(since=1000.0)
         daemon.progress = [{"stage": "adopting", "message": "pid 733"}]
-        assert run("up", "godot-ai").out.startswith("godot-ai 4.3.0 ready\n")
+        assert run("up", "godot-ai").out.startswith("godot-ai 4.3.1 ready\n")
 
     def test_a_kind_that_only_the_file_has_is_to_be_reloaded(self, run: Run, daemon: Script) -> None:
         daemon.answers["server.ensure"] = KindUnknown("no kind 'fresh'", hint="known: godot-ai")
@@ -432,11 +432,11 @@ class TestUp:
 
     def test_an_owner_is_passed_with_the_project(self, run: Run, daemon: Script, tmp_path: Path) -> None:
         (tmp_path / "game").mkdir()
-        run("up", "godot-ai", "--owner-pid", "77", "--project", "../game", "--version", "4.3.0")
+        run("up", "godot-ai", "--owner-pid", "77", "--project", "../game", "--version", "4.3.1")
         assert daemon.params("server.ensure") == {
             "kind": "godot-ai",
             "owner": {"pid": 77, "project": str((tmp_path / "game").resolve())},
-            "version": "4.3.0",
+            "version": "4.3.1",
         }
 
     def test_parent_is_whoever_started_the_command(self, run: Run, daemon: Script) -> None:

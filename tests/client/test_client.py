@@ -72,7 +72,7 @@ def test_a_mutation_reports_its_two_phases(tmp_path: Path) -> None:
 
     def steps(requester: Requester) -> None:
         accept(requester)
-        requester.progress("starting", "godot-ai 4.3.0")
+        requester.progress("starting", "godot-ai 4.3.1")
 
     def act(house: House) -> None:
         with Client.connect(house.endpoint) as client:

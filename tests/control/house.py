@@ -55,7 +55,7 @@ def server(number: int) -> Server:
     return Server(
         id=f"godot-ai@game-{number}",
         kind="godot-ai",
-        version="4.3.0",
+        version="4.3.1",
         project=f"/home/user/games/game-{number}",
         state="ready",
         origin="spawned",

@@ -73,7 +73,7 @@ def test_an_unknown_protocol_is_refused_with_the_known_ones(tmp_path: Path, kind
 def test_a_mutation_is_accepted_reported_and_answered_in_this_order(tmp_path: Path) -> None:
     def steps(requester: Requester) -> None:
         accept(requester)
-        requester.progress("installing", "godot-ai 4.3.0", 3, 41)
+        requester.progress("installing", "godot-ai 4.3.1", 3, 41)
 
     async def scenario() -> None:
         async with open_house(tmp_path, work=Work(steps)) as house:
@@ -87,7 +87,7 @@ def test_a_mutation_is_accepted_reported_and_answered_in_this_order(tmp_path: Pa
                 "id": 7,
                 "request": "r-1",
                 "stage": "installing",
-                "message": "godot-ai 4.3.0",
+                "message": "godot-ai 4.3.1",
                 "done": 3,
                 "total": 41,
             }

@@ -21,7 +21,7 @@ from tests.e2e.home import SERVERS, Home, eventually, free_ports, is_free, keeps
 pytestmark = pytest.mark.needs_index
 
 CLIENTS = SERVERS.with_name("clients")
-VERSION = "4.3.0"
+VERSION = "4.3.1"
 VERSION_BEFORE_4_7 = "3.2.5"
 GRACE_S = 1.0
 LINGER_S = 2.0

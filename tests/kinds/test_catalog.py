@@ -63,6 +63,11 @@ def test_a_users_table_overrides_a_built_in_kind_key_by_key() -> None:
     assert kind.command == plain.command
 
 
+def test_built_in_recipes_give_a_slow_machine_time_to_start() -> None:
+    kinds = Catalog.build({}).kinds.values()
+    assert {kind.name: kind.ready_timeout_s for kind in kinds} == {"godot-ai": 120.0, "unity-mcp": 120.0}
+
+
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
     with pytest.raises(KindUnknown) as caught:
         Catalog.build({"mine": MINE}).get("godotai")

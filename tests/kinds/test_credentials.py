@@ -30,7 +30,7 @@ GOOD = json.dumps({"version": 1, "http": "t" * 43, "websocket": "a" * 64, "insta
 
 
 def test_minted_secrets_have_their_format_and_are_new_each_time() -> None:
-    first, second = mint(GODOT_AI, "4.3.0"), mint(GODOT_AI, "4.3.0")
+    first, second = mint(GODOT_AI, "4.3.1"), mint(GODOT_AI, "4.3.1")
     lengths = {name: len(value) for name, value in first.items()}
     assert lengths == {"GODOT_AI_HTTP_CAPABILITY": 43, "GODOT_AI_WS_TOKEN": 64}
     is_hex = set(first["GODOT_AI_WS_TOKEN"]) <= set("0123456789abcdef")

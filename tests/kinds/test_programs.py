@@ -38,7 +38,7 @@ def test_every_way_to_run_the_package_is_of_the_kind(command: tuple[str, ...]) -
         ("vim", "godot_ai"),
         ("grep", "-r", "godot-ai"),
         ("docker-proxy", "-container-port", "8000"),
-        ("uvx", "--from", "godot-ai==4.3.0", "godot-ai"),
+        ("uvx", "--from", "godot-ai==4.3.1", "godot-ai"),
     ],
 )
 def test_a_word_somewhere_in_a_command_line_proves_nothing(command: tuple[str, ...]) -> None:

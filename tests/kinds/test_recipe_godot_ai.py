@@ -116,7 +116,7 @@ async def tools_through_bridge(server: Server) -> tuple[list[str], int | None]:
     return tools, said.leases if said else None
 
 
-@pytest.mark.parametrize("version", ["4.3.0", "3.2.5"])
+@pytest.mark.parametrize("version", ["4.3.1", "3.2.5"])
 def test_the_recipe_starts_asks_connects_and_stops(tmp_path: Path, version: str) -> None:
     server = Server(tmp_path, version)
 

@@ -9,7 +9,7 @@ from supervisor.errors import VersionConflict
 from supervisor.kinds.kind import Kind
 from supervisor.kinds.versions import Range, covers, number, version_for, versions_offered
 
-GODOT_AI = Kind("godot-ai", ("x",), Topology.SHARED, package="godot-ai", version="4.3.0", engine={"<4.7": "3.2.5"})
+GODOT_AI = Kind("godot-ai", ("x",), Topology.SHARED, package="godot-ai", version="4.3.1", engine={"<4.7": "3.2.5"})
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_every_version_is_below_equal_or_above_every_bound(version: list[int], b
 
 def test_the_engine_decides_where_no_version_is_asked_for() -> None:
     assert version_for(GODOT_AI, None, "4.6.3-stable (official)") == "3.2.5"
-    assert version_for(GODOT_AI, None, "4.7-stable (official)") == "4.3.0"
-    assert version_for(GODOT_AI, None, "a build of my own") == "4.3.0"
-    assert version_for(GODOT_AI, None, None) == "4.3.0"
+    assert version_for(GODOT_AI, None, "4.7-stable (official)") == "4.3.1"
+    assert version_for(GODOT_AI, None, "a build of my own") == "4.3.1"
+    assert version_for(GODOT_AI, None, None) == "4.3.1"
 
 
 def test_a_version_asked_for_wins() -> None:
@@ -77,8 +77,8 @@ def test_a_version_asked_for_wins() -> None:
 
 
 def test_a_version_too_new_for_the_engine_is_refused_with_the_one_that_works() -> None:
-    with pytest.raises(VersionConflict, match=re.escape("godot-ai 4.3.0 does not work with engine 4.6.3")) as caught:
-        version_for(GODOT_AI, "4.3.0", "4.6.3")
+    with pytest.raises(VersionConflict, match=re.escape("godot-ai 4.3.1 does not work with engine 4.6.3")) as caught:
+        version_for(GODOT_AI, "4.3.1", "4.6.3")
     assert caught.value.data["works"] == "3.2.5"
     assert "3.2.5" in (caught.value.hint or "")
 

@@ -15,7 +15,7 @@ from tests.windows.home import end, image_of, lives
 
 pytestmark = [pytest.mark.needs_index, pytest.mark.timeout(600)]
 
-VERSION = "4.3.0"
+VERSION = "4.3.1"
 GRACE_S = 1.0
 
 # Compiling its own modules, and the first import of pydantic's, take their time under Wine.

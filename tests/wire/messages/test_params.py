@@ -48,7 +48,7 @@ def test_ensure_takes_every_field_of_the_table() -> None:
         "owner": owner,
         "project": "/games/one",
         "engine_version": "4.6",
-        "version": "4.3.0",
+        "version": "4.3.1",
         "ports": {"http": 8000},
         "request": "mine-1",
     }
