@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..config import CHOICES, Config
+from ..config import CHOICES, Config, Source
 from ..kinds.catalog import Catalog
 from ..kinds.kind import Kind, PortRange
 from ..native.facts import Folders, folders
@@ -35,14 +35,22 @@ def path(*, as_json: bool) -> None:
 
 
 @config.command
+@click.argument("kind", required=False)
+@click.option("--changed", is_flag=True, help="Only what the file or the environment sets.")
 @options.as_json
-def show(*, as_json: bool) -> None:
-    """Show every setting, and where it comes from.
+def show(*, kind: str | None, changed: bool, as_json: bool) -> None:
+    """Show every setting, or those of KIND, and where each comes from.
 
     The file, the environment, or nowhere. Works without a daemon.
     """
     where = folders()
-    found = list(settings(where, *recipes.read(where)))
+    read, catalog = recipes.read(where)
+    beginning = "" if kind is None else f"kinds.{catalog.get(kind).name}."
+    found = [
+        row
+        for row in settings(where, read, catalog)
+        if row["key"].startswith(beginning) and not (changed and row["source"] == Source.DEFAULT.value)
+    ]
     if as_json:
         output.document({"file": str(where.config), "settings": found})
         return
@@ -88,7 +96,7 @@ def settings(where: Folders, config: Config, catalog: Catalog) -> Iterator[Setti
         yield _setting(f"daemon.{key}", getattr(config, key), config)
     yield _setting("daemon.environments", str(config.environments or where.environments), config)
     for name in catalog.names():
-        for key, value in _of_kind(catalog.get(name)):
+        for key, value in _of_kind(catalog.get(name), config):
             yield _setting(f"kinds.{name}.{key}", value, config)
 
 
@@ -96,11 +104,11 @@ def _setting(key: str, value: Any, config: Config) -> Setting:
     return {"key": key, "value": value, "source": config.source(key).value}
 
 
-def _of_kind(kind: Kind) -> Iterator[tuple[str, Any]]:
+def _of_kind(kind: Kind, config: Config) -> Iterator[tuple[str, Any]]:
     for field in fields(kind):
         value = getattr(kind, field.name)
-        if field.name == "env":
-            # Whatever a user hands to a server this way may be a secret.
+        if field.name == "env" and config.source(f"kinds.{kind.name}.env") is not Source.DEFAULT:
+            # Whatever a user hands to a server this way may be a secret; what a built-in recipe says is public.
             yield field.name, dict.fromkeys(value, NOT_SHOWN)
         elif field.name != "name":
             yield field.name, _plain(value)

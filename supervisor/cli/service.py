@@ -11,7 +11,7 @@ from ..native.facts import folders
 from ..service import managers
 from ..service.managers import Wish
 from ..service.report import Report
-from ..service.steps import Steps
+from ..service.steps import Step, Steps
 from . import exits, options, output
 
 MODES = ("user-service", "task", "account-service")
@@ -100,7 +100,7 @@ def _password(account: str | None, *, dry_run: bool) -> str | None:
 
 def _told(steps: Steps, *, as_json: bool) -> None:
     if as_json:
-        rows = [{"action": step.action, "what": step.what, "exit": step.status} for step in steps.taken]
+        rows = [_row(step) for step in steps.taken]
         output.document({"dry_run": steps.dry_run, "steps": rows, "notes": steps.notes})
         return
     done = [step for step in steps.taken if step.action != "unchanged"]
@@ -111,8 +111,15 @@ def _told(steps: Steps, *, as_json: bool) -> None:
     for step in done:
         failed = f"  (exit status {step.status})" if step.status else ""
         output.line(f"{step.action:8} {step.what}{failed}")
+        for text in (step.text or "").splitlines():
+            output.line(f"         | {text}")
     for text in steps.notes:
         output.note(f"note: {text}")
+
+
+def _row(step: Step) -> dict[str, Any]:
+    row = {"action": step.action, "what": step.what, "exit": step.status}
+    return row if step.text is None else {**row, "text": step.text}
 
 
 def _card(report: Report, daemon: Mapping[str, Any] | None, notes: Sequence[str]) -> None:

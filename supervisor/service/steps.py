@@ -37,6 +37,8 @@ class Step:
     action: str
     what: str
     status: int | None = None
+    text: str | None = None
+    """What a dry run would write."""
 
 
 class Steps:
@@ -66,7 +68,7 @@ class Steps:
                 draft.replace(path)
             except OSError as problem:
                 raise StateNotWritable(f"cannot write {path}: {problem}") from problem
-        self.taken.append(Step("wrote", str(path)))
+        self.taken.append(Step("wrote", str(path), text=text if self.dry_run else None))
         return True
 
     def folder(self, path: Path) -> None:

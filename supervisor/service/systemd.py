@@ -162,10 +162,10 @@ class Systemd:
     def _answers(self) -> None:
         silence = self._silence()
         if silence is not None:
-            raise ServiceRefused(
-                f"the user's service manager does not answer: {silence}",
-                hint="without one: godot-supervisor start",
-            )
+            told = f"the user's service manager does not answer: {silence}"
+            if not self._steps.dry_run:
+                raise ServiceRefused(told, hint="the daemon runs without a service too: godot-supervisor start")
+            self._steps.note(f"{told}; nothing can be installed from here")
 
     def _linger(self) -> None:
         """Without it a service of a user ends with the user's last session, and with it all that it started."""

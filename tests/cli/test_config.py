@@ -71,6 +71,27 @@ def test_what_is_handed_to_servers_is_not_shown(run: Run, file: Path) -> None:
     assert " ".join(rows["kinds.mine.identify"]) == "file http = /, port = http, match = { name = mine }"
 
 
+def test_show_of_one_kind_has_its_settings_only(run: Run, file: Path) -> None:
+    assert file.exists()
+    rows = run("config", "show", "mine", "--json").document["settings"]
+    assert {row["key"].rpartition(".")[0] for row in rows} == {"kinds.mine"}
+    unknown = run("config", "show", "none")
+    assert (unknown.code, unknown.out) == (4, "")
+
+
+def test_show_changed_leaves_the_defaults_out(run: Run, file: Path) -> None:
+    assert file.exists()
+    rows = run("config", "show", "--changed", "--json").document["settings"]
+    keys = {"command", "ports", "env", "identify", "grace_s"}
+    assert {row["key"] for row in rows} == {"daemon.discover", *(f"kinds.mine.{key}" for key in keys)}
+
+
+def test_variables_of_a_built_in_recipe_are_shown(run: Run, home: Path) -> None:
+    assert settings(run)["kinds.godot-ai.env"][0]["FASTMCP_SHOW_SERVER_BANNER"] == "false"
+    (home / "config.toml").write_text('[kinds.godot-ai.env]\nKEY = "hidden-value"\n')
+    assert set(settings(run)["kinds.godot-ai.env"][0].values()) == {"(not shown)"}
+
+
 def test_validate_is_content_with_a_good_file_and_with_none(run: Run, home: Path) -> None:
     outcome = run("config", "validate")
     assert (outcome.code, outcome.out) == (0, f"{home / 'config.toml'}: there is none, so every default holds\n")

@@ -135,7 +135,7 @@ def test_without_a_service_manager_nothing_is_written(tmp_path: Path) -> None:
     manager, steps = make(tmp_path, Script({"systemctl": SILENT}))
     with pytest.raises(ServiceRefused, match="No medium found") as caught:
         manager.prepare()
-    assert caught.value.hint == "without one: godot-supervisor start"
+    assert caught.value.hint == "the daemon runs without a service too: godot-supervisor start"
     assert steps.taken == []
     assert not manager.file.exists()
 
@@ -226,6 +226,18 @@ def test_a_unit_whose_daemon_is_about_to_end_is_started_when_it_has(tmp_path: Pa
     assert make(tmp_path, script)[0].start_if_installed()
     asked = [line.split()[2] for line in script.asked]
     assert asked == ["show", "show", "show", "show", "reset-failed", "start"]
+
+
+def test_a_dry_run_needs_no_service_manager(tmp_path: Path) -> None:
+    silent = Script({"systemctl": SILENT, "loginctl": SILENT})
+    manager, steps = make(tmp_path, silent, dry_run=True)
+    manager.prepare()
+    manager.begin()
+    written = next(step for step in steps.taken if step.action == "wrote")
+    assert written.text == manager.text()
+    assert not manager.file.exists()
+    assert steps.notes[0].endswith("No medium found; nothing can be installed from here")
+    assert [changes(steps)[0], changes(steps)[-1]] == ["daemon-reload", "start godot-supervisor.service"]
 
 
 def test_a_dry_run_runs_nothing_that_changes_anything(tmp_path: Path) -> None:
