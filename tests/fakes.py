@@ -278,6 +278,11 @@ class FakeProcessControl:
         program(self._system, self._system.processes[identity.pid], command)
         return identity
 
+    def rehearse(self, command: Command) -> None:
+        programs = self._system.programs
+        if not (programs.get(command.argv[0]) or programs.get(Path(command.argv[0]).name)):
+            raise FileNotFoundError(errno.ENOENT, f"cannot start {command.argv[0]!r}: no such program")
+
     def exit_status(self, identity: ProcessIdentity) -> int | None:
         return self._system.spawned.get(identity)
 

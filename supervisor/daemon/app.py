@@ -42,6 +42,8 @@ from ..engine.rebuild import Rebuilder
 from ..engine.recognise import Recogniser
 from ..engine.records import Records, Store
 from ..engine.recover import Recovery
+from ..engine.rehearsal import Rehearsal
+from ..engine.relaunch import Relauncher
 from ..engine.replace import Replacer
 from ..engine.restart import Restarter
 from ..engine.snapshot import Gatherer
@@ -119,23 +121,25 @@ def assemble(wing: Wing, store: Store, log: Log, catalog: Catalog, me: ProcessId
     takeover = Takeover(facilities, inquiry, recogniser)
     reaper = Reaper(facilities, inquiry)
     ensurer = Ensurer(facilities, inquiry, planner, takeover, spawner, Readiness(wing, inquiry, stopper), stopper)
+    rehearsal = Rehearsal(facilities, planner, ensurer, spawner)
     restarter = Restarter(facilities, ensurer)
     flights = Flights(wing.clock, events)
     editors = Editors(facilities)
     endings = Endings(facilities, stopper, inquiry, reaper, restarter)
+    relauncher = Relauncher(facilities, rehearsal, endings, restarter, ensurer)
     log_cap = LogCap(wing.files, wing.clock, events)
     health = Health(facilities, flights, inquiry)
     watcher = Watcher(wing.exits)
     followup = Followup(facilities, flights, editors, ensurer, endings, restarter, reaper, watcher, log_cap, health)
     strangers = Strangers(
         Placement(facilities, planner, gatherer, endings, flights),
-        Replacer(facilities, planner, ensurer, endings, restarter, takeover),
+        Replacer(facilities, planner, ensurer, rehearsal, endings, restarter, takeover),
         Adopter(facilities, recogniser, takeover),
         Discovery(facilities, recogniser, takeover),
         Explainer(facilities, recogniser),
     )
     supervisor = Supervisor(
-        facilities, flights, editors, ensurer, endings, restarter, reaper, followup, health, strangers
+        facilities, flights, editors, ensurer, relauncher, endings, restarter, reaper, followup, health, strangers
     )
     claims = Claims(facilities, editors, Leases(facilities, flights), followup)
     recovery = Recovery(facilities, Rebuilder(facilities, inquiry))

@@ -75,8 +75,12 @@ def resolve(facilities: Facilities, wish: EnsureWish) -> Demand:
 
 
 def again(kind: Kind, record: ServerRecord) -> Demand:
-    """What a server that exists is started again with: the same version, and the same ports if they are free."""
-    return Demand(kind, record.id, record.project, record.version, record.version, first=record.ports)
+    """What a server that exists is started again with: the same version, and the same ports if they are free.
+
+    Where its recipe has other names for its ports now, it gets new ones.
+    """
+    first = record.ports if record.ports.keys() == kind.ports.keys() else None
+    return Demand(kind, record.id, record.project, record.version, record.version, first=first)
 
 
 def begin_row(facilities: Facilities, demand: Demand, owners: tuple[Ownership, ...] = ()) -> None:

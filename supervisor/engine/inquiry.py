@@ -101,8 +101,11 @@ class Inquiry:
         return count
 
     async def answer(self, record: ServerRecord, kind: Kind) -> Answer:
-        """Whether it answers as what the record says it is. A kind that cannot be asked is taken at its word."""
-        if kind.identify is None:
+        """Whether it answers as what the record says it is. One that cannot be asked is taken at its word.
+
+        That may be for its kind, or because its recipe has changed since it was started.
+        """
+        if kind.identify is None or (record.ports and kind.identify.port not in record.ports):
             return Answer.RIGHT
         return answer_of(record, kind, await self.ask(record, kind))
 

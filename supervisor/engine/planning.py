@@ -1,9 +1,9 @@
 """From a demand to a plan, and from a plan that refuses to what the caller is told."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from ..core.model import Occupied, Ports, ServerRecord
+from ..core.model import Bind, Occupied, PortFact, Ports, ServerRecord
 from ..core.ports import candidates
 from ..core.reconcile import (
     Beside,
@@ -37,15 +37,20 @@ class Planner:
         own = await self._gatherer.own(record, demand.kind, demand.required, demand.asker, fresh=demand.fresh)
         return with_own(self.spec(demand, ()), own)
 
-    async def without(self, demand: Demand, lost: Sequence[Occupied], *, replacing: bool) -> Plan:
+    async def without(
+        self, demand: Demand, lost: Sequence[Occupied], *, replacing: bool, vacated: Collection[int] = ()
+    ) -> Plan:
         """Where a server gets its ports, or which stranger takes its place. `lost` are ports that were lost already.
 
-        Not `replacing`: a stranger in the way stays there whatever it is.
+        Not `replacing`: a stranger in the way stays there whatever it is. `vacated`: ports that will be free by then.
         """
         taken = {occupied.port for occupied in lost}
         wanted = [ports for ports in self.wanted(demand) if taken.isdisjoint(ports.values())]
         spec = self.spec(demand, wanted)
         snapshot = await self._gatherer.ports(demand.server, demand.kind, wanted)
+        if vacated:
+            free = {port: PortFact(port, Bind.FREE) for port in vacated if port in snapshot.ports}
+            snapshot = replace(snapshot, ports={**snapshot.ports, **free})
         plan = reconcile(spec, snapshot)
         while isinstance(plan, Replace) and not replacing:
             snapshot = _without(snapshot, plan.old)

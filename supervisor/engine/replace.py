@@ -14,6 +14,7 @@ from .ensure import Ensurer
 from .facilities import Facilities
 from .flight import Flight
 from .planning import Planner
+from .rehearsal import Rehearsal
 from .restart import Restarter
 from .stop import Right
 from .takeover import Takeover
@@ -27,6 +28,7 @@ class Replacer:
         facilities: Facilities,
         planner: Planner,
         ensurer: Ensurer,
+        rehearsal: Rehearsal,
         endings: Endings,
         restarter: Restarter,
         takeover: Takeover,
@@ -36,6 +38,7 @@ class Replacer:
         self._events = facilities.events
         self._planner = planner
         self._ensurer = ensurer
+        self._rehearsal = rehearsal
         self._endings = endings
         self._restarter = restarter
         self._takeover = takeover
@@ -50,8 +53,7 @@ class Replacer:
             # It is mute, and any version will do: its own, then. Another may run beside it already.
             demand = replace(demand, version=plan.old.version or demand.version)
         # Everything that can fail before the old one is touched. It takes its time: then it is all looked at again.
-        await self._ensurer.provide(demand, flight)
-        flight.extend()
+        await self._rehearsal.of(replace(demand, first=plan.ports), flight, vacated=plan.ports)
         if not await self._still(demand, plan):
             return await self._start(demand, flight)
         old, right = self._begin(demand, plan)

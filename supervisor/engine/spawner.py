@@ -1,5 +1,6 @@
 """Turns a recipe into a running process, with an environment and a log of its own."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
@@ -72,6 +73,26 @@ class Spawner:
         Raises:
             StartFailed: the program could not be run.
         """
+        command = self._command(record, recipe)
+        try:
+            return self._facilities.wing.processes.spawn(command)
+        except OSError as error:
+            raise _not_started(record, error) from error
+
+    async def rehearse(self, record: ServerRecord, recipe: Recipe) -> None:
+        """Do what `spawn` does, but for the start itself.
+
+        Raises:
+            ConfigInvalid: the recipe has a placeholder that nothing can be put in for.
+            StartFailed: the program cannot be run.
+        """
+        command = self._command(record, recipe)
+        try:
+            await asyncio.to_thread(self._facilities.wing.processes.rehearse, command)
+        except OSError as error:
+            raise _not_started(record, error) from error
+
+    def _command(self, record: ServerRecord, recipe: Recipe) -> Command:
         values = values_of(record, recipe.private)
         if recipe.owner_pid is not None:
             values["owner_pid"] = str(recipe.owner_pid)
@@ -80,12 +101,11 @@ class Spawner:
         if record.project is not None:
             variables[PROJECT_VARIABLE] = record.project
         log = Path(record.log or "")
-        command = Command(command_line(recipe.kind, values), variables, log.parent, log)
-        try:
-            return self._facilities.wing.processes.spawn(command)
-        except OSError as error:
-            problem = f"{record.id} could not be started: {_told(error)}"
-            raise StartFailed(problem, hint="check the kind's command") from error
+        return Command(command_line(recipe.kind, values), variables, log.parent, log)
+
+
+def _not_started(record: ServerRecord, error: OSError) -> StartFailed:
+    return StartFailed(f"{record.id} could not be started: {_told(error)}", hint="check the kind's command")
 
 
 def _told(error: OSError) -> str:

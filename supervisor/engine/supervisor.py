@@ -11,9 +11,8 @@ from ..core.reaping import Reap, Verdict
 from ..core.reconcile import Replace
 from ..errors import Busy, NotFound, SupervisorError
 from ..frozen import frozen
-from ..kinds.kind import Kind
 from .adopt import Adopter, AdoptWish, Candidate
-from .demands import Demand, EnsureWish, again, begin_row
+from .demands import Demand, EnsureWish, begin_row
 from .discover import Discovery
 from .editors import Editors
 from .endings import Endings
@@ -27,6 +26,7 @@ from .health import Health
 from .passengers import Ticket
 from .placement import Placement
 from .reap import Reaper
+from .relaunch import Relauncher
 from .replace import Replacer
 from .requester import Requester, holder_of
 from .restart import Restarter
@@ -56,6 +56,7 @@ class Supervisor:
         flights: Flights,
         editors: Editors,
         ensurer: Ensurer,
+        relauncher: Relauncher,
         endings: Endings,
         restarter: Restarter,
         reaper: Reaper,
@@ -73,6 +74,7 @@ class Supervisor:
         self._restarter = restarter
         self._followup = followup
         self._health = health
+        self._relauncher = relauncher
         self._placement = strangers.placement
         self._replacer = strangers.replacer
         self._adopter = strangers.adopter
@@ -188,7 +190,8 @@ class Supervisor:
             NotFound: no such server or editor.
             KindUnknown: its kind was taken out of the configuration; it goes on as it is.
             Busy: another operation holds it, or an editor on it does not want to be disturbed.
-            SupervisorError: it was stopped and did not start again, or it still runs.
+            SupervisorError: it goes on as it was, because it could not have been started again; or it was stopped and
+                did not start again.
         """
         record = self._records.server(server_id)
         kind = self._facilities.catalog.get(record.kind)
@@ -196,7 +199,7 @@ class Supervisor:
         return await self._flights.fly(
             server_id,
             wish,
-            partial(self._restart, kind, server_id),
+            partial(self._relauncher.run, server_id),
             Ticket(requester, request, partial(self._may_end, server_id, editor, wish, force), self._records.commit),
             deadline_s=self._followup.stop_deadline(record) + start_deadline(kind),
         )
@@ -272,17 +275,6 @@ class Supervisor:
 
     def _stop_named(self, server_id: str) -> Work:
         return partial(self._endings.stop, server_id, right=Right(named=True))
-
-    async def _restart(self, kind: Kind, server_id: str, flight: Flight) -> ServerRecord:
-        flight.committed = True
-        record = await self._endings.end_launch(server_id, flight)
-        self._restarter.forget(server_id)
-        if record.state is not ServerState.STARTING:
-            # Otherwise an operation broke before anything was started: there was nothing to stop.
-            self._records.move(server_id, ServerState.STARTING, restarts=record.restarts + 1)
-        started = await self._ensurer.start(again(kind, record), flight, replacing=False)
-        assert isinstance(started, ServerRecord)  # noqa: S101 (nothing was to be replaced)
-        return started
 
     def _admit_adoption(self, candidate: Candidate, editor: Editor | None) -> None:
         self._adopter.begin_row(candidate)

@@ -101,6 +101,14 @@ class ProcessControl(Protocol):
         """
         ...
 
+    def rehearse(self, command: Command) -> None:
+        """Do what `spawn` does, but for the start itself. Blocking: call it off the loop.
+
+        Raises:
+            OSError: it could not be started; the text names the program.
+        """
+        ...
+
     def exit_status(self, identity: ProcessIdentity) -> int | None:
         """Exit status of a child that has ended (negative: the signal); None: unknown, or not our child."""
         ...

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..core.model import Liveness, ProcessIdentity, ProcessRow
-from . import darwin_libproc, darwin_ports, darwin_probe, posix, trust
+from . import darwin_libproc, darwin_ports, darwin_probe, posix, runnable, trust
 from .api import Command, ExitWatcher, Watch, Wing
 from .clock import MonotonicClock
 from .exits import ArmedWatch, Collect, PollingExitWatcher
@@ -145,6 +145,10 @@ class DarwinProcessControl:
         self._children.add(identity)
         self._exits.watch(identity, _nothing)
         return identity
+
+    def rehearse(self, command: Command) -> None:
+        """Whether it could be started."""
+        runnable.rehearse(command)
 
     def exit_status(self, identity: ProcessIdentity) -> int | None:
         """Exit status of a child that has ended."""

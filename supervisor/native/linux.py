@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 
 from ..core.model import Liveness, ProcessIdentity, ProcessRow
-from . import linux_ports, linux_probe, posix, procfs, trust
+from . import linux_ports, linux_probe, posix, procfs, runnable, trust
 from .api import Command, ExitWatcher, Watch, Wing
 from .clock import MonotonicClock
 from .exits import ArmedWatch, Collect, PollingExitWatcher
@@ -133,6 +133,10 @@ class LinuxProcessControl:
         self._children.add(identity)
         self._exits.watch(identity, _nothing)
         return identity
+
+    def rehearse(self, command: Command) -> None:
+        """Whether it could be started."""
+        runnable.rehearse(command)
 
     def exit_status(self, identity: ProcessIdentity) -> int | None:
         """Exit status of a child that has ended."""

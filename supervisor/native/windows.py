@@ -8,6 +8,7 @@ import psutil
 
 from ..core.model import ProcessIdentity, ProcessRow
 from . import (
+    runnable,
     win32,
     windows_births,
     windows_console,
@@ -90,6 +91,10 @@ class WindowsProcessControl:
         self._children.add(identity, handle)
         self._exits.watch(identity, _nothing)
         return identity
+
+    def rehearse(self, command: Command) -> None:
+        """Whether it could be started."""
+        runnable.rehearse(command)
 
     def exit_status(self, identity: ProcessIdentity) -> int | None:
         """Exit status of a child that has ended."""

@@ -32,9 +32,10 @@ async def gone(world: World, identity: ProcessIdentity) -> None:
 
 
 @on_loop
-async def test_a_program_that_is_not_there_is_named(world: World) -> None:
+@pytest.mark.parametrize("rehearsed", [False, True])
+async def test_a_program_that_is_not_there_is_named(world: World, *, rehearsed: bool) -> None:
     with pytest.raises(OSError, match="no-such-program"):
-        world.missing()
+        world.missing(rehearsed=rehearsed)
 
 
 @on_loop

@@ -98,8 +98,8 @@ class World(Protocol):
         """Spawned by the wing; ends at once with this status."""
         ...
 
-    def missing(self) -> None:
-        """Spawn a program that is not there."""
+    def missing(self, *, rehearsed: bool = False) -> None:
+        """Spawn a program that is not there, or only rehearse that."""
         ...
 
     def family(self) -> tuple[ProcessIdentity, ProcessIdentity]:
@@ -147,8 +147,9 @@ class FakeWorld:
     def brief(self, status: int) -> ProcessIdentity:
         return self._spawn(lambda system, process, _: system.end(process.identity, status))
 
-    def missing(self) -> None:
-        self.wing.processes.spawn(Command(("no-such-program",), {}, Path(), Path("log")))
+    def missing(self, *, rehearsed: bool = False) -> None:
+        processes, command = self.wing.processes, Command(("no-such-program",), {}, Path(), Path("log"))
+        processes.rehearse(command) if rehearsed else processes.spawn(command)
 
     def family(self) -> tuple[ProcessIdentity, ProcessIdentity]:
         parent = self.child()
@@ -209,8 +210,9 @@ class RealWorld:
         identity, _ = self._spawn(f"raise SystemExit({status})")
         return identity
 
-    def missing(self) -> None:
-        self.wing.processes.spawn(Command(("no-such-program",), {}, self._folder, self._folder / "log"))
+    def missing(self, *, rehearsed: bool = False) -> None:
+        command = Command(("no-such-program",), {}, self._folder, self._folder / "log")
+        self.wing.processes.rehearse(command) if rehearsed else self.wing.processes.spawn(command)
 
     def family(self) -> tuple[ProcessIdentity, ProcessIdentity]:
         parent, said = self._talking(PARENT)

@@ -1,0 +1,50 @@
+"""`server.restart`: a server that a user has started again."""
+
+from ..core.model import ServerRecord, ServerState
+from .demands import again
+from .endings import Endings
+from .ensure import Ensurer
+from .facilities import Facilities
+from .flight import Flight
+from .rehearsal import Rehearsal
+from .restart import Restarter
+
+
+class Relauncher:
+    """Runs inside the flight of a restart."""
+
+    def __init__(
+        self,
+        facilities: Facilities,
+        rehearsal: Rehearsal,
+        endings: Endings,
+        restarter: Restarter,
+        ensurer: Ensurer,
+    ) -> None:
+        self._facilities = facilities
+        self._records = facilities.records
+        self._rehearsal = rehearsal
+        self._endings = endings
+        self._restarter = restarter
+        self._ensurer = ensurer
+
+    async def run(self, server_id: str, flight: Flight) -> ServerRecord:
+        """The server, ready again.
+
+        Raises:
+            SupervisorError: it could not have been started again, and goes on as it was; or it was stopped, and did not
+                start.
+        """
+        record = self._records.server(server_id)
+        # Its recipe may have changed while the request waited for its turn.
+        demand = again(self._facilities.catalog.get(record.kind), record)
+        await self._rehearsal.of(demand, flight, vacated=record.ports)
+        flight.committed = True
+        record = await self._endings.end_launch(server_id, flight)
+        self._restarter.forget(server_id)
+        if record.state is not ServerState.STARTING:
+            # Otherwise an operation broke before anything was started: there was nothing to stop.
+            self._records.move(server_id, ServerState.STARTING, restarts=record.restarts + 1)
+        started = await self._ensurer.start(demand, flight, replacing=False)
+        assert isinstance(started, ServerRecord)  # noqa: S101 (nothing was to be replaced)
+        return started
