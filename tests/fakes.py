@@ -39,7 +39,8 @@ class FakeClock:
 class FakeProcess:
     """`denied`: it is another user's. `unreadable`: the system fails whenever it is asked about it.
 
-    `elsewhere`: it lives in another pid namespace.
+    `elsewhere`: it lives in another pid namespace. `no_process`: why its number names none, as a thread's does.
+    `on_terminal`: it has a controlling terminal. `blank`: its environment reads empty, as while a program is replaced.
     """
 
     identity: ProcessIdentity
@@ -53,6 +54,9 @@ class FakeProcess:
     denied: bool = False
     unreadable: bool = False
     elsewhere: bool = False
+    no_process: str | None = None
+    on_terminal: bool = False
+    blank: bool = False
 
 
 @dataclass
@@ -227,6 +231,10 @@ class FakeProbe:
             return Occupant()
         return Occupant(process.identity, process.command, "another" if process.denied else "me", process.since)
 
+    def no_process(self, pid: int) -> str | None:
+        process = self._system.processes.get(pid)
+        return process.no_process if process else None
+
 
 class FakeWatch:
     def __init__(self, system: FakeSystem, identity: ProcessIdentity, on_exit: Callable[[], None]) -> None:
@@ -300,7 +308,7 @@ class FakeProcessControl:
 
     def table(self) -> tuple[ProcessRow, ...]:
         living = (process for process in self._system.processes.values() if not process.zombie)
-        rows = tuple(ProcessRow(process.identity, process.parent, process.session) for process in living)
+        rows = tuple(ProcessRow(each.identity, each.parent, each.session, each.on_terminal) for each in living)
         self._system.answer("table")
         return rows
 
@@ -312,6 +320,8 @@ class FakeProcessControl:
         process = self._reach(identity)
         if process is None:
             raise ProcessLookupError(errno.ESRCH, "no such process")
+        if process.blank:
+            raise BlockingIOError(errno.EAGAIN, "reads empty")
         return process.environment.get(name)
 
     def _reach(self, identity: ProcessIdentity) -> FakeProcess | None:

@@ -29,11 +29,15 @@ class Liveness(StrEnum):
 
 @frozen
 class ProcessRow:
-    """One line of the system's process table. `session` is the POSIX session id, 0 where there is none."""
+    """One line of the system's process table. `session` is the POSIX session id, 0 where there is none.
+
+    `on_terminal`: it has a controlling terminal.
+    """
 
     identity: ProcessIdentity
     parent: int
     session: int
+    on_terminal: bool = False
 
 
 class Topology(StrEnum):

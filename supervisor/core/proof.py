@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from ..frozen import frozen
 from .model import Origin, ProcessIdentity, ProcessRow
+from .runners import is_runner
 
 
 class Link(StrEnum):
@@ -215,12 +216,16 @@ def launchers(
     commands: Mapping[ProcessIdentity, Sequence[str]],
     forbidden: Collection[ProcessIdentity],
 ) -> tuple[ProcessIdentity, ...]:
-    """The processes that only run this one: known runners above it with no other child, nearest first."""
+    """The processes that only run this one: known runners above it with no other child, nearest first.
+
+    One that leads its session on a terminal is never among them: the terminal was opened for it, and closes with it.
+    """
     children = _children(table)
+    terminals = _terminals(table)
     found: list[ProcessIdentity] = []
     below = process
     for above in parents(table, process):
-        alone = above not in forbidden and children.get(above.pid) == [below]
+        alone = above not in forbidden and above not in terminals and children.get(above.pid) == [below]
         if not (alone and is_runner(commands.get(above, ()))):
             break
         found.append(above)
@@ -240,9 +245,9 @@ def still_launches(
     `proven`: the server's tree and its launchers, as they were before its end.
     """
     rest = _children(table).get(root.pid, [])
-    return (
-        root in proven and root not in forbidden and set(proven).issuperset(rest) and is_runner(commands.get(root, ()))
-    )
+    if root not in proven or root in forbidden or root in _terminals(table):
+        return False
+    return set(proven).issuperset(rest) and is_runner(commands.get(root, ()))
 
 
 def parents(table: Sequence[ProcessRow], process: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
@@ -270,31 +275,13 @@ def family(table: Sequence[ProcessRow], processes: Iterable[ProcessIdentity]) ->
     return tuple(found)
 
 
-RUNNERS = frozenset({"uv", "uvx", "npx"})
-SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash", "ksh"})
-
-
-def is_runner(command: Sequence[str]) -> bool:
-    """Whether a command line is that of a program which only starts another one, and waits for it.
-
-    A shell counts only with `-c`: an interactive one, or one that runs a script, is somebody's.
-    """
-    words = [word.replace("\\", "/").rpartition("/")[2].lower() for word in command[:3]]
-    if not words:
-        return False
-    name = words[0].removeprefix("-").removesuffix(".exe").removesuffix(".cmd")
-    if name in RUNNERS or command[0].startswith("npm exec"):
-        return True
-    rest = words[1:]
-    if name == "node":
-        return bool(rest) and rest[0].removesuffix(".js") in ("npx", "npx-cli")
-    if name == "cmd":
-        return "/c" in (word.lower() for word in command[1:3])
-    return name in SHELLS and bool(rest) and rest[0].startswith("-") and not rest[0].startswith("--") and "c" in rest[0]
-
-
 def _children(table: Sequence[ProcessRow]) -> Mapping[int, list[ProcessIdentity]]:
     children: dict[int, list[ProcessIdentity]] = {}
     for row in table:
         children.setdefault(row.parent, []).append(row.identity)
     return children
+
+
+def _terminals(table: Sequence[ProcessRow]) -> frozenset[ProcessIdentity]:
+    """The processes that lead their session on a controlling terminal."""
+    return frozenset(row.identity for row in table if row.on_terminal and row.session == row.identity.pid)

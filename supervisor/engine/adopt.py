@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from ..core.model import Editor, Liveness, Occupant, ProcessIdentity, ServerRecord, Topology
-from ..core.proof import Recognised, Unrecognised, is_runner
+from ..core.proof import Recognised, Unrecognised
+from ..core.runners import is_runner
 from ..core.strangers import Stranger
 from ..errors import Busy, InvalidParams, NotFound, NotOurs, SupervisorError
 from ..frozen import frozen
@@ -169,10 +170,13 @@ class Adopter:
         if wish.pid is not None:
             try:
                 found = self._wing.probe.identify(wish.pid)
+                other = self._wing.probe.no_process(wish.pid) if found is not None else None
             except OSError as error:
                 raise NotOurs(f"the system does not tell about process {wish.pid}: {error}") from error
             if found is None:
                 raise NotFound(f"no process {wish.pid} lives", hint=HINT)
+            if other is not None:
+                raise InvalidParams("pid", other, hint=HINT)
             return found
         port = wish.port or 0
         facts = await asyncio.to_thread(self._wing.ports.facts, [port])

@@ -25,9 +25,10 @@ def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> Ow
     if text is None:
         return judge_owner(None)
     probe = facilities.wing.probe
-    observed, readable = None, True
+    observed, readable, other = None, True, None
     try:
         observed = probe.identify(int(text)) if is_pid(text) else None
+        other = probe.no_process(int(text)) if observed else None
     except OSError:
         readable = False
     owner = judge_owner(
@@ -40,6 +41,9 @@ def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> Ow
             probe.born(process),
         )
     )
+    if isinstance(owner, LivingOwner) and other is not None:
+        # It has the number for longer than the server, so the server was handed it. Its end proves nothing.
+        return UnknownOwner(other)
     return replace(owner, name=name_of(probe.describe(owner.process.pid))) if isinstance(owner, LivingOwner) else owner
 
 

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from ..core.model import PortFact, ServerRecord
+from ..core.owners import UnknownOwner
 from ..core.proof import Recognised
 from ..core.strangers import Stranger
 from ..kinds.kind import Kind
+from .belonging import HIDDEN, home_of, owner_of
 from .facilities import Facilities
 from .recognise import Recogniser
 from .takeover import Takeover
@@ -28,6 +30,8 @@ class Discovery:
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.Task[None] | None = None
         self._rested_at = 0.0
+        self._unread: dict[str, str] = {}
+        """The servers whose environment could not be read, by launch."""
         self._closed = False
         self.on_found: Callable[[ServerRecord], None] = lambda record: None  # noqa: ARG005 (until somebody follows up)
 
@@ -56,6 +60,7 @@ class Discovery:
         Raises:
             OSError: the system does not tell who listens.
         """
+        await self._read_again()
         kinds = [kind for kind in self._facilities.catalog.kinds.values() if kind.identify and kind.identify.match]
         ports = {kind.name: _ports_of(kind) - self._known_ports() for kind in kinds}
         wanted = frozenset[int]().union(*ports.values())
@@ -79,8 +84,36 @@ class Discovery:
             if self._new(stranger):
                 record = self._takeover.show(kind, stranger)
                 found.append(record)
+                if stranger.owner == UnknownOwner(HIDDEN):
+                    self._unread[record.launch] = record.id
                 self.on_found(record)
         return found
+
+    async def _read_again(self) -> None:
+        """Read the environments that could not be read: a program may have been replaced just then.
+
+        Nothing else that is unknown is asked again: a thread that was named as owner, and has ended, would look dead.
+        """
+        for launch, server_id in list(self._unread.items()):
+            record = self._records.servers.get(server_id)
+            known = record is not None and record.launch == launch and record.kind in self._facilities.catalog.kinds
+            if record is None or record.process is None or not (known and record.onlooked):
+                del self._unread[launch]
+                continue
+            try:
+                _, home = await asyncio.to_thread(home_of, self._facilities, record.process)
+            except OSError:
+                continue
+            owner = await asyncio.to_thread(
+                owner_of, self._facilities, self._facilities.kind_of(record), record.process
+            )
+            if owner == UnknownOwner(HIDDEN):
+                continue
+            del self._unread[launch]
+            now = self._records.servers.get(server_id)
+            settled = not isinstance(owner, UnknownOwner) and home != self._facilities.home_id
+            if settled and now is not None and (now.launch, now.onlooked) == (launch, True):
+                self.on_found(self._takeover.learn(now, owner, other_home=home))
 
     def _new(self, stranger: Stranger) -> bool:
         """Whether it is recognised, and no row has come for it while it was asked."""

@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 
 from ..core.flight import Wish
+from ..core.godot import is_editor
 from ..core.model import Editor, Liveness, Occupant, Occupation, Ownership, ProcessIdentity, ServerRecord, ServerState
 from ..errors import Busy, EditorGone, InvalidParams, NotFound, NotOurs
 from ..frozen import frozen
@@ -13,6 +14,9 @@ from .facilities import Facilities
 from .records import Records
 
 NAME_LENGTH = 256
+
+FIRST_PID = 1
+"""What has lost its parent gets this one. In a container it may be the editor itself."""
 
 NAMED_WITHIN_S = 1.0
 """How long a name for people may take: the command line of a process that hangs in the kernel cannot be read."""
@@ -36,6 +40,7 @@ class Editors:
 
     def __init__(self, facilities: Facilities) -> None:
         self._records = facilities.records
+        self._me = facilities.me
         self._probe = facilities.wing.probe
         self._clock = facilities.wing.clock
         self._events = facilities.events
@@ -196,10 +201,20 @@ class Editors:
                 self._records.drop_editor(editor.id)
 
     def _proven(self, arrival: Arrival) -> ProcessIdentity:
+        if arrival.pid <= 0:
+            raise InvalidParams("pid", f"{arrival.pid} is no process", hint="pass the editor's own pid")
         try:
             identity = self._probe.identify(arrival.pid)
+            other = None if identity is None else self._probe.no_process(arrival.pid)
         except OSError as error:
             raise InvalidParams("pid", f"the system does not tell about {arrival.pid}: {error}") from error
+        if other is not None:
+            raise InvalidParams("pid", other, hint="pass the editor's own pid")
+        if identity is not None and identity == self._me:
+            raise InvalidParams("pid", f"{arrival.pid} is this daemon itself", hint="pass the editor's own pid")
+        if arrival.pid == FIRST_PID and identity is not None and not is_editor(self._probe.describe(FIRST_PID).command):
+            problem = "the first process of the system outlives every server"
+            raise InvalidParams("pid", problem, hint="pass the editor's own pid, or no owner")
         if identity is None:
             raise EditorGone(
                 f"pid: no process {arrival.pid} lives", hint="pass the editor's own pid", data={"field": "pid"}

@@ -3,7 +3,7 @@
 from secrets import token_hex
 
 from ..core.model import Liveness, Origin, Ownership, ProcessIdentity, ServerRecord, ServerState
-from ..core.owners import DeadOwner, NoOwner, UnknownOwner
+from ..core.owners import DeadOwner, NoOwner, OwnerSeen, UnknownOwner
 from ..core.strangers import Stranger
 from ..kinds.kind import Kind
 from .belonging import ownership_of
@@ -40,17 +40,22 @@ class Takeover:
         record = self._fill(self._records.put(record), kind, stranger)
         if owned:
             record = self._with_owner(record, stranger)
-        self._facilities.events.publish(
-            "server.discovered",
-            server=record.id,
-            launch=record.launch,
-            origin=record.origin,
-            pid=stranger.process.pid,
-            version=record.version,
-            ports=dict(record.ports),
-            owner=_owner_text(stranger),
-            other_home=stranger.other_home,
+        self._tell_found(record, _owner_text(stranger.owner))
+        return record
+
+    def learn(self, record: ServerRecord, owner: OwnerSeen, *, other_home: str | None) -> ServerRecord:
+        """The row of a server that was merely found, once its environment could be read."""
+        owned = not isinstance(owner, NoOwner) and other_home is None
+        record = self._records.change(
+            record.id,
+            origin=Origin.DISCOVERED if owned else Origin.EXTERNAL,
+            other_home=other_home,
+            owners_unknown=False,
+            ever_owned=isinstance(owner, DeadOwner),
         )
+        found = ownership_of(self._facilities, owner) if owned else None
+        record = self._records.claim(record.id, (found,)) if found else record
+        self._tell_found(record, _owner_text(owner))
         return record
 
     def adopt(
@@ -83,7 +88,7 @@ class Takeover:
         record = self._with_owner(record, stranger)
         unknown = record.owners_unknown or (isinstance(stranger.owner, NoOwner) and not named)
         record = self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, named=False)
-        self._events_adopted(record, _owner_text(stranger), why)
+        self._events_adopted(record, _owner_text(stranger.owner), why)
         if record.state is not ServerState.READY:
             self._records.move(server_id, ServerState.READY)
 
@@ -108,6 +113,19 @@ class Takeover:
             return record
         self._records.claim(server_id, ())
         return self._records.change(server_id, ever_owned=False)
+
+    def _tell_found(self, record: ServerRecord, owner: str | None) -> None:
+        self._facilities.events.publish(
+            "server.discovered",
+            server=record.id,
+            launch=record.launch,
+            origin=record.origin,
+            pid=record.process.pid if record.process else None,
+            version=record.version,
+            ports=dict(record.ports),
+            owner=owner,
+            other_home=record.other_home,
+        )
 
     def _events_adopted(self, record: ServerRecord, owner: str | None, why: str) -> None:
         self._facilities.events.publish(
@@ -157,12 +175,12 @@ class Takeover:
         )
 
 
-def _owner_text(stranger: Stranger) -> str | None:
-    match stranger.owner:
+def _owner_text(owner: OwnerSeen) -> str | None:
+    match owner:
         case NoOwner():
             return None
         case DeadOwner(pid):
             return f"pid {pid}, dead"
         case UnknownOwner(reason):
             return reason
-    return f"pid {stranger.owner.process.pid}"
+    return f"pid {owner.process.pid}"

@@ -59,6 +59,16 @@ class Probe(Protocol):
         """Command line, user and start, for people."""
         ...
 
+    def no_process(self, pid: int) -> str | None:
+        """Why this number of something that lives names no process of a user, for people; None: it names one.
+
+        It may be a thread's, or a part of the system itself.
+
+        Raises:
+            OSError: the system would not tell.
+        """
+        ...
+
 
 class Watch(Protocol):
     """One armed watch."""

@@ -169,7 +169,10 @@ class DarwinProcessControl:
             with contextlib.suppress(OSError):
                 identity = self._probe.identify(pid)
                 if identity is not None:
-                    rows.append(ProcessRow(identity, self._probe.parent(pid), os.getsid(pid)))
+                    session = os.getsid(pid)
+                    # Asked of those alone of which it decides something.
+                    on_terminal = session == pid and self._probe.on_terminal(pid)
+                    rows.append(ProcessRow(identity, self._probe.parent(pid), session, on_terminal))
         return tuple(rows)
 
     def vacant(self, pid: int) -> bool:

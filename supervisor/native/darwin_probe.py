@@ -96,6 +96,17 @@ class DarwinProbe:
         user = None if uids is None else posix.user_name(uids.effective)
         return Occupant(identity, tuple(word for word in words if word), user, self.started_at(identity))
 
+    def no_process(self, pid: int) -> str | None:  # noqa: ARG002 (the Protocol's)
+        """Threads have no numbers of this kind here, and the kernel is pid 0, which is none."""
+        return None
+
+    def on_terminal(self, pid: int) -> bool:
+        """Whether it has a controlling terminal; False also where the system does not tell."""
+        try:
+            return self._system.Process(pid).terminal() is not None
+        except (self._system.Error, OSError):
+            return False
+
     def parent(self, pid: int) -> int:
         """The pid of its parent; 0: unknown."""
         try:

@@ -159,7 +159,8 @@ class LinuxProcessControl:
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
             if not stat.ended:
-                rows.append(ProcessRow(self._probe.name(pid, stat), stat.parent, stat.session))
+                name = self._probe.name(pid, stat)
+                rows.append(ProcessRow(name, stat.parent, stat.session, on_terminal=stat.terminal != 0))
         return tuple(rows)
 
     def vacant(self, pid: int) -> bool:

@@ -98,6 +98,17 @@ class LinuxProbe:
             return Occupant()
         return Occupant(identity, procfs.command_line(pid), user, self.started_at(identity))
 
+    def no_process(self, pid: int) -> str | None:
+        """Whether it is a thread's number: kill(2) and /proc answer for those, too. Or one of the kernel's own."""
+        try:
+            group, flags = procfs.thread_group(pid), procfs.read_stat(pid).flags
+        except (FileNotFoundError, ProcessLookupError):
+            # It has ended; whoever asks has proven, or will, that it lives.
+            return None
+        if group != pid:
+            return f"{pid} is a thread of process {group}"
+        return f"{pid} is a thread of the kernel" if flags & procfs.KERNEL_THREAD else None
+
     def _ticks(self, identity: ProcessIdentity) -> int | None:
         boot, _, ticks = identity.start_token.partition(":")
         return int(ticks) if boot == self._boot and ticks.isdecimal() else None

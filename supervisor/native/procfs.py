@@ -10,19 +10,31 @@ from ..frozen import frozen
 PID_MAX = 2**31 - 1
 """The largest that a pid_t can hold."""
 
+KERNEL_THREAD = 0x00200000
+"""PF_KTHREAD, <linux/sched.h>."""
+
+ENV_START, ENV_END = 47, 48
+"""Where fields 50 and 51 of proc_pid_stat(5) are, counted from the state, which is field 3."""
+
 COMMAND_LINE_LIMIT = 4096
 """Bytes. A process may have megabytes of arguments, of any user; the kernel itself long showed one page of them."""
 
 
 @frozen
 class Stat:
-    """`ticks`: when it was started, in clock ticks since the boot."""
+    """`ticks`: when it was started, in clock ticks since the boot. `terminal`: its controlling one; 0: it has none.
+
+    `flags` are the kernel's own. `environment`: the size of what it was started with, in bytes; None: not told.
+    """
 
     state: str
     parent: int
     session: int
     threads: int
     ticks: int
+    terminal: int = 0
+    flags: int = 0
+    environment: int | None = None
 
     @property
     def ended(self) -> bool:
@@ -52,9 +64,26 @@ def parse_stat(line: bytes) -> Stat:
     """
     fields = line[line.rfind(b")") + 1 :].split()
     try:
-        return Stat(fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[17]), int(fields[19]))
+        return Stat(
+            state=fields[0].decode(),
+            parent=int(fields[1]),
+            session=int(fields[3]),
+            threads=int(fields[17]),
+            ticks=int(fields[19]),
+            terminal=int(fields[4]),
+            flags=int(fields[6]),
+            environment=_environment_size(fields),
+        )
     except (IndexError, ValueError) as error:
         raise OSError(errno.EIO, f"not understood: {line[:80]!r}") from error
+
+
+def _environment_size(fields: list[bytes]) -> int | None:
+    """Fields 50 and 51 (env_start, env_end): 0 while a program is being replaced, and for what may not be seen."""
+    if len(fields) <= ENV_END:
+        return None
+    start, end = int(fields[ENV_START]), int(fields[ENV_END])
+    return end - start if 0 < start <= end else None
 
 
 def boot_id() -> str:
@@ -85,16 +114,35 @@ def command_line(pid: int) -> tuple[str, ...]:
 
 
 def variable(pid: int, name: str) -> str | None:
-    """An environment variable that the process was started with.
+    """An environment variable that the process was started with. None: not set, and all that was set was read.
+
+    The kernel answers with nothing, or with a part, and no error, while a program is being replaced or ends, and where
+    a page cannot be read (fs/proc/base.c, environ_read). A program may also write over its own environment.
 
     Raises:
-        OSError: no such process, or it may not be read.
+        OSError: no such process, it may not be read, or what was read is not the whole of it.
     """
     wanted = os.fsencode(name) + b"="
-    for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+    block = Path(f"/proc/{pid}/environ").read_bytes()
+    *entries, rest = block.split(b"\0")
+    for entry in entries:
         if entry.startswith(wanted):
             return entry.removeprefix(wanted).decode(errors="replace")
+    if rest or len(block) != read_stat(pid).environment or not all(b"=" in entry for entry in entries):
+        raise BlockingIOError(errno.EAGAIN, "its environment cannot be read as a whole", f"/proc/{pid}/environ")
     return None
+
+
+def thread_group(pid: int) -> int:
+    """The process that a number belongs to: another one where the number is a thread's.
+
+    Raises:
+        OSError: no such process or thread, or it cannot be read.
+    """
+    for line in Path(f"/proc/{pid}/status").read_bytes().splitlines():
+        if line.startswith(b"Tgid:"):
+            return int(line[5:])
+    raise OSError(errno.EIO, "it has no Tgid", f"/proc/{pid}/status")
 
 
 def pid_namespace(process: str) -> str:

@@ -158,12 +158,15 @@ class WindowsProcessControl:
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
         """An environment variable that the process was started with, out of its memory."""
         try:
-            value = psutil.Process(identity.pid).environ().get(name.upper())
+            found = psutil.Process(identity.pid).environ()
         except (psutil.Error, ValueError, OverflowError) as error:
             raise PermissionError(f"the system does not tell what process {identity.pid} was started with") from error
         if self._probe.identify(identity.pid) != identity:
             raise ProcessLookupError(f"process {identity.pid} has ended")
-        return value
+        if not found:
+            # One that is being made or ends has no memory of it; Windows itself gives everybody some variables.
+            raise PermissionError(f"the environment of process {identity.pid} reads empty")
+        return found.get(name.upper())
 
 
 class WindowsPeerCheck:

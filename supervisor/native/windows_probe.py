@@ -13,6 +13,9 @@ EPOCH_OFFSET_S = 11_644_473_600
 """From 1601, where Windows begins to count, to 1970."""
 
 
+SYSTEM_PID = 4
+
+
 class WindowsProbe:
     """Start tokens are the creation time of the process, as the kernel keeps it: 100 ns since 1601."""
 
@@ -87,6 +90,10 @@ class WindowsProbe:
         if identity is None:
             return Occupant()
         return Occupant(identity, _command_line(pid), _user(pid), self.started_at(identity))
+
+    def no_process(self, pid: int) -> str | None:
+        """A thread's number is never a process's here. The system itself has always the same one."""
+        return f"{pid} is the system itself" if pid == SYSTEM_PID else None
 
     def _listed(self, pid: int, denied: OSError) -> ProcessIdentity | None:
         """The other route, for a process that may not be opened: the list of all processes tells their age too."""

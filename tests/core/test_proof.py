@@ -17,7 +17,6 @@ from supervisor.core.proof import (
     Unrecognised,
     foreign_tree,
     guarded,
-    is_runner,
     launcher,
     parents,
     recognised,
@@ -181,33 +180,6 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("command", "expected"),
-    [
-        (("uvx", "godot-ai"), True),
-        (("/usr/bin/uv", "tool", "uvx", "godot-ai"), True),
-        (("C:\\bin\\uvx.exe", "godot-ai"), True),
-        (("npx", "x"), True),
-        (("node", "/usr/lib/node_modules/npm/bin/npx-cli.js", "x"), True),
-        (("npm exec unity-mcp",), True),
-        (("sh", "-c", "godot-ai"), True),
-        (("/bin/bash", "-lc", "godot-ai"), True),
-        (("cmd.exe", "/c", "godot-ai"), True),
-        (("-bash",), False),
-        (("bash",), False),
-        (("bash", "start.sh"), False),
-        (("zsh", "--login"), False),
-        (("node", "server.js"), False),
-        (("cmd.exe",), False),
-        (("python", "-c", "x"), False),
-        (("godot", "--editor"), False),
-        ((), False),
-    ],
-)
-def test_only_known_programs_that_run_another_are_launchers(command: tuple[str, ...], expected: bool) -> None:  # noqa: FBT001
-    assert is_runner(command) is expected
-
-
 def test_a_known_runner_above_the_listener_is_its_launcher_and_a_shell_is_not() -> None:
     assert launcher(STRANGERS, who(41), COMMANDS, ()) == who(40)
     assert launcher(STRANGERS, who(62), COMMANDS, ()) == who(61)
@@ -236,6 +208,15 @@ def test_runners_above_runners_are_seen_through() -> None:
     commands = {**COMMANDS, who(90): ("sh", "-c", "uvx godot-ai"), who(91): ("uvx", "godot-ai")}
     assert launcher(table, who(92), commands, ()) == who(90)
     assert parents(table, who(92)) == (who(91), who(90))
+
+
+def test_a_runner_that_leads_a_session_on_a_terminal_is_no_launcher() -> None:
+    # A terminal that was opened for one command: it would close with it.
+    opened = replace(row(40, 10, 40), on_terminal=True)
+    table = (*(each for each in STRANGERS if each.identity.pid != 40), opened)
+    assert launcher(table, who(41), COMMANDS, ()) == who(41)
+    assert not still_launches((opened,), who(40), COMMANDS, (), {who(40), who(41)})
+    assert launcher((*table[:-1], replace(opened, on_terminal=False)), who(41), COMMANDS, ()) == who(40)
 
 
 def test_the_tree_of_a_stranger_is_launcher_listener_and_descendants_but_not_its_session() -> None:

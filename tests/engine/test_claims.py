@@ -449,3 +449,38 @@ def test_a_server_that_ends_after_the_linger_is_not_started_again(house: House) 
         assert len(house.system.spawned) == 1
 
     house.live(story)
+
+
+@pytest.mark.parametrize("pid", [0, -1, -4711])
+def test_a_number_that_no_process_has_is_no_owner(house: House, pid: int) -> None:
+    async def story() -> None:
+        with pytest.raises(InvalidParams) as caught:
+            house.claims.attach(Arrival(pid))
+        assert caught.value.field == "pid"
+
+    house.live(story)
+
+
+def test_a_thread_or_the_daemon_itself_is_no_owner(house: House) -> None:
+    async def story() -> None:
+        editor = house.editor()
+        house.system.processes[editor.pid].no_process = f"{editor.pid} is a thread of process 4711"
+        for pid in (editor.pid, house.system.me.pid):
+            with pytest.raises(InvalidParams) as caught:
+                house.claims.attach(Arrival(pid))
+            assert caught.value.field == "pid"
+        assert house.records.editors == {}
+
+    house.live(story)
+
+
+def test_the_first_process_is_an_owner_only_as_an_editor(house: House) -> None:
+    async def story() -> None:
+        house.system.start("systemd", pid=1)
+        with pytest.raises(InvalidParams, match="outlives"):
+            house.claims.attach(Arrival(1))
+        house.system.end(house.system.processes[1].identity)
+        house.system.start("godot", "--editor", pid=1)
+        assert house.claims.attach(Arrival(1)).process.pid == 1
+
+    house.live(story)

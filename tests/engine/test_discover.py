@@ -195,3 +195,45 @@ def test_the_secrets_of_strangers_that_have_ended_are_forgotten_with_discovery_o
         assert len(house.supervisor.explainer._recogniser._secrets) == 1
 
     house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+@pytest.mark.parametrize("owner_lives", [True, False])
+def test_an_environment_that_read_empty_is_read_again(house: House, owner_lives: bool) -> None:  # noqa: FBT001
+    house.tables = {"toy": ANSWERING}
+    editor = house.editor()
+    toy = strangers_toy(house, owner=str(editor.pid))
+    house.system.processes[toy.pid].blank = True
+
+    async def story() -> None:
+        if not owner_lives:
+            house.system.end(editor)
+        await asyncio.sleep(20)
+        assert house.records.server("toy").owners_unknown
+        house.system.processes[toy.pid].blank = False
+        await asyncio.sleep(40)
+        assert house.alive(toy) is owner_lives
+        if owner_lives:
+            assert [owner.process for owner in house.records.server("toy").owners] == [editor]
+            house.system.end(editor)
+            await asyncio.sleep(20)
+            assert not house.alive(toy)
+
+    house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_thread_in_an_owner_variable_is_an_owner_that_is_not_known(house: House) -> None:
+    house.tables = {"toy": ANSWERING}
+    thread = house.system.start("godot", "--editor")
+    house.system.processes[thread.pid].no_process = "it is a thread of process 4711"
+    toy = strangers_toy(house, owner=str(thread.pid))
+
+    async def story() -> None:
+        await asyncio.sleep(20)
+        assert house.records.server("toy").owners_unknown
+        house.system.end(thread)
+        await asyncio.sleep(60)
+        assert house.alive(toy)
+
+    house.live(story)

@@ -45,6 +45,7 @@ class Fact:
     hides: bool = False
     fails: Exception | None = None
     ticks: int | None = 1000
+    terminal: str | None = None
 
 
 class Mac:
@@ -153,6 +154,9 @@ class Process:
 
     def ppid(self) -> int:
         return self._fact.parent
+
+    def terminal(self) -> str | None:
+        return self._fact.terminal
 
     def uids(self) -> Any:
         return SimpleNamespace(effective=self._fact.uid)

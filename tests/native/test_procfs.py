@@ -3,6 +3,8 @@
 import os
 import socket
 import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ REST = b" S 1 2 3 0 -1 4194560 5 6 7 8 9 10 11 12 20 0 4 0 987654 13 14"
 @pytest.mark.parametrize("name", [b"godot", b"a b", b") R 9", b"((", b"x) Z 1 (y", b""])
 def test_a_program_may_have_any_name(name: bytes) -> None:
     stat = procfs.parse_stat(b"4711 (" + name + b")" + REST)
-    assert stat == procfs.Stat(state="S", parent=1, session=3, threads=4, ticks=987654)
+    assert stat == procfs.Stat(state="S", parent=1, session=3, threads=4, ticks=987654, flags=4194560)
     assert not stat.ended
 
 
@@ -51,3 +53,57 @@ def test_sockets_are_found_and_other_descriptors_left_out(tmp_path: Path) -> Non
         assert os.fstat(one.fileno()).st_ino in inodes
         assert os.fstat(file.fileno()).st_ino not in inodes
     assert procfs.socket_inodes(procfs.PID_MAX) == frozenset()
+
+
+TOLD = """
+import ctypes, os, sys, time
+line = open("/proc/self/stat").read()
+start, end = (int(word) for word in line[line.rfind(")") + 1:].split()[47:49])
+libc = ctypes.CDLL(None)
+page = (start // 4096 + 1) * 4096
+{deed}
+print(flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        # PROT_NONE: a page that nobody can read, as while it is being swapped in from a disk that fails.
+        pytest.param("assert libc.mprotect(ctypes.c_void_p(page), 4096, 0) == 0", id="a page cannot be read"),
+        pytest.param("ctypes.memset(start, 0, end - start - 64)", id="overwritten with zeros"),
+        pytest.param("ctypes.memset(start, 32, (end - start) // 2)", id="overwritten with a title"),
+    ],
+)
+def test_an_environment_that_was_not_read_whole_names_nothing_and_says_so(deed: str) -> None:
+    environment = {**os.environ, **{f"PADDING_{number}": "x" * 1000 for number in range(12)}}
+    argv = [sys.executable, "-I", "-S", "-c", TOLD.format(deed=deed)]
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout is not None
+            child.stdout.readline()
+            with pytest.raises(BlockingIOError, match="as a whole"):
+                procfs.variable(child.pid, "NOT_SET")
+        finally:
+            child.kill()
+
+
+def test_a_process_without_any_environment_names_nothing() -> None:
+    with subprocess.Popen(["/bin/sh", "-c", "echo; read line"], env={}, stdin=-1, stdout=-1) as shell:
+        assert shell.stdout is not None
+        shell.stdout.readline()
+        assert procfs.variable(shell.pid, "NOT_SET") is None
+
+
+def test_a_thread_belongs_to_its_process() -> None:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        assert thread.native_id is not None
+        assert procfs.thread_group(thread.native_id) == os.getpid()
+        assert procfs.thread_group(os.getpid()) == os.getpid()
+    finally:
+        done.set()
+        thread.join()
