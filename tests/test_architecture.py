@@ -32,7 +32,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
     "core": frozenset(),
     "wire": frozenset(),
     "native": frozenset({"core.model", "native.facts"}),
-    "kinds": frozenset({"core.model", "native.facts", "native.private"}),
+    "kinds": frozenset({"core.model", "core.pep440", "native.facts", "native.private"}),
     "registry": frozenset({"core.model", "native.facts", "native.private", "native.trust"}),
     "engine": words("core kinds registry native.api native.facts native.private native.trust"),
     "control": frozenset({"engine", "core", "wire", "native.api", "native.facts"}),

@@ -20,6 +20,7 @@ from ..core.reconcile import (
 )
 from ..errors import StartFailed, SupervisorError, VersionConflict
 from ..kinds.kind import Kind
+from ..kinds.versions import fitted
 from ..native.facts import ending
 from .demands import Demand
 from .environments import Environment
@@ -271,7 +272,7 @@ class Ensurer:
             "server.spawned", server=record.id, launch=record.launch, pid=identity.pid, owner_pid=recipe.owner_pid
         )
         self._spawner.prune_logs(record)
-        return await self._see_ready(record, demand.kind)
+        return await self._see_ready(record, fitted(demand.kind, record.version))
 
     async def _see_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:
         target = target_of(record, self._facilities.token(record))

@@ -9,6 +9,7 @@ from ..errors import InvalidParams, KindUnknown
 from ..frozen import frozen
 from ..kinds.catalog import Catalog
 from ..kinds.kind import Kind
+from ..kinds.versions import fitted
 from ..native.api import Wing
 from .environments import Environment, Environments
 from .events import Events
@@ -42,9 +43,9 @@ class Facilities:
         return f"{self.home_id}.{record.id}.{record.launch}"
 
     def kind_of(self, record: ServerRecord) -> Kind:
-        """The recipe of a server that exists. One that was taken out of the configuration leaves the defaults."""
+        """The recipe of a server that exists, for its version; the defaults where the configuration has it no more."""
         try:
-            return self.catalog.get(record.kind)
+            return fitted(self.catalog.get(record.kind), record.version)
         except KindUnknown:
             return Kind(record.kind, command=())
 

@@ -9,6 +9,7 @@ from ..core.ports import obstacles
 from ..core.reconcile import Answer, OwnServer, Snapshot
 from ..core.strangers import Silence, Strangers, Use, compatible, server_stoppable
 from ..kinds.kind import Kind
+from ..kinds.versions import fitted
 from .facilities import Facilities
 from .inquiry import Inquiry
 from .recognise import Recogniser
@@ -31,6 +32,7 @@ class Gatherer:
 
         Who uses it is only looked at where it matters.
         """
+        kind = fitted(kind, record.version)
         answer = await self._inquiry.answer(record, kind)
         silence = self._inquiry.silence(record) if answer is Answer.MUTE else Silence()
         record = self._records.servers.get(record.id, record)

@@ -10,6 +10,7 @@ from ..core.model import ProcessIdentity, ServerRecord
 from ..errors import StartFailed, StateNotWritable
 from ..frozen import frozen
 from ..kinds.kind import Kind, command_line, environment, expand
+from ..kinds.versions import fitted
 from ..native.api import Command
 from .environments import Environment
 from .facilities import PROJECT_VARIABLE, TOKEN_VARIABLE, Facilities
@@ -128,7 +129,7 @@ def values_of(record: ServerRecord, private: Environment | None) -> dict[str, st
 
 def addresses(kind: Kind, record: ServerRecord, private: Environment | None) -> tuple[str | None, tuple[str, ...]]:
     """The URL of a server, and the command line of its bridge for AI clients where what it runs in is there."""
-    values = values_of(record, private)
+    kind, values = fitted(kind, record.version), values_of(record, private)
     wants_python = any("{python}" in word for word in kind.connect)
     connect = tuple(expand(word, values) for word in kind.connect) if private or not wants_python else ()
     return expand(kind.url, values) if kind.url else None, connect

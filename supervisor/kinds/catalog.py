@@ -124,6 +124,7 @@ class _Recipe(Table):
             sessions=self._sessions(),
             url=self._template("url"),
             connect=self._argv("connect"),
+            connect_versions=self._range(self, "connect_versions"),
         )
         times: dict[str, Any] = {key: self.seconds(key, getattr(kind, key)) for key in _TIMES}
         return replace(kind, **times)
@@ -186,22 +187,20 @@ class _Recipe(Table):
                 refuse(table.at(variable), "no name of a variable", "use letters, digits and _")
             entry = table.table(variable, ("format", "recorded_as", "versions"))
             secret = Secret(
-                variable, entry.choice("format", ("token", "hex")), entry.text("recorded_as"), entry.text("versions")
+                variable,
+                entry.choice("format", ("token", "hex")),
+                entry.text("recorded_as"),
+                self._range(entry, "versions"),
             )
             if secret.recorded_as and not self.record:
                 refuse(entry.at("recorded_as"), "there is no record", f"set {self.at('record')}, or drop recorded_as")
-            if secret.versions is not None:
-                try:
-                    Range.parse(secret.versions)
-                except ValueError as error:
-                    refuse(entry.at("versions"), str(error), 'write versions = ">=4"')
             found.append(secret)
         return tuple(found)
 
     def _identify(self) -> Identify | None:
         if "identify" not in self.content:
             return None
-        table = self.table("identify", ("http", "port", "match", "version", "leases", "bearer"))
+        table = self.table("identify", [field.name for field in fields(Identify)])
         path = table.text("http", _PATH, 'write the path of a URL, like "/health"')
         if path is None:
             refuse(table.at("http"), "missing", 'write http = "/health"')
@@ -209,7 +208,16 @@ class _Recipe(Table):
         bearer = table.text("bearer")
         if bearer is not None and bearer not in [secret.variable for secret in self.secrets]:
             refuse(table.at("bearer"), f"{bearer!r} is no secret of this kind", f"set {self.at('secrets')}.{bearer}")
-        return Identify(path, port, table.texts("match"), table.text("version"), table.text("leases"), bearer)
+        return Identify(
+            path,
+            port,
+            table.texts("match"),
+            table.text("version"),
+            table.text("leases"),
+            bearer,
+            self._range(table, "versions"),
+            self._range(table, "leases_versions"),
+        )
 
     def _sessions(self) -> str | SessionRoute | None:
         table = self.table("sessions", ("tcp", "http", "port", "count"))
@@ -225,6 +233,15 @@ class _Recipe(Table):
         if count is None:
             refuse(table.at("count"), "missing", "write the key of the answer that lists or counts the sessions")
         return SessionRoute(path, self._route_port(table), count)
+
+    def _range(self, table: Table, key: str) -> str | None:
+        text = table.text(key)
+        try:
+            if text is not None:
+                Range.parse(text)
+        except ValueError as error:
+            refuse(table.at(key), str(error), f'write {key} = ">=4"')
+        return text
 
     def _route_port(self, table: Table) -> str:
         port = self._port_of(table, "port") or next(iter(self.ports), None)

@@ -9,6 +9,7 @@ from ..core.model import Ports
 from ..frozen import frozen
 from .kind import Identify, Kind
 from .loopback import Answer, UnusableAnswerError, get
+from .versions import lacks
 
 VERSION_LENGTH = 64
 COUNT_MAX = 1_000_000
@@ -58,13 +59,21 @@ def _judge(how: Identify, answer: Answer) -> Identification:
         return Identification(matches=False, detail="the answer is no JSON object")
     wrong = [key for key, expected in how.match.items() if said.get(key) != expected]
     version = said.get(how.version) if how.version else None
-    leases = said.get(how.leases) if how.leases else None
+    version = version if isinstance(version, str) and _can_be_shown(version) else None
     return Identification(
         matches=not wrong,
-        version=version if isinstance(version, str) and _can_be_shown(version) else None,
-        leases=counted(leases),
+        version=version,
+        leases=_leases(how, said, version),
         detail=f"{wrong[0]} is not {how.match[wrong[0]]!r}" if wrong else "it says who it is",
     )
+
+
+def _leases(how: Identify, said: Mapping[str, Any], version: str | None) -> int | None:
+    """Return the leases that a server tells, 0 where its version is known to grant none; None: not told."""
+    if how.leases is None:
+        return None
+    untold = how.leases not in said and lacks(how.leases_versions, version)
+    return 0 if untold else counted(said.get(how.leases))
 
 
 def counted(told: object) -> int | None:

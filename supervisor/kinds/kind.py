@@ -50,6 +50,8 @@ class Identify:
     """How to ask a running server who it is. `match`, `version` and `leases` name keys of the JSON answer.
 
     `bearer` names the secret whose value goes into the Authorization header. Without `match` an answer proves nothing.
+    `versions` is the range of server versions that can be asked, `leases_versions` that of those which grant leases;
+    None for all.
     """
 
     http: str
@@ -58,6 +60,8 @@ class Identify:
     version: str | None = None
     leases: str | None = None
     bearer: str | None = None
+    versions: str | None = None
+    leases_versions: str | None = None
 
 
 @frozen
@@ -89,7 +93,8 @@ class Kind:
 
     `defaults` are variables that the server gets unless the user has set them. `sessions` is the port whose connections
     are the editor sessions, or the route that tells them. `record` is where the server writes its own record;
-    `record_dir_variable` names the variable that, where it is set, gives that record another folder.
+    `record_dir_variable` names the variable that, where it is set, gives that record another folder. `connect_versions`
+    is the range of server versions that have the bridge of `connect`, None for all.
     """
 
     name: str
@@ -110,6 +115,7 @@ class Kind:
     sessions: str | SessionRoute | None = None
     url: str | None = None
     connect: tuple[str, ...] = ()
+    connect_versions: str | None = None
     grace_s: float = 5.0
     linger_s: float = 15.0
     stop_timeout_s: float = 10.0

@@ -1,9 +1,12 @@
-"""Versions, as far as choosing a server for an engine needs them: dotted numbers, ordered as PEP 440 orders them."""
+"""Ranges of versions, and what depends on them: dotted numbers, ordered as PEP 440 orders releases."""
 
 import operator
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
 
+from ..core.pep440 import parse, significant
 from ..errors import VersionConflict
 from ..frozen import frozen
 from .kind import Kind
@@ -11,6 +14,9 @@ from .kind import Kind
 Number = tuple[int, ...]
 
 _NUMBER = re.compile(r"\s*v?(\d+(?:\.\d+)*)")
+_EPOCH = 1 << 40
+"""What an epoch counts: more than the number of any release."""
+
 _CLAUSE = re.compile(r"\s*(<=|>=|==|!=|<|>)\s*(\d+(?:\.\d+)*)\s*")
 _COMPARE: dict[str, Callable[[Number, Number], bool]] = {
     "<": operator.lt,
@@ -27,6 +33,10 @@ def number(text: str) -> Number | None:
 
     "4.6.3-stable (official)" is (4, 6, 3). A pre-release counts as its release: Godot 4.7-beta1 speaks 4.7's protocol.
     """
+    version = parse(text)
+    if version is not None:
+        epoch = (version.epoch * _EPOCH,) if version.epoch else ()
+        return (*epoch, *significant(version.release))
     found = _NUMBER.match(text)
     return _significant(found[1]) if found else None
 
@@ -63,7 +73,24 @@ def covers(range_text: str, version: str) -> bool:
         ValueError: the range cannot be read.
     """
     found = number(version)
-    return found is not None and found in Range.parse(range_text)
+    return found is not None and found in _range(range_text)
+
+
+def lacks(range_text: str | None, version: str | None) -> bool:
+    """Whether a version is known to lie outside a range. False where there is no range, or the version has no number.
+
+    Raises:
+        ValueError: the range cannot be read.
+    """
+    found = number(version) if version is not None and range_text is not None else None
+    return found is not None and found not in _range(range_text or "")
+
+
+def fitted(kind: Kind, version: str | None) -> Kind:
+    """Return the kind without what its servers of this version do not have: the route of `identify`, or a bridge."""
+    if kind.identify is not None and lacks(kind.identify.versions, version):
+        kind = replace(kind, identify=None)
+    return replace(kind, connect=()) if kind.connect and lacks(kind.connect_versions, version) else kind
 
 
 def version_for(kind: Kind, wanted: str | None, engine_version: str | None) -> str | None:
@@ -99,11 +126,13 @@ def _newer(version: str, bound: str) -> bool:
     return ours > limit
 
 
+@lru_cache(maxsize=64)
+def _range(text: str) -> Range:
+    return Range.parse(text)
+
+
 def _significant(dotted: str) -> Number:
-    parts = [int(part) for part in dotted.split(".")]
-    while len(parts) > 1 and parts[-1] == 0:
-        parts.pop()
-    return tuple(parts)
+    return significant(tuple(int(part) for part in dotted.split(".")))
 
 
 def versions_offered(package: str, installer_output: str) -> list[str]:

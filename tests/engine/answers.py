@@ -22,7 +22,7 @@ class Answers:
 
     mute: bool = False
     version: str = "1.0"
-    leases: int = 0
+    leases: int | None = 0
     asked: list[tuple[int, dict[str, str]]] = field(default_factory=list)
 
     async def identify(

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core.model import Liveness, Ownership, ProcessIdentity
+from supervisor.core.model import Liveness, Ownership, ProcessIdentity, ServerState
 from supervisor.core.reaping import Keep
+from tests.engine.answers import ANSWERING, Answers
 from tests.engine.house import TOY, House
 from tests.fakes import FakeProbe
 
@@ -65,5 +66,39 @@ def test_an_owner_that_was_forgotten_before_it_became_one_keeps_nothing_when_its
         await asyncio.sleep(10)
         assert not lies
         assert not house.alive(record.process)
+
+    house.live(story)
+
+
+def test_a_server_too_old_to_be_asked_is_taken_at_its_word_and_reaped(house: House, answers: Answers) -> None:
+    old = {**ANSWERING, "version": "0.9", "identify": {**ANSWERING["identify"], "versions": ">=1"}}
+    house.tables = {"toy": old}
+
+    async def story() -> None:
+        owner = house.editor()
+        record = await house.up(owner)
+        assert (record.state, record.version, answers.asked) == (ServerState.READY, "0.9", [])
+        house.system.end(owner)
+        await asyncio.sleep(30)
+        assert house.records.servers == {}
+        assert not house.alive(record.process)
+        assert answers.asked == []
+
+    house.live(story)
+
+
+def test_a_server_that_does_not_tell_its_leases_is_kept(house: House, answers: Answers) -> None:
+    house.tables = {"toy": ANSWERING}
+    answers.leases = None
+
+    async def story() -> None:
+        owner = house.editor()
+        record = await house.up(owner)
+        house.system.end(owner)
+        await asyncio.sleep(600)
+        assert house.alive(record.process)
+        verdict = house.supervisor.reaper.verdict("toy")
+        assert isinstance(verdict, Keep)
+        assert verdict.reasons == ("its leases are unknown",)
 
     house.live(story)

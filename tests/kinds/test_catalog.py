@@ -153,6 +153,9 @@ def test_secrets_and_their_record() -> None:
         ({"secrets": {"A B": {"format": "hex"}}}, "secrets.A B"),
         ({"secrets": {"TOKEN": "x"}}, "secrets.TOKEN"),
         ({"record_dir_variable": "A-B"}, "record_dir_variable"),
+        ({"identify": {"http": "/", "versions": "2"}}, "identify.versions"),
+        ({"identify": {"http": "/", "leases_versions": "new"}}, "identify.leases_versions"),
+        ({"connect": ["x"], "connect_versions": ">3 or so"}, "connect_versions"),
     ],
 )
 def test_a_mistake_is_named_with_its_key_and_its_fix(changes: dict[str, Any], key: str) -> None:

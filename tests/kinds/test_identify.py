@@ -2,6 +2,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -189,3 +190,22 @@ def test_nobody_listening_is_no_answer() -> None:
 def test_a_kind_that_cannot_be_asked_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="no identify"):
         asyncio.run(identify(Kind("x", ("x",)), {}, {}, 1))
+
+
+@pytest.mark.parametrize(
+    ("answer", "leases"),
+    [
+        ({"version": "1.9"}, 0),
+        ({"version": "1.9", "leases": 2}, 2),
+        ({"version": "1.9", "leases": "two"}, None),
+        ({"version": "2.0"}, None),
+        ({}, None),
+        ({"version": "mine"}, None),
+    ],
+)
+def test_untold_leases_are_none_where_the_version_grants_none(answer: dict[str, object], leases: int | None) -> None:
+    assert KIND.identify is not None
+    kind = replace(KIND, identify=replace(KIND.identify, leases_versions=">=2"))
+    said = ask(answering(http(json.dumps({"name": "mine", **answer}).encode())), kind=kind)
+    assert said is not None
+    assert said.leases == leases

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from supervisor.core.model import Topology
 from supervisor.errors import VersionConflict
+from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.kind import Kind
-from supervisor.kinds.versions import Range, covers, number, version_for, versions_offered
+from supervisor.kinds.versions import Range, covers, fitted, lacks, number, version_for, versions_offered
 
 GODOT_AI = Kind("godot-ai", ("x",), Topology.SHARED, package="godot-ai", version="4.3.1", engine={"<4.7": "3.2.5"})
 
@@ -130,3 +131,43 @@ UV_NOTHING = (
 )
 def test_the_versions_that_an_installer_offers_are_found_in_its_words(output: str, versions: list[str]) -> None:
     assert versions_offered("godot-ai", output) == versions
+
+
+@pytest.mark.parametrize(
+    ("versions", "version", "expected"),
+    [
+        (">=3.0.6", "3.0.5", True),
+        (">=3.0.6", "3.0.5.post1", True),
+        (">=3.0.6", "3.0.6", False),
+        (">=3.0.6", "3.0.6rc1", False),
+        (">=3.0.6", "1!0.1", False),
+        (">=3.0.6", None, False),
+        (">=3.0.6", "a build of mine", False),
+        (None, "3.0.5", False),
+    ],
+)
+def test_a_feature_is_missing_only_from_versions_that_are_known(
+    *, versions: str | None, version: str | None, expected: bool
+) -> None:
+    assert lacks(versions, version) is expected
+
+
+@pytest.mark.parametrize(
+    ("version", "is_asked", "has_bridge"),
+    [
+        ("1.5.0", False, False),
+        ("2.2.0", False, False),
+        ("2.2.1", True, False),
+        ("2.4.2", True, False),
+        ("3.0.5", True, False),
+        ("3.0.6", True, True),
+        ("4.3.1", True, True),
+        (None, True, True),
+        ("mine", True, True),
+    ],
+)
+def test_the_recipe_of_godot_ai_is_fitted_to_each_version(
+    *, version: str | None, is_asked: bool, has_bridge: bool
+) -> None:
+    kind = fitted(Catalog.build({}).get("godot-ai"), version)
+    assert (kind.identify is not None, bool(kind.connect)) == (is_asked, has_bridge)
