@@ -5,6 +5,7 @@ from dataclasses import field
 from enum import StrEnum
 
 from ..frozen import frozen
+from .pep440 import equal
 
 
 class Operation(StrEnum):
@@ -92,5 +93,5 @@ def _agree(first: Wish, second: Wish) -> bool:
     if first.operation is not second.operation:
         return False
     if first.operation is Operation.ENSURE:
-        return first.version == second.version and dict(first.ports) == dict(second.ports)
+        return equal(first.version, second.version) and dict(first.ports) == dict(second.ports)
     return True

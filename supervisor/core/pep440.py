@@ -110,6 +110,17 @@ def same(wanted: str, found: str) -> bool:
     return want.order == have.order if want.local is not None else want.public == have.public
 
 
+def equal(one: str | None, other: str | None) -> bool:
+    """Whether two texts are one version, the part behind the plus included."""
+    first, second = parse(one or ""), parse(other or "")
+    return one == other if first is None or second is None else first.order == second.order
+
+
+def agree(one: str, other: str) -> bool:
+    """Whether two texts may speak of one build: equal, or one of them does not tell what stands behind the plus."""
+    return same(one, other) or same(other, one)
+
+
 def _part(text: str) -> Part:
     """One part of what stands behind the plus: numbers come after words."""
     return (1, int(text)) if text.isdecimal() else (0, text)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ..frozen import frozen
 from .model import Occupant, Ports, ProcessIdentity, ServerRecord
 from .owners import DeadOwner, LivingOwner, NoOwner, OwnerSeen, UnknownOwner
+from .pep440 import same
 from .proof import Held, Recognised, Stoppable, Unrecognised
 
 MUTE_S = 30.0
@@ -129,7 +130,7 @@ def server_stoppable(record: ServerRecord, *, owners_dead: bool) -> Stoppable | 
 
 def compatible(wanted: str | None, version: str | None) -> bool:
     """Whether a server of this version will do."""
-    return wanted is None or wanted == version
+    return wanted is None or (version is not None and same(wanted, version))
 
 
 Strangers = Mapping[int, Stranger]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..core.model import Ports, ProcessIdentity, ServerRecord
+from ..core.pep440 import agree
 from ..core.proof import family
 from ..core.reconcile import Answer
 from ..core.strangers import Silence
@@ -166,8 +167,13 @@ def answer_of(record: ServerRecord, kind: Kind, said: Identification | None) -> 
     if said is None:
         return Answer.MUTE
     tells = kind.identify is not None and kind.identify.version is not None
-    expected = record.version is None or not tells or said.version == record.version
-    return Answer.RIGHT if said.matches and expected else Answer.WRONG
+    fits = not tells or expected(record.version, said.version)
+    return Answer.RIGHT if said.matches and fits else Answer.WRONG
+
+
+def expected(version: str | None, said: str | None) -> bool:
+    """Whether a server tells the version that its record has, None: any. It need not tell which build it is."""
+    return version is None or (said is not None and agree(version, said))
 
 
 async def sessions_of(wing: Wing, kind: Kind, ports: Ports, patience_s: float) -> int | None:

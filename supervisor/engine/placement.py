@@ -6,6 +6,7 @@ from dataclasses import replace
 from ..core.flight import Operation
 from ..core.lifecycle import RUNNING, SERVING
 from ..core.model import ServerRecord, ServerState
+from ..core.pep440 import equal
 from ..core.reconcile import Beside
 from ..core.strangers import Rival, compatible
 from ..errors import VersionConflict
@@ -90,7 +91,7 @@ class Placement:
         running = self._flights.running(record.id)
         if running is None or running.wish.operation is not Operation.ENSURE:
             return False
-        return running.wish.version is not None and running.wish.version == demand.required
+        return running.wish.version is not None and equal(demand.required, running.wish.version)
 
     def _will_do(self, demand: Demand) -> bool:
         """Whether there is one already, in a version that will do."""

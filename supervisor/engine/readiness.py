@@ -8,7 +8,7 @@ from ..frozen import frozen
 from ..kinds.identify import Identification
 from ..kinds.kind import Kind
 from ..native.api import Wing
-from .inquiry import Inquiry
+from .inquiry import Inquiry, expected
 from .stop import Stopper, Target
 
 FIRST_PAUSE_S = 0.01
@@ -99,7 +99,7 @@ class Readiness:
         if said is None or not said.matches:
             return None
         tells = kind.identify is not None and kind.identify.version is not None
-        if tells and record.version is not None and said.version != record.version:
+        if tells and not expected(record.version, said.version):
             raise NotReadyError(f"it answers as version {said.version}, not {record.version}")
         return said
 

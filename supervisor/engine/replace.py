@@ -5,6 +5,7 @@ from functools import partial
 
 from ..core.lifecycle import RUNNING
 from ..core.model import ServerRecord, ServerState
+from ..core.pep440 import equal
 from ..core.reconcile import Replace
 from ..core.strangers import Stranger
 from ..errors import SupervisorError, VersionConflict
@@ -133,7 +134,7 @@ class Replacer:
         """Another server of the old version: whoever needed that one while the new one tried has it now."""
         others = of_kind(self._facilities, demand.kind, demand.project, demand.asker)
         stays = RUNNING - {ServerState.STOPPING}
-        return next((r for r in others if r.id != old.id and r.state in stays and r.version == old.version), None)
+        return next((r for r in others if r.id != old.id and r.state in stays and equal(r.version, old.version)), None)
 
 
 def _came_into_use(record: ServerRecord) -> VersionConflict:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.model import Topology
+from ..core.pep440 import canonical, parse
 from ..errors import KindUnknown
 from .kind import Identify, Kind, PortRange, Secret, SessionRoute, command_line, environment, expand, placeholders
 from .table import Table, refuse
@@ -137,10 +138,12 @@ class _Recipe(Table):
 
     def _version(self) -> str | None:
         fix = 'pin an exact one like "4.3.1"'
-        version = self.text("version", _EXACT_VERSION, fix)
-        if self.package and version is None:
+        version = self.text("version")
+        if version is None and self.package:
             refuse(self.at("version"), "missing; a package is installed in one version", fix)
-        return version
+        if version is not None and not _is_exact(version):
+            refuse(self.at("version"), f"{version!r} is not possible here", fix)
+        return None if version is None else canonical(version)
 
     def _engine(self) -> dict[str, str]:
         versions = self.texts("engine")
@@ -149,11 +152,11 @@ class _Recipe(Table):
                 Range.parse(engines)
             except ValueError as error:
                 refuse(self.at("engine"), str(error), 'write engine = { "<4.7" = "3.2.5" }')
-            if not _EXACT_VERSION.fullmatch(version):
+            if not _is_exact(version):
                 refuse(
                     f'{self.at("engine")}."{engines}"', f"{version!r} is no version", 'pin an exact one like "3.2.5"'
                 )
-        return versions
+        return {engines: canonical(version) for engines, version in versions.items()}
 
     def _ports(self) -> dict[str, PortRange]:
         table = self.table("ports")
@@ -282,6 +285,10 @@ class _Recipe(Table):
             name = min(unknown)
             fix = _UNAVAILABLE.get(name, "possible here: " + ", ".join(f"{{{name}}}" for name in sorted(known)))
             refuse(key, f"there is no {{{name}}} here", fix)
+
+
+def _is_exact(version: str) -> bool:
+    return parse(version) is not None or _EXACT_VERSION.fullmatch(version) is not None
 
 
 _UNAVAILABLE = {

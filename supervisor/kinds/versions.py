@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
-from ..core.pep440 import parse, significant
+from ..core.pep440 import canonical, parse, significant
 from ..errors import VersionConflict
 from ..frozen import frozen
 from .kind import Kind
@@ -104,6 +104,7 @@ def version_for(kind: Kind, wanted: str | None, engine_version: str | None) -> s
     for_engine = _for_engine(kind, engine_version)
     if wanted is None:
         return for_engine or kind.version
+    wanted = canonical(wanted)
     if for_engine is not None and _newer(wanted, for_engine):
         raise VersionConflict(
             f"{kind.name} {wanted} does not work with engine {engine_version}",

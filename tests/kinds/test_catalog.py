@@ -63,6 +63,24 @@ def test_a_users_table_overrides_a_built_in_kind_key_by_key() -> None:
     assert kind.command == plain.command
 
 
+@pytest.mark.parametrize(
+    ("written", "version"),
+    [
+        ("4.3", "4.3"),
+        ("v4.3.1", "4.3.1"),
+        ("4.3.1.post0", "4.3.1.post0"),
+        ("4.3.1+Mine", "4.3.1+mine"),
+        ("1!4.3", "1!4.3"),
+        ("4.3.1-RC1", "4.3.1rc1"),
+        ("2026.10.20.1", "2026.10.20.1"),
+        ("4.3.1-mine", "4.3.1-mine"),
+    ],
+)
+def test_a_version_is_written_in_any_form_of_pep_440(written: str, version: str) -> None:
+    kind = build(package="mine", version=written, engine={"<4.7": written})
+    assert (kind.version, kind.engine) == (version, {"<4.7": version})
+
+
 def test_built_in_recipes_give_a_slow_machine_time_to_start() -> None:
     kinds = Catalog.build({}).kinds.values()
     assert {kind.name: kind.ready_timeout_s for kind in kinds} == {"godot-ai": 120.0, "unity-mcp": 120.0}
