@@ -8,12 +8,17 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from supervisor.client.client import Client
 from supervisor.client.stream import Stream
 from supervisor.wire import jsonrpc
 
-SCHEMA = Path(__file__).resolve().parent.parent / "docs" / "protocol.schema.json"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+SCHEMA = DOCS / "protocol.schema.json"
+COMMANDS = DOCS / "commands.schema.json"
+COMMANDS_ID = "urn:godot-supervisor:commands:1"
 
 
 def check(method: str, result: object) -> None:
@@ -48,6 +53,12 @@ class CheckedClient(Client):
         return message
 
 
+def check_document(command: str, document: object) -> None:
+    """See that a command prints this with --json. What is wrong with it is the message of an AssertionError."""
+    problem = best_match(_commands().evolve(schema={"$ref": f"{COMMANDS_ID}#/$defs/{command}"}).iter_errors(document))
+    assert problem is None, f"no document of {command}: {problem.json_path}: {problem.message}"
+
+
 def fits(name: str, value: object) -> bool:
     """Whether this is an instance of a definition of the schema."""
     return bool(_validator(name).is_valid(value))
@@ -68,6 +79,15 @@ def _envelope(frame: Mapping[str, Any]) -> str:
 @cache
 def _validator(name: str) -> Draft202012Validator:
     return _whole().evolve(schema={"$ref": f"#/$defs/{name}"})
+
+
+@cache
+def _commands() -> Draft202012Validator:
+    protocol, commands = (json.loads(file.read_text(encoding="utf-8")) for file in (SCHEMA, COMMANDS))
+    known: Registry[Any] = Registry().with_resources(
+        (document["$id"], DRAFT202012.create_resource(document)) for document in (protocol, commands)
+    )
+    return Draft202012Validator(commands, registry=known)
 
 
 @cache
