@@ -1,10 +1,15 @@
 """The one place where tests are left out because of the system; and what a run has to say beside its verdict."""
 
 import signal
+import time
+from collections.abc import Iterator
 
 import pytest
 
+from tests.leftovers import end_leftovers
 from tests.systems import NOT_ON, SYSTEM, not_here
+
+BEGAN, FAILED = pytest.StashKey[float](), pytest.StashKey[bool]()
 
 collect_ignore_glob = [*NOT_ON.get(SYSTEM, {})]
 
@@ -20,6 +25,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         reason = not_here(item)
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Note when a test began, and whether it failed."""
+    item.stash[BEGAN] = time.time()
+    outcome = yield
+    item.stash[FAILED] = outcome.excinfo is not None and not isinstance(outcome.excinfo[1], pytest.skip.Exception)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """End what a failed test has started and not ended: its fixtures come first."""
+    yield
+    if item.stash.get(FAILED, False):
+        factory = getattr(item.config, "_tmp_path_factory", None)
+        assert isinstance(factory, pytest.TempPathFactory)
+        for command in end_leftovers(item.stash[BEGAN], factory.getbasetemp()):
+            item.add_report_section("teardown", "left behind", f"ended: {command}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
