@@ -41,6 +41,10 @@ def fate(server: Json, editors: Sequence[Json], kind: Kind | None) -> str:
     living = [owner for owner in server["owners"] if owner["liveness"] != "dead" and not owner["leaving"]]
     kept = "; it is kept while an editor session is open" if kind is None or kind.sessions else ""
     soon = f"{output.number(kind.grace_s)} s later" if kind else "soon after"
+    promised = server.get("until_stopped", not server["owners"]) and not (kind and kind.idle_s)
+    if promised and server["reap"]["verdict"] == "keep":
+        beside = "it was asked for without an owner" if living else "no owner"
+        return f"{beside}: it runs until `{_down(server)}`"
     if living:
         names = {editor["id"]: editor.get("name") or editor["id"] for editor in editors}
         who = " and ".join(f"pid {owner['pid']} ({names.get(owner['editor'], owner['editor'])})" for owner in living)

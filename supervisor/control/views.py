@@ -175,6 +175,7 @@ class Views:
             failure=_failure(record),
             reap=self.verdict(verdict),
             log=record.log,
+            until_stopped=record.until_stopped,
         )
 
     def _editor(self, editor: Editor, servers: tuple[str, ...]) -> EditorInfo:

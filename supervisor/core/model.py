@@ -207,7 +207,8 @@ class ServerRecord:
     `launch` names one start of it; `process` is the listener, `root` the process that we started (or, adopted, the
     topmost one that is the server's). `connect` is the command line of a bridge for AI clients. `generation` counts the
     changes of its claims (owners and leases). `owners_unknown`: its row was rebuilt, it may have owners that we do not
-    know. `named`: a user asked for it to be stopped. `foreign`: no daemon of this home started it. `other_home`: the
+    know. `until_stopped`: it was asked for without an owner, so it runs until it is stopped, whoever owns it.
+    `named`: a user asked for it to be stopped. `foreign`: no daemon of this home started it. `other_home`: the
     home whose launch token it carries, if that is not ours: then it is shown and never touched.
     """
 
@@ -226,6 +227,7 @@ class ServerRecord:
     leases: tuple[Lease, ...] = ()
     ever_owned: bool = False
     owners_unknown: bool = False
+    until_stopped: bool = False
     named: bool = False
     foreign: bool = False
     other_home: str | None = None

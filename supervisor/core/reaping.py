@@ -32,8 +32,9 @@ class Observation:
     """One sample, taken between `began` and `now`. Times are monotonic seconds; None for a count: cannot tell.
 
     `leases` are those that we grant, `own_leases` those of the server itself. `silent_s`: for how long the server has
-    failed to answer while every owner was dead. `idle_s`: after how long a server that never had an owner counts as
-    unused; 0: never. `hands_off`: why it is none of our business at all.
+    failed to answer while every owner was dead. `until_stopped`: it was asked for without an owner. `idle_s`: after how
+    long such a server, or one that never had an owner, counts as unused; 0: never. `hands_off`: why it
+    is none of our business at all.
     """
 
     launch: str
@@ -50,6 +51,12 @@ class Observation:
     hands_off: str | None = None
     silent_s: float = 0.0
     idle_s: float = 0.0
+    until_stopped: bool = False
+
+    @property
+    def ends_with_owners(self) -> bool:
+        """Whether it is there for its owners alone."""
+        return self.ever_owned and not self.until_stopped
 
 
 @frozen
@@ -105,7 +112,7 @@ def judge(suspicion: Suspicion | None, seen: Observation) -> Verdict:
     owners = tuple(_gone(owner) for owner in seen.owners) or ("no owner",)
     reasons = (*owners, "no lease", "no session")
     if suspicion is None or not _same_case(suspicion, seen):
-        wait_s = seen.grace_s if seen.ever_owned else max(seen.grace_s, seen.idle_s)
+        wait_s = seen.grace_s if seen.ends_with_owners else max(seen.grace_s, seen.idle_s)
         fresh = Suspicion(seen.launch, seen.generation, seen.now, seen.now + wait_s)
         return Suspect(fresh, reasons)
     if seen.began < suspicion.due:
@@ -118,8 +125,8 @@ def _exempt(seen: Observation) -> str | None:
         return seen.hands_off
     if seen.owners_unknown:
         return "it may have owners that are not known"
-    if not seen.ever_owned and not seen.idle_s:
-        return "it never had an owner"
+    if not seen.ends_with_owners and not seen.idle_s:
+        return "it was asked for without an owner" if seen.ever_owned else "it never had an owner"
     return None
 
 

@@ -103,7 +103,10 @@ class Adopter:
         """The row that the adopted server gets, unless it has one."""
         if candidate.stranger is not None:
             version = candidate.stranger.version
-            begin_row(self._facilities, Demand(candidate.kind, candidate.server, candidate.project, version, version))
+            demand = Demand(
+                candidate.kind, candidate.server, candidate.project, version, version, asker=candidate.asker
+            )
+            begin_row(self._facilities, demand)
 
     async def run(self, candidate: Candidate, flight: Flight) -> ServerRecord:
         """Look once more, and take it over.

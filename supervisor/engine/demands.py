@@ -100,6 +100,7 @@ def begin_row(facilities: Facilities, demand: Demand, owners: tuple[Ownership, .
             since=facilities.wing.clock.wall(),
             owners=owners,
             ever_owned=bool(owners),
+            until_stopped=demand.asker is None,
         )
     )
 

@@ -183,12 +183,13 @@ class Endings:
         return all(i is None or self._facilities.wing.probe.sample(i) is Liveness.DEAD for i in known)
 
     def wanted(self, record: ServerRecord) -> bool:
-        """Whether an owner that is not proven dead, or a lease, wants it to run. One that lingers may come back.
+        """Whether an owner that is not proven dead, a lease, or whoever asked without an owner wants it to run.
 
-        Nobody has asked this daemon for a server that was merely found: its plugin has plans of its own.
+        An owner that lingers may come back. Nobody has asked this daemon for a server that was merely found: its plugin
+        has plans of its own.
         """
-        if record.onlooked:
-            return False
+        if record.onlooked or record.until_stopped:
+            return record.until_stopped and not record.onlooked
         wing = self._facilities.wing
         now = wing.clock.monotonic()
         linger_s = self._facilities.kind_of(record).linger_s

@@ -148,7 +148,7 @@ class Reaper:
                         due=suspicion.due,
                         reasons=reasons,
                     )
-                pause = seen.idle_s / IDLE_SAMPLES if not seen.ever_owned else seen.grace_s
+                pause = seen.idle_s / IDLE_SAMPLES if not seen.ends_with_owners else seen.grace_s
                 self._set_timer(server_id, min(suspicion.due - seen.now, max(pause, SESSION_INTERVAL_S)))
             case Reap(suspicion):
                 self._suspicions[server_id] = suspicion
@@ -182,7 +182,9 @@ class Reaper:
         leases = sum(lease.expires > now for lease in record.leases)
         own_leases: int | None = 0
         sessions: int | None = 0
-        judgeable = (record.ever_owned or kind.idle_s > 0) and self._hands_off(record) is None
+        judgeable = ((record.ever_owned and not record.until_stopped) or kind.idle_s > 0) and self._hands_off(
+            record
+        ) is None
         if judgeable and not leases and not any(owner.holds for owner in owners):
             self._deserted_since.setdefault(record.id, now)
             own_leases = await self._own_leases(record, kind)
@@ -207,6 +209,7 @@ class Reaper:
             hands_off=self._hands_off(record),
             silent_s=min(deserted_s, self._inquiry.silence(record).seconds),
             idle_s=kind.idle_s,
+            until_stopped=record.until_stopped,
         )
 
     def _hands_off(self, record: ServerRecord) -> str | None:

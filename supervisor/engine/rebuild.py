@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from ..core.model import Listener, Origin, ProcessIdentity, ProcessRow, ServerRecord, ServerState
-from ..core.owners import OwnerSeen
+from ..core.owners import NoOwner, OwnerSeen
 from ..errors import KindUnknown
 from ..frozen import frozen
 from ..kinds.kind import Kind
@@ -84,7 +84,9 @@ class Rebuilder:
         url, connect = addresses(kind, record, self._facilities.private_of(kind, record.version))
         owner = ownership_of(self._facilities, seen)
         owners = (owner,) if owner else ()
-        self._facilities.records.put(record.with_(url=url, connect=connect, owners=owners, ever_owned=bool(owners)))
+        tells = "{owner_pid}" in kind.env.values()
+        record = record.with_(url=url, connect=connect, owners=owners, ever_owned=bool(owners))
+        self._facilities.records.put(record.with_(until_stopped=tells and isinstance(seen, NoOwner)))
         self._facilities.events.publish(
             "server.rebuilt", server=record.id, launch=record.launch, ports=dict(record.ports), version=record.version
         )

@@ -44,6 +44,15 @@ class Replacer:
         self._restarter = restarter
         self._takeover = takeover
 
+    async def follow(self, demand: Demand, outcome: ServerRecord | Replace, flight: Flight) -> ServerRecord:
+        """The server of an `ensure`: what there is, or what takes the place of what has to make room first.
+
+        Raises:
+            SupervisorError: as `run`.
+        """
+        record = await self.run(demand, outcome, flight) if isinstance(outcome, Replace) else outcome
+        return self._takeover.wanted_without_owner(record.id, demand.asker)
+
     async def run(self, demand: Demand, plan: Replace, flight: Flight) -> ServerRecord:
         """The new server, ready, on the ports of the old one if these are free then.
 

@@ -8,7 +8,6 @@ from ..core.flight import Operation, Wish
 from ..core.lifecycle import SERVING
 from ..core.model import Editor, Liveness, ServerRecord, ServerState
 from ..core.reaping import Reap, Verdict
-from ..core.reconcile import Replace
 from ..errors import Busy, NotFound, SupervisorError
 from ..frozen import frozen
 from .adopt import Adopter, AdoptWish, Candidate
@@ -296,8 +295,7 @@ class Supervisor:
         if self._records.server(demand.server).state in (ServerState.FAILED, ServerState.BACKOFF, ServerState.STOPPED):
             self._restarter.forget(demand.server)
             self._records.move(demand.server, ServerState.STARTING)
-        outcome = await self._ensurer.run(demand, flight)
-        return await self._replacer.run(demand, outcome, flight) if isinstance(outcome, Replace) else outcome
+        return await self._replacer.follow(demand, await self._ensurer.run(demand, flight), flight)
 
     def _admit_ensure(self, demand: Demand, editor: Editor | None) -> None:
         """The row and the owner are on the disk before anybody is told that the request was accepted."""
@@ -321,10 +319,13 @@ class Supervisor:
 
     def _disown(self, server_id: str, editor: Editor | None, before: ServerRecord | None) -> None:
         """It was refused, or no longer wants what it asked for: it leaves things as they were before it came."""
+        record = self._records.servers.get(server_id)
+        if editor is None and before is None and record is not None and record.owners:
+            # Those who asked beside it have the server, and it ends with them.
+            self._records.change(server_id, until_stopped=False)
         if editor is None or (before and any(owner.process == editor.process for owner in before.owners)):
             return
         # What others started had owners before anybody asked for it here.
-        record = self._records.servers.get(server_id)
         since_ever = before.ever_owned if before else record is not None and record.foreign and record.ever_owned
         self._editors.disown(server_id, editor, ever_owned=since_ever)
         self._followup.settle(server_id)

@@ -109,10 +109,15 @@ class Takeover:
         """
         record = self._records.server(server_id)
         probe = self._facilities.wing.probe
-        if asker is not None or any(probe.sample(owner.process) is not Liveness.DEAD for owner in record.owners):
+        if asker is not None or (record.until_stopped and not record.owners):
+            return record
+        if any(probe.sample(owner.process) is not Liveness.DEAD for owner in record.owners):
             return record
         self._records.claim(server_id, ())
-        return self._records.change(server_id, ever_owned=False)
+        record = self._records.change(server_id, ever_owned=False, until_stopped=True)
+        # Whoever is told so may rely on it, whatever becomes of this daemon.
+        self._records.flush()
+        return record
 
     def _tell_found(self, record: ServerRecord, owner: str | None) -> None:
         self._facilities.events.publish(

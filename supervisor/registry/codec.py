@@ -132,6 +132,7 @@ def _server(record: ServerRecord) -> dict[str, Any]:
         "leases": [{"id": lease.id, "holder": lease.holder, "ttl_s": lease.ttl_s} for lease in record.leases],
         "ever_owned": record.ever_owned,
         "owners_unknown": record.owners_unknown,
+        "until_stopped": record.until_stopped,
         "named": record.named,
         "foreign": record.foreign,
         "other_home": record.other_home,
@@ -171,6 +172,7 @@ def _read_server(row: Any) -> ServerRecord:
         ),
         ever_owned=bool(row.get("ever_owned")),
         owners_unknown=bool(row.get("owners_unknown")),
+        until_stopped=bool(row.get("until_stopped", _asked_for_by_nobody(row))),
         named=bool(row.get("named")),
         foreign=bool(row.get("foreign")),
         other_home=_perhaps(_text, row.get("other_home")),
@@ -181,6 +183,12 @@ def _read_server(row: Any) -> ServerRecord:
         url=_perhaps(_text, row.get("url")),
         connect=tuple(_text(word) for word in row.get("connect", ())),
     )
+
+
+def _asked_for_by_nobody(row: Any) -> bool:
+    """An earlier release told servers that were asked for without an owner by their never having had one."""
+    found = Origin(row["origin"]) in (Origin.DISCOVERED, Origin.EXTERNAL)
+    return not (row.get("ever_owned") or row.get("owners_unknown") or found)
 
 
 def _occupied(occupied: Occupied) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def test_a_lease_alone_has_a_server_started_again(house: House) -> None:
 
 def test_a_lease_that_expires_during_a_pause_ends_the_waiting(house: House) -> None:
     async def story() -> None:
-        house.claims.acquire((await house.up()).id, "an AI client", 2)
+        await leased_alone(house, 2)
         house.system.programs["toy"] = lambda system, process, _: system.end(process.identity, 3)
         (process,) = toys(house.system)
         house.system.end(process, 3)

@@ -115,7 +115,13 @@ class Checks:
 
     def _orphan(self, life: Life, record: ServerRecord) -> bool:
         """Whether nobody is left who could keep it, and it is for us to end it."""
-        if record.state not in SERVING or record.onlooked or record.owners_unknown or not record.ever_owned:
+        if (
+            record.state not in SERVING
+            or record.onlooked
+            or record.owners_unknown
+            or not record.ever_owned
+            or record.until_stopped
+        ):
             return False
         if life.flights.running(record.id) is not None or record.process in life.exits.lost:
             return False

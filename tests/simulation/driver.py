@@ -281,6 +281,7 @@ class Simulation:
                 request.outcome = "ok"
                 if request.asking is not None and not request.asking.withdrawn:
                     self.ledger.own(record.id, request.asking.editor)
+                self.ledger.answered(what, request.asking, record)
             if request.asking in self.ledger.asking and request.outcome != "vanished":
                 self.ledger.asking.remove(request.asking)
             self.note(f"  {what} ended: {request.outcome}")

@@ -71,6 +71,10 @@ class Ledger:
     """Servers that nobody has asked for: their plugins have plans of their own."""
     lost: list[tuple[str, dict[ProcessIdentity, Claim]]] = field(default_factory=list)
     """Rows that have gone in this step, and who owned the servers."""
+    promised: set[str] = field(default_factory=set)
+    """Servers that were asked for without an owner: they run until they are stopped."""
+    broken: set[str] = field(default_factory=set)
+    """Those of them that have gone in this step."""
     pointed_at: set[str] = field(default_factory=set)
     """Servers that a user adopted: if they do not tell whom they were started for, they are the adopter's."""
     life: Life | None = None
@@ -81,6 +85,12 @@ class Ledger:
 
     def own(self, server_id: str, editor: ProcessIdentity) -> None:
         self.claims.setdefault(server_id, {})[editor] = Claim()
+
+    def answered(self, what: str, asking: Asking | None, record: ServerRecord) -> None:
+        """Somebody was given a server. What cannot be written down, the next daemon does not know."""
+        untroubled = self.life is not None and self.life.records.trouble is None
+        if what == "ensure" and asking is None and record.until_stopped and untroubled:
+            self.promised.add(record.id)
 
     def release(self, server_id: str, editor: ProcessIdentity) -> None:
         self._withdraw(editor)
@@ -125,6 +135,7 @@ class Ledger:
         """The registry was lost, or no server is left."""
         self.claims.clear()
         self.grants.clear()
+        self.promised.clear()
 
     def forget_all_but(self, servers: Mapping[str, ServerRecord]) -> None:
         """Rows of what was merely found do not outlive a daemon, and their ids are another's then.
@@ -146,7 +157,9 @@ class Ledger:
             owners = {editor: claim for editor, claim in self.claims.pop(server, {}).items() if editor not in asking}
             if server in self.served - self.unwanted - self.found:
                 self.lost.append((server, owners))
-            for servers in (self.unwanted, self.found, self.served):
+            if server in self.promised - self.unwanted:
+                self.broken.add(server)
+            for servers in (self.unwanted, self.found, self.served, self.promised):
                 servers.discard(server)
             self.adopted.discard(server)
             self.pointed_at.discard(server)
@@ -176,6 +189,8 @@ class Ledger:
         Raises:
             ViolationError: a row has gone whose owner lives, and wants it.
         """
+        if self.broken:
+            raise ViolationError(f"what was asked for without an owner runs until it is stopped: {self.broken} is gone")
         now, lost = self.world.clock.now, self.lost
         self.lost = []
         for server, owners in lost:

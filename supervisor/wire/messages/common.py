@@ -81,7 +81,10 @@ class Owner:
 
 @frozen
 class Server:
-    """A supervised process. `since` is wall time, seconds; `sessions` null: cannot tell, or not counted (`check`)."""
+    """A supervised process. `since` is wall time, seconds; `sessions` null: cannot tell, or not counted (`check`).
+
+    `until_stopped`: somebody asked for it without an owner. It is started again after a crash, and ends by a stop.
+    """
 
     LASTING = 512
 
@@ -105,6 +108,7 @@ class Server:
     failure: FailureInfo | None
     reap: ReapVerdict
     log: str | None
+    until_stopped: bool = False
 
 
 @frozen
