@@ -58,7 +58,8 @@ class Appearance:
 def recognised(seen: Appearance) -> Recognised | Unrecognised:
     """Whether a process that listens is a server of a kind."""
     proofs = (
-        (seen.same_user is True, "it belongs to another user, or the system does not tell whose it is"),
+        (seen.same_user is not False, "it belongs to another user"),
+        (seen.same_user is True, "the system does not tell which user it belongs to"),
         (seen.command_fits, f"its command line is not that of {seen.kind}"),
         (seen.strong, f"{seen.kind} has no identify.match: an answer proves nothing"),
         (seen.matches is not None, f"it listens as {seen.kind} but does not answer"),

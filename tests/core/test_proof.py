@@ -159,6 +159,16 @@ def test_whatever_is_missing_nobody_is_recognised_and_the_reason_is_told(lacking
     assert proof.reason
 
 
+@pytest.mark.parametrize(
+    ("same_user", "reason"),
+    [(False, "it belongs to another user"), (None, "the system does not tell which user it belongs to")],
+)
+def test_another_user_and_an_unknown_one_are_told_apart(*, same_user: bool | None, reason: str) -> None:
+    proof = recognised(replace(GODOT_AI, same_user=same_user))
+    assert isinstance(proof, Unrecognised)
+    assert proof.reason == reason
+
+
 # --- the tree of a server that somebody else started ---
 
 # a terminal's shell 10 runs uvx 40, which runs the server 41 with a worker 42; an editor 60 runs npx 61 -> server 62.
