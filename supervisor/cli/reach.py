@@ -10,6 +10,16 @@ from .deadline import Deadline
 
 CLIENTS = ("claude", "cursor", "json")
 
+FILES = {
+    "cursor": "for ~/.cursor/mcp.json (every project) or .cursor/mcp.json (one project)",
+    "json": "for .mcp.json in a project (Claude Code), and other clients that read an mcpServers object",
+}
+
+OTHERS = frozenset(
+    {"claude-code", "cline", "codex", "copilot", "gemini", "opencode", "qwen", "vscode", "windsurf", "zed"}
+)
+"""AI clients whose own form is not printed."""
+
 
 @click.command
 @options.server
@@ -29,6 +39,9 @@ def url(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
 def _client(ctx: click.Context, param: click.Parameter, value: str) -> str:
     if value not in CLIENTS:
         known = ", ".join(CLIENTS)
+        if value in OTHERS:
+            advice = f"{ctx.command_path} json prints the object that most clients read"
+            raise click.BadParameter(f"{value!r} is none of {known}; {advice}", ctx, param)
         meant = f"{ctx.command_path} {CLIENTS[0]} {value}"
         raise click.BadParameter(f"{value!r} is none of {known}. If it is a server: {meant}", ctx, param)
     return value
@@ -52,6 +65,8 @@ def connect(*, client: str, server: str | None, as_json: bool, deadline: Deadlin
         )
     if as_json or client != "claude":
         output.document(entry)
+        if not as_json:
+            output.note(FILES[client])
     else:
         output.line(report.paste(found) or "")
 

@@ -47,6 +47,22 @@ def test_other_clients_get_an_object_for_their_file(
     assert run("connect", client, "godot-ai@my.game").document == {"mcpServers": {"godot-ai-my-game": entry_of_bridge}}
 
 
+@pytest.mark.parametrize(("client", "file"), [("cursor", "~/.cursor/mcp.json"), ("json", ".mcp.json")])
+def test_the_file_that_the_object_is_for_is_named_on_stderr(run: Run, client: str, file: str) -> None:
+    outcome = run("connect", client)
+    assert file in outcome.err
+    assert outcome.document["mcpServers"]
+    assert run("connect", client, "--json").err == ""
+
+
+@pytest.mark.parametrize("client", ["vscode", "codex", "gemini"])
+def test_a_client_without_a_form_of_its_own_is_no_server(run: Run, client: str) -> None:
+    outcome = run("connect", client)
+    assert outcome.code == 2
+    assert "connect json prints the object that most clients read" in outcome.err
+    assert f"connect claude {client}" not in outcome.err
+
+
 def test_with_json_every_client_gets_an_object(run: Run) -> None:
     assert run("connect", "claude", "--json").document == run("connect", "json").document
 
