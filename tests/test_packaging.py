@@ -12,7 +12,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SOURCES = ("supervisor", "service_units")
-FILES = ("pyproject.toml", "README.md", "LICENSE")
+FILES = ("pyproject.toml", "README.md", "LICENSE", "godot_supervisor.py")
 
 pytestmark = [pytest.mark.needs_index, pytest.mark.timeout(300)]
 
@@ -81,9 +81,9 @@ def test_the_wheel_has_every_file_of_the_tree(wheel: Path) -> None:
     assert wanted - inside == set()
 
 
-def test_the_wheel_has_nothing_beside_the_package(wheel: Path) -> None:
+def test_the_wheel_has_nothing_beside_the_package_and_its_launcher(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert tops == {"supervisor", f"godot_supervisor-{expected_version()}.dist-info"}
+    assert tops == {"supervisor", "godot_supervisor.py", f"godot_supervisor-{expected_version()}.dist-info"}
 
 
 def test_both_commands_work_beside_each_other(environment: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..errors import InvalidParams, KindUnknown, SupervisorError
-from ..native.facts import Folders, folders
+from ..native.facts import Folders, beside, folders
 from . import knock, options, output, recipes, report
 from .daemon import START_TIMEOUT_S
 from .deadline import Deadline
@@ -17,12 +17,25 @@ from .deadline import Deadline
 PROJECT_FILE = "project.godot"
 
 
+class _Folder(click.Path):
+    """A folder that is there. A relative one needs a current folder that is there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder's whole path.
+
+        Raises:
+            InvalidParams: the current folder has gone.
+        """
+        folder = Path(value)
+        return super().convert(folder if folder.is_absolute() else beside(value, "--project"), param, ctx)
+
+
 @click.command
 @click.argument("kind")
 @options.owner_pid
 @click.option(
     "--project",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=_Folder(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help=f"The Godot project. Default: the current folder, if it has a {PROJECT_FILE}.",
 )
@@ -106,6 +119,9 @@ def _readable(path: str) -> str:
 
 
 def project_here() -> Path | None:
-    """The current folder, if it is a Godot project."""
-    here = Path.cwd()
+    """The current folder, if it is a Godot project. One that has gone is none."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return None
     return here if (here / PROJECT_FILE).is_file() else None

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import DaemonNotRunning, NotOurs, StateNotWritable, SupervisorError
-from ..native import redirector, trust
-from ..native.facts import HOME_VARIABLE, ending
+from ..native import redirector, search_path, trust
+from ..native.facts import HOME_VARIABLE, SYSTEM, ending
 from . import endpoint
 from .client import Client, RemoteError
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from ..native.facts import Folders
 
-COMMAND = (sys.executable, "-P", "-m", "supervisor.daemon")
+# Its texts and names of files are UTF-8, whatever the locale of the shell that starts it says.
+COMMAND = (sys.executable, "-P", *(("-X", "utf8") if SYSTEM != "windows" else ()), "-m", "supervisor.daemon")
 NOT_INHERITED = (HOME_VARIABLE, "GODOT_SUPERVISOR_SERVER_ID")
 """Set by what started us: one is set again, the other would make the daemon look like a server."""
 
@@ -150,7 +151,8 @@ def _bound(log: "Path") -> None:
 
 
 def _spawn(folders: "Folders", output: int) -> "subprocess.Popen[bytes]":
-    environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    environment = search_path.without_interpreter(inherited)
     if folders.moved:
         environment[HOME_VARIABLE] = str(folders.home)
     # Windows only, 0 elsewhere. A job may forbid leaving it: then the daemon stays inside.

@@ -4,18 +4,23 @@ import json
 import os
 import sys
 
-from ..errors import StateNotWritable, SupervisorError
-from ..native.facts import folders
-from ..native.services import on_our_own
+from ..native import search_path
 
 
 def main() -> int:
     """Run it. What keeps it from starting goes to standard error, as an error object, for whoever started it."""
+    search_path.keep_to_ourselves()
+    from ..errors import StateNotWritable, SupervisorError
+    from ..native import inherited
+    from ..native.facts import folders
+    from ..native.services import on_our_own
+
     # Nothing here speaks TLS, and Python's own hashes will do. asyncio and hashlib import OpenSSL where it is there and
     # do without where it is not (their own `except ImportError`): 1.2 MiB less, and a start that is 12 ms shorter.
     sys.modules.update(dict.fromkeys(("ssl", "_hashlib")))  # type: ignore[arg-type]
     from .app import run
 
+    inherited.raise_limits()
     try:
         return run(folders(), console=False, manager=on_our_own())
     except SupervisorError as error:

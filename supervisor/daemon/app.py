@@ -55,6 +55,7 @@ from ..engine.watcher import Watcher
 from ..errors import StateNotWritable, SupervisorError
 from ..frozen import frozen
 from ..kinds.catalog import Catalog
+from ..native import inherited
 from ..native.api import Wing
 from ..native.facts import Folders
 from ..native.services import Nobody, ServiceManager
@@ -153,6 +154,7 @@ def run(folders: Folders, *, console: bool, manager: ServiceManager | None = Non
         ConfigInvalid: the configuration cannot be used.
         NotOurs, StateNotWritable: the home folder cannot be used.
     """
+    inherited.begin_daemon()
     manager = manager or Nobody()
     config = load(folders.config, os.environ)
     choice = loop.choose(config)
@@ -297,7 +299,7 @@ class Daemon:
         trouble = facilities.records.trouble
         registry = f"the registry cannot be written: {trouble}" if trouble else None
         notes = (facilities.wing.exits.note(), registry, self._log_file.note(), self._loop.note(), self._mender.note())
-        return tuple(note for note in notes if note)
+        return (*(note for note in notes if note), *inherited.notes())
 
     def _publish(self, listener: Listener) -> None:
         endpoint.publish(

@@ -13,7 +13,7 @@ from typing import Protocol
 from ..core.model import Liveness, ProcessIdentity
 from ..errors import InstallFailed
 from ..kinds.versions import versions_offered
-from ..native import facts
+from ..native import facts, search_path
 from ..native.api import Command, ExitWatcher, Probe, ProcessControl
 
 LOOK_EVERY_S = 0.25
@@ -23,9 +23,8 @@ LINES_SHOWN = 20
 StopTree = Callable[[ProcessIdentity], Awaitable[None]]
 Started = Callable[[ProcessIdentity], None]
 
-_OTHER_PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 # Each would put the packages elsewhere, or nowhere. Indexes, proxies and certificates pass.
-_ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_DRY_RUN")
+_ELSEWHERE = ("VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_DRY_RUN")
 _COLLECTED = re.compile(r"(?:Collecting|Processing|\s+Downloaded|\s+Built) ([^\s=<>!~;\[(]+)")
 _RESOLVED = re.compile(r"Resolved (\d+) packages?")
 _INSTALLING = re.compile(r"Installing collected packages: (.+)")
@@ -248,8 +247,11 @@ class Installer:
                 raise job.failure(f"installing {job.requirement}: no progress for {self._no_progress_s:g} s")
 
     def _inherited(self, job: Job) -> dict[str, str]:
-        dropped = (*_OTHER_PYTHON, *_ELSEWHERE)
-        kept = {name: value for name, value in self._environment.items() if name not in dropped}
+        kept = {
+            name: value
+            for name, value in self._environment.items()
+            if name not in _ELSEWHERE and not search_path.of_the_interpreter(name)
+        }
         temporary = str(job.temporary)
         own = {"TMPDIR": temporary, "TMP": temporary, "TEMP": temporary, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
         return {**kept, **own}

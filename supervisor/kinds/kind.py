@@ -7,16 +7,18 @@ from dataclasses import field
 from ..core.model import Topology
 from ..errors import ConfigInvalid
 from ..frozen import frozen
+from ..native import search_path
 
 NEVER_INHERITED = (
-    "PYTHONPATH",
-    "PYTHONHOME",
     "VIRTUAL_ENV",
     "GODOT_SUPERVISOR_SERVER_ID",
     "GODOT_SUPERVISOR_PROJECT",
     "GODOT_SUPERVISOR_HOME",
 )
-"""Variables that mean the daemon itself, or that would lead a server out of its private environment."""
+"""Variables that mean the daemon itself, or that would lead a server out of its private environment.
+
+CPython's own are not inherited either: meant for the user's programs, they change or break those of an environment.
+"""
 
 PORT_MAX = 65535
 
@@ -180,7 +182,11 @@ def environment(
     dropped = (*NEVER_INHERITED, *kind.scrub, *kind.env, *(secret.variable for secret in kind.secrets))
     exact = frozenset(entry for entry in dropped if not entry.endswith("*"))
     prefixes = tuple(entry[:-1] for entry in dropped if entry.endswith("*"))
-    inherited = {n: value for n, value in base.items() if n not in exact and not n.startswith(prefixes)}
+    inherited = {
+        n: value
+        for n, value in base.items()
+        if n not in exact and not n.startswith(prefixes) and not search_path.of_the_interpreter(n)
+    }
     own = {
         name: expand(template, values)
         for name, template in kind.env.items()

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ..errors import InvalidParams
+
 if TYPE_CHECKING:
     # Where a query needs no Path it does not load pathlib, and no class here is a dataclass: 8 ms of 45.
     from pathlib import Path
@@ -116,9 +118,53 @@ def ending(status: int) -> str:
         return f"killed by signal {-status}"
 
 
+def is_absolute(path: str) -> bool:
+    """Whether a path means the same from every folder."""
+    return os.path.isabs(path)  # noqa: PTH117 (see above)
+
+
+def beside(path: str, named: str) -> str:
+    """A relative path from the current folder on. `named`: the option or variable that it comes from.
+
+    Raises:
+        InvalidParams: the current folder has gone.
+    """
+    return os.path.join(current_folder(named, path), path)  # noqa: PTH118 (see above)
+
+
+def current_folder(named: str, path: str = ".") -> str:
+    """The current folder, for a relative path that was given by an option or a variable.
+
+    Raises:
+        InvalidParams: it has gone.
+    """
+    try:
+        return os.getcwd()  # noqa: PTH109 (see above)
+    except OSError as problem:
+        # Shells note where they are. The system does not tell of a folder that was removed.
+        gone = os.environ.get("PWD") or "its name is not known"
+        raise InvalidParams(
+            named,
+            f"{path!r} is relative to the current folder, which has gone ({gone})",
+            hint="change into a folder that is there, or give an absolute path",
+        ) from problem
+
+
 def folders(environment: Mapping[str, str] = os.environ) -> Folders:
-    """The folders that this environment asks for."""
+    """The folders that this environment asks for.
+
+    Raises:
+        InvalidParams: one of its variables names a folder that cannot be found.
+    """
     moved = environment.get(HOME_VARIABLE)
     if moved:
-        return Folders(os.path.join(os.getcwd(), moved), moved=True)  # noqa: PTH109, PTH118 (see above)
-    return Folders(os.path.join(os.path.expanduser("~"), ".godot-supervisor"), moved=False)  # noqa: PTH111, PTH118 (see above)
+        return Folders(moved if is_absolute(moved) else beside(moved, HOME_VARIABLE), moved=True)
+    user = os.path.expanduser("~")  # noqa: PTH111 (see above)
+    if not is_absolute(user):
+        unknown = "it is not set, and the system knows no home folder of this user"
+        raise InvalidParams(
+            "HOME",
+            unknown if user == "~" else f"{user!r} is relative",
+            hint=f"set HOME to your home folder, or {HOME_VARIABLE} to a folder of yours",
+        )
+    return Folders(os.path.join(user, ".godot-supervisor"), moved=False)  # noqa: PTH118 (see above)

@@ -258,6 +258,7 @@ QueryInformationJobObject = _declared(
 # <consoleapi2.h>, <wincon.h>
 AttachConsole = _declared(_kernel32, "AttachConsole", BOOL, DWORD)
 GenerateConsoleCtrlEvent = _declared(_kernel32, "GenerateConsoleCtrlEvent", BOOL, DWORD, DWORD)
+SetConsoleCtrlHandler = _declared(_kernel32, "SetConsoleCtrlHandler", BOOL, c_void_p, BOOL)
 
 # <fileapi.h>, <winbase.h>
 CreateFile = _declared(

@@ -1,4 +1,4 @@
-"""A stand-in for the daemon, found in its place on the module path: the door is real, behind it is nothing."""
+"""A stand-in for the daemon, started in its place: the door is real, behind it is nothing."""
 
 import contextlib
 import json
@@ -13,15 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-import supervisor
 from supervisor.client import autostart, endpoint
 from supervisor.client.autostart import ensure_daemon
 from supervisor.client.client import Client
 from supervisor.errors import DaemonNotRunning, ProtocolUnsupported, StateNotWritable, SupervisorError
 from supervisor.native.facts import HOME_VARIABLE, Folders
 from tests.systems import POSIX_ONLY
-
-PACKAGE = Path(supervisor.__file__).parent
 
 STAND_IN = """
 import asyncio, os, signal, sys
@@ -78,16 +75,11 @@ class Stage:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._set = monkeypatch.setenv
         self.folders = Folders(folder / "home", moved=True)
-        package = folder / "path" / "supervisor"
-        daemon = folder.joinpath("path", *autostart.COMMAND[-1].split("."))
-        daemon.mkdir(parents=True)
-        (package / "__init__.py").write_text(f"__path__.append({str(PACKAGE)!r})\n")
-        (daemon / "__init__.py").touch()
-        (daemon / "__main__.py").write_text(STAND_IN)
-        self._set("PYTHONPATH", str(folder / "path"))
+        self.script = folder / "stand_in.py"
+        self.script.write_text(STAND_IN)
+        monkeypatch.setattr(autostart, "COMMAND", (sys.executable, "-P", str(self.script)))
         monkeypatch.delenv(HOME_VARIABLE, raising=False)
         self.plays("daemon")
-        assert autostart.COMMAND[-2] == "-m"
 
     def plays(self, part: str) -> None:
         self._set("STAND_IN", part)
@@ -145,11 +137,13 @@ def test_a_daemon_that_runs_is_used(stage: Stage) -> None:
 
 def test_the_daemon_outlives_the_process_that_started_it(stage: Stage) -> None:
     code = (
-        "import sys; from pathlib import Path; from supervisor.client.autostart import ensure_daemon;"
-        "from supervisor.native.facts import Folders; ensure_daemon(Folders(Path(sys.argv[1]), moved=True)).close()"
+        "import sys; from pathlib import Path; from supervisor.client import autostart;"
+        "autostart.COMMAND = (sys.executable, '-P', sys.argv[2]);"
+        "from supervisor.native.facts import Folders;"
+        "autostart.ensure_daemon(Folders(Path(sys.argv[1]), moved=True)).close()"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, str(stage.folders.home)],
+        [sys.executable, "-W", "error", "-c", code, str(stage.folders.home), str(stage.script)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -237,9 +231,8 @@ def test_a_failure_shows_the_line_of_this_attempt(stage: Stage) -> None:
     stage.folders.logs.mkdir(parents=True)
     other = {"code": -32000, "message": "another attempt", "data": {"code": "NOT_OURS"}, "pid": 1}
     stage.plays("complains")
-    main = Path(os.environ["PYTHONPATH"]).joinpath("supervisor", "daemon", "__main__.py")
     ours = {"code": -32000, "message": "this attempt", "data": {"code": "CONFIG_INVALID"}}
-    main.write_text(
+    stage.script.write_text(
         f"import json, os, sys; print(json.dumps({{**{ours!r}, 'pid': os.getpid()}}), file=sys.stderr)\n"
         f"print(json.dumps({other!r}), file=sys.stderr); sys.exit(1)\n"
     )

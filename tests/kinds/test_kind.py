@@ -47,6 +47,11 @@ def test_what_would_mislead_a_server_is_never_inherited() -> None:
     assert environment(kind(), {**base, "PATH": "/bin"}, {}, {}) == {"PATH": "/bin"}
 
 
+@pytest.mark.parametrize("name", ["PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDONTWRITEBYTECODE", "PYTHONUSERBASE"])
+def test_what_changes_the_users_python_changes_no_server(name: str) -> None:
+    assert environment(kind(), {name: "1", "PYTHON_KEYRING_BACKEND": "x"}, {}, {}) == {"PYTHON_KEYRING_BACKEND": "x"}
+
+
 def test_the_kinds_scrub_list_takes_names_and_beginnings() -> None:
     base = {"MINE_A": "1", "MINE_B": "1", "MINE": "1", "OTHER": "1", "OTHERS": "1"}
     assert set(environment(kind(scrub=("MINE_*", "OTHER")), base, {}, {})) == {"MINE", "OTHERS"}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.errors import InvalidParams
 from supervisor.native.facts import HOME_VARIABLE, SOCKET_PATH_MAX, Folders, folders
 from tests.systems import POSIX_ONLY
 
@@ -24,6 +25,27 @@ def test_one_variable_moves_everything(tmp_path: Path) -> None:
 def test_a_relative_home_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert folders({HOME_VARIABLE: "here"}).home == tmp_path / "here"
+
+
+@POSIX_ONLY
+def test_only_relative_paths_need_a_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    monkeypatch.setenv("PWD", str(gone))
+    gone.rmdir()
+    assert folders({HOME_VARIABLE: str(tmp_path)}).home == tmp_path
+    with pytest.raises(InvalidParams, match=f"'here' is relative to the current folder, which has gone .{gone}") as it:
+        folders({HOME_VARIABLE: "here"})
+    assert it.value.field == HOME_VARIABLE
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("home", ["mine", "./x"])
+def test_a_relative_home_of_the_user_is_refused(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", home)
+    with pytest.raises(InvalidParams, match=f"HOME: '{home}' is relative"):
+        folders({})
 
 
 def test_a_query_finds_the_endpoint_by_its_name(tmp_path: Path) -> None:
@@ -91,6 +113,7 @@ def test_facts_are_cheap_to_import() -> None:
     query = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from supervisor.errors import InvalidParams
 from supervisor.native.facts import folders
 folders().endpoint_name
 print({heavy!r} & sys.modules.keys())"""
