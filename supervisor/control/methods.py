@@ -29,7 +29,7 @@ from ..wire.messages.verbs import METHODS
 from .arrivals import Arrivals
 from .streams import EventFeed, LogFeed
 from .verbs import GREETING, Mutation, Read, Verb, VerbTable
-from .views import Views, environment, explained
+from .views import Views, environment, explained, leftover
 
 
 @frozen
@@ -267,12 +267,16 @@ class Methods:
         return d.PortsExplainResult(tuple(explained(row) for row in rows))
 
     async def _environments(self, _: en.EnvironmentsList) -> en.EnvironmentsListResult:
-        kept = await self._housekeeping.look()
-        return en.EnvironmentsListResult(str(self._facilities.environments.root), tuple(map(environment, kept)))
+        kept, left = await self._housekeeping.look(), await self._housekeeping.leftovers()
+        folder = str(self._facilities.environments.root)
+        return en.EnvironmentsListResult(folder, tuple(map(environment, kept)), tuple(map(leftover, left)))
 
     async def _prune(self, params: en.EnvironmentsPrune) -> en.EnvironmentsPruneResult:
-        removed = await self._housekeeping.prune(dry_run=params.dry_run)
-        return en.EnvironmentsPruneResult(tuple(map(environment, removed)))
+        removed = await self._housekeeping.prune(
+            dry_run=params.dry_run, named=params.all, keys=frozenset(params.environments)
+        )
+        left = () if params.environments else await self._housekeeping.sweep(dry_run=params.dry_run)
+        return en.EnvironmentsPruneResult(tuple(map(environment, removed)), tuple(map(leftover, left)))
 
     def _reload(self, _: d.DaemonReload) -> d.DaemonReloadResult:
         return d.DaemonReloadResult(self._about.reload())

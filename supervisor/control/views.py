@@ -11,7 +11,7 @@ from ..core.model import Editor, Lease, Liveness, Occupant, Occupied, Ownership,
 from ..core.reaping import Keep, Reap, Suspect, Verdict
 from ..engine.explain import Explained
 from ..engine.facilities import Facilities
-from ..engine.housekeeping import Kept
+from ..engine.housekeeping import Kept, Leftover
 from ..engine.reap import Reaper
 from ..engine.spawner import bounded_tail
 from ..engine.watcher import Watcher
@@ -28,7 +28,7 @@ from ..wire.messages.common import (
     Server,
 )
 from ..wire.messages.daemon import ExplainedPort
-from ..wire.messages.environments import EnvironmentInfo
+from ..wire.messages.environments import EnvironmentInfo, EnvironmentLeftover
 
 T = TypeVar("T")
 
@@ -236,7 +236,15 @@ def relocated(row: Occupied) -> RelocatedPort:
 def environment(kept: Kept) -> EnvironmentInfo:
     """A private environment, and what uses it."""
     found = kept.environment
-    return EnvironmentInfo(found.package, found.version, str(found.path), kept.size, kept.used_by)
+    used_by = (*kept.named_by, *kept.used_by)
+    return EnvironmentInfo(
+        found.package, found.version, str(found.path), kept.size, used_by, found.key, found.installed, not found.usable
+    )
+
+
+def leftover(left: Leftover) -> EnvironmentLeftover:
+    """A folder beside the private environments."""
+    return EnvironmentLeftover(str(left.path), left.size, left.what, left.removable)
 
 
 def explained(row: Explained) -> ExplainedPort:

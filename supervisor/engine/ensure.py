@@ -23,11 +23,12 @@ from ..kinds.kind import Kind
 from ..kinds.versions import fitted
 from ..native.facts import ending
 from .demands import Demand
-from .environments import Environment
+from .environment_store import Environment
 from .facilities import Facilities
 from .flight import Flight
 from .inquiry import Inquiry
 from .planning import Planner, exhausted, passed_over, refusal
+from .provision import Provisioner
 from .readiness import NotReadyError, PortLostError, Readiness
 from .spawner import Recipe, Spawner, addresses, log_tail
 from .stop import KILL_PATIENCE_S, Right, Stopper, target_of
@@ -58,6 +59,7 @@ class Ensurer:
         self._spawner = spawner
         self._readiness = readiness
         self._stopper = stopper
+        self._provisioner = Provisioner(facilities)
 
     async def run(self, demand: Demand, flight: Flight) -> ServerRecord | Replace:
         """The server, ready; or what has to make room for it first: nothing was touched then.
@@ -130,15 +132,12 @@ class Ensurer:
             raise refusal(record, plan)
 
     async def provide(self, demand: Demand, flight: Flight) -> Environment | None:
-        """The private environment that the demanded version runs in; None: its kind has none.
+        """Return the private environment that the demanded version runs in, None if its kind has none.
 
         Raises:
             InstallFailed: it cannot be made.
         """
-        if demand.kind.package is None or demand.version is None:
-            return None
-        there = self._facilities.private_of(demand.kind, demand.version)
-        return there or await self._build(demand.kind.package, demand.version, demand.server, flight)
+        return await self._provisioner.provide(demand, flight)
 
     def _with_own(self, demand: Demand, plan: Reuse | Replace | Refuse | Beside) -> ServerRecord | Replace:
         # It may have got owners while it was asked.
@@ -185,6 +184,10 @@ class Ensurer:
             except PortLostError as error:
                 lost = (*lost, *error.occupied)
                 self._facilities.events.warn("port.lost", server=record.id, port=error.occupied[0].port)
+            except StartFailed as failed:
+                private = await self._provisioner.after_failure(demand, private, failed, flight)
+                if private is None:
+                    raise
         raise StartFailed(f"{demand.server} lost its ports to other processes {ATTEMPTS} times")
 
     def _settled(self, demand: Demand, plan: Adopt | Replace, flight: Flight) -> ServerRecord | Replace:
@@ -195,24 +198,6 @@ class Ensurer:
         return self._takeover.adopt(
             demand.server, demand.kind, plan.stranger, demand.asker, named=False, why=plan.reason
         )
-
-    async def _build(self, package: str, version: str, server: str, flight: Flight) -> Environment:
-        building = False
-
-        def tell(stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
-            nonlocal building
-            if not building:
-                building = True
-                self._facilities.events.publish("environment.building", **what)
-            flight.progress(stage, message, done, total)
-
-        what = {"server": server, "package": package, "version": version}
-        # An installer may be silent for longer than a start may take; it has bounds of its own.
-        flight.suspend()
-        environment = await self._facilities.environments.provide(package, version, tell)
-        if building:
-            self._facilities.events.publish("environment.ready", **what, folder=str(environment.path))
-        return environment
 
     def _reserve(self, demand: Demand, plan: Spawn | Relocate | Refuse, lost: tuple[Occupied, ...]) -> ServerRecord:
         """Promise the planned ports to a launch."""
@@ -272,7 +257,9 @@ class Ensurer:
             "server.spawned", server=record.id, launch=record.launch, pid=identity.pid, owner_pid=recipe.owner_pid
         )
         self._spawner.prune_logs(record)
-        return await self._see_ready(record, fitted(demand.kind, record.version))
+        record = await self._see_ready(record, fitted(demand.kind, record.version))
+        self._provisioner.served(private)
+        return record
 
     async def _see_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:
         target = target_of(record, self._facilities.token(record))

@@ -2,46 +2,35 @@
 
 import asyncio
 import contextlib
-import json
+import errno
 import os
-import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from ..core.model import Liveness, ProcessIdentity
-from ..errors import InstallFailed, InvalidParams, NotOurs
-from ..frozen import frozen
-from ..native import private, trust
+from ..errors import InstallFailed, NotOurs
+from ..native import trust
 from ..native.api import ExitWatcher, Probe, ProcessControl
+from . import examination
+from .environment_store import BUILDERS, Environment, EnvironmentStore, Wanted, remove_build, remove_tree
+from .examination import Examined
 from .installer import Growth, Installer, Job, Progress, StopTree
+from .running_from import commands_of_all, running_from
+from .shared_build import SharedBuild
 
-SCHEMA = 1
 LOCK_PAUSE_S = 0.5
-BUILDERS = "builders.json"
-"""In every build: the daemon and the installers that work on it."""
+EXAMINED_WITHIN_S = 60.0
+"""How long the interpreter of a published environment may take to look around in it."""
 
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-_VERSION = re.compile(r"[0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
+NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.ELOOP)
+"""What the system says of a program that is not there or cannot be run. Anything else says nothing about it."""
 
-
-@frozen
-class Environment:
-    """A published environment. `python` is its interpreter."""
-
-    path: Path
-    python: Path
-    package: str
-    version: str
-
-
-def key_of(package: str, version: str) -> str:
-    """What an environment is published as. Names of packages differ in letters that mean the same."""
-    return f"{re.sub(r'[-_.]+', '-', package).lower()}-{version}"
+NO_INTERPRETER = "its interpreter is not there any more"
 
 
 class Environments:
@@ -62,62 +51,99 @@ class Environments:
         environment: Mapping[str, str] | None = None,
         no_progress_s: float = 120.0,
     ) -> None:
-        self._root = root.absolute()
+        self._store = EnvironmentStore(root)
+        self._root = self._store.root
+        self._processes = processes
         self._probe = probe
         inherited = os.environ if environment is None else environment
         self._installer = Installer(processes, exits, probe, stop_tree, inherited, no_progress_s)
         self._no_progress_s = no_progress_s
-        self._builds: dict[str, _Build] = {}
+        self._builds: dict[str, SharedBuild] = {}
 
-    async def provide(self, package: str, version: str, progress: Progress) -> Environment:
-        """The environment with exactly this version, built if need be. Concurrent callers share one build.
+    async def provide(
+        self, package: str, version: str, progress: Progress, *, module: str | None = None
+    ) -> Environment:
+        """Return the environment with exactly this version, built if need be. Concurrent callers share one build.
 
-        Cancelling the last caller stops the installer; nothing is left behind.
+        `module` is what is to be run from it. Cancelling the last caller stops the installer; nothing is left behind.
 
         Raises:
             InvalidParams: the version cannot be one.
             NotOurs: somebody else may write into the folder: what lies there is run.
             InstallFailed: `data.output` has the installer's last lines, `data.versions` what there is instead.
         """
-        wanted = _Wanted.checked(package, version)
-        problem = trust.problem_of(self._root)
-        if problem is not None:
-            raise NotOurs(
-                f"the folder of environments: {problem}",
-                hint=problem.fix or "daemon.environments in config.toml chooses another",
-            )
+        wanted = Wanted.checked(package, version)
+        self._refuse_foreign_folder()
         while True:
-            ready = self._published(wanted.key)
-            if ready is not None:
-                return ready
-            build = self._builds.get(wanted.key)
-            if build is None:
-                build = self._begin(wanted)
-            if not build.abandoned:
-                return await build.join(progress)
-            await asyncio.wait({build.task})
+            found = self._store.find(wanted)
+            if found is not None and found.usable:
+                return found
+            made = await self._share(wanted, progress, module, found, NO_INTERPRETER if found else None)
+            if made is not None:
+                return made
+
+    async def rebuild(
+        self, broken: Environment, reason: str, progress: Progress, *, module: str | None = None
+    ) -> Environment:
+        """Return an environment in the place of a broken one, built anew unless somebody has done that already.
+
+        Raises:
+            NotOurs, InstallFailed: as for `provide`; the broken one is still published.
+        """
+        self._refuse_foreign_folder()
+        wanted = Wanted.checked(broken.package, broken.version)
+        while True:
+            made = await self._share(wanted, progress, module, broken, reason)
+            if made is not None:
+                return made
+
+    async def examine(self, environment: Environment, module: str | None) -> str | None:
+        """Return what is wrong with a published environment, None if nothing was found. Starts its interpreter."""
+        if not environment.usable:
+            return NO_INTERPRETER
+        folder = self._root / f".examined-{secrets.token_hex(4)}"
+        job = Job(environment.package, environment.version, folder, _silent, interpreter=environment.python)
+        try:
+            folder.mkdir()
+            job.temporary.mkdir()
+            async with asyncio.timeout(EXAMINED_WITHIN_S):
+                examined = await self._examined(job, module, lambda _: None)
+        except TimeoutError:
+            return None
+        except OSError as error:
+            return f"its interpreter cannot be started: {error.strerror}" if error.errno in NO_PROGRAM else None
+        finally:
+            await asyncio.to_thread(remove_tree, folder)
+        if isinstance(examined, Examined):
+            return examined.damage(environment, module)
+        return examined
 
     def ready(self, package: str, version: str) -> Environment | None:
-        """The environment with exactly this version, if it is there; nothing is built.
+        """Return the environment with exactly this version, if it is there; nothing is built.
 
         Raises:
             InvalidParams: the version cannot be one.
         """
-        return self._published(_Wanted.checked(package, version).key)
+        found = self._store.find(Wanted.checked(package, version))
+        return found if found is not None and found.usable else None
 
     @property
     def root(self) -> Path:
         """The folder that all of them are in."""
         return self._root
 
+    @property
+    def store(self) -> EnvironmentStore:
+        """What lies there."""
+        return self._store
+
     def known(self) -> list[Environment]:
-        """Every published environment whose interpreter is there."""
-        return [found for found in self.published() if found.python.exists()]
+        """Return every published environment whose interpreter is there."""
+        return [found for found in self.published() if found.usable]
 
     def published(self) -> list[Environment]:
-        """Every published environment, also one whose interpreter has gone."""
-        keys = sorted(path.stem for path in self._root.glob("*.json"))
-        return [found for key in keys if (found := self._record(key)) is not None]
+        """Return every published environment, also one whose interpreter has gone."""
+        return self._store.published()
 
     async def discard(self, environment: Environment, unused: Callable[[], bool]) -> bool:
         """Remove a published environment. `unused` is asked at the last moment.
@@ -128,44 +154,71 @@ class Environments:
         Raises:
             OSError: the system refused.
         """
-        key = key_of(environment.package, environment.version)
+        key = environment.key
         lock = FileLock(self._root / f"{key}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             return False
         try:
-            if self._record(key) != environment or not unused():
+            if self._store.record(key) != environment or not unused():
                 return False
             # Nothing was awaited since the question. From here on nobody finds it, so nobody can begin to use it.
             (self._root / f"{key}.json").unlink()
-            await asyncio.to_thread(_remove, environment.path)
+            await asyncio.to_thread(remove_build, environment.path)
         finally:
             lock.release()
         return True
 
-    def _published(self, key: str) -> Environment | None:
-        found = self._record(key)
-        # exists() follows links: an interpreter whose base was removed is broken too.
-        return found if found is not None and found.python.exists() else None
+    def sweep(self) -> list[Path]:
+        """Remove the builds of daemons that are proven dead, and replaced ones that nothing runs from. Blocking.
 
-    def _record(self, key: str) -> Environment | None:
-        """What is published under this key, broken or not. Only folders of ours count."""
-        if trust.problem_of(self._root) is not None:
-            return None
-        content = _read_json(self._root / f"{key}.json")
-        texts = [content.get(name) for name in ("path", "python", "package", "version")]
-        path, python, package, version = (text if isinstance(text, str) else "" for text in texts)
-        if content.get("schema") != SCHEMA or not (python and package and version):
-            return None
-        # The name is compared too, because `..` also has the root as its parent, and what is recorded may be removed.
-        if Path(path).parent != self._root or not re.fullmatch(rf"{re.escape(key)}-[0-9a-f]+", Path(path).name):
-            return None
-        return Environment(Path(path), Path(python), package, version)
+        Returns:
+            What was removed.
+        """
+        return [folder for folder in self.rubbish() if _gone(folder)]
 
-    def _begin(self, wanted: "_Wanted") -> "_Build":
-        build = _Build()
-        build.task = asyncio.get_running_loop().create_task(self._build(wanted, build.tell))
+    def rubbish(self) -> list[Path]:
+        """Return the folders that `sweep` would remove. Blocking."""
+        found = []
+        commands = None
+        for marker in self._root.glob(f"*/{BUILDERS}"):
+            build = marker.parent
+            builders = self._store.builders(build)
+            # Asked in this order: what the dead have not published they never will.
+            dead = builders and all(self._probe.sample(builder) is Liveness.DEAD for builder in builders)
+            if (dead or self._store.replaced(build)) and build not in {found.path for found in self.known()}:
+                commands = commands_of_all(self._processes, self._probe) if commands is None else commands
+                if not running_from(build, commands):
+                    found.append(build)
+        return found
+
+    def _refuse_foreign_folder(self) -> None:
+        problem = trust.problem_of(self._root)
+        if problem is not None:
+            raise NotOurs(
+                f"the folder of environments: {problem}",
+                hint=problem.fix or "daemon.environments in config.toml chooses another",
+            )
+
+    async def _share(
+        self, wanted: Wanted, progress: Progress, module: str | None, instead_of: Environment | None, why: str | None
+    ) -> Environment | None:
+        """Begin a build or join the one under way; None if that one was being cancelled: look again."""
+        build = self._builds.get(wanted.key)
+        if build is None:
+            build = self._begin(wanted, module, instead_of, why)
+        if not build.abandoned:
+            return await build.join(progress)
+        await asyncio.wait({build.task})
+        return None
+
+    def _begin(
+        self, wanted: Wanted, module: str | None, instead_of: Environment | None, why: str | None
+    ) -> SharedBuild:
+        build = SharedBuild()
+        work = self._build(wanted, module, instead_of, why, build.tell)
+        build.task = asyncio.get_running_loop().create_task(work)
         self._builds[wanted.key] = build
 
         def done(task: asyncio.Task[Environment]) -> None:
@@ -176,21 +229,25 @@ class Environments:
         build.task.add_done_callback(done)
         return build
 
-    async def _build(self, wanted: "_Wanted", tell: Progress) -> Environment:
+    async def _build(
+        self, wanted: Wanted, module: str | None, instead_of: Environment | None, why: str | None, tell: Progress
+    ) -> Environment:
         try:
             trust.make_folder(self._root)
             async with self._alone(wanted, tell):
-                ready = self._published(wanted.key)
-                if ready is None:
-                    await asyncio.to_thread(self._sweep)
-                    ready = await self._make(wanted, tell)
-                return ready
+                ready = self._store.find(wanted)
+                if ready is not None and ready.usable and (instead_of is None or ready.path != instead_of.path):
+                    return ready
+                if why is not None:
+                    tell("rebuilding", f"building the environment of {wanted.requirement} anew: {why}")
+                await asyncio.to_thread(self.sweep)
+                return await self._make(wanted, module, why, tell)
         except (OSError, trust.DistrustedError) as error:
             hint = f"is there room, and may you write there: {self._root}"
             raise InstallFailed(f"{wanted.requirement} could not be installed: {error}", hint=hint) from error
 
     @contextlib.asynccontextmanager
-    async def _alone(self, wanted: "_Wanted", tell: Progress) -> AsyncIterator[None]:
+    async def _alone(self, wanted: Wanted, tell: Progress) -> AsyncIterator[None]:
         lock = FileLock(self._root / f"{wanted.key}.lock")
         growth = Growth(lambda: self._root.glob(f"{wanted.key}-*"), self._no_progress_s)
         while True:
@@ -210,141 +267,80 @@ class Environments:
         finally:
             lock.release()
 
-    async def _make(self, wanted: "_Wanted", tell: Progress) -> Environment:
+    async def _make(self, wanted: Wanted, module: str | None, why: str | None, tell: Progress) -> Environment:
         job = Job(wanted.package, wanted.version, self._root / f"{wanted.key}-{secrets.token_hex(4)}", tell)
         builders: list[ProcessIdentity] = []
 
         def note(builder: ProcessIdentity | None) -> None:
-            """Write down who works on this build: it is rubbish when all of them are dead, and not before."""
             if builder is not None:
                 builders.append(builder)
-            named = [{"pid": one.pid, "start_token": one.start_token} for one in builders]
-            _write_json(job.folder / BUILDERS, {"schema": SCHEMA, "builders": named})
+            self._store.note_builders(job.folder, builders)
 
         job.folder.mkdir()
         try:
             note(self._probe.identify(os.getpid()))
             job.temporary.mkdir()
             await self._installer.install(job, note)
-            return await self._publish(job, wanted.key)
+            tell("verifying", f"looking whether {wanted.requirement} is in its environment")
+            made = await self._verified(job, module, note)
+            return await self._publish(replace(made, rebuilt_for=why), job)
         except BaseException:
-            await asyncio.to_thread(_remove, job.folder)
+            await asyncio.to_thread(remove_build, job.folder)
             raise
 
-    async def _publish(self, job: Job, key: str) -> Environment:
-        before = self._record(key)
-        await asyncio.to_thread(_remove_tree, job.temporary)
-        content = {
-            "schema": SCHEMA,
-            "path": str(job.folder),
-            "python": str(job.python),
-            "package": job.package,
-            "version": job.version,
-            "created": time.time(),
-        }
-        await asyncio.to_thread(_write_json, self._root / f"{key}.json", content)
-        if before is not None and before.path != job.folder:
-            await asyncio.to_thread(_remove, before.path)
-        return Environment(job.folder, job.python, job.package, job.version)
+    async def _verified(
+        self, job: Job, module: str | None, note: Callable[[ProcessIdentity | None], None]
+    ) -> Environment:
+        """Return what was installed, as the new interpreter itself sees it.
 
-    def _sweep(self) -> None:
-        """Remove the builds of daemons that are proven dead."""
-        for marker in self._root.glob(f"*/{BUILDERS}"):
-            builders = _identities(_read_json(marker).get("builders"))
-            # Asked in this order: what the dead have not published they never will.
-            if builders and all(self._probe.sample(builder) is Liveness.DEAD for builder in builders):
-                published = {found.path for found in self.known()}
-                if marker.parent not in published:
-                    _remove(marker.parent)
+        Raises:
+            InstallFailed: it is not what was to be installed.
+        """
+        said = len(job.lines)
+        examined = await self._examined(job, module, note)
+        refused = examined if isinstance(examined, str) else examined.refusal(job.package, job.version, module)
+        if refused is not None or isinstance(examined, str):
+            raise InstallFailed(
+                f"{job.requirement} was installed, but its environment cannot be used: {refused}",
+                hint="what the installer said is in the details; a setting of pip or uv may have sent it elsewhere",
+                data={"output": job.lines[:said][-20:], "versions": []},
+            )
+        installed = examined.version or job.version
+        whole = examined.lost_count == 0
+        return Environment(job.folder, job.python, job.package, job.version, installed, examined.python, whole)
 
+    async def _examined(self, job: Job, module: str | None, note: Callable[[ProcessIdentity], None]) -> Examined | str:
+        """Return what the interpreter of a job says of its environment, or why it says nothing."""
+        said = len(job.lines)
+        status = await self._installer.run(job, (str(job.python), *examination.arguments(job.package, module)), note)
+        examined = examination.read(job.lines[said:])
+        if examined is None:
+            last = next((line for line in reversed(job.lines[said:]) if line.strip()), "")
+            exit_text = "" if status is None else f" (exit status {status})"
+            return f"its interpreter does not run{exit_text}" + (f": {last.strip()[:200]}" if last else "")
+        return examined
 
-class _Build:
-    """One build, and everybody who waits for it."""
+    async def _publish(self, made: Environment, job: Job) -> Environment:
+        before = self._store.record(made.key)
+        await asyncio.to_thread(remove_tree, job.temporary)
+        await asyncio.to_thread(self._store.publish, made, time.time())
+        if before is not None and before.path != made.path:
+            await asyncio.to_thread(self._retire, before.path)
+        return made
 
-    task: asyncio.Task[Environment]
-
-    def __init__(self) -> None:
-        self._waiting: list[Progress] = []
-
-    @property
-    def abandoned(self) -> bool:
-        return not self._waiting and (self.task.cancelling() > 0 or self.task.done())
-
-    def tell(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
-        for progress in tuple(self._waiting):
-            progress(stage, message, done, total)
-
-    async def join(self, progress: Progress) -> Environment:
-        self._waiting.append(progress)
-        try:
-            return await asyncio.shield(self.task)
-        finally:
-            self._waiting.remove(progress)
-            if not self._waiting and not self.task.done():
-                self.task.cancel()
-                await asyncio.wait({self.task})
+    def _retire(self, folder: Path) -> None:
+        """Remove what was replaced, unless something runs from it: then that is left until nothing does."""
+        if running_from(folder, commands_of_all(self._processes, self._probe)):
+            with contextlib.suppress(OSError):
+                self._store.retire(folder)
+        else:
+            remove_build(folder)
 
 
-@frozen
-class _Wanted:
-    package: str
-    version: str
-    key: str
-
-    @classmethod
-    def checked(cls, package: str, version: str) -> "_Wanted":
-        if not _NAME.fullmatch(package):
-            raise InvalidParams("package", f"{package!r} is no name of a package")
-        if not _VERSION.fullmatch(version):
-            raise InvalidParams("version", f"{version!r} is no exact version", hint='ask for one like "4.3.0"')
-        return cls(package, version, key_of(package, version))
-
-    @property
-    def requirement(self) -> str:
-        return f"{self.package}=={self.version}"
+def _gone(folder: Path) -> bool:
+    remove_build(folder)
+    return not folder.exists()
 
 
-def _remove(folder: Path) -> None:
-    """Remove a build, its list of builders last: what is left of it can be told to be rubbish again."""
-    with contextlib.suppress(OSError):
-        for entry in list(folder.iterdir()):
-            if entry.is_dir():
-                _remove_tree(entry)
-            elif entry.name != BUILDERS:
-                entry.unlink()
-        if [entry.name for entry in folder.iterdir()] in ([], [BUILDERS]):
-            _remove_tree(folder)
-
-
-def _identities(content: Any) -> list[ProcessIdentity]:
-    """The builders that were noted; none at all where one cannot be read."""
-    try:
-        return [ProcessIdentity(int(one["pid"]), str(one["start_token"])) for one in content]
-    except (TypeError, KeyError, ValueError):
-        return []
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; empty where there is none that can be read."""
-    try:
-        content = json.loads(private.patiently(path.read_bytes))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    try:
-        private.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _remove_tree(folder: Path) -> None:
-    """Remove what can be removed."""
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
+def _silent(stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
+    """For what nobody waits for."""

@@ -11,7 +11,8 @@ from ..kinds.catalog import Catalog
 from ..kinds.kind import Kind
 from ..kinds.versions import fitted
 from ..native.api import Wing
-from .environments import Environment, Environments
+from .environment_store import Environment
+from .environments import Environments
 from .events import Events
 from .records import Records
 

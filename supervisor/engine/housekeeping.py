@@ -3,61 +3,103 @@
 import asyncio
 import contextlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 
-from ..errors import KindUnknown, StateNotWritable
+from ..core.model import Liveness, ServerRecord
+from ..errors import InvalidParams, KindUnknown, NotFound, StateNotWritable
 from ..frozen import frozen
 from ..kinds.kind import Kind
-from .environments import Environment, key_of
+from .environment_store import Environment, Wanted
 from .facilities import Facilities
+from .running_from import Commands, commands_of_all, running_from
 
 
 @frozen
 class Kept:
-    """An environment on the disk. `size` is in bytes; `used_by` is for people, and empty where nothing uses it."""
+    """An environment on the disk. `size` is in bytes; `used_by` is for people, and empty where nothing uses it.
+
+    `named_by` are the kinds that may ask for it again: they have it built anew if it is gone then.
+    """
 
     environment: Environment
     size: int
     used_by: tuple[str, ...]
+    named_by: tuple[str, ...] = ()
+
+
+@frozen
+class Leftover:
+    """A folder beside the environments that is none. `removable`: `prune` removes it."""
+
+    path: Path
+    size: int
+    what: str
+    removable: bool
 
 
 class Housekeeping:
     """Looks after the folder of private environments, which daemons of other homes may share.
 
-    An environment is used by a kind that names its version, by a server of this home, and by every process that was
-    started from it, whoever started that: another home's server, or the bridge of an AI client.
+    An environment is used by a kind that names its version, by a server of this home that will be started from it, and
+    by every process that was started from it: a server of any home, or the bridge of an AI client.
     """
 
     def __init__(self, facilities: Facilities) -> None:
         self._facilities = facilities
+        self._environments = facilities.environments
 
     async def look(self) -> list[Kept]:
-        """Every environment."""
-        published = self._facilities.environments.published()
+        """Return every environment."""
+        published = self._environments.published()
         sizes = [await asyncio.to_thread(_size, environment.path) for environment in published]
         commands = await asyncio.to_thread(self._commands)
         return [
-            Kept(environment, size, (*self._claims(environment), *_runners(environment, commands)))
+            Kept(environment, size, self._users(environment, commands), self._kinds(environment))
             for environment, size in zip(published, sizes, strict=True)
         ]
 
-    async def prune(self, *, dry_run: bool) -> list[Kept]:
+    async def leftovers(self) -> list[Leftover]:
+        """Return the folders that are no environments: builds under way, broken off or replaced, and other people's."""
+        return await asyncio.to_thread(self._leftovers)
+
+    async def prune(self, *, dry_run: bool, named: bool = False, keys: Collection[str] = ()) -> list[Kept]:
         """Remove what nothing uses; `dry_run`: only say what that is.
+
+        `named`: also what kinds name and nothing runs from. `keys`: only these, whether a kind names them or not.
 
         Returns:
             What was removed, or would be.
 
         Raises:
+            NotFound: there is no environment of one of these keys.
             StateNotWritable: the folder cannot be written.
         """
-        unused = [kept for kept in await self.look() if not kept.used_by]
-        return [kept for kept in unused if dry_run or await self._discard(kept.environment)]
+        found = await self.look()
+        for key in keys:
+            if key not in {kept.environment.key for kept in found}:
+                raise NotFound(f"no environment {key}", hint="godot-supervisor environments list")
+        named = named or bool(keys)
+        meant = [kept for kept in found if not keys or kept.environment.key in keys]
+        unused = [kept for kept in meant if not kept.used_by and (named or not kept.named_by)]
+        return [kept for kept in unused if dry_run or await self._discard(kept.environment, named=named)]
 
-    async def _discard(self, environment: Environment) -> bool:
+    async def sweep(self, *, dry_run: bool) -> list[Leftover]:
+        """Remove the builds that broke off or were replaced; `dry_run`: only say which."""
+        rubbish = [left for left in await self.leftovers() if left.removable]
+        if dry_run or not rubbish:
+            return rubbish
+        gone = await asyncio.to_thread(self._environments.sweep)
+        return [left for left in rubbish if left.path in gone]
+
+    async def _discard(self, environment: Environment, *, named: bool) -> bool:
+        def unused() -> bool:
+            return not self._servers(environment) and (named or not self._kinds(environment))
+
         try:
-            done = await self._facilities.environments.discard(environment, lambda: not self._claims(environment))
+            done = await self._environments.discard(environment, unused)
         except OSError as error:
-            hint = f"make it writable: {self._facilities.environments.root}"
+            hint = f"make it writable: {self._environments.root}"
             raise StateNotWritable(f"{environment.path} cannot be removed: {error}", hint=hint) from error
         if done:
             self._facilities.events.publish(
@@ -68,45 +110,94 @@ class Housekeeping:
             )
         return done
 
-    def _claims(self, environment: Environment) -> tuple[str, ...]:
-        """The kinds and servers of this home that need it."""
-        key = key_of(environment.package, environment.version)
-        catalog = self._facilities.catalog
-        kinds = [f"kind {name}" for name in catalog.names() if key in _keys(catalog.get(name))]
-        servers = [
-            f"server {record.id}"
+    def _users(self, environment: Environment, commands: Commands) -> tuple[str, ...]:
+        """Return the servers that need an environment, and the other processes that run from it."""
+        pids = running_from(environment.path, commands)
+        servers = {record.id: record for record in self._facilities.records.servers.values()}
+        running = {
+            pid: record
+            for record in servers.values()
+            for process in (record.process, record.root)
+            if process is not None and (pid := process.pid) in pids
+        }
+        by_server = dict.fromkeys((*self._servers(environment), *(record.id for record in running.values())))
+        others = (f"process {pid}" for pid in pids if pid not in running)
+        return (*(f"server {server}" for server in by_server), *others)
+
+    def _servers(self, environment: Environment) -> list[str]:
+        """Return the servers of this home that run from it or are started from it again.
+
+        A server that others started runs from wherever they have it: its processes tell.
+        """
+        return [
+            record.id
             for record in self._facilities.records.servers.values()
-            if record.version and key_of(self._package(record.kind) or environment.package, record.version) == key
+            if not record.foreign and not record.onlooked and self._is_of(record, environment)
         ]
-        return (*kinds, *servers)
 
-    def _package(self, kind: str) -> str | None:
-        """What a kind installs. None: nothing, or nobody knows, because it was taken out of the configuration."""
+    def _is_of(self, record: ServerRecord, environment: Environment) -> bool:
         try:
-            return self._facilities.catalog.get(kind).package
+            package = self._facilities.catalog.get(record.kind).package
         except KindUnknown:
+            # It was taken out of the configuration: the server may run from whatever has its version.
+            package = environment.package
+        return bool(package and record.version) and self._path_of(package, record.version) == environment.path
+
+    def _kinds(self, environment: Environment) -> tuple[str, ...]:
+        """Return the kinds that may ask for it by themselves."""
+        catalog = self._facilities.catalog
+        kinds = [catalog.get(name) for name in catalog.names()]
+        return tuple(
+            f"kind {kind.name}"
+            for kind in kinds
+            if any(self._path_of(kind.package, version) == environment.path for version in _versions(kind))
+        )
+
+    def _path_of(self, package: str | None, version: str | None) -> Path | None:
+        """Return the environment that a version of a package is started from, None if there is none."""
+        if not package or not version:
             return None
+        # The version of a server is what it says: any text.
+        with contextlib.suppress(InvalidParams):
+            found = self._environments.store.find(Wanted.checked(package, version))
+            return found.path if found else None
+        return None
 
-    def _commands(self) -> list[tuple[int, tuple[str, ...]]]:
+    def _commands(self) -> Commands:
         wing = self._facilities.wing
-        pids = [row.identity.pid for row in wing.processes.table()]
-        return [(pid, wing.probe.describe(pid).command) for pid in pids]
+        return commands_of_all(wing.processes, wing.probe)
+
+    def _leftovers(self) -> list[Leftover]:
+        store, probe = self._environments.store, self._facilities.wing.probe
+        published = {found.path for found in store.published()}
+        rubbish = set(self._environments.rubbish())
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for folder in sorted(store.root.iterdir()):
+                if folder in published or not folder.is_dir():
+                    continue
+                builders = store.builders(folder)
+                if folder in rubbish:
+                    what = "replaced" if store.replaced(folder) else "a build that broke off"
+                elif store.replaced(folder):
+                    what = "replaced, and a process still runs from it"
+                elif any(probe.sample(builder) is not Liveness.DEAD for builder in builders):
+                    what = "a build under way"
+                elif builders:
+                    what = "a build that broke off; a process still runs from it"
+                else:
+                    what = "not made by godot-supervisor, or its list of builders is lost"
+                found.append(Leftover(folder, _size(folder), what, folder in rubbish))
+        return found
 
 
-def _keys(kind: Kind) -> set[str]:
-    """Every environment that a kind may ask for by itself."""
-    versions = {kind.version, *kind.engine.values()}
-    return {key_of(kind.package, version) for version in versions if kind.package and version}
-
-
-def _runners(environment: Environment, commands: list[tuple[int, tuple[str, ...]]]) -> list[str]:
-    """The processes on whose command line it stands."""
-    inside = f"{environment.path}{os.sep}"
-    return [f"process {pid}" for pid, words in commands if any(inside in word for word in words)]
+def _versions(kind: Kind) -> set[str]:
+    """Return every version that a kind may ask for by itself."""
+    return {version for version in (kind.version, *kind.engine.values()) if version}
 
 
 def _size(folder: Path) -> int:
-    """Bytes, as far as they can be counted. Blocking."""
+    """Return bytes, as far as they can be counted. Blocking."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:

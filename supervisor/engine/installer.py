@@ -7,24 +7,25 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from ..core.model import Liveness, ProcessIdentity
 from ..errors import InstallFailed
-from ..kinds.versions import versions_offered
-from ..native import facts, search_path
+from ..native import facts
 from ..native.api import Command, ExitWatcher, Probe, ProcessControl
+from .install_failures import hint_for, is_missing, versions_named
+from .install_settings import variables_for, without_settings
 
 LOOK_EVERY_S = 0.25
 WEIGH_EVERY_S = 5.0
 LINES_SHOWN = 20
+VERSIONS_LOOKED_FOR = 6
 
 StopTree = Callable[[ProcessIdentity], Awaitable[None]]
 Started = Callable[[ProcessIdentity], None]
 
-# Each would put the packages elsewhere, or nowhere. Indexes, proxies and certificates pass.
-_ELSEWHERE = ("VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_DRY_RUN")
 _COLLECTED = re.compile(r"(?:Collecting|Processing|\s+Downloaded|\s+Built) ([^\s=<>!~;\[(]+)")
 _RESOLVED = re.compile(r"Resolved (\d+) packages?")
 _INSTALLING = re.compile(r"Installing collected packages: (.+)")
@@ -41,7 +42,10 @@ class Progress(Protocol):
 
 @dataclass
 class Job:
-    """One build at work: its folder, and what its installers have said so far."""
+    """One build at work: its folder, and what its installers have said so far.
+
+    `interpreter` is one that is there already. `variables` are names of those that the installers are given.
+    """
 
     package: str
     version: str
@@ -49,6 +53,8 @@ class Job:
     tell: Progress
     lines: list[str] = field(default_factory=list)
     uv_cache: Path | None = None
+    interpreter: Path | None = None
+    variables: tuple[str, ...] = ()
     _collected: set[str] = field(default_factory=set)
     _total: int | None = None
     _offset: int = 0
@@ -67,7 +73,7 @@ class Job:
     @property
     def python(self) -> Path:
         """Its interpreter."""
-        return self.venv / ("Scripts/python.exe" if facts.SYSTEM == "windows" else "bin/python")
+        return self.interpreter or self.venv / ("Scripts/python.exe" if facts.SYSTEM == "windows" else "bin/python")
 
     @property
     def temporary(self) -> Path:
@@ -113,17 +119,16 @@ class Job:
         aside = self.uv_cache.glob(".tmp*") if self.uv_cache else ()
         return _weigh((self.folder, *aside))
 
+    def versions(self) -> list[str]:
+        """The versions that its installers have named, oldest first."""
+        return versions_named(self.package, self.lines)
+
     def failure(self, message: str, output: list[str] | None = None) -> InstallFailed:
         """What went wrong, in the installers' words: `output`, else the last ones."""
         said = [*self.lines, *filter(None, [self._rest.decode(errors="replace")])]
         text = "\n".join(said)
-        versions = versions_offered(self.package, text)
-        if versions:
-            hint = "there is: " + ", ".join(versions[-LINES_SHOWN:])
-        elif "ensurepip" in text:
-            hint = "this Python makes no environments: install its venv package (python3-venv), or uv"
-        else:
-            hint = "can the package index be reached? PIP_* and UV_* variables of the daemon say which one is asked"
+        versions = self.versions()
+        hint = hint_for(self.package, self.version, text, versions, self.variables)
         shown = output if output is not None else said[-LINES_SHOWN:]
         return InstallFailed(message, hint=hint, data={"output": shown, "versions": versions})
 
@@ -196,24 +201,50 @@ class Installer:
 
         uv = shutil.which("uv", path=self._environment.get("PATH", ""))
         make, install = _commands(job, uv)
+        variables = {**variables_for(self._environment, job.temporary, uv=bool(uv)), **_own(job)}
+        job.variables = tuple(variables)
+        run = partial(self._run, job, variables, started=started)
         job.tell("installing", f"making an environment for {job.requirement}")
-        if uv and await self._run(job, (uv, "cache", "dir"), started) == 0 and job.lines:
+        if uv and await run((uv, "cache", "dir")) == 0 and job.lines:
             job.uv_cache = Path(job.lines.pop())
-        if await self._run(job, make, started) != 0:
+        if await run(make) != 0:
             raise job.failure(f"no environment for {job.requirement} could be made")
         job.tell("installing", job.requirement)
-        if await self._run(job, (*install, job.requirement), started) == 0 and job.python.exists():
+        if await run((*install, job.requirement)) == 0 and job.python.exists():
             return
         failure = job.failure(f"{job.requirement} could not be installed")
-        if uv and not failure.data["versions"]:
-            # uv says that a version is missing, not which ones there are, unless nothing at all can match.
-            await self._run(job, (*install, "--dry-run", f"{job.package}>{'9' * 9}"), started)
+        if uv and is_missing(job.package, job.version, "\n".join(job.lines)):
+            await self._look_for_versions(job, lambda wish: run((*install, "--dry-run", "--no-deps", wish)))
             failure = job.failure(failure.message, failure.data["output"])
         raise failure
 
-    async def _run(self, job: Job, argv: tuple[str, ...], started: Started) -> int | None:
+    async def run(self, job: Job, argv: tuple[str, ...], started: Started) -> int | None:
+        """Run the interpreter of a job, to its end. Returns its exit status, None where that is unknown.
+
+        Raises:
+            InstallFailed: it made no progress.
+            OSError: it could not be started.
+        """
+        variables = {**without_settings(self._environment), **_own(job)}
+        return await self._run(job, variables, argv, started=started)
+
+    async def _look_for_versions(self, job: Job, resolve: Callable[[str], Awaitable[int | None]]) -> None:
+        """Have uv name some versions that are there: the newest, and one older than the last, again and again."""
+        # uv says that a version is missing, not which ones there are, unless nothing at all can match.
+        wish = f"{job.package}>{'9' * 9}"
+        for _ in range(VERSIONS_LOOKED_FOR):
+            before = set(job.versions())
+            await resolve(wish)
+            new = [version for version in job.versions() if version not in before]
+            if not new:
+                return
+            wish = f"{job.package}<{new[0]}"
+
+    async def _run(
+        self, job: Job, variables: Mapping[str, str], argv: tuple[str, ...], *, started: Started
+    ) -> int | None:
         """Run an installer to its end. Its exit status, None where that is unknown."""
-        command = Command(argv, self._inherited(job), job.folder, job.log)
+        command = Command(argv, variables, job.folder, job.log)
         installer = self._processes.spawn(command)
         ended = asyncio.Event()
         watch = self._exits.watch(installer, ended.set)
@@ -246,15 +277,10 @@ class Installer:
             if clock() - last_sign > self._no_progress_s:
                 raise job.failure(f"installing {job.requirement}: no progress for {self._no_progress_s:g} s")
 
-    def _inherited(self, job: Job) -> dict[str, str]:
-        kept = {
-            name: value
-            for name, value in self._environment.items()
-            if name not in _ELSEWHERE and not search_path.of_the_interpreter(name)
-        }
-        temporary = str(job.temporary)
-        own = {"TMPDIR": temporary, "TMP": temporary, "TEMP": temporary, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
-        return {**kept, **own}
+
+def _own(job: Job) -> dict[str, str]:
+    temporary = str(job.temporary)
+    return {"TMPDIR": temporary, "TMP": temporary, "TEMP": temporary, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
 
 
 def _commands(job: Job, uv: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -263,6 +289,8 @@ def _commands(job: Job, uv: str | None) -> tuple[tuple[str, ...], tuple[str, ...
     base = getattr(sys, "_base_executable", "") or sys.executable
     python = str(job.python)
     if uv:
-        return (uv, "venv", "--no-project", "--python", base, str(job.venv)), (uv, "pip", "install", "--python", python)
-    pip = (python, "-P", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-user")
+        # Without bytecode each start of a server compiles what it imports, which takes as long as all the rest of it.
+        uv_install = (uv, "pip", "install", "--compile-bytecode", "--python")
+        return (uv, "venv", "--no-project", "--python", base, str(job.venv)), (*uv_install, python)
+    pip = (python, "-P", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-user", "--compile")
     return (base, "-P", "-m", "venv", str(job.venv)), pip

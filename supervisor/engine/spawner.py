@@ -12,7 +12,7 @@ from ..frozen import frozen
 from ..kinds.kind import Kind, command_line, environment, expand
 from ..kinds.versions import fitted
 from ..native.api import Command
-from .environments import Environment
+from .environment_store import Environment
 from .facilities import PROJECT_VARIABLE, TOKEN_VARIABLE, Facilities
 
 LOGS_KEPT = 5

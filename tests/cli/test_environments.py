@@ -17,9 +17,9 @@ def test_every_environment_is_shown_with_what_uses_it(run: Run, daemon: Script) 
     rows = [kept("1.0", 500), kept("2.0", 3 * 1024 * 1024 // 2, "kind toy", "server toy")]
     daemon.answers["environments.list"] = {"folder": "/e", "environments": rows}
     assert run("environments", "list").out.splitlines() == [
-        "PACKAGE  VERSION  SIZE     USED BY",
-        "toy      1.0      500 B    -",
-        "toy      2.0      1.5 MiB  kind toy, server toy",
+        "ID       VERSION  SIZE     USED BY",
+        "toy-1.0  1.0      500 B    -",
+        "toy-2.0  2.0      1.5 MiB  kind toy, server toy",
         "in /e",
     ]
     assert run("environments", "list", "--json").document == {"folder": "/e", "environments": rows}
@@ -43,6 +43,27 @@ def test_a_dry_run_says_what_would_go(run: Run, daemon: Script) -> None:
     daemon.answers["environments.prune"] = {"removed": [kept("1.0", 600)]}
     assert run("environments", "prune", "--dry-run").out.splitlines()[-1] == "would free 600 B"
     assert daemon.params("environments.prune") == {"dry_run": True}
+
+
+def test_prune_takes_ids_and_all(run: Run, daemon: Script) -> None:
+    daemon.answers["environments.prune"] = {"removed": [kept("1.0", 600)], "leftovers": []}
+    run("environments", "prune", "toy-1.0", "toy-2.0")
+    assert daemon.params("environments.prune") == {"dry_run": False, "environments": ["toy-1.0", "toy-2.0"]}
+    run("environments", "prune", "--all")
+    assert daemon.all_params("environments.prune")[-1] == {"dry_run": False, "all": True}
+
+
+def test_what_is_no_environment_is_shown_too(run: Run, daemon: Script) -> None:
+    left = {"path": "/e/toy-2.0-ab", "size": 400, "what": "a build that broke off", "removable": True}
+    broken = {**kept("4.3", 600), "id": "toy-4.3", "installed": "4.3.0", "broken": True}
+    daemon.answers["environments.list"] = {"folder": "/e", "environments": [broken], "leftovers": [left]}
+    assert run("environments", "list").out.splitlines()[1:] == [
+        "toy-4.3  4.3.0    600 B  (broken: its interpreter has gone)",
+        "/e/toy-2.0-ab: a build that broke off, 400 B",
+        "in /e",
+    ]
+    daemon.answers["environments.prune"] = {"removed": [], "leftovers": [left]}
+    assert run("environments", "prune").out.splitlines()[-1] == "freed 400 B"
 
 
 def test_where_everything_is_used_nothing_goes(run: Run, daemon: Script) -> None:

@@ -18,7 +18,8 @@ import pytest
 from filelock import FileLock
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.engine.environments import BUILDERS, Environment, Environments
+from supervisor.engine.environment_store import BUILDERS, Environment
+from supervisor.engine.environments import Environments
 from supervisor.errors import InstallFailed, InvalidParams
 from supervisor.native import facts
 from supervisor.native.wing import open_wing
@@ -68,10 +69,15 @@ def run(main: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(main())  # type: ignore[arg-type]
 
 
-def wheel(folder: Path, name: str, version: str, requires: tuple[str, ...] = ()) -> None:
+def with_installer(variables: dict[str, str], installer: str) -> dict[str, str]:
+    return {**variables, "PATH": str(cache.folder_of_uv())} if installer == "uv" else variables
+
+
+def wheel(folder: Path, name: str, version: str, requires: tuple[str, ...] = (), python: str = ">=3.8") -> None:
     folder.mkdir(exist_ok=True)
     info = f"{name}-{version}.dist-info"
-    metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}", *(f"Requires-Dist: {r}" for r in requires)]
+    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: {python}"
+    metadata = [about, *(f"Requires-Dist: {r}" for r in requires)]
     files = {
         f"{name}.py": f"version = {version!r}\n",
         f"{info}/METADATA": "\n".join(metadata) + "\n",
@@ -131,10 +137,17 @@ def stand_in(tmp_path: Path) -> Callable[[str], dict[str, str]]:
                 #!/bin/sh
                 case "$1 $2" in
                 "cache dir") echo "$TEST/uv-cache"; exit ;;
-                "venv "*) mkdir -p "$5/bin" && ln -s "$4" "$5/bin/python"; exit ;;
+                "venv "*)
+                    mkdir -p "$5/bin" && ln -s "$4" "$5/bin/python" && echo "home = ${4%/*}" > "$5/pyvenv.cfg"
+                    exit ;;
                 esac
-                PYTHON=$4
+                PYTHON=$5
+                for WISH; do :; done
                 echo run >> "$TEST/runs"
+                NAME=${WISH%%==*} VERSION=${WISH##*==}
+                SITE=$("$PYTHON" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+                mkdir -p "$SITE/$NAME-$VERSION.dist-info"
+                printf 'Name: %s\\nVersion: %s\\n' "$NAME" "$VERSION" > "$SITE/$NAME-$VERSION.dist-info/METADATA"
                 """
             )
             + textwrap.dedent(script)
@@ -170,7 +183,7 @@ def test_pip_makes_an_environment_with_exactly_this_version(root: Path, offline:
     assert folders(root) == {made.path}
     assert not (made.path / "tmp").exists()
     assert daemon.stopped == []
-    assert {stage for stage, *_ in daemon.told} == {"installing"}
+    assert {stage for stage, *_ in daemon.told} == {"installing", "verifying"}
     assert [(done, total) for _, message, done, total in daemon.told if "installing 2 packages" in message] == [(2, 2)]
 
 
@@ -182,17 +195,87 @@ def test_what_is_there_is_given_at_once(root: Path, offline: dict[str, str]) -> 
     assert later.told == []
 
 
+def test_pip_files_and_variables_decide_from_where_and_never_to_where(
+    root: Path, offline: dict[str, str], tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    moved = (
+        f"target = {elsewhere}\nprefix = {elsewhere}\nroot = {elsewhere}\nuser = yes\ndry-run = yes\nno-deps = yes\n"
+    )
+    config = tmp_path / "pip.conf"
+    config.write_text(f"[global]\nno-index = yes\nfind-links = {offline['PIP_FIND_LINKS']}\n[install]\n{moved}")
+    variables = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": str(config), "PIP_PYTHON": "/nowhere", "PIP_NO_DEPS": "1"}
+    made = run(lambda: Daemon(root, {**variables, "PIP_REQUIRE_HASHES": "1", "PYTHONDONTWRITEBYTECODE": "1"}).provide())
+    subprocess.run([made.python, "-I", "-c", "import toy, needed"], check=True)
+    assert list(made.path.glob("venv/**/site-packages/__pycache__/toy.*.pyc"))
+    assert not elsewhere.exists()
+
+
+def test_uv_files_and_variables_decide_from_where_and_never_to_where(
+    root: Path, offline: dict[str, str], tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    config = tmp_path / ".config" / "uv" / "uv.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(
+        f'required-version = "0.0.1"\noffline = true\nfind-links = ["{offline["UV_FIND_LINKS"]}"]\n'
+        f'[pip]\ntarget = "{elsewhere}"\nno-deps = true\nrequire-hashes = true\nsystem = true\npython = "2.7"\n'
+    )
+    # uv itself would read this one too: it looks upwards from where it runs.
+    root.mkdir(mode=0o700)
+    (root / "uv.toml").write_text(f'[pip]\nprefix = "{elsewhere}"\n')
+    variables = {
+        "HOME": str(tmp_path),
+        "PATH": str(cache.folder_of_uv()),
+        "UV_CACHE_DIR": offline["UV_CACHE_DIR"],
+        **dict.fromkeys(("UV_TARGET", "UV_PREFIX", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT"), str(elsewhere)),
+        **dict.fromkeys(("UV_SYSTEM_PYTHON", "UV_REQUIRE_HASHES", "PYTHONDONTWRITEBYTECODE"), "1"),
+    }
+    made = run(lambda: Daemon(root, variables).provide())
+    subprocess.run([made.python, "-I", "-c", "import toy, needed"], check=True)
+    assert list(made.path.glob("venv/**/site-packages/__pycache__/toy.*.pyc"))
+    assert not elsewhere.exists()
+
+
+def test_the_version_that_was_really_installed_is_recorded(root: Path, offline: dict[str, str]) -> None:
+    daemon = Daemon(root, {**offline, "PATH": str(cache.folder_of_uv())})
+    made = run(lambda: daemon.provide(version="2"))
+    assert (made.version, made.installed, made.whole) == ("2", "2.0", True)
+    assert made.made_with == ".".join(map(str, sys.version_info[:3]))
+    assert run(lambda: daemon.provide(version="2.0.0")) == made
+    assert daemon.environments.ready("TOY", "2.0") == made
+    assert daemon.environments.ready("toy", "2.1") is None
+
+
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_a_version_of_another_python_names_that_python(
+    root: Path, offline: dict[str, str], tmp_path: Path, installer: str
+) -> None:
+    wheel(tmp_path / "wheels", "toy", "5.0", python=">=3.99")
+    with pytest.raises(InstallFailed) as caught:
+        run(lambda: Daemon(root, with_installer(offline, installer)).provide(version="5.0"))
+    ours = ".".join(map(str, sys.version_info[:3]))
+    assert (caught.value.hint or "").startswith(f"toy 5.0 needs Python >=3.99, this daemon runs on {ours}")
+
+
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_behind_a_dead_proxy_the_variable_is_named(root: Path, tmp_path: Path, installer: str) -> None:
+    variables = with_installer({"HOME": str(tmp_path), "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}, installer)
+    dead = {"https_proxy": "http://user:secret@127.0.0.1:1", "PIP_RETRIES": "0", "UV_HTTP_RETRIES": "0"}
+    with pytest.raises(InstallFailed) as caught:
+        run(lambda: Daemon(root, {**variables, **dead, "UV_CACHE_DIR": str(tmp_path / "cache")}).provide())
+    assert caught.value.hint == "does the proxy answer? The daemon was started with https_proxy"
+
+
 @pytest.mark.parametrize("installer", ["pip", "uv"])
 def test_a_version_that_is_not_there_is_refused_with_those_that_are(
     root: Path, offline: dict[str, str], installer: str
 ) -> None:
-    if installer == "uv":
-        offline = {**offline, "PATH": str(cache.folder_of_uv())}
-    daemon = Daemon(root, offline)
+    daemon = Daemon(root, with_installer(offline, installer))
     with pytest.raises(InstallFailed) as caught:
         run(lambda: daemon.provide(version="9.9"))
     error = caught.value
-    assert error.data["versions"] == (["1.0", "2.0"] if installer == "pip" else ["2.0"])
+    assert error.data["versions"] == ["1.0", "2.0"]
     assert "2.0" in (error.hint or "")
     assert any("toy==9.9" in line for line in error.data["output"])
     assert "toy==9.9" in error.message
@@ -250,7 +333,7 @@ def test_callers_who_ask_at_once_share_one_build(
     made = run(main)
     assert made[0] == made[1]
     assert runs(tmp_path) == 1
-    assert second == ["Resolved 1 package in 1ms"]
+    assert second[0] == "Resolved 1 package in 1ms"
 
 
 def test_daemons_that_share_a_folder_wait_for_each_other(

@@ -1,6 +1,5 @@
 import asyncio
 import gc
-import sys
 import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -26,11 +25,11 @@ from supervisor.errors import (
     TimedOut,
     VersionConflict,
 )
-from supervisor.native import facts
 from supervisor.native.api import Command
 from tests import virtual
 from tests.engine.house import TOY, Ear, House, Teller, serve
 from tests.fakes import FakeClock, FakeProcess, FakeSystem
+from tests.installers import BASE, installer
 
 ENSURE = Wish(Operation.ENSURE, "game-1")
 STOP = Wish(Operation.STOP, "game-1")
@@ -700,17 +699,8 @@ def with_silent_installers(house: House) -> None:
     """The toy comes from a package: the two installers say nothing, and take 50 s each."""
     house.tables = {"toy": {**TOY, "package": "toy", "version": "1.0", "ready_timeout_s": 5}}
 
-    def install(system: FakeSystem, process: FakeProcess, command: Command) -> None:
-        def end() -> None:
-            python = command.cwd / "venv" / ("Scripts/python.exe" if facts.SYSTEM == "windows" else "bin/python")
-            python.parent.mkdir(parents=True, exist_ok=True)
-            python.touch()
-            system.end(process.identity, 0)
-
-        asyncio.get_running_loop().call_later(50, end)
-
-    base = Path(getattr(sys, "_base_executable", "") or sys.executable)
-    house.system.programs |= {base.name: install, "python": install}
+    install = installer(50, lambda _: "1.0")
+    house.system.programs |= {BASE: install, "python": install, "python.exe": install}
 
 
 def test_an_install_that_is_silent_for_longer_than_a_start_may_take_makes_no_start_late(house: House) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from supervisor.engine.environments import SCHEMA
+from supervisor.engine.environment_store import SCHEMA
 from supervisor.engine.housekeeping import Housekeeping
-from supervisor.errors import StateNotWritable
+from supervisor.errors import NotFound, StateNotWritable
 from tests.engine.house import TOY, House
 
 
@@ -42,7 +42,7 @@ class Shelf(House):
         return sorted(path.stem.rpartition("-")[2] for path in self.root.glob("*.json"))
 
     async def uses(self) -> dict[str, tuple[str, ...]]:
-        return {kept.environment.version: kept.used_by for kept in await self.housekeeping.look()}
+        return {kept.environment.version: (*kept.named_by, *kept.used_by) for kept in await self.housekeeping.look()}
 
 
 @pytest.fixture
@@ -170,5 +170,74 @@ def test_a_folder_that_cannot_be_written_is_a_typed_error(shelf: Shelf, monkeypa
         with pytest.raises(StateNotWritable, match=r"cannot be removed") as caught:
             await shelf.housekeeping.prune(dry_run=False)
         assert str(shelf.root) in (caught.value.hint or "")
+
+    shelf.live(story)
+
+
+def test_a_server_of_others_keeps_the_environment_it_runs_from_only(shelf: Shelf) -> None:
+    async def story() -> None:
+        shelf.publish("1.0")
+        record = await shelf.up(version="1.0")
+        shelf.records.put(record.with_(foreign=True))
+        assert await shelf.uses() == {"1.0": ()}
+
+    shelf.live(story)
+
+
+def test_an_equal_version_names_the_same_environment(shelf: Shelf) -> None:
+    async def story() -> None:
+        shelf.publish("2.0.0")
+        await shelf.up(version="2.0")
+        assert await shelf.uses() == {"2.0.0": ("kind toy", "server toy")}
+
+    shelf.live(story)
+
+
+def test_what_a_kind_names_is_removed_when_asked_for(shelf: Shelf) -> None:
+    async def story() -> None:
+        for version in ("1.5", "2.0", "3.0"):
+            shelf.publish(version)
+        with pytest.raises(NotFound, match="no environment toy-server-9"):
+            await shelf.housekeeping.prune(dry_run=False, keys=["toy-server-9"])
+        await shelf.housekeeping.prune(dry_run=False, keys=["toy-server-1.5"])
+        assert shelf.versions() == ["2.0", "3.0"]
+        folder = shelf.root / "toy-server-2.0-abcd"
+        runner = shelf.system.start(str(folder / "venv" / "bin" / "python"))
+        await shelf.housekeeping.prune(dry_run=False, named=True)
+        assert shelf.versions() == ["2.0"]
+        shelf.system.end(runner)
+        await shelf.housekeeping.prune(dry_run=False, named=True)
+        assert shelf.versions() == []
+
+    shelf.live(story)
+
+
+def test_builds_that_broke_off_are_told_from_other_folders(shelf: Shelf) -> None:
+    async def story() -> None:
+        published = shelf.publish("1.0")
+        store = shelf.supervisor._facilities.environments.store
+        dead = shelf.system.start("dead")
+        shelf.system.end(dead)
+        me = shelf.supervisor._facilities.me
+        builders = {"toy-1-aa": [dead], "toy-1-bb": [dead, me], "toy-1-cc": [], "toy-1-dd": [dead]}
+        for name, named in builders.items():
+            (shelf.root / name).mkdir()
+            if named:
+                store.note_builders(shelf.root / name, named)
+        (shelf.root / "replaced").mkdir()
+        store.retire(shelf.root / "replaced")
+        shelf.system.start(str(shelf.root / "toy-1-dd" / "python"))
+        left = {one.path.name: (one.what, one.removable) for one in await shelf.housekeeping.leftovers()}
+        assert left == {
+            "replaced": ("replaced", True),
+            "toy-1-aa": ("a build that broke off", True),
+            "toy-1-bb": ("a build under way", False),
+            "toy-1-cc": ("not made by godot-supervisor, or its list of builders is lost", False),
+            "toy-1-dd": ("a build that broke off; a process still runs from it", False),
+        }
+        assert len(await shelf.housekeeping.sweep(dry_run=True)) == 2
+        assert {one.path.name for one in await shelf.housekeeping.sweep(dry_run=False)} == {"replaced", "toy-1-aa"}
+        assert published.exists()
+        assert not (shelf.root / "toy-1-aa").exists()
 
     shelf.live(story)
