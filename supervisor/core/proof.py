@@ -74,11 +74,16 @@ def recognised(seen: Appearance) -> Recognised | Unrecognised:
 
 @frozen
 class Member:
-    """A process of a tree. For LEFT_OVER, `launch_token` is what its environment says."""
+    """A process of a tree. For LEFT_OVER, `launch_token` is what its environment says.
+
+    `apart`: it is outside the server's own session, or job, or runs below something that is. It was made to outlive
+    whatever has started it.
+    """
 
     identity: ProcessIdentity
     link: Link
     launch_token: str | None = None
+    apart: bool = False
 
 
 @frozen
@@ -163,21 +168,26 @@ def tree(
     """The processes of a server that we spawned: the root, its descendants, and the rest of its session.
 
     Guarded processes are left out together with what they run. LEFT_OVER members still want their launch token read.
+    Where another process has the root's number by now, the session of that number is that process's.
     """
     children = _children(table)
-    leads = any(row.identity == root and row.session == root.pid for row in table)
-    in_session = Link.BELOW if leads else Link.LEFT_OVER
-    queue = [(row.identity, Link.ROOT) for row in table if row.identity == root]
-    queue += [(row.identity, in_session) for row in table if row.session == root.pid and row.identity != root]
+    sessions = {row.identity: row.session for row in table}
+    own = sessions.get(root, root.pid)
+    in_session = Link.BELOW if own == root.pid and root in sessions else Link.LEFT_OVER
+    queue = [(row.identity, Link.ROOT, False) for row in table if row.identity == root]
+    if not any(row.identity.pid == root.pid and row.identity != root for row in table):
+        rest = [row.identity for row in table if row.session == root.pid and row.identity != root]
+        queue += [(identity, in_session, False) for identity in rest]
     members: dict[ProcessIdentity, Member] = {}
     while queue:
-        identity, link = queue.pop(0)
+        identity, link, apart = queue.pop(0)
         if identity in members or identity in forbidden:
             continue
-        members[identity] = Member(identity, link)
+        members[identity] = Member(identity, link, apart=apart)
         # What hangs below a left-over process is no better proven than that process.
         below = Link.LEFT_OVER if link is Link.LEFT_OVER else Link.BELOW
-        queue[:0] = [(child, below) for child in children.get(identity.pid, ())]
+        found = children.get(identity.pid, ())
+        queue[:0] = [(child, below, apart or sessions[child] != own) for child in found]
     return tuple(members.values())
 
 
@@ -189,15 +199,18 @@ def foreign_tree(
     Its session is not its own: shells and editors share theirs with what they run.
     """
     children = _children(table)
-    living = {row.identity for row in table}
-    members = {root: Member(root, Link.ROOT)} if root in living and root not in forbidden else {}
-    queue = [process] if process in living else []
+    sessions = {row.identity: row.session for row in table}
+    own = {sessions[head] for head in (root, process) if head in sessions}
+    members = {root: Member(root, Link.ROOT)} if root in sessions and root not in forbidden else {}
+    queue = [(process, False)] if process in sessions else []
     while queue:
-        identity = queue.pop(0)
+        identity, apart = queue.pop(0)
         if identity in forbidden or (identity in members and identity != root):
             continue
-        members[identity] = Member(identity, Link.ROOT if identity in (root, process) else Link.BELOW)
-        queue += [child for child in children.get(identity.pid, ()) if child not in members]
+        head = identity in (root, process)
+        members[identity] = Member(identity, Link.ROOT if head else Link.BELOW, apart=apart and not head)
+        found = [child for child in children.get(identity.pid, ()) if child not in members]
+        queue += [(child, apart or sessions[child] not in own) for child in found]
     return tuple(members.values())
 
 

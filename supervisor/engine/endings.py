@@ -1,7 +1,7 @@
 """How a server's life ends: stopped by a user, reaped, or by itself. Each runs inside a flight."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from ..core.lifecycle import SERVING
@@ -13,9 +13,10 @@ from ..native.api import variable_if_told
 from .facilities import TOKEN_VARIABLE, Facilities
 from .flight import Flight
 from .inquiry import Inquiry
+from .looks import Target, target_of
 from .reap import Reaper
 from .restart import Restarter
-from .stop import Right, Stopper, Target, target_of
+from .stop import Right, Stopper
 
 
 class _ReprievedError(Exception):
@@ -89,9 +90,9 @@ class Endings:
             try:
                 patience_s = self._facilities.kind_of(record).stop_timeout_s
                 begin = partial(self._begin_stop, record, flight, right, tell, finish=finish)
-                await self._stopper.stop(target, right, patience_s, begin)
+                left = await self._stopper.stop(target, right, patience_s, begin)
                 await self._verify_ports(record)
-                await self._tell_what_is_left(target)
+                await self._tell_what_is_left(target, left)
             except (StopFailed, NotOurs) as error:
                 self._fail(server_id, error)
                 raise
@@ -135,7 +136,8 @@ class Endings:
         # What a server that others started leaves behind is theirs.
         if target is not None and not record.foreign:
             try:
-                await self._stopper.sweep(target)
+                left = await self._stopper.sweep(target, self._facilities.kind_of(record).stop_timeout_s)
+                self._name_those_left(target, left)
             except StopFailed as error:
                 self._records.move(server_id, ServerState.STOPPING)
                 self._fail(server_id, error)
@@ -265,12 +267,17 @@ class Endings:
                         data={"pids": [holder.pid], "port": fact.port},
                     )
 
-    async def _tell_what_is_left(self, target: Target) -> None:
+    async def _tell_what_is_left(self, target: Target, left: tuple[int, ...]) -> None:
         """A descendant that left its session, and whose parents have ended, cannot be proven ours any more."""
+        carriers: tuple[int, ...] = ()
         if target.token is not None and not target.foreign:
-            pids = await self._stopper.left_behind(target)
-            if pids:
-                self._events.warn("server.left_behind", server=target.label, pids=list(pids))
+            carriers = await self._stopper.left_behind(target)
+        self._name_those_left(target, (*left, *carriers))
+
+    def _name_those_left(self, target: Target, pids: Iterable[int]) -> None:
+        left = sorted(set(pids))
+        if left:
+            self._events.warn("server.left_behind", server=target.label, pids=left)
 
     def _forget(self, record: ServerRecord) -> None:
         self._inquiry.forget(record)

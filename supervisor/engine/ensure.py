@@ -27,11 +27,12 @@ from .environment_store import Environment
 from .facilities import Facilities
 from .flight import Flight
 from .inquiry import Inquiry
+from .looks import target_of
 from .planning import Planner, exhausted, passed_over, refusal
 from .provision import Provisioner
 from .readiness import NotReadyError, PortLostError, Readiness
 from .spawner import Recipe, Spawner, addresses, log_tail
-from .stop import KILL_PATIENCE_S, Right, Stopper, target_of
+from .stop import KILL_PATIENCE_S, Right, Stopper
 from .takeover import Takeover
 
 ATTEMPTS = 3
@@ -334,4 +335,4 @@ def _ports_text(ports: Ports) -> str:
 
 def start_deadline(kind: Kind) -> float:
     """How long a start may take in all, seconds: it may lose its ports to others and begin again."""
-    return ATTEMPTS * (kind.ready_timeout_s + kind.stop_timeout_s + KILL_PATIENCE_S)
+    return ATTEMPTS * (kind.ready_timeout_s + 2 * kind.stop_timeout_s + KILL_PATIENCE_S)

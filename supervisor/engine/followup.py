@@ -170,8 +170,8 @@ class Followup:
             self._watcher.arm(f"editor {editor.id}", editor.process, lambda: self._editor_ended(editor))
 
     def stop_deadline(self, record: ServerRecord) -> float:
-        """How long a stop may take in all, seconds."""
-        return self._facilities.kind_of(record).stop_timeout_s + KILL_PATIENCE_S + STOP_SLACK_S
+        """How long a stop may take in all, seconds: the server has its time, and then what it ran."""
+        return 2 * self._facilities.kind_of(record).stop_timeout_s + KILL_PATIENCE_S + STOP_SLACK_S
 
     def _landed(self, server_id: str, defect: BaseException | None) -> None:
         """A defect of ours would come again at once: it is tried again after a pause."""

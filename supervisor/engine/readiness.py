@@ -9,7 +9,8 @@ from ..kinds.identify import Identification
 from ..kinds.kind import Kind
 from ..native.api import Wing
 from .inquiry import Inquiry, expected
-from .stop import Stopper, Target
+from .looks import Target
+from .stop import Stopper
 
 FIRST_PAUSE_S = 0.01
 LONGEST_PAUSE_S = 0.1

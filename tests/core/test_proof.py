@@ -107,15 +107,27 @@ def test_a_member_of_the_session_whose_parent_died_still_belongs_while_the_root_
     assert members((*TABLE, row(70, 1, 50)))[70] is Link.BELOW
 
 
+def test_what_has_a_session_of_its_own_is_apart_and_so_is_what_it_runs() -> None:
+    table = (*TABLE, row(53, 52, 52), row(54, 53, 54), row(55, 51, 50))
+    apart = {member.identity.pid for member in tree(table, who(50), GUARD) if member.apart}
+    assert apart == {52, 53, 54}
+
+
+def test_below_a_stranger_apart_is_what_shares_no_session_with_it() -> None:
+    table = (row(40, 10, 10), row(41, 40, 41), row(42, 41, 41), row(43, 41, 43), row(44, 43, 43), row(45, 41, 10))
+    apart = {member.identity.pid for member in foreign_tree(table, who(41), who(40), frozenset()) if member.apart}
+    assert apart == {43, 44}
+
+
+def test_a_new_session_of_the_roots_number_is_none_of_its() -> None:
+    later = (ProcessRow(who(50, "later"), 1, 50), row(51, 50, 50), row(52, 1, 50))
+    assert tree(later, who(50), frozenset()) == ()
+
+
 def test_after_the_root_has_gone_its_session_is_only_left_over() -> None:
     rest = tuple(line for line in TABLE if line.identity.pid != 50)
     orphaned = tuple(replace(line, parent=1) if line.parent == 50 else line for line in rest)
     assert members(orphaned) == {51: Link.LEFT_OVER, 52: Link.LEFT_OVER}
-
-
-def test_a_new_process_with_the_roots_pid_is_not_the_root() -> None:
-    recycled = (ProcessRow(who(50, "later"), 1, 50), row(51, 50, 50))
-    assert all(link is Link.LEFT_OVER for link in members(recycled).values())
 
 
 @given(

@@ -9,6 +9,7 @@ import pytest
 from supervisor.core.model import ProcessIdentity, ServerRecord, ServerState
 from supervisor.core.reaping import Reap
 from supervisor.engine.adopt import AdoptWish
+from supervisor.engine.looks import Look, Target
 from supervisor.errors import Cancelled, ShuttingDown, StartFailed, VersionConflict
 from supervisor.kinds.identify import Identification
 from supervisor.native.api import Command
@@ -266,16 +267,16 @@ def test_an_orphan_that_is_spared_at_the_last_moment_of_an_update_stays_an_orpha
     async def story() -> None:
         process = stranger(house, "99999")
         asker = house.editor()
-        stopper = house.supervisor._replacer._endings._stopper
-        look, taken = stopper._look, []
+        looker = house.supervisor._replacer._endings._stopper._looker
+        look, taken = looker.look, []
 
-        async def seen_in_use(target: object) -> object:
-            found = await look(target)  # type: ignore[arg-type]
+        async def seen_in_use(target: Target) -> Look:
+            found = await look(target)
             if not taken:
                 taken.append(house.claims.acquire("toy", "an AI client", 30))
             return found
 
-        monkeypatch.setattr(stopper, "_look", seen_in_use)
+        monkeypatch.setattr(looker, "look", seen_in_use)
         with pytest.raises(VersionConflict):
             await house.up(asker, version="2.0")
         assert house.alive(process)

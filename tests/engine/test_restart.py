@@ -348,7 +348,7 @@ def test_a_grandchild_that_keeps_the_listener_is_swept_before_the_restart(house:
         assert not house.alive(other)
         names = [row["event"] for row in house.ear.heard]
         killed = [row for row in house.ear.of("signal.sent") if row["pid"] == other.pid]
-        assert [row["signal"] for row in killed] == ["kill"]
+        assert [row["signal"] for row in killed] == ["ask"]
         planned = [at for at, name in enumerate(names) if name == "server.planned"]
         assert house.ear.heard.index(killed[0]) < planned[1]
 

@@ -1,7 +1,7 @@
 """What a stop signals, and what it leaves alone."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.core.model import ProcessIdentity
 from supervisor.engine.stop import TOLD_WITHIN_S
-from supervisor.errors import StopFailed
+from supervisor.errors import StartFailed, StopFailed
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.house import House
 from tests.fakes import FakeProbe
@@ -131,7 +131,7 @@ def test_a_stop_does_not_wait_for_the_names_of_those_it_left_behind(
     honest = asyncio.to_thread
 
     async def to_thread(work: Callable[..., Any], *arguments: Any) -> Any:
-        if getattr(work, "__name__", "") == "_carriers" and house.ear.of("signal.sent"):
+        if getattr(work, "__name__", "") == "carriers" and house.ear.of("signal.sent"):
             await asyncio.sleep(3600)
         return await honest(work, *arguments)
 
@@ -143,5 +143,111 @@ def test_a_stop_does_not_wait_for_the_names_of_those_it_left_behind(
         await house.supervisor.stop("toy")
         assert house.system.clock.now - began < TOLD_WITHIN_S + 1
         assert house.records.servers == {}
+
+    house.live(story)
+
+
+async def down(house: House) -> None:
+    await house.supervisor.stop("toy")
+
+
+async def orphaned(house: House) -> None:
+    for owner in house.records.server("toy").owners:
+        house.system.end(owner.process)
+    await asyncio.sleep(60)
+
+
+async def restarted(house: House) -> None:
+    await house.supervisor.restart("toy")
+
+
+async def replaced(house: House) -> None:
+    for owner in house.records.server("toy").owners:
+        house.system.end(owner.process)
+    # The new one still answers as 1.0, and is rolled back: by then the old one's tree was stopped.
+    with pytest.raises(StartFailed):
+        await house.up(house.editor(), version="2.0")
+
+
+HOW = pytest.mark.parametrize("how", [down, orphaned, restarted, replaced])
+How = Callable[[House], Awaitable[None]]
+
+
+@HOW
+def test_a_godot_editor_that_a_server_has_started_is_not_even_asked(house: House, how: How) -> None:
+    async def story() -> None:
+        record = await house.up(house.editor())
+        assert record.process is not None
+        editor = house.system.fork(record.process, "Godot_v4.3-stable_linux.x86_64", "--path", "/p", "-e")
+        game = house.system.fork(editor, "Godot_v4.3-stable_linux.x86_64", "--path", "/p", "--remote-debug", "x")
+        await how(house)
+        assert [house.alive(each) for each in (record.process, editor, game)] == [False, True, True]
+        assert not {editor.pid, game.pid} & {row["pid"] for row in house.ear.of("signal.sent")}
+        assert editor.pid in house.ear.of("server.left_behind")[0]["pids"]
+
+    house.live(story)
+
+
+@HOW
+def test_what_leads_a_session_of_its_own_is_asked_and_then_left_and_named(house: House, how: How) -> None:
+    async def story() -> None:
+        record = await house.up(house.editor())
+        assert record.process is not None
+        studio = house.system.fork(record.process, "studio", session=4711)
+        house.system.processes[studio.pid].ignores_sigterm = True
+        polite = house.system.fork(record.process, "helper", session=4712)
+        await how(house)
+        assert [house.alive(each) for each in (record.process, studio, polite)] == [False, True, False]
+        assert [row["signal"] for row in house.ear.of("signal.sent") if row["pid"] == studio.pid] == ["ask"]
+        assert house.ear.of("server.left_behind")[0]["pids"] == [studio.pid]
+
+    house.live(story)
+
+
+@HOW
+def test_a_descendant_has_its_time_after_it_was_asked(house: House, how: How) -> None:
+    async def story() -> None:
+        record = await house.up(house.editor())
+        assert record.process is not None
+        worker = house.system.fork(record.process, "worker")
+        house.system.processes[worker.pid].ignores_sigterm = True
+        await how(house)
+        await asyncio.sleep(1)
+        assert not house.alive(worker)
+        asked, killed = [row for row in house.ear.of("signal.sent") if row["pid"] == worker.pid]
+        assert (asked["signal"], killed["signal"]) == ("ask", "kill")
+        assert killed["mono"] - asked["mono"] >= 10
+
+    house.live(story)
+
+
+def test_what_holds_a_port_is_the_servers_whatever_session_it_leads(house: House) -> None:
+    async def story() -> None:
+        record = await house.up(house.editor())
+        assert record.process is not None
+        holder = house.system.fork(record.process, "holder", session=4711)
+        house.system.processes[holder.pid].ignores_sigterm = True
+        house.system.listen(holder, record.ports["http"])
+        await down(house)
+        assert not house.alive(holder)
+        assert house.ear.of("server.left_behind") == []
+
+    house.live(story)
+
+
+def test_a_crash_asks_what_it_left_in_the_session_before_it_is_killed(house: House) -> None:
+    async def story() -> None:
+        record = await house.up(house.editor())
+        assert record.process is not None
+        polite = house.system.fork(record.process, "polite")
+        editor = house.system.fork(record.process, "godot", "--editor")
+        stubborn = house.system.fork(record.process, "stubborn")
+        house.system.processes[stubborn.pid].ignores_sigterm = True
+        house.system.end(record.process, -11)
+        await asyncio.sleep(30)
+        assert [house.alive(each) for each in (polite, editor, stubborn)] == [False, True, False]
+        signals = [(row["pid"], row["signal"]) for row in house.ear.of("signal.sent")]
+        assert signals == [(polite.pid, "ask"), (stubborn.pid, "ask"), (stubborn.pid, "kill")]
+        assert house.ear.of("server.left_behind")[0]["pids"] == [editor.pid]
 
     house.live(story)

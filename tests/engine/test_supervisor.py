@@ -248,8 +248,9 @@ def test_a_stop_that_is_ignored_becomes_a_kill_of_the_whole_tree(house: House) -
             house.system.processes[identity.pid].ignores_sigterm = True
         began = house.system.clock.now
         await house.supervisor.stop("toy")
-        assert 10 <= house.system.clock.now - began < 12
-        assert not any(house.alive(identity) for identity in (record.process, child, escaped))
+        # The server has its time, and then what it ran has as much.
+        assert 20 <= house.system.clock.now - began < 22
+        assert [house.alive(identity) for identity in (record.process, child, escaped)] == [False, False, True]
 
     house.live(story)
 
