@@ -61,20 +61,56 @@ def signalled(home: Home) -> set[int]:
 # --- `down` stops the whole tree --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", ["--child", "--escape"])
-def test_down_stops_a_descendant_that_ignores_sigterm_wherever_it_is(
-    make_home: MakeHome, tmp_path: Path, where: str
-) -> None:
+def test_down_stops_a_descendant_that_ignores_sigterm(make_home: MakeHome, tmp_path: Path) -> None:
     mark = tmp_path / "pid"
-    home = make_home(config(where, str(mark)))
+    home = make_home(config("--child", str(mark), stop_timeout=1))
     owner = home.owner()
     server = home.up("toy", "--owner-pid", str(owner.pid))
     descendant = marked(mark)
     stopped = home.cli("down", "toy")
     assert stopped.returncode == 0, stopped.stderr
     nothing_is_left(home, server["ports"].values(), server["process"]["pid"], descendant)
+    assert [row["signal"] for row in home.events("signal.sent", pid=descendant)] == ["ask", "kill"]
     assert owner.poll() is None
     assert home.server("toy") is None
+
+
+@pytest.mark.parametrize("how", ["down", "reaped", "restarted"])
+def test_a_descendant_with_a_session_of_its_own_is_asked_and_left(
+    make_home: MakeHome, tmp_path: Path, survivors: list[int], how: str
+) -> None:
+    mark = tmp_path / "pid"
+    home = make_home(config("--escape", str(mark), grace=0.1, stop_timeout=1))
+    owner = home.owner()
+    server = home.up("toy", "--owner-pid", str(owner.pid))
+    descendant = marked(mark)
+    survivors.append(descendant)
+    if how == "reaped":
+        owner.kill()
+    else:
+        assert home.cli("down" if how == "down" else "restart", "toy").returncode == 0
+    assert home.event("server.left_behind", server="toy")["pids"] == [descendant]
+    eventually(lambda: not lives(server["process"]["pid"]), "the server has ended")
+    assert lives(descendant)
+    assert [row["signal"] for row in home.events("signal.sent", pid=descendant)] == ["ask"]
+    if how == "restarted":
+        survivors.append(marked(mark))
+
+
+def test_a_godot_editor_that_the_server_has_started_is_never_signalled(
+    make_home: MakeHome, tmp_path: Path, survivors: list[int]
+) -> None:
+    mark = tmp_path / "pid"
+    home = make_home(config("--godot", str(mark), grace=0.1, stop_timeout=1))
+    owner = home.owner()
+    home.up("toy", "--owner-pid", str(owner.pid))
+    editor = marked(mark)
+    survivors.append(editor)
+    owner.kill()
+    home.event("server.stopped", server="toy")
+    assert home.event("server.left_behind", server="toy")["pids"] == [editor]
+    assert lives(editor)
+    assert editor not in signalled(home)
 
 
 def test_down_kills_a_server_that_ignores_sigterm_when_its_time_is_over(make_home: MakeHome) -> None:

@@ -101,6 +101,7 @@ def main() -> None:
         "--daemonize", help="a stubborn grandchild that left session and parent; its pid goes to this file"
     )
     parser.add_argument("--editor", help="a child that ends when it is asked to; its pid goes to this file")
+    parser.add_argument("--godot", help="a child that looks like a Godot editor; its pid goes to this file")
     parser.add_argument("--below", type=int, default=0, help="serve from a process so many generations below")
     parser.add_argument("--mute", action="store_true")
     parser.add_argument("--exit", type=int)
@@ -133,6 +134,10 @@ def main() -> None:
     if options.editor:
         editor = subprocess.Popen(["sh", "-c", "sleep 600; true"])
         Path(options.editor).write_text(str(editor.pid), encoding="ascii")
+    if options.godot:
+        # The kernel shows the words that it was given, whatever runs.
+        godot = subprocess.Popen(["godot", "-c", "sleep 600; true", "--editor"], executable="/bin/sh")
+        Path(options.godot).write_text(str(godot.pid), encoding="ascii")
     if options.below:
         ports = [str(port) for port in (options.http, options.sessions) if port is not None]
         sys.exit(subprocess.call([sys.executable, __file__, *ports, "--below", str(options.below - 1)]))
