@@ -1,7 +1,7 @@
 """How a server's life ends: stopped by a user, reaped, or by itself. Each runs inside a flight."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..core.lifecycle import SERVING
@@ -136,8 +136,7 @@ class Endings:
         # What a server that others started leaves behind is theirs.
         if target is not None and not record.foreign:
             try:
-                left = await self._stopper.sweep(target, self._facilities.kind_of(record).stop_timeout_s)
-                self._name_those_left(target, left)
+                await self._stopper.sweep(target, self._facilities.kind_of(record).stop_timeout_s)
             except StopFailed as error:
                 self._records.move(server_id, ServerState.STOPPING)
                 self._fail(server_id, error)
@@ -267,17 +266,12 @@ class Endings:
                         data={"pids": [holder.pid], "port": fact.port},
                     )
 
-    async def _tell_what_is_left(self, target: Target, left: tuple[int, ...]) -> None:
+    async def _tell_what_is_left(self, target: Target, told: tuple[int, ...]) -> None:
         """A descendant that left its session, and whose parents have ended, cannot be proven ours any more."""
-        carriers: tuple[int, ...] = ()
         if target.token is not None and not target.foreign:
-            carriers = await self._stopper.left_behind(target)
-        self._name_those_left(target, (*left, *carriers))
-
-    def _name_those_left(self, target: Target, pids: Iterable[int]) -> None:
-        left = sorted(set(pids))
-        if left:
-            self._events.warn("server.left_behind", server=target.label, pids=left)
+            pids = [pid for pid in await self._stopper.left_behind(target) if pid not in told]
+            if pids:
+                self._events.warn("server.left_behind", server=target.label, pids=pids)
 
     def _forget(self, record: ServerRecord) -> None:
         self._inquiry.forget(record)

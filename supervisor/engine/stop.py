@@ -45,6 +45,7 @@ class Stopper:
     def __init__(self, wing: Wing, looker: Looker, events: Events) -> None:
         self._wing = wing
         self._looker = looker
+        self._events = events
         self._signals = Signals(wing.probe, wing.processes, events)
 
     async def members(self, target: Target) -> tuple[Member, ...]:
@@ -58,7 +59,7 @@ class Stopper:
         patience_s: float,
         begin: Callable[[Sequence[str]], None] = lambda command: None,  # noqa: ARG005 (nobody looks)
     ) -> tuple[int, ...]:
-        """End the tree. On return none of it lives, but for what was left to itself, which is returned.
+        """End the tree. On return none of it lives, but for what was left to itself, which is told and returned.
 
         `begin` is called immediately before the first signal, with the command line that a server of somebody else's
         has now; what it raises stops the stop. `patience_s`: for the server, and then for what it ran.
@@ -90,7 +91,7 @@ class Stopper:
         await self.stop(target, Right(), HELPER_PATIENCE_S)
 
     async def sweep(self, target: Target, patience_s: float) -> tuple[int, ...]:
-        """End what a server that has ended left behind. What was left to itself is returned.
+        """End what a server that has ended left behind. What was left to itself is told and returned.
 
         Raises:
             StopFailed: something of it survives.
@@ -170,7 +171,10 @@ class Stopper:
         outcomes = await self._ask_all(target, right, look, rest)
         asked = [identity for identity, outcome in outcomes.items() if outcome is Outcome.SENT]
         await self._gone(asked, patience_s)
-        return await self._kill(target, right, look)
+        left = await self._kill(target, right, look)
+        if left:
+            self._events.warn("server.left_behind", server=target.label, pids=list(left))
+        return left
 
     async def _kill(self, target: Target, right: Right, before: Look) -> tuple[int, ...]:
         """Kill until a look finds nobody: what forks between two is found by the next. Those left are returned."""

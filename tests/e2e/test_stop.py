@@ -308,21 +308,21 @@ def test_an_interactive_shell_and_its_jobs_are_never_touched(
 
 def test_stopping_the_daemon_leaves_servers_running_unless_asked(make_home: MakeHome, tmp_path: Path) -> None:
     mark = tmp_path / "pid"
-    home = make_home(config("--escape", str(mark), topology="per-editor"))
+    home = make_home(config("--child", str(mark), topology="per-editor", stop_timeout=1))
     owner = home.owner()
     first = home.up("toy", "--owner-pid", str(owner.pid), "--project", home.project("one"))
-    escaped = [marked(mark)]
+    children_of_both = [marked(mark)]
     mark.unlink()
     second = home.up("toy", "--owner-pid", str(owner.pid), "--project", home.project("two"))
-    escaped.append(marked(mark))
+    children_of_both.append(marked(mark))
     pids = [server["process"]["pid"] for server in (first, second)]
     assert home.cli("stop").returncode == 0
     eventually(lambda: not home.daemon_processes(), "the daemon ends")
-    assert all(lives(pid) for pid in (*pids, *escaped))
+    assert all(lives(pid) for pid in (*pids, *children_of_both))
     home.start()
     assert [row["process"]["pid"] for row in home.call("server.list")["servers"]] == pids
     assert home.cli("stop", "--servers").returncode == 0
-    nothing_is_left(home, [*first["ports"].values(), *second["ports"].values()], *pids, *escaped)
+    nothing_is_left(home, [*first["ports"].values(), *second["ports"].values()], *pids, *children_of_both)
     eventually(lambda: not home.daemon_processes(), "the daemon ends")
     assert owner.poll() is None
 
@@ -381,13 +381,12 @@ def test_a_server_that_ends_at_once_tells_its_exit_and_its_last_words(make_home:
 
 
 def test_a_server_that_never_answers_is_stopped_with_its_tree(make_home: MakeHome, tmp_path: Path) -> None:
-    child, escaped = tmp_path / "child", tmp_path / "escaped"
-    patient = config("--mute", "--child", str(child), "--escape", str(escaped))
+    child = tmp_path / "child"
+    patient = config("--mute", "--child", str(child), stop_timeout=1)
     home = make_home(patient.replace("ready_timeout_s = 20", "ready_timeout_s = 1.5"))
     error = failed_start(home)
     assert "1.5 s" in error["message"]
     assert not lives(marked(child))
-    assert not lives(marked(escaped))
 
 
 def test_a_command_that_does_not_exist_is_named(make_home: MakeHome) -> None:
