@@ -322,8 +322,7 @@ class Ensurer:
         record = self._records.servers.get(demand.server)
         if record is None or record.state is not ServerState.STARTING:
             return
-        target = target_of(record, self._facilities.token(record))
-        if target is not None:
+        if (target := target_of(record, self._facilities.token(record))) is not None:
             await self._stopper.stop(target, Right(named=True), demand.kind.stop_timeout_s)
         self._inquiry.forget(record)
         self._records.change(demand.server, root=None, process=None)
