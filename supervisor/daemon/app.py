@@ -34,7 +34,6 @@ from ..engine.inquiry import Inquiry
 from ..engine.leases import Leases
 from ..engine.logcap import LogCap
 from ..engine.logtail import LogTail
-from ..engine.looks import Looker
 from ..engine.placement import Placement
 from ..engine.planning import Planner
 from ..engine.readiness import Readiness
@@ -99,7 +98,7 @@ def assemble(wing: Wing, store: Store, log: Log, catalog: Catalog, me: ProcessId
     """Put an engine together. Nothing runs yet, and nothing is read."""
     events = Events(log, wing.clock)
     records = Records(store, events)
-    stopper = Stopper(wing, Looker(wing, records, me, TOKEN_VARIABLE), events)
+    stopper = Stopper(wing, records, events, me, TOKEN_VARIABLE)
     environments = Environments(
         site.environments, wing.processes, wing.exits, wing.probe, stopper.stop_child, environment=site.environment
     )

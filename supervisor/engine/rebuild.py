@@ -2,27 +2,25 @@
 
 import asyncio
 import re
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
-from ..core.model import Listener, Origin, ProcessIdentity, ProcessRow, ServerRecord, ServerState
+from ..core.carriers import Carrier, below, first_of
+from ..core.model import Origin, Ports, ProcessIdentity, ServerRecord, ServerState
 from ..core.owners import NoOwner, OwnerSeen
 from ..errors import KindUnknown
-from ..frozen import frozen
 from ..kinds.kind import Kind
+from ..kinds.programs import is_of
 from ..native.api import variable_if_told
 from .belonging import owner_of, ownership_of
 from .facilities import PROJECT_VARIABLE, Facilities
 from .inquiry import Inquiry
+from .recognise import launcher_of
 from .spawner import addresses
 
-
-@frozen
-class Carrier:
-    """A living process with a launch token of this home in its environment. `born`: as its `Probe` says."""
-
-    row: ProcessRow
-    token: str
-    born: float | None
+Serving = tuple[ProcessIdentity | None, ProcessIdentity, Ports]
+"""What a daemon has spawned (None: not proven), what listens, and its ports."""
 
 
 class Rebuilder:
@@ -32,8 +30,14 @@ class Rebuilder:
         self._facilities = facilities
         self._inquiry = inquiry
 
-    async def rebuild(self, token: str, carriers: tuple[Carrier, ...], leader: ProcessIdentity | None) -> None:
-        """Add the server behind these processes to the records, or tell why not."""
+    async def rebuild(self, token: str, carriers: tuple[Carrier, ...]) -> None:
+        """Add the server behind these processes to the records, or tell why not.
+
+        What carries the token need not be the server's: an editor that it has launched does, and the server that this
+        editor has started by itself. So the server is what a daemon can have spawned, with a command line of the kind,
+        and what listens below it; else what listens as the kind does with a command line of it, which then counts as
+        started by somebody else.
+        """
         _, _, rest = token.partition(".")
         server_id, _, launch = rest.rpartition(".")
         try:
@@ -41,20 +45,17 @@ class Rebuilder:
         except KindUnknown as error:
             self._tell(token, str(error))
             return
-        if leader is None:
-            self._tell(token, "no process of it leads the others")
+        found = await self._serving(kind, carriers)
+        if isinstance(found, str):
+            self._tell(token, found)
             return
-        if self._facilities.wing.probe.same_user(leader) is not True or Path(server_id).name != server_id:
+        root, process, ports = found
+        if self._facilities.wing.probe.same_user(process) is not True or Path(server_id).name != server_id:
             # Anybody can have processes carry our token, and an administrator's daemon reads what everybody's carry.
             self._tell(token, "another user's process carries it, or it names no server")
             return
-        ports = await self._ports(kind, {carrier.row.identity for carrier in carriers})
-        missing = [name for name in kind.ports if name not in ports]
-        if missing:
-            self._tell(token, f"it does not listen on a port for {', '.join(missing)}")
-            return
         processes = self._facilities.wing.processes
-        project = await asyncio.to_thread(variable_if_told, processes, leader, PROJECT_VARIABLE)
+        project = await asyncio.to_thread(variable_if_told, processes, process, PROJECT_VARIABLE)
         record = ServerRecord(
             id=server_id,
             kind=kind.name,
@@ -63,14 +64,15 @@ class Rebuilder:
             state=ServerState.READY,
             origin=Origin.ADOPTED,
             launch=launch,
-            ports={name: listener.port for name, listener in ports.items()},
+            ports=ports,
             since=self._facilities.wing.clock.wall(),
-            root=leader,
+            root=root or await launcher_of(self._facilities, process),
             owners_unknown=True,
-            process=next(iter(ports.values())).occupant.identity if ports else leader,
+            foreign=root is None,
+            process=process,
         )
         said = await self._inquiry.ask(record, kind) if kind.identify else None
-        seen = await asyncio.to_thread(owner_of, self._facilities, kind, leader)
+        seen = await asyncio.to_thread(owner_of, self._facilities, kind, process)
         self._adopt(record.with_(version=said.version if said and said.matches else None), kind, seen)
 
     def _kind(self, server_id: str) -> Kind:
@@ -84,24 +86,47 @@ class Rebuilder:
         url, connect = addresses(kind, record, self._facilities.private_of(kind, record.version))
         owner = ownership_of(self._facilities, seen)
         owners = (owner,) if owner else ()
-        tells = "{owner_pid}" in kind.env.values()
+        tells = "{owner_pid}" in kind.env.values() and not record.foreign
         record = record.with_(url=url, connect=connect, owners=owners, ever_owned=bool(owners))
         self._facilities.records.put(record.with_(until_stopped=tells and isinstance(seen, NoOwner)))
         self._facilities.events.publish(
             "server.rebuilt", server=record.id, launch=record.launch, ports=dict(record.ports), version=record.version
         )
 
-    async def _ports(self, kind: Kind, carriers: set[ProcessIdentity]) -> dict[str, Listener]:
-        """The port of each name that one of these processes listens on."""
+    async def _serving(self, kind: Kind, carriers: tuple[Carrier, ...]) -> Serving | str:
+        """What serves as the kind does; else why it cannot be told, for people."""
+        fitting = [carrier for carrier in carriers if is_of(kind, carrier.command)]
+        if not fitting:
+            return f"no process that carries it runs {kind.name}"
+        root = first_of(carriers, partial(is_of, kind))
+        among = below(carriers, root) if root else tuple(carrier.identity for carrier in fitting)
+        held = await self._held(kind, among)
+        if root is not None:
+            nearest: dict[str, ProcessIdentity] = {}
+            for each in among:
+                nearest = {**dict.fromkeys(held.get(each, ()), each), **nearest}
+            if nearest.keys() == kind.ports.keys():
+                ports = {name: held[nearest[name]][name] for name in kind.ports}
+                return root, next((nearest[name] for name in kind.ports), root), ports
+        whole = [each for each in held if held[each].keys() == kind.ports.keys()]
+        if len(whole) != 1:
+            found = {name for ports in held.values() for name in ports}
+            missing = ", ".join(name for name in kind.ports if name not in found)
+            return f"it does not listen on a port for {missing}" if missing else "it cannot be told which serves"
+        return None, whole[0], {name: held[whole[0]][name] for name in kind.ports}
+
+    async def _held(self, kind: Kind, among: Collection[ProcessIdentity]) -> dict[ProcessIdentity, dict[str, int]]:
+        """By process, the first port of each name that it listens on."""
         numbers = {name: range(r.low, r.high + 1) for name, r in kind.ports.items()}
         wanted = {port for ports in numbers.values() for port in ports}
         facts = await asyncio.to_thread(self._facilities.wing.ports.facts, wanted) if wanted else {}
-        found: dict[str, Listener] = {}
+        found: dict[ProcessIdentity, dict[str, int]] = {} if wanted else {process: {} for process in among}
         for name, ports in numbers.items():
             for port in ports:
-                own = [item for item in facts[port].listeners if item.occupant.identity in carriers]
-                if own:
-                    found[name] = own[0]
+                for listener in facts[port].listeners:
+                    holder = listener.occupant.identity
+                    if holder is not None and holder in among:
+                        found.setdefault(holder, {}).setdefault(name, port)
         return found
 
     def _tell(self, token: str, reason: str) -> None:

@@ -87,7 +87,7 @@ class Recogniser:
         return Stranger(
             kind.name,
             process,
-            await self._root(process),
+            await launcher_of(self._facilities, process),
             occupant,
             ports,
             proof,
@@ -158,20 +158,22 @@ class Recogniser:
             return await sessions_of(self._wing, kind, ports, PATIENCE_S)
         return None
 
-    async def _root(self, process: ProcessIdentity) -> ProcessIdentity:
-        """The launcher that only runs this server, or itself."""
-        table, commands = await asyncio.to_thread(self._above, process)
-        records = self._facilities.records
-        forbidden = {editor.process for editor in records.editors.values()} | {self._facilities.me}
-        forbidden |= {owner.process for record in records.servers.values() for owner in record.owners}
-        return launcher(table, process, commands, forbidden)
 
-    def _above(
-        self, process: ProcessIdentity
-    ) -> tuple[Sequence[ProcessRow], Mapping[ProcessIdentity, tuple[str, ...]]]:
-        """The process table, and the command lines of those above a process. Blocking."""
-        table = self._wing.processes.table()
-        return table, {above: self._wing.probe.describe(above.pid).command for above in parents(table, process)}
+async def launcher_of(facilities: Facilities, process: ProcessIdentity) -> ProcessIdentity:
+    """The topmost process that only runs this server, or itself."""
+    table, commands = await asyncio.to_thread(_above, facilities, process)
+    records = facilities.records
+    forbidden = {editor.process for editor in records.editors.values()} | {facilities.me}
+    forbidden |= {owner.process for record in records.servers.values() for owner in record.owners}
+    return launcher(table, process, commands, forbidden)
+
+
+def _above(
+    facilities: Facilities, process: ProcessIdentity
+) -> tuple[Sequence[ProcessRow], Mapping[ProcessIdentity, tuple[str, ...]]]:
+    """The process table, and the command lines of those above a process. Blocking."""
+    table = facilities.wing.processes.table()
+    return table, {above: facilities.wing.probe.describe(above.pid).command for above in parents(table, process)}
 
 
 def ports_by_name(kind: Kind, held: Collection[int], port: int) -> Ports:

@@ -1,16 +1,21 @@
 """After a start: what an earlier daemon left is proven again, row by row. Nothing is killed for a missing row."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ..core.carriers import Carrier, Fits, ends_with, first_of
 from ..core.model import Failure, Liveness, ProcessIdentity, ServerRecord, ServerState
-from ..errors import StartFailed
+from ..errors import ConfigInvalid, StartFailed
 from ..frozen import frozen
+from ..kinds.kind import expand
+from ..kinds.programs import is_of
 from ..native.api import variable_if_told
 from ..registry.store import Found, Loaded
 from .facilities import TOKEN_VARIABLE, Facilities
-from .rebuild import Carrier, Rebuilder
+from .rebuild import Rebuilder
+from .spawner import values_of
 
 
 @frozen
@@ -19,15 +24,9 @@ class Census:
 
     carriers: Mapping[str, tuple[Carrier, ...]]
 
-    def leader(self, token: str) -> ProcessIdentity | None:
-        """The process of a launch that all others come from: the oldest that leads a session, as ours all do."""
-        carriers = self.carriers.get(token, ())
-        leaders = [c for c in carriers if c.row.session == c.row.identity.pid]
-        if len(leaders) > 1 and any(carrier.born is None for carrier in leaders):
-            # Only their ages tell a server from what it has started in a session of its own.
-            return None
-        oldest = min(leaders, key=lambda carrier: carrier.born or 0.0, default=None)
-        return oldest.row.identity if oldest else None
+    def leader(self, token: str, fits: Fits) -> ProcessIdentity | None:
+        """The process of a launch that an earlier daemon has spawned, and all others come from. `fits`: its command."""
+        return first_of(self.carriers.get(token, ()), fits)
 
 
 class Recovery:
@@ -54,12 +53,12 @@ class Recovery:
                 pids = [carrier.row.identity.pid for carrier in carriers]
                 events.warn("process.unknown", token=token, pids=pids)
             else:
-                await self._rebuild(token, carriers, census.leader(token))
+                await self._rebuild(token, carriers)
 
-    async def _rebuild(self, token: str, carriers: tuple[Carrier, ...], leader: ProcessIdentity | None) -> None:
+    async def _rebuild(self, token: str, carriers: tuple[Carrier, ...]) -> None:
         """One that cannot be rebuilt must not keep the daemon from the others."""
         try:
-            await self._rebuilder.rebuild(token, carriers, leader)
+            await self._rebuilder.rebuild(token, carriers)
         except Exception as error:  # noqa: BLE001 (a defect: logged here, and nothing was started or stopped)
             self._facilities.events.failed("server.not_rebuilt", error, token=token)
 
@@ -74,8 +73,8 @@ class Recovery:
                 continue
             token = variable_if_told(processes, row.identity, TOKEN_VARIABLE)
             if token is not None and token.startswith(f"{self._facilities.home_id}."):
-                born = self._facilities.wing.probe.born(row.identity)
-                found.setdefault(token, []).append(Carrier(row, token, born))
+                command = self._facilities.wing.probe.describe(row.identity.pid).command
+                found.setdefault(token, []).append(Carrier(row, token, command))
         return {token: tuple(carriers) for token, carriers in found.items()}
 
     def _prove(self, record: ServerRecord, census: Census) -> None:
@@ -87,7 +86,7 @@ class Recovery:
             record = self._records.move(record.id, ServerState.READY)
         if record.root is None:
             token = self._facilities.token(record)
-            leader = census.leader(token) if record.launch else None
+            leader = census.leader(token, self._fits(record)) if record.launch else None
             if leader is None and record.launch and census.carriers.get(token):
                 pids = [carrier.row.identity.pid for carrier in census.carriers[token]]
                 failure = Failure(StartFailed.code, f"an earlier daemon's launch cannot be told apart: pids {pids}")
@@ -106,6 +105,21 @@ class Recovery:
         self._facilities.events.publish(
             "server.found", server=record.id, launch=record.launch, state=record.state, liveness=alive
         )
+
+    def _fits(self, record: ServerRecord) -> Fits:
+        """Whether a command line is the one that this launch was started with, or became."""
+        kind = self._facilities.kind_of(record)
+        values = values_of(record, self._facilities.private_of(kind, record.version))
+        words: tuple[str, ...] = ()
+        with contextlib.suppress(ConfigInvalid):
+            words = tuple(expand(word, values) for word in kind.command[1:])
+        ports = {str(port) for port in record.ports.values()}
+
+        def fits(command: Sequence[str]) -> bool:
+            # A shell may have become what it was told to run: then the ports of this very launch are among its words.
+            return ends_with(command, words) or (is_of(kind, command) and (not words or ports.issubset(command)))
+
+        return fits
 
     def _restart_clocks(self, record: ServerRecord) -> ServerRecord:
         """Lingers and leases get their full time again."""

@@ -11,6 +11,7 @@ from ..frozen import frozen
 from ..native.api import Wing
 from .events import Events
 from .looks import Look, Looker, Target
+from .records import Records
 from .signals import Outcome, Signals
 
 KILL_PATIENCE_S = 5.0
@@ -42,9 +43,9 @@ class Right:
 class Stopper:
     """Stops trees. What it may not touch is asked for at every look."""
 
-    def __init__(self, wing: Wing, looker: Looker, events: Events) -> None:
+    def __init__(self, wing: Wing, records: Records, events: Events, me: ProcessIdentity, token_variable: str) -> None:
         self._wing = wing
-        self._looker = looker
+        self._looker = Looker(wing, records, me, token_variable)
         self._events = events
         self._signals = Signals(wing.probe, wing.processes, events)
 

@@ -186,7 +186,9 @@ class _Probe(FakeProbe):
 
     def describe(self, pid: int) -> Occupant:
         self._life.touch()
-        return Occupant() if self._life.world.faults.hit("probe denied") else super().describe(pid)
+        # As `variable`: what a recovery looks at can be read.
+        denied = self._life.ready and self._life.world.faults.hit("probe denied")
+        return Occupant() if denied else super().describe(pid)
 
 
 class _Watch:

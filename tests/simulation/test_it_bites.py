@@ -126,7 +126,7 @@ def test_ports_that_are_not_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_recovery_that_forgets_what_was_being_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon that is killed between spawn and write has left a child."""
 
-    def nobody(self: recover.Census, token: str) -> ProcessIdentity | None:  # noqa: ARG001
+    def nobody(self: recover.Census, token: str, fits: object) -> ProcessIdentity | None:  # noqa: ARG001
         return None
 
     monkeypatch.setattr(recover.Census, "leader", nobody)
