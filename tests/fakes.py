@@ -392,6 +392,9 @@ class FakePeerCheck:
 class FakeFileWatcher:
     """Files that nobody writes to."""
 
+    def note(self) -> str | None:
+        return None
+
     def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:  # noqa: ARG002 (the Protocol's)
         return _Unarmed()
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..client.client import Client
-from ..errors import DaemonNotRunning, NotFound
+from ..errors import DaemonNotRunning, NotFound, StateNotWritable
 from ..native.facts import folders
 from . import knock, options, output
 from .deadline import Deadline
@@ -88,6 +88,8 @@ class _Followed:
             if method == "log":
                 self._show({name: told[name] for name in ("lines", "log", "ended")}, announce=True)
                 if told["ended"]:
+                    if told.get("reason"):
+                        raise StateNotWritable(f"{self._about.get('server', 'the daemon')}: {told['reason']}")
                     output.note("the server has gone")
                     return True
             if not output.is_read():

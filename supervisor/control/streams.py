@@ -90,7 +90,7 @@ class LogFeed:
         return Opening(answer, partial(self._begin, params.server, page)) if params.follow else answer
 
     def _begin(self, server: str | None, page: Page, identifier: Id, tell: Tell, room: Room) -> End:
-        def more(lines: Sequence[str], log: str, ended: bool) -> None:  # noqa: FBT001 (a callback's own)
-            tell("log", LogNotice(identifier, tuple(lines), log, ended))
+        def more(lines: Sequence[str], log: str, ended: bool, reason: str | None) -> None:  # noqa: FBT001 (a callback's own)
+            tell("log", LogNotice(identifier, tuple(lines), log, ended, reason))
 
         return self._logs.follow(server, page, more, room)

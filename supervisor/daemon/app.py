@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -78,6 +78,7 @@ class Engine:
     claims: Claims
     watcher: Watcher
     housekeeping: Housekeeping
+    notes: tuple[Callable[[], str | None], ...]
 
 
 @frozen
@@ -144,7 +145,8 @@ def assemble(wing: Wing, store: Store, log: Log, catalog: Catalog, me: ProcessId
     )
     claims = Claims(facilities, editors, Leases(facilities, flights), followup)
     recovery = Recovery(facilities, Rebuilder(facilities, inquiry))
-    return Engine(facilities, recovery, supervisor, claims, watcher, Housekeeping(facilities))
+    notes = (wing.exits.note, wing.files.note, log_cap.note, records.note)
+    return Engine(facilities, recovery, supervisor, claims, watcher, Housekeeping(facilities), notes)
 
 
 def run(folders: Folders, *, console: bool, manager: ServiceManager | None = None) -> int:
@@ -278,7 +280,7 @@ class Daemon:
             started_at=facilities.wing.clock.wall(),
             home=str(self._folders.home),
             event_loop=self._loop.name,
-            notes=lambda: self._notes(facilities),
+            notes=lambda: self._notes(engine),
             reload=lambda: self._reload(engine),
             shut_down=self._shut_down,
         )
@@ -295,11 +297,9 @@ class Daemon:
         )
         return Listener(door, self._folders.socket)
 
-    def _notes(self, facilities: Facilities) -> tuple[str, ...]:
-        trouble = facilities.records.trouble
-        registry = f"the registry cannot be written: {trouble}" if trouble else None
-        notes = (facilities.wing.exits.note(), registry, self._log_file.note(), self._loop.note(), self._mender.note())
-        return (*(note for note in notes if note), *inherited.notes())
+    def _notes(self, engine: Engine) -> tuple[str, ...]:
+        notes = (*engine.notes, self._log_file.note, self._loop.note, self._mender.note)
+        return (*(told for note in notes if (told := note())), *inherited.notes())
 
     def _publish(self, listener: Listener) -> None:
         endpoint.publish(

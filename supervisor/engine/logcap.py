@@ -1,6 +1,10 @@
-"""Keeps each server's log below a hard cap. A quiet server costs nothing: the system tells when a log is written."""
+"""Keeps each server's log below a hard cap. A quiet server costs nothing: the system tells when a log is written.
+
+Where nobody tells, the file watcher looks by itself; where even that fails, the cap does.
+"""
 
 import asyncio
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +17,10 @@ KEPT_BYTES = 1024 * 1024
 CUT_MARK = b"--- cut by godot-supervisor: the log had reached its cap ---\n"
 SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
+UNWATCHED_PAUSE_S = 5.0
+"""Between two attempts to watch a log that cannot be watched at all: it has gone, or cannot be looked at."""
+
+NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(slots=True)
@@ -20,6 +28,7 @@ class _Kept:
     path: Path
     size: int
     looked: float
+    trouble: str | None = None
     watch: Watch | None = None
     timer: asyncio.TimerHandle | None = None
 
@@ -57,19 +66,42 @@ class LogCap:
         for server_id in list(self._kept):
             self.forget(server_id)
 
+    def note(self) -> str | None:
+        """What a user should know: which logs are not capped at the moment, and why. None: nothing."""
+        unwatched = [f"{server}: {kept.trouble}" for server, kept in self._kept.items() if kept.trouble]
+        return f"logs that cannot be kept short: {'; '.join(unwatched)}" if unwatched else None
+
     def _arm(self, server_id: str) -> None:
         kept = self._kept[server_id]
         kept.timer = None
         try:
             kept.watch = self._files.watch(kept.path, lambda: self._written(server_id))
         except OSError as error:
-            self._events.warn("log.not_watched", server=server_id, log=str(kept.path), reason=str(error))
-            self.forget(server_id)
+            self._warn_once(server_id, "log.not_watched", error)
+            kept.timer = asyncio.get_running_loop().call_later(UNWATCHED_PAUSE_S, self._look, server_id)
+        else:
+            kept.trouble = None
+
+    def _look(self, server_id: str) -> None:
+        """Look at a log of which nobody tells."""
+        kept = self._kept[server_id]
+        kept.timer = None
+        if kept.path.exists():
+            self._written(server_id)
+        else:
+            self._arm(server_id)
+
+    def _warn_once(self, server_id: str, event: str, error: OSError) -> None:
+        kept = self._kept[server_id]
+        reason = error.strerror or str(error)
+        if kept.trouble != reason:
+            kept.trouble = reason
+            self._events.warn(event, server=server_id, log=str(kept.path), reason=str(error))
 
     def _written(self, server_id: str) -> None:
         """Look at the size now, and again at half the time that the log would take to reach the cap."""
         kept = self._kept[server_id]
-        kept.watch = None
+        kept.watch = kept.timer = None
         now = self._clock.monotonic()
         grown = 0
         try:
@@ -79,14 +111,16 @@ class LogCap:
                 was, size = cut(kept.path, min(KEPT_BYTES, self._cap_bytes // 2))
                 self._events.publish("log.cut", server=server_id, log=str(kept.path), was_bytes=was, bytes=size)
         except OSError as error:
-            self._events.warn("log.not_cut", server=server_id, log=str(kept.path), reason=str(error))
+            self._warn_once(server_id, "log.not_cut", error)
             size = kept.size
         # By what was written, not by what a cut has left of it.
         rate = max(0, grown) / max(now - kept.looked, SHORTEST_PAUSE_S)
         kept.size, kept.looked = size, now
         left_s = (self._cap_bytes - size) / rate / 2 if rate > 0 else LONGEST_PAUSE_S
         pause = min(max(left_s, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
-        kept.timer = asyncio.get_running_loop().call_later(pause, self._arm, server_id)
+        # A loud log is looked at again whoever tells of writes: a watcher that looks by itself would add its own pause.
+        follow = self._written if grown > 0 else self._arm
+        kept.timer = asyncio.get_running_loop().call_later(pause, follow, server_id)
 
 
 def cut(path: Path, kept_bytes: int) -> tuple[int, int]:
@@ -97,7 +131,15 @@ def cut(path: Path, kept_bytes: int) -> tuple[int, int]:
     Raises:
         OSError: it cannot be read or written.
     """
-    handle = os.open(path, os.O_RDWR | os.O_APPEND)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_APPEND)
+    except OSError as error:
+        if error.errno not in NO_DESCRIPTORS:
+            raise
+        # The last lines are lost with the rest, because they cannot be read without a descriptor. The disk comes first.
+        was = path.stat().st_size
+        os.truncate(path, 0)
+        return was, 0
     with open(handle, "r+b", buffering=0) as file:  # noqa: PTH123 (a descriptor, opened to append)
         was = file.seek(-kept_bytes, os.SEEK_END) + kept_bytes
         tail = file.read(kept_bytes)

@@ -1,4 +1,7 @@
-"""The end of a log, and what is written after it. Nobody polls: the system tells of writes, events of new launches."""
+"""The end of a log, and what is written after it. The system tells of writes, events of new launches.
+
+A log that nobody tells of is looked at. One that cannot be read ends what follows it, with the reason.
+"""
 
 import asyncio
 import os
@@ -25,8 +28,17 @@ PAUSE_S = 0.05
 REST_S = 0.2
 """How long somebody who does not keep up is left alone."""
 
-More = Callable[[Sequence[str], str, bool], None]
-"""Called with further lines, the log that they are of, and whether it was the last call."""
+UNWATCHED_PAUSE_S = 0.5
+"""Between two looks at a log of which nobody tells."""
+
+UNREADABLE_FOR_S = 5.0
+"""How long a log that cannot be read is tried again."""
+
+More = Callable[[Sequence[str], str, bool, str | None], None]
+"""Called with further lines, the log that they are of, whether it was the last call, and why it was.
+
+No reason: the server has gone.
+"""
 
 
 @frozen
@@ -105,6 +117,7 @@ class _Follower:
         self._watch: Watch | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._unreadable_since: float | None = None
         self._unsubscribe = facilities.events.subscribe(self._happened)
         self._look()
 
@@ -133,10 +146,17 @@ class _Follower:
         if not self._room():
             self._soon(REST_S)
             return
-        if self._closed or not self._arm():
+        if self._closed:
             return
+        watched = self._arm()
         # Armed before it is read: what is written in between fires.
-        if self._read():
+        try:
+            more = self._read()
+        except OSError as error:
+            self._cannot_read(error)
+            return
+        self._unreadable_since = None
+        if more:
             self._soon(0.0)
             return
         try:
@@ -150,6 +170,8 @@ class _Follower:
             self._leave()
             self._path, self._offset = path, 0
             self._soon(0.0)
+        elif not watched:
+            self._soon(UNWATCHED_PAUSE_S)
 
     def _arm(self) -> bool:
         """Whether anybody will tell of what is written."""
@@ -157,13 +179,20 @@ class _Follower:
         try:
             self._watch = self._facilities.wing.files.watch(self._path, lambda: self._soon(PAUSE_S))
         except FileNotFoundError:
-            # Not there yet, or not any more: an event comes when that changes.
-            return True
-        except OSError as error:
-            self._facilities.events.warn("log.not_watched", log=str(self._path), reason=str(error))
-            self._end()
+            # Not there yet: an event comes when that changes. If it was removed, its writer may go on in what is open.
+            return self._file is None
+        except OSError:
             return False
         return True
+
+    def _cannot_read(self, error: OSError) -> None:
+        """Try again for a while, then end with the reason: the server runs, but nobody would see what it writes."""
+        now = asyncio.get_running_loop().time()
+        self._unreadable_since = now if self._unreadable_since is None else self._unreadable_since
+        if now - self._unreadable_since < UNREADABLE_FOR_S:
+            self._soon(UNWATCHED_PAUSE_S)
+        else:
+            self._end(f"its log cannot be read: {error.strerror or error}")
 
     def _disarm(self) -> None:
         if self._watch is not None:
@@ -176,12 +205,16 @@ class _Follower:
             self._file.close()
             self._file = None
 
-    def _end(self) -> None:
-        self._more((), str(self._path), True)
+    def _end(self, reason: str | None = None) -> None:
+        self._more((), str(self._path), True, reason)
         self.close()
 
     def _read(self) -> bool:
-        """Tell of the lines that were completed; whether there is more."""
+        """Tell of the lines that were completed; whether there is more.
+
+        Raises:
+            OSError: it is there and cannot be read.
+        """
         data = self._unread()
         whole = data.rfind(b"\n") + 1
         if not whole and len(data) == CHUNK_BYTES:
@@ -189,14 +222,17 @@ class _Follower:
             whole = len(data)
         if whole:
             self._offset += whole
-            self._more(split(data[:whole]), str(self._path), False)
+            self._more(split(data[:whole]), str(self._path), False, None)
         return len(data) == CHUNK_BYTES
 
     def _tell_the_rest(self) -> None:
         """A last line without an end: nothing will be added to it."""
-        data = self._unread()
+        try:
+            data = self._unread()
+        except OSError:
+            return
         if data:
-            self._more(split(data), str(self._path), False)
+            self._more(split(data), str(self._path), False, None)
 
     def _unread(self) -> bytes:
         try:
@@ -207,7 +243,7 @@ class _Follower:
                 self._offset = 0
             self._file.seek(self._offset)
             return self._file.read(CHUNK_BYTES)
-        except OSError:
+        except FileNotFoundError:
             return b""
 
     def _begun_anew(self) -> bool:

@@ -230,6 +230,10 @@ class Records:
         self._scheduled = False
         self.flush()
 
+    def note(self) -> str | None:
+        """What a user should know: the registry cannot be written. None: it can."""
+        return f"the registry cannot be written: {self.trouble}" if self.trouble else None
+
     def flush(self) -> None:
         """Write now if anything changed. Trouble is told, kept in `trouble`, and tried again."""
         if self._written < self.revision:

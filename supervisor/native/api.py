@@ -205,6 +205,10 @@ class FileWatcher(Protocol):
         """
         ...
 
+    def note(self) -> str | None:
+        """What a user should know of a fallback in use; None: nothing."""
+        ...
+
 
 class PeerCheck(Protocol):
     """Asks who is at the other end of a unix socket."""

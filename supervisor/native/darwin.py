@@ -54,23 +54,32 @@ class KqueueWatcher:
         self._system = system
         self._queue: Any = None
         self._watches: dict[int, list[ArmedWatch]] = {}
-        self._polling = PollingExitWatcher(probe, collect)
+        self._polling = PollingExitWatcher(probe, collect, better=self._take_over)
         self._trouble: OSError | None = None
 
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
         """Arm. Registered first, verified after."""
-        loop = asyncio.get_running_loop()
+        watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=self._forget)
         try:
-            gone = not self._register(identity.pid, loop)
+            self._take_over(watch)
         except OSError as error:
             self._trouble = error
             return self._polling.watch(identity, on_exit)
-        watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=self._forget)
-        self._watches.setdefault(identity.pid, []).append(watch)
-        if gone or self._probe.sample(identity) is Liveness.DEAD:
+        return watch
+
+    def _take_over(self, watch: ArmedWatch) -> None:
+        """Have the kernel queue tell a watch.
+
+        Raises:
+            OSError: it cannot.
+        """
+        loop = asyncio.get_running_loop()
+        gone = not self._register(watch.identity.pid, loop)
+        watch.disarmed_by(self._forget)
+        self._watches.setdefault(watch.identity.pid, []).append(watch)
+        if gone or self._probe.sample(watch.identity) is Liveness.DEAD:
             # ESRCH, too, may come before it can be waited for.
             loop.call_soon(self._settle, watch, loop, SETTLE_LOOKS)
-        return watch
 
     def note(self) -> str | None:
         """What a user should know of a fallback in use."""
@@ -82,8 +91,14 @@ class KqueueWatcher:
         if not darwin_probe.possible(pid):
             return False
         if self._queue is None:
-            self._queue = self._system.kqueue()
-            loop.add_reader(self._queue.fileno(), self._read, loop)
+            queue = self._system.kqueue()
+            try:
+                loop.add_reader(queue.fileno(), self._read, loop)
+            except OSError:
+                # Kept, it would take watches and tell of none of them.
+                queue.close()
+                raise
+            self._queue = queue
         flags = self._system.KQ_EV_ADD | self._system.KQ_EV_ONESHOT
         event = self._system.kevent(
             pid, filter=self._system.KQ_FILTER_PROC, flags=flags, fflags=self._system.KQ_NOTE_EXIT

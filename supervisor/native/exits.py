@@ -9,7 +9,12 @@ from .api import Probe, Watch
 Collect = Callable[[ProcessIdentity], None]
 """Waits for a process that has ended, if it is a child of ours. Otherwise does nothing."""
 
+Better = Callable[["ArmedWatch"], None]
+"""Has a better source tell a watch. Raises OSError: there still is none."""
+
 POLL_INTERVAL_S = 1.0
+TRY_AGAIN_EVERY_S = 30.0
+"""How often the better source is asked again, after it has refused."""
 
 
 class ArmedWatch:
@@ -29,6 +34,10 @@ class ArmedWatch:
         self._disarm = disarm
         self._armed = True
 
+    def disarmed_by(self, disarm: Callable[["ArmedWatch"], None]) -> None:
+        """Have another source tell it from now on."""
+        self._disarm = disarm
+
     def fire(self) -> None:
         """The process has ended."""
         if self._armed:
@@ -44,9 +53,16 @@ class ArmedWatch:
 
 
 class PollingExitWatcher:
-    """Asks the probe about everything watched, once in an interval; with nothing to watch it does not wake."""
+    """Asks the probe about everything watched, once in an interval; with nothing to watch it does not wake.
 
-    def __init__(self, probe: Probe, collect: Collect, interval_s: float = POLL_INTERVAL_S) -> None:
+    `better` is the source that this one stands in for: it gets the watches back once it takes them.
+    """
+
+    def __init__(
+        self, probe: Probe, collect: Collect, interval_s: float = POLL_INTERVAL_S, *, better: Better | None = None
+    ) -> None:
+        self._better = better
+        self._since_tried_s = 0.0
         self._probe = probe
         self._collect = collect
         self._interval_s = interval_s
@@ -78,6 +94,21 @@ class PollingExitWatcher:
         for watch in self._watches:
             if self._probe.sample(watch.identity) is Liveness.DEAD:
                 loop.call_soon(watch.fire)
+        self._since_tried_s += self._interval_s
+        if self._better is not None and self._since_tried_s >= TRY_AGAIN_EVERY_S:
+            self._since_tried_s = 0.0
+            self._give_back(self._better)
+
+    def _give_back(self, better: Better) -> None:
+        """Have the better source tell what it takes again."""
+        for watch in tuple(self._watches):
+            try:
+                better(watch)
+            except ProcessLookupError:
+                continue
+            except OSError:
+                break
+            self._forget(watch)
 
     def _forget(self, watch: ArmedWatch) -> None:
         self._watches.discard(watch)

@@ -14,6 +14,9 @@ assert sys.platform == "linux"  # noqa: S101 (tells type checkers whose file thi
 
 # <sys/inotify.h>
 IN_MODIFY = 0x00000002
+IN_UNMOUNT = 0x00002000
+IN_Q_OVERFLOW = 0x00004000
+IN_IGNORED = 0x00008000
 IN_ONESHOT = 0x80000000
 IN_NONBLOCK = os.O_NONBLOCK
 IN_CLOEXEC = os.O_CLOEXEC
@@ -63,10 +66,20 @@ class InotifyWatcher:
                 del self._watches[number]
                 _libc.inotify_rm_watch(self._descriptor, number)
 
+    def note(self) -> str | None:
+        """See `FileWatcher`."""
+        return None
+
     def _open(self) -> int:
         if self._descriptor is None:
-            self._descriptor = _checked(_libc.inotify_init1(IN_NONBLOCK | IN_CLOEXEC), None)
-            asyncio.get_running_loop().add_reader(self._descriptor, self._read, self._descriptor)
+            descriptor = _checked(_libc.inotify_init1(IN_NONBLOCK | IN_CLOEXEC), None)
+            try:
+                asyncio.get_running_loop().add_reader(descriptor, self._read, descriptor)
+            except OSError:
+                # Kept, it would take watches and tell of none of them.
+                os.close(descriptor)
+                raise
+            self._descriptor = descriptor
         return self._descriptor
 
     def _read(self, descriptor: int) -> None:
@@ -75,8 +88,17 @@ class InotifyWatcher:
         while offset < len(data):
             number, mask, _, name_length = _EVENT.unpack_from(data, offset)
             offset += _EVENT.size + name_length
-            for watch in self._watches.pop(number, ()) if mask & IN_MODIFY else ():
+            for watch in self._told(number, mask):
                 watch.on_write()
+
+    def _told(self, number: int, mask: int) -> list[_ArmedWatch]:
+        """Return the watches that an event is about, disarmed: all of them if events were lost."""
+        if mask & IN_Q_OVERFLOW:
+            everyone = [watch for sharing in self._watches.values() for watch in sharing]
+            for watch in everyone:
+                watch.close()
+            return everyone
+        return self._watches.pop(number, []) if mask & (IN_MODIFY | IN_UNMOUNT | IN_IGNORED) else []
 
 
 def _checked(result: int, path: Path | None) -> int:

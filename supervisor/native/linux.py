@@ -15,6 +15,7 @@ from . import linux_ports, linux_probe, posix, procfs, runnable, trust
 from .api import Command, ExitWatcher, Watch, Wing
 from .clock import MonotonicClock
 from .exits import ArmedWatch, Collect, PollingExitWatcher
+from .files import FallbackFileWatcher, PollingFileWatcher
 
 assert sys.platform == "linux"  # noqa: S101 (tells type checkers where this runs)
 
@@ -23,6 +24,7 @@ def linux_wing(child_descriptors: tuple[int, int] | None) -> Wing:
     """The Linux wing. `child_descriptors`: the limit of open files for what is spawned, soft and hard."""
     # Below the assertion on the platform: type checkers of other platforms do not come here.
     from .inotify import InotifyWatcher
+    from .linux_files import silent
 
     probe = linux_probe.LinuxProbe()
     children = posix.Children()
@@ -33,7 +35,7 @@ def linux_wing(child_descriptors: tuple[int, int] | None) -> Wing:
         exits=exits,
         processes=LinuxProcessControl(probe, children, exits, child_descriptors),
         ports=linux_ports.LinuxPortTable(probe),
-        files=InotifyWatcher(),
+        files=FallbackFileWatcher(InotifyWatcher(), PollingFileWatcher(), silent),
         peers=LinuxPeerCheck(),
     )
 
@@ -58,18 +60,29 @@ class PidfdWatcher:
         self._probe = probe
         self._collect = collect
         self._pidfds: dict[ProcessIdentity, _Pidfd] = {}
-        self._polling = PollingExitWatcher(probe, collect)
+        self._polling = PollingExitWatcher(probe, collect, better=self._take_over)
         self._trouble: OSError | None = None
 
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
         """Arm."""
-        loop = asyncio.get_running_loop()
+        watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=_already)
         try:
-            pidfd = self._pidfds.get(identity) or self._open(identity, loop)
+            self._take_over(watch)
         except OSError as error:
             if not isinstance(error, ProcessLookupError):
                 self._trouble = error
             return self._polling.watch(identity, on_exit)
+        return watch
+
+    def _take_over(self, watch: ArmedWatch) -> None:
+        """Have a pidfd tell a watch.
+
+        Raises:
+            OSError: there is none to be had.
+        """
+        loop = asyncio.get_running_loop()
+        identity = watch.identity
+        pidfd = self._pidfds.get(identity) or self._open(identity, loop)
 
         def disarm(watch: ArmedWatch) -> None:
             pidfd.watches.remove(watch)
@@ -78,7 +91,7 @@ class PidfdWatcher:
                 loop.remove_reader(pidfd.descriptor)
                 os.close(pidfd.descriptor)
 
-        watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=disarm)
+        watch.disarmed_by(disarm)
         pidfd.watches.append(watch)
         # It may have ended, and another have its number, before the pidfd was opened; what ends after, the pidfd tells.
         if not pidfd.verified:
@@ -86,7 +99,6 @@ class PidfdWatcher:
             pidfd.verified = liveness is Liveness.ALIVE
             if liveness is Liveness.DEAD:
                 loop.call_soon(watch.fire)
-        return watch
 
     def _open(self, identity: ProcessIdentity, loop: asyncio.AbstractEventLoop) -> _Pidfd:
         pidfd = _Pidfd(_open_pidfd(identity.pid))
@@ -233,6 +245,10 @@ def _open_pidfd(pid: int) -> int:
     if not 0 < pid <= procfs.PID_MAX:
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     return os.pidfd_open(pid)
+
+
+def _already(watch: ArmedWatch) -> None:
+    """For a watch that no source has taken yet."""
 
 
 def _nothing() -> None:

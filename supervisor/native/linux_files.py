@@ -1,4 +1,4 @@
-"""Replacing a file on Linux, without what a rename over another file costs."""
+"""Files on Linux: replaced without what a rename over another file costs, and told apart by their file system."""
 
 import ctypes
 import errno
@@ -15,9 +15,36 @@ AT_FDCWD = -100
 NOT_THERE = (errno.ENOENT, errno.EINVAL, errno.ENOSYS)
 """Nothing to change places with, or a file system or kernel that cannot: renameat2(2)."""
 
+# <linux/magic.h>, and the headers of those that are not part of the kernel. What is written through another machine, or
+# past the kernel's own table of files, is told to nobody (inotify(7)).
+SILENT = {
+    0x6969: "nfs",
+    0x517B: "smb",
+    0xFF534D42: "cifs",
+    0xFE534D42: "smb2",
+    0x65735546: "fuse",
+    0x01021997: "9p",
+    0x00C36400: "ceph",
+    0x6B414653: "afs",
+    0x5346414F: "openafs",
+    0x73757245: "coda",
+    0x564C: "ncp",
+    0x7461636F: "ocfs2",
+    0x01161970: "gfs2",
+    0x47504653: "gpfs",
+    0x0BD00BD0: "lustre",
+    0x19830326: "beegfs",
+    0x786F4256: "vboxsf",
+    0xBACBACBC: "vmhgfs",
+}
+STATFS_SIZE = 256
+"""More than `struct statfs` has anywhere. Its first word is the type."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
 _libc.renameat2.restype = ctypes.c_int
+_libc.statfs.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
+_libc.statfs.restype = ctypes.c_int
 
 
 def exchange(new: Path, old: Path) -> None:
@@ -35,3 +62,12 @@ def exchange(new: Path, old: Path) -> None:
     if number not in NOT_THERE:
         raise OSError(number, os.strerror(number), str(old))
     new.replace(old)
+
+
+def silent(path: Path) -> str | None:
+    """Return why not every write to a file is told, None if it is, or if that cannot be found out."""
+    room = ctypes.create_string_buffer(STATFS_SIZE)
+    if _libc.statfs(os.fsencode(path), room) != 0:
+        return None
+    name = SILENT.get(ctypes.c_long.from_buffer(room).value & 0xFFFFFFFF)
+    return f"{name} does not tell of every write" if name else None

@@ -78,18 +78,29 @@ class WaitWatcher:
         self._probe = probe
         self._collect = collect
         self._waits: dict[ProcessIdentity, _Wait] = {}
-        self._polling = PollingExitWatcher(probe, collect)
+        self._polling = PollingExitWatcher(probe, collect, better=self._take_over)
         self._trouble: OSError | None = None
 
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
         """Arm."""
-        loop = asyncio.get_running_loop()
+        watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=_already)
         try:
-            wait = self._waits.get(identity) or self._register(identity, loop)
+            self._take_over(watch)
         except OSError as error:
             if error.winerror != win32.ERROR_INVALID_PARAMETER:
                 self._trouble = error
             return self._polling.watch(identity, on_exit)
+        return watch
+
+    def _take_over(self, watch: ArmedWatch) -> None:
+        """Have the system tell a watch.
+
+        Raises:
+            OSError: it refused.
+        """
+        loop = asyncio.get_running_loop()
+        identity = watch.identity
+        wait = self._waits.get(identity) or self._register(identity, loop)
 
         def disarm(watch: ArmedWatch) -> None:
             wait.watches.remove(watch)
@@ -97,11 +108,10 @@ class WaitWatcher:
                 del self._waits[identity]
                 wait.close()
 
-        watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=disarm)
+        watch.disarmed_by(disarm)
         wait.watches.append(watch)
         if self._probe.sample(identity) is Liveness.DEAD:
             loop.call_soon(watch.fire)
-        return watch
 
     def note(self) -> str | None:
         """What a user should know of a fallback in use."""
@@ -129,3 +139,7 @@ class WaitWatcher:
             raise
         self._waits[identity] = wait
         return wait
+
+
+def _already(watch: ArmedWatch) -> None:
+    """For a watch that no source has taken yet."""

@@ -49,6 +49,16 @@ def test_following_goes_from_launch_to_launch_until_the_server_has_gone(run: Run
     assert daemon.params("logs.read") == {"server": "godot-ai", "lines": 50, "follow": True}
 
 
+def test_a_log_that_cannot_be_read_is_no_end_of_the_server(run: Run, daemon: Script) -> None:
+    method, told = more(ended=True)
+    reason = "its log cannot be read: Too many open files"
+    daemon.answers["logs.read"] = Streaming(PAGE, [(method, {**told, "reason": reason})])
+    outcome = run("logs", "godot-ai", "-f")
+    assert outcome.code != 0
+    assert reason in outcome.err
+    assert "has gone" not in outcome.err
+
+
 def test_following_as_json_is_one_object_a_line(run: Run, daemon: Script) -> None:
     daemon.answers["logs.read"] = Streaming(PAGE, [more("four"), more(ended=True)])
     rows = [json.loads(line) for line in run("logs", "godot-ai", "-f", "--json").out.splitlines()]

@@ -1,13 +1,17 @@
 import asyncio
+import errno
 import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from supervisor.engine.events import Events
-from supervisor.engine.logcap import LogCap
+from supervisor.engine.logcap import LogCap, cut
 from supervisor.native.wing import open_wing
+from tests.contract.worlds import until
 from tests.fakes import FakeClock
 
 
@@ -50,7 +54,9 @@ def test_a_log_that_is_not_there_is_told_and_costs_nothing(tmp_path: Path) -> No
         cap = LogCap(wing.files, wing.clock, Events(Quiet(told.append), wing.clock))
         cap.keep("toy", tmp_path / "nowhere.log")
         assert told == ["log.not_watched"]
+        assert cap.note() == "logs that cannot be kept short: toy: No such file or directory"
         cap.close()
+        assert cap.note() is None
 
     asyncio.run(story())
 
@@ -60,6 +66,9 @@ class Told:
 
     def __init__(self) -> None:
         self.tell: Callable[[], None] = lambda: None
+
+    def note(self) -> str | None:
+        return None
 
     def watch(self, _path: Path, on_write: Callable[[], None]) -> Any:
         self.tell = on_write
@@ -86,3 +95,31 @@ def test_after_a_cut_a_loud_log_is_looked_at_as_soon_as_its_noise_asks_for(tmp_p
         cap.close()
 
     asyncio.run(story())
+
+
+def test_a_log_that_comes_later_is_capped_then(tmp_path: Path) -> None:
+    async def story() -> None:
+        wing = open_wing()
+        told: list[str] = []
+        cap = LogCap(wing.files, wing.clock, Events(Quiet(told.append), wing.clock), cap_bytes=4000)
+        path = tmp_path / "server.log"
+        cap.keep("toy", path)
+        path.write_bytes(b"x" * 5000)
+        await until(lambda: path.stat().st_size < 4000, "it is cut")
+        assert told == ["log.not_watched", "log.cut"]
+        cap.close()
+
+    asyncio.run(story())
+
+
+def test_without_descriptors_a_log_is_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "server.log"
+    path.write_bytes(b"x" * 5000)
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        assert cut(path, 100) == (5000, 0)
+    assert path.stat().st_size == 0

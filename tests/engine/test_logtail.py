@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from supervisor.engine.logcap import CUT_MARK, LogCap
 from supervisor.engine.logtail import CHUNK_BYTES, LINE_LENGTH, PAGE_BYTES, LogTail, Page
 from supervisor.errors import NotFound
 from supervisor.kinds.catalog import Catalog
+from supervisor.native.api import Watch
 from supervisor.native.wing import open_wing
 from supervisor.wire import framing
 from tests.engine.house import Ear, MemoryStore
@@ -29,9 +31,11 @@ class Reader:
         self.lines: list[str] = []
         self.logs: list[str] = []
         self.ended = False
+        self.reason: str | None = None
         self.close: Callable[[], None]
 
-    def more(self, lines: Sequence[str], log: str, ended: bool) -> None:  # noqa: FBT001 (a callback's own)
+    def more(self, lines: Sequence[str], log: str, ended: bool, reason: str | None) -> None:  # noqa: FBT001 (a callback's own)
+        self.reason = reason
         assert not self.ended
         self.lines += lines
         self.ended = ended
@@ -359,10 +363,10 @@ def test_the_log_waits_for_a_receiver_that_does_not_keep_up(house: House) -> Non
         room = True
         looks = 0
 
-        def more(told: Sequence[str], log: str, ended: bool) -> None:  # noqa: FBT001 (a callback's own)
+        def more(told: Sequence[str], log: str, ended: bool, reason: str | None) -> None:  # noqa: FBT001 (a callback's own)
             nonlocal room
             room = False
-            reader.more(told, log, ended)
+            reader.more(told, log, ended, reason)
 
         def has_room() -> bool:
             nonlocal looks, room
@@ -376,5 +380,64 @@ def test_the_log_waits_for_a_receiver_that_does_not_keep_up(house: House) -> Non
         assert 0 < before < len(lines)
         await until(lambda: len(reader.lines) >= len(lines))
         assert reader.lines == lines
+
+    house.live(story)
+
+
+class Deaf:
+    """A system that watches no file."""
+
+    def note(self) -> str | None:
+        return None
+
+    def watch(self, _path: Path, _on_write: Callable[[], None]) -> Watch:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_a_log_that_nobody_tells_of_is_followed_by_looking(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        monkeypatch.setattr(house.engine.facilities.wing.files, "watch", Deaf().watch)
+        say = house.writer(house.launch())
+        reader = await house.follow(lines=0)
+        say("one\n")
+        await reader.has("one")
+        say("two\n")
+        await reader.has("one", "two")
+        assert not reader.ended
+
+    house.live(story)
+
+
+def test_what_is_written_to_a_removed_log_is_followed(house: House) -> None:
+    async def story() -> None:
+        path = house.launch()
+        say = house.writer(path)
+        reader = await house.follow(lines=0)
+        say("one\n")
+        await reader.has("one")
+        path.unlink()
+        say("two\n")
+        await reader.has("one", "two")
+        assert not reader.ended
+
+    house.live(story)
+
+
+def test_a_log_that_cannot_be_read_ends_with_the_reason(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.engine.logtail.UNREADABLE_FOR_S", 0.5)
+
+    async def story() -> None:
+        path = house.launch()
+        say = house.writer(path)
+        say("one\n")
+        page = await house.tail.read("toy", 1, whole_lines=True)
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr("supervisor.engine.logtail.FileIO", refuse)
+        reader = house.follow_on("toy", page)
+        await until(lambda: reader.ended)
+        assert reader.reason == "its log cannot be read: Too many open files"
 
     house.live(story)

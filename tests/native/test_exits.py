@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from supervisor.native.exits import PollingExitWatcher
+from supervisor.native.exits import ArmedWatch, PollingExitWatcher
 from tests.contract.worlds import on_loop, until
 from tests.fakes import FakeProbe, FakeSystem
 
@@ -55,3 +55,31 @@ async def test_the_status_is_collected_before_anybody_is_told() -> None:
     system.end(system.me)
     await until(lambda: "told" in calls, "the watch is called")
     assert calls == ["collected", "told"]
+
+
+@on_loop
+async def test_the_better_source_gets_its_watches_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.native.exits.TRY_AGAIN_EVERY_S", 0.002)
+    system = FakeSystem()
+    refusal: list[OSError] = [OSError(24, "Too many open files")]
+    taken: list[ArmedWatch] = []
+    released: list[ArmedWatch] = []
+
+    def take(watch: ArmedWatch) -> None:
+        if refusal:
+            raise refusal[0]
+        watch.disarmed_by(released.append)
+        taken.append(watch)
+
+    watcher = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001, better=take)
+    told: list[str] = []
+    watch = watcher.watch(system.me, lambda: told.append("ended"))
+    await asyncio.sleep(0.01)
+    assert watcher.watching == 1
+    refusal.clear()
+    await until(lambda: taken == [watch], "it is taken over")
+    assert watcher.watching == 0
+    assert watcher.note() is None
+    assert watcher._timer is None
+    taken[0].fire()
+    assert (told, released) == (["ended"], [watch])

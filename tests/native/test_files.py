@@ -1,11 +1,16 @@
-"""The file watcher that only looks."""
+"""The file watcher that only looks, and the one that falls back to it."""
 
 import asyncio
+import errno
+import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from supervisor.native.files import PollingFileWatcher
+from supervisor.native.api import Watch
+from supervisor.native.files import FallbackFileWatcher, PollingFileWatcher
 from tests.contract.worlds import on_loop, until
 
 QUICK_S = 0.01
@@ -67,3 +72,112 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
             PollingFileWatcher().watch(tmp_path / "log", lambda: None)
 
     asyncio.run(story())
+
+
+class Refusing:
+    """The system's own source, that tells as long as nothing is refused."""
+
+    def __init__(self) -> None:
+        self.refusal: OSError | None = OSError(errno.EMFILE, "Too many open files")
+        self.armed: list[Callable[[], None]] = []
+
+    def note(self) -> str | None:
+        return None
+
+    def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:
+        path.stat()
+        if self.refusal is not None:
+            raise self.refusal
+        self.armed.append(on_write)
+        return io.BytesIO()
+
+
+@on_loop
+async def test_a_file_that_the_system_does_not_watch_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.touch()
+    watcher = FallbackFileWatcher(Refusing(), PollingFileWatcher(QUICK_S))
+    told = asyncio.Event()
+    watch = watcher.watch(path, told.set)
+    note = watcher.note() or ""
+    assert note.startswith("writes to 1 log are noticed by looking")
+    assert "Too many open files" in note
+    path.write_text("x")
+    await asyncio.wait_for(told.wait(), 10)
+    assert watcher.note() == note, "whoever is told arms another watch in a moment"
+    watch.close()
+    assert watcher.note() is None
+    with pytest.raises(FileNotFoundError):
+        watcher.watch(tmp_path / "gone", told.set)
+
+
+@on_loop
+async def test_the_system_tells_again_once_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.native.files.TRY_AGAIN_EVERY_S", QUICK_S)
+
+    path = tmp_path / "log"
+    path.touch()
+    system = Refusing()
+    watcher = FallbackFileWatcher(system, PollingFileWatcher(60))
+    told: list[str] = []
+    watcher.watch(path, lambda: told.append("first"))
+    watcher.watch(path, lambda: told.append("second")).close()
+    await asyncio.sleep(QUICK_S * 3)
+    assert watcher.note() is not None
+    system.refusal = None
+    await until(lambda: bool(system.armed), "it happens")
+    assert watcher.note() is None
+    assert told == []
+    system.armed[0]()
+    assert told == ["first"]
+
+
+@on_loop
+async def test_a_write_between_the_sources_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.native.files.TRY_AGAIN_EVERY_S", QUICK_S)
+
+    path = tmp_path / "log"
+    path.touch()
+    system = Refusing()
+    watcher = FallbackFileWatcher(system, PollingFileWatcher(60))
+    told: list[str] = []
+    watcher.watch(path, lambda: told.append("written"))
+    path.write_text("x")
+    system.refusal = None
+    await until(lambda: bool(told), "it happens")
+    assert told == ["written"]
+
+
+@on_loop
+async def test_a_file_system_that_tells_nothing_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.touch()
+    system = Refusing()
+    system.refusal = None
+    watcher = FallbackFileWatcher(system, PollingFileWatcher(QUICK_S), lambda _: "nfs does not tell of every write")
+    told = asyncio.Event()
+    watcher.watch(path, told.set)
+    assert "nfs" in (watcher.note() or "")
+    assert system.armed == []
+    path.write_text("x")
+    await asyncio.wait_for(told.wait(), 10)
+
+
+@on_loop
+async def test_what_nobody_writes_to_is_looked_at_less_often(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.touch()
+    watcher = PollingFileWatcher(0.01, 0.16)
+    watcher.watch(path, lambda: None)
+    loop = asyncio.get_running_loop()
+    looks, look = [loop.time()], watcher._look
+
+    def counted(*arguments: Any) -> None:
+        looks.append(loop.time())
+        look(*arguments)
+
+    watcher._look = counted  # type: ignore[method-assign]
+    await until(lambda: len(looks) > 7, "it happens")
+    assert looks[7] - looks[6] >= 0.15
+    watcher.watch(path, lambda: None)
+    assert watcher._pause_s == 0.01

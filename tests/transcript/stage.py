@@ -51,6 +51,9 @@ class Pen:
     def __init__(self) -> None:
         self._readers: dict[Path, list[Callable[[], None]]] = {}
 
+    def note(self) -> str | None:
+        return None
+
     def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:
         self._readers.setdefault(path, []).append(on_write)
         return cast("Watch", _Armed(partial(self._readers[path].remove, on_write)))

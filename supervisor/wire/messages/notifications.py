@@ -46,12 +46,16 @@ class EventNotice:
 
 @frozen
 class LogNotice:
-    """More lines. `log` is their file: it changes with each launch. `ended`: the server has gone, nothing follows."""
+    """More lines. `log` is their file: it changes with each launch. `ended`: nothing follows.
+
+    `reason` is why: None if the server has gone, else what keeps its log from being read.
+    """
 
     id: Id
     lines: tuple[str, ...]
     log: str
     ended: bool = False
+    reason: str | None = None
 
 
 @frozen
