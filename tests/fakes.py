@@ -362,6 +362,10 @@ class FakePortTable:
         rows = self._system.listeners if self._system.process(identity) else []
         return frozenset(port for address, port, held in rows if held == identity and address in SERVES_LOOPBACK)
 
+    def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
+        rows = self._system.listeners if self._system.process(identity) else []
+        return frozenset((address, port) for address, port, held in rows if held == identity)
+
     def connections(self, port: int) -> int | None:
         count = self._system.connections.get(port, 0)
         self._system.answer("connections")

@@ -31,12 +31,12 @@ from ..engine.followup import Followup
 from ..engine.health import Health
 from ..engine.housekeeping import Housekeeping
 from ..engine.inquiry import Inquiry
+from ..engine.launch import Launcher
 from ..engine.leases import Leases
 from ..engine.logcap import LogCap
 from ..engine.logtail import LogTail
 from ..engine.placement import Placement
 from ..engine.planning import Planner
-from ..engine.readiness import Readiness
 from ..engine.reap import Reaper
 from ..engine.rebuild import Rebuilder
 from ..engine.recognise import Recogniser
@@ -116,13 +116,13 @@ def assemble(wing: Wing, store: Store, log: Log, catalog: Catalog, me: ProcessId
         discover=site.discover,
     )
     inquiry = Inquiry(facilities)
-    spawner = Spawner(facilities)
     recogniser = Recogniser(facilities)
     gatherer = Gatherer(facilities, inquiry, recogniser)
     planner = Planner(facilities, gatherer)
     takeover = Takeover(facilities, inquiry, recogniser)
     reaper = Reaper(facilities, inquiry)
-    ensurer = Ensurer(facilities, inquiry, planner, takeover, spawner, Readiness(wing, inquiry, stopper), stopper)
+    spawner = Spawner(facilities)
+    ensurer = Ensurer(facilities, inquiry, planner, takeover, Launcher(facilities, inquiry, spawner, stopper), stopper)
     rehearsal = Rehearsal(facilities, planner, ensurer, spawner)
     restarter = Restarter(facilities, ensurer)
     flights = Flights(wing.clock, events)

@@ -20,18 +20,17 @@ from ..core.reconcile import (
 )
 from ..errors import StartFailed, SupervisorError, VersionConflict
 from ..kinds.kind import Kind
-from ..kinds.versions import fitted
-from ..native.facts import ending
 from .demands import Demand
 from .environment_store import Environment
 from .facilities import Facilities
 from .flight import Flight
 from .inquiry import Inquiry
+from .launch import Launcher
 from .looks import target_of
 from .planning import Planner, exhausted, passed_over, refusal
 from .provision import Provisioner
-from .readiness import NotReadyError, PortLostError, Readiness
-from .spawner import Recipe, Spawner, addresses, log_tail
+from .readiness import PortLostError
+from .spawner import log_tail
 from .stop import KILL_PATIENCE_S, Right, Stopper
 from .takeover import Takeover
 
@@ -48,8 +47,7 @@ class Ensurer:
         inquiry: Inquiry,
         planner: Planner,
         takeover: Takeover,
-        spawner: Spawner,
-        readiness: Readiness,
+        launcher: Launcher,
         stopper: Stopper,
     ) -> None:
         self._facilities = facilities
@@ -57,8 +55,7 @@ class Ensurer:
         self._inquiry = inquiry
         self._planner = planner
         self._takeover = takeover
-        self._spawner = spawner
-        self._readiness = readiness
+        self._launcher = launcher
         self._stopper = stopper
         self._provisioner = Provisioner(facilities)
 
@@ -101,7 +98,9 @@ class Ensurer:
         try:
             started = await self._start(demand, flight, replacing=False)
         except SupervisorError as error:
-            self._give_up(demand.server, error, ServerState.BACKOFF)
+            # Another start would leave one more beside it.
+            again = not error.data.get("left_behind")
+            self._give_up(demand.server, error, ServerState.BACKOFF if again else ServerState.FAILED)
             raise
         assert isinstance(started, ServerRecord)  # noqa: S101 (nothing was to be replaced)
         return started
@@ -113,7 +112,7 @@ class Ensurer:
             SupervisorError: it did not become ready, and was stopped.
         """
         try:
-            return await self._see_ready(record, kind)
+            return await self._launcher.see_ready(record, kind)
         except PortLostError as error:
             failed = StartFailed(f"{record.id} lost port {error.occupied[0].port} to another process")
             self._give_up(record.id, failed)
@@ -181,15 +180,26 @@ class Ensurer:
             flight.committed = True
             flight.progress("starting", f"{record.id} on {_ports_text(record.ports)}")
             try:
-                return await self._launch(record, demand, private)
+                record = await self._launcher.launch(record, demand, private)
             except PortLostError as error:
                 lost = (*lost, *error.occupied)
                 self._facilities.events.warn("port.lost", server=record.id, port=error.occupied[0].port)
             except StartFailed as failed:
-                private = await self._provisioner.after_failure(demand, private, failed, flight)
+                # Another start would leave one more beside it.
+                left = failed.data.get("left_behind")
+                private = None if left else await self._provisioner.after_failure(demand, private, failed, flight)
                 if private is None:
                     raise
-        raise StartFailed(f"{demand.server} lost its ports to other processes {ATTEMPTS} times")
+            else:
+                self._provisioner.served(private)
+                return record
+        record = self._records.server(demand.server)
+        raise StartFailed(
+            f"{demand.server} lost its ports to other processes {ATTEMPTS} times; the last was "
+            + ", ".join(f"{each.port}: {each.reason}" for each in lost[-1:]),
+            hint=f"godot-supervisor logs {demand.server}",
+            data={"log_tail": list(log_tail(record.log)), "log": record.log},
+        )
 
     def _settled(self, demand: Demand, plan: Adopt | Replace, flight: Flight) -> ServerRecord | Replace:
         """A stranger takes the place of what was to be started, or has to make room for it first."""
@@ -226,7 +236,7 @@ class Ensurer:
             process=None,
             failure=None,
             since=self._facilities.wing.clock.wall(),
-            log=str(self._spawner.log_for(demand.server, launch)),
+            log=self._launcher.log_for(demand.server, launch),
         )
         self._facilities.events.publish(
             "server.planned",
@@ -239,66 +249,6 @@ class Ensurer:
             passed_over=passed_over(occupied),
         )
         return record
-
-    async def _launch(self, record: ServerRecord, demand: Demand, private: Environment | None) -> ServerRecord:
-        secrets = self._inquiry.mint(record, demand.kind)
-        recipe = Recipe(demand.kind, private, secrets, self._living_owner(record))
-        url, connect = addresses(demand.kind, record, private)
-        record = self._records.change(record.id, url=url, connect=connect)
-        # A daemon that finds only the process again, by its launch token, must know all the rest from here.
-        await self._records.saved()
-        try:
-            identity = self._spawner.spawn(record, recipe)
-        except StartFailed:
-            # Its log may be there all the same, and whoever asks for it asks again.
-            self._spawner.prune_logs(record)
-            raise
-        record = self._records.change(record.id, root=identity, process=identity)
-        self._facilities.events.publish(
-            "server.spawned", server=record.id, launch=record.launch, pid=identity.pid, owner_pid=recipe.owner_pid
-        )
-        self._spawner.prune_logs(record)
-        record = await self._see_ready(record, fitted(demand.kind, record.version))
-        self._provisioner.served(private)
-        return record
-
-    async def _see_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:
-        target = target_of(record, self._facilities.token(record))
-        assert target is not None  # noqa: S101 (it was spawned)
-        try:
-            ready = await self._readiness.wait(record, kind, target)
-        except Exception as error:
-            await self._stopper.stop(target, Right(named=True), kind.stop_timeout_s)
-            self._inquiry.forget(record)
-            if isinstance(error, NotReadyError):
-                raise self._start_failed(record, str(error)) from error
-            raise
-        record = self._records.move(
-            record.id,
-            ServerState.READY,
-            process=ready.listener,
-            version=record.version or ready.version,
-            since=self._facilities.wing.clock.wall(),
-        )
-        if record.project is not None and record.ports:
-            self._records.stick(record.kind, record.project, record.ports)
-        return record
-
-    def _start_failed(self, record: ServerRecord, problem: str) -> StartFailed:
-        status = self._facilities.wing.processes.exit_status(record.root) if record.root else None
-        tail = log_tail(record.log)
-        exit_text = "" if status is None else f" ({ending(status)})"
-        return StartFailed(
-            f"{record.id} did not start: {problem}{exit_text}",
-            hint=f"godot-supervisor logs {record.id}",
-            data={"exit": status, "log_tail": list(tail), "log": record.log},
-        )
-
-    def _living_owner(self, record: ServerRecord) -> int | None:
-        for owner in record.owners:
-            if not owner.leaving and self._facilities.wing.probe.sample(owner.process) is Liveness.ALIVE:
-                return owner.process.pid
-        return None
 
     def _give_up(self, server: str, error: SupervisorError, to: ServerState = ServerState.FAILED) -> None:
         """It did not start: the row stays, and says why."""

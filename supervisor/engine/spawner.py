@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..core.log_text import GAP, excerpt
 from ..core.model import ProcessIdentity, ServerRecord
 from ..errors import StartFailed, StateNotWritable
 from ..frozen import frozen
@@ -14,10 +15,14 @@ from ..kinds.versions import fitted
 from ..native.api import Command
 from .environment_store import Environment
 from .facilities import PROJECT_VARIABLE, TOKEN_VARIABLE, Facilities
+from .spawn_errors import explained
 
 LOGS_KEPT = 5
 LOG_TAIL_LINES = 20
 LOG_TAIL_BYTES = 16 * 1024
+EARLY_LINES = 4
+"""At most so many lines of a tail are an excerpt of what stands before it, the marks of gaps included."""
+
 LOG_TAIL_LINE = 400
 """Characters. What people are shown of a line; `logs` has all of it."""
 
@@ -78,7 +83,7 @@ class Spawner:
         try:
             return self._facilities.wing.processes.spawn(command)
         except OSError as error:
-            raise _not_started(record, error) from error
+            raise _not_started(record, error, command) from error
 
     async def rehearse(self, record: ServerRecord, recipe: Recipe) -> None:
         """Do what `spawn` does, but for the start itself.
@@ -91,7 +96,7 @@ class Spawner:
         try:
             await asyncio.to_thread(self._facilities.wing.processes.rehearse, command)
         except OSError as error:
-            raise _not_started(record, error) from error
+            raise _not_started(record, error, command) from error
 
     def _command(self, record: ServerRecord, recipe: Recipe) -> Command:
         values = values_of(record, recipe.private)
@@ -102,17 +107,13 @@ class Spawner:
         if record.project is not None:
             variables[PROJECT_VARIABLE] = record.project
         log = Path(record.log or "")
-        return Command(command_line(recipe.kind, values), variables, log.parent, log)
+        keeps_input = recipe.kind.stdin == "open"
+        return Command(command_line(recipe.kind, values), variables, log.parent, log, keeps_input)
 
 
-def _not_started(record: ServerRecord, error: OSError) -> StartFailed:
-    return StartFailed(f"{record.id} could not be started: {_told(error)}", hint="check the kind's command")
-
-
-def _told(error: OSError) -> str:
-    """Without its number."""
-    beside = f": {error.filename}" if error.filename else ""
-    return f"{error.strerror}{beside}" if error.strerror else str(error)
+def _not_started(record: ServerRecord, error: OSError, command: Command) -> StartFailed:
+    told = explained(error, command)
+    return StartFailed(f"{record.id} could not be started: {told.problem}", hint=told.advice)
 
 
 def values_of(record: ServerRecord, private: Environment | None) -> dict[str, str]:
@@ -143,25 +144,43 @@ def _written_at(log: Path) -> float:
         return 0.0
 
 
-def log_tail(path: str | None) -> tuple[str, ...]:
-    """The last lines of a log, for people; empty where there is none."""
+def log_lines(path: str | None) -> tuple[str, ...]:
+    """The beginning and the end of a log, line by line; empty where there is none."""
     if path is None:
         return ()
     try:
         with Path(path).open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - LOG_TAIL_BYTES))
-            text = file.read().decode(errors="replace")
+            begin = file.read(LOG_TAIL_BYTES)
+            size = file.seek(0, 2)
+            file.seek(max(len(begin), size - LOG_TAIL_BYTES))
+            gap = b"\n" if file.tell() > len(begin) else b""
+            text = (begin + gap + file.read()).decode(errors="replace")
     except OSError:
         return ()
-    return bounded_tail(text.splitlines())
+    return tuple(text.splitlines())
+
+
+def log_tail(path: str | None) -> tuple[str, ...]:
+    """What people are shown of a log: its last lines, and before them those that name an error."""
+    return bounded_tail(excerpt(log_lines(path), LOG_TAIL_LINES))
 
 
 def bounded_tail(lines: Sequence[str]) -> tuple[str, ...]:
-    """The last lines that people are shown: printable, each cut, and as many as fit into `LOG_TAIL_JSON`."""
+    """The last lines that people are shown: printable, each cut, and as many as fit into `LOG_TAIL_JSON`.
+
+    Lines that end with a gap stand for an earlier part of the log, and are kept before others are.
+    """
+    lines = lines[-LOG_TAIL_LINES:]
+    begins = max((number + 1 for number, line in enumerate(lines[:EARLY_LINES]) if line == GAP), default=0)
+    early, room = _fitting(lines[:begins], LOG_TAIL_JSON)
+    late, _ = _fitting(lines[begins:][::-1], room)
+    return (*early, *reversed(late))
+
+
+def _fitting(lines: Sequence[str], room: int) -> tuple[list[str], int]:
+    """As many of these lines as fit, as they are shown, and the room that is left."""
     kept: list[str] = []
-    room = LOG_TAIL_JSON
-    for line in reversed(lines[-LOG_TAIL_LINES:]):
+    for line in lines:
         shown = "".join(
             letter if letter.isprintable() else " " if letter == "\t" else "?" for letter in line[:LOG_TAIL_LINE]
         )
@@ -169,4 +188,4 @@ def bounded_tail(lines: Sequence[str]) -> tuple[str, ...]:
         if room < 0:
             break
         kept.append(shown)
-    return tuple(reversed(kept))
+    return kept, room

@@ -10,7 +10,8 @@ from typing import Any
 from ..core.model import Topology
 from ..core.pep440 import canonical, parse
 from ..errors import KindUnknown
-from .kind import Identify, Kind, PortRange, Secret, SessionRoute, command_line, environment, expand, placeholders
+from .kind import Kind, PortRange, Secret, command_line, environment, expand, placeholders
+from .routes import identify_of, range_of, ready_of, sessions_of
 from .table import Table, refuse
 from .versions import Range, version_for
 
@@ -27,7 +28,6 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SCRUB = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _EXACT_VERSION = re.compile(r"\d+(\.\d+)*([a-z0-9.+-]*[a-z0-9])?")
-_PATH = re.compile(r"/[!-~]*")
 
 
 @dataclass(slots=True)
@@ -121,11 +121,13 @@ class _Recipe(Table):
             secrets=self.secrets,
             record=self.record,
             record_dir_variable=self.text("record_dir_variable", _VARIABLE, "write the name of a variable"),
-            identify=self._identify(),
-            sessions=self._sessions(),
+            identify=identify_of(self, self.ports, self.secrets),
+            ready=ready_of(self, self.ports),
+            stdin=self.choice("stdin", ("closed", "open"), "closed"),
+            sessions=sessions_of(self, self.ports),
             url=self._template("url"),
             connect=self._argv("connect"),
-            connect_versions=self._range(self, "connect_versions"),
+            connect_versions=range_of(self, "connect_versions"),
         )
         times: dict[str, Any] = {key: self.seconds(key, getattr(kind, key)) for key in _TIMES}
         return replace(kind, **times)
@@ -193,71 +195,12 @@ class _Recipe(Table):
                 variable,
                 entry.choice("format", ("token", "hex")),
                 entry.text("recorded_as"),
-                self._range(entry, "versions"),
+                range_of(entry, "versions"),
             )
             if secret.recorded_as and not self.record:
                 refuse(entry.at("recorded_as"), "there is no record", f"set {self.at('record')}, or drop recorded_as")
             found.append(secret)
         return tuple(found)
-
-    def _identify(self) -> Identify | None:
-        if "identify" not in self.content:
-            return None
-        table = self.table("identify", [field.name for field in fields(Identify)])
-        path = table.text("http", _PATH, 'write the path of a URL, like "/health"')
-        if path is None:
-            refuse(table.at("http"), "missing", 'write http = "/health"')
-        port = self._route_port(table)
-        bearer = table.text("bearer")
-        if bearer is not None and bearer not in [secret.variable for secret in self.secrets]:
-            refuse(table.at("bearer"), f"{bearer!r} is no secret of this kind", f"set {self.at('secrets')}.{bearer}")
-        return Identify(
-            path,
-            port,
-            table.texts("match"),
-            table.text("version"),
-            table.text("leases"),
-            bearer,
-            self._range(table, "versions"),
-            self._range(table, "leases_versions"),
-        )
-
-    def _sessions(self) -> str | SessionRoute | None:
-        table = self.table("sessions", ("tcp", "http", "port", "count"))
-        path = table.text("http", _PATH, 'write the path of a URL, like "/api/sessions"')
-        if path is None:
-            surplus = next((key for key in ("port", "count") if key in table.content), None)
-            if surplus is not None:
-                refuse(table.at(surplus), "there is no route", f"set {table.at('http')}, or drop {surplus}")
-            return self._port_of(table, "tcp")
-        if "tcp" in table.content:
-            refuse(table.at("tcp"), "sessions are counted in one way", f"drop it, or {table.at('http')}")
-        count = table.text("count")
-        if count is None:
-            refuse(table.at("count"), "missing", "write the key of the answer that lists or counts the sessions")
-        return SessionRoute(path, self._route_port(table), count)
-
-    def _range(self, table: Table, key: str) -> str | None:
-        text = table.text(key)
-        try:
-            if text is not None:
-                Range.parse(text)
-        except ValueError as error:
-            refuse(table.at(key), str(error), f'write {key} = ">=4"')
-        return text
-
-    def _route_port(self, table: Table) -> str:
-        port = self._port_of(table, "port") or next(iter(self.ports), None)
-        if port is None:
-            refuse(table.at("port"), "the kind has no ports", f"set {self.at('ports')}")
-        return port
-
-    def _port_of(self, table: Table, key: str) -> str | None:
-        name = table.text(key)
-        if name is not None and name not in self.ports:
-            known = ", ".join(self.ports) or f"none yet, set {self.at('ports')}"
-            refuse(table.at(key), f"the kind has no port {name!r}", f"ports: {known}")
-        return name
 
     def _argv(self, key: str) -> tuple[str, ...]:
         words = self.words(key)

@@ -22,6 +22,9 @@ CPython's own are not inherited either: meant for the user's programs, they chan
 
 PORT_MAX = 65535
 
+ANSWER_TIMEOUT_S = 2.0
+"""How long one answer may take, unless `ready.timeout_s` says otherwise."""
+
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
@@ -49,21 +52,38 @@ class PortRange:
 
 @frozen
 class Identify:
-    """How to ask a running server who it is. `match`, `version` and `leases` name keys of the JSON answer.
+    """How to ask a running server who it is. `match`, `null`, `version` and `leases` name values of the JSON answer.
 
-    `bearer` names the secret whose value goes into the Authorization header. Without `match` an answer proves nothing.
-    `versions` is the range of server versions that can be asked, `leases_versions` that of those which grant leases;
-    None for all.
+    A name is a path: "info.name" is the key `name` of the object `info` (see `match.py`). `null` names what has to be
+    there and be null, which TOML cannot write. `bearer` names the secret that goes into the Authorization header.
+    Without `match` any answer with a status of 200 to 299 will do, and proves nothing. `versions` is the range of
+    server versions that can be asked, `leases_versions` that of those which grant leases; None for all.
     """
 
     http: str
     port: str
-    match: Mapping[str, str] = field(default_factory=dict)
+    match: Mapping[str, object] = field(default_factory=dict)
     version: str | None = None
     leases: str | None = None
     bearer: str | None = None
     versions: str | None = None
     leases_versions: str | None = None
+    null: tuple[str, ...] = ()
+
+
+@frozen
+class Ready:
+    """When a server counts as started, apart from who it says it is.
+
+    `tcp` are the names of the ports that it must listen on; with `http` it must answer there too, with one of `status`
+    (empty: 200 to 299), each time within `timeout_s` seconds.
+    """
+
+    tcp: tuple[str, ...]
+    http: str | None = None
+    port: str | None = None
+    status: tuple[int, ...] = ()
+    timeout_s: float = ANSWER_TIMEOUT_S
 
 
 @frozen
@@ -96,7 +116,9 @@ class Kind:
     `defaults` are variables that the server gets unless the user has set them. `sessions` is the port whose connections
     are the editor sessions, or the route that tells them. `record` is where the server writes its own record;
     `record_dir_variable` names the variable that, where it is set, gives that record another folder. `connect_versions`
-    is the range of server versions that have the bridge of `connect`, None for all.
+    is the range of server versions that have the bridge of `connect`, None for all. `ready` None: a server is ready
+    once it listens on all its ports, and `identify` is satisfied. `stdin` is "closed" or "open": the input of a server
+    is empty, or never ends.
     """
 
     name: str
@@ -114,6 +136,8 @@ class Kind:
     record: str | None = None
     record_dir_variable: str | None = None
     identify: Identify | None = None
+    ready: Ready | None = None
+    stdin: str = "closed"
     sessions: str | SessionRoute | None = None
     url: str | None = None
     connect: tuple[str, ...] = ()
@@ -168,6 +192,12 @@ def command_line(kind: Kind, values: Mapping[str, str]) -> tuple[str, ...]:
         ConfigInvalid: a placeholder has no value.
     """
     return tuple(expand(word, values) for word in kind.command)
+
+
+def mentions_ports(kind: Kind) -> bool:
+    """Whether a launch is told any of its ports; a kind without ports has none to tell."""
+    templates = (*kind.command, *kind.env.values())
+    return not kind.ports or any(not placeholders(each).isdisjoint(kind.ports) for each in templates)
 
 
 def environment(

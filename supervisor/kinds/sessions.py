@@ -8,6 +8,7 @@ from ..core.model import Ports
 from .identify import counted
 from .kind import SessionRoute
 from .loopback import Answer, UnusableAnswerError, get
+from .match import found
 
 
 async def count_sessions(route: SessionRoute, ports: Ports, timeout_s: float) -> int | None:
@@ -32,5 +33,5 @@ def _count(route: SessionRoute, answer: Answer) -> int | None:
         said: Any = json.loads(answer.body)
     except (ValueError, RecursionError):
         return None
-    told = said.get(route.count) if isinstance(said, dict) else None
+    told = found(said, route.count)
     return len(told) if isinstance(told, list) else counted(told)

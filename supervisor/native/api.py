@@ -92,12 +92,16 @@ class ExitWatcher(Protocol):
 
 @frozen
 class Command:
-    """What to run. `environment` is complete; output goes to the end of `log`."""
+    """What to run. `environment` is complete; output goes to the end of `log`.
+
+    `keeps_input`: its input is empty but does not end as long as it lives, whatever becomes of the daemon.
+    """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     cwd: Path
     log: Path
+    keeps_input: bool = False
 
 
 class ProcessControl(Protocol):
@@ -187,6 +191,10 @@ class PortTable(Protocol):
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
         """Every port that this process listens on, on 127.0.0.1 or a wildcard. Cheap; empty where that is hidden."""
+        ...
+
+    def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
+        """Every address and port that this process listens on, whatever the address. Empty where that is hidden."""
         ...
 
     def connections(self, port: int) -> int | None:

@@ -56,7 +56,11 @@ class DarwinPortTable:
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
         """Every port that this process listens on."""
-        held = frozenset(port for address, port in self._listening(identity.pid) if address in ON_LOOPBACK)
+        return frozenset(port for address, port in self.addresses(identity) if address in ON_LOOPBACK)
+
+    def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
+        """Every address and port that this process listens on."""
+        held = frozenset(self._listening(identity.pid))
         return held if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
 
     def connections(self, port: int) -> int | None:

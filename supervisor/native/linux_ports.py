@@ -56,12 +56,16 @@ class LinuxPortTable:
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
         """Every port that this process listens on."""
+        return frozenset(port for address, port in self.addresses(identity) if address in SERVES_LOOPBACK)
+
+    def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
+        """Every address and port that this process listens on."""
         try:
             rows = linux_tcp.rows(linux_tcp.TcpState.LISTEN, EVERY_PORT)
         except OSError:
             return frozenset()
         held = procfs.socket_inodes(identity.pid)
-        found = frozenset(row.port for row in rows if row.inode in held and row.address in SERVES_LOOPBACK)
+        found = frozenset((row.address, row.port) for row in rows if row.inode in held)
         return found if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
 
     def connections(self, port: int) -> int | None:

@@ -6,6 +6,7 @@ import pwd
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 
 from ..core.model import ProcessIdentity
 from .api import Command
@@ -62,16 +63,18 @@ def start_detached(command: Command) -> subprocess.Popen[bytes]:
         log = os.open(command.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             # Without a preexec_fn CPython uses vfork, which does not copy the daemon's page tables.
-            return subprocess.Popen(
-                command.argv,
-                env=command.environment,
-                cwd=command.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                close_fds=True,
-                start_new_session=True,
-            )
+            with _input(command) as (given, kept):
+                return subprocess.Popen(
+                    command.argv,
+                    env=command.environment,
+                    cwd=command.cwd,
+                    stdin=given,
+                    stdout=log,
+                    stderr=log,
+                    close_fds=True,
+                    pass_fds=kept,
+                    start_new_session=True,
+                )
         finally:
             os.close(log)
     except ValueError as error:
@@ -80,6 +83,23 @@ def start_detached(command: Command) -> subprocess.Popen[bytes]:
         # The text names the program already; what else was missing (its folder, the log) is named beside it.
         beside = () if error.filename == program else (error.filename,)
         raise OSError(error.errno, f"cannot start {program!r}: {error.strerror}", *beside) from error
+
+
+@contextlib.contextmanager
+def _input(command: Command) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """The standard input of a child, and what it inherits besides.
+
+    One that is not to end is a pipe of which the child itself holds the other end: it ends with the child, not with us.
+    """
+    if not command.keeps_input:
+        yield subprocess.DEVNULL, ()
+        return
+    given, kept = os.pipe()
+    try:
+        yield given, (kept,)
+    finally:
+        os.close(given)
+        os.close(kept)
 
 
 def disown(process: subprocess.Popen[bytes]) -> None:

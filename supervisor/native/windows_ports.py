@@ -53,11 +53,15 @@ class WindowsPortTable:
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
         """Every port that this process listens on."""
+        return frozenset(port for address, port in self.addresses(identity) if address in SERVES_LOOPBACK)
+
+    def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
+        """Every address and port that this process listens on."""
         try:
-            rows = _serving(windows_tcp.rows(windows_tcp.TcpState.LISTEN, EVERY_PORT))
+            rows = windows_tcp.rows(windows_tcp.TcpState.LISTEN, EVERY_PORT)
         except OSError:
             return frozenset()
-        found = frozenset(row.port for row in rows if row.pid == identity.pid)
+        found = frozenset((row.address, row.port) for row in rows if row.pid == identity.pid)
         return found if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
 
     def connections(self, port: int) -> int | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import msvcrt
 import os
 import subprocess
 import sys
@@ -67,15 +68,16 @@ def _suspended(command: Command) -> "subprocess.Popen[bytes]":
     argv, environment = redirector.without(command.argv, command.environment)
 
     def start(flags: int) -> "subprocess.Popen[bytes]":
-        with appended(command.log) as log:
+        with appended(command.log) as log, _input(command) as (given, inherited):
             return subprocess.Popen(
                 argv,
                 env=environment,
                 cwd=command.cwd,
-                stdin=subprocess.DEVNULL,
+                stdin=given,
                 stdout=log,
                 stderr=log,
                 close_fds=True,
+                startupinfo=inherited,
                 creationflags=flags,
             )
 
@@ -86,6 +88,26 @@ def _suspended(command: Command) -> "subprocess.Popen[bytes]":
             raise
         # The job that we are in may forbid leaving it. Then the server stays inside, in a job within that one.
         return start(APART)
+
+
+@contextlib.contextmanager
+def _input(command: Command) -> Iterator[tuple[int, subprocess.STARTUPINFO | None]]:
+    """The standard input of a child, and what it inherits besides.
+
+    One that is not to end is a pipe of which the child itself holds the other end: it ends with the child, not with us.
+    """
+    if not command.keeps_input:
+        yield subprocess.DEVNULL, None
+        return
+    given, kept = os.pipe()
+    try:
+        handle = msvcrt.get_osfhandle(kept)
+        # Only who lists it inherits it: every start of ours has a list, if only of its own standard handles.
+        os.set_handle_inheritable(handle, True)
+        yield given, subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})
+    finally:
+        os.close(given)
+        os.close(kept)
 
 
 @contextlib.contextmanager

@@ -109,6 +109,15 @@ async def test_the_ports_of_a_process_are_those_that_serve_loopback(world: World
     assert world.wing.ports.held_by(child) == frozenset()
 
 
+@pytest.mark.parametrize("world", KNOWING_WORLDS, indirect=True)
+@on_loop
+async def test_addresses_of_a_process_are_all_that_it_listens_on(world: World) -> None:
+    child = world.child()
+    port, squatted = world.listen(LOOPBACK), world.listen("::1")
+    assert {(LOOPBACK, port), ("::1", squatted)} <= world.wing.ports.addresses(world.me)
+    assert world.wing.ports.addresses(child) == frozenset()
+
+
 def test_connections_are_counted_at_our_end(world: World) -> None:
     port = world.listen(LOOPBACK)
     assert world.wing.ports.connections(port) == 0

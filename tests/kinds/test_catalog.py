@@ -1,3 +1,4 @@
+from datetime import date
 from typing import Any
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from supervisor.core.model import Topology
 from supervisor.errors import ConfigInvalid, KindUnknown
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.kind import Identify, PortRange, Secret, SessionRoute
+from supervisor.kinds.kind import Identify, PortRange, Ready, Secret, SessionRoute
 
 MINE: dict[str, Any] = {"command": ["my-server", "--port", "{http}"], "ports": {"http": "8100-8119"}}
 
@@ -43,6 +44,29 @@ def test_identification_asks_on_the_first_port_unless_told() -> None:
     ports = {"http": 8100, "admin": 8200}
     assert build(ports=ports, identify={"http": "/"}).identify.port == "http"
     assert build(ports=ports, identify={"http": "/", "port": "admin"}).identify.port == "admin"
+
+
+def test_match_takes_every_value_of_json_by_its_path() -> None:
+    match = {"name": "x", "ok": True, "protocol": 2, "info": {"tags": ["a"]}, "info.name": "y"}
+    identify = build(identify={"http": "/", "match": match, "null": ["error"]}).identify
+    assert identify.match == {"name": "x", "ok": True, "protocol": 2, "info.tags": ["a"], "info.name": "y"}
+    assert identify.null == ("error",)
+
+
+def test_ready_is_a_route_or_some_of_the_ports() -> None:
+    ports = {"http": 8100, "admin": 8200}
+    assert build(ports=ports, ready={"tcp": "http"}).ready == Ready(("http",))
+    assert build(ports=ports, ready={"tcp": ["http", "admin"]}).ready == Ready(("http", "admin"))
+    told = {"http": "/live", "status": [200, 401], "timeout_s": 5}
+    assert build(ports=ports, ready=told).ready == Ready(("http", "admin"), "/live", "http", (200, 401), 5.0)
+    told = {"http": "/live", "tcp": "http", "port": "admin", "status": 204}
+    assert build(ports=ports, ready=told).ready == Ready(("http", "admin"), "/live", "admin", (204,))
+    assert build().ready is None
+
+
+def test_input_of_a_server_is_closed_unless_it_is_to_stay_open() -> None:
+    assert build().stdin == "closed"
+    assert build(stdin="open").stdin == "open"
 
 
 def test_sessions_are_connections_on_a_port_or_what_a_route_tells() -> None:
@@ -143,10 +167,24 @@ def test_secrets_and_their_record() -> None:
         ({"identify": {"http": "health"}}, "identify.http"),
         ({"identify": {"http": "/ HTTP/1.1\r\nX: y"}}, "identify.http"),
         ({"identify": {"http": "/", "port": "ws"}}, "identify.port"),
-        ({"identify": {"http": "/", "match": {"a": 1}}}, "identify.match.a"),
+        ({"identify": {"http": "/", "match": {"a": date(2026, 1, 1)}}}, "identify.match"),
+        ({"identify": {"http": "/", "match": {"a..b": "x"}}}, "identify.match"),
+        ({"identify": {"http": "/", "version": "a."}}, "identify.version"),
+        ({"identify": {"http": "/", "null": [""]}}, "identify.null"),
         ({"identify": {"http": "/", "bearer": "TOKEN"}}, "identify.bearer"),
         ({"identify": {"http": "/", "method": "POST"}}, "identify.method"),
         ({"ports": {}, "command": ["x"], "identify": {"http": "/"}}, "identify.port"),
+        ({"ready": {}}, "ready"),
+        ({"ready": {"tcp": "ws"}}, "ready.tcp"),
+        ({"ready": {"tcp": []}}, "ready.tcp"),
+        ({"ready": {"tcp": True}}, "ready.tcp"),
+        ({"ready": {"status": 200}}, "ready.status"),
+        ({"ready": {"http": "/", "status": 99}}, "ready.status"),
+        ({"ready": {"http": "/", "status": "200"}}, "ready.status"),
+        ({"ready": {"http": "/", "port": "ws"}}, "ready.port"),
+        ({"ready": {"http": "/", "timeout_s": -1}}, "ready.timeout_s"),
+        ({"ready": {"url": "/"}}, "ready.url"),
+        ({"stdin": "tty"}, "stdin"),
         ({"sessions": {"tcp": "ws"}}, "sessions.tcp"),
         ({"sessions": {"udp": "http"}}, "sessions.udp"),
         ({"sessions": {"http": "sessions", "count": "open"}}, "sessions.http"),

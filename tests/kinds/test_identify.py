@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.identify import Identification, identify
-from supervisor.kinds.kind import Kind
+from supervisor.kinds.identify import Identification, ask_ready, identify
+from supervisor.kinds.kind import Identify, Kind, Ready
+from supervisor.kinds.loopback import speaks_tls
 
 KIND = Catalog.build(
     {
@@ -101,9 +102,12 @@ def test_the_request_names_the_port_and_carries_the_bearer() -> None:
         (http(b"hello"), "not JSON"),
         (http(b"\xff\xfe"), "not JSON"),
         (http(b"[" * 60_000), "not JSON"),
-        (http(b"", "401 Unauthorized"), "status 401"),
-        (http(b"", "302 Found", "Location: http://127.0.0.1:1/\r\n"), "status 302"),
-        (http(json.dumps(ANSWER).encode(), "500 Oops"), "status 500"),
+        (http(b"", "401 Unauthorized"), "GET /status answers 401: it wants a bearer"),
+        (
+            http(b"", "302 Found", "Location: http://127.0.0.1:1/\r\n"),
+            "answers 302 to http://127.0.0.1:1/; redirects are not followed",
+        ),
+        (http(json.dumps(ANSWER).encode(), "500 Oops"), "GET /status answers 500"),
         (b"SSH-2.0-OpenSSH_9\r\n\r\n", "not HTTP"),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "not HTTP"),
         (http(b"x" * 100_000), "longer than"),
@@ -117,6 +121,143 @@ def test_any_other_answer_does_not_match_and_says_why(data: bytes, reason: str) 
     assert reason in said.detail
     secret_told = SECRET in repr(said)
     assert not secret_told
+
+
+ANY = Catalog.build({"any": {"command": ["x"], "ports": {"http": 8100}, "identify": {"http": "/health"}}}).get("any")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        http(b"ok"),
+        http(b"[1, 2]"),
+        http(b""),
+        http(b"{}", "201 Created"),
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\nfine",
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: x",
+        http(b"x" * 100_000),
+    ],
+)
+def test_any_success_will_do_where_nothing_is_to_match(data: bytes) -> None:
+    said = ask(answering(data), kind=ANY)
+    assert said is not None
+    assert said.matches
+
+
+NESTED = replace(
+    ANY,
+    identify=Identify(
+        "/health", "http", {"info.name": "x", "info.ok": True, "protocol": 2}, "info.version", null=("e",)
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "it says who it is"),
+        ({"protocol": 3}, "protocol is not 2: it is 3"),
+        ({"protocol": True}, "protocol is not 2: it is true"),
+        ({"e": 1}, "e is not null: it is 1"),
+        ({"info": {"name": "x"}}, "info.ok is not true: the answer has no such key"),
+        ({"info": []}, "info.name is not 'x': the answer has no such key"),
+    ],
+)
+def test_nested_values_of_every_type_are_matched(changes: dict[str, object], reason: str) -> None:
+    answer = {"info": {"name": "x", "ok": True, "version": "1.2"}, "protocol": 2, "e": None, **changes}
+    said = ask(answering(http(json.dumps(answer).encode())), kind=NESTED)
+    assert said is not None
+    assert (said.matches, said.detail) == (not changes, reason)
+    if not changes:
+        assert said.version == "1.2"
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "reason"),
+    [
+        ("307 Temporary Redirect", "Location: /health/?token=x\r\n", "answers 307 to /health/; redirects are not"),
+        ("401 Unauthorized", "WWW-Authenticate: Basic realm=x\r\n", "a user name and a password (Basic)"),
+        ("426 Upgrade Required", "Upgrade: websocket\r\n", "answers 426: a WebSocket port"),
+        ("405 Method Not Allowed", "", "it does not allow GET"),
+        ("503 Service Unavailable", "", "it says that it is not ready"),
+    ],
+)
+def test_refusal_says_what_the_status_means(status: str, more: str, reason: str) -> None:
+    said = ask(answering(http(b"", status, more)))
+    assert said is not None
+    assert reason in said.detail
+
+
+def test_answer_in_tls_is_named() -> None:
+    said = ask(answering(b"\x15\x03\x01\x00\x02\x02\x46"))
+    assert said is not None
+    assert said.detail == "the answer is not HTTP: it speaks TLS"
+
+
+def asked(how: Ready, data: bytes) -> Identification | None:
+    async def main() -> Identification | None:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await answering(data)(reader, writer)
+            writer.close()
+
+        async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+            return await ask_ready(how, {"http": server.sockets[0].getsockname()[1]})
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status", "matches"),
+    [
+        ((), "204 No Content", True),
+        ((), "401 Nope", False),
+        ((200, 401), "401 Nope", True),
+        ((200,), "201 Made", False),
+    ],
+)
+def test_ready_route_takes_the_statuses_that_its_kind_names(
+    statuses: tuple[int, ...],
+    status: str,
+    matches: bool,  # noqa: FBT001
+) -> None:
+    said = asked(Ready(("http",), "/live", "http", statuses), f"HTTP/1.1 {status}\r\n\r\n".encode())
+    assert said is not None
+    assert said.matches is matches
+
+
+def test_server_that_wants_localhost_for_a_name_is_asked_by_it() -> None:
+    hosts: list[str] = []
+
+    async def main() -> Identification | None:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            request = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            hosts.append(request.partition("host: ")[2].partition(":")[0])
+            writer.write(http(b"{}", "200 OK" if hosts[-1] == "localhost" else "403 Forbidden"))
+            writer.close()
+
+        async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+            return await identify(ANY, {"http": server.sockets[0].getsockname()[1]}, {}, 20)
+
+    said = asyncio.run(main())
+    assert said is not None
+    assert said.matches
+    assert hosts == ["127.0.0.1", "localhost"]
+
+
+@pytest.mark.parametrize(("first", "speaks"), [(b"\x16\x03\x03\x00", True), (b"HTTP/1.1 400 Bad", False), (b"", False)])
+def test_handshake_tells_who_speaks_tls(first: bytes, speaks: bool) -> None:  # noqa: FBT001
+    async def main() -> bool:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readexactly(5)
+            writer.write(first)
+            writer.close()
+
+        async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+            return await speaks_tls(server.sockets[0].getsockname()[1], 20)
+
+    assert asyncio.run(main()) is speaks
 
 
 @pytest.mark.parametrize("answer", [{"version": 4, "leases": "3"}, {"leases": True}, {"leases": -1}, {}])

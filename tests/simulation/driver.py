@@ -12,7 +12,7 @@ from unittest.mock import patch
 from uuid import UUID
 
 from supervisor.core.model import ProcessIdentity, ServerRecord
-from supervisor.engine import ensure, leases, planning, restart, takeover
+from supervisor.engine import ensure, launch, leases, planning, restart, takeover
 from supervisor.errors import SupervisorError
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.loopback import Answer
@@ -27,7 +27,7 @@ REQUEST_BOUND_S = 400.0
 TURNS_AT_ONCE = 20_000
 """More turns than this without time passing: somebody does the same thing over and over."""
 
-ENGINE = (ensure, leases, planning, restart, takeover)
+ENGINE = (ensure, launch, leases, planning, restart, takeover)
 """The modules that reach past their seams: for ids, chance and logs."""
 
 _BASE = {"grace_s": 5, "linger_s": 15, "stop_timeout_s": 4, "ready_timeout_s": 6}
@@ -127,9 +127,12 @@ class Simulation:
     def at_the_edges(self) -> Iterator[None]:
         """What the engine reaches past its seams comes from the seed while this lasts."""
 
-        async def get(port: int, path: str, bearer: str | None, timeout_s: float) -> Answer | None:
+        async def get(port: int, path: str, bearer: str | None, timeout_s: float, **_: object) -> Answer | None:
             assert self.life is not None
             return await self.life.ask(port, path, bearer, timeout_s)
+
+        async def speaks_tls(_port: int, _timeout_s: float) -> bool:
+            return False
 
         def log_for(_spawner: object, server_id: str, launch: str) -> Path:
             assert self.life is not None
@@ -141,9 +144,11 @@ class Simulation:
         def uuid() -> UUID:
             return UUID(int=self.rng.getrandbits(128))
 
-        stands_for = {"log_tail": lambda path: (), "token_hex": token_hex, "uuid4": uuid, "random": self.rng}  # noqa: ARG005
+        stands_for = {"log_tail": _no_log, "token_hex": token_hex, "uuid4": uuid, "random": self.rng}
         with ExitStack() as edges:
             edges.enter_context(patch("supervisor.kinds.identify.get", get))
+            edges.enter_context(patch("supervisor.engine.readiness.speaks_tls", speaks_tls))
+            edges.enter_context(patch("supervisor.engine.readiness.log_lines", _no_log))
             edges.enter_context(patch("supervisor.engine.spawner.Spawner.log_for", log_for))
             edges.enter_context(patch("supervisor.engine.spawner.Spawner.prune_logs"))
             for module in ENGINE:
@@ -327,3 +332,8 @@ class Simulation:
         editor = self.world.begin(EDITOR, "godot", "--editor")
         self.editors[editor] = None
         return editor
+
+
+def _no_log(_path: str | None) -> tuple[str, ...]:
+    """Servers of this world write nothing."""
+    return ()

@@ -1,0 +1,61 @@
+"""What a server's log says of its end: the lines that people are shown, and whether a port was taken. Pure."""
+
+import re
+from collections.abc import Collection, Sequence
+
+GAP = "..."
+
+_ERROR = re.compile(
+    r"\b(error|exception|fatal|panic|critical|cannot|can't|could not|unable|failed|refused|denied|not found|in use)\b"
+    r"|\b[A-Za-z_.]*[a-z](Error|Exception)\b|EADDRINUSE|\bE[A-Z]{4,}\b",
+    re.IGNORECASE,
+)
+_HEADING = re.compile(r"Traceback \(most recent call last\)|\b(0|no) (errors?|failed|failures?)\b", re.IGNORECASE)
+_LAST_WORD = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Group)\b(:|$| )")
+
+_TAKEN = re.compile(
+    r"EADDRINUSE"
+    r"|\baddress (is )?(already )?in use\b"
+    r"|\b(errno|error|winerror|code)[ =:(]*(98|48|10048|10013)\b"
+    r"|only one usage of each socket address"
+    r"|forbidden by its access permissions"
+    r"|\bport\b.{0,60}\b(in use|taken|occupied|allocated|unavailable|not available|being used)\b",
+    re.IGNORECASE,
+)
+"""EADDRINUSE as programs tell it on Linux (98), macOS (48) and Windows (10048; 10013 for a port held exclusively)."""
+
+_PORT = re.compile(r"(?:\bports?\b[ =:'\"#]*|[:\]]:?|', |\", )(\d{2,5})\b", re.IGNORECASE)
+
+
+def excerpt(lines: Sequence[str], count: int) -> tuple[str, ...]:
+    """The last lines, at most `count` in all, and before them the first and the last that name an error."""
+    if len(lines) <= count:
+        return tuple(lines)
+    tail = len(lines) - count
+    early = [number for number, line in enumerate(lines[: tail + 4]) if _names_error(line)][:1]
+    last = [number for number, line in enumerate(lines) if _LAST_WORD.match(line)][-1:]
+    kept = sorted({number for number in (*early, *last) if number < tail + 4})
+    if not kept:
+        return tuple(lines[tail:])
+    # Each line that is kept from before costs itself and a mark of the gap behind it.
+    begin = len(lines) - count + 2 * len(kept)
+    shown = [text for number in kept if number < begin for text in (lines[number], GAP)]
+    return (*shown, *lines[begin:])
+
+
+def _names_error(line: str) -> bool:
+    return bool(_ERROR.search(line)) and not _HEADING.search(line)
+
+
+def taken_ports(lines: Sequence[str], ports: Collection[int]) -> frozenset[int]:
+    """The ports of these that a log says were taken; all of them where it does not say which."""
+    taken: set[int] = set()
+    for line in lines:
+        if not _TAKEN.search(line):
+            continue
+        named = {int(number) for number in _PORT.findall(line)}
+        if mine := {port for port in ports if re.search(rf"(?<!\d){port}(?!\d)", line)}:
+            taken |= mine
+        elif not named:
+            taken |= set(ports)
+    return frozenset(taken)

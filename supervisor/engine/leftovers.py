@@ -1,0 +1,102 @@
+"""What a launch left running once the process that was started has ended, found by its launch token."""
+
+import asyncio
+from collections.abc import Collection
+
+from ..core.godot import is_editor
+from ..core.model import ProcessIdentity, ProcessRow
+from ..core.offspring import Offspring, head, ours
+from ..core.proof import Recognised, Unrecognised, guarded
+from ..frozen import frozen
+from ..kinds.kind import Kind
+from ..kinds.programs import is_of
+from ..native.api import variable_if_told
+from .facilities import TOKEN_VARIABLE, Facilities
+
+TOLD_WITHIN_S = 2.0
+"""How long a look may take: a process that hangs in the kernel cannot be read."""
+
+
+@frozen
+class Left:
+    """The process table, and the processes that carry the token. `free` are those that no editor or daemon runs."""
+
+    table: tuple[ProcessRow, ...] = ()
+    carriers: tuple[ProcessIdentity, ...] = ()
+    guard: frozenset[ProcessIdentity] = frozenset()
+
+    @property
+    def free(self) -> tuple[ProcessIdentity, ...]:
+        """The carriers that may be the server's."""
+        return tuple(carrier for carrier in self.carriers if carrier not in self.guard)
+
+
+class Leftovers:
+    """The looks for one launch. What did not carry its token once is not read again."""
+
+    def __init__(self, facilities: Facilities, token: str, root: ProcessIdentity) -> None:
+        self._facilities = facilities
+        self._wing = facilities.wing
+        self._token = token
+        self._root = root
+        self._born = facilities.wing.probe.born(root)
+        self._others: set[ProcessIdentity] = set()
+
+    async def look(self) -> Left:
+        """What lives of the launch. Nothing where that cannot be told in `TOLD_WITHIN_S`."""
+        try:
+            async with asyncio.timeout(TOLD_WITHIN_S):
+                return await asyncio.to_thread(self._look)
+        except (TimeoutError, OSError):
+            return Left()
+
+    def _look(self) -> Left:
+        """Blocking."""
+        table = self._wing.processes.table()
+        records = self._facilities.records
+        owners = {owner.process for record in records.servers.values() for owner in record.owners}
+        editors = {editor.process for editor in records.editors.values()} | owners
+        roots = {r for record in records.servers.values() for r in (record.root, record.process) if r}
+        carriers = tuple(row.identity for row in table if self._carries(row.identity))
+        # An editor that the server launched inherits the token, and what it starts does, too.
+        editors |= {carrier for carrier in carriers if is_editor(self._wing.probe.describe(carrier.pid).command)}
+        return Left(table, carriers, guarded(table, editors, self._facilities.me, roots | {self._root}))
+
+    def _carries(self, process: ProcessIdentity) -> bool:
+        if process in self._others or process == self._facilities.me:
+            return False
+        born = self._wing.probe.born(process) if self._born is not None else None
+        older = self._born is not None and born is not None and born < self._born
+        if older or variable_if_told(self._wing.processes, process, TOKEN_VARIABLE) != self._token:
+            self._others.add(process)
+            return False
+        return True
+
+    async def server(
+        self, left: Left, kind: Kind, listening: Collection[ProcessIdentity], seen_below: Collection[ProcessIdentity]
+    ) -> ProcessIdentity | Unrecognised:
+        """The process of those that listen on the launch's ports which is the server; or why none is proven to be."""
+        fits = await asyncio.to_thread(self._of_the_kind, kind, left.free)
+        for process in listening:
+            proof = ours(
+                Offspring(
+                    process,
+                    self._wing.probe.same_user(process),
+                    seen_below=process in seen_below,
+                    left_over=self._left_over(process, left),
+                    command_fits=fits.get(process, False),
+                    guarded=process in left.guard,
+                )
+            )
+            if not isinstance(proof, Recognised):
+                return proof
+        found = head(left.table, listening, fits)
+        return found or Unrecognised("its ports are held by processes of which none has started the others")
+
+    def _of_the_kind(self, kind: Kind, processes: Collection[ProcessIdentity]) -> dict[ProcessIdentity, bool]:
+        """Whether each runs the kind's program. Blocking."""
+        described = {process: self._wing.probe.describe(process.pid) for process in processes}
+        return {process: seen.identity == process and is_of(kind, seen.command) for process, seen in described.items()}
+
+    def _left_over(self, process: ProcessIdentity, left: Left) -> bool:
+        return any(row.identity == process and row.session == self._root.pid for row in left.table)

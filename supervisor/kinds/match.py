@@ -1,0 +1,85 @@
+"""Values in a JSON answer: where a recipe says they are, and whether they are what it says they should be."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+_STEP = re.compile(r"((?:\\.|[^.\\])+)(\.|$)", re.DOTALL)
+
+
+class Missing:
+    """What is found where an answer has nothing."""
+
+
+MISSING: Final = Missing()
+
+
+def path_of(text: str) -> tuple[str, ...]:
+    r"""The steps of a dotted path: keys of objects, or numbers of list items. `\.` is a dot within a key.
+
+    Raises:
+        ValueError: a step is empty, or a backslash stands at the end.
+    """
+    steps, at = [], 0
+    while True:
+        step = _STEP.match(text, at)
+        if step is None:
+            raise ValueError(f"{text!r} is no path of keys")
+        steps.append(re.sub(r"\\(.)", r"\1", step[1], flags=re.DOTALL))
+        at = step.end()
+        if not step[2]:
+            return tuple(steps)
+
+
+def found(said: object, path: str) -> object:
+    """The value at a path; `MISSING` where there is none."""
+    for step in path_of(path):
+        if isinstance(said, Mapping) and step in said:
+            said = said[step]
+        elif isinstance(said, list) and step.isdecimal() and int(step) < len(said):
+            said = said[int(step)]
+        else:
+            return MISSING
+    return said
+
+
+def same(expected: object, said: object) -> bool:
+    """Whether two JSON values are equal. `true` is not 1; 2 and 2.0 are the same number."""
+    if isinstance(expected, bool) or isinstance(said, bool):
+        return expected is said
+    if isinstance(expected, list) and isinstance(said, list):
+        return len(expected) == len(said) and all(map(same, expected, said))
+    if isinstance(expected, Mapping) and isinstance(said, Mapping):
+        return expected.keys() == said.keys() and all(same(value, said[key]) for key, value in expected.items())
+    return expected == said
+
+
+def flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table of expected values with its sub-tables as dotted paths.
+
+    Raises:
+        ValueError: a key is no path, or a value is none of JSON's; the text says which.
+    """
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        path_of(key)
+        if isinstance(value, Mapping):
+            values.update({f"{key}.{below}": inner for below, inner in flat(value).items()})
+        elif _is_json(value):
+            values[key] = value
+        else:
+            raise ValueError(f"{key}: an answer in JSON never has {value!r}")
+    return values
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" not in value
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Sequence):
+        return all(map(_is_json, value))
+    if isinstance(value, Mapping):
+        return all(map(_is_json, value.values()))
+    return isinstance(value, int)

@@ -1,0 +1,172 @@
+"""The parts of a recipe that say how a running server is asked: `identify`, `ready`, `sessions`."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+
+from .kind import ANSWER_TIMEOUT_S, Identify, PortRange, Ready, Secret, SessionRoute
+from .match import flat, path_of
+from .table import Table, refuse
+from .versions import Range
+
+Ranges = Mapping[str, PortRange]
+
+STATUSES = range(100, 600)
+
+_PATH = re.compile(r"/[!-~]*")
+
+
+def identify_of(recipe: Table, ports: Ranges, secrets: Collection[Secret]) -> Identify | None:
+    """How a server is asked who it is; None: it cannot be asked.
+
+    Raises:
+        ConfigInvalid: a key is wrong.
+    """
+    if "identify" not in recipe.content:
+        return None
+    table = recipe.table("identify", [field.name for field in fields(Identify)])
+    path = _path(table)
+    if path is None:
+        refuse(table.at("http"), "missing", 'write http = "/health"')
+    bearer = table.text("bearer")
+    if bearer is not None and bearer not in [secret.variable for secret in secrets]:
+        refuse(table.at("bearer"), f"{bearer!r} is no secret of this kind", f"set {recipe.at('secrets')}.{bearer}")
+    nulls = table.words("null", fix='write null = ["error"]')
+    for word in nulls:
+        _check_path(table.at("null"), word)
+    return Identify(
+        path,
+        _route_port(recipe, table, ports),
+        _match(table),
+        _key(table, "version"),
+        _key(table, "leases"),
+        bearer,
+        range_of(table, "versions"),
+        range_of(table, "leases_versions"),
+        nulls,
+    )
+
+
+def ready_of(recipe: Table, ports: Ranges) -> Ready | None:
+    """When a server counts as started, where that is another question than who it is; None: it is the same.
+
+    Raises:
+        ConfigInvalid: a key is wrong.
+    """
+    if "ready" not in recipe.content:
+        return None
+    table = recipe.table("ready", ("http", "port", "status", "timeout_s", "tcp"))
+    path = _path(table)
+    waits = _names(recipe, table, ports)
+    if path is None:
+        for key in ("port", "status", "timeout_s"):
+            if key in table.content:
+                refuse(table.at(key), "nothing is asked without http", 'write http = "/health", or drop it')
+        if "tcp" not in table.content:
+            refuse(recipe.at("ready"), "neither http nor tcp", 'write ready = { http = "/health" } or { tcp = "http" }')
+        return Ready(waits)
+    port = _route_port(recipe, table, ports)
+    waits = waits if port in waits else (*waits, port)
+    return Ready(waits, path, port, _statuses(table), table.seconds("timeout_s", ANSWER_TIMEOUT_S))
+
+
+def sessions_of(recipe: Table, ports: Ranges) -> str | SessionRoute | None:
+    """The port whose connections are the editor sessions, or the route that tells them.
+
+    Raises:
+        ConfigInvalid: a key is wrong.
+    """
+    table = recipe.table("sessions", ("tcp", "http", "port", "count"))
+    path = table.text("http", _PATH, 'write the path of a URL, like "/api/sessions"')
+    if path is None:
+        surplus = next((key for key in ("port", "count") if key in table.content), None)
+        if surplus is not None:
+            refuse(table.at(surplus), "there is no route", f"set {table.at('http')}, or drop {surplus}")
+        return _port_of(recipe, table, "tcp", ports)
+    if "tcp" in table.content:
+        refuse(table.at("tcp"), "sessions are counted in one way", f"drop it, or {table.at('http')}")
+    count = _key(table, "count")
+    if count is None:
+        refuse(table.at("count"), "missing", "write the key of the answer that lists or counts the sessions")
+    return SessionRoute(path, _route_port(recipe, table, ports), count)
+
+
+def range_of(table: Table, key: str) -> str | None:
+    """A range of versions, as it is written; None: the key is not there.
+
+    Raises:
+        ConfigInvalid: it is none.
+    """
+    text = table.text(key)
+    try:
+        if text is not None:
+            Range.parse(text)
+    except ValueError as error:
+        refuse(table.at(key), str(error), f'write {key} = ">=4"')
+    return text
+
+
+def _path(table: Table) -> str | None:
+    return table.text("http", _PATH, 'write the path of a URL, like "/health"')
+
+
+def _match(table: Table) -> Mapping[str, object]:
+    content = table.table("match").content
+    try:
+        return flat(content)
+    except ValueError as error:
+        refuse(table.at("match"), str(error), 'write match = { name = "x", ok = true, "info.protocol" = 2 }')
+
+
+def _key(table: Table, key: str) -> str | None:
+    path = table.text(key)
+    if path is not None:
+        _check_path(table.at(key), path)
+    return path
+
+
+def _check_path(key: str, path: str) -> None:
+    try:
+        path_of(path)
+    except ValueError as error:
+        refuse(key, str(error), r'write keys with dots between them, like "info.name"; a dot in a key is "\\."')
+
+
+def _names(recipe: Table, table: Table, ports: Ranges) -> tuple[str, ...]:
+    """The ports that a start waits for: one name, a list of them, or all."""
+    told = table.content.get("tcp", list(ports))
+    names = [told] if isinstance(told, str) else told
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        refuse(table.at("tcp"), "no name of a port, nor a list of them", 'write tcp = "http" or tcp = ["http", "ws"]')
+    for name in names:
+        _known(recipe, table, "tcp", name, ports)
+    return tuple(names)
+
+
+def _statuses(table: Table) -> tuple[int, ...]:
+    told = table.content.get("status", [])
+    statuses = told if isinstance(told, list) else [told]
+    for status in statuses:
+        if isinstance(status, bool) or not isinstance(status, int) or status not in STATUSES:
+            refuse(table.at("status"), f"{status!r} is no status of HTTP", "write status = 200 or status = [200, 401]")
+    return tuple(statuses)
+
+
+def _route_port(recipe: Table, table: Table, ports: Ranges) -> str:
+    port = _port_of(recipe, table, "port", ports) or next(iter(ports), None)
+    if port is None:
+        refuse(table.at("port"), "the kind has no ports", f"set {recipe.at('ports')}")
+    return port
+
+
+def _port_of(recipe: Table, table: Table, key: str, ports: Ranges) -> str | None:
+    name = table.text(key)
+    if name is not None:
+        _known(recipe, table, key, name, ports)
+    return name
+
+
+def _known(recipe: Table, table: Table, key: str, name: str, ports: Ranges) -> None:
+    if name not in ports:
+        known = ", ".join(ports) or f"none yet, set {recipe.at('ports')}"
+        refuse(table.at(key), f"the kind has no port {name!r}", f"ports: {known}")

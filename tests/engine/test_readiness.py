@@ -1,0 +1,282 @@
+"""What a start makes of what servers do, on a fake system."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from supervisor.core.model import ServerState
+from supervisor.engine.ensure import ATTEMPTS
+from supervisor.errors import PortsExhausted, StartFailed
+from supervisor.native.api import Command
+from tests.engine.answers import ANSWERING, Answers
+from tests.engine.house import TOY, House, serve
+from tests.fakes import FakeProcess, FakeSystem, Program
+
+PLAIN = {"command": ["toy", "{http}"], "ports": {"http": "8000-8003"}, "ready_timeout_s": 10}
+PORTLESS = {"command": ["toy"], "ready_timeout_s": 10}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def fails(house: House, program: Program, **kind: object) -> StartFailed:
+    """The error of a start, of which nothing may be left on record."""
+    house.tables = {"toy": {**PLAIN, **kind}}
+    house.system.programs["toy"] = program
+    caught: list[StartFailed] = []
+
+    async def story() -> None:
+        with pytest.raises(StartFailed) as failed:
+            await house.up()
+        caught.append(failed.value)
+        record = house.records.server("toy")
+        assert record.failure is not None
+        assert record.failure.message == failed.value.message
+        assert (record.state, record.root) == (ServerState.FAILED, None)
+
+    house.live(story)
+    return caught[0]
+
+
+def listening(*sockets: tuple[str, int]) -> Program:
+    def program(system: FakeSystem, process: FakeProcess, _command: Command) -> None:
+        for address, port in sockets:
+            system.listen(process.identity, port, address)
+
+    return program
+
+
+def ends(status: int, then: Callable[[FakeSystem, FakeProcess], None] | None = None, after_s: float = 0.5) -> Program:
+    """It ends by itself; `then` happens before."""
+
+    def program(system: FakeSystem, process: FakeProcess, _command: Command) -> None:
+        def end() -> None:
+            if then is not None:
+                then(system, process)
+            system.end(process.identity, status)
+
+        asyncio.get_running_loop().call_later(after_s, end)
+
+    return program
+
+
+@pytest.mark.parametrize(
+    ("program", "seen"),
+    [
+        (listening(), "it runs, and listens on nothing"),
+        (listening(("::1", 8000)), "it listens on ::1 only; 127.0.0.1 is asked"),
+        (listening(("127.0.0.1", 8001)), "it listens on 8001, not on 8000"),
+    ],
+)
+def test_start_that_takes_too_long_names_what_was_seen(house: House, program: Program, seen: str) -> None:
+    error = fails(house, program)
+    assert error.message == f"toy did not start: it was not ready after 10 s: {seen}"
+
+
+def test_end_by_our_own_signal_is_no_exit_status(house: House) -> None:
+    error = fails(house, listening())
+    assert error.data["exit"] is None
+    assert "SIGTERM" not in error.message
+
+
+def test_end_of_its_own_is_told_with_its_status(house: House) -> None:
+    error = fails(house, ends(3))
+    assert (error.message, error.data["exit"]) == (
+        "toy did not start: it ended before it was ready (exit status 3)",
+        3,
+    )
+    assert error.hint == "godot-supervisor logs toy"
+
+
+def test_end_with_status_0_hints_at_the_input(house: House) -> None:
+    assert 'stdin = "open"' in (fails(house, ends(0)).hint or "")
+    assert "stdin" not in (fails(House(house.folder), ends(0), stdin="open").hint or "")
+
+
+def test_silent_server_is_told_by_what_was_asked(house: House, answers: Answers) -> None:
+    answers.mute = True
+    error = fails(house, serve, **{**ANSWERING, "command": ["toy", "{http}", "{sessions}"]})
+    assert error.message.endswith("it listens, and does not answer GET /s within 2 s")
+
+
+def test_second_port_that_stays_closed_is_named(house: House) -> None:
+    error = fails(house, listening(("127.0.0.1", 8000)), **TOY)
+    assert error.message.endswith("sessions 9500 is not open yet")
+
+
+def test_ready_may_wait_for_some_of_the_ports_only(house: House) -> None:
+    house.tables = {"toy": {**TOY, "ready": {"tcp": "http"}}}
+    house.system.programs["toy"] = listening(("127.0.0.1", 8000))
+
+    async def story() -> None:
+        assert (await house.up()).state is ServerState.READY
+
+    house.live(story)
+
+
+# --- no ports ---------------------------------------------------------------------------------------------------------
+
+
+def test_program_without_ports_is_ready_once_it_has_lived_for_a_second(house: House) -> None:
+    house.tables = {"toy": PORTLESS}
+    house.system.programs["toy"] = listening()
+
+    async def story() -> None:
+        began = house.system.clock.now
+        assert (await house.up()).state is ServerState.READY
+        assert house.system.clock.now - began == pytest.approx(1.0, abs=0.1)
+
+    house.live(story)
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_program_without_ports_that_ends_at_once_has_not_started(house: House, status: int) -> None:
+    error = fails(house, ends(status), command=["toy"], ports={})
+    assert error.message == f"toy did not start: it ended within 1 s of its start (exit status {status})"
+    assert ("cannot be shared" in (error.hint or "")) is (status == 0)
+
+
+# --- the background ---------------------------------------------------------------------------------------------------
+
+
+def leaves(*words: str, session: bool = True, port: int | None = 8000) -> Callable[[FakeSystem, FakeProcess], None]:
+    """A child goes on, and listens."""
+
+    def then(system: FakeSystem, process: FakeProcess) -> None:
+        child = system.fork(process.identity, *words, session=0 if session else None)
+        if port is not None:
+            system.listen(child, port)
+
+    return then
+
+
+@pytest.mark.parametrize(
+    "then", [leaves("toy", "8000"), leaves("other", session=False)], ids=["own program", "same session"]
+)
+def test_server_that_went_into_the_background_is_used_and_stopped(
+    house: House, then: Callable[[FakeSystem, FakeProcess], None]
+) -> None:
+    house.tables = {"toy": PLAIN}
+    house.system.programs["toy"] = ends(0, then)
+
+    async def story() -> None:
+        record = await house.up()
+        assert record.state is ServerState.READY
+        assert record.root == record.process
+        assert house.alive(record.process)
+        assert [row["pid"] for row in house.ear.of("server.in_background")] == [record.process and record.process.pid]
+        assert house.system.calls["spawn"] == 1
+        await house.supervisor.stop(record.id)
+        assert not house.alive(record.process)
+
+    house.live(story)
+
+
+def test_unproven_process_on_the_ports_is_named_and_not_touched(house: House) -> None:
+    error = fails(house, ends(0, leaves("editor", "8000")))
+    assert "it puts itself into the background" in error.message
+    assert "is not proven to be the server" in error.message
+    left = house.ear.of("server.left_behind")[0]["pids"]
+    assert error.data["left_behind"] == left
+    assert [pid for pid in left if house.system.processes[pid].command == ("editor", "8000")] == left
+    assert f"kill {left[0]}" in (error.hint or "")
+    assert house.system.calls["spawn"] == 1
+
+
+def test_server_in_the_background_that_listens_on_nothing_is_named(house: House) -> None:
+    error = fails(house, ends(0, leaves("toy", port=None)))
+    assert "it was not ready after 10 s: it puts itself into the background" in error.message
+    assert "listens on nothing" in error.message
+    assert len(error.data["left_behind"]) == 1
+    assert house.system.calls["spawn"] == 1
+
+
+def test_failed_server_is_not_waited_for_because_of_what_it_left(house: House) -> None:
+    error = fails(house, ends(3, leaves("helper", port=None)))
+    assert error.message == "toy did not start: it ended before it was ready (exit status 3)"
+    assert len(error.data["left_behind"]) == 1
+
+
+# --- ports that were lost ---------------------------------------------------------------------------------------------
+
+
+def raced(times: int, log: str = "") -> Program:
+    """It loses so many races before it listens. With a log the thief has left when anybody looks."""
+    lost: list[int] = []
+
+    def program(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+        port = int(command.argv[1])
+        if len(lost) >= times:
+            system.listen(process.identity, port)
+            return
+        lost.append(port)
+        if log:
+            command.log.write_text(log.format(port=port))
+            ends(1)(system, process, command)
+        else:
+            thief = system.start("thief")
+            ends(1, lambda system, _process: system.listen(thief, port))(system, process, command)
+
+    return program
+
+
+@pytest.mark.parametrize("log", ["", "[Errno 98] ('127.0.0.1', {port}): address already in use\n", "EADDRINUSE\n"])
+def test_lost_ports_are_answered_with_the_next_set(house: House, log: str) -> None:
+    house.tables = {"toy": PLAIN}
+    house.system.programs["toy"] = raced(ATTEMPTS - 1, log)
+
+    async def story() -> None:
+        record = await house.up()
+        assert record.ports == {"http": 8000 + ATTEMPTS - 1}
+        assert len(house.ear.of("port.lost")) == ATTEMPTS - 1
+
+    house.live(story)
+
+
+def test_ports_lost_again_and_again_show_the_log(house: House) -> None:
+    error = fails(house, raced(ATTEMPTS, "port {port} is in use\n"))
+    assert "lost its ports to other processes 3 times" in error.message
+    assert error.data["log_tail"] == ["port 8002 is in use"]
+
+
+def test_only_ports_that_were_lost_are_told_with_the_log(house: House) -> None:
+    house.tables = {"toy": {**PLAIN, "ports": {"http": 8000}}}
+    house.system.programs["toy"] = raced(1, "port {port} is in use\n")
+
+    async def story() -> None:
+        with pytest.raises(PortsExhausted) as caught:
+            await house.up()
+        assert "log says that it was in use" in caught.value.data["occupants"][0]["reason"]
+
+    house.live(story)
+
+
+def test_other_port_in_the_log_is_no_lost_race(house: House) -> None:
+    error = fails(house, raced(1, "port 5678 is in use\n"))
+    assert error.message == "toy did not start: it ended before it was ready (exit status 1)"
+
+
+def test_thief_that_has_left_again_was_seen(house: House) -> None:
+    house.tables = {"toy": PLAIN}
+    attempts: list[int] = []
+
+    def program(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+        attempts.append(int(command.argv[1]))
+        if len(attempts) > 1:
+            system.listen(process.identity, attempts[-1])
+            return
+        thief = system.start("thief")
+        system.listen(thief, 8000)
+        asyncio.get_running_loop().call_later(3.0, system.end, thief)
+        ends(1, after_s=4.0)(system, process, command)
+
+    house.system.programs["toy"] = program
+
+    async def story() -> None:
+        assert (await house.up()).ports == {"http": 8001}
+
+    house.live(story)

@@ -1,0 +1,90 @@
+"""Real refusals of the real system, in words."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from supervisor.core.symptoms import Told
+from supervisor.engine.spawn_errors import explained
+from supervisor.native.api import Command
+from supervisor.native.wing import open_wing
+from tests.systems import POSIX_ONLY
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Callable[..., Told]:
+    """What is told of a command that the system refuses to run."""
+
+    def run(*argv: str) -> Told:
+        command = Command(argv, dict(os.environ), tmp_path, tmp_path / "log")
+
+        async def spawn() -> Told:
+            with pytest.raises(OSError, match="cannot start") as caught:
+                open_wing().processes.spawn(command)
+            return explained(caught.value, command)
+
+        return asyncio.run(spawn())
+
+    return run
+
+
+def script(folder: Path, text: str, mode: int = 0o755) -> str:
+    path = folder / "script.sh"
+    path.write_bytes(text.encode())
+    path.chmod(mode)
+    return str(path)
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("#!/opt/none/python\n", "its interpreter /opt/none/python is not there"),
+        ("#! /opt/none/python -u\n", "its interpreter /opt/none/python is not there"),
+        ("#!/bin/sh\r\nexit 0\r\n", "carriage return (CRLF)"),
+        ("echo hello\n", "no script with a #! line"),
+        ("", "no script with a #! line"),
+    ],
+)
+def test_script_that_cannot_be_run_says_what_is_wrong_with_it(
+    refused: Callable[..., Told], tmp_path: Path, text: str, problem: str
+) -> None:
+    assert problem in refused(script(tmp_path, text)).problem
+
+
+@POSIX_ONLY
+def test_script_without_the_right_to_run_names_chmod(refused: Callable[..., Told], tmp_path: Path) -> None:
+    told = refused(script(tmp_path, "#!/bin/sh\n", 0o644))
+    assert "it is not executable" in told.problem
+    assert "chmod +x" in (told.advice or "")
+
+
+def test_folder_as_program_is_named_as_one(refused: Callable[..., Told], tmp_path: Path) -> None:
+    assert "it is a folder" in refused(str(tmp_path)).problem
+
+
+@pytest.mark.parametrize(
+    ("program", "problem"),
+    [
+        ("~/server", "~ is not expanded"),
+        ("$HOME/server", "variables are not expanded"),
+        ("./no-server", "where servers run"),
+        ("no-such-program", "no such program in the daemon's PATH"),
+    ],
+)
+def test_program_that_is_not_found_says_how_it_was_sought(
+    refused: Callable[..., Told], program: str, problem: str
+) -> None:
+    told = refused(program)
+    assert problem in told.problem
+    assert told.advice == "write the whole path"
+
+
+@POSIX_ONLY
+def test_command_in_one_word_is_written_as_several(refused: Callable[..., Told]) -> None:
+    told = refused("sh server.sh", "--port", "1")
+    assert "it is one word" in told.problem
+    assert told.advice == 'write command = ["sh", "server.sh", "--port", "1"]'
