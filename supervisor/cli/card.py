@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from ..errors import NotFound, SupervisorError
 from ..native.facts import ending
-from . import knock, options, output, report
+from . import history, knock, options, output, report
 from .deadline import Deadline
 from .reap import due
 
@@ -28,18 +29,33 @@ Json = Mapping[str, Any]
 def inspect(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
     """Show everything about a server.
 
-    It is asked first whether it is well. With exactly one server, ID may be left out.
+    It is asked first whether it is well. Of one that has ended, how. With exactly one server, ID may be left out.
     """
     with knock.connect(deadline=deadline) as client:
         meant = knock.named(client, server, "inspect", deadline)
         params = {"server": meant, "check": True}
-        found = client.call("server.get", params, accept_timeout_s=deadline.or_else(CHECK_TIMEOUT_S))
+        try:
+            found = client.call("server.get", params, accept_timeout_s=deadline.or_else(CHECK_TIMEOUT_S))
+        except SupervisorError as problem:
+            past = knock.history(client, meant, deadline) if problem.code == NotFound.code else ()
+            if not past:
+                raise
+            _show_past(past[0], as_json=as_json)
+            return
         wanted = found["owners"] and not as_json
         editors = client.call("status", timeout_s=deadline.left())["editors"] if wanted else []
     if as_json:
         output.document(found)
         return
     for text in lines(found, editors, now=time.time()):
+        output.line(text)
+
+
+def _show_past(row: Json, *, as_json: bool) -> None:
+    if as_json:
+        output.document(row)
+        return
+    for text in history.card(row, now=time.time()):
         output.line(text)
 
 
@@ -56,7 +72,8 @@ def lines(server: Json, editors: Sequence[Json], *, now: float) -> Iterator[str]
     yield from _section("ports passed over", _relocated(server))
     failure = server["failure"]
     if failure:
-        status = "" if failure["exit"] is None else f", {ending(failure['exit'])}"
+        crashed = failure["message"].startswith("crashed ")
+        status = "" if crashed or failure["exit"] is None else f", {ending(failure['exit'])}"
         yield output.printable(f"failure: {failure['code']}: {failure['message']}{status}")
         for text in failure["log_tail"]:
             yield f"  | {output.printable(text)}"

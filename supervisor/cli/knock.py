@@ -12,6 +12,7 @@ from ..errors import (
     Cancelled,
     DaemonNotRunning,
     InvalidParams,
+    MethodNotFound,
     NotFound,
     ResponseTimeout,
     SupervisorError,
@@ -178,6 +179,18 @@ def disturb(
             problem.hint = f"wait, or: godot-supervisor {verb} {server} --force"
         raise
     return done
+
+
+def history(client: Client, server: str | None, deadline: Deadline) -> Sequence[Mapping[str, Any]]:
+    """How servers have ended, the latest first. A daemon of an earlier release does not remember."""
+    params = {} if server is None else {"server": server}
+    try:
+        rows = client.call("server.history", params, accept_timeout_s=deadline.or_else(READ_TIMEOUT_S))["servers"]
+    except SupervisorError as problem:
+        if problem.code != MethodNotFound.code:
+            raise
+        return ()
+    return tuple(rows)
 
 
 def named(client: Client, server: str | None, verb: str, deadline: Deadline) -> str:

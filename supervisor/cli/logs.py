@@ -61,6 +61,8 @@ def logs(*, server: str | None, follow: bool, lines: int, as_json: bool, deadlin
         patience_s = deadline.or_else(knock.READ_TIMEOUT_S)
         answer = client.call("logs.read", {**about, "lines": lines}, accept_timeout_s=patience_s)
     _print(answer, as_json=as_json)
+    if answer.get("ended") and not as_json:
+        output.note(f"{server} has ended; that was its last log: {answer['log']}")
 
 
 class _Followed:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from ..errors import NotFound
-from . import knock, options, output, report
+from . import exits, knock, options, output, report
 from .deadline import Deadline
 
 CLIENTS = ("claude", "cursor", "json")
@@ -25,15 +25,16 @@ OTHERS = frozenset(
 @options.server
 @options.as_json
 @options.timeout
-def url(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
+def url(*, server: str | None, as_json: bool, deadline: Deadline) -> int:
     """Print a server's URL, and nothing else. With exactly one, ID may be left out."""
     found = _find(server, "url", deadline)
     if found["url"] is None:
         raise NotFound(f"{found['id']} has no URL: its kind does not name one", hint="kinds.NAME.url in config.toml")
     if as_json:
-        output.document({"server": found["id"], "url": found["url"]})
+        output.document({"server": found["id"], "url": found["url"], "state": found["state"]})
     else:
         output.line(found["url"])
+    return _warn(found)
 
 
 def _client(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -52,7 +53,7 @@ def _client(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @options.server
 @options.as_json
 @options.timeout
-def connect(*, client: str, server: str | None, as_json: bool, deadline: Deadline) -> None:
+def connect(*, client: str, server: str | None, as_json: bool, deadline: Deadline) -> int:
     """Print what makes an AI client know a server.
 
     The command for Claude Code, or the JSON for a client's file. With exactly one server, ID may be left out.
@@ -69,9 +70,19 @@ def connect(*, client: str, server: str | None, as_json: bool, deadline: Deadlin
             output.note(FILES[client])
     else:
         output.line(report.paste(found) or "")
+    return _warn(found)
 
 
 def _find(server: str | None, verb: str, deadline: Deadline) -> Any:
     with knock.connect(deadline=deadline) as client:
         params = {"server": knock.named(client, server, verb, deadline)}
         return client.call("server.get", params, accept_timeout_s=deadline.or_else(knock.READ_TIMEOUT_S))
+
+
+def _warn(found: Any) -> int:
+    """The exit code: what does not run is printed all the same, and nobody is to take it for something that answers."""
+    if found["state"] == "ready":
+        return exits.DONE
+    hint = f"godot-supervisor inspect {found['id']}"
+    output.note(f"warning: {found['id']} is {found['state']}, so nobody may answer there: {hint}")
+    return exits.FAILED

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..native.facts import ending
 from . import knock, output
 from .deadline import Deadline
 
@@ -13,9 +14,13 @@ _HEADERS = ("OWNER", "PROJECT", "ENGINE", "SERVER", "STATE", "PORT", "SESSIONS",
 Json = Mapping[str, Any]
 
 
-def show(*, as_json: bool, deadline: Deadline | None = None) -> None:
-    """Ask the daemon, and print its answer."""
-    answer = knock.ask("status", deadline=deadline)
+def show(*, as_json: bool, deadline: Deadline | None = None, past: bool = False) -> None:
+    """Ask the daemon, and print its answer. `past`: also what has ended."""
+    deadline = deadline or Deadline()
+    with knock.connect(deadline=deadline) as client:
+        answer = client.call("status", accept_timeout_s=deadline.or_else(knock.READ_TIMEOUT_S))
+        if past:
+            answer = {**answer, "ended": knock.history(client, None, deadline)}
     if as_json:
         output.document(answer)
         return
@@ -35,6 +40,10 @@ def screen(answer: Json, *, now: float) -> Iterator[str]:
         yield "no editors, no servers"
     for server in answer["servers"]:
         yield from _remarks(server)
+    if "ended" in answer:
+        from . import history
+
+        yield from history.table(answer["ended"], now=now)
     yield from _orphans([server for server in answer["servers"] if server["id"] in answer["orphans"]])
     if answer.get("left_out"):
         yield f"{answer['left_out']} more fit no answer: godot-supervisor inspect ID"
@@ -89,7 +98,29 @@ def _remarks(server: Json) -> Iterator[str]:
         yield f"{server['id']}: port {row['port']} was passed over: {output.relocation(row)}"
     failure = server["failure"]
     if failure:
-        yield output.printable(f"{server['id']}: {failure['code']}: {failure['message']}")
+        yield output.printable(f"{server['id']}: {_trouble(failure)}")
+        if server["state"] == "failed":
+            if failure["log_tail"]:
+                yield output.printable(f"  last line: {failure['log_tail'][-1]}")
+            yield output.printable(f"  try: godot-supervisor logs {server['id']}, then: {_again(server)}")
+
+
+def _trouble(failure: Json) -> str:
+    """What went wrong. Of a crash the words say all that its code does."""
+    if failure["message"].startswith("crashed "):
+        return str(failure["message"])
+    status = failure["exit"]
+    told = status is None or str(abs(status)) in failure["message"]
+    return f"{failure['code']}: {failure['message']}{'' if told else f', {ending(status)}'}"
+
+
+def _again(server: Json) -> str:
+    """The command that starts it anew."""
+    if not server["project"]:
+        return f"godot-supervisor up {server['kind']}"
+    from shlex import quote
+
+    return f"godot-supervisor up {server['kind']} --project {quote(server['project'])}"
 
 
 def _orphans(suspects: Sequence[Json]) -> Iterator[str]:

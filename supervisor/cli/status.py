@@ -24,13 +24,16 @@ class Display(Protocol):
 
 
 @click.command
+@click.option("-a", "--all", "past", is_flag=True, help="Also how servers have ended.")
 @click.option("--watch", is_flag=True, help="Show it again whenever something has happened.")
 @options.as_json
 @options.timeout
-def status(*, watch: bool, as_json: bool, deadline: Deadline) -> None:
+def status(*, past: bool, watch: bool, as_json: bool, deadline: Deadline) -> None:
     """Show the daemon, the editors and the servers."""
+    if past and watch:
+        raise click.UsageError("--watch shows what is; what has ended changes no more: status --all")
     if not watch:
-        show(as_json=as_json, deadline=deadline)
+        show(as_json=as_json, deadline=deadline, past=past)
     elif as_json or not sys.stdout.isatty():
         _watch(_Lines() if as_json else _Tables(), deadline)
     else:

@@ -29,7 +29,7 @@ from ..wire.messages.verbs import METHODS
 from .arrivals import Arrivals
 from .streams import EventFeed, LogFeed
 from .verbs import GREETING, Mutation, Read, Verb, VerbTable
-from .views import Views, environment, explained, leftover
+from .views import Views, ended, environment, explained, leftover
 
 
 @frozen
@@ -98,6 +98,7 @@ class Methods:
             "editor.state": self._editor_state,
             "server.list": self._list,
             "server.get": self._get,
+            "server.history": self._history,
             "server.release": self._release,
             "lease.acquire": self._acquire,
             "lease.renew": lambda params: self._views.lease(*self._claims.renew(params.lease)),
@@ -193,6 +194,11 @@ class Methods:
 
     def _get(self, params: s.ServerGet) -> object:
         return self._checked(params.server) if params.check else self._views.server(self._records.server(params.server))
+
+    def _history(self, params: s.ServerHistory) -> s.ServerHistoryResult:
+        wanted = params.server
+        rows = [row for row in self._records.history.rows() if wanted in (None, row.id)]
+        return s.ServerHistoryResult(tuple(map(ended, reversed(rows))))
 
     async def _checked(self, server: str) -> Server:
         return self._views.server(await self._supervisor.check(server))

@@ -86,7 +86,7 @@ class LogFeed:
     async def read(self, params: LogsRead) -> LogsReadResult | Opening:
         """The end of a log, and with `follow` what is written after it."""
         page = await self._logs.read(params.server, params.lines, whole_lines=params.follow)
-        answer = LogsReadResult(page.lines, str(page.path))
+        answer = LogsReadResult(page.lines, str(page.path), page.ended)
         return Opening(answer, partial(self._begin, params.server, page)) if params.follow else answer
 
     def _begin(self, server: str | None, page: Page, identifier: Id, tell: Tell, room: Room) -> End:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from ..core.model import Editor, Lease, Liveness, Occupant, Occupied, Ownership, ProcessIdentity, ServerRecord
+from ..core.model import Editor, Ended, Lease, Liveness, Occupant, Occupied, Ownership, ProcessIdentity, ServerRecord
 from ..core.reaping import Keep, Reap, Suspect, Verdict
 from ..engine.explain import Explained
 from ..engine.facilities import Facilities
@@ -29,6 +29,7 @@ from ..wire.messages.common import (
 )
 from ..wire.messages.daemon import ExplainedPort
 from ..wire.messages.environments import EnvironmentInfo, EnvironmentLeftover
+from ..wire.messages.servers import EndedServer
 
 T = TypeVar("T")
 
@@ -231,6 +232,26 @@ def _failure(record: ServerRecord) -> FailureInfo | None:
 def relocated(row: Occupied) -> RelocatedPort:
     """A port that was passed over."""
     return RelocatedPort(row.port, _occupant(row.occupant), row.reason)
+
+
+def ended(row: Ended) -> EndedServer:
+    """How a server has ended."""
+    return EndedServer(
+        row.id,
+        row.kind,
+        row.version,
+        row.project,
+        row.launch,
+        row.ports,
+        row.url,
+        row.log,
+        row.since,
+        row.ended,
+        row.how,
+        row.exit,
+        row.by,
+        row.detail,
+    )
 
 
 def environment(kept: Kept) -> EnvironmentInfo:

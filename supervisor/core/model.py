@@ -250,6 +250,30 @@ class ServerRecord:
 
 
 @frozen
+class Ended:
+    """How the last launch of a server ended. `since` and `ended` are wall time, seconds.
+
+    `how` is one of stopped, restarted, replaced, reaped, exited and failed; `by` is whoever asked for it. `exit` is the
+    exit status, a negative signal, or None for unknown. `detail` is for people.
+    """
+
+    id: str
+    kind: str
+    version: str | None
+    project: str | None
+    launch: str
+    ports: Ports
+    url: str | None
+    log: str | None
+    since: float
+    ended: float
+    how: str
+    exit: int | None = None
+    by: str | None = None
+    detail: str | None = None
+
+
+@frozen
 class StickyPorts:
     """The set that a project had last time."""
 
@@ -265,3 +289,4 @@ class State:
     editors: Mapping[str, Editor] = field(default_factory=dict)
     servers: Mapping[str, ServerRecord] = field(default_factory=dict)
     sticky: tuple[StickyPorts, ...] = ()
+    ended: tuple[Ended, ...] = ()

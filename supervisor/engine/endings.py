@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypedDict
 
+from ..core.flight import Operation
 from ..core.lifecycle import SERVING
 from ..core.model import Failure, Liveness, ServerRecord, ServerState
 from ..core.reaping import Reap
@@ -12,10 +14,11 @@ from ..kinds.programs import is_of
 from ..native.api import variable_if_told
 from .facilities import TOKEN_VARIABLE, Facilities
 from .flight import Flight
+from .history import ended
 from .inquiry import Inquiry
 from .looks import Target, target_of
 from .reap import Reaper
-from .restart import Restarter
+from .restart import ENDED_BY_ITSELF, Restarter
 from .stop import Right, Stopper
 
 
@@ -47,6 +50,8 @@ class Endings:
         """
         record = await self._end_tree(server_id, flight, right, tell, finish=right.named)
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
+        how, by = "reaped" if right.orphan else "stopped", flight.running.wish.holder
+        self._remember(record, how, by=by, **_story(record.failure))
         self._forget(record)
         return record.with_(state=ServerState.STOPPED, root=None, process=None)
 
@@ -75,6 +80,8 @@ class Endings:
             raise VersionConflict(f"{server_id} came into use", hint="ask again") from error
         self._inquiry.forget(record)
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
+        wish = flight.running.wish
+        self._remember(record, "restarted" if wish.operation is Operation.RESTART else "replaced", by=wish.holder)
         return self._records.change(server_id, root=None, process=None)
 
     async def _end_tree(
@@ -144,10 +151,11 @@ class Endings:
         # Somebody may have come for it, or left, while that took its time.
         record = self._records.server(server_id)
         self._events.publish("server.exited", server=server_id, launch=record.launch, exit=status)
+        self._remember(record, "exited", status=status)
         if not self.wanted(record):
             return self._let_go(record)
         self._inquiry.forget(record)
-        failure = Failure(StartFailed.code, "it ended by itself", status)
+        failure = Failure(StartFailed.code, ENDED_BY_ITSELF, status)
         record = self._records.move(server_id, ServerState.BACKOFF, failure=failure, root=None, process=None)
         return await self._restarter.after_exit(record, flight)
 
@@ -273,6 +281,39 @@ class Endings:
             if pids:
                 self._events.warn("server.left_behind", server=target.label, pids=pids)
 
+    def _remember(
+        self,
+        record: ServerRecord,
+        how: str,
+        *,
+        status: int | None = None,
+        by: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """Keep how a launch has ended. What others started and nobody touched has its story elsewhere."""
+        if not record.launch or (record.onlooked and how == "exited"):
+            return
+        if status is None and (record.root or record.process) and not record.foreign:
+            ended_processes = [process for process in (record.root, record.process) if process]
+            status = self._facilities.wing.processes.exit_status(ended_processes[0])
+        wall = self._facilities.wing.clock.wall()
+        self._records.remember(ended(record, how, wall, status=status, by=by, detail=detail))
+
+    def give_up(self, record: ServerRecord) -> None:
+        """Forget one that has failed, and that nobody wants any more."""
+        self._remember(record, "failed", **_story(record.failure))
+        self._records.drop(record.id)
+
     def _forget(self, record: ServerRecord) -> None:
         self._inquiry.forget(record)
         self._records.drop(record.id)
+
+
+class _Story(TypedDict, total=False):
+    status: int | None
+    detail: str
+
+
+def _story(failure: Failure | None) -> _Story:
+    """What a failure tells of how a launch has ended."""
+    return {} if failure is None else {"status": failure.exit, "detail": failure.message}

@@ -134,7 +134,7 @@ class Followup:
             # Shown to whoever wants it, until it is asked for again, or taken down.
             self._watcher.disarm(f"server {record.id}")
         else:
-            self._records.drop(record.id)
+            self._endings.give_up(record)
             self._let_go(record.id)
 
     def reap(self, server_id: str) -> None:

@@ -6,6 +6,7 @@ A log that nobody tells of is looked at. One that cannot be read ends what follo
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from io import FileIO
 from json import dumps
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..native.api import Watch
 from .events import Event
 from .facilities import Facilities
 from .logcap import CUT_MARK
+from .spawner import written_at
 
 LINE_LENGTH = 4096
 PAGE_BYTES = 900_000
@@ -43,11 +45,12 @@ No reason: the server has gone.
 
 @frozen
 class Page:
-    """The last lines of a log. `offset` is where they end, in bytes."""
+    """The last lines of a log. `offset` is where they end, in bytes. `ended`: the server has."""
 
     path: Path
     lines: tuple[str, ...]
     offset: int
+    ended: bool = False
 
 
 class LogTail:
@@ -63,11 +66,13 @@ class LogTail:
         Raises:
             NotFound: no such server, or it has no log.
         """
-        path = self.path(server_id)
+        past = self._of_the_past(server_id)
+        path = self.path(server_id) if past is None else past
         if path is None:
             raise NotFound(f"{server_id} has no log: it was not started yet, or not by this daemon")
         try:
-            return await asyncio.to_thread(read_page, path, count, whole_lines=whole_lines)
+            page = await asyncio.to_thread(read_page, path, count, whole_lines=whole_lines)
+            return replace(page, ended=past is not None)
         except FileNotFoundError:
             return Page(path, (), 0)
         except OSError as error:
@@ -81,6 +86,19 @@ class LogTail:
         `room` says whether the receiver keeps up: the log waits for it.
         """
         return _Follower(self, self._facilities, server_id, page, more, room).close
+
+    def _of_the_past(self, server_id: str | None) -> Path | None:
+        """The log of the last launch of a server that has ended; None: it has not, or left none."""
+        if server_id is None or server_id in self._facilities.records.servers:
+            return None
+        ended = self._facilities.records.history.get(server_id)
+        if ended is not None and ended.log is not None and Path(ended.log).exists():
+            return Path(ended.log)
+        if Path(server_id).name != server_id:
+            return None
+        # Logs stay for longer than anybody remembers their servers.
+        logs = list(self._facilities.logs.joinpath("servers", server_id).glob("*.log"))
+        return max(logs, key=written_at, default=None)
 
     def path(self, server_id: str | None) -> Path | None:
         """The log of a server's newest launch; the daemon's own without one. None: it has none.

@@ -5,9 +5,10 @@ import contextlib
 from typing import Any, Protocol
 
 from ..core.lifecycle import move
-from ..core.model import Editor, Lease, Ownership, Ports, ServerRecord, ServerState, State, StickyPorts
+from ..core.model import Editor, Ended, Lease, Ownership, Ports, ServerRecord, ServerState, State, StickyPorts
 from ..errors import NotFound, StateNotWritable
 from .events import Events
+from .history import History
 
 RETRY_S = 5.0
 """After how long a write that failed is tried again."""
@@ -33,6 +34,7 @@ class Records:
         self.editors: dict[str, Editor] = {}
         self.servers: dict[str, ServerRecord] = {}
         self._sticky: dict[tuple[str, str], Ports] = {}
+        self.history = History()
         self.trouble: str | None = None
         self.revision = 0
         """Rises with every change of what is kept here."""
@@ -44,6 +46,7 @@ class Records:
         self.editors = dict(state.editors)
         self.servers = dict(state.servers)
         self._sticky = {(row.kind, row.project): row.ports for row in state.sticky}
+        self.history = History(state.ended)
         self.revision += 1
         self._written = self.revision
 
@@ -57,7 +60,9 @@ class Records:
             return self.servers[server_id]
         except KeyError:
             known = ", ".join(sorted(self.servers)) or "none"
-            raise NotFound(f"no server {server_id!r}", hint=f"servers: {known}") from None
+            ended = self.history.get(server_id) is not None
+            hint = f"it has ended: godot-supervisor inspect {server_id}" if ended else f"servers: {known}"
+            raise NotFound(f"no server {server_id!r}", hint=hint) from None
 
     def editor(self, editor_id: str) -> Editor:
         """The editor.
@@ -120,6 +125,11 @@ class Records:
             self._events.publish("server.gone", server=server_id, launch=record.launch, was=record.state)
             self._touch()
 
+    def remember(self, row: Ended) -> None:
+        """Keep how a launch has ended."""
+        self.history.add(row)
+        self._touch()
+
     def put_editor(self, editor: Editor) -> Editor:
         """Add or replace an editor."""
         if self.editors.get(editor.id) != editor:
@@ -161,7 +171,7 @@ class Records:
         # What was merely found is found again by the next daemon; a row of it could only be out of date. Its leases
         # are ours, though, and known to nobody else.
         servers = {name: row for name, row in self.servers.items() if not row.onlooked or row.named or row.leases}
-        return State(self.editors, servers, sticky)
+        return State(self.editors, servers, sticky, self.history.rows())
 
     def commit(self) -> None:
         """Write now.

@@ -5,14 +5,17 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..core.model import ServerRecord, ServerState
+from ..core.model import Failure, ServerRecord, ServerState
 from ..core.restarting import At, GiveUp, exits_in_a_row, next_start
 from ..errors import SupervisorError
+from ..native.facts import ending
 from .demands import again
 from .ensure import Ensurer
 from .facilities import Facilities
 from .flight import Flight
 from .spawner import log_tail
+
+ENDED_BY_ITSELF = "it ended by itself"
 
 
 class Restarter:
@@ -23,6 +26,7 @@ class Restarter:
         self._records = facilities.records
         self._ensurer = ensurer
         self._exits: dict[str, int] = {}
+        self._first_exit: dict[str, float] = {}
         self._ready_since: dict[str, tuple[str, float]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.on_due: Callable[[str], None] = lambda server_id: None  # noqa: ARG005 (until a supervisor listens)
@@ -39,6 +43,7 @@ class Restarter:
     def forget(self, server_id: str) -> None:
         """The server has gone, or somebody starts it anew."""
         self._exits.pop(server_id, None)
+        self._first_exit.pop(server_id, None)
         self._ready_since.pop(server_id, None)
         self._cancel(server_id)
 
@@ -53,8 +58,8 @@ class Restarter:
             match self._decide(record):
                 case GiveUp(reason):
                     self._facilities.events.warn("server.given_up", server=record.id, reason=reason)
-                    self._add_log_tail(record)
-                    return self._records.move(record.id, ServerState.FAILED)
+                    record = self._add_log_tail(record)
+                    return self._records.move(record.id, ServerState.FAILED, failure=self._given_up(record))
                 case At(pause_s) if pause_s > 0:
                     self._facilities.events.publish("server.backs_off", server=record.id, pause_s=round(pause_s, 3))
                     self._plan(record.id, pause_s)
@@ -83,6 +88,18 @@ class Restarter:
             return record
         return self._records.change(record.id, failure=replace(failure, log_tail=log_tail(record.log)))
 
+    def _given_up(self, record: ServerRecord) -> Failure | None:
+        """Why it will not be started again, for people."""
+        failure, number = record.failure, self._exits.get(record.id, 0)
+        if failure is None or number < 1:
+            return failure
+        if failure.message != ENDED_BY_ITSELF:
+            return replace(failure, message=f"{failure.message}; gave up after {number} tries")
+        took_s = self._facilities.wing.clock.monotonic() - self._first_exit[record.id]
+        last = "" if failure.exit is None else f", {ending(failure.exit).replace('exit status', 'exit')}"
+        times = "once" if number == 1 else f"{number} times in {took_s:.0f} s"
+        return replace(failure, message=f"crashed {times}{last}; gave up")
+
     def _cannot_start(self, record: ServerRecord) -> bool:
         return record.kind not in self._facilities.catalog.kinds
 
@@ -93,6 +110,8 @@ class Restarter:
         launch, since = self._ready_since.pop(record.id, ("", now))
         ready_for_s = now - since if launch == record.launch else 0.0
         self._exits[record.id] = exits_in_a_row(self._exits.get(record.id, 0), ready_for_s)
+        if self._exits[record.id] == 1:
+            self._first_exit[record.id] = now
         return next_start(self._exits[record.id], random.random())  # noqa: S311 (spreads pauses, guards nothing)
 
     def _plan(self, server_id: str, pause_s: float) -> None:

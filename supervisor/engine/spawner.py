@@ -69,7 +69,7 @@ class Spawner:
         # A folder that cannot be looked at is no reason to do without the server.
         with contextlib.suppress(OSError):
             older = [path for path in current.parent.iterdir() if path.suffix == ".log" and path != current]
-        for path in sorted(older, key=_written_at)[: 1 - LOGS_KEPT]:
+        for path in sorted(older, key=written_at)[: 1 - LOGS_KEPT]:
             with contextlib.suppress(OSError):
                 path.unlink()
 
@@ -136,7 +136,7 @@ def addresses(kind: Kind, record: ServerRecord, private: Environment | None) -> 
     return expand(kind.url, values) if kind.url else None, connect
 
 
-def _written_at(log: Path) -> float:
+def written_at(log: Path) -> float:
     """Wall time. The oldest is whatever cannot be looked at: it may have gone meanwhile, or lead nowhere."""
     try:
         return log.stat().st_mtime

@@ -113,9 +113,9 @@ def ending(status: int) -> str:
     from signal import Signals
 
     try:
-        return f"killed by {Signals(-status).name}"
+        return f"killed ({Signals(-status).name})"
     except ValueError:
-        return f"killed by signal {-status}"
+        return f"killed (signal {-status})"
 
 
 def is_absolute(path: str) -> bool:

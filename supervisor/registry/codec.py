@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from ..core.model import (
     Editor,
+    Ended,
     Failure,
     Lease,
     Occupant,
@@ -36,6 +37,7 @@ class Encoder:
 
     def __init__(self) -> None:
         self._servers: dict[str, tuple[ServerRecord, str]] = {}
+        self._ended: dict[str, tuple[Ended, str]] = {}
 
     def encode(self, state: State) -> bytes:
         """The registry as it lies on the disk."""
@@ -43,11 +45,18 @@ class Encoder:
         servers = ",".join([row for _, row in self._servers.values()])
         editors = _json([_editor(editor) for editor in state.editors.values()])
         sticky = _json([{"kind": s.kind, "project": s.project, "ports": dict(s.ports)} for s in state.sticky])
-        return f'{{"schema":{SCHEMA},"editors":{editors},"servers":[{servers}],"sticky":{sticky}}}'.encode()
+        self._ended = {row.id: self._ended_row(row) for row in state.ended}
+        ended = ",".join([row for _, row in self._ended.values()])
+        lists = f'"editors":{editors},"servers":[{servers}],"sticky":{sticky},"ended":[{ended}]'
+        return f'{{"schema":{SCHEMA},{lists}}}'.encode()
 
     def _row(self, record: ServerRecord) -> tuple[ServerRecord, str]:
         known = self._servers.get(record.id)
         return known if known is not None and known[0] is record else (record, _json(_server(record)))
+
+    def _ended_row(self, row: Ended) -> tuple[Ended, str]:
+        known = self._ended.get(row.id)
+        return known if known is not None and known[0] is row else (row, _json(_ended(row)))
 
 
 def encode(state: State) -> bytes:
@@ -71,9 +80,10 @@ def decode(data: bytes) -> State:
             StickyPorts(_text(row["kind"]), _text(row["project"]), _read_ports(row["ports"]))
             for row in document["sticky"]
         )
+        ended = tuple(_read_ended(row) for row in document.get("ended", ()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
-    return State({editor.id: editor for editor in editors}, {record.id: record for record in servers}, sticky)
+    return State({editor.id: editor for editor in editors}, {record.id: record for record in servers}, sticky, ended)
 
 
 def _identity(identity: ProcessIdentity | None) -> dict[str, Any] | None:
@@ -182,6 +192,44 @@ def _read_server(row: Any) -> ServerRecord:
         log=_perhaps(_text, row.get("log")),
         url=_perhaps(_text, row.get("url")),
         connect=tuple(_text(word) for word in row.get("connect", ())),
+    )
+
+
+def _ended(row: Ended) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "version": row.version,
+        "project": row.project,
+        "launch": row.launch,
+        "ports": dict(row.ports),
+        "url": row.url,
+        "log": row.log,
+        "since": row.since,
+        "ended": row.ended,
+        "how": row.how,
+        "exit": row.exit,
+        "by": row.by,
+        "detail": row.detail,
+    }
+
+
+def _read_ended(row: Any) -> Ended:
+    return Ended(
+        id=_text(row["id"]),
+        kind=_text(row["kind"]),
+        version=_perhaps(_text, row.get("version")),
+        project=_perhaps(_text, row.get("project")),
+        launch=_text(row["launch"]),
+        ports=_read_ports(row["ports"]),
+        url=_perhaps(_text, row.get("url")),
+        log=_perhaps(_text, row.get("log")),
+        since=_seconds(row["since"]),
+        ended=_seconds(row["ended"]),
+        how=_text(row["how"]),
+        exit=_perhaps(_integer, row.get("exit")),
+        by=_perhaps(_text, row.get("by")),
+        detail=_perhaps(_text, row.get("detail")),
     )
 
 

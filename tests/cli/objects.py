@@ -78,3 +78,24 @@ def event(seq: int, name: str = "server.state", server: str | None = "godot-ai",
         "editor": details.pop("editor", None),
         "details": details,
     }
+
+
+def past(name: str = "godot-ai", **fields: Any) -> dict[str, Any]:
+    """A server that has ended."""
+    return {
+        "id": name,
+        "kind": "godot-ai",
+        "version": "4.3.1",
+        "project": None,
+        "launch": "a1b2",
+        "ports": {"http": 8000},
+        "url": "http://127.0.0.1:8000/mcp",
+        "log": "/logs/godot-ai.log",
+        "since": 890.0,
+        "ended": 990.0,
+        "how": "stopped",
+        "exit": None,
+        "by": None,
+        "detail": None,
+        **fields,
+    }

@@ -3,8 +3,9 @@ from typing import Any
 from click import unstyle
 
 from supervisor.cli import card
+from supervisor.errors import NotFound
 from tests.cli.conftest import Run
-from tests.cli.objects import editor, owner, server, status
+from tests.cli.objects import editor, owner, past, server, status
 from tests.cli.scripted import Script
 
 
@@ -77,7 +78,7 @@ def test_a_suspect_says_when_it_is_judged_again() -> None:
 
 def test_a_failure_ends_the_card_with_the_log() -> None:
     failure = {"code": "START_FAILED", "message": "no\nanswer", "exit": -15, "log_tail": ["one", "t\x1bwo"]}
-    assert lines(failure=failure)[-3:] == ["failure: START_FAILED: no?answer, killed by SIGTERM", "  | one", "  | t?wo"]
+    assert lines(failure=failure)[-3:] == ["failure: START_FAILED: no?answer, killed (SIGTERM)", "  | one", "  | t?wo"]
 
 
 def test_inspect_has_the_server_asked_whether_it_is_well(run: Run, daemon: Script) -> None:
@@ -89,3 +90,14 @@ def test_inspect_has_the_server_asked_whether_it_is_well(run: Run, daemon: Scrip
     assert "/home/me/game" in outcome.out
     assert daemon.params("server.get") == {"server": "godot-ai", "check": True}
     assert run("inspect", "godot-ai", "--json").document == server(owners=[owner()])
+
+
+def test_card_of_a_server_that_has_ended(run: Run, daemon: Script) -> None:
+    daemon.answers["server.get"] = NotFound("no server 'godot-ai'")
+    daemon.answers["server.history"] = {"servers": [past(by="a script")]}
+    done = run("inspect", "godot-ai")
+    assert done.code == 0
+    assert "  ended    stopped by a script" in done.out.splitlines()
+    assert run("inspect", "godot-ai", "--json").document == past(by="a script")
+    daemon.answers["server.history"] = {"servers": []}
+    assert run("inspect", "godot-ai").code == 4

@@ -17,8 +17,18 @@ def only_server(daemon: Script) -> None:
 
 def test_url_prints_the_url_and_nothing_else(run: Run, daemon: Script) -> None:
     assert run("url").out == "http://127.0.0.1:8000/mcp\n"
-    assert run("url", "godot-ai", "--json").document == {"server": "godot-ai", "url": "http://127.0.0.1:8000/mcp"}
+    document = {"server": "godot-ai", "url": "http://127.0.0.1:8000/mcp", "state": "ready"}
+    assert run("url", "godot-ai", "--json").document == document
     assert daemon.all_params("server.get") == [{"server": "godot-ai"}] * 2
+
+
+@pytest.mark.parametrize("state", ["failed", "backoff", "starting", "unhealthy", "stopping"])
+@pytest.mark.parametrize("verb", ["url", "connect"])
+def test_address_of_what_does_not_run_is_a_warning(run: Run, daemon: Script, verb: str, state: str) -> None:
+    daemon.answers["server.get"] = server(state=state)
+    done = run(verb)
+    assert (done.code, "http://127.0.0.1:8000/mcp" in done.out) == (1, True)
+    assert done.err.startswith(f"warning: godot-ai is {state}")
 
 
 def test_a_server_without_a_url_has_none_to_print(run: Run, daemon: Script) -> None:

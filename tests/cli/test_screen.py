@@ -1,5 +1,5 @@
 from supervisor.cli.screen import screen
-from tests.cli.objects import editor, owner, server, status
+from tests.cli.objects import editor, owner, past, server, status
 
 
 def lines(now: float = 12520.0, **fields: object) -> list[str]:
@@ -74,7 +74,39 @@ def test_a_relocated_port_names_its_occupant() -> None:
 
 def test_a_failure_is_told() -> None:
     failure = {"code": "START_FAILED", "message": "no\nanswer", "exit": 1, "log_tail": []}
-    assert lines(servers=[server(state="failed", failure=failure)])[-1] == "godot-ai: START_FAILED: no?answer"
+    assert lines(servers=[server(state="failed", failure=failure)])[-2:] == [
+        "godot-ai: START_FAILED: no?answer, exit status 1",
+        "  try: godot-supervisor logs godot-ai, then: godot-supervisor up godot-ai",
+    ]
+
+
+def test_crash_loop_ends_with_its_last_words_and_what_to_try() -> None:
+    message = "crashed 5 times in 12 s, exit 7; gave up"
+    failure = {"code": "START_FAILED", "message": message, "exit": 7, "log_tail": ["first", "no disk"]}
+    assert lines(servers=[server(state="failed", project="/p/my game", failure=failure)])[-3:] == [
+        f"godot-ai: {message}",
+        "  last line: no disk",
+        "  try: godot-supervisor logs godot-ai, then: godot-supervisor up godot-ai --project '/p/my game'",
+    ]
+
+
+def test_signal_that_ended_a_server_is_named() -> None:
+    now = 1000.0
+    rows = [past(how="exited", exit=-15), past("b", how="restarted", by="my-game-1", exit=-15)]
+    assert [line.rstrip() for line in lines(now, ended=rows)[-3:]] == [
+        "SERVER          RAN FOR  ENDED    HOW",
+        "godot-ai 4.3.1  1m40s    10s ago  it ended by itself, killed (SIGTERM)",
+        "b 4.3.1         1m40s    10s ago  stopped for a restart by my-game-1",
+    ]
+
+
+def test_server_that_was_taken_down_after_it_had_failed_tells_why() -> None:
+    rows = [past(how="stopped", by="a script", exit=7, detail="crashed 5 times in 9 s, exit 7; gave up")]
+    assert "crashed 5 times in 9 s, exit 7; gave up; taken down by a script" in lines(1000.0, ended=rows)[-1]
+
+
+def test_nothing_that_has_ended_is_said() -> None:
+    assert lines(ended=[])[-1] == "no server has ended that is remembered"
 
 
 def test_the_notes_of_the_daemon_are_shown() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.errors import InvalidParams
-from supervisor.native.facts import HOME_VARIABLE, SOCKET_PATH_MAX, Folders, folders
+from supervisor.native.facts import HOME_VARIABLE, SOCKET_PATH_MAX, Folders, ending, folders
 from tests.systems import POSIX_ONLY
 
 
@@ -119,3 +119,12 @@ folders().endpoint_name
 print({heavy!r} & sys.modules.keys())"""
     said = subprocess.run([sys.executable, "-S", "-c", query], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()"
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(0, "exit status 0"), (7, "exit status 7"), (-9, "killed (SIGKILL)"), (-200, "killed (signal 200)")],
+)
+def test_end_of_a_process_in_words(status: int, words: str) -> None:
+    assert ending(status) == words

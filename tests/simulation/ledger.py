@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervisor.core.model import ProcessIdentity, ServerRecord, ServerState
+from supervisor.core.model import Origin, ProcessIdentity, ServerRecord, ServerState
 from supervisor.errors import SupervisorError
 from tests.simulation.life import Life
 from tests.simulation.world import OURS, STRANGER, World
@@ -145,6 +145,8 @@ class Ledger:
         self.proven -= {row.launch for row in servers.values() if row.state is ServerState.STARTING}
         self.claims = {name: owners for name, owners in self.claims.items() if name in servers}
         self.adopted &= set(servers)
+        # A registry that could not be written brings back what was stopped.
+        self.adopted |= {name for name, row in servers.items() if row.origin is Origin.ADOPTED}
         self.found &= set(servers)
         self.served &= {name for name, row in servers.items() if row.root or row.state is not ServerState.STARTING}
         self.pointed_at &= set(servers)

@@ -106,6 +106,7 @@ async def claims(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> None:
     await plugin.ask("editor.state", editor=editor, state="busy", reason="importing")
     await shell.ask("server.restart", server="toy")
     await shell.ask("server.restart", server="toy", force=True)
+    await shell.ask("server.history", server="toy")
     await plugin.ask("editor.state", editor=editor, state="ready")
     lease = await shell.ask("lease.acquire", server="toy", holder="a script", ttl_s=60)
     await stage.happen("time_passes", seconds=10)

@@ -99,3 +99,41 @@ class ServerRelease:
 
     server: Name
     editor: Name
+
+
+@frozen
+class ServerHistory:
+    """How servers have ended: one of them, or all that are remembered."""
+
+    server: Name | None = None
+
+
+@frozen
+class EndedServer:
+    """The last launch of a server that has ended. `since` and `ended` are wall time, seconds.
+
+    `how` is stopped, restarted, replaced, reaped, exited or failed; `by` asked for it. `detail` is for people.
+    `exit` is the exit status, a negative signal, or null for unknown.
+    """
+
+    id: str
+    kind: str
+    version: str | None
+    project: str | None
+    launch: str
+    ports: Mapping[str, int]
+    url: str | None
+    log: str | None
+    since: float
+    ended: float
+    how: str
+    exit: int | None
+    by: str | None
+    detail: str | None
+
+
+@frozen
+class ServerHistoryResult:
+    """The latest first. A server that was started again since is in the list, too."""
+
+    servers: tuple[EndedServer, ...]

@@ -46,7 +46,8 @@ class LogsRead:
 
 @frozen
 class LogsReadResult:
-    """`log` is the file. With `follow`, notifications go on where `lines` end."""
+    """`log` is the file. With `follow`, notifications go on where `lines` end. `ended`: of a server that has ended."""
 
     lines: tuple[str, ...]
     log: str
+    ended: bool = False

@@ -24,6 +24,7 @@ METHODS: Mapping[str, Call] = {
     "server.adopt": Call(servers.ServerAdopt, Server),
     "server.list": Call(servers.ServerList, servers.ServerListResult),
     "server.get": Call(servers.ServerGet, Server),
+    "server.history": Call(servers.ServerHistory, servers.ServerHistoryResult),
     "server.stop": Call(servers.ServerStop, Server),
     "server.restart": Call(servers.ServerRestart, Server),
     "server.release": Call(servers.ServerRelease, Server),
