@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import os
 import secrets
 import time
@@ -16,21 +15,13 @@ from ..core.model import Liveness, ProcessIdentity
 from ..errors import InstallFailed, NotOurs
 from ..native import trust
 from ..native.api import ExitWatcher, Probe, ProcessControl
-from . import examination
 from .environment_store import BUILDERS, Environment, EnvironmentStore, Wanted, remove_build, remove_tree
-from .examination import Examined
 from .installer import Growth, Installer, Job, Progress, StopTree
 from .running_from import commands_of_all, running_from
 from .shared_build import SharedBuild
+from .verification import NO_INTERPRETER, Verifier
 
 LOCK_PAUSE_S = 0.5
-EXAMINED_WITHIN_S = 60.0
-"""How long the interpreter of a published environment may take to look around in it."""
-
-NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.ELOOP)
-"""What the system says of a program that is not there or cannot be run. Anything else says nothing about it."""
-
-NO_INTERPRETER = "its interpreter is not there any more"
 
 
 class Environments:
@@ -57,6 +48,7 @@ class Environments:
         self._probe = probe
         inherited = os.environ if environment is None else environment
         self._installer = Installer(processes, exits, probe, stop_tree, inherited, no_progress_s)
+        self._verifier = Verifier(self._installer)
         self._no_progress_s = no_progress_s
         self._builds: dict[str, SharedBuild] = {}
 
@@ -99,24 +91,7 @@ class Environments:
 
     async def examine(self, environment: Environment, module: str | None) -> str | None:
         """Return what is wrong with a published environment, None if nothing was found. Starts its interpreter."""
-        if not environment.usable:
-            return NO_INTERPRETER
-        folder = self._root / f".examined-{secrets.token_hex(4)}"
-        job = Job(environment.package, environment.version, folder, _silent, interpreter=environment.python)
-        try:
-            folder.mkdir()
-            job.temporary.mkdir()
-            async with asyncio.timeout(EXAMINED_WITHIN_S):
-                examined = await self._examined(job, module, lambda _: None)
-        except TimeoutError:
-            return None
-        except OSError as error:
-            return f"its interpreter cannot be started: {error.strerror}" if error.errno in NO_PROGRAM else None
-        finally:
-            await asyncio.to_thread(remove_tree, folder)
-        if isinstance(examined, Examined):
-            return examined.damage(environment, module)
-        return examined
+        return await self._verifier.damage(environment, module, self._root / f".examined-{secrets.token_hex(4)}")
 
     def ready(self, package: str, version: str) -> Environment | None:
         """Return the environment with exactly this version, if it is there; nothing is built.
@@ -282,43 +257,11 @@ class Environments:
             job.temporary.mkdir()
             await self._installer.install(job, note)
             tell("verifying", f"looking whether {wanted.requirement} is in its environment")
-            made = await self._verified(job, module, note)
+            made = await self._verifier.verified(job, module, note)
             return await self._publish(replace(made, rebuilt_for=why), job)
         except BaseException:
             await asyncio.to_thread(remove_build, job.folder)
             raise
-
-    async def _verified(
-        self, job: Job, module: str | None, note: Callable[[ProcessIdentity | None], None]
-    ) -> Environment:
-        """Return what was installed, as the new interpreter itself sees it.
-
-        Raises:
-            InstallFailed: it is not what was to be installed.
-        """
-        said = len(job.lines)
-        examined = await self._examined(job, module, note)
-        refused = examined if isinstance(examined, str) else examined.refusal(job.package, job.version, module)
-        if refused is not None or isinstance(examined, str):
-            raise InstallFailed(
-                f"{job.requirement} was installed, but its environment cannot be used: {refused}",
-                hint="what the installer said is in the details; a setting of pip or uv may have sent it elsewhere",
-                data={"output": job.lines[:said][-20:], "versions": []},
-            )
-        installed = examined.version or job.version
-        whole = examined.lost_count == 0
-        return Environment(job.folder, job.python, job.package, job.version, installed, examined.python, whole)
-
-    async def _examined(self, job: Job, module: str | None, note: Callable[[ProcessIdentity], None]) -> Examined | str:
-        """Return what the interpreter of a job says of its environment, or why it says nothing."""
-        said = len(job.lines)
-        status = await self._installer.run(job, (str(job.python), *examination.arguments(job.package, module)), note)
-        examined = examination.read(job.lines[said:])
-        if examined is None:
-            last = next((line for line in reversed(job.lines[said:]) if line.strip()), "")
-            exit_text = "" if status is None else f" (exit status {status})"
-            return f"its interpreter does not run{exit_text}" + (f": {last.strip()[:200]}" if last else "")
-        return examined
 
     async def _publish(self, made: Environment, job: Job) -> Environment:
         before = self._store.record(made.key)
@@ -340,7 +283,3 @@ class Environments:
 def _gone(folder: Path) -> bool:
     remove_build(folder)
     return not folder.exists()
-
-
-def _silent(stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
-    """For what nobody waits for."""

@@ -45,6 +45,7 @@ class Job:
     """One build at work: its folder, and what its installers have said so far.
 
     `interpreter` is one that is there already. `variables` are names of those that the installers are given.
+    `past_cache` installs once more, from the index itself; None where no cache is linked into the environment.
     """
 
     package: str
@@ -55,6 +56,7 @@ class Job:
     uv_cache: Path | None = None
     interpreter: Path | None = None
     variables: tuple[str, ...] = ()
+    past_cache: Callable[[], Awaitable[int | None]] | None = None
     _collected: set[str] = field(default_factory=set)
     _total: int | None = None
     _offset: int = 0
@@ -210,6 +212,9 @@ class Installer:
         if await run(make) != 0:
             raise job.failure(f"no environment for {job.requirement} could be made")
         job.tell("installing", job.requirement)
+        if uv:
+            # uv links files of its cache into environments: what writes to one of them changes both.
+            job.past_cache = partial(run, (*install, "--reinstall", "--no-cache", job.requirement))
         if await run((*install, job.requirement)) == 0 and job.python.exists():
             return
         failure = job.failure(f"{job.requirement} could not be installed")

@@ -1,7 +1,5 @@
 import asyncio
-import base64
 import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -9,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import time
-import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from supervisor.errors import InstallFailed, InvalidParams
 from supervisor.native import facts
 from supervisor.native.wing import open_wing
 from tests import cache
+from tests.wheels import wheel
 
 PATIENCE_S = 60.0
 REPOSITORY = Path(__file__).parents[2]
@@ -71,27 +69,6 @@ def run(main: Callable[[], Awaitable[Any]]) -> Any:
 
 def with_installer(variables: dict[str, str], installer: str) -> dict[str, str]:
     return {**variables, "PATH": str(cache.folder_of_uv())} if installer == "uv" else variables
-
-
-def wheel(folder: Path, name: str, version: str, requires: tuple[str, ...] = (), python: str = ">=3.8") -> None:
-    folder.mkdir(exist_ok=True)
-    info = f"{name}-{version}.dist-info"
-    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: {python}"
-    metadata = [about, *(f"Requires-Dist: {r}" for r in requires)]
-    files = {
-        f"{name}.py": f"version = {version!r}\n",
-        f"{info}/METADATA": "\n".join(metadata) + "\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    rows = [
-        f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b'=').decode()},"
-        f"{len(text.encode())}\n"
-        for path, text in files.items()
-    ]
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-        archive.writestr(f"{info}/RECORD", "".join(rows) + f"{info}/RECORD,,\n")
 
 
 @pytest.fixture
