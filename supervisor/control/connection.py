@@ -16,6 +16,7 @@ from ..wire.messages.notifications import Resync
 from ..wire.messages.session import Hello
 from .door import Door
 from .exchange import Exchange
+from .requests import Caller
 from .streams import End, Opening
 from .verbs import GREETING, Verb
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from socket import socket
 
 HELLO_S = 5.0
-UNNAMED = "a client"
-"""What a client is called that has not said hello: on the unix socket it need not."""
-
 FLUSH_S = 2.0
 READ_SIZE = 16 * 1024
 
@@ -61,7 +59,7 @@ class Connection(asyncio.BufferedProtocol):
         self._held: deque[Callable[[], None]] = deque()
         self._clogged = False
         self._at_work = False
-        self._who = UNNAMED
+        self._caller = Caller()
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
 
@@ -165,6 +163,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _retire(self) -> None:
         self._open = False
+        self._caller.gone = True
         self._lines.clear()
         self._held.clear()
         if self._timer is not None:
@@ -216,7 +215,7 @@ class Connection(asyncio.BufferedProtocol):
             else:
                 self._refuse(request.id, problem)
             return
-        self._who = f"{hello.client.name} {hello.client.version}"
+        self._caller.introduce(hello.client)
         if not self._admitted:
             self._admitted = True
             self._door.recognise(self)
@@ -232,7 +231,7 @@ class Connection(asyncio.BufferedProtocol):
             if verb.mutation:
                 self._mutate(request, verb, params)
                 return
-            answer = verb.answer(params)
+            answer = verb.answer(params, self._caller)
             if isinstance(answer, CoroutineType):
                 self._track(request, asyncio.get_running_loop().create_task(answer), None)
             else:
@@ -250,7 +249,7 @@ class Connection(asyncio.BufferedProtocol):
     def _mutate(self, request: Request, verb: Verb[Any], params: object) -> None:
         if self._door.closing:
             raise ShuttingDown("the daemon is on its way out", retry_after_ms=1000)
-        exchange = Exchange(request.id, self._notify, self._who)
+        exchange = Exchange(request.id, self._notify, self._caller)
         self._track(request, asyncio.get_running_loop().create_task(verb.perform(params, exchange)), exchange)
 
     def _track(self, request: Request, task: Task, exchange: Exchange | None) -> None:

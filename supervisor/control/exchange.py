@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..wire.jsonrpc import Id
+from .requests import Caller
 
 HEARTBEAT_S = 5.0
 """A running request is never silent for longer, so silence means trouble (docs/protocol.md)."""
@@ -17,14 +18,21 @@ Notify = Callable[[str, dict[str, Any]], None]
 class Exchange:
     """Implements `engine.requester.Requester`. Says nothing any more once it is closed."""
 
-    def __init__(self, identifier: Id, notify: Notify, who: str) -> None:
+    def __init__(self, identifier: Id, notify: Notify, caller: Caller) -> None:
         self._id = identifier
-        self.who = who
+        self.caller = caller
+        self.named: str | None = None
+        """The id that the client has chosen: the engine may know the request by another name."""
         self._notify = notify
         self._request: str | None = None
         self._last: dict[str, Any] = {"stage": WAITING, "message": ""}
         self._heartbeat: asyncio.TimerHandle | None = None
         self._closed = False
+
+    @property
+    def who(self) -> str:
+        """See `Requester`."""
+        return self.caller.who
 
     @property
     def admitted(self) -> bool:
@@ -33,7 +41,7 @@ class Exchange:
 
     def accepted(self, *, request: str, joined: bool, deadline_s: float) -> None:
         """See `Requester`."""
-        self._request = request
+        self._request = self.named or request
         self._tell("accepted", {"joined": joined, "deadline_s": deadline_s})
 
     def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:

@@ -1,6 +1,7 @@
 """The verb table: each method of the protocol, and what it does."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,6 @@ from ..engine.editors import Arrival
 from ..engine.facilities import Facilities
 from ..engine.housekeeping import Housekeeping
 from ..engine.logtail import LogTail
-from ..engine.requester import Requester
 from ..engine.supervisor import Supervisor
 from ..errors import InvalidParams, NotFound
 from ..frozen import frozen
@@ -27,8 +27,10 @@ from ..wire.messages.common import EditorInfo, LeaseInfo, Server
 from ..wire.messages.session import PingResult
 from ..wire.messages.verbs import METHODS
 from .arrivals import Arrivals
+from .exchange import Exchange
+from .requests import Caller, Requests, Whom
 from .streams import EventFeed, LogFeed
-from .verbs import GREETING, Mutation, Read, Verb, VerbTable
+from .verbs import GREETING, Mutation, Personal, Read, Verb, VerbTable
 from .views import Views, ended, environment, explained, leftover
 
 
@@ -73,6 +75,7 @@ class Methods:
         self._log_feed = LogFeed(logs)
         self._housekeeping = housekeeping
         self._arrivals = Arrivals()
+        self._requests = Requests(supervisor.knows)
         self._last_status: d.StatusResult | None = None
 
     def table(self) -> VerbTable:
@@ -85,12 +88,18 @@ class Methods:
         if {*reads, *mutations, GREETING} != {*METHODS}:
             raise ValueError("what is answered here and the protocol's verbs differ")
         return VerbTable(
-            Verb(method, call.params, reads.get(method) or mutations[method], mutation=method in mutations)
+            Verb(
+                method,
+                call.params,
+                reads.get(method) or mutations[method],
+                mutation=method in mutations,
+                personal=method == "request.cancel",
+            )
             for method, call in METHODS.items()
             if method != GREETING
         )
 
-    def _reads(self) -> Mapping[str, Read[Any]]:
+    def _reads(self) -> Mapping[str, Read[Any] | Personal[Any]]:
         return {
             "ping": lambda _: PingResult(),
             "editor.attach": self._attach,
@@ -125,21 +134,38 @@ class Methods:
         found = {operation.value: partial(self._named, operation, perform) for operation, perform in named.items()}
         return {**found, "request.result": self._result}
 
-    async def _named(self, operation: Operation, perform: Mutation[Any], params: Any, requester: Requester) -> object:
+    async def _named(self, operation: Operation, perform: Mutation[Any], params: Any, requester: Exchange) -> object:
         """A mutation that may carry a request id. One that is known is answered before anything it names is looked up.
 
         By now its server may have been forgotten, and its editor have ended: that is what it was about.
         """
         if params.request is None:
             return await perform(params, requester)
-        kept = self._supervisor.again(params.request, operation, getattr(params, "server", None), requester)
+        requester.named = params.request
+        meaning = self._requests.begin(params.request, requester.caller, self._whom(params), operation, params)
+        kept = self._supervisor.again(meaning.name, operation, None, requester)
         if kept is not None:
-            record = await kept
-            if getattr(params, "kind", None) not in (None, record.kind):
-                raise InvalidParams("request", f"{params.request!r} was about {record.id}")
-            return self._views.server(record)
-        with self._arrivals.noted(params.request):
-            return await perform(params, requester)
+            return self._views.server(await kept)
+        self._requests.arrives(meaning)
+        try:
+            with self._arrivals.noted(meaning.name):
+                return await perform(replace(params, request=meaning.name), requester)
+        finally:
+            self._requests.arrived(meaning)
+
+    def _whom(self, params: Any) -> Whom:
+        """For whom a client asks, as far as that can be told without looking anything up."""
+        editor, owner = getattr(params, "editor", None), getattr(params, "owner", None)
+        if editor is not None:
+            known = self._records.editors.get(editor)
+            names = {f"editor {editor}", *([f"pid {known.process.pid}"] if known else [])}
+            return Whom(frozenset(names), known.process if known else None)
+        if owner is None:
+            return Whom()
+        process = self._claims.behind(owner.pid)
+        if owner.start_token is not None and process is not None and process.start_token != owner.start_token:
+            process = None
+        return Whom(frozenset({f"pid {owner.pid}"}), process)
 
     async def _attach(self, params: e.EditorAttach) -> EditorInfo:
         arrival = Arrival(
@@ -150,7 +176,7 @@ class Methods:
     def _detach(self, params: e.EditorDetach) -> EditorInfo:
         return self._views.editor(self._claims.detach(params.editor, stop=params.stop))
 
-    async def _ensure(self, params: s.ServerEnsure, requester: Requester) -> Server:
+    async def _ensure(self, params: s.ServerEnsure, requester: Exchange) -> Server:
         wish = EnsureWish(
             kind=params.kind,
             editor=await self._owner(params),
@@ -162,7 +188,7 @@ class Methods:
         )
         return self._views.server(await self._supervisor.ensure(wish, requester))
 
-    async def _adopt(self, params: s.ServerAdopt, requester: Requester) -> Server:
+    async def _adopt(self, params: s.ServerAdopt, requester: Exchange) -> Server:
         owner = await self._attached(params.owner, None) if params.owner is not None else None
         wish = AdoptWish(params.pid, params.port, params.kind, owner, params.request)
         return self._views.server(await self._supervisor.adopt(wish, requester))
@@ -203,13 +229,13 @@ class Methods:
     async def _checked(self, server: str) -> Server:
         return self._views.server(await self._supervisor.check(server))
 
-    async def _stop(self, params: s.ServerStop, requester: Requester) -> Server:
+    async def _stop(self, params: s.ServerStop, requester: Exchange) -> Server:
         record = await self._supervisor.stop(
             params.server, requester, editor=params.editor, force=params.force, request=params.request
         )
         return self._views.server(record)
 
-    async def _restart(self, params: s.ServerRestart, requester: Requester) -> Server:
+    async def _restart(self, params: s.ServerRestart, requester: Exchange) -> Server:
         record = await self._supervisor.restart(
             params.server, requester, editor=params.editor, force=params.force, request=params.request
         )
@@ -221,15 +247,18 @@ class Methods:
     def _acquire(self, params: le.LeaseAcquire) -> LeaseInfo:
         return self._views.lease(*self._claims.acquire(params.server, params.holder, params.ttl_s))
 
-    async def _result(self, params: r.RequestResult, requester: Requester) -> Server:
-        return self._views.server(await self._supervisor.result(params.request, requester))
+    async def _result(self, params: r.RequestResult, requester: Exchange) -> Server:
+        requester.named = params.request
+        name = self._requests.find(params.request, requester.caller, self._whom(params))
+        return self._views.server(await self._supervisor.result(name, requester))
 
-    async def _cancel(self, params: r.RequestCancel) -> r.RequestCancelResult:
+    async def _cancel(self, params: r.RequestCancel, caller: Caller) -> r.RequestCancelResult:
         """Of a request whose frame came just before, the work has begun by now: tasks begin in order."""
+        name = self._requests.find(params.request, caller, self._whom(params))
         try:
-            return r.RequestCancelResult(goes_on=self._supervisor.cancel(params.request))
+            return r.RequestCancelResult(goes_on=self._supervisor.cancel(name))
         except NotFound:
-            if not self._arrivals.cancel(params.request):
+            if not self._arrivals.cancel(name):
                 raise
             return r.RequestCancelResult()
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Generic, TypeVar, cast
 
-from ..engine.requester import Requester
 from ..errors import MethodNotFound
 from ..frozen import frozen
 from ..wire import fields
+from .exchange import Exchange
+from .requests import Caller
 
 GREETING = "hello"
 """Answered by the connection itself: it is what admits a client."""
@@ -14,7 +15,8 @@ GREETING = "hello"
 P = TypeVar("P")
 
 Read = Callable[[P], object]
-Mutation = Callable[[P, Requester], Coroutine[Any, Any, object]]
+Personal = Callable[[P, Caller], object]
+Mutation = Callable[[P, Exchange], Coroutine[Any, Any, object]]
 
 
 @frozen
@@ -22,20 +24,23 @@ class Verb(Generic[P]):
     """One method of the protocol. Handlers answer with a dataclass of `wire.messages`, or raise a typed error.
 
     A read is called with its params and answers at once, or is a coroutine function; its answer may be the `Opening` of
-    a stream. A mutation is a coroutine
+    a stream. A personal one is called with its caller, too. A mutation is a coroutine
     function, called with its params and its requester; it is cancelled when the requester has gone.
     """
 
     method: str
     params: type[P]
-    handler: Read[P] | Mutation[P]
+    handler: Read[P] | Personal[P] | Mutation[P]
     mutation: bool = False
+    personal: bool = False
 
-    def answer(self, params: P) -> object:
+    def answer(self, params: P, caller: Caller | None = None) -> object:
         """Call a read: its answer, or the coroutine that will have it."""
+        if self.personal:
+            return cast("Personal[P]", self.handler)(params, caller or Caller())
         return cast("Read[P]", self.handler)(params)
 
-    def perform(self, params: P, requester: Requester) -> Coroutine[Any, Any, object]:
+    def perform(self, params: P, requester: Exchange) -> Coroutine[Any, Any, object]:
         """Call a mutation."""
         return cast("Mutation[P]", self.handler)(params, requester)
 

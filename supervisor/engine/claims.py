@@ -1,6 +1,6 @@
 """Who has a claim on which server: editors that come, leave and are busy; leases. Every change is followed up."""
 
-from ..core.model import Editor, Lease, Liveness, ServerRecord
+from ..core.model import Editor, Lease, Liveness, ProcessIdentity, ServerRecord
 from ..errors import EditorGone, StateNotWritable
 from .editors import Arrival, Editors
 from .facilities import Facilities
@@ -66,6 +66,13 @@ class Claims:
         if self._probe.sample(editor.process) is Liveness.DEAD:
             raise EditorGone(f"editor: {editor.id} has ended", hint="attach it again", data={"field": "editor"})
         return editor
+
+    def behind(self, pid: int) -> ProcessIdentity | None:
+        """Who has this pid now; None also where the system does not tell."""
+        try:
+            return self._probe.identify(pid)
+        except OSError:
+            return None
 
     def release(self, server_id: str, editor_id: str) -> ServerRecord:
         """An editor no longer owns a server.

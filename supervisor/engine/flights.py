@@ -47,6 +47,10 @@ class Flights:
             return None
         return self._again(known, request, operation, server_id, ticket)
 
+    def knows(self, request: str) -> bool:
+        """Whether a request of this name waits, is under way, or can be asked for again."""
+        return request in self._waiting or self._kept(request) is not None
+
     def running(self, server_id: str) -> Running | None:
         """What runs on a server."""
         flight = self._flights.get(server_id)

@@ -237,6 +237,10 @@ class Supervisor:
         """
         return self._flights.cancel(request)
 
+    def knows(self, request: str) -> bool:
+        """Whether a request of this name waits, is under way, or can be asked for again."""
+        return self._flights.knows(request)
+
     def again(
         self, request: str, operation: Operation, server_id: str | None, requester: Requester
     ) -> Awaitable[ServerRecord] | None:

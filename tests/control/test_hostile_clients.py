@@ -219,7 +219,7 @@ async def _fill(wire: Wire, house: House) -> Connection:
     hello = {**HELLO, "client": {"name": "filler", "version": "0"}}
     assert "result" in await wire.ask("hello", hello)
     wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-    (guest,) = (each for each in house.door.guests if isinstance(each, Connection) and each._who == "filler 0")
+    (guest,) = (each for each in house.door.guests if isinstance(each, Connection) and each._caller.who == "filler 0")
     flood = b'{"jsonrpc":"2.0","id":1,"method":"server.list"}\n' * 100
     async with asyncio.timeout(30):
         while not guest._clogged:

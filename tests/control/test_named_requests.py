@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from supervisor.control.arrivals import Arrivals
 from tests.transcript.stage import Stage
-from tests.transcript.story import Talk, greeted
+from tests.transcript.story import HELLO, Talk, greeted
 
 
 def told(tmp_path: Path, story: Callable[[Stage, Talk], Awaitable[None]]) -> None:
@@ -95,8 +97,118 @@ def test_what_cannot_be_undone_any_more_is_said_to_go_on(tmp_path: Path) -> None
         plugin = await greeted(stage, "plugin")
         plugin.say("server.stop", server="toy", request="mine")
         await plugin.told("progress", stage="stopping")
-        assert await shell.ask("request.cancel", request="mine") == {"goes_on": True}
-        assert (await plugin.answer())["state"] == "stopped"
+        # Another client has made no such request, though it has the same name: both are connected.
+        assert (await shell.ask("request.cancel", request="mine"))["data"]["code"] == "NOT_FOUND"
+        plugin.say("request.cancel", request="mine")
+        assert (await plugin.answer()) == {"goes_on": True}
+
+    told(tmp_path, story)
+
+
+def test_two_clients_that_number_their_requests_alike_never_meet(tmp_path: Path) -> None:
+    async def story(stage: Stage, shell: Talk) -> None:
+        editors = [(await stage.happen("editor_starts"))["pid"] for _ in range(2)]
+        talks = [await greeted(stage, f"plugin-{number}") for number in range(2)]
+        first = await talks[0].ask("server.ensure", kind="toy", owner={"pid": editors[0]}, request="1")
+        second = await talks[1].ask("server.ensure", kind="toy", owner={"pid": editors[1]}, request="1")
+        assert [owner["pid"] for owner in second["owners"]] == editors
+        assert first["owners"] != second["owners"]
+        stop = await talks[1].ask("server.stop", server="toy", request="2")
+        assert stop["state"] == "stopped"
+        # By its connection, by its owner: each finds its own.
+        for number, talk in enumerate(talks):
+            own = await talk.ask("request.result", request="1")
+            named = await shell.ask("request.result", request="1", owner={"pid": editors[number]})
+            assert own["since"] == named["since"]
+            assert len(own["owners"]) == len(named["owners"])
+        assert (await shell.ask("request.result", request="1"))["data"]["code"] == "NOT_FOUND"
+        assert (await talks[0].ask("request.cancel", request="2"))["data"]["code"] == "NOT_FOUND"
+
+    told(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told_field"),
+    [
+        ({"kind": "other"}, "kind"),
+        ({"version": "2.0"}, "version"),
+        ({"project": "/elsewhere"}, "project"),
+        ({"ports": {"http": 8001}}, "ports"),
+        ({"owner": None}, "owner"),
+    ],
+    ids=["kind", "version", "project", "ports", "owner"],
+)
+def test_one_id_has_one_meaning_and_the_difference_is_named(
+    tmp_path: Path, changed: dict[str, Any], told_field: str
+) -> None:
+    async def story(stage: Stage, shell: Talk) -> None:
+        pid = (await stage.happen("editor_starts"))["pid"]
+        asked = {"kind": "toy", "owner": {"pid": pid}, "request": "1"}
+        await shell.ask("server.ensure", **asked)
+        other = await shell.ask(
+            "server.ensure", **{key: value for key, value in {**asked, **changed}.items() if value is not None}
+        )
+        assert other["data"]["code"] == "INVALID_PARAMS"
+        assert told_field in other["message"]
+        assert "id" in await shell.ask("server.ensure", **asked)
+
+    told(tmp_path, story)
+
+
+def test_an_id_of_an_editor_that_has_ended_is_not_the_next_editors(tmp_path: Path) -> None:
+    """Editors' ids are given out again."""
+
+    async def story(stage: Stage, shell: Talk) -> None:
+        outcomes = []
+        for _ in range(2):
+            pid = (await stage.happen("editor_starts"))["pid"]
+            editor = await shell.ask("editor.attach", pid=pid, project=str(tmp_path))
+            server = await shell.ask("server.ensure", kind="toy", editor=editor["id"], request="1")
+            assert [owner["pid"] for owner in server["owners"]] == [pid]
+            outcomes.append(editor["id"])
+            await shell.ask("server.stop", server="toy")
+            stage.system.end(stage.system.processes[pid].identity, 0)
+            await asyncio.sleep(1)
+        assert outcomes[0] == outcomes[1]
+
+    told(tmp_path, story)
+
+
+@pytest.mark.parametrize("instance", [None, "plugin-7f3a"])
+def test_a_client_that_comes_back_finds_its_outcome(tmp_path: Path, instance: str | None) -> None:
+    hello: dict[str, Any] = {**HELLO, "client": {"name": "plugin", "version": "1", "instance": instance}}
+    other = {**HELLO, "client": {"name": "plugin", "version": "1", "instance": instance and "plugin-0000"}}
+
+    async def story(stage: Stage, shell: Talk) -> None:
+        pid = (await stage.happen("editor_starts"))["pid"]
+        first, second, third = (Talk(stage, name) for name in ("first", "second", "third"))
+        await first.ask("hello", **hello)
+        await third.ask("hello", **other)
+        server = await first.ask("server.ensure", kind="toy", owner={"pid": pid}, request="1")
+        assert (await third.ask("request.result", request="1"))["data"]["code"] == "NOT_FOUND"
+        first.leave()
+        await asyncio.sleep(1)
+        await second.ask("hello", **hello)
+        assert (await second.ask("request.result", request="1"))["since"] == server["since"]
+        await shell.ask("server.stop", server="toy")
+        again = await second.ask("server.ensure", kind="toy", owner={"pid": pid}, request="1")
+        assert again["since"] == server["since"]
+        if instance is not None:
+            assert (await third.ask("request.result", request="1"))["data"]["code"] == "NOT_FOUND"
+
+    told(tmp_path, story)
+
+
+def test_a_name_that_the_daemon_gave_is_everybodys(tmp_path: Path) -> None:
+    async def story(stage: Stage, shell: Talk) -> None:
+        plugin = await greeted(stage, "plugin")
+        plugin.say("server.ensure", kind="toy")
+        accepted = await plugin.told("accepted")
+        server = await plugin.answer()
+        assert (await shell.ask("request.result", request=accepted["request"]))["since"] == server["since"]
+        # A client that chooses such a name gets a request of its own.
+        stopped = await shell.ask("server.stop", server="toy", request=accepted["request"])
+        assert stopped["state"] == "stopped"
 
     told(tmp_path, story)
 

@@ -136,14 +136,14 @@ async def known_again(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> N
     """A request that is cancelled, and one that is sent again after its connection was lost."""
     plugin.say("server.ensure", kind="toy", editor=editor, request="mine-2")
     await plugin.told("accepted")
-    await shell.ask("request.cancel", request="mine-2")
+    await shell.ask("request.cancel", request="mine-2", editor=editor)
     await plugin.answer()
     lost = await greeted(stage, "lost")
     lost.say("server.ensure", kind="toy", editor=editor, request="mine-3")
     await lost.told("accepted")
     lost.leave()
     await plugin.ask("server.ensure", kind="toy", editor=editor, request="mine-3")
-    await shell.ask("request.result", request="mine-3")
+    await shell.ask("request.result", request="mine-3", editor=editor)
 
 
 async def refusals(stage: Stage, shell: Talk) -> None:

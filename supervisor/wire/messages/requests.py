@@ -1,21 +1,29 @@
-"""`request.result` and `request.cancel`: a mutation, by the id that its `accepted` named. Its result is its own."""
+"""`request.result` and `request.cancel`: a mutation, by the id that its `accepted` named. Its result is its own.
+
+Ids that clients choose mean something for the editor or owner that was named with them, else for the client alone.
+"""
 
 from ...frozen import frozen
 from .common import Name
+from .servers import OwnerClaim
 
 
 @frozen
 class RequestResult:
-    """Wait for it, or have its outcome again."""
+    """Wait for it, or have its outcome again. `editor` or `owner`: for whom it was made."""
 
     request: Name
+    editor: Name | None = None
+    owner: OwnerClaim | None = None
 
 
 @frozen
 class RequestCancel:
-    """Whoever made it no longer wants it."""
+    """The client that made it no longer wants it. `editor` or `owner`: for whom it was made."""
 
     request: Name
+    editor: Name | None = None
+    owner: OwnerClaim | None = None
 
 
 @frozen

@@ -13,10 +13,14 @@ PROTOCOL_MAX = 1
 
 @frozen
 class ClientInfo:
-    """The program that knocks, for the log."""
+    """The program that knocks, for the log. `instance`: chosen at random, and the same on each of its connections.
+
+    By it, a client that comes back finds the requests that carry ids of its own; without it, by its name and version.
+    """
 
     name: Name
     version: Name
+    instance: Name | None = None
 
 
 @frozen
