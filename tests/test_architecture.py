@@ -36,7 +36,9 @@ ARROWS: Mapping[str, frozenset[str]] = {
     "registry": frozenset({"core.model", "native.facts", "native.private", "native.trust"}),
     "engine": words("core kinds registry native.api native.facts native.private native.search_path native.trust"),
     "control": frozenset({"engine", "core", "wire", "native.api", "native.facts"}),
-    "client": words("wire native.facts native.private native.redirector native.search_path native.trust"),
+    "client": words(
+        "wire native.facts native.presence native.private native.redirector native.search_path native.trust"
+    ),
     "service": frozenset({"client", "native.facts", "native.service_control"}),
     "addon": frozenset({"native.facts"}),
     "daemon": words("control engine native kinds registry config core client.endpoint wire.messages.session"),

@@ -1,6 +1,5 @@
 """`start` and `stop`: the daemon itself."""
 
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -8,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..client import endpoint
+from ..client import discovery, endpoint
 from ..client.client import Client
+from ..client.endpoint import START_HINT
 from ..client.stream import Stream
-from ..errors import DaemonNotRunning, ProtocolUnsupported, StateNotWritable, StopFailed, TimedOut
+from ..errors import DaemonNotRunning, ProtocolUnsupported, StateNotWritable, StopFailed, SupervisorError, TimedOut
 from ..native.facts import Folders, folders
 from . import knock, options, output
 from .deadline import Deadline
@@ -82,10 +82,14 @@ def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline
             _wait_for_end(where, client, deadline)
         outcome = "stopped"
     except DaemonNotRunning as problem:
-        _refuse_if_one_runs(where, problem)
+        knock.refuse_if_one_runs(where, problem)
         if servers:
-            raise  # Whether servers run without it, nobody can tell.
+            # Whether servers run without it, only a daemon can tell.
+            problem.hint = f"{START_HINT} finds servers of an earlier daemon; stop --servers ends them then"
+            raise
         outcome = "no daemon is running"
+        if where.registry.exists() and not as_json:
+            output.note(f"servers of an earlier daemon may still run: {START_HINT} finds them")
     if as_json:
         output.document(_document(answer, failed) if servers else {})
     else:
@@ -127,17 +131,34 @@ def begin_anew(where: Folders, *, as_json: bool, deadline: Deadline) -> None:
     outcome = "restarted"
     try:
         with knock.connect(where, deadline) as client:
+            _try_first(where, deadline)
             _say("stopping the daemon; servers go on", quiet=as_json)
             _ask_to_leave(client, servers=False, deadline=deadline)
             _wait_for_end(where, client, deadline)
     except DaemonNotRunning as problem:
-        _refuse_if_one_runs(where, problem)
+        knock.refuse_if_one_runs(where, problem)
         outcome = "started"
     except ProtocolUnsupported:
+        _try_first(where, deadline)
         _say("ending a daemon of another release; servers go on", quiet=as_json)
         _dismiss(where, deadline)
     _say("starting a daemon", quiet=as_json)
     _report(knock.awaken(where, deadline, usual_s=START_TIMEOUT_S), outcome, as_json=as_json)
+
+
+def _try_first(where: Folders, deadline: Deadline) -> None:
+    """Everything of the new daemon's start that can fail, before the one that runs is asked to end.
+
+    Raises:
+        SupervisorError: it could not start; the one that runs goes on.
+    """
+    from ..client.autostart import REHEARSAL_S, rehearse
+
+    try:
+        rehearse(where, deadline.or_else(REHEARSAL_S))
+    except SupervisorError as problem:
+        problem.message = f"{problem.message} (nothing was ended: the daemon that runs goes on)"
+        raise
 
 
 def _say(text: str, *, quiet: bool) -> None:
@@ -145,23 +166,11 @@ def _say(text: str, *, quiet: bool) -> None:
         output.note(text)
 
 
-def _refuse_if_one_runs(where: Folders, problem: DaemonNotRunning) -> None:
-    """Nobody can be reached; but does nobody run?
-
-    Raises:
-        DaemonUnreachable: somebody holds the lock.
-    """
-    held = _holder(where)
-    if held is not None:
-        published = os.path.lexists(where.endpoint_name)
-        raise held.unreachable(problem.message if published else "what it published has gone") from problem
-
-
 def _dismiss(where: Folders, deadline: Deadline) -> None:
     """End a daemon of another release, with which we have no words in common."""
     from ..daemon.predecessor import ask_to_leave
 
-    running = knock.find(where)
+    running = discovery.find(where)
     try:
         asked = ask_to_leave(running)
     except OSError as problem:
@@ -186,8 +195,10 @@ def _wait_for_end(where: Folders, client: Client, deadline: Deadline) -> None:
     """Until it has withdrawn what it published, which it does last; or has died without."""
     instance_id = str(client.daemon["instance_id"])
     until = _give_up_at(deadline)
-    while endpoint.is_published(where.endpoint_name, instance_id):
-        if client.has_ended() and _holder(where) is None:
+    while endpoint.is_published(where.endpoint_name, instance_id) or not client.has_ended():
+        # It withdraws first and lets go of the lock then. So where the lock is free, what still lies there is a dead
+        # daemon's; before the lock was looked at, it may have been one on its way out.
+        if client.has_ended() and _holder(where) is None and endpoint.is_published(where.endpoint_name, instance_id):
             output.note("the daemon died before it had stopped in order; servers that it had not stopped go on")
             endpoint.withdraw(where.endpoint, instance_id)
             return

@@ -1,12 +1,12 @@
 """Reaching the daemon, and naming one of its servers."""
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..client import endpoint
+from ..client import discovery
 from ..client.client import CANCEL_PATIENCE_S, Client, Withdrawn
-from ..client.endpoint import START_HINT, Endpoint
 from ..errors import (
     AcceptTimeout,
     Cancelled,
@@ -32,33 +32,39 @@ _NAMED = frozenset({"server.ensure", "server.adopt", "server.stop", "server.rest
 """What takes a `request` id, by which it can be cancelled."""
 
 
-def find(where: Folders) -> Endpoint:
-    """What the daemon that runs says of itself. It may have died since.
-
-    Raises:
-        DaemonNotRunning: none has said anything.
-    """
-    found = endpoint.read(where.endpoint_name)
-    if found is None:
-        raise DaemonNotRunning("no daemon is running", hint=START_HINT)
-    return found
-
-
 def connect(where: Folders | None = None, deadline: Deadline | None = None) -> Client:
     """A connection to the daemon that runs.
 
     Raises:
         DaemonNotRunning: none does.
+        DaemonUnreachable: one does, and its home is such that it cannot be reached.
         ResponseTimeout: it did not answer before the deadline.
     """
     deadline = deadline or Deadline()
-    found = find(where or folders())
     try:
-        return Client.connect(found, timeout_s=deadline.or_else(CONNECT_TIMEOUT_S))
+        return discovery.connect(where or folders(), deadline.or_else(CONNECT_TIMEOUT_S))
     except DaemonNotRunning as problem:
         if deadline.passed:
             raise deadline.error() from problem
         raise
+
+
+def refuse_if_one_runs(where: Folders, problem: DaemonNotRunning, *, may_start: bool = False) -> None:
+    """No daemon can be reached; but does none run? `may_start`: one that has just begun counts as none.
+
+    Raises:
+        DaemonUnreachable: one holds the lock.
+    """
+    from ..daemon.instance import STARTS_WITHIN_S, holder
+
+    try:
+        held = holder(where.lock)
+    except OSError:
+        # Whether one runs cannot be told; what was found first can.
+        return
+    if held is not None and not (may_start and held.for_s(time.time()) < STARTS_WITHIN_S):
+        published = os.path.lexists(where.endpoint_name)
+        raise held.unreachable(problem.message if published else "what it published has gone") from problem
 
 
 def awaken(where: Folders, deadline: Deadline, *, usual_s: float) -> Client:

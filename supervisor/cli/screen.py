@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..native.facts import ending
+from ..errors import DaemonNotRunning
+from ..native.facts import ending, folders
 from . import knock, output
 from .deadline import Deadline
 
@@ -16,15 +17,25 @@ Json = Mapping[str, Any]
 
 def show(*, as_json: bool, deadline: Deadline | None = None, past: bool = False) -> None:
     """Ask the daemon, and print its answer. `past`: also what has ended."""
-    deadline = deadline or Deadline()
-    with knock.connect(deadline=deadline) as client:
-        answer = client.call("status", accept_timeout_s=deadline.or_else(knock.READ_TIMEOUT_S))
-        if past:
-            answer = {**answer, "ended": knock.history(client, None, deadline)}
+    where, deadline = folders(), deadline or Deadline()
+    try:
+        with knock.connect(where, deadline) as client:
+            answer = client.call("status", accept_timeout_s=deadline.or_else(knock.READ_TIMEOUT_S))
+            if past:
+                answer = {**answer, "ended": knock.history(client, None, deadline)}
+    except DaemonNotRunning as problem:
+        knock.refuse_if_one_runs(where, problem, may_start=True)
+        if where.moved and where.home_name not in problem.message:
+            problem.message += f" (home: {where.home_name})"
+        raise
     if as_json:
         output.document(answer)
         return
-    for text in screen(answer, now=time.time()):
+    shown = list(screen(answer, now=time.time()))
+    if where.moved:
+        # With another home two terminals look alike.
+        shown.insert(1, output.printable(f"home    {where.home_name}"))
+    for text in shown:
         output.line(text)
 
 

@@ -5,15 +5,16 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ..errors import DaemonNotRunning, NotOurs, StateNotWritable, SupervisorError
+from ..errors import DaemonNotRunning, NotOurs, StateNotWritable, SupervisorError, TimedOut
 from ..native import redirector, search_path, trust
 from ..native.facts import HOME_VARIABLE, SYSTEM, ending
-from . import endpoint
+from . import discovery
 from .client import Client, RemoteError
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ YIELD_S = 1.0
 
 SERVICE_HEAD_START_S = 5.0
 """How long a daemon that a service manager has started may take to answer before we try as well."""
+
+REHEARSAL_S = 60.0
+"""How long the trial of a start may take: on a busy machine an interpreter takes seconds to come up."""
 
 TAIL_BYTES = 4096
 LOG_BYTES = 256 * 1024
@@ -54,7 +58,7 @@ def ensure_daemon(
         RemoteError: one runs, and turned us away.
     """
     deadline = time.monotonic() + timeout_s
-    client = _reach(folders)
+    client = _reach_anyhow(folders)
     if client is not None:
         return client
     ours_from = time.monotonic() + (SERVICE_HEAD_START_S if by_service() else 0)
@@ -67,22 +71,63 @@ def ensure_daemon(
             output = attempt.output() if attempt else ""
             raise DaemonNotRunning(f"the daemon did not answer within {timeout_s:g} s", data={"output": output})
         if attempt.made_way() if attempt else time.monotonic() >= ours_from:
+            # The daemon that it has made way for may have lost its files: asked, it makes them again.
+            client = _reach_anyhow(folders) if attempt else None
+            if client is not None:
+                return client
             attempt = _attempt(folders)
         time.sleep(POLL_S)
 
 
-def _reach(folders: "Folders") -> Client | None:
+def _reach_anyhow(folders: "Folders") -> Client | None:
+    """By what is published, else by asking outside the home."""
     try:
-        published = endpoint.read(folders.endpoint)
+        return discovery.connect(folders)
+    except DaemonNotRunning:
+        return None
+
+
+def _reach(folders: "Folders") -> Client | None:
+    """By what is published only: while one starts, asking would cost it time."""
+    try:
+        published = discovery.published(folders)
         return Client.connect(published) if published else None
     except DaemonNotRunning:
         # Nobody, a stale file, or a damaged one: the daemon to come replaces it.
         return None
 
 
+def rehearse(folders: "Folders", timeout_s: float = REHEARSAL_S) -> None:
+    """See that a daemon could start, by the interpreter, the package and the environment that it would start with.
+
+    Raises:
+        SupervisorError: why it could not; a daemon that runs has not been touched.
+    """
+    with _refusals(folders):
+        trust.make_folder(folders.home)
+        with tempfile.TemporaryFile() as output:
+            child = _spawn(folders, output.fileno(), "--try")
+            try:
+                status = child.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+                raise TimedOut(f"whether a daemon can start could not be tried within {timeout_s:g} s") from None
+            output.seek(0)
+            said = output.read(TAIL_BYTES * 4).decode(errors="replace")
+    if status != 0:
+        raise _failure(said, child.pid, status, hint="the daemon that runs goes on")
+
+
 def _attempt(folders: "Folders") -> "_Attempt":
-    try:
+    with _refusals(folders):
         return _Attempt(folders)
+
+
+@contextlib.contextmanager
+def _refusals(folders: "Folders") -> Iterator[None]:
+    try:
+        yield
     except trust.DistrustedError as problem:
         # The daemon would refuse too, but what it says would go where a stranger's link leads.
         raise NotOurs(str(problem), hint=problem.fix or f"choose another folder: {HOME_VARIABLE}") from problem
@@ -116,24 +161,10 @@ class _Attempt:
         if status is None:
             return False
         if status != 0:
-            raise self._failure(status)
+            raise _failure(self.output(), self._child.pid, status, hint=f"see {self._log}")
         now = time.monotonic()
         self._exited_at = self._exited_at or now
         return now - self._exited_at > YIELD_S
-
-    def _failure(self, status: int) -> SupervisorError:
-        """Its own error, a line that it signed: others may write there too; else what can be told from outside."""
-        output = self.output()
-        for line in reversed(output.splitlines()):
-            with contextlib.suppress(ValueError):
-                error = json.loads(line)
-                if isinstance(error, dict) and error.get("pid") == self._child.pid:
-                    return RemoteError(error)
-        return DaemonNotRunning(
-            f"the daemon could not start ({ending(status)})",
-            hint=f"see {self._log}",
-            data={"exit": status, "output": output},
-        )
 
     def output(self) -> str:
         """The end of what it wrote."""
@@ -143,6 +174,18 @@ class _Attempt:
             return log.read().decode(errors="replace")
 
 
+def _failure(output: str, pid: int, status: int, *, hint: str) -> SupervisorError:
+    """Its own error, a line that it signed: others may write there too; else what can be told from outside."""
+    for line in reversed(output.splitlines()):
+        with contextlib.suppress(ValueError):
+            error = json.loads(line)
+            if isinstance(error, dict) and error.get("pid") == pid:
+                return RemoteError(error)
+    return DaemonNotRunning(
+        f"the daemon could not start ({ending(status)})", hint=hint, data={"exit": status, "output": output}
+    )
+
+
 def _bound(log: "Path") -> None:
     """Begin it anew when it is long. A daemon that has it open goes on at its end."""
     with contextlib.suppress(FileNotFoundError):
@@ -150,7 +193,7 @@ def _bound(log: "Path") -> None:
             os.truncate(log, 0)
 
 
-def _spawn(folders: "Folders", output: int) -> "subprocess.Popen[bytes]":
+def _spawn(folders: "Folders", output: int, *arguments: str) -> "subprocess.Popen[bytes]":
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
     environment = search_path.without_interpreter(inherited)
     if folders.moved:
@@ -159,7 +202,7 @@ def _spawn(folders: "Folders", output: int) -> "subprocess.Popen[bytes]":
     apart = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
     breakaway = getattr(subprocess, "CREATE_BREAKAWAY_FROM_JOB", 0)
 
-    command, variables = redirector.without(COMMAND, environment)
+    command, variables = redirector.without((*COMMAND, *arguments), environment)
 
     def start(flags: int) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(

@@ -189,8 +189,8 @@ class Client:
 
     def has_ended(self) -> bool:
         """Whether the daemon has closed the connection. What it may still say is passed over."""
-        self._socket.settimeout(0)
         try:
+            self._socket.settimeout(0)
             return not self._socket.recv(65536)
         except BlockingIOError:
             return False

@@ -41,6 +41,8 @@ class Endpoint(NamedTuple):
     protocol: ProtocolRange
     token: str
     transports: tuple[Mapping[str, Any], ...]
+    home: str | None = None
+    """The home folder that it was published for; None: an earlier release did."""
 
     def __repr__(self) -> str:
         """Without the token."""
@@ -62,7 +64,8 @@ def read(path: "Path | str") -> Endpoint | None:
     except OSError as problem:
         raise DaemonNotRunning(f"cannot read {path}: {problem.strerror}", hint=START_HINT) from problem
     except trust.DistrustedError as problem:
-        raise DaemonNotRunning(f"the endpoint file is not to be trusted: {problem}", hint=START_HINT) from problem
+        hint = problem.fix if problem.foreign and problem.fix else START_HINT
+        raise DaemonNotRunning(f"the endpoint file is not to be trusted: {problem}", hint=hint) from problem
     return decode(text)
 
 
@@ -118,6 +121,8 @@ def wait_until_withdrawn(path: "Path | str", instance_id: str, deadline: float) 
 def encode(endpoint: Endpoint) -> bytes:
     """The contents of the file."""
     fields = {**endpoint._asdict(), "protocol": endpoint.protocol._asdict(), "transports": [*endpoint.transports]}
+    if endpoint.home is None:
+        del fields["home"]
     return json.dumps(fields).encode()
 
 
@@ -145,11 +150,42 @@ def decode(text: bytes) -> Endpoint:
             protocol=ProtocolRange(_typed(protocol["min"], int), _typed(protocol["max"], int)),
             token=_typed(found["token"], str),
             transports=tuple(transport for transport in found["transports"] if _usable(transport)),
+            home=None if found.get("home") is None else _typed(found["home"], str),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as problem:
         raise DaemonNotRunning(
             "the endpoint file is damaged", hint=START_HINT, data={"problem": type(problem).__name__}
         ) from problem
+
+
+class Present(NamedTuple):
+    """What a daemon says of itself outside its home: see `native.presence`.
+
+    `endpoint` is None while it starts or ends; `problem`: why its home cannot be used.
+    """
+
+    pid: int
+    version: str
+    endpoint: Endpoint | None
+    problem: str | None = None
+
+    def encode(self) -> bytes:
+        """As it is sent."""
+        said = None if self.endpoint is None else json.loads(encode(self.endpoint))
+        return json.dumps(
+            {"pid": self.pid, "version": self.version, "endpoint": said, "problem": self.problem}
+        ).encode()
+
+
+def decode_present(text: bytes) -> Present | None:
+    """What these bytes say of the daemon that sent them; None: nothing that makes sense."""
+    try:
+        said = json.loads(text)
+        published = None if said["endpoint"] is None else decode(json.dumps(said["endpoint"]).encode())
+        problem = None if said["problem"] is None else _typed(said["problem"], str)
+        return Present(_typed(said["pid"], int), _typed(said["version"], str), published, problem)
+    except (ValueError, KeyError, TypeError, RecursionError, DaemonNotRunning):
+        return None
 
 
 def _usable(transport: Mapping[str, Any]) -> bool:

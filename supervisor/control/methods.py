@@ -46,6 +46,9 @@ class About:
     version: str
     started_at: float
     home: str
+    config: str
+    logs: str
+    environments: str
     event_loop: str
     notes: Callable[[], tuple[str, ...]]
     reload: Callable[[], tuple[str, ...]]
@@ -283,6 +286,9 @@ class Methods:
                 about.home,
                 about.event_loop,
                 notes,
+                about.config,
+                about.logs,
+                about.environments,
             ),
             editors=editors,
             servers=servers,
@@ -314,7 +320,7 @@ class Methods:
         return en.EnvironmentsPruneResult(tuple(map(environment, removed)), tuple(map(leftover, left)))
 
     def _reload(self, _: d.DaemonReload) -> d.DaemonReloadResult:
-        return d.DaemonReloadResult(self._about.reload())
+        return d.DaemonReloadResult(self._about.reload(), self._about.config)
 
     def _shutdown(self, params: d.DaemonShutdown) -> d.DaemonShutdownResult:
         self._about.shut_down(params.servers)

@@ -55,6 +55,17 @@ def bind_unix(path: Path) -> socket.socket:
     return bound
 
 
+def see_unix(path: Path) -> None:
+    """Return if `bind_unix` could listen there. Nothing is made or replaced.
+
+    Raises:
+        NotOurs: what lies there, or its folder, is not ours.
+    """
+    if os.path.lexists(path.parent):
+        _see_folder(path.parent)
+        _see_socket(path)
+
+
 def place_of(path: Path) -> tuple[int, int] | None:
     """Device and inode of what lies there, to tell our socket file from a later one; None: nothing."""
     try:
@@ -66,23 +77,33 @@ def place_of(path: Path) -> tuple[int, int] | None:
 
 def _own_folder(folder: Path) -> None:
     folder.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+    if stat.S_IMODE(_see_folder(folder).st_mode) != OWNER_ONLY:
+        folder.chmod(OWNER_ONLY)
+
+
+def _see_folder(folder: Path) -> os.stat_result:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
         raise _not_ours(folder, "is a link, not a folder")
     if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
         raise _not_ours(folder, "belongs to another user")
-    if stat.S_IMODE(status.st_mode) != OWNER_ONLY:
-        folder.chmod(OWNER_ONLY)
+    return status
 
 
 def _clear(path: Path) -> None:
+    if _see_socket(path):
+        path.unlink()
+
+
+def _see_socket(path: Path) -> bool:
+    """Whether a socket file lies there; False: nothing."""
     try:
         status = path.lstat()
     except FileNotFoundError:
-        return
+        return False
     if not stat.S_ISSOCK(status.st_mode):
         raise _not_ours(path, "is no socket")
-    path.unlink()
+    return True
 
 
 def _not_ours(path: Path, problem: str) -> NotOurs:

@@ -6,6 +6,9 @@ import sys
 
 from ..native import search_path
 
+TRY = "--try"
+"""Only see whether it could run: `client.autostart` asks before it ends the daemon that runs."""
+
 
 def main() -> int:
     """Run it. What keeps it from starting goes to standard error, as an error object, for whoever started it."""
@@ -18,10 +21,15 @@ def main() -> int:
     # Nothing here speaks TLS, and Python's own hashes will do. asyncio and hashlib import OpenSSL where it is there and
     # do without where it is not (their own `except ImportError`): 1.2 MiB less, and a start that is 12 ms shorter.
     sys.modules.update(dict.fromkeys(("ssl", "_hashlib")))  # type: ignore[arg-type]
-    from .app import run
-
     inherited.raise_limits()
     try:
+        if sys.argv[1:] == [TRY]:
+            from .rehearsal import rehearse
+
+            rehearse(folders())
+            return 0
+        from .app import run
+
         return run(folders(), console=False, manager=on_our_own())
     except SupervisorError as error:
         problem = error

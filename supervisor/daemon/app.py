@@ -1,6 +1,7 @@
 """The daemon, put together: the one place that constructs things."""
 
 import asyncio
+import contextlib
 import os
 import secrets
 import sys
@@ -9,8 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from ..client import endpoint
-from ..client.endpoint import Endpoint, ProtocolRange
-from ..config import Config, load, naming
 from ..control.door import Door
 from ..control.listener import Listener
 from ..control.methods import About, Methods
@@ -52,20 +51,26 @@ from ..engine.stop import Stopper
 from ..engine.supervisor import Strangers, Supervisor
 from ..engine.takeover import Takeover
 from ..engine.watcher import Watcher
-from ..errors import StateNotWritable, SupervisorError
+from ..errors import StateNotWritable
 from ..frozen import frozen
 from ..kinds.catalog import Catalog
 from ..native import inherited
 from ..native.api import Wing
 from ..native.facts import Folders
 from ..native.services import Nobody, ServiceManager
-from ..native.wing import file_replacer, open_wing, raise_descriptor_limit
+from ..native.wing import file_replacer, open_wing, raise_descriptor_limit, watch_places
 from ..registry.store import FileStore
-from ..wire.messages.session import PROTOCOL_MAX, PROTOCOL_MIN
 from . import loop, version
-from .instance import MOMENT_S, Instance, own_home, who_runs
+from .guard import GuardedStore, guarded_wing
+from .homekeeper import HomeKeeper, Identity
+from .instance import MOMENT_S, HomeGround, who_runs
 from .logs import LOG_NAME, LogFile, open_log
 from .mending import Mender
+from .settings import Reloader, Settings, read
+from .tenancy import Tenancy
+
+WITHDRAW_S = 5.0
+"""How long a daemon that has lost its home waits for its own operations, which may do nothing any more."""
 
 
 @frozen
@@ -158,25 +163,20 @@ def run(folders: Folders, *, console: bool, manager: ServiceManager | None = Non
     """
     inherited.begin_daemon()
     manager = manager or Nobody()
-    config = load(folders.config, os.environ)
-    choice = loop.choose(config)
-    with naming(folders.config):
-        catalog = Catalog.build(config.kinds)
-    instance = Instance(folders.lock)
+    settings = read(folders)
+    tenancy = Tenancy(HomeGround(folders))
     try:
-        own_home(folders.home)
-        taken = instance.take(MOMENT_S)
+        taken = tenancy.take(MOMENT_S)
     except OSError as error:
         raise StateNotWritable(f"the home folder cannot be used: {error}", hint="make it a folder of yours") from error
     if not taken:
         sys.stdout.write(f"already running: {who_runs(folders)}\n")
         manager.ready()
         return 0
-    instance.sign()
     try:
-        return loop.run(Daemon(folders, config, catalog, manager, choice, console=console).live(), choice)
+        return loop.run(Daemon(folders, tenancy, settings, manager, console=console).live(), settings.loop)
     finally:
-        instance.release()
+        tenancy.release()
 
 
 class Daemon:
@@ -185,27 +185,27 @@ class Daemon:
     def __init__(
         self,
         folders: Folders,
-        config: Config,
-        catalog: Catalog,
+        tenancy: Tenancy,
+        settings: Settings,
         manager: ServiceManager,
-        choice: loop.Choice,
         *,
         console: bool,
     ) -> None:
-        self._loop = choice
+        self._loop = settings.loop
         self._folders = folders
-        self._config = config
-        """What it was started with: some of it holds until it goes."""
-        self._catalog = catalog
+        self._tenancy = tenancy
+        self._settings = settings
         self._manager = manager
         self._log_file = LogFile(folders.logs)
-        self._log = open_log(self._log_file, config.log_level, console=console)
+        self._log = open_log(self._log_file, settings.config.log_level, console=console)
         self._instance_id = secrets.token_hex(8)
         self._token = secrets.token_urlsafe(32)
         self._version = version.installed()
         self._with_servers = False
         self._stop: asyncio.Event
         self._me: ProcessIdentity
+        self._keeper: HomeKeeper
+        self._reloader: Reloader
         self._mender: Mender
         self._open_listener: Listener | None = None
 
@@ -213,14 +213,21 @@ class Daemon:
         """Recover, open the door, wait to be told, and leave in order. The servers live on."""
         running_loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        store = FileStore(self._folders.registry, file_replacer())
+        store = FileStore(self._folders.registry, file_replacer(), lambda: self._tenancy.homes)
         engine = self._engine(store)
         self._me = engine.facilities.me
+        events, records = engine.facilities.events, engine.facilities.records
+        self._keeper = HomeKeeper(self._folders, self._tenancy, events, records, self._log_file, watch_places)
+        ours = Identity(self._me, self._instance_id, self._version, self._token)
+        self._keeper.begin(ours, self._stop.set)
+        self._reloader = Reloader(
+            self._folders, self._settings, events, self._publish_again, engine.supervisor.look_again
+        )
         listener = self._listener(engine)
-        events = engine.facilities.events
         self._mender = Mender(events, listener, partial(self._publish, listener), self._loop)
+        self._keeper.mends(self._mender)
         running_loop.set_exception_handler(self._mender)
-        with loop.heeding(running_loop, self._stop.set, partial(self._reload_quietly, engine)):
+        with loop.heeding(running_loop, self._stop.set, self._reloader.quietly):
             await self._serve(engine, store, listener)
         return 0
 
@@ -236,7 +243,7 @@ class Daemon:
         )
         running_loop = asyncio.get_running_loop()
         await self._manager.begin(lambda: running_loop.call_soon_threadsafe(self._stop.set))
-        await engine.recovery.run(store.load())
+        await engine.recovery.run(self._keeper.load(store))
         engine.supervisor.begin()
         engine.claims.begin()
         await listener.open()
@@ -251,25 +258,35 @@ class Daemon:
             self._manager.stopping()
             events.publish("daemon.stopping", servers=self._with_servers)
             self._mender.close()
+            self._keeper.close()
             listener.begin_shutdown()
-            await engine.supervisor.close(servers=self._with_servers)
+            await self._close(engine)
             await listener.close()
             events.publish("daemon.stopped")
             endpoint.withdraw(self._folders.endpoint, self._instance_id)
 
+    async def _close(self, engine: Engine) -> None:
+        """Bring what is under way to its end. Where the home is another daemon's, that one takes it up."""
+        if self._tenancy.lost is None:
+            await engine.supervisor.close(servers=self._with_servers)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WITHDRAW_S):
+                await engine.supervisor.close(servers=False)
+
     def _engine(self, store: FileStore) -> Engine:
-        wing = open_wing(raise_descriptor_limit())
+        wing = guarded_wing(open_wing(raise_descriptor_limit()), self._tenancy)
         me = wing.probe.identify(os.getpid())
         if me is None:
             raise OSError("the system does not tell about this very process")
         site = Site(
             home_id=self._folders.home_id,
             logs=self._folders.logs,
-            environments=self._config.environments or self._folders.environments,
+            environments=self._settings.config.environments or self._folders.environments,
             environment={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},
-            discover=self._config.discover,
+            discover=self._settings.config.discover,
         )
-        return assemble(wing, store, self._log, self._catalog, me, site)
+        return assemble(wing, GuardedStore(store, self._tenancy), self._log, self._settings.catalog, me, site)
 
     def _listener(self, engine: Engine) -> Listener:
         facilities = engine.facilities
@@ -279,9 +296,12 @@ class Daemon:
             version=self._version,
             started_at=facilities.wing.clock.wall(),
             home=str(self._folders.home),
+            config=str(self._folders.config),
+            logs=str(self._folders.logs),
+            environments=str(facilities.environments.root),
             event_loop=self._loop.name,
             notes=lambda: self._notes(engine),
-            reload=lambda: self._reload(engine),
+            reload=self._reloader.reload,
             shut_down=self._shut_down,
         )
         views = Views(facilities, engine.supervisor.reaper, engine.watcher)
@@ -298,52 +318,16 @@ class Daemon:
         return Listener(door, self._folders.socket)
 
     def _notes(self, engine: Engine) -> tuple[str, ...]:
-        notes = (*engine.notes, self._log_file.note, self._loop.note, self._mender.note)
+        notes = (*engine.notes, self._tenancy.note, self._log_file.note, self._loop.note, self._mender.note)
         return (*(told for note in notes if (told := note())), *inherited.notes())
 
     def _publish(self, listener: Listener) -> None:
-        endpoint.publish(
-            self._folders.endpoint,
-            Endpoint(
-                schema=1,
-                pid=self._me.pid,
-                start_token=self._me.start_token,
-                instance_id=self._instance_id,
-                version=self._version,
-                protocol=ProtocolRange(PROTOCOL_MIN, PROTOCOL_MAX),
-                token=self._token,
-                transports=listener.transports,
-            ),
-        )
+        self._keeper.publish(listener.transports)
 
-    def _reload(self, engine: Engine) -> tuple[str, ...]:
-        """Publish the endpoint anew, and read the configuration. Settings that changed and wait for the next start.
-
-        Raises:
-            StateNotWritable: the endpoint cannot be published.
-            ConfigInvalid: the configuration cannot be used; everything is as it was.
-        """
+    def _publish_again(self) -> None:
         if self._open_listener is not None:
-            try:
-                self._publish(self._open_listener)
-            except OSError as error:
-                raise StateNotWritable(f"the endpoint cannot be published: {error}") from error
-        config = load(self._folders.config, os.environ)
-        loop.choose(config)
-        with naming(self._folders.config):
-            self._catalog.reload(config.kinds)
-        lasting = ("log_level", "event_loop", "discover", "environments")
-        waiting = tuple(f"daemon.{key}" for key in lasting if getattr(config, key) != getattr(self._config, key))
-        engine.facilities.events.publish("daemon.reloaded", kinds=self._catalog.names(), waiting=waiting)
-        engine.supervisor.look_again()
-        return waiting
-
-    def _reload_quietly(self, engine: Engine) -> None:
-        """SIGHUP: nobody waits for an answer."""
-        try:
-            self._reload(engine)
-        except SupervisorError as error:
-            engine.facilities.events.warn("daemon.not_reloaded", reason=error.message)
+            self._keeper.look()
+            self._publish(self._open_listener)
 
     def _shut_down(self, servers: bool) -> None:  # noqa: FBT001 (the protocol's own flag)
         self._with_servers = servers

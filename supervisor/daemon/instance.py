@@ -5,19 +5,22 @@ import os
 import time
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from ..client import endpoint
 from ..errors import DaemonNotRunning, DaemonUnreachable, NotOurs
 from ..frozen import frozen
-from ..native import private, trust
+from ..native import presence, private, trust
 from ..native.facts import HOME_VARIABLE, SYSTEM, Folders
+from ..native.lockfile import LockFile
+from ..registry.store import homes_in
 
 NOTE_LIMIT = 32
 POLL_S = 0.02
 MOMENT_S = 0.5
 """For how long the lock may be held by no daemon: by who only looks, or by the child of one that was killed between its
 fork and its exec."""
+
+ASK_S = 1.0
+"""How long the daemon that runs may take to say who it is."""
 
 STARTS_WITHIN_S = 20.0
 """How long whoever starts a daemon waits for it."""
@@ -41,7 +44,7 @@ class Instance:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = FileLock(path, mode=0o600)
+        self._lock = LockFile(path)
 
     def take(self, patience_s: float = 0.0) -> bool:
         """Whether this process is the daemon of its home from now on. `patience_s`: for how long to try.
@@ -50,13 +53,19 @@ class Instance:
             NotOurs: a link lies in its place: what it leads to would be emptied.
             OSError: the lock file cannot be made.
         """
-        if self._path.is_symlink():
-            raise NotOurs(f"{self._path} is a link", hint=f"rm '{self._path}'")
-        try:
-            self._lock.acquire(timeout=patience_s, poll_interval=POLL_S)
-        except Timeout:
-            return False
-        return True
+        until = time.monotonic() + patience_s
+        while True:
+            if self._path.is_symlink():
+                raise NotOurs(f"{self._path} is a link", hint=f"rm '{self._path}'")
+            if self._lock.take():
+                return True
+            if time.monotonic() >= until:
+                return False
+            time.sleep(POLL_S)
+
+    def holds(self) -> bool:
+        """Whether the file that this process has locked is the one at the path. Cheap."""
+        return self._lock.intact()
 
     def sign(self) -> None:
         """Note who holds it, for people. Windows lets nobody read a locked file, so the note lies beside it."""
@@ -64,10 +73,50 @@ class Instance:
             private.write(_note(self._path), f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Let the next one in."""
-        with contextlib.suppress(OSError):
-            _note(self._path).unlink(missing_ok=True)
+        """Let the next one in. A note beside a lock that is another's by now is left."""
+        if self._lock.intact():
+            with contextlib.suppress(OSError):
+                _note(self._path).unlink(missing_ok=True)
         self._lock.release()
+
+
+class HomeGround:
+    """The real home: its folder, its lock, its registry, and what the system keeps outside of it."""
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
+        self._instance = Instance(folders.lock)
+
+    def home_id(self) -> str:
+        """See `Ground`."""
+        return Folders(self._folders.home, moved=self._folders.moved).home_id
+
+    def make(self) -> None:
+        """See `Ground`."""
+        own_home(self._folders.home)
+
+    def owners(self) -> tuple[str, ...]:
+        """See `Ground`. A registry that cannot be read names nobody: the next write sets it aside for no one."""
+        return homes_in(self._folders.registry)
+
+    def holds_lock(self) -> bool:
+        """See `Ground`."""
+        return self._instance.holds()
+
+    def take_lock(self) -> bool:
+        """See `Ground`."""
+        taken = self._instance.take()
+        if taken:
+            self._instance.sign()
+        return taken
+
+    def release_lock(self) -> None:
+        """See `Ground`."""
+        self._instance.release()
+
+    def claim(self, home_id: str) -> presence.Presence:
+        """See `Ground`."""
+        return presence.take(home_id)
 
 
 @frozen
@@ -121,11 +170,15 @@ def noted(path: Path) -> Holder:
 
 
 def who_runs(folders: Folders) -> str:
-    """Whoever holds the lock, in a few words.
+    """Whoever is the daemon of this home, in a few words. Asked, it makes again what has gone of its files.
 
     Raises:
         DaemonUnreachable: it has had time enough to publish where it is, and that cannot be used.
     """
+    said = presence.ask(folders.home_id, ASK_S)
+    present = endpoint.decode_present(said) if said else None
+    if present is not None and present.endpoint is not None:
+        return f"pid {present.pid}, version {present.version}"
     held, running = noted(folders.lock), None
     problem = "what it published has gone"
     try:
@@ -134,6 +187,8 @@ def who_runs(folders: Folders) -> str:
         problem = error.message
     if running is not None and held.pid in (None, running.pid):
         return f"pid {running.pid}, version {running.version}"
+    if present is not None:
+        held, problem = Holder(present.pid, held.since), present.problem or problem
     if held.for_s(time.time()) < STARTS_WITHIN_S:
         return "starting up"
     raise held.unreachable(problem if running is None else f"another daemon (pid {running.pid}) published in its place")

@@ -77,6 +77,13 @@ class LogFile:
             return f"{self._lost} entries of {self._path} were lost: {self._lost_to}"
         return f"{self._path} cannot begin anew: {self._refusal}" if self._refusal else None
 
+    def reopen(self) -> None:
+        """Go on in the file that lies at the path, which is made, with its folder, where there is none."""
+        self.close()
+        # What cannot be made costs entries, and `note` tells of them.
+        with contextlib.suppress(OSError, trust.DistrustedError):
+            trust.make_folder(self._path.parent)
+
     def close(self) -> None:
         """Write no more. The next entry opens it again."""
         if self._descriptor is not None:

@@ -66,9 +66,13 @@ class Mender:
             return
         if self._troubles.is_news(f"{context['message']}: {error!r}", running.time()):
             self._tell(error, context)
+        self.look()
+
+    def look(self) -> None:
+        """See whether the daemon still listens, and open what has closed."""
         self._again = True
         if self._mending is None:
-            self._mending = running.create_task(self._mend())
+            self._mending = asyncio.get_running_loop().create_task(self._mend())
 
     def _tell(self, error: BaseException, context: dict[str, Any]) -> None:
         if _of_accept(error, context):

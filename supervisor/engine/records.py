@@ -194,6 +194,11 @@ class Records:
         self.trouble = None
         self._forget_the_retry()
 
+    def write_again(self) -> None:
+        """What lies on the disk is gone, or another's: write all of it."""
+        self._written = -1
+        self.flush()
+
     async def saved(self) -> None:
         """Return once all that is in memory now is on the disk. Whoever asks in one turn of the loop shares one write.
 

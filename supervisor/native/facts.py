@@ -46,6 +46,11 @@ class Folders:
         return Path(self._home)
 
     @property
+    def home_name(self) -> str:
+        """The path of `home` as text, for queries."""
+        return self._home
+
+    @property
     def endpoint_name(self) -> str:
         """The path of `endpoint` as text, for queries."""
         return os.path.join(self._home, "endpoint.json")  # noqa: PTH118 (this is what spares them pathlib)

@@ -27,12 +27,13 @@ XUCRED, XUCRED_SIZE, XUCRED_VERSION = struct.Struct("II"), 76, 0
 class DistrustedError(Exception):
     """Somebody else could have written it, or made it what it is. The text is for people.
 
-    `fix` is the command that mends it; None: there is none.
+    `fix` is the command that mends it; None: there is none. `foreign`: it is another user's.
     """
 
-    def __init__(self, problem: str, fix: str | None = None) -> None:
+    def __init__(self, problem: str, fix: str | None = None, *, foreign: bool = False) -> None:
         super().__init__(problem)
         self.fix = fix
+        self.foreign = foreign
 
 
 def contents(path: "Path | str", limit: int) -> bytes:
@@ -146,4 +147,17 @@ def _refuse_foreign(path: "Path | str", info: os.stat_result, into: str = "") ->
 def _refuse_other_owner(path: "Path | str", info: os.stat_result, what: str) -> None:
     if SYSTEM != "windows" and info.st_uid not in (ROOT, os.geteuid()):  # type: ignore[attr-defined, unused-ignore]
         words = " ".join(word for word in (str(path), what, f"belongs to another user (uid {info.st_uid})") if word)
-        raise DistrustedError(words)
+        raise DistrustedError(words, _fix_of_other_owner(info.st_uid), foreign=True)
+
+
+def _fix_of_other_owner(owner: int) -> str | None:
+    """What helps root, who has come with a user's HOME: `sudo` keeps it on some systems."""
+    if SYSTEM == "windows" or os.geteuid() != ROOT:  # type: ignore[attr-defined, unused-ignore]
+        return None
+    import pwd
+
+    try:
+        name = pwd.getpwuid(owner).pw_name  # type: ignore[attr-defined, unused-ignore]
+    except KeyError:
+        return None
+    return f"run it as {name}, without sudo"

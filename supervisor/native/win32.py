@@ -24,6 +24,7 @@ PROCESS_SUSPEND_RESUME = 0x0800
 PROCESS_QUERY_INFORMATION = 0x0400
 PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
 JOB_OBJECT_QUERY = 0x0004
+EVENT_MODIFY_STATE = 0x0002
 TOKEN_QUERY = 0x0008
 TOKEN_USER = 1
 WAIT_OBJECT_0 = 0x00000000
@@ -240,6 +241,9 @@ DuplicateHandle = _declared(
     _kernel32, "DuplicateHandle", BOOL, HANDLE, HANDLE, HANDLE, POINTER(HANDLE), DWORD, BOOL, DWORD
 )
 WaitForSingleObject = _declared(_kernel32, "WaitForSingleObject", DWORD, HANDLE, DWORD)
+CreateEvent = _declared(_kernel32, "CreateEventW", HANDLE, c_void_p, BOOL, BOOL, c_wchar_p)
+OpenEvent = _declared(_kernel32, "OpenEventW", HANDLE, DWORD, BOOL, c_wchar_p)
+SetEvent = _declared(_kernel32, "SetEvent", BOOL, HANDLE)
 RegisterWaitForSingleObject = _declared(
     _kernel32, "RegisterWaitForSingleObject", BOOL, POINTER(HANDLE), HANDLE, WaitCallback, c_void_p, ULONG, ULONG
 )

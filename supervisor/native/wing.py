@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..errors import PlatformUnsupported
 from . import private
-from .api import Wing
+from .api import Watch, Wing
 
 
 def open_wing(child_descriptors: tuple[int, int] | None = None) -> Wing:
@@ -41,6 +41,19 @@ def file_replacer() -> Callable[[Path, Path], None]:
 
         return exchange
     return private.replace
+
+
+def watch_places(paths: Iterable[Path], on_change: Callable[[], None]) -> Watch | None:
+    """Call back once, on the running loop, when one of these is removed, replaced or moved; None: nothing tells here.
+
+    Raises:
+        OSError: the system gives no more of these watches.
+    """
+    if sys.platform == "linux":
+        from .linux_places import PlaceWatch
+
+        return PlaceWatch(paths, on_change)
+    return None
 
 
 def parent_pid() -> int:

@@ -35,7 +35,9 @@ class UnreadableError(Exception):
 class Encoder:
     """Encodes one state after the other. Rows are frozen: one that is still the same object is not encoded again."""
 
-    def __init__(self) -> None:
+    def __init__(self, homes: Callable[[], tuple[str, ...]] = tuple) -> None:
+        """`homes`: the ids of the homes whose launch tokens these servers may carry; asked for at every write."""
+        self._homes = homes
         self._servers: dict[str, tuple[ServerRecord, str]] = {}
         self._ended: dict[str, tuple[Ended, str]] = {}
 
@@ -48,7 +50,8 @@ class Encoder:
         self._ended = {row.id: self._ended_row(row) for row in state.ended}
         ended = ",".join([row for _, row in self._ended.values()])
         lists = f'"editors":{editors},"servers":[{servers}],"sticky":{sticky},"ended":[{ended}]'
-        return f'{{"schema":{SCHEMA},{lists}}}'.encode()
+        homes = f'"homes":{_json(named)},' if (named := self._homes()) else ""
+        return f'{{"schema":{SCHEMA},{homes}{lists}}}'.encode()
 
     def _row(self, record: ServerRecord) -> tuple[ServerRecord, str]:
         known = self._servers.get(record.id)
@@ -84,6 +87,18 @@ def decode(data: bytes) -> State:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
     return State({editor.id: editor for editor in editors}, {record.id: record for record in servers}, sticky, ended)
+
+
+def homes_of(data: bytes) -> tuple[str, ...]:
+    """The ids of the homes that wrote these bytes; none in a registry of an earlier release.
+
+    Raises:
+        UnreadableError: they are no registry.
+    """
+    try:
+        return tuple(_text(home) for home in json.loads(data).get("homes", ()))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UnreadableError(f"{type(error).__name__}: {error}") from error
 
 
 def _identity(identity: ProcessIdentity | None) -> dict[str, Any] | None:

@@ -2,8 +2,8 @@
 
 import time
 
-from ..client import endpoint
-from ..client.autostart import ensure_daemon
+from ..client import discovery, endpoint
+from ..client.autostart import ensure_daemon, rehearse
 from ..client.client import Client
 from ..client.endpoint import Endpoint
 from ..errors import DaemonNotRunning
@@ -20,23 +20,26 @@ def running(where: Folders) -> Endpoint | None:
         ProtocolUnsupported: it speaks another protocol.
     """
     try:
-        found = endpoint.read(where.endpoint)
-        if found is None:
-            return None
+        found = discovery.find(where)
         Client.connect(found).close()
     except DaemonNotRunning:
         return None
     return found
 
 
-def make_way(where: Folders, steps: Steps, *, unless: int | None) -> None:
+def make_way(where: Folders, steps: Steps, *, unless: int | None, for_another: bool = True) -> None:
     """End the daemon that runs, unless it is the one that the service manager started (its pid). Servers go on.
+
+    `for_another`: a daemon shall run in its place, so that one is seen to be able to first.
 
     Raises:
         TimedOut: it was asked, and is still at it.
+        SupervisorError: no other could start in its place; it goes on.
     """
     found = running(where)
     if found is not None and found.pid != unless:
+        if for_another and not steps.dry_run:
+            rehearse(where)
         what = f"the daemon of pid {found.pid}, so that the service can take over; its servers go on"
         steps.act("stopped", what, lambda: _shut_down(where, found, servers=False))
 
@@ -51,9 +54,7 @@ def stop_servers(where: Folders, steps: Steps) -> None:
 
     def end() -> None:
         ensure_daemon(where).close()
-        found = endpoint.read(where.endpoint)
-        if found is not None:
-            _shut_down(where, found, servers=True)
+        _shut_down(where, discovery.find(where), servers=True)
 
     steps.act("stopped", "every server, and the daemon", end)
 

@@ -85,7 +85,7 @@ def uninstall(where: Folders, manager: Manager, steps: Steps, *, stop_servers: b
         handover.stop_servers(where, steps)
     elif manager.report().installed and SYSTEM == "windows":
         # Nothing that Windows would stop a task with leaves its servers alone.
-        handover.make_way(where, steps, unless=None)
+        handover.make_way(where, steps, unless=None, for_another=False)
     manager.remove()
 
 

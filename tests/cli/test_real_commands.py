@@ -55,6 +55,24 @@ class TestRestart:
         done = toy.cli("restart", "--daemon")
         assert (done.returncode, done.stdout) == (0, f"started: pid {toy.daemon_pid()}, version 0.1.0\n")
 
+    @pytest.mark.parametrize("protocol", ["ours", "another"])
+    def test_restart_daemon_is_refused_for_what_would_fail(self, toy: Home, protocol: str) -> None:
+        server = toy.up("toy", "--owner-pid", str(toy.owner().pid))
+        first = toy.daemon_pid()
+        good = toy.folders.config.read_text()
+        toy.folders.config.write_text(good + "[kinds.a")
+        if protocol == "another":
+            published = json.loads(toy.folders.endpoint.read_text())
+            toy.folders.endpoint.write_text(json.dumps({**published, "protocol": {"min": 98, "max": 99}}))
+        code, error = toy.refused("restart", "--daemon")
+        assert (code, error["data"]["code"]) == (1, "CONFIG_INVALID")
+        assert "the daemon that runs goes on" in error["message"]
+        assert lives(first or 0)
+        toy.folders.config.write_text(good)
+        done = toy.cli("restart", "--daemon")
+        assert done.returncode == 0, done.stderr
+        assert toy.server_in("toy", "ready", process=server["process"])
+
     @pytest.mark.parametrize("killed", [False, True])
     def test_a_daemon_of_another_protocol_is_asked_to_leave_as_a_process(self, toy: Home, *, killed: bool) -> None:
         first = toy.start()

@@ -27,11 +27,12 @@ WITHOUT_A_DAEMON = (
 
 
 @pytest.mark.parametrize("verb", WITHOUT_A_DAEMON)
-def test_without_a_daemon_the_exit_code_is_3_and_the_hint_names_start(run: Run, verb: str) -> None:
+def test_without_a_daemon_the_exit_code_is_3_and_the_hint_names_start(run: Run, home: Path, verb: str) -> None:
     outcome = run(*verb.split())
     assert outcome.code == 3
     assert outcome.out == ""
-    assert outcome.err == "error: no daemon is running\nhint: godot-supervisor start\n"
+    which = f" (home: {home})" if verb in ("status", "ps") else ""
+    assert outcome.err == f"error: no daemon is running{which}\nhint: godot-supervisor start\n"
 
 
 def test_without_a_daemon_json_gets_the_error_object(run: Run) -> None:
@@ -64,9 +65,9 @@ def test_start_beside_a_running_daemon_says_who_runs(run: Run, daemon: Script) -
 def test_stop_waits_until_the_daemon_has_withdrawn_its_endpoint(run: Run, daemon: Script) -> None:
     published = daemon.home / "endpoint.json"
 
-    def shutdown(_: dict[str, Any]) -> dict[str, Any]:
+    def shutdown(_: dict[str, Any]) -> Streaming:
         published.unlink()
-        return {}
+        return Streaming({}, hangs_up=True)
 
     daemon.answers["daemon.shutdown"] = shutdown
     outcome = run("stop")
@@ -88,7 +89,7 @@ def what_becomes(daemon: Script, left: list[dict[str, str]], **events: str) -> N
     answer = {"stops": [*events], "left": left}
     daemon.answers |= {
         "events.subscribe": Streaming({}, told),
-        "daemon.shutdown": lambda _: gone(daemon)(None) | answer,
+        "daemon.shutdown": gone(daemon, answer),
     }
 
 
@@ -121,10 +122,10 @@ def test_without_servers_to_stop_nothing_is_waited_for(run: Run, daemon: Script)
     assert (outcome.code, outcome.out, outcome.err) == (0, "stopped\n", "")
 
 
-def gone(daemon: Script) -> Callable[[object], dict[str, Any]]:
-    def shutdown(_: object) -> dict[str, Any]:
+def gone(daemon: Script, answer: dict[str, Any]) -> Callable[[object], Streaming]:
+    def shutdown(_: object) -> Streaming:
         (daemon.home / "endpoint.json").unlink()
-        return {}
+        return Streaming(answer, hangs_up=True)
 
     return shutdown
 
@@ -139,8 +140,29 @@ def test_stop_notices_that_the_daemon_died_while_it_was_stopping(run: Run, daemo
     assert not (daemon.home / "endpoint.json").exists()
 
 
+def test_a_daemon_that_withdraws_between_two_looks_has_not_died(
+    run: Run, daemon: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.answers["daemon.shutdown"] = Streaming({}, hangs_up=True)
+
+    def holder_after_its_end(_: object) -> None:
+        # It withdraws, and lets go of the lock, after the command has seen its endpoint.
+        (daemon.home / "endpoint.json").unlink(missing_ok=True)
+
+    monkeypatch.setattr("supervisor.cli.daemon._holder", holder_after_its_end)
+    outcome = run("stop")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "stopped\n", "")
+
+
+def test_stop_without_a_daemon_speaks_of_servers_that_may_run(run: Run, home: Path) -> None:
+    assert run("stop").err == ""
+    (home / "registry.json").write_text("{}")
+    assert "may still run" in run("stop").err
+    assert "godot-supervisor start" in run("stop", "--servers", "--json").error["hint"]
+
+
 @pytest.mark.parametrize("content", ["{", None], ids=["damaged", "gone"])
-@pytest.mark.parametrize("verb", ["stop", "stop --servers", "restart --daemon", "start", "up x"])
+@pytest.mark.parametrize("verb", ["status", "stop", "stop --servers", "restart --daemon", "start", "up x"])
 def test_a_daemon_that_cannot_be_reached_is_not_said_to_be_none(
     run: Run, home: Path, verb: str, content: str | None
 ) -> None:

@@ -19,13 +19,13 @@ def test_a_reload_publishes_the_endpoint_again(tmp_path: Path) -> None:
             assert found is not None
             assert found.instance_id == stage.daemon._instance_id
         published.unlink()
-        stage.daemon._reload_quietly(stage.daemon.engine)
+        stage.daemon._reloader.quietly()
         assert published.exists()
         await shell.ask("daemon.shutdown", servers=False)
 
     stage = Stage(tmp_path)
     stage.tell(story)
-    stage.daemon._reload_quietly(stage.daemon.engine)
+    stage.daemon._reloader.quietly()
     assert not stage.daemon._folders.endpoint.exists(), "nobody publishes what has ended"
 
 

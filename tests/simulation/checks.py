@@ -38,6 +38,12 @@ class Checks:
         self._door(life)
         self._orphans(life)
 
+    def alone(self, life: Life, what: str) -> None:
+        """A daemon acts: no other one may hold its home then."""
+        holder = self.world.folder.lock
+        if holder not in (None, life.ground):
+            raise ViolationError(f"never two daemons that both act: this one {what}, and another one has its home")
+
     def _living_roots(self) -> list[ProcessIdentity]:
         return [
             process.identity

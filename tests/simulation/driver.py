@@ -161,7 +161,13 @@ class Simulation:
     def start_daemon(self) -> None:
         """The next daemon, on what the last one left."""
         ear = Ear(self._heard)
-        self.life = Life(self.world, self.disk, self.catalog, self.folder, self.rng, self._judge, ear)
+        if self.world.folder.lock is not None:
+            # Another daemon has the home; whoever starts one tries again.
+            self.world.plan(1.0, self._start_again)
+            return
+        self.life = life = Life(self.world, self.disk, self.catalog, self.folder, self.rng, self._judge, ear)
+        life.on_act = lambda what: self._acts(life, what)
+        self.expect(life.tenancy.take(), "a free home can be taken")
         self.ledger.restarted(self.life)
         with self.life.loop.running():
             self.life.loop.create_task(self._recover(self.life))
@@ -251,6 +257,12 @@ class Simulation:
     def _judge(self, target: ProcessIdentity, how: str) -> None:
         try:
             self.ledger.judge(target, how)
+        except ViolationError as error:
+            self.trouble = self.trouble or error
+
+    def _acts(self, life: Life, what: str) -> None:
+        try:
+            self.checks.alone(life, what)
         except ViolationError as error:
             self.trouble = self.trouble or error
 

@@ -1,6 +1,9 @@
 """What happens to the system, whoever is at work on it."""
 
 from supervisor.core.model import ProcessIdentity
+from supervisor.daemon.tenancy import Tenancy
+from tests.ground import FakeGround
+from tests.ground import FakeSystem as Presences
 from tests.simulation.driver import Simulation
 from tests.simulation.life import Life
 from tests.simulation.world import EDITOR, OTHER, OURS, STRANGER, TOKEN, Manners
@@ -145,6 +148,31 @@ def registry_lost(sim: Simulation) -> None:
     for identity, truth in sim.world.lineage.items():
         if truth.what == OURS and sim.world.lives(identity):
             sim.checks.lost.add(identity)
+
+
+def home_vanished(sim: Simulation) -> None:
+    """The home's lock, or all of it, is removed or replaced under the daemon, and another daemon tries to start."""
+    life = sim.life
+    if life is None or not life.ready:
+        return
+    sim.note("the home's lock has gone")
+    sim.faults.note("home vanished")
+    sim.world.folder.replace_lock()
+    newcomer = Tenancy(FakeGround(sim.world.folder, sim.world.machine))
+    sim.expect(not newcomer.take(), "never two daemons that both act: a second one has started")
+
+
+def home_taken(sim: Simulation) -> None:
+    """The same, and a daemon takes it that no presence shuts out: of a container, or of an earlier release."""
+    life = sim.life
+    if life is None or not life.ready:
+        return
+    other = Tenancy(FakeGround(sim.world.folder, Presences()))
+    sim.world.folder.replace_lock()
+    sim.expect(other.take(), "nobody has locked it yet")
+    sim.note("another daemon has the home")
+    sim.faults.note("home taken")
+    sim.world.plan(sim.rng.choice((1.0, 10.0, 40.0)), other.release)
 
 
 def shutdown(sim: Simulation) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from supervisor.core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow, State
 from supervisor.daemon.app import Site, assemble
+from supervisor.daemon.guard import GuardedStore, guarded_wing
+from supervisor.daemon.tenancy import Tenancy
 from supervisor.engine.facilities import Facilities
 from supervisor.errors import StateNotWritable
 from supervisor.kinds.catalog import Catalog
@@ -17,6 +19,7 @@ from supervisor.native.api import Command, Watch, Wing
 from supervisor.registry.codec import Encoder, UnreadableError, decode
 from supervisor.registry.store import Found, Loaded
 from tests.fakes import FakeFileWatcher, FakePeerCheck, FakePortTable, FakeProbe, FakeProcessControl
+from tests.ground import FakeGround
 from tests.simulation.faults import InjectedError
 from tests.simulation.loop import DaemonKilledError, SimulatedLoop
 from tests.simulation.world import HOME, World
@@ -70,6 +73,9 @@ class Life:
         self.judge = judge
         self.loop = SimulatedLoop(world.clock, self._thread_delay_s)
         self._encoder = Encoder()
+        self.ground = FakeGround(world.folder, world.machine)
+        self.tenancy = Tenancy(self.ground)
+        self.tenancy.on_lost = lambda: world.plan(0.0, self.withdraw)
         self.me = world.start("daemon")
         world.me = self.me
         self.exits = _Exits(self)
@@ -86,12 +92,14 @@ class Life:
         )
         site = Site(HOME, folder / "logs", folder / "environments", {"PATH": "/bin"}, discover="watch")
         with self.loop.running():
-            self.engine = assemble(wing, self, ear, catalog, self.me, site)
+            guarded, store = guarded_wing(wing, self.tenancy), GuardedStore(self, self.tenancy)
+            self.engine = assemble(guarded, store, ear, catalog, self.me, site)
         self.records = self.engine.facilities.records
         self.supervisor = self.engine.supervisor
         self.claims = self.engine.claims
         self.flights = self.supervisor._flights
         self.ready = False
+        self.on_act: Callable[[str], None] = lambda what: None  # noqa: ARG005 (until somebody keeps the books)
 
     def touch(self, *faults: str) -> None:
         """A call of the engine's reaches the world, unless the daemon dies in it, or the system refuses."""
@@ -109,10 +117,19 @@ class Life:
             self.die()
             raise DaemonKilledError
 
+    def act(self, what: str) -> None:
+        """The daemon changes the world, or the registry."""
+        self.on_act(what)
+
+    def withdraw(self) -> None:
+        """Its home is another daemon's, so it ends."""
+        self.die()
+
     def die(self) -> None:
         """SIGKILL."""
         if self.alive:
             self.alive = False
+            self.tenancy.release()
             self.world.on_end = lambda identity: None  # noqa: ARG005
             self.world.end(self.me, -9)
 
@@ -128,6 +145,7 @@ class Life:
         self.touch()
         if self.disk.full or self.world.faults.hit("write refused"):
             raise InjectedError("No space left on device")
+        self.act("writes the registry")
         self.disk.data = self._encoder.encode(state)
         self.done()
 
@@ -247,6 +265,7 @@ class _Processes(FakeProcessControl):
 
     def spawn(self, command: Command) -> ProcessIdentity:
         self._life.touch("spawn refused")
+        self._life.act("starts a process")
         identity = super().spawn(command)
         self._life.done()
         return identity
@@ -257,6 +276,7 @@ class _Processes(FakeProcessControl):
 
     async def ask_to_end(self, identity: ProcessIdentity) -> bool:
         self._life.touch()
+        self._life.act("asks a process to end")
         self._life.judge(identity, "asked to end")
         self._life.touch("signal refused")
         asked = await super().ask_to_end(identity)
@@ -265,6 +285,7 @@ class _Processes(FakeProcessControl):
 
     def kill(self, identity: ProcessIdentity) -> bool:
         self._life.touch()
+        self._life.act("kills a process")
         self._life.judge(identity, "killed")
         self._life.touch("signal refused")
         killed = super().kill(identity)

@@ -40,7 +40,13 @@ ACTIONS: dict[Action, int] = {
     events.disk: 2,
     events.daemon_killed: 3,
 }
-RARE: Mapping[Action, int] = {events.reboot: 2, events.registry_lost: 1, events.shutdown: 4}
+RARE: Mapping[Action, int] = {
+    events.reboot: 2,
+    events.registry_lost: 1,
+    events.shutdown: 4,
+    events.home_vanished: 3,
+    events.home_taken: 2,
+}
 
 
 def calm(sim: Simulation) -> None:

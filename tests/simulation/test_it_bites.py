@@ -13,6 +13,7 @@ from supervisor.core.flight import Operation
 from supervisor.core.model import ProcessIdentity, ServerRecord
 from supervisor.core.owners import DeadOwner
 from supervisor.core.proof import Stoppable
+from supervisor.daemon.tenancy import Tenancy
 from supervisor.engine import ensure, reap, recover, signals
 from supervisor.engine.endings import Endings
 from supervisor.engine.flight import Flight
@@ -28,6 +29,8 @@ from tests.simulation.play import ACTIONS, StoryFailedError, play
 
 SEEDS = 400
 """Within how many seeds each has to be found."""
+
+WITHOUT_OWNER = "what was asked for without an owner runs until it is stopped"
 
 
 def bites(*promises: str, rates: Mapping[str, float] | None = None) -> None:
@@ -191,7 +194,7 @@ def test_a_request_that_is_accepted_twice(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_start_that_breaks_and_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """What had no process when it broke is dropped, whoever owns it."""
     monkeypatch.setattr(Endings, "expected", lambda self, record: False)  # noqa: ARG005
-    bites("who has a server keeps it")
+    bites("who has a server keeps it", WITHOUT_OWNER)
 
 
 def test_a_stop_that_nobody_named_and_is_finished_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,4 +205,18 @@ def test_a_stop_that_nobody_named_and_is_finished_all_the_same(monkeypatch: pyte
         self._fly(record.id, Operation.STOP, stop, "it had begun")
 
     monkeypatch.setattr(Followup, "_judge_again", finish)
-    bites("who has a server keeps it")
+    bites("who has a server keeps it", WITHOUT_OWNER)
+
+
+def test_a_daemon_that_does_not_look_whether_its_home_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on beside the one that has taken its home."""
+    monkeypatch.setattr(Tenancy, "assure", lambda self: None)  # noqa: ARG005
+    monkeypatch.setattr(Tenancy, "assure_writable", lambda self: None)  # noqa: ARG005
+    monkeypatch.setitem(ACTIONS, events.home_taken, 6)
+    bites("never two daemons that both act")
+
+
+def test_a_daemon_whose_presence_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the lock removed, a second one starts."""
+    monkeypatch.setattr(Tenancy, "_claim", lambda self, home_id: True)  # noqa: ARG005
+    bites("never two daemons that both act")

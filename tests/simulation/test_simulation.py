@@ -22,6 +22,8 @@ FAULTS_FROM_OUTSIDE = {
     "clock gap",
     "daemon killed",
     "disk full",
+    "home taken",
+    "home vanished",
     "identification silent",
     "identification slow",
     "pid recycled",

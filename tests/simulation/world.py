@@ -11,6 +11,8 @@ from supervisor.core.model import ProcessIdentity
 from supervisor.kinds.loopback import Answer, UnusableAnswerError
 from supervisor.native.api import Command
 from tests.fakes import SERVES_LOOPBACK, FakeClock, FakeProcess, FakeSystem
+from tests.ground import FakeFolder
+from tests.ground import FakeSystem as Presences
 from tests.simulation.faults import Faults
 
 HOME = "home"
@@ -59,6 +61,9 @@ class World(FakeSystem):
         self.manners: dict[ProcessIdentity, Manners] = {}
         self.owner_of: dict[ProcessIdentity, ProcessIdentity | None] = {}
         """Whom a stranger's server was really started for."""
+        self.folder = FakeFolder(HOME)
+        """The home that daemons share."""
+        self.machine = Presences()
         self.opened: dict[int, float] = {}
         """Since when a port has had sessions."""
         self.on_end: Callable[[ProcessIdentity], None] = lambda identity: None  # noqa: ARG005 (until a life listens)

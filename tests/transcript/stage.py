@@ -16,6 +16,8 @@ from supervisor.control.listener import Listener
 from supervisor.core.model import ProcessIdentity
 from supervisor.daemon.app import Daemon, Engine, Site, assemble
 from supervisor.daemon.loop import choose
+from supervisor.daemon.settings import Settings
+from supervisor.daemon.tenancy import Tenancy
 from supervisor.engine.records import Store
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Command, Watch
@@ -23,6 +25,7 @@ from supervisor.native.facts import Folders
 from supervisor.native.services import Nobody
 from tests import virtual
 from tests.fakes import FakeProcess, FakeSystem, fake_wing
+from tests.ground import FakeGround
 
 Line = dict[str, Any]
 
@@ -80,8 +83,10 @@ class StagedDaemon(Daemon):
 
     def __init__(self, folders: Folders, system: FakeSystem, pen: Pen) -> None:
         config = load(folders.config, {})
-        choice = choose(config, "linux")
-        super().__init__(folders, config, Catalog.build(config.kinds), Nobody(), choice, console=False)
+        settings = Settings(config, Catalog.build(config.kinds), choose(config, "linux"))
+        tenancy = Tenancy(FakeGround())
+        assert tenancy.take()
+        super().__init__(folders, tenancy, settings, Nobody(), console=False)
         self._instance_id, self._token, self._version = ENDPOINT.instance_id, ENDPOINT.token, ENDPOINT.version
         self._system = system
         self._pen = pen
@@ -92,7 +97,7 @@ class StagedDaemon(Daemon):
     def _engine(self, store: Store) -> Engine:
         wing = replace(fake_wing(self._system), files=self._pen)
         site = Site("home", self._folders.logs, self._folders.environments, {"PATH": "/bin"})
-        self.engine = assemble(wing, store, self._log, self._catalog, self._system.me, site)
+        self.engine = assemble(wing, store, self._log, self._settings.catalog, self._system.me, site)
         return self.engine
 
     def _listener(self, engine: Engine) -> Listener:

@@ -132,6 +132,9 @@ def _endpoint(shapes: Shapes) -> dict[str, Schema]:
     shapes.of(Endpoint)
     endpoint = shapes.found.pop(Endpoint.__name__)
     endpoint["properties"]["transports"]["items"] = ref("Transport")
+    # Earlier releases did not write it.
+    endpoint["properties"]["home"] = {"type": "string"}
+    endpoint["required"].remove("home")
     return {"endpoint.json": endpoint, "Transport": transport}
 
 

@@ -14,7 +14,10 @@ class Status:
 
 @frozen
 class DaemonInfo:
-    """`started_at` is wall time, seconds; `notes` are what a user should know of fallbacks in use."""
+    """`started_at` is wall time, seconds; `notes` are what a user should know of fallbacks in use.
+
+    `config`: the file that the daemon reads its settings from; `logs`, `environments`: its folders of these.
+    """
 
     pid: int
     instance_id: str
@@ -23,6 +26,9 @@ class DaemonInfo:
     home: str
     event_loop: str
     notes: tuple[str, ...]
+    config: str = ""
+    logs: str = ""
+    environments: str = ""
 
 
 @frozen
@@ -100,9 +106,10 @@ class DaemonReload:
 
 @frozen
 class DaemonReloadResult:
-    """`waiting`: the keys that changed and take effect with the daemon's next start."""
+    """`waiting`: the keys that changed and take effect with the daemon's next start. `config`: the file it has read."""
 
     waiting: tuple[str, ...]
+    config: str = ""
 
 
 @frozen

@@ -1,0 +1,65 @@
+"""Everything of a daemon's start that can fail, tried while another daemon runs. Nothing of that one's is touched."""
+
+import errno
+import os
+from pathlib import Path
+
+from ..control.sockets import bind_tcp, see_unix
+from ..errors import NotOurs, StateNotWritable
+from ..native import facts, trust
+from ..native.facts import Folders
+from ..native.wing import open_wing
+from ..registry.store import FileStore
+from . import settings
+from .instance import own_home
+from .logs import LOG_NAME
+
+
+def rehearse(folders: Folders) -> None:
+    """Return if a daemon could start here now, were there no other.
+
+    Raises:
+        ConfigInvalid: the configuration cannot be used.
+        NotOurs, StateNotWritable: a folder or file cannot be used.
+        PlatformUnsupported: this system has no wing.
+    """
+    read = settings.read(folders)
+    try:
+        own_home(folders.home)
+        _see_folders(folders.logs, read.config.environments or folders.environments)
+        if folders.lock.is_symlink():
+            raise NotOurs(f"{folders.lock} is a link", hint=f"rm '{folders.lock}'")
+        _see_files(folders.lock, folders.logs / LOG_NAME)
+        if folders.endpoint.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(folders.endpoint))
+        FileStore(folders.registry).probe()
+        bind_tcp().close()
+        if facts.HAS_UNIX_SOCKETS:
+            see_unix(folders.socket)
+        me = open_wing().probe.identify(os.getpid())
+    except OSError as error:
+        raise StateNotWritable(
+            f"a daemon could not start: {error}", hint="make it a file or folder of yours"
+        ) from error
+    if me is None:
+        raise StateNotWritable("the system does not tell a process about itself", hint="is /proc there?")
+
+
+def _see_folders(*folders: Path) -> None:
+    """Those that are there have to be ours; what is not has to be made, in the nearest folder above that is there."""
+    for folder in folders:
+        try:
+            if os.path.lexists(folder):
+                trust.own_folder(folder)
+        except trust.DistrustedError as problem:
+            raise NotOurs(str(problem), hint=problem.fix or "move it away") from problem
+        there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
+
+
+def _see_files(*files: Path) -> None:
+    """Those that are there have to be files that can be written."""
+    for file in files:
+        if file.exists() and not (file.is_file() and os.access(file, os.W_OK)):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))

@@ -1,0 +1,102 @@
+"""A lock that the system releases with its process, and that knows whether it is still the file at its path."""
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+ATTEMPTS = 5
+"""How often the file may be replaced between opening and locking it."""
+
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK, getattr(errno, "EDEADLOCK", errno.EDEADLK))
+
+
+class LockFile:
+    """One file, locked for as long as this process lives or until `release`. Its descriptor is not inherited."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self._place: tuple[int, int] | None = None
+
+    def take(self) -> bool:
+        """Lock the file at the path, made where there is none; a lock on an earlier file is given up for it.
+
+        Returns:
+            Whether this process holds the lock of the file that lies there now.
+
+        Raises:
+            OSError: the file cannot be made or opened, or is a link.
+        """
+        if self.intact():
+            return True
+        for _ in range(ATTEMPTS):
+            descriptor = _open(self._path)
+            try:
+                taken = _lock(descriptor)
+                place = _place(os.fstat(descriptor))
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if not taken:
+                os.close(descriptor)
+                return False
+            if place == self._at_path():
+                self.release()
+                self._descriptor, self._place = descriptor, place
+                return True
+            # The file was replaced between opening and locking it: this lock keeps nobody out.
+            os.close(descriptor)
+        return False
+
+    def intact(self) -> bool:
+        """Whether this process holds it, and the file that it locked still lies at the path. Cheap: one stat."""
+        return self._place is not None and self._place == self._at_path()
+
+    def release(self) -> None:
+        """Let the next process in. Harmless when repeated."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor, self._place = self._descriptor, None, None
+            os.close(descriptor)
+
+    def _at_path(self) -> tuple[int, int] | None:
+        """Device and inode of what lies at the path; None: nothing that can be seen."""
+        try:
+            return _place(os.lstat(self._path))
+        except OSError:
+            return None
+
+
+def _place(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    return os.open(path, flags, 0o600)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> bool:
+        # The first byte, which need not be there; the system unlocks it when the descriptor is closed.
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as problem:
+            if problem.errno in _HELD:
+                return False
+            raise
+        return True
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            if problem.errno in _HELD:
+                return False
+            raise
+        return True

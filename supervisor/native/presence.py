@@ -1,0 +1,59 @@
+"""The daemon's presence: a name that the system keeps while the daemon lives, outside its home folder.
+
+No file of the home can take it away. It shuts a second daemon of the same home out, and it is where a client asks that
+finds nothing in the home. Cheap to import: the command line asks when there is no endpoint.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+ANSWER_LIMIT = 64 * 1024
+"""Bytes."""
+
+
+class HeldError(Exception):
+    """Another process of this user has the name."""
+
+
+class Presence(Protocol):
+    """The name, held."""
+
+    def listen(self, answer: Callable[[], bytes]) -> None:
+        """Answer those who ask, on the running event loop. Where the system carries no answer, `answer` is called."""
+        ...
+
+    def close(self) -> None:
+        """Give the name up. Harmless when repeated."""
+        ...
+
+
+def take(home_id: str) -> Presence:
+    """Be present for a home from now on.
+
+    Raises:
+        HeldError: another process of this user is.
+        OSError: this system has no such name to give: it is another user's, or forbidden.
+    """
+    if sys.platform == "win32":
+        from . import windows_presence
+
+        return windows_presence.take(home_id)
+    from . import posix_presence
+
+    return posix_presence.take(home_id)
+
+
+def ask(home_id: str, timeout_s: float) -> bytes | None:
+    """What the daemon that is present for a home says; asking has it look after its files.
+
+    Returns:
+        None if no daemon of this user is present; nothing (b"") if one is and said nothing in time.
+    """
+    if sys.platform == "win32":
+        from . import windows_presence
+
+        return windows_presence.ask(home_id)
+    from . import posix_presence
+
+    return posix_presence.ask(home_id, timeout_s)
