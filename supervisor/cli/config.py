@@ -10,7 +10,7 @@ from ..config import CHOICES, Config, Source
 from ..kinds.catalog import Catalog
 from ..kinds.kind import Kind, PortRange
 from ..native.facts import Folders, folders
-from . import knock, options, output, recipes
+from . import elsewhere, knock, options, output, recipes
 from .deadline import Deadline
 
 NOT_SHOWN = "(not shown)"
@@ -27,11 +27,13 @@ def config() -> None:
 @options.as_json
 def path(*, as_json: bool) -> None:
     """Print where config.toml lies, or would lie."""
-    where = folders().config
+    where = folders()
+    daemon = elsewhere.daemon_of(where)
     if as_json:
-        output.document({"file": str(where), "exists": where.exists()})
+        output.document({"file": str(where.config), "exists": where.config.exists(), **_daemons(where, daemon)})
     else:
-        output.line(str(where))
+        output.line(str(where.config))
+        elsewhere.warn(where, daemon)
 
 
 @config.command
@@ -44,6 +46,7 @@ def show(*, kind: str | None, changed: bool, as_json: bool) -> None:
     The file, the environment, or nowhere. Works without a daemon.
     """
     where = folders()
+    daemon = elsewhere.daemon_of(where)
     read, catalog = recipes.read(where)
     beginning = "" if kind is None else f"kinds.{catalog.get(kind).name}."
     found = [
@@ -52,12 +55,13 @@ def show(*, kind: str | None, changed: bool, as_json: bool) -> None:
         if row["key"].startswith(beginning) and not (changed and row["source"] == Source.DEFAULT.value)
     ]
     if as_json:
-        output.document({"file": str(where.config), "settings": found})
+        output.document({"file": str(where.config), "settings": found, **_daemons(where, daemon)})
         return
     # The long column last.
     rows = [(row["key"], row["source"], _text(row["value"])) for row in found]
     for text in output.table(("KEY", "SOURCE", "VALUE"), rows):
         output.line(text)
+    elsewhere.warn(where, daemon)
 
 
 @config.command
@@ -69,10 +73,12 @@ def validate(*, as_json: bool) -> None:
     where = folders()
     loop.choose(recipes.read(where)[0])
     exists = where.config.exists()
+    daemon = elsewhere.daemon_of(where)
     if as_json:
-        output.document({"file": str(where.config), "exists": exists, "valid": True})
+        output.document({"file": str(where.config), "exists": exists, "valid": True, **_daemons(where, daemon)})
     else:
         output.line(f"{where.config}: " + ("valid" if exists else "there is none, so every default holds"))
+        elsewhere.warn(where, daemon)
 
 
 @config.command
@@ -80,14 +86,23 @@ def validate(*, as_json: bool) -> None:
 @options.timeout
 def reload(*, as_json: bool, deadline: Deadline) -> None:
     """Have the daemon read config.toml again."""
+    where = folders()
     answer = knock.ask("daemon.reload", deadline=deadline)
     if as_json:
         output.document(answer)
         return
-    output.line("reloaded")
+    read = answer.get("config")
+    output.line(f"reloaded: {output.printable(read)}" if read else "reloaded")
+    elsewhere.warn(where, answer)
     if answer["waiting"]:
         output.line(f"from the daemon's next start on: {', '.join(answer['waiting'])}")
         output.line("to have it now: godot-supervisor restart --daemon")
+
+
+def _daemons(where: Folders, daemon: Mapping[str, Any] | None) -> dict[str, str]:
+    """The file that the daemon reads, where it is another one."""
+    other = elsewhere.other_file(where, daemon)
+    return {} if other is None else {"daemon_file": other}
 
 
 def settings(where: Folders, config: Config, catalog: Catalog) -> Iterator[Setting]:

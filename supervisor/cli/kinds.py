@@ -6,14 +6,15 @@ import click
 
 from ..kinds.kind import Kind, PortRange
 from ..native.facts import folders
-from . import options, output, recipes
+from . import elsewhere, options, output, recipes
 
 
 @click.command
 @options.as_json
 def kinds(*, as_json: bool) -> None:
     """Show the kinds of server that there are. Works without a daemon."""
-    known = recipes.catalog(folders())
+    where = folders()
+    known = recipes.catalog(where)
     found = [known.get(name) for name in known.names()]
     if as_json:
         output.document({"kinds": [_object(kind) for kind in found]})
@@ -30,6 +31,7 @@ def kinds(*, as_json: bool) -> None:
     ]
     for text in output.table(("KIND", "TOPOLOGY", "PACKAGE", "VERSION", "PORTS"), rows):
         output.line(text)
+    elsewhere.warn(where, elsewhere.daemon_of(where))
 
 
 def _reach(ports: PortRange) -> str:

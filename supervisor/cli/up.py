@@ -10,7 +10,7 @@ import click
 
 from ..errors import InvalidParams, KindUnknown, SupervisorError
 from ..native.facts import Folders, beside, folders
-from . import knock, options, output, recipes, report
+from . import elsewhere, knock, options, output, recipes, report
 from .daemon import START_TIMEOUT_S
 from .deadline import Deadline
 
@@ -89,8 +89,15 @@ def _looking_into_the_file(kind: str, where: Folders) -> Iterator[None]:
         yield
     except SupervisorError as problem:
         if problem.code == KindUnknown.code and recipes.find(kind, where) is not None:
-            problem.hint = f"{where.config} has it, the daemon has not read it yet: godot-supervisor config reload"
+            problem.hint = _how_to_have_it_read(where)
         raise
+
+
+def _how_to_have_it_read(where: Folders) -> str:
+    other = elsewhere.other_file(where, elsewhere.daemon_of(where))
+    if other is not None:
+        return f"{where.config} has it, and the daemon reads {other}: godot-supervisor restart --daemon"
+    return f"{where.config} has it, the daemon has not read it yet: godot-supervisor config reload"
 
 
 def request(kind: str, owner_pid: int | None, project: Path | None, version: str | None) -> dict[str, Any]:

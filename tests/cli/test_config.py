@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.errors import ConfigInvalid
+from supervisor.errors import ConfigInvalid, KindUnknown
 from tests.cli.conftest import Run
 from tests.cli.scripted import Script
 from tests.systems import POSIX_ONLY
@@ -136,3 +136,27 @@ def test_validate_refuses_what_a_start_refuses(run: Run, home: Path) -> None:
     (home / "config.toml").write_text('[daemon]\nevent_loop = "proactor"\n')
     outcome = run("config", "validate", "--json")
     assert (outcome.code, outcome.error["code"]) == (1, "CONFIG_INVALID")
+
+
+def test_config_commands_name_the_file_that_the_daemon_reads(run: Run, daemon: Script, file: Path) -> None:
+    other = "/elsewhere/config.toml"
+    daemon.answers["status"] = {"daemon": {"pid": 7, "config": other, "logs": str(file.parent / "logs")}}
+    daemon.answers["daemon.reload"] = {"waiting": [], "config": other}
+    for words in (["config", "path"], ["config", "show"], ["config", "validate"], ["config", "reload"], ["kinds"]):
+        outcome = run(*words)
+        assert outcome.code == 0
+        assert f"the daemon's configuration file is {other}; here it is {file}" in outcome.err
+        assert "godot-supervisor restart --daemon" in outcome.err
+    assert run("config", "path", "--json").document["daemon_file"] == other
+    daemon.answers["status"] = {"daemon": {"pid": 7, "config": str(file), "logs": str(file.parent / "logs")}}
+    assert run("config", "validate").err == ""
+    assert "daemon_file" not in run("config", "path", "--json").document
+
+
+def test_a_kind_of_a_file_that_the_daemon_does_not_read_is_told(run: Run, daemon: Script, file: Path) -> None:
+    assert file.exists()
+    daemon.answers["status"] = {"daemon": {"pid": 7, "config": "/elsewhere/config.toml"}}
+    daemon.answers["server.ensure"] = KindUnknown("no kind 'mine'")
+    hint = run("up", "mine", "--json").error["hint"]
+    assert "/elsewhere/config.toml" in hint
+    assert hint.endswith("godot-supervisor restart --daemon")
