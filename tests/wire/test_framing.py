@@ -60,10 +60,10 @@ def test_after_an_oversized_line_input_is_dropped_without_another_error() -> Non
 def test_a_megabyte_in_single_bytes_takes_linear_time() -> None:
     def seconds(size: int) -> float:
         decoder = LineDecoder()
-        start = time.perf_counter()
+        start = time.thread_time()
         for _ in range(size):
             decoder.feed(b"x")
-        return time.perf_counter() - start
+        return time.thread_time() - start
 
     small = min(seconds(10_000) for _ in range(5))
     # Ten times linear is a hundred times quadratic; the bound leaves room for a noisy machine.
