@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..core.log_text import taken_ports
 from ..core.model import Liveness, Occupied, Ports, ProcessIdentity, ServerRecord
-from ..core.proof import Unrecognised
+from ..core.proof import Link, Unrecognised
 from ..core.symptoms import IN_FOREGROUND, LOOPBACK, Symptoms, tell
 from ..frozen import frozen
 from ..kinds.identify import Identification, ask_ready
@@ -190,7 +190,9 @@ class Readiness:
     async def _listener(self, start: _Start, *, whole_tree: bool) -> ProcessIdentity | None:
         among = [start.target.root]
         if whole_tree:
-            among = [member.identity for member in await self._stopper.members(start.target)]
+            members = await self._stopper.members(start.target)
+            token = start.target.token
+            among = [m.identity for m in members if m.link is not Link.LEFT_OVER or m.launch_token == token]
             start.below.update(among)
         listening = await asyncio.to_thread(self._wing.ports.listeners, start.ports, among)
         return listening[start.ports[0]] if all(port in listening for port in start.ports) else None

@@ -47,6 +47,17 @@ async def test_a_child_that_ends_at_once_has_a_status(world: World) -> None:
 
 
 @on_loop
+@pytest.mark.parametrize("world", ["real"], indirect=True)
+async def test_input_ends_at_once_unless_it_is_kept(world: World) -> None:
+    assert isinstance(world, RealWorld)
+    kept = world.reader(keeps_input=True)
+    closed = [world.reader(keeps_input=False) for _ in range(3)]
+    for child in closed:
+        await gone(world, child)
+    assert world.wing.probe.sample(kept) is Liveness.ALIVE
+
+
+@on_loop
 async def test_a_living_child_has_no_status(world: World) -> None:
     assert world.wing.processes.exit_status(world.child()) is None
 

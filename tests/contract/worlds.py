@@ -214,6 +214,10 @@ class RealWorld:
         command = Command(("no-such-program",), {}, self._folder, self._folder / "log")
         self.wing.processes.rehearse(command) if rehearsed else self.wing.processes.spawn(command)
 
+    def reader(self, *, keeps_input: bool) -> ProcessIdentity:
+        """A child that ends with its input."""
+        return self._spawn("import sys; sys.stdin.buffer.read()", keeps_input=keeps_input)[0]
+
     def family(self) -> tuple[ProcessIdentity, ProcessIdentity]:
         parent, said = self._talking(PARENT)
         child = self.wing.probe.identify(int(said))
@@ -282,10 +286,10 @@ class RealWorld:
         wait_until(lambda: log.read_text().endswith("\n"), "a process says that it is ready")
         return identity, log.read_text()
 
-    def _spawn(self, code: str, variable: str = "") -> tuple[ProcessIdentity, Path]:
+    def _spawn(self, code: str, variable: str = "", *, keeps_input: bool = False) -> tuple[ProcessIdentity, Path]:
         log = self._folder / f"{len(self._known)}.log"
         environment = {**os.environ, "GREETING": variable}
-        identity = self.wing.processes.spawn(Command((*PYTHON, code), environment, self._folder, log))
+        identity = self.wing.processes.spawn(Command((*PYTHON, code), environment, self._folder, log, keeps_input))
         self._known.append(identity)
         self._ours.append(identity)
         return identity, log

@@ -166,14 +166,44 @@ def test_server_that_went_into_the_background_is_used_and_stopped(
     async def story() -> None:
         record = await house.up()
         assert record.state is ServerState.READY
-        assert record.root == record.process
         assert house.alive(record.process)
-        assert [row["pid"] for row in house.ear.of("server.in_background")] == [record.process and record.process.pid]
         assert house.system.calls["spawn"] == 1
         await house.supervisor.stop(record.id)
         assert not house.alive(record.process)
 
     house.live(story)
+
+
+def test_server_in_the_background_is_the_one_on_record(house: House) -> None:
+    house.tables = {"toy": PLAIN}
+    house.system.programs["toy"] = ends(0, leaves("toy", "8000"))
+
+    async def story() -> None:
+        record = await house.up()
+        assert record.process is not None
+        assert record.root == record.process
+        assert [row["pid"] for row in house.ear.of("server.in_background")] == [record.process.pid]
+
+    house.live(story)
+    later = house.restarted()
+    later.tables = {"toy": PLAIN}
+
+    async def sequel() -> None:
+        assert (await later.up()).state is ServerState.READY
+        assert later.system.calls["spawn"] == 1
+
+    later.live(sequel)
+
+
+def test_editor_that_a_server_launched_is_no_server(house: House) -> None:
+    def editor_starts_one(system: FakeSystem, process: FakeProcess) -> None:
+        editor = system.fork(process.identity, "godot", "--editor", session=0)
+        system.listen(system.fork(editor, "toy", "8000"), 8000)
+
+    error = fails(house, ends(0, editor_starts_one))
+    assert house.ear.of("signal.sent") == []
+    assert [each.command[0] for each in house.system.processes.values()].count("godot") == 1
+    assert error.data["left_behind"] == []
 
 
 def test_unproven_process_on_the_ports_is_named_and_not_touched(house: House) -> None:
