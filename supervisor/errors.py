@@ -221,6 +221,14 @@ class StateNotWritable(SupervisorError):
     retryable = True
 
 
+class SystemExhausted(SupervisorError):
+    """The system has no thread for the daemon now; what needed one was not begun."""
+
+    code = "SYSTEM_EXHAUSTED"
+    fault = Fault.ENVIRONMENT
+    retryable = True
+
+
 class ShuttingDown(SupervisorError):
     """The daemon is on its way out and takes no new work."""
 

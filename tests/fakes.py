@@ -11,6 +11,8 @@ from socket import socket
 
 from supervisor.core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
 from supervisor.native.api import Command, Watch, Wing
+from supervisor.native.lanes import Lanes
+from supervisor.native.looks import Looks
 
 SIGKILLED = -9
 SIGTERMED = -15
@@ -419,4 +421,5 @@ def fake_wing(system: FakeSystem) -> Wing:
         ports=FakePortTable(system, probe),
         files=FakeFileWatcher(),
         peers=FakePeerCheck(),
+        lanes=Lanes(Looks(probe.identify)),
     )

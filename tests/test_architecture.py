@@ -34,7 +34,9 @@ ARROWS: Mapping[str, frozenset[str]] = {
     "native": frozenset({"core.model", "native.facts"}),
     "kinds": words("core.model core.pep440 native.facts native.private native.search_path"),
     "registry": frozenset({"core.model", "native.facts", "native.private", "native.trust"}),
-    "engine": words("core kinds registry native.api native.facts native.private native.search_path native.trust"),
+    "engine": words(
+        "core kinds registry native.api native.facts native.lane native.private native.search_path native.trust"
+    ),
     "control": frozenset({"engine", "core", "wire", "native.api", "native.facts"}),
     "client": words(
         "wire native.facts native.presence native.private native.redirector native.search_path native.trust"
@@ -179,6 +181,15 @@ def platform_questions(module: Module) -> Iterator[str]:
             yield f"{module.name}:{node.lineno} asks for the platform outside native/"
 
 
+def threads(module: Module) -> Iterator[str]:
+    """What blocks goes through a lane: a pool that everyone shares lets what is slow delay what is promised in time."""
+    if module.name == "supervisor.native.lanes":
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and node.attr in {"to_thread", "run_in_executor"}:
+            yield f"{module.name}:{node.lineno} uses a thread of no lane"
+
+
 def names(module: Module) -> Iterator[str]:
     if module.room in FORBIDDEN_NAMES:
         yield f"{module.name} has a name that supervisord uses"
@@ -232,7 +243,7 @@ def values_of_the_engine() -> frozenset[str]:
 
 Rule = Callable[[Module], Iterator[str]]
 RULES: tuple[Rule, ...] = (
-    arrows, relative_only, purity, platform_questions, names, inert, length, weight, construction,
+    arrows, relative_only, purity, platform_questions, threads, names, inert, length, weight, construction,
 )  # fmt: skip
 
 
@@ -245,6 +256,7 @@ def test_the_tree_obeys(rule: Rule) -> None:
     ("rule", "name", "source"),
     [
         (arrows, "supervisor.core.x", "from ..registry import store"),
+        (threads, "supervisor.engine.x", "async def f(): await asyncio.to_thread(g)"),
         (arrows, "supervisor.core.x", "from ..native.facts import SYSTEM"),
         (arrows, "supervisor.engine.x", "from ..native.facts import SYSTEM\nfrom ..control import listener"),
         (arrows, "supervisor.engine.x", "from ..native import linux"),

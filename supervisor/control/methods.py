@@ -12,6 +12,7 @@ from ..engine.claims import Claims
 from ..engine.demands import EnsureWish
 from ..engine.editors import Arrival
 from ..engine.facilities import Facilities
+from ..engine.flight import take_lane_of
 from ..engine.housekeeping import Housekeeping
 from ..engine.logtail import LogTail
 from ..engine.supervisor import Supervisor
@@ -142,6 +143,7 @@ class Methods:
 
         By now its server may have been forgotten, and its editor have ended: that is what it was about.
         """
+        take_lane_of(operation)
         if params.request is None:
             return await perform(params, requester)
         requester.named = params.request

@@ -105,9 +105,7 @@ def assemble(wing: Wing, store: Store, log: Log, catalog: Catalog, me: ProcessId
     events = Events(log, wing.clock)
     records = Records(store, events)
     stopper = Stopper(wing, records, events, me, TOKEN_VARIABLE)
-    environments = Environments(
-        site.environments, wing.processes, wing.exits, wing.probe, stopper.stop_child, environment=site.environment
-    )
+    environments = Environments(site.environments, wing, stopper.stop_child, environment=site.environment)
     facilities = Facilities(
         wing=wing,
         records=records,
@@ -262,6 +260,7 @@ class Daemon:
             listener.begin_shutdown()
             await self._close(engine)
             await listener.close()
+            await engine.facilities.wing.lanes.close()
             events.publish("daemon.stopped")
             endpoint.withdraw(self._folders.endpoint, self._instance_id)
 

@@ -75,7 +75,7 @@ class Adopter:
             if process in (record.process, record.root) and not record.onlooked:
                 return Candidate(record.id, self._facilities.kind_of(record), record.project, None)
         reasons: list[str] = []
-        for occupant in await asyncio.to_thread(self._family, process, kinds):
+        for occupant in await self._facilities.wing.lanes.look(self._family, process, kinds):
             # Whoever is mute is asked for a second by each kind: all at once, or the client would give up first.
             looks = await asyncio.gather(*(self._look(kind, occupant, wish.port) for kind in kinds))
             for kind, stranger in zip(kinds, looks, strict=True):
@@ -119,7 +119,7 @@ class Adopter:
         process = candidate.stranger.process
         flight.progress("deciding", f"looking at pid {process.pid}")
         try:
-            occupant = await asyncio.to_thread(self._wing.probe.describe, process.pid)
+            occupant = await self._facilities.wing.lanes.look(self._wing.probe.describe, process.pid)
             if occupant.identity != process:
                 raise NotFound(f"process {process.pid} has ended")
             port = next(iter(candidate.stranger.ports.values()))
@@ -182,7 +182,7 @@ class Adopter:
                 raise InvalidParams("pid", other, hint=HINT)
             return found
         port = wish.port or 0
-        facts = await asyncio.to_thread(self._wing.ports.facts, [port])
+        facts = await self._facilities.wing.lanes.look(self._wing.ports.facts, [port])
         listeners = [item for item in facts[port].listeners if item.address in SERVES_LOOPBACK]
         if not listeners:
             raise NotFound(f"nobody listens on 127.0.0.1:{port}", hint=HINT)
@@ -219,6 +219,6 @@ class Adopter:
         if not is_of(kind, occupant.command) or occupant.identity is None:
             return None
         if port is None:
-            held = await asyncio.to_thread(self._wing.ports.held_by, occupant.identity)
+            held = await self._facilities.wing.lanes.look(self._wing.ports.held_by, occupant.identity)
             port = min(held, default=0)
         return await self._recogniser.look(kind, occupant, port)

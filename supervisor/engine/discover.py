@@ -8,6 +8,7 @@ from ..core.owners import UnknownOwner
 from ..core.proof import Recognised
 from ..core.strangers import Stranger
 from ..kinds.kind import Kind
+from ..native.lane import Lane, take
 from .belonging import HIDDEN, home_of, owner_of
 from .facilities import Facilities
 from .recognise import Recogniser
@@ -64,10 +65,10 @@ class Discovery:
         kinds = [kind for kind in self._facilities.catalog.kinds.values() if kind.identify and kind.identify.match]
         ports = {kind.name: _ports_of(kind) - self._known_ports() for kind in kinds}
         wanted = frozenset[int]().union(*ports.values())
-        listening = await asyncio.to_thread(self._facilities.wing.ports.listening, wanted)
+        listening = await self._facilities.wing.lanes.look(self._facilities.wing.ports.listening, wanted)
         if not listening:
             return []
-        facts = await asyncio.to_thread(self._facilities.wing.ports.facts, listening)
+        facts = await self._facilities.wing.lanes.look(self._facilities.wing.ports.facts, listening)
         found: list[ServerRecord] = []
         for kind in kinds:
             near = {port: fact for port, fact in facts.items() if port in ports[kind.name]}
@@ -101,10 +102,10 @@ class Discovery:
                 del self._unread[launch]
                 continue
             try:
-                _, home = await asyncio.to_thread(home_of, self._facilities, record.process)
+                _, home = await self._facilities.wing.lanes.look(home_of, self._facilities, record.process)
             except OSError:
                 continue
-            owner = await asyncio.to_thread(
+            owner = await self._facilities.wing.lanes.look(
                 owner_of, self._facilities, self._facilities.kind_of(record), record.process
             )
             if owner == UnknownOwner(HIDDEN):
@@ -130,6 +131,7 @@ class Discovery:
             self._looking = asyncio.get_running_loop().create_task(self._look(), name="discovery")
 
     async def _look(self) -> None:
+        take(Lane.DISCOVERY)
         try:
             await self.look()
         except Exception as error:  # noqa: BLE001 (a look that failed is told, and repeated)

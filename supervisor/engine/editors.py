@@ -10,6 +10,7 @@ from ..core.godot import is_editor
 from ..core.model import Editor, Liveness, Occupant, Occupation, Ownership, ProcessIdentity, ServerRecord, ServerState
 from ..errors import Busy, EditorGone, InvalidParams, NotFound, NotOurs
 from ..frozen import frozen
+from ..native.lane import Lane
 from .facilities import Facilities
 from .records import Records
 
@@ -43,6 +44,7 @@ class Editors:
         self._me = facilities.me
         self._probe = facilities.wing.probe
         self._clock = facilities.wing.clock
+        self._lanes = facilities.wing.lanes
         self._events = facilities.events
 
     async def look_at(self, arrival: Arrival) -> Arrival:
@@ -51,7 +53,9 @@ class Editors:
             return arrival
         try:
             async with asyncio.timeout(NAMED_WITHIN_S):
-                return replace(arrival, seen=await asyncio.to_thread(self._probe.describe, arrival.pid))
+                return replace(
+                    arrival, seen=await self._lanes.look(self._probe.describe, arrival.pid, lane=Lane.STARTING)
+                )
         except TimeoutError:
             return arrival
 

@@ -1,6 +1,5 @@
 """How a server's life ends: stopped by a user, reaped, or by itself. Each runs inside a flight."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypedDict
@@ -260,13 +259,13 @@ class Endings:
     async def _verify_ports(self, record: ServerRecord) -> None:
         """A process of this launch that we could not prove to be in its tree may still hold a port: then say so."""
         wing = self._facilities.wing
-        facts = await asyncio.to_thread(wing.ports.facts, record.ports.values())
+        facts = await wing.lanes.look(wing.ports.facts, record.ports.values())
         for fact in facts.values():
             for listener in fact.listeners:
                 holder = listener.occupant.identity
                 if holder is None:
                     continue
-                token = await asyncio.to_thread(variable_if_told, wing.processes, holder, TOKEN_VARIABLE)
+                token = await wing.lanes.look(variable_if_told, wing.processes, holder, TOKEN_VARIABLE)
                 if token == self._facilities.token(record):
                     raise StopFailed(
                         f"port {fact.port} is still held by pid {holder.pid}, which {record.id} left behind",

@@ -14,10 +14,11 @@ from filelock import FileLock, Timeout
 from ..core.model import Liveness, ProcessIdentity
 from ..errors import InstallFailed, NotOurs
 from ..native import trust
-from ..native.api import ExitWatcher, Probe, ProcessControl
+from ..native.api import Wing
+from ..native.lane import Lane
 from .environment_store import BUILDERS, Environment, EnvironmentStore, Wanted, remove_build, remove_tree
 from .installer import Growth, Installer, Job, Progress, StopTree
-from .running_from import commands_of_all, running_from
+from .running_from import Commands, commands_of_all, running_from
 from .shared_build import SharedBuild
 from .verification import NO_INTERPRETER, Verifier
 
@@ -34,9 +35,7 @@ class Environments:
     def __init__(
         self,
         root: Path,
-        processes: ProcessControl,
-        exits: ExitWatcher,
-        probe: Probe,
+        wing: Wing,
         stop_tree: StopTree,
         *,
         environment: Mapping[str, str] | None = None,
@@ -44,11 +43,12 @@ class Environments:
     ) -> None:
         self._store = EnvironmentStore(root)
         self._root = self._store.root
-        self._processes = processes
-        self._probe = probe
+        self._processes = wing.processes
+        self._probe = wing.probe
+        self._lanes = wing.lanes
         inherited = os.environ if environment is None else environment
-        self._installer = Installer(processes, exits, probe, stop_tree, inherited, no_progress_s)
-        self._verifier = Verifier(self._installer)
+        self._installer = Installer(wing, stop_tree, inherited, no_progress_s)
+        self._verifier = Verifier(self._installer, wing.lanes)
         self._no_progress_s = no_progress_s
         self._builds: dict[str, SharedBuild] = {}
 
@@ -140,7 +140,7 @@ class Environments:
                 return False
             # Nothing was awaited since the question. From here on nobody finds it, so nobody can begin to use it.
             (self._root / f"{key}.json").unlink()
-            await asyncio.to_thread(remove_build, environment.path)
+            await self._lanes.do(remove_build, environment.path, lane=Lane.FILES)
         finally:
             lock.release()
         return True
@@ -215,7 +215,7 @@ class Environments:
                     return ready
                 if why is not None:
                     tell("rebuilding", f"building the environment of {wanted.requirement} anew: {why}")
-                await asyncio.to_thread(self.sweep)
+                await self._lanes.do(self.sweep, lane=Lane.FILES)
                 return await self._make(wanted, module, why, tell)
         except (OSError, trust.DistrustedError) as error:
             hint = f"is there room, and may you write there: {self._root}"
@@ -224,7 +224,7 @@ class Environments:
     @contextlib.asynccontextmanager
     async def _alone(self, wanted: Wanted, tell: Progress) -> AsyncIterator[None]:
         lock = FileLock(self._root / f"{wanted.key}.lock")
-        growth = Growth(lambda: self._root.glob(f"{wanted.key}-*"), self._no_progress_s)
+        growth = Growth(lambda: self._root.glob(f"{wanted.key}-*"), self._lanes, self._no_progress_s)
         while True:
             try:
                 lock.acquire(timeout=0)
@@ -260,20 +260,21 @@ class Environments:
             made = await self._verifier.verified(job, module, note)
             return await self._publish(replace(made, rebuilt_for=why), job)
         except BaseException:
-            await asyncio.to_thread(remove_build, job.folder)
+            await self._lanes.do(remove_build, job.folder, lane=Lane.FILES)
             raise
 
     async def _publish(self, made: Environment, job: Job) -> Environment:
         before = self._store.record(made.key)
-        await asyncio.to_thread(remove_tree, job.temporary)
-        await asyncio.to_thread(self._store.publish, made, time.time())
+        await self._lanes.do(remove_tree, job.temporary, lane=Lane.FILES)
+        await self._lanes.do(self._store.publish, made, time.time(), lane=Lane.FILES)
         if before is not None and before.path != made.path:
-            await asyncio.to_thread(self._retire, before.path)
+            commands = await self._lanes.look(commands_of_all, self._processes, self._probe, lane=Lane.FILES)
+            await self._lanes.do(self._retire, before.path, commands, lane=Lane.FILES)
         return made
 
-    def _retire(self, folder: Path) -> None:
+    def _retire(self, folder: Path, commands: Commands) -> None:
         """Remove what was replaced, unless something runs from it: then that is left until nothing does."""
-        if running_from(folder, commands_of_all(self._processes, self._probe)):
+        if running_from(folder, commands):
             with contextlib.suppress(OSError):
                 self._store.retire(folder)
         else:

@@ -1,7 +1,7 @@
 """Who holds which port, and what that means for a server: what `core.reconcile` says. Looks, changes nothing."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from ..core.model import Occupant, Occupied, PortFact, Ports
 from ..core.ports import candidates, obstacle
@@ -12,6 +12,7 @@ from ..frozen import frozen
 from ..kinds.kind import Kind
 from .facilities import Facilities
 from .recognise import Recogniser
+from .shared import Shared
 
 
 @frozen
@@ -31,13 +32,17 @@ class Explainer:
         self._facilities = facilities
         self._records = facilities.records
         self._recogniser = recogniser
+        self._shared: Shared[list[Explained]] = Shared()
 
     async def explain(self, kind: str | None, ports: Sequence[int]) -> list[Explained]:
-        """Explain the ports of a kind, or these.
+        """Explain the ports of a kind, or these; once for all who ask the same.
 
         Raises:
             KindUnknown, InvalidParams: there is nothing to explain.
         """
+        return await self._shared.ask((kind, tuple(ports)), partial(self._look, kind, ports))
+
+    async def _look(self, kind: str | None, ports: Sequence[int]) -> list[Explained]:
         if kind is not None:
             recipe = self._facilities.catalog.get(kind)
             rows = await self._sets(recipe, _sets_of(recipe))
@@ -49,13 +54,13 @@ class Explainer:
             sets = [wanted for wanted in _sets_of(recipe) if not set(ports).isdisjoint(wanted.values())]
             rows |= await self._sets(recipe, sets) if sets else {}
         rest = [port for port in ports if port not in rows]
-        facts = await asyncio.to_thread(self._facilities.wing.ports.facts, rest) if rest else {}
+        facts = await self._facilities.wing.lanes.look(self._facilities.wing.ports.facts, rest) if rest else {}
         rows |= {port: self._alone(facts[port]) for port in rest}
         return [rows[port] for port in ports]
 
     async def _sets(self, kind: Kind, sets: Sequence[Ports]) -> dict[int, Explained]:
         numbers = {port for ports in sets for port in ports.values()}
-        facts = await asyncio.to_thread(self._facilities.wing.ports.facts, numbers) if numbers else {}
+        facts = await self._facilities.wing.lanes.look(self._facilities.wing.ports.facts, numbers) if numbers else {}
         strangers = await self._recogniser.among(kind, facts)
         snapshot = Snapshot(facts, self._records.reserved(""), strangers)
         return {port: self._explain(kind, ports, port, snapshot) for ports in sets for port in ports.values()}

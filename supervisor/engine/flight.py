@@ -1,15 +1,24 @@
 """One running operation on a server: its deadline, and everybody who waits for it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from ..core.flight import Operation, Running
 from ..core.model import ServerRecord
 from ..errors import TimedOut
+from ..native.lane import Lane, take
 from .passengers import Seat
 
+LANES: Mapping[Operation, Lane] = {Operation.STOP: Lane.ENDING, Operation.REAP: Lane.ENDING}
+"""Whose threads an operation uses, where those of starts are not meant."""
+
 Work = Callable[["Flight"], Awaitable[ServerRecord]]
+
+
+def take_lane_of(operation: Operation) -> None:
+    """Have the current task ask in the lane of an operation."""
+    take(LANES.get(operation, Lane.STARTING))
 
 
 class Flight:
@@ -113,6 +122,7 @@ class Flight:
 
     async def run(self, work: Work) -> ServerRecord:
         """Do it, within the deadline."""
+        take_lane_of(self.running.wish.operation)
         try:
             async with asyncio.timeout(self.deadline_s) as self._timeout:
                 return await work(self)

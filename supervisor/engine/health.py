@@ -1,6 +1,7 @@
 """Whether a server that runs is well: asked when somebody wants to know, and on a timer where its kind says so."""
 
 import asyncio
+from functools import partial
 
 from ..core.lifecycle import SERVING
 from ..core.model import ServerRecord, ServerState
@@ -8,6 +9,7 @@ from ..core.reconcile import Answer
 from .facilities import Facilities
 from .flights import Flights
 from .inquiry import Inquiry
+from .shared import Shared
 
 
 class Health:
@@ -20,6 +22,7 @@ class Health:
         self._inquiry = inquiry
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._checks: set[asyncio.Task[None]] = set()
+        self._shared: Shared[None] = Shared()
 
     def keep(self, record: ServerRecord) -> None:
         """Ask it now and then, if its kind wants that. Repeating it changes nothing."""
@@ -42,7 +45,10 @@ class Health:
             check.cancel()
 
     async def check(self, server_id: str) -> None:
-        """Ask it now. A server that is not serving, or in the hands of an operation, is left alone."""
+        """Ask it now, once for all who want to know. One that is not serving, or is operated on, is left alone."""
+        await self._shared.ask(server_id, partial(self._check, server_id))
+
+    async def _check(self, server_id: str) -> None:
         asked = self._records.servers.get(server_id)
         if asked is None or asked.state not in SERVING or self._flights.running(server_id):
             return

@@ -1,18 +1,23 @@
 """What the private environments are used for, and the end of those that are used for nothing."""
 
-import asyncio
 import contextlib
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from ..core.model import Liveness, ServerRecord
 from ..errors import InvalidParams, KindUnknown, NotFound, StateNotWritable
 from ..frozen import frozen
 from ..kinds.kind import Kind
+from ..native.lane import Lane
 from .environment_store import Environment, Wanted
 from .facilities import Facilities
 from .running_from import Commands, commands_of_all, running_from
+from .shared import Shared
+
+SIZES_KEPT_S = 30.0
+"""For how long the size of an environment is not counted again."""
 
 
 @frozen
@@ -48,20 +53,34 @@ class Housekeeping:
     def __init__(self, facilities: Facilities) -> None:
         self._facilities = facilities
         self._environments = facilities.environments
+        self._lanes = facilities.wing.lanes
+        self._shared: Shared[list[Kept]] = Shared()
+        self._sizes: dict[Environment, tuple[float, int]] = {}
 
     async def look(self) -> list[Kept]:
-        """Return every environment."""
+        """Return every environment. All who ask while a look is under way share the next one."""
+        return await self._shared.ask("look", self._look)
+
+    async def _look(self) -> list[Kept]:
+        return [await self._sized(kept) for kept in await self._unsized()]
+
+    async def _unsized(self) -> list[Kept]:
+        """Return every environment without its size."""
         published = self._environments.published()
-        sizes = [await asyncio.to_thread(_size, environment.path) for environment in published]
-        commands = await asyncio.to_thread(self._commands)
-        return [
-            Kept(environment, size, self._users(environment, commands), self._kinds(environment))
-            for environment, size in zip(published, sizes, strict=True)
-        ]
+        commands = await self._lanes.look(self._commands) if published else ()
+        return [Kept(found, 0, self._users(found, commands), self._kinds(found)) for found in published]
+
+    async def _sized(self, kept: Kept) -> Kept:
+        """A published environment does not change, so its bytes are counted again only after a while."""
+        now, environment = self._facilities.wing.clock.monotonic(), kept.environment
+        self._sizes = {found: sized for found, sized in self._sizes.items() if now - sized[0] < SIZES_KEPT_S}
+        if environment not in self._sizes:
+            self._sizes[environment] = (now, await self._lanes.do(_size, environment.path))
+        return replace(kept, size=self._sizes[environment][1])
 
     async def leftovers(self) -> list[Leftover]:
         """Return the folders that are no environments: builds under way, broken off or replaced, and other people's."""
-        return await asyncio.to_thread(self._leftovers)
+        return await self._lanes.do(self._leftovers)
 
     async def prune(self, *, dry_run: bool, named: bool = False, keys: Collection[str] = ()) -> list[Kept]:
         """Remove what nothing uses; `dry_run`: only say what that is.
@@ -75,21 +94,23 @@ class Housekeeping:
             NotFound: there is no environment of one of these keys.
             StateNotWritable: the folder cannot be written.
         """
-        found = await self.look()
+        found = await self._unsized()
         for key in keys:
             if key not in {kept.environment.key for kept in found}:
                 raise NotFound(f"no environment {key}", hint="godot-supervisor environments list")
         named = named or bool(keys)
         meant = [kept for kept in found if not keys or kept.environment.key in keys]
         unused = [kept for kept in meant if not kept.used_by and (named or not kept.named_by)]
-        return [kept for kept in unused if dry_run or await self._discard(kept.environment, named=named)]
+        # What stays is not measured.
+        sized = [await self._sized(kept) for kept in unused]
+        return [kept for kept in sized if dry_run or await self._discard(kept.environment, named=named)]
 
     async def sweep(self, *, dry_run: bool) -> list[Leftover]:
         """Remove the builds that broke off or were replaced; `dry_run`: only say which."""
         rubbish = [left for left in await self.leftovers() if left.removable]
         if dry_run or not rubbish:
             return rubbish
-        gone = await asyncio.to_thread(self._environments.sweep)
+        gone = await self._lanes.do(self._environments.sweep, lane=Lane.FILES)
         return [left for left in rubbish if left.path in gone]
 
     async def _discard(self, environment: Environment, *, named: bool) -> bool:

@@ -1,6 +1,5 @@
 """Asks servers who they are, and knows for how long they have not answered. Their secrets live here, in memory only."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -71,7 +70,7 @@ class Inquiry:
             return None
         known = self._secrets.get(record.launch)
         try:
-            secrets = await asyncio.to_thread(self._secrets_for, record, kind, known)
+            secrets = await self._wing.lanes.look(self._secrets_for, record, kind, known)
         except OSError:
             # The system does not tell who listens: nobody was asked, and that is no silence.
             return None
@@ -89,7 +88,7 @@ class Inquiry:
         if not _can_be_asked(record, kind.sessions.port):
             return None
         try:
-            serves = await asyncio.to_thread(self._serves, record, kind.sessions.port)
+            serves = await self._wing.lanes.look(self._serves, record, kind.sessions.port)
             count = await sessions_of(self._wing, kind, record.ports, PATIENCE_S) if serves else None
         except OSError:
             return None
@@ -187,4 +186,4 @@ async def sessions_of(wing: Wing, kind: Kind, ports: Ports, patience_s: float) -
     if isinstance(kind.sessions, SessionRoute):
         return await count_sessions(kind.sessions, ports, patience_s)
     port = ports.get(kind.sessions)
-    return None if port is None else await asyncio.to_thread(wing.ports.connections, port)
+    return None if port is None else await wing.lanes.look(wing.ports.connections, port)

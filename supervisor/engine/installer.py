@@ -14,7 +14,8 @@ from typing import Protocol
 from ..core.model import Liveness, ProcessIdentity
 from ..errors import InstallFailed
 from ..native import facts
-from ..native.api import Command, ExitWatcher, Probe, ProcessControl
+from ..native.api import Command, Lanes, Wing
+from ..native.lane import Lane
 from .install_failures import hint_for, is_missing, versions_named
 from .install_settings import variables_for, without_settings
 
@@ -150,8 +151,9 @@ def _weigh(tops: Iterable[Path]) -> tuple[int, int]:
 class Growth:
     """Whether somebody else's build gets on: it shows in the folders that `tops` finds. `patience_s` is seconds."""
 
-    def __init__(self, tops: Callable[[], Iterable[Path]], patience_s: float) -> None:
+    def __init__(self, tops: Callable[[], Iterable[Path]], lanes: Lanes, patience_s: float) -> None:
         self._tops = tops
+        self._lanes = lanes
         self._patience_s = patience_s
         self._weight: tuple[int, int] | None = None
         self._grown = self._weighed = asyncio.get_running_loop().time()
@@ -160,7 +162,7 @@ class Growth:
         """Whether nothing new was seen for the whole patience. To be asked again and again."""
         now = asyncio.get_running_loop().time()
         if self._weight is None or now - self._weighed > min(WEIGH_EVERY_S, self._patience_s / 4):
-            before, self._weight = self._weight, await asyncio.to_thread(lambda: _weigh(self._tops()))
+            before, self._weight = self._weight, await self._lanes.do(lambda: _weigh(self._tops()), lane=Lane.FILES)
             self._weighed = now
             self._grown = now if self._weight != before else self._grown
         return now - self._grown > self._patience_s
@@ -173,18 +175,11 @@ class Installer:
     `no_progress_s` is how long one may neither say nor write anything, seconds.
     """
 
-    def __init__(
-        self,
-        processes: ProcessControl,
-        exits: ExitWatcher,
-        probe: Probe,
-        stop_tree: StopTree,
-        environment: Mapping[str, str],
-        no_progress_s: float,
-    ) -> None:
-        self._processes = processes
-        self._exits = exits
-        self._probe = probe
+    def __init__(self, wing: Wing, stop_tree: StopTree, environment: Mapping[str, str], no_progress_s: float) -> None:
+        self._processes = wing.processes
+        self._exits = wing.exits
+        self._probe = wing.probe
+        self._lanes = wing.lanes
         self._stop_tree = stop_tree
         self._environment = dict(environment)
         self._no_progress_s = no_progress_s
@@ -276,7 +271,7 @@ class Installer:
             if job.follow():
                 last_sign = clock()
             elif clock() - last_weighed > min(WEIGH_EVERY_S, self._no_progress_s / 4):
-                before, weight = weight, await asyncio.to_thread(job.weigh)
+                before, weight = weight, await self._lanes.do(job.weigh, lane=Lane.FILES)
                 last_weighed = clock()
                 last_sign = last_weighed if weight != before else last_sign
             if clock() - last_sign > self._no_progress_s:

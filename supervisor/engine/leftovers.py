@@ -46,7 +46,7 @@ class Leftovers:
         """What lives of the launch. Nothing where that cannot be told in `TOLD_WITHIN_S`."""
         try:
             async with asyncio.timeout(TOLD_WITHIN_S):
-                return await asyncio.to_thread(self._look)
+                return await self._wing.lanes.look(self._look)
         except (TimeoutError, OSError):
             return Left()
 
@@ -76,7 +76,7 @@ class Leftovers:
         self, left: Left, kind: Kind, listening: Collection[ProcessIdentity], seen_below: Collection[ProcessIdentity]
     ) -> ProcessIdentity | Unrecognised:
         """The process of those that listen on the launch's ports which is the server; or why none is proven to be."""
-        fits = await asyncio.to_thread(self._of_the_kind, kind, left.free)
+        fits = await self._wing.lanes.look(self._of_the_kind, kind, left.free)
         for process in listening:
             proof = ours(
                 Offspring(

@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from io import FileIO
 from json import dumps
 from pathlib import Path
@@ -71,7 +72,7 @@ class LogTail:
         if path is None:
             raise NotFound(f"{server_id} has no log: it was not started yet, or not by this daemon")
         try:
-            page = await asyncio.to_thread(read_page, path, count, whole_lines=whole_lines)
+            page = await self._facilities.wing.lanes.do(partial(read_page, path, count, whole_lines=whole_lines))
             return replace(page, ended=past is not None)
         except FileNotFoundError:
             return Page(path, (), 0)

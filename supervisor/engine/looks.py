@@ -1,6 +1,5 @@
 """A server's tree as it is at one moment, and the processes that must not be in it. Nothing is signalled here."""
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -71,7 +70,7 @@ class Looker:
         editors = {editor.process for editor in self._records.editors.values()}
         editors |= {owner.process for record in self._records.servers.values() for owner in record.owners}
         roots = {r for record in self._records.servers.values() for r in (record.root, record.process) if r}
-        return await asyncio.to_thread(self._look, target, proven, frozenset(editors), frozenset(roots))
+        return await self._wing.lanes.look(self._look, target, proven, frozenset(editors), frozenset(roots))
 
     def _look(
         self,
@@ -109,7 +108,7 @@ class Looker:
         """Which of these processes hold a port of this launch."""
         if not among or not target.ports:
             return frozenset()
-        found = await asyncio.to_thread(self._wing.ports.listeners, target.ports, tuple(among))
+        found = await self._wing.lanes.look(self._wing.ports.listeners, target.ports, tuple(among))
         return frozenset(found.values())
 
     def carriers(self, token: str | None, guard: Collection[ProcessIdentity]) -> tuple[int, ...]:

@@ -167,7 +167,7 @@ class Readiness:
         """
         left = await start.left.look()
         start.background = left.free
-        listening = await asyncio.to_thread(self._wing.ports.listeners, start.ports, left.free) if left.free else {}
+        listening = await self._wing.lanes.look(self._wing.ports.listeners, start.ports, left.free) if left.free else {}
         if not left.free or (len(listening) < len(start.waits) and self._failed(start)):
             raise NotReadyError("it ended before it was ready")
         if len(listening) < len(start.waits):
@@ -194,7 +194,7 @@ class Readiness:
             token = start.target.token
             among = [m.identity for m in members if m.link is not Link.LEFT_OVER or m.launch_token == token]
             start.below.update(among)
-        listening = await asyncio.to_thread(self._wing.ports.listeners, start.ports, among)
+        listening = await self._wing.lanes.look(self._wing.ports.listeners, start.ports, among)
         return listening[start.ports[0]] if all(port in listening for port in start.ports) else None
 
     async def _answer(self, start: _Start) -> Identification | None:
@@ -233,7 +233,7 @@ class Readiness:
     async def _symptoms(self, start: _Start) -> Symptoms:
         """What can be seen of it at the end of its time."""
         own = {member.identity for member in await self._stopper.members(start.target)} | set(start.background)
-        sockets = await asyncio.to_thread(self._sockets, own)
+        sockets = await self._wing.lanes.look(self._sockets, own)
         answer = start.answer
         if start.hung_up is not None:
             port = start.hung_up
@@ -259,11 +259,11 @@ class Readiness:
     async def _note_thieves(self, start: _Start) -> None:
         """Another process may have the ports for a moment, and have gone when the server has ended for it."""
         with contextlib.suppress(OSError):
-            if await asyncio.to_thread(self._wing.ports.listening, start.ports):
+            if await self._wing.lanes.look(self._wing.ports.listening, start.ports):
                 start.thieves.update({found.port: found for found in await self._strangers(start)})
 
     async def _strangers(self, start: _Start) -> tuple[Occupied, ...]:
-        facts = await asyncio.to_thread(self._wing.ports.facts, start.record.ports.values())
+        facts = await self._wing.lanes.look(self._wing.ports.facts, start.record.ports.values())
         if not any(fact.listeners for fact in facts.values()):
             return ()
         own = {member.identity for member in await self._stopper.members(start.target)}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from ..core.lifecycle import SERVING
 from ..core.model import Origin, Ownership, ServerRecord
@@ -9,8 +10,10 @@ from ..core.reaping import Keep, Observation, OwnerFact, Reap, Suspect, Suspicio
 from ..core.reconcile import Answer
 from ..kinds.kind import Kind
 from ..native import facts
+from ..native.lane import Lane, take
 from .facilities import Facilities
 from .inquiry import Inquiry, answer_of
+from .shared import Shared
 
 SESSION_INTERVAL_S = 1.0
 """How often sessions are looked at while they alone keep a server whose owners are all dead."""
@@ -38,6 +41,7 @@ class Reaper:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._shared: Shared[None] = Shared()
         self._closed = False
         self.revision = 0
         """Rises with every verdict, and with every count of sessions."""
@@ -51,7 +55,13 @@ class Reaper:
         return self._counted.get(server_id)
 
     async def count(self, server_id: str) -> None:
-        """Count the sessions of a server that serves. A sample does so only where they decide something."""
+        """Count the sessions of a server that serves, once for all who want to know.
+
+        A sample does so only where they decide something.
+        """
+        await self._shared.ask(server_id, partial(self._count_now, server_id))
+
+    async def _count_now(self, server_id: str) -> None:
         record = self._facilities.records.servers.get(server_id)
         if record is None or record.state not in SERVING or record.kind not in self._facilities.catalog.kinds:
             return
@@ -109,6 +119,7 @@ class Reaper:
         self.revision += 1
 
     async def _look(self, server_id: str) -> None:
+        take(Lane.JUDGING)
         verdict = await self.sample(server_id)
         if isinstance(verdict, Reap) and not self._closed:
             self.on_orphan(server_id)

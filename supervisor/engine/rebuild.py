@@ -1,6 +1,5 @@
 """Rows for living servers whose registry was lost, from what they carry and say. They count as adopted."""
 
-import asyncio
 import re
 from collections.abc import Collection
 from functools import partial
@@ -55,7 +54,7 @@ class Rebuilder:
             self._tell(token, "another user's process carries it, or it names no server")
             return
         processes = self._facilities.wing.processes
-        project = await asyncio.to_thread(variable_if_told, processes, process, PROJECT_VARIABLE)
+        project = await self._facilities.wing.lanes.look(variable_if_told, processes, process, PROJECT_VARIABLE)
         record = ServerRecord(
             id=server_id,
             kind=kind.name,
@@ -72,7 +71,7 @@ class Rebuilder:
             process=process,
         )
         said = await self._inquiry.ask(record, kind) if kind.identify else None
-        seen = await asyncio.to_thread(owner_of, self._facilities, kind, process)
+        seen = await self._facilities.wing.lanes.look(owner_of, self._facilities, kind, process)
         self._adopt(record.with_(version=said.version if said and said.matches else None), kind, seen)
 
     def _kind(self, server_id: str) -> Kind:
@@ -119,7 +118,7 @@ class Rebuilder:
         """By process, the first port of each name that it listens on."""
         numbers = {name: range(r.low, r.high + 1) for name, r in kind.ports.items()}
         wanted = {port for ports in numbers.values() for port in ports}
-        facts = await asyncio.to_thread(self._facilities.wing.ports.facts, wanted) if wanted else {}
+        facts = await self._facilities.wing.lanes.look(self._facilities.wing.ports.facts, wanted) if wanted else {}
         found: dict[ProcessIdentity, dict[str, int]] = {} if wanted else {process: {} for process in among}
         for name, ports in numbers.items():
             for port in ports:

@@ -67,14 +67,14 @@ class Recogniser:
             return Stranger(kind.name, process, process, occupant, {}, recognised(seen))
         owner: OwnerSeen | None = None
         try:
-            token, home = await asyncio.to_thread(home_of, self._facilities, process)
+            token, home = await self._wing.lanes.look(home_of, self._facilities, process)
         except OSError:
             # Nobody knows whom it belongs to, whatever its environment may tell in a moment.
             token, home, owner = None, None, UnknownOwner(HIDDEN)
         ours = home == self._facilities.home_id
         if ours and token in {self._facilities.token(record) for record in self._facilities.records.servers.values()}:
             return None
-        held = await asyncio.to_thread(self._wing.ports.held_by, process)
+        held = await self._wing.lanes.look(self._wing.ports.held_by, process)
         ports = ports_by_name(kind, held, port)
         said = await self._ask(kind, process, ports)
         complete = ports.keys() == kind.ports.keys()
@@ -83,7 +83,7 @@ class Recogniser:
         if said is None or not isinstance(proof, Recognised):
             return bare
         if owner is None:
-            owner = await asyncio.to_thread(owner_of, self._facilities, kind, process)
+            owner = await self._wing.lanes.look(owner_of, self._facilities, kind, process)
         return Stranger(
             kind.name,
             process,
@@ -132,10 +132,10 @@ class Recogniser:
             return None
         if self._wing.probe.same_user(process) is not True:
             return None
-        secrets = await asyncio.to_thread(self._read_secrets, kind, process, ports)
+        secrets = await self._wing.lanes.look(self._read_secrets, kind, process, ports)
         said = await identify(kind, ports, secrets, PATIENCE_S)
         port = ports[kind.identify.port]
-        listening = await asyncio.to_thread(self._wing.ports.listeners, (port,), (process,))
+        listening = await self._wing.lanes.look(self._wing.ports.listeners, (port,), (process,))
         if said is None or listening.get(port) != process:
             return None
         if said.matches:
@@ -161,7 +161,7 @@ class Recogniser:
 
 async def launcher_of(facilities: Facilities, process: ProcessIdentity) -> ProcessIdentity:
     """The topmost process that only runs this server, or itself."""
-    table, commands = await asyncio.to_thread(_above, facilities, process)
+    table, commands = await facilities.wing.lanes.look(_above, facilities, process)
     records = facilities.records
     forbidden = {editor.process for editor in records.editors.values()} | {facilities.me}
     forbidden |= {owner.process for record in records.servers.values() for owner in record.owners}

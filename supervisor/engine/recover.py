@@ -1,6 +1,5 @@
 """After a start: what an earlier daemon left is proven again, row by row. Nothing is killed for a missing row."""
 
-import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,6 @@ from ..errors import ConfigInvalid, StartFailed
 from ..frozen import frozen
 from ..kinds.kind import expand
 from ..kinds.programs import is_of
-from ..native.api import variable_if_told
 from ..registry.store import Found, Loaded
 from .facilities import TOKEN_VARIABLE, Facilities
 from .rebuild import Rebuilder
@@ -20,9 +18,13 @@ from .spawner import values_of
 
 @frozen
 class Census:
-    """The living processes that carry a launch token of this home, by token."""
+    """The living processes that carry a launch token of this home, by token.
+
+    `hanging`: session leaders of this user that hang in the kernel, so that what they carry is unknown.
+    """
 
     carriers: Mapping[str, tuple[Carrier, ...]]
+    hanging: tuple[int, ...] = ()
 
     def leader(self, token: str, fits: Fits) -> ProcessIdentity | None:
         """The process of a launch that an earlier daemon has spawned, and all others come from. `fits`: its command."""
@@ -63,19 +65,28 @@ class Recovery:
             self._facilities.events.failed("server.not_rebuilt", error, token=token)
 
     async def _census(self) -> Census:
-        return Census(await asyncio.to_thread(self._carriers))
+        return await self._facilities.wing.lanes.look(self._look_at_all)
 
-    def _carriers(self) -> dict[str, tuple[Carrier, ...]]:
+    def _look_at_all(self) -> Census:
+        """Blocking. A process that hangs costs its own look, and keeps the daemon from no other."""
         found: dict[str, list[Carrier]] = {}
-        processes = self._facilities.wing.processes
+        hanging: list[int] = []
+        processes, probe = self._facilities.wing.processes, self._facilities.wing.probe
         for row in processes.table():
             if row.identity == self._facilities.me:
                 continue
-            token = variable_if_told(processes, row.identity, TOKEN_VARIABLE)
+            try:
+                token = processes.variable(row.identity, TOKEN_VARIABLE)
+            except TimeoutError:
+                if row.session == row.identity.pid and probe.same_user(row.identity) is not False:
+                    hanging.append(row.identity.pid)
+                continue
+            except OSError:
+                continue
             if token is not None and token.startswith(f"{self._facilities.home_id}."):
-                command = self._facilities.wing.probe.describe(row.identity.pid).command
+                command = probe.describe(row.identity.pid).command
                 found.setdefault(token, []).append(Carrier(row, token, command))
-        return {token: tuple(carriers) for token, carriers in found.items()}
+        return Census({token: tuple(carriers) for token, carriers in found.items()}, tuple(hanging))
 
     def _prove(self, record: ServerRecord, census: Census) -> None:
         record = self._restart_clocks(record)
@@ -90,6 +101,12 @@ class Recovery:
             if leader is None and record.launch and census.carriers.get(token):
                 pids = [carrier.row.identity.pid for carrier in census.carriers[token]]
                 failure = Failure(StartFailed.code, f"an earlier daemon's launch cannot be told apart: pids {pids}")
+                self._records.move(record.id, ServerState.FAILED, failure=failure)
+                return
+            if leader is None and record.launch and census.hanging:
+                hanging = ", ".join(map(str, census.hanging))
+                problem = f"it may have been started: a process hangs in the kernel and cannot be read (pid {hanging})"
+                failure = Failure(StartFailed.code, problem)
                 self._records.move(record.id, ServerState.FAILED, failure=failure)
                 return
             if leader is None and record.restarts and record.state is ServerState.STARTING:

@@ -1,6 +1,5 @@
 """Gathers the facts that a plan is made from."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from ..core.lifecycle import SERVING
@@ -80,7 +79,7 @@ class Gatherer:
         strangers: Strangers = {}
         for sets in (wanted[:1], wanted):
             numbers = {port for ports in sets for port in ports.values()}
-            facts = await asyncio.to_thread(self._wing.ports.facts, numbers)
+            facts = await self._wing.lanes.look(self._wing.ports.facts, numbers)
             reserved = self._records.reserved(server)
             if any(not obstacles(ports, facts, reserved) for ports in sets):
                 break

@@ -1,6 +1,5 @@
 """Turns a recipe into a running process, with an environment and a log of its own."""
 
-import asyncio
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
@@ -94,7 +93,7 @@ class Spawner:
         """
         command = self._command(record, recipe)
         try:
-            await asyncio.to_thread(self._facilities.wing.processes.rehearse, command)
+            await self._facilities.wing.lanes.do(self._facilities.wing.processes.rehearse, command)
         except OSError as error:
             raise _not_started(record, error, command) from error
 

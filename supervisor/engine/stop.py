@@ -110,7 +110,7 @@ class Stopper:
         try:
             async with asyncio.timeout(TOLD_WITHIN_S):
                 guard = (await self._looker.look(target)).guard
-                return await asyncio.to_thread(self._looker.carriers, target.token, guard)
+                return await self._wing.lanes.look(self._looker.carriers, target.token, guard)
         except TimeoutError:
             return ()
 

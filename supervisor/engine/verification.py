@@ -4,10 +4,13 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ..core.model import ProcessIdentity
 from ..errors import InstallFailed
+from ..native.api import Lanes
+from ..native.lane import Lane
 from . import examination
 from .environment_store import Environment, remove_tree
 from .examination import Examined
@@ -25,8 +28,9 @@ NO_INTERPRETER = "its interpreter is not there any more"
 class Verifier:
     """Asks by the runner of installers, so nothing that is asked outlives its time."""
 
-    def __init__(self, installer: Installer) -> None:
+    def __init__(self, installer: Installer, lanes: Lanes) -> None:
         self._installer = installer
+        self._lanes = lanes
 
     async def verified(
         self, job: Job, module: str | None, note: Callable[[ProcessIdentity | None], None]
@@ -73,7 +77,7 @@ class Verifier:
             return NO_INTERPRETER
         job = Job(environment.package, environment.version, folder, _silent, interpreter=environment.python)
         try:
-            await asyncio.to_thread(job.temporary.mkdir, parents=True)
+            await self._lanes.do(partial(job.temporary.mkdir, parents=True), lane=Lane.FILES)
         except OSError:
             return None
         try:
@@ -86,7 +90,7 @@ class Verifier:
                 f"its interpreter cannot be started: {os.strerror(error.errno)}" if error.errno in NO_PROGRAM else None
             )
         finally:
-            await asyncio.to_thread(remove_tree, folder)
+            await self._lanes.do(remove_tree, folder, lane=Lane.FILES)
         if isinstance(examined, Examined):
             return examined.damage(environment, module)
         return examined

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from socket import socket
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from ..core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
 from ..frozen import frozen
+from .lane import Lane
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -226,6 +229,31 @@ class PeerCheck(Protocol):
         ...
 
 
+class Lanes(Protocol):
+    """Does what blocks, in threads, in the lane of the current task (`native.lane.take`) unless one is named."""
+
+    async def look(self, read: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
+        """Call what only reads. It may be called again: a process that hangs in the kernel is passed over then.
+
+        Raises:
+            SystemExhausted: the system has no thread.
+            TimeoutError: it hangs, and not at a process that could be passed over.
+        """
+        ...
+
+    async def do(self, work: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
+        """Call what is to be done once.
+
+        Raises:
+            SystemExhausted: the system has no thread; it was not done.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let what is under way end, for a bounded time: it may be writing."""
+        ...
+
+
 @frozen
 class Wing:
     """One platform, complete."""
@@ -237,3 +265,4 @@ class Wing:
     ports: PortTable
     files: FileWatcher
     peers: PeerCheck
+    lanes: Lanes

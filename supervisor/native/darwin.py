@@ -19,6 +19,8 @@ from .api import Command, ExitWatcher, Watch, Wing
 from .clock import MonotonicClock
 from .exits import ArmedWatch, Collect, PollingExitWatcher
 from .files import PollingFileWatcher
+from .lanes import Lanes
+from .looks import Looks, PatientProbe, PatientProcesses
 
 assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this may run; tests run it on Linux)
 
@@ -31,16 +33,18 @@ def darwin_wing(child_descriptors: tuple[int, int] | None) -> Wing:
     import psutil
 
     probe = darwin_probe.DarwinProbe(psutil, darwin_libproc.open_libproc())
+    looks = Looks(probe.identify)
     children = posix.Children()
     exits = KqueueWatcher(probe, children.collect, select)
     return Wing(
         clock=MonotonicClock(),
-        probe=probe,
+        probe=PatientProbe(probe, looks),
         exits=exits,
-        processes=DarwinProcessControl(probe, children, exits, child_descriptors),
-        ports=darwin_ports.DarwinPortTable(probe, psutil),
+        processes=PatientProcesses(DarwinProcessControl(probe, children, exits, child_descriptors), looks),
+        ports=darwin_ports.DarwinPortTable(probe, psutil, looks=looks),
         files=PollingFileWatcher(),
         peers=DarwinPeerCheck(),
+        lanes=Lanes(looks),
     )
 
 

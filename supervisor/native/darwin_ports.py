@@ -11,6 +11,7 @@ from typing import Any
 from ..core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity
 from . import darwin_probe
 from .facts import LOOPBACK, SERVES_LOOPBACK
+from .looks import Looks, PatientProbe
 
 assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this may run; tests run it on Linux)
 
@@ -25,9 +26,18 @@ Lsof = Callable[[int], Sequence[int]]
 class DarwinPortTable:
     """Our own processes by psutil; for a port that none of them has, lsof; where that is silent, another user."""
 
-    def __init__(self, probe: darwin_probe.DarwinProbe, system: Any, lsof: "Lsof | None" = None) -> None:
+    def __init__(
+        self,
+        probe: darwin_probe.DarwinProbe,
+        system: Any,
+        lsof: "Lsof | None" = None,
+        *,
+        looks: Looks | None = None,
+    ) -> None:
         """`system` is the module `psutil`."""
         self._probe = probe
+        self._looks = looks or Looks(probe.identify)
+        self._patient = PatientProbe(probe, self._looks)
         self._system = system
         self._lsof = lsof or lsof_listeners
 
@@ -38,7 +48,7 @@ class DarwinPortTable:
         for pid in self._ours() if wanted else ():
             for address, port in self._listening(pid):
                 if port in wanted:
-                    found[port][address, pid] = Listener(address, port, self._probe.describe(pid))
+                    found[port][address, pid] = Listener(address, port, self._patient.describe(pid))
         return {port: self._fact(port, tuple(found[port].values())) for port in sorted(wanted)}
 
     def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
@@ -85,7 +95,7 @@ class DarwinPortTable:
     def _fact(self, port: int, listeners: tuple[Listener, ...]) -> PortFact:
         bind, reason = try_bind(port)
         if bind is Bind.TAKEN and not listeners:
-            occupants = [self._probe.describe(pid) for pid in self._lsof(port)]
+            occupants = [self._patient.describe(pid) for pid in self._lsof(port)]
             occupants = [occupant for occupant in occupants if occupant.identity] or [Occupant(user=ANOTHER_USER)]
             listeners = tuple(Listener(LOOPBACK, port, occupant) for occupant in occupants)
         return PortFact(port, bind, listeners, reason)
@@ -107,7 +117,8 @@ class DarwinPortTable:
     def _connections(self, pid: int) -> Sequence[Any] | None:
         """The sockets of a process, none if it has gone; None: it hides them."""
         try:
-            found: Sequence[Any] = self._system.Process(pid).net_connections(kind="tcp")
+            process = self._system.Process(pid)
+            found: Sequence[Any] = self._looks.at(pid, process.net_connections, kind="tcp")
         except (self._system.NoSuchProcess, self._system.ZombieProcess):
             return ()
         except (self._system.Error, OSError, RuntimeError):

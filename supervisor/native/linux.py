@@ -16,6 +16,8 @@ from .api import Command, ExitWatcher, Watch, Wing
 from .clock import MonotonicClock
 from .exits import ArmedWatch, Collect, PollingExitWatcher
 from .files import FallbackFileWatcher, PollingFileWatcher
+from .lanes import Lanes
+from .looks import Looks, PatientProbe, PatientProcesses
 
 assert sys.platform == "linux"  # noqa: S101 (tells type checkers where this runs)
 
@@ -27,16 +29,19 @@ def linux_wing(child_descriptors: tuple[int, int] | None) -> Wing:
     from .linux_files import silent
 
     probe = linux_probe.LinuxProbe()
+    looks = Looks(probe.identify)
+    patient = PatientProbe(probe, looks)
     children = posix.Children()
     exits = PidfdWatcher(probe, children.collect)
     return Wing(
         clock=MonotonicClock(),
-        probe=probe,
+        probe=patient,
         exits=exits,
-        processes=LinuxProcessControl(probe, children, exits, child_descriptors),
-        ports=linux_ports.LinuxPortTable(probe),
+        processes=PatientProcesses(LinuxProcessControl(probe, children, exits, child_descriptors), looks),
+        ports=linux_ports.LinuxPortTable(patient, looks),
         files=FallbackFileWatcher(InotifyWatcher(), PollingFileWatcher(), silent),
         peers=LinuxPeerCheck(),
+        lanes=Lanes(looks),
     )
 
 

@@ -10,6 +10,7 @@ from ..core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessId
 from . import linux_tcp, posix, procfs
 from .api import Probe
 from .facts import LOOPBACK, SERVES_LOOPBACK
+from .looks import Looks
 
 assert sys.platform == "linux"  # noqa: S101 (tells type checkers where this runs)
 
@@ -20,8 +21,9 @@ EVERY_PORT = range(1, 65536)
 class LinuxPortTable:
     """Who listens comes from the socket tables and /proc/PID/fd, whether a port is free from a bind."""
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: Probe, looks: Looks) -> None:
         self._probe = probe
+        self._looks = looks
 
     def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
         """Every listener on each port, and what a trial bind says."""
@@ -44,7 +46,7 @@ class LinuxPortTable:
         by_inode = {row.inode: row.port for row in rows if row.address in SERVES_LOOPBACK}
         found: dict[int, ProcessIdentity] = {}
         for identity in among if by_inode else ():
-            held = procfs.socket_inodes(identity.pid) & by_inode.keys()
+            held = self._looks.at(identity.pid, procfs.socket_inodes, identity.pid) & by_inode.keys()
             if held and self._probe.identify(identity.pid) == identity:
                 for inode in held:
                     found.setdefault(by_inode[inode], identity)
@@ -62,9 +64,9 @@ class LinuxPortTable:
         """Every address and port that this process listens on."""
         try:
             rows = linux_tcp.rows(linux_tcp.TcpState.LISTEN, EVERY_PORT)
+            held = self._looks.at(identity.pid, procfs.socket_inodes, identity.pid)
         except OSError:
             return frozenset()
-        held = procfs.socket_inodes(identity.pid)
         found = frozenset((row.address, row.port) for row in rows if row.inode in held)
         return found if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
 
@@ -76,13 +78,29 @@ class LinuxPortTable:
             return None
 
     def _occupants(self, rows: Sequence[linux_tcp.TcpRow]) -> Mapping[int, Occupant]:
-        holders = _holders(frozenset(row.inode for row in rows))
+        holders = self._holders(frozenset(row.inode for row in rows))
         return {
             row.inode: self._probe.describe(holders[row.inode])
             if row.inode in holders
             else Occupant(user=posix.user_name(row.uid))
             for row in rows
         }
+
+    def _holders(self, inodes: frozenset[int]) -> Mapping[int, int]:
+        """Who holds each socket. Of several (a server and its forked workers) the one that was started first."""
+        found: dict[int, tuple[int, int]] = {}
+        for pid in procfs.pids() if inodes else ():
+            try:
+                held = self._looks.at(pid, procfs.socket_inodes, pid) & inodes
+                if not held:
+                    continue
+                started = procfs.read_stat(pid).ticks
+            except OSError:
+                # It has ended since, or it hangs: then nobody knows what it holds.
+                continue
+            for inode in held:
+                found[inode] = min(found.get(inode, (started, pid)), (started, pid))
+        return {inode: pid for inode, (_, pid) in found.items()}
 
 
 def try_bind(port: int) -> tuple[Bind, str | None]:
@@ -99,20 +117,3 @@ def try_bind(port: int) -> tuple[Bind, str | None]:
         verdict = {errno.EADDRINUSE: Bind.TAKEN, errno.EACCES: Bind.EXCLUDED}.get(error.errno or 0, Bind.FAILED)
         return verdict, os.strerror(error.errno) if error.errno else str(error)
     return Bind.FREE, None
-
-
-def _holders(inodes: frozenset[int]) -> Mapping[int, int]:
-    """Who holds each socket. Of several (a server and its forked workers) the one that was started first."""
-    found: dict[int, tuple[int, int]] = {}
-    for pid in procfs.pids() if inodes else ():
-        held = procfs.socket_inodes(pid) & inodes
-        if not held:
-            continue
-        try:
-            started = procfs.read_stat(pid).ticks
-        except OSError:
-            # It has ended since.
-            continue
-        for inode in held:
-            found[inode] = min(found.get(inode, (started, pid)), (started, pid))
-    return {inode: pid for inode, (_, pid) in found.items()}

@@ -23,6 +23,8 @@ from . import (
 from .api import Command, ExitWatcher, Wing
 from .clock import MonotonicClock
 from .files import PollingFileWatcher
+from .lanes import Lanes
+from .looks import Looks, PatientProbe, PatientProcesses
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
@@ -35,16 +37,20 @@ STATUSES_KEPT = 256
 def windows_wing() -> Wing:
     """The Windows wing."""
     probe = windows_probe.WindowsProbe()
+    looks = Looks(probe.identify)
+    lanes = Lanes(looks)
+    patient = PatientProbe(probe, looks)
     children = Children()
     exits = windows_exits.WaitWatcher(probe, children.collect)
     return Wing(
         clock=MonotonicClock(),
-        probe=probe,
+        probe=patient,
         exits=exits,
-        processes=WindowsProcessControl(probe, children, exits),
-        ports=windows_ports.WindowsPortTable(probe),
+        processes=PatientProcesses(WindowsProcessControl(probe, children, exits, lanes), looks),
+        ports=windows_ports.WindowsPortTable(patient),
         files=PollingFileWatcher(),
         peers=WindowsPeerCheck(),
+        lanes=lanes,
     )
 
 
@@ -78,10 +84,11 @@ class Children:
 class WindowsProcessControl:
     """Everything is done to a handle that was opened first and verified after, so it cannot hit a recycled pid."""
 
-    def __init__(self, probe: windows_probe.WindowsProbe, children: Children, exits: ExitWatcher) -> None:
+    def __init__(self, probe: windows_probe.WindowsProbe, children: Children, exits: ExitWatcher, lanes: Lanes) -> None:
         self._probe = probe
         self._children = children
         self._exits = exits
+        self._lanes = lanes
         self._jobs = windows_jobs.Jobs()
 
     def spawn(self, command: Command) -> ProcessIdentity:
@@ -102,7 +109,7 @@ class WindowsProcessControl:
 
     async def ask_to_end(self, identity: ProcessIdentity) -> bool:
         """CTRL_BREAK, to a server that was started by this home. Nothing else can be asked: then it is refused."""
-        return await asyncio.to_thread(self._ask_to_end, identity)
+        return await self._lanes.do(self._ask_to_end, identity)
 
     def _ask_to_end(self, identity: ProcessIdentity) -> bool:
         """Blocking: it starts a helper. Proof and request are one as long as the handle is held."""

@@ -34,15 +34,7 @@ class Daemon:
         self.wing = open_wing()
         self.told: list[tuple[str, str, int | None, int | None]] = []
         self.stopped: list[ProcessIdentity] = []
-        self.environments = Environments(
-            root,
-            self.wing.processes,
-            self.wing.exits,
-            self.wing.probe,
-            self.stop,
-            environment=variables,
-            no_progress_s=no_progress_s,
-        )
+        self.environments = Environments(root, self.wing, self.stop, environment=variables, no_progress_s=no_progress_s)
 
     def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
         self.told.append((stage, message, done, total))

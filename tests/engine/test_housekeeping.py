@@ -120,14 +120,14 @@ def test_a_dry_run_removes_nothing(shelf: Shelf) -> None:
 def test_who_begins_to_use_it_in_the_last_moment_keeps_it(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         folder = shelf.publish("1.0")
-        look = shelf.housekeeping.look
+        look = shelf.housekeeping._unsized
 
         async def late_look() -> Any:
             found = await look()
             await shelf.up(version="1.0")
             return found
 
-        monkeypatch.setattr(shelf.housekeeping, "look", late_look)
+        monkeypatch.setattr(shelf.housekeeping, "_unsized", late_look)
         assert await shelf.housekeeping.prune(dry_run=False) == []
         assert folder.exists()
 

@@ -10,6 +10,8 @@ import pytest
 from supervisor.core.model import ProcessIdentity
 from supervisor.engine.stop import TOLD_WITHIN_S
 from supervisor.errors import StartFailed, StopFailed
+from supervisor.native.lane import Lane
+from supervisor.native.lanes import Lanes
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.house import House
 from tests.fakes import FakeProbe
@@ -128,14 +130,14 @@ def test_whom_the_system_never_tells_about_is_not_signalled(house: House, monkey
 def test_a_stop_does_not_wait_for_the_names_of_those_it_left_behind(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = asyncio.to_thread
+    honest = Lanes.look
 
-    async def to_thread(work: Callable[..., Any], *arguments: Any) -> Any:
-        if getattr(work, "__name__", "") == "carriers" and house.ear.of("signal.sent"):
+    async def look(self: Lanes, read: Callable[..., Any], *arguments: Any, lane: Lane | None = None) -> Any:
+        if getattr(read, "__name__", "") == "carriers" and house.ear.of("signal.sent"):
             await asyncio.sleep(3600)
-        return await honest(work, *arguments)
+        return await honest(self, read, *arguments, lane=lane)
 
-    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    monkeypatch.setattr(Lanes, "look", look)
 
     async def story() -> None:
         await house.up(house.editor())

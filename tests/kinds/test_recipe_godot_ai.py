@@ -55,7 +55,7 @@ class Server:
 
     async def start(self, root: Path) -> ProcessIdentity:
         wing = self.wing
-        environments = Environments(root, wing.processes, wing.exits, wing.probe, self._kill)
+        environments = Environments(root, wing, self._kill)
         private = await environments.provide("godot-ai", self.version, lambda *_: None)
         numbers = {name: str(port) for name, port in self.ports.items()}
         self.values = {**numbers, "python": str(private.python), "version": self.version}

@@ -137,7 +137,7 @@ async def provide(wing: Wing) -> Path:
     async def kill(installer: ProcessIdentity) -> None:
         wing.processes.kill(installer)
 
-    environments = Environments(cache.environments(), wing.processes, wing.exits, wing.probe, kill)
+    environments = Environments(cache.environments(), wing, kill)
     return (await environments.provide(KIND.package or "", VERSION, lambda *_: None)).python
 
 

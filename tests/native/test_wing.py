@@ -11,9 +11,9 @@ from supervisor.native.wing import open_wing
 
 @pytest.mark.linux_only
 def test_linux_has_a_wing() -> None:
-    from supervisor.native.linux_probe import LinuxProbe
+    from supervisor.native.linux import PidfdWatcher
 
-    assert isinstance(open_wing().probe, LinuxProbe)
+    assert isinstance(open_wing().exits, PidfdWatcher)
 
 
 def test_an_unknown_system_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

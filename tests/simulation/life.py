@@ -16,6 +16,8 @@ from supervisor.errors import StateNotWritable
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.loopback import Answer
 from supervisor.native.api import Command, Watch, Wing
+from supervisor.native.lanes import Lanes
+from supervisor.native.looks import Looks
 from supervisor.registry.codec import Encoder, UnreadableError, decode
 from supervisor.registry.store import Found, Loaded
 from tests.fakes import FakeFileWatcher, FakePeerCheck, FakePortTable, FakeProbe, FakeProcessControl
@@ -89,6 +91,7 @@ class Life:
             ports=_Ports(self, probe),
             files=FakeFileWatcher(),
             peers=FakePeerCheck(),
+            lanes=Lanes(Looks(probe.identify)),
         )
         site = Site(HOME, folder / "logs", folder / "environments", {"PATH": "/bin"}, discover="watch")
         with self.loop.running():

@@ -1,0 +1,257 @@
+"""Threads for what blocks, and what becomes of them beside a process that hangs in the kernel."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from supervisor.core.model import ProcessIdentity
+from supervisor.errors import Fault, SystemExhausted
+from supervisor.native import lanes as lanes_module
+from supervisor.native.lane import Lane, take
+from supervisor.native.lanes import THREADS, Lanes
+from supervisor.native.looks import PATIENCE_S, Looks
+
+HUNG, WELL = 7, 8
+
+
+class Kernel:
+    """Reads of `HUNG` do not return until they are released."""
+
+    def __init__(self) -> None:
+        self.looks = Looks(lambda pid: ProcessIdentity(pid, self.token))
+        self.token = "1"
+        self.released = threading.Event()
+        self.reads = 0
+
+    def read(self, pid: int) -> str:
+        return self.looks.at(pid, self._read, pid)
+
+    def _read(self, pid: int) -> str:
+        if pid == HUNG:
+            self.reads += 1
+            self.released.wait(60)
+        return f"{pid} was read"
+
+    def scan(self) -> dict[int, str]:
+        found = {}
+        for pid in (6, HUNG, WELL):
+            try:
+                found[pid] = self.read(pid)
+            except OSError:
+                continue
+        return found
+
+
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    kernel = Kernel()
+    yield kernel
+    kernel.released.set()
+
+
+@pytest.fixture
+def lanes(kernel: Kernel) -> Lanes:
+    return Lanes(kernel.looks)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError
+
+
+def test_a_scan_passes_over_a_process_that_hangs(kernel: Kernel, lanes: Lanes) -> None:
+    async def story() -> None:
+        began = time.monotonic()
+        assert await lanes.look(kernel.scan) == {6: "6 was read", WELL: "8 was read"}
+        assert time.monotonic() - began < PATIENCE_S + 2
+        assert kernel.looks.hanging() == (HUNG,)
+
+    asyncio.run(story())
+
+
+def test_a_hanging_process_costs_one_thread_however_often_asked(kernel: Kernel, lanes: Lanes) -> None:
+    async def story() -> None:
+        await asyncio.gather(*(lanes.look(kernel.scan) for _ in range(20)))
+        began = time.monotonic()
+        for _ in range(20):
+            await lanes.look(kernel.scan)
+        assert kernel.reads == 1
+        assert time.monotonic() - began < PATIENCE_S
+        assert lanes.threads[Lane.QUESTIONS] <= THREADS[Lane.QUESTIONS] + 1
+
+    asyncio.run(story())
+
+
+def test_several_hanging_processes_leave_a_lane_its_threads(lanes: Lanes, kernel: Kernel) -> None:
+    def read(pid: int) -> None:
+        kernel.looks.at(pid, kernel.released.wait, 60)
+
+    async def story() -> None:
+        async def ask(pid: int) -> None:
+            with pytest.raises(TimeoutError):
+                await lanes.look(read, pid)
+
+        await asyncio.gather(*(ask(100 + number) for number in range(2 * THREADS[Lane.QUESTIONS])))
+        assert await lanes.look(kernel.read, WELL) == "8 was read"
+
+    asyncio.run(story())
+
+
+def test_a_process_is_asked_again_once_its_look_has_returned(kernel: Kernel, lanes: Lanes) -> None:
+    async def story() -> None:
+        await lanes.look(kernel.scan)
+        kernel.released.set()
+        await until(lambda: not kernel.looks.hanging())
+        assert HUNG in await lanes.look(kernel.scan)
+        assert kernel.reads == 2
+
+    asyncio.run(story())
+
+
+def test_a_new_process_of_a_hanging_pid_is_asked(kernel: Kernel, lanes: Lanes) -> None:
+    async def story() -> None:
+        await lanes.look(kernel.scan)
+        await lanes.look(kernel.scan)
+        kernel.token = "2"
+        reads = kernel.reads
+        await lanes.look(kernel.scan)
+        assert kernel.reads == reads + 1
+
+    asyncio.run(story())
+
+
+def test_a_caller_that_gives_up_leaves_the_lane_its_threads(kernel: Kernel, lanes: Lanes) -> None:
+    async def story() -> None:
+        for _ in range(THREADS[Lane.QUESTIONS] + 1):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await lanes.look(kernel.read, HUNG)
+        assert await lanes.look(kernel.read, WELL) == "8 was read"
+
+    asyncio.run(story())
+
+
+def test_a_full_lane_delays_no_other(lanes: Lanes) -> None:
+    free = threading.Event()
+
+    async def story() -> None:
+        slow = [asyncio.create_task(lanes.do(free.wait, 60)) for _ in range(10)]
+        await asyncio.sleep(0.05)
+        for lane in (Lane.STARTING, Lane.ENDING, Lane.JUDGING):
+            assert await asyncio.wait_for(lanes.look(lambda: 1, lane=lane), 5) == 1
+        free.set()
+        assert all(await asyncio.gather(*slow))
+
+    asyncio.run(story())
+
+
+def test_a_task_asks_in_the_lane_that_it_took(lanes: Lanes) -> None:
+    async def name() -> str:
+        return await lanes.look(lambda: threading.current_thread().name)
+
+    async def ending() -> tuple[str, str]:
+        take(Lane.ENDING)
+        return await name(), await asyncio.create_task(name())
+
+    async def story() -> None:
+        assert await asyncio.create_task(ending()) == ("lane ending", "lane ending")
+        assert await name() == "lane questions"
+
+    asyncio.run(story())
+
+
+def test_threads_are_made_on_demand_and_end_when_idle(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, "IDLE_S", 0.05)
+
+    async def story() -> None:
+        assert set(lanes.threads.values()) == {0}
+        await asyncio.gather(*(lanes.do(time.sleep, 0.01) for _ in range(50)))
+        assert lanes.threads[Lane.QUESTIONS] <= THREADS[Lane.QUESTIONS]
+        await until(lambda: not lanes.threads[Lane.QUESTIONS])
+        assert await lanes.do(lambda: 2) == 2
+
+    asyncio.run(story())
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Begin to refuse threads, as the system does at its limit."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    return lambda: monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+def test_without_a_thread_the_environment_is_to_blame(
+    lanes: Lanes, no_threads: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes_module, "PAUSES_S", (0.01,))
+
+    async def story() -> None:
+        no_threads()
+        with pytest.raises(SystemExhausted) as caught:
+            await lanes.look(lambda: 1)
+        assert (caught.value.fault, caught.value.retryable) == (Fault.ENVIRONMENT, True)
+
+    asyncio.run(story())
+
+
+def test_a_thread_refused_for_a_moment_costs_nothing(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest, refused = threading.Thread.start, [2]
+
+    def start(thread: threading.Thread) -> None:
+        if refused[0]:
+            refused[0] -= 1
+            raise RuntimeError("can't start new thread")
+        honest(thread)
+
+    async def story() -> None:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        assert await lanes.do(lambda: 3) == 3
+        assert refused == [0]
+
+    asyncio.run(story())
+
+
+def test_with_no_further_thread_a_lane_works_with_those_it_has(lanes: Lanes, no_threads: Callable[[], None]) -> None:
+    async def story() -> None:
+        await lanes.do(time.sleep, 0)
+        no_threads()
+        assert await asyncio.gather(*(lanes.do(time.sleep, 0.001) for _ in range(20))) == [None] * 20
+
+    asyncio.run(story())
+
+
+def test_the_end_waits_for_work_that_ends(kernel: Kernel, lanes: Lanes) -> None:
+    done: list[int] = []
+
+    def write() -> None:
+        time.sleep(0.1)
+        done.append(1)
+
+    async def story() -> None:
+        await lanes.look(kernel.scan)
+        abandoned = asyncio.create_task(lanes.do(write))
+        await asyncio.sleep(0.02)
+        abandoned.cancel()
+        await lanes.close()
+        assert done == [1]
+
+    asyncio.run(story())
+
+
+def test_what_the_work_raises_reaches_its_caller(lanes: Lanes) -> None:
+    async def story() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await lanes.look(lambda: 1 // 0)
+        with pytest.raises(FileNotFoundError):
+            await lanes.do(open, "/nowhere/at/all")
+
+    asyncio.run(story())
