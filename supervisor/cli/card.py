@@ -137,4 +137,6 @@ def _leases(server: Json) -> list[str]:
 
 
 def _relocated(server: Json) -> list[str]:
-    return [f"{row['port']}: {output.relocation(row)}" for row in server["relocated"]]
+    shown = [f"{row['port']}: {output.relocation(row)}" for row in server["relocated"]]
+    more = server.get("relocated_more")
+    return [*shown, f"and {more} more"] if more else shown

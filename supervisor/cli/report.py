@@ -28,6 +28,8 @@ def lines(server: Json, editors: Sequence[Json], kind: Kind | None, *, already: 
             yield f"  {name:<6} {output.cell(value)}"
     for row in server["relocated"]:
         yield f"port {row['port']} was passed over: {output.relocation(row)}"
+    if server.get("relocated_more"):
+        yield f"{server['relocated_more']} more ports were passed over"
     yield fate(server, editors, kind)
     command = paste(server)
     if command:

@@ -107,6 +107,8 @@ def _note(server: Json, owner: Json | None, editor: Json) -> str:
 def _remarks(server: Json) -> Iterator[str]:
     for row in server["relocated"]:
         yield f"{server['id']}: port {row['port']} was passed over: {output.relocation(row)}"
+    if server.get("relocated_more"):
+        yield f"{server['id']}: {server['relocated_more']} more ports were passed over"
     failure = server["failure"]
     if failure:
         yield output.printable(f"{server['id']}: {_trouble(failure)}")

@@ -173,6 +173,7 @@ class Views:
             restarts=record.restarts,
             since=record.since,
             relocated=tuple(relocated(row) for row in record.relocated),
+            relocated_more=record.relocated_more,
             failure=_failure(record),
             reap=self.verdict(verdict),
             log=record.log,

@@ -127,6 +127,10 @@ SHOWN_WORDS = 50
 """Characters and words of a stranger's command line that people are shown."""
 
 
+RELOCATED_KEPT = 8
+"""How many of the ports that a server was kept from are kept in its record. Of the others, their number."""
+
+
 @frozen
 class Occupant:
     """Who holds a port, as far as the system tells. `since` is wall time, seconds."""
@@ -234,6 +238,7 @@ class ServerRecord:
     generation: int = 0
     restarts: int = 0
     relocated: tuple[Occupied, ...] = ()
+    relocated_more: int = 0
     failure: Failure | None = None
     log: str | None = None
     url: str | None = None

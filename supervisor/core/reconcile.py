@@ -1,13 +1,14 @@
 """What to do about a wish for a server, given what there is. Every plan carries its reason."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import field
 from enum import StrEnum
 
 from ..frozen import frozen
 from .model import Occupied, PortFact, Ports, ProcessIdentity, ServerRecord, Topology
 from .owners import LivingOwner
-from .ports import obstacles
+from .ports import obstacle, obstacles
 from .proof import Held, Stoppable, Unrecognised
 from .strangers import Rival, Silence, Stranger, Strangers, Use, compatible
 
@@ -49,11 +50,15 @@ class OwnServer:
 
 @frozen
 class Snapshot:
-    """The facts about ports at one moment. `reserved` maps them to the servers that they are promised to."""
+    """The facts about ports at one moment. `reserved` maps them to the servers that they are promised to.
+
+    `own`: those of them that are promised to servers of ours. Where those are, no other process stands in the way.
+    """
 
     ports: Mapping[int, PortFact] = field(default_factory=dict)
     reserved: Mapping[int, str] = field(default_factory=dict)
     strangers: Strangers = field(default_factory=dict)
+    own: AbstractSet[int] = frozenset()
 
 
 @frozen
@@ -131,11 +136,22 @@ def reconcile(spec: ServerSpec, snapshot: Snapshot) -> Plan:
     """The plan for a server that does not run. `with_own` has it for one that does."""
     rivals: list[Rival] = []
     occupied: list[Occupied] = []
-    for ports in spec.wanted:
+    for ports in untaken(spec.wanted, snapshot.own):
         plan = _with_set(spec, snapshot, ports, occupied, rivals)
         if plan is not None:
             return plan
-    return Refuse(Refusal.EXHAUSTED, f"no free ports for {spec.server}", tuple(occupied))
+    ours = [
+        found
+        for ports in spec.wanted
+        for port in ports.values()
+        if port in snapshot.own and (found := obstacle(port, snapshot.ports.get(port), snapshot.reserved))
+    ]
+    return Refuse(Refusal.EXHAUSTED, f"no free ports for {spec.server}", (*ours, *occupied))
+
+
+def untaken(wanted: Sequence[Ports], own: AbstractSet[int]) -> list[Ports]:
+    """The sets without a port that is promised to another server of ours: taking the next one is no relocation."""
+    return [ports for ports in wanted if own.isdisjoint(ports.values())]
 
 
 def with_own(spec: ServerSpec, own: OwnServer) -> Reuse | Replace | Refuse | Beside:

@@ -27,7 +27,7 @@ from .flight import Flight
 from .inquiry import Inquiry
 from .launch import Launcher
 from .looks import target_of
-from .planning import Planner, exhausted, passed_over, refusal
+from .planning import Planner, exhausted, kept_from, passed_over, refusal
 from .provision import Provisioner
 from .readiness import PortLostError
 from .spawner import log_tail
@@ -229,7 +229,7 @@ class Ensurer:
             owners_unknown=False,
             named=False,
             foreign=False,
-            relocated=occupied,
+            **kept_from(occupied),
             launch=launch,
             origin=Origin.SPAWNED,
             root=None,
@@ -246,7 +246,7 @@ class Ensurer:
             reason=plan.reason,
             version=record.version,
             ports=dict(ports),
-            passed_over=passed_over(occupied),
+            **passed_over(occupied),
         )
         return record
 

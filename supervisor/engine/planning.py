@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
-from ..core.model import Bind, Occupied, PortFact, Ports, ServerRecord
+from ..core.model import RELOCATED_KEPT, Bind, Occupied, PortFact, Ports, ServerRecord
 from ..core.ports import candidates
 from ..core.reconcile import (
     Beside,
@@ -116,11 +117,19 @@ def exhausted(reason: str, occupied: Sequence[Occupied]) -> PortsExhausted:
     return PortsExhausted(reason, hint="godot-supervisor ports tells who holds them", data={"occupants": rows})
 
 
-def passed_over(occupied: Sequence[Occupied]) -> list[dict[str, object]]:
-    """Ports that were passed over, for events."""
-    return [
-        {"port": row.port, "pid": row.occupant.pid if row.occupant else None, "reason": row.reason} for row in occupied
+def kept_from(occupied: Sequence[Occupied]) -> dict[str, Any]:
+    """Ports that were passed over, as fields of a record: the first few, and the number of the others."""
+    return {"relocated": tuple(occupied[:RELOCATED_KEPT]), "relocated_more": len(occupied[RELOCATED_KEPT:])}
+
+
+def passed_over(occupied: Sequence[Occupied]) -> dict[str, object]:
+    """Ports that were passed over, as fields of an event: the first few, and the number of the others."""
+    rows = [
+        {"port": row.port, "pid": row.occupant.pid if row.occupant else None, "reason": row.reason}
+        for row in occupied[:RELOCATED_KEPT]
     ]
+    more = len(occupied) - len(rows)
+    return {"passed_over": rows, "passed_over_more": more} if more else {"passed_over": rows}
 
 
 def _without(snapshot: Snapshot, old: ServerRecord | Stranger) -> Snapshot:

@@ -165,6 +165,11 @@ class Records:
             for port in record.ports.values()
         }
 
+    def own_ports(self, but: str) -> frozenset[int]:
+        """The ports promised to servers of ours other than this one; not those of what was merely found."""
+        servers = self.servers
+        return frozenset(port for port, server_id in self.reserved(but).items() if not servers[server_id].onlooked)
+
     def state(self) -> State:
         """Everything, as it would be written now."""
         sticky = tuple(StickyPorts(kind, project, ports) for (kind, project), ports in self._sticky.items())

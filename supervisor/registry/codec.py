@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ..core.model import (
+    RELOCATED_KEPT,
     Editor,
     Ended,
     Failure,
@@ -163,6 +164,7 @@ def _server(record: ServerRecord) -> dict[str, Any]:
         "other_home": record.other_home,
         "restarts": record.restarts,
         "relocated": [_occupied(occupied) for occupied in record.relocated],
+        "relocated_more": record.relocated_more,
         "failure": _failure(record.failure),
         "log": record.log,
         "url": record.url,
@@ -171,6 +173,8 @@ def _server(record: ServerRecord) -> dict[str, Any]:
 
 
 def _read_server(row: Any) -> ServerRecord:
+    # An earlier release kept all of them: hundreds.
+    relocated = row.get("relocated", ())
     return ServerRecord(
         id=_text(row["id"]),
         kind=_text(row["kind"]),
@@ -202,7 +206,8 @@ def _read_server(row: Any) -> ServerRecord:
         foreign=bool(row.get("foreign")),
         other_home=_perhaps(_text, row.get("other_home")),
         restarts=_integer(row.get("restarts", 0)),
-        relocated=tuple(_read_occupied(occupied) for occupied in row.get("relocated", ())),
+        relocated=tuple(_read_occupied(occupied) for occupied in relocated[:RELOCATED_KEPT]),
+        relocated_more=_integer(row.get("relocated_more", 0)) + len(relocated[RELOCATED_KEPT:]),
         failure=_read_failure(row.get("failure")),
         log=_perhaps(_text, row.get("log")),
         url=_perhaps(_text, row.get("url")),

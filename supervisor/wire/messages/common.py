@@ -84,6 +84,7 @@ class Server:
     """A supervised process. `since` is wall time, seconds; `sessions` null: cannot tell, or not counted (`check`).
 
     `until_stopped`: somebody asked for it without an owner. It is started again after a crash, and ends by a stop.
+    `relocated` are ports that other processes hold, the first 8 of them; `relocated_more` is the number of the others.
     """
 
     LASTING = 512
@@ -109,6 +110,7 @@ class Server:
     reap: ReapVerdict
     log: str | None
     until_stopped: bool = False
+    relocated_more: int = 0
 
 
 @frozen
