@@ -125,7 +125,7 @@ def assemble(wing: Wing, store: Store, log: Log, catalog: Catalog, me: ProcessId
     takeover = Takeover(facilities, inquiry, recogniser)
     reaper = Reaper(facilities, inquiry)
     spawner = Spawner(facilities)
-    ensurer = Ensurer(facilities, inquiry, planner, takeover, Launcher(facilities, inquiry, spawner, stopper), stopper)
+    ensurer = Ensurer(facilities, inquiry, planner, takeover, Launcher(facilities, inquiry, spawner, stopper))
     rehearsal = Rehearsal(facilities, planner, ensurer, spawner)
     restarter = Restarter(facilities, ensurer)
     flights = Flights(wing.clock, events)

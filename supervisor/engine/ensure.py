@@ -26,12 +26,11 @@ from .facilities import Facilities
 from .flight import Flight
 from .inquiry import Inquiry
 from .launch import Launcher
-from .looks import target_of
 from .planning import Planner, exhausted, kept_from, passed_over, refusal
 from .provision import Provisioner
 from .readiness import PortLostError
 from .spawner import log_tail
-from .stop import KILL_PATIENCE_S, Right, Stopper
+from .stop import KILL_PATIENCE_S
 from .takeover import Takeover
 
 ATTEMPTS = 3
@@ -48,7 +47,6 @@ class Ensurer:
         planner: Planner,
         takeover: Takeover,
         launcher: Launcher,
-        stopper: Stopper,
     ) -> None:
         self._facilities = facilities
         self._records = facilities.records
@@ -56,7 +54,6 @@ class Ensurer:
         self._planner = planner
         self._takeover = takeover
         self._launcher = launcher
-        self._stopper = stopper
         self._provisioner = Provisioner(facilities)
 
     async def run(self, demand: Demand, flight: Flight) -> ServerRecord | Replace:
@@ -272,9 +269,7 @@ class Ensurer:
         record = self._records.servers.get(demand.server)
         if record is None or record.state is not ServerState.STARTING:
             return
-        if (target := target_of(record, self._facilities.token(record))) is not None:
-            await self._stopper.stop(target, Right(named=True), demand.kind.stop_timeout_s)
-        self._inquiry.forget(record)
+        await self._launcher.abandon(record, demand.kind)
         self._records.change(demand.server, root=None, process=None)
 
 

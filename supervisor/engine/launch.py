@@ -110,6 +110,15 @@ class Launcher:
             self._records.stick(record.kind, record.project, record.ports)
         return record
 
+    async def abandon(self, record: ServerRecord, kind: Kind) -> None:
+        """End a launch that is not wanted any more. What is not proven to be its is told, and left."""
+        target = target_of(record, self._facilities.token(record))
+        if target is None:
+            self._inquiry.forget(record)
+            return
+        left = Leftovers(self._facilities, self._facilities.token(record), target.root)
+        await self._clear_away(record, kind, target, left)
+
     def _moved(self, server: str, process: ProcessIdentity) -> None:
         """The process that was started has left the server to another one, which is proven to be it."""
         self._records.change(server, root=process, process=process)

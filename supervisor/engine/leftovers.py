@@ -16,6 +16,9 @@ from .facilities import TOKEN_VARIABLE, Facilities
 TOLD_WITHIN_S = 2.0
 """How long a look may take: a process that hangs in the kernel cannot be read."""
 
+LOOKS = 3
+"""As many as a program forks to put itself into the background, and one more."""
+
 
 @frozen
 class Left:
@@ -32,7 +35,7 @@ class Left:
 
 
 class Leftovers:
-    """The looks for one launch. What did not carry its token once is not read again."""
+    """The looks for one launch. What is older, or carries another token, is not read again."""
 
     def __init__(self, facilities: Facilities, token: str, root: ProcessIdentity) -> None:
         self._facilities = facilities
@@ -51,7 +54,15 @@ class Leftovers:
             return Left()
 
     def _look(self) -> Left:
-        """Blocking."""
+        """Blocking. A process may fork and end between the table and its environment: one empty look proves nothing."""
+        left = Left()
+        for _ in range(LOOKS):
+            left = self._look_once()
+            if left.carriers:
+                break
+        return left
+
+    def _look_once(self) -> Left:
         table = self._wing.processes.table()
         records = self._facilities.records
         owners = {owner.process for record in records.servers.values() for owner in record.owners}
@@ -67,10 +78,11 @@ class Leftovers:
             return False
         born = self._wing.probe.born(process) if self._born is not None else None
         older = self._born is not None and born is not None and born < self._born
-        if older or variable_if_told(self._wing.processes, process, TOKEN_VARIABLE) != self._token:
+        token = None if older else variable_if_told(self._wing.processes, process, TOKEN_VARIABLE)
+        # None is no answer for good: an environment reads empty while a program is being exchanged for another.
+        if older or token not in (None, self._token):
             self._others.add(process)
-            return False
-        return True
+        return token == self._token
 
     async def server(
         self, left: Left, kind: Kind, listening: Collection[ProcessIdentity], seen_below: Collection[ProcessIdentity]

@@ -119,6 +119,18 @@ def test_server_that_leaves_its_first_process_is_used_once_and_ended_whole(make_
     eventually(lambda: not pids(home), "all of it ends")
 
 
+def test_next_daemon_waits_for_a_server_in_the_background(make_home: MakeHome) -> None:
+    home = make_home(config("daemonize-late", ready_timeout_s=15))
+    home.start()
+    home.begin("up", "mine")
+    pid = home.event("server.spawned")["pid"]
+    eventually(lambda: not lives(pid), "the first process has left")
+    home.kill_daemon()
+    row = home.up("mine")
+    assert [row["process"]["pid"]] == pids(home)
+    assert len(home.events("server.spawned")) == 1
+
+
 @pytest.mark.parametrize("habit", ["daemonize-elsewhere", "daemonize-idle"])
 def test_process_in_the_background_that_is_unproven_is_named_once(make_home: MakeHome, habit: str) -> None:
     home = make_home(config(habit))

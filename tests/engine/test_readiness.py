@@ -195,6 +195,40 @@ def test_server_in_the_background_is_the_one_on_record(house: House) -> None:
     later.live(sequel)
 
 
+def test_start_that_is_taken_back_names_what_went_into_the_background(house: House) -> None:
+    house.tables = {"toy": PLAIN}
+    house.system.programs["toy"] = ends(0, leaves("toy", port=None))
+
+    async def story() -> None:
+        start = asyncio.ensure_future(house.up())
+        await asyncio.sleep(2)
+        start.cancel()
+        await asyncio.sleep(5)
+        assert len(house.ear.of("server.left_behind")) == 1
+
+    house.live(story)
+
+
+def test_process_that_forks_during_the_look_is_not_missed(house: House) -> None:
+    house.tables = {"toy": PLAIN}
+
+    def forks_again(system: FakeSystem, process: FakeProcess) -> None:
+        between = system.fork(process.identity, "toy", "8000", session=0)
+
+        def hop() -> None:
+            system.listen(system.fork(between, "toy", "8000", session=0), 8000)
+            system.end(between)
+
+        system.meanwhile["table"] = hop
+
+    house.system.programs["toy"] = ends(0, forks_again)
+
+    async def story() -> None:
+        assert (await house.up()).state is ServerState.READY
+
+    house.live(story)
+
+
 def test_editor_that_a_server_launched_is_no_server(house: House) -> None:
     def editor_starts_one(system: FakeSystem, process: FakeProcess) -> None:
         editor = system.fork(process.identity, "godot", "--editor", session=0)
