@@ -67,6 +67,7 @@ def lines(server: Json, editors: Sequence[Json], *, now: float) -> Iterator[str]
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         yield f"  {name.ljust(width)}  {output.cell(value)}"
+    yield from _section("notes", [output.printable(note) for note in server.get("notes", ())])
     yield from _section("owners", _owners(server, editors))
     yield from _section("leases", _leases(server))
     yield from _section("ports passed over", _relocated(server))
@@ -85,6 +86,7 @@ def _facts(server: Json, now: float) -> dict[str, object]:
     judged = [verdict["verdict"], due(verdict["due_in_s"]), "; ".join(verdict["reasons"])]
     return {
         "kind": server["kind"],
+        "version": server.get("version_why") and f"{server['version']}: {server['version_why']}",
         "project": server["project"],
         "origin": server["origin"],
         "url": server["url"],

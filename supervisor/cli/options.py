@@ -1,11 +1,13 @@
 """Arguments and options that many verbs share."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from .deadline import Deadline
+from .projects import PROJECT_FILE, Folder
 
 LONGEST_S = 1_000_000.0
 """Eleven days. The system's own waits end at twenty-four."""
@@ -36,6 +38,14 @@ def _owner_pid(ctx: click.Context, param: click.Parameter, value: str | None) ->
 
 owner_pid: Decorator = click.option(
     "--owner-pid", callback=_owner_pid, metavar="PID|parent", help="Keep the server while this process lives."
+)
+
+
+project: Decorator = click.option(
+    "--project",
+    type=Folder(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help=f"The Godot project. Default: the current folder, if it has a {PROJECT_FILE}.",
 )
 
 

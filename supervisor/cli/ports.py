@@ -3,6 +3,7 @@
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,39 +12,60 @@ from ..errors import KindUnknown, SupervisorError
 from ..native.facts import folders
 from . import knock, options, output, recipes
 from .deadline import Deadline
+from .projects import project_here, readable
 
 SCAN_TIMEOUT_S = 30.0
 _HEADERS = ("PORT", "OCCUPANT", "DECISION", "REASON")
 _INDENT = " " * 4
 RELOAD = "godot-supervisor config reload"
 
+Json = Mapping[str, Any]
+
 
 @click.command
 @click.argument("kind", metavar="[KIND]", required=False)
+@options.project
 @options.as_json
 @options.timeout
-def ports(*, kind: str | None, as_json: bool, deadline: Deadline) -> None:
+def ports(*, kind: str | None, project: Path | None, as_json: bool, deadline: Deadline) -> None:
     """Show who holds the ports that a kind wants.
 
-    And what `up` would do about each. Without KIND, those of every kind.
+    And what `up` would do about each, in which version. Without KIND, those of every kind.
     """
+    answers = _answers(kind, project or project_here(), deadline)
+    rows = {row["port"]: row for answer in answers.values() for row in answer["ports"]}
+    versions = [
+        {"kind": name, **{key: answer[key] for key in ("version", "version_why", "notes")}}
+        for name, answer in answers.items()
+        if answer.get("version")
+    ]
+    if as_json:
+        output.document({"ports": list(rows.values()), **({"versions": versions} if versions else {})})
+        return
+    for found in versions:
+        output.line(output.printable(f"{found['kind']} {found['version']}: {found['version_why']}"))
+    for text in lines(list(_runs(rows.values())), output.terminal(sys.stdout)):
+        output.line(text)
+    for found in versions:
+        for note in found["notes"]:
+            output.line(output.printable(f"{found['kind']}: {note}"))
+
+
+def _answers(kind: str | None, project: Path | None, deadline: Deadline) -> dict[str, Json]:
+    """Return what the daemon says of this kind, or of each that it knows."""
     kinds = [kind] if kind else recipes.catalog(folders()).names()
-    rows: dict[int, dict[str, Any]] = {}
+    further = {} if project is None else {"project": readable(str(project.resolve()))}
+    answers: dict[str, Json] = {}
     with knock.connect(deadline=deadline) as client:
         for name in kinds:
+            params = {"kind": name, **further}
             try:
-                answer = client.call("ports.explain", {"kind": name}, accept_timeout_s=deadline.or_else(SCAN_TIMEOUT_S))
+                answers[name] = client.call("ports.explain", params, accept_timeout_s=deadline.or_else(SCAN_TIMEOUT_S))
             except SupervisorError as problem:
                 if kind or problem.code != KindUnknown.code:
                     raise
                 output.note(f"{name}: the daemon has not read config.toml since it is there: {RELOAD}")
-            else:
-                rows |= {row["port"]: row for row in answer["ports"]}
-    if as_json:
-        output.document({"ports": list(rows.values())})
-        return
-    for text in lines(list(_runs(rows.values())), output.terminal(sys.stdout)):
-        output.line(text)
+    return answers
 
 
 def lines(runs: Sequence[tuple[str, ...]], size: tuple[int, int] | None) -> Iterator[str]:

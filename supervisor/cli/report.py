@@ -26,10 +26,15 @@ def lines(server: Json, editors: Sequence[Json], kind: Kind | None, *, already: 
     for name, value in facts.items():
         if value:
             yield f"  {name:<6} {output.cell(value)}"
+    why = server.get("version_why")
+    if why:
+        yield output.printable(f"version {server['version']}: {why}")
     for row in server["relocated"]:
         yield f"port {row['port']} was passed over: {output.relocation(row)}"
     if server.get("relocated_more"):
         yield f"{server['relocated_more']} more ports were passed over"
+    for note in server.get("notes", ()):
+        yield output.printable(f"note: {note}")
     yield fate(server, editors, kind)
     command = paste(server)
     if command:

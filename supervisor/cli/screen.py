@@ -105,6 +105,10 @@ def _note(server: Json, owner: Json | None, editor: Json) -> str:
 
 
 def _remarks(server: Json) -> Iterator[str]:
+    if server.get("version_source") not in (None, "recipe"):
+        yield output.printable(f"{server['id']}: version {server['version']}: {server['version_why']}")
+    for note in server.get("notes", ()):
+        yield output.printable(f"{server['id']}: {note}")
     for row in server["relocated"]:
         yield f"{server['id']}: port {row['port']} was passed over: {output.relocation(row)}"
     if server.get("relocated_more"):

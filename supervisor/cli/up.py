@@ -8,37 +8,18 @@ from typing import Any
 
 import click
 
-from ..errors import InvalidParams, KindUnknown, SupervisorError
-from ..native.facts import Folders, beside, folders
+from ..errors import KindUnknown, SupervisorError
+from ..native.facts import Folders, folders
 from . import elsewhere, knock, options, output, recipes, report
 from .daemon import START_TIMEOUT_S
 from .deadline import Deadline
-
-PROJECT_FILE = "project.godot"
-
-
-class _Folder(click.Path):
-    """A folder that is there. A relative one needs a current folder that is there."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The folder's whole path.
-
-        Raises:
-            InvalidParams: the current folder has gone.
-        """
-        folder = Path(value)
-        return super().convert(folder if folder.is_absolute() else beside(value, "--project"), param, ctx)
+from .projects import project_here, readable
 
 
 @click.command
 @click.argument("kind")
 @options.owner_pid
-@click.option(
-    "--project",
-    type=_Folder(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help=f"The Godot project. Default: the current folder, if it has a {PROJECT_FILE}.",
-)
+@options.project
 @click.option("--version", metavar="V", help="The server's exact version.")
 @options.as_json
 @options.timeout
@@ -103,7 +84,7 @@ def _how_to_have_it_read(where: Folders) -> str:
 def request(kind: str, owner_pid: int | None, project: Path | None, version: str | None) -> dict[str, Any]:
     """The parameters of `server.ensure`. The daemon has another current folder, so paths are absolute."""
     params: dict[str, Any] = {"kind": kind}
-    folder = {} if project is None else {"project": _readable(str(project.resolve()))}
+    folder = {} if project is None else {"project": readable(str(project.resolve()))}
     if owner_pid is None:
         params |= folder
     else:
@@ -111,24 +92,3 @@ def request(kind: str, owner_pid: int | None, project: Path | None, version: str
     if version is not None:
         params["version"] = version
     return params
-
-
-def _readable(path: str) -> str:
-    """Return the path, if a message can carry it.
-
-    Raises:
-        InvalidParams: it is not UTF-8, and JSON has nothing else.
-    """
-    if path.isascii() or path == path.encode(errors="replace").decode():
-        return path
-    shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    raise InvalidParams("project", f"the path {shown} is not UTF-8", hint="rename the folder, or go there by a link")
-
-
-def project_here() -> Path | None:
-    """The current folder, if it is a Godot project. One that has gone is none."""
-    try:
-        here = Path.cwd()
-    except OSError:
-        return None
-    return here if (here / PROJECT_FILE).is_file() else None

@@ -306,8 +306,9 @@ class Methods:
         return d.ReapResult(tuple(judged))
 
     async def _explain(self, params: d.PortsExplain) -> d.PortsExplainResult:
-        rows = await self._supervisor.explainer.explain(params.kind, params.ports or ())
-        return d.PortsExplainResult(tuple(explained(row) for row in rows))
+        found = await self._supervisor.explainer.explain(params.kind, params.ports or (), params.project)
+        why = found.why.why if found.why is not None else None
+        return d.PortsExplainResult(tuple(map(explained, found.ports)), found.version, why, found.notes)
 
     async def _environments(self, _: en.EnvironmentsList) -> en.EnvironmentsListResult:
         kept, left = await self._housekeeping.look(), await self._housekeeping.leftovers()

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ..core.model import Editor, Ended, Lease, Liveness, Occupant, Occupied, Ownership, ProcessIdentity, ServerRecord
 from ..core.reaping import Keep, Reap, Suspect, Verdict
+from ..engine.advice import advice
 from ..engine.explain import Explained
 from ..engine.facilities import Facilities
 from ..engine.housekeeping import Kept, Leftover
@@ -46,6 +47,7 @@ class Views:
     """Turns records into results. `watcher` tells of processes whose end would have been noticed."""
 
     def __init__(self, facilities: Facilities, reaper: Reaper, watcher: Watcher) -> None:
+        self._facilities = facilities
         self._records = facilities.records
         self._probe = facilities.wing.probe
         self._clock = facilities.wing.clock
@@ -64,16 +66,18 @@ class Views:
         if record.leases or isinstance(verdict, Suspect):
             # Something in it counts down.
             return self._server(record, verdict, sessions, liveness)
-        # Both are frozen and replaced as a whole; holding them in the key keeps their ids from being used again.
-        key = (id(record), id(verdict), sessions, liveness, record, verdict)
+        # All are frozen and replaced as a whole; holding them in the key keeps their ids from being used again.
+        kinds = self._facilities.catalog.kinds
+        key = (id(record), id(verdict), id(kinds), sessions, liveness, record, verdict, kinds)
         shown = self._servers.get(record.id)
-        if shown is None or shown[0][:4] != key[:4]:
+        if shown is None or shown[0][:5] != key[:5]:
             shown = self._servers[record.id] = (key, self._server(record, verdict, sessions, liveness))
         return shown[1]
 
     def servers(self) -> tuple[Server, ...]:
         """All of them, or as many as fit into a frame, and no more ends of logs than `TAILS_BYTES`."""
-        now = (self._records.revision, self._reaper.revision, self._watcher.revision)
+        kinds = self._facilities.catalog.kinds
+        now = (self._records.revision, self._reaper.revision, self._watcher.revision, id(kinds), kinds)
         if self._all_servers[0] != now:
             rests = all(self._rests(record) for record in self._records.servers.values())
             self._all_servers = (now if rests else None, self._look_at_servers())
@@ -178,6 +182,9 @@ class Views:
             reap=self.verdict(verdict),
             log=record.log,
             until_stopped=record.until_stopped,
+            version_source=_source(record),
+            version_why=record.chosen.why if record.chosen is not None and not record.foreign else None,
+            notes=advice(self._facilities, record),
         )
 
     def _editor(self, editor: Editor, servers: tuple[str, ...]) -> EditorInfo:
@@ -228,6 +235,11 @@ def _failure(record: ServerRecord) -> FailureInfo | None:
         return None
     # A registry that an earlier release wrote has longer ones.
     return FailureInfo(failure.code, failure.message, failure.exit, bounded_tail(failure.log_tail))
+
+
+def _source(record: ServerRecord) -> str | None:
+    """Return what has chosen the version of a server; None: others started it."""
+    return None if record.chosen is None or record.foreign else record.chosen.source.value
 
 
 def relocated(row: Occupied) -> RelocatedPort:

@@ -204,6 +204,36 @@ class Failure:
     log_tail: tuple[str, ...] = ()
 
 
+class VersionSource(StrEnum):
+    """Who has chosen the version of a server, the strongest last."""
+
+    RECIPE = "recipe"
+    ENGINE = "engine"
+    ADDON = "addon"
+    ASKED = "asked"
+
+    @property
+    def rank(self) -> int:
+        """Its place in that order."""
+        return list(VersionSource).index(self)
+
+
+@frozen
+class Chosen:
+    """Why a server has its version. Texts are for people.
+
+    `project` is the project whose addon was read, `engine` the engine version that was known. `passed_over` is why the
+    addon's version is not the server's; `beside` is what held the ports where the addon's plugin looks.
+    """
+
+    source: VersionSource
+    why: str
+    project: str | None = None
+    engine: str | None = None
+    passed_over: str | None = None
+    beside: str | None = None
+
+
 @frozen
 class ServerRecord:
     """What the daemon knows and remembers of one server. `since` is wall time, seconds.
@@ -213,7 +243,8 @@ class ServerRecord:
     changes of its claims (owners and leases). `owners_unknown`: its row was rebuilt, it may have owners that we do not
     know. `until_stopped`: it was asked for without an owner, so it runs until it is stopped, whoever owns it.
     `named`: a user asked for it to be stopped. `foreign`: no daemon of this home started it. `other_home`: the
-    home whose launch token it carries, if that is not ours: then it is shown and never touched.
+    home whose launch token it carries, if that is not ours: then it is shown and never touched. `chosen` is why it has
+    its version, None for one that others started.
     """
 
     id: str
@@ -243,6 +274,7 @@ class ServerRecord:
     log: str | None = None
     url: str | None = None
     connect: tuple[str, ...] = ()
+    chosen: Chosen | None = None
 
     @property
     def onlooked(self) -> bool:

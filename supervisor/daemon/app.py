@@ -129,19 +129,19 @@ def assemble(wing: Wing, store: Store, log: Log, catalog: Catalog, me: ProcessId
     rehearsal = Rehearsal(facilities, planner, ensurer, spawner)
     restarter = Restarter(facilities, ensurer)
     flights = Flights(wing.clock, events)
-    editors = Editors(facilities)
     endings = Endings(facilities, stopper, inquiry, reaper, restarter)
-    relauncher = Relauncher(facilities, rehearsal, endings, restarter, ensurer)
+    placement = Placement(facilities, planner, gatherer, endings, flights)
+    relauncher = Relauncher(facilities, rehearsal, endings, restarter, ensurer, placement.versions)
     log_cap = LogCap(wing.files, wing.clock, events)
     health = Health(facilities, flights, inquiry)
-    watcher = Watcher(wing.exits)
+    editors, watcher = Editors(facilities), Watcher(wing.exits)
     followup = Followup(facilities, flights, editors, ensurer, endings, restarter, reaper, watcher, log_cap, health)
     strangers = Strangers(
-        Placement(facilities, planner, gatherer, endings, flights),
+        placement,
         Replacer(facilities, planner, ensurer, rehearsal, endings, restarter, takeover),
         Adopter(facilities, recogniser, takeover),
         Discovery(facilities, recogniser, takeover),
-        Explainer(facilities, recogniser),
+        Explainer(facilities, recogniser, placement.versions),
     )
     supervisor = Supervisor(
         facilities, flights, editors, ensurer, relauncher, endings, restarter, reaper, followup, health, strangers

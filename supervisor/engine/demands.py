@@ -3,19 +3,34 @@
 from dataclasses import field
 
 from ..core.lifecycle import RUNNING
-from ..core.model import Editor, Origin, Ownership, Ports, ProcessIdentity, ServerRecord, ServerState, Topology
+from ..core.model import (
+    Chosen,
+    Editor,
+    Origin,
+    Ownership,
+    Ports,
+    ProcessIdentity,
+    ServerRecord,
+    ServerState,
+    Topology,
+    VersionSource,
+)
 from ..core.strangers import Rival, compatible
 from ..errors import InvalidParams
 from ..frozen import frozen
+from ..kinds.addon import AddonSeen
 from ..kinds.kind import Kind
-from ..kinds.versions import version_for
+from ..kinds.versions import choose
 from .editors import canonical_project, folder_name
 from .facilities import Facilities
 
 
 @frozen
 class EnsureWish:
-    """`server.ensure` as it was asked for. `engine_version` is the editor's, where it is known."""
+    """`server.ensure` as it was asked for. `engine_version` is the editor's, where it is known.
+
+    `addon` is what the project's addon wants, None where it has none.
+    """
 
     kind: str
     editor: Editor | None = None
@@ -24,6 +39,7 @@ class EnsureWish:
     engine_version: str | None = None
     ports: Ports = field(default_factory=dict)
     request: str | None = None
+    addon: AddonSeen | None = None
 
 
 @frozen
@@ -33,7 +49,7 @@ class Demand:
     `required` is the version that must run, None: any. `version` is the one to start, None: the kind has no versions.
     `ports` are the only ones that will do; `first` is the set to try before others. `asker` is the
     process that it is for, `fresh` if that one owned nothing of the server before. `rivals` are servers of the kind in
-    another version, that stay beside it.
+    another version, that stay beside it. `chosen` is why it is this version, None for what others started.
     """
 
     kind: Kind
@@ -46,6 +62,16 @@ class Demand:
     asker: ProcessIdentity | None = None
     fresh: bool = True
     rivals: tuple[Rival, ...] = ()
+    chosen: Chosen | None = None
+
+
+def project_of(wish: EnsureWish) -> str | None:
+    """Return the project that a wish is for, also where its server is shared.
+
+    Raises:
+        InvalidParams: there is no such project.
+    """
+    return canonical_project(wish.project) or (wish.editor.project if wish.editor else None)
 
 
 def resolve(facilities: Facilities, wish: EnsureWish) -> Demand:
@@ -55,10 +81,10 @@ def resolve(facilities: Facilities, wish: EnsureWish) -> Demand:
         KindUnknown, InvalidParams, VersionConflict: there is none.
     """
     kind = facilities.catalog.get(wish.kind)
-    project = canonical_project(wish.project) or (wish.editor.project if wish.editor else None)
+    project = project_of(wish)
     engine_version = wish.engine_version or (wish.editor.engine_version if wish.editor else None)
-    version = version_for(kind, wish.version, engine_version)
-    required = version if wish.version or engine_version else None
+    version, chosen = choose(kind, wish.version, engine_version, wish.addon)
+    required = version if wish.version or engine_version or chosen.source is VersionSource.ADDON else None
     if wish.ports and set(wish.ports) != set(kind.ports):
         raise InvalidParams(
             "ports", f"{kind.name} has the ports {', '.join(kind.ports) or 'none'}", hint="name them all"
@@ -71,7 +97,7 @@ def resolve(facilities: Facilities, wish: EnsureWish) -> Demand:
     server = _id_for(facilities, kind, project, required, asker)
     record = facilities.records.servers.get(server)
     fresh = record is None or all(owner.process != asker for owner in record.owners)
-    return Demand(kind, server, project, required, version, wish.ports, asker=asker, fresh=fresh)
+    return Demand(kind, server, project, required, version, wish.ports, asker=asker, fresh=fresh, chosen=chosen)
 
 
 def again(kind: Kind, record: ServerRecord) -> Demand:
@@ -80,7 +106,8 @@ def again(kind: Kind, record: ServerRecord) -> Demand:
     Where its recipe has other names for its ports now, it gets new ones.
     """
     first = record.ports if record.ports.keys() == kind.ports.keys() else None
-    return Demand(kind, record.id, record.project, record.version, record.version, first=first)
+    version = record.version
+    return Demand(kind, record.id, record.project, version, version, first=first, chosen=record.chosen)
 
 
 def begin_row(facilities: Facilities, demand: Demand, owners: tuple[Ownership, ...] = ()) -> None:
@@ -92,6 +119,7 @@ def begin_row(facilities: Facilities, demand: Demand, owners: tuple[Ownership, .
             id=demand.server,
             kind=demand.kind.name,
             version=demand.version,
+            chosen=demand.chosen,
             project=demand.project,
             state=ServerState.STARTING,
             origin=Origin.SPAWNED,

@@ -1,6 +1,7 @@
 """Makes sure that a server runs: reuse it, or choose ports, start it and see it ready."""
 
 import asyncio
+from dataclasses import replace
 from secrets import token_hex
 
 from ..core.lifecycle import SERVING
@@ -20,6 +21,7 @@ from ..core.reconcile import (
 )
 from ..errors import StartFailed, SupervisorError, VersionConflict
 from ..kinds.kind import Kind
+from .choice import merged, told_beside
 from .demands import Demand
 from .environment_store import Environment
 from .facilities import Facilities
@@ -154,6 +156,7 @@ class Ensurer:
                 raise refusal(record, plan)
         if record.onlooked:
             record = self._takeover.keep(record.id, demand.project, demand.asker, why="it was asked for, and will do")
+        record = self._records.change(record.id, chosen=merged(record, demand))
         self._facilities.events.publish("server.reused", server=record.id, version=record.version)
         if record.state is ServerState.UNHEALTHY:
             return self._records.move(record.id, ServerState.READY)
@@ -168,6 +171,9 @@ class Ensurer:
                 return self._settled(demand, plan, flight)
             private = await self.provide(demand, flight)
             flight.extend()
+        if private is not None:
+            # It is the version that was really installed: 4.3 is 4.3.0.
+            demand = replace(demand, version=private.installed)
         lost: tuple[Occupied, ...] = ()
         for _ in range(ATTEMPTS):
             plan = await self._planner.without(demand, lost, replacing=replacing)
@@ -202,10 +208,9 @@ class Ensurer:
         """A stranger takes the place of what was to be started, or has to make room for it first."""
         if isinstance(plan, Replace):
             return plan
-        flight.progress("adopting", f"pid {plan.stranger.process.pid}")
-        return self._takeover.adopt(
-            demand.server, demand.kind, plan.stranger, demand.asker, named=False, why=plan.reason
-        )
+        found, asker = plan.stranger, demand.asker
+        flight.progress("adopting", f"pid {found.process.pid}")
+        return self._takeover.adopt(demand.server, demand.kind, found, asker, named=False, why=plan.reason)
 
     def _reserve(self, demand: Demand, plan: Spawn | Relocate | Refuse, lost: tuple[Occupied, ...]) -> ServerRecord:
         """Promise the planned ports to a launch."""
@@ -222,6 +227,7 @@ class Ensurer:
         record = self._records.change(
             demand.server,
             version=demand.version,
+            chosen=told_beside(demand, plan),
             ports=ports,
             owners_unknown=False,
             named=False,

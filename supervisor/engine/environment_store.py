@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.model import ProcessIdentity
+from ..core.pep440 import same
 from ..errors import InvalidParams
 from ..frozen import frozen
-from ..kinds.pep440 import same_version
 from ..native import private, trust
 
 SCHEMA = 1
@@ -96,7 +96,7 @@ class EnvironmentStore:
         equals = (
             other
             for other in self.published()
-            if _normal(other.package) == _normal(wanted.package) and same_version(other.installed, wanted.version)
+            if _normal(other.package) == _normal(wanted.package) and same(wanted.version, other.installed)
         )
         return next((other for other in equals if other.usable), found)
 

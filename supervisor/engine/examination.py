@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ..core.pep440 import same
 from ..frozen import frozen
 from ..kinds.kind import Kind
-from ..kinds.pep440 import same_version
 from .environment_store import Environment
 
 MARK = "godot-supervisor examined: "
@@ -65,7 +65,7 @@ class Examined:
         """Return why an environment must not be used, None if it may be. The text is for people."""
         if self.version is None:
             return f"{package} is not in it"
-        if not same_version(self.version, version):
+        if not same(version, self.version):
             return f"it has {package} {self.version}, not {version}"
         if not self.module_found:
             return f"{package} is in it, but no module {module!r}"

@@ -3,16 +3,20 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from ..core.model import Occupant, Occupied, PortFact, Ports
+from ..core.model import Chosen, Occupant, Occupied, PortFact, Ports, VersionSource
 from ..core.ports import candidates, obstacle
 from ..core.reconcile import Adopt, Replace, ServerSpec, Snapshot, reconcile, with_stranger
-from ..core.strangers import Rival
+from ..core.strangers import Rival, compatible
 from ..errors import InvalidParams
 from ..frozen import frozen
 from ..kinds.kind import Kind
+from ..kinds.versions import choose
+from .choice import first_ports, looks_only
+from .editors import canonical_project
 from .facilities import Facilities
 from .recognise import Recogniser
 from .shared import Shared
+from .versions import Versions
 
 
 @frozen
@@ -25,31 +29,56 @@ class Explained:
     reason: str
 
 
+@frozen
+class Explanation:
+    """The ports of a kind. `version` is the one that an `ensure` would choose, and `why`; `notes` are for people."""
+
+    ports: tuple[Explained, ...]
+    version: str | None = None
+    why: Chosen | None = None
+    notes: tuple[str, ...] = ()
+
+
 class Explainer:
     """Answers `ports.explain`."""
 
-    def __init__(self, facilities: Facilities, recogniser: Recogniser) -> None:
+    def __init__(self, facilities: Facilities, recogniser: Recogniser, versions: Versions) -> None:
+        self._versions = versions
         self._facilities = facilities
         self._records = facilities.records
         self._recogniser = recogniser
-        self._shared: Shared[list[Explained]] = Shared()
+        self._shared: Shared[Explanation] = Shared()
 
-    async def explain(self, kind: str | None, ports: Sequence[int]) -> list[Explained]:
-        """Explain the ports of a kind, or these; once for all who ask the same.
+    async def explain(self, kind: str | None, ports: Sequence[int], project: str | None = None) -> Explanation:
+        """Explain the ports of a kind, for a project if one is given, or these; once for all who ask the same.
 
         Raises:
-            KindUnknown, InvalidParams: there is nothing to explain.
+            KindUnknown, InvalidParams: there is nothing to explain, or no such project.
         """
-        return await self._shared.ask((kind, tuple(ports)), partial(self._look, kind, ports))
+        question = partial(self._look, kind, ports, project)
+        return await self._shared.ask((kind, tuple(ports), project), question)
 
-    async def _look(self, kind: str | None, ports: Sequence[int]) -> list[Explained]:
+    async def _look(self, kind: str | None, ports: Sequence[int], project: str | None) -> Explanation:
         if kind is not None:
-            recipe = self._facilities.catalog.get(kind)
-            rows = await self._sets(recipe, _sets_of(recipe))
-            return [rows[port] for reach in recipe.ports.values() for port in range(reach.low, reach.high + 1)]
+            return await self._kind(self._facilities.catalog.get(kind), canonical_project(project))
+        return Explanation(tuple(await self._numbers(ports)))
+
+    async def _kind(self, kind: Kind, project: str | None) -> Explanation:
+        seen = await self._versions.wanted_by(kind, project) if project is not None else None
+        version, why = choose(kind, None, None, seen)
+        required = version if why.source is VersionSource.ADDON else None
+        rows = await self._sets(kind, _sets_of(kind), required)
+        ports = tuple(rows[port] for reach in kind.ports.values() for port in range(reach.low, reach.high + 1))
+        notes = [why.passed_over] if why.passed_over else []
+        held = [rows[port] for port in first_ports(kind).values() if rows[port].decision == "relocate"]
+        if seen is not None and held:
+            notes.append(f"{looks_only(kind)}; port {held[0].port}: {held[0].reason}")
+        return Explanation(ports, version, why, tuple(notes))
+
+    async def _numbers(self, ports: Sequence[int]) -> list[Explained]:
         if not ports:
             raise InvalidParams("kind", "name a kind, or ports", hint="godot-supervisor ports godot-ai")
-        rows = {}
+        rows: dict[int, Explained] = {}
         for recipe in self._facilities.catalog.kinds.values():
             sets = [wanted for wanted in _sets_of(recipe) if not set(ports).isdisjoint(wanted.values())]
             rows |= await self._sets(recipe, sets) if sets else {}
@@ -58,26 +87,26 @@ class Explainer:
         rows |= {port: self._alone(facts[port]) for port in rest}
         return [rows[port] for port in ports]
 
-    async def _sets(self, kind: Kind, sets: Sequence[Ports]) -> dict[int, Explained]:
+    async def _sets(self, kind: Kind, sets: Sequence[Ports], version: str | None = None) -> dict[int, Explained]:
         numbers = {port for ports in sets for port in ports.values()}
         facts = await self._facilities.wing.lanes.look(self._facilities.wing.ports.facts, numbers) if numbers else {}
         strangers = await self._recogniser.among(kind, facts)
         snapshot = Snapshot(facts, self._records.reserved(""), strangers)
-        return {port: self._explain(kind, ports, port, snapshot) for ports in sets for port in ports.values()}
+        specs = [ServerSpec(kind.name, version, (ports,), topology=kind.topology) for ports in sets]
+        return {port: self._explain(spec, port, snapshot) for spec in specs for port in spec.wanted[0].values()}
 
-    def _explain(self, kind: Kind, ports: Ports, port: int, snapshot: Snapshot) -> Explained:
+    def _explain(self, spec: ServerSpec, port: int, snapshot: Snapshot) -> Explained:
         fact = snapshot.ports[port]
         occupant = fact.listeners[0].occupant if fact.listeners else None
         if port in snapshot.reserved:
-            return self._known(port, occupant, snapshot.reserved[port])
-        spec = ServerSpec(kind.name, None, (ports,), topology=kind.topology)
+            return self._known(port, occupant, snapshot.reserved[port], spec.version)
         plan = reconcile(spec, snapshot)
         stranger = snapshot.strangers.get(port)
         if isinstance(plan, Adopt | Replace) and stranger is not None:
             return Explained(port, occupant, type(plan).__name__.lower(), plan.reason)
         found = obstacle(port, fact, snapshot.reserved)
         if found is None:
-            return self._free(port, ports, snapshot)
+            return self._free(port, spec.wanted[0], snapshot)
         why = with_stranger(spec, stranger, snapshot.reserved) if stranger is not None else None
         reason = why.reason if isinstance(why, Rival) else why if isinstance(why, str) else None
         return Explained(port, found.occupant, "relocate", f"{found.reason}: {reason}" if reason else found.reason)
@@ -89,10 +118,13 @@ class Explainer:
             return Explained(port, None, "relocate", f"it is free, but {held[0]} goes with it and is held")
         return Explained(port, None, "use", "it is free")
 
-    def _known(self, port: int, occupant: Occupant | None, server: str) -> Explained:
+    def _known(self, port: int, occupant: Occupant | None, server: str, version: str | None = None) -> Explained:
         record = self._records.servers[server]
         if record.other_home is not None:
             return Explained(port, occupant, "relocate", "it belongs to another godot-supervisor home")
+        if not compatible(version, record.version):
+            reason = f"it is the port of {server} {record.version}, which makes room for {version} only while unused"
+            return Explained(port, occupant, "relocate", reason)
         how = f", which somebody else started ({record.origin})" if record.foreign else ""
         return Explained(port, occupant, "reuse", f"it is the port of {server}{how}")
 

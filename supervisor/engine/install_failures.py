@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable
 
-from ..kinds.pep440 import same_version
+from ..core.pep440 import same
 from ..kinds.versions import number, versions_offered
 
 VERSIONS_SHOWN = 20
@@ -79,7 +79,7 @@ def _needs_python(package: str, version: str, said: str) -> str | None:
             return f"{who} needs Python {found['needs'].rstrip('.,')}"
     for line in _PIP_OTHER_PYTHON.finditer(said):
         for ignored in _PIP_VERSION.finditer(line["ignored"]):
-            if same_version(ignored["version"], version):
+            if same(version, ignored["version"]):
                 return f"{package} {version} needs Python {ignored['needs'].strip()}"
     return None
 

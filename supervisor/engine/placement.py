@@ -16,6 +16,7 @@ from .facilities import Facilities
 from .flights import Flights
 from .planning import Planner
 from .snapshot import Gatherer
+from .versions import Versions
 
 PATIENCE_S = 1.0
 """How long a server may take to tell whether it is in use. One that takes longer is."""
@@ -27,6 +28,7 @@ class Placement:
     def __init__(
         self, facilities: Facilities, planner: Planner, gatherer: Gatherer, endings: Endings, flights: Flights
     ) -> None:
+        self.versions = Versions(facilities)
         self._facilities = facilities
         self._flights = flights
         self._planner = planner

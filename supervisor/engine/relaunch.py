@@ -1,13 +1,13 @@
 """`server.restart`: a server that a user has started again."""
 
 from ..core.model import ServerRecord, ServerState
-from .demands import again
 from .endings import Endings
 from .ensure import Ensurer
 from .facilities import Facilities
 from .flight import Flight
 from .rehearsal import Rehearsal
 from .restart import Restarter
+from .versions import Versions
 
 
 class Relauncher:
@@ -20,6 +20,7 @@ class Relauncher:
         endings: Endings,
         restarter: Restarter,
         ensurer: Ensurer,
+        versions: Versions,
     ) -> None:
         self._facilities = facilities
         self._records = facilities.records
@@ -27,6 +28,7 @@ class Relauncher:
         self._endings = endings
         self._restarter = restarter
         self._ensurer = ensurer
+        self._versions = versions
 
     async def run(self, server_id: str, flight: Flight) -> ServerRecord:
         """The server, ready again.
@@ -36,8 +38,9 @@ class Relauncher:
                 start.
         """
         record = self._records.server(server_id)
-        # Its recipe may have changed while the request waited for its turn.
-        demand = again(self._facilities.catalog.get(record.kind), record)
+        # Its recipe, or its project's addon, may have changed while the request waited for its turn.
+        kind = self._facilities.catalog.get(record.kind)
+        demand = await self._versions.again(kind, record)
         await self._rehearsal.of(demand, flight, vacated=record.ports)
         flight.committed = True
         record = await self._endings.end_launch(server_id, flight)

@@ -61,7 +61,8 @@ class Replacer:
         """
         if demand.required is None and isinstance(plan.old, ServerRecord):
             # It is mute, and any version will do: its own, then. Another may run beside it already.
-            demand = replace(demand, version=plan.old.version or demand.version)
+            kept = plan.old.chosen or demand.chosen
+            demand = replace(demand, version=plan.old.version or demand.version, chosen=kept)
         # Everything that can fail before the old one is touched. It takes its time: then it is all looked at again.
         await self._rehearsal.of(replace(demand, first=plan.ports), flight, vacated=plan.ports)
         if not await self._still(demand, plan):

@@ -6,7 +6,7 @@ from functools import partial
 
 from ..core.flight import Operation, Wish
 from ..core.lifecycle import SERVING
-from ..core.model import Editor, Liveness, ServerRecord, ServerState
+from ..core.model import Editor, Liveness, ServerRecord
 from ..core.reaping import Reap, Verdict
 from ..errors import Busy, NotFound, SupervisorError
 from ..frozen import frozen
@@ -18,9 +18,10 @@ from .endings import Endings
 from .ensure import Ensurer, start_deadline
 from .explain import Explainer
 from .facilities import Facilities
-from .flight import Flight, Work
+from .flight import Work
 from .flights import Flights
 from .followup import Followup
+from .fulfil import Fulfiller
 from .health import Health
 from .passengers import Ticket
 from .placement import Placement
@@ -70,12 +71,13 @@ class Supervisor:
         self._editors = editors
         self._ensurer = ensurer
         self._endings = endings
-        self._restarter = restarter
         self._followup = followup
         self._health = health
         self._relauncher = relauncher
         self._placement = strangers.placement
-        self._replacer = strangers.replacer
+        self._fulfiller = Fulfiller(
+            facilities, editors, followup, restarter, strangers.placement, ensurer, strangers.replacer
+        )
         self._adopter = strangers.adopter
         self.explainer = strangers.explainer
         self.discovery = strangers.discovery
@@ -98,6 +100,7 @@ class Supervisor:
         Raises:
             SupervisorError: why it is not.
         """
+        wish = await self._placement.versions.informed(wish)
         demand = await self._placement.place(wish)
         editor = wish.editor
         before = self._records.servers.get(demand.server)
@@ -111,7 +114,7 @@ class Supervisor:
         return await self._flights.fly(
             demand.server,
             Wish(Operation.ENSURE, holder_of(editor.id if editor else None, requester), demand.required, demand.ports),
-            lambda flight: self._ensure(wish, demand, flight),
+            lambda flight: self._fulfiller.run(wish, demand, flight, self.ensure),
             Ticket(
                 requester,
                 wish.request,
@@ -209,6 +212,7 @@ class Supervisor:
         Raises:
             NotFound: no such server.
         """
+        await self._placement.versions.look_again(self._records.server(server_id))
         await self._health.check(server_id)
         await self.reaper.count(server_id)
         return self._records.server(server_id)
@@ -290,16 +294,6 @@ class Supervisor:
             self._records.editor(editor)
         if not force:
             self._editors.refuse_to_disturb(self._records.server(server_id), editor, wish)
-
-    async def _ensure(self, wish: EnsureWish, demand: Demand, flight: Flight) -> ServerRecord:
-        last = await self._followup.see_to_the_last_launch(demand.server, flight)
-        self._placement.refuse_a_second(demand, wish)
-        # Whoever joined while that took its time is an owner too.
-        begin_row(self._facilities, demand, last.owners)
-        if self._records.server(demand.server).state in (ServerState.FAILED, ServerState.BACKOFF, ServerState.STOPPED):
-            self._restarter.forget(demand.server)
-            self._records.move(demand.server, ServerState.STARTING)
-        return await self._replacer.follow(demand, await self._ensurer.run(demand, flight), flight)
 
     def _admit_ensure(self, demand: Demand, editor: Editor | None) -> None:
         """The row and the owner are on the disk before anybody is told that the request was accepted."""

@@ -10,7 +10,7 @@ from typing import Any
 from ..core.model import Topology
 from ..core.pep440 import canonical, parse
 from ..errors import KindUnknown
-from .kind import Kind, PortRange, Secret, command_line, environment, expand, placeholders
+from .kind import Addon, Kind, PortRange, Secret, command_line, environment, expand, placeholders
 from .routes import identify_of, range_of, ready_of, sessions_of
 from .table import Table, refuse
 from .versions import Range, version_for
@@ -28,6 +28,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SCRUB = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _EXACT_VERSION = re.compile(r"\d+(\.\d+)*([a-z0-9.+-]*[a-z0-9])?")
+_INSIDE = re.compile(r"(?!.*(?:^|/)\.\.?(?:/|$))[^/\\:]+(?:/[^/\\:]+)*")
+_ENTRY = re.compile(r"[^/\n](?:[^\n]*[^/\n])?/[^/\n]+")
 
 
 @dataclass(slots=True)
@@ -113,6 +115,7 @@ class _Recipe(Table):
             package=self.package,
             programs=self.words("programs", fix='write the names that it runs under, like ["my-server", "my_module"]'),
             version=self._version(),
+            addon=self._addon(),
             engine=self._engine(),
             ports=self.ports,
             env=self._env(),
@@ -146,6 +149,20 @@ class _Recipe(Table):
         if version is not None and not _is_exact(version):
             refuse(self.at("version"), f"{version!r} is not possible here", fix)
         return None if version is None else canonical(version)
+
+    def _addon(self) -> Addon | None:
+        if "addon" not in self.content:
+            return None
+        table = self.table("addon", ("file", "version"))
+        file = table.text("file", _INSIDE, 'write a path within the project, like "addons/mine/plugin.cfg"')
+        version = table.text("version", _ENTRY, 'write section and key, like "plugin/version"')
+        if file is None or version is None:
+            missing = "file" if file is None else "version"
+            refuse(
+                table.at(missing), "missing", 'write { file = "addons/mine/plugin.cfg", version = "plugin/version" }'
+            )
+        section, _, key = version.rpartition("/")
+        return Addon(file, section, key)
 
     def _engine(self) -> dict[str, str]:
         versions = self.texts("engine")

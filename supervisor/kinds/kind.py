@@ -96,6 +96,15 @@ class SessionRoute:
 
 
 @frozen
+class Addon:
+    """Where a project's addon tells its version: a file in the project, in the form of Godot's ConfigFile."""
+
+    file: str
+    section: str
+    key: str
+
+
+@frozen
 class Secret:
     """A secret handed over by environment variable.
 
@@ -113,6 +122,7 @@ class Secret:
 class Kind:
     """Times are seconds. `engine` maps a range of engine versions ("<4.7") to the newest server version for it.
 
+    `addon`: a project that has it wants the server in the addon's version, on the first ports of the ranges.
     `defaults` are variables that the server gets unless the user has set them. `sessions` is the port whose connections
     are the editor sessions, or the route that tells them. `record` is where the server writes its own record;
     `record_dir_variable` names the variable that, where it is set, gives that record another folder. `connect_versions`
@@ -127,6 +137,7 @@ class Kind:
     package: str | None = None
     programs: tuple[str, ...] = ()
     version: str | None = None
+    addon: Addon | None = None
     engine: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, PortRange] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
-from ..core.pep440 import canonical, parse, significant
+from ..core.model import Chosen, VersionSource
+from ..core.pep440 import canonical, parse, same, significant
 from ..errors import VersionConflict
 from ..frozen import frozen
+from .addon import AddonSeen
 from .kind import Kind
 
 Number = tuple[int, ...]
@@ -114,6 +116,47 @@ def version_for(kind: Kind, wanted: str | None, engine_version: str | None) -> s
     return wanted
 
 
+def choose(
+    kind: Kind, wanted: str | None, engine_version: str | None, addon: AddonSeen | None
+) -> tuple[str | None, Chosen]:
+    """Return the server version to run, and why: the one asked for, else the addon's, the engine's, the recipe's.
+
+    The addon's counts where it can be had and works with the engine. `addon` is None for a project without one.
+
+    Raises:
+        VersionConflict: the version asked for is too new for this engine.
+    """
+    version = version_for(kind, wanted, engine_version)
+    project = addon.project if addon is not None else None
+    passed_over = _passed_over(kind, engine_version, addon)
+    if wanted is not None:
+        if addon is not None and addon.version is not None and not same(addon.version, version or ""):
+            passed_over = f"{addon.file} has {addon.version}: its plugin does not use another version"
+        return version, Chosen(VersionSource.ASKED, "as asked for", project, engine_version, passed_over)
+    if addon is not None and passed_over is None:
+        why = f"from {addon.file} in {addon.project}"
+        return addon.version, Chosen(VersionSource.ADDON, why, project, engine_version)
+    if _for_engine(kind, engine_version) is not None:
+        why = f"the newest for engine {engine_version}, from its recipe"
+        return version, Chosen(VersionSource.ENGINE, why, project, engine_version, passed_over)
+    return version, Chosen(VersionSource.RECIPE, "from its recipe", project, engine_version, passed_over)
+
+
+def _passed_over(kind: Kind, engine_version: str | None, addon: AddonSeen | None) -> str | None:
+    """Return why the addon's version is not taken; None: it is, or there is no addon."""
+    if addon is None:
+        return None
+    if addon.version is None:
+        return f"{addon.file} in {addon.project} {addon.problem}"
+    wants = f"{addon.file} in {addon.project} has {addon.version}"
+    if addon.problem is not None:
+        return f"{wants}, {addon.problem}: its plugin does not use another version"
+    for_engine = _for_engine(kind, engine_version)
+    if for_engine is not None and _newer(addon.version, for_engine):
+        return f"{wants}, which does not work with engine {engine_version}"
+    return None
+
+
 def _for_engine(kind: Kind, engine_version: str | None) -> str | None:
     if engine_version is None:
         return None
@@ -134,6 +177,22 @@ def _range(text: str) -> Range:
 
 def _significant(dotted: str) -> Number:
     return significant(tuple(int(part) for part in dotted.split(".")))
+
+
+def index_lacks(package: str, version: str, said: str) -> bool:
+    """Whether pip or uv says that there is no such version, while it could ask which versions there are."""
+    text = " ".join(said.split())
+    name = "[-_.]+".join(map(re.escape, re.split(r"[-_.]+", package)))
+    wanted = rf"{name}=={re.escape(version)}(?![\w.+!])"
+    if re.search(rf"there is no version of {wanted}", text, re.IGNORECASE):
+        return True
+    offered = re.search(rf"satisfies the requirement {wanted} \(from versions: ([^)]+)\)", text, re.IGNORECASE)
+    if offered is None or offered[1].strip() == "none":
+        return False
+    # pip leaves out those that need another Python: then there is one, and that is what has to be told.
+    ignored = re.search(r"require a different python version: (.+?)(?: ERROR:|$)", text, re.IGNORECASE)
+    others = re.findall(r"(\S+) Requires-Python", ignored[1]) if ignored else []
+    return not any(same(version, other) for other in others)
 
 
 def versions_offered(package: str, installer_output: str) -> list[str]:

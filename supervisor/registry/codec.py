@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from ..core.model import (
     RELOCATED_KEPT,
+    Chosen,
     Editor,
     Ended,
     Failure,
@@ -20,6 +21,7 @@ from ..core.model import (
     ServerState,
     State,
     StickyPorts,
+    VersionSource,
 )
 
 SCHEMA = 1
@@ -169,6 +171,7 @@ def _server(record: ServerRecord) -> dict[str, Any]:
         "log": record.log,
         "url": record.url,
         "connect": list(record.connect),
+        "chosen": _chosen(record.chosen),
     }
 
 
@@ -212,6 +215,7 @@ def _read_server(row: Any) -> ServerRecord:
         log=_perhaps(_text, row.get("log")),
         url=_perhaps(_text, row.get("url")),
         connect=tuple(_text(word) for word in row.get("connect", ())),
+        chosen=_perhaps(_read_chosen, row.get("chosen")),
     )
 
 
@@ -257,6 +261,20 @@ def _asked_for_by_nobody(row: Any) -> bool:
     """An earlier release told servers that were asked for without an owner by their never having had one."""
     found = Origin(row["origin"]) in (Origin.DISCOVERED, Origin.EXTERNAL)
     return not (row.get("ever_owned") or row.get("owners_unknown") or found)
+
+
+def _chosen(chosen: Chosen | None) -> dict[str, Any] | None:
+    if chosen is None:
+        return None
+    texts = {"source": chosen.source.value, "why": chosen.why, "project": chosen.project, "engine": chosen.engine}
+    rest = {"passed_over": chosen.passed_over, "beside": chosen.beside}
+    # Most have none of these, and the registry is written often.
+    return {name: text for name, text in (texts | rest).items() if text is not None}
+
+
+def _read_chosen(row: Any) -> Chosen:
+    further = (_perhaps(_text, row.get(name)) for name in ("project", "engine", "passed_over", "beside"))
+    return Chosen(VersionSource(row["source"]), _text(row["why"]), *further)
 
 
 def _occupied(occupied: Occupied) -> dict[str, Any]:

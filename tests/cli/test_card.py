@@ -101,3 +101,9 @@ def test_card_of_a_server_that_has_ended(run: Run, daemon: Script) -> None:
     assert run("inspect", "godot-ai", "--json").document == past(by="a script")
     daemon.answers["server.history"] = {"servers": []}
     assert run("inspect", "godot-ai").code == 4
+
+
+def test_why_it_has_its_version_and_notes_are_on_the_card() -> None:
+    found = list(card.lines(server(version_why="it was asked for", notes=["a note"]), [], now=1000.0))
+    assert ["version", "4.3.1: it was asked for"] in [text.split(maxsplit=1) for text in found]
+    assert found[found.index("notes:") + 1] == "  a note"

@@ -96,3 +96,16 @@ def test_a_server_that_was_ready_before_is_already_running() -> None:
 def test_a_port_that_moved_names_its_occupant_or_the_reason(occupant: dict[str, object] | None, text: str) -> None:
     row = {"port": 8000, "occupant": occupant, "reason": "excluded by the system"}
     assert f"port 8000 was passed over: {text}" in list(report.lines(server(relocated=[row]), [], KIND, already=False))
+
+
+def test_the_version_and_what_to_know_of_it_are_told() -> None:
+    found = server(version_why="addons/x.cfg in /p has it", notes=["its plugin looks on http 8000 only"])
+    lines = list(report.lines(found, [], KIND, already=False))
+    assert "version 4.3.1: addons/x.cfg in /p has it" in lines
+    assert "note: its plugin looks on http 8000 only" in lines
+
+
+def test_a_daemon_that_tells_no_reason_is_understood() -> None:
+    assert not [
+        text for text in report.lines(server(), [], KIND, already=False) if text.startswith(("version", "note"))
+    ]

@@ -113,3 +113,10 @@ def test_the_notes_of_the_daemon_are_shown() -> None:
     answer = status()
     answer["daemon"]["notes"] = ["polling for exits"]
     assert list(screen(answer, now=1000.0))[-1] == "note: polling for exits"
+
+
+def test_the_version_that_an_addon_decided_and_notes_are_shown() -> None:
+    by_addon = server(version_source="addon", version_why="addons/x.cfg in /p has it", notes=["a note"])
+    by_recipe = server(id="other", version_source="recipe", version_why="the recipe has it")
+    found = list(screen(status(servers=[by_addon, by_recipe]), now=1000.0))
+    assert found[-2:] == ["godot-ai: version 4.3.1: addons/x.cfg in /p has it", "godot-ai: a note"]

@@ -16,6 +16,7 @@ from supervisor.errors import Busy, KindUnknown, NotFound, NotOurs, PortsExhaust
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, owner, server, status
 from tests.cli.scripted import Script, Streaming
+from tests.protocol import check_document
 from tests.systems import POSIX_ONLY
 from tests.wine import IS_WINDOWS
 
@@ -380,6 +381,21 @@ def test_neighbouring_ports_of_which_the_same_is_true_share_a_row(run: Run, daem
     free = {"occupant": None, "decision": "use", "reason": "it is free"}
     daemon.answers["ports.explain"] = {"ports": [{"port": port, **free} for port in (8000, 8001, 8002, 9500)]}
     assert [line.split()[0] for line in run("ports", "godot-ai").out.splitlines()] == ["PORT", "8000-8002", "9500"]
+
+
+def test_ports_tells_the_version_for_a_project(run: Run, daemon: Script) -> None:
+    (daemon.home / "project.godot").touch()
+    why = {"version": "4.3.1", "version_why": "addons/x.cfg has it", "notes": ["its plugin looks on http 8000 only"]}
+    daemon.answers["ports.explain"] = {"ports": PORTS, **why}
+    shown = run("ports", "godot-ai", "--project", str(daemon.home)).out.splitlines()
+    assert (shown[0], shown[-1]) == (
+        "godot-ai 4.3.1: addons/x.cfg has it",
+        "godot-ai: its plugin looks on http 8000 only",
+    )
+    assert daemon.params("ports.explain") == {"kind": "godot-ai", "project": str(daemon.home.resolve())}
+    document = run("ports", "godot-ai", "--json").document
+    assert document == {"ports": PORTS, "versions": [{"kind": "godot-ai", **why}]}
+    check_document("ports", {**document, "ports": []})
 
 
 def test_ports_without_a_kind_asks_for_every_kind(run: Run, daemon: Script) -> None:

@@ -121,17 +121,18 @@ def recycle() -> Iterator[Recycle]:
         process.end()
 
 
-def wheel(folder: Path) -> Path:
-    """The small server as a package that pip can install."""
+def wheel(folder: Path, *versions: str) -> Path:
+    """The small server as a package that pip can install, in these versions; without any, in 1.0."""
     folder.mkdir()
-    info = "toy_server-1.0.dist-info"
-    with zipfile.ZipFile(folder / "toy_server-1.0-py3-none-any.whl", "w") as file:
-        file.writestr("toy_server.py", (SERVERS / "toy.py").read_text())
-        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: toy-server\nVersion: 1.0\n")
-        file.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        file.writestr(f"{info}/RECORD", f"toy_server.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+    for version in versions or ("1.0",):
+        info = f"toy_server-{version}.dist-info"
+        with zipfile.ZipFile(folder / f"toy_server-{version}-py3-none-any.whl", "w") as file:
+            file.writestr("toy_server.py", (SERVERS / "toy.py").read_text())
+            file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: toy-server\nVersion: {version}\n")
+            file.writestr(
+                f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            )
+            file.writestr(f"{info}/RECORD", f"toy_server.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
     return folder
 
 

@@ -267,7 +267,7 @@ def test_an_orphan_that_is_spared_at_the_last_moment_of_an_update_stays_an_orpha
     async def story() -> None:
         process = stranger(house, "99999")
         asker = house.editor()
-        looker = house.supervisor._replacer._endings._stopper._looker
+        looker = house.supervisor._fulfiller._replacer._endings._stopper._looker
         look, taken = looker.look, []
 
         async def seen_in_use(target: Target) -> Look:

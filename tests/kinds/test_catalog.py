@@ -6,7 +6,7 @@ import pytest
 from supervisor.core.model import Topology
 from supervisor.errors import ConfigInvalid, KindUnknown
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.kind import Identify, PortRange, Ready, Secret, SessionRoute
+from supervisor.kinds.kind import Addon, Identify, PortRange, Ready, Secret, SessionRoute
 
 MINE: dict[str, Any] = {"command": ["my-server", "--port", "{http}"], "ports": {"http": "8100-8119"}}
 
@@ -85,6 +85,14 @@ def test_a_users_table_overrides_a_built_in_kind_key_by_key() -> None:
     assert kind.env == {**plain.env, "MORE": "1"}
     assert kind.ports == {"http": PortRange(9000, 9019), "ws": PortRange(9500, 9519)}
     assert kind.command == plain.command
+
+
+def test_an_addon_is_a_file_in_the_project_and_an_entry_of_it() -> None:
+    table = {"file": "addons/.mine/plugin.cfg", "version": "plugin/version"}
+    assert build(addon=table).addon == Addon("addons/.mine/plugin.cfg", "plugin", "version")
+    assert build(addon={**table, "version": "a/b/c"}).addon == Addon("addons/.mine/plugin.cfg", "a/b", "c")
+    assert build().addon is None
+    assert Catalog.build({}).get("godot-ai").addon == Addon("addons/godot_ai/plugin.cfg", "plugin", "version")
 
 
 @pytest.mark.parametrize(
@@ -210,6 +218,17 @@ def test_secrets_and_their_record() -> None:
         ({"secrets": {"TOKEN": "x"}}, "secrets.TOKEN"),
         ({"record_dir_variable": "A-B"}, "record_dir_variable"),
         ({"identify": {"http": "/", "versions": "2"}}, "identify.versions"),
+        ({"addon": {"file": "a.cfg"}}, "addon.version"),
+        ({"addon": {"version": "plugin/version"}}, "addon.file"),
+        ({"addon": {"file": "/etc/passwd", "version": "plugin/version"}}, "addon.file"),
+        ({"addon": {"file": "../a.cfg", "version": "plugin/version"}}, "addon.file"),
+        ({"addon": {"file": "a/../../a.cfg", "version": "plugin/version"}}, "addon.file"),
+        ({"addon": {"file": "a//b.cfg", "version": "plugin/version"}}, "addon.file"),
+        ({"addon": {"file": "a\\b.cfg", "version": "plugin/version"}}, "addon.file"),
+        ({"addon": {"file": "c:a.cfg", "version": "plugin/version"}}, "addon.file"),
+        ({"addon": {"file": "a.cfg", "version": "version"}}, "addon.version"),
+        ({"addon": {"file": "a.cfg", "version": "plugin/"}}, "addon.version"),
+        ({"addon": "a.cfg"}, "addon"),
         ({"identify": {"http": "/", "leases_versions": "new"}}, "identify.leases_versions"),
         ({"connect": ["x"], "connect_versions": ">3 or so"}, "connect_versions"),
     ],

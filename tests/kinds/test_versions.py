@@ -4,11 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.model import Topology
+from supervisor.core.model import Topology, VersionSource
 from supervisor.errors import VersionConflict
+from supervisor.kinds.addon import AddonSeen
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.kind import Kind
-from supervisor.kinds.versions import Range, covers, fitted, lacks, number, version_for, versions_offered
+from supervisor.kinds.versions import (
+    Range,
+    choose,
+    covers,
+    fitted,
+    index_lacks,
+    lacks,
+    number,
+    version_for,
+    versions_offered,
+)
 
 GODOT_AI = Kind("godot-ai", ("x",), Topology.SHARED, package="godot-ai", version="4.3.1", engine={"<4.7": "3.2.5"})
 
@@ -171,3 +182,84 @@ def test_the_recipe_of_godot_ai_is_fitted_to_each_version(
 ) -> None:
     kind = fitted(Catalog.build({}).get("godot-ai"), version)
     assert (kind.identify is not None, bool(kind.connect)) == (is_asked, has_bridge)
+
+
+def addon(version: str | None = None, problem: str | None = None) -> AddonSeen:
+    return AddonSeen("/p", "plugin.cfg", version, problem)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "engine", "seen", "version", "source"),
+    [
+        (None, None, None, "4.3.1", VersionSource.RECIPE),
+        (None, "4.6", None, "3.2.5", VersionSource.ENGINE),
+        (None, "4.7", None, "4.3.1", VersionSource.RECIPE),
+        (None, None, addon("2.5.9"), "2.5.9", VersionSource.ADDON),
+        (None, "4.6", addon("2.5.9"), "2.5.9", VersionSource.ADDON),
+        (None, "4.7", addon("4.2.3"), "4.2.3", VersionSource.ADDON),
+        (None, None, addon("9.9.9"), "9.9.9", VersionSource.ADDON),
+        ("3.0.5", None, addon("2.5.9"), "3.0.5", VersionSource.ASKED),
+        ("v4.3", None, None, "4.3", VersionSource.ASKED),
+        (None, "4.6", addon("4.3.1"), "3.2.5", VersionSource.ENGINE),
+        (None, None, addon(problem="cannot be read"), "4.3.1", VersionSource.RECIPE),
+        (None, "4.6", addon(problem="cannot be read"), "3.2.5", VersionSource.ENGINE),
+        (None, None, addon("9.9.9", "which the index lacks"), "4.3.1", VersionSource.RECIPE),
+    ],
+)
+def test_asked_for_comes_before_addon_engine_and_recipe(
+    wanted: str | None, engine: str | None, seen: AddonSeen | None, version: str, source: VersionSource
+) -> None:
+    chosen = choose(GODOT_AI, wanted, engine, seen)
+    assert (chosen[0], chosen[1].source) == (version, source)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "engine", "seen", "reason"),
+    [
+        (None, None, addon("2.5.9"), None),
+        ("2.5.9", None, addon("v2.5.9"), None),
+        (None, None, addon(problem="cannot be read: no"), "plugin.cfg in /p cannot be read: no"),
+        (None, "4.6", addon("4.3.1"), "plugin.cfg in /p has 4.3.1, which does not work with engine 4.6"),
+        (
+            None,
+            None,
+            addon("9.9.9", "which nobody has"),
+            "plugin.cfg in /p has 9.9.9, which nobody has: its plugin does not use another version",
+        ),
+        ("3.0.5", None, addon("2.5.9"), "plugin.cfg has 2.5.9: its plugin does not use another version"),
+    ],
+)
+def test_an_addon_that_is_passed_over_is_told(
+    wanted: str | None, engine: str | None, seen: AddonSeen, reason: str | None
+) -> None:
+    assert choose(GODOT_AI, wanted, engine, seen)[1].passed_over == reason
+
+
+PIP_MISSING = """
+ERROR: Could not find a version that satisfies the requirement godot-ai==9.9.9 (from versions: 4.3.0, 4.3.1)
+ERROR: No matching distribution found for godot-ai==9.9.9"""
+PIP_OFFLINE = """WARNING: Retrying (Retry(total=0)) after connection broken: /simple/godot-ai/
+ERROR: Could not find a version that satisfies the requirement godot-ai==9.9.9 (from versions: none)
+ERROR: No matching distribution found for godot-ai==9.9.9"""
+PIP_OTHER_PYTHON = """
+ERROR: Ignored the following versions that require a different python version: 9.9.9 Requires-Python >=4
+ERROR: Could not find a version that satisfies the requirement godot-ai==9.9.9 (from versions: 4.3.0, 4.3.1)
+ERROR: No matching distribution found for godot-ai==9.9.9"""
+UV_MISSING = """  x No solution found when resolving dependencies:
+  --> Because there is no version of
+      godot-ai==9.9.9 and you require godot-ai==9.9.9, we can conclude that your requirements are unsatisfiable."""
+UV_OTHER_PYTHON = """  --> Because the current Python version (3.11.7) does not satisfy Python>=3.13 and godot-ai==9.9.9
+      depends on Python>=3.13, we can conclude that godot-ai==9.9.9 cannot be used."""
+UV_DEPENDENCY = """  --> Because there is no version of fastmcp==9.9.9 and godot-ai==9.9.9 depends on fastmcp==9.9.9"""
+
+
+@pytest.mark.parametrize("said", [PIP_MISSING, UV_MISSING, UV_MISSING.replace("godot-ai", "Godot_AI")])
+def test_an_index_that_lacks_a_version_is_understood(said: str) -> None:
+    assert index_lacks("godot-ai", "9.9.9", said)
+    assert not index_lacks("godot-ai", "9.9", said)
+    assert not index_lacks("godot", "9.9.9", said)
+
+
+@pytest.mark.parametrize("said", [PIP_OFFLINE, PIP_OTHER_PYTHON, UV_OTHER_PYTHON, UV_DEPENDENCY, "", "No space left"])
+def test_another_failure_is_no_missing_version(said: str) -> None:
+    assert not index_lacks("godot-ai", "9.9.9", said)

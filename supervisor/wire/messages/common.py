@@ -85,6 +85,8 @@ class Server:
 
     `until_stopped`: somebody asked for it without an owner. It is started again after a crash, and ends by a stop.
     `relocated` are ports that other processes hold, the first 8 of them; `relocated_more` is the number of the others.
+    `version_source` is what has chosen its version: asked, addon, engine or recipe; null where others started it.
+    `notes` are what a user should know of it.
     """
 
     LASTING = 512
@@ -111,6 +113,9 @@ class Server:
     log: str | None
     until_stopped: bool = False
     relocated_more: int = 0
+    version_source: str | None = None
+    version_why: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @frozen

@@ -2,7 +2,7 @@
 
 from ...errors import InvalidParams
 from ...frozen import frozen
-from .common import EditorInfo, Name, OccupantInfo, Port, Server
+from .common import EditorInfo, Name, OccupantInfo, Path, Port, Server
 
 EXPLAINED_PORTS = 256
 
@@ -70,10 +70,11 @@ class ReapResult:
 
 @frozen
 class PortsExplain:
-    """The ports of a kind, or these."""
+    """The ports of a kind, or these. `project`: what its addon wants counts."""
 
     kind: Name | None = None
     ports: tuple[Port, ...] | None = None
+    project: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.kind is None) == (self.ports is None):
@@ -94,9 +95,12 @@ class ExplainedPort:
 
 @frozen
 class PortsExplainResult:
-    """In the order of the ports."""
+    """In the order of the ports. For a kind: the version that `server.ensure` would choose, why, and what to know."""
 
     ports: tuple[ExplainedPort, ...]
+    version: str | None = None
+    version_why: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @frozen

@@ -1,0 +1,92 @@
+"""`server.ensure` inside its flight: the last launch is seen to, and what an addon wants in vain is done without."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from ..core.model import ServerRecord, ServerState, VersionSource
+from ..errors import InstallFailed
+from .demands import Demand, EnsureWish, begin_row
+from .editors import Editors
+from .ensure import Ensurer
+from .facilities import Facilities
+from .flight import Flight
+from .followup import Followup
+from .placement import Placement
+from .replace import Replacer
+from .restart import Restarter
+
+AskAgain = Callable[[EnsureWish], Awaitable[ServerRecord]]
+
+_AT_REST = (ServerState.FAILED, ServerState.BACKOFF, ServerState.STOPPED)
+
+
+class Fulfiller:
+    """Runs inside the flight of a `server.ensure`."""
+
+    def __init__(
+        self,
+        facilities: Facilities,
+        editors: Editors,
+        followup: Followup,
+        restarter: Restarter,
+        placement: Placement,
+        ensurer: Ensurer,
+        replacer: Replacer,
+    ) -> None:
+        self._facilities = facilities
+        self._records = facilities.records
+        self._editors = editors
+        self._followup = followup
+        self._restarter = restarter
+        self._placement = placement
+        self._ensurer = ensurer
+        self._replacer = replacer
+        self._versions = placement.versions
+
+    async def run(self, wish: EnsureWish, demand: Demand, flight: Flight, ask_again: AskAgain) -> ServerRecord:
+        """The server, ready. `ask_again` performs another `ensure`, in a flight of its own.
+
+        Raises:
+            SupervisorError: why it is not.
+        """
+        last = await self._followup.see_to_the_last_launch(demand.server, flight)
+        self._placement.refuse_a_second(demand, wish)
+        # Whoever joined while that took its time is an owner too.
+        begin_row(self._facilities, demand, last.owners)
+        try:
+            return await self._have(demand, flight)
+        except InstallFailed as problem:
+            fallen = self._versions.without_addon(wish, demand, problem)
+            if fallen is None:
+                if demand.chosen is not None and demand.chosen.source is VersionSource.ADDON:
+                    problem.hint = f"{problem.hint} (the version is {demand.chosen.why}: --version asks for another)"
+                raise
+        return await self._fall_back(fallen, demand, flight, ask_again)
+
+    async def _have(self, demand: Demand, flight: Flight) -> ServerRecord:
+        if self._records.server(demand.server).state in _AT_REST:
+            self._restarter.forget(demand.server)
+            self._records.move(demand.server, ServerState.STARTING)
+        return await self._replacer.follow(demand, await self._ensurer.run(demand, flight), flight)
+
+    async def _fall_back(self, fallen: EnsureWish, demand: Demand, flight: Flight, ask_again: AskAgain) -> ServerRecord:
+        """Have the server that the wish comes down to without the addon's version, which nothing can be had of."""
+        now = await self._placement.place(fallen)
+        reason = now.chosen.passed_over if now.chosen is not None else None
+        self._facilities.events.warn(
+            "server.version_missing", server=demand.server, version=demand.version, instead=now.version, reason=reason
+        )
+        flight.progress("deciding", f"{now.server} {now.version or ''} instead: {reason}")
+        flight.extend()
+        if now.server == demand.server:
+            return await self._have(now, flight)
+        found = await ask_again(replace(fallen, request=None))
+        row = self._records.servers.get(demand.server)
+        if row is not None and row.state is ServerState.FAILED and not row.launch:
+            for owner in row.owners:
+                # Whoever joined wants the same.
+                if (editor := self._records.editors.get(owner.editor)) is not None and not owner.leaving:
+                    self._editors.own(found.id, editor)
+            self._records.drop(row.id)
+            self._followup.settle(found.id)
+        return self._records.server(found.id)
