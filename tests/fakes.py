@@ -91,6 +91,7 @@ class FakeSystem:
         self.spawned: dict[ProcessIdentity, int | None] = {}
         self.calls: Counter[str] = Counter()
         self.fails: dict[str, Fault] = {}
+        self.marks: dict[ProcessIdentity, set[str]] = {}
         self.meanwhile: dict[str, Callable[[], object]] = {}
         self._watches: dict[ProcessIdentity, list[FakeWatch]] = {}
         self._pids = count(100)
@@ -395,6 +396,25 @@ class FakePeerCheck:
         return self.same
 
 
+@dataclass
+class FakeMarks:
+    """What lies in the folder that all daemons of a user see: that of the system."""
+
+    system: FakeSystem
+
+    def put(self, process: ProcessIdentity, home: str) -> None:
+        self.system.answer("marks")
+        self.system.marks.setdefault(process, set()).add(home)
+
+    def drop(self, process: ProcessIdentity, home: str) -> None:
+        self.system.answer("marks")
+        self.system.marks.get(process, set()).discard(home)
+
+    def homes(self, process: ProcessIdentity) -> frozenset[str]:
+        self.system.answer("marks")
+        return frozenset(self.system.marks.get(process, ()))
+
+
 class FakeFileWatcher:
     """Files that nobody writes to."""
 
@@ -422,4 +442,5 @@ def fake_wing(system: FakeSystem) -> Wing:
         files=FakeFileWatcher(),
         peers=FakePeerCheck(),
         lanes=Lanes(Looks(probe.identify)),
+        marks=FakeMarks(system),
     )

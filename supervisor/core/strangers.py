@@ -47,7 +47,7 @@ class Stranger:
 
     `process` listens; `root` is its launcher, or itself. `ports` are those that it has, by name. `other_home`: it
     belongs to another daemon. `stray`: it carries a launch token of ours that no row knows, so it may have owners that
-    nobody remembers.
+    nobody remembers. `claimed`: why another home, or this one once, may need it.
     """
 
     kind: str
@@ -62,6 +62,7 @@ class Stranger:
     sessions: int | None = 0
     other_home: str | None = None
     stray: bool = False
+    claimed: str | None = None
 
     def use(self, asker: ProcessIdentity | None) -> Use:
         """Who uses it besides the asker."""
@@ -72,6 +73,8 @@ class Stranger:
                 owners = (f"somebody: {reason}",)
             case _:
                 owners = ()
+        if self.claimed is not None:
+            owners = (*owners, f"somebody: {self.claimed}")
         return Use(owners, self.leases, self.sessions)
 
     def stoppable(self) -> Stoppable | Held:  # noqa: PLR0911 (one for each case)
@@ -80,6 +83,8 @@ class Stranger:
             return Held("it belongs to another godot-supervisor home")
         if isinstance(self.recognition, Unrecognised):
             return Held(self.recognition.reason)
+        if self.claimed is not None:
+            return Held(self.claimed)
         if self.stray:
             return Held("it may have owners that are not known")
         match self.owner:

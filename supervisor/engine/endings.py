@@ -16,6 +16,7 @@ from .flight import Flight
 from .history import ended
 from .inquiry import Inquiry
 from .looks import Target, target_of
+from .marks import claimed_beside
 from .reap import Reaper
 from .restart import ENDED_BY_ITSELF, Restarter
 from .stop import Right, Stopper
@@ -230,11 +231,22 @@ class Endings:
             raise _ReprievedError
         if right.orphan and record.foreign:
             self._prove_kind(record, command)
+            self._refuse_the_claimed(record)
         flight.committed = True
         tell()
         if record.state is not ServerState.STOPPING:
             self._records.move(record.id, ServerState.STOPPING, named=finish)
         self._records.flush()
+
+    def _refuse_the_claimed(self, record: ServerRecord) -> None:
+        """Another home may have adopted it since it was judged.
+
+        Raises:
+            NotOurs: it has, or that cannot be told.
+        """
+        reason = claimed_beside(self._facilities, record)
+        if reason is not None:
+            raise NotOurs(f"{record.id}: {reason}", hint="if you know it, name it: down")
 
     def _prove_kind(self, record: ServerRecord, command: Sequence[str]) -> None:
         """A process keeps its identity when it becomes another program: its command line has to be of the kind still.

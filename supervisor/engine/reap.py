@@ -13,6 +13,7 @@ from ..native import facts
 from ..native.lane import Lane, take
 from .facilities import Facilities
 from .inquiry import Inquiry, answer_of
+from .marks import claimed_beside, keep_mark
 from .shared import Shared
 
 SESSION_INTERVAL_S = 1.0
@@ -193,9 +194,12 @@ class Reaper:
         leases = sum(lease.expires > now for lease in record.leases)
         own_leases: int | None = 0
         sessions: int | None = 0
-        judgeable = ((record.ever_owned and not record.until_stopped) or kind.idle_s > 0) and self._hands_off(
-            record
-        ) is None
+        hands_off = self._hands_off(record)
+        if hands_off is None and record.foreign:
+            unending = record.until_stopped or record.owners_unknown
+            needed = unending or bool(leases) or any(owner.holds for owner in owners)
+            hands_off = await self._facilities.wing.lanes.do(self._told_beside, record, needed)
+        judgeable = ((record.ever_owned and not record.until_stopped) or kind.idle_s > 0) and hands_off is None
         if judgeable and not leases and not any(owner.holds for owner in owners):
             self._deserted_since.setdefault(record.id, now)
             own_leases = await self._own_leases(record, kind)
@@ -217,11 +221,16 @@ class Reaper:
             leases=leases,
             own_leases=own_leases,
             sessions=sessions,
-            hands_off=self._hands_off(record),
+            hands_off=hands_off,
             silent_s=min(deserted_s, self._inquiry.silence(record).seconds),
             idle_s=kind.idle_s,
             until_stopped=record.until_stopped,
         )
+
+    def _told_beside(self, record: ServerRecord, needed: bool) -> str | None:  # noqa: FBT001 (for a thread)
+        """Tell the other homes whether it is needed here, and see whether it is needed there. Blocking."""
+        keep_mark(self._facilities, record, needed=needed)
+        return claimed_beside(self._facilities, record)
 
     def _hands_off(self, record: ServerRecord) -> str | None:
         """Why a server is none of our business; None: it is to be judged."""

@@ -17,6 +17,7 @@ from ..native.facts import SERVES_LOOPBACK
 from .belonging import HIDDEN, environment_of, home_of, owner_of
 from .facilities import Facilities
 from .inquiry import sessions_of
+from .marks import claimed
 
 PATIENCE_S = 1.0
 """How long a stranger may take to say who it is."""
@@ -97,6 +98,7 @@ class Recogniser:
             sessions=await self._sessions(kind, ports),
             other_home=None if ours else home,
             stray=ours,
+            claimed=await self._wing.lanes.look(claimed, self._facilities, process),
         )
 
     def secrets(self, stranger: Stranger) -> Mapping[str, str]:

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from ..core.lifecycle import SERVING
 from ..core.model import Liveness, Ownership, PortFact, Ports, ProcessIdentity, ServerRecord
 from ..core.ports import obstacles
+from ..core.proof import Held
 from ..core.reconcile import Answer, OwnServer, Snapshot, untaken
 from ..core.strangers import Silence, Strangers, Use, compatible, server_stoppable
 from ..kinds.kind import Kind
 from ..kinds.versions import fitted
 from .facilities import Facilities
 from .inquiry import Inquiry
+from .marks import claimed_beside
 from .recognise import Recogniser
 
 
@@ -40,7 +42,9 @@ class Gatherer:
         owners = [owner for owner in record.owners if not (fresh and owner.process == asker)]
         dead = all(self._wing.probe.sample(owner.process) is Liveness.DEAD for owner in owners)
         use = await self.use(record, kind, asker, deserted=dead and silence.mute)
-        return OwnServer(record, answer, use, server_stoppable(record, owners_dead=dead), silence)
+        reason = await self._wing.lanes.look(claimed_beside, self._facilities, record)
+        right = Held(reason) if reason else server_stoppable(record, owners_dead=dead)
+        return OwnServer(record, answer, use, right, silence)
 
     def owners(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None) -> tuple[str, ...]:
         """The owners of a server, other than the asker, that still keep it."""

@@ -10,6 +10,7 @@ from .belonging import ownership_of
 from .demands import free_id
 from .facilities import Facilities
 from .inquiry import Inquiry
+from .marks import keep_mark
 from .recognise import Recogniser
 from .spawner import addresses
 
@@ -88,6 +89,7 @@ class Takeover:
         record = self._with_owner(record, stranger)
         unknown = record.owners_unknown or (isinstance(stranger.owner, NoOwner) and not named)
         record = self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, named=False)
+        self._mark(record)
         self._events_adopted(record, _owner_text(stranger.owner), why)
         if record.state is not ServerState.READY:
             self._records.move(server_id, ServerState.READY)
@@ -98,6 +100,7 @@ class Takeover:
         unknown = record.owners_unknown or record.origin is Origin.EXTERNAL
         self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, project=project)
         record = self.wanted_without_owner(server_id, asker)
+        self._mark(record)
         self._events_adopted(record, None, why)
         self._records.flush()
         return record
@@ -118,6 +121,12 @@ class Takeover:
         # Whoever is told so may rely on it, whatever becomes of this daemon.
         self._records.flush()
         return record
+
+    def _mark(self, record: ServerRecord) -> None:
+        """Other daemons of this user see from now on that this home looks after it."""
+        problem = keep_mark(self._facilities, record, needed=True)
+        if problem is not None:
+            self._facilities.events.warn("adoption.not_marked", server=record.id, reason=str(problem))
 
     def _tell_found(self, record: ServerRecord, owner: str | None) -> None:
         self._facilities.events.publish(

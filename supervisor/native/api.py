@@ -251,6 +251,33 @@ class Lanes(Protocol):
 
     async def close(self) -> None:
         """Let what is under way end, for a bounded time: it may be writing."""
+
+
+class AdoptionMarks(Protocol):
+    """What the daemons of one user tell each other of processes that others started. Blocking, but short."""
+
+    def put(self, process: ProcessIdentity, home: str) -> None:
+        """A home looks after a process.
+
+        Raises:
+            OSError: no other daemon would see it.
+        """
+        ...
+
+    def drop(self, process: ProcessIdentity, home: str) -> None:
+        """A home no longer needs a process.
+
+        Raises:
+            OSError: its mark cannot be removed.
+        """
+        ...
+
+    def homes(self, process: ProcessIdentity) -> frozenset[str]:
+        """The homes that look after a process.
+
+        Raises:
+            OSError: that cannot be told.
+        """
         ...
 
 
@@ -266,3 +293,4 @@ class Wing:
     files: FileWatcher
     peers: PeerCheck
     lanes: Lanes
+    marks: AdoptionMarks

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..core.model import Liveness, ProcessIdentity, ProcessRow
-from . import darwin_libproc, darwin_ports, darwin_probe, posix, runnable, trust
+from . import darwin_libproc, darwin_ports, darwin_probe, marks, posix, runnable, trust
 from .api import Command, ExitWatcher, Watch, Wing
 from .clock import MonotonicClock
 from .exits import ArmedWatch, Collect, PollingExitWatcher
@@ -45,6 +45,7 @@ def darwin_wing(child_descriptors: tuple[int, int] | None) -> Wing:
         files=PollingFileWatcher(),
         peers=DarwinPeerCheck(),
         lanes=Lanes(looks),
+        marks=marks.FileMarks(marks.shared_folders(), probe.sample),
     )
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 
 from ..core.model import Liveness, ProcessIdentity, ProcessRow
-from . import linux_ports, linux_probe, posix, procfs, runnable, trust
+from . import linux_ports, linux_probe, marks, posix, procfs, runnable, trust
 from .api import Command, ExitWatcher, Watch, Wing
 from .clock import MonotonicClock
 from .exits import ArmedWatch, Collect, PollingExitWatcher
@@ -42,6 +42,7 @@ def linux_wing(child_descriptors: tuple[int, int] | None) -> Wing:
         files=FallbackFileWatcher(InotifyWatcher(), PollingFileWatcher(), silent),
         peers=LinuxPeerCheck(),
         lanes=Lanes(looks),
+        marks=marks.FileMarks(marks.shared_folders(), probe.sample),
     )
 
 

@@ -8,6 +8,7 @@ import psutil
 
 from ..core.model import ProcessIdentity, ProcessRow
 from . import (
+    marks,
     runnable,
     win32,
     windows_births,
@@ -51,6 +52,7 @@ def windows_wing() -> Wing:
         files=PollingFileWatcher(),
         peers=WindowsPeerCheck(),
         lanes=lanes,
+        marks=marks.FileMarks(marks.shared_folders(), probe.sample),
     )
 
 

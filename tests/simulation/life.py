@@ -20,7 +20,7 @@ from supervisor.native.lanes import Lanes
 from supervisor.native.looks import Looks
 from supervisor.registry.codec import Encoder, UnreadableError, decode
 from supervisor.registry.store import Found, Loaded
-from tests.fakes import FakeFileWatcher, FakePeerCheck, FakePortTable, FakeProbe, FakeProcessControl
+from tests.fakes import FakeFileWatcher, FakeMarks, FakePeerCheck, FakePortTable, FakeProbe, FakeProcessControl
 from tests.ground import FakeGround
 from tests.simulation.faults import InjectedError
 from tests.simulation.loop import DaemonKilledError, SimulatedLoop
@@ -92,6 +92,7 @@ class Life:
             files=FakeFileWatcher(),
             peers=FakePeerCheck(),
             lanes=Lanes(Looks(probe.identify)),
+            marks=FakeMarks(world),
         )
         site = Site(HOME, folder / "logs", folder / "environments", {"PATH": "/bin"}, discover="watch")
         with self.loop.running():

@@ -1,0 +1,34 @@
+"""Two homes of one user, and a server that others started."""
+
+import pytest
+
+from tests.e2e.conftest import MakeHome
+from tests.e2e.home import eventually, keeps_living, lives
+from tests.e2e.strangers import Place, found, toy_of_a_stranger
+
+pytestmark = pytest.mark.alone
+
+
+@pytest.mark.parametrize("second_home_runs", [True, False])
+def test_what_one_home_has_adopted_is_not_reaped_by_another(make_home: MakeHome, second_home_runs: bool) -> None:  # noqa: FBT001
+    place = Place()
+    first, second = make_home(place.config(discover="watch")), make_home(place.config())
+    plugin, editor = first.owner(), second.owner()
+    stranger = toy_of_a_stranger(first, place.set(0), owner=plugin)
+    first.start()
+    found(first, stranger.pid)
+    second.start()
+    words = ("--owner-pid", str(editor.pid))
+    assert second.cli("adopt", str(place.http[0]), *words).returncode == 0
+    if not second_home_runs:
+        second.kill_daemon()
+    plugin.kill()
+    plugin.wait()
+    first.event("editor.ended", pid=plugin.pid)
+    keeps_living(stranger.pid, 3.0)
+    assert not first.events("signal.sent")
+    if not second_home_runs:
+        second.start()
+    editor.kill()
+    editor.wait()
+    eventually(lambda: not lives(stranger.pid), "the home that has adopted it reaps it")

@@ -1,0 +1,73 @@
+"""Files by which daemons of one user tell each other what they look after."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from supervisor.core.model import Liveness, ProcessIdentity
+from supervisor.native.marks import FileMarks, shared_folders
+from tests.systems import POSIX_ONLY
+
+TOY = ProcessIdentity(4711, "0f3a-1b:987")
+OTHER = ProcessIdentity(4711, "0f3a-1b:988")
+
+
+def marks(*folders: Path, dead: ProcessIdentity | None = None) -> FileMarks:
+    return FileMarks(folders, lambda identity: Liveness.DEAD if identity == dead else Liveness.ALIVE)
+
+
+def test_every_daemon_sees_which_homes_look_after_a_process(tmp_path: Path) -> None:
+    one, two = marks(tmp_path / "a"), marks(tmp_path / "a")
+    assert one.homes(TOY) == frozenset()
+    one.put(TOY, "one")
+    two.put(TOY, "two")
+    assert one.homes(TOY) == two.homes(TOY) == {"one", "two"}
+    assert one.homes(OTHER) == frozenset()
+    two.drop(TOY, "two")
+    two.drop(TOY, "two")
+    assert one.homes(TOY) == {"one"}
+
+
+def test_a_folder_that_comes_later_costs_no_mark(tmp_path: Path) -> None:
+    early = marks(tmp_path / "login" / "a", tmp_path / "b")
+    early.put(TOY, "one")
+    (tmp_path / "login").mkdir()
+    assert marks(tmp_path / "login" / "a", tmp_path / "b").homes(TOY) == {"one"}
+
+
+def test_marks_of_processes_that_have_ended_are_removed(tmp_path: Path) -> None:
+    marks(tmp_path / "a").put(OTHER, "one")
+    marks(tmp_path / "a", dead=OTHER).put(TOY, "one")
+    assert len(list((tmp_path / "a").iterdir())) == 1
+
+
+def test_without_any_folder_nothing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        marks(tmp_path / "nowhere" / "a").homes(TOY)
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("how", ["others may write", "a link", "a file"])
+def test_a_folder_that_others_could_fill_is_refused(tmp_path: Path, how: str) -> None:
+    folder = tmp_path / "a"
+    if how == "a file":
+        folder.touch()
+    elif how == "a link":
+        (tmp_path / "b").mkdir()
+        folder.symlink_to(tmp_path / "b")
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    with pytest.raises(PermissionError):
+        marks(folder).put(TOY, "one")
+    with pytest.raises(PermissionError):
+        marks(folder).homes(TOY)
+
+
+def test_where_marks_lie_follows_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = shared_folders()
+    for name in ("HOME", "XDG_RUNTIME_DIR", "TMPDIR", "TEMP", "LOCALAPPDATA", "USERPROFILE"):
+        monkeypatch.setenv(name, os.fspath(Path.cwd() / "elsewhere"))
+    assert shared_folders() == before
+    assert before
