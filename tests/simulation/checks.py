@@ -5,12 +5,17 @@ from dataclasses import dataclass, field
 
 from supervisor.core.lifecycle import SERVING
 from supervisor.core.model import ProcessIdentity, ServerRecord, ServerState
-from tests.simulation.ledger import LINGER_S, Ledger, ViolationError
+from supervisor.native.exits import TRY_AGAIN_EVERY_S
+from tests.simulation.faults import ViolationError
+from tests.simulation.ledger import LINGER_S, Ledger
 from tests.simulation.life import Life
 from tests.simulation.world import OURS, TOKEN, World
 
 ORPHAN_BOUND_S = 5.0 + 1.0 + 1.0 + 4.0 + 5.0 + 2.0
 """Grace, detection, the look at sessions, the stop, the kill, and the machine's slowness."""
+
+BACK_BOUND_S = TRY_AGAIN_EVERY_S + 2.0
+"""How long the slower source of exits may stand in for the kernel's once that tells again."""
 
 FLIGHT_BOUND_S = 250.0
 PROJECT = "GODOT_SUPERVISOR_PROJECT"
@@ -37,6 +42,15 @@ class Checks:
         self._ports(life)
         self._door(life)
         self._orphans(life)
+        self._sources(life)
+
+    def _sources(self, life: Life) -> None:
+        world = self.world
+        if world.deaf_since is not None or not life.exits.polling.watching:
+            return
+        back = max(world.heard_since, self.ledger.recovered_at, self.ledger.gap_at)
+        if world.clock.now - back > BACK_BOUND_S:
+            raise ViolationError("a source that is back is used again: exits are still polled")
 
     def alone(self, life: Life, what: str) -> None:
         """A daemon acts: no other one may hold its home then."""

@@ -17,8 +17,9 @@ from supervisor.errors import SupervisorError
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.loopback import Answer
 from tests.simulation.checks import Checks
-from tests.simulation.faults import Faults, InjectedError
-from tests.simulation.ledger import Asking, Ledger, ViolationError
+from tests.simulation.environments import ShelfEnvironments
+from tests.simulation.faults import Faults, InjectedError, ViolationError
+from tests.simulation.ledger import Asking, Ledger
 from tests.simulation.life import Disk, Ear, Life
 from tests.simulation.loop import DaemonKilledError
 from tests.simulation.world import EDITOR, World
@@ -40,6 +41,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "env": {"TOY_OWNER": "{owner_pid}"},
         "sessions": {"tcp": "sessions"},
         "identify": {**_ASKED, "match": {"name": "toy"}},
+        "package": "toy",
         "version": "1.0",
     },
     "solo": {
@@ -144,6 +146,9 @@ class Simulation:
         def uuid() -> UUID:
             return UUID(int=self.rng.getrandbits(128))
 
+        def environments(*_: object, **__: object) -> ShelfEnvironments:
+            return ShelfEnvironments(self.world.shelf, self.world.touch)
+
         stands_for = {"log_tail": _no_log, "token_hex": token_hex, "uuid4": uuid, "random": self.rng}
         with ExitStack() as edges:
             edges.enter_context(patch("supervisor.kinds.identify.get", get))
@@ -151,6 +156,7 @@ class Simulation:
             edges.enter_context(patch("supervisor.engine.readiness.log_lines", _no_log))
             edges.enter_context(patch("supervisor.engine.spawner.Spawner.log_for", log_for))
             edges.enter_context(patch("supervisor.engine.spawner.Spawner.prune_logs"))
+            edges.enter_context(patch("supervisor.daemon.app.Environments", environments))
             for module in ENGINE:
                 for name in stands_for.keys() & vars(module).keys():
                     edges.enter_context(patch.object(module, name, stands_for[name]))

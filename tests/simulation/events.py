@@ -116,6 +116,22 @@ def disk(sim: Simulation) -> None:
         sim.world.plan(sim.rng.choice((0.5, 10.0)), lambda: setattr(sim.disk, "full", False))
 
 
+def environment_breaks(sim: Simulation) -> None:
+    """Files of a private environment are removed, or its Python is upgraded."""
+    if not sim.faults.quiet and sim.world.shelf.damage():
+        sim.note("an environment breaks")
+        sim.faults.note("environment broken")
+
+
+def event_source(sim: Simulation) -> None:
+    """The kernel tells of no further exits, for want of descriptors, until it does again."""
+    if not sim.faults.quiet and sim.world.deaf_since is None:
+        sim.note("no descriptor for an exit")
+        sim.faults.note("event source lost")
+        sim.world.deaf_since = sim.world.clock.now
+        sim.world.plan(sim.rng.choice((2.0, 40.0)), sim.world.hears_again)
+
+
 def daemon_killed(sim: Simulation) -> None:
     """From outside, between two steps."""
     if sim.life is not None:

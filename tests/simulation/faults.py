@@ -22,6 +22,8 @@ RATES = {
     "event late": 0.1,
     "event without a cause": 0.002,
     "thread slow": 0.1,
+    "install refused": 0.05,
+    "environment breaks again": 0.2,
     "program": 0.5,
 }
 """How likely each is, each time that it could come."""
@@ -32,6 +34,10 @@ class InjectedError(OSError):
 
     def __init__(self, what: str) -> None:
         super().__init__(errno.EIO, what)
+
+
+class ViolationError(AssertionError):
+    """A promise was broken."""
 
 
 class Faults:

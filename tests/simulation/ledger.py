@@ -6,6 +6,7 @@ from typing import Any
 
 from supervisor.core.model import Origin, ProcessIdentity, ServerRecord, ServerState
 from supervisor.errors import SupervisorError
+from tests.simulation.faults import ViolationError
 from tests.simulation.life import Life
 from tests.simulation.world import OURS, STRANGER, World
 
@@ -14,10 +15,6 @@ UNSEEN_S = 3.0
 """A session that is younger than this may have come after the last look."""
 
 GAP_S = 5.0
-
-
-class ViolationError(AssertionError):
-    """A promise was broken."""
 
 
 @dataclass(slots=True)
@@ -147,7 +144,8 @@ class Ledger:
         self.adopted &= set(servers)
         # A registry that could not be written brings back what was stopped.
         self.adopted |= {name for name, row in servers.items() if row.origin is Origin.ADOPTED}
-        self.found &= set(servers)
+        # An adoption that could not be written down is none to the next daemon.
+        self.found = self.found & set(servers) | {name for name, row in servers.items() if row.onlooked}
         self.served &= {name for name, row in servers.items() if row.root or row.state is not ServerState.STARTING}
         self.pointed_at &= set(servers)
 

@@ -16,6 +16,7 @@ from supervisor.errors import StateNotWritable
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.loopback import Answer
 from supervisor.native.api import Command, Watch, Wing
+from supervisor.native.exits import ArmedWatch, PollingExitWatcher
 from supervisor.native.lanes import Lanes
 from supervisor.native.looks import Looks
 from supervisor.registry.codec import Encoder, UnreadableError, decode
@@ -80,6 +81,7 @@ class Life:
         self.tenancy.on_lost = lambda: world.plan(0.0, self.withdraw)
         self.me = world.start("daemon")
         world.me = self.me
+        world.touch = self.touch
         self.exits = _Exits(self)
         world.on_end = self.exits.ended
         probe = _Probe(self)
@@ -236,10 +238,22 @@ class _Exits:
     def __init__(self, life: Life) -> None:
         self._life = life
         self.watches: dict[ProcessIdentity, list[_Watch]] = {}
+        self.polling = PollingExitWatcher(_Probe(life), lambda _: None, better=self._take_over)
         self.lost: set[ProcessIdentity] = set()
 
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
         self._life.touch()
+        if self._life.world.deaf_since is not None:
+            return self.polling.watch(identity, on_exit)
+        return self._watch(identity, on_exit)
+
+    def _take_over(self, polled: ArmedWatch) -> None:
+        if self._life.world.deaf_since is not None:
+            raise InjectedError("Too many open files")
+        watch = self._watch(polled.identity, polled.fire)
+        polled.disarmed_by(lambda _: watch.close())
+
+    def _watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> _Watch:
         watch = _Watch(self, identity, on_exit)
         self.watches.setdefault(identity, []).append(watch)
         if not self._life.world.lives(identity):
@@ -249,7 +263,7 @@ class _Exits:
         return watch
 
     def note(self) -> str | None:
-        return None
+        return self.polling.note()
 
     def ended(self, identity: ProcessIdentity) -> None:
         """A process has ended."""

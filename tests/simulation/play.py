@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.simulation import clients, events
 from tests.simulation.driver import Simulation
-from tests.simulation.ledger import ViolationError
+from tests.simulation.faults import ViolationError
 
 STEPS_OF_A_STORY = 250
 CALM_S = 100.0
@@ -39,6 +39,8 @@ ACTIONS: dict[Action, int] = {
     events.wall_clock: 1,
     events.disk: 2,
     events.daemon_killed: 3,
+    events.environment_breaks: 2,
+    events.event_source: 1,
 }
 RARE: Mapping[Action, int] = {
     events.reboot: 2,
@@ -54,6 +56,7 @@ def calm(sim: Simulation) -> None:
     sim.note("calm")
     sim.faults.quiet = True
     sim.disk.full = False
+    sim.world.hears_again()
     for manners in sim.world.manners.values():
         manners.deaf_until = manners.slow_s = 0.0
     try:

@@ -1,6 +1,7 @@
 """The simulation finds what it is there to find: for each promise, an engine that breaks it on purpose."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -21,10 +22,12 @@ from supervisor.engine.flights import Flights
 from supervisor.engine.followup import Followup
 from supervisor.engine.leases import Leases
 from supervisor.engine.placement import Placement
+from supervisor.engine.provision import Provisioner
 from supervisor.engine.records import Records
 from supervisor.engine.signals import Signals
 from supervisor.engine.stop import Right
 from tests.simulation import events
+from tests.simulation.environments import ShelfEnvironments
 from tests.simulation.play import ACTIONS, StoryFailedError, play
 
 SEEDS = 400
@@ -220,3 +223,34 @@ def test_a_daemon_whose_presence_keeps_nobody_out(monkeypatch: pytest.MonkeyPatc
     """With the lock removed, a second one starts."""
     monkeypatch.setattr(Tenancy, "_claim", lambda self, home_id: True)  # noqa: ARG005
     bites("never two daemons that both act")
+
+
+def test_a_broken_environment_that_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that fails is looked into, and nothing comes of it."""
+    after_failure = Provisioner.after_failure
+
+    async def idle(self: Provisioner, *given: Any) -> None:
+        with contextlib.suppress(NothingIsBuiltError):
+            await after_failure(self, *given)
+
+    class NothingIsBuiltError(Exception):
+        pass
+
+    async def rebuild(*_: Any, **__: Any) -> None:
+        raise NothingIsBuiltError
+
+    monkeypatch.setattr(ShelfEnvironments, "rebuild", rebuild)
+    monkeypatch.setattr(Provisioner, "after_failure", idle)
+    bites("a broken environment is built anew")
+
+
+def test_an_environment_that_is_built_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What damages it is answered by one build after the other."""
+    monkeypatch.setattr("supervisor.engine.provision.REBUILT_AGAIN_AFTER_S", 0.0)
+    bites("a broken environment is built anew once", rates={"environment breaks again": 0.8})
+
+
+def test_a_poll_that_goes_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel tells of exits again, and nobody asks it to."""
+    monkeypatch.setattr("supervisor.native.exits.PollingExitWatcher._give_back", lambda self, better: None)  # noqa: ARG005
+    bites("a source that is back is used again")

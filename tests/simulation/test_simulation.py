@@ -22,6 +22,8 @@ FAULTS_FROM_OUTSIDE = {
     "clock gap",
     "daemon killed",
     "disk full",
+    "environment broken",
+    "event source lost",
     "home taken",
     "home vanished",
     "identification silent",

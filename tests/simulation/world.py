@@ -13,12 +13,16 @@ from supervisor.native.api import Command
 from tests.fakes import SERVES_LOOPBACK, FakeClock, FakeProcess, FakeSystem
 from tests.ground import FakeFolder
 from tests.ground import FakeSystem as Presences
+from tests.simulation.environments import Shelf
 from tests.simulation.faults import Faults
 
 HOME = "home"
 TOKEN = "GODOT_SUPERVISOR_SERVER_ID"
 FAMILIES = {"toy": "toy", "solo": "solo", "plain": "plain"}
 """The program of each kind."""
+
+PACKAGED = "toy"
+"""The kind, package and program that runs from a private environment."""
 
 BOOTED_AT = 1_700_000_000.0
 
@@ -67,11 +71,17 @@ class World(FakeSystem):
         self.opened: dict[int, float] = {}
         """Since when a port has had sessions."""
         self.on_end: Callable[[ProcessIdentity], None] = lambda identity: None  # noqa: ARG005 (until a life listens)
+        self.touch: Callable[[], None] = lambda: None
+        """Fails in the name of the daemon that lives."""
+        self.deaf_since: float | None = None
+        """Since when no exit can be watched that is not watched already."""
+        self.heard_since = 0.0
         self._free_pids: list[int] = []
         self._plans: list[_Planned] = []
         self._numbers = count()
         self._next_lineage: Lineage | None = None
         super().__init__(FakeClock())
+        self.shelf = Shelf(rng, faults, self.clock)
         self.programs = dict.fromkeys(FAMILIES.values(), self._serve)
 
     def start(
@@ -161,6 +171,11 @@ class World(FakeSystem):
         self._free_pids.clear()
         self._pids = count(100)
 
+    def hears_again(self) -> None:
+        """Exits can be watched again."""
+        if self.deaf_since is not None:
+            self.deaf_since, self.heard_since = None, self.clock.now
+
     def serve(self, process: ProcessIdentity, manners: Manners, delay_s: float) -> None:
         """It listens after a while, if its ports are free then; otherwise it ends."""
         self.plan(delay_s, lambda: self._bind(process, manners))
@@ -174,6 +189,8 @@ class World(FakeSystem):
         self.manners[identity] = manners
         for port in manners.ports.values():
             self.listen(identity, port)
+        if manners.program == PACKAGED:
+            self.shelf.serves(PACKAGED, manners.version)
 
     def _serve(self, system: FakeSystem, process: FakeProcess, command: Command) -> None:  # noqa: ARG002 (the Protocol's)
         """What a server does that we start: most listen soon; some never do, end, or leave the work to a child."""
@@ -183,7 +200,9 @@ class World(FakeSystem):
         names = ("http", "sessions")[: len(numbers)]
         manners = Manners(program, version, dict(zip(names, map(int, numbers), strict=True)))
         roll, delay_s = self.faults.roll("program"), 0.02 + 0.3 * self.rng.random()
-        if roll is None or roll > 0.9:
+        if program == PACKAGED and self.shelf.broken(PACKAGED, version):
+            self.plan(delay_s, lambda: self.end(identity, 1))
+        elif roll is None or roll > 0.9:
             self.serve(identity, manners, delay_s)
         elif roll < 0.15:
             self.plan(delay_s, lambda: self.end(identity, 3))
