@@ -15,11 +15,12 @@ from supervisor.core.model import ProcessIdentity, ServerRecord
 from supervisor.core.owners import DeadOwner
 from supervisor.core.proof import Stoppable
 from supervisor.daemon.tenancy import Tenancy
-from supervisor.engine import ensure, reap, recover, signals
+from supervisor.engine import reap, recover, signals
 from supervisor.engine.endings import Endings
 from supervisor.engine.flight import Flight
 from supervisor.engine.flights import Flights
 from supervisor.engine.followup import Followup
+from supervisor.engine.launch import Launcher
 from supervisor.engine.leases import Leases
 from supervisor.engine.placement import Placement
 from supervisor.engine.provision import Provisioner
@@ -142,16 +143,16 @@ def test_a_recovery_that_forgets_what_was_being_started(monkeypatch: pytest.Monk
 
 def test_a_launch_that_is_not_written_down_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """The row comes after the process."""
-    launch = ensure.Ensurer._launch
+    launch = Launcher.launch
 
-    async def careless(self: ensure.Ensurer, *given: Any) -> Any:
+    async def careless(self: Launcher, *given: Any) -> Any:
         commit, self._records.commit = self._records.commit, lambda: None  # type: ignore[method-assign]
         try:
             return await launch(self, *given)
         finally:
             self._records.commit = commit  # type: ignore[method-assign]
 
-    monkeypatch.setattr(ensure.Ensurer, "_launch", careless)
+    monkeypatch.setattr(Launcher, "launch", careless)
     # A lease that was granted meanwhile is as little written down.
     bites("every live server of ours is known", "one server for each key and version", "what is in use is not reaped")
 
