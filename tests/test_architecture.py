@@ -39,12 +39,13 @@ ARROWS: Mapping[str, frozenset[str]] = {
     ),
     "control": frozenset({"engine", "core", "wire", "native.api", "native.facts"}),
     "client": words(
-        "wire native.facts native.presence native.private native.redirector native.search_path native.trust"
+        "wire native.facts native.homes native.presence native.private native.redirector "
+        "native.search_path native.trust"
     ),
     "service": frozenset({"client", "native.facts", "native.service_control"}),
     "addon": frozenset({"native.facts"}),
     "daemon": words("control engine native kinds registry config core client.endpoint wire.messages.session"),
-    "cli": frozenset({"daemon", "client", "service", "config", "kinds", "native.facts", "native.wing"}),
+    "cli": words("daemon client service config kinds native.facts native.homes native.wing"),
 }
 
 PURE = ("supervisor.core", "supervisor.wire", "supervisor.registry.codec")

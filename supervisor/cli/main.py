@@ -13,6 +13,8 @@ REPORT_AT = "the project's issue tracker"
 # What prompts and scripts ask all the time. It needs no parser, and the parser takes as long as all the rest.
 QUERIES = frozenset({("status",), ("ps",), ("status", "--json"), ("ps", "--json")})
 
+_OF_THE_HOME = frozenset({"DAEMON_UNREACHABLE", "STATE_NOT_WRITABLE", "CONFIG_INVALID", "NOT_OURS"})
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
@@ -23,11 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(given, as_json=as_json)
     except SupervisorError as problem:
-        output.error(problem, as_json=as_json)
-        return exits.exit_code(problem.code)
+        return _failed(_with_the_homes_reason(problem), as_json=as_json)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except Exception as problem:  # noqa: BLE001 (the last line of defence: the user gets one line)
+        if isinstance(problem, OSError) and (reason := _environments(problem)) is not None:
+            return _failed(reason, as_json=as_json)
         return _unexpected(problem, as_json=as_json)
 
 
@@ -46,6 +49,35 @@ def _run(given: tuple[str, ...], *, as_json: bool) -> int:
     from . import group
 
     return group.run(given, as_json=as_json)
+
+
+def _failed(problem: SupervisorError, *, as_json: bool) -> int:
+    output.error(problem, as_json=as_json)
+    return exits.exit_code(problem.code)
+
+
+def _with_the_homes_reason(problem: SupervisorError) -> SupervisorError:
+    """The error, or the reason behind it where this user cannot have such a home folder at all."""
+    if problem.code in _OF_THE_HOME or (problem.code == "DAEMON_NOT_RUNNING" and "file" in problem.data):
+        from ..native import homes
+        from ..native.facts import folders
+
+        try:
+            homes.refuse(folders())
+        except SupervisorError as reason:
+            return reason
+    return problem
+
+
+def _environments(problem: OSError) -> SupervisorError | None:
+    """An error of the system that is no defect of ours, in a user's words; None: it may be one."""
+    from ..native import homes
+    from ..native.facts import folders
+
+    try:
+        return homes.explained(problem, folders()) if problem.errno in homes.ENVIRONMENT else None
+    except SupervisorError as reason:
+        return reason
 
 
 def _unexpected(problem: Exception, *, as_json: bool) -> int:

@@ -7,6 +7,7 @@ import click
 
 from ..daemon.version import installed as version
 from ..errors import ServiceRefused
+from ..native import homes
 from ..native.facts import folders
 from ..service import managers
 from ..service.managers import Wish
@@ -39,6 +40,7 @@ def install(*, mode: str | None, account: str | None, dry_run: bool, as_json: bo
     Servers go on.
     """
     where = folders()
+    homes.refuse(where)
     steps = Steps(managers.runner(), dry_run=dry_run)
     wish = Wish(mode, account, _password(account, dry_run=dry_run) if mode == "account-service" else None)
     managers.install(where, managers.open_manager(where, version(), steps, wish), steps)

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ..errors import DaemonNotRunning, NotOurs, StateNotWritable, SupervisorError, TimedOut
-from ..native import redirector, search_path, trust
+from ..errors import DaemonNotRunning, NotOurs, SupervisorError, TimedOut
+from ..native import homes, redirector, search_path, trust
 from ..native.facts import HOME_VARIABLE, SYSTEM, ending
 from . import discovery
 from .client import Client, RemoteError
@@ -51,7 +51,7 @@ def ensure_daemon(
 
     Raises:
         StateNotWritable: its folders cannot be made or written.
-        NotOurs: somebody else may write into them.
+        NotOurs: somebody else may write into them, or this user may not.
         DaemonNotRunning: it could not be started, or does not answer in time; `data.output` has its last lines.
         DaemonUnreachable: one runs, and nobody can tell where it listens (a RemoteError of that code).
         ProtocolUnsupported: one runs that does not speak our protocol.
@@ -61,6 +61,7 @@ def ensure_daemon(
     client = _reach_anyhow(folders)
     if client is not None:
         return client
+    homes.refuse(folders)
     ours_from = time.monotonic() + (SERVICE_HEAD_START_S if by_service() else 0)
     attempt: _Attempt | None = None
     while True:
@@ -132,8 +133,8 @@ def _refusals(folders: "Folders") -> Iterator[None]:
         # The daemon would refuse too, but what it says would go where a stranger's link leads.
         raise NotOurs(str(problem), hint=problem.fix or f"choose another folder: {HOME_VARIABLE}") from problem
     except OSError as problem:
-        where = problem.filename or folders.home
-        raise StateNotWritable(f"cannot start a daemon: {problem.strerror or problem}: {where}") from problem
+        reason = homes.explained(problem, folders)
+        raise type(reason)(f"cannot start a daemon: {reason.message}", hint=reason.hint) from problem
 
 
 class _Attempt:

@@ -62,11 +62,15 @@ def read(path: "Path | str") -> Endpoint | None:
     except FileNotFoundError:
         return None
     except OSError as problem:
-        raise DaemonNotRunning(f"cannot read {path}: {problem.strerror}", hint=START_HINT) from problem
+        raise _unusable(path, f"cannot read {path}: {problem.strerror}", START_HINT) from problem
     except trust.DistrustedError as problem:
         hint = problem.fix if problem.foreign and problem.fix else START_HINT
-        raise DaemonNotRunning(f"the endpoint file is not to be trusted: {problem}", hint=hint) from problem
+        raise _unusable(path, f"the endpoint file is not to be trusted: {problem}", hint) from problem
     return decode(text)
+
+
+def _unusable(path: "Path | str", problem: str, hint: str) -> DaemonNotRunning:
+    return DaemonNotRunning(problem, hint=hint, data={"file": os.fspath(path)})
 
 
 def publish(path: "Path", endpoint: Endpoint) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..client import endpoint
 from ..errors import DaemonNotRunning, DaemonUnreachable, NotOurs
 from ..frozen import frozen
-from ..native import presence, private, trust
+from ..native import homes, presence, private, trust
 from ..native.facts import HOME_VARIABLE, SYSTEM, Folders
 from ..native.lockfile import LockFile
 from ..registry.store import homes_in
@@ -26,15 +26,17 @@ STARTS_WITHIN_S = 20.0
 """How long whoever starts a daemon waits for it."""
 
 
-def own_home(home: Path) -> None:
+def own_home(where: Folders) -> None:
     """Make the home folder, or see that nobody else could have written into it.
 
     Raises:
         NotOurs: it belongs to another user, or others may write into it, or a link of another user's leads there.
+        StateNotWritable: it lies in what is no folder.
         OSError: it cannot be made.
     """
+    homes.refuse(where)
     try:
-        trust.make_folder(home)
+        trust.make_folder(where.home)
     except trust.DistrustedError as problem:
         raise NotOurs(str(problem), hint=problem.fix or f"choose another folder: {HOME_VARIABLE}") from problem
 
@@ -93,7 +95,7 @@ class HomeGround:
 
     def make(self) -> None:
         """See `Ground`."""
-        own_home(self._folders.home)
+        own_home(self._folders)
 
     def owners(self) -> tuple[str, ...]:
         """See `Ground`. A registry that cannot be read names nobody: the next write sets it aside for no one."""

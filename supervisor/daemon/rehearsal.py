@@ -25,7 +25,7 @@ def rehearse(folders: Folders) -> None:
     """
     read = settings.read(folders)
     try:
-        own_home(folders.home)
+        own_home(folders)
         _see_folders(folders.logs, read.config.environments or folders.environments)
         if folders.lock.is_symlink():
             raise NotOurs(f"{folders.lock} is a link", hint=f"rm '{folders.lock}'")

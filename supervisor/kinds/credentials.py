@@ -64,7 +64,7 @@ def record_path(
 
 def config_dir(environment: Mapping[str, str]) -> Path:
     """Where programs of this user keep settings on this system, as servers work it out from their environment."""
-    home = Path(environment.get("USERPROFILE" if facts.SYSTEM == "windows" else "HOME") or Path.home())
+    home = _folder(environment.get("USERPROFILE" if facts.SYSTEM == "windows" else "HOME") or "~")
     if facts.SYSTEM == "windows":
         local = environment.get("LOCALAPPDATA", "").strip()
         return Path(local) if local else home / "AppData" / "Local"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 
+from ..errors import InvalidParams
 from ..frozen import frozen
 from ..native.facts import Folders
 
@@ -38,7 +39,11 @@ class Installation:
 
 
 def this_installation(where: Folders, version: str, environment: Mapping[str, str] = os.environ) -> Installation:
-    """The installation that runs this, as a service for these folders."""
+    """The installation that runs this, as a service for these folders.
+
+    Raises:
+        InvalidParams: this user has no home folder.
+    """
     arguments = ("-P", "-m", "supervisor", "service", "run")
     home = ("--home", str(where.home.absolute())) if where.moved else ()
     return Installation(
@@ -47,9 +52,17 @@ def this_installation(where: Folders, version: str, environment: Mapping[str, st
         arguments=(*arguments, *home),
         version=version,
         logs=where.logs,
-        user_home=Path.home(),
+        user_home=_user_home(),
         variables={name: kept for name in HANDED_OVER if (kept := _kept(name, environment.get(name, "")))},
     )
+
+
+def _user_home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as problem:
+        unknown = "it is not set, and the system knows no home folder of this user"
+        raise InvalidParams("HOME", unknown, hint="set HOME to your home folder") from problem
 
 
 def _kept(name: str, value: str) -> str:

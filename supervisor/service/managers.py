@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import PlatformUnsupported, ServiceRefused
+from ..errors import InvalidParams, PlatformUnsupported, ServiceRefused
 from ..frozen import frozen
 from ..native import service_control
 from ..native.facts import SYSTEM, Folders
@@ -138,7 +138,7 @@ def start_if_installed(where: Folders, version: str) -> bool:
     """Have the service start the daemon, where there is one; whether it has. For whoever is about to start a daemon."""
     try:
         return open_manager(where, version, Steps(runner())).start_if_installed()
-    except (ServiceRefused, PlatformUnsupported):
+    except (ServiceRefused, PlatformUnsupported, InvalidParams):
         return False
 
 

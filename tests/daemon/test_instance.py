@@ -138,9 +138,9 @@ def test_a_lock_that_cannot_be_made_is_no_lock_that_another_holds(tmp_path: Path
 @POSIX_ONLY
 def test_a_home_that_is_made_is_ours_alone(tmp_path: Path) -> None:
     home = tmp_path / "deep" / "home"
-    own_home(home)
+    own_home(Folders(home, moved=True))
     assert home.stat().st_mode & 0o777 == 0o700
-    own_home(home)
+    own_home(Folders(home, moved=True))
 
 
 @POSIX_ONLY
@@ -148,7 +148,7 @@ def test_a_home_that_is_made_is_ours_alone(tmp_path: Path) -> None:
 def test_a_home_that_others_may_write_into_is_refused(tmp_path: Path, mode: int) -> None:
     tmp_path.chmod(mode)
     with pytest.raises(NotOurs, match="others may write") as caught:
-        own_home(tmp_path)
+        own_home(Folders(tmp_path, moved=True))
     assert caught.value.hint == f"chmod go-w {tmp_path}"
     tmp_path.chmod(0o700)
 
@@ -160,7 +160,7 @@ def test_a_home_of_another_user_is_refused(tmp_path: Path) -> None:
     home.mkdir()
     os.chown(home, NOBODY, -1)
     with pytest.raises(NotOurs, match="belongs to another user"):
-        own_home(home)
+        own_home(Folders(home, moved=True))
 
 
 def test_who_holds_the_lock_is_noted_for_people(lock: Path, begin: Begin) -> None:
