@@ -1,6 +1,6 @@
 """One tree of errors. Each class carries its stable wire code, whose fault it is, and what the caller can do next."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -12,6 +12,25 @@ class Fault(StrEnum):
     ENVIRONMENT = "environment"
     SERVER = "server"
     DAEMON = "daemon"
+
+
+QUOTED_MAX = 100
+
+
+def quoted(value: object) -> str:
+    """Return a value as an error may quote it: on one line, and not at any length."""
+    text = repr(value)
+    return text if len(text) <= QUOTED_MAX else f"{text[: QUOTED_MAX - 3]}..."
+
+
+def allowed_names(wrong: str, allowed: Iterable[str]) -> str:
+    """Return the hint for a name that is none of those allowed: the nearest one first."""
+    # Late: only who has mistyped something pays for it.
+    import difflib
+
+    names = list(allowed)
+    near = difflib.get_close_matches(wrong, names, n=1) if len(wrong) <= QUOTED_MAX else []
+    return "".join(f"did you mean {name}? " for name in near) + "allowed: " + ", ".join(names)
 
 
 class SupervisorError(Exception):

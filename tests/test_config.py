@@ -102,6 +102,69 @@ def test_a_syntax_error_names_file_and_line(file: Path) -> None:
     assert "line 3" in error.message
 
 
+def test_a_syntax_error_at_the_end_names_the_last_line(file: Path) -> None:
+    error = refusal(write(file, '[daemon]\nlog_level = "info"\n[kinds.mine'))
+    assert error.message.startswith(f"{file}: line 3: not valid TOML: ")
+    assert (error.data["line"], error.hint) == (3, "mend line 3, the last one")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        ("\nx = " + "[" * 5000, 2, "nested too deeply"),
+        ("x = " + "{a=" * 5000, 1, "nested too deeply"),
+        ("\n\nx = " + "9" * 6000, 3, "a value is not possible"),
+        ("[kinds.a]\n\n" + "a." * 8000 + "b = 1", 3, "more than 32 parts"),
+        ("[" + "a.'b'." * 4000 + "c]", 1, "more than 32 parts"),
+        ("x = {" + '"a" . ' * 8000 + "b = 1}", 1, "more than 32 parts"),
+        ("[daemon]\n\0", 2, "NUL"),
+    ],
+)
+def test_what_breaks_a_reader_is_a_typed_error_with_its_line(file: Path, text: str, line: int, problem: str) -> None:
+    error = refusal(write(file, text))
+    assert problem in error.message
+    assert (error.data["file"], error.data["line"]) == (str(file), line)
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 6000, "0b1" + "0" * 64, "-9223372036854775809"])
+def test_an_integer_of_more_than_64_bits_names_its_key(file: Path, number: str) -> None:
+    error = refusal(write(file, f"[kinds.mine]\ngrace_s = {number}\n"))
+    assert error.message == f"{file}: kinds.mine.grace_s: a number of more than 64 bits"
+
+
+def test_a_file_beyond_the_limit_is_not_read(file: Path) -> None:
+    assert "longer than 1024 KiB" in refusal(write(file, "#" * (1024 * 1024 + 1))).message
+    assert load(write(file, "#" * (1024 * 1024)), {}) == Config()
+
+
+def test_many_dots_in_a_text_are_no_long_key(file: Path) -> None:
+    words = ".".join(["a"] * 100)
+    text = f'[kinds.mine]\ncommand = ["x", "{words}", "y"]\n'
+    assert load(write(file, text), {}).kinds["mine"]["command"] == ["x", words, "y"]
+
+
+def test_what_a_message_quotes_is_bounded(file: Path) -> None:
+    assert len(refusal(write(file, f'[daemon]\nlog_level = "{"x" * 100_000}"\n')).message) < 1000
+    assert len(refusal(write(file, f"[daemon]\n{'x' * 100_000} = 1\n")).message) < 1000
+
+
+def test_a_mistyped_key_is_answered_with_the_nearest(file: Path) -> None:
+    error = refusal(write(file, '[daemon]\nlog_levle = "info"\n'))
+    assert (error.hint or "").startswith("did you mean log_level? allowed: ")
+
+
+def test_more_kinds_than_anybody_has_are_refused(file: Path) -> None:
+    tables = "".join(f"[kinds.k{number}]\n" for number in range(1001))
+    assert "kinds: more than 1000 kinds" in refusal(write(file, tables)).message
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+def test_another_encoding_is_named(file: Path, encoding: str) -> None:
+    file.write_bytes('[daemon]\n# ä\nlog_level = "info"\n'.encode(encoding))
+    file.chmod(0o600)
+    assert "UTF-8" in (refusal(file).hint or "")
+
+
 def test_a_byte_order_mark_is_no_syntax_error(file: Path) -> None:
     file.write_bytes(b'\xef\xbb\xbf[daemon]\nlog_level = "error"\n')
     file.chmod(0o600)

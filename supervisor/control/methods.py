@@ -1,6 +1,6 @@
 """The verb table: each method of the protocol, and what it does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -52,7 +52,7 @@ class About:
     environments: str
     event_loop: str
     notes: Callable[[], tuple[str, ...]]
-    reload: Callable[[], tuple[str, ...]]
+    reload: Callable[[], Awaitable[tuple[str, ...]]]
     shut_down: Callable[[bool], None]
 
 
@@ -322,8 +322,8 @@ class Methods:
         left = () if params.environments else await self._housekeeping.sweep(dry_run=params.dry_run)
         return en.EnvironmentsPruneResult(tuple(map(environment, removed)), tuple(map(leftover, left)))
 
-    def _reload(self, _: d.DaemonReload) -> d.DaemonReloadResult:
-        return d.DaemonReloadResult(self._about.reload(), self._about.config)
+    async def _reload(self, _: d.DaemonReload) -> d.DaemonReloadResult:
+        return d.DaemonReloadResult(await self._about.reload(), self._about.config)
 
     def _shutdown(self, params: d.DaemonShutdown) -> d.DaemonShutdownResult:
         self._about.shut_down(params.servers)

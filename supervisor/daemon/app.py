@@ -218,8 +218,9 @@ class Daemon:
         self._keeper = HomeKeeper(self._folders, self._tenancy, events, records, self._log_file, watch_places)
         ours = Identity(self._me, self._instance_id, self._version, self._token)
         self._keeper.begin(ours, self._stop.set)
+        lanes = engine.facilities.wing.lanes
         self._reloader = Reloader(
-            self._folders, self._settings, events, self._publish_again, engine.supervisor.look_again
+            self._folders, self._settings, lanes, events, self._publish_again, engine.supervisor.look_again
         )
         listener = self._listener(engine)
         self._mender = Mender(events, listener, partial(self._publish, listener), self._loop)

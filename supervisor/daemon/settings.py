@@ -1,5 +1,6 @@
 """What config.toml says to a daemon: read at its start, and again when a user asks."""
 
+import asyncio
 import os
 from collections.abc import Callable
 
@@ -8,7 +9,9 @@ from ..engine.events import Events
 from ..errors import StateNotWritable, SupervisorError
 from ..frozen import frozen
 from ..kinds.catalog import Catalog
+from ..native.api import Lanes
 from ..native.facts import Folders
+from ..native.lane import Lane
 from . import loop
 
 LASTING = ("log_level", "event_loop", "discover", "environments")
@@ -25,7 +28,7 @@ class Settings:
 
 
 def read(folders: Folders) -> Settings:
-    """The settings of a home, as a daemon would start with them.
+    """The settings of a home, as a daemon would start with them. Blocking.
 
     Raises:
         ConfigInvalid: they cannot be used.
@@ -43,17 +46,21 @@ class Reloader:
         self,
         folders: Folders,
         settings: Settings,
+        lanes: Lanes,
         events: Events,
         publish: Callable[[], None],
         look_again: Callable[[], None],
     ) -> None:
         self._folders = folders
         self._settings = settings
+        self._lanes = lanes
         self._events = events
         self._publish = publish
         self._look_again = look_again
+        self._one_at_a_time = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
 
-    def reload(self) -> tuple[str, ...]:
+    async def reload(self) -> tuple[str, ...]:
         """Publish the endpoint anew, and read the configuration. Settings that changed and wait for the next start.
 
         Raises:
@@ -64,12 +71,12 @@ class Reloader:
             self._publish()
         except OSError as error:
             raise StateNotWritable(f"the endpoint cannot be published: {error}") from error
-        config = load(self._folders.config, os.environ)
-        loop.choose(config)
-        catalog, before = self._settings.catalog, self._settings.config
-        with naming(self._folders.config):
-            catalog.reload(config.kinds)
-        waiting = tuple(f"daemon.{key}" for key in LASTING if getattr(config, key) != getattr(before, key))
+        async with self._one_at_a_time:
+            # Off the loop, because a parser takes a second for the largest file that there may be.
+            found = await self._lanes.do(read, self._folders, lane=Lane.FILES)
+            catalog, before = self._settings.catalog, self._settings.config
+            catalog.kinds = found.catalog.kinds
+        waiting = tuple(f"daemon.{key}" for key in LASTING if getattr(found.config, key) != getattr(before, key))
         self._events.publish(
             "daemon.reloaded", config=str(self._folders.config), kinds=catalog.names(), waiting=waiting
         )
@@ -78,7 +85,10 @@ class Reloader:
 
     def quietly(self) -> None:
         """SIGHUP: nobody waits for an answer."""
+        self._task = asyncio.get_running_loop().create_task(self._quietly())
+
+    async def _quietly(self) -> None:
         try:
-            self.reload()
+            await self.reload()
         except SupervisorError as error:
             self._events.warn("daemon.not_reloaded", reason=error.message)

@@ -9,13 +9,16 @@ from typing import Any
 
 from ..core.model import Topology
 from ..core.pep440 import canonical, parse
-from ..errors import KindUnknown
+from ..errors import KindUnknown, quoted
+from .commands import refuse_program, refuse_text, refuse_unmentioned_ports
 from .kind import Addon, Kind, PortRange, Secret, command_line, environment, expand, placeholders
 from .routes import identify_of, range_of, ready_of, sessions_of
 from .table import Table, refuse
 from .versions import Range, version_for
 
 __all__ = ["Catalog", "command_line", "environment", "expand", "version_for"]
+
+NAME_MAX = 100
 
 Tables = Mapping[str, Mapping[str, Any]]
 
@@ -47,7 +50,7 @@ class Catalog:
         """
         merged = dict(_built_in())
         for name, table in tables.items():
-            if not _NAME.fullmatch(name):
+            if not _NAME.fullmatch(name) or len(name) > NAME_MAX:
                 refuse(f"kinds.{name}", "no name for a kind", "use lower-case letters, digits, dots and hyphens")
             if not isinstance(table, Mapping):
                 refuse(f"kinds.{name}", "not a table", f"write [kinds.{name}]")
@@ -108,9 +111,11 @@ class _Recipe(Table):
         self.secrets = self._secrets()
 
     def kind(self) -> Kind:
+        command, env = self._command(), self._env()
+        refuse_unmentioned_ports(self.at("ports"), self.ports, command, env)
         kind = Kind(
             name=self.name,
-            command=self._command(),
+            command=command,
             topology=self.topology,
             package=self.package,
             programs=self.words("programs", fix='write the names that it runs under, like ["my-server", "my_module"]'),
@@ -118,7 +123,7 @@ class _Recipe(Table):
             addon=self._addon(),
             engine=self._engine(),
             ports=self.ports,
-            env=self._env(),
+            env=env,
             defaults=self.texts("defaults", _VARIABLE),
             scrub=self.words("scrub", _SCRUB, 'write names of variables, or beginnings of names like "MY_SERVER_*"'),
             secrets=self.secrets,
@@ -136,9 +141,11 @@ class _Recipe(Table):
         return replace(kind, **times)
 
     def _command(self) -> tuple[str, ...]:
+        refuse_text(self.at("command"), self.content.get("command"))
         command = self._argv("command")
         if not command or not command[0]:
             refuse(self.at("command"), "nothing to run", 'write command = ["my-server", "--port", "{http}"]')
+        refuse_program(self.at("command"), command[0])
         return command
 
     def _version(self) -> str | None:
@@ -147,7 +154,7 @@ class _Recipe(Table):
         if version is None and self.package:
             refuse(self.at("version"), "missing; a package is installed in one version", fix)
         if version is not None and not _is_exact(version):
-            refuse(self.at("version"), f"{version!r} is not possible here", fix)
+            refuse(self.at("version"), f"{quoted(version)} is not possible here", fix)
         return None if version is None else canonical(version)
 
     def _addon(self) -> Addon | None:
@@ -173,7 +180,9 @@ class _Recipe(Table):
                 refuse(self.at("engine"), str(error), 'write engine = { "<4.7" = "3.2.5" }')
             if not _is_exact(version):
                 refuse(
-                    f'{self.at("engine")}."{engines}"', f"{version!r} is no version", 'pin an exact one like "3.2.5"'
+                    f'{self.at("engine")}."{engines}"',
+                    f"{quoted(version)} is no version",
+                    'pin an exact one like "3.2.5"',
                 )
         return {engines: canonical(version) for engines, version in versions.items()}
 
@@ -264,7 +273,7 @@ def _port_range(table: Table, name: str) -> PortRange:
         refuse(table.at(name), "no possible name for a port", "use a-z, 0-9 and _, and no placeholder's name")
     value = table.content[name]
     if isinstance(value, bool) or not isinstance(value, int | str):
-        refuse(table.at(name), f"{value!r} is no range of ports", f'write {name} = "8100-8119" or {name} = 8100')
+        refuse(table.at(name), f"{quoted(value)} is no range of ports", f'write {name} = "8100-8119" or {name} = 8100')
     try:
         return PortRange.parse(str(value))
     except ValueError as error:

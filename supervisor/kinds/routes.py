@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 
+from ..errors import quoted
 from .kind import ANSWER_TIMEOUT_S, Identify, PortRange, Ready, Secret, SessionRoute
 from .match import flat, path_of
 from .table import Table, refuse
@@ -30,7 +31,9 @@ def identify_of(recipe: Table, ports: Ranges, secrets: Collection[Secret]) -> Id
         refuse(table.at("http"), "missing", 'write http = "/health"')
     bearer = table.text("bearer")
     if bearer is not None and bearer not in [secret.variable for secret in secrets]:
-        refuse(table.at("bearer"), f"{bearer!r} is no secret of this kind", f"set {recipe.at('secrets')}.{bearer}")
+        refuse(
+            table.at("bearer"), f"{quoted(bearer)} is no secret of this kind", f"set {recipe.at('secrets')}.{bearer}"
+        )
     nulls = table.words("null", fix='write null = ["error"]')
     for word in nulls:
         _check_path(table.at("null"), word)
@@ -148,7 +151,11 @@ def _statuses(table: Table) -> tuple[int, ...]:
     statuses = told if isinstance(told, list) else [told]
     for status in statuses:
         if isinstance(status, bool) or not isinstance(status, int) or status not in STATUSES:
-            refuse(table.at("status"), f"{status!r} is no status of HTTP", "write status = 200 or status = [200, 401]")
+            refuse(
+                table.at("status"),
+                f"{quoted(status)} is no status of HTTP",
+                "write status = 200 or status = [200, 401]",
+            )
     return tuple(statuses)
 
 
@@ -169,4 +176,4 @@ def _port_of(recipe: Table, table: Table, key: str, ports: Ranges) -> str | None
 def _known(recipe: Table, table: Table, key: str, name: str, ports: Ranges) -> None:
     if name not in ports:
         known = ", ".join(ports) or f"none yet, set {recipe.at('ports')}"
-        refuse(table.at(key), f"the kind has no port {name!r}", f"ports: {known}")
+        refuse(table.at(key), f"the kind has no port {quoted(name)}", f"ports: {known}")

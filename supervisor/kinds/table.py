@@ -1,11 +1,14 @@
 """One table of a configuration, read key by key; whatever is wrong is refused with the key and the fix."""
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
-from ..errors import ConfigInvalid
+from ..errors import ConfigInvalid, allowed_names, quoted
+
+KEY_SHOWN = 200
+LONGEST_S = 1e15
+"""Thirty million years: a longer one cannot be told from for ever."""
 
 NOT_ZERO = ("ready_timeout_s",)
 """Times of which none is too short."""
@@ -17,7 +20,8 @@ def refuse(key: str, problem: str, fix: str) -> NoReturn:
     Raises:
         ConfigInvalid: always.
     """
-    raise ConfigInvalid(f"{key}: {problem}", hint=fix, data={"key": key})
+    shown = key if len(key) <= KEY_SHOWN else f"{key[:KEY_SHOWN]}..."
+    raise ConfigInvalid(f"{shown}: {problem}", hint=fix, data={"key": shown})
 
 
 class Table:
@@ -28,7 +32,7 @@ class Table:
         self.content = content
         unknown = [key for key in content if allowed is not None and key not in allowed]
         if unknown:
-            refuse(self.at(unknown[0]), "no such key", "allowed: " + ", ".join(sorted(allowed or ())))
+            refuse(self.at(unknown[0]), "no such key", allowed_names(unknown[0], sorted(allowed or ())))
 
     def at(self, key: str) -> str:
         """The full name of a key, for people."""
@@ -40,7 +44,7 @@ class Table:
         if value is None:
             return None
         if not isinstance(value, str) or not value or "\0" in value or (form and not form.fullmatch(value)):
-            refuse(self.at(key), f"{value!r} is not possible here", fix)
+            refuse(self.at(key), f"{quoted(value)} is not possible here", fix)
         return value
 
     def words(self, key: str, form: re.Pattern[str] | None = None, fix: str = 'write ["a", "b"]') -> tuple[str, ...]:
@@ -50,7 +54,7 @@ class Table:
             refuse(self.at(key), "not a list of texts", fix)
         for word in value:
             if not isinstance(word, str) or "\0" in word or (form and not form.fullmatch(word)):
-                refuse(self.at(key), f"{word!r} is not possible here", fix)
+                refuse(self.at(key), f"{quoted(word)} is not possible here", fix)
         return tuple(value)
 
     def table(self, key: str, allowed: Collection[str] | None = None) -> "Table":
@@ -74,13 +78,13 @@ class Table:
         """One of the options."""
         value = self.content.get(key, default)
         if not isinstance(value, str) or value not in options:
-            refuse(self.at(key), f"{value!r} is not possible here", "one of " + ", ".join(options))
+            refuse(self.at(key), f"{quoted(value)} is not possible here", "one of " + ", ".join(options))
         return value
 
     def seconds(self, key: str, default: float) -> float:
         """A finite time of at least 0 s."""
         value = self.content.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LONGEST_S:
             refuse(self.at(key), "not a number of seconds", f"write {key} = {default:g}")
         if value < 0 or (value == 0 and key in NOT_ZERO):
             refuse(self.at(key), f"{value:g} s is too short", f"the default is {default:g}")

@@ -399,7 +399,8 @@ def test_ports_tells_the_version_for_a_project(run: Run, daemon: Script) -> None
 
 
 def test_ports_without_a_kind_asks_for_every_kind(run: Run, daemon: Script) -> None:
-    (daemon.home / "config.toml").write_text('[kinds.mine]\ncommand = ["x"]\nports = { http = "7000-7001" }\n')
+    text = '[kinds.mine]\ncommand = ["x", "{http}"]\nports = { http = "7000-7001" }\n'
+    (daemon.home / "config.toml").write_text(text)
     daemon.answers["ports.explain"] = {"ports": PORTS}
     assert run("ports", "--json").document == {"ports": PORTS}
     assert [params["kind"] for method, params in daemon.calls if method == "ports.explain"] == [

@@ -27,6 +27,10 @@ def views(house: House) -> Views:
     return Views(house.engine.facilities, house.supervisor.reaper, house.engine.watcher)
 
 
+async def nothing_waits() -> tuple[str, ...]:
+    return ()
+
+
 def methods(house: House, views: Views, notes: list[str]) -> Methods:
     facilities, engine = house.engine.facilities, house.engine
     about = About(
@@ -40,7 +44,7 @@ def methods(house: House, views: Views, notes: list[str]) -> Methods:
         environments="/environments",
         event_loop="a loop",
         notes=lambda: tuple(notes),
-        reload=lambda: (),
+        reload=nothing_waits,
         shut_down=lambda servers: None,  # noqa: ARG005 (nobody asks)
     )
     logs = LogTail(facilities, Path("daemon.log"))

@@ -1,8 +1,22 @@
 """A reload, by the protocol or by SIGHUP: the endpoint is published again, and the settings are read again."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from supervisor.client import endpoint
+from supervisor.config import Config
+from supervisor.daemon import loop
+from supervisor.daemon.settings import Reloader, Settings
+from supervisor.engine.events import Events
+from supervisor.errors import ConfigInvalid
+from supervisor.kinds.catalog import Catalog
+from supervisor.native.clock import MonotonicClock
+from supervisor.native.facts import Folders
+from supervisor.native.lanes import Lanes
+from supervisor.native.looks import Looks
 from tests.systems import POSIX_ONLY
 from tests.transcript.stage import Stage
 from tests.transcript.story import greeted
@@ -19,13 +33,13 @@ def test_a_reload_publishes_the_endpoint_again(tmp_path: Path) -> None:
             assert found is not None
             assert found.instance_id == stage.daemon._instance_id
         published.unlink()
-        stage.daemon._reloader.quietly()
+        await stage.daemon._reloader._quietly()
         assert published.exists()
         await shell.ask("daemon.shutdown", servers=False)
 
     stage = Stage(tmp_path)
     stage.tell(story)
-    stage.daemon._reloader.quietly()
+    stage.daemon._publish_again()
     assert not stage.daemon._folders.endpoint.exists(), "nobody publishes what has ended"
 
 
@@ -37,6 +51,64 @@ def test_a_reload_refuses_what_the_next_start_would_refuse(tmp_path: Path) -> No
         config.write_text('[daemon]\nevent_loop = "proactor"\n')
         refused = await shell.ask("daemon.reload")
         assert refused["data"]["code"] == "CONFIG_INVALID"
+        assert (await shell.ask("ports.explain", kind="toy"))["ports"], "everything is as it was"
+        await shell.ask("daemon.shutdown", servers=False)
+
+    Stage(tmp_path).tell(story)
+
+
+class Quiet:
+    """A log that keeps nothing."""
+
+    def info(self, event: str, /, **details: Any) -> None: ...
+
+    warning = info
+    error = info
+
+
+def test_a_reload_that_takes_long_leaves_the_loop_free(tmp_path: Path) -> None:
+    folders = Folders(tmp_path, moved=True)
+    # Some 300 ms of work for the parser, and nothing that a daemon may not read.
+    folders.config.write_text("[kinds]\n" + "".join(f"{'a.' * 30}b{number} = 1\n" for number in range(9000)))
+    folders.config.chmod(0o600)
+
+    async def story() -> int:
+        events = Events(Quiet(), MonotonicClock())
+        settings = Settings(Config(), Catalog.build({}), loop.choose(Config()))
+        lanes = Lanes(Looks(lambda _: None))
+        reloader = Reloader(folders, settings, lanes, events, lambda: None, lambda: None)
+        reload = asyncio.create_task(reloader.reload())
+        turns = 0
+        while not reload.done():
+            turns += 1
+            await asyncio.sleep(0)
+        with pytest.raises(ConfigInvalid):
+            await reload
+        return turns
+
+    assert asyncio.run(story()) > 10
+
+
+BREAKS_A_READER = {
+    "brackets": "x = " + "[" * 5000,
+    "tables": "x = " + "{a=" * 5000,
+    "digits": "x = " + "9" * 6000,
+    "hexadecimal": "[kinds.toy]\ngrace_s = 0x" + "f" * 6000,
+    "parts": "a." * 8000 + "b = 1",
+    "size": "# " + "x" * (1024 * 1024),
+    "nul": "[daemon]\n\0",
+}
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("text", BREAKS_A_READER.values(), ids=BREAKS_A_READER)
+def test_a_reload_survives_what_breaks_a_reader(tmp_path: Path, text: str) -> None:
+    async def story(stage: Stage) -> None:
+        shell = await greeted(stage, "shell")
+        stage.daemon._folders.config.write_text(text)
+        refused = await shell.ask("daemon.reload")
+        assert refused["data"]["code"] == "CONFIG_INVALID"
+        assert refused["data"]["file"] == str(stage.daemon._folders.config)
         assert (await shell.ask("ports.explain", kind="toy"))["ports"], "everything is as it was"
         await shell.ask("daemon.shutdown", servers=False)
 
