@@ -10,7 +10,7 @@ import click
 
 from ..errors import KindUnknown, SupervisorError
 from ..native.facts import Folders, folders
-from . import elsewhere, knock, options, output, recipes, report
+from . import elsewhere, knock, options, output, recipes, report, shell
 from .daemon import START_TIMEOUT_S
 from .deadline import Deadline
 from .projects import project_here, readable
@@ -47,16 +47,20 @@ def up(
             if progress["stage"] == "adopting":
                 adopted.append(progress)
 
-        with _looking_into_the_file(kind, where):
+        with shell.explaining(client), _looking_into_the_file(kind, where):
             server = knock.perform(client, "server.ensure", params, quiet=as_json, deadline=deadline, on_progress=told)
         editors = client.call("status")["editors"] if server["owners"] and not as_json else []
+        recipe = recipes.find(server["kind"], where)
+        notes = () if as_json else shell.notes(client, recipe)
     if as_json:
         output.document(server)
         return
     # Both are wall time of this machine. What somebody else started is older, and new here all the same.
     already = server["since"] < asked_at and not adopted
-    for text in report.lines(server, editors, recipes.find(server["kind"], where), already=already):
+    for text in report.lines(server, editors, recipe, already=already):
         output.line(text)
+    for text in notes:
+        output.note(f"note: {text}")
 
 
 @contextmanager

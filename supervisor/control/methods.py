@@ -40,6 +40,7 @@ class About:
     """The daemon: who it is, for `status`; and what can be done with it as a whole.
 
     `notes` are asked for at every call. `reload` answers with the settings that have to wait for the next start.
+    `variables` are the names of those that clients compare with their own.
     """
 
     pid: int
@@ -54,6 +55,7 @@ class About:
     notes: Callable[[], tuple[str, ...]]
     reload: Callable[[], Awaitable[tuple[str, ...]]]
     shut_down: Callable[[bool], None]
+    variables: tuple[str, ...] = ()
 
 
 class Methods:
@@ -291,6 +293,7 @@ class Methods:
                 about.config,
                 about.logs,
                 about.environments,
+                about.variables,
             ),
             editors=editors,
             servers=servers,

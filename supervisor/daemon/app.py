@@ -53,6 +53,7 @@ from ..engine.takeover import Takeover
 from ..engine.watcher import Watcher
 from ..errors import StateNotWritable
 from ..frozen import frozen
+from ..kinds import preferences
 from ..kinds.catalog import Catalog
 from ..native import inherited
 from ..native.api import Wing
@@ -303,6 +304,7 @@ class Daemon:
             notes=lambda: self._notes(engine),
             reload=self._reloader.reload,
             shut_down=self._shut_down,
+            variables=preferences.told(facilities.environment),
         )
         views = Views(facilities, engine.supervisor.reaper, engine.watcher)
         logs = LogTail(facilities, self._folders.logs / LOG_NAME)

@@ -1,7 +1,9 @@
 """Turns a recipe into a running process, with an environment and a log of its own."""
 
 import contextlib
+import errno
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -112,7 +114,11 @@ class Spawner:
 
 def _not_started(record: ServerRecord, error: OSError, command: Command) -> StartFailed:
     told = explained(error, command)
-    return StartFailed(f"{record.id} could not be started: {told.problem}", hint=told.advice)
+    data = {}
+    if error.errno == errno.ENOENT and not os.path.split(command.argv[0])[0]:
+        # The command compares this with the user's own PATH.
+        data = {"program": command.argv[0], "daemon_path": command.environment.get("PATH", "")}
+    return StartFailed(f"{record.id} could not be started: {told.problem}", hint=told.advice, data=data)
 
 
 def values_of(record: ServerRecord, private: Environment | None) -> dict[str, str]:

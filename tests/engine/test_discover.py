@@ -159,7 +159,7 @@ def test_an_owner_with_a_number_that_python_refuses_to_read_is_one_that_is_not_k
 def test_what_was_found_is_followed_up_though_the_look_for_another_kind_fails(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = {"command": ["toz"], "ports": {"http": "8100-8103", "sessions": "9600-9603"}}
+    elsewhere = {"command": ["toz", "{http}", "{sessions}"], "ports": {"http": "8100-8103", "sessions": "9600-9603"}}
     house.tables = {"toy": ANSWERING, "toz": {**ANSWERING, **elsewhere}}
     honest = Recogniser.among
 

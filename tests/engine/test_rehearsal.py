@@ -31,7 +31,7 @@ def recipe(house: House, **changes: Any) -> None:
 
 def taken(house: House) -> None:
     """All ports of the other range are held by strangers."""
-    recipe(house, command=["toy", "{web}"], ports={"web": "8100-8101", "sessions": "9600-9601"})
+    recipe(house, command=["toy", "{web}", "{sessions}"], ports={"web": "8100-8101", "sessions": "9600-9601"})
     for port in (8100, 8101):
         house.system.listen(house.system.start("stranger"), port)
 
@@ -51,9 +51,10 @@ def disk_full(house: House) -> None:
     house.store.broken = True
 
 
+PYTHON = ["{python}", "{http}", "{sessions}"]
 BROKEN: list[tuple[str, Callable[[House], None], type[SupervisorError]]] = [
     ("program gone", lambda house: recipe(house, command=["no-such", "{http}", "{sessions}"]), StartFailed),
-    ("placeholder", lambda house: recipe(house, package="toy", version="1.0", command=["{python}"]), SupervisorError),
+    ("placeholder", lambda house: recipe(house, package="toy", version="1.0", command=PYTHON), SupervisorError),
     ("ports taken", taken, PortsExhausted),
     ("log folder", without_folder, SupervisorError),
     ("disk full", disk_full, SupervisorError),

@@ -17,6 +17,8 @@ class DaemonInfo:
     """`started_at` is wall time, seconds; `notes` are what a user should know of fallbacks in use.
 
     `config`: the file that the daemon reads its settings from; `logs`, `environments`: its folders of these.
+    `variables`: the names of those in its environment that say whether programs may report about their user, and how
+    packages are reached; never their values.
     """
 
     pid: int
@@ -29,6 +31,7 @@ class DaemonInfo:
     config: str = ""
     logs: str = ""
     environments: str = ""
+    variables: tuple[str, ...] = ()
 
 
 @frozen
