@@ -14,6 +14,9 @@ HIDDEN = "what it was started with cannot be read"
 
 WHERE_RECORDS_LIE = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME")
 
+WSL_VARIABLE = "WSLENV"
+"""Lists what is shared between Windows and WSL: names with flags behind a slash, divided by colons."""
+
 
 def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> OwnerSeen:
     """The owner that a server was started for. Blocking: it reads the server's environment."""
@@ -24,6 +27,8 @@ def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> Ow
         return UnknownOwner(HIDDEN)
     if text is None:
         return judge_owner(None)
+    if variable in _handed_over_by_windows(facilities, process):
+        return UnknownOwner(f"its owner {text} may be a pid of Windows")
     probe = facilities.wing.probe
     observed, readable, other = None, True, None
     try:
@@ -45,6 +50,12 @@ def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> Ow
         # It has the number for longer than the server, so the server was handed it. Its end proves nothing.
         return UnknownOwner(other)
     return replace(owner, name=name_of(probe.describe(owner.process.pid))) if isinstance(owner, LivingOwner) else owner
+
+
+def _handed_over_by_windows(facilities: Facilities, process: ProcessIdentity) -> set[str]:
+    """The variables that a program of Windows passed on into WSL: a pid in them is another system's."""
+    listed = variable_if_told(facilities.wing.processes, process, WSL_VARIABLE) or ""
+    return {entry.partition("/")[0] for entry in listed.split(":")}
 
 
 def ownership_of(facilities: Facilities, owner: OwnerSeen) -> Ownership | None:

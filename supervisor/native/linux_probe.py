@@ -66,10 +66,13 @@ class LinuxProbe:
             return None
 
     def same_namespace(self, identity: ProcessIdentity) -> bool | None:
-        """Whether its pid namespace is ours."""
+        """Whether its pid namespace is ours, and so was that of the program that started it."""
         try:
             theirs = procfs.pid_namespace(str(identity.pid))
-            return theirs == procfs.pid_namespace("self") if self.identify(identity.pid) == identity else None
+            from_sandbox = procfs.started_for_a_sandbox(identity.pid)
+            if self.identify(identity.pid) != identity or from_sandbox:
+                return None
+            return theirs == procfs.pid_namespace("self")
         except OSError:
             return None
 

@@ -19,6 +19,9 @@ ENV_START, ENV_END = 47, 48
 COMMAND_LINE_LIMIT = 4096
 """Bytes. A process may have megabytes of arguments, of any user; the kernel itself long showed one page of them."""
 
+SANDBOX_HELPER = b"flatpak-session-helper"
+"""The service of a user's session that starts programs for sandboxed ones (org.freedesktop.Flatpak, HostCommand)."""
+
 
 @frozen
 class Stat:
@@ -166,3 +169,21 @@ def socket_inodes(pid: int) -> frozenset[int]:
                 if target.startswith("socket:["):
                     found.add(int(target[8:-1]))
     return frozenset(found)
+
+
+def started_for_a_sandbox(pid: int) -> bool:
+    """Whether a process was started out here by a program in a sandbox, which means other processes by its pids.
+
+    `flatpak-spawn --host`, toolbox and distrobox have it done by a helper of the user's session, in whose control group
+    the process stays. Where the system does not tell of control groups, there is no such helper.
+
+    Raises:
+        OSError: there is no such process.
+    """
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_bytes()
+    except FileNotFoundError:
+        if not Path(f"/proc/{pid}").is_dir():
+            raise
+        return False
+    return SANDBOX_HELPER in groups

@@ -237,3 +237,17 @@ def test_a_thread_in_an_owner_variable_is_an_owner_that_is_not_known(house: Hous
         assert house.alive(toy)
 
     house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_pid_that_windows_handed_into_wsl_proves_nothing(house: House) -> None:
+    house.tables = {"toy": ANSWERING}
+    toy = strangers_toy(house, owner="4711")
+    house.system.processes[toy.pid].environment["WSLENV"] = "PATH/l:TOY_OWNER/u"
+
+    async def story() -> None:
+        await asyncio.sleep(40)
+        assert house.records.server("toy").owners_unknown
+        assert house.alive(toy), "nobody has the number here, and that proves nothing"
+
+    house.live(story)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.native import procfs
+from supervisor.native.linux_probe import LinuxProbe
 
 pytestmark = pytest.mark.linux_only
 
@@ -107,3 +108,20 @@ def test_a_thread_belongs_to_its_process() -> None:
     finally:
         done.set()
         thread.join()
+
+
+def test_what_a_helper_started_for_a_sandbox_is_told_by_its_control_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    me = os.getpid()
+    assert not procfs.started_for_a_sandbox(me)
+    groups = Path("/proc/self/cgroup").read_bytes().strip()
+    monkeypatch.setattr(procfs, "SANDBOX_HELPER", groups[-2:])
+    assert procfs.started_for_a_sandbox(me)
+    probe = LinuxProbe()
+    identity = probe.identify(me)
+    assert identity is not None
+    assert probe.same_namespace(identity) is None
+
+
+def test_no_process_was_started_for_no_sandbox() -> None:
+    with pytest.raises(FileNotFoundError):
+        procfs.started_for_a_sandbox(procfs.PID_MAX)
