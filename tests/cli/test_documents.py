@@ -77,6 +77,7 @@ def test_events_and_errors_are_as_defined(run: Run, daemon: Script) -> None:
     for line in printed:
         check_document("events", json.loads(line))
     daemon.answers["server.get"] = NotFound("no server 'none'")
+    daemon.answers["server.history"] = {"servers": []}
     check_document("error", json.loads(run("inspect", "none", "--json").err))
 
 
