@@ -8,8 +8,6 @@ from pathlib import Path
 ATTEMPTS = 5
 """How often the file may be replaced between opening and locking it."""
 
-_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK, getattr(errno, "EDEADLOCK", errno.EDEADLK))
-
 
 class LockFile:
     """One file, locked for as long as this process lives or until `release`. Its descriptor is not inherited."""
@@ -84,9 +82,10 @@ if sys.platform == "win32":
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError as problem:
-            if problem.errno in _HELD:
-                return False
-            raise
+            # EACCES on Windows, and no number at all under Wine.
+            if problem.errno in (errno.EBADF, errno.EINVAL):
+                raise
+            return False
         return True
 
 else:
@@ -95,8 +94,6 @@ else:
     def _lock(descriptor: int) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
-            if problem.errno in _HELD:
-                return False
-            raise
+        except BlockingIOError:
+            return False
         return True

@@ -15,7 +15,7 @@ from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.home import Home, eventually, lives
 
 AT_ONCE = 10
-PUBLISHED = ("schema", "pid", "start_token", "instance_id", "version", "protocol", "token", "transports")
+PUBLISHED = ("schema", "pid", "start_token", "instance_id", "version", "protocol", "token", "transports", "home")
 
 
 def mode(path: Path) -> int:
