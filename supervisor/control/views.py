@@ -100,7 +100,8 @@ class Views:
                 room -= sum(len(line.encode()) + 3 for line in row.failure.log_tail)
                 if room < 0:
                     rows[number] = self._without_tail(row)
-        return fitting(rows, SERVERS_BYTES)
+        shown = fitting(rows, SERVERS_BYTES)
+        return shown if len(shown) == len(rows) else fitting([_compact(row) for row in rows], SERVERS_BYTES)
 
     def _without_tail(self, row: Server) -> Server:
         known = self._tailless.get(row.id)
@@ -223,6 +224,14 @@ def fitting(rows: Sequence[T], room: int) -> tuple[T, ...]:
         if room < 0:
             return tuple(rows[:number])
     return tuple(rows)
+
+
+def _compact(row: Server) -> Server:
+    """The row without what is only for people who look at one server: `server.get` has that."""
+    passed_over = row.relocated_more + len(row.relocated)
+    reap = replace(row.reap, reasons=row.reap.reasons[:1])
+    failure = replace(row.failure, log_tail=()) if row.failure else None
+    return replace(row, relocated=(), relocated_more=passed_over, reap=reap, failure=failure)
 
 
 def _size_of(json: str) -> int:

@@ -9,7 +9,8 @@ SILENCE_S = 30.0
 """A server that has not answered for this long, with every owner dead, has no sessions and holds no leases."""
 
 LATE_S = 5.0
-"""A second sample later than this says nothing: the daemon or the machine stood still in between."""
+"""A second sample later than this says nothing: the daemon or the machine stood still in between. That counts once for
+a suspicion: a daemon that lags all the time reaps later, and reaps."""
 
 
 @frozen
@@ -61,12 +62,16 @@ class Observation:
 
 @frozen
 class Suspicion:
-    """The first sample, remembered. It speaks of one launch and one set of claims."""
+    """The first sample, remembered. It speaks of one launch and one set of claims.
+
+    `renewed`: it took the place of one whose second sample came too late.
+    """
 
     launch: str
     generation: int
     since: float
     due: float
+    renewed: bool = False
 
 
 @frozen
@@ -111,9 +116,11 @@ def judge(suspicion: Suspicion | None, seen: Observation) -> Verdict:
         return Keep(claims, watch_sessions=True)
     owners = tuple(_gone(owner) for owner in seen.owners) or ("no owner",)
     reasons = (*owners, "no lease", "no session")
-    if suspicion is None or not _same_case(suspicion, seen):
+    same = suspicion is not None and _same_case(suspicion, seen)
+    late = suspicion is not None and same and not suspicion.renewed and seen.began > suspicion.due + LATE_S
+    if suspicion is None or not same or late:
         wait_s = seen.grace_s if seen.ends_with_owners else max(seen.grace_s, seen.idle_s)
-        fresh = Suspicion(seen.launch, seen.generation, seen.now, seen.now + wait_s)
+        fresh = Suspicion(seen.launch, seen.generation, seen.now, seen.now + wait_s, renewed=late)
         return Suspect(fresh, reasons)
     if seen.began < suspicion.due:
         return Suspect(suspicion, reasons)
@@ -131,11 +138,7 @@ def _exempt(seen: Observation) -> str | None:
 
 
 def _same_case(suspicion: Suspicion, seen: Observation) -> bool:
-    return (
-        suspicion.launch == seen.launch
-        and suspicion.generation == seen.generation
-        and seen.began <= suspicion.due + LATE_S
-    )
+    return (suspicion.launch, suspicion.generation) == (seen.launch, seen.generation)
 
 
 def _holding(owner: OwnerFact) -> str:

@@ -13,6 +13,7 @@ from ..frozen import frozen
 from ..native.lane import Lane
 from .facilities import Facilities
 from .records import Records
+from .watcher import Watcher
 
 NAME_LENGTH = 256
 
@@ -37,9 +38,11 @@ class Arrival:
 
 
 class Editors:
-    """Keeps the editors, and what they own."""
+    """Keeps the editors, and what they own. `watcher` tells of processes whose end would have been noticed."""
 
-    def __init__(self, facilities: Facilities) -> None:
+    def __init__(self, facilities: Facilities, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._forgetting = False
         self._records = facilities.records
         self._me = facilities.me
         self._probe = facilities.wing.probe
@@ -99,12 +102,16 @@ class Editors:
         return editor, self._inherit(editor)
 
     def own(self, server_id: str, editor: Editor) -> ServerRecord:
-        """Count an editor among a server's owners. Those that are proven dead make room."""
+        """Count an editor among a server's owners. Those that are proven dead make room.
+
+        One whose end would have been noticed is not looked at: hundreds may own a server, and join one after the other.
+        """
         record = self._records.server(server_id)
         others = tuple(
             owner
             for owner in record.owners
-            if owner.process != editor.process and self._probe.sample(owner.process) is not Liveness.DEAD
+            if owner.process != editor.process
+            and (self._watcher.lives(owner.process) or self._probe.sample(owner.process) is not Liveness.DEAD)
         )
         return self._records.claim(server_id, (*others, Ownership(editor.id, editor.process)))
 
@@ -199,9 +206,16 @@ class Editors:
             )
 
     def forget_the_dead(self) -> None:
-        """Drop editors that have ended and own nothing any more."""
+        """Drop editors that have ended and own nothing any more: soon, and once for all that ended in one turn."""
+        if not self._forgetting:
+            self._forgetting = True
+            asyncio.get_running_loop().call_soon(self._forget_the_dead)
+
+    def _forget_the_dead(self) -> None:
+        self._forgetting = False
         for editor in list(self._records.editors.values()):
-            if not self._records.owned_by(editor.id) and self._probe.sample(editor.process) is Liveness.DEAD:
+            idle = self._records.owns_nothing(editor.id) and not self._watcher.lives(editor.process)
+            if idle and self._probe.sample(editor.process) is Liveness.DEAD:
                 self._records.drop_editor(editor.id)
 
     def _proven(self, arrival: Arrival) -> ProcessIdentity:

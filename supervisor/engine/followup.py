@@ -212,7 +212,10 @@ class Followup:
         for owner in record.owners:
             editor = self._records.editors.get(owner.editor)
             # The end of one that is dead has been followed up, and would be told for ever.
-            if editor is not None and self._facilities.wing.probe.sample(editor.process) is not Liveness.DEAD:
+            if editor is None:
+                continue
+            lives = self._watcher.lives(editor.process)
+            if lives or self._facilities.wing.probe.sample(editor.process) is not Liveness.DEAD:
                 self.watch_editor(editor)
 
     def _stop_later(self, record: ServerRecord) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ..core.godot import is_editor
 from ..core.model import Origin, ProcessIdentity, ProcessRow, ServerRecord
@@ -9,6 +10,7 @@ from ..core.proof import Link, Member, foreign_tree, guarded, launchers, parents
 from ..frozen import frozen
 from ..native.api import Wing, variable_if_told
 from .records import Records
+from .shared import Shared
 
 
 @frozen
@@ -64,13 +66,30 @@ class Looker:
         self._records = records
         self._me = me
         self._token_variable = token_variable
+        self._under_way = 0
+        self._tables: Shared[tuple[ProcessRow, ...]] = Shared()
 
     async def look(self, target: Target, proven: frozenset[ProcessIdentity] = frozenset()) -> Look:
-        """The tree now. A Godot editor is never part of one, attached or not: what it holds may not be saved."""
+        """The tree now. A Godot editor is never part of one, attached or not: what it holds may not be saved.
+
+        Looks that come together share one reading of the process table, which begins after all of them were asked.
+        """
+        self._under_way += 1
+        try:
+            shared = None
+            if self._under_way > 1:
+                shared = await self._tables.ask("table", partial(self._wing.lanes.look, self._wing.processes.table))
+            return await self._look_now(target, proven, shared)
+        finally:
+            self._under_way -= 1
+
+    async def _look_now(
+        self, target: Target, proven: frozenset[ProcessIdentity], table: Sequence[ProcessRow] | None
+    ) -> Look:
         editors = {editor.process for editor in self._records.editors.values()}
         editors |= {owner.process for record in self._records.servers.values() for owner in record.owners}
         roots = {r for record in self._records.servers.values() for r in (record.root, record.process) if r}
-        return await self._wing.lanes.look(self._look, target, proven, frozenset(editors), frozenset(roots))
+        return await self._wing.lanes.look(self._look, target, proven, frozenset(editors), frozenset(roots), table)
 
     def _look(
         self,
@@ -78,9 +97,10 @@ class Looker:
         proven: frozenset[ProcessIdentity],
         known: frozenset[ProcessIdentity],
         roots: frozenset[ProcessIdentity],
+        table: Sequence[ProcessRow] | None,
     ) -> Look:
         """Blocking: it reads the process table, command lines and environments."""
-        table = self._wing.processes.table()
+        table = self._wing.processes.table() if table is None else table
         commands = self._commands({*target.heads, *parents(table, target.process)} if target.foreign else ())
         roots |= {*target.heads}
         guard = guarded(table, known, self._me, roots)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..core.lifecycle import SERVING
-from ..core.model import Origin, Ownership, ServerRecord
+from ..core.model import Liveness, Origin, Ownership, ServerRecord
 from ..core.reaping import Keep, Observation, OwnerFact, Reap, Suspect, Suspicion, Verdict, judge
 from ..core.reconcile import Answer
 from ..kinds.kind import Kind
@@ -15,6 +15,7 @@ from .facilities import Facilities
 from .inquiry import Inquiry, answer_of
 from .marks import claimed_beside, keep_mark
 from .shared import Shared
+from .watcher import Watcher
 
 SESSION_INTERVAL_S = 1.0
 """How often sessions are looked at while they alone keep a server whose owners are all dead."""
@@ -29,8 +30,10 @@ IDLE_SAMPLES = 10
 class Reaper:
     """Judges. It never kills: `on_orphan` knocks at the door that clients use, and is judged again behind it."""
 
-    def __init__(self, facilities: Facilities, inquiry: Inquiry) -> None:
+    def __init__(self, facilities: Facilities, inquiry: Inquiry, watcher: Watcher) -> None:
+        """`watcher` tells of processes whose end would have been noticed."""
         self._facilities = facilities
+        self._watcher = watcher
         self._inquiry = inquiry
         self.on_orphan: Callable[[str], None] = lambda server_id: None  # noqa: ARG005 (until a supervisor listens)
         self.on_held: Callable[[Ownership], None] = lambda owner: None  # noqa: ARG005 (until a supervisor listens)
@@ -146,8 +149,10 @@ class Reaper:
                     events.publish("server.suspicion_cleared", server=server_id, launch=seen.launch, reasons=reasons)
                 self._set_timer(server_id, self._next_look(server_id, seen, watch_sessions=watch_sessions))
                 owners = self._facilities.records.servers[server_id].owners
-                for owner, fact in zip(owners, seen.owners, strict=True):
-                    if fact.holds:
+                holders = [owner for owner, fact in zip(owners, seen.owners, strict=True) if fact.holds]
+                for number, owner in enumerate(holders):
+                    # The first was looked at. Of the others, those that are watched need nothing more.
+                    if number == 0 or not self._watcher.lives(owner.process):
                         self.on_held(owner)
             case Suspect(suspicion, reasons):
                 self._suspicions[server_id] = suspicion
@@ -190,7 +195,7 @@ class Reaper:
 
     async def _observe(self, record: ServerRecord, kind: Kind) -> Observation:
         now = self._facilities.wing.clock.monotonic()
-        owners = tuple(self._owner(owner, kind, now) for owner in record.owners)
+        owners = self._owners(record, kind, now)
         leases = sum(lease.expires > now for lease in record.leases)
         own_leases: int | None = 0
         sessions: int | None = 0
@@ -244,11 +249,25 @@ class Reaper:
             return "its kind was taken out of the configuration: its sessions cannot be told"
         return None
 
-    def _owner(self, owner: Ownership, kind: Kind, now: float) -> OwnerFact:
+    def _owners(self, record: ServerRecord, kind: Kind, now: float) -> tuple[OwnerFact, ...]:
+        """What holds of each owner.
+
+        Once one of them is seen to hold the server, no other can end it: those whose end would have been noticed are
+        then not looked at. So the ends of hundreds of owners do not cost a look at hundreds of owners each.
+        """
+        facts: list[OwnerFact] = []
+        held = False
+        for owner in record.owners:
+            fact = self._owner(owner, kind, now, watched=held and self._watcher.lives(owner.process))
+            held = held or fact.holds
+            facts.append(fact)
+        return tuple(facts)
+
+    def _owner(self, owner: Ownership, kind: Kind, now: float, *, watched: bool) -> OwnerFact:
         passed = owner.leaving_since is not None and now >= owner.leaving_since + kind.linger_s
         return OwnerFact(
             owner.editor,
-            self._facilities.wing.probe.sample(owner.process),
+            Liveness.ALIVE if watched else self._facilities.wing.probe.sample(owner.process),
             lingering=owner.leaving and not passed,
             released=passed,
         )

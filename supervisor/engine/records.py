@@ -33,6 +33,8 @@ class Records:
         self._closed = False
         self.editors: dict[str, Editor] = {}
         self.servers: dict[str, ServerRecord] = {}
+        self._owned: dict[str, set[str]] = {}
+        """The servers that each editor owns, by their ids."""
         self._sticky: dict[tuple[str, str], Ports] = {}
         self.history = History()
         self.trouble: str | None = None
@@ -45,6 +47,9 @@ class Records:
         """Begin with what an earlier daemon left."""
         self.editors = dict(state.editors)
         self.servers = dict(state.servers)
+        self._owned = {}
+        for record in self.servers.values():
+            self._index(record.id, (), record.owners)
         self._sticky = {(row.kind, row.project): row.ports for row in state.sticky}
         self.history = History(state.ended)
         self.revision += 1
@@ -78,6 +83,9 @@ class Records:
 
     def put(self, record: ServerRecord) -> ServerRecord:
         """Add or replace a server."""
+        before = self.servers.get(record.id)
+        if before is None or before.owners is not record.owners:
+            self._index(record.id, before.owners if before is not None else (), record.owners)
         self.servers[record.id] = record
         self._touch()
         return record
@@ -122,6 +130,7 @@ class Records:
         """Forget a server."""
         record = self.servers.pop(server_id, None)
         if record is not None:
+            self._index(server_id, record.owners, ())
             self._events.publish("server.gone", server=server_id, launch=record.launch, was=record.state)
             self._touch()
 
@@ -145,7 +154,24 @@ class Records:
 
     def owned_by(self, editor_id: str) -> list[ServerRecord]:
         """The servers that count this editor among their owners."""
-        return [r for r in self.servers.values() if any(owner.editor == editor_id for owner in r.owners)]
+        owned = self._owned.get(editor_id, ())
+        if len(owned) < 2:  # noqa: PLR2004 (one needs no order)
+            return [self.servers[server_id] for server_id in owned]
+        return [record for record in self.servers.values() if record.id in owned]
+
+    def owns_nothing(self, editor_id: str) -> bool:
+        """Whether no server counts this editor among its owners."""
+        return editor_id not in self._owned
+
+    def _index(self, server_id: str, before: tuple[Ownership, ...], now: tuple[Ownership, ...]) -> None:
+        """Note who owns a server now, and who did before."""
+        for owner in before:
+            owned = self._owned.get(owner.editor, set())
+            owned.discard(server_id)
+            if not owned:
+                self._owned.pop(owner.editor, None)
+        for owner in now:
+            self._owned.setdefault(owner.editor, set()).add(server_id)
 
     def sticky(self, kind: str, project: str | None) -> Ports | None:
         """The ports that a project had last time."""

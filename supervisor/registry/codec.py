@@ -41,28 +41,31 @@ class Encoder:
     def __init__(self, homes: Callable[[], tuple[str, ...]] = tuple) -> None:
         """`homes`: the ids of the homes whose launch tokens these servers may carry; asked for at every write."""
         self._homes = homes
-        self._servers: dict[str, tuple[ServerRecord, str]] = {}
-        self._ended: dict[str, tuple[Ended, str]] = {}
+        self._rows: dict[tuple[str, str], tuple[object, str]] = {}
 
     def encode(self, state: State) -> bytes:
         """The registry as it lies on the disk."""
-        self._servers = {record.id: self._row(record) for record in state.servers.values()}
-        servers = ",".join([row for _, row in self._servers.values()])
-        editors = _json([_editor(editor) for editor in state.editors.values()])
+        before, self._rows = self._rows, {}
+        servers = self._encoded(before, "server", {row.id: row for row in state.servers.values()}, _server)
+        editors = self._encoded(before, "editor", {row.id: row for row in state.editors.values()}, _editor)
+        ended = self._encoded(before, "ended", {row.id: row for row in state.ended}, _ended)
         sticky = _json([{"kind": s.kind, "project": s.project, "ports": dict(s.ports)} for s in state.sticky])
-        self._ended = {row.id: self._ended_row(row) for row in state.ended}
-        ended = ",".join([row for _, row in self._ended.values()])
-        lists = f'"editors":{editors},"servers":[{servers}],"sticky":{sticky},"ended":[{ended}]'
+        lists = f'"editors":[{editors}],"servers":[{servers}],"sticky":{sticky},"ended":[{ended}]'
         homes = f'"homes":{_json(named)},' if (named := self._homes()) else ""
         return f'{{"schema":{SCHEMA},{homes}{lists}}}'.encode()
 
-    def _row(self, record: ServerRecord) -> tuple[ServerRecord, str]:
-        known = self._servers.get(record.id)
-        return known if known is not None and known[0] is record else (record, _json(_server(record)))
-
-    def _ended_row(self, row: Ended) -> tuple[Ended, str]:
-        known = self._ended.get(row.id)
-        return known if known is not None and known[0] is row else (row, _json(_ended(row)))
+    def _encoded(
+        self,
+        before: Mapping[tuple[str, str], tuple[object, str]],
+        list_name: str,
+        rows: Mapping[str, T],
+        encode_row: Callable[[T], object],
+    ) -> str:
+        for name, row in rows.items():
+            key = (list_name, name)
+            known = before.get(key)
+            self._rows[key] = known if known is not None and known[0] is row else (row, _json(encode_row(row)))
+        return ",".join([self._rows[list_name, name][1] for name in rows])
 
 
 def encode(state: State) -> bytes:

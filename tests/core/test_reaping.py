@@ -52,6 +52,25 @@ def test_a_second_sample_that_comes_far_too_late_begins_again() -> None:
     assert verdict.suspicion.since > 105
 
 
+def test_lateness_counts_once_so_that_overload_delays_a_reap() -> None:
+    first = judge(first_sample(), later(6 + LATE_S))
+    assert isinstance(first, Suspect)
+    renewed = first.suspicion
+    assert renewed.renewed
+    early = replace(ORPHAN, began=renewed.due - 0.1, now=renewed.due)
+    assert judge(renewed, early) == Suspect(renewed, ("game-1 is dead", "no lease", "no session"))
+    late = replace(ORPHAN, began=renewed.due + 10 * LATE_S, now=renewed.due + 10 * LATE_S)
+    assert isinstance(judge(renewed, late), Reap)
+
+
+@pytest.mark.parametrize("change", [{"launch": "b"}, {"generation": 4}])
+def test_a_renewed_suspicion_speaks_of_one_case_too(change: dict[str, object]) -> None:
+    renewed = replace(first_sample(), renewed=True)
+    verdict = judge(renewed, replace(later(6), **change))
+    assert isinstance(verdict, Suspect)
+    assert not verdict.suspicion.renewed
+
+
 @pytest.mark.parametrize("change", [{"launch": "b"}, {"generation": 4}])
 def test_a_suspicion_speaks_of_one_launch_and_one_set_of_claims(change: dict[str, object]) -> None:
     assert isinstance(judge(first_sample(), replace(later(6), **change)), Suspect)

@@ -250,3 +250,15 @@ def test_a_range_that_is_all_taken_is_refused_with_the_occupants() -> None:
     assert isinstance(plan, Refuse)
     assert plan.refusal is Refusal.EXHAUSTED
     assert [row.port for row in plan.occupied] == [8000, 9501]
+
+
+def test_ports_of_our_own_servers_are_no_relocation() -> None:
+    reserved = {8000: "toy", 9500: "toy"}
+    assert reconcile(ANY, Snapshot(FREE, reserved, own=frozenset(reserved))) == Spawn(NEXT)
+
+
+def test_where_no_set_is_left_our_own_ports_are_in_the_table() -> None:
+    reserved = {8000: "toy", 9500: "toy"}
+    plan = reconcile(ANY, Snapshot({**FREE, 8001: held(8001)}, reserved, own=frozenset(reserved)))
+    assert isinstance(plan, Refuse)
+    assert [row.port for row in plan.occupied] == [8000, 9500, 8001]

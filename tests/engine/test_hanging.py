@@ -1,0 +1,76 @@
+"""A process that hangs in the kernel, and an earlier daemon's launch that it may be."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from supervisor.core.model import ProcessIdentity, ServerState
+from supervisor.registry.codec import decode, encode
+from tests.engine.house import House
+from tests.fakes import FakeProcessControl
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def hang(monkeypatch: pytest.MonkeyPatch, process: ProcessIdentity) -> None:
+    """Have every look at the memory of a process raise, as it does once a first look has not returned."""
+    honest = FakeProcessControl.variable
+
+    def variable(control: FakeProcessControl, identity: ProcessIdentity, name: str) -> str | None:
+        if identity == process:
+            raise TimeoutError
+        return honest(control, identity, name)
+
+    monkeypatch.setattr(FakeProcessControl, "variable", variable)
+
+
+def begun(house: House) -> House:
+    """The next daemon of one that was killed between the start of a process and the note of it."""
+    later = house.restarted()
+    assert later.store.data is not None
+    state = decode(later.store.data)
+    row = replace(state.servers["toy"], state=ServerState.STARTING, root=None, process=None)
+    later.store.data = encode(replace(state, servers={"toy": row}))
+    return later
+
+
+def test_a_row_that_a_hanging_process_may_be_is_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[ProcessIdentity] = []
+
+    async def first() -> None:
+        record = await house.up(house.editor())
+        assert record.process is not None
+        made.append(record.process)
+
+    house.live(first)
+    later = begun(house)
+    hang(monkeypatch, made[0])
+
+    async def second() -> None:
+        record = later.records.server("toy")
+        assert record.state is ServerState.FAILED
+        assert record.failure is not None
+        assert str(made[0].pid) in record.failure.message
+        assert later.alive(made[0])
+
+    later.live(second)
+
+
+def test_beside_a_hanging_process_other_rows_are_proven(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    hung = house.system.start("sleep")
+
+    async def first() -> None:
+        await house.up(house.editor())
+
+    house.live(first)
+    later = begun(house)
+    hang(monkeypatch, hung)
+
+    async def second() -> None:
+        assert later.records.server("toy").root is not None
+
+    later.live(second)

@@ -1,0 +1,135 @@
+"""What many owners and many servers cost: counted in looks and in bytes, not in time."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from supervisor.control.views import Views
+from supervisor.core.model import Occupied, ProcessIdentity
+from supervisor.engine.planning import kept_from, passed_over
+from tests.engine.house import TOY, House
+from tests.fakes import FakePortTable, FakeProbe
+
+RANGES = {"http": "20000-20999", "sessions": "30000-30999"}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    house = House(tmp_path)
+    house.tables = {kind: {**TOY, "ports": RANGES, "topology": kind} for kind in ("shared", "per-editor")}
+    return house
+
+
+class Counter:
+    """How often the system was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.samples = 0
+        self.ports = 0
+        sample, facts = FakeProbe.sample, FakePortTable.facts
+
+        def count_sample(probe: FakeProbe, identity: ProcessIdentity) -> object:
+            self.samples += 1
+            return sample(probe, identity)
+
+        def count_facts(table: FakePortTable, ports: object) -> object:
+            wanted = list(ports)  # type: ignore[call-overload]
+            self.ports += len(wanted)
+            return facts(table, wanted)
+
+        monkeypatch.setattr(FakeProbe, "sample", count_sample)
+        monkeypatch.setattr(FakePortTable, "facts", count_facts)
+
+
+def project(house: House, number: int) -> str:
+    folder = house.folder / f"project-{number}"
+    folder.mkdir()
+    return str(folder)
+
+
+@pytest.mark.parametrize("count", [40, 160])
+def test_owners_of_one_server_cost_looks_in_proportion(
+    house: House, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    async def story() -> None:
+        counter = Counter(monkeypatch)
+        editors = [house.editor() for _ in range(count)]
+        for editor in editors:
+            await house.up(editor, "shared")
+        assert counter.samples < 20 * count
+        counter.samples = 0
+        for editor in editors:
+            house.system.end(editor)
+        await asyncio.sleep(30)
+        assert house.records.servers == {}
+        assert house.records.editors == {}
+        assert counter.samples < 20 * count
+
+    house.live(story)
+
+
+@pytest.mark.parametrize("count", [20, 80])
+def test_servers_of_many_projects_cost_looks_and_bytes_in_proportion(
+    house: House, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    async def story() -> None:
+        counter = Counter(monkeypatch)
+        editors = [house.editor() for _ in range(count)]
+        for number, editor in enumerate(editors):
+            record = await house.up(editor, "per-editor", project=project(house, number))
+            assert (record.relocated, record.relocated_more) == ((), 0)
+        assert counter.ports < 10 * count
+        assert house.store.data is not None
+        assert len(house.store.data) < 2000 * count
+        views = Views(house.engine.facilities, house.supervisor.reaper, house.engine.watcher)
+        assert views.left_out(views.servers(), views.editors()) == 0
+        counter.samples = 0
+        for editor in editors:
+            house.system.end(editor)
+        await asyncio.sleep(30)
+        assert house.records.servers == {}
+        assert counter.samples < 60 * count
+
+    house.live(story)
+
+
+def test_owners_that_end_one_by_one_cost_few_looks_each(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        editors = [house.editor() for _ in range(60)]
+        for editor in editors:
+            await house.up(editor, "shared")
+        counter = Counter(monkeypatch)
+        for editor in reversed(editors[1:]):
+            house.system.end(editor)
+            await asyncio.sleep(0.1)
+        # Those that have ended are looked at with each further end, until another owner joins; the living are not.
+        assert counter.samples < 60 * 60
+        await house.up(house.editor(), "shared")
+        assert len(house.records.server("shared").owners) == 2
+
+    house.live(story)
+
+
+def test_an_owner_whose_end_no_event_told_is_found_with_the_next(house: House) -> None:
+    async def story() -> None:
+        first, second = house.editor(), house.editor()
+        await house.up(first, "shared")
+        await house.up(second, "shared")
+        house.system.forget_watches()
+        house.system.end(second)
+        house.system.end(first)
+        house.supervisor.reaper.look("shared")
+        await asyncio.sleep(30)
+        assert house.records.servers == {}
+
+    house.live(story)
+
+
+def test_of_many_ports_in_the_way_the_first_are_kept_and_the_rest_counted() -> None:
+    occupied = [Occupied(20000 + number, None, "held") for number in range(30)]
+    kept = kept_from(occupied)
+    assert (len(kept["relocated"]), kept["relocated_more"]) == (8, 22)
+    told = passed_over(occupied)
+    assert (len(told["passed_over"]), told["passed_over_more"]) == (8, 22)  # type: ignore[arg-type]
+    assert passed_over(occupied[:8]).keys() == {"passed_over"}
