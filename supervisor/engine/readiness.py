@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core.log_text import taken_ports
@@ -27,6 +28,8 @@ TREE_EVERY = 5
 
 THIEVES_EVERY = 10
 """Every so many looks it is asked whether another process listens on the ports."""
+
+NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 SETTLED_S = 1.0
 """A program that has no ports is ready once it has lived for so long."""
@@ -77,6 +80,7 @@ class _Start:
     background: tuple[ProcessIdentity, ...] = ()
     answer: str | None = None
     hung_up: int | None = None
+    untold: str | None = None
     thieves: dict[int, Occupied] = field(default_factory=dict)
 
     @property
@@ -167,7 +171,7 @@ class Readiness:
         """
         left = await start.left.look()
         start.background = left.free
-        listening = await self._wing.lanes.look(self._wing.ports.listeners, start.ports, left.free) if left.free else {}
+        listening = await self._listening(start, left.free)
         if not left.free or (len(listening) < len(start.waits) and self._failed(start)):
             raise NotReadyError("it ended before it was ready")
         if len(listening) < len(start.waits):
@@ -194,8 +198,21 @@ class Readiness:
             token = start.target.token
             among = [m.identity for m in members if m.link is not Link.LEFT_OVER or m.launch_token == token]
             start.below.update(among)
-        listening = await self._wing.lanes.look(self._wing.ports.listeners, start.ports, among)
+        listening = await self._listening(start, among)
         return listening[start.ports[0]] if all(port in listening for port in start.ports) else None
+
+    async def _listening(self, start: _Start, among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
+        """The ports that one of these processes listens on; none while the system does not tell."""
+        try:
+            found = await self._wing.lanes.look(self._wing.ports.listeners, start.ports, among) if among else {}
+        except OSError as error:
+            if error.errno in NO_DESCRIPTORS:
+                # Nothing can be proven then: the operation is taken up again once there are some.
+                raise
+            start.untold = str(error)
+            return {}
+        start.untold = None
+        return found
 
     async def _answer(self, start: _Start) -> Identification | None:
         """What it says of itself, if that is what it should say; None: not yet."""
@@ -241,6 +258,8 @@ class Readiness:
                 answer = "it listens on :: for IPv6 only; 127.0.0.1 is asked"
             elif await speaks_tls(port, PATIENCE_S):
                 answer = "the answer is not HTTP: it speaks TLS"
+        if start.untold is not None:
+            return Symptoms({}, (), f"the system does not tell who listens: {start.untold}")
         told = mentions_ports(start.kind)
         return Symptoms(start.waits, sockets, answer, _pids(start.background), told_ports=told)
 

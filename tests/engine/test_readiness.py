@@ -12,7 +12,7 @@ from supervisor.errors import PortsExhausted, StartFailed
 from supervisor.native.api import Command
 from tests.engine.answers import ANSWERING, Answers
 from tests.engine.house import TOY, House, serve
-from tests.fakes import FakeProcess, FakeSystem, Program
+from tests.fakes import FakeProcess, FakeSystem, Fault, Program
 
 PLAIN = {"command": ["toy", "{http}"], "ports": {"http": "8000-8003"}, "ready_timeout_s": 10}
 PORTLESS = {"command": ["toy"], "ready_timeout_s": 10}
@@ -116,6 +116,20 @@ def test_ready_may_wait_for_some_of_the_ports_only(house: House) -> None:
         assert (await house.up()).state is ServerState.READY
 
     house.live(story)
+
+
+def test_system_that_does_not_tell_for_a_moment_delays_a_start(house: House) -> None:
+    house.system.fails["listeners"] = Fault(OSError(5, "untold"), times=3)
+
+    async def story() -> None:
+        assert (await house.up()).state is ServerState.READY
+
+    house.live(story)
+
+
+def test_system_that_does_not_tell_is_named(house: House) -> None:
+    house.system.fails["listeners"] = Fault(OSError(5, "untold"), times=100_000)
+    assert "the system does not tell who listens: [Errno 5] untold" in fails(house, serve).message
 
 
 # --- no ports ---------------------------------------------------------------------------------------------------------
