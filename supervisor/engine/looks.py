@@ -1,16 +1,20 @@
 """A server's tree as it is at one moment, and the processes that must not be in it. Nothing is signalled here."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from ..core.godot import is_editor
-from ..core.model import Origin, ProcessIdentity, ProcessRow, ServerRecord
+from ..core.model import Liveness, Origin, ProcessIdentity, ProcessRow, ServerRecord
 from ..core.proof import Link, Member, foreign_tree, guarded, launchers, parents, still_launches, tree
 from ..frozen import frozen
 from ..native.api import Wing, variable_if_told
 from .records import Records
 from .shared import Shared
+
+SETTLE_S, SETTLE_EVERY_S = 2.0, 0.1
+"""For how long, and how often, a command line that cannot be read is asked for again."""
 
 
 @frozen
@@ -38,6 +42,8 @@ class Target:
 class Look:
     """A tree as it was a moment ago, and who must not be in it. `editors`: those that were found in it.
 
+    `unread`: processes that may be editors, because their command lines could not be read.
+
     Of a tree that somebody else started: `command` is what its listener runs, `proven` what was the server's at this or
     an earlier look of the same stop, launchers included, and `launched` whether `root` does nothing but run it.
     """
@@ -45,6 +51,7 @@ class Look:
     members: tuple[Member, ...]
     guard: frozenset[ProcessIdentity]
     editors: frozenset[ProcessIdentity] = frozenset()
+    unread: frozenset[ProcessIdentity] = frozenset()
     command: tuple[str, ...] = ()
     proven: frozenset[ProcessIdentity] = frozenset()
     launched: bool = True
@@ -69,48 +76,64 @@ class Looker:
         self._under_way = 0
         self._tables: Shared[tuple[ProcessRow, ...]] = Shared()
 
-    async def look(self, target: Target, proven: frozenset[ProcessIdentity] = frozenset()) -> Look:
-        """The tree now. A Godot editor is never part of one, attached or not: what it holds may not be saved.
+    async def look(self, target: Target, before: Look | None = None) -> Look:
+        """The tree now; what an earlier look of the same stop has found is looked at again.
 
-        Looks that come together share one reading of the process table, which begins after all of them were asked.
+        A Godot editor is never part of a tree, attached or not: what it holds may not be saved. A process whose command
+        line cannot be read may be one, and is waited for, for `SETTLE_S`.
         """
+        end = asyncio.get_running_loop().time() + SETTLE_S
+        while True:
+            found = await self._look_once(target, before)
+            if not found.unread or asyncio.get_running_loop().time() >= end:
+                return found
+            await asyncio.sleep(SETTLE_EVERY_S)
+
+    async def _look_once(self, target: Target, before: Look | None) -> Look:
+        """Looks that come together share one reading of the process table, which begins after all of them were asked."""
         self._under_way += 1
         try:
             shared = None
             if self._under_way > 1:
                 shared = await self._tables.ask("table", partial(self._wing.lanes.look, self._wing.processes.table))
-            return await self._look_now(target, proven, shared)
+            return await self._look_now(target, before, shared)
         finally:
             self._under_way -= 1
 
-    async def _look_now(
-        self, target: Target, proven: frozenset[ProcessIdentity], table: Sequence[ProcessRow] | None
-    ) -> Look:
+    async def _look_now(self, target: Target, before: Look | None, table: Sequence[ProcessRow] | None) -> Look:
         editors = {editor.process for editor in self._records.editors.values()}
         editors |= {owner.process for record in self._records.servers.values() for owner in record.owners}
         roots = {r for record in self._records.servers.values() for r in (record.root, record.process) if r}
-        return await self._wing.lanes.look(self._look, target, proven, frozenset(editors), frozenset(roots), table)
+        return await self._wing.lanes.look(self._look, target, before, frozenset(editors), frozenset(roots), table)
 
     def _look(
         self,
         target: Target,
-        proven: frozenset[ProcessIdentity],
+        before: Look | None,
         known: frozenset[ProcessIdentity],
         roots: frozenset[ProcessIdentity],
         table: Sequence[ProcessRow] | None,
     ) -> Look:
         """Blocking: it reads the process table, command lines and environments."""
+        proven = before.proven if before else frozenset[ProcessIdentity]()
         table = self._wing.processes.table() if table is None else table
         commands = self._commands({*target.heads, *parents(table, target.process)} if target.foreign else ())
         roots |= {*target.heads}
         guard = guarded(table, known, self._me, roots)
         found = _tree(table, target, commands, guard, proven)
-        below = [member.identity for member in found.members if member.identity not in target.heads]
-        editors = frozenset(each for each, command in self._commands(below).items() if is_editor(command))
-        if editors:
-            guard = guarded(table, known | editors, self._me, roots)
+        living = {row.identity for row in table}
+        members = (*found.members, *(before.members if before else ()))
+        below = {member.identity for member in members if member.identity in living} - {*target.heads}
+        seen = self._commands(below)
+        editors = frozenset(each for each, command in seen.items() if is_editor(command))
+        unread = frozenset(each for each in below if not seen.get(each) and self._lives(each))
+        if editors or unread:
+            guard = guarded(table, known | editors | unread, self._me, roots)
             found = _tree(table, target, commands, guard, proven)
-        return replace(found, members=self._with_tokens(found.members), editors=editors)
+        return replace(found, members=self._with_tokens(found.members), editors=editors, unread=unread)
+
+    def _lives(self, identity: ProcessIdentity) -> bool:
+        return self._wing.probe.sample(identity) is not Liveness.DEAD
 
     def _commands(self, processes: Iterable[ProcessIdentity]) -> Mapping[ProcessIdentity, tuple[str, ...]]:
         described = [(identity, self._wing.probe.describe(identity.pid)) for identity in processes]

@@ -77,7 +77,7 @@ class Stopper:
         asked = await self._ask(target, right, look)
         heads = [member for member in look.members if member.identity in target.heads]
         in_time = asked and await self._gone([head.identity for head in heads], patience_s)
-        look = (await self._looker.look(target, look.proven)).after(look, target)
+        look = (await self._looker.look(target, look)).after(look, target)
         if in_time or not heads:
             below = [member.identity for member in look.members if member.identity not in target.heads]
             await self._gone(below, min(ORPHANED_PATIENCE_S, patience_s))
@@ -131,7 +131,7 @@ class Stopper:
         command, asked = look.command, set[ProcessIdentity]()
         while await self._ask_once(target, right, look, asked) and loop.time() < end:
             await asyncio.sleep(ASK_AGAIN_S)
-            look = await self._looker.look(target, look.proven)
+            look = await self._looker.look(target, look)
             turned = look.command != command and self._wing.probe.sample(target.process) is not Liveness.DEAD
             if turned and right.orphan:
                 raise NotOurs(
@@ -167,7 +167,7 @@ class Stopper:
 
         An editor that a server has started may lead a session of its own, or be of a kind that nobody recognises here.
         """
-        look = (await self._looker.look(target, before.proven)).after(before, target)
+        look = (await self._looker.look(target, before)).after(before, target)
         rest = [m for m in look.members if m.identity not in target.heads and self._lives(m)]
         outcomes = await self._ask_all(target, right, look, rest)
         asked = [identity for identity, outcome in outcomes.items() if outcome is Outcome.SENT]
@@ -183,14 +183,14 @@ class Stopper:
         end = loop.time() + KILL_PATIENCE_S
         pause_s = 0.05
         while True:
-            look = before = (await self._looker.look(target, before.proven)).after(before, target)
+            look = before = (await self._looker.look(target, before)).after(before, target)
             living = [m for m in look.members if self._lives(m)]
             spared = await self._spared(target, living)
             living = [m for m in living if m.identity not in spared]
             killed = self._kill_all(target, right, look, living)
             if not killed and all(member.link is Link.LEFT_OVER for member in living):
                 # Nobody is left, or nobody who is provably ours: those are held, and told by the refused signals.
-                return tuple(sorted(each.pid for each in {*spared, *look.editors} if self._runs(each)))
+                return tuple(sorted(each.pid for each in {*spared, *look.editors, *look.unread} if self._runs(each)))
             if loop.time() > end:
                 pids = ", ".join(str(member.identity.pid) for member in living)
                 raise StopFailed(

@@ -270,8 +270,8 @@ def test_an_orphan_that_is_spared_at_the_last_moment_of_an_update_stays_an_orpha
         looker = house.supervisor._fulfiller._replacer._endings._stopper._looker
         look, taken = looker.look, []
 
-        async def seen_in_use(target: Target) -> Look:
-            found = await look(target)
+        async def seen_in_use(target: Target, before: Look | None = None) -> Look:
+            found = await look(target, before)
             if not taken:
                 taken.append(house.claims.acquire("toy", "an AI client", 30))
             return found

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.model import ProcessIdentity
+from supervisor.core.model import Occupant, ProcessIdentity
 from supervisor.engine.stop import TOLD_WITHIN_S
 from supervisor.errors import StartFailed, StopFailed
 from supervisor.native.lane import Lane
@@ -251,5 +251,27 @@ def test_a_crash_asks_what_it_left_in_the_session_before_it_is_killed(house: Hou
         signals = [(row["pid"], row["signal"]) for row in house.ear.of("signal.sent")]
         assert signals == [(polite.pid, "ask"), (stubborn.pid, "ask"), (stubborn.pid, "kill")]
         assert house.ear.of("server.left_behind")[0]["pids"] == [editor.pid]
+
+    house.live(story)
+
+
+def test_a_descendant_that_cannot_be_told_from_an_editor_is_left(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = FakeProbe.describe
+    hidden: list[int] = []
+
+    def describe(self: FakeProbe, pid: int) -> Occupant:
+        return Occupant() if pid in hidden else honest(self, pid)
+
+    monkeypatch.setattr(FakeProbe, "describe", describe)
+
+    async def story() -> None:
+        record = await house.up(house.editor())
+        assert record.process is not None
+        unknown = house.system.fork(record.process, "godot", "--editor")
+        hidden.append(unknown.pid)
+        await down(house)
+        assert [house.alive(each) for each in (record.process, unknown)] == [False, True]
+        assert unknown.pid not in {row["pid"] for row in house.ear.of("signal.sent")}
+        assert house.ear.of("server.left_behind")[0]["pids"] == [unknown.pid]
 
     house.live(story)

@@ -9,10 +9,10 @@ from supervisor.native.exits import TRY_AGAIN_EVERY_S
 from tests.simulation.faults import ViolationError
 from tests.simulation.ledger import LINGER_S, Ledger
 from tests.simulation.life import Life
-from tests.simulation.world import OURS, TOKEN, World
+from tests.simulation.world import HOME, OURS, TOKEN, World
 
-ORPHAN_BOUND_S = 5.0 + 1.0 + 1.0 + 4.0 + 5.0 + 2.0
-"""Grace, detection, the look at sessions, the stop, the kill, and the machine's slowness."""
+ORPHAN_BOUND_S = 5.0 + 1.0 + 1.0 + 4.0 + 2.0 + 4.0 + 5.0 + 2.0
+"""Grace, detection, the look at sessions, the stop, and that of what it ran, the kill, and the machine's slowness."""
 
 BACK_BOUND_S = TRY_AGAIN_EVERY_S + 2.0
 """How long the slower source of exits may stand in for the kernel's once that tells again."""
@@ -142,6 +142,8 @@ class Checks:
             or not record.ever_owned
             or record.until_stopped
         ):
+            return False
+        if self.world.marks.get(record.process, set()) - {HOME}:  # type: ignore[arg-type]
             return False
         if life.flights.running(record.id) is not None or record.process in life.exits.lost:
             return False

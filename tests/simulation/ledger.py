@@ -243,6 +243,8 @@ class Ledger:
 
     def _judge_stranger(self, root: ProcessIdentity, record: ServerRecord | None, what: str) -> None:
         owner = self.world.owner_of.get(root)
+        if "second" in self.world.marks.get(root, ()):
+            raise ViolationError(f"no signal to what is not stoppable: {what}: another home has adopted it")
         if record is None:
             raise ViolationError(f"no signal to what is not stoppable: {what}: no row knows it")
         told = any(name.endswith("_OWNER") for name in self.world.processes[root.pid].environment)

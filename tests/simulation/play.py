@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.simulation import clients, events
+from tests.simulation import clients, events, kin
 from tests.simulation.driver import Simulation
 from tests.simulation.faults import ViolationError
 
@@ -34,6 +34,9 @@ ACTIONS: dict[Action, int] = {
     events.sessions: 6,
     events.stranger: 4,
     events.thief: 3,
+    kin.launched_editor: 3,
+    kin.under_a_shell: 2,
+    kin.second_home: 2,
     events.deafness: 3,
     events.clock_gap: 1,
     events.wall_clock: 1,

@@ -2,20 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
-from supervisor.core import reaping
+from supervisor.core import proof, reaping
+from supervisor.core.carriers import Carrier
 from supervisor.core.flight import Operation
-from supervisor.core.model import ProcessIdentity, ServerRecord
+from supervisor.core.model import ProcessIdentity, ProcessRow, ServerRecord
 from supervisor.core.owners import DeadOwner
-from supervisor.core.proof import Stoppable
+from supervisor.core.proof import Stoppable, tree
 from supervisor.daemon.tenancy import Tenancy
-from supervisor.engine import reap, recover, signals
+from supervisor.engine import looks, reap, rebuild, recover, signals
 from supervisor.engine.endings import Endings
 from supervisor.engine.flight import Flight
 from supervisor.engine.flights import Flights
@@ -49,7 +50,13 @@ def bites(*promises: str, rates: Mapping[str, float] | None = None) -> None:
 
 
 def test_a_signal_to_a_bare_pid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has the pid now is signalled."""
+    """Whoever has the pid now is signalled, and is the root of its server's tree."""
+
+    def by_number(table: Sequence[ProcessRow], root: ProcessIdentity, forbidden: frozenset[ProcessIdentity]) -> Any:
+        now = next((row.identity for row in table if row.identity.pid == root.pid), root)
+        return tree(table, now, forbidden)
+
+    monkeypatch.setattr(looks, "tree", by_number)
     monkeypatch.setattr(signals, "stoppable", lambda member, evidence: Stoppable("because"))  # noqa: ARG005
     ask, kill = Signals.ask, Signals.kill
 
@@ -71,6 +78,39 @@ def test_a_signal_to_a_bare_pid(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stranger_that_is_stopped_without_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its owner counts as dead, whoever it is."""
     monkeypatch.setattr("supervisor.engine.recognise.owner_of", lambda facilities, kind, process: DeadOwner(1))  # noqa: ARG005
+    bites("no signal to what is not stoppable")
+
+
+def test_an_editor_that_counts_as_part_of_a_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a server has launched is ended with it."""
+    monkeypatch.setattr(looks, "is_editor", lambda command: False)  # noqa: ARG005
+    bites("no signal to what is not stoppable")
+
+
+def test_a_token_that_counts_as_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever carries it and leads a session is the server."""
+
+    def eldest(carriers: Collection[Carrier], fits: object) -> ProcessIdentity | None:  # noqa: ARG001
+        leaders = [carrier.identity for carrier in carriers if carrier.row.session == carrier.identity.pid]
+        return leaders[-1] if leaders else None
+
+    monkeypatch.setattr(recover, "first_of", eldest)
+    monkeypatch.setattr(rebuild, "first_of", eldest)
+    monkeypatch.setitem(ACTIONS, events.registry_lost, 3)
+    bites("no signal to what is not stoppable", "every live server of ours is known", "one server for each key")
+
+
+def test_a_shell_that_counts_as_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any option with a c in it is -c."""
+    monkeypatch.setattr(proof, "is_runner", lambda command: command[:1] == ("bash",))
+    bites("no signal to what is not stoppable")
+
+
+def test_a_home_that_is_blind_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has found is an orphan when the owner that it knows has ended."""
+    for module in ("reap", "endings", "snapshot"):
+        monkeypatch.setattr(f"supervisor.engine.{module}.claimed_beside", lambda facilities, record: None)  # noqa: ARG005
+    monkeypatch.setattr("supervisor.engine.recognise.claimed", lambda facilities, process: None)  # noqa: ARG005
     bites("no signal to what is not stoppable")
 
 
