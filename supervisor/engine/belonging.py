@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+from ..core.godot import is_editor
 from ..core.model import Editor, Ownership, ProcessIdentity
 from ..core.owners import LivingOwner, Named, OwnerSeen, UnknownOwner, is_pid, judge_owner
+from ..core.proof import parents
 from ..kinds.kind import Kind
 from ..native.api import variable_if_told
 from .editors import name_of, new_editor_id
@@ -46,6 +48,10 @@ def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> Ow
             probe.born(process),
         )
     )
+    nearest = _editor_above(facilities, process)
+    if nearest is not None and nearest != observed and not isinstance(owner, UnknownOwner):
+        # The variable was inherited: that editor was launched by something that had it.
+        return UnknownOwner(f"it names pid {int(text)}, and runs below the editor pid {nearest.pid}")
     if isinstance(owner, LivingOwner) and other is not None:
         # It has the number for longer than the server, so the server was handed it. Its end proves nothing.
         return UnknownOwner(other)
@@ -56,6 +62,14 @@ def _handed_over_by_windows(facilities: Facilities, process: ProcessIdentity) ->
     """The variables that a program of Windows passed on into WSL: a pid in them is another system's."""
     listed = variable_if_told(facilities.wing.processes, process, WSL_VARIABLE) or ""
     return {entry.partition("/")[0] for entry in listed.split(":")}
+
+
+def _editor_above(facilities: Facilities, process: ProcessIdentity) -> ProcessIdentity | None:
+    """The nearest editor that a process descends from, attached or by its command line. Blocking."""
+    known = {editor.process for editor in list(facilities.records.editors.values())}
+    describe = facilities.wing.probe.describe
+    above = parents(facilities.wing.processes.table(), process)
+    return next((each for each in above if each in known or is_editor(describe(each.pid).command)), None)
 
 
 def ownership_of(facilities: Facilities, owner: OwnerSeen) -> Ownership | None:

@@ -251,3 +251,22 @@ def test_a_pid_that_windows_handed_into_wsl_proves_nothing(house: House) -> None
         assert house.alive(toy), "nobody has the number here, and that proves nothing"
 
     house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+@pytest.mark.parametrize("inherited", [True, False])
+def test_an_owner_variable_that_was_inherited_proves_nothing(house: House, inherited: bool) -> None:  # noqa: FBT001
+    house.tables = {"toy": ANSWERING}
+    named = house.editor()
+    other = house.editor()
+    toy = strangers_toy(house, owner=str(named.pid), parent=other if inherited else named)
+
+    async def story() -> None:
+        await asyncio.sleep(40)
+        assert house.records.server("toy").owners_unknown is inherited
+        house.system.end(named)
+        await asyncio.sleep(60)
+        assert house.alive(toy) is inherited
+        assert house.alive(other)
+
+    house.live(story)
