@@ -90,7 +90,7 @@ class Looker:
             await asyncio.sleep(SETTLE_EVERY_S)
 
     async def _look_once(self, target: Target, before: Look | None) -> Look:
-        """Looks that come together share one reading of the process table, which begins after all of them were asked."""
+        """Looks that come together share one reading of the process table, begun after all of them were asked."""
         self._under_way += 1
         try:
             shared = None
