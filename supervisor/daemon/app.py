@@ -244,6 +244,7 @@ class Daemon:
         )
         running_loop = asyncio.get_running_loop()
         await self._manager.begin(lambda: running_loop.call_soon_threadsafe(self._stop.set))
+        await engine.facilities.wing.lanes.prepare()
         await engine.recovery.run(self._keeper.load(store))
         engine.supervisor.begin()
         engine.claims.begin()

@@ -249,6 +249,14 @@ class Lanes(Protocol):
         """
         ...
 
+    async def prepare(self) -> None:
+        """Make a thread that stays, for when the system has no other any more.
+
+        Raises:
+            SystemExhausted: the system has no thread.
+        """
+        ...
+
     async def close(self) -> None:
         """Let what is under way end, for a bounded time: it may be writing."""
 

@@ -1,6 +1,7 @@
 """Threads for what blocks, in lanes: what is slow in one lane delays none of the others."""
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -77,8 +78,10 @@ class Threads(Executor):
     They do not keep the interpreter from ending: a process that hangs in the kernel would.
     """
 
-    def __init__(self, name: str, most: int) -> None:
+    def __init__(self, name: str, most: int, idle_s: float | None = None) -> None:
+        """`idle_s`: after how long without work a thread ends; None: `IDLE_S`."""
         self._name = name
+        self._idle_s = idle_s
         self._most = most
         self._changed = threading.Condition()
         self._queue: deque[tuple[Future[Any], Work[Any]]] = deque()
@@ -134,6 +137,10 @@ class Threads(Executor):
             # Counted as idle from its birth: it takes the first that waits.
             self._idle += 1
 
+    def _patience(self) -> float | None:
+        idle_s = IDLE_S if self._idle_s is None else self._idle_s
+        return None if idle_s == math.inf else idle_s
+
     def _hung(self) -> int:
         return sum(work.hangs() for work in self._running)
 
@@ -152,7 +159,9 @@ class Threads(Executor):
     def _next(self) -> tuple[Future[Any], Work[Any]] | None:
         with self._changed:
             surplus = self._alive - self._hung() > self._most
-            found = bool(self._queue) or (not surplus and self._changed.wait_for(lambda: bool(self._queue), IDLE_S))
+            found = bool(self._queue) or (
+                not surplus and self._changed.wait_for(lambda: bool(self._queue), self._patience())
+            )
             self._idle -= 1
             if not found:
                 self._alive -= 1
@@ -160,6 +169,10 @@ class Threads(Executor):
             future, work = self._queue.popleft()
             self._running.add(work)
             return future, work
+
+
+def _nothing() -> None:
+    """For a thread that is only to be there."""
 
 
 def _perform(future: Future[T], work: Work[T]) -> None:
@@ -183,11 +196,20 @@ class Lanes:
     def __init__(self, looks: Looks) -> None:
         self._looks = looks
         self._lanes = {lane: Threads(lane.value, most) for lane, most in THREADS.items()}
+        self._reserve = Threads("reserve", 1, idle_s=math.inf)
 
     @property
     def threads(self) -> Mapping[Lane, int]:
         """How many threads each lane has now."""
         return {lane: threads.alive for lane, threads in self._lanes.items()}
+
+    async def prepare(self) -> None:
+        """Make a thread that stays, for all lanes: where the system has no other any more, it does what there is.
+
+        Raises:
+            SystemExhausted: the system has no thread.
+        """
+        await self._begin(self._reserve, Work(_nothing, self._looks))
 
     async def look(self, read: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
         """Call what only reads.
@@ -233,15 +255,17 @@ class Lanes:
                 return
             await asyncio.sleep(POLL_S)
 
-    @staticmethod
-    async def _begin(threads: Threads, work: Work[T]) -> "asyncio.Future[T]":
+    async def _begin(self, threads: Threads, work: Work[T]) -> "asyncio.Future[T]":
         loop = asyncio.get_running_loop()
-        for pause_s in PAUSES_S:
-            try:
-                return loop.run_in_executor(threads, work)
-            except (RuntimeError, MemoryError):
+        for pause_s in (*PAUSES_S, None):
+            for able in (threads, self._reserve):
+                try:
+                    return loop.run_in_executor(able, work)
+                except (RuntimeError, MemoryError) as error:
+                    problem = error
+            if pause_s is not None:
                 await asyncio.sleep(pause_s)
-        try:
-            return loop.run_in_executor(threads, work)
-        except (RuntimeError, MemoryError) as error:
-            raise SystemExhausted(f"the system has no thread for the daemon: {error}") from error
+        raise SystemExhausted(
+            f"the system has no thread for the daemon: {problem}",
+            hint="end some processes, or raise the limit of them (ulimit -u, TasksMax), then ask again",
+        ) from problem

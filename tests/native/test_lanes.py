@@ -203,6 +203,27 @@ def test_without_a_thread_the_environment_is_to_blame(
     asyncio.run(story())
 
 
+def test_where_no_thread_is_to_be_had_one_works_for_all(lanes: Lanes, no_threads: Callable[[], None]) -> None:
+    async def story() -> None:
+        await lanes.prepare()
+        no_threads()
+        for lane in Lane:
+            assert await lanes.look(lambda: threading.current_thread().name, lane=lane) == "lane reserve"
+
+    asyncio.run(story())
+
+
+def test_the_thread_that_stays_does_not_end(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, "IDLE_S", 0.01)
+
+    async def story() -> None:
+        await lanes.prepare()
+        await asyncio.sleep(0.1)
+        assert lanes._reserve.alive == 1
+
+    asyncio.run(story())
+
+
 def test_a_thread_refused_for_a_moment_costs_nothing(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
     honest, refused = threading.Thread.start, [2]
 
