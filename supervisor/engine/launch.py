@@ -73,7 +73,12 @@ class Launcher:
             raise
         record = self._records.change(record.id, root=identity, process=identity)
         self._facilities.events.publish(
-            "server.spawned", server=record.id, launch=record.launch, pid=identity.pid, owner_pid=recipe.owner_pid
+            "server.spawned",
+            server=record.id,
+            launch=record.launch,
+            pid=identity.pid,
+            owner_pid=recipe.owner_pid,
+            log=record.log,
         )
         self._spawner.prune_logs(record)
         return await self.see_ready(record, fitted(demand.kind, record.version))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..native.api import Clock, FileWatcher, Watch
-from .events import Events
+from .events import Event, Events
 
 CAP_BYTES = 50 * 1024 * 1024
 KEPT_BYTES = 1024 * 1024
@@ -42,6 +42,7 @@ class LogCap:
         self._clock = clock
         self._events = events
         self._kept: dict[str, _Kept] = {}
+        self._unsubscribe = events.subscribe(self._happened)
 
     def keep(self, server_id: str, path: Path) -> None:
         """Watch the log of a server from now on, and no older one of it."""
@@ -63,8 +64,14 @@ class LogCap:
 
     def close(self) -> None:
         """Watch no more."""
+        self._unsubscribe()
         for server_id in list(self._kept):
             self.forget(server_id)
+
+    def _happened(self, event: Event) -> None:
+        """A server that is being started writes too, and may be for as long as it is given to become ready."""
+        if event.name == "server.spawned" and event.details.get("log"):
+            self.keep(event.details["server"], Path(event.details["log"]))
 
     def note(self) -> str | None:
         """What a user should know: which logs are not capped at the moment, and why. None: nothing."""
@@ -81,6 +88,15 @@ class LogCap:
             kept.timer = asyncio.get_running_loop().call_later(UNWATCHED_PAUSE_S, self._look, server_id)
         else:
             kept.trouble = None
+            if self._over(kept):
+                # It was written before anybody watched: while the server was starting, or by an earlier daemon's.
+                kept.timer = asyncio.get_running_loop().call_later(0.0, self._written, server_id)
+
+    def _over(self, kept: _Kept) -> bool:
+        try:
+            return kept.path.stat().st_size > self._cap_bytes
+        except OSError:
+            return False
 
     def _look(self, server_id: str) -> None:
         """Look at a log of which nobody tells."""
@@ -101,6 +117,10 @@ class LogCap:
     def _written(self, server_id: str) -> None:
         """Look at the size now, and again at half the time that the log would take to reach the cap."""
         kept = self._kept[server_id]
+        if kept.watch is not None:
+            kept.watch.close()
+        if kept.timer is not None:
+            kept.timer.cancel()
         kept.watch = kept.timer = None
         now = self._clock.monotonic()
         grown = 0

@@ -70,7 +70,7 @@ def test_a_followed_log_loses_and_doubles_nothing_across_launches_and_ends_with_
 def test_the_log_of_a_server_is_read_without_following_it(toy: Home) -> None:
     server = toy.up("toy")
     answer = toy.call("logs.read", {"server": "toy", "lines": 1})
-    assert answer == {"lines": [f"toy 1.0 on {server['ports']['http']}"], "log": server["log"]}
+    assert answer == {"lines": [f"toy 1.0 on {server['ports']['http']}"], "log": server["log"], "ended": False}
     with Line(toy) as line:
         assert line.refused("logs.read", {"server": "nobody"})["data"]["code"] == "NOT_FOUND"
         assert line.ask("logs.read", {"lines": 0})["lines"] == []

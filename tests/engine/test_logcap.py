@@ -123,3 +123,18 @@ def test_without_descriptors_a_log_is_emptied(tmp_path: Path, monkeypatch: pytes
         patched.setattr(os, "open", refuse)
         assert cut(path, 100) == (5000, 0)
     assert path.stat().st_size == 0
+
+
+def test_what_was_written_before_a_log_was_watched_counts(tmp_path: Path) -> None:
+    async def story() -> None:
+        wing = open_wing()
+        told: list[str] = []
+        events = Events(Quiet(told.append), wing.clock)
+        cap = LogCap(wing.files, wing.clock, events, cap_bytes=4000)
+        path = tmp_path / "server.log"
+        path.write_bytes(b"x" * 5000)
+        events.publish("server.spawned", server="toy", log=str(path))
+        await until(lambda: path.stat().st_size < 4000, "it is cut")
+        cap.close()
+
+    asyncio.run(story())
