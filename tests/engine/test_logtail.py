@@ -408,6 +408,7 @@ def test_a_log_that_nobody_tells_of_is_followed_by_looking(house: House, monkeyp
     house.live(story)
 
 
+@POSIX_ONLY
 def test_what_is_written_to_a_removed_log_is_followed(house: House) -> None:
     async def story() -> None:
         path = house.launch()

@@ -178,6 +178,6 @@ async def test_what_nobody_writes_to_is_looked_at_less_often(tmp_path: Path) -> 
 
     watcher._look = counted  # type: ignore[method-assign]
     await until(lambda: len(looks) > 7, "it happens")
-    assert looks[7] - looks[6] >= 0.15
+    assert looks[7] - looks[6] >= 0.1
     watcher.watch(path, lambda: None)
     assert watcher._pause_s == 0.01
