@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import click
 
+from ..client.client import Client
 from ..errors import NotFound, SupervisorError
 from ..native.facts import ending
-from . import history, knock, options, output, report
+from . import history, knock, naming, options, output, report
 from .deadline import Deadline
 from .reap import due
 
@@ -33,14 +35,11 @@ def inspect(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
     """
     with knock.connect(deadline=deadline) as client:
         meant = knock.named(client, server, "inspect", deadline)
-        params = {"server": meant, "check": True}
-        try:
-            found = client.call("server.get", params, accept_timeout_s=deadline.or_else(CHECK_TIMEOUT_S))
-        except SupervisorError as problem:
-            past = knock.history(client, meant, deadline) if problem.code == NotFound.code else ()
-            if not past:
-                raise
-            _show_past(past[0], as_json=as_json)
+        found = naming.about(
+            client, meant, "inspect", deadline, partial(_look, client, deadline=deadline), ends=False, past=True
+        )
+        if "how" in found:
+            _show_past(found, as_json=as_json)
             return
         wanted = found["owners"] and not as_json
         editors = client.call("status", timeout_s=deadline.left())["editors"] if wanted else []
@@ -49,6 +48,19 @@ def inspect(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
         return
     for text in lines(found, editors, now=time.time()):
         output.line(text)
+
+
+def _look(client: Client, server: str, *, deadline: Deadline) -> Json:
+    """The server, or how it has ended."""
+    params = {"server": server, "check": True}
+    try:
+        found: Json = client.call("server.get", params, accept_timeout_s=deadline.or_else(CHECK_TIMEOUT_S))
+    except SupervisorError as problem:
+        past = knock.history(client, server, deadline) if problem.code == NotFound.code else ()
+        if not past:
+            raise
+        return past[0]
+    return found
 
 
 def _show_past(row: Json, *, as_json: bool) -> None:

@@ -1,22 +1,27 @@
-"""`down`: end one server."""
+"""`down`: end servers."""
 
 import click
 
-from . import knock, options, output
+from . import knock, naming, options
 from .deadline import Deadline
 
 
 @click.command
-@options.server
+@options.servers
+@options.every
 @options.force
 @options.as_json
 @options.timeout
-def down(*, server: str | None, force: bool, as_json: bool, deadline: Deadline) -> None:
-    """Stop a server. With exactly one, ID may be left out."""
+def down(*, servers: tuple[str, ...], every: bool, force: bool, as_json: bool, deadline: Deadline) -> int:
+    """Stop servers. ID may also be a kind or a project; with exactly one server, it may be left out."""
     with knock.connect(deadline=deadline) as client:
-        server = knock.ours_named(client, server, "down", deadline)
-        stopped = knock.disturb(client, "down", server, force=force, quiet=as_json, deadline=deadline)
-    if as_json:
-        output.document(stopped)
-    else:
-        output.line(f"{server}: {stopped['state']}")
+        return naming.each(
+            client,
+            servers,
+            "down",
+            deadline,
+            lambda server: knock.disturb(client, "down", server, force=force, quiet=as_json, deadline=deadline),
+            every=every,
+            as_json=as_json,
+            say=lambda row: f"{row['id']}: {row['state']}",
+        )

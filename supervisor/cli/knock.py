@@ -24,12 +24,20 @@ from .deadline import Deadline
 CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 5.0
 
-_OVER = frozenset({"stopped", "failed"})
+OVER = frozenset({"stopped", "failed"})
 OURS = frozenset({"spawned", "adopted"})
 """The origins of servers that a user of this daemon wanted; the others were merely found."""
 
 _NAMED = frozenset({"server.ensure", "server.adopt", "server.stop", "server.restart"})
 """What takes a `request` id, by which it can be cancelled."""
+
+_LEFT_AS_IT_WAS = {
+    "server.ensure": "cancelled: nothing runs because of this command",
+    "server.adopt": "cancelled: nothing was adopted",
+    "server.stop": "cancelled: nothing was stopped",
+    "server.restart": "cancelled: nothing was stopped, it goes on as it was",
+}
+"""What Ctrl-C leaves of a request that could be taken back."""
 
 
 def connect(where: Folders | None = None, deadline: Deadline | None = None) -> Client:
@@ -133,7 +141,7 @@ def perform(
         if method in _NAMED:
             if not quiet:
                 output.note("cancelling; Ctrl-C again leaves it alone")
-            _tell(_withdraw(client, request, progress.last), quiet=quiet)
+            _tell(_withdraw(client, method, request, progress.last), quiet=quiet)
         raise
     except (AcceptTimeout, ResponseTimeout) as problem:
         if not deadline.passed:
@@ -152,11 +160,11 @@ def _what_becomes_of_a_start(params: Mapping[str, Any]) -> str:
     return "without an owner nobody waits for it now, and it is undone: a longer --timeout, or --owner-pid"
 
 
-def _withdraw(client: Client, request: str, stage: str) -> str:
+def _withdraw(client: Client, method: str, request: str, stage: str) -> str:
     try:
         match client.withdraw(request, CANCEL_PATIENCE_S):
             case Withdrawn.UNDONE:
-                return "cancelled"
+                return _LEFT_AS_IT_WAS.get(method, "cancelled")
             case Withdrawn.DONE:
                 return "it was done already: godot-supervisor status"
     except SupervisorError as problem:
@@ -229,12 +237,13 @@ def only_server(servers: Sequence[Mapping[str, Any]], verb: str) -> str:
         InvalidParams: there are several.
     """
     ours = [row for row in servers if row["origin"] != "external"]
-    running = [row["id"] for row in ours if row["state"] not in _OVER]
+    running = [row["id"] for row in ours if row["state"] not in OVER]
     meant = running or [row["id"] for row in ours]
     if not meant:
         raise NotFound("no server is running", hint="godot-supervisor status")
     if len(meant) > 1:
-        known = ", ".join(sorted(meant))
+        from .naming import only
+
         what = "are running" if running else "are known"
-        raise InvalidParams("ID", f"several servers {what}: {known}", hint=f"godot-supervisor {verb} {meant[0]}")
+        return only([row for row in ours if row["id"] in meant], f"several servers {what}", verb)
     return str(meant[0])

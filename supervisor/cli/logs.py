@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from ..client.client import Client
-from ..errors import DaemonNotRunning, NotFound, StateNotWritable
-from ..native.facts import folders
-from . import knock, options, output
+from ..errors import DaemonNotRunning, NotFound, StateNotWritable, SupervisorError
+from ..native.facts import Folders, folders
+from . import knock, naming, options, output
 from .deadline import Deadline
 from .follow import through_restarts
 
@@ -45,9 +45,8 @@ def logs(*, server: str | None, follow: bool, lines: int, as_json: bool, deadlin
     The daemon's own without ID.
     """
     where = folders()
-    about: Json = {} if server is None else {"server": server}
     if follow:
-        through_restarts(where, deadline, _Followed(about, lines, deadline, as_json=as_json).follow)
+        _follow(where, server, lines, deadline, as_json=as_json)
         return
     try:
         client = knock.connect(where, deadline)
@@ -59,10 +58,33 @@ def logs(*, server: str | None, follow: bool, lines: int, as_json: bool, deadlin
         return
     with client:
         patience_s = deadline.or_else(knock.READ_TIMEOUT_S)
-        answer = client.call("logs.read", {**about, "lines": lines}, accept_timeout_s=patience_s)
+
+        def read(meant: str | None) -> Any:
+            named = {} if meant is None else {"server": meant}
+            return client.call("logs.read", {**named, "lines": lines}, accept_timeout_s=patience_s)
+
+        if server is None:
+            answer = read(None)
+        else:
+            answer = naming.about(client, server, "logs", deadline, read, ends=False, past=True)
     _print(answer, as_json=as_json)
     if answer.get("ended") and not as_json:
         output.note(f"{server} has ended; that was its last log: {answer['log']}")
+
+
+def _follow(where: Folders, server: str | None, lines: int, deadline: Deadline, *, as_json: bool) -> None:
+    """Follow the daemon's log, or that of the server that is meant. An id is tried as it is."""
+    about: Json = {} if server is None else {"server": server}
+    try:
+        through_restarts(where, deadline, _Followed(about, lines, deadline, as_json=as_json).follow)
+    except SupervisorError as problem:
+        if server is None or problem.code != NotFound.code:
+            raise
+        with knock.connect(where, deadline) as client:
+            other = naming.meant(client, server, "logs", deadline, ends=False)
+        if other is None:
+            raise
+        through_restarts(where, deadline, _Followed({"server": other}, lines, deadline, as_json=as_json).follow)
 
 
 class _Followed:

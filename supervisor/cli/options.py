@@ -18,6 +18,10 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 server: Decorator = click.argument("server", metavar="[ID]", required=False)
 
+servers: Decorator = click.argument("servers", metavar="[ID]...", nargs=-1)
+
+every: Decorator = click.option("--all", "every", is_flag=True, help="Every server that was started or adopted here.")
+
 force: Decorator = click.option("--force", is_flag=True, help="Even if an editor on it is busy.")
 
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the protocol's object as JSON.")

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from ..errors import NotFound
-from . import exits, knock, options, output, report
+from . import exits, knock, naming, options, output, report
 from .deadline import Deadline
 
 CLIENTS = ("claude", "cursor", "json")
@@ -75,8 +75,15 @@ def connect(*, client: str, server: str | None, as_json: bool, deadline: Deadlin
 
 def _find(server: str | None, verb: str, deadline: Deadline) -> Any:
     with knock.connect(deadline=deadline) as client:
-        params = {"server": knock.named(client, server, verb, deadline)}
-        return client.call("server.get", params, accept_timeout_s=deadline.or_else(knock.READ_TIMEOUT_S))
+        patience_s = deadline.or_else(knock.READ_TIMEOUT_S)
+        return naming.about(
+            client,
+            knock.named(client, server, verb, deadline),
+            verb,
+            deadline,
+            lambda meant: client.call("server.get", {"server": meant}, accept_timeout_s=patience_s),
+            ends=False,
+        )
 
 
 def _warn(found: Any) -> int:

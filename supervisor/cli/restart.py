@@ -1,34 +1,49 @@
-"""`restart`: one server, or the daemon beneath its servers."""
+"""`restart`: servers, or the daemon beneath them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 
 from ..native.facts import folders
-from . import daemon, knock, options, output, recipes, shell
+from . import daemon, knock, naming, options, recipes, shell
 from .deadline import Deadline
 
 
 @click.command
-@options.server
+@options.servers
+@options.every
 @click.option("--daemon", "the_daemon", is_flag=True, help="The daemon itself. Servers go on meanwhile.")
 @options.force
 @options.as_json
 @options.timeout
-def restart(*, server: str | None, the_daemon: bool, force: bool, as_json: bool, deadline: Deadline) -> None:
-    """Stop a server and start it again. With exactly one, ID may be left out."""
+def restart(
+    *, servers: tuple[str, ...], every: bool, the_daemon: bool, force: bool, as_json: bool, deadline: Deadline
+) -> int:
+    """Stop servers and start them again. ID may also be a kind or a project; with exactly one, it may be left out."""
     where = folders()
     if the_daemon:
-        if server is not None or force:
+        if servers or every or force:
             raise click.UsageError("--daemon stands alone: it touches no server")
         daemon.begin_anew(where, as_json=as_json, deadline=deadline)
-        return
+        return 0
     with knock.connect(deadline=deadline) as client:
-        server = knock.ours_named(client, server, "restart", deadline)
-        with shell.explaining(client):
-            again = knock.disturb(client, "restart", server, force=force, quiet=as_json, deadline=deadline)
-        notes = () if as_json else shell.notes(client, recipes.find(again["kind"], where))
-    if as_json:
-        output.document(again)
-    else:
-        output.line(f"{server}: {again['state']}{' at ' + again['url'] if again['url'] else ''}")
-    for text in notes:
-        output.note(f"note: {text}")
+
+        def again(server: str) -> Mapping[str, Any]:
+            with shell.explaining(client):
+                return knock.disturb(client, "restart", server, force=force, quiet=as_json, deadline=deadline)
+
+        def notes(row: Mapping[str, Any]) -> Iterator[str]:
+            yield from (f"note: {text}" for text in shell.notes(client, recipes.find(row["kind"], where)))
+
+        return naming.each(
+            client,
+            servers,
+            "restart",
+            deadline,
+            again,
+            every=every,
+            as_json=as_json,
+            say=lambda row: f"{row['id']}: {row['state']}{' at ' + row['url'] if row['url'] else ''}",
+            notes=notes,
+        )

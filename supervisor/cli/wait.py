@@ -9,7 +9,7 @@ from ..client.client import Client
 from ..client.stream import Stream
 from ..errors import NotFound, ResponseTimeout, SupervisorError, TimedOut
 from ..native.facts import folders
-from . import follow, knock, options, output
+from . import follow, knock, naming, options, output
 from .deadline import Deadline
 
 GONE = "gone"
@@ -54,6 +54,12 @@ class _Waiting:
         snapshot = stream.answer["snapshot"]
         if self._server is None:
             self._server = knock.only_server(snapshot["servers"], f"wait --for {self._wanted}")
+        else:
+            found = naming.among(snapshot["servers"], self._server)
+            verb = f"wait --for {self._wanted}"
+            self._server = (
+                naming.only(found, f"{self._server!r} means several servers", verb) if found else self._server
+            )
         watched = _Watched(client, self._server, self._wanted, snapshot["servers"])
         if snapshot.get("left_out"):
             watched.look()

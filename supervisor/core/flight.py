@@ -19,6 +19,15 @@ class Operation(StrEnum):
     RECOVER = "recover"
 
 
+_WORDS = {
+    Operation.ENSURE: "a start",
+    Operation.STOP: "a stop",
+    Operation.RESTART: "a restart",
+    Operation.ADOPT: "an adoption",
+    Operation.REAP: "the stop of an orphan",
+    Operation.RECOVER: "a recovery",
+}
+
 _WAITED_FOR = (Operation.STOP, Operation.RESTART, Operation.ADOPT)
 """What an `ensure` lets end first, instead of being refused: users click quickly."""
 
@@ -36,6 +45,11 @@ class Wish:
     version: str | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
     why: str | None = None
+
+    @property
+    def what(self) -> str:
+        """What it is and who asked, for people."""
+        return f"{_WORDS[self.operation]} for {self.holder}"
 
 
 @frozen

@@ -106,7 +106,7 @@ class Flights:
             self._note("flight.waits", flight.server_id, wish, request, behind=behind.request)
         self._tell(ticket, request, deadline_s, joined=False, told=told)
         if ticket.requester is not None:
-            ticket.requester.progress(QUEUED, f"{behind.wish.operation} for {behind.wish.holder} has to end first")
+            ticket.requester.progress(QUEUED, f"waiting for {behind.wish.what} to finish")
         turn = self._waiting.setdefault(request, Turn(flight.server_id, deadline_s))
         turn.connections += 1
         ends: set[asyncio.Future[Any]] = {flight.task, turn.given_up}
@@ -297,7 +297,7 @@ class Flights:
     def _busy(self, running: Running, wish: Wish) -> Busy:
         elapsed_ms = round((self._clock.monotonic() - running.since) * 1000)
         return Busy(
-            f"{running.wish.operation} for {running.wish.holder} is running",
+            f"{running.wish.what} is running",
             hint="try again when it has ended",
             retry_after_ms=RETRY_AFTER_MS,
             data={"running": {**self._describe(running), "elapsed_ms": elapsed_ms}, "requested": wish.operation.value},

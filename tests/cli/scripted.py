@@ -33,7 +33,7 @@ class Script:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, Answer] = {"server.list": {"servers": []}, "server.history": {"servers": []}}
         self.later: dict[str, Callable[[dict[str, Any]], object]] = {}
         """Called with the params of what is not answered, unless by `after`."""
         self.after: dict[str, Any] = {}

@@ -53,13 +53,20 @@ def interrupted(daemon: Script, slow: Slow, *words: str) -> tuple[int, str, str]
 
 
 @POSIX_ONLY
-@pytest.mark.parametrize(("verb", "method"), [("up x", "server.ensure"), ("down x", "server.stop")])
-def test_ctrl_c_cancels_what_can_be_undone(daemon: Script, verb: str, method: str) -> None:
+@pytest.mark.parametrize(
+    ("verb", "method", "left"),
+    [
+        ("up x", "server.ensure", "nothing runs because of this command"),
+        ("down x", "server.stop", "nothing was stopped"),
+        ("restart x", "server.restart", "nothing was stopped, it goes on as it was"),
+    ],
+)
+def test_ctrl_c_cancels_what_can_be_undone(daemon: Script, verb: str, method: str, left: str) -> None:
     slow = Slow(daemon, method, goes_on=False)
     daemon.after["request.cancel"] = Cancelled("the operation was cancelled")
     code, out, err = interrupted(daemon, slow, *verb.split())
     assert (code, out) == (130, "")
-    assert err.strip().splitlines()[-1] == "cancelled"
+    assert err.strip().splitlines()[-1] == f"cancelled: {left}"
 
 
 @POSIX_ONLY
