@@ -10,7 +10,7 @@ import click
 from ..client.client import Client
 from ..errors import NotFound, SupervisorError
 from ..native.facts import ending
-from . import history, knock, naming, options, output, report
+from . import history, knock, naming, options, outdated, output, report
 from .deadline import Deadline
 from .reap import due
 
@@ -83,6 +83,8 @@ def lines(server: Json, editors: Sequence[Json], *, now: float) -> Iterator[str]
     yield from _section("owners", _owners(server, editors))
     yield from _section("leases", _leases(server))
     yield from _section("ports passed over", _relocated(server))
+    if server.get("recipe_changes"):
+        yield outdated.remark(server["id"], server["recipe_changes"])
     failure = server["failure"]
     if failure:
         crashed = failure["message"].startswith("crashed ")

@@ -10,7 +10,7 @@ from ..config import CHOICES, Config, Source
 from ..kinds.catalog import Catalog
 from ..kinds.kind import Kind, PortRange
 from ..native.facts import Folders, folders
-from . import elsewhere, knock, options, output, recipes
+from . import elsewhere, knock, options, outdated, output, recipes
 from .deadline import Deadline
 
 NOT_SHOWN = "(not shown)"
@@ -97,6 +97,10 @@ def reload(*, as_json: bool, deadline: Deadline) -> None:
     if answer["waiting"]:
         output.line(f"from the daemon's next start on: {', '.join(answer['waiting'])}")
         output.line("to have it now: godot-supervisor restart --daemon")
+    for row in answer.get("outdated", ()):
+        output.line(outdated.remark(row["server"], row["changes"]))
+    for row in answer.get("unusable", ()):
+        output.line(output.printable(f"warning: kind {row['kind']} cannot be started: {row['reason']}"))
 
 
 def _daemons(where: Folders, daemon: Mapping[str, Any] | None) -> dict[str, str]:

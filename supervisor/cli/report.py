@@ -7,7 +7,7 @@ from typing import Any
 
 from ..kinds.kind import Kind
 from ..native.facts import SYSTEM
-from . import output
+from . import outdated, output
 
 Json = Mapping[str, Any]
 
@@ -35,6 +35,8 @@ def lines(server: Json, editors: Sequence[Json], kind: Kind | None, *, already: 
         yield f"{server['relocated_more']} more ports were passed over"
     for note in server.get("notes", ()):
         yield output.printable(f"note: {note}")
+    if server.get("recipe_changes"):
+        yield outdated.remark(server["id"], server["recipe_changes"])
     yield fate(server, editors, kind)
     command = paste(server)
     if command:

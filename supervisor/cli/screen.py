@@ -113,6 +113,10 @@ def _remarks(server: Json) -> Iterator[str]:
         yield f"{server['id']}: port {row['port']} was passed over: {output.relocation(row)}"
     if server.get("relocated_more"):
         yield f"{server['id']}: {server['relocated_more']} more ports were passed over"
+    if server.get("recipe_changes"):
+        from .outdated import remark
+
+        yield remark(server["id"], server["recipe_changes"])
     failure = server["failure"]
     if failure:
         yield output.printable(f"{server['id']}: {_trouble(failure)}")

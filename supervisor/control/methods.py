@@ -10,6 +10,7 @@ from ..core.model import Editor
 from ..engine.adopt import AdoptWish
 from ..engine.claims import Claims
 from ..engine.demands import EnsureWish
+from ..engine.drift import unusable
 from ..engine.editors import Arrival
 from ..engine.facilities import Facilities
 from ..engine.flight import take_lane_of
@@ -326,7 +327,15 @@ class Methods:
         return en.EnvironmentsPruneResult(tuple(map(environment, removed)), tuple(map(leftover, left)))
 
     async def _reload(self, _: d.DaemonReload) -> d.DaemonReloadResult:
-        return d.DaemonReloadResult(await self._about.reload(), self._about.config)
+        waiting = await self._about.reload()
+        problems = await unusable(self._facilities)
+        outdated = (row for row in self._views.servers() if row.recipe_changes)
+        return d.DaemonReloadResult(
+            waiting,
+            self._about.config,
+            tuple(d.OutdatedServer(row.id, row.recipe_changes) for row in outdated),
+            tuple(d.UnusableKind(kind, reason) for kind, reason in problems.items()),
+        )
 
     def _shutdown(self, params: d.DaemonShutdown) -> d.DaemonShutdownResult:
         self._about.shut_down(params.servers)

@@ -10,6 +10,7 @@ from typing import TypeVar
 from ..core.model import Editor, Ended, Lease, Liveness, Occupant, Occupied, Ownership, ProcessIdentity, ServerRecord
 from ..core.reaping import Keep, Reap, Suspect, Verdict
 from ..engine.advice import advice
+from ..engine.drift import older
 from ..engine.explain import Explained
 from ..engine.facilities import Facilities
 from ..engine.housekeeping import Kept, Leftover
@@ -25,6 +26,7 @@ from ..wire.messages.common import (
     Owner,
     ProcessInfo,
     ReapVerdict,
+    RecipeChange,
     RelocatedPort,
     Server,
 )
@@ -186,6 +188,9 @@ class Views:
             version_source=_source(record),
             version_why=record.chosen.why if record.chosen is not None and not record.foreign else None,
             notes=advice(self._facilities, record),
+            recipe_changes=tuple(
+                RecipeChange(change.part, change.detail) for change in older(self._facilities, record)
+            ),
         )
 
     def _editor(self, editor: Editor, servers: tuple[str, ...]) -> EditorInfo:

@@ -6,6 +6,9 @@ from enum import StrEnum
 from typing import Any, Self
 
 from ..frozen import frozen
+from .launches import Ended, RecipeChange, RecipeStamp
+
+__all__ = ["Ended", "RecipeChange", "RecipeStamp"]
 
 Ports = Mapping[str, int]
 
@@ -240,8 +243,9 @@ class ServerRecord:
 
     `launch` names one start of it; `process` is the listener, `root` the process that we started (or, adopted, the
     topmost one that is the server's). `connect` is the command line of a bridge for AI clients. `generation` counts the
-    changes of its claims (owners and leases). `owners_unknown`: its row was rebuilt, it may have owners that we do not
-    know. `until_stopped`: it was asked for without an owner, so it runs until it is stopped, whoever owns it.
+    changes of its claims (owners and leases). `recipe`: what it was launched by. `owners_unknown`: its row was rebuilt,
+    it may have owners that we do not know. `until_stopped`: it was asked for without an owner, so it runs until it is
+    stopped, whoever owns it.
     `named`: a user asked for it to be stopped. `foreign`: no daemon of this home started it. `other_home`: the
     home whose launch token it carries, if that is not ours: then it is shown and never touched. `chosen` is why it has
     its version, None for one that others started.
@@ -275,6 +279,7 @@ class ServerRecord:
     url: str | None = None
     connect: tuple[str, ...] = ()
     chosen: Chosen | None = None
+    recipe: RecipeStamp | None = None
 
     @property
     def onlooked(self) -> bool:
@@ -284,30 +289,6 @@ class ServerRecord:
     def with_(self, **changes: Any) -> Self:
         """A copy with these fields changed."""
         return replace(self, **changes)
-
-
-@frozen
-class Ended:
-    """How the last launch of a server ended. `since` and `ended` are wall time, seconds.
-
-    `how` is one of stopped, restarted, replaced, reaped, exited and failed; `by` is whoever asked for it. `exit` is the
-    exit status, a negative signal, or None for unknown. `detail` is for people.
-    """
-
-    id: str
-    kind: str
-    version: str | None
-    project: str | None
-    launch: str
-    ports: Ports
-    url: str | None
-    log: str | None
-    since: float
-    ended: float
-    how: str
-    exit: int | None = None
-    by: str | None = None
-    detail: str | None = None
 
 
 @frozen

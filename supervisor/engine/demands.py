@@ -20,6 +20,7 @@ from ..errors import InvalidParams
 from ..frozen import frozen
 from ..kinds.addon import AddonSeen
 from ..kinds.kind import Kind
+from ..kinds.stamp import moved
 from ..kinds.versions import choose
 from .editors import canonical_project, folder_name
 from .facilities import Facilities
@@ -103,9 +104,9 @@ def resolve(facilities: Facilities, wish: EnsureWish) -> Demand:
 def again(kind: Kind, record: ServerRecord) -> Demand:
     """What a server that exists is started again with: the same version, and the same ports if they are free.
 
-    Where its recipe has other names for its ports now, it gets new ones.
+    Where its recipe has other ports now, it gets new ones.
     """
-    first = record.ports if record.ports.keys() == kind.ports.keys() else None
+    first = None if moved(record, kind) else record.ports
     version = record.version
     return Demand(kind, record.id, record.project, version, version, first=first, chosen=record.chosen)
 

@@ -6,6 +6,7 @@ from ..core.model import Liveness, ProcessIdentity, ServerRecord, ServerState
 from ..errors import StartFailed
 from ..frozen import frozen
 from ..kinds.kind import Kind
+from ..kinds.stamp import stamp
 from ..kinds.versions import fitted
 from ..native.facts import ending
 from .demands import Demand
@@ -62,7 +63,7 @@ class Launcher:
         secrets = self._inquiry.mint(record, demand.kind)
         recipe = Recipe(demand.kind, private, secrets, self._living_owner(record))
         url, connect = addresses(demand.kind, record, private)
-        record = self._records.change(record.id, url=url, connect=connect)
+        record = self._records.change(record.id, url=url, connect=connect, recipe=stamp(demand.kind))
         # A daemon that finds only the process again, by its launch token, must know all the rest from here.
         await self._records.saved()
         try:

@@ -167,6 +167,7 @@ class Takeover:
             failure=None,
             relocated=(),
             log=None,
+            recipe=None,
         )
         url, connect = addresses(kind, record, self._facilities.private_of(kind, record.version))
         record = self._records.change(record.id, url=url, connect=connect)

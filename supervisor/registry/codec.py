@@ -1,7 +1,6 @@
 """Registry bytes, versioned. Unknown keys are skipped; a row that cannot be read is an error, never a missing row."""
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -9,7 +8,6 @@ from ..core.model import (
     RELOCATED_KEPT,
     Chosen,
     Editor,
-    Ended,
     Failure,
     Lease,
     Occupant,
@@ -23,6 +21,8 @@ from ..core.model import (
     StickyPorts,
     VersionSource,
 )
+from .launches import ended_row, read_ended, read_recipe, recipe_row
+from .values import integer, perhaps, ports_in, seconds, text
 
 SCHEMA = 1
 
@@ -48,7 +48,7 @@ class Encoder:
         before, self._rows = self._rows, {}
         servers = self._encoded(before, "server", {row.id: row for row in state.servers.values()}, _server)
         editors = self._encoded(before, "editor", {row.id: row for row in state.editors.values()}, _editor)
-        ended = self._encoded(before, "ended", {row.id: row for row in state.ended}, _ended)
+        ended = self._encoded(before, "ended", {row.id: row for row in state.ended}, ended_row)
         sticky = _json([{"kind": s.kind, "project": s.project, "ports": dict(s.ports)} for s in state.sticky])
         lists = f'"editors":[{editors}],"servers":[{servers}],"sticky":{sticky},"ended":[{ended}]'
         homes = f'"homes":{_json(named)},' if (named := self._homes()) else ""
@@ -86,10 +86,9 @@ def decode(data: bytes) -> State:
         editors = [_read_editor(row) for row in document["editors"]]
         servers = [_read_server(row) for row in document["servers"]]
         sticky = tuple(
-            StickyPorts(_text(row["kind"]), _text(row["project"]), _read_ports(row["ports"]))
-            for row in document["sticky"]
+            StickyPorts(text(row["kind"]), text(row["project"]), ports_in(row["ports"])) for row in document["sticky"]
         )
-        ended = tuple(_read_ended(row) for row in document.get("ended", ()))
+        ended = tuple(read_ended(row) for row in document.get("ended", ()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
     return State({editor.id: editor for editor in editors}, {record.id: record for record in servers}, sticky, ended)
@@ -102,7 +101,7 @@ def homes_of(data: bytes) -> tuple[str, ...]:
         UnreadableError: they are no registry.
     """
     try:
-        return tuple(_text(home) for home in json.loads(data).get("homes", ()))
+        return tuple(text(home) for home in json.loads(data).get("homes", ()))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
 
@@ -116,7 +115,7 @@ def _read_identity(row: Any) -> ProcessIdentity | None:
 
 
 def _read_certain_identity(row: Any) -> ProcessIdentity:
-    return ProcessIdentity(_integer(row["pid"]), _text(row["start_token"]))
+    return ProcessIdentity(integer(row["pid"]), text(row["start_token"]))
 
 
 def _editor(editor: Editor) -> dict[str, Any]:
@@ -133,13 +132,13 @@ def _editor(editor: Editor) -> dict[str, Any]:
 
 def _read_editor(row: Any) -> Editor:
     return Editor(
-        id=_text(row["id"]),
+        id=text(row["id"]),
         process=_read_certain_identity(row["process"]),
-        project=_perhaps(_text, row.get("project")),
-        started_at=_perhaps(_seconds, row.get("started_at")),
-        engine=_perhaps(_text, row.get("engine")),
-        engine_version=_perhaps(_text, row.get("engine_version")),
-        name=_perhaps(_text, row.get("name")),
+        project=perhaps(text, row.get("project")),
+        started_at=perhaps(seconds, row.get("started_at")),
+        engine=perhaps(text, row.get("engine")),
+        engine_version=perhaps(text, row.get("engine_version")),
+        name=perhaps(text, row.get("name")),
     )
 
 
@@ -175,6 +174,7 @@ def _server(record: ServerRecord) -> dict[str, Any]:
         "url": record.url,
         "connect": list(record.connect),
         "chosen": _chosen(record.chosen),
+        "recipe": recipe_row(record.recipe),
     }
 
 
@@ -182,27 +182,27 @@ def _read_server(row: Any) -> ServerRecord:
     # An earlier release kept all of them: hundreds.
     relocated = row.get("relocated", ())
     return ServerRecord(
-        id=_text(row["id"]),
-        kind=_text(row["kind"]),
-        version=_perhaps(_text, row.get("version")),
-        project=_perhaps(_text, row.get("project")),
+        id=text(row["id"]),
+        kind=text(row["kind"]),
+        version=perhaps(text, row.get("version")),
+        project=perhaps(text, row.get("project")),
         state=ServerState(row["state"]),
         origin=Origin(row["origin"]),
-        launch=_text(row["launch"]),
-        ports=_read_ports(row["ports"]),
-        since=_seconds(row["since"]),
+        launch=text(row["launch"]),
+        ports=ports_in(row["ports"]),
+        since=seconds(row["since"]),
         process=_read_identity(row.get("process")),
         root=_read_identity(row.get("root")),
         owners=tuple(
             Ownership(
-                _text(owner["editor"]),
+                text(owner["editor"]),
                 _read_certain_identity(owner["process"]),
                 leaving_since=0.0 if owner.get("leaving") else None,
             )
             for owner in row.get("owners", ())
         ),
         leases=tuple(
-            Lease(_text(lease["id"]), _text(lease["holder"]), _seconds(lease["ttl_s"]), 0.0)
+            Lease(text(lease["id"]), text(lease["holder"]), seconds(lease["ttl_s"]), 0.0)
             for lease in row.get("leases", ())
         ),
         ever_owned=bool(row.get("ever_owned")),
@@ -210,53 +210,16 @@ def _read_server(row: Any) -> ServerRecord:
         until_stopped=bool(row.get("until_stopped", _asked_for_by_nobody(row))),
         named=bool(row.get("named")),
         foreign=bool(row.get("foreign")),
-        other_home=_perhaps(_text, row.get("other_home")),
-        restarts=_integer(row.get("restarts", 0)),
+        other_home=perhaps(text, row.get("other_home")),
+        restarts=integer(row.get("restarts", 0)),
         relocated=tuple(_read_occupied(occupied) for occupied in relocated[:RELOCATED_KEPT]),
-        relocated_more=_integer(row.get("relocated_more", 0)) + len(relocated[RELOCATED_KEPT:]),
+        relocated_more=integer(row.get("relocated_more", 0)) + len(relocated[RELOCATED_KEPT:]),
         failure=_read_failure(row.get("failure")),
-        log=_perhaps(_text, row.get("log")),
-        url=_perhaps(_text, row.get("url")),
-        connect=tuple(_text(word) for word in row.get("connect", ())),
-        chosen=_perhaps(_read_chosen, row.get("chosen")),
-    )
-
-
-def _ended(row: Ended) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "kind": row.kind,
-        "version": row.version,
-        "project": row.project,
-        "launch": row.launch,
-        "ports": dict(row.ports),
-        "url": row.url,
-        "log": row.log,
-        "since": row.since,
-        "ended": row.ended,
-        "how": row.how,
-        "exit": row.exit,
-        "by": row.by,
-        "detail": row.detail,
-    }
-
-
-def _read_ended(row: Any) -> Ended:
-    return Ended(
-        id=_text(row["id"]),
-        kind=_text(row["kind"]),
-        version=_perhaps(_text, row.get("version")),
-        project=_perhaps(_text, row.get("project")),
-        launch=_text(row["launch"]),
-        ports=_read_ports(row["ports"]),
-        url=_perhaps(_text, row.get("url")),
-        log=_perhaps(_text, row.get("log")),
-        since=_seconds(row["since"]),
-        ended=_seconds(row["ended"]),
-        how=_text(row["how"]),
-        exit=_perhaps(_integer, row.get("exit")),
-        by=_perhaps(_text, row.get("by")),
-        detail=_perhaps(_text, row.get("detail")),
+        log=perhaps(text, row.get("log")),
+        url=perhaps(text, row.get("url")),
+        connect=tuple(text(word) for word in row.get("connect", ())),
+        chosen=perhaps(_read_chosen, row.get("chosen")),
+        recipe=read_recipe(row.get("recipe")),
     )
 
 
@@ -276,8 +239,8 @@ def _chosen(chosen: Chosen | None) -> dict[str, Any] | None:
 
 
 def _read_chosen(row: Any) -> Chosen:
-    further = (_perhaps(_text, row.get(name)) for name in ("project", "engine", "passed_over", "beside"))
-    return Chosen(VersionSource(row["source"]), _text(row["why"]), *further)
+    further = (perhaps(text, row.get(name)) for name in ("project", "engine", "passed_over", "beside"))
+    return Chosen(VersionSource(row["source"]), text(row["why"]), *further)
 
 
 def _occupied(occupied: Occupied) -> dict[str, Any]:
@@ -298,12 +261,12 @@ def _read_occupied(row: Any) -> Occupied:
         if who is None
         else Occupant(
             _read_identity(who.get("process")),
-            tuple(_text(word) for word in who.get("command", ())),
-            _perhaps(_text, who.get("user")),
-            _perhaps(_seconds, who.get("since")),
+            tuple(text(word) for word in who.get("command", ())),
+            perhaps(text, who.get("user")),
+            perhaps(seconds, who.get("since")),
         )
     )
-    return Occupied(_integer(row["port"]), occupant, _text(row["reason"]))
+    return Occupied(integer(row["port"]), occupant, text(row["reason"]))
 
 
 def _failure(failure: Failure | None) -> dict[str, Any] | None:
@@ -320,31 +283,5 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
 def _read_failure(row: Any) -> Failure | None:
     if row is None:
         return None
-    tail = tuple(_text(line) for line in row.get("log_tail", ()))
-    return Failure(_text(row["code"]), _text(row["message"]), _perhaps(_integer, row.get("exit")), tail)
-
-
-def _read_ports(row: Any) -> Mapping[str, int]:
-    return {_text(name): _integer(port) for name, port in row.items()}
-
-
-def _perhaps(read: Callable[[Any], T], value: Any) -> T | None:
-    return None if value is None else read(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, got {value!r}")
-    return value
-
-
-def _seconds(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise TypeError(f"expected a number, got {value!r}")
-    return float(value)
-
-
-def _integer(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"expected a whole number, got {value!r}")
-    return value
+    tail = tuple(text(line) for line in row.get("log_tail", ()))
+    return Failure(text(row["code"]), text(row["message"]), perhaps(integer, row.get("exit")), tail)

@@ -80,6 +80,17 @@ class Owner:
 
 
 @frozen
+class RecipeChange:
+    """A part of a recipe that has changed since a server was launched: version, command, ports or environment.
+
+    `detail` is for people: what it has and what it would get, or the names of variables, never their values.
+    """
+
+    part: str
+    detail: str
+
+
+@frozen
 class Server:
     """A supervised process. `since` is wall time, seconds; `sessions` null: cannot tell, or not counted (`check`).
 
@@ -87,6 +98,7 @@ class Server:
     `relocated` are ports that other processes hold, the first 8 of them; `relocated_more` is the number of the others.
     `version_source` is what has chosen its version: asked, addon, engine or recipe; null where others started it.
     `notes` are what a user should know of it.
+    `recipe_changes`: it runs by an older recipe; a restart gets it the new one.
     """
 
     LASTING = 512
@@ -116,6 +128,7 @@ class Server:
     version_source: str | None = None
     version_why: str | None = None
     notes: tuple[str, ...] = ()
+    recipe_changes: tuple[RecipeChange, ...] = ()
 
 
 @frozen

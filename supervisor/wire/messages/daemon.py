@@ -2,7 +2,7 @@
 
 from ...errors import InvalidParams
 from ...frozen import frozen
-from .common import EditorInfo, Name, OccupantInfo, Path, Port, Server
+from .common import EditorInfo, Name, OccupantInfo, Path, Port, RecipeChange, Server
 
 EXPLAINED_PORTS = 256
 
@@ -112,11 +112,29 @@ class DaemonReload:
 
 
 @frozen
+class OutdatedServer:
+    """A server that runs by an older recipe, until it is restarted."""
+
+    server: str
+    changes: tuple[RecipeChange, ...]
+
+
+@frozen
+class UnusableKind:
+    """A kind whose program cannot be run, and why."""
+
+    kind: str
+    reason: str
+
+
+@frozen
 class DaemonReloadResult:
     """`waiting`: the keys that changed and take effect with the daemon's next start. `config`: the file it has read."""
 
     waiting: tuple[str, ...]
     config: str = ""
+    outdated: tuple[OutdatedServer, ...] = ()
+    unusable: tuple[UnusableKind, ...] = ()
 
 
 @frozen

@@ -1,0 +1,64 @@
+"""What of a recipe a launch depends on: kept with the server, and compared with the recipe as it is now."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from ..core.model import RecipeChange, RecipeStamp, ServerRecord, VersionSource
+from ..core.pep440 import equal
+from .kind import Kind
+from .versions import choose
+
+_BY_RECIPE = (VersionSource.RECIPE, VersionSource.ENGINE)
+
+
+def stamp(kind: Kind) -> RecipeStamp:
+    """The stamp of a launch. No value of a variable can be read out of it: they may be secrets."""
+    ports = {name: f"{reach.low}-{reach.high}" for name, reach in kind.ports.items()}
+    return RecipeStamp(_digest([kind.package, *kind.command]), ports, _variables(kind))
+
+
+def changes(record: ServerRecord, kind: Kind) -> tuple[RecipeChange, ...]:
+    """What has changed since a server was launched, as far as it matters to one that runs."""
+    then = record.recipe
+    if then is None:
+        return ()
+    found = []
+    chosen = record.chosen
+    if chosen is not None and chosen.source in _BY_RECIPE:
+        version, _ = choose(kind, None, chosen.engine, None)
+        if version is not None and not equal(version, record.version):
+            found.append(RecipeChange("version", f"{record.version}, now {version}"))
+    if then.command != _digest([kind.package, *kind.command]):
+        found.append(RecipeChange("command", ""))
+    if moved(record, kind):
+        now = ", ".join(f"{name} {reach.low}-{reach.high}" for name, reach in kind.ports.items())
+        held = ", ".join(f"{name} {port}" for name, port in record.ports.items())
+        found.append(RecipeChange("ports", f"{held or 'none'}, now {now or 'none'}"))
+    before, now_set = then.environment, _variables(kind)
+    names = sorted(name for name in {*before, *now_set} if before.get(name) != now_set.get(name))
+    if names:
+        found.append(RecipeChange("environment", ", ".join(names)))
+    return tuple(found)
+
+
+def moved(record: ServerRecord, kind: Kind) -> bool:
+    """Whether a server's ports are none of its recipe's any more. Those that a user chose never were, and stay."""
+    if record.ports.keys() != kind.ports.keys():
+        return True
+    then = record.recipe.ports if record.recipe else {}
+    chosen = any(not _inside(then.get(name, ""), port) for name, port in record.ports.items())
+    return not chosen and any(not reach.low <= record.ports[name] <= reach.high for name, reach in kind.ports.items())
+
+
+def _inside(reach: str, port: int) -> bool:
+    low, _, high = reach.partition("-")
+    return low.isdecimal() and high.isdecimal() and int(low) <= port <= int(high)
+
+
+def _variables(kind: Kind) -> Mapping[str, str]:
+    return {name: _digest([value]) for name, value in {**kind.defaults, **kind.env}.items()}
+
+
+def _digest(texts: Sequence[str | None]) -> str:
+    return hashlib.blake2b(json.dumps(texts).encode(), digest_size=4, person=b"recipe").hexdigest()
