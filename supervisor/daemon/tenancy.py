@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Protocol
 
-from ..errors import NotOurs
+from ..errors import SupervisorError
 from ..native.presence import HeldError, Presence
 
 POLL_S = 0.02
@@ -36,7 +36,7 @@ class Ground(Protocol):
         ...
 
     def make(self) -> None:
-        """Make the home folder, or see that it is ours alone. Raises NotOurs, OSError."""
+        """Make the home folder, or see that it is ours alone. Raises SupervisorError, OSError."""
         ...
 
     def owners(self) -> Collection[str]:
@@ -147,7 +147,7 @@ class Tenancy:
         try:
             self._ground.make()
             problem = self._take_again()
-        except (OSError, NotOurs) as error:
+        except (OSError, SupervisorError) as error:
             self.trouble = f"the home folder cannot be used: {error}"
             return Standing.UNUSABLE
         if problem is not None:

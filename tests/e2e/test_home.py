@@ -119,7 +119,7 @@ def alone(make_home: MakeHome) -> Home:
 
 @pytest.mark.parametrize("fate", FATES, ids=lambda fate: fate.__name__)
 def test_one_daemon_whatever_becomes_of_its_files(alone: Home, fate: Callable[[Path], None]) -> None:
-    owner = os.getpid()
+    owner = alone.owner().pid
     first = alone.start()
     server = alone.up("toy", "--owner-pid", str(owner))
     fate(alone.folders.home)
@@ -141,7 +141,7 @@ def test_one_daemon_whatever_becomes_of_its_files(alone: Home, fate: Callable[[P
 
 def test_a_home_that_is_a_file_is_told_and_the_daemon_is_reached(alone: Home) -> None:
     first = alone.start()
-    server = alone.up("toy", "--owner-pid", str(os.getpid()))
+    server = alone.up("toy", "--owner-pid", str(alone.owner().pid))
     replaced_by_a_file(alone.folders.home)
     status, started = (json.loads(alone.cli(word, "--json").stdout) for word in ("status", "start"))
     assert (status["daemon"]["pid"], started["pid"]) == (first, first)
@@ -156,7 +156,7 @@ def test_a_home_that_is_a_file_is_told_and_the_daemon_is_reached(alone: Home) ->
 
 def test_a_daemon_withdraws_when_another_has_locked_its_home(alone: Home) -> None:
     first = alone.start()
-    server = alone.up("toy", "--owner-pid", str(os.getpid()))
+    server = alone.up("toy", "--owner-pid", str(alone.owner().pid))
     without_lock(alone.folders.home)
     with alone.folders.lock.open("w") as another:
         fcntl.flock(another, fcntl.LOCK_EX)
@@ -170,7 +170,7 @@ def test_a_daemon_withdraws_when_another_has_locked_its_home(alone: Home) -> Non
 
 def test_a_daemon_of_a_moved_home_leaves_the_rows_to_the_first(alone: Home) -> None:
     first = alone.start()
-    server = alone.up("toy", "--owner-pid", str(os.getpid()))
+    server = alone.up("toy", "--owner-pid", str(alone.owner().pid))
     moved_away(alone.folders.home)
     alone.start()
     there = alone.folders.home.with_name("elsewhere")
@@ -190,7 +190,7 @@ def test_a_daemon_of_a_moved_home_leaves_the_rows_to_the_first(alone: Home) -> N
 
 def test_a_stopped_daemons_home_can_be_moved_with_its_servers(alone: Home) -> None:
     alone.start()
-    server = alone.up("toy", "--owner-pid", str(os.getpid()))
+    server = alone.up("toy", "--owner-pid", str(alone.owner().pid))
     assert alone.cli("stop").returncode == 0
     moved_away(alone.folders.home)
     alone.environment["GODOT_SUPERVISOR_HOME"] = str(alone.folders.home.with_name("elsewhere"))
