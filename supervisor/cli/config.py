@@ -138,7 +138,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, PortRange):
         return f"{value.low}-{value.high}"
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: _plain(each) for name, each in asdict(value).items() if each is not None}
+        return {name: _plain(each) for name, each in asdict(value).items() if each not in (None, ())}
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, tuple):

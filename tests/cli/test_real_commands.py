@@ -165,7 +165,7 @@ class TestEvents:
         toy.kill_daemon()
         toy.start()
         again = [next(told) for _ in range(2)]
-        assert again[0] == {"event": "resync", "reason": "another instance"}
+        assert (again[0]["event"], again[0]["reason"]) == ("resync", "another instance")
         assert (again[1]["seq"], again[1]["event"]) == (1, "daemon.starting")
         assert next(row for row in told if row["event"] == "daemon.ready")
         complaint = interrupted(following)
@@ -178,7 +178,7 @@ class TestLogs:
         following = toy.begin("logs", "toy", "-f", "--json")
         told = rows(following)
         page = next(told)
-        assert page == {"lines": [f"toy 1.0 on {first['ports']['http']}"], "log": first["log"]}
+        assert page == {"lines": [f"toy 1.0 on {first['ports']['http']}"], "log": first["log"], "ended": False}
         assert toy.cli("restart", "toy").returncode == 0
         again = next(row for row in told if row["lines"])
         assert again["lines"] == page["lines"]
