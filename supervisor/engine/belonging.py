@@ -35,7 +35,7 @@ def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> Ow
     observed, readable, other = None, True, None
     try:
         observed = probe.identify(int(text)) if is_pid(text) else None
-        other = probe.no_process(int(text)) if observed else None
+        other = (probe.no_process(int(text)) or _server_behind(facilities, observed)) if observed else None
     except OSError:
         readable = False
     owner = judge_owner(
@@ -62,6 +62,12 @@ def _handed_over_by_windows(facilities: Facilities, process: ProcessIdentity) ->
     """The variables that a program of Windows passed on into WSL: a pid in them is another system's."""
     listed = variable_if_told(facilities.wing.processes, process, WSL_VARIABLE) or ""
     return {entry.partition("/")[0] for entry in listed.split(":")}
+
+
+def _server_behind(facilities: Facilities, process: ProcessIdentity) -> str | None:
+    """Why a process is no owner: it is a server. The variable was inherited, and the number an editor's once."""
+    rows = list(facilities.records.servers.values())
+    return next((f"{process.pid} is the server {row.id}" for row in rows if process in (row.root, row.process)), None)
 
 
 def _editor_above(facilities: Facilities, process: ProcessIdentity) -> ProcessIdentity | None:

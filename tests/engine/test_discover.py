@@ -270,3 +270,19 @@ def test_an_owner_variable_that_was_inherited_proves_nothing(house: House, inher
         assert house.alive(other)
 
     house.live(story)
+
+
+@pytest.mark.usefixtures("answers")
+def test_an_owner_variable_that_names_a_server_guards_none(house: House) -> None:
+    house.tables = {"toy": ANSWERING}
+
+    async def story() -> None:
+        ours = await house.up(house.editor())
+        assert ours.process is not None
+        other = strangers_toy(house, owner=str(ours.process.pid), http=8002)
+        await asyncio.sleep(40)
+        assert house.records.server("toy-2").owners_unknown
+        await house.supervisor.stop("toy")
+        assert [house.alive(ours.process), house.alive(other)] == [False, True]
+
+    house.live(story)
