@@ -100,7 +100,7 @@ def _facts(server: Json, now: float) -> dict[str, object]:
     judged = [verdict["verdict"], due(verdict["due_in_s"]), "; ".join(verdict["reasons"])]
     return {
         "kind": server["kind"],
-        "version": server.get("version_why") and f"{server['version']}: {server['version_why']}",
+        "version": _version(server),
         "project": server["project"],
         "origin": server["origin"],
         "url": server["url"],
@@ -113,6 +113,12 @@ def _facts(server: Json, now: float) -> dict[str, object]:
         "log": server["log"] and output.tilde(server["log"]),
         "for an AI client": report.paste(server),
     }
+
+
+def _version(server: Json) -> str | None:
+    """Return the version with the reason for it. None if there is none, as with a kind that has no package."""
+    why = server.get("version_why")
+    return f"{server['version']}: {why}" if server["version"] and why else None
 
 
 def _sessions(server: Json) -> object:

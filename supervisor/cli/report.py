@@ -27,7 +27,7 @@ def lines(server: Json, editors: Sequence[Json], kind: Kind | None, *, already: 
         if value:
             yield f"  {name:<6} {output.cell(value)}"
     why = server.get("version_why")
-    if why:
+    if why and server["version"]:
         yield output.printable(f"version {server['version']}: {why}")
     for row in server["relocated"]:
         yield f"port {row['port']} was passed over: {output.relocation(row)}"

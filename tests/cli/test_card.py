@@ -2,7 +2,7 @@ from typing import Any
 
 from click import unstyle
 
-from supervisor.cli import card
+from supervisor.cli import card, report
 from supervisor.errors import NotFound
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, owner, past, server, status
@@ -107,3 +107,9 @@ def test_why_it_has_its_version_and_notes_are_on_the_card() -> None:
     found = list(card.lines(server(version_why="it was asked for", notes=["a note"]), [], now=1000.0))
     assert ["version", "4.3.1: it was asked for"] in [text.split(maxsplit=1) for text in found]
     assert found[found.index("notes:") + 1] == "  a note"
+
+
+def test_a_kind_without_versions_has_none_to_explain() -> None:
+    plain = server(version=None, version_why="from its recipe")
+    assert not any("None" in line for line in card.lines(plain, [], now=1000.0))
+    assert not any("None" in line for line in report.lines(plain, [], None, already=False))
