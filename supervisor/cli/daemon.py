@@ -13,7 +13,7 @@ from ..client.endpoint import START_HINT
 from ..client.stream import Stream
 from ..errors import DaemonNotRunning, ProtocolUnsupported, StateNotWritable, StopFailed, SupervisorError, TimedOut
 from ..native.facts import Folders, folders
-from . import knock, options, output
+from . import clients, knock, options, output
 from .deadline import Deadline
 from .follow import LOST
 
@@ -103,6 +103,8 @@ def _hear_of_servers(heard: Stream, answer: Any, *, quiet: bool, deadline: Deadl
     waits, failed = set(answer.get("stops", ())), {}
     for row in answer.get("left", ()):
         _say(f"{row['server']}: left, {row['reason']}", quiet=quiet)
+    for text in clients.after_a_stop(answer.get("bridges", ())):
+        _say(text, quiet=quiet)
     with suppress(*LOST):
         for method, told in heard.listen(deadline.or_else(STOP_TIMEOUT_S)) if waits else ():
             if method != "event" or told["server"] not in waits:
@@ -123,7 +125,8 @@ def _hear_of_servers(heard: Stream, answer: Any, *, quiet: bool, deadline: Deadl
 def _document(answer: Any, failed: Mapping[str, str]) -> dict[str, Any]:
     still = [{"server": server, "reason": reason} for server, reason in failed.items()]
     stopped = [server for server in answer.get("stops", ()) if server not in failed]
-    return {"stopped": stopped, "left": [*answer.get("left", ()), *still]}
+    bridges = list(answer.get("bridges", ()))
+    return {"stopped": stopped, "left": [*answer.get("left", ()), *still], "bridges": bridges}
 
 
 def begin_anew(where: Folders, *, as_json: bool, deadline: Deadline) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from . import knock, naming, options
+from . import clients, knock, naming, options
 from .deadline import Deadline
 
 
@@ -24,4 +24,5 @@ def down(*, servers: tuple[str, ...], every: bool, force: bool, as_json: bool, d
             every=every,
             as_json=as_json,
             say=lambda row: f"{row['id']}: {row['state']}",
+            notes=lambda row: clients.after_a_stop(row.get("bridges", ())),
         )

@@ -207,6 +207,11 @@ def history(client: Client, server: str | None, deadline: Deadline) -> Sequence[
     return tuple(rows)
 
 
+def is_ours(row: Mapping[str, Any]) -> bool:
+    """Whether a user of this daemon wanted it, or a bridge of a client of that user has started it."""
+    return row["origin"] in OURS or bool(row.get("by_client"))
+
+
 def named(client: Client, server: str | None, verb: str, deadline: Deadline) -> str:
     """The id of the server that the user means: the one that was named, else the only one that there is."""
     if server is not None:
@@ -219,14 +224,14 @@ def ours_named(client: Client, server: str | None, verb: str, deadline: Deadline
     if server is not None:
         return server
     servers = client.call("server.list", accept_timeout_s=deadline.or_else(READ_TIMEOUT_S))["servers"]
-    found = [row["id"] for row in servers if row["origin"] not in OURS]
+    found = [row["id"] for row in servers if not is_ours(row)]
     if found and len(found) == len(servers):
         raise InvalidParams(
             "ID",
             f"what runs was started by others, so {verb} has to be told which one: {', '.join(sorted(found))}",
             hint=f"godot-supervisor {verb} {found[0]}",
         )
-    return only_server([row for row in servers if row["origin"] in OURS], verb)
+    return only_server([row for row in servers if is_ours(row)], verb)
 
 
 def only_server(servers: Sequence[Mapping[str, Any]], verb: str) -> str:
@@ -236,7 +241,7 @@ def only_server(servers: Sequence[Mapping[str, Any]], verb: str) -> str:
         NotFound: there is none.
         InvalidParams: there are several.
     """
-    ours = [row for row in servers if row["origin"] != "external"]
+    ours = [row for row in servers if row["origin"] != "external" or row.get("by_client")]
     running = [row["id"] for row in ours if row["state"] not in OVER]
     meant = running or [row["id"] for row in ours]
     if not meant:

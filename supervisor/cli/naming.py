@@ -45,7 +45,7 @@ def meant(client: Client, word: str, verb: str, deadline: Deadline, *, ends: boo
         InvalidParams: there are several, and the current folder does not tell which.
     """
     rows = client.call("server.list", accept_timeout_s=deadline.or_else(knock.READ_TIMEOUT_S))["servers"]
-    found = among([row for row in rows if not ends or row["origin"] in knock.OURS], word)
+    found = among([row for row in rows if not ends or knock.is_ours(row)], word)
     if past and not found:
         found = among(knock.history(client, None, deadline), word)
     return None if not found else only(found, f"{word!r} means several servers", verb)
@@ -99,7 +99,7 @@ def each(
     if every and words:
         raise click.UsageError("--all means every server: name none beside it")
     if every:
-        words = [row["id"] for row in client.call("server.list")["servers"] if row["origin"] in knock.OURS]
+        words = [row["id"] for row in client.call("server.list")["servers"] if knock.is_ours(row)]
         if not words:
             raise NotFound("no server is known that was started or adopted here", hint="godot-supervisor status")
     meant_words = list(dict.fromkeys(words)) or [knock.ours_named(client, None, verb, deadline)]

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ..native.facts import folders
-from . import daemon, knock, naming, options, recipes, shell
+from . import clients, daemon, knock, naming, options, recipes, shell
 from .deadline import Deadline
 
 
@@ -34,6 +34,7 @@ def restart(
                 return knock.disturb(client, "restart", server, force=force, quiet=as_json, deadline=deadline)
 
         def notes(row: Mapping[str, Any]) -> Iterator[str]:
+            yield from clients.after_a_restart(row.get("bridges", ()))
             yield from (f"note: {text}" for text in shell.notes(client, recipes.find(row["kind"], where)))
 
         return naming.each(

@@ -93,7 +93,8 @@ def _ports(server: Json) -> str:
 
 def _note(server: Json, owner: Json | None, editor: Json) -> str:
     remarks = [
-        ("external", server["origin"] == "external"),
+        ("external", server["origin"] == "external" and not server.get("by_client")),
+        ("started by an AI client's bridge", bool(server.get("by_client"))),
         ("adopted", server["origin"] == "adopted"),
         ("discovered", server["origin"] == "discovered"),
         ("shared", len(server["owners"]) > 1),

@@ -33,7 +33,7 @@ from .exchange import Exchange
 from .requests import Caller, Requests, Whom
 from .streams import EventFeed, LogFeed
 from .verbs import GREETING, Mutation, Personal, Read, Verb, VerbTable
-from .views import Views, ended, environment, explained, leftover
+from .views import Views, bridge, ended, environment, explained, leftover
 
 
 @frozen
@@ -337,7 +337,8 @@ class Methods:
             tuple(d.UnusableKind(kind, reason) for kind, reason in problems.items()),
         )
 
-    def _shutdown(self, params: d.DaemonShutdown) -> d.DaemonShutdownResult:
+    async def _shutdown(self, params: d.DaemonShutdown) -> d.DaemonShutdownResult:
+        found = await self._supervisor.look_before_the_end() if params.servers else ()
         self._about.shut_down(params.servers)
         if not params.servers:
             return d.DaemonShutdownResult()
@@ -345,4 +346,5 @@ class Methods:
         return d.DaemonShutdownResult(
             tuple(server for server in self._records.servers if server not in left),
             tuple(d.LeftServer(server, reason) for server, reason in left.items()),
+            tuple(map(bridge, found)),
         )

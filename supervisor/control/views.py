@@ -7,7 +7,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from ..core.model import Editor, Ended, Lease, Liveness, Occupant, Occupied, Ownership, ProcessIdentity, ServerRecord
+from ..core.model import (
+    Bridge,
+    Editor,
+    Ended,
+    Lease,
+    Liveness,
+    Occupant,
+    Occupied,
+    Ownership,
+    ProcessIdentity,
+    ServerRecord,
+)
 from ..core.reaping import Keep, Reap, Suspect, Verdict
 from ..engine.advice import advice
 from ..engine.drift import older
@@ -19,6 +30,7 @@ from ..engine.spawner import bounded_tail
 from ..engine.watcher import Watcher
 from ..wire import text
 from ..wire.messages.common import (
+    BridgeInfo,
     EditorInfo,
     FailureInfo,
     LeaseInfo,
@@ -188,6 +200,8 @@ class Views:
             version_source=_source(record),
             version_why=record.chosen.why if record.chosen is not None and not record.foreign else None,
             notes=advice(self._facilities, record),
+            by_client=record.by_client,
+            bridges=tuple(map(bridge, record.bridges)),
             recipe_changes=tuple(
                 RecipeChange(change.part, change.detail) for change in older(self._facilities, record)
             ),
@@ -279,6 +293,11 @@ def ended(row: Ended) -> EndedServer:
         row.by,
         row.detail,
     )
+
+
+def bridge(seen: Bridge) -> BridgeInfo:
+    """A bridge of an AI client."""
+    return BridgeInfo(seen.pid, seen.client, seen.client_pid)
 
 
 def environment(kept: Kept) -> EnvironmentInfo:

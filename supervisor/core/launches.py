@@ -47,3 +47,12 @@ class Ended:
     exit: int | None = None
     by: str | None = None
     detail: str | None = None
+
+
+@frozen
+class Bridge:
+    """A bridge of an AI client that leads to a server, and the client that runs it, for people."""
+
+    pid: int
+    client: str | None
+    client_pid: int | None

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any, Self
 
 from ..frozen import frozen
-from .launches import Ended, RecipeChange, RecipeStamp
+from .launches import Bridge, Ended, RecipeChange, RecipeStamp
 
-__all__ = ["Ended", "RecipeChange", "RecipeStamp"]
+__all__ = ["Bridge", "Ended", "RecipeChange", "RecipeStamp"]
 
 Ports = Mapping[str, int]
 
@@ -248,7 +248,8 @@ class ServerRecord:
     stopped, whoever owns it.
     `named`: a user asked for it to be stopped. `foreign`: no daemon of this home started it. `other_home`: the
     home whose launch token it carries, if that is not ours: then it is shown and never touched. `chosen` is why it has
-    its version, None for one that others started.
+    its version, None for one that others started. `by_client`: a bridge of an AI client started it, from our
+    environment. `bridges`: those seen when it was stopped; never written.
     """
 
     id: str
@@ -280,6 +281,8 @@ class ServerRecord:
     connect: tuple[str, ...] = ()
     chosen: Chosen | None = None
     recipe: RecipeStamp | None = None
+    by_client: bool = False
+    bridges: tuple[Bridge, ...] = ()
 
     @property
     def onlooked(self) -> bool:

@@ -47,7 +47,8 @@ class Stranger:
 
     `process` listens; `root` is its launcher, or itself. `ports` are those that it has, by name. `other_home`: it
     belongs to another daemon. `stray`: it carries a launch token of ours that no row knows, so it may have owners that
-    nobody remembers. `claimed`: why another home, or this one once, may need it.
+    nobody remembers. `claimed`: why another home, or this one once, may need it. `by_client`: a bridge of an AI
+    client has started it from our environment.
     """
 
     kind: str
@@ -63,6 +64,7 @@ class Stranger:
     other_home: str | None = None
     stray: bool = False
     claimed: str | None = None
+    by_client: bool = False
 
     def use(self, asker: ProcessIdentity | None) -> Use:
         """Who uses it besides the asker."""
@@ -131,6 +133,17 @@ def server_stoppable(record: ServerRecord, *, owners_dead: bool) -> Stoppable | 
     if record.ever_owned and owners_dead:
         return Stoppable("it is recognised, and every owner it ever had is dead")
     return Held("it was not started by this daemon, and no owner of it is proven dead")
+
+
+def left_to_others(record: ServerRecord) -> str | None:
+    """Why `stop --servers` leaves this one: it may have users that are not known here. None: it does not."""
+    if record.by_client:
+        return None
+    if record.onlooked:
+        return "it was only found: others started it"
+    if record.foreign and record.owners_unknown:
+        return "others started it, and it may have owners that are not known"
+    return None
 
 
 def compatible(wanted: str | None, version: str | None) -> bool:

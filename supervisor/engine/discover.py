@@ -19,6 +19,9 @@ INTERVAL_S = 30.0
 RESTED_S = 5.0
 """A read sets a look off unless one has ended so recently."""
 
+ONCE_S = 3.0
+"""How long somebody waits for a look."""
+
 
 class Discovery:
     """Looks at start, now and then, and after reads. With `discover = "off"` it does nothing, and wakes nobody."""
@@ -46,6 +49,15 @@ class Discovery:
         if self._facilities.discover == "off" or self._facilities.wing.clock.monotonic() < self._rested_at:
             return
         self._start()
+
+    async def look_once(self) -> None:
+        """Look now, for somebody who waits for it, but not for long; nothing where nobody is looked for."""
+        if self._facilities.discover == "off" or self._closed:
+            return
+        self._start()
+        looking = self._looking
+        if looking is not None:
+            await asyncio.wait({looking}, timeout=ONCE_S)
 
     def close(self) -> None:
         """Look no more."""

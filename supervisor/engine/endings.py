@@ -11,6 +11,7 @@ from ..core.reaping import Reap
 from ..errors import NotOurs, StartFailed, StopFailed, SupervisorError, VersionConflict
 from ..kinds.programs import is_of
 from ..native.api import variable_if_told
+from . import bridges
 from .facilities import TOKEN_VARIABLE, Facilities
 from .flight import Flight
 from .history import ended
@@ -48,12 +49,13 @@ class Endings:
         Raises:
             NotOurs, StopFailed: it still runs, and its record says so.
         """
+        found = await bridges.seen(self._facilities, self._records.server(server_id)) if right.named else ()
         record = await self._end_tree(server_id, flight, right, tell, finish=right.named)
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
         how, by = "reaped" if right.orphan else "stopped", flight.running.wish.holder
         self._remember(record, how, by=by, **_story(record.failure))
         self._forget(record)
-        return record.with_(state=ServerState.STOPPED, root=None, process=None)
+        return record.with_(state=ServerState.STOPPED, root=None, process=None, bridges=found)
 
     async def end_launch(
         self,
@@ -229,7 +231,7 @@ class Endings:
         record = self._records.server(judged.id)
         if right.orphan and (record.launch, record.generation) != (judged.launch, judged.generation):
             raise _ReprievedError
-        if right.orphan and record.foreign:
+        if (right.orphan or record.by_client) and record.foreign:
             self._prove_kind(record, command)
             self._refuse_the_claimed(record)
         flight.committed = True

@@ -232,6 +232,7 @@ class Ensurer:
             owners_unknown=False,
             named=False,
             foreign=False,
+            by_client=False,
             **kept_from(occupied),
             launch=launch,
             origin=Origin.SPAWNED,

@@ -20,6 +20,7 @@ from ..core.reconcile import (
 )
 from ..core.strangers import Rival, Stranger
 from ..errors import InvalidParams, PortsExhausted, StartFailed, SupervisorError
+from .bridges import come_up
 from .demands import Demand
 from .facilities import Facilities
 from .snapshot import Gatherer
@@ -45,8 +46,11 @@ class Planner:
 
         Not `replacing`: a stranger in the way stays there whatever it is. `vacated`: ports that will be free by then.
         """
-        taken = {occupied.port for occupied in lost}
-        wanted = [ports for ports in self.wanted(demand) if taken.isdisjoint(ports.values())]
+        sets = self.wanted(demand)
+        theirs = await come_up(self._facilities, demand.kind, sets[0]) if sets else frozenset()
+        # Ports that a bridge's server has won are no loss: it takes the place of what was to be started.
+        taken = {occupied.port for occupied in lost} - theirs
+        wanted = [ports for ports in sets if taken.isdisjoint(ports.values())]
         spec = self.spec(demand, wanted)
         snapshot = await self._gatherer.ports(demand.server, demand.kind, wanted)
         if vacated:

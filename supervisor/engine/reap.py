@@ -241,6 +241,8 @@ class Reaper:
         """Why a server is none of our business; None: it is to be judged."""
         if record.other_home is not None:
             return f"it belongs to another godot-supervisor home ({record.other_home})"
+        if record.origin is Origin.EXTERNAL and record.by_client:
+            return "an AI client's bridge started it: it ends by itself when that has gone"
         if record.origin is Origin.EXTERNAL:
             return "somebody else started it, and it has no owner: it is only listed"
         if record.origin is Origin.DISCOVERED and self._facilities.discover == "observe":

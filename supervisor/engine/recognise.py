@@ -15,6 +15,7 @@ from ..kinds.loopback import UnusableAnswerError
 from ..kinds.programs import is_of
 from ..native.facts import SERVES_LOOPBACK
 from .belonging import HIDDEN, environment_of, home_of, owner_of
+from .bridges import client_started
 from .facilities import Facilities
 from .inquiry import sessions_of
 from .marks import claimed
@@ -85,6 +86,7 @@ class Recogniser:
             return bare
         if owner is None:
             owner = await self._wing.lanes.look(owner_of, self._facilities, kind, process)
+        taken = await self._wing.lanes.look(claimed, self._facilities, process)
         return Stranger(
             kind.name,
             process,
@@ -98,7 +100,8 @@ class Recogniser:
             sessions=await self._sessions(kind, ports),
             other_home=None if ours else home,
             stray=ours,
-            claimed=await self._wing.lanes.look(claimed, self._facilities, process),
+            claimed=taken,
+            by_client=taken is None and await self._wing.lanes.look(client_started, self._facilities, kind, occupant),
         )
 
     def secrets(self, stranger: Stranger) -> Mapping[str, str]:

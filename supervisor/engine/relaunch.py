@@ -1,6 +1,8 @@
 """`server.restart`: a server that a user has started again."""
 
 from ..core.model import ServerRecord, ServerState
+from . import bridges
+from .demands import Demand
 from .endings import Endings
 from .ensure import Ensurer
 from .facilities import Facilities
@@ -43,6 +45,13 @@ class Relauncher:
         demand = await self._versions.again(kind, record)
         await self._rehearsal.of(demand, flight, vacated=record.ports)
         flight.committed = True
+        found = await bridges.seen(self._facilities, record)
+        async with bridges.held_off(self._facilities, demand.kind, record.ports):
+            started = await self._change(demand, flight)
+        return started.with_(bridges=found)
+
+    async def _change(self, demand: Demand, flight: Flight) -> ServerRecord:
+        server_id = demand.server
         record = await self._endings.end_launch(server_id, flight)
         self._restarter.forget(server_id)
         if record.state is not ServerState.STARTING:

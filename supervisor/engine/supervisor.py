@@ -6,10 +6,12 @@ from functools import partial
 
 from ..core.flight import Operation, Wish
 from ..core.lifecycle import SERVING
-from ..core.model import Editor, Liveness, ServerRecord
+from ..core.model import Bridge, Editor, Liveness, ServerRecord
 from ..core.reaping import Reap, Verdict
+from ..core.strangers import left_to_others
 from ..errors import Busy, NotFound, SupervisorError
 from ..frozen import frozen
+from . import bridges
 from .adopt import Adopter, AdoptWish, Candidate
 from .demands import Demand, EnsureWish, begin_row
 from .discover import Discovery
@@ -167,6 +169,9 @@ class Supervisor:
             Busy: another operation holds it, or an editor on it does not want to be disturbed.
             StopFailed, NotOurs: it still runs.
         """
+        if server_id not in self._records.servers:
+            # A bridge may have started another one just now.
+            await self.discovery.look_once()
         record = self._records.server(server_id)
         wish = Wish(Operation.STOP, holder_of(editor, requester))
         return await self._flights.fly(
@@ -257,14 +262,20 @@ class Supervisor:
         self.discovery.close()
         await self._flights.close(CLOSING_PATIENCE_S)
         if servers:
+            await self.look_before_the_end()
             left = self.left_at_the_end()
             stops = [self._stop_at_the_end(r) for r in self._records.servers.values() if r.id not in left]
             await asyncio.gather(*stops)
         self._records.close()
 
+    async def look_before_the_end(self) -> tuple[Bridge, ...]:
+        """Find what bridges have started themselves, and prove it anew. The bridges that may start more of it."""
+        await self.discovery.look_once()
+        return await bridges.prove_again(self._facilities)
+
     def left_at_the_end(self) -> Mapping[str, str]:
         """The servers that `close` leaves even if it is to stop all, and why."""
-        reasons = ((record.id, _left_to_others(record)) for record in self._records.servers.values())
+        reasons = ((record.id, left_to_others(record)) for record in self._records.servers.values())
         return {server_id: reason for server_id, reason in reasons if reason is not None}
 
     async def _stop_at_the_end(self, record: ServerRecord) -> None:
@@ -330,12 +341,3 @@ class Supervisor:
 
     def _alive(self, editor: Editor) -> bool:
         return self._facilities.wing.probe.sample(editor.process) is not Liveness.DEAD
-
-
-def _left_to_others(record: ServerRecord) -> str | None:
-    """Why whoever ends all servers does not mean this one: somebody may need it whom nobody here knows."""
-    if record.onlooked:
-        return "it was only found: others started it"
-    if record.foreign and record.owners_unknown:
-        return "others started it, and it may have owners that are not known"
-    return None

@@ -87,7 +87,8 @@ class Takeover:
         if fresh:
             record = self._fill(record, kind, stranger)
         record = self._with_owner(record, stranger)
-        unknown = record.owners_unknown or (isinstance(stranger.owner, NoOwner) and not named)
+        nobodys = isinstance(stranger.owner, NoOwner) and not (named or stranger.by_client)
+        unknown = record.owners_unknown or nobodys
         record = self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, named=False)
         self._mark(record)
         self._events_adopted(record, _owner_text(stranger.owner), why)
@@ -97,7 +98,7 @@ class Takeover:
     def keep(self, server_id: str, project: str | None, asker: ProcessIdentity | None, *, why: str) -> ServerRecord:
         """A server that was merely found is looked after from now on, because it was asked for."""
         record = self._records.server(server_id)
-        unknown = record.owners_unknown or record.origin is Origin.EXTERNAL
+        unknown = record.owners_unknown or (record.origin is Origin.EXTERNAL and not record.by_client)
         self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, project=project)
         record = self.wanted_without_owner(server_id, asker)
         self._mark(record)
@@ -168,6 +169,7 @@ class Takeover:
             relocated=(),
             log=None,
             recipe=None,
+            by_client=stranger.by_client,
         )
         url, connect = addresses(kind, record, self._facilities.private_of(kind, record.version))
         record = self._records.change(record.id, url=url, connect=connect)

@@ -135,10 +135,18 @@ class _Recipe(Table):
             sessions=sessions_of(self, self.ports),
             url=self._template("url"),
             connect=self._argv("connect"),
+            client_mark=self.text("client_mark", _VARIABLE, "write the name of a variable"),
+            bridge_locks=self._bridge_locks(),
             connect_versions=range_of(self, "connect_versions"),
         )
         times: dict[str, Any] = {key: self.seconds(key, getattr(kind, key)) for key in _TIMES}
         return replace(kind, **times)
+
+    def _bridge_locks(self) -> tuple[str, ...]:
+        templates = self.words("bridge_locks", fix='write the files, like ["{runtime_dir}/mine/{http}.lock"]')
+        for template in templates:
+            self._check(self.at("bridge_locks"), template, "runtime_dir", "temp_dir", "uid", "local_app_data")
+        return templates
 
     def _command(self) -> tuple[str, ...]:
         refuse_text(self.at("command"), self.content.get("command"))

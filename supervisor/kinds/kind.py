@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import field
+from pathlib import Path
 
 from ..core.model import Topology
 from ..errors import ConfigInvalid
 from ..frozen import frozen
 from ..native import search_path
+from ..native.facts import lock_folders
 
 NEVER_INHERITED = (
     "VIRTUAL_ENV",
@@ -128,7 +130,8 @@ class Kind:
     `record_dir_variable` names the variable that, where it is set, gives that record another folder. `connect_versions`
     is the range of server versions that have the bridge of `connect`, None for all. `ready` None: a server is ready
     once it listens on all its ports, and `identify` is satisfied. `stdin` is "closed" or "open": the input of a server
-    is empty, or never ends.
+    is empty, or never ends. `client_mark` is the variable by which a bridge marks a server that it has started itself;
+    `bridge_locks` are the files that bridges lock while they do so.
     """
 
     name: str
@@ -152,6 +155,8 @@ class Kind:
     sessions: str | SessionRoute | None = None
     url: str | None = None
     connect: tuple[str, ...] = ()
+    client_mark: str | None = None
+    bridge_locks: tuple[str, ...] = ()
     connect_versions: str | None = None
     grace_s: float = 5.0
     linger_s: float = 15.0
@@ -234,3 +239,9 @@ def environment(
         if all(values.get(wanted) for wanted in placeholders(template))
     }
     return {**kind.defaults, **inherited, **own, **secrets}
+
+
+def bridge_locks(kind: Kind, ports: Mapping[str, int], environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """The files that the kind's bridges lock for these ports. What needs a folder that is not told is left out."""
+    values = {name: str(port) for name, port in ports.items()} | lock_folders(environment)
+    return tuple(Path(expand(t, values)) for t in kind.bridge_locks if placeholders(t) <= values.keys())

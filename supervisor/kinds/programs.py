@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from ..core.model import Ports
 from .kind import Kind
 
 # Programs that run other programs: what counts is what they are told to run.
@@ -56,3 +57,16 @@ def _plain(name: str) -> str:
     for ending in (".exe", ".cmd", ".py"):
         name = name.removesuffix(ending)
     return re.sub(r"[-_.]+", "-", name) if not INTERPRETERS.fullmatch(name) else name
+
+
+def is_bridge(kind: Kind, command: Sequence[str], ports: Ports, *, preferred: bool) -> bool:
+    """Whether this is a command line of the kind's bridge, to a server on these ports.
+
+    It is known by the words that it has and a server has not. `preferred`: they are the ports that a bridge takes which
+    is told none.
+    """
+    marks = [word for word in kind.connect if "{" not in word and not word.startswith("-") and word not in kind.command]
+    if not marks or not is_of(kind, command) or not all(mark in command for mark in marks):
+        return False
+    numbers = {part for word in command for part in word.split("=") if part.isdecimal()}
+    return preferred if not numbers else not numbers.isdisjoint(str(port) for port in ports.values())

@@ -173,3 +173,16 @@ def folders(environment: Mapping[str, str] = os.environ) -> Folders:
             hint=f"set HOME to your home folder, or {HOME_VARIABLE} to a folder of yours",
         )
     return Folders(os.path.join(user, ".godot-supervisor"), moved=False)  # noqa: PTH118 (see above)
+
+
+def lock_folders(environment: Mapping[str, str]) -> dict[str, str]:
+    """Folders where programs of the user keep what lasts for a login, by the names that recipes use; as far as told."""
+    import tempfile
+
+    if sys.platform == "win32":
+        told = {"local_app_data": environment.get("LOCALAPPDATA", "")}
+    else:
+        user = os.getuid()
+        runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{user}"
+        told = {"runtime_dir": runtime, "temp_dir": tempfile.gettempdir(), "uid": str(user)}
+    return {name: folder for name, folder in told.items() if folder}

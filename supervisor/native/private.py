@@ -3,11 +3,12 @@
 And the patience that Windows wants of all who read and replace a file.
 """
 
+import contextlib
 import os
 import stat
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -160,3 +161,28 @@ def patiently(action: Callable[[], T]) -> T:
                 raise
             time.sleep(pause_s)
     return action()
+
+
+@contextlib.contextmanager
+def locked(path: "Path") -> Iterator[None]:
+    """Hold the advisory lock of a file that others take turns by, while inside. The file stays: they have it open.
+
+    It is the lock of the whole file (flock), on Windows of its first byte.
+
+    Raises:
+        OSError: it cannot be opened, or another process holds it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        # Closing gives the lock back, on every system.
+        os.close(descriptor)

@@ -175,6 +175,7 @@ def _server(record: ServerRecord) -> dict[str, Any]:
         "connect": list(record.connect),
         "chosen": _chosen(record.chosen),
         "recipe": recipe_row(record.recipe),
+        "by_client": record.by_client,
     }
 
 
@@ -220,6 +221,7 @@ def _read_server(row: Any) -> ServerRecord:
         connect=tuple(text(word) for word in row.get("connect", ())),
         chosen=perhaps(_read_chosen, row.get("chosen")),
         recipe=read_recipe(row.get("recipe")),
+        by_client=bool(row.get("by_client")),
     )
 
 

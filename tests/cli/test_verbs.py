@@ -114,7 +114,7 @@ def test_stop_with_servers_as_json_is_one_document(run: Run, daemon: Script) -> 
     what_becomes(daemon, [FOUND], a="server.gone")
     outcome = run("stop", "--servers", "--json")
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.document == {"stopped": ["a"], "left": [FOUND]}
+    assert outcome.document == {"stopped": ["a"], "left": [FOUND], "bridges": []}
 
 
 def test_without_servers_to_stop_nothing_is_waited_for(run: Run, daemon: Script) -> None:

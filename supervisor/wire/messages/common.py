@@ -91,6 +91,15 @@ class RecipeChange:
 
 
 @frozen
+class BridgeInfo:
+    """A bridge of an AI client. `client` and `client_pid` are the process above it; null: not told."""
+
+    pid: int
+    client: str | None
+    client_pid: int | None
+
+
+@frozen
 class Server:
     """A supervised process. `since` is wall time, seconds; `sessions` null: cannot tell, or not counted (`check`).
 
@@ -99,6 +108,8 @@ class Server:
     `version_source` is what has chosen its version: asked, addon, engine or recipe; null where others started it.
     `notes` are what a user should know of it.
     `recipe_changes`: it runs by an older recipe; a restart gets it the new one.
+    `by_client`: a bridge of an AI client has started it, from an environment of ours. `bridges`, in the answer to a
+    stop or a restart: those that led to it, and may start a server of their own.
     """
 
     LASTING = 512
@@ -129,6 +140,8 @@ class Server:
     version_why: str | None = None
     notes: tuple[str, ...] = ()
     recipe_changes: tuple[RecipeChange, ...] = ()
+    by_client: bool = False
+    bridges: tuple[BridgeInfo, ...] = ()
 
 
 @frozen

@@ -2,7 +2,7 @@
 
 from ...errors import InvalidParams
 from ...frozen import frozen
-from .common import EditorInfo, Name, OccupantInfo, Path, Port, RecipeChange, Server
+from .common import BridgeInfo, EditorInfo, Name, OccupantInfo, Path, Port, RecipeChange, Server
 
 EXPLAINED_PORTS = 256
 
@@ -157,7 +157,9 @@ class DaemonShutdownResult:
     """The daemon is on its way out. Both are empty unless servers were to be stopped.
 
     `stops`: those that it stops; event `server.gone` or `server.not_stopped` tells of each. `left`: those it leaves.
+    `bridges`: of AI clients, that may start a server of their own afterwards.
     """
 
     stops: tuple[str, ...] = ()
     left: tuple[LeftServer, ...] = ()
+    bridges: tuple[BridgeInfo, ...] = ()

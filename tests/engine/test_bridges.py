@@ -1,0 +1,195 @@
+"""Bridges of AI clients: named when their server is stopped, and what they start themselves is ours to stop."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.core.model import Origin, ProcessIdentity, ServerState
+from supervisor.engine import bridges
+from supervisor.engine.adopt import AdoptWish
+from supervisor.kinds.catalog import Catalog
+from supervisor.kinds.programs import is_bridge
+from supervisor.native import private
+from tests.engine.answers import ANSWERING, Answers
+from tests.engine.house import House
+
+BRIDGED: dict[str, Any] = {
+    **ANSWERING,
+    "package": "toy",
+    "command": ["{python}", "{http}", "{sessions}"],
+    "programs": ["toy"],
+    "connect": ["{python}", "attach", "--port", "{http}"],
+    "client_mark": "TOY_CLIENT",
+}
+
+
+@pytest.fixture
+def house(tmp_path: Path, answers: Answers) -> House:
+    assert not answers.mute
+    house = House(tmp_path)
+    house.discover = "watch"
+    house.tables = {"toy": BRIDGED}
+    folder = tmp_path / "environments"
+    path = folder / "toy-1.0-abc"
+    (path / "venv").mkdir(parents=True)
+    python = path / "venv" / "toy"
+    python.touch()
+    record = {"schema": 1, "path": str(path), "python": str(python), "package": "toy", "version": "1.0"}
+    (folder / "toy-1.0.json").write_text(json.dumps(record))
+    return house
+
+
+def python(house: House) -> str:
+    return str(house.folder / "environments" / "toy-1.0-abc" / "venv" / "toy")
+
+
+def bridge(house: House, port: int = 8000) -> ProcessIdentity:
+    client = house.system.start("/usr/bin/claude")
+    return house.system.start(python(house), "attach", "--port", str(port), parent=client.pid)
+
+
+def bridges_server(house: House, program: str | None = None, *, listens: bool = True, **more: str) -> ProcessIdentity:
+    """What a bridge starts when its server has gone."""
+    environment = {"TOY_CLIENT": "1", **more}
+    process = house.system.start(program or python(house), "8000", "9500", environment=environment)
+    for port in (8000, 9500) if listens else ():
+        house.system.listen(process, port)
+    return process
+
+
+def test_bridge_is_named_when_its_server_is_stopped(house: House) -> None:
+    async def story() -> None:
+        await house.up()
+        found, _ = bridge(house), bridge(house, port=8003)
+        stopped = await house.supervisor.stop("toy")
+        assert [(seen.pid, seen.client) for seen in stopped.bridges] == [(found.pid, "claude")]
+
+    house.live(story)
+
+
+def test_bridge_is_named_by_a_restart(house: House) -> None:
+    async def story() -> None:
+        await house.up()
+        found = bridge(house)
+        again = await house.supervisor.restart("toy")
+        assert [seen.pid for seen in again.bridges] == [found.pid]
+        assert house.records.server("toy").bridges == ()
+
+    house.live(story)
+
+
+def test_server_of_a_bridge_is_ours_to_stop(house: House) -> None:
+    async def story() -> None:
+        process = bridges_server(house)
+        (record,) = await house.supervisor.discovery.look()
+        assert (record.origin, record.by_client) == (Origin.EXTERNAL, True)
+        await house.supervisor.close(servers=True)
+        assert not house.alive(process)
+
+    house.live(story)
+
+
+def test_down_finds_what_a_bridge_has_started_meanwhile(house: House) -> None:
+    async def story() -> None:
+        await house.up()
+        await house.supervisor.stop("toy")
+        process = bridges_server(house)
+        assert (await house.supervisor.stop("toy")).state is ServerState.STOPPED
+        assert not house.alive(process)
+
+    house.live(story)
+
+
+@pytest.mark.parametrize(
+    ("program", "variables"),
+    [("/elsewhere/venv/toy", {}), (None, {"TOY_OWNER": "1"}), (None, {"GODOT_SUPERVISOR_SERVER_ID": "other.toy.1"})],
+    ids=["another environment", "an owner", "another home"],
+)
+def test_mark_alone_makes_no_server_ours(house: House, program: str | None, variables: dict[str, str]) -> None:
+    async def story() -> None:
+        process = bridges_server(house, program, **variables)
+        await house.supervisor.discovery.look()
+        assert not any(row.by_client for row in house.records.servers.values())
+        await house.supervisor.close(servers=True)
+        assert house.alive(process)
+
+    house.live(story)
+
+
+def test_server_that_is_no_bridges_any_more_is_left(house: House) -> None:
+    async def story() -> None:
+        process = bridges_server(house)
+        await house.supervisor.discovery.look()
+        house.system.processes[process.pid].command = ("/elsewhere/toy", "8000", "9500")
+        await house.supervisor.close(servers=True)
+        assert house.alive(process)
+
+    house.live(story)
+
+
+def test_up_takes_over_what_a_bridge_has_started(house: House) -> None:
+    async def story() -> None:
+        process = bridges_server(house, listens=False)
+        loop = asyncio.get_running_loop()
+        for port in (8000, 9500):
+            loop.call_later(3, house.system.listen, process, port)
+        record = await house.up()
+        assert (record.process, record.ports["http"], record.origin) == (process, 8000, Origin.ADOPTED)
+        assert (record.owners_unknown, record.until_stopped) == (False, True)
+        await house.supervisor.close(servers=True)
+        assert not house.alive(process)
+
+    house.live(story)
+
+
+def test_adopted_server_of_a_bridge_is_a_bridges_still(house: House) -> None:
+    async def story() -> None:
+        bridges_server(house)
+        record = await house.supervisor.adopt(AdoptWish(port=8000))
+        assert record.by_client
+
+    house.live(story)
+
+
+def test_lock_of_the_bridges_is_held_while_inside(house: House) -> None:
+    folder = house.folder / "locks"
+    folder.mkdir(mode=0o700)
+    lock = folder / "attach-8000.lock"
+    house.tables = {
+        "toy": {**BRIDGED, "bridge_locks": [f"{folder.as_posix()}/attach-{{http}}.lock", "/nowhere/{http}"]}
+    }
+
+    async def story() -> None:
+        kind = house.engine.facilities.catalog.get("toy")
+        async with bridges.held_off(house.engine.facilities, kind, {"http": 8000, "sessions": 9500}):
+            with pytest.raises(OSError), private.locked(lock):  # noqa: PT011 (another number on each system)
+                pass
+        with private.locked(lock):
+            pass
+        assert lock.exists()
+
+    house.live(story)
+
+
+GODOT_AI = Catalog.build({}).get("godot-ai")
+PORTS = {"http": 8000, "ws": 9500}
+
+
+@pytest.mark.parametrize(
+    ("command", "preferred", "is_one"),
+    [
+        ("python -P -m godot_ai attach --port 8000 --ws-port 9500", True, True),
+        ("python -P -m godot_ai attach --port 8001 --ws-port 9501", True, False),
+        ("python -m godot_ai attach --port=8000", False, True),
+        ("python /home/me/bin/godot-ai attach", True, True),
+        ("python /home/me/bin/godot-ai attach", False, False),
+        ("python -P -m godot_ai --transport streamable-http --port 8000 --ws-port 9500", True, False),
+        ("python -m attach --port 8000", True, False),
+        ("vim attach", True, False),
+    ],
+)
+def test_bridge_is_known_by_its_command_line(command: str, preferred: bool, is_one: bool) -> None:  # noqa: FBT001 (a table)
+    assert is_bridge(GODOT_AI, command.split(), PORTS, preferred=preferred) is is_one
