@@ -1,5 +1,6 @@
 """`logs`: the end of a server's output, or of the daemon's own log."""
 
+import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,14 +38,19 @@ Json = Mapping[str, Any]
     show_default=True,
     help=f"How many lines, up to {LINES_MAX}.",
 )
+@click.option("--daemon", is_flag=True, help="The daemon's own log, also where one server runs.")
 @options.as_json
 @options.timeout
-def logs(*, server: str | None, follow: bool, lines: int, as_json: bool, deadline: Deadline) -> None:
+def logs(*, server: str | None, follow: bool, lines: int, daemon: bool, as_json: bool, deadline: Deadline) -> None:
     """Show the end of a server's log, or of the daemon's.
 
-    The daemon's own without ID.
+    Without ID the log of the one server that runs, or the daemon's own if there is none or there are several.
     """
     where = folders()
+    if daemon and server is not None:
+        raise click.UsageError("--daemon is the daemon's own log: name no server beside it")
+    if server is None and not daemon:
+        server = _the_one(where, deadline)
     if follow:
         _follow(where, server, lines, deadline, as_json=as_json)
         return
@@ -54,7 +60,7 @@ def logs(*, server: str | None, follow: bool, lines: int, as_json: bool, deadlin
         if server is not None:
             raise
         path = where.logs / DAEMON_LOG
-        _print({"lines": last_lines(path, lines), "log": str(path)}, as_json=as_json)
+        _print({"lines": last_lines(path, lines), "log": str(path)}, as_json=as_json, own=True)
         return
     with client:
         patience_s = deadline.or_else(knock.READ_TIMEOUT_S)
@@ -67,9 +73,20 @@ def logs(*, server: str | None, follow: bool, lines: int, as_json: bool, deadlin
             answer = read(None)
         else:
             answer = naming.about(client, server, "logs", deadline, read, ends=False, past=True)
-    _print(answer, as_json=as_json)
+    _print(answer, as_json=as_json, own=server is None)
     if answer.get("ended") and not as_json:
         output.note(f"{server} has ended; that was its last log: {answer['log']}")
+
+
+def _the_one(where: Folders, deadline: Deadline) -> str | None:
+    """Return the id of the only server that runs. None if there is none, there are several, or no daemon runs."""
+    try:
+        with knock.connect(where, deadline) as client:
+            rows = client.call("server.list", accept_timeout_s=deadline.or_else(knock.READ_TIMEOUT_S))["servers"]
+    except DaemonNotRunning:
+        return None
+    running = [str(row["id"]) for row in rows if knock.is_ours(row) and row["state"] not in knock.OVER]
+    return running[0] if len(running) == 1 else None
 
 
 def _follow(where: Folders, server: str | None, lines: int, deadline: Deadline, *, as_json: bool) -> None:
@@ -125,7 +142,7 @@ class _Followed:
             output.note(f"started again: {page['log']}")
         self._file = page["log"]
         self._last.extend(page["lines"])
-        _print_more(page, as_json=self._as_json)
+        _print_more(page, as_json=self._as_json, own="server" not in self._about)
 
 
 def after(seen: Sequence[str], page: Sequence[str], otherwise: int) -> list[str]:
@@ -137,19 +154,41 @@ def after(seen: Sequence[str], page: Sequence[str], otherwise: int) -> list[str]
     return list(page[-otherwise:]) if otherwise else []
 
 
-def _print(answer: Json, *, as_json: bool) -> None:
+def _print(answer: Json, *, as_json: bool, own: bool) -> None:
     if as_json:
         output.document(answer)
     else:
-        _print_more(answer, as_json=False)
+        _print_more(answer, as_json=False, own=own)
 
 
-def _print_more(page: Json, *, as_json: bool) -> None:
+def _print_more(page: Json, *, as_json: bool, own: bool) -> None:
+    """Print a page. `own`: it is the daemon's log, whose lines are JSON."""
     if as_json:
         output.json_line(page)
         return
     for text in page["lines"]:
-        output.line(output.colourless(text))
+        output.line(entry(text) if own else output.colourless(text))
+
+
+def entry(text: str) -> str:
+    """Return a line of the daemon's log for people: when (UTC), what, the level where it matters, and the details."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict) or "event" not in told:
+        # Half a line, where the disk was full.
+        return output.printable(text)
+    level = told.pop("level", "info")
+    words = [str(told.pop("timestamp", "-")), str(told.pop("event"))]
+    if level not in ("info", "debug"):
+        words.append(f"({level})")
+    details = (f"{name}={_value(value)}" for name, value in told.items() if value not in (None, [], {}))
+    return output.printable("  ".join([" ".join(words), *details]))
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) and " " not in value else json.dumps(value, ensure_ascii=False)
 
 
 def last_lines(path: Path, count: int) -> list[str]:

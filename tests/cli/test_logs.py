@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from supervisor.cli.logs import after
 from supervisor.errors import NotFound
 from tests.cli.conftest import Run
+from tests.cli.objects import server
 from tests.cli.scripted import Script, Streaming
 
 PAGE = {"lines": ["two", "three"], "log": "/logs/a.log"}
@@ -23,10 +26,40 @@ def test_the_end_of_a_servers_log(run: Run, daemon: Script) -> None:
     assert run("logs", "godot-ai", "--json").document == PAGE
 
 
-def test_without_an_id_it_is_the_daemons_own(run: Run, daemon: Script) -> None:
-    daemon.answers["logs.read"] = PAGE
-    assert run("logs").out == "two\nthree\n"
-    assert daemon.params("logs.read") == {"lines": 50}
+@pytest.fixture
+def servers(daemon: Script) -> list[dict[str, Any]]:
+    """The servers that the daemon knows; none at first."""
+    rows: list[dict[str, Any]] = []
+    daemon.answers |= {"server.list": {"servers": rows}, "logs.read": PAGE}
+    return rows
+
+
+ENTRY = {"event": "server.exited", "server": "a", "exit": -9, "why": "it ended", "none": None, "level": "warning"}
+
+
+def test_without_a_server_it_is_the_daemons_own_for_people(
+    run: Run, daemon: Script, servers: list[dict[str, Any]]
+) -> None:
+    assert servers == []
+    line = json.dumps({**ENTRY, "timestamp": "2026-11-30T10:00:00Z"})
+    daemon.answers["logs.read"] = {"lines": [line, "{half"], "log": "/logs/daemon.log"}
+    shown = '2026-11-30T10:00:00Z server.exited (warning)  server=a  exit=-9  why="it ended"'
+    assert run("logs").out.splitlines() == [shown, "{half"]
+    assert run("logs", "--json").document["lines"] == [line, "{half"]
+    assert daemon.all_params("logs.read") == [{"lines": 50}] * 2
+
+
+def test_without_an_id_it_is_that_of_the_one_server(run: Run, daemon: Script, servers: list[dict[str, Any]]) -> None:
+    servers += [server(id="a"), server(id="b", state="stopped"), server(id="c", origin="external")]
+    run("logs")
+    run("logs", "--daemon")
+    servers.append(server(id="d"))
+    run("logs")
+    assert daemon.all_params("logs.read") == [{"server": "a", "lines": 50}, {"lines": 50}, {"lines": 50}]
+
+
+def test_the_daemons_own_log_and_a_server_are_not_asked_for_at_once(run: Run) -> None:
+    assert run("logs", "godot-ai", "--daemon").code == 2
 
 
 def test_a_server_that_keeps_no_log_is_not_found(run: Run, daemon: Script) -> None:
@@ -67,7 +100,7 @@ def test_following_as_json_is_one_object_a_line(run: Run, daemon: Script) -> Non
 
 def test_following_ends_when_the_time_is_up(run: Run, daemon: Script) -> None:
     daemon.answers["logs.read"] = Streaming(PAGE)
-    outcome = run("logs", "-f", "--timeout", "2")
+    outcome = run("logs", "--daemon", "-f", "--timeout", "2")
     assert (outcome.code, outcome.out) == (6, "two\nthree\n")
 
 
