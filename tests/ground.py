@@ -8,9 +8,13 @@ from supervisor.native.presence import HeldError
 
 @dataclass
 class FakeFolder:
-    """What lies at a home's path. `lock`: which daemon has locked the file there; `lock_file`: which file that is."""
+    """What lies at a home's path. `lock`: which daemon has locked the file there; `lock_file`: which file that is.
+
+    `path_id`: that of the path, where a link leads from it; None: none does.
+    """
 
     home_id: str = "home"
+    path_id: str | None = None
     lock_file: int = 0
     lock: object = None
     owners: tuple[str, ...] = ()
@@ -54,6 +58,9 @@ class FakeGround:
 
     def home_id(self) -> str:
         return self.folder.home_id
+
+    def path_id(self) -> str:
+        return self.folder.path_id or self.folder.home_id
 
     def make(self) -> None:
         if self.folder.trouble is not None:

@@ -126,7 +126,11 @@ def _usable(present: Present) -> Endpoint:
 def _ask(where: "Folders", timeout_s: float) -> bytes | None:
     from ..native import presence
 
-    return presence.ask(where.home_id, timeout_s)
+    said = presence.ask(where.home_id, timeout_s)
+    if said is None and where.path_id != where.home_id:
+        # The home was replaced by a link, and its daemon has not seen that yet.
+        said = presence.ask(where.path_id, timeout_s)
+    return said
 
 
 def _folders_at(home: str, like: "Folders") -> "Folders":

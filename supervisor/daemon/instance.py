@@ -93,6 +93,10 @@ class HomeGround:
         """See `Ground`."""
         return Folders(self._folders.home, moved=self._folders.moved).home_id
 
+    def path_id(self) -> str:
+        """See `Ground`."""
+        return self._folders.path_id
+
     def make(self) -> None:
         """See `Ground`."""
         own_home(self._folders)
@@ -178,6 +182,8 @@ def who_runs(folders: Folders) -> str:
         DaemonUnreachable: it has had time enough to publish where it is, and that cannot be used.
     """
     said = presence.ask(folders.home_id, ASK_S)
+    if said is None and folders.path_id != folders.home_id:
+        said = presence.ask(folders.path_id, ASK_S)
     present = endpoint.decode_present(said) if said else None
     if present is not None and present.endpoint is not None:
         return f"pid {present.pid}, version {present.version}"

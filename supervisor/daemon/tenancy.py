@@ -35,6 +35,10 @@ class Ground(Protocol):
         """The id of the folder that the home's path leads to now."""
         ...
 
+    def path_id(self) -> str:
+        """The id of the home's path itself, whatever it leads to; that of the folder where no link is on the way."""
+        ...
+
     def make(self) -> None:
         """Make the home folder, or see that it is ours alone. Raises SupervisorError, OSError."""
         ...
@@ -66,6 +70,8 @@ class Tenancy:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._presences: dict[str, Presence] = {}
+        self._only_path: str | None = None
+        """The id of the home's path, where that leads elsewhere: it names no rows in the registry."""
         self._answer: Callable[[], bytes] | None = None
         self.lost: str | None = None
         """Why the home is another daemon's now."""
@@ -79,7 +85,7 @@ class Tenancy:
     @property
     def homes(self) -> tuple[str, ...]:
         """The ids of all homes that this daemon is present for: its own, and earlier ones of the same folder."""
-        return tuple(self._presences)
+        return tuple(home for home in self._presences if home != self._only_path)
 
     def take(self, patience_s: float = 0.0) -> bool:
         """Whether this process is the daemon of its home from now on. `patience_s`: for how long to try.
@@ -90,7 +96,7 @@ class Tenancy:
         """
         self._ground.make()
         until = time.monotonic() + patience_s
-        while not (self._claim(self._ground.home_id()) and self._ground.take_lock()):
+        while not (self._claim(self._ground.home_id()) and self._claim_path() and self._ground.take_lock()):
             if time.monotonic() >= until:
                 self.release()
                 return False
@@ -103,6 +109,8 @@ class Tenancy:
         Returns:
             False if a daemon of one of them lives: the rows are that daemon's.
         """
+        if self._only_path in homes:
+            self._only_path = None
         return all(self._claim(home) for home in homes)
 
     def listen(self, answer: Callable[[], bytes]) -> None:
@@ -175,11 +183,20 @@ class Tenancy:
         if now not in self._presences and set(self._ground.owners()) - {*self._presences}:
             # Another home's folder lies there, with rows of its own: writing here would cost them.
             return "its path leads to another home now"
+        if now == self._only_path:
+            self._only_path = None
         if not self._claim(now):
             return "another daemon is at work in the folder that its path leads to now"
         if not self._ground.take_lock():
             return "another daemon has locked it"
         return None
+
+    def _claim_path(self) -> bool:
+        """Be present for the home's path too: a daemon may live that began before the path was made a link."""
+        path = self._ground.path_id()
+        if path not in self._presences:
+            self._only_path = path
+        return self._claim(path)
 
     def _claim(self, home_id: str) -> bool:
         """Be present; where the system gives no presence at all, the lock has to do. False: another daemon is."""

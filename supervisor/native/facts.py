@@ -103,6 +103,13 @@ class Folders:
 
         return hashlib.sha256(os.fsencode(self.home.resolve())).hexdigest()[:12]
 
+    @cached_property
+    def path_id(self) -> str:
+        """Names the path of this home, whatever it leads to: the same as `home_id` where no link is on the way."""
+        import hashlib
+
+        return hashlib.sha256(os.fsencode(os.path.abspath(self.home))).hexdigest()[:12]  # noqa: PTH100 (follows no link)
+
     @staticmethod
     def _platform_folder(which: str) -> "Path":
         from platformdirs import PlatformDirs

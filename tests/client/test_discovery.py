@@ -44,6 +44,18 @@ def test_a_daemon_without_a_file_is_found_by_its_presence(where: Folders, asked:
     assert discovery.find(where) == MINE
 
 
+@POSIX_ONLY
+def test_a_daemon_whose_home_was_made_a_link_is_found(tmp_path: Path, asked: dict[str, bytes]) -> None:
+    (tmp_path / "empty").mkdir(0o700)
+    home = Folders(tmp_path / "home", moved=True)
+    before = home.home_id
+    home.home.symlink_to(tmp_path / "empty")
+    linked = Folders(tmp_path / "home", moved=True)
+    assert linked.home_id != before == linked.path_id
+    asked[before] = Present(7, "0.1.0", MINE).encode()
+    assert discovery.find(linked) == MINE
+
+
 @pytest.mark.parametrize(
     ("said", "error", "words"),
     [

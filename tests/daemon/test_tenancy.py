@@ -24,6 +24,32 @@ def test_the_second_daemon_of_a_home_is_refused() -> None:
     assert second.take()
 
 
+def test_a_home_made_a_link_lets_no_second_daemon_in() -> None:
+    machine = FakeSystem()
+    first = Tenancy(FakeGround(FakeFolder("home"), machine))
+    assert first.take()
+    # Its path is a link to an empty folder now; the first daemon has not looked yet.
+    second = Tenancy(FakeGround(FakeFolder("empty", path_id="home"), machine))
+    assert not second.take()
+    assert machine.present.keys() == {"home"}
+
+
+def test_a_links_own_path_names_no_rows() -> None:
+    linked = FakeFolder("folder", path_id="link")
+    machine = FakeSystem()
+    daemon = Tenancy(FakeGround(linked, machine))
+    assert daemon.take()
+    assert machine.present.keys() == {"folder", "link"}
+    assert daemon.homes == ("folder",)
+    # The link was replaced by a folder.
+    linked.home_id, linked.path_id = "link", None
+    linked.replace_lock()
+    assert daemon.look() is Standing.RESTORED
+    assert set(daemon.homes) == {"folder", "link"}
+    daemon.release()
+    assert machine.present == {}
+
+
 def test_a_refused_daemon_holds_nothing() -> None:
     folder, machine = FakeFolder(), FakeSystem()
     first = Tenancy(FakeGround(folder, FakeSystem()))

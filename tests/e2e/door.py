@@ -71,6 +71,9 @@ class Caller:
 class House(Home):
     """A home whose daemon is spoken to."""
 
+    at_rest = 0
+    """How many descriptors the daemon has open while nothing happens; noted by a test."""
+
     @property
     def published(self) -> Endpoint:
         found = endpoint.read(self.folders.endpoint)
