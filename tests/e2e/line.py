@@ -21,7 +21,8 @@ LONG = ("\N{PILE OF POO}" * 250, "\N{FACE WITH TEARS OF JOY}" * 250)
 class Line:
     """One connection on the unix socket. Whatever comes is kept by the id that it belongs to."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, instance: str | None = None) -> None:
+        """With an `instance`, it says hello as that client; without one it says nothing, as on this socket it may."""
         found = endpoint.read(home.folders.endpoint)
         assert found is not None, "no daemon has published itself"
         (path,) = [transport["path"] for transport in found.transports if transport["kind"] == "unix"]
@@ -33,6 +34,9 @@ class Line:
         self._buffer = b""
         self._count = 0
         self._kept: dict[Any, deque[Message]] = {}
+        if instance is not None:
+            client = {"name": "plugin", "version": "1", "instance": instance}
+            self.ask("hello", {"protocol": found.protocol.max, "client": client})
 
     def send(self, method: str, params: Mapping[str, Any] | None = None) -> int:
         """Ask; the id of the request."""

@@ -13,6 +13,9 @@ from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.home import Home, eventually, lives
 from tests.e2e.line import Line
 
+CLIENT = "plugin-7f3a"
+"""A client that has several connections says on each that it is the same."""
+
 
 def slow(make_home: MakeHome, seconds: float) -> Home:
     home = make_home(toy_config("--slow-start", str(seconds)))
@@ -101,7 +104,7 @@ def test_the_outcome_of_a_request_is_waited_for_on_another_connection(make_home:
 def test_the_failure_of_a_request_is_told_again(make_home: MakeHome) -> None:
     home = make_home(toy_config("--exit", "3"))
     home.start()
-    with Line(home) as first, Line(home) as second:
+    with Line(home, CLIENT) as first, Line(home, CLIENT) as second:
         failure = first.refused("server.ensure", {"kind": "toy", "request": "mine"})
         assert failure["data"]["code"] == "START_FAILED"
         assert second.refused("request.result", {"request": "mine"}) == failure
@@ -109,12 +112,28 @@ def test_the_failure_of_a_request_is_told_again(make_home: MakeHome) -> None:
     assert len(home.events("server.spawned")) == 1
 
 
+def test_a_client_without_an_instance_finds_its_outcome_once_it_is_back(make_home: MakeHome) -> None:
+    home = make_home(toy_config("--exit", "3"))
+    home.start()
+    with Line(home) as first, Line(home) as other:
+        failure = first.refused("server.ensure", {"kind": "toy", "request": "mine"})
+        # As long as the first is connected, another connection may be another client's.
+        assert other.refused("request.result", {"request": "mine"})["data"]["code"] == "NOT_FOUND"
+        assert other.refused("request.cancel", {"request": "mine"})["data"]["code"] == "NOT_FOUND"
+        first.close()
+        eventually(lambda: other.refused("request.result", {"request": "mine"}) == failure, "the first has gone")
+        assert other.ask("request.cancel", {"request": "mine"}) == {"goes_on": False}
+        assert other.refused("server.ensure", {"kind": "toy", "request": "mine"}) == failure
+    assert len(home.events("server.spawned")) == 1
+
+
 def test_a_start_that_is_cancelled_leaves_nothing_and_says_so(make_home: MakeHome) -> None:
     home = slow(make_home, 30)
-    with Line(home) as first, Line(home) as second:
-        wish = {"kind": "toy", "editor": attached(home, first), "request": "mine"}
-        start = first.send("server.ensure", wish)
+    with Line(home, CLIENT) as first, Line(home, CLIENT) as second, Line(home) as other:
+        editor = attached(home, first)
+        start = first.send("server.ensure", {"kind": "toy", "editor": editor, "request": "mine"})
         home.event("server.spawned")
+        assert other.refused("request.cancel", {"request": "mine"})["data"]["code"] == "NOT_FOUND"
         assert second.ask("request.cancel", {"request": "mine"}) == {"goes_on": False}
         error = first.answer(start)["error"]
         assert error["data"]["code"] == "CANCELLED"
@@ -125,11 +144,26 @@ def test_a_start_that_is_cancelled_leaves_nothing_and_says_so(make_home: MakeHom
     nothing_is_left(home)
 
 
+def test_any_client_may_cancel_a_start_for_the_editor_that_it_names(make_home: MakeHome) -> None:
+    home = slow(make_home, 30)
+    with Line(home) as first, Line(home) as second:
+        editor, another = attached(home, first), attached(home, second)
+        start = first.send("server.ensure", {"kind": "toy", "editor": editor, "request": "mine"})
+        home.event("server.spawned")
+        wrong = second.refused("request.cancel", {"request": "mine", "editor": another})
+        assert wrong["data"]["code"] == "NOT_FOUND"
+        assert second.ask("request.cancel", {"request": "mine", "editor": editor}) == {"goes_on": False}
+        assert first.answer(start)["error"]["data"]["code"] == "CANCELLED"
+        told = second.refused("request.result", {"request": "mine", "editor": editor})
+        assert told["data"]["code"] == "CANCELLED"
+    nothing_is_left(home)
+
+
 @pytest.mark.parametrize("verb", ["server.stop", "server.restart"])
 def test_after_the_first_signal_there_is_no_way_back_and_the_outcome_is_told(make_home: MakeHome, verb: str) -> None:
     home = make_home(toy_config("--ignore-term", stop_timeout=0.5))
     server = home.up("toy", "--owner-pid", str(home.owner().pid))
-    with Line(home) as first, Line(home) as second:
+    with Line(home, CLIENT) as first, Line(home, CLIENT) as second:
         ending = first.send(verb, {"server": "toy", "request": "mine"})
         home.event("signal.sent")
         assert second.ask("request.cancel", {"request": "mine"}) == {"goes_on": True}

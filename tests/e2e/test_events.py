@@ -318,7 +318,7 @@ def test_the_events_tell_who_was_refused_who_joined_and_who_waited(make_home: Ma
         }
         refused = told["flight.refused"]["details"]
         assert (refused["method"], refused["request"], refused["error"]) == ("server.stop", "three", "BUSY")
-        assert "server.ensure" in refused["reason"]
+        assert refused["reason"] == "a start for a client is running"
         stop = line.send("server.stop", {"server": "toy", "request": "four"})
         line.told(stop, "accepted")
         line.told(stop, "progress")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.door import House
-from tests.e2e.home import eventually, free_ports
+from tests.e2e.home import SERVERS, eventually, free_ports
 from tests.privilege import IS_ROOT, NOBODY, as_nobody
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")]
@@ -195,7 +195,22 @@ def test_what_another_user_listens_with_is_shown_as_far_as_it_fits_and_stepped_a
     stranger.kill()
 
 
-def test_a_process_of_another_user_that_carries_our_token_is_no_server_of_ours(make_home: MakeHome) -> None:
+def listens(port: int) -> bool:
+    with socket.socket() as knock:
+        return knock.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["-c", LISTENER, str(NOBODY)], "no process that carries it runs toy"),
+        ([str(SERVERS / "toy.py"), "--user", str(NOBODY)], "another user's process carries it, or it names no server"),
+    ],
+    ids=["by_its_token", "by_its_command_line_too"],
+)
+def test_a_process_of_another_user_that_carries_our_token_is_no_server_of_ours(
+    make_home: MakeHome, words: list[str], reason: str
+) -> None:
     """The registry is lost, and what carries the home's token is looked for; anybody can work that token out."""
     ports = free_ports(2)
     home = make_home(toy_config(http=str(ports[0]), sessions=str(ports[1])))
@@ -203,13 +218,12 @@ def test_a_process_of_another_user_that_carries_our_token_is_no_server_of_ours(m
     home.kill_daemon()
     home.folders.registry.unlink(missing_ok=True)
     token = f"{home.folders.home_id}.toy.12345678"
-    words = [sys.executable, "-c", LISTENER, str(NOBODY), *map(str, ports)]
     carrier = {"env": {"GODOT_SUPERVISOR_SERVER_ID": token}, "start_new_session": True}
-    stranger = home.run(*words, stdout=subprocess.PIPE, **carrier)
-    assert stranger.stdout is not None
-    assert stranger.stdout.readline() == b"\n"
+    stranger = home.run(sys.executable, *words, *map(str, ports), **carrier)
+    eventually(lambda: Path(f"/proc/{stranger.pid}").stat().st_uid == NOBODY, "it is another user's")
+    eventually(lambda: all(listens(port) for port in ports), "it listens")
     home.start()
-    assert "another user" in home.event("server.not_rebuilt")["reason"]
+    assert home.event("server.not_rebuilt")["reason"] == reason
     assert home.call("server.list")["servers"] == []
     assert home.cli("stop", "--servers").returncode == 0
     assert stranger.poll() is None
