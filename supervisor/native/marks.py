@@ -58,12 +58,10 @@ class FileMarks:
 def shared_folders() -> tuple[Path, ...]:
     """Where daemons of one user look, by nothing that their environments say. The first may come and go with logins."""
     if sys.platform == "win32":
-        from ctypes import create_unicode_buffer, windll
+        from . import windows_account
 
-        path = create_unicode_buffer(260)
-        # CSIDL_LOCAL_APPDATA: of the account, not of the environment.
-        told = windll.shell32.SHGetFolderPathW(None, 0x001C, None, 0, path)
-        return () if told else (Path(path.value) / FOLDER,)
+        local = windows_account.local_app_data()
+        return () if local is None else (local / FOLDER,)
     user = os.geteuid()
     return (Path(f"/run/user/{user}/{FOLDER}"), Path(f"/tmp/{FOLDER}-{user}"))  # noqa: S108 (checked before each use)
 

@@ -1,4 +1,4 @@
-"""What is called of Windows for services and accounts, with its types: `winsvc.h`, `winnt.h`, `secext.h`."""
+"""What is called of Windows for services and accounts, with types: `winsvc.h`, `winnt.h`, `secext.h`, `shlobj.h`."""
 
 import ctypes
 import sys
@@ -78,6 +78,10 @@ advapi32.CloseServiceHandle.restype = wintypes.BOOL
 shell32 = ctypes.WinDLL("shell32", use_last_error=True)
 shell32.IsUserAnAdmin.argtypes = ()
 shell32.IsUserAnAdmin.restype = wintypes.BOOL
+shell32.SHGetFolderPathW.argtypes = (
+    wintypes.HWND, ctypes.c_int, wintypes.HANDLE, wintypes.DWORD, wintypes.LPWSTR,
+)  # fmt: skip
+shell32.SHGetFolderPathW.restype = ctypes.c_long
 
 secur32 = ctypes.WinDLL("secur32", use_last_error=True)
 secur32.GetUserNameExW.argtypes = (ctypes.c_int, wintypes.LPWSTR, ctypes.POINTER(wintypes.ULONG))
