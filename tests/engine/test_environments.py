@@ -107,7 +107,8 @@ def stand_in(tmp_path: Path) -> Callable[[str], dict[str, str]]:
                 case "$1 $2" in
                 "cache dir") echo "$TEST/uv-cache"; exit ;;
                 "venv "*)
-                    mkdir -p "$5/bin" && ln -s "$4" "$5/bin/python" && echo "home = ${4%/*}" > "$5/pyvenv.cfg"
+                    mkdir -p "$5/bin" && ln -s "$4" "$5/bin/python"
+                    printf 'home = %s\\ninclude-system-site-packages = false\\n' "${4%/*}" > "$5/pyvenv.cfg"
                     exit ;;
                 esac
                 PYTHON=$5
