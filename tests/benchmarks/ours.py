@@ -117,6 +117,14 @@ class Ours(Peer):
         """See `Peer`."""
         return int(self.connection.call("server.get", server=f"c{index}")["process"]["pid"])
 
+    def await_ready(self, index: int) -> None:
+        """Wait until the daemon has seen a child ready. One that ends before that has failed to start, for good."""
+        end = time.monotonic() + PATIENCE_S
+        while (state := self.connection.call("server.get", server=f"c{index}")["state"]) != "ready":
+            assert state == "starting", state
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
     def shut_down(self) -> None:
         """Stopping the daemon leaves servers running unless it is told."""
         self.connection.send("daemon.shutdown", {"servers": True})

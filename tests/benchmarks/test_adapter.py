@@ -15,6 +15,7 @@ def test_children_are_started_restarted_and_stopped(tmp_path: Path, monkeypatch:
     try:
         assert peer.start(2) is not None
         assert peer.query() > 0
+        peer.await_ready(1)
         assert peer.restart_after_kill(1) is not None
         assert peer.pid_of(1) == peer.newest[1]
         children = list(peer.newest.values())
