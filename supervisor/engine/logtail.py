@@ -95,10 +95,13 @@ class LogTail:
         ended = self._facilities.records.history.get(server_id)
         if ended is not None and ended.log is not None and Path(ended.log).exists():
             return Path(ended.log)
-        if Path(server_id).name != server_id:
-            return None
         # Logs stay for longer than anybody remembers their servers.
-        logs = list(self._facilities.logs.joinpath("servers", server_id).glob("*.log"))
+        folders = self._facilities.logs / "servers"
+        try:
+            # An id names a folder only as it is listed: "..", "C:" or "toy." would lead to others.
+            logs = [log for folder in folders.iterdir() if folder.name == server_id for log in folder.glob("*.log")]
+        except OSError:
+            return None
         return max(logs, key=written_at, default=None)
 
     def path(self, server_id: str | None) -> Path | None:

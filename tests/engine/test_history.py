@@ -174,8 +174,10 @@ def test_log_of_what_never_was_is_not_found(house: House) -> None:
         secret = house.folder / "logs" / "own.log"
         secret.parent.mkdir(parents=True, exist_ok=True)
         secret.write_text("not a server's")
+        (house.folder / "logs" / "servers" / "other").mkdir(parents=True)
+        (house.folder / "logs" / "servers" / "own.log").write_text("not a server's")
         logs = LogTail(house.engine.facilities, house.folder / "daemon.log")
-        for name in ("toy", "..", ".", "../../logs", "/etc"):
+        for name in ("toy", "..", ".", "", "other.", "other/..", "../../logs", "/etc"):
             with pytest.raises(NotFound):
                 await logs.read(name, 10, whole_lines=False)
 
