@@ -54,7 +54,9 @@ def test_a_log_that_is_not_there_is_told_and_costs_nothing(tmp_path: Path) -> No
         cap = LogCap(wing.files, wing.clock, Events(Quiet(told.append), wing.clock))
         cap.keep("toy", tmp_path / "nowhere.log")
         assert told == ["log.not_watched"]
-        assert cap.note() == "logs that cannot be kept short: toy: No such file or directory"
+        with pytest.raises(FileNotFoundError) as missing:
+            (tmp_path / "nowhere.log").stat()
+        assert cap.note() == f"logs that cannot be kept short: toy: {missing.value.strerror}"
         cap.close()
         assert cap.note() is None
 

@@ -4,6 +4,7 @@ import ctypes
 import sys
 from collections.abc import Callable
 
+from supervisor.native.looks import PatientProcesses
 from supervisor.native.windows import WindowsProcessControl
 from tests.contract.worlds import RealWorld
 
@@ -11,8 +12,10 @@ assert sys.platform == "win32"
 
 
 def control(world: RealWorld) -> WindowsProcessControl:
-    assert isinstance(world.wing.processes, WindowsProcessControl)
-    return world.wing.processes
+    """The process control that its patient one asks."""
+    assert isinstance(world.wing.processes, PatientProcesses)
+    assert isinstance(world.wing.processes._processes, WindowsProcessControl)
+    return world.wing.processes._processes
 
 
 def refusing(number: int) -> Callable[..., int]:

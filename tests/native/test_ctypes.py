@@ -104,6 +104,8 @@ if sys.platform == "win32":
         "CreateJobObject",
         "OpenJobObject",
         "CreateFile",
+        "CreateEvent",
+        "OpenEvent",
         "LocalFree",
         "RegisterServiceCtrlHandlerExW",
         "OpenSCManagerW",

@@ -12,10 +12,6 @@ from typing import Any
 
 import pytest
 
-from tests.systems import POSIX_ONLY
-
-pytestmark = POSIX_ONLY
-
 SEEN = """
 import json, os, resource, signal, sys
 from supervisor.native import inherited

@@ -47,8 +47,9 @@ def test_without_any_folder_nothing_is_told(tmp_path: Path) -> None:
         marks(tmp_path / "nowhere" / "a").homes(TOY)
 
 
-@POSIX_ONLY
-@pytest.mark.parametrize("how", ["others may write", "a link", "a file"])
+@pytest.mark.parametrize(
+    "how", [pytest.param("others may write", marks=POSIX_ONLY), pytest.param("a link", marks=POSIX_ONLY), "a file"]
+)
 def test_a_folder_that_others_could_fill_is_refused(tmp_path: Path, how: str) -> None:
     folder = tmp_path / "a"
     if how == "a file":

@@ -70,6 +70,9 @@ def test_a_package_that_hides_ours_is_named(tmp_path: Path) -> None:
 
 
 def test_a_module_loaded_from_elsewhere_is_forgotten(trap: Path) -> None:
+    # With its package, ours would be found only by the finder of an editable installation.
+    (trap / "supervisor" / "__init__.py").unlink()
+    (trap / "supervisor").rmdir()
     (trap / "json.py").write_text("HIDDEN = True\n")
     code = (
         f"import json, sys; assert json.HIDDEN; sys.path.append({ROOT!r});"

@@ -13,7 +13,7 @@ KINDS: Mapping[str, str] = {
     "pid": r"(?<=\bpid )\d+\b",
 }
 PID_FIELDS = frozenset({"pid", "root_pid", "owner_pid"})
-TIME_FIELDS = frozenset({"at", "mono", "since", "started_at"})
+TIME_FIELDS = frozenset({"at", "ended", "mono", "since", "started_at"})
 HOME = "/home/user"
 """What stands for the folder that a story was told in."""
 
