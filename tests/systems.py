@@ -28,6 +28,8 @@ NOT_ON_WINDOWS: Mapping[str, str] = {
     "native/test_procfs.py": "the Linux wing",
     "native/test_darwin.py": "the macOS wing, which needs a POSIX system even for its fakes",
     "native/test_posix.py": "what the POSIX wings share",
+    "lab": "shell scripts of Linux, which start Windows programs there",
+    "native/test_inherited.py": "signals, masks and limits that a process inherits, which Windows does not have",
     "native/test_private.py": "groups of users, which Windows does not have",
     "contract/test_peer_check.py": "there are no unix sockets, so nobody asks who is at their other end",
     "test_packaging.py": "what a wheel holds is the same everywhere; it is built once, on Linux",

@@ -17,7 +17,6 @@ from supervisor.native.clock import MonotonicClock
 from supervisor.native.facts import Folders
 from supervisor.native.lanes import Lanes
 from supervisor.native.looks import Looks
-from tests.systems import POSIX_ONLY
 from tests.transcript.stage import Stage
 from tests.transcript.story import greeted
 
@@ -43,7 +42,6 @@ def test_a_reload_publishes_the_endpoint_again(tmp_path: Path) -> None:
     assert not stage.daemon._folders.endpoint.exists(), "nobody publishes what has ended"
 
 
-@POSIX_ONLY
 def test_a_reload_refuses_what_the_next_start_would_refuse(tmp_path: Path) -> None:
     async def story(stage: Stage) -> None:
         shell = await greeted(stage, "shell")
@@ -100,7 +98,6 @@ BREAKS_A_READER = {
 }
 
 
-@POSIX_ONLY
 @pytest.mark.parametrize("text", BREAKS_A_READER.values(), ids=BREAKS_A_READER)
 def test_a_reload_survives_what_breaks_a_reader(tmp_path: Path, text: str) -> None:
     async def story(stage: Stage) -> None:

@@ -83,7 +83,6 @@ def test_program_that_is_not_found_says_how_it_was_sought(
     assert told.advice == "write the whole path"
 
 
-@POSIX_ONLY
 def test_command_in_one_word_is_written_as_several(refused: Callable[..., Told]) -> None:
     told = refused("sh server.sh", "--port", "1")
     assert "it is one word" in told.problem

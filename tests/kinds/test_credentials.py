@@ -44,8 +44,8 @@ def test_versions_that_would_misunderstand_a_secret_do_not_get_it() -> None:
     assert len(mint(GODOT_AI, "4.0.0")) == len(mint(GODOT_AI, None)) == 2
 
 
-@pytest.mark.linux_only
-def test_the_record_lies_where_the_servers_own_environment_says() -> None:
+def test_the_record_lies_where_the_servers_own_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "SYSTEM", "linux")
     name = "godot-ai/capabilities/http-8007.json"
     assert record_path(GODOT_AI, PORTS, {"HOME": "/h"}) == Path("/h/.config") / name
     assert record_path(GODOT_AI, PORTS, {"HOME": "/h", "XDG_CONFIG_HOME": "/x"}) == Path("/x") / name
