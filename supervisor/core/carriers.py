@@ -42,9 +42,9 @@ def first_of(carriers: Collection[Carrier], fits: Fits) -> ProcessIdentity | Non
 def below(carriers: Collection[Carrier], root: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
     """Return a process and those that it has started, nearest first, as far as they carry the token.
 
-    A Godot editor, and what that runs, is left out.
+    A Godot editor, and what that runs, is left out. So is what cannot be read: it may be an editor.
     """
-    programs = [carrier for carrier in carriers if not is_editor(carrier.command)]
+    programs = [carrier for carrier in carriers if carrier.command and not is_editor(carrier.command)]
     found: list[ProcessIdentity] = []
     fresh = [root]
     while fresh:

@@ -17,6 +17,7 @@ class Offspring:
 
     `seen_below`: it was a descendant of that process, or in its session, while that lived. `left_over`: it still is in
     that session. `command_fits`: its command line is of the kind. `same_user`: None where the system does not tell.
+    `guarded`: an editor or the daemon runs it, or what may be an editor.
     """
 
     identity: ProcessIdentity
@@ -33,7 +34,7 @@ def ours(seen: Offspring) -> Recognised | Unrecognised:
     if seen.same_user is not True:
         return Unrecognised(f"pid {pid} belongs to another user, or the system does not tell whose it is")
     if seen.guarded:
-        return Unrecognised(f"pid {pid} is an editor, the daemon, or run by one of them")
+        return Unrecognised(f"pid {pid} is, or is run by, an editor, the daemon, or what may be an editor")
     if seen.seen_below:
         return Recognised("it came from the process that was started, and listens on this launch's ports")
     if seen.left_over:

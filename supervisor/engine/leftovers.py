@@ -1,10 +1,11 @@
 """What a launch left running once the process that was started has ended, found by its launch token."""
 
 import asyncio
+import contextlib
 from collections.abc import Collection
 
 from ..core.godot import is_editor
-from ..core.model import ProcessIdentity, ProcessRow
+from ..core.model import Liveness, ProcessIdentity, ProcessRow
 from ..core.offspring import Offspring, head, ours
 from ..core.proof import Recognised, Unrecognised, guarded
 from ..frozen import frozen
@@ -16,17 +17,26 @@ from .facilities import TOKEN_VARIABLE, Facilities
 TOLD_WITHIN_S = 2.0
 """How long a look may take: a process that hangs in the kernel cannot be read."""
 
+UNREAD_AGAIN_S = 0.1
+"""After how long a command line that cannot be read is asked for again, within that time."""
+
 LOOKS = 3
 """As many as a program forks to put itself into the background, and one more."""
 
 
 @frozen
 class Left:
-    """The process table, and the processes that carry the token. `free` are those that no editor or daemon runs."""
+    """The process table, and the processes that carry the token. `free` are those that no editor or daemon runs.
+
+    `unread`: those that may be editors, because their command lines could not be read. `held`: they too, and what they
+    run: none of it is proven to be the server.
+    """
 
     table: tuple[ProcessRow, ...] = ()
     carriers: tuple[ProcessIdentity, ...] = ()
     guard: frozenset[ProcessIdentity] = frozenset()
+    unread: frozenset[ProcessIdentity] = frozenset()
+    held: frozenset[ProcessIdentity] = frozenset()
 
     @property
     def free(self) -> tuple[ProcessIdentity, ...]:
@@ -47,11 +57,14 @@ class Leftovers:
 
     async def look(self) -> Left:
         """What lives of the launch. Nothing where that cannot be told in `TOLD_WITHIN_S`."""
-        try:
+        left = Left()
+        with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(TOLD_WITHIN_S):
-                return await self._wing.lanes.look(self._look)
-        except (TimeoutError, OSError):
-            return Left()
+                left = await self._wing.lanes.look(self._look)
+                while left.unread:
+                    await asyncio.sleep(UNREAD_AGAIN_S)
+                    left = await self._wing.lanes.look(self._look)
+        return left
 
     def _look(self) -> Left:
         """Blocking. A process may fork and end between the table and its environment: one empty look proves nothing."""
@@ -70,8 +83,21 @@ class Leftovers:
         roots = {r for record in records.servers.values() for r in (record.root, record.process) if r}
         carriers = tuple(row.identity for row in table if self._carries(row.identity))
         # An editor that the server launched inherits the token, and what it starts does, too.
-        editors |= {carrier for carrier in carriers if is_editor(self._wing.probe.describe(carrier.pid).command)}
-        return Left(table, carriers, guarded(table, editors, self._facilities.me, roots | {self._root}))
+        commands = {carrier: self._command(carrier) for carrier in carriers}
+        editors |= {carrier for carrier, command in commands.items() if is_editor(command)}
+        unread = frozenset(each for each, command in commands.items() if not command and self._lives(each))
+        keep = roots | {self._root}
+        guard = guarded(table, editors, self._facilities.me, keep)
+        held = guarded(table, editors | unread, self._facilities.me, keep) if unread else guard
+        return Left(table, carriers, guard, unread, held)
+
+    def _command(self, process: ProcessIdentity) -> tuple[str, ...]:
+        """What it runs; nothing where that cannot be read."""
+        seen = self._wing.probe.describe(process.pid)
+        return seen.command if seen.identity == process else ()
+
+    def _lives(self, process: ProcessIdentity) -> bool:
+        return self._wing.probe.sample(process) is not Liveness.DEAD
 
     def _carries(self, process: ProcessIdentity) -> bool:
         if process in self._others or process == self._facilities.me:
@@ -97,7 +123,7 @@ class Leftovers:
                     seen_below=process in seen_below,
                     left_over=self._left_over(process, left),
                     command_fits=fits.get(process, False),
-                    guarded=process in left.guard,
+                    guarded=process in left.held,
                 )
             )
             if not isinstance(proof, Recognised):

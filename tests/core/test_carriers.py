@@ -1,6 +1,6 @@
 """Which of the processes that carry a launch token is the server: tokens are inherited."""
 
-from supervisor.core.carriers import Carrier, ends_with, first_of
+from supervisor.core.carriers import Carrier, below, ends_with, first_of
 from supervisor.core.model import ProcessIdentity, ProcessRow
 
 
@@ -35,3 +35,10 @@ def test_a_command_line_may_begin_with_an_interpreter() -> None:
     assert ends_with(("/usr/bin/python3", "/opt/toy", "8000"), ("/opt/toy", "8000"))
     assert not ends_with(("toy", "8000"), ("8001",))
     assert not ends_with(("toy",), ())
+
+
+def test_what_may_be_an_editor_is_not_below_a_server() -> None:
+    server, unread = carrier(9), Carrier(ProcessRow(ProcessIdentity(7, "1"), 9, 9), "t")
+    run_by_it, worker = carrier(8, parent=7, session=9), carrier(6, parent=9, session=9)
+    found = below([server, unread, run_by_it, worker], server.identity)
+    assert [process.pid for process in found] == [9, 6]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core.model import Lease, Liveness, Origin, ProcessIdentity, ServerRecord, ServerState
+from supervisor.core.model import Lease, Liveness, Occupant, Origin, ProcessIdentity, ServerRecord, ServerState
 from supervisor.engine.editors import Arrival
 from supervisor.errors import StartFailed, StateNotWritable, VersionConflict
 from supervisor.native.api import Command
@@ -218,5 +218,47 @@ def test_a_failed_server_that_is_stopped_again_promises_no_port_that_another_has
         records.put(failed.with_(id="toy-2"))
         assert records.move(failed.id, ServerState.STOPPING).ports == {}
         records.drop("toy-2")
+
+    house.live(story)
+
+
+def _unread(house: House, monkeypatch: pytest.MonkeyPatch, command: str, for_s: float) -> None:
+    """The command line of what runs this cannot be read for so long, and can then."""
+    describe, end = FakeProbe.describe, house.system.clock.now + for_s
+
+    def described(self: FakeProbe, pid: int) -> Occupant:
+        seen = describe(self, pid)
+        return Occupant() if command in seen.command and house.system.clock.now < end else seen
+
+    monkeypatch.setattr(FakeProbe, "describe", described)
+
+
+def test_what_an_unread_editor_runs_is_no_server(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leaves_an_editor(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+        editor = system.fork(process.identity, "renamed", "--editor", "--path", "game", session=0)
+        serve(system, system.processes[system.fork(editor, "toy", "8000", "9500").pid], command)
+        asyncio.get_running_loop().call_later(0.5, system.end, process.identity, 0)
+
+    async def story() -> None:
+        house.system.programs["toy"] = leaves_an_editor
+        _unread(house, monkeypatch, "renamed", 100)
+        with pytest.raises(StartFailed):
+            await house.up(house.editor())
+        assert house.ear.of("server.in_background") == []
+        assert house.ear.of("signal.sent") == []
+
+    house.live(story)
+
+
+def test_a_server_that_is_unread_for_a_moment_is_used(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leaves(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+        serve(system, system.processes[system.fork(process.identity, "toy", "8000", "9500", session=0).pid], command)
+        asyncio.get_running_loop().call_later(0.5, system.end, process.identity, 0)
+
+    async def story() -> None:
+        house.system.programs["toy"] = leaves
+        _unread(house, monkeypatch, "toy", 1.5)
+        record = await house.up(house.editor())
+        assert record.state is ServerState.READY
 
     house.live(story)
