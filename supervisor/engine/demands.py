@@ -104,11 +104,14 @@ def resolve(facilities: Facilities, wish: EnsureWish) -> Demand:
 def again(kind: Kind, record: ServerRecord) -> Demand:
     """What a server that exists is started again with: the same version, and the same ports if they are free.
 
-    Where its recipe has other ports now, it gets new ones.
+    Where its recipe has other ports now, it gets new ones. Where its version is not known, because it did not answer
+    when it was found, it gets the one that its recipe has.
     """
     first = None if moved(record, kind) else record.ports
-    version = record.version
-    return Demand(kind, record.id, record.project, version, version, first=first, chosen=record.chosen)
+    version, chosen = record.version, record.chosen
+    if version is None and kind.version is not None:
+        version, chosen = choose(kind, None, chosen.engine if chosen else None, None)
+    return Demand(kind, record.id, record.project, record.version, version, first=first, chosen=chosen)
 
 
 def begin_row(facilities: Facilities, demand: Demand, owners: tuple[Ownership, ...] = ()) -> None:

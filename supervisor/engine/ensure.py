@@ -58,8 +58,10 @@ class Ensurer:
         self._launcher = launcher
         self._provisioner = Provisioner(facilities)
 
-    async def run(self, demand: Demand, flight: Flight) -> ServerRecord | Replace:
+    async def run(self, demand: Demand, flight: Flight, before: ServerRecord | None) -> ServerRecord | Replace:
         """The server, ready; or what has to make room for it first: nothing was touched then.
+
+        `before` is the row at rest that the start began with: what it is again if the start is taken back.
 
         Raises:
             SupervisorError: it does not run, and the record says why.
@@ -68,9 +70,11 @@ class Ensurer:
         if record.state in SERVING:
             flight.progress("deciding", f"looking at {demand.server}")
             return self._with_own(demand, await self._planner.with_own(demand, record))
-        return await self.start(demand, flight, replacing=True)
+        return await self.start(demand, flight, replacing=True, before=before)
 
-    async def start(self, demand: Demand, flight: Flight, *, replacing: bool) -> ServerRecord | Replace:
+    async def start(
+        self, demand: Demand, flight: Flight, *, replacing: bool, before: ServerRecord | None = None
+    ) -> ServerRecord | Replace:
         """The server of a row without a process, ready. Not `replacing`: whatever is in its way stays there.
 
         Raises:
@@ -85,7 +89,7 @@ class Ensurer:
         except asyncio.CancelledError:
             if flight.abandoned:
                 await self._abandon(demand)
-            self._forget_unbegun(demand.server)
+            self._take_back(demand.server, before)
             raise
 
     async def start_again(self, demand: Demand, flight: Flight) -> ServerRecord:
@@ -264,10 +268,15 @@ class Ensurer:
         if record.root is None or self._facilities.wing.probe.sample(record.root) is Liveness.DEAD:
             self._records.change(server, root=None, process=None)
 
-    def _forget_unbegun(self, server: str) -> None:
-        """Whoever asked is told that there is no server; one that has run before is wanted by others too."""
+    def _take_back(self, server: str, before: ServerRecord | None) -> None:
+        """Whoever asked is told that there is no server; one that was there before is wanted by others too."""
         record = self._records.servers.get(server)
-        if record is not None and record.state is ServerState.STARTING and not (record.root or record.restarts):
+        if record is None or record.state is not ServerState.STARTING or record.root:
+            return
+        if before is not None:
+            self._inquiry.forget(record)
+            self._records.take_back(before)
+        elif not record.restarts:
             self._inquiry.forget(record)
             self._records.drop(server)
 

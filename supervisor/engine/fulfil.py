@@ -53,23 +53,29 @@ class Fulfiller:
         self._placement.refuse_a_second(demand, wish)
         # Whoever joined while that took its time is an owner too.
         begin_row(self._facilities, demand, last.owners)
+        row = self._records.server(demand.server)
+        before = row if row.state in _AT_REST else None
         try:
-            return await self._have(demand, flight)
+            return await self._have(demand, flight, before)
         except InstallFailed as problem:
             fallen = self._versions.without_addon(wish, demand, problem)
             if fallen is None:
                 if demand.chosen is not None and demand.chosen.source is VersionSource.ADDON:
                     problem.hint = f"{problem.hint} (the version is {demand.chosen.why}: --version asks for another)"
                 raise
-        return await self._fall_back(fallen, demand, flight, ask_again)
+        return await self._fall_back(fallen, demand, flight, before, ask_again)
 
-    async def _have(self, demand: Demand, flight: Flight) -> ServerRecord:
+    async def _have(self, demand: Demand, flight: Flight, before: ServerRecord | None) -> ServerRecord:
+        """`before` is the row at rest that the start began with; None: there was none, or the server runs."""
         if self._records.server(demand.server).state in _AT_REST:
             self._restarter.forget(demand.server)
-            self._records.move(demand.server, ServerState.STARTING)
-        return await self._replacer.follow(demand, await self._ensurer.run(demand, flight), flight)
+            # From here on another wish is for this version or for another one, whichever the last launch had.
+            self._records.move(demand.server, ServerState.STARTING, version=demand.version, chosen=demand.chosen)
+        return await self._replacer.follow(demand, await self._ensurer.run(demand, flight, before), flight)
 
-    async def _fall_back(self, fallen: EnsureWish, demand: Demand, flight: Flight, ask_again: AskAgain) -> ServerRecord:
+    async def _fall_back(
+        self, fallen: EnsureWish, demand: Demand, flight: Flight, before: ServerRecord | None, ask_again: AskAgain
+    ) -> ServerRecord:
         """Have the server that the wish comes down to without the addon's version, which nothing can be had of."""
         now = await self._placement.place(fallen)
         reason = now.chosen.passed_over if now.chosen is not None else None
@@ -79,7 +85,7 @@ class Fulfiller:
         flight.progress("deciding", f"{now.server} {now.version or ''} instead: {reason}")
         flight.extend()
         if now.server == demand.server:
-            return await self._have(now, flight)
+            return await self._have(now, flight, before)
         found = await ask_again(replace(fallen, request=None))
         row = self._records.servers.get(demand.server)
         if row is not None and row.state is ServerState.FAILED and not row.launch:

@@ -110,6 +110,29 @@ class Records:
         )
         return self.put(record.with_(state=move(record.state, to), **changes))
 
+    def take_back(self, before: ServerRecord) -> ServerRecord:
+        """Undo a start: the row is at rest again, as before, with the claims that it has now.
+
+        One that was stopped in order to be started counts as ended by itself: who wants it gets it again.
+        """
+        to = ServerState.FAILED if before.state is ServerState.FAILED else ServerState.BACKOFF
+        now = self.move(before.id, to, why="its start was taken back")
+        # By now they may be another's.
+        free = self.reserved(before.id).keys().isdisjoint(before.ports.values())
+        return self.put(
+            before.with_(
+                state=to,
+                root=None,
+                process=None,
+                ports=before.ports if free else {},
+                owners=now.owners,
+                leases=now.leases,
+                generation=now.generation,
+                ever_owned=now.ever_owned,
+                until_stopped=now.until_stopped,
+            )
+        )
+
     def claim(
         self,
         server_id: str,

@@ -73,6 +73,7 @@ class Replacer:
         stopped = await self._endings.end_launch(demand.server, flight, right, partial(self._last_look, demand, flight))
         self._restarter.forget(demand.server)
         flight.extend()
+        self._records.change(demand.server, version=demand.version, chosen=demand.chosen)
         self._records.move(demand.server, ServerState.STARTING, restarts=stopped.restarts + 1)
         self._takeover.wanted_without_owner(demand.server, demand.asker)
         try:
@@ -126,7 +127,7 @@ class Replacer:
         if meanwhile is not None:
             error.hint = f"{old.version or 'the old launch'} runs as {meanwhile.id}, which was started meanwhile"
             return
-        self._records.move(demand.server, ServerState.STARTING)
+        self._records.move(demand.server, ServerState.STARTING, version=old.version, chosen=old.chosen)
         flight.extend()
         try:
             back = await self._start(again(demand.kind, old), flight)
