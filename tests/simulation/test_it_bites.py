@@ -153,7 +153,7 @@ def test_an_owner_that_is_not_watched_again(monkeypatch: pytest.MonkeyPatch) -> 
         "supervisor.engine.followup.Followup._watch_holder",
         lambda self, editor_id: None,  # noqa: ARG005
     )
-    bites("an orphan goes in time", rates={"probe denied": 0.06})
+    bites("an orphan goes in time", rates={"probe denied": 0.2})
 
 
 def test_a_second_server_beside_one_that_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
