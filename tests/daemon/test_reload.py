@@ -17,6 +17,7 @@ from supervisor.native.clock import MonotonicClock
 from supervisor.native.facts import Folders
 from supervisor.native.lanes import Lanes
 from supervisor.native.looks import Looks
+from tests.systems import POSIX_ONLY
 from tests.transcript.stage import Stage
 from tests.transcript.story import greeted
 
@@ -42,6 +43,7 @@ def test_a_reload_publishes_the_endpoint_again(tmp_path: Path) -> None:
     assert not stage.daemon._folders.endpoint.exists(), "nobody publishes what has ended"
 
 
+@POSIX_ONLY  # Windows has every loop that there is a name for
 def test_a_reload_refuses_what_the_next_start_would_refuse(tmp_path: Path) -> None:
     async def story(stage: Stage) -> None:
         shell = await greeted(stage, "shell")

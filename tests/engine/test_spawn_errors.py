@@ -12,6 +12,7 @@ from supervisor.engine.spawn_errors import explained
 from supervisor.native.api import Command
 from supervisor.native.wing import open_wing
 from tests.systems import POSIX_ONLY
+from tests.wine import IS_WINDOWS
 
 
 @pytest.fixture
@@ -84,6 +85,7 @@ def test_program_that_is_not_found_says_how_it_was_sought(
 
 
 def test_command_in_one_word_is_written_as_several(refused: Callable[..., Told]) -> None:
-    told = refused("sh server.sh", "--port", "1")
+    shell = "cmd" if IS_WINDOWS else "sh"
+    told = refused(f"{shell} server.sh", "--port", "1")
     assert "it is one word" in told.problem
-    assert told.advice == 'write command = ["sh", "server.sh", "--port", "1"]'
+    assert told.advice == f'write command = ["{shell}", "server.sh", "--port", "1"]'
