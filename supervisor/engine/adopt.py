@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from ..core.model import Editor, Liveness, Occupant, ProcessIdentity, ServerRecord, Topology
+from ..core.owners import NoOwner
 from ..core.proof import Recognised, Unrecognised
 from ..core.runners import is_runner
 from ..core.strangers import Stranger
@@ -106,7 +107,11 @@ class Adopter:
             demand = Demand(
                 candidate.kind, candidate.server, candidate.project, version, version, asker=candidate.asker
             )
+            new = candidate.server not in self._records.servers
             begin_row(self._facilities, demand)
+            if new and not isinstance(candidate.stranger.owner, NoOwner):
+                # It is its owner's, also where the user who named it gave none.
+                self._records.change(candidate.server, until_stopped=False)
 
     async def run(self, candidate: Candidate, flight: Flight) -> ServerRecord:
         """Look once more, and take it over.

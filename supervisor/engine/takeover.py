@@ -89,11 +89,7 @@ class Takeover:
         record = self._with_owner(record, stranger)
         nobodys = isinstance(stranger.owner, NoOwner) and not (named or stranger.by_client)
         unknown = record.owners_unknown or nobodys
-        # One that has an owner of its own is that owner's, also where the user who named it gave none.
-        unending = record.until_stopped and not record.owners
-        record = self._records.change(
-            server_id, origin=Origin.ADOPTED, owners_unknown=unknown, named=False, until_stopped=unending
-        )
+        record = self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, named=False)
         self._mark(record)
         self._events_adopted(record, _owner_text(stranger.owner), why)
         if record.state is not ServerState.READY:
