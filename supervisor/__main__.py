@@ -2,14 +2,14 @@
 
 import sys
 
-from .native import search_path
+from .native.startup import search_path
 
 
 def main() -> int:
     """Run the command line in a process whose state is our own; the exit code."""
     search_path.leave_other_interpreter()
     search_path.keep_to_ourselves()
-    from .native import inherited
+    from .native.startup import inherited
 
     inherited.begin()
     from .cli.main import main as command

@@ -9,7 +9,7 @@ from typing import Any
 
 from .config_file import parsed, refusal
 from .errors import ConfigInvalid, allowed_names, quoted
-from .frozen import frozen
+from .values import frozen
 
 
 class Source(StrEnum):

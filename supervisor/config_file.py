@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigInvalid
-from .native import private
+from .native import private_files
 
 LIMIT = 1024 * 1024
 """Bytes. A file of 300 kinds has a tenth of it."""
@@ -90,7 +90,7 @@ def _read(path: Path) -> bytes:
 
 def _refuse_foreign(path: Path, info: os.stat_result) -> None:
     """Whoever may write the settings says what the daemon runs."""
-    trouble = private.distrust(path, info, written_by_hand=True)
+    trouble = private_files.distrust(path, info, written_by_hand=True)
     if trouble is not None:
         raise refusal(path, "", *trouble)
 

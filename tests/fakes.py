@@ -11,8 +11,8 @@ from socket import socket
 
 from supervisor.core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
 from supervisor.native.api import Command, Watch, Wing
-from supervisor.native.lanes import Lanes
-from supervisor.native.looks import Looks
+from supervisor.native.shared.lanes import Lanes
+from supervisor.native.shared.patient_probe import Looks
 
 SIGKILLED = -9
 SIGTERMED = -15

@@ -185,7 +185,7 @@ def platform_questions(module: Module) -> Iterator[str]:
 
 def threads(module: Module) -> Iterator[str]:
     """What blocks goes through a lane: a pool that everyone shares lets what is slow delay what is promised in time."""
-    if module.name == "supervisor.native.lanes":
+    if module.name == "supervisor.native.shared.lanes":
         return
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Attribute) and node.attr in {"to_thread", "run_in_executor"}:
@@ -357,6 +357,6 @@ def test_the_daemon_is_light() -> None:
 
 def test_the_loop_is_not_paid_by_the_front_of_the_command_line() -> None:
     loaded = loaded_by("from supervisor.cli.group import cli; cli.get_command(None, 'status')")
-    assert "supervisor.cli.status" in loaded
+    assert "supervisor.cli.server_commands.status" in loaded
     assert loaded & {"asyncio", "psutil", "structlog", "platformdirs", "h11"} == set()
     assert [name for name in loaded if name.startswith("supervisor.wire.messages.")] == []

@@ -5,7 +5,7 @@ import pytest
 
 from supervisor.config import Config, Source, load
 from supervisor.errors import ConfigInvalid
-from supervisor.native import private
+from supervisor.native import private_files
 from tests.privilege import IS_ROOT, ONLY_ROOT
 from tests.systems import POSIX_ONLY
 
@@ -191,7 +191,7 @@ def test_a_fifo_in_the_files_place_does_not_hang(file: Path) -> None:
 @pytest.fixture
 def company(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else is in every group."""
-    monkeypatch.setattr(private, "nobody_else_by_group", lambda path, group: False)  # noqa: ARG005
+    monkeypatch.setattr(private_files, "nobody_else_by_group", lambda path, group: False)  # noqa: ARG005
 
 
 @POSIX_ONLY
@@ -199,7 +199,7 @@ def test_a_file_that_only_the_users_own_group_may_write_is_the_users(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(private, "nobody_else_by_group", lambda path, group: not asked.append(group))  # noqa: ARG005
+    monkeypatch.setattr(private_files, "nobody_else_by_group", lambda path, group: not asked.append(group))  # noqa: ARG005
     write(file, '[daemon]\nlog_level = "error"\n').chmod(0o664)
     file.parent.chmod(0o775)
     assert load(file, {}).log_level == "error"

@@ -2,7 +2,7 @@ from dataclasses import FrozenInstanceError, field
 
 import pytest
 
-from supervisor.frozen import frozen
+from supervisor.values import frozen
 
 
 @frozen

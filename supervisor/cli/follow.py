@@ -7,7 +7,7 @@ from ..client.client import Client
 from ..client.endpoint import START_HINT
 from ..errors import DaemonNotRunning, DisconnectedAfterAccept, DisconnectedBeforeAccept, ResponseTimeout
 from ..native.facts import Folders
-from . import knock, output
+from . import output, remote
 from .deadline import Deadline
 
 FIRST_PAUSE_S = 0.1
@@ -19,7 +19,7 @@ LOST = (DisconnectedBeforeAccept, DisconnectedAfterAccept)
 
 def through_restarts(where: Folders, deadline: Deadline, follow: Callable[[Client], bool]) -> None:
     """Have each daemon followed, one after the other, until `follow` says that it is done."""
-    client = knock.connect(where, deadline)
+    client = remote.connect(where, deadline)
     while True:
         try:
             with client:
@@ -28,7 +28,7 @@ def through_restarts(where: Folders, deadline: Deadline, follow: Callable[[Clien
         except LOST:
             client = next_daemon(where, deadline)
         else:
-            client = knock.connect(where, deadline)
+            client = remote.connect(where, deadline)
 
 
 def next_daemon(where: Folders, deadline: Deadline) -> Client:
@@ -38,7 +38,7 @@ def next_daemon(where: Folders, deadline: Deadline) -> Client:
     while True:
         try:
             time.sleep(min(pause_s, deadline.or_else(pause_s)))
-            client = knock.connect(where, deadline)
+            client = remote.connect(where, deadline)
         except DaemonNotRunning:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         except ResponseTimeout as problem:

@@ -8,33 +8,33 @@ from collections.abc import Mapping
 import click
 
 from ..errors import InvalidParams
-from . import exits, output
+from . import exit_codes, output
 
 PROGRAM = "godot-supervisor"
 VERSION_HELP = "Show the version of this command, and exit."
 
 # Verb -> its module and the command in it. A module is imported when its verb is used, or for the list of verbs.
 VERBS: Mapping[str, tuple[str, str]] = {
-    "start": (".daemon", "start"),
-    "stop": (".daemon", "stop"),
-    "status": (".status", "status"),
-    "inspect": (".card", "inspect"),
-    "up": (".up", "up"),
-    "down": (".down", "down"),
-    "adopt": (".adopt", "adopt"),
-    "restart": (".restart", "restart"),
-    "wait": (".wait", "wait"),
-    "url": (".reach", "url"),
-    "connect": (".reach", "connect"),
-    "reap": (".reap", "reap"),
-    "ports": (".ports", "ports"),
-    "logs": (".logs", "logs"),
-    "events": (".events", "events"),
-    "config": (".config", "config"),
-    "kinds": (".kinds", "kinds"),
-    "environments": (".environments", "environments"),
-    "service": (".service", "service"),
-    "version": (".about", "version"),
+    "start": (".daemon_commands.daemon", "start"),
+    "stop": (".daemon_commands.daemon", "stop"),
+    "status": (".server_commands.status", "status"),
+    "inspect": (".server_commands.inspect_server", "inspect"),
+    "up": (".server_commands.up", "up"),
+    "down": (".server_commands.down", "down"),
+    "adopt": (".server_commands.adopt", "adopt"),
+    "restart": (".server_commands.restart", "restart"),
+    "wait": (".server_commands.wait", "wait"),
+    "url": (".server_commands.url_connect", "url"),
+    "connect": (".server_commands.url_connect", "connect"),
+    "reap": (".server_commands.reap", "reap"),
+    "ports": (".server_commands.ports", "ports"),
+    "logs": (".server_commands.logs", "logs"),
+    "events": (".daemon_commands.events", "events"),
+    "config": (".daemon_commands.config", "config"),
+    "kinds": (".daemon_commands.kinds", "kinds"),
+    "environments": (".daemon_commands.environments", "environments"),
+    "service": (".daemon_commands.service", "service"),
+    "version": (".daemon_commands.version", "version"),
     "help": (".help", "help_command"),
 }
 ALIASES: Mapping[str, str] = {"ps": "status"}
@@ -96,9 +96,9 @@ class LazyGroup(click.Group):
 
 def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 (click's signature)
     if wanted and not ctx.resilient_parsing:
-        from . import about
+        from .daemon_commands import version
 
-        output.line(about.text())
+        output.line(version.text())
         ctx.exit()
 
 
@@ -117,10 +117,10 @@ def run(given: tuple[str, ...], *, as_json: bool) -> int:
     try:
         code = cli.main(args=list(given), prog_name=PROGRAM, standalone_mode=False)
     except click.Abort:
-        return exits.INTERRUPTED
+        return exit_codes.INTERRUPTED
     except click.ClickException as problem:
         return _usage(problem, as_json=as_json)
-    return code if isinstance(code, int) else exits.DONE
+    return code if isinstance(code, int) else exit_codes.DONE
 
 
 def _usage(problem: click.ClickException, *, as_json: bool) -> int:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import Internal, SupervisorError
-from . import exits, output
+from . import exit_codes, output
 
 DEBUG_VARIABLE = "GODOT_SUPERVISOR_DEBUG"
 REPORT_AT = "the project's issue tracker"
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SupervisorError as problem:
         return _failed(_with_the_homes_reason(problem), as_json=as_json)
     except KeyboardInterrupt:
-        return exits.INTERRUPTED
+        return exit_codes.INTERRUPTED
     except Exception as problem:  # noqa: BLE001 (the last line of defence: the user gets one line)
         if isinstance(problem, OSError) and (reason := _environments(problem)) is not None:
             return _failed(reason, as_json=as_json)
@@ -36,14 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: tuple[str, ...], *, as_json: bool) -> int:
     if given in QUERIES:
-        from . import screen
+        from .text import status_table
 
-        screen.show(as_json=as_json)
-        return exits.DONE
+        status_table.show(as_json=as_json)
+        return exit_codes.DONE
     match given:
         # What service managers start. It runs for weeks, and needs no parser either.
         case ("service", "run", *home) if not home or (home[0] == "--home" and len(home) == len(("--home", "DIR"))):
-            from ..daemon.served import serve
+            from ..daemon.service_main import serve
 
             return serve(*home[1:])
     from . import group
@@ -53,14 +53,14 @@ def _run(given: tuple[str, ...], *, as_json: bool) -> int:
 
 def _failed(problem: SupervisorError, *, as_json: bool) -> int:
     output.error(problem, as_json=as_json)
-    return exits.exit_code(problem.code)
+    return exit_codes.exit_code(problem.code)
 
 
 def _with_the_homes_reason(problem: SupervisorError) -> SupervisorError:
     """The error, or the reason behind it where this user cannot have such a home folder at all."""
     if problem.code in _OF_THE_HOME or (problem.code == "DAEMON_NOT_RUNNING" and "file" in problem.data):
-        from ..native import homes
         from ..native.facts import folders
+        from ..native.startup import homes
 
         try:
             homes.refuse(folders())
@@ -71,8 +71,8 @@ def _with_the_homes_reason(problem: SupervisorError) -> SupervisorError:
 
 def _environments(problem: OSError) -> SupervisorError | None:
     """An error of the system that is no defect of ours, in a user's words; None: it may be one."""
-    from ..native import homes
     from ..native.facts import folders
+    from ..native.startup import homes
 
     try:
         return homes.explained(problem, folders()) if problem.errno in homes.ENVIRONMENT else None
@@ -90,7 +90,7 @@ def _unexpected(problem: Exception, *, as_json: bool) -> int:
     else:
         output.note(f"error: unexpected {text}")
         output.note(hint)
-    return exits.FAILED
+    return exit_codes.FAILED
 
 
 def _have_streams() -> None:

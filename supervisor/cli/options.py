@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from .context.projects import PROJECT_FILE, Folder
 from .deadline import Deadline
-from .projects import PROJECT_FILE, Folder
 
 LONGEST_S = 1_000_000.0
 """Eleven days. The system's own waits end at twenty-four."""
@@ -32,7 +32,7 @@ def _owner_pid(ctx: click.Context, param: click.Parameter, value: str | None) ->
     if value is None:
         return None
     if value == PARENT:
-        from ..native.wing import parent_pid
+        from ..native.platforms import parent_pid
 
         return parent_pid()
     if not value.isdecimal() or int(value) == 0:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import DaemonNotRunning, NotOurs, SupervisorError, TimedOut
-from ..native import homes, redirector, search_path, trust
+from ..native import trust
 from ..native.facts import HOME_VARIABLE, SYSTEM, ending
+from ..native.shared import venv_launcher
+from ..native.startup import homes, search_path
 from . import discovery
 from .client import Client, RemoteError
 
@@ -203,7 +205,7 @@ def _spawn(folders: "Folders", output: int, *arguments: str) -> "subprocess.Pope
     apart = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
     breakaway = getattr(subprocess, "CREATE_BREAKAWAY_FROM_JOB", 0)
 
-    command, variables = redirector.without((*COMMAND, *arguments), environment)
+    command, variables = venv_launcher.without((*COMMAND, *arguments), environment)
 
     def start(flags: int) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(

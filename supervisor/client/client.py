@@ -21,8 +21,8 @@ from ..native.facts import SYSTEM
 from ..wire import framing, jsonrpc
 from .dial import dial
 from .endpoint import START_HINT, Endpoint
-from .patience import FOREVER, Attention, Patience, Wait
 from .stream import Stream, Told
+from .timeouts import FOREVER, Attention, Patience, Wait
 
 PROTOCOL = 1
 ACCEPT_TIMEOUT_S = 2.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import DaemonNotRunning, ProtocolUnsupported, TimedOut
-from ..native import private, trust
+from ..native import private_files, trust
 from ..native.facts import LOOPBACK
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def read(path: "Path | str") -> Endpoint | None:
         ProtocolUnsupported: a later release wrote it.
     """
     try:
-        text = private.patiently(lambda: trust.contents(path, LIMIT))
+        text = private_files.patiently(lambda: trust.contents(path, LIMIT))
     except FileNotFoundError:
         return None
     except OSError as problem:
@@ -82,9 +82,9 @@ def publish(path: "Path", endpoint: Endpoint) -> None:
     draft = path.with_name(f"{path.name}.{endpoint.pid}.new")
     # What lies there is a dead daemon's, or somebody's trap.
     draft.unlink(missing_ok=True)
-    with os.fdopen(private.create(draft, fresh=True), "wb") as file:
+    with os.fdopen(private_files.create(draft, fresh=True), "wb") as file:
         file.write(encode(endpoint))
-    private.replace(draft, path)
+    private_files.replace(draft, path)
 
 
 def withdraw(path: "Path", instance_id: str) -> None:
@@ -98,7 +98,7 @@ def withdraw(path: "Path", instance_id: str) -> None:
     except (DaemonNotRunning, ProtocolUnsupported):
         return
     if published is not None and published.instance_id == instance_id:
-        private.patiently(lambda: path.unlink(missing_ok=True))
+        private_files.patiently(lambda: path.unlink(missing_ok=True))
 
 
 def is_published(path: "Path | str", instance_id: str) -> bool:

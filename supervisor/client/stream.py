@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .patience import FOREVER
+from .timeouts import FOREVER
 
 Told = tuple[str, Mapping[str, Any]]
 """A notification: `event`, `log` or `resync`, and its params."""

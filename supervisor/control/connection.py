@@ -14,11 +14,11 @@ from ..wire import fields, framing, jsonrpc, text
 from ..wire.jsonrpc import InvalidEnvelope, Notification, Request
 from ..wire.messages.notifications import Resync
 from ..wire.messages.session import Hello
-from .door import Door
-from .exchange import Exchange
+from .admission import Door
+from .method_table import GREETING, Verb
+from .progress import Exchange
 from .requests import Caller
 from .streams import End, Opening
-from .verbs import GREETING, Verb
 
 if TYPE_CHECKING:
     from socket import socket

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..native import facts
+from .admission import Door
 from .connection import FLUSH_S, Connection
-from .door import Door
 from .sockets import BACKLOG, bind_tcp, bind_unix, place_of
 
 Transport = Mapping[str, Any]

@@ -5,20 +5,20 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..core.flight import Operation
 from ..core.model import Editor
-from ..engine.adopt import AdoptWish
-from ..engine.claims import Claims
-from ..engine.demands import EnsureWish
-from ..engine.drift import unusable
-from ..engine.editors import Arrival
-from ..engine.facilities import Facilities
-from ..engine.flight import take_lane_of
+from ..core.single_flight import Operation
+from ..engine.attachments import Claims
+from ..engine.holders.editors import Arrival
 from ..engine.housekeeping import Housekeeping
-from ..engine.logtail import LogTail
+from ..engine.logs.tail import LogTail
+from ..engine.operations.operation import take_lane_of
+from ..engine.starting.adopt import AdoptWish
+from ..engine.starting.recipe_drift import unusable
+from ..engine.starting.resolve import EnsureWish
+from ..engine.state.context import Facilities
 from ..engine.supervisor import Supervisor
 from ..errors import InvalidParams, NotFound
-from ..frozen import frozen
+from ..values import frozen
 from ..wire.messages import daemon as d
 from ..wire.messages import editors as e
 from ..wire.messages import environments as en
@@ -28,11 +28,11 @@ from ..wire.messages import servers as s
 from ..wire.messages.common import EditorInfo, LeaseInfo, Server
 from ..wire.messages.session import PingResult
 from ..wire.messages.verbs import METHODS
-from .arrivals import Arrivals
-from .exchange import Exchange
+from .method_table import GREETING, Mutation, Personal, Read, Verb, VerbTable
+from .pending import Arrivals
+from .progress import Exchange
 from .requests import Caller, Requests, Whom
 from .streams import EventFeed, LogFeed
-from .verbs import GREETING, Mutation, Personal, Read, Verb, VerbTable
 from .views import Views, bridge, ended, environment, explained, leftover
 
 

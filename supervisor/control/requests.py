@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.model import ProcessIdentity
-from ..engine.flights import KEPT, KEPT_S
+from ..engine.operations.coordinator import KEPT, KEPT_S
 from ..errors import InvalidParams, NotFound
-from ..frozen import frozen
+from ..values import frozen
 from ..wire.messages.session import ClientInfo
 
 UNNAMED = "a client"

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..engine.events import Event, Events
-from ..engine.logtail import LogTail, Page
-from ..frozen import frozen
+from ..engine.logs.tail import LogTail, Page
+from ..engine.state.events import Event, Events
+from ..values import frozen
 from ..wire.jsonrpc import Id
 from ..wire.messages.daemon import StatusResult
 from ..wire.messages.notifications import EventNotice, LogNotice, Resync

@@ -20,14 +20,14 @@ from ..core.model import (
     ServerRecord,
 )
 from ..core.reaping import Keep, Reap, Suspect, Verdict
-from ..engine.advice import advice
-from ..engine.drift import older
-from ..engine.explain import Explained
-from ..engine.facilities import Facilities
+from ..engine.ending.reap import Reaper
 from ..engine.housekeeping import Kept, Leftover
-from ..engine.reap import Reaper
-from ..engine.spawner import bounded_tail
-from ..engine.watcher import Watcher
+from ..engine.processes.spawn import bounded_tail
+from ..engine.starting.advice import advice
+from ..engine.starting.port_report import Explained
+from ..engine.starting.recipe_drift import older
+from ..engine.state.context import Facilities
+from ..engine.state.exit_watches import Watcher
 from ..wire import text
 from ..wire.messages.common import (
     BridgeInfo,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..frozen import frozen
+from ..values import frozen
 
 
 @frozen

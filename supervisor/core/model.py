@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from ..frozen import frozen
+from ..values import frozen
 from .launches import Bridge, Ended, RecipeChange, RecipeStamp
 
 __all__ = ["Bridge", "Ended", "RecipeChange", "RecipeStamp"]

@@ -6,7 +6,7 @@ The daemon does without `packaging`: it needs to compare and to name, and pays f
 import re
 from functools import lru_cache
 
-from ..frozen import frozen
+from ..values import frozen
 
 LONGEST = 64
 """Characters of a version that is read. Longer texts are none: whoever sends them wants something else."""

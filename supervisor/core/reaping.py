@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..frozen import frozen
+from ..values import frozen
 from .model import Liveness
 
 SILENCE_S = 30.0

@@ -5,12 +5,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import field
 from enum import StrEnum
 
-from ..frozen import frozen
+from ..values import frozen
+from .foreign import Rival, Silence, Stranger, Strangers, Use, compatible
 from .model import Occupied, PortFact, Ports, ProcessIdentity, ServerRecord, Topology
-from .owners import LivingOwner
 from .ports import obstacle, obstacles
-from .proof import Held, Stoppable, Unrecognised
-from .strangers import Rival, Silence, Stranger, Strangers, Use, compatible
+from .processes.owners import LivingOwner
+from .processes.proof import Held, Stoppable, Unrecognised
 
 
 class Answer(StrEnum):

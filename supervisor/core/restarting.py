@@ -1,6 +1,6 @@
 """When a server that ended by itself is started again, and when that is given up."""
 
-from ..frozen import frozen
+from ..values import frozen
 
 STABLE_S = 60.0
 """A server that was ready for this long has proven itself: its earlier exits are forgotten."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from ..frozen import frozen
+from ..values import frozen
 from .model import Ports
 
 LOOPBACK = "127.0.0.1"

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-from ..native import search_path
+from ..native.startup import search_path
 
 TRY = "--try"
 """Only see whether it could run: `client.autostart` asks before it ends the daemon that runs."""
@@ -14,9 +14,9 @@ def main() -> int:
     """Run it. What keeps it from starting goes to standard error, as an error object, for whoever started it."""
     search_path.keep_to_ourselves()
     from ..errors import StateNotWritable, SupervisorError
-    from ..native import inherited
     from ..native.facts import folders
-    from ..native.services import on_our_own
+    from ..native.services.manager import on_our_own
+    from ..native.startup import inherited
 
     # Nothing here speaks TLS, and Python's own hashes will do. asyncio and hashlib import OpenSSL where it is there and
     # do without where it is not (their own `except ImportError`): 1.2 MiB less, and a start that is 12 ms shorter.

@@ -10,65 +10,65 @@ from functools import partial
 from pathlib import Path
 
 from ..client import endpoint
-from ..control.door import Door
+from ..control.admission import Door
 from ..control.listener import Listener
 from ..control.methods import About, Methods
 from ..control.views import Views
 from ..core.model import ProcessIdentity
-from ..engine.adopt import Adopter
-from ..engine.claims import Claims
-from ..engine.discover import Discovery
-from ..engine.editors import Editors
-from ..engine.endings import Endings
-from ..engine.ensure import Ensurer
-from ..engine.environments import Environments
-from ..engine.events import Events, Log
-from ..engine.explain import Explainer
-from ..engine.facilities import TOKEN_VARIABLE, Facilities
-from ..engine.flights import Flights
-from ..engine.followup import Followup
-from ..engine.health import Health
+from ..engine.attachments import Claims
+from ..engine.ending.automatic_restart import Restarter
+from ..engine.ending.reap import Reaper
+from ..engine.ending.replace import Replacer
+from ..engine.ending.requested_restart import Relauncher
+from ..engine.ending.termination import Endings
+from ..engine.environments.builder import Environments
+from ..engine.holders.editors import Editors
+from ..engine.holders.leases import Leases
 from ..engine.housekeeping import Housekeeping
-from ..engine.inquiry import Inquiry
-from ..engine.launch import Launcher
-from ..engine.leases import Leases
-from ..engine.logcap import LogCap
-from ..engine.logtail import LogTail
-from ..engine.placement import Placement
-from ..engine.planning import Planner
-from ..engine.reap import Reaper
-from ..engine.rebuild import Rebuilder
-from ..engine.recognise import Recogniser
-from ..engine.records import Records, Store
-from ..engine.recover import Recovery
-from ..engine.rehearsal import Rehearsal
-from ..engine.relaunch import Relauncher
-from ..engine.replace import Replacer
-from ..engine.restart import Restarter
-from ..engine.snapshot import Gatherer
-from ..engine.spawner import Spawner
-from ..engine.stop import Stopper
+from ..engine.identification.health import Health
+from ..engine.identification.recognise import Recogniser
+from ..engine.identification.server_client import Inquiry
+from ..engine.identification.snapshot import Gatherer
+from ..engine.logs.cap import LogCap
+from ..engine.logs.tail import LogTail
+from ..engine.monitor import Followup
+from ..engine.operations.coordinator import Flights
+from ..engine.processes.spawn import Spawner
+from ..engine.processes.stop import Stopper
+from ..engine.recovery.rebuild import Rebuilder
+from ..engine.recovery.recover import Recovery
+from ..engine.starting.adopt import Adopter
+from ..engine.starting.discover import Discovery
+from ..engine.starting.ensure import Ensurer
+from ..engine.starting.launch import Launcher
+from ..engine.starting.placement import Placement
+from ..engine.starting.planning import Planner
+from ..engine.starting.port_report import Explainer
+from ..engine.starting.rehearsal import Rehearsal
+from ..engine.starting.takeover import Takeover
+from ..engine.state.context import TOKEN_VARIABLE, Facilities
+from ..engine.state.events import Events, Log
+from ..engine.state.exit_watches import Watcher
+from ..engine.state.records import Records, Store
 from ..engine.supervisor import Strangers, Supervisor
-from ..engine.takeover import Takeover
-from ..engine.watcher import Watcher
 from ..errors import StateNotWritable
-from ..frozen import frozen
-from ..kinds import preferences
+from ..kinds import shell_variables
 from ..kinds.catalog import Catalog
-from ..native import inherited
 from ..native.api import Wing
 from ..native.facts import Folders
-from ..native.services import Nobody, ServiceManager
-from ..native.wing import file_replacer, open_wing, raise_descriptor_limit, watch_places
+from ..native.platforms import file_replacer, open_wing, raise_descriptor_limit, watch_places
+from ..native.services.manager import Nobody, ServiceManager
+from ..native.startup import inherited
 from ..registry.store import FileStore
+from ..values import frozen
 from . import loop, version
 from .guard import GuardedStore, guarded_wing
-from .homekeeper import HomeKeeper, Identity
-from .instance import MOMENT_S, HomeGround, who_runs
+from .home_files import HomeKeeper, Identity
+from .home_ownership import Tenancy
+from .lock import MOMENT_S, HomeGround, who_runs
 from .logs import LOG_NAME, LogFile, open_log
-from .mending import Mender
+from .loop_errors import Mender
 from .settings import Reloader, Settings, read
-from .tenancy import Tenancy
 
 WITHDRAW_S = 5.0
 """How long a daemon that has lost its home waits for its own operations, which may do nothing any more."""
@@ -306,7 +306,7 @@ class Daemon:
             notes=lambda: self._notes(engine),
             reload=self._reloader.reload,
             shut_down=self._shut_down,
-            variables=preferences.told(facilities.environment),
+            variables=shell_variables.told(facilities.environment),
         )
         views = Views(facilities, engine.supervisor.reaper, engine.watcher)
         logs = LogTail(facilities, self._folders.logs / LOG_NAME)

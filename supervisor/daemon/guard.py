@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from ..core.model import ProcessIdentity, ProcessRow, State
-from ..engine.records import Store
+from ..engine.state.records import Store
 from ..native.api import Command, ProcessControl, Wing
-from .tenancy import Tenancy
+from .home_ownership import Tenancy
 
 
 def guarded_wing(wing: Wing, tenancy: Tenancy) -> Wing:

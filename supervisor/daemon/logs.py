@@ -16,7 +16,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from ..errors import NotOurs
-from ..native import private, trust
+from ..native import private_files, trust
 
 LOG_NAME = "daemon.log"
 MAX_BYTES = 5 * 1024 * 1024
@@ -166,7 +166,7 @@ class LogFile:
         self._refusal = refusal
         self._not_before = self._monotonic() + self._pause_s
         self._size = self._path.stat().st_size if self._path.exists() else 0
-        if not known and not private.in_use(refusal):
+        if not known and not private_files.in_use(refusal):
             at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
             entry = {"event": "log.stuck", "level": "error", "timestamp": at, "reason": str(refusal)}
             self._append(json.dumps(entry).encode() + b"\n")

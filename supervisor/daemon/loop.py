@@ -10,8 +10,8 @@ from typing import Any
 
 from ..config import VARIABLES, Config, Source
 from ..errors import ConfigInvalid
-from ..frozen import frozen
 from ..native import facts
+from ..values import frozen
 
 SELECTOR, PROACTOR = "selector", "proactor"
 

@@ -8,10 +8,10 @@ from ..control.sockets import bind_tcp, see_unix
 from ..errors import NotOurs, StateNotWritable
 from ..native import facts, trust
 from ..native.facts import Folders
-from ..native.wing import open_wing
+from ..native.platforms import open_wing
 from ..registry.store import FileStore
 from . import settings
-from .instance import own_home
+from .lock import own_home
 from .logs import LOG_NAME
 
 

@@ -5,13 +5,13 @@ import os
 from collections.abc import Callable
 
 from ..config import Config, load, naming
-from ..engine.events import Events
+from ..engine.state.events import Events
 from ..errors import StateNotWritable, SupervisorError
-from ..frozen import frozen
 from ..kinds.catalog import Catalog
 from ..native.api import Lanes
 from ..native.facts import Folders
 from ..native.lane import Lane
+from ..values import frozen
 from . import loop
 
 LASTING = ("log_level", "event_loop", "discover", "environments")

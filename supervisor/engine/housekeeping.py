@@ -8,13 +8,13 @@ from pathlib import Path
 
 from ..core.model import Liveness, ServerRecord
 from ..errors import InvalidParams, KindUnknown, NotFound, StateNotWritable
-from ..frozen import frozen
 from ..kinds.kind import Kind
 from ..native.lane import Lane
-from .environment_store import Environment, Wanted
-from .facilities import Facilities
-from .running_from import Commands, commands_of_all, running_from
-from .shared import Shared
+from ..values import frozen
+from .environments.running_from import Commands, commands_of_all, running_from
+from .environments.store import Environment, Wanted
+from .operations.shared_answers import Shared
+from .state.context import Facilities
 
 SIZES_KEPT_S = 30.0
 """For how long the size of an environment is not counted again."""

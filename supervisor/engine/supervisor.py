@@ -4,35 +4,35 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from functools import partial
 
-from ..core.flight import Operation, Wish
+from ..core.foreign import left_to_others
 from ..core.lifecycle import SERVING
 from ..core.model import Bridge, Editor, Liveness, ServerRecord
 from ..core.reaping import Reap, Verdict
-from ..core.strangers import left_to_others
+from ..core.single_flight import Operation, Wish
 from ..errors import Busy, NotFound, SupervisorError
-from ..frozen import frozen
-from . import bridges
-from .adopt import Adopter, AdoptWish, Candidate
-from .demands import Demand, EnsureWish, begin_row
-from .discover import Discovery
-from .editors import Editors
-from .endings import Endings
-from .ensure import Ensurer, start_deadline
-from .explain import Explainer
-from .facilities import Facilities
-from .flight import Work
-from .flights import Flights
-from .followup import Followup
-from .fulfil import Fulfiller
-from .health import Health
-from .passengers import Ticket
-from .placement import Placement
-from .reap import Reaper
-from .relaunch import Relauncher
-from .replace import Replacer
-from .requester import Requester, holder_of
-from .restart import Restarter
-from .stop import Right
+from ..values import frozen
+from .ending.automatic_restart import Restarter
+from .ending.reap import Reaper
+from .ending.replace import Replacer
+from .ending.requested_restart import Relauncher
+from .ending.termination import Endings
+from .ensuring import Fulfiller
+from .holders.editors import Editors
+from .identification import bridges
+from .identification.health import Health
+from .monitor import Followup
+from .operations.coordinator import Flights
+from .operations.operation import Work
+from .operations.requester import Requester, holder_of
+from .operations.waiters import Ticket
+from .processes.stop import Right
+from .starting.adopt import Adopter, AdoptWish, Candidate
+from .starting.discover import Discovery
+from .starting.ensure import Ensurer, start_deadline
+from .starting.placement import Placement
+from .starting.port_report import Explainer
+from .starting.resolve import Demand, EnsureWish, begin_row
+from .state.context import Facilities
 
 CLOSING_PATIENCE_S = 10.0
 """How long operations that have acted may take to end when the daemon goes."""

@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 
 from ..core.pep440 import parse
-from ..frozen import frozen
-from .configfile import value_in
+from ..values import frozen
+from .godot_config import value_in
 from .kind import Addon
 
 LIMIT = 64 * 1024

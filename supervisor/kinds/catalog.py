@@ -10,9 +10,9 @@ from typing import Any
 from ..core.model import Topology
 from ..core.pep440 import canonical, parse
 from ..errors import KindUnknown, quoted
-from .commands import refuse_program, refuse_text, refuse_unmentioned_ports
+from .command_rules import refuse_program, refuse_text, refuse_unmentioned_ports
 from .kind import Addon, Kind, PortRange, Secret, command_line, environment, expand, placeholders
-from .routes import identify_of, range_of, ready_of, sessions_of
+from .query_routes import identify_of, range_of, ready_of, sessions_of
 from .table import Table, refuse
 from .versions import Range, version_for
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.model import Ports
-from ..native import facts, private
+from ..native import facts, private_files
 from .kind import Kind, expand
 from .versions import covers
 
@@ -93,7 +93,7 @@ def _distrust(path: Path, info: os.stat_result) -> None:
         raise _DistrustedError(f"it is longer than {RECORD_LIMIT} bytes")
     if facts.SYSTEM == "windows":
         # Access lists in a user's own folders let administrators read as well: who may write is what counts.
-        trouble = private.distrust(path)
+        trouble = private_files.distrust(path)
         if trouble is not None:
             raise _DistrustedError(trouble[0])
         return

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ..core.model import Topology
 from ..errors import ConfigInvalid
-from ..frozen import frozen
-from ..native import search_path
 from ..native.facts import lock_folders
+from ..native.startup import search_path
+from ..values import frozen
 
 NEVER_INHERITED = (
     "VIRTUAL_ENV",

@@ -9,7 +9,7 @@ from functools import lru_cache
 from ..core.model import Chosen, VersionSource
 from ..core.pep440 import canonical, parse, same, significant
 from ..errors import VersionConflict
-from ..frozen import frozen
+from ..values import frozen
 from .addon import AddonSeen
 from .kind import Kind
 

@@ -6,7 +6,7 @@ from socket import socket
 from typing import Any, Protocol, TypeVar
 
 from ..core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
-from ..frozen import frozen
+from ..values import frozen
 from .lane import Lane
 
 T = TypeVar("T")

@@ -36,10 +36,10 @@ def take(home_id: str) -> Presence:
         OSError: this system has no such name to give: it is another user's, or forbidden.
     """
     if sys.platform == "win32":
-        from . import windows_presence
+        from .windows import presence
 
-        return windows_presence.take(home_id)
-    from . import posix_presence
+        return presence.take(home_id)
+    from .posix import presence as posix_presence
 
     return posix_presence.take(home_id)
 
@@ -51,9 +51,9 @@ def ask(home_id: str, timeout_s: float) -> bytes | None:
         None if no daemon of this user is present; nothing (b"") if one is and said nothing in time.
     """
     if sys.platform == "win32":
-        from . import windows_presence
+        from .windows import presence
 
-        return windows_presence.ask(home_id)
-    from . import posix_presence
+        return presence.ask(home_id)
+    from .posix import presence as posix_presence
 
     return posix_presence.ask(home_id, timeout_s)

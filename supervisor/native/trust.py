@@ -8,7 +8,7 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
-from . import private
+from . import private_files
 from .facts import SYSTEM
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def make_folder(path: "Path") -> None:
         DistrustedError, OSError: it is not.
     """
     if SYSTEM == "windows":
-        private.make_folder(path)
+        private_files.make_folder(path)
     elif not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -100,7 +100,7 @@ def own_folder(path: "Path | str") -> None:
         return
     from pathlib import Path
 
-    trouble = private.distrust(Path(path))
+    trouble = private_files.distrust(Path(path))
     if trouble is not None:
         reason, fix = trouble
         raise DistrustedError(f"{path}: {reason}", fix)

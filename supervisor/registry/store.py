@@ -6,8 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from ..core.model import State
-from ..frozen import frozen
-from ..native import private, trust
+from ..native import private_files, trust
+from ..values import frozen
 from .codec import Encoder, UnreadableError, decode, homes_of
 
 LIMIT = 64 * 1024 * 1024
@@ -42,7 +42,7 @@ class FileStore:
     def __init__(
         self,
         path: Path,
-        replace: Callable[[Path, Path], None] = private.replace,
+        replace: Callable[[Path, Path], None] = private_files.replace,
         homes: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._path = path
@@ -59,7 +59,7 @@ class FileStore:
             OSError: it is there but cannot be read or renamed.
         """
         try:
-            data = private.patiently(lambda: trust.contents(self._path, LIMIT))
+            data = private_files.patiently(lambda: trust.contents(self._path, LIMIT))
             return Loaded(decode(data), Found.READ, homes=homes_of(data))
         except FileNotFoundError:
             return Loaded(State(), Found.MISSING)
@@ -73,7 +73,7 @@ class FileStore:
             OSError: the file is there but cannot be read.
         """
         with contextlib.suppress(FileNotFoundError, trust.DistrustedError):
-            private.patiently(lambda: trust.contents(self._path, LIMIT))
+            private_files.patiently(lambda: trust.contents(self._path, LIMIT))
 
     def write(self, state: State) -> None:
         """Replace the file.
@@ -83,7 +83,7 @@ class FileStore:
         """
         data = self._encoder.encode(state)
         try:
-            private.write(self._draft, data)
+            private_files.write(self._draft, data)
             self._replace(self._draft, self._path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -102,7 +102,7 @@ class FileStore:
         number = 1
         while (aside := self._path.with_name(f"{self._path.name}.unreadable-{number}")).exists():
             number += 1
-        private.replace(self._path, aside)
+        private_files.replace(self._path, aside)
         return aside
 
 
@@ -113,6 +113,6 @@ def homes_in(path: Path) -> tuple[str, ...]:
         OSError: it is there, and cannot be looked at.
     """
     try:
-        return homes_of(private.patiently(lambda: trust.contents(path, LIMIT)))
+        return homes_of(private_files.patiently(lambda: trust.contents(path, LIMIT)))
     except (FileNotFoundError, UnreadableError, trust.DistrustedError):
         return ()

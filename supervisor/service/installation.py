@@ -7,8 +7,8 @@ from dataclasses import field
 from pathlib import Path
 
 from ..errors import InvalidParams
-from ..frozen import frozen
 from ..native.facts import Folders
+from ..values import frozen
 
 NAME = "godot-supervisor"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import InvalidParams, PlatformUnsupported, ServiceRefused
-from ..frozen import frozen
-from ..native import service_control
 from ..native.facts import SYSTEM, Folders
+from ..native.services import control
+from ..values import frozen
 from . import handover
 from .installation import this_installation
 from .report import Report
@@ -145,15 +145,15 @@ def start_if_installed(where: Folders, version: str) -> bool:
 def _windows(where: Folders, version: str, steps: Steps, wish: Wish) -> Manager:
     from .windows import Mode, Windows, checked_account, chosen
 
-    mode, why = chosen(wish.mode, elevated=service_control.elevated())
+    mode, why = chosen(wish.mode, elevated=control.elevated())
     if wish.mode is None:
         steps.note(f"mode {mode}: {why}")
     return Windows(
         this_installation(where, version),
         steps,
-        service_control.open_service_control(),
+        control.open_service_control(),
         where.home,
-        service_control.account_name(),
+        control.account_name(),
         mode=mode,
         account=checked_account(wish.account) if mode is Mode.ACCOUNT_SERVICE else None,
         password=wish.password,

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from ..frozen import frozen
+from ..values import frozen
 
 
 @frozen

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import ServiceRefused, StateNotWritable
-from ..frozen import frozen
+from ..values import frozen
 
 COMMAND_TIMEOUT_S = 120.0
 NO_SUCH_PROGRAM = 127

@@ -19,7 +19,7 @@ from typing import Any
 from supervisor.core.model import State
 from supervisor.daemon.app import Site, assemble
 from supervisor.kinds.catalog import Catalog
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 from tests.e2e.home import SERVERS, eventually, free_ports, is_free
 from tests.engine.house import Ear
 

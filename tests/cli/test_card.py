@@ -2,7 +2,8 @@ from typing import Any
 
 from click import unstyle
 
-from supervisor.cli import card, report
+from supervisor.cli.server_commands import inspect_server
+from supervisor.cli.text import report
 from supervisor.errors import NotFound
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, owner, past, server, status
@@ -10,7 +11,7 @@ from tests.cli.scripted import Script
 
 
 def lines(now: float = 12520.0, editors: list[dict[str, Any]] | None = None, **fields: Any) -> list[str]:
-    return [unstyle(text) for text in card.lines(server(**fields), editors or [], now=now)]
+    return [unstyle(text) for text in inspect_server.lines(server(**fields), editors or [], now=now)]
 
 
 def test_a_server_at_peace_has_its_facts_and_nothing_else() -> None:
@@ -104,12 +105,12 @@ def test_card_of_a_server_that_has_ended(run: Run, daemon: Script) -> None:
 
 
 def test_why_it_has_its_version_and_notes_are_on_the_card() -> None:
-    found = list(card.lines(server(version_why="it was asked for", notes=["a note"]), [], now=1000.0))
+    found = list(inspect_server.lines(server(version_why="it was asked for", notes=["a note"]), [], now=1000.0))
     assert ["version", "4.3.1: it was asked for"] in [text.split(maxsplit=1) for text in found]
     assert found[found.index("notes:") + 1] == "  a note"
 
 
 def test_a_kind_without_versions_has_none_to_explain() -> None:
     plain = server(version=None, version_why="from its recipe")
-    assert not any("None" in line for line in card.lines(plain, [], now=1000.0))
+    assert not any("None" in line for line in inspect_server.lines(plain, [], now=1000.0))
     assert not any("None" in line for line in report.lines(plain, [], None, already=False))

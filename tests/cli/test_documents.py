@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from supervisor.cli import service
+from supervisor.cli.daemon_commands import service
 from supervisor.errors import NotFound
 from supervisor.service.report import Report
 from supervisor.service.steps import Ran, Steps

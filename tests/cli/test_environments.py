@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.environments import size
+from supervisor.cli.daemon_commands.environments import size
 from tests.cli.conftest import Run
 from tests.cli.scripted import Script
 

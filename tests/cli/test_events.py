@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli import events
+from supervisor.cli.daemon_commands import events
 from supervisor.errors import NotOurs
 from tests.cli.conftest import Run
 from tests.cli.objects import event

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from supervisor import errors
-from supervisor.cli.exits import EXIT_CODES, exit_code
+from supervisor.cli.exit_codes import EXIT_CODES, exit_code
 
 
 def every_error(base: type[errors.SupervisorError] = errors.SupervisorError) -> Iterator[type[errors.SupervisorError]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.logs import after
+from supervisor.cli.server_commands.logs import after
 from supervisor.errors import NotFound
 from tests.cli.conftest import Run
 from tests.cli.objects import server

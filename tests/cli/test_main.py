@@ -246,7 +246,7 @@ def test_a_query_is_light(daemon: Script) -> None:
     )
     assert "godot-ai" in run.stdout
     loaded = set(run.stdout.split())
-    assert {"supervisor.cli.screen", "supervisor.client.client"} <= loaded
+    assert {"supervisor.cli.text.status_table", "supervisor.client.client"} <= loaded
     heavy = {
         "pathlib",
         "dataclasses",

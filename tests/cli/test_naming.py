@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.cli import naming
+from supervisor.cli.context import server_choice
 from supervisor.errors import InvalidParams, NotFound, StopFailed
 from tests.cli.conftest import Run
 from tests.cli.objects import past, server
@@ -22,7 +22,7 @@ TWO = [ours("mine@a", A), ours("mine@b", B), server(id="godot-ai")]
 
 
 def ids(word: str) -> list[str]:
-    return [row["id"] for row in naming.among(TWO, word)]
+    return [row["id"] for row in server_choice.among(TWO, word)]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_word_is_an_id_a_kind_or_a_project(word: str, found: list[str]) -> None:
 
 def test_of_several_the_one_that_runs_is_meant() -> None:
     rows = [ours("mine", state="failed"), ours("mine-2")]
-    assert naming.only(rows, "several", "down") == "mine-2"
+    assert server_choice.only(rows, "several", "down") == "mine-2"
 
 
 def test_of_several_that_of_the_current_folder_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,9 +50,9 @@ def test_of_several_that_of_the_current_folder_is_meant(tmp_path: Path, monkeypa
     inside.mkdir(parents=True)
     rows = [ours("mine@a", str(tmp_path / "a")), ours("mine@b", str((tmp_path / "b").resolve()))]
     with pytest.raises(InvalidParams, match="several: mine@a, mine@b"):
-        naming.only(rows, "several", "down")
+        server_choice.only(rows, "several", "down")
     monkeypatch.chdir(inside)
-    assert naming.only(rows, "several", "down") == "mine@b"
+    assert server_choice.only(rows, "several", "down") == "mine@b"
 
 
 def stops(daemon: Script) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from supervisor.cli import report
+from supervisor.cli.text import report
 from supervisor.core.model import Topology
 from supervisor.kinds.kind import Kind
 from tests.cli.objects import QUOTED, editor, owner, server

@@ -1,4 +1,4 @@
-from supervisor.cli.screen import screen
+from supervisor.cli.text.status_table import screen
 from tests.cli.objects import editor, owner, past, server, status
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
-from supervisor.cli import ports
-from supervisor.daemon.instance import Instance
+from supervisor.cli.server_commands import ports
+from supervisor.daemon.lock import Instance
 from supervisor.errors import Busy, KindUnknown, NotFound, NotOurs, PortsExhausted, SupervisorError
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, owner, server, status
@@ -150,7 +150,7 @@ def test_a_daemon_that_withdraws_between_two_looks_has_not_died(
         # It withdraws, and lets go of the lock, after the command has seen its endpoint.
         (daemon.home / "endpoint.json").unlink(missing_ok=True)
 
-    monkeypatch.setattr("supervisor.cli.daemon._holder", holder_after_its_end)
+    monkeypatch.setattr("supervisor.cli.daemon_commands.daemon._holder", holder_after_its_end)
     outcome = run("stop")
     assert (outcome.code, outcome.out, outcome.err) == (0, "stopped\n", "")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.wait import STATES
+from supervisor.cli.server_commands.wait import STATES
 from supervisor.core.model import ServerState
 from supervisor.errors import NotFound
 from tests.cli.conftest import Run

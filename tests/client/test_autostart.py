@@ -24,9 +24,9 @@ STAND_IN = """
 import asyncio, os, signal, sys
 from filelock import FileLock, Timeout
 from supervisor.client import endpoint
-from supervisor.control.door import Door
+from supervisor.control.admission import Door
 from supervisor.control.listener import Listener
-from supervisor.control.verbs import VerbTable
+from supervisor.control.method_table import VerbTable
 from supervisor.native.facts import folders
 
 where = folders()

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.client import patience
+from supervisor.client import timeouts
 from supervisor.client.client import Client, RemoteError
 from supervisor.client.endpoint import Endpoint, ProtocolRange
-from supervisor.engine.requester import Requester
+from supervisor.engine.operations.requester import Requester
 from supervisor.errors import (
     AcceptTimeout,
     Busy,
@@ -222,7 +222,7 @@ def test_a_missing_answer_says_in_which_phase(answer: bytes | None, error: type[
 
 
 def test_silence_after_accepted_is_a_response_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "SILENCE_S", 0.2)
+    monkeypatch.setattr(timeouts, "SILENCE_S", 0.2)
     with (
         daemon_that(after_hello(NOTICE)) as where,
         Client.connect(where) as client,

@@ -1,6 +1,6 @@
 import pytest
 
-from supervisor.client.patience import MARGIN_S, SILENCE_S, Patience
+from supervisor.client.timeouts import MARGIN_S, SILENCE_S, Patience
 
 
 def patience(timeout_s: float | None = None) -> Patience:

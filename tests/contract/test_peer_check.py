@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 from tests.contract.worlds import PATIENCE_S, World, unix_connection
 from tests.privilege import NEEDS_ROOT, as_nobody
 

@@ -16,8 +16,8 @@ from typing import Any, ParamSpec, Protocol
 
 from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.native.api import Command, Wing
-from supervisor.native.exits import PollingExitWatcher
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
+from supervisor.native.shared.exits import PollingExitWatcher
 from tests.fakes import SIGKILLED, FakeProcess, FakeSystem, fake_wing
 from tests.recycling import Recycled, start_as
 from tests.wine import IS_WINDOWS

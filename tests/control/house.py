@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.client.endpoint import Endpoint, ProtocolRange
-from supervisor.control.door import Door
+from supervisor.control.admission import Door
 from supervisor.control.listener import Listener
-from supervisor.control.verbs import Verb, VerbTable
-from supervisor.engine.requester import Requester
+from supervisor.control.method_table import Verb, VerbTable
+from supervisor.engine.operations.requester import Requester
 from supervisor.errors import Busy, NotFound, StartFailed
 from supervisor.native import facts
 from supervisor.wire.messages.common import OccupantInfo, Owner, ProcessInfo, ReapVerdict, RelocatedPort, Server

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.control import exchange
-from supervisor.engine.requester import Requester
+from supervisor.control import progress
+from supervisor.engine.operations.requester import Requester
 from supervisor.errors import NotFound
 from tests.control.house import HELLO, KINDS, TEN, TOKEN, Peers, Work, accept, busy, open_house, until
 from tests.systems import POSIX_ONLY
@@ -112,7 +112,7 @@ def test_a_mutation_in_flight_lets_reads_pass(tmp_path: Path) -> None:
 
 
 def test_a_silent_mutation_has_a_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(progress, "HEARTBEAT_S", 0.05)
 
     async def scenario() -> None:
         async with open_house(tmp_path, work=Work(accept, waits=True)) as house:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.control import connection, door
+from supervisor.control import admission, connection
 from supervisor.control.connection import Connection
 from tests.control.house import HELLO, KINDS, House, Wire, Work, accept, open_house, until
 from tests.systems import POSIX_ONLY
@@ -155,11 +155,11 @@ def test_who_said_hello_may_be_silent(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_of_many_strangers_the_oldest_makes_room(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        strangers = [await house.knock("tcp", greet=False) for _ in range(door.STRANGERS + 8)]
+        strangers = [await house.knock("tcp", greet=False) for _ in range(admission.STRANGERS + 8)]
         for gone in strangers[:8]:
             assert await gone.rest() == b""
         assert "result" in await strangers[8].ask("hello", HELLO)
-        assert len(house.door.guests) <= door.STRANGERS + 2
+        assert len(house.door.guests) <= admission.STRANGERS + 2
         for wire in strangers:
             await wire.close()
 
@@ -181,7 +181,7 @@ def test_idle_strangers_do_not_keep_a_client_out(tmp_path: Path) -> None:
 def test_beyond_the_limit_a_connection_is_told_that_the_house_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "CONNECTIONS", 8)
+    monkeypatch.setattr(admission, "CONNECTIONS", 8)
 
     async def scenario(house: House) -> None:
         guests = [await house.knock() for _ in range(7)]
@@ -200,7 +200,7 @@ def test_beyond_the_limit_a_connection_is_told_that_the_house_is_full(
 def test_in_a_full_house_a_stranger_makes_room_for_a_known_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "CONNECTIONS", 4)
+    monkeypatch.setattr(admission, "CONNECTIONS", 4)
 
     async def scenario(house: House) -> None:
         strangers = [await house.knock("tcp", greet=False) for _ in range(3)]
@@ -329,7 +329,7 @@ def test_nothing_but_the_function_that_takes_the_same_time_for_every_token_decid
         compared.append((one, other))
         return True
 
-    monkeypatch.setattr(door, "compare_digest", compare)
+    monkeypatch.setattr(admission, "compare_digest", compare)
 
     async def scenario(house: House) -> None:
         wire = await house.knock("tcp", greet=False)

@@ -9,8 +9,8 @@ import pytest
 
 from supervisor.control.views import SERVERS_BYTES, Views
 from supervisor.core.model import Failure, ServerState
-from supervisor.engine.spawner import LOG_TAIL_JSON, LOG_TAIL_LINE, LOG_TAIL_LINES, bounded_tail, log_tail
-from supervisor.engine.watcher import Watcher
+from supervisor.engine.processes.spawn import LOG_TAIL_JSON, LOG_TAIL_LINE, LOG_TAIL_LINES, bounded_tail, log_tail
+from supervisor.engine.state.exit_watches import Watcher
 from supervisor.wire import framing, text
 from supervisor.wire.messages.servers import ServerListResult
 from tests.engine.house import House

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.control.arrivals import Arrivals
+from supervisor.control.pending import Arrivals
 from tests.transcript.stage import Stage
 from tests.transcript.story import HELLO, Talk, greeted
 

@@ -9,8 +9,8 @@ import pytest
 from supervisor.control.methods import About, Methods
 from supervisor.control.views import Views
 from supervisor.core.model import ProcessIdentity
-from supervisor.engine.logtail import LogTail
-from supervisor.engine.watcher import Watcher
+from supervisor.engine.logs.tail import LogTail
+from supervisor.engine.state.exit_watches import Watcher
 from supervisor.wire import fields, framing, text
 from supervisor.wire.messages.daemon import Status, StatusResult
 from tests.engine.house import House

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from supervisor.control.admission import Door
 from supervisor.control.connection import IN_FLIGHT
-from supervisor.control.door import Door
 from supervisor.control.listener import Listener
+from supervisor.control.method_table import Verb, VerbTable
 from supervisor.control.streams import EventFeed
-from supervisor.control.verbs import Verb, VerbTable
-from supervisor.engine.events import KEPT, Events
+from supervisor.engine.state.events import KEPT, Events
 from supervisor.wire.messages.daemon import DaemonInfo, StatusResult
 from supervisor.wire.messages.session import Ping, PingResult
 from supervisor.wire.messages.streams import EventsSubscribe

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.control.verbs import GREETING
+from supervisor.control.method_table import GREETING
 from supervisor.errors import InvalidParams
 from supervisor.wire.messages.notifications import NOTIFICATIONS
 from supervisor.wire.messages.verbs import METHODS

@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from supervisor.control.verbs import Verb, VerbTable
+from supervisor.control.method_table import Verb, VerbTable
 from supervisor.errors import MethodNotFound
 from supervisor.wire.messages.session import Ping, PingResult
 

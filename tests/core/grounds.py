@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from supervisor.core.foreign import Silence, Stranger, Use
 from supervisor.core.model import (
     Bind,
     Listener,
@@ -14,10 +15,9 @@ from supervisor.core.model import (
     ServerRecord,
     ServerState,
 )
-from supervisor.core.owners import DeadOwner
-from supervisor.core.proof import Recognised, Stoppable
+from supervisor.core.processes.owners import DeadOwner
+from supervisor.core.processes.proof import Recognised, Stoppable
 from supervisor.core.reconcile import Answer, OwnServer, ServerSpec, Snapshot
-from supervisor.core.strangers import Silence, Stranger, Use
 
 PORTS: Ports = {"http": 8000, "ws": 9500}
 NEXT: Ports = {"http": 8001, "ws": 9501}

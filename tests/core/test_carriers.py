@@ -1,7 +1,7 @@
 """Which of the processes that carry a launch token is the server: tokens are inherited."""
 
-from supervisor.core.carriers import Carrier, below, ends_with, first_of
 from supervisor.core.model import ProcessIdentity, ProcessRow
+from supervisor.core.processes.token_carriers import Carrier, below, ends_with, first_of
 
 
 def carrier(pid: int, *command: str, parent: int = 1, session: int | None = None) -> Carrier:

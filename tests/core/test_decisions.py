@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from supervisor.core.foreign import Silence, Stranger, Use, server_stoppable
 from supervisor.core.model import (
     Bind,
     Listener,
@@ -17,8 +18,8 @@ from supervisor.core.model import (
     ServerState,
     Topology,
 )
-from supervisor.core.owners import DeadOwner, LivingOwner, NoOwner, UnknownOwner
-from supervisor.core.proof import Held, Recognised, Stoppable, Unrecognised
+from supervisor.core.processes.owners import DeadOwner, LivingOwner, NoOwner, UnknownOwner
+from supervisor.core.processes.proof import Held, Recognised, Stoppable, Unrecognised
 from supervisor.core.reconcile import (
     Adopt,
     Answer,
@@ -35,7 +36,6 @@ from supervisor.core.reconcile import (
     reconcile,
     with_own,
 )
-from supervisor.core.strangers import Silence, Stranger, Use, server_stoppable
 
 SETS = tuple({"http": 8000 + n, "ws": 9500 + n} for n in range(3))
 NUMBERS = sorted(port for ports in SETS for port in ports.values())

@@ -1,6 +1,6 @@
 import pytest
 
-from supervisor.core.flight import Admission, Joined, Operation, Refused, Running, Started, Waits, Wish, admit
+from supervisor.core.single_flight import Admission, Joined, Operation, Refused, Running, Started, Waits, Wish, admit
 
 
 def wish(operation: Operation, version: str | None = None, **ports: int) -> Wish:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core.godot import is_editor
+from supervisor.core.processes.godot import is_editor
 
 EDITORS = [
     ("godot", "--editor"),

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from supervisor.core.model import ProcessIdentity, ProcessRow
-from supervisor.core.offspring import Offspring, head, ours
-from supervisor.core.proof import Recognised
+from supervisor.core.processes.offspring import Offspring, head, ours
+from supervisor.core.processes.proof import Recognised
 
 
 def who(pid: int) -> ProcessIdentity:

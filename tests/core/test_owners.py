@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from supervisor.core.model import ProcessIdentity
-from supervisor.core.owners import DeadOwner, LivingOwner, Named, NoOwner, UnknownOwner, judge_owner
+from supervisor.core.processes.owners import DeadOwner, LivingOwner, Named, NoOwner, UnknownOwner, judge_owner
 
 OWNER = ProcessIdentity(70, "t")
 NAMED = Named("70", same_namespace=True, observed=OWNER, readable=True, born=100.0, server_born=200.0)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.model import Origin, ProcessIdentity, ProcessRow
-from supervisor.core.proof import (
+from supervisor.core.processes.proof import (
     Appearance,
     Evidence,
     Held,

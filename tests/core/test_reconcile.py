@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from supervisor.core.foreign import Silence, Use
 from supervisor.core.model import Bind, PortFact, Topology
-from supervisor.core.owners import DeadOwner, LivingOwner, NoOwner, OwnerSeen, UnknownOwner
-from supervisor.core.proof import Held, Unrecognised
+from supervisor.core.processes.owners import DeadOwner, LivingOwner, NoOwner, OwnerSeen, UnknownOwner
+from supervisor.core.processes.proof import Held, Unrecognised
 from supervisor.core.reconcile import (
     Adopt,
     Answer,
@@ -22,7 +23,6 @@ from supervisor.core.reconcile import (
     reconcile,
     with_own,
 )
-from supervisor.core.strangers import Silence, Use
 from tests.core.grounds import (
     ANY,
     ASKER,

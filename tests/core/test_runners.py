@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core.runners import is_runner
+from supervisor.core.processes.runners import is_runner
 
 RUNNERS = [
     # npm writes its command line into the first word.

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.daemon.instance import STARTS_WITHIN_S, Holder, Instance, holder, noted, own_home, who_runs
+from supervisor.daemon.lock import STARTS_WITHIN_S, Holder, Instance, holder, noted, own_home, who_runs
 from supervisor.errors import DaemonUnreachable, NotOurs
 from supervisor.native.facts import Folders
 from tests.privilege import IS_ROOT, NOBODY, ONLY_ROOT
@@ -19,7 +19,7 @@ from tests.wine import IS_WINDOWS
 HOLDER = """
 import sys
 from pathlib import Path
-from supervisor.daemon.instance import Instance
+from supervisor.daemon.lock import Instance
 instance = Instance(Path(sys.argv[1]))
 print(instance.take(), flush=True)
 sys.stdin.read()
@@ -29,9 +29,9 @@ instance.release()
 HOLDER_WITH_SERVER = """
 import asyncio, os, sys
 from pathlib import Path
-from supervisor.daemon.instance import Instance
+from supervisor.daemon.lock import Instance
 from supervisor.native.api import Command
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 
 async def hold():
     lock = Path(sys.argv[1])

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.daemon import logs
 from supervisor.daemon.logs import BACKUPS, LOG_NAME, LogFile, open_log
-from supervisor.engine.events import Events
+from supervisor.engine.state.events import Events
 from supervisor.native import facts
 from tests.engine.house import TOY, House
 from tests.fakes import FakeClock, Fault

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from supervisor.daemon.loop import Choice, run
-from supervisor.daemon.mending import Mender
-from supervisor.engine.events import Events
+from supervisor.daemon.loop_errors import Mender
+from supervisor.engine.state.events import Events
 from tests.control.house import House, open_house
 from tests.daemon.test_loop import LOOPS
 from tests.fakes import FakeClock

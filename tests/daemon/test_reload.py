@@ -10,13 +10,13 @@ from supervisor.client import endpoint
 from supervisor.config import Config
 from supervisor.daemon import loop
 from supervisor.daemon.settings import Reloader, Settings
-from supervisor.engine.events import Events
+from supervisor.engine.state.events import Events
 from supervisor.errors import ConfigInvalid
 from supervisor.kinds.catalog import Catalog
-from supervisor.native.clock import MonotonicClock
 from supervisor.native.facts import Folders
-from supervisor.native.lanes import Lanes
-from supervisor.native.looks import Looks
+from supervisor.native.shared.clock import MonotonicClock
+from supervisor.native.shared.lanes import Lanes
+from supervisor.native.shared.patient_probe import Looks
 from tests.systems import POSIX_ONLY
 from tests.transcript.stage import Stage
 from tests.transcript.story import greeted

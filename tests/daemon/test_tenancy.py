@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from supervisor.daemon.tenancy import HomeLostError, Standing, Tenancy
+from supervisor.daemon.home_ownership import HomeLostError, Standing, Tenancy
 from tests.ground import FakeFolder, FakeGround, FakeSystem
 
 NO_SPACE = OSError(errno.ENOSPC, "No space left on device")

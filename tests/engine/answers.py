@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from supervisor.core.model import Ports, ProcessIdentity
-from supervisor.kinds.identify import Identification
 from supervisor.kinds.kind import Kind
+from supervisor.kinds.queries.identify import Identification
 from tests.engine.house import TOY, House
 
 ANSWERING: dict[str, Any] = {

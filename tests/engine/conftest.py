@@ -7,6 +7,6 @@ from tests.engine.answers import Answers
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     """What servers answer, in the place of HTTP."""
     given = Answers()
-    monkeypatch.setattr("supervisor.engine.inquiry.identify", given.identify)
-    monkeypatch.setattr("supervisor.engine.recognise.identify", given.identify)
+    monkeypatch.setattr("supervisor.engine.identification.server_client.identify", given.identify)
+    monkeypatch.setattr("supervisor.engine.identification.recognise.identify", given.identify)
     return given

@@ -7,8 +7,8 @@ from typing import Any
 
 from supervisor.core.model import ProcessIdentity, ServerRecord, State
 from supervisor.daemon.app import Site, assemble
-from supervisor.engine.demands import EnsureWish
-from supervisor.engine.editors import Arrival
+from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.starting.resolve import EnsureWish
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Command
 from supervisor.registry.codec import decode, encode

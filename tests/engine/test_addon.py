@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supervisor.engine.environments.builder.examination import SCRIPT
 
 from supervisor.core.model import Chosen, Origin, ServerRecord, ServerState, VersionSource
-from supervisor.engine.advice import advice
-from supervisor.engine.editors import Arrival
-from supervisor.engine.examination import SCRIPT
+from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.starting.advice import advice
 from supervisor.errors import InstallFailed
 from supervisor.native.api import Command
 from tests.engine.answers import ANSWERING, Answers, strangers_toy
@@ -32,8 +32,8 @@ def house(tmp_path: Path) -> House:
 @pytest.fixture
 def told(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Answers:
     """Every server tells the version that its record has: what is wrong here is never the server."""
-    monkeypatch.setattr("supervisor.engine.inquiry.expected", lambda version, said: True)  # noqa: ARG005
-    monkeypatch.setattr("supervisor.engine.readiness.expected", lambda version, said: True)  # noqa: ARG005
+    monkeypatch.setattr("supervisor.engine.identification.server_client.expected", lambda version, said: True)  # noqa: ARG005
+    monkeypatch.setattr("supervisor.engine.starting.readiness.expected", lambda version, said: True)  # noqa: ARG005
     return answers
 
 

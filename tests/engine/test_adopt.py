@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.engine.adopt import AdoptWish, Candidate
-from supervisor.engine.editors import Arrival
+from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.starting.adopt import AdoptWish, Candidate
 from supervisor.errors import Busy, NotOurs
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Command

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import Origin, ProcessIdentity, ServerState
-from supervisor.engine import bridges
-from supervisor.engine.adopt import AdoptWish
+from supervisor.engine.identification import bridges
+from supervisor.engine.starting.adopt import AdoptWish
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.programs import is_bridge
-from supervisor.native import private
+from supervisor.native import private_files
 from tests.engine.answers import ANSWERING, Answers
 from tests.engine.house import House
 
@@ -165,9 +165,9 @@ def test_lock_of_the_bridges_is_held_while_inside(house: House) -> None:
     async def story() -> None:
         kind = house.engine.facilities.catalog.get("toy")
         async with bridges.held_off(house.engine.facilities, kind, {"http": 8000, "sessions": 9500}):
-            with pytest.raises(OSError), private.locked(lock):  # noqa: PT011 (another number on each system)
+            with pytest.raises(OSError), private_files.locked(lock):  # noqa: PT011 (another number on each system)
                 pass
-        with private.locked(lock):
+        with private_files.locked(lock):
             pass
         assert lock.exists()
 

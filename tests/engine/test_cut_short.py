@@ -8,10 +8,10 @@ import pytest
 
 from supervisor.core.model import ProcessIdentity, ServerRecord, ServerState
 from supervisor.core.reaping import Reap
-from supervisor.engine.adopt import AdoptWish
-from supervisor.engine.looks import Look, Target
+from supervisor.engine.processes.tree import Look, Target
+from supervisor.engine.starting.adopt import AdoptWish
 from supervisor.errors import Cancelled, ShuttingDown, StartFailed, VersionConflict
-from supervisor.kinds.identify import Identification
+from supervisor.kinds.queries.identify import Identification
 from supervisor.native.api import Command
 from tests.engine.house import TOY, House, Teller, serve
 from tests.fakes import FakeProcess, FakeSystem, Fault
@@ -33,8 +33,8 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> None:
     async def identify(*_: object) -> Identification:
         return Identification(matches=True, version="1.0")
 
-    monkeypatch.setattr("supervisor.engine.recognise.identify", identify)
-    monkeypatch.setattr("supervisor.engine.inquiry.identify", identify)
+    monkeypatch.setattr("supervisor.engine.identification.recognise.identify", identify)
+    monkeypatch.setattr("supervisor.engine.identification.server_client.identify", identify)
 
 
 IDENTIFY = {"identify": {"http": "/s", "port": "http", "match": {"name": "toy"}, "version": "version"}}

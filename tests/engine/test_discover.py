@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.core.foreign import Stranger
 from supervisor.core.model import Occupant, PortFact
-from supervisor.core.strangers import Stranger
-from supervisor.engine.recognise import Recogniser
+from supervisor.engine.identification.recognise import Recogniser
 from supervisor.kinds.kind import Kind
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.house import TOY, House

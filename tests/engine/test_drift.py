@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import ServerRecord, ServerState
-from supervisor.engine.drift import older, unusable
+from supervisor.engine.starting.recipe_drift import older, unusable
 from supervisor.native.api import Command
 from tests.engine.house import TOY, House
 from tests.fakes import FakeProcess, FakeSystem

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from supervisor.engine.environments.builder.builder import Environments
+from supervisor.engine.environments.builder.store import BUILDERS, Environment
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.engine.environment_store import BUILDERS, Environment
-from supervisor.engine.environments import Environments
 from supervisor.errors import InstallFailed, InvalidParams
 from supervisor.native import facts
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 from tests import cache
 from tests.wheels import wheel
 

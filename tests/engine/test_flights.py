@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.flight import Operation, Wish
 from supervisor.core.model import Origin, ProcessIdentity, ServerRecord, ServerState
-from supervisor.engine.events import Events
-from supervisor.engine.flight import Flight
-from supervisor.engine.flights import Flights
-from supervisor.engine.passengers import Ticket
+from supervisor.core.single_flight import Operation, Wish
+from supervisor.engine.operations.coordinator import Flights
+from supervisor.engine.operations.operation import Flight
+from supervisor.engine.operations.waiters import Ticket
+from supervisor.engine.state.events import Events
 from supervisor.errors import (
     Busy,
     Cancelled,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import Origin, ProcessIdentity, ServerState
-from supervisor.engine.editors import Arrival
+from supervisor.engine.holders.editors import Arrival
 from supervisor.errors import StartFailed, StopFailed
 from supervisor.native.api import Command
 from tests.engine.house import House, serve

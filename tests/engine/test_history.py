@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import Ended, ServerState
-from supervisor.engine.history import KEPT, KEPT_S, History
-from supervisor.engine.logtail import LogTail
+from supervisor.engine.logs.tail import LogTail
+from supervisor.engine.state.history import KEPT, KEPT_S, History
 from supervisor.errors import NotFound, StartFailed
 from supervisor.native.api import Command
 from tests.engine.house import House, serve

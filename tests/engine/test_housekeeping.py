@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from supervisor.engine.environments.builder.store import SCHEMA
 
-from supervisor.engine.environment_store import SCHEMA
 from supervisor.engine.housekeeping import Housekeeping
 from supervisor.errors import NotFound, StateNotWritable
 from tests.engine.house import TOY, House

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import Lease, ProcessIdentity, ServerState
-from supervisor.engine.leases import LOOK_EVERY_S
+from supervisor.engine.holders.leases import LOOK_EVERY_S
 from supervisor.errors import Busy, NotFound
 from tests.engine.house import TOY, House
 from tests.fakes import FakeSystem

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from supervisor.engine.events import Events
-from supervisor.engine.logcap import LogCap, cut
-from supervisor.native.wing import open_wing
+from supervisor.engine.logs.cap import LogCap, cut
+from supervisor.engine.state.events import Events
+from supervisor.native.platforms import open_wing
 from tests.contract.worlds import until
 from tests.fakes import FakeClock
 

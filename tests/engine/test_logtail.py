@@ -8,12 +8,12 @@ import pytest
 
 from supervisor.core.model import Origin, ServerRecord, ServerState
 from supervisor.daemon.app import Engine, Site, assemble
-from supervisor.engine.logcap import CUT_MARK, LogCap
-from supervisor.engine.logtail import CHUNK_BYTES, LINE_LENGTH, PAGE_BYTES, LogTail, Page
+from supervisor.engine.logs.cap import CUT_MARK, LogCap
+from supervisor.engine.logs.tail import CHUNK_BYTES, LINE_LENGTH, PAGE_BYTES, LogTail, Page
 from supervisor.errors import NotFound
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Watch
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 from supervisor.wire import framing
 from tests.engine.house import Ear, MemoryStore
 from tests.systems import POSIX_ONLY
@@ -425,7 +425,7 @@ def test_what_is_written_to_a_removed_log_is_followed(house: House) -> None:
 
 
 def test_a_log_that_cannot_be_read_ends_with_the_reason(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supervisor.engine.logtail.UNREADABLE_FOR_S", 0.5)
+    monkeypatch.setattr("supervisor.engine.logs.tail.UNREADABLE_FOR_S", 0.5)
 
     async def story() -> None:
         path = house.launch()
@@ -436,7 +436,7 @@ def test_a_log_that_cannot_be_read_ends_with_the_reason(house: House, monkeypatc
         def refuse(*_: object) -> None:
             raise OSError(errno.EMFILE, "Too many open files")
 
-        monkeypatch.setattr("supervisor.engine.logtail.FileIO", refuse)
+        monkeypatch.setattr("supervisor.engine.logs.tail.FileIO", refuse)
         reader = house.follow_on("toy", page)
         await until(lambda: reader.ended)
         assert reader.reason == "its log cannot be read: Too many open files"

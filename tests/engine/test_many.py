@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.control.views import Views
 from supervisor.core.model import Occupied, ProcessIdentity
-from supervisor.engine.planning import kept_from, passed_over
+from supervisor.engine.starting.planning import kept_from, passed_over
 from tests.engine.house import TOY, House
 from tests.fakes import FakePortTable, FakeProbe
 

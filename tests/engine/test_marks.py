@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import ProcessIdentity
-from supervisor.engine.adopt import AdoptWish
-from supervisor.engine.editors import Arrival
+from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.starting.adopt import AdoptWish
 from supervisor.errors import StartFailed
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.house import House

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import Occupant, ProcessIdentity
-from supervisor.engine.adopt import AdoptWish
-from supervisor.engine.editors import Arrival
+from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.starting.adopt import AdoptWish
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.house import House
 from tests.fakes import FakeProbe, FakeProcessControl

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import ServerState
-from supervisor.engine.ensure import ATTEMPTS
+from supervisor.engine.starting.ensure import ATTEMPTS
 from supervisor.errors import PortsExhausted, StartFailed
 from supervisor.native.api import Command
 from tests.engine.answers import ANSWERING, Answers

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.engine.editors import Arrival
-from supervisor.engine.records import RETRY_S
+from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.state.records import RETRY_S
 from supervisor.errors import StateNotWritable
 from supervisor.registry.codec import decode
 from tests.engine.house import House

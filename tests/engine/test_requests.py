@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import ServerState
-from supervisor.engine.flights import KEPT
+from supervisor.engine.operations.coordinator import KEPT
 from supervisor.errors import Busy, Cancelled, NotFound
 from supervisor.native.api import Command
 from tests.engine.house import House, Teller, serve

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from supervisor.engine.shared import Shared
+from supervisor.engine.operations.shared_answers import Shared
 
 
 class Asked:

@@ -8,7 +8,7 @@ import pytest
 from supervisor.core.model import ServerRecord, ServerState
 from supervisor.errors import StartFailed
 from supervisor.kinds.kind import SessionRoute
-from supervisor.kinds.loopback import UnusableAnswerError
+from supervisor.kinds.queries.loopback import UnusableAnswerError
 from tests.engine.answers import ANSWERING, Answers
 from tests.engine.house import TOY, House
 
@@ -90,7 +90,7 @@ def test_a_hung_server_that_can_only_be_asked_for_its_sessions_is_reaped(
             return None
         raise UnusableAnswerError("no list")
 
-    monkeypatch.setattr("supervisor.engine.inquiry.count_sessions", count)
+    monkeypatch.setattr("supervisor.engine.identification.server_client.count_sessions", count)
     house.tables = {"toy": {**TOY, "sessions": {"http": "/s", "port": "http", "count": "n"}}}
 
     async def story() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.symptoms import Told
-from supervisor.engine.spawn_errors import explained
+from supervisor.engine.processes.spawn_errors import explained
 from supervisor.native.api import Command
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 from tests.systems import POSIX_ONLY
 from tests.wine import IS_WINDOWS
 

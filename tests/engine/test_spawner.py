@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.engine.spawner import LOGS_KEPT
+from supervisor.engine.processes.spawn import LOGS_KEPT
 from supervisor.errors import StartFailed
 from supervisor.native.api import Command
 from tests.engine.house import House

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import Occupant, ProcessIdentity
-from supervisor.engine.stop import TOLD_WITHIN_S
+from supervisor.engine.processes.stop import TOLD_WITHIN_S
 from supervisor.errors import StartFailed, StopFailed
 from supervisor.native.lane import Lane
-from supervisor.native.lanes import Lanes
+from supervisor.native.shared.lanes import Lanes
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.house import House
 from tests.fakes import FakeProbe

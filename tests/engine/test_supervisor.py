@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import Origin, ProcessIdentity, ServerState
-from supervisor.engine.editors import Arrival
-from supervisor.engine.facilities import TOKEN_VARIABLE
+from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.state.context import TOKEN_VARIABLE
 from supervisor.errors import (
     Busy,
     Cancelled,
@@ -17,7 +17,7 @@ from supervisor.errors import (
     StateNotWritable,
     StopFailed,
 )
-from supervisor.kinds.identify import Identification
+from supervisor.kinds.queries.identify import Identification
 from supervisor.native.api import Command
 from tests.engine.house import TOY, House, Teller, serve
 from tests.fakes import FakeProcess, FakeSystem
@@ -625,7 +625,7 @@ def test_a_lost_registry_is_rebuilt_for_a_kind_that_needs_an_environment(
     async def identify(*_: object) -> Identification:
         return Identification(matches=True, version="4.3.0")
 
-    monkeypatch.setattr("supervisor.engine.inquiry.identify", identify)
+    monkeypatch.setattr("supervisor.engine.identification.server_client.identify", identify)
     process = living_godot_ai(house)
 
     async def story() -> None:
@@ -643,7 +643,7 @@ def test_a_server_that_cannot_be_rebuilt_keeps_nobody_from_starting(
     async def identify(*_: object) -> Identification:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("supervisor.engine.inquiry.identify", identify)
+    monkeypatch.setattr("supervisor.engine.identification.server_client.identify", identify)
     process = living_godot_ai(house)
 
     async def story() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import ServerRecord, ServerState
-from supervisor.engine.adopt import AdoptWish
+from supervisor.engine.starting.adopt import AdoptWish
 from supervisor.errors import StartFailed
 from supervisor.native.api import Command
 from tests.engine.answers import ANSWERING, Answers, strangers_toy

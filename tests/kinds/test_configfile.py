@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from supervisor.kinds.configfile import value_in
+from supervisor.kinds.godot_config import value_in
 
 PLUGIN = """[plugin]
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.identify import Identification, ask_ready, identify
 from supervisor.kinds.kind import Identify, Kind, Ready
-from supervisor.kinds.loopback import speaks_tls
+from supervisor.kinds.queries.identify import Identification, ask_ready, identify
+from supervisor.kinds.queries.loopback import speaks_tls
 
 KIND = Catalog.build(
     {

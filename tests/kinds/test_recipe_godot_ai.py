@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supervisor.engine.environments.builder.builder import Environments
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.engine.environments import Environments
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.credentials import mint, read_back, record_path
-from supervisor.kinds.identify import Identification, identify
 from supervisor.kinds.kind import command_line, environment, expand
+from supervisor.kinds.queries.identify import Identification, identify
 from supervisor.native.api import Command
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 from tests import cache
 
 KIND = Catalog.build({}).get("godot-ai")

@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from supervisor.engine.environments.builder.builder import Environments
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.engine.environments import Environments
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.identify import Identification, identify
 from supervisor.kinds.kind import SessionRoute, command_line, environment, expand
 from supervisor.kinds.programs import is_of
-from supervisor.kinds.sessions import count_sessions
+from supervisor.kinds.queries.identify import Identification, identify
+from supervisor.kinds.queries.sessions import count_sessions
 from supervisor.native.api import Command, Wing
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 from tests import cache
 from tests.ports import rest
 

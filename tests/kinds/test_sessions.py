@@ -6,8 +6,8 @@ import json
 import pytest
 
 from supervisor.kinds.kind import SessionRoute
-from supervisor.kinds.loopback import UnusableAnswerError
-from supervisor.kinds.sessions import count_sessions
+from supervisor.kinds.queries.loopback import UnusableAnswerError
+from supervisor.kinds.queries.sessions import count_sessions
 
 ROUTE = SessionRoute("/api/instances", "http", "instances")
 

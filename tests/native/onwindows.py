@@ -4,8 +4,9 @@ import ctypes
 import sys
 from collections.abc import Callable
 
-from supervisor.native.looks import PatientProcesses
-from supervisor.native.windows import WindowsProcessControl
+from supervisor.native.windows.system.system import WindowsProcessControl
+
+from supervisor.native.shared.patient_probe import PatientProcesses
 from tests.contract.worlds import RealWorld
 
 assert sys.platform == "win32"

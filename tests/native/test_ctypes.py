@@ -96,7 +96,9 @@ if sys.platform == "win32":
     import ctypes
     from ctypes import wintypes
 
-    from supervisor.native import win32, win32_services
+    from supervisor.native.windows.system.services import win32_services
+
+    from supervisor.native.windows.system import win32
 
     POINTERS = {
         "OpenProcess",

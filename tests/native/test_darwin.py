@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supervisor.native.darwin.system.ports import ANOTHER_USER, DarwinPortTable, lsof_listeners
+from supervisor.native.darwin.system.probe import PID_MAX, DarwinProbe
+from supervisor.native.darwin.system.system import DarwinPeerCheck, DarwinProcessControl, KqueueWatcher
 
 from supervisor.core.model import Bind, Liveness, ProcessIdentity
-from supervisor.native import darwin, darwin_libproc, posix, trust
-from supervisor.native.darwin import DarwinPeerCheck, DarwinProcessControl, KqueueWatcher
-from supervisor.native.darwin_ports import ANOTHER_USER, DarwinPortTable, lsof_listeners
-from supervisor.native.darwin_probe import PID_MAX, DarwinProbe
-from supervisor.native.wing import open_wing
+from supervisor.native import trust
+from supervisor.native.darwin.system import libproc, system
+from supervisor.native.platforms import open_wing
+from supervisor.native.posix.processes import processes as posix
 from tests.contract.worlds import PATIENCE_S, on_loop, unix_connection, until
 from tests.native.macos import BEGAN, ME, Fact, Mac
 
@@ -103,14 +105,14 @@ def test_libproc_tells_it_where_its_header_says() -> None:
         ctypes.memmove(ctypes.addressof(usage._obj) + 80, struct.pack("=QQ", 4711, 0), 16)
         return 0 if pid == EDITOR else -1
 
-    assert ctypes.sizeof(darwin_libproc.RusageInfo) == 96
-    birth_of = darwin_libproc.births(proc_pid_rusage)
+    assert ctypes.sizeof(libproc.RusageInfo) == 96
+    birth_of = libproc.births(proc_pid_rusage)
     assert (birth_of(EDITOR), birth_of(300)) == (4711, None)
 
 
 @pytest.mark.linux_only
 def test_where_there_is_no_libproc_nothing_is_told() -> None:
-    assert darwin_libproc.open_libproc()(os.getpid()) is None
+    assert libproc.open_libproc()(os.getpid()) is None
 
 
 def test_a_variable_is_that_of_exactly_this_process(mac: Mac, probe: DarwinProbe) -> None:
@@ -198,7 +200,7 @@ async def test_one_that_can_not_be_watched_any_more_is_believed_to_have_ended_wh
     exits, collected = watcher(mac, probe)
     calls: list[str] = []
     exits.watch(identity(probe), lambda: calls.append("ended"))
-    await asyncio.sleep(darwin.SETTLE_EVERY_S * 3)
+    await asyncio.sleep(system.SETTLE_EVERY_S * 3)
     assert (calls, collected) == ([], [])
     mac.end(EDITOR, zombie=True, silently=True)
     await until(lambda: calls, "it is told")
@@ -340,7 +342,7 @@ def test_sessions_of_a_server_that_hides_are_unknown(mac: Mac) -> None:
 
 
 def test_an_lsof_that_is_not_there_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("supervisor.native.darwin_ports.LSOF", str(tmp_path / "lsof"))
+    monkeypatch.setattr("supervisor.native.darwin.ports.LSOF", str(tmp_path / "lsof"))
     assert lsof_listeners(1) == ()
     (tmp_path / "lsof").write_text("#!/bin/sh\nprintf 'p12\\nf3\\np14\\n'\n")
     (tmp_path / "lsof").chmod(0o755)
@@ -367,7 +369,7 @@ def test_no_signal_is_sent_to_whoever_has_the_number_now(mac: Mac, monkeypatch: 
 def test_a_child_is_born_with_the_users_own_limit_and_ours_stays() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lower = min(64, soft)
-    with darwin._limited((lower, hard)):
+    with system._limited((lower, hard)):
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (lower, hard)
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
 

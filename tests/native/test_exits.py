@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from supervisor.native.exits import ArmedWatch, PollingExitWatcher
+from supervisor.native.shared.exits import ArmedWatch, PollingExitWatcher
 from tests.contract.worlds import on_loop, until
 from tests.fakes import FakeProbe, FakeSystem
 
@@ -59,7 +59,7 @@ async def test_the_status_is_collected_before_anybody_is_told() -> None:
 
 @on_loop
 async def test_the_better_source_gets_its_watches_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supervisor.native.exits.TRY_AGAIN_EVERY_S", 0.002)
+    monkeypatch.setattr("supervisor.native.shared.exits.TRY_AGAIN_EVERY_S", 0.002)
     system = FakeSystem()
     refusal: list[OSError] = [OSError(24, "Too many open files")]
     taken: list[ArmedWatch] = []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from supervisor.native.api import Watch
-from supervisor.native.files import FallbackFileWatcher, PollingFileWatcher
+from supervisor.native.shared.file_watch import FallbackFileWatcher, PollingFileWatcher
 from tests.contract.worlds import on_loop, until
 
 QUICK_S = 0.01
@@ -113,7 +113,7 @@ async def test_a_file_that_the_system_does_not_watch_is_looked_at(tmp_path: Path
 
 @on_loop
 async def test_the_system_tells_again_once_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supervisor.native.files.TRY_AGAIN_EVERY_S", QUICK_S)
+    monkeypatch.setattr("supervisor.native.shared.file_watch.TRY_AGAIN_EVERY_S", QUICK_S)
 
     path = tmp_path / "log"
     path.touch()
@@ -134,7 +134,7 @@ async def test_the_system_tells_again_once_it_can(tmp_path: Path, monkeypatch: p
 
 @on_loop
 async def test_a_write_between_the_sources_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supervisor.native.files.TRY_AGAIN_EVERY_S", QUICK_S)
+    monkeypatch.setattr("supervisor.native.shared.file_watch.TRY_AGAIN_EVERY_S", QUICK_S)
 
     path = tmp_path / "log"
     path.touch()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.errors import NotOurs, StateNotWritable, SupervisorError
-from supervisor.native import homes
 from supervisor.native.facts import HOME_VARIABLE, Folders
+from supervisor.native.startup import homes
 from tests.privilege import NEEDS_ROOT, NOBODY, as_nobody
 from tests.systems import POSIX_ONLY
 

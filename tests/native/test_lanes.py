@@ -9,10 +9,10 @@ import pytest
 
 from supervisor.core.model import ProcessIdentity
 from supervisor.errors import Fault, SystemExhausted
-from supervisor.native import lanes as lanes_module
 from supervisor.native.lane import Lane, take
-from supervisor.native.lanes import THREADS, Lanes
-from supervisor.native.looks import PATIENCE_S, Looks
+from supervisor.native.shared import lanes as lanes_module
+from supervisor.native.shared.lanes import THREADS, Lanes
+from supervisor.native.shared.patient_probe import PATIENCE_S, Looks
 
 HUNG, WELL = 7, 8
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from supervisor.native.linux.system.probe import LinuxProbe
+from supervisor.native.linux.system.procfs import read_stat
 
 from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.native.api import Command, variable_if_told
-from supervisor.native.linux_probe import LinuxProbe
-from supervisor.native.procfs import read_stat
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 from tests.contract.worlds import PATIENCE_S, PYTHON, SLEEPER, RealWorld, on_loop, until, wait_until
 from tests.privilege import NEEDS_ROOT, as_nobody
 
@@ -28,7 +28,7 @@ HIDING = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
 ASK_AS_NOBODY = """
 import os, sys
 from supervisor.core.model import ProcessIdentity
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 probe, pid, token = open_wing().probe, int(sys.argv[1]), sys.argv[2]
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 print(os.path.exists(f"/proc/{pid}"), probe.sample(ProcessIdentity(pid, token)), probe.describe(pid).identity)

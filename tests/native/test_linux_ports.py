@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from supervisor.native.linux.system.ports import try_bind
 
 from supervisor.core.model import Bind
-from supervisor.native.linux_ports import try_bind
 from tests.contract.worlds import RealWorld
 from tests.privilege import NEEDS_ROOT, as_nobody
 

@@ -13,9 +13,10 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("control groups are Linux", allow_module_level=True)
 
-from supervisor.native import linux_scope
-from supervisor.native.linux_dbus import Bus, DBusError, Writer, call
-from supervisor.native.linux_scope import Scope
+from supervisor.native.linux.system.dbus import Bus, DBusError, Writer, call
+from supervisor.native.linux.system.scope import Scope
+
+from supervisor.native.linux.system import scope
 
 CALL, RETURN, ERROR = 1, 2, 3
 FIXED = struct.Struct("=BBBBIII")
@@ -131,8 +132,8 @@ def test_what_is_asked_for_is_a_scope_of_this_process_and_the_end_is_seen_in_the
                 name = asked[start : asked.index(b"\0", start)].decode()
                 return next(where, f"0::/user.slice/{name}\n")
 
-            monkeypatch.setattr(linux_scope, "control_group", group)
-            assert await linux_scope.leave(stand_in.path) == name
+            monkeypatch.setattr(scope, "control_group", group)
+            assert await scope.leave(stand_in.path) == name
             assert name.endswith(".scope")
             (asked,) = stand_in.calls[1:]
             for word in (b"StartTransientUnit", b"ssa(sv)a(sa(sv))", b"PIDs\0\x02au\0", b"OOMPolicy", b"continue"):
@@ -150,11 +151,11 @@ def test_an_older_systemd_that_does_not_know_a_property_gets_none(
 
     async def story() -> None:
         async with StandIn(tmp_path / "bus", picky) as stand_in:
-            monkeypatch.setattr(linux_scope, "control_group", lambda: stand_in.calls[-1].decode(errors="replace"))
-            monkeypatch.setattr(linux_scope, "secrets", type("Fixed", (), {"token_hex": staticmethod(lambda _: "1")}))
+            monkeypatch.setattr(scope, "control_group", lambda: stand_in.calls[-1].decode(errors="replace"))
+            monkeypatch.setattr(scope, "secrets", type("Fixed", (), {"token_hex": staticmethod(lambda _: "1")}))
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2):
-                    await linux_scope.leave(stand_in.path)
+                    await scope.leave(stand_in.path)
             assert [b"OOMPolicy" in said for said in stand_in.calls] == [False, True, False]
 
     asyncio.run(story())
@@ -165,7 +166,7 @@ def test_without_a_bus_nothing_is_waited_for(tmp_path: Path) -> None:
     started = time.perf_counter()
     for path in ("gone", "file"):
         asyncio.run(Scope(str(tmp_path / path)).begin(lambda: None))
-    assert time.perf_counter() - started < linux_scope.PATIENCE_S
+    assert time.perf_counter() - started < scope.PATIENCE_S
 
 
 @pytest.mark.parametrize("replies", [lambda *_: None, lambda serial, _: answer(ERROR, serial, "x.Denied")])
@@ -178,9 +179,9 @@ def test_a_bus_that_is_mute_or_refuses_holds_the_start_up_for_a_moment_at_most(
             await Scope(stand_in.path).begin(lambda: None)
             return time.perf_counter() - started
 
-    assert asyncio.run(story()) < 20 * linux_scope.PATIENCE_S
+    assert asyncio.run(story()) < 20 * scope.PATIENCE_S
 
 
 def test_the_bus_is_the_one_of_this_users_own_systemd() -> None:
-    assert linux_scope.bus_of({"XDG_RUNTIME_DIR": "/run/user/7"}) == "/run/user/7/bus"
-    assert linux_scope.bus_of({}).startswith("/run/user/")
+    assert scope.bus_of({"XDG_RUNTIME_DIR": "/run/user/7"}) == "/run/user/7/bus"
+    assert scope.bus_of({}).startswith("/run/user/")

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from supervisor.native.services import Nobody, manager_of
+from supervisor.native.services.manager.manager import Nobody, manager_of
 
 if sys.platform != "linux":
     pytest.skip("systemd is Linux", allow_module_level=True)
 
-from supervisor.native import linux_systemd as systemd
+from supervisor.native.linux.system import systemd
 
 
 class Listener:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from supervisor.native.linux.system.tcp import TcpRow, TcpState
 
-from supervisor.native import linux_tcp
-from supervisor.native.linux_tcp import TcpRow, TcpState
+from supervisor.native.linux.system import tcp
 
 pytestmark = pytest.mark.linux_only
 
@@ -34,11 +34,11 @@ def unordered(rows: list[TcpRow]) -> set[TcpRow]:
 
 
 def test_both_ways_find_the_same_listeners(listening: dict[int, str]) -> None:
-    asked = linux_tcp.netlink_rows(TcpState.LISTEN, listening)
+    asked = tcp.netlink_rows(TcpState.LISTEN, listening)
     assert {row.port: row.address for row in asked} == listening
     assert all(row.inode for row in asked)
-    assert unordered(asked) == unordered(linux_tcp.proc_rows(TcpState.LISTEN, listening))
-    assert linux_tcp.netlink_rows(TcpState.LISTEN, ()) == []
+    assert unordered(asked) == unordered(tcp.proc_rows(TcpState.LISTEN, listening))
+    assert tcp.netlink_rows(TcpState.LISTEN, ()) == []
 
 
 def test_both_ways_find_the_same_connections(listening: dict[int, str]) -> None:
@@ -46,9 +46,9 @@ def test_both_ways_find_the_same_connections(listening: dict[int, str]) -> None:
         for port, address in listening.items():
             host = "::1" if address == "::1" else "127.0.0.1"
             stack.enter_context(socket.create_connection((host, port)))
-        asked = linux_tcp.netlink_rows(TcpState.ESTABLISHED, listening)
+        asked = tcp.netlink_rows(TcpState.ESTABLISHED, listening)
         assert sorted(row.port for row in asked) == sorted(listening)
-        read = linux_tcp.proc_rows(TcpState.ESTABLISHED, listening)
+        read = tcp.proc_rows(TcpState.ESTABLISHED, listening)
         assert sorted((row.port, row.address) for row in asked) == sorted((row.port, row.address) for row in read)
 
 
@@ -57,12 +57,12 @@ def test_where_netlink_refuses_proc_answers(
     listening: dict[int, str], constant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A protocol and a question that this kernel does not have.
-    monkeypatch.setattr(linux_tcp, constant, 31)
+    monkeypatch.setattr(tcp, constant, 31)
     with pytest.raises(OSError, match=r"not supported|Invalid argument"):
-        linux_tcp.netlink_rows(TcpState.LISTEN, listening)
-    assert {row.port: row.address for row in linux_tcp.rows(TcpState.LISTEN, listening)} == listening
+        tcp.netlink_rows(TcpState.LISTEN, listening)
+    assert {row.port: row.address for row in tcp.rows(TcpState.LISTEN, listening)} == listening
 
 
 def test_a_table_that_is_not_understood_is_an_error() -> None:
     with pytest.raises(OSError, match="not understood"):
-        list(linux_tcp.parse("header\n  0: nonsense\n", TcpState.LISTEN, [80]))
+        list(tcp.parse("header\n  0: nonsense\n", TcpState.LISTEN, [80]))

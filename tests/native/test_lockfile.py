@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.native.lockfile import LockFile
+from supervisor.native.shared.lock_file import LockFile
 from tests.systems import POSIX_ONLY
 
 

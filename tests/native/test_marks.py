@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.native.marks import FileMarks, shared_folders
+from supervisor.native.shared.adoption_marks import FileMarks, shared_folders
 from tests.systems import POSIX_ONLY
 
 TOY = ProcessIdentity(4711, "0f3a-1b:987")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import ProcessIdentity
-from supervisor.native import posix
 from supervisor.native.api import Command
+from supervisor.native.posix.processes import processes
 
 RAISE = (
-    "import resource; from supervisor.native.wing import raise_descriptor_limit; "
+    "import resource; from supervisor.native.platforms import raise_descriptor_limit; "
     "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); "
     "print(raise_descriptor_limit() == (64, hard), resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 64, "
     "resource.getrlimit(resource.RLIMIT_NOFILE)[1] == hard)"
@@ -22,7 +22,7 @@ RAISE = (
 def exited(status: int) -> ProcessIdentity:
     """A child of ours that has ended, not waited for."""
     child = subprocess.Popen([sys.executable, "-I", "-S", "-c", f"raise SystemExit({status})"])
-    posix.disown(child)
+    processes.disown(child)
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     return ProcessIdentity(child.pid, "token")
 
@@ -33,7 +33,7 @@ def test_the_soft_descriptor_limit_is_raised_and_the_old_one_returned() -> None:
 
 
 def test_a_child_is_waited_for_once_and_its_status_kept() -> None:
-    children = posix.Children()
+    children = processes.Children()
     child = exited(3)
     children.add(child)
     children.collect(child)
@@ -44,7 +44,7 @@ def test_a_child_is_waited_for_once_and_its_status_kept() -> None:
 
 
 def test_a_child_that_somebody_else_waited_for_has_no_status() -> None:
-    children = posix.Children()
+    children = processes.Children()
     child = exited(3)
     children.add(child)
     os.waitpid(child.pid, 0)
@@ -53,14 +53,14 @@ def test_a_child_that_somebody_else_waited_for_has_no_status() -> None:
 
 def test_only_children_that_are_ours_to_wait_for_are_waited_for() -> None:
     child = exited(3)
-    posix.Children().collect(child)
+    processes.Children().collect(child)
     _, status = os.waitpid(child.pid, os.WNOHANG)
     assert os.waitstatus_to_exitcode(status) == 3
 
 
 def test_statuses_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posix, "STATUSES_KEPT", 2)
-    children = posix.Children()
+    monkeypatch.setattr(processes, "STATUSES_KEPT", 2)
+    children = processes.Children()
     ended = [exited(status) for status in (1, 2, 3)]
     for child in ended:
         children.add(child)
@@ -75,22 +75,22 @@ def test_statuses_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_error_names_the_program(argv: tuple[str, ...], folder: str, tmp_path: Path) -> None:
     command = Command(argv, {"PATH": os.environ["PATH"]}, tmp_path / folder, tmp_path / "log")
     with pytest.raises(OSError, match=argv[0]):
-        posix.start_detached(command)
+        processes.start_detached(command)
 
 
 def test_a_log_that_cannot_be_opened_is_an_error_of_that_program(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="true") as caught:
-        posix.start_detached(Command(("true",), {}, tmp_path, tmp_path / "no" / "log"))
+        processes.start_detached(Command(("true",), {}, tmp_path, tmp_path / "no" / "log"))
     assert caught.value.filename == str(tmp_path / "no" / "log")
 
 
 def test_an_abandoned_child_is_gone() -> None:
     child = subprocess.Popen(["sleep", "600"])
-    posix.abandon(child)
+    processes.abandon(child)
     with pytest.raises(ProcessLookupError):
         os.kill(child.pid, 0)
 
 
 def test_a_user_without_a_name_is_a_number() -> None:
-    assert posix.user_name(0) == "root"
-    assert posix.user_name(3_999_999_999) == "3999999999"
+    assert processes.user_name(0) == "root"
+    assert processes.user_name(3_999_999_999) == "3999999999"

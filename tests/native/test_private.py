@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from supervisor.native import private
+from supervisor.native import private_files
 
 GROUP = 4321
 
@@ -42,7 +42,7 @@ def test_a_group_is_the_users_own_when_nobody_else_is_in_it(
     monkeypatch: pytest.MonkeyPatch, file: Path, listed: tuple[str, ...], by_default: tuple[str, ...], *, alone: bool
 ) -> None:
     users(monkeypatch, listed, by_default)
-    assert private.nobody_else_by_group(file, GROUP) is alone
+    assert private_files.nobody_else_by_group(file, GROUP) is alone
 
 
 def test_a_group_or_user_that_has_no_name_is_not_known_to_be_alone(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
@@ -51,11 +51,11 @@ def test_a_group_or_user_that_has_no_name_is_not_known_to_be_alone(monkeypatch: 
 
     users(monkeypatch, (), ("me",))
     monkeypatch.setattr(grp, "getgrgid", unknown)
-    assert private.nobody_else_by_group(file, GROUP) is False
+    assert private_files.nobody_else_by_group(file, GROUP) is False
 
 
 @pytest.mark.linux_only
 def test_with_an_access_list_the_groups_bits_say_nothing(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     users(monkeypatch, (), ("me",))
     monkeypatch.setattr(os, "listxattr", lambda _: ["security.selinux", "system.posix_acl_access"])
-    assert private.nobody_else_by_group(file, GROUP) is False
+    assert private_files.nobody_else_by_group(file, GROUP) is False

@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from supervisor.native.linux.system.probe import LinuxProbe
 
-from supervisor.native import procfs
-from supervisor.native.linux_probe import LinuxProbe
+from supervisor.native.linux.system import procfs
 
 pytestmark = pytest.mark.linux_only
 

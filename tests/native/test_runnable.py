@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.native.api import Command
-from supervisor.native.runnable import rehearse
+from supervisor.native.shared.runnable import rehearse
 from tests.systems import POSIX_ONLY
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.native import search_path
-from supervisor.native.search_path import ROOT, of_the_interpreter, without_interpreter
+from supervisor.native.startup import search_path
+from supervisor.native.startup.search_path import ROOT, of_the_interpreter, without_interpreter
 from tests.systems import POSIX_ONLY
 
 LAUNCHER = Path(ROOT) / "godot_supervisor.py"

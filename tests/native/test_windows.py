@@ -14,26 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supervisor.native.windows.system.processes import console, exits, handles, jobs, listing, parent, probe
+from supervisor.native.windows.system.services import account
+from supervisor.native.windows.system.system import WindowsPeerCheck
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.engine.logcap import CUT_MARK, cut
-from supervisor.native import (
-    private,
-    redirector,
-    win32,
-    windows_account,
-    windows_console,
-    windows_exits,
-    windows_handles,
-    windows_jobs,
-    windows_listing,
-    windows_parent,
-    windows_probe,
-    windows_tokens,
-)
+from supervisor.engine.logs.cap import CUT_MARK, cut
+from supervisor.native import private_files
 from supervisor.native.api import Command
-from supervisor.native.windows import WindowsPeerCheck
-from supervisor.native.wing import parent_pid
+from supervisor.native.platforms import parent_pid
+from supervisor.native.shared import venv_launcher
+from supervisor.native.windows.system import tokens, win32
 from tests.contract.worlds import PATIENCE_S, PYTHON, SLEEPER, RealWorld, on_loop, until, wait_until, world_of
 from tests.native.onwindows import failing, refusing
 
@@ -62,7 +53,7 @@ def change_access(pid: int, list_of_access: str) -> None:
     descriptor = c_void_p()
     assert win32.ConvertStringSecurityDescriptor(list_of_access, win32.SDDL_REVISION_1, ctypes.byref(descriptor), None)
     write_dac = 0x00040000
-    with windows_handles.opened(pid, write_dac) as handle:
+    with handles.opened(pid, write_dac) as handle:
         assert change(handle, win32.DACL_SECURITY_INFORMATION, descriptor)
     win32.LocalFree(descriptor)
 
@@ -73,7 +64,7 @@ class TestProbe:
         _, known = world.family()
         deny(known.pid)
         with pytest.raises(PermissionError):
-            windows_handles.open_raw(known.pid, windows_handles.ASK)
+            handles.open_raw(known.pid, handles.ASK)
         assert world.wing.probe.identify(known.pid) == known
         assert world.wing.probe.sample(known) is Liveness.ALIVE
         assert world.wing.probe.sample(ProcessIdentity(known.pid, "4711")) is Liveness.DEAD
@@ -84,22 +75,22 @@ class TestProbe:
         world.end(known)
 
     def test_what_is_denied_and_not_listed_has_ended(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(windows_handles, "open_raw", refusing(win32.ERROR_ACCESS_DENIED))
-        monkeypatch.setattr(windows_listing, "processes", dict)
+        monkeypatch.setattr(handles, "open_raw", refusing(win32.ERROR_ACCESS_DENIED))
+        monkeypatch.setattr(listing, "processes", dict)
         assert world.wing.probe.identify(4) is None
         assert world.wing.probe.sample(ProcessIdentity(4, "1")) is Liveness.DEAD
 
     def test_what_is_denied_and_cannot_be_compared_is_alive(
         self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(windows_handles, "open_raw", refusing(win32.ERROR_ACCESS_DENIED))
-        monkeypatch.setattr(windows_listing, "processes", refusing(win32.ERROR_INVALID_PARAMETER))
+        monkeypatch.setattr(handles, "open_raw", refusing(win32.ERROR_ACCESS_DENIED))
+        monkeypatch.setattr(listing, "processes", refusing(win32.ERROR_INVALID_PARAMETER))
         assert world.wing.probe.sample(ProcessIdentity(4, "1")) is Liveness.ALIVE
         with pytest.raises(PermissionError):
             world.wing.probe.identify(4)
 
     def test_any_other_refusal_leaves_it_unknown(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(windows_handles, "open_raw", refusing(8))
+        monkeypatch.setattr(handles, "open_raw", refusing(8))
         assert world.wing.probe.sample(world.me) is Liveness.UNKNOWN
 
     def test_a_wait_that_fails_leaves_it_unknown(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,17 +112,17 @@ class TestProbe:
             assert not world.wing.processes.kill(ProcessIdentity(number, world.me.start_token))
 
     def test_both_routes_tell_the_same_time(self, world: RealWorld) -> None:
-        listed = windows_listing.processes()
+        listed = listing.processes()
         assert listed[os.getpid()].identity == world.me
         started = world.wing.probe.started_at(world.me)
         assert started is not None
         assert 0 < time.time() - started < 3600
 
     def test_the_children_of_this_program_know_who_started_them(self) -> None:
-        ask = "from supervisor.native.wing import parent_pid; print(parent_pid())"
+        ask = "from supervisor.native.platforms import parent_pid; print(parent_pid())"
         said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
         assert int(said.stdout) == os.getpid()
-        assert parent_pid() == windows_parent.starter()
+        assert parent_pid() == parent.starter()
 
     def test_a_socket_tells_nothing_of_its_peer(self) -> None:
         import socket
@@ -161,7 +152,7 @@ class TestExits:
         self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         child = world.child()
-        watcher = windows_exits.WaitWatcher(world.wing.probe, lambda _: None)
+        watcher = exits.WaitWatcher(world.wing.probe, lambda _: None)
         monkeypatch.setattr(win32, "RegisterWaitForSingleObject", lambda *_: 0)
         ended = asyncio.Event()
         watcher.watch(child, ended.set)
@@ -178,7 +169,7 @@ class TestExits:
     async def test_more_processes_than_one_wait_can_hold_are_watched(self, world: RealWorld) -> None:
         # WaitForMultipleObjects takes 64; this watches one process that often through as many watchers.
         child = world.child()
-        watchers = [windows_exits.WaitWatcher(world.wing.probe, lambda _: None) for _ in range(80)]
+        watchers = [exits.WaitWatcher(world.wing.probe, lambda _: None) for _ in range(80)]
         told: list[int] = []
         for number, watcher in enumerate(watchers):
             watcher.watch(child, lambda number=number: told.append(number))
@@ -216,7 +207,7 @@ class TestConsole:
         try:
             wait_until(mark.exists, "it runs")
             with pytest.raises(OSError) as refused:  # noqa: PT011 (the number is looked at)
-                windows_console.send_break(silent.pid)
+                console.send_break(silent.pid)
             assert refused.value.winerror
             assert silent.poll() is None
         finally:
@@ -225,10 +216,10 @@ class TestConsole:
 
     def test_a_helper_that_does_not_come_back_is_ended(self, monkeypatch: pytest.MonkeyPatch) -> None:
         hangs = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)")
-        monkeypatch.setattr(redirector, "without", lambda *_: (hangs, dict(os.environ)))
-        monkeypatch.setattr(windows_console, "PATIENCE_S", 0.5)
+        monkeypatch.setattr(venv_launcher, "without", lambda *_: (hangs, dict(os.environ)))
+        monkeypatch.setattr(console, "PATIENCE_S", 0.5)
         with pytest.raises(OSError, match="has not come back"):
-            windows_console.send_break(os.getpid())
+            console.send_break(os.getpid())
 
 
 LEAVING = """
@@ -250,7 +241,7 @@ def unregistering(handle):
 win32.RegisterWaitForSingleObject, win32.UnregisterWait = registering, unregistering
 atexit.register(lambda: print(len(open_waits)))
 
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 
 async def main():
     wing = open_wing()
@@ -287,7 +278,7 @@ class TestSpawn:
         was, size = cut(log, 200)
         assert was > size
         # Whoever looks whether it is there has it open for that moment.
-        private.patiently(mark.unlink)
+        private_files.patiently(mark.unlink)
         await until(lambda: world.wing.processes.exit_status(child) is not None, "it ends")
         text = log.read_bytes()
         assert text.startswith(CUT_MARK)
@@ -314,7 +305,7 @@ class TestSpawn:
         (tmp_path / "pyvenv.cfg").write_text(f"home = {Path(sys.base_prefix)}\n")
         monkeypatch.chdir(tmp_path)
         for argv in (("python.exe", "-V"), (r".\python.exe", "-V"), (r"Scripts\python.exe", "-V")):
-            assert redirector.without(argv, {"A": "b"}) == (argv, {"A": "b"})
+            assert venv_launcher.without(argv, {"A": "b"}) == (argv, {"A": "b"})
 
     @pytest.mark.parametrize(("number", "tries"), [(win32.ERROR_ACCESS_DENIED, 2), (win32.ERROR_SHARING_VIOLATION, 1)])
     @on_loop
@@ -334,34 +325,34 @@ class TestSpawn:
 
     def test_what_is_no_environment_is_run_as_it_is(self, tmp_path: Path) -> None:
         for argv in (("python.exe", "-V"), (str(tmp_path / "Scripts" / "python.exe"),), (r"C:\x\toy.exe",)):
-            assert redirector.without(argv, {"A": "b"}) == (argv, {"A": "b"})
+            assert venv_launcher.without(argv, {"A": "b"}) == (argv, {"A": "b"})
 
 
 def test_a_sid_is_read_before_its_memory_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, living = windows_tokens._Sid, weakref.WeakSet[Any]()
+    real, living = tokens._Sid, weakref.WeakSet[Any]()
 
     def note(process: int) -> Any:
         made = real(process)
         living.add(made)
         return made
 
-    monkeypatch.setattr(windows_tokens, "_Sid", note)
-    monkeypatch.setattr(windows_tokens, "sid_text", lambda _: str(len(living)))
-    assert windows_tokens.user_of(win32.GetCurrentProcess()) == "1"
+    monkeypatch.setattr(tokens, "_Sid", note)
+    monkeypatch.setattr(tokens, "sid_text", lambda _: str(len(living)))
+    assert tokens.user_of(win32.GetCurrentProcess()) == "1"
 
 
 @pytest.mark.parametrize(("sid", "name"), [("S-1-5-18", "LocalSystem"), ("S-1-5-21-1-2-3-1001", None)])
 def test_the_accounts_of_the_machine_are_known_by_their_sids(
     monkeypatch: pytest.MonkeyPatch, sid: str, name: str | None
 ) -> None:
-    assert windows_account.refused_account() is None
-    monkeypatch.setattr(windows_tokens, "me", lambda: sid)
-    assert windows_account.refused_account() == name
+    assert account.refused_account() is None
+    monkeypatch.setattr(tokens, "me", lambda: sid)
+    assert account.refused_account() == name
 
 
 def test_the_epoch_is_that_of_the_clock() -> None:
-    assert windows_probe.EPOCH_OFFSET_S == 134774 * 24 * 3600
-    assert windows_jobs.name_of(ProcessIdentity(4, "5")) == r"Local\godot-supervisor-4-5"
+    assert probe.EPOCH_OFFSET_S == 134774 * 24 * 3600
+    assert jobs.name_of(ProcessIdentity(4, "5")) == r"Local\godot-supervisor-4-5"
 
 
 @on_loop
@@ -369,7 +360,7 @@ async def test_a_wait_outlives_whoever_registered_it_without_harm(world: RealWor
     """The system calls back into memory that has to be there, whatever Python has thrown away since."""
     child = world.child()
     for _ in range(20):
-        windows_exits.WaitWatcher(world.wing.probe, lambda _: None).watch(child, lambda: None)
+        exits.WaitWatcher(world.wing.probe, lambda _: None).watch(child, lambda: None)
     gc.collect()
     ended = asyncio.Event()
     world.wing.exits.watch(child, ended.set)

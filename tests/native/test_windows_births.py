@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supervisor.native.windows.system.processes import listing, start_order
+from supervisor.native.windows.system.processes.listing import Listed
 
 from supervisor.core.model import ProcessIdentity
-from supervisor.native import win32, windows_births, windows_listing
-from supervisor.native.windows_listing import Listed
+from supervisor.native.windows.system import win32
 from tests.contract.worlds import RealWorld, on_loop, world_of
 
 
@@ -25,7 +26,7 @@ def listed(*rows: tuple[int, int, int]) -> dict[int, Listed]:
 
 
 def parents(table: dict[int, Listed], sequences: Mapping[int, int | None]) -> dict[int, int]:
-    return windows_listing.parents(table, lambda identity: sequences.get(identity.pid))
+    return listing.parents(table, lambda identity: sequences.get(identity.pid))
 
 
 class TestParents:
@@ -48,9 +49,9 @@ class TestParents:
 
     def test_the_number_of_a_lost_ancestor_that_another_has_by_now_is_not_told(self) -> None:
         table = listed((8, 4, 10), (12, 8, 11), (4, 0, 20))
-        assert windows_listing.lost_ancestor(12, table, parents(table, {})) == 0
+        assert listing.lost_ancestor(12, table, parents(table, {})) == 0
         del table[4]
-        assert windows_listing.lost_ancestor(12, table, parents(table, {})) == 4
+        assert listing.lost_ancestor(12, table, parents(table, {})) == 4
 
 
 class Telemetry:
@@ -84,7 +85,7 @@ class TestBirths:
         assert (told.pid.offset, told.created.offset, told.sequence.offset) == (4, 16, 40)
 
     def test_the_place_in_the_sequence_is_the_age(self, world: RealWorld, telemetry: Telemetry) -> None:
-        telemetry.needs_bytes = 3 * windows_births.FIRST_GUESS_BYTES
+        telemetry.needs_bytes = 3 * start_order.FIRST_GUESS_BYTES
         assert world.wing.probe.born(world.me) == 4711
 
     @pytest.mark.parametrize("wrong", [{"pid": 4}, {"created": 1}, {"sequence": 0}])
@@ -113,6 +114,6 @@ class TestBirths:
     ) -> None:
         parent, child = world.family()
         sequences = {parent: 8, child: 7}
-        monkeypatch.setattr(windows_births, "sequence", sequences.get)
+        monkeypatch.setattr(start_order, "sequence", sequences.get)
         (row,) = [row for row in world.wing.processes.table() if row.identity == child]
         assert row.parent == 0

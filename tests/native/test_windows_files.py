@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from supervisor.native.windows.system.processes import spawn
 
-from supervisor.native import private, win32, windows_files, windows_spawn, windows_tokens
-from supervisor.native.wing import file_replacer
+from supervisor.native import private_files
+from supervisor.native.platforms import file_replacer
+from supervisor.native.windows.system import files, tokens, win32
 from tests.windows.access import allow
 from tests.wine import WINE
 
@@ -22,40 +24,40 @@ SYSTEM = "S-1-5-18"
 
 
 def test_what_is_made_for_the_user_alone_names_nobody_else(tmp_path: Path) -> None:
-    os.close(private.create(tmp_path / "file", fresh=True))
-    private.make_folder(tmp_path / "deep" / "folder")
+    os.close(private_files.create(tmp_path / "file", fresh=True))
+    private_files.make_folder(tmp_path / "deep" / "folder")
     for path in (tmp_path / "file", tmp_path / "deep" / "folder", tmp_path / "deep"):
-        granted = {sid for sid, mask in windows_files.entries(path) if mask}
+        granted = {sid for sid, mask in files.entries(path) if mask}
         # Wine keeps modes, and shows the system beside the owner.
-        assert granted - ({SYSTEM} if WINE else set()) == {windows_tokens.me()}, path
-        assert private.distrust(path) is None
+        assert granted - ({SYSTEM} if WINE else set()) == {tokens.me()}, path
+        assert private_files.distrust(path) is None
 
 
 def test_a_file_is_written_anew_and_a_fresh_one_must_not_be_there(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("something long")
-    with os.fdopen(private.create(path, fresh=False), "wb") as file:
+    with os.fdopen(private_files.create(path, fresh=False), "wb") as file:
         file.write(b"new\n")
     assert path.read_bytes() == b"new\n"
     with pytest.raises(FileExistsError):
-        private.create(path, fresh=True)
+        private_files.create(path, fresh=True)
 
 
 def test_a_file_that_is_written_anew_is_the_users_alone_whatever_it_was(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("loose")
-    allow(path, f"D:P(A;;FA;;;WD)(A;;FA;;;{windows_tokens.me()})")
-    assert private.distrust(path)
-    os.close(private.create(path, fresh=False))
+    allow(path, f"D:P(A;;FA;;;WD)(A;;FA;;;{tokens.me()})")
+    assert private_files.distrust(path)
+    os.close(private_files.create(path, fresh=False))
     assert path.read_bytes() == b""
-    granted = {sid for sid, mask in windows_files.entries(path) if mask}
-    assert granted - ({SYSTEM} if WINE else set()) == {windows_tokens.me()}
+    granted = {sid for sid, mask in files.entries(path) if mask}
+    assert granted - ({SYSTEM} if WINE else set()) == {tokens.me()}
 
 
 def test_a_drive_that_is_not_there_is_an_error() -> None:
     missing = next(drive for letter in "QRSTUVWX" if not (drive := Path(f"{letter}:\\")).exists())
     with pytest.raises(FileNotFoundError):
-        private.make_folder(missing / "deep" / "home")
+        private_files.make_folder(missing / "deep" / "home")
 
 
 def test_a_handle_that_the_c_library_has_no_number_for_is_closed(
@@ -66,13 +68,13 @@ def test_a_handle_that_the_c_library_has_no_number_for_is_closed(
 
     monkeypatch.setattr(msvcrt, "open_osfhandle", refuse)
     with pytest.raises(OSError, match="Too many"):
-        private.create(tmp_path / "file", fresh=True)
-    with pytest.raises(OSError, match="Too many"), windows_spawn.appended(tmp_path / "log"):
+        private_files.create(tmp_path / "file", fresh=True)
+    with pytest.raises(OSError, match="Too many"), spawn.appended(tmp_path / "log"):
         pass
     # Whoever has a file open without sharing that keeps it from being renamed.
     for name in ("file", "log"):
         handle = win32.CreateFile(str(tmp_path / name), win32.GENERIC_WRITE, 0, None, 4, 0x80, None)
-        assert handle != windows_files.INVALID_HANDLE, name
+        assert handle != files.INVALID_HANDLE, name
         win32.CloseHandle(handle)
 
 
@@ -98,23 +100,23 @@ SID_OF_EVERYONE = struct.pack("<BB6sI", 1, 1, b"\0\0\0\0\0\1", 0)
 )
 def test_every_kind_of_entry_that_may_allow_something_counts(ace_type: int, rest: bytes, who: str) -> None:
     acl = access_list(ace_type, rest)
-    ((sid, mask),) = windows_files._entries(ctypes.addressof(acl))
+    ((sid, mask),) = files._entries(ctypes.addressof(acl))
     assert sid == who
-    assert mask & windows_files.WRITES
+    assert mask & files.WRITES
 
 
 @pytest.mark.parametrize("ace_type", win32.DENYING_ACE_TYPES)
 def test_an_entry_that_denies_allows_nothing(ace_type: int) -> None:
     acl = access_list(ace_type, SID_OF_EVERYONE)
-    assert list(windows_files._entries(ctypes.addressof(acl))) == []
+    assert list(files._entries(ctypes.addressof(acl))) == []
 
 
 def test_an_entry_that_cannot_be_read_is_distrusted_and_the_list_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    os.close(private.create(tmp_path / "file", fresh=True))
-    monkeypatch.setattr(windows_files, "_entries", lambda _: [("an entry of type 5", windows_files.WRITES)])
-    reason, mend = private.distrust(tmp_path / "file") or ("", "")
+    os.close(private_files.create(tmp_path / "file", fresh=True))
+    monkeypatch.setattr(files, "_entries", lambda _: [("an entry of type 5", files.WRITES)])
+    reason, mend = private_files.distrust(tmp_path / "file") or ("", "")
     assert "type 5" in reason
     assert mend.endswith("/reset")
 
@@ -123,8 +125,8 @@ def test_an_entry_that_cannot_be_read_is_distrusted_and_the_list_made_anew(
 def test_what_others_may_write_is_not_trusted(tmp_path: Path, list_of_access: str) -> None:
     path = tmp_path / "file"
     path.touch()
-    allow(path, list_of_access.format(me=windows_tokens.me()))
-    reason, mend = private.distrust(path) or ("", "")
+    allow(path, list_of_access.format(me=tokens.me()))
+    reason, mend = private_files.distrust(path) or ("", "")
     assert EVERYONE in reason
     assert mend.startswith("icacls")
     assert EVERYONE in mend
@@ -133,8 +135,8 @@ def test_what_others_may_write_is_not_trusted(tmp_path: Path, list_of_access: st
 def test_what_others_may_read_and_administrators_write_is_trusted(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
-    allow(path, f"D:P(A;;FA;;;{windows_tokens.me()})(A;;FA;;;SY)(A;;FA;;;BA)(A;;FR;;;WD)")
-    assert private.distrust(path) is None
+    allow(path, f"D:P(A;;FA;;;{tokens.me()})(A;;FA;;;SY)(A;;FA;;;BA)(A;;FR;;;WD)")
+    assert private_files.distrust(path) is None
 
 
 def held(path: Path, seconds: float) -> Callable[[], None]:
@@ -156,7 +158,7 @@ def test_a_file_that_is_open_for_a_moment_is_replaced_when_it_is_not(tmp_path: P
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text("old")
     new.write_text("new")
-    leave = held(old, private.PAUSES_S[0] * 3)
+    leave = held(old, private_files.PAUSES_S[0] * 3)
     file_replacer()(new, old)
     leave()
     assert old.read_text() == "new"
@@ -168,7 +170,7 @@ def test_a_file_that_stays_open_is_an_error_in_bounded_time(tmp_path: Path) -> N
     old.write_text("old")
     new.write_text("new")
     with old.open("rb"), pytest.raises(PermissionError) as caught:
-        private.replace(new, old)
+        private_files.replace(new, old)
     assert caught.value.winerror in (win32.ERROR_ACCESS_DENIED, win32.ERROR_SHARING_VIOLATION)
     assert old.read_text() == "old"
 
@@ -181,7 +183,7 @@ def test_readers_and_writers_of_one_file_do_not_disturb_each_other(tmp_path: Pat
 
     def read() -> None:
         while not done.is_set():
-            seen.append(private.patiently(path.read_text))
+            seen.append(private_files.patiently(path.read_text))
             # As clients do that wait for a daemon. Whoever does nothing but read lets nobody write.
             time.sleep(0.02)
 
@@ -191,7 +193,7 @@ def test_readers_and_writers_of_one_file_do_not_disturb_each_other(tmp_path: Pat
         for number in range(50):
             draft = tmp_path / "draft"
             draft.write_text(str(number))
-            private.replace(draft, path)
+            private_files.replace(draft, path)
     finally:
         done.set()
         reader.join()
@@ -207,5 +209,5 @@ def test_another_error_is_told_at_once(tmp_path: Path) -> None:
         raise FileNotFoundError(tmp_path)
 
     with pytest.raises(FileNotFoundError):
-        private.patiently(fail)
+        private_files.patiently(fail)
     assert len(calls) == 1

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supervisor.native.windows.system.processes import handles, spawn
+from supervisor.native.windows.system.processes import jobs as windows_jobs
+from supervisor.native.windows.system.system import windows_wing
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.native import win32, windows_handles, windows_jobs, windows_spawn
 from supervisor.native.api import Command
-from supervisor.native.windows import windows_wing
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
+from supervisor.native.windows.system import win32
 from tests.contract.worlds import PYTHON, RealWorld, on_loop, wait_until, world_of
 from tests.native.onwindows import control, failing
 
@@ -110,7 +112,7 @@ async def test_a_job_that_may_not_be_opened_is_a_job(world: RealWorld, monkeypat
 async def test_a_job_that_somebody_else_has_made_is_not_used(world: RealWorld) -> None:
     child, root = world.child(), ProcessIdentity(4, "5")
     theirs = win32.CreateJobObject(None, windows_jobs.name_of(root))
-    with windows_handles.opened(child.pid, windows_spawn.MANAGE) as handle, pytest.raises(FileExistsError):
+    with handles.opened(child.pid, spawn.MANAGE) as handle, pytest.raises(FileExistsError):
         windows_jobs.Jobs().enclose(handle, root)
     assert windows_jobs._members(theirs) == ()
     win32.CloseHandle(theirs)
@@ -121,20 +123,20 @@ async def test_a_member_is_asked_with_the_right_that_also_an_elevated_process_gi
     world: RealWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child, asked = world.child(), []
-    real = windows_handles.open_raw
+    real = handles.open_raw
 
     def note(pid: int, access: int) -> int:
         asked.append(access)
-        return real(pid, windows_handles.ASK)
+        return real(pid, handles.ASK)
 
     def inside(_process: int, _job: int, answer: Any) -> int:
         answer._obj.value = 1
         return 1
 
-    monkeypatch.setattr(windows_handles, "open_raw", note)
+    monkeypatch.setattr(handles, "open_raw", note)
     monkeypatch.setattr(win32, "IsProcessInJob", inside)
     assert windows_jobs._contains(0, child)
-    assert asked == [windows_handles.ASK]
+    assert asked == [handles.ASK]
 
 
 @on_loop
@@ -170,7 +172,7 @@ import asyncio, ctypes, os, subprocess, sys
 from pathlib import Path
 from supervisor.native import win32, windows_handles
 from supervisor.native.api import Command
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 
 folder = Path(sys.argv[1])
 sleep = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"]

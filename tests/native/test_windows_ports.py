@@ -5,17 +5,18 @@ import socket
 from typing import Any, ClassVar
 
 import pytest
+from supervisor.native.windows.system.processes.probe import WindowsProbe
+from supervisor.native.windows.system.tcp import TcpRow, TcpState
 
 from supervisor.core.model import Bind, Occupant, ProcessIdentity
-from supervisor.native import win32, windows_ports, windows_tcp
-from supervisor.native.windows_probe import WindowsProbe
-from supervisor.native.windows_tcp import TcpRow, TcpState
+from supervisor.native.windows.system import ports as windows_ports
+from supervisor.native.windows.system import tcp, win32
 
 LOOPBACK = "127.0.0.1"
 
 
 def table(monkeypatch: pytest.MonkeyPatch, *rows: TcpRow) -> windows_ports.WindowsPortTable:
-    monkeypatch.setattr(windows_tcp, "rows", lambda _state, ports: [row for row in rows if row.port in ports])
+    monkeypatch.setattr(tcp, "rows", lambda _state, ports: [row for row in rows if row.port in ports])
     return windows_ports.WindowsPortTable(WindowsProbe())
 
 
@@ -70,12 +71,12 @@ def test_a_system_without_ipv6_tells_the_rest(monkeypatch: pytest.MonkeyPatch) -
     real = win32.GetExtendedTcpTable
 
     def without(*arguments: object) -> object:
-        return windows_tcp.NO_IPV6[0] if arguments[3] == win32.AF_INET6 else real(*arguments)
+        return tcp.NO_IPV6[0] if arguments[3] == win32.AF_INET6 else real(*arguments)
 
     monkeypatch.setattr(win32, "GetExtendedTcpTable", without)
     with socket.create_server((LOOPBACK, 0)) as listener:
         port = listener.getsockname()[1]
-        assert [row.address for row in windows_tcp.rows(TcpState.LISTEN, [port])] == [LOOPBACK]
+        assert [row.address for row in tcp.rows(TcpState.LISTEN, [port])] == [LOOPBACK]
 
 
 class Noting(socket.socket):

@@ -6,12 +6,12 @@ import sys
 import pytest
 
 from supervisor.errors import PlatformUnsupported
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 
 
 @pytest.mark.linux_only
 def test_linux_has_a_wing() -> None:
-    from supervisor.native.linux import PidfdWatcher
+    from supervisor.native.linux.system.system import PidfdWatcher
 
     assert isinstance(open_wing().exits, PidfdWatcher)
 
@@ -23,6 +23,6 @@ def test_an_unknown_system_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_choosing_is_cheap_to_import() -> None:
-    heavy = "import sys, supervisor.native.wing; print({'asyncio', 'subprocess', 'psutil'} & sys.modules.keys())"
+    heavy = "import sys, supervisor.native.platforms; print({'asyncio', 'subprocess', 'psutil'} & sys.modules.keys())"
     said = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()"

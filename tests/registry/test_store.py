@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import State, StickyPorts
-from supervisor.native import private
-from supervisor.native.wing import file_replacer
+from supervisor.native import private_files
+from supervisor.native.platforms import file_replacer
 from supervisor.registry.store import FileStore, Found, Loaded
 from tests.systems import POSIX_ONLY
 
@@ -70,7 +70,7 @@ def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("replace", [private.replace, file_replacer()], ids=["anywhere", "here"])
+@pytest.mark.parametrize("replace", [private_files.replace, file_replacer()], ids=["anywhere", "here"])
 def test_a_shorter_state_leaves_nothing_of_a_longer_one(tmp_path: Path, replace: Replace) -> None:
     path = tmp_path / "registry.json"
     store = FileStore(path, replace)

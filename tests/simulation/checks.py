@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from supervisor.core.lifecycle import SERVING
 from supervisor.core.model import ProcessIdentity, ServerRecord, ServerState
-from supervisor.native.exits import TRY_AGAIN_EVERY_S
+from supervisor.native.shared.exits import TRY_AGAIN_EVERY_S
 from tests.simulation.faults import ViolationError
 from tests.simulation.ledger import LINGER_S, Ledger
 from tests.simulation.life import Life

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 from supervisor.core.model import ProcessIdentity, ServerRecord
-from supervisor.engine.adopt import AdoptWish
-from supervisor.engine.demands import EnsureWish
-from supervisor.engine.editors import Arrival
+from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.starting.adopt import AdoptWish
+from supervisor.engine.starting.resolve import EnsureWish
 from supervisor.errors import SupervisorError
 from tests.simulation.driver import Request, Simulation, Teller
 from tests.simulation.faults import InjectedError

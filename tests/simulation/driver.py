@@ -12,10 +12,12 @@ from unittest.mock import patch
 from uuid import UUID
 
 from supervisor.core.model import ProcessIdentity, ServerRecord
-from supervisor.engine import ensure, launch, leases, planning, restart, takeover
+from supervisor.engine.ending import automatic_restart
+from supervisor.engine.holders import leases
+from supervisor.engine.starting import ensure, launch, planning, takeover
 from supervisor.errors import SupervisorError
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.loopback import Answer
+from supervisor.kinds.queries.loopback import Answer
 from tests.simulation.checks import Checks
 from tests.simulation.environments import ShelfEnvironments
 from tests.simulation.faults import Faults, InjectedError, ViolationError
@@ -28,7 +30,7 @@ REQUEST_BOUND_S = 400.0
 TURNS_AT_ONCE = 20_000
 """More turns than this without time passing: somebody does the same thing over and over."""
 
-ENGINE = (ensure, launch, leases, planning, restart, takeover)
+ENGINE = (ensure, launch, leases, planning, automatic_restart, takeover)
 """The modules that reach past their seams: for ids, chance and logs."""
 
 _BASE = {"grace_s": 5, "linger_s": 15, "stop_timeout_s": 4, "ready_timeout_s": 6}
@@ -151,11 +153,11 @@ class Simulation:
 
         stands_for = {"log_tail": _no_log, "token_hex": token_hex, "uuid4": uuid, "random": self.rng}
         with ExitStack() as edges:
-            edges.enter_context(patch("supervisor.kinds.identify.get", get))
-            edges.enter_context(patch("supervisor.engine.readiness.speaks_tls", speaks_tls))
-            edges.enter_context(patch("supervisor.engine.readiness.log_lines", _no_log))
-            edges.enter_context(patch("supervisor.engine.spawner.Spawner.log_for", log_for))
-            edges.enter_context(patch("supervisor.engine.spawner.Spawner.prune_logs"))
+            edges.enter_context(patch("supervisor.kinds.queries.identify.get", get))
+            edges.enter_context(patch("supervisor.engine.starting.readiness.speaks_tls", speaks_tls))
+            edges.enter_context(patch("supervisor.engine.starting.readiness.log_lines", _no_log))
+            edges.enter_context(patch("supervisor.engine.processes.spawn.Spawner.log_for", log_for))
+            edges.enter_context(patch("supervisor.engine.processes.spawn.Spawner.prune_logs"))
             edges.enter_context(patch("supervisor.daemon.app.Environments", environments))
             for module in ENGINE:
                 for name in stands_for.keys() & vars(module).keys():

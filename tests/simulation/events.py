@@ -1,7 +1,7 @@
 """What happens to the system, whoever is at work on it."""
 
 from supervisor.core.model import ProcessIdentity
-from supervisor.daemon.tenancy import Tenancy
+from supervisor.daemon.home_ownership import Tenancy
 from tests.ground import FakeGround
 from tests.ground import FakeSystem as Presences
 from tests.simulation.driver import Simulation

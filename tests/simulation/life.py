@@ -10,15 +10,15 @@ from typing import Any
 from supervisor.core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow, State
 from supervisor.daemon.app import Site, assemble
 from supervisor.daemon.guard import GuardedStore, guarded_wing
-from supervisor.daemon.tenancy import Tenancy
-from supervisor.engine.facilities import Facilities
+from supervisor.daemon.home_ownership import Tenancy
+from supervisor.engine.state.context import Facilities
 from supervisor.errors import StateNotWritable
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.loopback import Answer
+from supervisor.kinds.queries.loopback import Answer
 from supervisor.native.api import Command, Watch, Wing
-from supervisor.native.exits import ArmedWatch, PollingExitWatcher
-from supervisor.native.lanes import Lanes
-from supervisor.native.looks import Looks
+from supervisor.native.shared.exits import ArmedWatch, PollingExitWatcher
+from supervisor.native.shared.lanes import Lanes
+from supervisor.native.shared.patient_probe import Looks
 from supervisor.registry.codec import Encoder, UnreadableError, decode
 from supervisor.registry.store import Found, Loaded
 from tests.fakes import FakeFileWatcher, FakeMarks, FakePeerCheck, FakePortTable, FakeProbe, FakeProcessControl

@@ -9,25 +9,29 @@ from typing import Any
 
 import pytest
 
-from supervisor.core import proof, reaping
-from supervisor.core.carriers import Carrier
-from supervisor.core.flight import Operation
+from supervisor.core import reaping
 from supervisor.core.model import ProcessIdentity, ProcessRow, ServerRecord
-from supervisor.core.owners import DeadOwner
-from supervisor.core.proof import Stoppable, tree
-from supervisor.daemon.tenancy import Tenancy
-from supervisor.engine import looks, reap, rebuild, recover, signals
-from supervisor.engine.endings import Endings
-from supervisor.engine.flight import Flight
-from supervisor.engine.flights import Flights
-from supervisor.engine.followup import Followup
-from supervisor.engine.launch import Launcher
-from supervisor.engine.leases import Leases
-from supervisor.engine.placement import Placement
-from supervisor.engine.provision import Provisioner
-from supervisor.engine.records import Records
-from supervisor.engine.signals import Signals
-from supervisor.engine.stop import Right
+from supervisor.core.processes import proof
+from supervisor.core.processes.owners import DeadOwner
+from supervisor.core.processes.proof import Stoppable, tree
+from supervisor.core.processes.token_carriers import Carrier
+from supervisor.core.single_flight import Operation
+from supervisor.daemon.home_ownership import Tenancy
+from supervisor.engine.ending import reap
+from supervisor.engine.ending.termination import Endings
+from supervisor.engine.holders.leases import Leases
+from supervisor.engine.monitor import Followup
+from supervisor.engine.operations.coordinator import Flights
+from supervisor.engine.operations.operation import Flight
+from supervisor.engine.processes import signals
+from supervisor.engine.processes import tree as looks
+from supervisor.engine.processes.signals import Signals
+from supervisor.engine.processes.stop import Right
+from supervisor.engine.recovery import rebuild, recover
+from supervisor.engine.starting.launch import Launcher
+from supervisor.engine.starting.placement import Placement
+from supervisor.engine.starting.provision import Provisioner
+from supervisor.engine.state.records import Records
 from tests.simulation import events
 from tests.simulation.environments import ShelfEnvironments
 from tests.simulation.play import ACTIONS, StoryFailedError, play
@@ -77,7 +81,9 @@ def test_a_signal_to_a_bare_pid(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_stranger_that_is_stopped_without_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its owner counts as dead, whoever it is."""
-    monkeypatch.setattr("supervisor.engine.recognise.owner_of", lambda facilities, kind, process: DeadOwner(1))  # noqa: ARG005
+    monkeypatch.setattr(
+        "supervisor.engine.identification.recognise.owner_of", lambda facilities, kind, process: DeadOwner(1)
+    )  # noqa: ARG005
     bites("no signal to what is not stoppable")
 
 
@@ -110,7 +116,7 @@ def test_a_home_that_is_blind_for_another(monkeypatch: pytest.MonkeyPatch) -> No
     """What it has found is an orphan when the owner that it knows has ended."""
     for module in ("reap", "endings", "snapshot"):
         monkeypatch.setattr(f"supervisor.engine.{module}.claimed_beside", lambda facilities, record: None)  # noqa: ARG005
-    monkeypatch.setattr("supervisor.engine.recognise.claimed", lambda facilities, process: None)  # noqa: ARG005
+    monkeypatch.setattr("supervisor.engine.identification.recognise.claimed", lambda facilities, process: None)  # noqa: ARG005
     bites("no signal to what is not stoppable")
 
 
@@ -150,7 +156,7 @@ def test_a_reaper_that_forgets_its_timer(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_owner_that_is_not_watched_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe that was wrong once costs an orphan for ever."""
     monkeypatch.setattr(
-        "supervisor.engine.followup.Followup._watch_holder",
+        "supervisor.engine.monitor.Followup._watch_holder",
         lambda self, editor_id: None,  # noqa: ARG005
     )
     bites("an orphan goes in time", rates={"probe denied": 0.2})
@@ -287,11 +293,11 @@ def test_a_broken_environment_that_is_used_again(monkeypatch: pytest.MonkeyPatch
 
 def test_an_environment_that_is_built_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What damages it is answered by one build after the other."""
-    monkeypatch.setattr("supervisor.engine.provision.REBUILT_AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr("supervisor.engine.starting.provision.REBUILT_AGAIN_AFTER_S", 0.0)
     bites("a broken environment is built anew once", rates={"environment breaks again": 0.8})
 
 
 def test_a_poll_that_goes_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel tells of exits again, and nobody asks it to."""
-    monkeypatch.setattr("supervisor.native.exits.PollingExitWatcher._give_back", lambda self, better: None)  # noqa: ARG005
+    monkeypatch.setattr("supervisor.native.shared.exits.PollingExitWatcher._give_back", lambda self, better: None)  # noqa: ARG005
     bites("a source that is back is used again")

@@ -8,7 +8,7 @@ from itertools import count
 from random import Random
 
 from supervisor.core.model import ProcessIdentity
-from supervisor.kinds.loopback import Answer, UnusableAnswerError
+from supervisor.kinds.queries.loopback import Answer, UnusableAnswerError
 from supervisor.native.api import Command
 from tests.fakes import SERVES_LOOPBACK, FakeClock, FakeProcess, FakeSystem
 from tests.ground import FakeFolder

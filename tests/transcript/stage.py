@@ -8,21 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from supervisor.native.services.manager.manager import Nobody
+
 from supervisor.client.endpoint import Endpoint, ProtocolRange
 from supervisor.config import load
+from supervisor.control.admission import Door
 from supervisor.control.connection import OUTBOUND_LIMIT, Connection
-from supervisor.control.door import Door
 from supervisor.control.listener import Listener
 from supervisor.core.model import ProcessIdentity
 from supervisor.daemon.app import Daemon, Engine, Site, assemble
+from supervisor.daemon.home_ownership import Tenancy
 from supervisor.daemon.loop import choose
 from supervisor.daemon.settings import Settings
-from supervisor.daemon.tenancy import Tenancy
-from supervisor.engine.records import Store
+from supervisor.engine.state.records import Store
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Command, Watch
 from supervisor.native.facts import Folders
-from supervisor.native.services import Nobody
 from tests import virtual
 from tests.fakes import FakeProcess, FakeSystem, fake_wing
 from tests.ground import FakeGround

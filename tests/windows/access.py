@@ -4,7 +4,7 @@ import ctypes
 from ctypes import c_void_p
 from pathlib import Path
 
-from supervisor.native import win32
+from supervisor.native.windows.system import win32
 
 
 def allow(path: Path, list_of_access: str) -> None:

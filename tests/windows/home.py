@@ -16,7 +16,7 @@ from supervisor.client.client import Client
 from supervisor.core.model import ProcessIdentity
 from supervisor.errors import DaemonNotRunning
 from supervisor.native.api import variable_if_told
-from supervisor.native.wing import open_wing
+from supervisor.native.platforms import open_wing
 from tests.e2e.home import PATIENCE_S, Home, eventually
 from tests.protocol import CheckedClient
 

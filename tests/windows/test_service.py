@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-
-from supervisor.native.service_control import (
+from supervisor.native.services.manager.control import (
     OWN_PROCESS,
     Definition,
     ServiceControl,
@@ -22,7 +21,7 @@ from supervisor.native.service_control import (
 if sys.platform != "win32":
     pytest.skip("this is Windows, or Wine", allow_module_level=True)
 
-from supervisor.native import windows_scm
+from supervisor.native.windows.system.services import scm
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVANT = Path(__file__).with_name("servant.py")
@@ -85,8 +84,8 @@ class Service:
 
     def exit_code(self) -> str:
         # `sc query` of Wine 10 prints less than Windows does.
-        with windows_scm._service(self.name, SERVICE_QUERY_STATUS) as handle:
-            return str(windows_scm._status(handle).specific)
+        with scm._service(self.name, SERVICE_QUERY_STATUS) as handle:
+            return str(scm._status(handle).specific)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from supervisor.core.model import Liveness
-from supervisor.native import windows_files, windows_tokens
 from supervisor.native.facts import Folders
+from supervisor.native.windows.system import files, tokens
 from tests.e2e.conftest import wheel
 from tests.e2e.home import eventually
 from tests.windows.access import allow
@@ -70,7 +70,7 @@ def test_what_a_daemon_makes_is_the_users_alone(toy: WindowsHome) -> None:
     daemon = toy.run(*DAEMON, cwd=toy.projects, env={"GODOT_SUPERVISOR_HOME": str(made.home)})
     eventually(made.endpoint.exists, "it has published itself")
     for path in (made.home, made.endpoint):
-        others = {sid for sid, _ in windows_files.entries(path)} - {windows_tokens.me()}
+        others = {sid for sid, _ in files.entries(path)} - {tokens.me()}
         # Wine keeps modes, and shows the system beside the owner.
         assert others <= ({"S-1-5-18"} if WINE else set()), path
     end(daemon.pid)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from ...frozen import frozen
+from ...values import frozen
 from ..fields import Length, Range
 
 Name = Annotated[str, Length(1, 256)]

@@ -1,7 +1,7 @@
 """`status`, `reap`, `ports.explain`, `daemon.reload` and `daemon.shutdown`."""
 
 from ...errors import InvalidParams
-from ...frozen import frozen
+from ...values import frozen
 from .common import BridgeInfo, EditorInfo, Name, OccupantInfo, Path, Port, RecipeChange, Server
 
 EXPLAINED_PORTS = 256

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from ...frozen import frozen
+from ...values import frozen
 from ..fields import Range
 from .common import Name, Path, Pid
 

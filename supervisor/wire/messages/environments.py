@@ -1,6 +1,6 @@
 """`environments.list` and `environments.prune`: the private environments of servers."""
 
-from ...frozen import frozen
+from ...values import frozen
 
 
 @frozen

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ...frozen import frozen
+from ...values import frozen
 from ..jsonrpc import Id
 
 

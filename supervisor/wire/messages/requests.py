@@ -3,7 +3,7 @@
 Ids that clients choose mean something for the editor or owner that was named with them, else for the client alone.
 """
 
-from ...frozen import frozen
+from ...values import frozen
 from .common import Name
 from .servers import OwnerClaim
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ...errors import InvalidParams
-from ...frozen import frozen
+from ...values import frozen
 from .common import Name, Path, Pid, Port, Server
 
 

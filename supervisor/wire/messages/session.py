@@ -3,7 +3,7 @@
 from dataclasses import field
 from typing import Annotated
 
-from ...frozen import frozen
+from ...values import frozen
 from ..fields import Length, Range
 from .common import Name
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from ...frozen import frozen
+from ...values import frozen
 from ..fields import Range
 from .common import Name
 from .daemon import StatusResult

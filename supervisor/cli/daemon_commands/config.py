@@ -1,0 +1,163 @@
+"""`config`: the settings, where each comes from, and how the daemon is told of new ones."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any
+
+import click
+
+from ...config import CHOICES, Config, Source
+from ...kinds.catalog import Catalog
+from ...kinds.kind import Kind, PortRange
+from ...native.facts import Folders, folders
+from .. import options, output, remote
+from ..context import other_files, recipes
+from ..deadline import Deadline
+from ..text import old_recipes
+
+NOT_SHOWN = "(not shown)"
+
+Setting = Mapping[str, Any]
+
+
+@click.group
+def config() -> None:
+    """Show the settings, check them, or have them read again."""
+
+
+@config.command
+@options.as_json
+def path(*, as_json: bool) -> None:
+    """Print where config.toml lies, or would lie."""
+    where = folders()
+    daemon = other_files.daemon_of(where)
+    if as_json:
+        output.document({"file": str(where.config), "exists": where.config.exists(), **_daemons(where, daemon)})
+    else:
+        output.line(str(where.config))
+        other_files.warn(where, daemon)
+
+
+@config.command
+@click.argument("kind", required=False)
+@click.option("--changed", is_flag=True, help="Only what the file or the environment sets.")
+@options.as_json
+def show(*, kind: str | None, changed: bool, as_json: bool) -> None:
+    """Show every setting, or those of KIND, and where each comes from.
+
+    The file, the environment, or nowhere. Works without a daemon.
+    """
+    where = folders()
+    daemon = other_files.daemon_of(where)
+    read, catalog = recipes.read(where)
+    beginning = "" if kind is None else f"kinds.{catalog.get(kind).name}."
+    found = [
+        row
+        for row in settings(where, read, catalog)
+        if row["key"].startswith(beginning) and not (changed and row["source"] == Source.DEFAULT.value)
+    ]
+    if as_json:
+        output.document({"file": str(where.config), "settings": found, **_daemons(where, daemon)})
+        return
+    # The long column last.
+    rows = [(row["key"], row["source"], _text(row["value"])) for row in found]
+    for text in output.table(("KEY", "SOURCE", "VALUE"), rows):
+        output.line(text)
+    other_files.warn(where, daemon)
+
+
+@config.command
+@options.as_json
+def validate(*, as_json: bool) -> None:
+    """Check config.toml. Works without a daemon."""
+    from ...daemon import loop
+
+    where = folders()
+    loop.choose(recipes.read(where)[0])
+    exists = where.config.exists()
+    daemon = other_files.daemon_of(where)
+    if as_json:
+        output.document({"file": str(where.config), "exists": exists, "valid": True, **_daemons(where, daemon)})
+    else:
+        output.line(f"{where.config}: " + ("valid" if exists else "there is none, so every default holds"))
+        other_files.warn(where, daemon)
+
+
+@config.command
+@options.as_json
+@options.timeout
+def reload(*, as_json: bool, deadline: Deadline) -> None:
+    """Have the daemon read config.toml again."""
+    where = folders()
+    answer = remote.ask("daemon.reload", deadline=deadline)
+    if as_json:
+        output.document(answer)
+        return
+    read = answer.get("config")
+    output.line(f"reloaded: {output.printable(read)}" if read else "reloaded")
+    other_files.warn(where, answer)
+    if answer["waiting"]:
+        output.line(f"from the daemon's next start on: {', '.join(answer['waiting'])}")
+        output.line("to have it now: godot-supervisor restart --daemon")
+    for row in answer.get("outdated", ()):
+        output.line(old_recipes.remark(row["server"], row["changes"]))
+    for row in answer.get("unusable", ()):
+        output.line(output.printable(f"warning: kind {row['kind']} cannot be started: {row['reason']}"))
+
+
+def _daemons(where: Folders, daemon: Mapping[str, Any] | None) -> dict[str, str]:
+    """The file that the daemon reads, where it is another one."""
+    other = other_files.other_file(where, daemon)
+    return {} if other is None else {"daemon_file": other}
+
+
+def settings(where: Folders, config: Config, catalog: Catalog) -> Iterator[Setting]:
+    """Every key with its value, JSON-ready, and its source."""
+    for key in CHOICES:
+        yield _setting(f"daemon.{key}", getattr(config, key), config)
+    yield _setting("daemon.environments", str(config.environments or where.environments), config)
+    for name in catalog.names():
+        for key, value in _of_kind(catalog.get(name), config):
+            yield _setting(f"kinds.{name}.{key}", value, config)
+
+
+def _setting(key: str, value: Any, config: Config) -> Setting:
+    return {"key": key, "value": value, "source": config.source(key).value}
+
+
+def _of_kind(kind: Kind, config: Config) -> Iterator[tuple[str, Any]]:
+    for field in fields(kind):
+        value = getattr(kind, field.name)
+        if field.name == "env" and config.source(f"kinds.{kind.name}.env") is not Source.DEFAULT:
+            # Whatever a user hands to a server this way may be a secret; what a built-in recipe says is public.
+            yield field.name, dict.fromkeys(value, NOT_SHOWN)
+        elif field.name != "name":
+            yield field.name, _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it, and close to how config.toml does."""
+    if isinstance(value, PortRange):
+        return f"{value.low}-{value.high}"
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(each) for name, each in asdict(value).items() if each not in (None, ())}
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _text(value: Any) -> str:
+    """On one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {_nested(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return " ".join(_nested(each) for each in value)
+    if isinstance(value, float):
+        return output.number(value)
+    return "" if value is None else str(value)
+
+
+def _nested(value: Any) -> str:
+    return f"{{ {_text(value)} }}" if isinstance(value, dict) else _text(value)

@@ -1,0 +1,37 @@
+"""`version`."""
+
+import sys
+from importlib.metadata import PackageNotFoundError
+
+import click
+
+from ...daemon.version import DISTRIBUTION, installed
+from ...native.facts import SYSTEM
+from .. import options, output
+
+
+@click.command
+@options.as_json
+def version(*, as_json: bool) -> None:
+    """Show the version of this command."""
+    if as_json:
+        output.document({"version": _installed(), "python": _python(), "system": SYSTEM})
+    else:
+        output.line(text())
+
+
+def text() -> str:
+    """Everything about this installation, on one line."""
+    return f"{DISTRIBUTION} {_installed() or 'not installed'} (Python {_python()}, {SYSTEM})"
+
+
+def _python() -> str:
+    return ".".join(str(part) for part in sys.version_info[:3])
+
+
+def _installed() -> str | None:
+    """The version of the distribution; None: it runs from its sources."""
+    try:
+        return installed()
+    except PackageNotFoundError:
+        return None

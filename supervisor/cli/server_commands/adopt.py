@@ -1,0 +1,69 @@
+"""`adopt`: look after a server that somebody else started."""
+
+from typing import Any
+
+import click
+
+from ...client.client import Client
+from ...errors import NotFound, SupervisorError
+from ...native.facts import folders
+from .. import options, output, remote
+from ..context import recipes
+from ..deadline import Deadline
+from ..text import report
+
+PORT_MAX = 65535
+
+
+def _target(ctx: click.Context, param: click.Parameter, value: str) -> int:
+    if not value.isdecimal() or int(value) == 0:
+        raise click.BadParameter(f"{value!r} is neither a process id nor a port", ctx, param)
+    return int(value)
+
+
+@click.command
+@click.argument("target", metavar="PID|PORT", callback=_target)
+@click.option("--kind", help="Its kind. Default: the one that recognises it.")
+@options.owner_pid
+@options.as_json
+@options.timeout
+def adopt(*, target: int, kind: str | None, owner_pid: int | None, as_json: bool, deadline: Deadline) -> None:
+    """Look after the server on a port, or of a process.
+
+    From now on, as if it had been started here. A number that can be both is taken for a port.
+    """
+    params: dict[str, Any] = {} if kind is None else {"kind": kind}
+    if owner_pid is not None:
+        params["owner"] = {"pid": owner_pid}
+    with remote.connect(deadline=deadline) as client:
+        server = _adopt(client, target, params, quiet=as_json, deadline=deadline)
+        editors = client.call("status")["editors"] if server["owners"] and not as_json else []
+    if as_json:
+        output.document(server)
+        return
+    for text in report.lines(server, editors, recipes.find(server["kind"], folders()), already=False):
+        output.line(text)
+
+
+def _adopt(client: Client, target: int, params: dict[str, Any], *, quiet: bool, deadline: Deadline) -> dict[str, Any]:
+    def ask(**what: int) -> dict[str, Any]:
+        answer: dict[str, Any] = remote.perform(
+            client, "server.adopt", {**params, **what}, quiet=quiet, deadline=deadline
+        )
+        return answer
+
+    if target > PORT_MAX:
+        return ask(pid=target)
+    try:
+        return ask(port=target)
+    except SupervisorError as error:
+        if error.code != NotFound.code:
+            raise
+    try:
+        return ask(pid=target)
+    except SupervisorError as error:
+        if error.code != NotFound.code:
+            raise
+        raise NotFound(
+            f"nobody listens on port {target}, and there is no process {target}", hint="godot-supervisor ports"
+        ) from error

@@ -1,0 +1,102 @@
+"""`ports`: who holds the ports that the kinds want, and what would be done about it."""
+
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...errors import KindUnknown, SupervisorError
+from ...native.facts import folders
+from .. import options, output, remote
+from ..context import recipes
+from ..context.projects import project_here, readable
+from ..deadline import Deadline
+
+SCAN_TIMEOUT_S = 30.0
+_HEADERS = ("PORT", "OCCUPANT", "DECISION", "REASON")
+_INDENT = " " * 4
+RELOAD = "godot-supervisor config reload"
+
+Json = Mapping[str, Any]
+
+
+@click.command
+@click.argument("kind", metavar="[KIND]", required=False)
+@options.project
+@options.as_json
+@options.timeout
+def ports(*, kind: str | None, project: Path | None, as_json: bool, deadline: Deadline) -> None:
+    """Show who holds the ports that a kind wants.
+
+    And what `up` would do about each, in which version. Without KIND, those of every kind.
+    """
+    answers = _answers(kind, project or project_here(), deadline)
+    rows = {row["port"]: row for answer in answers.values() for row in answer["ports"]}
+    versions = [
+        {"kind": name, **{key: answer[key] for key in ("version", "version_why", "notes")}}
+        for name, answer in answers.items()
+        if answer.get("version")
+    ]
+    if as_json:
+        output.document({"ports": list(rows.values()), **({"versions": versions} if versions else {})})
+        return
+    for found in versions:
+        output.line(output.printable(f"{found['kind']} {found['version']}: {found['version_why']}"))
+    for text in lines(list(_runs(rows.values())), output.terminal(sys.stdout)):
+        output.line(text)
+    for found in versions:
+        for note in found["notes"]:
+            output.line(output.printable(f"{found['kind']}: {note}"))
+
+
+def _answers(kind: str | None, project: Path | None, deadline: Deadline) -> dict[str, Json]:
+    """Return what the daemon says of this kind, or of each that it knows."""
+    kinds = [kind] if kind else recipes.catalog(folders()).names()
+    further = {} if project is None else {"project": readable(str(project.resolve()))}
+    answers: dict[str, Json] = {}
+    with remote.connect(deadline=deadline) as client:
+        for name in kinds:
+            params = {"kind": name, **further}
+            try:
+                answers[name] = client.call("ports.explain", params, accept_timeout_s=deadline.or_else(SCAN_TIMEOUT_S))
+            except SupervisorError as problem:
+                if kind or problem.code != KindUnknown.code:
+                    raise
+                output.note(f"{name}: the daemon has not read config.toml since it is there: {RELOAD}")
+    return answers
+
+
+def lines(runs: Sequence[tuple[str, ...]], size: tuple[int, int] | None) -> Iterator[str]:
+    """Return the table. Where a reason does not fit beside the rest it gets lines of its own: it is the answer."""
+    whole = output.table(_HEADERS, runs, columns=None)
+    if size is None or max(map(len, whole)) <= size[0]:
+        yield from whole
+        return
+    heading, *rows = output.table(_HEADERS[:-1], [run[:-1] for run in runs], columns=size[0])
+    yield heading
+    for row, run in zip(rows, runs, strict=True):
+        yield row
+        if run[-1]:
+            yield from textwrap.wrap(output.cell(run[-1]), size[0], initial_indent=_INDENT, subsequent_indent=_INDENT)
+
+
+def _runs(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """One row for neighbouring ports of which the same is true: most ports of a range are free."""
+    pending: list[tuple[int, tuple[str, ...]]] = []
+    for row in rows:
+        holder = output.occupant(row["occupant"]) if row["occupant"] else ""
+        fact = (row["port"], (holder, row["decision"], row["reason"]))
+        if pending and (pending[-1][0] + 1, pending[-1][1]) != fact:
+            yield _run(pending)
+            pending = []
+        pending.append(fact)
+    if pending:
+        yield _run(pending)
+
+
+def _run(facts: Sequence[tuple[int, tuple[str, ...]]]) -> tuple[str, ...]:
+    first, last = facts[0][0], facts[-1][0]
+    return (str(first) if first == last else f"{first}-{last}", *facts[0][1])

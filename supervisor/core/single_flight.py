@@ -1,0 +1,111 @@
+"""Single flight: at most one operation runs on a server. Pure; the engine keeps the flights."""
+
+from collections.abc import Mapping
+from dataclasses import field
+from enum import StrEnum
+
+from ..values import frozen
+from .pep440 import equal
+
+
+class Operation(StrEnum):
+    """What a flight does."""
+
+    ENSURE = "server.ensure"
+    STOP = "server.stop"
+    RESTART = "server.restart"
+    ADOPT = "server.adopt"
+    REAP = "reap"
+    RECOVER = "recover"
+
+
+_WORDS = {
+    Operation.ENSURE: "a start",
+    Operation.STOP: "a stop",
+    Operation.RESTART: "a restart",
+    Operation.ADOPT: "an adoption",
+    Operation.REAP: "the stop of an orphan",
+    Operation.RECOVER: "a recovery",
+}
+
+_WAITED_FOR = (Operation.STOP, Operation.RESTART, Operation.ADOPT)
+"""What an `ensure` lets end first, instead of being refused: users click quickly."""
+
+
+@frozen
+class Wish:
+    """A mutation of one server, as admission sees it.
+
+    Two `ensure` agree when version and ports do (kind and topology key are in the server's id). `holder` and `why` are
+    for people; who asks from outside need not say why.
+    """
+
+    operation: Operation
+    holder: str
+    version: str | None = None
+    ports: Mapping[str, int] = field(default_factory=dict)
+    why: str | None = None
+
+    @property
+    def what(self) -> str:
+        """What it is and who asked, for people."""
+        return f"{_WORDS[self.operation]} for {self.holder}"
+
+
+@frozen
+class Running:
+    """A flight under way. `own`: the daemon started it by itself. `since` is monotonic, seconds."""
+
+    wish: Wish
+    request: str
+    since: float
+    own: bool = False
+
+
+@frozen
+class Started:
+    """The door was free."""
+
+
+@frozen
+class Joined:
+    """The same is under way; its result is shared."""
+
+
+@frozen
+class Waits:
+    """Admission is decided again when the running flight has ended."""
+
+
+@frozen
+class Refused:
+    """Something else is under way."""
+
+    running: Running
+
+
+Admission = Started | Joined | Waits | Refused
+
+
+def admit(running: Running | None, wish: Wish) -> Admission:
+    """Whether a wish may take off now."""
+    if running is None:
+        return Started()
+    if _agree(running.wish, wish):
+        return Joined()
+    if wish.operation is Operation.ENSURE and (running.own or running.wish.operation in _WAITED_FOR):
+        return Waits()
+    if wish.operation in (Operation.REAP, Operation.RECOVER):
+        return Waits()
+    if running.own and running.wish.operation is Operation.RECOVER:
+        # Who takes down a server that crashes again and again must not have to hit the pause between two starts.
+        return Waits()
+    return Refused(running)
+
+
+def _agree(first: Wish, second: Wish) -> bool:
+    if first.operation is not second.operation:
+        return False
+    if first.operation is Operation.ENSURE:
+        return equal(first.version, second.version) and dict(first.ports) == dict(second.ports)
+    return True

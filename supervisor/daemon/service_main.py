@@ -1,0 +1,65 @@
+"""`service run`: the daemon as a service manager wants it."""
+
+import faulthandler
+import json
+import os
+import sys
+from functools import partial
+
+from ..errors import ConfigInvalid, NotOurs, StateNotWritable, SupervisorError
+from ..native.facts import HOME_VARIABLE, folders
+from ..native.services import manager as services
+
+CONFIGURATION = 78
+"""EX_CONFIG of sysexits.h: to try again will not help. systemd is told not to (`RestartPreventExitStatus=`)."""
+
+FAILED = 1
+SERVICE_NAME = "godot-supervisor"
+
+
+def serve(home: str | None = None, *, as_json: bool = False) -> int:
+    """Be the daemon until told to end. The exit status; why, if it is not 0, goes to standard error.
+
+    `home`: in place of the one that the environment names. `as_json`: why, as an error object.
+    """
+    _have_streams()
+    # Before anything imports asyncio: see daemon/__main__.py.
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+    # A loop that hangs is ended by systemd's watchdog with SIGABRT: where it hung is worth to know.
+    faulthandler.enable()
+    if home is not None:
+        os.environ[HOME_VARIABLE] = home
+    run = partial(_run, as_json=as_json)
+    done = services.as_service(SERVICE_NAME, run)
+    return run(services.manager_of(os.environ)) if done is None else done
+
+
+def _run(manager: services.ServiceManager, *, as_json: bool) -> int:
+    from .app import run
+
+    try:
+        _refuse_the_machine()
+        return run(folders(), console=sys.stderr.isatty(), manager=manager)
+    except SupervisorError as error:
+        problem = error
+    except OSError as error:
+        problem = StateNotWritable(str(error))
+    hint = f" ({problem.hint})" if problem.hint else ""
+    sys.stderr.write(f"{json.dumps(problem.to_wire()) if as_json else f'{problem.code}: {problem.message}{hint}'}\n")
+    return CONFIGURATION if isinstance(problem, ConfigInvalid | NotOurs) else FAILED
+
+
+def _refuse_the_machine() -> None:
+    account = services.refused_account()
+    if account is not None:
+        raise NotOurs(
+            f"{account} is refused: the code of every project would run with the machine's own rights",
+            hint="godot-supervisor service install, as yourself",
+        )
+
+
+def _have_streams() -> None:
+    """A process without a console has none (Windows, pythonw.exe), and a thread that prints would end with an error."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 (for life)

@@ -1,0 +1,285 @@
+"""The reaper: takes samples when something has changed, and knocks at the door when a server is an orphan."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from ...core.lifecycle import SERVING
+from ...core.model import Liveness, Origin, Ownership, ServerRecord
+from ...core.reaping import Keep, Observation, OwnerFact, Reap, Suspect, Suspicion, Verdict, judge
+from ...core.reconcile import Answer
+from ...kinds.kind import Kind
+from ...native import facts
+from ...native.lane import Lane, take
+from ..identification.adoption_marks import claimed_beside, keep_mark
+from ..identification.server_client import Inquiry, answer_of
+from ..operations.shared_answers import Shared
+from ..state.context import Facilities
+from ..state.exit_watches import Watcher
+
+SESSION_INTERVAL_S = 1.0
+"""How often sessions are looked at while they alone keep a server whose owners are all dead."""
+
+AFTER_FAILURE_S = 5.0
+"""After how long a look that failed is repeated."""
+
+IDLE_SAMPLES = 10
+"""How often a server without owner is looked at within its `idle_s`: sessions may come and go."""
+
+
+class Reaper:
+    """Judges. It never kills: `on_orphan` knocks at the door that clients use, and is judged again behind it."""
+
+    def __init__(self, facilities: Facilities, inquiry: Inquiry, watcher: Watcher) -> None:
+        """`watcher` tells of processes whose end would have been noticed."""
+        self._facilities = facilities
+        self._watcher = watcher
+        self._inquiry = inquiry
+        self.on_orphan: Callable[[str], None] = lambda server_id: None  # noqa: ARG005 (until a supervisor listens)
+        self.on_held: Callable[[Ownership], None] = lambda owner: None  # noqa: ARG005 (until a supervisor listens)
+        self.on_answered: Callable[[ServerRecord, Answer], None] = lambda record, answer: None  # noqa: ARG005 (the same)
+        self._suspicions: dict[str, Suspicion] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._counted: dict[str, int | None] = {}
+        self._deserted_since: dict[str, float] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._looks: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._shared: Shared[None] = Shared()
+        self._closed = False
+        self.revision = 0
+        """Rises with every verdict, and with every count of sessions."""
+
+    def verdict(self, server_id: str) -> Verdict | None:
+        """The last verdict on a server; None: never looked at."""
+        return self._verdicts.get(server_id)
+
+    def sessions(self, server_id: str) -> int | None:
+        """The sessions counted last; None: never counted, or cannot tell."""
+        return self._counted.get(server_id)
+
+    async def count(self, server_id: str) -> None:
+        """Count the sessions of a server that serves, once for all who want to know.
+
+        A sample does so only where they decide something.
+        """
+        await self._shared.ask(server_id, partial(self._count_now, server_id))
+
+    async def _count_now(self, server_id: str) -> None:
+        record = self._facilities.records.servers.get(server_id)
+        if record is None or record.state not in SERVING or record.kind not in self._facilities.catalog.kinds:
+            return
+        sessions = await self._inquiry.count_sessions(record, self._facilities.kind_of(record))
+        now = self._facilities.records.servers.get(server_id)
+        if now is not None and (now.launch, now.state in SERVING) == (record.launch, True):
+            self._count(server_id, sessions)
+
+    def look(self, server_id: str) -> None:
+        """Take a sample soon. A look that is under way is followed by another."""
+        if self._closed:
+            return
+        if server_id in self._looks:
+            self._again.add(server_id)
+            return
+        self._set_timer(server_id, None)
+        task = asyncio.get_running_loop().create_task(self._look(server_id), name=f"look {server_id}")
+        self._looks[server_id] = task
+        task.add_done_callback(lambda done: self._looked(server_id, done))
+
+    async def sample(self, server_id: str) -> Verdict | None:
+        """Take a sample now. None: the server is not in a state that can be judged."""
+        while True:
+            record = self._facilities.records.servers.get(server_id)
+            if record is None or record.state not in SERVING:
+                self.forget(server_id)
+                return None
+            seen = await self._observe(record, self._facilities.kind_of(record))
+            now = self._facilities.records.servers.get(server_id)
+            if now is not None and (now.launch, now.generation) == (seen.launch, seen.generation):
+                break
+        verdict = judge(self._suspicions.get(server_id), seen)
+        self._note(server_id, verdict, seen)
+        return verdict
+
+    def forget(self, server_id: str) -> None:
+        """The server has gone, or is on its way."""
+        self._suspicions.pop(server_id, None)
+        self._verdicts.pop(server_id, None)
+        self._deserted_since.pop(server_id, None)
+        self._counted.pop(server_id, None)
+        self.revision += 1
+        self._set_timer(server_id, None)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._closed = True
+        for server_id in list(self._timers):
+            self._set_timer(server_id, None)
+        for task in self._looks.values():
+            task.cancel()
+
+    def _count(self, server_id: str, sessions: int | None) -> None:
+        self._counted[server_id] = sessions
+        self.revision += 1
+
+    async def _look(self, server_id: str) -> None:
+        take(Lane.JUDGING)
+        verdict = await self.sample(server_id)
+        if isinstance(verdict, Reap) and not self._closed:
+            self.on_orphan(server_id)
+
+    def _looked(self, server_id: str, task: asyncio.Task[None]) -> None:
+        del self._looks[server_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._facilities.events.failed("reaper.failed", error, server=server_id)
+            self._set_timer(server_id, AFTER_FAILURE_S)
+        if server_id in self._again:
+            self._again.discard(server_id)
+            self.look(server_id)
+
+    def _note(self, server_id: str, verdict: Verdict, seen: Observation) -> None:
+        """Remember a verdict, tell what is new in it, and set the time of the next look."""
+        before = self._suspicions.pop(server_id, None)
+        self._verdicts[server_id] = verdict
+        self.revision += 1
+        events = self._facilities.events
+        match verdict:
+            case Keep(reasons, watch_sessions):
+                if before is not None:
+                    events.publish("server.suspicion_cleared", server=server_id, launch=seen.launch, reasons=reasons)
+                self._set_timer(server_id, self._next_look(server_id, seen, watch_sessions=watch_sessions))
+                owners = self._facilities.records.servers[server_id].owners
+                holders = [owner for owner, fact in zip(owners, seen.owners, strict=True) if fact.holds]
+                for number, owner in enumerate(holders):
+                    # The first was looked at. Of the others, those that are watched need nothing more.
+                    if number == 0 or not self._watcher.lives(owner.process):
+                        self.on_held(owner)
+            case Suspect(suspicion, reasons):
+                self._suspicions[server_id] = suspicion
+                if suspicion != before:
+                    events.publish(
+                        "server.suspected",
+                        server=server_id,
+                        launch=seen.launch,
+                        sampled=seen.now,
+                        due=suspicion.due,
+                        reasons=reasons,
+                    )
+                pause = seen.idle_s / IDLE_SAMPLES if not seen.ends_with_owners else seen.grace_s
+                self._set_timer(server_id, min(suspicion.due - seen.now, max(pause, SESSION_INTERVAL_S)))
+            case Reap(suspicion):
+                self._suspicions[server_id] = suspicion
+
+    def _next_look(self, server_id: str, seen: Observation, *, watch_sessions: bool) -> float | None:
+        if watch_sessions:
+            return SESSION_INTERVAL_S
+        record = self._facilities.records.servers[server_id]
+        linger_s = self._facilities.kind_of(record).linger_s
+        lingering = {owner.editor for owner in seen.owners if owner.lingering}
+        ends = [
+            owner.leaving_since + linger_s
+            for owner in record.owners
+            if owner.editor in lingering and owner.leaving_since is not None
+        ]
+        ends += [lease.expires for lease in record.leases if lease.expires > seen.began]
+        return max(0.0, min(ends) - seen.now) if ends else None
+
+    def _set_timer(self, server_id: str, delay_s: float | None) -> None:
+        timer = self._timers.pop(server_id, None)
+        if timer is not None:
+            timer.cancel()
+        if delay_s is not None and not self._closed:
+            # A timer may fire a clock tick early; the sample it causes must not come before its time.
+            delay_s = max(0.0, delay_s) + facts.TICK_S + 0.001
+            self._timers[server_id] = asyncio.get_running_loop().call_later(delay_s, self.look, server_id)
+
+    async def _observe(self, record: ServerRecord, kind: Kind) -> Observation:
+        now = self._facilities.wing.clock.monotonic()
+        owners = self._owners(record, kind, now)
+        leases = sum(lease.expires > now for lease in record.leases)
+        own_leases: int | None = 0
+        sessions: int | None = 0
+        hands_off = self._hands_off(record)
+        if hands_off is None and record.foreign:
+            unending = record.until_stopped or record.owners_unknown
+            needed = unending or bool(leases) or any(owner.holds for owner in owners)
+            hands_off = await self._facilities.wing.lanes.do(self._told_beside, record, needed)
+        judgeable = ((record.ever_owned and not record.until_stopped) or kind.idle_s > 0) and hands_off is None
+        if judgeable and not leases and not any(owner.holds for owner in owners):
+            self._deserted_since.setdefault(record.id, now)
+            own_leases = await self._own_leases(record, kind)
+            sessions = await self._inquiry.count_sessions(record, kind)
+            self._count(record.id, sessions)
+        else:
+            self._deserted_since.pop(record.id, None)
+        # It may have been silent for longer: while an owner lives, that is between the two of them.
+        deserted_s = now - self._deserted_since.get(record.id, now)
+        return Observation(
+            launch=record.launch,
+            generation=record.generation,
+            began=now,
+            now=self._facilities.wing.clock.monotonic(),
+            grace_s=kind.grace_s,
+            ever_owned=record.ever_owned,
+            owners_unknown=record.owners_unknown,
+            owners=owners,
+            leases=leases,
+            own_leases=own_leases,
+            sessions=sessions,
+            hands_off=hands_off,
+            silent_s=min(deserted_s, self._inquiry.silence(record).seconds),
+            idle_s=kind.idle_s,
+            until_stopped=record.until_stopped,
+        )
+
+    def _told_beside(self, record: ServerRecord, needed: bool) -> str | None:  # noqa: FBT001 (for a thread)
+        """Tell the other homes whether it is needed here, and see whether it is needed there. Blocking."""
+        keep_mark(self._facilities, record, needed=needed)
+        return claimed_beside(self._facilities, record)
+
+    def _hands_off(self, record: ServerRecord) -> str | None:
+        """Why a server is none of our business; None: it is to be judged."""
+        if record.other_home is not None:
+            return f"it belongs to another godot-supervisor home ({record.other_home})"
+        if record.origin is Origin.EXTERNAL and record.by_client:
+            return "an AI client's bridge started it: it ends by itself when that has gone"
+        if record.origin is Origin.EXTERNAL:
+            return "somebody else started it, and it has no owner: it is only listed"
+        if record.origin is Origin.DISCOVERED and self._facilities.discover == "observe":
+            return "it was found, and discovery only observes"
+        if record.kind not in self._facilities.catalog.kinds:
+            return "its kind was taken out of the configuration: its sessions cannot be told"
+        return None
+
+    def _owners(self, record: ServerRecord, kind: Kind, now: float) -> tuple[OwnerFact, ...]:
+        """What holds of each owner.
+
+        Once one of them is seen to hold the server, no other can end it: those whose end would have been noticed are
+        then not looked at. So the ends of hundreds of owners do not cost a look at hundreds of owners each.
+        """
+        facts: list[OwnerFact] = []
+        held = False
+        for owner in record.owners:
+            fact = self._owner(owner, kind, now, watched=held and self._watcher.lives(owner.process))
+            held = held or fact.holds
+            facts.append(fact)
+        return tuple(facts)
+
+    def _owner(self, owner: Ownership, kind: Kind, now: float, *, watched: bool) -> OwnerFact:
+        passed = owner.leaving_since is not None and now >= owner.leaving_since + kind.linger_s
+        return OwnerFact(
+            owner.editor,
+            Liveness.ALIVE if watched else self._facilities.wing.probe.sample(owner.process),
+            lingering=owner.leaving and not passed,
+            released=passed,
+        )
+
+    async def _own_leases(self, record: ServerRecord, kind: Kind) -> int | None:
+        """The leases that the server itself grants; None: it does not tell. Asking tells whether it is well, too."""
+        if kind.identify is None:
+            return 0
+        said = await self._inquiry.ask(record, kind)
+        self.on_answered(record, answer_of(record, kind, said))
+        if not kind.identify.leases:
+            return 0
+        return said.leases if said is not None else None

@@ -1,0 +1,156 @@
+"""Replaces a server by another version of itself, or one that is mute: the old one comes back if the new one fails."""
+
+from dataclasses import replace
+from functools import partial
+
+from ...core.foreign import Stranger
+from ...core.lifecycle import RUNNING
+from ...core.model import ServerRecord, ServerState
+from ...core.pep440 import equal
+from ...core.reconcile import Replace
+from ...errors import SupervisorError, VersionConflict
+from ..operations.operation import Flight
+from ..processes.stop import Right
+from ..starting.ensure import Ensurer
+from ..starting.planning import Planner
+from ..starting.rehearsal import Rehearsal
+from ..starting.resolve import Demand, again, of_kind
+from ..starting.takeover import Takeover
+from ..state.context import Facilities
+from .automatic_restart import Restarter
+from .termination import Endings
+
+
+class Replacer:
+    """Runs inside the flight of an `ensure` whose plan is Replace."""
+
+    def __init__(
+        self,
+        facilities: Facilities,
+        planner: Planner,
+        ensurer: Ensurer,
+        rehearsal: Rehearsal,
+        endings: Endings,
+        restarter: Restarter,
+        takeover: Takeover,
+    ) -> None:
+        self._facilities = facilities
+        self._records = facilities.records
+        self._events = facilities.events
+        self._planner = planner
+        self._ensurer = ensurer
+        self._rehearsal = rehearsal
+        self._endings = endings
+        self._restarter = restarter
+        self._takeover = takeover
+
+    async def follow(self, demand: Demand, outcome: ServerRecord | Replace, flight: Flight) -> ServerRecord:
+        """The server of an `ensure`: what there is, or what takes the place of what has to make room first.
+
+        Raises:
+            SupervisorError: as `run`.
+        """
+        record = await self.run(demand, outcome, flight) if isinstance(outcome, Replace) else outcome
+        return self._takeover.wanted_without_owner(record.id, demand.asker)
+
+    async def run(self, demand: Demand, plan: Replace, flight: Flight) -> ServerRecord:
+        """The new server, ready, on the ports of the old one if these are free then.
+
+        Raises:
+            SupervisorError: the new one did not become ready; the old one runs again, or the error says why not.
+        """
+        if demand.required is None and isinstance(plan.old, ServerRecord):
+            # It is mute, and any version will do: its own, then. Another may run beside it already.
+            kept = plan.old.chosen or demand.chosen
+            demand = replace(demand, version=plan.old.version or demand.version, chosen=kept)
+        # Everything that can fail before the old one is touched. It takes its time: then it is all looked at again.
+        await self._rehearsal.of(replace(demand, first=plan.ports), flight, vacated=plan.ports)
+        if not await self._still(demand, plan):
+            return await self._start(demand, flight)
+        old, right = self._begin(demand, plan)
+        flight.committed = True
+        flight.progress("replacing", f"{old.id} {old.version or ''} by {demand.version or 'a new launch'}")
+        stopped = await self._endings.end_launch(demand.server, flight, right, partial(self._last_look, demand, flight))
+        self._restarter.forget(demand.server)
+        flight.extend()
+        self._records.change(demand.server, version=demand.version, chosen=demand.chosen)
+        self._records.move(demand.server, ServerState.STARTING, restarts=stopped.restarts + 1)
+        self._takeover.wanted_without_owner(demand.server, demand.asker)
+        try:
+            new = await self._start(replace(demand, first=plan.ports), flight)
+        except SupervisorError as error:
+            await self._roll_back(demand, old, flight, error)
+            raise
+        self._events.publish(
+            "server.replaced", server=new.id, was=old.version, now=new.version, reason=plan.reason, proof=plan.proof
+        )
+        return new
+
+    async def _still(self, demand: Demand, plan: Replace) -> bool:
+        """Whether it is still to be replaced. False: it was a stranger, and is left alone.
+
+        Raises:
+            VersionConflict: it was ours, and somebody uses it now.
+        """
+        if isinstance(plan.old, Stranger):
+            now = await self._planner.without(demand, (), replacing=True)
+            return isinstance(now, Replace) and isinstance(now.old, Stranger) and now.old.process == plan.old.process
+        again = await self._planner.with_own(demand, plan.old)
+        if not isinstance(again, Replace):
+            raise _came_into_use(plan.old)
+        return True
+
+    def _last_look(self, demand: Demand, flight: Flight, record: ServerRecord, now: float) -> None:
+        """The last moment before the signal. From then on it is seen through, whoever goes: the old one is lost."""
+        if any(lease.expires > now for lease in record.leases) or self._planner.owners(demand, record):
+            raise _came_into_use(record)
+        flight.irrevocable = True
+
+    def _begin(self, demand: Demand, plan: Replace) -> tuple[ServerRecord, Right]:
+        """The row to be replaced, and the right to end its tree. A stranger gets the row first."""
+        if isinstance(plan.old, Stranger):
+            self._takeover.condemn(demand.server, demand.kind, plan.old, why=plan.reason)
+        record = self._records.server(demand.server)
+        return record, Right(orphan=record.foreign)
+
+    async def _start(self, demand: Demand, flight: Flight) -> ServerRecord:
+        started = await self._ensurer.start(demand, flight, replacing=False)
+        assert isinstance(started, ServerRecord)  # noqa: S101 (nothing more was to be replaced)
+        return started
+
+    async def _roll_back(self, demand: Demand, old: ServerRecord, flight: Flight, error: SupervisorError) -> None:
+        """Start the old version again, from its own environment. What it was started with by others is gone."""
+        record = self._records.servers.get(demand.server)
+        if record is None or record.state is not ServerState.FAILED or record.root is not None:
+            return
+        meanwhile = self._runs_beside(demand, old)
+        if meanwhile is not None:
+            error.hint = f"{old.version or 'the old launch'} runs as {meanwhile.id}, which was started meanwhile"
+            return
+        self._records.move(demand.server, ServerState.STARTING, version=old.version, chosen=old.chosen)
+        flight.extend()
+        try:
+            back = await self._start(again(demand.kind, old), flight)
+        except SupervisorError as second:
+            self._events.warn(
+                "server.rolled_back", server=old.id, version=old.version, reason=error.message, failed=second.message
+            )
+            error.hint = f"{old.version or 'the old launch'} could not be started again either: {second.message}"
+            return
+        self._events.warn("server.rolled_back", server=back.id, version=back.version, reason=error.message, failed=None)
+        error.data["rolled_back_to"] = back.version
+        error.hint = f"{back.id} {back.version or ''} runs again; its log and this error say what went wrong"
+
+    def _runs_beside(self, demand: Demand, old: ServerRecord) -> ServerRecord | None:
+        """Another server of the old version: whoever needed that one while the new one tried has it now."""
+        others = of_kind(self._facilities, demand.kind, demand.project, demand.asker)
+        stays = RUNNING - {ServerState.STOPPING}
+        return next((r for r in others if r.id != old.id and r.state in stays and equal(r.version, old.version)), None)
+
+
+def _came_into_use(record: ServerRecord) -> VersionConflict:
+    return VersionConflict(
+        f"{record.id} {record.version or ''} came into use before it could be replaced",
+        hint="ask again: another one is started beside it",
+        data={"running": record.version},
+    )

@@ -1,0 +1,286 @@
+"""Private environments: one for each package and version, built aside, and published whole or not at all."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ...core.model import Liveness, ProcessIdentity
+from ...errors import InstallFailed, NotOurs
+from ...native import trust
+from ...native.api import Wing
+from ...native.lane import Lane
+from .installer import Growth, Installer, Job, Progress, StopTree
+from .running_from import Commands, commands_of_all, running_from
+from .shared_build import SharedBuild
+from .store import BUILDERS, Environment, EnvironmentStore, Wanted, remove_build, remove_tree
+from .verification import NO_INTERPRETER, Verifier
+
+LOCK_PAUSE_S = 0.5
+
+
+class Environments:
+    """Makes and finds private environments under one folder, which several daemons may share.
+
+    `stop_tree` ends an installer and all that it started. `environment` is what installers inherit from, None for the
+    daemon's own. `no_progress_s` is how long an installer, or another daemon's build, may show nothing new, seconds.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        wing: Wing,
+        stop_tree: StopTree,
+        *,
+        environment: Mapping[str, str] | None = None,
+        no_progress_s: float = 120.0,
+    ) -> None:
+        self._store = EnvironmentStore(root)
+        self._root = self._store.root
+        self._processes = wing.processes
+        self._probe = wing.probe
+        self._lanes = wing.lanes
+        inherited = os.environ if environment is None else environment
+        self._installer = Installer(wing, stop_tree, inherited, no_progress_s)
+        self._verifier = Verifier(self._installer, wing.lanes)
+        self._no_progress_s = no_progress_s
+        self._builds: dict[str, SharedBuild] = {}
+
+    async def provide(
+        self, package: str, version: str, progress: Progress, *, module: str | None = None
+    ) -> Environment:
+        """Return the environment with exactly this version, built if need be. Concurrent callers share one build.
+
+        `module` is what is to be run from it. Cancelling the last caller stops the installer; nothing is left behind.
+
+        Raises:
+            InvalidParams: the version cannot be one.
+            NotOurs: somebody else may write into the folder: what lies there is run.
+            InstallFailed: `data.output` has the installer's last lines, `data.versions` what there is instead.
+        """
+        wanted = Wanted.checked(package, version)
+        self._refuse_foreign_folder()
+        while True:
+            found = self._store.find(wanted)
+            if found is not None and found.usable:
+                return found
+            made = await self._share(wanted, progress, module, found, NO_INTERPRETER if found else None)
+            if made is not None:
+                return made
+
+    async def rebuild(
+        self, broken: Environment, reason: str, progress: Progress, *, module: str | None = None
+    ) -> Environment:
+        """Return an environment in the place of a broken one, built anew unless somebody has done that already.
+
+        Raises:
+            NotOurs, InstallFailed: as for `provide`; the broken one is still published.
+        """
+        self._refuse_foreign_folder()
+        wanted = Wanted.checked(broken.package, broken.version)
+        while True:
+            made = await self._share(wanted, progress, module, broken, reason)
+            if made is not None:
+                return made
+
+    async def examine(self, environment: Environment, module: str | None) -> str | None:
+        """Return what is wrong with a published environment, None if nothing was found. Starts its interpreter."""
+        return await self._verifier.damage(environment, module, self._root / f".examined-{secrets.token_hex(4)}")
+
+    def ready(self, package: str, version: str) -> Environment | None:
+        """Return the environment with exactly this version, if it is there; nothing is built.
+
+        Raises:
+            InvalidParams: the version cannot be one.
+        """
+        found = self._store.find(Wanted.checked(package, version))
+        return found if found is not None and found.usable else None
+
+    @property
+    def root(self) -> Path:
+        """The folder that all of them are in."""
+        return self._root
+
+    @property
+    def store(self) -> EnvironmentStore:
+        """What lies there."""
+        return self._store
+
+    def known(self) -> list[Environment]:
+        """Return every published environment whose interpreter is there."""
+        return [found for found in self.published() if found.usable]
+
+    def published(self) -> list[Environment]:
+        """Return every published environment, also one whose interpreter has gone."""
+        return self._store.published()
+
+    async def discard(self, environment: Environment, unused: Callable[[], bool]) -> bool:
+        """Remove a published environment. `unused` is asked at the last moment.
+
+        Returns:
+            False: it is used after all, somebody builds it anew, or it is not there any more.
+
+        Raises:
+            OSError: the system refused.
+        """
+        key = environment.key
+        lock = FileLock(self._root / f"{key}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        try:
+            if self._store.record(key) != environment or not unused():
+                return False
+            # Nothing was awaited since the question. From here on nobody finds it, so nobody can begin to use it.
+            (self._root / f"{key}.json").unlink()
+            await self._lanes.do(remove_build, environment.path, lane=Lane.FILES)
+        finally:
+            lock.release()
+        return True
+
+    def sweep(self) -> list[Path]:
+        """Remove the builds of daemons that are proven dead, and replaced ones that nothing runs from. Blocking.
+
+        Returns:
+            What was removed.
+        """
+        return [folder for folder in self.rubbish() if _gone(folder)]
+
+    def rubbish(self) -> list[Path]:
+        """Return the folders that `sweep` would remove. Blocking."""
+        found = []
+        commands = None
+        for marker in self._root.glob(f"*/{BUILDERS}"):
+            build = marker.parent
+            builders = self._store.builders(build)
+            # Asked in this order: what the dead have not published they never will.
+            dead = builders and all(self._probe.sample(builder) is Liveness.DEAD for builder in builders)
+            if (dead or self._store.replaced(build)) and build not in {found.path for found in self.known()}:
+                commands = commands_of_all(self._processes, self._probe) if commands is None else commands
+                if not running_from(build, commands):
+                    found.append(build)
+        return found
+
+    def _refuse_foreign_folder(self) -> None:
+        problem = trust.problem_of(self._root)
+        if problem is not None:
+            raise NotOurs(
+                f"the folder of environments: {problem}",
+                hint=problem.fix or "daemon.environments in config.toml chooses another",
+            )
+
+    async def _share(
+        self, wanted: Wanted, progress: Progress, module: str | None, instead_of: Environment | None, why: str | None
+    ) -> Environment | None:
+        """Begin a build or join the one under way; None if that one was being cancelled: look again."""
+        build = self._builds.get(wanted.key)
+        if build is None:
+            build = self._begin(wanted, module, instead_of, why)
+        if not build.abandoned:
+            return await build.join(progress)
+        await asyncio.wait({build.task})
+        return None
+
+    def _begin(
+        self, wanted: Wanted, module: str | None, instead_of: Environment | None, why: str | None
+    ) -> SharedBuild:
+        build = SharedBuild()
+        work = self._build(wanted, module, instead_of, why, build.tell)
+        build.task = asyncio.get_running_loop().create_task(work)
+        self._builds[wanted.key] = build
+
+        def done(task: asyncio.Task[Environment]) -> None:
+            self._builds.pop(wanted.key, None)
+            if not task.cancelled():
+                task.exception()  # Somebody has asked: without a waiter left, asyncio would complain.
+
+        build.task.add_done_callback(done)
+        return build
+
+    async def _build(
+        self, wanted: Wanted, module: str | None, instead_of: Environment | None, why: str | None, tell: Progress
+    ) -> Environment:
+        try:
+            trust.make_folder(self._root)
+            async with self._alone(wanted, tell):
+                ready = self._store.find(wanted)
+                if ready is not None and ready.usable and (instead_of is None or ready.path != instead_of.path):
+                    return ready
+                if why is not None:
+                    tell("rebuilding", f"building the environment of {wanted.requirement} anew: {why}")
+                await self._lanes.do(self.sweep, lane=Lane.FILES)
+                return await self._make(wanted, module, why, tell)
+        except (OSError, trust.DistrustedError) as error:
+            hint = f"is there room, and may you write there: {self._root}"
+            raise InstallFailed(f"{wanted.requirement} could not be installed: {error}", hint=hint) from error
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, wanted: Wanted, tell: Progress) -> AsyncIterator[None]:
+        lock = FileLock(self._root / f"{wanted.key}.lock")
+        growth = Growth(lambda: self._root.glob(f"{wanted.key}-*"), self._lanes, self._no_progress_s)
+        while True:
+            try:
+                lock.acquire(timeout=0)
+                break
+            except Timeout:
+                tell("waiting", f"waiting for another daemon's build of {wanted.requirement}")
+            if await growth.stalled():
+                raise InstallFailed(
+                    f"another daemon's build of {wanted.requirement}: no progress for {self._no_progress_s:g} s",
+                    hint=f"if that daemon hangs, end it; it holds {lock.lock_file}",
+                )
+            await asyncio.sleep(LOCK_PAUSE_S)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    async def _make(self, wanted: Wanted, module: str | None, why: str | None, tell: Progress) -> Environment:
+        job = Job(wanted.package, wanted.version, self._root / f"{wanted.key}-{secrets.token_hex(4)}", tell)
+        builders: list[ProcessIdentity] = []
+
+        def note(builder: ProcessIdentity | None) -> None:
+            if builder is not None:
+                builders.append(builder)
+            self._store.note_builders(job.folder, builders)
+
+        job.folder.mkdir()
+        try:
+            note(self._probe.identify(os.getpid()))
+            job.temporary.mkdir()
+            await self._installer.install(job, note)
+            tell("verifying", f"looking whether {wanted.requirement} is in its environment")
+            made = await self._verifier.verified(job, module, note)
+            return await self._publish(replace(made, rebuilt_for=why), job)
+        except BaseException:
+            await self._lanes.do(remove_build, job.folder, lane=Lane.FILES)
+            raise
+
+    async def _publish(self, made: Environment, job: Job) -> Environment:
+        before = self._store.record(made.key)
+        await self._lanes.do(remove_tree, job.temporary, lane=Lane.FILES)
+        await self._lanes.do(self._store.publish, made, time.time(), lane=Lane.FILES)
+        if before is not None and before.path != made.path:
+            commands = await self._lanes.look(commands_of_all, self._processes, self._probe, lane=Lane.FILES)
+            await self._lanes.do(self._retire, before.path, commands, lane=Lane.FILES)
+        return made
+
+    def _retire(self, folder: Path, commands: Commands) -> None:
+        """Remove what was replaced, unless something runs from it: then that is left until nothing does."""
+        if running_from(folder, commands):
+            with contextlib.suppress(OSError):
+                self._store.retire(folder)
+        else:
+            remove_build(folder)
+
+
+def _gone(folder: Path) -> bool:
+    remove_build(folder)
+    return not folder.exists()

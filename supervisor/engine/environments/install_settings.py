@@ -1,0 +1,253 @@
+"""Which of a user's pip and uv settings reach an installation: those that say where packages come from (ADR 19).
+
+Settings that say where packages go, and whether they are installed, would leave a private environment empty. Whatever
+is not listed here does not pass, so a setting that a later installer brings cannot move packages either.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import InstallFailed
+from ...native import facts
+from ...native.startup import search_path
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+PIP_SOURCES = _words(
+    """
+    index-url pypi-url extra-index-url no-index find-links
+    proxy cert client-cert trusted-host keyring-provider use-feature use-deprecated
+    timeout default-timeout retries resume-retries cache-dir no-cache-dir
+    constraint build-constraint only-binary no-binary prefer-binary uploaded-prior-to
+    """
+)
+"""Options of pip that pass. The last line is a user's policy about what may come from there."""
+
+UV_SOURCES = _words(
+    """
+    index index-url default-index extra-index-url no-index find-links index-strategy torch-backend
+    keyring-provider credentials-dir allow-insecure-host insecure-host native-tls system-certs
+    http-proxy https-proxy no-proxy offline
+    http-timeout request-timeout http-connect-timeout http-retries lock-timeout compile-bytecode-timeout
+    cache-dir no-cache link-mode concurrent-downloads concurrent-builds concurrent-installs
+    s3-endpoint-url gcs-endpoint-url azure-endpoint-url
+    constraint constraint-dependencies build-constraint build-constraint-dependencies
+    exclude-newer exclude-newer-package only-binary
+    no-binary no-binary-package no-build no-build-package malware-check
+    """
+)
+"""Settings of uv that pass, as keys of uv.toml and, with UV_ in front, as variables."""
+
+_UV_CREDENTIALS = re.compile(r"UV_INDEX_\w+_(?:USERNAME|PASSWORD)")
+_LINKS_INTO_THE_CACHE = "symlink"
+_OTHER_PYTHON = ("VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+_PLACES = ("find-links", "index-url", "extra-index-url", "cache-dir")
+_TRUE = ("1", "true", "t", "yes", "y", "on")
+
+UV_FILE = "uv.toml"
+ETC = Path("/etc")
+
+
+def variables_for(environment: Mapping[str, str], temporary: Path, *, uv: bool) -> dict[str, str]:
+    """Return the environment of an installer. What uv is to read is written into `temporary`.
+
+    Raises:
+        InstallFailed: a file with the user's settings cannot be read.
+        OSError: the file for uv cannot be written.
+    """
+    chosen = _for_uv(environment, temporary) if uv else _for_pip(environment)
+    return {**without_settings(environment), **chosen}
+
+
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what says something to an installer, or to a Python."""
+    return {name: value for name, value in environment.items() if not _decides(name)}
+
+
+def _decides(name: str) -> bool:
+    """Whether a variable says something to an installer, or to the Python that it runs in."""
+    upper = name.upper()
+    return upper.startswith(("PIP_", "UV_", "_PIP_")) or upper in _OTHER_PYTHON or search_path.of_the_interpreter(upper)
+
+
+def _for_pip(environment: Mapping[str, str]) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    sections = _pip_sections(environment)
+    for section in ("global", "install"):
+        settings.update(sections.get(section, {}))
+    settings.update(_named(environment, "PIP_"))
+    passed = {name: value for name, value in settings.items() if name in PIP_SOURCES and value}
+    return {f"PIP_{name.upper().replace('-', '_')}": value for name, value in passed.items()} | {
+        "PIP_CONFIG_FILE": os.devnull
+    }
+
+
+def _pip_sections(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return what pip's files say, by section; of two files, the later one counts."""
+    import configparser
+
+    sections: dict[str, dict[str, str]] = {}
+    for path in pip_files(environment):
+        parser = configparser.RawConfigParser()
+        try:
+            with path.open(encoding="utf-8", errors="replace") as file:
+                parser.read_file(file)
+        except FileNotFoundError:
+            continue
+        except (OSError, configparser.Error) as error:
+            raise _unreadable("pip", path, error) from error
+        for section in parser.sections():
+            named = {name.lower().replace("_", "-").removeprefix("--"): value for name, value in parser.items(section)}
+            sections.setdefault(section, {}).update(named)
+    return sections
+
+
+def pip_files(environment: Mapping[str, str]) -> list[Path]:
+    """Return the files that pip reads, the one that counts most last: pip.pypa.io/en/stable/topics/configuration."""
+    chosen = environment.get("PIP_CONFIG_FILE")
+    if chosen == os.devnull:
+        return []
+    home, name = _home(environment), "pip.ini" if facts.SYSTEM == "windows" else "pip.conf"
+    if facts.SYSTEM == "windows":
+        everyone = [Path(environment.get("PROGRAMDATA") or r"C:\ProgramData") / "pip" / name]
+        mine = [home / "pip" / name, Path(environment.get("APPDATA") or home / "AppData/Roaming") / "pip" / name]
+    else:
+        xdg = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+        everyone = [folder / "pip" / name for folder in _system_folders(environment)]
+        mine = [home / ".pip" / name, xdg / "pip" / name]
+    if facts.SYSTEM == "macos":
+        everyone.append(Path("/Library/Application Support/pip") / name)
+        own = home / "Library/Application Support/pip"
+        mine = [home / ".pip" / name, own / name if own.is_dir() else mine[-1]]
+    elif facts.SYSTEM != "windows":
+        everyone.append(ETC / name)
+    if chosen:
+        # A file of the user's choice takes the place of the user's others, if it is there.
+        return [*everyone, *([] if Path(chosen).exists() else mine), Path(chosen)]
+    return [*everyone, *mine]
+
+
+def _for_uv(environment: Mapping[str, str], temporary: Path) -> dict[str, str]:
+    named = _named(environment, "UV_")
+    passed = {name: value for name, value in named.items() if name in UV_SOURCES and value}
+    if passed.get("link-mode") == _LINKS_INTO_THE_CACHE:
+        del passed["link-mode"]
+    variables = {f"UV_{name.upper().replace('-', '_')}": value for name, value in passed.items()}
+    variables |= {name: value for name, value in environment.items() if _UV_CREDENTIALS.fullmatch(name)}
+    settings = {} if named.get("no-config", "").lower() in _TRUE else _uv_settings(environment)
+    if not settings:
+        return {**variables, "UV_NO_CONFIG": "1"}
+    file = temporary / UV_FILE
+    file.write_text("".join(f"{name} = {_toml(value)}\n" for name, value in settings.items()), encoding="utf-8")
+    return {**variables, "UV_CONFIG_FILE": str(file)}
+
+
+def _uv_settings(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what passes of uv's files; of two, the earlier one counts, and lists are joined."""
+    import tomllib
+
+    found: dict[str, Any] = {}
+    for path in uv_files(environment):
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            if isinstance(error, FileNotFoundError) and not environment.get("UV_CONFIG_FILE"):
+                continue
+            raise _unreadable("uv", path, error) from error
+        for name, value in _passing(content, path.parent).items():
+            if isinstance(value, list) and isinstance(found.get(name), list):
+                found[name] = [*found[name], *value]
+            elif isinstance(value, dict) and isinstance(found.get(name), dict):
+                found[name] = {**value, **found[name]}
+            else:
+                found.setdefault(name, value)
+    return found
+
+
+def uv_files(environment: Mapping[str, str]) -> list[Path]:
+    """Return the files that uv reads for a user, the one that counts most first: docs.astral.sh/uv.
+
+    Files of projects are left out: no project is being installed, whatever lies above the folder of environments.
+    """
+    chosen = environment.get("UV_CONFIG_FILE")
+    if chosen:
+        return [Path(chosen)]
+    home = _home(environment)
+    if facts.SYSTEM == "windows":
+        mine = Path(environment.get("APPDATA") or home / "AppData/Roaming")
+        system = [Path(environment.get("PROGRAMDATA") or r"C:\ProgramData") / "uv" / UV_FILE]
+    else:
+        mine = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+        system = [*(folder / "uv" / UV_FILE for folder in _system_folders(environment)), ETC / "uv" / UV_FILE]
+    return [mine / "uv" / UV_FILE, *[path for path in system if path.is_file()][:1]]
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("USERPROFILE" if facts.SYSTEM == "windows" else "HOME") or Path.home())
+
+
+def _system_folders(environment: Mapping[str, str]) -> Iterator[Path]:
+    folders = environment.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    return (Path(folder) for folder in folders.split(os.pathsep) if folder)
+
+
+def _passing(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return what passes of a table of uv.toml, relative paths made absolute."""
+    passed: dict[str, Any] = {}
+    for name, value in table.items():
+        if name == "pip" and isinstance(value, dict):
+            if inner := _passing(value, folder):
+                passed[name] = inner
+        elif name == "index" and isinstance(value, list):
+            passed[name] = [_index(one, folder) for one in value]
+        elif name in UV_SOURCES and not (name == "link-mode" and value == _LINKS_INTO_THE_CACHE):
+            passed[name] = _placed(value, folder) if name in _PLACES else value
+    return passed
+
+
+def _index(index: Any, folder: Path) -> Any:
+    return {**index, "url": _placed(index["url"], folder)} if isinstance(index, dict) and "url" in index else index
+
+
+def _placed(value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_placed(one, folder) for one in value]
+    if not isinstance(value, str) or ":" in value or value.startswith("~"):
+        return value
+    return str(folder / value)
+
+
+def _named(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Return the variables with a prefix, by the option that each stands for."""
+    return {
+        name[len(prefix) :].lower().replace("_", "-"): value
+        for name, value in environment.items()
+        if name.startswith(prefix)
+    }
+
+
+def _toml(value: Any) -> str:
+    """Return a value of a TOML file, written as one."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_toml(str(name))} = {_toml(one)}" for name, one in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return str(value)
+
+
+def _unreadable(tool: str, path: Path, error: Exception) -> InstallFailed:
+    return InstallFailed(
+        f"the settings of {tool} cannot be read: {path}: {error}",
+        hint=f"mend {path}: {tool} itself could not use it either",
+    )

@@ -1,0 +1,36 @@
+"""One build of an environment that several callers wait for."""
+
+import asyncio
+
+from .installer import Progress
+from .store import Environment
+
+
+class SharedBuild:
+    """One build, and the callers who wait for it. Cancelling the last of them cancels the build."""
+
+    task: asyncio.Task[Environment]
+
+    def __init__(self) -> None:
+        self._waiting: list[Progress] = []
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether its last caller has left, so that it is being cancelled."""
+        return not self._waiting and (self.task.cancelling() > 0 or self.task.done())
+
+    def tell(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
+        """Pass progress on to every caller."""
+        for progress in tuple(self._waiting):
+            progress(stage, message, done, total)
+
+    async def join(self, progress: Progress) -> Environment:
+        """Wait for the environment, and pass the progress on."""
+        self._waiting.append(progress)
+        try:
+            return await asyncio.shield(self.task)
+        finally:
+            self._waiting.remove(progress)
+            if not self._waiting and not self.task.done():
+                self.task.cancel()
+                await asyncio.wait({self.task})

@@ -1,0 +1,222 @@
+"""The folder of private environments as it lies on the disk: records of what is published, and folders of builds."""
+
+import contextlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...core.model import ProcessIdentity
+from ...core.pep440 import same
+from ...errors import InvalidParams
+from ...native import private_files, trust
+from ...values import frozen
+
+SCHEMA = 1
+BUILDERS = "builders.json"
+"""In every build: the daemon and the installers that work on it."""
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VERSION = re.compile(r"[0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
+
+
+@frozen
+class Environment:
+    """A published environment. `python` is its interpreter, `version` the one asked for, `installed` the one in it.
+
+    `made_with` is the version of Python that it was made with, empty where an older daemon made it. `whole`: every
+    file that its packages list was there. `rebuilt_for` is why it took the place of another one.
+    """
+
+    path: Path
+    python: Path
+    package: str
+    version: str
+    installed: str
+    made_with: str = ""
+    whole: bool = False
+    rebuilt_for: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What it is published as, and what users name it by."""
+        return key_of(self.package, self.version)
+
+    @property
+    def usable(self) -> bool:
+        """Whether its interpreter is there. A link to a base Python that was removed leads nowhere."""
+        return self.python.exists()
+
+
+@frozen
+class Wanted:
+    """A package in exactly one version, checked."""
+
+    package: str
+    version: str
+    key: str
+
+    @classmethod
+    def checked(cls, package: str, version: str) -> "Wanted":
+        """Check both texts.
+
+        Raises:
+            InvalidParams: one of them cannot be what it should be.
+        """
+        if not _NAME.fullmatch(package):
+            raise InvalidParams("package", f"{package!r} is no name of a package")
+        if not _VERSION.fullmatch(version):
+            raise InvalidParams("version", f"{version!r} is no exact version", hint='ask for one like "4.3.0"')
+        return cls(package, version, key_of(package, version))
+
+    @property
+    def requirement(self) -> str:
+        """What an installer is asked for."""
+        return f"{self.package}=={self.version}"
+
+
+def key_of(package: str, version: str) -> str:
+    """Return what an environment is published as. Names of packages differ in letters that mean the same."""
+    return f"{_normal(package)}-{version}"
+
+
+class EnvironmentStore:
+    """Reads and writes the records in one folder, which daemons of several homes may share."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    def find(self, wanted: Wanted) -> Environment | None:
+        """Return what is published for a version, usable or not: under its own name, else under an equal one."""
+        found = self.record(wanted.key)
+        if found is not None and found.usable:
+            return found
+        equals = (
+            other
+            for other in self.published()
+            if _normal(other.package) == _normal(wanted.package) and same(wanted.version, other.installed)
+        )
+        return next((other for other in equals if other.usable), found)
+
+    def published(self) -> list[Environment]:
+        """Return every published environment, also one whose interpreter has gone."""
+        keys = sorted(path.stem for path in self.root.glob("*.json"))
+        return [found for key in keys if (found := self.record(key)) is not None]
+
+    def record(self, key: str) -> Environment | None:
+        """Return what is published under this key, broken or not. Only folders of ours count."""
+        if trust.problem_of(self.root) is not None:
+            return None
+        content = read_json(self.root / f"{key}.json")
+        texts = [content.get(name) for name in ("path", "python", "package", "version")]
+        path, python, package, version = (text if isinstance(text, str) else "" for text in texts)
+        if content.get("schema") != SCHEMA or not (python and package and version):
+            return None
+        # The name is compared too, because `..` also has the root as its parent, and what is recorded may be removed.
+        if Path(path).parent != self.root or not re.fullmatch(rf"{re.escape(key)}-[0-9a-f]+", Path(path).name):
+            return None
+        installed, made_with, rebuilt_for = (content.get(name) for name in ("installed", "made_with", "rebuilt_for"))
+        return Environment(
+            Path(path),
+            Path(python),
+            package,
+            version,
+            installed if isinstance(installed, str) and installed else version,
+            made_with if isinstance(made_with, str) else "",
+            content.get("whole") is True,
+            rebuilt_for if isinstance(rebuilt_for, str) else None,
+        )
+
+    def publish(self, environment: Environment, created: float) -> None:
+        """Let everybody find it from now on. Blocking.
+
+        Raises:
+            OSError: the record cannot be written.
+        """
+        content = {
+            "schema": SCHEMA,
+            "path": str(environment.path),
+            "python": str(environment.python),
+            "package": environment.package,
+            "version": environment.version,
+            "installed": environment.installed,
+            "made_with": environment.made_with,
+            "whole": environment.whole,
+            "rebuilt_for": environment.rebuilt_for,
+            "created": created,
+        }
+        write_json(self.root / f"{environment.key}.json", content)
+
+    def note_builders(self, build: Path, builders: list[ProcessIdentity]) -> None:
+        """Write down which processes work on a build: it is rubbish when all of them are dead, and not before."""
+        named = [{"pid": one.pid, "start_token": one.start_token} for one in builders]
+        write_json(build / BUILDERS, {"schema": SCHEMA, "builders": named})
+
+    def retire(self, build: Path) -> None:
+        """Write down that another one has taken the place of a build that processes still run from.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_json(build / BUILDERS, {"schema": SCHEMA, "replaced": True})
+
+    def replaced(self, build: Path) -> bool:
+        """Whether another one has taken its place."""
+        return read_json(build / BUILDERS).get("replaced") is True
+
+    def builders(self, build: Path) -> list[ProcessIdentity]:
+        """Return the builders that were noted; none at all where one cannot be read."""
+        try:
+            content = read_json(build / BUILDERS).get("builders") or ()
+            return [ProcessIdentity(int(one["pid"]), str(one["start_token"])) for one in content]
+        except (TypeError, KeyError, ValueError):
+            return []
+
+
+def remove_build(folder: Path) -> None:
+    """Remove a build, its list of builders last: what is left of it can be told to be rubbish again."""
+    with contextlib.suppress(OSError):
+        for entry in list(folder.iterdir()):
+            if entry.is_dir() and not entry.is_symlink():
+                remove_tree(entry)
+            elif entry.name != BUILDERS:
+                entry.unlink()
+        if [entry.name for entry in folder.iterdir()] in ([], [BUILDERS]):
+            remove_tree(folder)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove what can be removed."""
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a file; empty where there is none that can be read."""
+    try:
+        content = json.loads(private_files.patiently(path.read_bytes))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace a file by an object.
+
+    Raises:
+        OSError: the old one stands.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    try:
+        private_files.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _normal(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()

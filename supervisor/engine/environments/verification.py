@@ -1,0 +1,108 @@
+"""Has the interpreters of environments look at what is in them: before they are published, and after a failure."""
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from ...core.model import ProcessIdentity
+from ...errors import InstallFailed
+from ...native.api import Lanes
+from ...native.lane import Lane
+from . import examination
+from .examination import Examined
+from .installer import Installer, Job
+from .store import Environment, remove_tree
+
+EXAMINED_WITHIN_S = 60.0
+"""How long the interpreter of a published environment may take to look around in it."""
+
+NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.ELOOP)
+"""What the system says of a program that is not there or cannot be run. Anything else says nothing about it."""
+
+NO_INTERPRETER = "its interpreter is not there any more"
+
+
+class Verifier:
+    """Asks by the runner of installers, so nothing that is asked outlives its time."""
+
+    def __init__(self, installer: Installer, lanes: Lanes) -> None:
+        self._installer = installer
+        self._lanes = lanes
+
+    async def verified(
+        self, job: Job, module: str | None, note: Callable[[ProcessIdentity | None], None]
+    ) -> Environment:
+        """Return what was installed, as the new interpreter itself sees it.
+
+        Raises:
+            InstallFailed: it is not what was to be installed.
+        """
+        said = len(job.lines)
+        examined = await self._examined(job, module, note)
+        if not _is_whole(examined, job, module) and job.past_cache is not None:
+            job.tell("installing", f"{job.requirement} is damaged in the installer's cache: once more, without that")
+            await job.past_cache()
+            examined = await self._examined(job, module, note)
+        refused = _refusal(examined, job, module)
+        if refused is not None or isinstance(examined, str):
+            raise InstallFailed(
+                f"{job.requirement} was installed, but its environment cannot be used: {refused}",
+                hint="what the installer said is in the details; a setting of pip or uv may have sent it elsewhere",
+                data={"output": job.lines[:said][-20:], "versions": []},
+            )
+        installed = examined.version or job.version
+        whole = examined.lost_count == 0
+        return Environment(job.folder, job.python, job.package, job.version, installed, examined.python, whole)
+
+    async def _examined(self, job: Job, module: str | None, note: Callable[[ProcessIdentity], None]) -> Examined | str:
+        """Return what the interpreter of a job says of its environment, or why it says nothing."""
+        said = len(job.lines)
+        status = await self._installer.run(job, (str(job.python), *examination.arguments(job.package, module)), note)
+        examined = examination.read(job.lines[said:])
+        if examined is None:
+            last = next((line for line in reversed(job.lines[said:]) if line.strip()), "")
+            exit_text = "" if status is None else f" (exit status {status})"
+            return f"its interpreter does not run{exit_text}" + (f": {last.strip()[:200]}" if last else "")
+        return examined
+
+    async def damage(self, environment: Environment, module: str | None, folder: Path) -> str | None:
+        """Return what is wrong with a published environment, None if nothing was found. Starts its interpreter.
+
+        `folder` is made for the time that takes.
+        """
+        if not environment.usable:
+            return NO_INTERPRETER
+        job = Job(environment.package, environment.version, folder, _silent, interpreter=environment.python)
+        try:
+            await self._lanes.do(partial(job.temporary.mkdir, parents=True), lane=Lane.FILES)
+        except OSError:
+            return None
+        try:
+            async with asyncio.timeout(EXAMINED_WITHIN_S):
+                examined = await self._examined(job, module, lambda _: None)
+        except TimeoutError:
+            return None
+        except OSError as error:
+            return (
+                f"its interpreter cannot be started: {os.strerror(error.errno)}" if error.errno in NO_PROGRAM else None
+            )
+        finally:
+            await self._lanes.do(remove_tree, folder, lane=Lane.FILES)
+        if isinstance(examined, Examined):
+            return examined.damage(environment, module)
+        return examined
+
+
+def _refusal(examined: Examined | str, job: Job, module: str | None) -> str | None:
+    return examined if isinstance(examined, str) else examined.refusal(job.package, job.version, module)
+
+
+def _is_whole(examined: Examined | str, job: Job, module: str | None) -> bool:
+    return isinstance(examined, Examined) and not (examined.lost_count or _refusal(examined, job, module))
+
+
+def _silent(stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
+    """For what nobody waits for."""

@@ -1,0 +1,308 @@
+"""Editors: who attaches, who leaves, and whose death is noticed."""
+
+import asyncio
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+from ...core.model import Editor, Liveness, Occupant, Occupation, Ownership, ProcessIdentity, ServerRecord, ServerState
+from ...core.processes.godot import is_editor
+from ...core.single_flight import Wish
+from ...errors import Busy, EditorGone, InvalidParams, NotFound, NotOurs
+from ...native.lane import Lane
+from ...values import frozen
+from ..state.context import Facilities
+from ..state.exit_watches import Watcher
+from ..state.records import Records
+
+NAME_LENGTH = 256
+
+FIRST_PID = 1
+"""What has lost its parent gets this one. In a container it may be the editor itself."""
+
+NAMED_WITHIN_S = 1.0
+"""How long a name for people may take: the command line of a process that hangs in the kernel cannot be read."""
+
+
+@frozen
+class Arrival:
+    """An editor as it introduces itself. `seen` is what the system tells people about its pid."""
+
+    pid: int
+    start_token: str | None = None
+    project: str | None = None
+    engine: str | None = None
+    engine_version: str | None = None
+    name: str | None = None
+    seen: Occupant | None = None
+
+
+class Editors:
+    """Keeps the editors, and what they own. `watcher` tells of processes whose end would have been noticed."""
+
+    def __init__(self, facilities: Facilities, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._forgetting = False
+        self._records = facilities.records
+        self._me = facilities.me
+        self._probe = facilities.wing.probe
+        self._clock = facilities.wing.clock
+        self._lanes = facilities.wing.lanes
+        self._events = facilities.events
+
+    async def look_at(self, arrival: Arrival) -> Arrival:
+        """Where nothing names an arrival, with what the system tells of its pid. Off the loop; it proves nothing."""
+        if arrival.name is not None or self._is_named(arrival.pid):
+            return arrival
+        try:
+            async with asyncio.timeout(NAMED_WITHIN_S):
+                return replace(
+                    arrival, seen=await self._lanes.look(self._probe.describe, arrival.pid, lane=Lane.STARTING)
+                )
+        except TimeoutError:
+            return arrival
+
+    def _is_named(self, pid: int) -> bool:
+        return any(
+            editor.process.pid == pid
+            and editor.name is not None
+            and self._probe.sample(editor.process) is not Liveness.DEAD
+            for editor in self._records.editors.values()
+        )
+
+    def arrive(self, arrival: Arrival) -> tuple[Editor, list[ServerRecord]]:
+        """The editor behind an arrival, and the servers that it inherits from one that was leaving.
+
+        Raises:
+            EditorGone, InvalidParams: it is no living process of this user, or its project does not exist.
+        """
+        identity = self._proven(arrival)
+        project = canonical_project(arrival.project)
+        known = next((e for e in self._records.editors.values() if e.process == identity), None)
+        if known is None:
+            editor = Editor(
+                id=new_editor_id(self._records, project),
+                process=identity,
+                project=project,
+                started_at=self._probe.started_at(identity),
+                engine=arrival.engine,
+                engine_version=arrival.engine_version,
+                name=arrival.name or _program(arrival, identity),
+            )
+            self._events.publish("editor.attached", editor=editor.id, pid=identity.pid, project=project)
+        else:
+            editor = replace(
+                known,
+                project=project or known.project,
+                engine=arrival.engine or known.engine,
+                engine_version=arrival.engine_version or known.engine_version,
+                name=arrival.name or known.name,
+            )
+        self._records.put_editor(editor)
+        return editor, self._inherit(editor)
+
+    def own(self, server_id: str, editor: Editor) -> ServerRecord:
+        """Count an editor among a server's owners. Those that are proven dead make room.
+
+        One whose end would have been noticed is not looked at: hundreds may own a server, and join one after the other.
+        """
+        record = self._records.server(server_id)
+        others = tuple(
+            owner
+            for owner in record.owners
+            if owner.process != editor.process
+            and (self._watcher.lives(owner.process) or self._probe.sample(owner.process) is not Liveness.DEAD)
+        )
+        return self._records.claim(server_id, (*others, Ownership(editor.id, editor.process)))
+
+    def disown(self, server_id: str, editor: Editor, *, ever_owned: bool) -> None:
+        """Take an editor from a server's owners, as if it had never been one. `ever_owned`: what held before it."""
+        record = self._records.servers.get(server_id)
+        if record is not None:
+            others = tuple(owner for owner in record.owners if owner.process != editor.process)
+            self._records.claim(server_id, others)
+            self._records.change(server_id, ever_owned=ever_owned or bool(others))
+
+    def leave(self, editor_id: str, *, at_once: bool) -> tuple[Editor, list[ServerRecord]]:
+        """The editor has detached: its servers linger, or are released at once.
+
+        Raises:
+            NotFound: no such editor.
+        """
+        editor = self._records.editor(editor_id)
+        now = self._clock.monotonic()
+        left = []
+        for record in self._records.owned_by(editor_id):
+            if record.onlooked:
+                # It owns this one by the server's own environment, and for as long as it lives.
+                continue
+            # Who says twice that it leaves has left when it said so first.
+            owners = tuple(
+                replace(owner, leaving_since=now) if owner.editor == editor_id and not owner.leaving else owner
+                for owner in record.owners
+                if not (at_once and owner.editor == editor_id)
+            )
+            left.append(self._records.claim(record.id, owners))
+        self._events.publish("editor.detached", editor=editor_id, at_once=at_once, servers=[r.id for r in left])
+        return editor, left
+
+    def release(self, server_id: str, editor_id: str) -> ServerRecord:
+        """An editor no longer owns one of its servers.
+
+        Raises:
+            NotFound: no such server or editor, or it does not own it.
+            NotOurs: nobody has asked this daemon for the server.
+        """
+        record, editor = self._records.server(server_id), self._records.editor(editor_id)
+        if record.onlooked:
+            raise NotOurs(
+                f"{server_id} was found, not asked for: its owner is in its environment", hint="adopt it first"
+            )
+        others = tuple(owner for owner in record.owners if owner.process != editor.process)
+        if len(others) == len(record.owners):
+            raise NotFound(f"{editor_id} does not own {server_id}", hint="its servers are in its entry of `status`")
+        self._events.publish("server.released", server=server_id, editor=editor_id)
+        return self._records.claim(server_id, others)
+
+    def occupy(self, editor_id: str, reason: str | None, ttl_s: float) -> Editor:
+        """An editor is busy for a time; without a reason, not any more.
+
+        Raises:
+            NotFound: no such editor.
+        """
+        editor = self._records.editor(editor_id)
+        now = self._clock.monotonic()
+        before = editor.busy(now)
+        occupation = None
+        if reason is not None:
+            occupation = Occupation(reason, before.since if before else now, now + ttl_s)
+        # Repeated, it is nothing new.
+        if reason != (before.reason if before else None):
+            state, until = ("ready", None) if reason is None else ("busy", ttl_s)
+            self._events.publish("editor.state", editor=editor_id, state=state, reason=reason, ttl_s=until)
+        return self._records.put_editor(replace(editor, occupation=occupation))
+
+    def refuse_to_disturb(self, record: ServerRecord, asker: str | None, wish: Wish) -> None:
+        """Refuse what would disturb an owner of a server that is busy, and did not ask for it itself.
+
+        Raises:
+            Busy: says who is, and with what.
+        """
+        now = self._clock.monotonic()
+        for owner in record.owners:
+            editor = self._records.editors.get(owner.editor)
+            occupation = editor.busy(now) if editor else None
+            if editor is None or occupation is None or owner.leaving or editor.id == asker:
+                continue
+            if self._probe.sample(editor.process) is Liveness.DEAD:
+                continue
+            elapsed_ms = round((now - occupation.since) * 1000)
+            running = {"method": "editor.state", "request": None, "holder": editor.id, "elapsed_ms": elapsed_ms}
+            raise Busy(
+                f"{editor.id} is busy: {occupation.reason}",
+                hint="try again later, or force it",
+                retry_after_ms=round(max(0.0, occupation.until - now) * 1000),
+                data={"running": running, "requested": wish.operation.value, "reason": occupation.reason},
+            )
+
+    def forget_the_dead(self) -> None:
+        """Drop editors that have ended and own nothing any more: soon, and once for all that ended in one turn."""
+        if not self._forgetting:
+            self._forgetting = True
+            asyncio.get_running_loop().call_soon(self._forget_the_dead)
+
+    def _forget_the_dead(self) -> None:
+        self._forgetting = False
+        for editor in list(self._records.editors.values()):
+            idle = self._records.owns_nothing(editor.id) and not self._watcher.lives(editor.process)
+            if idle and self._probe.sample(editor.process) is Liveness.DEAD:
+                self._records.drop_editor(editor.id)
+
+    def _proven(self, arrival: Arrival) -> ProcessIdentity:
+        if arrival.pid <= 0:
+            raise InvalidParams("pid", f"{arrival.pid} is no process", hint="pass the editor's own pid")
+        try:
+            identity = self._probe.identify(arrival.pid)
+            other = None if identity is None else self._probe.no_process(arrival.pid)
+        except OSError as error:
+            raise InvalidParams("pid", f"the system does not tell about {arrival.pid}: {error}") from error
+        if other is not None:
+            raise InvalidParams("pid", other, hint="pass the editor's own pid")
+        if identity is not None and identity == self._me:
+            raise InvalidParams("pid", f"{arrival.pid} is this daemon itself", hint="pass the editor's own pid")
+        if arrival.pid == FIRST_PID and identity is not None and not is_editor(self._probe.describe(FIRST_PID).command):
+            problem = "the first process of the system outlives every server"
+            raise InvalidParams("pid", problem, hint="pass the editor's own pid, or no owner")
+        if identity is None:
+            raise EditorGone(
+                f"pid: no process {arrival.pid} lives", hint="pass the editor's own pid", data={"field": "pid"}
+            )
+        served = [r.id for r in self._records.servers.values() if identity in (r.root, r.process)]
+        if served:
+            raise InvalidParams("pid", f"process {arrival.pid} is the server {served[0]} itself")
+        if arrival.start_token is not None and arrival.start_token != identity.start_token:
+            raise InvalidParams("start_token", f"process {arrival.pid} is another one", hint="sandboxed editor?")
+        if self._probe.same_user(identity) is False:
+            raise InvalidParams("pid", f"process {arrival.pid} belongs to another user", hint="pass a pid of yours")
+        return identity
+
+    def _inherit(self, editor: Editor) -> list[ServerRecord]:
+        """What was left by this very process, or for the same project, is owned again."""
+        inherited = []
+        for record in list(self._records.servers.values()):
+            left = [owner for owner in record.owners if owner.leaving and self._comes_back(owner, editor)]
+            if left and record.state is not ServerState.STOPPING:
+                others = tuple(owner for owner in record.owners if owner not in left and owner.editor != editor.id)
+                owners = (*others, Ownership(editor.id, editor.process))
+                inherited.append(self._records.claim(record.id, owners))
+                self._events.publish("server.inherited", server=record.id, editor=editor.id)
+        return inherited
+
+    def _comes_back(self, owner: Ownership, editor: Editor) -> bool:
+        if owner.process == editor.process:
+            return True
+        before = self._records.editors.get(owner.editor)
+        return editor.project is not None and before is not None and before.project == editor.project
+
+
+def _program(arrival: Arrival, identity: ProcessIdentity) -> str | None:
+    """The name of what it runs: owners need not be editors."""
+    seen = arrival.seen
+    return name_of(seen) if seen is not None and seen.identity == identity else None
+
+
+def name_of(seen: Occupant) -> str | None:
+    """The name of what a process runs, for people."""
+    return Path(seen.command[0]).name[:NAME_LENGTH] if seen.command else None
+
+
+def new_editor_id(records: Records, project: str | None) -> str:
+    """The project folder's name, and the first number that is free."""
+    base = folder_name(project) if project else "editor"
+    return next(name for n in count(1) if (name := f"{base}-{n}") not in records.editors)
+
+
+def canonical_project(project: str | None) -> str | None:
+    """The project's folder without links, so that one project has one name.
+
+    Raises:
+        InvalidParams: it is no absolute path of a folder.
+    """
+    if project is None:
+        return None
+    path = Path(project)
+    if not path.is_absolute():
+        raise InvalidParams("project", f"{project!r} is not an absolute path")
+    try:
+        resolved = path.resolve(strict=True)
+    except (OSError, ValueError) as error:
+        raise InvalidParams("project", f"{project!r} does not exist", hint="pass the project's folder") from error
+    if not resolved.is_dir():
+        raise InvalidParams("project", f"{project!r} is no folder", hint="pass the folder that has project.godot")
+    return str(resolved)
+
+
+def folder_name(project: str) -> str:
+    """A project's folder name, fit for an id and a file name."""
+    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in Path(project).name)
+    return name.strip("-.") or "project"

@@ -1,0 +1,134 @@
+"""Claims by those who are no editors: for a time, and again as long as they are renewed."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from secrets import token_hex
+
+from ...core.model import Lease, ServerRecord, ServerState
+from ...core.single_flight import Operation
+from ...errors import Busy, NotFound
+from ...native import facts
+from ..operations.coordinator import Flights
+from ..state.context import Facilities
+
+NOT_TO_BE_HAD = (ServerState.STOPPING, ServerState.FAILED)
+RETRY_AFTER_MS = 1000
+
+LOOK_EVERY_S = 2.5
+STALLED_S = 2.5
+"""A look that is later than this was held up. Looks are so frequent that no gap over 5 s goes unnoticed."""
+
+
+class Leases:
+    """Grants, renews and ends them. Each is a change of the server's claims. A timer looks after them."""
+
+    def __init__(self, facilities: Facilities, flights: Flights) -> None:
+        self._flights = flights
+        self._records = facilities.records
+        self._clock = facilities.wing.clock
+        self._events = facilities.events
+        self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
+        self._next_look = 0.0
+        self.on_expired: Callable[[str], None] = lambda server_id: None  # noqa: ARG005 (until somebody listens)
+
+    def begin(self) -> None:
+        """Wait for what a recovery has found."""
+        self._arm()
+
+    def acquire(self, server_id: str, holder: str, ttl_s: float) -> Lease:
+        """A new lease.
+
+        Raises:
+            NotFound: no such server.
+            Busy: it is on its way out, or does not run.
+        """
+        self._look_at_the_clock()
+        record = self._records.server(server_id)
+        running = self._flights.running(server_id)
+        if record.state in NOT_TO_BE_HAD or (running and running.wish.operation is Operation.STOP):
+            raise Busy(f"{server_id} is stopping, or has failed", hint="ensure it first", retry_after_ms=RETRY_AFTER_MS)
+        lease = Lease(f"lease-{token_hex(6)}", holder, ttl_s, self._clock.monotonic() + ttl_s)
+        self._put(record, (*record.leases, lease))
+        self._events.publish("lease.acquired", server=server_id, lease=lease.id, holder=holder, ttl_s=ttl_s)
+        return lease
+
+    def renew(self, lease_id: str) -> tuple[str, Lease]:
+        """The server of a lease, and the lease with its full time again.
+
+        Raises:
+            NotFound: no such lease, or it has expired.
+        """
+        record, lease = self._find(lease_id)
+        renewed = self._in_full(lease)
+        self._put(record, (*_without(record, lease_id), renewed))
+        return record.id, renewed
+
+    def release(self, lease_id: str) -> tuple[str, Lease]:
+        """The server of a lease, and the lease as it ended.
+
+        Raises:
+            NotFound: no such lease, or it has expired.
+        """
+        record, lease = self._find(lease_id)
+        self._put(record, _without(record, lease_id))
+        self._events.publish("lease.released", server=record.id, lease=lease_id, holder=lease.holder)
+        return record.id, replace(lease, expires=self._clock.monotonic())
+
+    def _find(self, lease_id: str) -> tuple[ServerRecord, Lease]:
+        self._look_at_the_clock()
+        for record in self._records.servers.values():
+            for lease in record.leases:
+                if lease.id == lease_id:
+                    return record, lease
+        raise NotFound(f"no lease {lease_id!r}", hint="it was released, or has expired: acquire another")
+
+    def _put(self, record: ServerRecord, leases: tuple[Lease, ...]) -> None:
+        self._records.claim(record.id, leases=leases)
+        self._arm()
+
+    def _in_full(self, lease: Lease) -> Lease:
+        return replace(lease, expires=self._clock.monotonic() + lease.ttl_s)
+
+    def _arm(self) -> None:
+        """Expired ones do not stay in the records: the next daemon would give them their full time again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        ends = [lease.expires for record in self._records.servers.values() for lease in record.leases]
+        self._due = min(ends, default=None)
+        if self._due is not None:
+            now = self._clock.monotonic()
+            left_s = min(max(0.0, self._due - now), LOOK_EVERY_S) + facts.TICK_S + 0.001
+            self._next_look = now + left_s
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._look_at_the_clock)
+
+    def _look_at_the_clock(self) -> None:
+        now = self._clock.monotonic()
+        if self._due is None:
+            return
+        if now > self._next_look + STALLED_S:
+            self._begin_again()
+        else:
+            self._expire(now)
+        self._arm()
+
+    def _begin_again(self) -> None:
+        """The daemon or the machine stood still: nobody could renew meanwhile."""
+        for record in list(self._records.servers.values()):
+            if record.leases:
+                self._records.claim(record.id, leases=tuple(self._in_full(lease) for lease in record.leases))
+
+    def _expire(self, now: float) -> None:
+        for record in list(self._records.servers.values()):
+            expired = [lease for lease in record.leases if lease.expires <= now]
+            for lease in expired:
+                self._events.publish("lease.expired", server=record.id, lease=lease.id, holder=lease.holder)
+            if expired:
+                self._records.claim(record.id, leases=tuple(lease for lease in record.leases if lease.expires > now))
+                self.on_expired(record.id)
+
+
+def _without(record: ServerRecord, lease_id: str) -> tuple[Lease, ...]:
+    return tuple(lease for lease in record.leases if lease.id != lease_id)

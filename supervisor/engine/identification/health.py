@@ -1,0 +1,81 @@
+"""Whether a server that runs is well: asked when somebody wants to know, and on a timer where its kind says so."""
+
+import asyncio
+from functools import partial
+
+from ...core.lifecycle import SERVING
+from ...core.model import ServerRecord, ServerState
+from ...core.reconcile import Answer
+from ..operations.coordinator import Flights
+from ..operations.shared_answers import Shared
+from ..state.context import Facilities
+from .server_client import Inquiry
+
+
+class Health:
+    """Moves servers between READY and UNHEALTHY, while no operation is at work on them."""
+
+    def __init__(self, facilities: Facilities, flights: Flights, inquiry: Inquiry) -> None:
+        self._facilities = facilities
+        self._records = facilities.records
+        self._flights = flights
+        self._inquiry = inquiry
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._checks: set[asyncio.Task[None]] = set()
+        self._shared: Shared[None] = Shared()
+
+    def keep(self, record: ServerRecord) -> None:
+        """Ask it now and then, if its kind wants that. Repeating it changes nothing."""
+        interval_s = self._facilities.kind_of(record).health_interval_s
+        if interval_s > 0 and record.id not in self._timers:
+            loop = asyncio.get_running_loop()
+            self._timers[record.id] = loop.call_later(interval_s, self._due, record.id)
+
+    def forget(self, server_id: str) -> None:
+        """Ask it no more."""
+        timer = self._timers.pop(server_id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Ask nobody any more."""
+        for server_id in list(self._timers):
+            self.forget(server_id)
+        for check in self._checks:
+            check.cancel()
+
+    async def check(self, server_id: str) -> None:
+        """Ask it now, once for all who want to know. One that is not serving, or is operated on, is left alone."""
+        await self._shared.ask(server_id, partial(self._check, server_id))
+
+    async def _check(self, server_id: str) -> None:
+        asked = self._records.servers.get(server_id)
+        if asked is None or asked.state not in SERVING or self._flights.running(server_id):
+            return
+        self.note(asked, await self._inquiry.answer(asked, self._facilities.kind_of(asked)))
+
+    def note(self, asked: ServerRecord, answer: Answer) -> None:
+        """It was asked, and this is what came of it, unless things have changed since."""
+        server_id = asked.id
+        record = self._records.servers.get(server_id)
+        if record is None or (record.launch, record.state) != (asked.launch, asked.state):
+            return
+        well = answer is Answer.RIGHT
+        if self._flights.running(server_id) is None and well is not (record.state is ServerState.READY):
+            reason = "it answers again" if well else f"its answer was {answer}"
+            self._records.move(server_id, ServerState.READY if well else ServerState.UNHEALTHY, why=reason)
+
+    def _due(self, server_id: str) -> None:
+        del self._timers[server_id]
+        check = asyncio.get_running_loop().create_task(self._check_again_and_again(server_id))
+        self._checks.add(check)
+        check.add_done_callback(self._checks.discard)
+
+    async def _check_again_and_again(self, server_id: str) -> None:
+        try:
+            await self.check(server_id)
+        except Exception as error:  # noqa: BLE001 (a defect costs one check, and is told)
+            self._facilities.events.failed("health.failed", error, server=server_id)
+        record = self._records.servers.get(server_id)
+        if record is not None and record.state in SERVING:
+            self.keep(record)

@@ -1,0 +1,99 @@
+"""Gathers the facts that a plan is made from."""
+
+from collections.abc import Mapping, Sequence
+
+from ...core.foreign import Silence, Strangers, Use, compatible, server_stoppable
+from ...core.lifecycle import SERVING
+from ...core.model import Liveness, Ownership, PortFact, Ports, ProcessIdentity, ServerRecord
+from ...core.ports import obstacles
+from ...core.processes.proof import Held
+from ...core.reconcile import Answer, OwnServer, Snapshot, untaken
+from ...kinds.kind import Kind
+from ...kinds.versions import fitted
+from ..state.context import Facilities
+from .adoption_marks import claimed_beside
+from .recognise import Recogniser
+from .server_client import Inquiry
+
+
+class Gatherer:
+    """Looks at ports, processes and servers. Decides nothing."""
+
+    def __init__(self, facilities: Facilities, inquiry: Inquiry, recogniser: Recogniser) -> None:
+        self._wing = facilities.wing
+        self._facilities = facilities
+        self._records = facilities.records
+        self._inquiry = inquiry
+        self._recogniser = recogniser
+
+    async def own(
+        self, record: ServerRecord, kind: Kind, version: str | None, asker: ProcessIdentity | None, *, fresh: bool
+    ) -> OwnServer:
+        """The facts about a server that has been ready. `fresh`: the asker owned nothing of it before it asked.
+
+        Who uses it is only looked at where it matters.
+        """
+        kind = fitted(kind, record.version)
+        answer = await self._inquiry.answer(record, kind)
+        silence = self._inquiry.silence(record) if answer is Answer.MUTE else Silence()
+        record = self._records.servers.get(record.id, record)
+        if answer is Answer.RIGHT and compatible(version, record.version):
+            return OwnServer(record, answer)
+        owners = [owner for owner in record.owners if not (fresh and owner.process == asker)]
+        dead = all(self._wing.probe.sample(owner.process) is Liveness.DEAD for owner in owners)
+        use = await self.use(record, kind, asker, deserted=dead and silence.mute)
+        reason = await self._wing.lanes.look(claimed_beside, self._facilities, record)
+        right = Held(reason) if reason else server_stoppable(record, owners_dead=dead)
+        return OwnServer(record, answer, use, right, silence)
+
+    def owners(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None) -> tuple[str, ...]:
+        """The owners of a server, other than the asker, that still keep it."""
+        now = self._wing.clock.monotonic()
+
+        def keeps(owner: Ownership) -> bool:
+            gone = owner.leaving_since is not None and now >= owner.leaving_since + kind.linger_s
+            return not gone and self._wing.probe.sample(owner.process) is not Liveness.DEAD
+
+        known = tuple(owner.editor for owner in record.owners if owner.process != asker and keeps(owner))
+        return (*known, "somebody who is not known") if record.owners_unknown else known
+
+    async def use(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None, *, deserted: bool) -> Use:
+        """Who uses a server besides the asker.
+
+        `deserted`: it is mute, and every owner dead: then it has no leases or sessions that only it could tell.
+        """
+        owners = self.owners(record, kind, asker)
+        now = self._wing.clock.monotonic()
+        leases: int | None = sum(lease.expires > now for lease in record.leases)
+        if owners or leases or record.state not in SERVING:
+            return Use(owners, leases)
+        if kind.identify is not None and kind.identify.leases:
+            said = await self._inquiry.ask(record, kind)
+            leases = said.leases if said is not None else None
+        sessions = await self._inquiry.count_sessions(record, kind)
+        if deserted:
+            return Use(owners, leases or 0, sessions or 0)
+        return Use(owners, leases, sessions)
+
+    async def ports(self, server: str, kind: Kind, wanted: Sequence[Ports]) -> Snapshot:
+        """The facts about the ports that a new server may get: of the best set, and of all where that is not free."""
+        if not any(wanted):
+            return Snapshot()
+        facts: Mapping[int, PortFact] = {}
+        strangers: Strangers = {}
+        # Ports of ours need no look: with a hundred servers that would be a look at two hundred ports for each start.
+        own = self._records.own_ports(server)
+        wanted = untaken(wanted, own)
+        if not wanted:
+            return Snapshot({}, self._records.reserved(server), {}, own)
+        for sets in (wanted[:1], wanted):
+            numbers = {port for ports in sets for port in ports.values()}
+            facts = await self._wing.lanes.look(self._wing.ports.facts, numbers)
+            reserved = self._records.reserved(server)
+            if any(not obstacles(ports, facts, reserved) for ports in sets):
+                break
+        if any(fact.listeners for fact in facts.values()):
+            strangers = await self._recogniser.among(kind, facts)
+        # What is reserved is looked up last: between this and the reservation nothing else runs on the loop.
+        own |= self._records.own_ports(server)
+        return Snapshot(facts, self._records.reserved(server), strangers, own)

@@ -1,0 +1,102 @@
+"""The one door through which every signal goes. It proves the right again, immediately before."""
+
+from enum import StrEnum
+
+from ...core.model import Liveness, ProcessIdentity
+from ...core.processes.proof import Evidence, Member, Stoppable, stoppable
+from ...native.api import Probe, ProcessControl
+from ..state.events import Events
+
+
+class Signal(StrEnum):
+    """How to end a process."""
+
+    ASK = "ask"
+    KILL = "kill"
+
+
+class Outcome(StrEnum):
+    """What became of a signal.
+
+    GONE: its process is proven dead. HELD: the proof is missing. FAILED: the system refused. UNTOLD: the system does
+    not tell now who would get it; it may later.
+    """
+
+    SENT = "sent"
+    GONE = "gone"
+    HELD = "held"
+    FAILED = "failed"
+    UNTOLD = "untold"
+
+
+class Signals:
+    """Sends, or tells why not."""
+
+    def __init__(self, probe: Probe, processes: ProcessControl, events: Events) -> None:
+        self._probe = probe
+        self._processes = processes
+        self._events = events
+
+    def observe(self, pid: int) -> ProcessIdentity | None:
+        """Who is behind a pid now; None also where the system would not tell."""
+        try:
+            return self._probe.identify(pid)
+        except OSError:
+            return None
+
+    async def ask(self, member: Member, evidence: Evidence, *, server: str) -> Outcome:
+        """Ask one process to end, if that is proven right."""
+        proof = self._prove(member, evidence, server)
+        if isinstance(proof, Outcome):
+            return proof
+        try:
+            sent = await self._processes.ask_to_end(member.identity)
+        except OSError as error:
+            return self._failed(member, error, server)
+        return self._sent(Signal.ASK, member, proof, server, reached=sent)
+
+    def kill(self, member: Member, evidence: Evidence, *, server: str) -> Outcome:
+        """Kill one process, if that is proven right."""
+        proof = self._prove(member, evidence, server)
+        if isinstance(proof, Outcome):
+            return proof
+        try:
+            sent = self._processes.kill(member.identity)
+        except OSError as error:
+            return self._failed(member, error, server)
+        return self._sent(Signal.KILL, member, proof, server, reached=sent)
+
+    def _prove(self, member: Member, evidence: Evidence, server: str) -> Stoppable | Outcome:
+        """The proof; or what becomes of the signal without one."""
+        proof = stoppable(member, evidence)
+        if isinstance(proof, Stoppable):
+            return proof
+        if evidence.observed is None:
+            return self._unseen(member.identity, server)
+        self._events.warn("signal.refused", server=server, pid=member.identity.pid, reason=proof.reason)
+        return Outcome.HELD
+
+    def _sent(self, signal: Signal, member: Member, proof: Stoppable, server: str, *, reached: bool) -> Outcome:
+        self._events.publish(
+            "signal.sent",
+            server=server,
+            pid=member.identity.pid,
+            signal=signal,
+            link=member.link,
+            proof=proof.reason,
+            reached=reached,
+        )
+        return Outcome.SENT if reached else Outcome.GONE
+
+    def _failed(self, member: Member, error: OSError, server: str) -> Outcome:
+        self._events.warn("signal.failed", server=server, pid=member.identity.pid, reason=str(error))
+        unknown = self._probe.sample(member.identity) is Liveness.UNKNOWN
+        return Outcome.UNTOLD if unknown else Outcome.FAILED
+
+    def _unseen(self, identity: ProcessIdentity, server: str) -> Outcome:
+        if self._probe.sample(identity) is Liveness.DEAD:
+            return Outcome.GONE
+        self._events.warn(
+            "signal.failed", server=server, pid=identity.pid, reason="the system does not tell who that is"
+        )
+        return Outcome.UNTOLD

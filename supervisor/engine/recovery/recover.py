@@ -1,0 +1,146 @@
+"""After a start: what an earlier daemon left is proven again, row by row. Nothing is killed for a missing row."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ...core.model import Failure, Liveness, ProcessIdentity, ServerRecord, ServerState
+from ...core.processes.token_carriers import Carrier, Fits, ends_with, first_of
+from ...errors import ConfigInvalid, StartFailed
+from ...kinds.kind import expand
+from ...kinds.programs import is_of
+from ...registry.store import Found, Loaded
+from ...values import frozen
+from ..processes.spawn import values_of
+from ..state.context import TOKEN_VARIABLE, Facilities
+from .rebuild import Rebuilder
+
+
+@frozen
+class Census:
+    """The living processes that carry a launch token of this home, by token.
+
+    `hanging`: session leaders of this user that hang in the kernel, so that what they carry is unknown.
+    """
+
+    carriers: Mapping[str, tuple[Carrier, ...]]
+    hanging: tuple[int, ...] = ()
+
+    def leader(self, token: str, fits: Fits) -> ProcessIdentity | None:
+        """The process of a launch that an earlier daemon has spawned, and all others come from. `fits`: its command."""
+        return first_of(self.carriers.get(token, ()), fits)
+
+
+class Recovery:
+    """Brings the records up to date with the world. Watches and flights are the supervisor's."""
+
+    def __init__(self, facilities: Facilities, rebuilder: Rebuilder) -> None:
+        self._facilities = facilities
+        self._records = facilities.records
+        self._rebuilder = rebuilder
+
+    async def run(self, loaded: Loaded) -> None:
+        """Restore the records from what was found."""
+        events = self._facilities.events
+        if loaded.found is Found.SET_ASIDE:
+            events.warn("registry.set_aside", aside=str(loaded.aside), reason=loaded.reason)
+        self._records.restore(loaded.state)
+        census = await self._census()
+        for record in list(self._records.servers.values()):
+            self._prove(record, census)
+        known = {self._facilities.token(record) for record in self._records.servers.values()}
+        strays = {token: carriers for token, carriers in census.carriers.items() if token not in known}
+        for token, carriers in strays.items():
+            if loaded.found is Found.READ:
+                pids = [carrier.row.identity.pid for carrier in carriers]
+                events.warn("process.unknown", token=token, pids=pids)
+            else:
+                await self._rebuild(token, carriers)
+
+    async def _rebuild(self, token: str, carriers: tuple[Carrier, ...]) -> None:
+        """One that cannot be rebuilt must not keep the daemon from the others."""
+        try:
+            await self._rebuilder.rebuild(token, carriers)
+        except Exception as error:  # noqa: BLE001 (a defect: logged here, and nothing was started or stopped)
+            self._facilities.events.failed("server.not_rebuilt", error, token=token)
+
+    async def _census(self) -> Census:
+        return await self._facilities.wing.lanes.look(self._look_at_all)
+
+    def _look_at_all(self) -> Census:
+        """Blocking. A process that hangs costs its own look, and keeps the daemon from no other."""
+        found: dict[str, list[Carrier]] = {}
+        hanging: list[int] = []
+        processes, probe = self._facilities.wing.processes, self._facilities.wing.probe
+        for row in processes.table():
+            if row.identity == self._facilities.me:
+                continue
+            try:
+                token = processes.variable(row.identity, TOKEN_VARIABLE)
+            except TimeoutError:
+                if row.session == row.identity.pid and probe.same_user(row.identity) is not False:
+                    hanging.append(row.identity.pid)
+                continue
+            except OSError:
+                continue
+            if token is not None and token.startswith(f"{self._facilities.home_id}."):
+                command = probe.describe(row.identity.pid).command
+                found.setdefault(token, []).append(Carrier(row, token, command))
+        return Census({token: tuple(carriers) for token, carriers in found.items()}, tuple(hanging))
+
+    def _prove(self, record: ServerRecord, census: Census) -> None:
+        record = self._restart_clocks(record)
+        if record.state in (ServerState.FAILED, ServerState.BACKOFF):
+            return
+        if record.state is ServerState.STOPPING and not record.named:
+            # A verdict of the daemon's own does not outlive it: suspicions begin again.
+            record = self._records.move(record.id, ServerState.READY)
+        if record.root is None:
+            token = self._facilities.token(record)
+            leader = census.leader(token, self._fits(record)) if record.launch else None
+            if leader is None and record.launch and census.carriers.get(token):
+                pids = [carrier.row.identity.pid for carrier in census.carriers[token]]
+                failure = Failure(StartFailed.code, f"an earlier daemon's launch cannot be told apart: pids {pids}")
+                self._records.move(record.id, ServerState.FAILED, failure=failure)
+                return
+            if leader is None and record.launch and census.hanging:
+                hanging = ", ".join(map(str, census.hanging))
+                problem = f"it may have been started: a process hangs in the kernel and cannot be read (pid {hanging})"
+                failure = Failure(StartFailed.code, problem)
+                self._records.move(record.id, ServerState.FAILED, failure=failure)
+                return
+            if leader is None and record.restarts and record.state is ServerState.STARTING:
+                # It was being started again; whether it still is wanted is looked at when its turn comes.
+                return
+            if leader is None:
+                self._facilities.events.publish("server.cleared", server=record.id, reason="nothing had been started")
+                self._records.drop(record.id)
+                return
+            record = self._records.change(record.id, root=leader, process=leader)
+        process = record.process or record.root
+        alive = self._facilities.wing.probe.sample(process) if process else Liveness.DEAD
+        self._facilities.events.publish(
+            "server.found", server=record.id, launch=record.launch, state=record.state, liveness=alive
+        )
+
+    def _fits(self, record: ServerRecord) -> Fits:
+        """Whether a command line is the one that this launch was started with, or became."""
+        kind = self._facilities.kind_of(record)
+        values = values_of(record, self._facilities.private_of(kind, record.version))
+        words: tuple[str, ...] = ()
+        with contextlib.suppress(ConfigInvalid):
+            words = tuple(expand(word, values) for word in kind.command[1:])
+        ports = {str(port) for port in record.ports.values()}
+
+        def fits(command: Sequence[str]) -> bool:
+            # A shell may have become what it was told to run: then the ports of this very launch are among its words.
+            return ends_with(command, words) or (is_of(kind, command) and (not words or ports.issubset(command)))
+
+        return fits
+
+    def _restart_clocks(self, record: ServerRecord) -> ServerRecord:
+        """Lingers and leases get their full time again."""
+        now = self._facilities.wing.clock.monotonic()
+        owners = tuple(replace(o, leaving_since=now) if o.leaving else o for o in record.owners)
+        leases = tuple(replace(lease, expires=now + lease.ttl_s) for lease in record.leases)
+        return self._records.change(record.id, owners=owners, leases=leases)

@@ -1,0 +1,39 @@
+"""What a user should know of a server, beside its state: about its version, and the ports where its plugin looks."""
+
+from ...core.model import ServerRecord, VersionSource
+from ...core.pep440 import equal
+from ...kinds.kind import Kind
+from ...kinds.versions import choose
+from ..state.context import Facilities
+from .version_choice import first_ports, looks_only
+
+_BY_RECIPE = (VersionSource.RECIPE, VersionSource.ENGINE)
+
+
+def advice(facilities: Facilities, record: ServerRecord) -> tuple[str, ...]:
+    """Return the notes on a server, for people."""
+    kind, chosen = facilities.catalog.kinds.get(record.kind), record.chosen
+    if kind is None or chosen is None:
+        return ()
+    elsewhere = None
+    if (
+        chosen.beside is not None
+        and chosen.project is not None
+        and record.ports
+        and dict(record.ports) != first_ports(kind)
+    ):
+        elsewhere = f"{looks_only(kind)}; {chosen.beside} held them when this server was started"
+    return tuple(note for note in (chosen.passed_over, elsewhere, _outdated(kind, record)) if note is not None)
+
+
+def _outdated(kind: Kind, record: ServerRecord) -> str | None:
+    chosen = record.chosen
+    asked = chosen is not None and chosen.source is VersionSource.ASKED and chosen.project is None
+    if chosen is None or record.foreign or not (asked or chosen.source in _BY_RECIPE):
+        return None
+    version, _ = choose(kind, None, chosen.engine, None)
+    if version is None or record.version is None or equal(version, record.version):
+        return None
+    if asked:
+        return f"its recipe has version {version}: godot-supervisor up {kind.name} --version {version}"
+    return f"its recipe has version {version} now: godot-supervisor restart {record.id}"

@@ -1,0 +1,164 @@
+"""Finds servers that others started, so that they get looked after too. Cheap looks first; nobody waits for one."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from ...core.foreign import Stranger
+from ...core.model import PortFact, ServerRecord
+from ...core.processes.owners import UnknownOwner
+from ...core.processes.proof import Recognised
+from ...kinds.kind import Kind
+from ...native.lane import Lane, take
+from ..identification.foreign_owner import HIDDEN, home_of, owner_of
+from ..identification.recognise import Recogniser
+from ..state.context import Facilities
+from .takeover import Takeover
+
+INTERVAL_S = 30.0
+
+RESTED_S = 5.0
+"""A read sets a look off unless one has ended so recently."""
+
+ONCE_S = 3.0
+"""How long somebody waits for a look."""
+
+
+class Discovery:
+    """Looks at start, now and then, and after reads. With `discover = "off"` it does nothing, and wakes nobody."""
+
+    def __init__(self, facilities: Facilities, recogniser: Recogniser, takeover: Takeover) -> None:
+        self._facilities = facilities
+        self._records = facilities.records
+        self._recogniser = recogniser
+        self._takeover = takeover
+        self._timer: asyncio.TimerHandle | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._rested_at = 0.0
+        self._unread: dict[str, str] = {}
+        """The servers whose environment could not be read, by launch."""
+        self._closed = False
+        self.on_found: Callable[[ServerRecord], None] = lambda record: None  # noqa: ARG005 (until somebody follows up)
+
+    def begin(self) -> None:
+        """The first look, and then one after the other."""
+        if self._facilities.discover != "off":
+            self._start()
+
+    def nudge(self) -> None:
+        """Somebody reads what is known: see whether there is more, for the next one who reads."""
+        if self._facilities.discover == "off" or self._facilities.wing.clock.monotonic() < self._rested_at:
+            return
+        self._start()
+
+    async def look_once(self) -> None:
+        """Look now, for somebody who waits for it, but not for long; nothing where nobody is looked for."""
+        if self._facilities.discover == "off" or self._closed:
+            return
+        self._start()
+        looking = self._looking
+        if looking is not None:
+            await asyncio.wait({looking}, timeout=ONCE_S)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def look(self) -> list[ServerRecord]:
+        """Look now; the rows of those that were not known before, each of which is followed up at once.
+
+        Raises:
+            OSError: the system does not tell who listens.
+        """
+        await self._read_again()
+        kinds = [kind for kind in self._facilities.catalog.kinds.values() if kind.identify and kind.identify.match]
+        ports = {kind.name: _ports_of(kind) - self._known_ports() for kind in kinds}
+        wanted = frozenset[int]().union(*ports.values())
+        listening = await self._facilities.wing.lanes.look(self._facilities.wing.ports.listening, wanted)
+        if not listening:
+            return []
+        facts = await self._facilities.wing.lanes.look(self._facilities.wing.ports.facts, listening)
+        found: list[ServerRecord] = []
+        for kind in kinds:
+            near = {port: fact for port, fact in facts.items() if port in ports[kind.name]}
+            try:
+                found += await self._look_for(kind, near) if near else []
+            except Exception as error:  # noqa: BLE001 (told; the other kinds are looked for all the same)
+                self._facilities.events.failed("discovery.failed", error, kind=kind.name)
+        return found
+
+    async def _look_for(self, kind: Kind, facts: Mapping[int, PortFact]) -> list[ServerRecord]:
+        strangers = await self._recogniser.among(kind, facts)
+        found = []
+        for stranger in strangers.values():
+            if self._new(stranger):
+                record = self._takeover.show(kind, stranger)
+                found.append(record)
+                if stranger.owner == UnknownOwner(HIDDEN):
+                    self._unread[record.launch] = record.id
+                self.on_found(record)
+        return found
+
+    async def _read_again(self) -> None:
+        """Read the environments that could not be read: a program may have been replaced just then.
+
+        Nothing else that is unknown is asked again: a thread that was named as owner, and has ended, would look dead.
+        """
+        for launch, server_id in list(self._unread.items()):
+            record = self._records.servers.get(server_id)
+            known = record is not None and record.launch == launch and record.kind in self._facilities.catalog.kinds
+            if record is None or record.process is None or not (known and record.onlooked):
+                del self._unread[launch]
+                continue
+            try:
+                _, home = await self._facilities.wing.lanes.look(home_of, self._facilities, record.process)
+            except OSError:
+                continue
+            owner = await self._facilities.wing.lanes.look(
+                owner_of, self._facilities, self._facilities.kind_of(record), record.process
+            )
+            if owner == UnknownOwner(HIDDEN):
+                continue
+            del self._unread[launch]
+            now = self._records.servers.get(server_id)
+            settled = not isinstance(owner, UnknownOwner) and home != self._facilities.home_id
+            if settled and now is not None and (now.launch, now.onlooked) == (launch, True):
+                self.on_found(self._takeover.learn(now, owner, other_home=home))
+
+    def _new(self, stranger: Stranger) -> bool:
+        """Whether it is recognised, and no row has come for it while it was asked."""
+        rows = self._records.servers.values()
+        known = any(stranger.process in (row.process, row.root) for row in rows)
+        taken = not self._known_ports().isdisjoint(stranger.ports.values())
+        return isinstance(stranger.recognition, Recognised) and not known and not taken
+
+    def _known_ports(self) -> frozenset[int]:
+        return frozenset(self._records.reserved(""))
+
+    def _start(self) -> None:
+        if self._looking is None and not self._closed:
+            self._looking = asyncio.get_running_loop().create_task(self._look(), name="discovery")
+
+    async def _look(self) -> None:
+        take(Lane.DISCOVERY)
+        try:
+            await self.look()
+        except Exception as error:  # noqa: BLE001 (a look that failed is told, and repeated)
+            self._facilities.events.failed("discovery.failed", error)
+        finally:
+            self._looking = None
+            self._rest()
+
+    def _rest(self) -> None:
+        self._rested_at = self._facilities.wing.clock.monotonic() + RESTED_S
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._closed:
+            self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._start)
+
+
+def _ports_of(kind: Kind) -> frozenset[int]:
+    return frozenset(port for reach in kind.ports.values() for port in range(reach.low, reach.high + 1))

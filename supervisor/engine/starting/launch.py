@@ -1,0 +1,180 @@
+"""One launch of a server: started, seen ready, or ended again and explained."""
+
+from functools import partial
+
+from ...core.model import Liveness, ProcessIdentity, ServerRecord, ServerState
+from ...errors import StartFailed
+from ...kinds.kind import Kind
+from ...kinds.stamp import stamp
+from ...kinds.versions import fitted
+from ...native.facts import ending
+from ...values import frozen
+from ..environments.store import Environment
+from ..identification.server_client import Inquiry
+from ..processes.leftovers import Leftovers
+from ..processes.spawn import Recipe, Spawner, addresses, log_tail
+from ..processes.stop import Right, Stopper
+from ..processes.tree import Target, target_of
+from ..state.context import Facilities
+from .readiness import NotReadyError, PortLostError, Readiness
+from .resolve import Demand
+
+INPUT_ENDED = (
+    'a program that reads its input ends like that: write stdin = "open" in its kind. '
+    "One that speaks MCP over its input and output serves one client, and cannot be shared"
+)
+
+
+@frozen
+class Failed:
+    """A start that failed. `status`: how the server ended by itself. `behind`: the pids that carry its token still."""
+
+    error: NotReadyError | PortLostError
+    status: int | None
+    behind: tuple[int, ...]
+
+
+class Launcher:
+    """Launches servers whose rows are in the registry."""
+
+    def __init__(self, facilities: Facilities, inquiry: Inquiry, spawner: Spawner, stopper: Stopper) -> None:
+        self._facilities = facilities
+        self._records = facilities.records
+        self._inquiry = inquiry
+        self._spawner = spawner
+        self._readiness = Readiness(facilities, inquiry, stopper)
+        self._stopper = stopper
+
+    def log_for(self, server: str, launch: str) -> str:
+        """The log file of a launch that is about to begin.
+
+        Raises:
+            StateNotWritable: its folder cannot be made.
+        """
+        return str(self._spawner.log_for(server, launch))
+
+    async def launch(self, record: ServerRecord, demand: Demand, private: Environment | None) -> ServerRecord:
+        """Start the server of a record, and see it ready.
+
+        Raises:
+            StartFailed: it could not be run, or did not become ready, and was stopped.
+            PortLostError: another process took one of its ports, and nothing of it is left.
+        """
+        secrets = self._inquiry.mint(record, demand.kind)
+        recipe = Recipe(demand.kind, private, secrets, self._living_owner(record))
+        url, connect = addresses(demand.kind, record, private)
+        record = self._records.change(record.id, url=url, connect=connect, recipe=stamp(demand.kind))
+        # A daemon that finds only the process again, by its launch token, must know all the rest from here.
+        await self._records.saved()
+        try:
+            identity = self._spawner.spawn(record, recipe)
+        except StartFailed:
+            # Its log may be there all the same, and whoever asks for it asks again.
+            self._spawner.prune_logs(record)
+            raise
+        record = self._records.change(record.id, root=identity, process=identity)
+        self._facilities.events.publish(
+            "server.spawned",
+            server=record.id,
+            launch=record.launch,
+            pid=identity.pid,
+            owner_pid=recipe.owner_pid,
+            log=record.log,
+        )
+        self._spawner.prune_logs(record)
+        return await self.see_ready(record, fitted(demand.kind, record.version))
+
+    async def see_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:
+        """See a server ready that was started.
+
+        Raises:
+            StartFailed: it did not become ready, and was stopped.
+            PortLostError: another process took one of its ports, and nothing of it is left.
+        """
+        target = target_of(record, self._facilities.token(record))
+        assert target is not None  # noqa: S101 (it was spawned)
+        left = Leftovers(self._facilities, self._facilities.token(record), target.root)
+        try:
+            ready = await self._readiness.wait(record, kind, target, partial(self._moved, record.id))
+        except (NotReadyError, PortLostError) as error:
+            status = self._ended_with(target.root)
+            behind = await self._clear_away(record, kind, target, left)
+            if isinstance(error, PortLostError) and not behind:
+                raise
+            raise self._start_failed(record, kind, Failed(error, status, behind)) from error
+        except Exception:
+            await self._clear_away(record, kind, target, left)
+            raise
+        record = self._records.move(
+            record.id,
+            ServerState.READY,
+            process=ready.listener,
+            version=record.version or ready.version,
+            since=self._facilities.wing.clock.wall(),
+        )
+        if record.project is not None and record.ports:
+            self._records.stick(record.kind, record.project, record.ports)
+        return record
+
+    async def abandon(self, record: ServerRecord, kind: Kind) -> None:
+        """End a launch that is not wanted any more. What is not proven to be its is told, and left."""
+        target = target_of(record, self._facilities.token(record))
+        if target is None:
+            self._inquiry.forget(record)
+            return
+        left = Leftovers(self._facilities, self._facilities.token(record), target.root)
+        await self._clear_away(record, kind, target, left)
+
+    def _moved(self, server: str, process: ProcessIdentity) -> None:
+        """The process that was started has left the server to another one, which is proven to be it."""
+        self._records.change(server, root=process, process=process)
+        self._facilities.events.publish("server.in_background", server=server, pid=process.pid)
+
+    def _ended_with(self, root: ProcessIdentity) -> int | None:
+        """The exit status of a server that has ended by itself; None: unknown, or it still lives and is ended by us."""
+        if self._facilities.wing.probe.sample(root) is not Liveness.DEAD:
+            return None
+        return self._facilities.wing.processes.exit_status(root)
+
+    async def _clear_away(self, record: ServerRecord, kind: Kind, target: Target, left: Leftovers) -> tuple[int, ...]:
+        """End what is proven to be the launch's. Returns, and tells, what is left: its token alone is no proof."""
+        now = target_of(self._records.servers.get(record.id, record), target.token)
+        told: set[int] = set()
+        for tree in dict.fromkeys((target, now)):
+            if tree is not None:
+                told.update(await self._stopper.stop(tree, Right(named=True), kind.stop_timeout_s))
+        self._inquiry.forget(record)
+        pids = {process.pid for process in (await left.look()).free}
+        if pids - told:
+            self._facilities.events.warn("server.left_behind", server=record.id, pids=sorted(pids - told))
+        return tuple(sorted(pids | told))
+
+    def _start_failed(self, record: ServerRecord, kind: Kind, failed: Failed) -> StartFailed:
+        exit_text = "" if failed.status is None else f" ({ending(failed.status)})"
+        return StartFailed(
+            f"{record.id} did not start: {failed.error}{exit_text}",
+            hint=_hint(record, kind, failed),
+            data={
+                "exit": failed.status,
+                "log_tail": list(log_tail(record.log)),
+                "log": record.log,
+                "left_behind": list(failed.behind),
+            },
+        )
+
+    def _living_owner(self, record: ServerRecord) -> int | None:
+        for owner in record.owners:
+            if not owner.leaving and self._facilities.wing.probe.sample(owner.process) is Liveness.ALIVE:
+                return owner.process.pid
+        return None
+
+
+def _hint(record: ServerRecord, kind: Kind, failed: Failed) -> str:
+    logs = f"godot-supervisor logs {record.id}"
+    advice = failed.error.advice if isinstance(failed.error, NotReadyError) else None
+    if failed.behind:
+        pids = " ".join(map(str, failed.behind))
+        return f"{advice or logs}; pid {pids} was left, because it cannot be proven to be the server: kill {pids}"
+    if advice is None and failed.status == 0 and kind.stdin == "closed":
+        advice = INPUT_ENDED
+    return f"{advice}; {logs}" if advice else logs

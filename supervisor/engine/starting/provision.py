@@ -1,0 +1,115 @@
+"""The private environment of a demand: there, built, or built anew where a start has shown that it is broken."""
+
+import re
+from collections.abc import Sequence
+
+from ...errors import StartFailed
+from ..environments.examination import module_of
+from ..environments.installer import Progress
+from ..environments.store import Environment
+from ..operations.operation import Flight
+from ..state.context import Facilities
+from .resolve import Demand
+
+REBUILT_AGAIN_AFTER_S = 300.0
+"""What goes on damaging environments is not answered by one build after the other."""
+
+_NO_MODULE = re.compile(r"No module named '?([\w.]+)")
+
+
+class Provisioner:
+    """Hands out environments. Each is looked at when it is made, and when a start from it has failed."""
+
+    def __init__(self, facilities: Facilities) -> None:
+        self._facilities = facilities
+        self._environments = facilities.environments
+        self._rebuilt: dict[str, float] = {}
+
+    async def provide(self, demand: Demand, flight: Flight) -> Environment | None:
+        """Return the environment that the demanded version runs in, None if its kind has none.
+
+        Raises:
+            InstallFailed: it cannot be made.
+        """
+        package, version = demand.kind.package, demand.version
+        if package is None or version is None:
+            return None
+        there = self._facilities.private_of(demand.kind, version)
+        if there is not None:
+            return there
+        tell = self._telling(demand, flight, "environment.building", {"package": package, "version": version})
+        environment = await self._environments.provide(package, version, tell, module=module_of(demand.kind))
+        self._tell_ready(demand, environment)
+        return environment
+
+    async def after_failure(
+        self, demand: Demand, private: Environment | None, failed: StartFailed, flight: Flight
+    ) -> Environment | None:
+        """Return an environment to try once more in, built anew, None where the old one is not to blame.
+
+        Raises:
+            InstallFailed: it cannot be built.
+        """
+        if private is None:
+            return None
+        module = module_of(demand.kind)
+        reason = await self._environments.examine(private, module) or _missing(private, failed)
+        if reason is None:
+            return None
+        now = self._facilities.wing.clock.monotonic()
+        before = self._rebuilt.get(private.key)
+        if before is not None and now - before < REBUILT_AGAIN_AFTER_S:
+            failed.hint = (
+                f"its environment was built anew {now - before:.0f} s ago, and is broken again ({reason}): "
+                f"what changes {private.path}?"
+            )
+            return None
+        self._rebuilt[private.key] = now
+        what = {"package": private.package, "version": private.version, "reason": reason}
+        self._facilities.events.warn("environment.broken", server=demand.server, **what, folder=str(private.path))
+        flight.progress("rebuilding", f"the environment of {demand.server} is built anew: {reason}")
+        tell = self._telling(demand, flight, "environment.building", what)
+        rebuilt = await self._environments.rebuild(private, reason, tell, module=module)
+        self._tell_ready(demand, rebuilt)
+        flight.extend()
+        return rebuilt
+
+    def served(self, private: Environment | None) -> None:
+        """Note that a server became ready in an environment: should it break later, it may be built anew again."""
+        if private is not None:
+            self._rebuilt.pop(private.key, None)
+
+    def _telling(self, demand: Demand, flight: Flight, event: str, what: dict[str, str]) -> Progress:
+        """Return what passes the progress of a build on. The first call tells that there is a build at all."""
+        building = False
+
+        def tell(stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
+            nonlocal building
+            if not building:
+                building = True
+                self._facilities.events.publish(event, server=demand.server, **what)
+            flight.progress(stage, message, done, total)
+
+        # An installer may be silent for longer than a start may take; it has bounds of its own.
+        flight.suspend()
+        return tell
+
+    def _tell_ready(self, demand: Demand, environment: Environment) -> None:
+        self._facilities.events.publish(
+            "environment.ready",
+            server=demand.server,
+            package=environment.package,
+            version=environment.version,
+            installed=environment.installed,
+            folder=str(environment.path),
+        )
+
+
+def _missing(private: Environment, failed: StartFailed) -> str | None:
+    """Return which module a server did not find, None if none, or if that was the reason to build it anew already."""
+    tail: Sequence[str] = failed.data.get("log_tail") or ()
+    for line in reversed(tail):
+        if found := _NO_MODULE.search(line):
+            reason = f"it has no module {found[1]}"
+            return None if private.rebuilt_for == reason else reason
+    return None

@@ -1,0 +1,41 @@
+"""Which servers that run were launched by an older recipe, and which recipes cannot be used."""
+
+from collections.abc import Mapping
+
+from ...core.lifecycle import RUNNING
+from ...core.model import RecipeChange, ServerRecord, ServerState
+from ...kinds.kind import Kind, command_line, environment, placeholders
+from ...kinds.stamp import changes
+from ...native.api import Command
+from ..state.context import Facilities
+
+
+def older(facilities: Facilities, record: ServerRecord) -> tuple[RecipeChange, ...]:
+    """What has changed in a server's recipe since it was launched; empty where it does not run."""
+    kind = facilities.catalog.kinds.get(record.kind)
+    if kind is None or record.foreign or record.state not in RUNNING - {ServerState.STOPPING}:
+        return ()
+    return changes(record, kind)
+
+
+async def unusable(facilities: Facilities) -> Mapping[str, str]:
+    """The kinds whose program cannot be run, and why. Those with a package get theirs with its environment."""
+    kinds = [kind for kind in facilities.catalog.kinds.values() if kind.package is None]
+    found = [await facilities.wing.lanes.look(_problem, facilities, kind) for kind in kinds]
+    return {kind.name: problem for kind, problem in zip(kinds, found, strict=True) if problem is not None}
+
+
+def _problem(facilities: Facilities, kind: Kind) -> str | None:
+    if {"project", "server_id", "log_dir"} & placeholders(kind.command[0]):
+        # Each server has a program of its own.
+        return None
+    logs = facilities.logs
+    values = {name: str(reach.low) for name, reach in kind.ports.items()}
+    values |= {"server_id": kind.name, "project": str(logs), "version": kind.version or "", "log_dir": str(logs)}
+    log = logs / f"{kind.name}.rehearsal"
+    try:
+        command = Command(command_line(kind, values), environment(kind, facilities.environment, values, {}), logs, log)
+        facilities.wing.processes.rehearse(command)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None

@@ -1,0 +1,183 @@
+"""What a `server.ensure` comes down to: which server, in which version, for which project."""
+
+from dataclasses import field
+
+from ...core.foreign import Rival, compatible
+from ...core.lifecycle import RUNNING
+from ...core.model import (
+    Chosen,
+    Editor,
+    Origin,
+    Ownership,
+    Ports,
+    ProcessIdentity,
+    ServerRecord,
+    ServerState,
+    Topology,
+    VersionSource,
+)
+from ...errors import InvalidParams
+from ...kinds.addon import AddonSeen
+from ...kinds.kind import Kind
+from ...kinds.stamp import moved
+from ...kinds.versions import choose
+from ...values import frozen
+from ..holders.editors import canonical_project, folder_name
+from ..state.context import Facilities
+
+
+@frozen
+class EnsureWish:
+    """`server.ensure` as it was asked for. `engine_version` is the editor's, where it is known.
+
+    `addon` is what the project's addon wants, None where it has none.
+    """
+
+    kind: str
+    editor: Editor | None = None
+    project: str | None = None
+    version: str | None = None
+    engine_version: str | None = None
+    ports: Ports = field(default_factory=dict)
+    request: str | None = None
+    addon: AddonSeen | None = None
+
+
+@frozen
+class Demand:
+    """A resolved wish.
+
+    `required` is the version that must run, None: any. `version` is the one to start, None: the kind has no versions.
+    `ports` are the only ones that will do; `first` is the set to try before others. `asker` is the
+    process that it is for, `fresh` if that one owned nothing of the server before. `rivals` are servers of the kind in
+    another version, that stay beside it. `chosen` is why it is this version, None for what others started.
+    """
+
+    kind: Kind
+    server: str
+    project: str | None
+    required: str | None
+    version: str | None
+    ports: Ports = field(default_factory=dict)
+    first: Ports | None = None
+    asker: ProcessIdentity | None = None
+    fresh: bool = True
+    rivals: tuple[Rival, ...] = ()
+    chosen: Chosen | None = None
+
+
+def project_of(wish: EnsureWish) -> str | None:
+    """Return the project that a wish is for, also where its server is shared.
+
+    Raises:
+        InvalidParams: there is no such project.
+    """
+    return canonical_project(wish.project) or (wish.editor.project if wish.editor else None)
+
+
+def resolve(facilities: Facilities, wish: EnsureWish) -> Demand:
+    """The demand behind a wish.
+
+    Raises:
+        KindUnknown, InvalidParams, VersionConflict: there is none.
+    """
+    kind = facilities.catalog.get(wish.kind)
+    project = project_of(wish)
+    engine_version = wish.engine_version or (wish.editor.engine_version if wish.editor else None)
+    version, chosen = choose(kind, wish.version, engine_version, wish.addon)
+    required = version if wish.version or engine_version or chosen.source is VersionSource.ADDON else None
+    if wish.ports and set(wish.ports) != set(kind.ports):
+        raise InvalidParams(
+            "ports", f"{kind.name} has the ports {', '.join(kind.ports) or 'none'}", hint="name them all"
+        )
+    if kind.topology is Topology.SHARED:
+        project = None
+    elif project is None:
+        raise InvalidParams("project", f"{kind.name} has one server for each project", hint="pass --project")
+    asker = wish.editor.process if wish.editor else None
+    server = _id_for(facilities, kind, project, required, asker)
+    record = facilities.records.servers.get(server)
+    fresh = record is None or all(owner.process != asker for owner in record.owners)
+    return Demand(kind, server, project, required, version, wish.ports, asker=asker, fresh=fresh, chosen=chosen)
+
+
+def again(kind: Kind, record: ServerRecord) -> Demand:
+    """What a server that exists is started again with: the same version, and the same ports if they are free.
+
+    Where its recipe has other ports now, it gets new ones. Where its version is not known, because it did not answer
+    when it was found, it gets the one that its recipe has.
+    """
+    first = None if moved(record, kind) else record.ports
+    version, chosen = record.version, record.chosen
+    if version is None and kind.version is not None:
+        version, chosen = choose(kind, None, chosen.engine if chosen else None, None)
+    return Demand(kind, record.id, record.project, record.version, version, first=first, chosen=chosen)
+
+
+def begin_row(facilities: Facilities, demand: Demand, owners: tuple[Ownership, ...] = ()) -> None:
+    """The row of a server that is about to be one, unless it has one."""
+    if demand.server in facilities.records.servers:
+        return
+    facilities.records.put(
+        ServerRecord(
+            id=demand.server,
+            kind=demand.kind.name,
+            version=demand.version,
+            chosen=demand.chosen,
+            project=demand.project,
+            state=ServerState.STARTING,
+            origin=Origin.SPAWNED,
+            launch="",
+            ports={},
+            since=facilities.wing.clock.wall(),
+            owners=owners,
+            ever_owned=bool(owners),
+            until_stopped=demand.asker is None,
+        )
+    )
+
+
+def of_kind(
+    facilities: Facilities, kind: Kind, project: str | None, asker: ProcessIdentity | None
+) -> list[ServerRecord]:
+    """The servers that could answer a demand, ours before those that were merely found.
+
+    Nobody can tell which project a found one serves, but its very owner means it when it asks.
+    """
+
+    def fits(row: ServerRecord) -> bool:
+        if row.kind != kind.name or row.other_home is not None:
+            return False
+        return row.project == project or (row.onlooked and any(owner.process == asker for owner in row.owners))
+
+    rows = [row for row in facilities.records.servers.values() if fits(row)]
+    return sorted(rows, key=lambda row: row.onlooked)
+
+
+def free_id(facilities: Facilities, base: str) -> str:
+    """The id, or the first of those with a number that no server has."""
+    name, number = base, 1
+    while name in facilities.records.servers:
+        number += 1
+        name = f"{base}-{number}"
+    return name
+
+
+def base_id(kind: Kind, project: str | None) -> str:
+    """The id of the first server of a kind, for a project or for all."""
+    return kind.name if project is None else f"{kind.name}@{folder_name(project)}"
+
+
+def _id_for(
+    facilities: Facilities,
+    kind: Kind,
+    project: str | None,
+    required: str | None,
+    asker: ProcessIdentity | None,
+) -> str:
+    """One that runs in a version that will do; else one that is to make room for it; else a new one."""
+    rows = of_kind(facilities, kind, project, asker)
+    fit = [row for row in rows if compatible(required, row.version)]
+    running = [row for row in fit if row.state in RUNNING]
+    chosen = next(iter(running or fit or rows), None)
+    return free_id(facilities, base_id(kind, project)) if chosen is None else chosen.id

@@ -1,0 +1,203 @@
+"""Writes rows for servers that somebody else started: found, adopted, or about to be replaced."""
+
+from secrets import token_hex
+
+from ...core.foreign import Stranger
+from ...core.model import Liveness, Origin, Ownership, ProcessIdentity, ServerRecord, ServerState
+from ...core.processes.owners import DeadOwner, NoOwner, OwnerSeen, UnknownOwner
+from ...kinds.kind import Kind
+from ..identification.adoption_marks import keep_mark
+from ..identification.foreign_owner import ownership_of
+from ..identification.recognise import Recogniser
+from ..identification.server_client import Inquiry
+from ..processes.spawn import addresses
+from ..state.context import Facilities
+from .resolve import free_id
+
+
+class Takeover:
+    """The one place where a stranger becomes a row."""
+
+    def __init__(self, facilities: Facilities, inquiry: Inquiry, recogniser: Recogniser) -> None:
+        self._facilities = facilities
+        self._records = facilities.records
+        self._inquiry = inquiry
+        self._recogniser = recogniser
+
+    def show(self, kind: Kind, stranger: Stranger) -> ServerRecord:
+        """A row for what was found. Nobody asked for it: it is never restarted, and never touched without proof."""
+        owned = not isinstance(stranger.owner, NoOwner) and stranger.other_home is None
+        record = ServerRecord(
+            id=free_id(self._facilities, kind.name),
+            kind=kind.name,
+            version=stranger.version,
+            project=None,
+            state=ServerState.READY,
+            origin=Origin.DISCOVERED if owned else Origin.EXTERNAL,
+            launch="",
+            ports={},
+            since=0.0,
+        )
+        record = self._fill(self._records.put(record), kind, stranger)
+        if owned:
+            record = self._with_owner(record, stranger)
+        self._tell_found(record, _owner_text(stranger.owner))
+        return record
+
+    def learn(self, record: ServerRecord, owner: OwnerSeen, *, other_home: str | None) -> ServerRecord:
+        """The row of a server that was merely found, once its environment could be read."""
+        owned = not isinstance(owner, NoOwner) and other_home is None
+        record = self._records.change(
+            record.id,
+            origin=Origin.DISCOVERED if owned else Origin.EXTERNAL,
+            other_home=other_home,
+            owners_unknown=False,
+            ever_owned=isinstance(owner, DeadOwner),
+        )
+        found = ownership_of(self._facilities, owner) if owned else None
+        record = self._records.claim(record.id, (found,)) if found else record
+        self._tell_found(record, _owner_text(owner))
+        return record
+
+    def adopt(
+        self, server_id: str, kind: Kind, stranger: Stranger, asker: ProcessIdentity | None, *, named: bool, why: str
+    ) -> ServerRecord:
+        """Make a stranger the server of a row that has no process, or of its own row. It serves from now on.
+
+        `asker` is the owner that it is adopted for. `named`: a user pointed at it. Otherwise one without an owner may
+        be somebody's whom nobody knows.
+        """
+        self._take(server_id, kind, stranger, named=named, why=why)
+        self.wanted_without_owner(server_id, asker)
+        self._records.flush()
+        return self._records.server(server_id)
+
+    def condemn(self, server_id: str, kind: Kind, stranger: Stranger, *, why: str) -> ServerRecord:
+        """The row of a stranger that is to make room. Should it be spared, it is as much an orphan as it was."""
+        self._take(server_id, kind, stranger, named=False, why=why)
+        self._records.flush()
+        return self._records.server(server_id)
+
+    def _take(self, server_id: str, kind: Kind, stranger: Stranger, *, named: bool, why: str) -> None:
+        for other in list(self._records.servers.values()):
+            if other.id != server_id and other.process == stranger.process and other.onlooked:
+                self._records.drop(other.id)
+        record = self._records.server(server_id)
+        fresh = record.process != stranger.process
+        if fresh:
+            record = self._fill(record, kind, stranger)
+        record = self._with_owner(record, stranger)
+        nobodys = isinstance(stranger.owner, NoOwner) and not (named or stranger.by_client)
+        unknown = record.owners_unknown or nobodys
+        record = self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, named=False)
+        self._mark(record)
+        self._events_adopted(record, _owner_text(stranger.owner), why)
+        if record.state is not ServerState.READY:
+            self._records.move(server_id, ServerState.READY)
+
+    def keep(self, server_id: str, project: str | None, asker: ProcessIdentity | None, *, why: str) -> ServerRecord:
+        """A server that was merely found is looked after from now on, because it was asked for."""
+        record = self._records.server(server_id)
+        unknown = record.owners_unknown or (record.origin is Origin.EXTERNAL and not record.by_client)
+        self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, project=project)
+        record = self.wanted_without_owner(server_id, asker)
+        self._mark(record)
+        self._events_adopted(record, None, why)
+        self._records.flush()
+        return record
+
+    def wanted_without_owner(self, server_id: str, asker: ProcessIdentity | None) -> ServerRecord:
+        """Somebody wants it who is no owner, and no owner of it lives: then it runs until it is stopped.
+
+        An `asker` is an owner: should it have ended meanwhile, that is the reaper's business.
+        """
+        record = self._records.server(server_id)
+        probe = self._facilities.wing.probe
+        if asker is not None or (record.until_stopped and not record.owners):
+            return record
+        if any(probe.sample(owner.process) is not Liveness.DEAD for owner in record.owners):
+            return record
+        self._records.claim(server_id, ())
+        record = self._records.change(server_id, ever_owned=False, until_stopped=True)
+        # Whoever is told so may rely on it, whatever becomes of this daemon.
+        self._records.flush()
+        return record
+
+    def _mark(self, record: ServerRecord) -> None:
+        """Other daemons of this user see from now on that this home looks after it."""
+        problem = keep_mark(self._facilities, record, needed=True)
+        if problem is not None:
+            self._facilities.events.warn("adoption.not_marked", server=record.id, reason=str(problem))
+
+    def _tell_found(self, record: ServerRecord, owner: str | None) -> None:
+        self._facilities.events.publish(
+            "server.discovered",
+            server=record.id,
+            launch=record.launch,
+            origin=record.origin,
+            pid=record.process.pid if record.process else None,
+            version=record.version,
+            ports=dict(record.ports),
+            owner=owner,
+            other_home=record.other_home,
+        )
+
+    def _events_adopted(self, record: ServerRecord, owner: str | None, why: str) -> None:
+        self._facilities.events.publish(
+            "server.adopted",
+            server=record.id,
+            launch=record.launch,
+            pid=record.process.pid if record.process else None,
+            version=record.version,
+            ports=dict(record.ports),
+            owner=owner,
+            reason=why,
+        )
+
+    def _fill(self, record: ServerRecord, kind: Kind, stranger: Stranger) -> ServerRecord:
+        record = self._records.change(
+            record.id,
+            version=stranger.version,
+            launch=token_hex(4),
+            ports=dict(stranger.ports),
+            process=stranger.process,
+            root=stranger.root,
+            foreign=True,
+            other_home=stranger.other_home,
+            since=stranger.occupant.since or self._facilities.wing.clock.wall(),
+            failure=None,
+            relocated=(),
+            log=None,
+            recipe=None,
+            by_client=stranger.by_client,
+        )
+        url, connect = addresses(kind, record, self._facilities.private_of(kind, record.version))
+        record = self._records.change(record.id, url=url, connect=connect)
+        self._inquiry.learn(record, self._recogniser.secrets(stranger))
+        return record
+
+    def _with_owner(self, record: ServerRecord, stranger: Stranger) -> ServerRecord:
+        """The owner in its environment counts, beside those who asked for it."""
+        found = ownership_of(self._facilities, stranger.owner)
+        owners: tuple[Ownership, ...] = record.owners
+        if found is not None and all(owner.process != found.process for owner in owners):
+            owners = (*owners, found)
+        unknown = stranger.stray or isinstance(stranger.owner, UnknownOwner)
+        if owners != record.owners:
+            record = self._records.claim(record.id, owners)
+        return self._records.change(
+            record.id,
+            ever_owned=record.ever_owned or isinstance(stranger.owner, DeadOwner | UnknownOwner),
+            owners_unknown=record.owners_unknown or unknown,
+        )
+
+
+def _owner_text(owner: OwnerSeen) -> str | None:
+    match owner:
+        case NoOwner():
+            return None
+        case DeadOwner(pid):
+            return f"pid {pid}, dead"
+        case UnknownOwner(reason):
+            return reason
+    return f"pid {owner.process.pid}"

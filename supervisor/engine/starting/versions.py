@@ -1,0 +1,113 @@
+"""What the choice of a version needs to know: what the project's addon wants, and which versions the index lacks."""
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+
+from ...core.model import ServerRecord, VersionSource
+from ...core.pep440 import equal
+from ...errors import InstallFailed
+from ...kinds.addon import AddonSeen, look
+from ...kinds.kind import Addon, Kind
+from ...kinds.versions import choose, index_lacks
+from ..operations.shared_answers import Shared
+from ..state.context import Facilities
+from .resolve import Demand, EnsureWish, again, project_of
+
+READ_WITHIN_S = 2.0
+"""How long a file of an addon may take: projects lie on network drives too."""
+
+MISSING_FOR_S = 300.0
+"""For how long an index that lacked a version is not asked for it again. It may have been published since."""
+
+
+class Versions:
+    """Reads addons off the loop, and remembers what could not be had."""
+
+    def __init__(self, facilities: Facilities) -> None:
+        self._facilities = facilities
+        self._clock = facilities.wing.clock
+        self._missing: dict[tuple[str, str], float] = {}
+        self._looks: Shared[AddonSeen | None] = Shared()
+
+    async def informed(self, wish: EnsureWish) -> EnsureWish:
+        """Return the wish with what its project's addon wants.
+
+        Raises:
+            InvalidParams: there is no such project.
+        """
+        kind = self._facilities.catalog.kinds.get(wish.kind)
+        project = project_of(wish)
+        if kind is None or kind.addon is None or project is None:
+            return wish
+        return replace(wish, addon=await self.wanted_by(kind, project))
+
+    async def wanted_by(self, kind: Kind, project: str) -> AddonSeen | None:
+        """Return what the addon of a project wants, and whether it is known that it cannot be had."""
+        if kind.addon is None:
+            return None
+        try:
+            async with asyncio.timeout(READ_WITHIN_S):
+                seen = await self._looks.ask((kind.addon, project), partial(self._look, kind.addon, project))
+        except TimeoutError:
+            return AddonSeen(project, kind.addon.file, problem=f"could not be read within {READ_WITHIN_S:g} s")
+        if seen is None or seen.version is None or kind.package is None:
+            return seen
+        since = self._missing.get((kind.package, seen.version))
+        if since is None or self._clock.monotonic() >= since + MISSING_FOR_S or self._is_there(kind, seen.version):
+            return seen
+        return replace(seen, problem=_lacked(kind.package))
+
+    def without_addon(self, wish: EnsureWish, demand: Demand, problem: InstallFailed) -> EnsureWish | None:
+        """Return the wish without what the index does not have; None: that is not why the installation failed."""
+        package, version, seen = demand.kind.package, demand.version, wish.addon
+        if package is None or version is None or seen is None or demand.chosen is None:
+            return None
+        if demand.chosen.source is not VersionSource.ADDON or not index_lacks(
+            package, version, "\n".join(problem.data.get("output", ()))
+        ):
+            return None
+        now = self._clock.monotonic()
+        self._missing = {known: at for known, at in self._missing.items() if now < at + MISSING_FOR_S}
+        self._missing[package, version] = now
+        return replace(wish, addon=replace(seen, problem=_lacked(package)))
+
+    async def again(self, kind: Kind, record: ServerRecord) -> Demand:
+        """Return what a user's restart starts: the server in the version that it would get if it was asked for now.
+
+        One that was asked for in a version, or that others started, keeps it.
+        """
+        demand = again(kind, record)
+        chosen = record.chosen
+        if chosen is None or chosen.source is VersionSource.ASKED or (record.foreign and chosen.project is None):
+            return demand
+        seen = await self.wanted_by(kind, chosen.project) if chosen.project is not None else None
+        version, now = choose(kind, None, chosen.engine, seen)
+        # The same version in another form is no change: an environment has its name.
+        version = record.version if equal(version, record.version) else version
+        return replace(demand, required=version, version=version, chosen=now)
+
+    async def look_again(self, record: ServerRecord) -> None:
+        """Note on a server whether its project's addon has another version by now: plugins update themselves."""
+        kind, chosen = self._facilities.catalog.kinds.get(record.kind), record.chosen
+        if kind is None or chosen is None or chosen.project is None or chosen.source is not VersionSource.ADDON:
+            return
+        seen = await self.wanted_by(kind, chosen.project)
+        told = None
+        if seen is not None and seen.version is not None and not equal(seen.version, record.version):
+            told = f"{seen.file} in {seen.project} has {seen.version} now: godot-supervisor restart {record.id}"
+        now = self._facilities.records.servers.get(record.id)
+        if now is not None and now.chosen is chosen and told != chosen.passed_over:
+            self._facilities.records.change(record.id, chosen=replace(chosen, passed_over=told))
+
+    async def _look(self, addon: Addon, project: str) -> AddonSeen | None:
+        return await self._facilities.wing.lanes.look(look, addon, project)
+
+    def _is_there(self, kind: Kind, version: str) -> bool:
+        rows = self._facilities.records.servers.values()
+        runs = any(row.kind == kind.name and equal(row.version, version) and row.process for row in rows)
+        return runs or self._facilities.private_of(kind, version) is not None
+
+
+def _lacked(package: str) -> str:
+    return f"which the package index does not have of {package}"

@@ -1,0 +1,174 @@
+"""Asks a running server over HTTP on the loopback: who it is, and whether it is ready."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from ...core.model import Ports
+from ...values import frozen
+from ..kind import Identify, Kind, Ready
+from ..match import MISSING, found, same
+from ..versions import lacks
+from .loopback import LOCALHOST, SUCCESS, Answer, UnusableAnswerError, get
+
+VERSION_LENGTH = 64
+COUNT_MAX = 1_000_000
+
+REDIRECTS = range(300, 400)
+
+WRONG_HOST = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.MISDIRECTED_REQUEST)
+"""What servers say that serve only certain names, against DNS rebinding. Some of them want `localhost`."""
+
+
+@frozen
+class Identification:
+    """What a server answered. `matches`: success, and every value that the kind names as it should be.
+
+    For a kind without `match` that says only that somebody answered: it recognises nobody. `leases` None: not told.
+    `detail` is for people, and holds no secret.
+    """
+
+    matches: bool
+    version: str | None = None
+    leases: int | None = None
+    detail: str = ""
+
+
+async def identify(kind: Kind, ports: Ports, secrets: Mapping[str, str], timeout_s: float) -> Identification | None:
+    """Ask the server on these ports. None: no complete answer within `timeout_s`, or nobody listens.
+
+    Redirects are not followed. The kind must have `identify`.
+
+    Raises:
+        ValueError: the kind does not say how to ask.
+    """
+    how = kind.identify
+    if how is None:
+        raise ValueError(f"kind {kind.name} has no identify")
+    bearer = secrets.get(how.bearer) if how.bearer else None
+    try:
+        whole = bool(how.match or how.null or how.version or how.leases)
+        answer = await _get(ports[how.port], how.http, bearer, timeout_s, whole=whole)
+    except UnusableAnswerError as error:
+        return Identification(matches=False, detail=str(error))
+    return None if answer is None else _judge(how, answer)
+
+
+async def ask_ready(how: Ready, ports: Ports) -> Identification | None:
+    """Ask a server whether it is ready. None: no complete answer in time, or nobody listens. `how` must have `http`.
+
+    Raises:
+        ValueError: there is nothing to ask.
+    """
+    if how.http is None or how.port is None:
+        raise ValueError("nothing is asked without http")
+    try:
+        answer = await _get(ports[how.port], how.http, None, how.timeout_s, whole=False)
+    except UnusableAnswerError as error:
+        return Identification(matches=False, detail=str(error))
+    if answer is None:
+        return None
+    return Identification(matches=answer.status in (how.status or SUCCESS), detail=_refused(how.http, answer))
+
+
+async def _get(port: int, path: str, bearer: str | None, timeout_s: float, *, whole: bool) -> Answer | None:
+    """The answer; to a server that does not want its address for a name, as `localhost`."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + timeout_s
+    answer = await get(port, path, bearer, timeout_s, whole=whole)
+    if answer is None or answer.status not in WRONG_HOST:
+        return answer
+    try:
+        again = await get(port, path, bearer, max(0.0, end - loop.time()), host=LOCALHOST, whole=whole)
+    except UnusableAnswerError:
+        return answer
+    return again if again is not None and again.status in SUCCESS else answer
+
+
+def _judge(how: Identify, answer: Answer) -> Identification:
+    if answer.status not in SUCCESS:
+        return Identification(matches=False, detail=_refused(how.http, answer))
+    try:
+        said: Any = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        said = MISSING
+    wrong = _wrong(how, said, answer)
+    told = found(said, how.version) if how.version else None
+    version = told if isinstance(told, str) and _can_be_shown(told) else None
+    return Identification(
+        matches=wrong is None,
+        version=version,
+        leases=_leases(how, said, version),
+        detail=wrong or "it says who it is",
+    )
+
+
+def _leases(how: Identify, said: object, version: str | None) -> int | None:
+    """Return the leases that a server tells, 0 where its version is known to grant none; None: not told."""
+    if how.leases is None:
+        return None
+    told = found(said, how.leases)
+    return 0 if told is MISSING and lacks(how.leases_versions, version) else counted(told)
+
+
+def _wrong(how: Identify, said: object, answer: Answer) -> str | None:
+    """What an answer lacks of what the kind names; None: nothing."""
+    if not how.match and not how.null:
+        return None
+    if said is MISSING:
+        return "the answer is not JSON" if answer.body else f"the answer is empty (status {answer.status})"
+    paths = [*how.match, *how.null]
+    if not isinstance(said, dict) and not (isinstance(said, list) and paths[0][:1].isdecimal()):
+        return "the answer is no JSON object"
+    for path in paths:
+        expected = how.match.get(path)
+        there = found(said, path)
+        if not same(expected, there):
+            shown = repr(expected) if isinstance(expected, str) else json.dumps(expected)
+            return f"{path} is not {shown}{_instead(there)}"
+    return None
+
+
+def _instead(there: object) -> str:
+    """What is there instead, where it cannot be a secret."""
+    if there is MISSING:
+        return ": the answer has no such key"
+    if there is None or isinstance(there, bool | int | float):
+        return f": it is {json.dumps(there)[:VERSION_LENGTH]}"
+    return ""
+
+
+def _refused(path: str, answer: Answer) -> str:
+    """An answer with another status than the one wanted, in words."""
+    text = f"GET {path} answers {answer.status}"
+    status = answer.status
+    if status in REDIRECTS and answer.location:
+        return f"{text} to {answer.location}; redirects are not followed"
+    reasons = {
+        HTTPStatus.UNAUTHORIZED: f"it wants {_credentials(answer.challenge)}",
+        HTTPStatus.UPGRADE_REQUIRED: "a WebSocket port",
+        HTTPStatus.FORBIDDEN: "as 127.0.0.1 and as localhost",
+        HTTPStatus.METHOD_NOT_ALLOWED: "it does not allow GET",
+        HTTPStatus.SERVICE_UNAVAILABLE: "it says that it is not ready",
+    }
+    if status == HTTPStatus.BAD_REQUEST and b"https" in answer.body.lower():
+        return f"{text}: it wants TLS (https)"
+    return f"{text}: {reasons[HTTPStatus(status)]}" if status in reasons else text
+
+
+def _credentials(challenge: str) -> str:
+    scheme = challenge.partition(" ")[0].lower()
+    if scheme == "basic":
+        return "a user name and a password (Basic), which are never sent"
+    return "a bearer that we do not have" if scheme in ("", "bearer") else f"credentials ({scheme})"
+
+
+def counted(told: object) -> int | None:
+    """A number of things as a server may tell it; None: that is none."""
+    return told if isinstance(told, int) and not isinstance(told, bool) and 0 <= told <= COUNT_MAX else None
+
+
+def _can_be_shown(version: str) -> bool:
+    return 0 < len(version) <= VERSION_LENGTH and version.isprintable()

@@ -1,0 +1,160 @@
+"""One HTTP request to a server on the loopback, bounded in time and size."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...native.facts import LOOPBACK
+from ...values import frozen
+
+if TYPE_CHECKING:
+    import h11
+
+ANSWER_LIMIT = 64 * 1024
+"""Bytes, headers included. Nothing that is asked of a server needs more."""
+
+QUOTED = 100
+"""Characters of it, at most, that are shown to people."""
+
+LOCALHOST = "localhost"
+
+SUCCESS = range(200, 300)
+
+TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
+"""How a record of TLS begins: an alert, a handshake."""
+
+CLIENT_HELLO = bytes.fromhex(
+    "16030100350100003103034d8f1c0b6a2e4f3e9d5b7c8a1f2e3d4c5b6a798807162534435261708f9eadbc00000a"
+    "c02bc02fc030009c002f0100"
+)
+"""The smallest beginning of a handshake of TLS 1.2. A server that speaks TLS answers it with a record of its own."""
+
+
+@frozen
+class Answer:
+    """A complete answer, whatever it says. `location` and `challenge` are its headers, as far as they can be shown."""
+
+    status: int
+    body: bytes
+    location: str = ""
+    challenge: str = ""
+
+
+class UnusableAnswerError(Exception):
+    """Somebody answers, but not with HTTP, or with too much. The text is for people."""
+
+
+class _TooMuchError(Exception):
+    """The answer is longer than `ANSWER_LIMIT`."""
+
+
+async def get(
+    port: int, path: str, bearer: str | None, timeout_s: float, *, host: str = LOOPBACK, whole: bool = True
+) -> Answer | None:
+    """Ask once; redirects are not followed. None: no complete answer within `timeout_s`, or nobody listens.
+
+    `host` is what the request calls the server; it is dialled on 127.0.0.1 in any case. Not `whole`: of a success the
+    status is enough, so its body may be long, or never end.
+
+    Raises:
+        UnusableAnswerError: what came cannot be used.
+    """
+    # Loaded when the first server is asked: a daemon whose kinds cannot be asked does without its 300 KiB.
+    import h11
+
+    headers = [("Host", f"{host}:{port}"), ("Accept", "application/json"), ("Connection", "close")]
+    if bearer:
+        headers.append(("Authorization", f"Bearer {bearer}"))
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _exchange(port, h11.Request(method="GET", target=path, headers=headers), whole=whole)
+    except (TimeoutError, OSError):
+        return None
+    except _TooMuchError:
+        raise UnusableAnswerError(f"the answer is longer than {ANSWER_LIMIT} bytes") from None
+    except h11.RemoteProtocolError as error:
+        # The text quotes what came.
+        raise UnusableAnswerError(f"the answer is not HTTP: {str(error)[:QUOTED]}") from error
+
+
+async def speaks_tls(port: int, timeout_s: float) -> bool:
+    """Whether a server that answers no HTTP answers a handshake of TLS."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_connection(LOOPBACK, port)
+            try:
+                writer.write(CLIENT_HELLO)
+                return (await reader.readexactly(2)) in TLS_RECORDS
+            finally:
+                writer.transport.abort()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+    except (TimeoutError, OSError, asyncio.IncompleteReadError):
+        return False
+
+
+async def _exchange(port: int, request: "h11.Request", *, whole: bool) -> Answer:
+    """Ask and listen.
+
+    Raises:
+        OSError: the connection was refused, or ended before anything was answered.
+        h11.RemoteProtocolError: what came is not HTTP, or broke off.
+        _TooMuchError: the answer does not fit.
+    """
+    import h11
+
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    try:
+        connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=ANSWER_LIMIT)
+        writer.write(connection.send(request) + connection.send(h11.EndOfMessage()))
+        return await _answer(reader, connection, whole=whole)
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def _answer(reader: asyncio.StreamReader, connection: "h11.Connection", *, whole: bool) -> Answer:
+    import h11
+
+    answer, body, received = Answer(0, b""), bytearray(), 0
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            data = await reader.read(ANSWER_LIMIT)
+            if not received:
+                _check_first(data)
+            received += len(data)
+            if received > ANSWER_LIMIT:
+                raise _TooMuchError
+            connection.receive_data(data)
+        elif isinstance(event, h11.Response):
+            answer = _headed(event)
+            if not whole and answer.status in SUCCESS:
+                return answer
+        elif isinstance(event, h11.Data):
+            body += event.data
+        elif isinstance(event, h11.EndOfMessage):
+            return replace(answer, body=bytes(body))
+        elif not isinstance(event, h11.InformationalResponse):
+            raise h11.RemoteProtocolError("it wants to speak something else")
+
+
+def _check_first(data: bytes) -> None:
+    """Look at the beginning of an answer."""
+    if not data:
+        raise ConnectionResetError("closed without an answer")
+    if data[:2] in TLS_RECORDS:
+        raise UnusableAnswerError("the answer is not HTTP: it speaks TLS")
+
+
+def _headed(response: "h11.Response") -> Answer:
+    headers = {bytes(name): bytes(value).decode("latin-1") for name, value in response.headers}
+    # What follows a question mark may be secret.
+    location = headers.get(b"location", "").partition("?")[0]
+    return Answer(response.status_code, b"", _shown(location), _shown(headers.get(b"www-authenticate", "")))
+
+
+def _shown(text: str) -> str:
+    return text[:QUOTED] if text.isprintable() else ""

@@ -1,0 +1,152 @@
+"""macOS's TCP ports. Nobody but root may ask for all of them at once, so processes are asked one by one."""
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ...core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity
+from ..facts import LOOPBACK, SERVES_LOOPBACK
+from ..shared.patient_probe import Looks, PatientProbe
+from . import probe as darwin_probe
+
+assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this may run; tests run it on Linux)
+
+ON_LOOPBACK = SERVES_LOOPBACK | {"*"}
+LSOF = "/usr/sbin/lsof"
+LSOF_TIMEOUT_S = 5.0
+ANOTHER_USER = "another user"
+
+Lsof = Callable[[int], Sequence[int]]
+
+
+class DarwinPortTable:
+    """Our own processes by psutil; for a port that none of them has, lsof; where that is silent, another user."""
+
+    def __init__(
+        self,
+        probe: darwin_probe.DarwinProbe,
+        system: Any,
+        lsof: "Lsof | None" = None,
+        *,
+        looks: Looks | None = None,
+    ) -> None:
+        """`system` is the module `psutil`."""
+        self._probe = probe
+        self._looks = looks or Looks(probe.identify)
+        self._patient = PatientProbe(probe, self._looks)
+        self._system = system
+        self._lsof = lsof or lsof_listeners
+
+    def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
+        """Every listener on each port, and what a trial bind says."""
+        wanted = frozenset(ports)
+        found: dict[int, dict[tuple[str, int], Listener]] = {port: {} for port in wanted}
+        for pid in self._ours() if wanted else ():
+            for address, port in self._listening(pid):
+                if port in wanted:
+                    found[port][address, pid] = Listener(address, port, self._patient.describe(pid))
+        return {port: self._fact(port, tuple(found[port].values())) for port in sorted(wanted)}
+
+    def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
+        """The ports of these that one of these processes serves on 127.0.0.1; the first of them counts."""
+        wanted = frozenset(ports)
+        found: dict[int, ProcessIdentity] = {}
+        for identity in among:
+            for port in self.held_by(identity) & wanted:
+                found.setdefault(port, identity)
+        return found
+
+    def listening(self, ports: Collection[int]) -> frozenset[int]:
+        """The ports of these that a process of ours listens on. Others cannot be recognised anyway."""
+        return frozenset(port for pid in self._ours() for _, port in self._listening(pid) if port in ports)
+
+    def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
+        """Every port that this process listens on."""
+        return frozenset(port for address, port in self.addresses(identity) if address in ON_LOOPBACK)
+
+    def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
+        """Every address and port that this process listens on."""
+        held = frozenset(self._listening(identity.pid))
+        return held if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
+
+    def connections(self, port: int) -> int | None:
+        """ESTABLISHED connections on this local port: of a connection within this machine, the server's end.
+
+        None also where some process hides what it has open, and may be the one that serves the port: no other that we
+        can read does, or it was started by one that does.
+        """
+        count, serving, hidden = 0, set(), set()
+        for pid in self._ours():
+            connections = self._connections(pid)
+            if connections is None:
+                hidden.add(pid)
+                continue
+            here = [each.status for each in connections if each.laddr.port == port]
+            count += here.count(self._system.CONN_ESTABLISHED)
+            if here:
+                serving.add(pid)
+        unknown = hidden if not serving else {pid for pid in hidden if self._probe.parent(pid) in serving}
+        return None if unknown else count
+
+    def _fact(self, port: int, listeners: tuple[Listener, ...]) -> PortFact:
+        bind, reason = try_bind(port)
+        if bind is Bind.TAKEN and not listeners:
+            occupants = [self._patient.describe(pid) for pid in self._lsof(port)]
+            occupants = [occupant for occupant in occupants if occupant.identity] or [Occupant(user=ANOTHER_USER)]
+            listeners = tuple(Listener(LOOPBACK, port, occupant) for occupant in occupants)
+        return PortFact(port, bind, listeners, reason)
+
+    def _ours(self) -> Iterator[int]:
+        for pid in self._probe.pids():
+            try:
+                if self._system.Process(pid).uids().effective == os.geteuid():
+                    yield pid
+            except self._system.Error:
+                # It has gone, or the system does not tell whose it is.
+                continue
+
+    def _listening(self, pid: int) -> Iterator[tuple[str, int]]:
+        for connection in self._connections(pid) or ():
+            if connection.status == self._system.CONN_LISTEN:
+                yield connection.laddr.ip, connection.laddr.port
+
+    def _connections(self, pid: int) -> Sequence[Any] | None:
+        """The sockets of a process, none if it has gone; None: it hides them."""
+        try:
+            process = self._system.Process(pid)
+            found: Sequence[Any] = self._looks.at(pid, process.net_connections, kind="tcp")
+        except (self._system.NoSuchProcess, self._system.ZombieProcess):
+            return ()
+        except (self._system.Error, OSError, RuntimeError):
+            # RuntimeError: the list of its descriptors changed while psutil read it (psutil #2116).
+            return None
+        return [connection for connection in found if connection.laddr]
+
+
+def try_bind(port: int) -> tuple[Bind, str | None]:
+    """Whether 127.0.0.1 can be bound, and the system's reason where it cannot. With SO_REUSEADDR, as servers do it.
+
+    FREE does not mean that nobody listens: with that option 127.0.0.1 can be bound beside a wildcard listener.
+    """
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((LOOPBACK, port))
+    except OSError as error:
+        verdict = {errno.EADDRINUSE: Bind.TAKEN, errno.EACCES: Bind.EXCLUDED}.get(error.errno or 0, Bind.FAILED)
+        return verdict, os.strerror(error.errno) if error.errno else str(error)
+    return Bind.FREE, None
+
+
+def lsof_listeners(port: int) -> Sequence[int]:
+    """The pids that lsof tells for a listener; none where it is not there, or takes too long."""
+    words = [LSOF, "-nP", "-a", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fp"]
+    try:
+        said = subprocess.run(words, capture_output=True, text=True, timeout=LSOF_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return [int(line[1:]) for line in said.stdout.splitlines() if line.startswith("p") and line[1:].isdecimal()]

@@ -1,0 +1,120 @@
+"""Linux's TCP tables."""
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from ...core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity
+from ..api import Probe
+from ..facts import LOOPBACK, SERVES_LOOPBACK
+from ..posix import processes
+from ..shared.patient_probe import Looks
+from . import procfs, tcp
+
+assert sys.platform == "linux"  # noqa: S101 (tells type checkers where this runs)
+
+
+EVERY_PORT = range(1, 65536)
+
+
+class LinuxPortTable:
+    """Who listens comes from the socket tables and /proc/PID/fd, whether a port is free from a bind."""
+
+    def __init__(self, probe: Probe, looks: Looks) -> None:
+        self._probe = probe
+        self._looks = looks
+
+    def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
+        """Every listener on each port, and what a trial bind says."""
+        wanted = frozenset(ports)
+        try:
+            rows = tcp.rows(tcp.TcpState.LISTEN, wanted)
+        except OSError as error:
+            return {port: PortFact(port, Bind.FAILED, reason=f"cannot tell who listens: {error}") for port in wanted}
+        occupants = self._occupants(rows)
+        facts = {}
+        for port in sorted(wanted):
+            bind, reason = try_bind(port)
+            listeners = tuple(Listener(row.address, port, occupants[row.inode]) for row in rows if row.port == port)
+            facts[port] = PortFact(port, bind, listeners, reason)
+        return facts
+
+    def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
+        """The ports of these that one of these processes serves on 127.0.0.1; the first of them counts."""
+        rows = tcp.rows(tcp.TcpState.LISTEN, frozenset(ports))
+        by_inode = {row.inode: row.port for row in rows if row.address in SERVES_LOOPBACK}
+        found: dict[int, ProcessIdentity] = {}
+        for identity in among if by_inode else ():
+            held = self._looks.at(identity.pid, procfs.socket_inodes, identity.pid) & by_inode.keys()
+            if held and self._probe.identify(identity.pid) == identity:
+                for inode in held:
+                    found.setdefault(by_inode[inode], identity)
+        return found
+
+    def listening(self, ports: Collection[int]) -> frozenset[int]:
+        """The ports of these that anybody listens on."""
+        return frozenset(row.port for row in tcp.rows(tcp.TcpState.LISTEN, ports))
+
+    def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
+        """Every port that this process listens on."""
+        return frozenset(port for address, port in self.addresses(identity) if address in SERVES_LOOPBACK)
+
+    def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
+        """Every address and port that this process listens on."""
+        try:
+            rows = tcp.rows(tcp.TcpState.LISTEN, EVERY_PORT)
+            held = self._looks.at(identity.pid, procfs.socket_inodes, identity.pid)
+        except OSError:
+            return frozenset()
+        found = frozenset((row.address, row.port) for row in rows if row.inode in held)
+        return found if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
+
+    def connections(self, port: int) -> int | None:
+        """ESTABLISHED connections on this local port: of a connection within this machine, the server's end."""
+        try:
+            return len(tcp.rows(tcp.TcpState.ESTABLISHED, (port,)))
+        except OSError:
+            return None
+
+    def _occupants(self, rows: Sequence[tcp.TcpRow]) -> Mapping[int, Occupant]:
+        holders = self._holders(frozenset(row.inode for row in rows))
+        return {
+            row.inode: self._probe.describe(holders[row.inode])
+            if row.inode in holders
+            else Occupant(user=processes.user_name(row.uid))
+            for row in rows
+        }
+
+    def _holders(self, inodes: frozenset[int]) -> Mapping[int, int]:
+        """Who holds each socket. Of several (a server and its forked workers) the one that was started first."""
+        found: dict[int, tuple[int, int]] = {}
+        for pid in procfs.pids() if inodes else ():
+            try:
+                held = self._looks.at(pid, procfs.socket_inodes, pid) & inodes
+                if not held:
+                    continue
+                started = procfs.read_stat(pid).ticks
+            except OSError:
+                # It has ended since, or it hangs: then nobody knows what it holds.
+                continue
+            for inode in held:
+                found[inode] = min(found.get(inode, (started, pid)), (started, pid))
+        return {inode: pid for inode, (_, pid) in found.items()}
+
+
+def try_bind(port: int) -> tuple[Bind, str | None]:
+    """Whether 127.0.0.1 can be bound, and the system's reason where it cannot.
+
+    With SO_REUSEADDR, as servers do it: TIME_WAIT does not count. It does not listen: that would find nothing more,
+    and would accept the connection of a client that is waiting for the real server.
+    """
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((LOOPBACK, port))
+    except OSError as error:
+        verdict = {errno.EADDRINUSE: Bind.TAKEN, errno.EACCES: Bind.EXCLUDED}.get(error.errno or 0, Bind.FAILED)
+        return verdict, os.strerror(error.errno) if error.errno else str(error)
+    return Bind.FREE, None

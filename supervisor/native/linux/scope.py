@@ -1,0 +1,112 @@
+"""A daemon that a plugin or a shell started leaves their control group for one of its own, where systemd can do that.
+
+Otherwise whatever ends its starter by control group (a service, a terminal's scope) ends the daemon and every server.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+assert sys.platform == "linux"  # noqa: S101 (tells type checkers whose file this is)
+
+# Below the assertion: type checkers of other platforms do not come here.
+if TYPE_CHECKING:
+    from .dbus import Bus, Writer
+
+PATIENCE_S = 0.5
+"""All that the start of a daemon is held up for by a bus that does not answer."""
+
+_POLL_S = 0.002
+_SENDER = 0
+"""A process id that means: whoever sends this (systemd, dbus-scope.c). Ours may be another one outside of a sandbox."""
+
+
+class Scope:
+    """Nobody looks after this daemon, and nobody shall end it by the way."""
+
+    def __init__(self, bus: str | None = None) -> None:
+        self._bus = bus_of(os.environ) if bus is None else bus
+
+    async def begin(self, stop: Callable[[], object]) -> None:  # noqa: ARG002 (a scope asks nothing)
+        """Leave, before anything is started that would have to leave as well. Where that fails, it stays."""
+        if not is_socket(self._bus):
+            return
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(PATIENCE_S):
+                await leave(self._bus)
+
+    def ready(self) -> None:
+        """Nothing."""
+
+    def stopping(self) -> None:
+        """Nothing."""
+
+
+def bus_of(environment: Mapping[str, str]) -> str:
+    """Where the bus of this user's systemd is, if there is one."""
+    folder = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    return f"{folder}/bus"
+
+
+def is_socket(path: str) -> bool:
+    """Whether somebody could be there."""
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 (this is asked at every start)
+    except OSError:
+        return False
+
+
+async def leave(bus_path: str) -> str:
+    """Move this process to a new scope. The scope's name.
+
+    Raises:
+        OSError: systemd does not do it.
+    """
+    # Only where there is a bus: an idle daemon does not carry it for nothing.
+    from .dbus import Bus, DBusError
+
+    name = f"app-godotsupervisor-{secrets.token_hex(8)}.scope"
+    bus = await Bus.connect(bus_path)
+    try:
+        try:
+            await _start(bus, name, {"OOMPolicy": "continue"})
+        except DBusError:
+            # Before systemd 253 a scope has no such property, and does what it says.
+            await _start(bus, name, {})
+    finally:
+        bus.close()
+    # The answer comes when systemd has made up its mind, not when it has acted.
+    while f"/{name}" not in control_group():  # noqa: ASYNC110 (nobody tells)
+        await asyncio.sleep(_POLL_S)
+    return name
+
+
+def control_group() -> str:
+    """Where this process is, as the kernel says."""
+    return Path("/proc/self/cgroup").read_text(encoding="utf-8")
+
+
+async def _start(bus: "Bus", name: str, more: Mapping[str, str]) -> None:
+    from .dbus import Writer
+
+    texts = {"Description": "Godot Supervisor", "Slice": "app.slice", "CollectMode": "inactive-or-failed", **more}
+
+    def properties(writer: "Writer") -> None:
+        for key, value in texts.items():
+            writer.align(8).text(key).signature("s").text(value)
+        writer.align(8).text("PIDs").signature("au").array(4, lambda pids: pids.number(_SENDER))
+
+    body = Writer().text(name).text("fail").array(8, properties).array(8, lambda _: None)
+    await bus.call(
+        "org.freedesktop.systemd1",
+        "/org/freedesktop/systemd1",
+        "org.freedesktop.systemd1.Manager.StartTransientUnit",
+        "ssa(sv)a(sa(sv))",
+        bytes(body.data),
+    )

@@ -1,0 +1,265 @@
+"""The Linux wing: /proc, pidfds and SO_PEERCRED."""
+
+import asyncio
+import errno
+import fcntl
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+from ...core.model import Liveness, ProcessIdentity, ProcessRow
+from .. import trust
+from ..api import Command, ExitWatcher, Watch, Wing
+from ..posix import processes
+from ..shared import adoption_marks, runnable
+from ..shared.clock import MonotonicClock
+from ..shared.exits import ArmedWatch, Collect, PollingExitWatcher
+from ..shared.file_watch import FallbackFileWatcher, PollingFileWatcher
+from ..shared.lanes import Lanes
+from ..shared.patient_probe import Looks, PatientProbe, PatientProcesses
+from . import ports, procfs
+from . import probe as linux_probe
+
+assert sys.platform == "linux"  # noqa: S101 (tells type checkers where this runs)
+
+
+def linux_wing(child_descriptors: tuple[int, int] | None) -> Wing:
+    """The Linux wing. `child_descriptors`: the limit of open files for what is spawned, soft and hard."""
+    # Below the assertion on the platform: type checkers of other platforms do not come here.
+    from .files import silent
+    from .inotify import InotifyWatcher
+
+    probe = linux_probe.LinuxProbe()
+    looks = Looks(probe.identify)
+    patient = PatientProbe(probe, looks)
+    children = processes.Children()
+    exits = PidfdWatcher(probe, children.collect)
+    return Wing(
+        clock=MonotonicClock(),
+        probe=patient,
+        exits=exits,
+        processes=PatientProcesses(LinuxProcessControl(probe, children, exits, child_descriptors), looks),
+        ports=ports.LinuxPortTable(patient, looks),
+        files=FallbackFileWatcher(InotifyWatcher(), PollingFileWatcher(), silent),
+        peers=LinuxPeerCheck(),
+        lanes=Lanes(looks),
+        marks=adoption_marks.FileMarks(adoption_marks.shared_folders(), probe.sample),
+    )
+
+
+class _Pidfd:
+    """One descriptor for a process, however many watch it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.verified = False
+        self.watches: list[ArmedWatch] = []
+
+    def fire(self) -> None:
+        for watch in tuple(self.watches):
+            watch.fire()
+
+
+class PidfdWatcher:
+    """A pidfd becomes readable when its process ends, whosever child it is. Where there is none, a poll takes over."""
+
+    def __init__(self, probe: linux_probe.LinuxProbe, collect: Collect) -> None:
+        self._probe = probe
+        self._collect = collect
+        self._pidfds: dict[ProcessIdentity, _Pidfd] = {}
+        self._polling = PollingExitWatcher(probe, collect, better=self._take_over)
+        self._trouble: OSError | None = None
+
+    def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
+        """Arm."""
+        watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=_already)
+        try:
+            self._take_over(watch)
+        except OSError as error:
+            if not isinstance(error, ProcessLookupError):
+                self._trouble = error
+            return self._polling.watch(identity, on_exit)
+        return watch
+
+    def _take_over(self, watch: ArmedWatch) -> None:
+        """Have a pidfd tell a watch.
+
+        Raises:
+            OSError: there is none to be had.
+        """
+        loop = asyncio.get_running_loop()
+        identity = watch.identity
+        pidfd = self._pidfds.get(identity) or self._open(identity, loop)
+
+        def disarm(watch: ArmedWatch) -> None:
+            pidfd.watches.remove(watch)
+            if not pidfd.watches:
+                del self._pidfds[identity]
+                loop.remove_reader(pidfd.descriptor)
+                os.close(pidfd.descriptor)
+
+        watch.disarmed_by(disarm)
+        pidfd.watches.append(watch)
+        # It may have ended, and another have its number, before the pidfd was opened; what ends after, the pidfd tells.
+        if not pidfd.verified:
+            liveness = self._probe.sample(identity)
+            pidfd.verified = liveness is Liveness.ALIVE
+            if liveness is Liveness.DEAD:
+                loop.call_soon(watch.fire)
+
+    def _open(self, identity: ProcessIdentity, loop: asyncio.AbstractEventLoop) -> _Pidfd:
+        pidfd = _Pidfd(_open_pidfd(identity.pid))
+        try:
+            loop.add_reader(pidfd.descriptor, pidfd.fire)
+        except OSError:
+            os.close(pidfd.descriptor)
+            raise
+        self._pidfds[identity] = pidfd
+        return pidfd
+
+    def note(self) -> str | None:
+        """What a user should know of a fallback in use."""
+        polling = self._polling.note()
+        return f"{polling}: {self._trouble}" if polling and self._trouble else None
+
+
+class LinuxProcessControl:
+    """Signals go through a pidfd that was opened first and verified after, so they cannot hit a recycled pid."""
+
+    def __init__(
+        self,
+        probe: linux_probe.LinuxProbe,
+        children: processes.Children,
+        exits: ExitWatcher,
+        child_descriptors: tuple[int, int] | None,
+    ) -> None:
+        self._probe = probe
+        self._children = children
+        self._exits = exits
+        self._child_descriptors = child_descriptors
+
+    def spawn(self, command: Command) -> ProcessIdentity:
+        """Start it detached. Called on the event loop, where its end is waited for whether or not anybody watches."""
+        asyncio.get_running_loop()
+        process = processes.start_detached(command)
+        try:
+            identity = self._probe.newborn(process.pid)
+            self._restore_descriptor_limit(process.pid)
+        except OSError:
+            processes.abandon(process)
+            raise
+        processes.disown(process)
+        self._children.add(identity)
+        self._exits.watch(identity, _nothing)
+        return identity
+
+    def rehearse(self, command: Command) -> None:
+        """Whether it could be started."""
+        runnable.rehearse(command)
+
+    def exit_status(self, identity: ProcessIdentity) -> int | None:
+        """Exit status of a child that has ended."""
+        return self._children.exit_status(identity)
+
+    async def ask_to_end(self, identity: ProcessIdentity) -> bool:
+        """SIGTERM."""
+        return self._signal(identity, signal.SIGTERM)
+
+    def kill(self, identity: ProcessIdentity) -> bool:
+        """SIGKILL."""
+        return self._signal(identity, signal.SIGKILL)
+
+    def table(self) -> tuple[ProcessRow, ...]:
+        """Every living process that can be seen."""
+        rows = []
+        for pid in procfs.pids():
+            try:
+                stat = procfs.read_stat(pid)
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+            if not stat.ended:
+                name = self._probe.name(pid, stat)
+                rows.append(ProcessRow(name, stat.parent, stat.session, on_terminal=stat.terminal != 0))
+        return tuple(rows)
+
+    def vacant(self, pid: int) -> bool:
+        """Whether it is proven that nothing has this number. False before Linux 4.13, which does not tell."""
+        if not 0 < pid <= procfs.PID_MAX:
+            return False
+        # The kernel keeps a number for as long as a process, a group or a session has it (kernel/pid.c, free_pid), and
+        # F_SETOWN says ESRCH for one that it does not keep (fs/fcntl.c, f_setown).
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        try:
+            fcntl.fcntl(nothing, fcntl.F_SETOWN, pid)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(nothing)
+        return False
+
+    def variable(self, identity: ProcessIdentity, name: str) -> str | None:
+        """An environment variable that the process was started with."""
+        value = procfs.variable(identity.pid, name)
+        if self._probe.identify(identity.pid) != identity:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        return value
+
+    def _signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
+        try:
+            pidfd = _open_pidfd(identity.pid)
+        except ProcessLookupError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.EPERM):
+                raise
+            # No pidfds (before Linux 5.3, or a seccomp filter): a look immediately before is the best there is.
+            return self._deliver(identity, lambda: os.kill(identity.pid, number))
+        try:
+            return self._deliver(identity, lambda: signal.pidfd_send_signal(pidfd, number))
+        finally:
+            os.close(pidfd)
+
+    def _deliver(self, identity: ProcessIdentity, send: Callable[[], None]) -> bool:
+        if self._probe.identify(identity.pid) != identity:
+            return False
+        try:
+            send()
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _restore_descriptor_limit(self, pid: int) -> None:
+        if self._child_descriptors is None:
+            return
+        try:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, self._child_descriptors)
+        except (ProcessLookupError, PermissionError):
+            # It has ended, or is a set-user-id program, which sets up its own limits.
+            return
+
+
+class LinuxPeerCheck:
+    """The kernel keeps the credentials that the peer had when it connected (unix(7))."""
+
+    def same_user(self, connection: socket.socket) -> bool:
+        """Whether the peer runs as the daemon's user."""
+        return trust.same_user(connection)
+
+
+def _open_pidfd(pid: int) -> int:
+    if not 0 < pid <= procfs.PID_MAX:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    return os.pidfd_open(pid)
+
+
+def _already(watch: ArmedWatch) -> None:
+    """For a watch that no source has taken yet."""
+
+
+def _nothing() -> None:
+    """For a child whose end is only waited for."""

@@ -1,0 +1,132 @@
+"""What the POSIX wings share."""
+
+import contextlib
+import os
+import pwd
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from ...core.model import ProcessIdentity
+from ..api import Command
+
+assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this runs)
+
+DESCRIPTORS_WANTED = 10240
+"""Plenty for every connection and watch there can be; macOS refuses more (OPEN_MAX in its setrlimit(2))."""
+
+STATUSES_KEPT = 256
+
+
+class Children:
+    """Our own children. Waited for as soon as their end is noticed, so that none stays a zombie."""
+
+    def __init__(self) -> None:
+        self._running: set[ProcessIdentity] = set()
+        self._statuses: dict[ProcessIdentity, int] = {}
+
+    def add(self, identity: ProcessIdentity) -> None:
+        """A child was born."""
+        self._running.add(identity)
+
+    def collect(self, identity: ProcessIdentity) -> None:
+        """Wait for a child that has ended; does nothing with any other process."""
+        if identity not in self._running:
+            return
+        try:
+            pid, status = os.waitpid(identity.pid, os.WNOHANG)
+        except ChildProcessError:
+            # Somebody else waited for it, so its status is unknown for good.
+            self._running.discard(identity)
+            return
+        if pid:
+            self._running.discard(identity)
+            self._statuses[identity] = os.waitstatus_to_exitcode(status)
+            while len(self._statuses) > STATUSES_KEPT:
+                del self._statuses[next(iter(self._statuses))]
+
+    def exit_status(self, identity: ProcessIdentity) -> int | None:
+        """The status of a child that has ended (negative: the signal); None: unknown."""
+        self.collect(identity)
+        return self._statuses.get(identity)
+
+
+def start_detached(command: Command) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, with no input, its output going to the end of the log.
+
+    Raises:
+        OSError: it could not be started; the text names the program.
+    """
+    program = command.argv[0]
+    try:
+        log = os.open(command.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # Without a preexec_fn CPython uses vfork, which does not copy the daemon's page tables.
+            with _input(command) as (given, kept):
+                return subprocess.Popen(
+                    command.argv,
+                    env=command.environment,
+                    cwd=command.cwd,
+                    stdin=given,
+                    stdout=log,
+                    stderr=log,
+                    close_fds=True,
+                    pass_fds=kept,
+                    start_new_session=True,
+                )
+        finally:
+            os.close(log)
+    except ValueError as error:
+        raise OSError(f"cannot start {program!r}: {error}") from error
+    except OSError as error:
+        # The text names the program already; what else was missing (its folder, the log) is named beside it.
+        beside = () if error.filename == program else (error.filename,)
+        raise OSError(error.errno, f"cannot start {program!r}: {error.strerror}", *beside) from error
+
+
+@contextlib.contextmanager
+def _input(command: Command) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """The standard input of a child, and what it inherits besides.
+
+    One that is not to end is a pipe of which the child itself holds the other end: it ends with the child, not with us.
+    """
+    if not command.keeps_input:
+        yield subprocess.DEVNULL, ()
+        return
+    given, kept = os.pipe()
+    try:
+        yield given, (kept,)
+    finally:
+        os.close(given)
+        os.close(kept)
+
+
+def disown(process: subprocess.Popen[bytes]) -> None:
+    """Take the duty to wait away from a Popen: `Children` has it from here on."""
+    # Its destructor warns of, and later waits for, a process whose returncode is None.
+    process.returncode = 0
+
+
+def abandon(process: subprocess.Popen[bytes]) -> None:
+    """End a child that cannot be put on record."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    process.wait()
+
+
+def raise_descriptor_limit() -> tuple[int, int]:
+    """Raise the soft limit of open files for this process; returns soft and hard as they were."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return soft, hard
+
+
+def user_name(uid: int) -> str:
+    """The name of a user, or the number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

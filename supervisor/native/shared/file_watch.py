@@ -1,0 +1,232 @@
+"""The file watcher that needs nothing of the system but the size of a file, and the one that falls back to it."""
+
+import asyncio
+import math
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from ..api import FileWatcher, Watch
+
+LOOK_EVERY_S = 0.5
+LOOK_AT_LEAST_EVERY_S = 2.0
+"""Files that nobody has written to for a while are looked at less often."""
+
+TRY_AGAIN_EVERY_S = 30.0
+"""How often the system is asked again to tell of writes, after it has refused."""
+
+REARMED_WITHIN_S = 10.0
+"""Watches fire once. Whoever goes on watching has armed another one by then."""
+
+Stamp = tuple[int, int, int]
+"""Which file it is, its size, and when it was written to last."""
+
+
+class _ArmedWatch:
+    def __init__(self, watcher: "PollingFileWatcher", path: Path, on_write: Callable[[], None]) -> None:
+        self._watcher = watcher
+        self.path = path
+        self.stamp = stamp_of(path)
+        self.on_write = on_write
+
+    def written(self) -> bool:
+        """Whether the file has changed since; also if it has gone, which whoever watches finds out."""
+        try:
+            return stamp_of(self.path) != self.stamp
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        self._watcher.forget(self)
+
+
+class PollingFileWatcher:
+    """Looks at everything watched, once in an interval; with nothing to watch it does not wake.
+
+    Windows' own notices of changes come late or never for a file that its writer keeps open.
+    """
+
+    def __init__(self, interval_s: float = LOOK_EVERY_S, longest_s: float = LOOK_AT_LEAST_EVERY_S) -> None:
+        self._interval_s = interval_s
+        self._longest_s = max(interval_s, longest_s)
+        self._pause_s = interval_s
+        self._watches: dict[_ArmedWatch, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:
+        """See `FileWatcher`."""
+        loop = asyncio.get_running_loop()
+        watch = _ArmedWatch(self, path, on_write)
+        self._watches[watch] = None
+        if self._timer is None or self._pause_s > self._interval_s:
+            self._plan(loop, self._interval_s)
+        return watch
+
+    def note(self) -> str | None:
+        """See `FileWatcher`. Where this is the source of choice, there is nothing to tell."""
+        return None
+
+    def forget(self, watch: _ArmedWatch) -> None:
+        """It was closed."""
+        self._watches.pop(watch, None)
+        if not self._watches and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._plan(loop, min(self._pause_s * 2, self._longest_s))
+        for watch in tuple(self._watches):
+            if watch in self._watches and watch.written():
+                self.forget(watch)
+                watch.on_write()
+
+    def _plan(self, loop: asyncio.AbstractEventLoop, pause_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._pause_s = pause_s
+        self._timer = loop.call_later(pause_s, self._look, loop)
+
+
+class _Polled:
+    """A watch that a look at the file stands in for."""
+
+    def __init__(self, path: Path, reason: str, on_write: Callable[[], None]) -> None:
+        self.path = path
+        self.reason = reason
+        self.on_write = on_write
+        self.inner: Watch | None = None
+        self.on_close: Callable[[_Polled], None] = _nothing
+
+    def close(self) -> None:
+        if self.inner is not None:
+            self.inner.close()
+            self.inner = None
+        self.on_close(self)
+
+
+class FallbackFileWatcher:
+    """Has the system tell of writes. Where that refuses, or cannot tell, it looks at the file, and says so.
+
+    `silent` says why the system would not tell of every write to a file, None if it would.
+    """
+
+    def __init__(
+        self, system: FileWatcher, polling: PollingFileWatcher, silent: Callable[[Path], str | None] = lambda _: None
+    ) -> None:
+        self._system = system
+        self._polling = polling
+        self._silent = silent
+        self._polled: dict[_Polled, None] = {}
+        self._troubles: dict[Path, tuple[str, float]] = {}
+        """Why a file is looked at, and until when that counts: loop time, without end while a watch is armed."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:
+        """See `FileWatcher`."""
+        try:
+            watch, reason = self._system_watch(path, on_write)
+        except FileNotFoundError:
+            self._troubles.pop(path, None)
+            raise
+        if watch is not None:
+            self._troubles.pop(path, None)
+            return watch
+        polled = _Polled(path, reason, on_write)
+        polled.inner = self._polling.watch(path, lambda: self._fire(polled))
+        polled.on_close = self._closed
+        self._polled[polled] = None
+        self._troubles[path] = (reason, math.inf)
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(TRY_AGAIN_EVERY_S, self._try_again, loop)
+        return polled
+
+    def note(self) -> str | None:
+        """See `FileWatcher`."""
+        now = asyncio.get_running_loop().time()
+        self._troubles = {path: (why, until) for path, (why, until) in self._troubles.items() if until > now}
+        if not self._troubles:
+            return None
+        reasons = ", ".join(sorted({why for why, _ in self._troubles.values()}))
+        count = len(self._troubles)
+        return (
+            f"writes to {count} log{'s' if count > 1 else ''} are noticed by looking, "
+            f"every {LOOK_EVERY_S:g} to {LOOK_AT_LEAST_EVERY_S:g} s: {reasons}"
+        )
+
+    def _system_watch(self, path: Path, on_write: Callable[[], None]) -> tuple[Watch | None, str]:
+        """Return a watch of the system's own, or None and the reason why there is none.
+
+        Raises:
+            FileNotFoundError: the file is not there.
+        """
+        reason = self._silent(path)
+        if reason is None:
+            try:
+                return self._system.watch(path, on_write), ""
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                reason = f"the system does not tell ({error.strerror or error})"
+        return None, reason
+
+    def _fire(self, polled: _Polled) -> None:
+        self._polled.pop(polled, None)
+        polled.inner = None
+        self._troubles[polled.path] = (polled.reason, asyncio.get_running_loop().time() + REARMED_WITHIN_S)
+        polled.on_write()
+
+    def _closed(self, polled: _Polled) -> None:
+        self._polled.pop(polled, None)
+        if not any(other.path == polled.path for other in self._polled):
+            self._troubles.pop(polled.path, None)
+        if not self._polled and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _try_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Move what is looked at back to the system. Its watch is armed before the other one is given up."""
+        self._timer = None
+        for polled in tuple(self._polled):
+            before = polled.inner
+            if before is None or polled not in self._polled:
+                continue
+            try:
+                watch, polled.reason = self._system_watch(polled.path, partial(_told, polled))
+            except FileNotFoundError:
+                # The look tells of that too.
+                continue
+            if watch is None:
+                continue
+            written = isinstance(before, _ArmedWatch) and before.written()
+            before.close()
+            polled.inner = watch
+            self._polled.pop(polled)
+            self._troubles.pop(polled.path, None)
+            if written:
+                watch.close()
+                polled.inner = None
+                polled.on_write()
+        if self._polled:
+            self._timer = loop.call_later(TRY_AGAIN_EVERY_S, self._try_again, loop)
+
+
+def _told(polled: _Polled) -> None:
+    """The system has told of a write, to a file that was looked at before."""
+    polled.inner = None
+    polled.on_write()
+
+
+def _nothing(polled: _Polled) -> None:
+    """For a watch that nobody has armed yet."""
+
+
+def stamp_of(path: Path) -> Stamp:
+    """What changes when a file is written to.
+
+    Raises:
+        OSError: it is not there, or cannot be looked at.
+    """
+    status = os.stat(path)  # noqa: PTH116 (several times a second)
+    return status.st_ino, status.st_size, status.st_mtime_ns

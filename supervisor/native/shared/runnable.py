@@ -1,0 +1,102 @@
+"""Whether a command could be started, without starting it: its program, a script's interpreter, its folder, its log."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from ..api import Command
+from ..facts import SYSTEM
+
+HEAD_BYTES = 256
+"""What Linux reads of a file to tell how to run it (BINPRM_BUF_SIZE)."""
+
+
+def rehearse(command: Command) -> None:
+    """Do all that a start does, but for the start. Blocking.
+
+    Raises:
+        OSError: it would fail; the text names the program.
+    """
+    program = command.argv[0]
+    try:
+        _try_folder(command.cwd)
+        _try_log(command.log)
+        problem = _missing_on_windows(command) if SYSTEM == "windows" else _problem_of(command)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot start {program!r}: {error.strerror}", error.filename) from error
+    if problem is not None:
+        number, beside = problem
+        raise OSError(number, f"cannot start {program!r}: {os.strerror(number)}{f': {beside}' if beside else ''}")
+
+
+def _try_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+    if not os.access(folder, os.X_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
+def _try_log(log: Path) -> None:
+    """The log of a launch is new: what is made here goes again."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.close(descriptor)
+    if log.stat().st_size == 0:
+        log.unlink()
+
+
+def _problem_of(command: Command) -> tuple[int, str] | None:
+    """Why the system would not run it, as `Popen` looks for programs: by the PATH and in the folder of the child."""
+    program = command.argv[0]
+    folders = [""] if _has_folder(program) else os.get_exec_path(dict(command.environment))
+    worst = errno.ENOENT
+    for folder in folders:
+        path = command.cwd / folder / program
+        number = _refusal(path)
+        if number == 0:
+            return _interpreter_problem(path)
+        if number != errno.ENOENT:
+            worst = number
+    return worst, ""
+
+
+def _refusal(path: Path) -> int:
+    """The number of the error that running this file would meet; 0: none that can be told before."""
+    try:
+        path.stat()
+    except OSError as error:
+        return errno.ENOENT if error.errno in (errno.ENOENT, errno.ENOTDIR) else error.errno or errno.EIO
+    return 0 if path.is_file() and os.access(path, os.X_OK) else errno.EACCES
+
+
+def _interpreter_problem(path: Path) -> tuple[int, str] | None:
+    """A script is run by the program in its first line (execve(2)); text without such a line by nobody."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        # It may be run and not read.
+        return None
+    if not head.startswith(b"#!"):
+        return (errno.ENOEXEC, "") if _is_text(head) else None
+    line = head[2:].partition(b"\n")[0].strip(b" \t")
+    interpreter = os.fsdecode(line.split(b" ")[0].split(b"\t")[0])
+    number = _refusal(Path(interpreter)) if Path(interpreter).is_absolute() else 0
+    return (number, f"its interpreter {interpreter!r}") if number else None
+
+
+def _is_text(head: bytes) -> bool:
+    return head.isascii() and all(letter.isprintable() or letter in "\t\n\r" for letter in head.decode("ascii"))
+
+
+def _missing_on_windows(command: Command) -> tuple[int, str] | None:
+    """Windows looks in more places than can be told: only what is in none that is known counts as missing."""
+    program = command.argv[0]
+    if _has_folder(program):
+        there = any(Path(f"{program}{ending}").is_file() for ending in ("", ".exe"))
+        return None if there else (errno.ENOENT, "")
+    return None if shutil.which(program) else (errno.ENOENT, "")
+
+
+def _has_folder(program: str) -> bool:
+    return os.path.split(program)[0] != ""

@@ -1,0 +1,179 @@
+"""Whether this user can have a home folder where the variables say, and what helps where not. Nothing is made here."""
+
+import contextlib
+import errno
+import os
+import shlex
+import stat
+import sys
+from pathlib import Path
+
+from ...errors import NotOurs, StateNotWritable, SupervisorError
+from ..facts import HOME_VARIABLE, SYSTEM, Folders
+
+ROOT = 0
+OVERFLOW = 65534
+"""The owner that Linux shows where a user namespace does not know the real one."""
+
+
+def refuse(where: Folders) -> None:
+    """Raise what keeps this user from having a home there.
+
+    Windows has access lists instead of owners; `trust` asks them.
+
+    Raises:
+        NotOurs: it lies in a folder of another user, or in one that this user may not read or write.
+        StateNotWritable: it lies in what is no folder.
+    """
+    if SYSTEM == "windows":
+        return
+    _refuse_mine(where)
+    variable, value = (HOME_VARIABLE, where.home) if where.moved else ("HOME", where.home.parent)
+    _refuse_place(variable, value, where.home, os.R_OK | os.W_OK | os.X_OK)
+    if not where.moved:
+        _refuse_base("XDG_CONFIG_HOME", where.config.parent, os.R_OK | os.X_OK)
+        _refuse_base("XDG_STATE_HOME", where.logs, os.R_OK | os.W_OK | os.X_OK)
+
+
+def explained(problem: OSError, where: Folders) -> SupervisorError:
+    """What an error of the system about a file means to a user."""
+    try:
+        refuse(where)
+    except SupervisorError as better:
+        return better
+    path = problem.filename if isinstance(problem.filename, str) else None
+    reason = problem.strerror or str(problem)
+    text = f"{reason}: {path}" if path else reason
+    left = _left_by_root(Path(path)) if path and SYSTEM != "windows" else None
+    if left is not None:
+        return NotOurs(text, hint=_give_back([left]))
+    return StateNotWritable(text, hint=_HELP.get(problem.errno or 0))
+
+
+ENVIRONMENT = frozenset(
+    getattr(errno, name, 0)
+    for name in (
+        *("EACCES", "EPERM", "ENOTDIR", "EISDIR", "EROFS", "ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM", "EIO"),
+        *("ESTALE", "ELOOP", "ENAMETOOLONG", "EAGAIN", "ETXTBSY"),
+    )
+)
+"""Errors of the system that no program can prevent: the environment's fault, and no defect."""
+
+_HELP = {
+    errno.EACCES: "may you read and write there?",
+    errno.ENOSPC: "make room on that disk",
+    errno.EROFS: f"choose a folder that can be written: {HOME_VARIABLE}",
+    errno.EMFILE: "ulimit -n says how many files may be open",
+}
+
+
+def _refuse_mine(where: Folders) -> None:
+    """Refuse folders that root left in this user's own: a command was run once by sudo, with this user's HOME."""
+    control = where.home / "control"
+    ours = (where.home, where.endpoint, where.lock, where.registry, control, where.logs, where.environments)
+    needed = {**dict.fromkeys(ours, os.R_OK | os.W_OK), where.config.parent: os.R_OK, where.config: os.R_OK}
+    left = {place: found for place in needed if (found := _left_by_root(place)) is not None}
+    # A folder that is not there yet has to be made in what root has left.
+    blocked = [
+        place for place in left if not os.access(place if os.path.lexists(place) else left[place], needed[place])
+    ]
+    if blocked:
+        raise NotOurs(
+            f"{left[blocked[0]]} belongs to root: was a command run by sudo, with your HOME?",
+            hint=_give_back([*dict.fromkeys(left.values())]),
+        )
+
+
+def _left_by_root(path: Path) -> Path | None:
+    """The topmost part of this path that is root's, in a folder of this user; None: there is none."""
+    me = _me()
+    top = None
+    for place in (path, *path.parents):
+        try:
+            owner = place.lstat().st_uid
+        except OSError:
+            continue
+        if owner == me:
+            return top
+        if owner != ROOT:
+            return None
+        top = place
+    return None
+
+
+def _give_back(paths: list[Path]) -> str:
+    return shlex.join(("sudo", "chown", "-R", str(_me()), *(str(path) for path in paths)))
+
+
+def _refuse_base(variable: str, folder: Path, access: int) -> None:
+    """Refuse a folder that a variable of the XDG Base Directory Specification leads to."""
+    value = os.environ.get(variable)
+    if value and folder.is_relative_to(value):
+        _refuse_place(variable, Path(value), folder, access)
+
+
+def _refuse_place(variable: str, value: Path, folder: Path, access: int) -> None:
+    """Refuse a folder by what is there: itself, or the nearest folder above it that exists."""
+    nearest, status = _nearest(folder)
+    what = f"{variable} is {value}"
+    if not stat.S_ISDIR(status.st_mode):
+        raise StateNotWritable(f"{what}, and {nearest} is no folder", hint=f"set {variable} to a folder of yours")
+    me, owner = _me(), status.st_uid
+    if owner not in {me, ROOT} and not _unmapped(owner):
+        name, _ = _user(owner)
+        if me == ROOT:
+            hint = f"run it as {name}, without sudo"
+        else:
+            hint = f"set {variable} to a folder of yours, or run it as {name}"
+        raise NotOurs(f"{what}, and {nearest} belongs to another user ({name})", hint=hint)
+    if me == ROOT:
+        return
+    # What is not there yet has to be made in the nearest folder, if it is to be written at all.
+    wanted = access if nearest == folder else os.X_OK | access & os.W_OK
+    if not os.access(nearest, wanted):
+        verb = "write" if os.access(nearest, wanted & ~os.W_OK) else "read"
+        raise NotOurs(f"{what}, which you may not {verb}", hint=_own_home(variable))
+
+
+def _nearest(folder: Path) -> tuple[Path, os.stat_result]:
+    """The folder, or the nearest one above it that this user can see."""
+    for place in (folder, *folder.parents):
+        try:
+            return place, place.stat()
+        except OSError:
+            continue
+    return Path("/"), os.stat_result([0] * 10)
+
+
+def _own_home(variable: str) -> str:
+    if variable != "HOME":
+        return f"unset {variable}, or set it to a folder of yours"
+    name, home = _user(_me())
+    return f"set HOME to {home}, or use a login shell: su - {name}" if home else "set HOME to a folder of yours"
+
+
+def _unmapped(uid: int) -> bool:
+    """Whether the real owner may be root or this user: a user namespace shows those that it does not know as one."""
+    if uid != OVERFLOW:
+        return False
+    try:
+        return Path("/proc/self/uid_map").read_text(encoding="ascii").split() != ["0", "0", "4294967295"]
+    except OSError:
+        return False
+
+
+def _user(uid: int) -> tuple[str, str]:
+    """Return the name and the home folder of a user, as far as the system knows them."""
+    if sys.platform != "win32":
+        import pwd
+
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwuid(uid)
+            return entry.pw_name, entry.pw_dir
+    return f"uid {uid}", ""
+
+
+def _me() -> int:
+    if sys.platform == "win32":
+        return ROOT
+    return os.geteuid()

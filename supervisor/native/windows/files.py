@@ -1,0 +1,175 @@
+"""Files of the user alone, and replacing them while others look: access lists, and patience."""
+
+import contextlib
+import ctypes
+import errno
+import msvcrt
+import sys
+from collections.abc import Iterator
+from ctypes import c_void_p
+from pathlib import Path
+
+from . import tokens, win32
+
+assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
+
+INVALID_HANDLE = c_void_p(-1).value
+
+OWNER_ONLY_FILE = "D:P(A;;FA;;;{me})"
+OWNER_ONLY_FOLDER = "D:P(A;OICI;FA;;;{me})"
+"""Protected: what stands on the folder above does not count. What is made inside gets the same."""
+
+TRUSTED = frozenset(
+    {
+        "S-1-5-18",  # the system itself
+        "S-1-5-32-544",  # administrators: they may take whatever they want
+        "S-1-3-0",  # whoever makes something inside
+        "S-1-3-4",  # its owner, who is looked at by himself
+        "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464",  # Windows' own installer
+    }
+)
+"""Whose right to write is no news: what root is elsewhere."""
+
+WRITES = 0x0002 | 0x0004 | 0x0040 | 0x00010000 | 0x00040000 | 0x00080000 | 0x10000000 | 0x40000000
+"""Write or add, append or add a folder, delete inside, delete, change the list, take it; all, and any write."""
+
+
+def create(path: Path, *, fresh: bool) -> int:
+    """A descriptor to write a file anew that only the user may open. `fresh`: there must be none yet.
+
+    Raises:
+        OSError: the system refused.
+    """
+    if not fresh:
+        # Written over it would keep its access list, whoever that lets in.
+        path.unlink(missing_ok=True)
+    with _access(OWNER_ONLY_FILE) as attributes:
+        handle: int | None = win32.CreateFile(
+            str(path),
+            win32.GENERIC_WRITE,
+            win32.FILE_SHARE_READ_DELETE,
+            ctypes.byref(attributes),
+            win32.CREATE_NEW,
+            win32.FILE_ATTRIBUTE_NORMAL,
+            None,
+        )
+        if handle is None or handle == INVALID_HANDLE:
+            refusal = win32.last_error()
+            refusal.filename = str(path)
+            raise refusal
+    return descriptor_of(handle, 0)
+
+
+def descriptor_of(handle: int, flags: int) -> int:
+    """The C library's name for an open file; the handle goes with it, or with the failure.
+
+    Raises:
+        OSError: there are too many.
+    """
+    try:
+        return msvcrt.open_osfhandle(handle, flags)
+    except OSError:
+        win32.CloseHandle(handle)
+        raise
+
+
+def make_folder(path: Path) -> None:
+    """A folder that only the user may open, and whatever is made in it. One that is there is left as it is.
+
+    Raises:
+        OSError: the system refused.
+    """
+    if path.is_dir():
+        return
+    if path.parent == path:
+        raise FileNotFoundError(errno.ENOENT, "there is no such drive or share", str(path))
+    make_folder(path.parent)
+    with _access(OWNER_ONLY_FOLDER) as attributes:
+        made = win32.CreateDirectory(str(path), ctypes.byref(attributes))
+    if not made and not path.is_dir():
+        raise win32.last_error()
+
+
+def distrust(path: Path) -> tuple[str, str] | None:
+    """Why somebody else could have written this file or folder, and what mends that; None: nobody could.
+
+    Raises:
+        OSError: the system does not tell.
+    """
+    me = tokens.me()
+    mend = f'icacls "{path}" /inheritance:r /grant:r "*{me}:{"(OI)(CI)F" if path.is_dir() else "F"}"'
+    with _described(path) as (owner, acl):
+        if owner not in TRUSTED and owner != me:
+            return f"it belongs to another user ({owner})", f'icacls "{path}" /setowner "*{me}"'
+        if not acl:
+            return "everybody may write it: it has no access list", mend
+        for sid, mask in _entries(acl):
+            if mask & WRITES and sid not in TRUSTED and sid != me:
+                known = sid.startswith("S-")
+                fix = f'{mend} /remove:g "*{sid}"' if known else f'icacls "{path}" /reset'
+                return f"other users may write it ({sid})", fix
+    return None
+
+
+def entries(path: Path) -> tuple[tuple[str, int], ...]:
+    """Who may do what with a file, by SID and access mask.
+
+    Raises:
+        OSError: the system does not tell.
+    """
+    with _described(path) as (_, acl):
+        return tuple(_entries(acl)) if acl else ()
+
+
+@contextlib.contextmanager
+def _access(template: str) -> Iterator[win32.SecurityAttributes]:
+    descriptor = c_void_p()
+    text = template.format(me=tokens.me())
+    if not win32.ConvertStringSecurityDescriptor(text, win32.SDDL_REVISION_1, ctypes.byref(descriptor), None):
+        raise win32.last_error()
+    try:
+        yield win32.SecurityAttributes(ctypes.sizeof(win32.SecurityAttributes), descriptor, False)
+    finally:
+        win32.LocalFree(descriptor)
+
+
+@contextlib.contextmanager
+def _described(path: Path) -> Iterator[tuple[str, int | None]]:
+    """The owner of a file, and where its access list lies in memory while this lasts; None: it has none."""
+    owner, acl, descriptor = c_void_p(), c_void_p(), c_void_p()
+    what = win32.OWNER_SECURITY_INFORMATION | win32.DACL_SECURITY_INFORMATION
+    error = win32.GetNamedSecurityInfo(
+        str(path),
+        win32.SE_FILE_OBJECT,
+        what,
+        ctypes.byref(owner),
+        None,
+        ctypes.byref(acl),
+        None,
+        ctypes.byref(descriptor),
+    )
+    if error:
+        raise ctypes.WinError(error)
+    try:
+        yield tokens.sid_text(owner.value), acl.value
+    finally:
+        win32.LocalFree(descriptor)
+
+
+def _entries(acl: int) -> Iterator[tuple[str, int]]:
+    """What is allowed to whom; what is denied takes nothing away that we would count.
+
+    One with a condition counts as if that were met. One that cannot be read allows everything to somebody unknown.
+    """
+    for number in range(win32.Acl.from_address(acl).count):
+        entry = c_void_p()
+        if not win32.GetAce(acl, number, ctypes.byref(entry)):
+            raise win32.last_error()
+        ace = win32.AllowedAce.from_address(entry.value or 0)
+        if ace.type in win32.DENYING_ACE_TYPES or ace.flags & win32.INHERIT_ONLY_ACE:
+            continue
+        if ace.type in (win32.ACCESS_ALLOWED_ACE_TYPE, win32.ACCESS_ALLOWED_CALLBACK_ACE_TYPE):
+            sid = (entry.value or 0) + win32.AllowedAce.sid.offset
+            yield tokens.sid_text(sid), ace.mask
+        else:
+            yield f"an entry of type {ace.type}", WRITES

@@ -1,0 +1,77 @@
+"""The daemon's presence on Windows: a named event, which is there for as long as a process has it open."""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable
+
+from ..presence import HeldError
+from . import win32
+
+assert sys.platform == "win32"  # noqa: S101 (tells type checkers whose file this is)
+
+
+def take(home_id: str) -> "EventPresence":
+    """See `presence.take`."""
+    handle = win32.CreateEvent(None, False, False, _name(home_id))
+    problem = win32.last_error()
+    if not handle:
+        raise problem
+    if problem.winerror == win32.ERROR_ALREADY_EXISTS:
+        win32.CloseHandle(handle)
+        raise HeldError
+    return EventPresence(handle)
+
+
+def ask(home_id: str) -> bytes | None:
+    """See `presence.ask`. An event carries no answer: whoever asks reads the endpoint again."""
+    handle = win32.OpenEvent(win32.EVENT_MODIFY_STATE, False, _name(home_id))
+    if not handle:
+        return None
+    try:
+        win32.SetEvent(handle)
+    finally:
+        win32.CloseHandle(handle)
+    return b""
+
+
+class EventPresence:
+    """An event that others may set. A thread waits for that; nothing ticks."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self._waiter: threading.Thread | None = None
+        self._closed = False
+
+    def listen(self, answer: Callable[[], bytes]) -> None:
+        """See `Presence`."""
+        loop = asyncio.get_running_loop()
+
+        def wait() -> None:
+            while win32.WaitForSingleObject(self._handle, win32.INFINITE) == win32.WAIT_OBJECT_0:
+                if self._closed:
+                    return
+                try:
+                    loop.call_soon_threadsafe(answer)
+                except RuntimeError:
+                    # The loop has been closed since.
+                    return
+
+        self._waiter = threading.Thread(target=wait, name="presence", daemon=True)
+        self._waiter.start()
+
+    def close(self) -> None:
+        """See `Presence`."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._waiter is not None:
+            # In this order: a handle must be open as long as a thread waits for it.
+            win32.SetEvent(self._handle)
+            self._waiter.join()
+        win32.CloseHandle(self._handle)
+
+
+def _name(home_id: str) -> str:
+    """Of all sessions of the user: the home id is a hash of a path, which is one user's."""
+    return f"Global\\godot-supervisor-{home_id}"

@@ -1,0 +1,116 @@
+"""Handles of processes, closed by `with`. An open handle keeps its pid from being given to another process."""
+
+import contextlib
+import ctypes
+import sys
+from collections.abc import Iterator
+from ctypes.wintypes import DWORD, FILETIME
+
+from ....core.model import ProcessIdentity
+from .. import win32
+
+assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
+
+PID_MAX = 2**32 - 1
+
+ASK = win32.SYNCHRONIZE | win32.PROCESS_QUERY_LIMITED_INFORMATION
+"""What can be asked with it: whether the process runs, and since when."""
+
+
+def is_pid(pid: int) -> bool:
+    """Whether a process could have this number. 0 is the idle process, whom nobody can ask about."""
+    return 0 < pid <= PID_MAX
+
+
+def open_raw(pid: int, access: int) -> int:
+    """A handle to whatever has this pid now; close it.
+
+    Windows rounds what it is given down to the next pid, so the process may have another one: ask the handle.
+
+    Raises:
+        OSError: `winerror` is 87 where nobody has the pid, 5 where it may not be opened.
+    """
+    handle: int | None = win32.OpenProcess(access, False, pid)
+    if not handle:
+        raise win32.last_error()
+    return handle
+
+
+@contextlib.contextmanager
+def opened(pid: int, access: int = ASK) -> Iterator[int]:
+    """The same, closed in the end."""
+    handle = open_raw(pid, access)
+    try:
+        yield handle
+    finally:
+        win32.CloseHandle(handle)
+
+
+@contextlib.contextmanager
+def reached(identity: ProcessIdentity, access: int) -> Iterator[int | None]:
+    """A handle to exactly this process while it runs; None: it has gone.
+
+    Raises:
+        OSError: the system would not tell, or refuses this access.
+    """
+    try:
+        handle = open_raw(identity.pid, access) if is_pid(identity.pid) else None
+    except OSError as error:
+        if error.winerror != win32.ERROR_INVALID_PARAMETER:
+            raise
+        handle = None
+    if handle is None:
+        yield None
+        return
+    try:
+        yield handle if identity_of(handle) == identity and runs(handle) else None
+    finally:
+        win32.CloseHandle(handle)
+
+
+def identity_of(handle: int) -> ProcessIdentity:
+    """Who is behind a handle, running or not.
+
+    Raises:
+        OSError: the system would not tell.
+    """
+    pid = int(win32.GetProcessId(handle))
+    if not pid:
+        raise win32.last_error()
+    return ProcessIdentity(pid, str(created(handle)))
+
+
+def created(handle: int) -> int:
+    """When the process was made, 100 ns since 1601.
+
+    Raises:
+        OSError: the system would not tell.
+    """
+    times = [FILETIME() for _ in range(4)]
+    if not win32.GetProcessTimes(handle, *(ctypes.byref(time) for time in times)):
+        raise win32.last_error()
+    return (times[0].dwHighDateTime << 32) | times[0].dwLowDateTime
+
+
+def runs(handle: int) -> bool:
+    """Whether the process has not ended. Only the wait tells: a process that has ended can still be opened.
+
+    Raises:
+        OSError: the system would not tell.
+    """
+    said = win32.WaitForSingleObject(handle, 0)
+    if said not in (win32.WAIT_OBJECT_0, win32.WAIT_TIMEOUT):
+        raise win32.last_error()
+    return bool(said == win32.WAIT_TIMEOUT)
+
+
+def exit_code(handle: int) -> int:
+    """What a process that has ended left behind.
+
+    Raises:
+        OSError: the system would not tell.
+    """
+    code = DWORD()
+    if not win32.GetExitCodeProcess(handle, ctypes.byref(code)):
+        raise win32.last_error()
+    return code.value

@@ -1,0 +1,92 @@
+"""Every process of the machine in one call, whoever may open it."""
+
+import ctypes
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from ctypes.wintypes import ULONG
+
+from ....core.model import ProcessIdentity
+from ....values import frozen
+from .. import win32
+
+assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
+
+FIRST_GUESS_BYTES = 512 * 1024
+
+
+@frozen
+class Listed:
+    """`created`: 100 ns since 1601. `parent` is only the number that its maker had: it may be another's by now."""
+
+    pid: int
+    parent: int
+    created: int
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """The identity that these facts make."""
+        return ProcessIdentity(self.pid, str(self.created))
+
+
+def processes() -> dict[int, Listed]:
+    """Every living process, by pid. Those that have ended are not listed, though a handle keeps their pid.
+
+    Raises:
+        OSError: the system would not tell.
+    """
+    return {row.pid: row for row in _rows(_table())}
+
+
+def parents(listed: Mapping[int, Listed], sequence: Callable[[ProcessIdentity], int | None]) -> dict[int, int]:
+    """For every pid that of the process that made it; 0 where that has gone, and its number may be another's.
+
+    The older one of two is the one with the smaller number in the sequence. Where the system tells it of one alone,
+    nothing is proven. Where it tells it of neither, as on Wine, the times of creation have to do; of processes that we
+    could end, Windows tells.
+    """
+    sequences = {pid: sequence(row.identity) for pid, row in listed.items()}
+    return {
+        pid: row.parent if row.parent in listed and _precedes(listed[row.parent], row, sequences) else 0
+        for pid, row in listed.items()
+    }
+
+
+def lost_ancestor(pid: int, listed: Mapping[int, Listed], parents: Mapping[int, int]) -> int:
+    """The number of the nearest ancestor that has gone; 0 where another process has it, or had none of them gone."""
+    seen = set()
+    while parents[pid] and pid not in seen:
+        seen.add(pid)
+        pid = parents[pid]
+    return listed[pid].parent if listed[pid].parent not in listed else 0
+
+
+def _precedes(parent: Listed, child: Listed, sequences: Mapping[int, int | None]) -> bool:
+    first, second = sequences[parent.pid], sequences[child.pid]
+    if first is None and second is None:
+        return parent.created <= child.created
+    return first is not None and second is not None and first < second
+
+
+def _table() -> "ctypes.Array[ctypes.c_char]":
+    size = FIRST_GUESS_BYTES
+    while True:
+        table = ctypes.create_string_buffer(size)
+        needed = ULONG()
+        status = win32.NtQuerySystemInformation(win32.SYSTEM_PROCESS_INFORMATION, table, size, ctypes.byref(needed))
+        if status == 0:
+            return table
+        if status & 0xFFFFFFFF != win32.STATUS_INFO_LENGTH_MISMATCH:
+            raise win32.status_error(status)
+        # Processes come between two questions.
+        size = max(size, needed.value) * 2
+
+
+def _rows(table: "ctypes.Array[ctypes.c_char]") -> Iterator[Listed]:
+    offset = 0
+    while True:
+        row = win32.SystemProcess.from_buffer(table, offset)
+        if row.pid:
+            yield Listed(row.pid, row.parent, row.created)
+        if not row.next_offset:
+            return
+        offset += row.next_offset

@@ -1,0 +1,53 @@
+"""Who started this program: not what only stands between, the launchers of scripts and of virtual environments."""
+
+import ctypes
+import os
+import sys
+from ctypes.wintypes import DWORD
+
+from .. import win32
+from . import handles, listing, start_order
+
+assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
+
+SCRIPT = "godot-supervisor.exe"
+PATH_MAX = 32768
+
+
+def starter() -> int:
+    """The pid of the process above our own launchers; 0 where that has gone.
+
+    `godot-supervisor.exe` runs the virtual environment's `python.exe`, which runs the interpreter that we are in. Both
+    only wait for us.
+
+    Raises:
+        OSError: the system does not tell.
+    """
+    listed = listing.processes()
+    parents = listing.parents(listed, start_order.sequence)
+    pid = parents[os.getpid()]
+    # A process whose image is an environment's python.exe is never an interpreter.
+    launchers = [SCRIPT] if _same(_image(os.getpid()), sys.executable) else [sys.executable, SCRIPT]
+    for launcher in launchers:
+        if pid and _is(pid, launcher):
+            pid = parents[pid]
+    return pid
+
+
+def _is(pid: int, launcher: str) -> bool:
+    image = _image(pid)
+    return _same(image if os.path.dirname(launcher) else os.path.basename(image), launcher)  # noqa: PTH119, PTH120
+
+
+def _same(path: str, other: str) -> bool:
+    return os.path.normcase(path) == os.path.normcase(other)
+
+
+def _image(pid: int) -> str:
+    """The file that a process runs; empty where that is not told."""
+    try:
+        with handles.opened(pid, win32.PROCESS_QUERY_LIMITED_INFORMATION) as handle:
+            path, size = ctypes.create_unicode_buffer(PATH_MAX), DWORD(PATH_MAX)
+            return path.value if win32.QueryFullProcessImageName(handle, 0, path, ctypes.byref(size)) else ""
+    except OSError:
+        return ""

@@ -1,0 +1,137 @@
+"""Starting a process that outlives us: no window, no handle of ours but its log, from the start in its own job."""
+
+import contextlib
+import ctypes
+import msvcrt
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ....core.model import ProcessIdentity
+from ...api import Command
+from ...shared import venv_launcher
+from .. import files, win32
+from . import handles
+from . import jobs as windows_jobs
+
+assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
+
+APART = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW | win32.CREATE_SUSPENDED
+
+MANAGE = (
+    handles.ASK
+    | win32.PROCESS_TERMINATE
+    | win32.PROCESS_DUP_HANDLE
+    | win32.PROCESS_SET_QUOTA
+    | win32.PROCESS_SUSPEND_RESUME
+)
+
+ABANDONED = 1
+"""The exit status of a child that could not be put on record."""
+
+
+def start_detached(command: Command, jobs: windows_jobs.Jobs) -> tuple[ProcessIdentity, int]:
+    """Start a process in a job of its own: who it is, and a handle to it.
+
+    Raises:
+        OSError: it could not be started; the text names the program.
+    """
+    program = command.argv[0]
+    try:
+        process = _suspended(command)
+    except ValueError as error:
+        raise OSError(f"cannot start {program!r}: {error}") from error
+    except OSError as error:
+        raise OSError(error.errno, f"cannot start {program!r}: {error.strerror}", error.filename) from error
+    try:
+        handle = handles.open_raw(process.pid, MANAGE)
+    except OSError:
+        process.kill()
+        process.wait()
+        raise
+    try:
+        identity = handles.identity_of(handle)
+        jobs.enclose(handle, identity)
+        status = win32.NtResumeProcess(handle)
+        if status < 0:
+            raise win32.status_error(status)
+    except OSError:
+        win32.TerminateProcess(handle, ABANDONED)
+        win32.CloseHandle(handle)
+        raise
+    finally:
+        # Its destructor warns of a process whose returncode is None; our own handle is the one that counts.
+        process.returncode = 0
+    return identity, handle
+
+
+def _suspended(command: Command) -> "subprocess.Popen[bytes]":
+    argv, environment = venv_launcher.without(command.argv, command.environment)
+
+    def start(flags: int) -> "subprocess.Popen[bytes]":
+        with appended(command.log) as log, _input(command) as (given, inherited):
+            return subprocess.Popen(
+                argv,
+                env=environment,
+                cwd=command.cwd,
+                stdin=given,
+                stdout=log,
+                stderr=log,
+                close_fds=True,
+                startupinfo=inherited,
+                creationflags=flags,
+            )
+
+    try:
+        return start(APART | subprocess.CREATE_BREAKAWAY_FROM_JOB)
+    except PermissionError as refusal:
+        if refusal.winerror != win32.ERROR_ACCESS_DENIED:
+            raise
+        # The job that we are in may forbid leaving it. Then the server stays inside, in a job within that one.
+        return start(APART)
+
+
+@contextlib.contextmanager
+def _input(command: Command) -> Iterator[tuple[int, subprocess.STARTUPINFO | None]]:
+    """The standard input of a child, and what it inherits besides.
+
+    One that is not to end is a pipe of which the child itself holds the other end: it ends with the child, not with us.
+    """
+    if not command.keeps_input:
+        yield subprocess.DEVNULL, None
+        return
+    given, kept = os.pipe()
+    try:
+        handle = msvcrt.get_osfhandle(kept)
+        # Only who lists it inherits it: every start of ours has a list, if only of its own standard handles.
+        os.set_handle_inheritable(handle, True)
+        yield given, subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})
+    finally:
+        os.close(given)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def appended(path: Path) -> Iterator[int]:
+    """A file to write to whose every write goes to its end, whoever has written or cut it since; as a descriptor.
+
+    O_APPEND is a matter of the C library here, and is not inherited. The right to append, without that to write, is.
+    """
+    handle: int | None = win32.CreateFile(
+        str(path),
+        win32.FILE_APPEND_DATA | win32.SYNCHRONIZE | win32.FILE_READ_ATTRIBUTES,
+        win32.FILE_SHARE_ALL,
+        None,
+        win32.OPEN_ALWAYS,
+        win32.FILE_ATTRIBUTE_NORMAL,
+        None,
+    )
+    if handle is None or handle == ctypes.c_void_p(-1).value:
+        raise win32.last_error()
+    descriptor = files.descriptor_of(handle, os.O_APPEND)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

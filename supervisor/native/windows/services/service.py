@@ -1,0 +1,146 @@
+"""Being a service of Windows: the service control manager starts this process, and tells it to end.
+
+`winsvc.h`; "Writing a Service Program's main Function" in Microsoft's documentation.
+"""
+
+import contextlib
+import ctypes
+import sys
+import threading
+from collections.abc import Callable
+
+from ...services.control import OWN_PROCESS
+from ...services.manager import ServiceManager
+from . import win32_services as win32
+
+assert sys.platform == "win32"  # noqa: S101 (tells type checkers whose file this is)
+
+STOPPED, START_PENDING, STOP_PENDING, RUNNING = 1, 2, 3, 4
+CONTROL_STOP, CONTROL_INTERROGATE, CONTROL_SHUTDOWN = 1, 4, 5
+ACCEPT_STOP, ACCEPT_SHUTDOWN = 1, 4
+
+NO_ERROR = 0
+ERROR_CALL_NOT_IMPLEMENTED = 120
+ERROR_FAILED_SERVICE_CONTROLLER_CONNECT = 1063
+"""Nobody started this process as a service."""
+ERROR_SERVICE_SPECIFIC_ERROR = 1066
+
+PENDING_HINT_MS = 30000
+"""How long the service control manager waits for a start or a stop before it calls it failed."""
+
+
+class Service:
+    """This process, as the service control manager sees it. It is also what the daemon says to its manager."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._handle = 0
+        self._state = START_PENDING
+        self._check_point = 0
+        self._lock = threading.Lock()
+        self._stop: Callable[[], object] | None = None
+        self._told_to_stop = False
+        self._over = threading.Event()
+        self.answered = threading.Event()
+        """The service control manager has called, or has said that it will not."""
+        self.trouble = NO_ERROR
+        # As long as the dispatcher may call them: ctypes keeps no reference.
+        self._main = win32.ServiceMain(self._called)
+        self._handler = win32.Handler(self._control)
+
+    def dispatch(self) -> None:
+        """Wait for the service control manager until the service has ended. For a thread of its own."""
+        table = (win32.TableEntry * 2)(
+            win32.TableEntry(self._name, self._main), win32.TableEntry(None, win32.ServiceMain())
+        )
+        if not win32.advapi32.StartServiceCtrlDispatcherW(table):
+            self.trouble = ctypes.get_last_error()
+        self.answered.set()
+
+    async def begin(self, stop: Callable[[], object]) -> None:
+        """From now on it can be told to end; at once, where it has been told already."""
+        with self._lock:
+            self._stop = stop
+            told = self._told_to_stop
+        if told:
+            stop()
+
+    def ready(self) -> None:
+        """The daemon answers."""
+        self._report(RUNNING)
+
+    def stopping(self) -> None:
+        """It was told to end."""
+        self._report(STOP_PENDING)
+
+    def end(self, status: int) -> None:
+        """The body has ended. A service that says so itself has not crashed: it is not started again."""
+        self._report(STOPPED, status)
+        self._over.set()
+
+    def _called(self, _count: int, _words: object) -> None:
+        """ServiceMain, on a thread of the service control manager. The service ends when it returns."""
+        self._handle = win32.advapi32.RegisterServiceCtrlHandlerExW(self._name, self._handler, None)
+        if not self._handle:
+            self.trouble = ctypes.get_last_error()
+            self.answered.set()
+            return
+        self._report(START_PENDING)
+        self.answered.set()
+        self._over.wait()
+
+    def _control(self, control: int, _type: int, _data: object, _context: object) -> int:
+        if control in (CONTROL_STOP, CONTROL_SHUTDOWN):
+            self._report(STOP_PENDING)
+            with self._lock:
+                self._told_to_stop = True
+                stop = self._stop
+            if stop is not None:
+                # A loop that has closed meanwhile ends without being told.
+                with contextlib.suppress(RuntimeError):
+                    stop()
+            return NO_ERROR
+        return NO_ERROR if control == CONTROL_INTERROGATE else ERROR_CALL_NOT_IMPLEMENTED
+
+    def _report(self, state: int, exit_status: int = 0) -> None:
+        with self._lock:
+            if self._state == STOPPED or (self._state == STOP_PENDING and state == RUNNING):
+                return
+            pending = state in (START_PENDING, STOP_PENDING)
+            self._check_point = self._check_point + 1 if pending else 0
+            self._state = state
+            status = win32.ServiceStatus(
+                dwServiceType=OWN_PROCESS,
+                dwCurrentState=state,
+                dwControlsAccepted=ACCEPT_STOP | ACCEPT_SHUTDOWN if state == RUNNING else 0,
+                dwWin32ExitCode=ERROR_SERVICE_SPECIFIC_ERROR if exit_status else NO_ERROR,
+                dwServiceSpecificExitCode=exit_status,
+                dwCheckPoint=self._check_point,
+                dwWaitHint=PENDING_HINT_MS if pending else 0,
+            )
+            win32.advapi32.SetServiceStatus(self._handle, status)
+
+
+def as_service(name: str, body: Callable[[ServiceManager], int]) -> int | None:
+    """Be the service that was started. The body runs on this thread, which should be the main one: signals want that.
+
+    None: this process was not started as a service.
+
+    Raises:
+        OSError: the service control manager does not talk to this process.
+    """
+    service = Service(name)
+    dispatcher = threading.Thread(target=service.dispatch, name="service control", daemon=True)
+    dispatcher.start()
+    service.answered.wait()
+    if service.trouble == ERROR_FAILED_SERVICE_CONTROLLER_CONNECT:
+        return None
+    if service.trouble != NO_ERROR:
+        raise ctypes.WinError(service.trouble)
+    status = 1
+    try:
+        status = body(service)
+    finally:
+        service.end(status)
+        dispatcher.join()
+    return status

@@ -1,0 +1,182 @@
+"""The Windows wing: handles, jobs and waits."""
+
+import asyncio
+import socket
+import sys
+
+import psutil
+
+from ...core.model import ProcessIdentity, ProcessRow
+from ..api import Command, ExitWatcher, Wing
+from ..shared import adoption_marks, runnable
+from ..shared.clock import MonotonicClock
+from ..shared.file_watch import PollingFileWatcher
+from ..shared.lanes import Lanes
+from ..shared.patient_probe import Looks, PatientProbe, PatientProcesses
+from . import ports, win32
+from .processes import console, handles, jobs, listing, start_order
+from .processes import exits as windows_exits
+from .processes import probe as windows_probe
+from .processes import spawn as windows_spawn
+
+assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
+
+KILLED = 1
+"""The exit status of what we kill: Windows knows no signals. `taskkill` uses the same."""
+
+STATUSES_KEPT = 256
+
+
+def windows_wing() -> Wing:
+    """The Windows wing."""
+    probe = windows_probe.WindowsProbe()
+    looks = Looks(probe.identify)
+    lanes = Lanes(looks)
+    patient = PatientProbe(probe, looks)
+    children = Children()
+    exits = windows_exits.WaitWatcher(probe, children.collect)
+    return Wing(
+        clock=MonotonicClock(),
+        probe=patient,
+        exits=exits,
+        processes=PatientProcesses(WindowsProcessControl(probe, children, exits, lanes), looks),
+        ports=ports.WindowsPortTable(patient),
+        files=PollingFileWatcher(),
+        peers=WindowsPeerCheck(),
+        lanes=lanes,
+        marks=adoption_marks.FileMarks(adoption_marks.shared_folders(), probe.sample),
+    )
+
+
+class Children:
+    """Our own children. A handle keeps the exit status, and the pid, of each until its end is noticed."""
+
+    def __init__(self) -> None:
+        self._running: dict[ProcessIdentity, int] = {}
+        self._statuses: dict[ProcessIdentity, int] = {}
+
+    def add(self, identity: ProcessIdentity, handle: int) -> None:
+        """A child was born. The handle is ours from here on."""
+        self._running[identity] = handle
+
+    def collect(self, identity: ProcessIdentity) -> None:
+        """Take the status of a child that has ended; does nothing with any other process."""
+        handle = self._running.get(identity)
+        if handle is None or handles.runs(handle):
+            return
+        self._statuses[identity] = handles.exit_code(handle)
+        win32.CloseHandle(self._running.pop(identity))
+        while len(self._statuses) > STATUSES_KEPT:
+            del self._statuses[next(iter(self._statuses))]
+
+    def exit_status(self, identity: ProcessIdentity) -> int | None:
+        """The status of a child that has ended; None: unknown."""
+        self.collect(identity)
+        return self._statuses.get(identity)
+
+
+class WindowsProcessControl:
+    """Everything is done to a handle that was opened first and verified after, so it cannot hit a recycled pid."""
+
+    def __init__(self, probe: windows_probe.WindowsProbe, children: Children, exits: ExitWatcher, lanes: Lanes) -> None:
+        self._probe = probe
+        self._children = children
+        self._exits = exits
+        self._lanes = lanes
+        self._jobs = jobs.Jobs()
+
+    def spawn(self, command: Command) -> ProcessIdentity:
+        """Start it detached. Called on the event loop, where its end is noticed whether or not anybody watches."""
+        asyncio.get_running_loop()
+        identity, handle = windows_spawn.start_detached(command, self._jobs)
+        self._children.add(identity, handle)
+        self._exits.watch(identity, _nothing)
+        return identity
+
+    def rehearse(self, command: Command) -> None:
+        """Whether it could be started."""
+        runnable.rehearse(command)
+
+    def exit_status(self, identity: ProcessIdentity) -> int | None:
+        """Exit status of a child that has ended."""
+        return self._children.exit_status(identity)
+
+    async def ask_to_end(self, identity: ProcessIdentity) -> bool:
+        """CTRL_BREAK, to a server that was started by this home. Nothing else can be asked: then it is refused."""
+        return await self._lanes.do(self._ask_to_end, identity)
+
+    def _ask_to_end(self, identity: ProcessIdentity) -> bool:
+        """Blocking: it starts a helper. Proof and request are one as long as the handle is held."""
+        with handles.reached(identity, handles.ASK) as handle:
+            if handle is None:
+                return False
+            # To a pid that leads no group the request would go to everybody on its console.
+            if not self._jobs.leads(identity):
+                raise OSError(f"Windows has no polite request for pid {identity.pid}: it was started by others")
+            console.send_break(identity.pid)
+            return True
+
+    def kill(self, identity: ProcessIdentity) -> bool:
+        """TerminateProcess."""
+        with handles.reached(identity, handles.ASK | win32.PROCESS_TERMINATE) as handle:
+            if handle is None:
+                return False
+            if not win32.TerminateProcess(handle, KILLED):
+                error = win32.last_error()
+                # One that is ending already says so by refusing.
+                if handles.runs(handle):
+                    raise error
+                return False
+            return True
+
+    def table(self) -> tuple[ProcessRow, ...]:
+        """Every living process. `session`: the pid of the root in whose job it is.
+
+        For what is in no job that we can find, it is the number of the ancestor that has gone, as long as nobody else
+        has that number: a job is forgotten with its root if no daemon ran then. Such a session proves nothing.
+        """
+        listed = listing.processes()
+        parents = listing.parents(listed, start_order.sequence)
+        sessions = self._jobs.sessions({pid: row.identity for pid, row in listed.items()})
+        return tuple(
+            ProcessRow(
+                row.identity,
+                parents[row.pid],
+                sessions.get(row.identity) or listing.lost_ancestor(row.pid, listed, parents),
+            )
+            for row in listed.values()
+        )
+
+    def vacant(self, pid: int) -> bool:
+        """Whether it is proven that nothing lives that has this number, is in a job of its, or was made by it."""
+        if not handles.is_pid(pid) or self._jobs.inhabited(pid):
+            return False
+        try:
+            return not any(pid in (row.pid, row.parent) for row in listing.processes().values())
+        except OSError:
+            return False
+
+    def variable(self, identity: ProcessIdentity, name: str) -> str | None:
+        """An environment variable that the process was started with, out of its memory."""
+        try:
+            found = psutil.Process(identity.pid).environ()
+        except (psutil.Error, ValueError, OverflowError) as error:
+            raise PermissionError(f"the system does not tell what process {identity.pid} was started with") from error
+        if self._probe.identify(identity.pid) != identity:
+            raise ProcessLookupError(f"process {identity.pid} has ended")
+        if not found:
+            # One that is being made or ends has no memory of it; Windows itself gives everybody some variables.
+            raise PermissionError(f"the environment of process {identity.pid} reads empty")
+        return found.get(name.upper())
+
+
+class WindowsPeerCheck:
+    """There are no unix sockets here that would tell: whoever connects shows the token."""
+
+    def same_user(self, connection: socket.socket) -> bool:  # noqa: ARG002 (the Protocol's)
+        """No."""
+        return False
+
+
+def _nothing() -> None:
+    """For a child whose end is only noticed."""
