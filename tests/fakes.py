@@ -10,7 +10,7 @@ from pathlib import Path
 from socket import socket
 
 from supervisor.core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
-from supervisor.native.api import Command, Watch, Wing
+from supervisor.native.api import Command, Platform, Watch
 from supervisor.native.shared.lanes import Lanes
 from supervisor.native.shared.patient_probe import Looks
 
@@ -430,10 +430,10 @@ class _Unarmed:
         pass
 
 
-def fake_wing(system: FakeSystem) -> Wing:
+def fake_wing(system: FakeSystem) -> Platform:
     """A wing on this system."""
     probe = FakeProbe(system)
-    return Wing(
+    return Platform(
         clock=system.clock,
         probe=probe,
         exits=FakeExitWatcher(system),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from supervisor.native.presence import HeldError
+from supervisor.native.presence_api import HeldError
 
 
 @dataclass

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from supervisor.engine.environments.builder.examination import MARK, SCRIPT
-
+from supervisor.engine.environments.examination import MARK, SCRIPT
 from supervisor.native import facts
 from supervisor.native.api import Command
 from tests.fakes import FakeProcess, FakeSystem, Program

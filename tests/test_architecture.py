@@ -5,7 +5,7 @@ import ast
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "supervisor"
-MODULE_LINES_MAX = 350
+MODULE_LINES_MAX = 360
 
 
 def words(text: str) -> frozenset[str]:
@@ -22,32 +22,59 @@ def words(text: str) -> frozenset[str]:
 
 
 # Room -> what it may import beside itself. A dotted entry opens one module of another room.
-EVERYONE = frozenset({"errors", "frozen"})
+EVERYONE = frozenset({"errors", "values"})
 ARROWS: Mapping[str, frozenset[str]] = {
     "__init__": frozenset(),
-    "__main__": frozenset({"cli.main", "native.inherited", "native.search_path"}),
+    "__main__": frozenset({"cli.main", "native.startup.inherited", "native.startup.search_path"}),
     "errors": frozenset(),
-    "frozen": frozenset(),
-    "config": frozenset({"config_file", "native.private"}),
-    "config_file": frozenset({"native.private"}),
+    "values": frozenset(),
+    "config": frozenset({"config_file", "native.private_files"}),
+    "config_file": frozenset({"native.private_files"}),
     "core": frozenset(),
     "wire": frozenset(),
     "native": frozenset({"core.model", "native.facts"}),
-    "kinds": words("core.model core.pep440 native.facts native.private native.search_path"),
-    "registry": frozenset({"core.model", "native.facts", "native.private", "native.trust"}),
+    "kinds": words("core.model core.pep440 native.facts native.private_files native.startup.search_path"),
+    "registry": frozenset({"core.model", "native.facts", "native.private_files", "native.trust"}),
     "engine": words(
-        "core kinds registry native.api native.facts native.lane native.private native.search_path native.trust"
+        "core kinds registry native.api native.facts native.lane native.private_files native.startup.search_path "
+        "native.trust"
     ),
     "control": frozenset({"engine", "core", "wire", "native.api", "native.facts"}),
     "client": words(
-        "wire native.facts native.homes native.presence native.private native.redirector "
-        "native.search_path native.trust"
+        "wire native.facts native.startup.homes native.presence native.private_files native.shared.venv_launcher "
+        "native.startup.search_path native.trust"
     ),
-    "service": frozenset({"client", "native.facts", "native.service_control"}),
+    "service": frozenset({"client", "native.facts", "native.service_api", "native.services.control"}),
     "addon": frozenset({"native.facts"}),
     "daemon": words("control engine native kinds registry config core client.endpoint wire.messages.session"),
-    "cli": words("daemon client service config kinds native.facts native.homes native.wing"),
+    "cli": words("daemon client service config kinds native.facts native.startup.homes native.platforms"),
 }
+
+# The rooms of engine/, each with the rooms below it that it may import. What is missing here nothing may import.
+ENGINE_ARROWS: Mapping[str, frozenset[str]] = {
+    "environments": frozenset(),
+    "state": words("environments"),
+    "logs": words("state"),
+    "operations": words("state"),
+    "holders": words("operations state"),
+    "housekeeping": words("environments operations state"),
+    "identification": words("operations state"),
+    "processes": words("environments logs operations state"),
+    "recovery": words("identification processes state"),
+    "starting": words("environments identification logs operations processes state"),
+    "ending": words("identification logs operations processes starting state"),
+    "monitor": words("ending holders identification logs operations processes starting state"),
+    "attachments": words("holders monitor state"),
+    "ensuring": words("ending holders monitor operations starting state"),
+    "supervisor": words("ending ensuring holders identification monitor operations processes starting state"),
+    "assembly": words(
+        "attachments ending environments holders housekeeping identification logs monitor operations processes "
+        "recovery starting state supervisor"
+    ),
+}
+
+ROOMS_MAX = 16
+"""Files and folders on one level, `__init__` left out: what one can take in at a glance."""
 
 PURE = ("supervisor.core", "supervisor.wire", "supervisor.registry.codec")
 IMPURE_IMPORTS = words(
@@ -149,6 +176,25 @@ def arrows(module: Module) -> Iterator[str]:
             yield f"{module.name} imports {target}"
 
 
+def engine_arrows(module: Module) -> Iterator[str]:
+    """Rooms of the engine import only what lies below them."""
+    here = inner_room(module.name, "supervisor.engine")
+    if here is None:
+        return
+    if here not in ENGINE_ARROWS:
+        yield f"{module.name} is in a room without a line in ENGINE_ARROWS"
+        return
+    for target in sorted(set(imports(module))):
+        there = inner_room(target, "supervisor.engine")
+        if there is not None and there != here and there not in ENGINE_ARROWS[here]:
+            yield f"{module.name} imports {target}"
+
+
+def inner_room(name: str, package: str) -> str | None:
+    """The room of a package that a module lies in; None if it lies elsewhere, or is the package."""
+    return name.removeprefix(f"{package}.").split(".")[0] if inside(name, package) and name != package else None
+
+
 def relative_only(module: Module) -> Iterator[str]:
     for node in ast.walk(module.tree):
         absolute = isinstance(node, ast.ImportFrom) and node.level == 0 and inside(node.module or "", "supervisor")
@@ -245,7 +291,8 @@ def values_of_the_engine() -> frozenset[str]:
 
 Rule = Callable[[Module], Iterator[str]]
 RULES: tuple[Rule, ...] = (
-    arrows, relative_only, purity, platform_questions, threads, names, inert, length, weight, construction,
+    arrows, engine_arrows, relative_only, purity, platform_questions, threads, names, inert, length, weight,
+    construction,
 )  # fmt: skip
 
 
@@ -267,6 +314,8 @@ def test_the_tree_obeys(rule: Rule) -> None:
         (arrows, "supervisor.client.x", "def late():\n    import supervisor.daemon.app"),
         (arrows, "supervisor.client.x", "from .. import config"),
         (arrows, "supervisor.attic.x", "import json"),
+        (engine_arrows, "supervisor.engine.state.x", "from ..ending.reap import Reaper"),
+        (engine_arrows, "supervisor.engine.attic", "import json"),
         (relative_only, "supervisor.cli.x", "from supervisor.errors import Busy"),
         (relative_only, "supervisor.cli.x", "def late():\n    import supervisor.errors"),
         (purity, "supervisor.core.x", "import time"),
@@ -337,6 +386,46 @@ def test_a_new_folder_with_modules_is_noticed(tmp_path: Path) -> None:
 
 def test_every_folder_with_modules_is_a_package() -> None:
     assert [str(path.parent) for path in PACKAGE.rglob("*.py") if not (path.parent / "__init__.py").is_file()] == []
+
+
+def crowded(names: Iterable[str]) -> dict[str, int]:
+    """Packages with too many rooms on one level, and how many those are."""
+    rooms: dict[str, set[str]] = {}
+    for name in names:
+        parts = name.split(".")
+        for depth in range(1, len(parts)):
+            rooms.setdefault(".".join(parts[:depth]), set()).add(parts[depth])
+    return {package: len(found) for package, found in rooms.items() if len(found) > ROOMS_MAX}
+
+
+def circles(names: Iterable[str], targets: Callable[[str], Iterable[str]], package: str) -> list[str]:
+    """The rooms of a package that import each other, directly or through others."""
+    graph: dict[str, set[str]] = {}
+    for name in names:
+        here = inner_room(name, package)
+        if here is not None:
+            found = {there for target in targets(name) if (there := inner_room(target, package)) is not None}
+            graph.setdefault(here, set()).update(found - {here})
+    while free := [room for room, below in graph.items() if not below & graph.keys()]:
+        for room in free:
+            del graph[room]
+    return sorted(graph)
+
+
+def test_no_level_has_too_many_rooms() -> None:
+    assert crowded(known_names()) == {}
+    assert crowded(f"supervisor.x{number}" for number in range(ROOMS_MAX + 1)) == {"supervisor": ROOMS_MAX + 1}
+
+
+@pytest.mark.parametrize("package", sorted(module.name for module in modules() if module.is_package))
+def test_rooms_import_each_other_in_no_circle(package: str) -> None:
+    targets = {module.name: list(imports(module)) for module in modules()}
+    assert circles(targets, targets.__getitem__, package) == []
+
+
+def test_a_circle_of_rooms_is_noticed() -> None:
+    targets = {"a.b.x": ["a.c.x"], "a.c.x": ["a.d"], "a.d": ["a.b.y"], "a.b.y": [], "a.e": ["a.b.x"]}
+    assert circles(targets, targets.__getitem__, "a") == ["b", "c", "d", "e"]
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Reaching the daemon, and naming one of its servers."""
+"""Reaching the daemon."""
 
 import os
 import time
@@ -11,9 +11,7 @@ from ..errors import (
     AcceptTimeout,
     Cancelled,
     DaemonNotRunning,
-    InvalidParams,
     MethodNotFound,
-    NotFound,
     ResponseTimeout,
     SupervisorError,
 )
@@ -24,8 +22,6 @@ from .deadline import Deadline
 CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 5.0
 
-OVER = frozenset({"stopped", "failed"})
-OURS = frozenset({"spawned", "adopted"})
 """The origins of servers that a user of this daemon wanted; the others were merely found."""
 
 _NAMED = frozenset({"server.ensure", "server.adopt", "server.stop", "server.restart"})
@@ -205,50 +201,3 @@ def history(client: Client, server: str | None, deadline: Deadline) -> Sequence[
             raise
         return ()
     return tuple(rows)
-
-
-def is_ours(row: Mapping[str, Any]) -> bool:
-    """Whether a user of this daemon wanted it, or a bridge of a client of that user has started it."""
-    return row["origin"] in OURS or bool(row.get("by_client"))
-
-
-def named(client: Client, server: str | None, verb: str, deadline: Deadline) -> str:
-    """The id of the server that the user means: the one that was named, else the only one that there is."""
-    if server is not None:
-        return server
-    return only_server(client.call("server.list", accept_timeout_s=deadline.or_else(READ_TIMEOUT_S))["servers"], verb)
-
-
-def ours_named(client: Client, server: str | None, verb: str, deadline: Deadline) -> str:
-    """As `named`, for verbs that end a server: one that was merely found is meant by nobody who does not name it."""
-    if server is not None:
-        return server
-    servers = client.call("server.list", accept_timeout_s=deadline.or_else(READ_TIMEOUT_S))["servers"]
-    found = [row["id"] for row in servers if not is_ours(row)]
-    if found and len(found) == len(servers):
-        raise InvalidParams(
-            "ID",
-            f"what runs was started by others, so {verb} has to be told which one: {', '.join(sorted(found))}",
-            hint=f"godot-supervisor {verb} {found[0]}",
-        )
-    return only_server([row for row in servers if is_ours(row)], verb)
-
-
-def only_server(servers: Sequence[Mapping[str, Any]], verb: str) -> str:
-    """The id of the one server that `verb` can mean when the user named none. Those that run come first.
-
-    Raises:
-        NotFound: there is none.
-        InvalidParams: there are several.
-    """
-    ours = [row for row in servers if row["origin"] != "external" or row.get("by_client")]
-    running = [row["id"] for row in ours if row["state"] not in OVER]
-    meant = running or [row["id"] for row in ours]
-    if not meant:
-        raise NotFound("no server is running", hint="godot-supervisor status")
-    if len(meant) > 1:
-        from .context.server_choice import only
-
-        what = "are running" if running else "are known"
-        return only([row for row in ours if row["id"] in meant], f"several servers {what}", verb)
-    return str(meant[0])

@@ -22,7 +22,7 @@ from ..wire import framing, jsonrpc
 from .dial import dial
 from .endpoint import START_HINT, Endpoint
 from .stream import Stream, Told
-from .timeouts import FOREVER, Attention, Patience, Wait
+from .timeouts import FOREVER, CallTimeout, StreamTimeout, Wait
 
 PROTOCOL = 1
 ACCEPT_TIMEOUT_S = 2.0
@@ -151,7 +151,7 @@ class Client:
         identifier, answer = self._ask(method, params or {}, None, None, accept_timeout_s, None)
 
         def wait(until: float) -> None:
-            told = self._receive(method, Attention(until))
+            told = self._receive(method, StreamTimeout(until))
             if isinstance(told, jsonrpc.Notification):
                 self._keep(told)
 
@@ -171,7 +171,7 @@ class Client:
             AcceptTimeout, ResponseTimeout, DisconnectedBeforeAccept, DisconnectedAfterAccept: nobody tells.
         """
         interrupted = self._calls
-        patience = Patience(time.monotonic(), accept_timeout_s=timeout_s)
+        patience = CallTimeout(time.monotonic(), accept_timeout_s=timeout_s)
         cancel = self._send("request.cancel", {"request": request}, patience)
         while True:
             match self._receive("request.cancel", patience):
@@ -216,7 +216,7 @@ class Client:
         accept_timeout_s: float,
         timeout_s: float | None,
     ) -> tuple[int, Any]:
-        patience = Patience(
+        patience = CallTimeout(
             time.monotonic(), accept_timeout_s=accept_timeout_s, timeout_s=timeout_s, named="request" in params
         )
         identifier = self._send(method, params, patience)
@@ -257,7 +257,7 @@ class Client:
         if not isinstance(self.daemon, dict) or self.daemon.get("instance_id") != endpoint.instance_id:
             raise _stale()
 
-    def _send(self, method: str, params: Mapping[str, Any], patience: Patience) -> int:
+    def _send(self, method: str, params: Mapping[str, Any], patience: CallTimeout) -> int:
         self._calls += 1
         try:
             frame = framing.encode(jsonrpc.request(self._calls, method, dict(params)))

@@ -14,7 +14,7 @@ UNTIMED = ("installing", "queued")
 FOREVER = float("inf")
 
 
-class Patience:
+class CallTimeout:
     """Two phases: a short wait up to `accepted` or the answer; after it the daemon's deadline, or its silence.
 
     `deadline_s` counts readiness only, so it begins again with each progress of what comes before. `timeout_s` bounds
@@ -79,7 +79,7 @@ class Patience:
         return problem
 
 
-class Attention:
+class StreamTimeout:
     """Listening to a stream: it was accepted with its answer, and may be silent for as long as it likes."""
 
     def __init__(self, deadline: float) -> None:
@@ -95,4 +95,4 @@ class Attention:
         return DisconnectedAfterAccept(f"the daemon went away during {method}", hint="godot-supervisor status")
 
 
-Wait = Patience | Attention
+Wait = CallTimeout | StreamTimeout

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from ..errors import Busy, ProtocolUnsupported, Unauthorized
 from ..native.api import PeerCheck
 from ..wire.messages.session import PROTOCOL_MAX, PROTOCOL_MIN, Hello, HelloResult
-from .method_table import VerbTable
+from .method_table import MethodTable
 
 CONNECTIONS = 256
 STRANGERS = 16
@@ -51,7 +51,7 @@ class Refusals:
         self._log.warning(event, reason=reason, **others)
 
 
-class Guest(Protocol):
+class ConnectionSlot(Protocol):
     """A connection, as the door sees it."""
 
     async def until_answered(self) -> None:
@@ -67,11 +67,11 @@ class Guest(Protocol):
         ...
 
 
-class Door:
+class Admission:
     """One per daemon. `closing` is set when it goes: from then on mutations are refused."""
 
     def __init__(
-        self, *, verbs: VerbTable, instance_id: str, version: str, token: str, peers: PeerCheck, log: Log
+        self, *, verbs: MethodTable, instance_id: str, version: str, token: str, peers: PeerCheck, log: Log
     ) -> None:
         self.verbs = verbs
         self.peers = peers
@@ -80,39 +80,39 @@ class Door:
         self.closing = False
         self.greeting = HelloResult(PROTOCOL_MAX, instance_id, version, verbs.methods)
         self._token = token.encode()
-        self._known: set[Guest] = set()
-        self._strangers: dict[Guest, None] = {}
+        self._known: set[ConnectionSlot] = set()
+        self._foreign_servers: dict[ConnectionSlot, None] = {}
         self._empty = asyncio.Event()
         self._empty.set()
 
     @property
-    def guests(self) -> tuple[Guest, ...]:
+    def guests(self) -> tuple[ConnectionSlot, ...]:
         """Every connection there is."""
-        return (*self._known, *self._strangers)
+        return (*self._known, *self._foreign_servers)
 
-    def enter(self, guest: Guest, *, known: bool) -> None:
+    def enter(self, slot: ConnectionSlot, *, known: bool) -> None:
         """Let a connection in. Where there is no room, the oldest that has not said who it is makes some.
 
         Raises:
             Busy: every connection there may be has been authenticated.
         """
-        if (not known and len(self._strangers) >= STRANGERS) or len(self.guests) >= CONNECTIONS:
+        if (not known and len(self._foreign_servers) >= STRANGERS) or len(self.guests) >= CONNECTIONS:
             self._make_room()
         if known:
-            self._known.add(guest)
+            self._known.add(slot)
         else:
-            self._strangers[guest] = None
+            self._foreign_servers[slot] = None
         self._empty.clear()
 
-    def recognise(self, guest: Guest) -> None:
+    def recognise(self, slot: ConnectionSlot) -> None:
         """A connection has proven its right."""
-        self._strangers.pop(guest, None)
-        self._known.add(guest)
+        self._foreign_servers.pop(slot, None)
+        self._known.add(slot)
 
-    def leave(self, guest: Guest) -> None:
+    def leave(self, slot: ConnectionSlot) -> None:
         """A connection is gone. Harmless when repeated."""
-        self._strangers.pop(guest, None)
-        self._known.discard(guest)
+        self._foreign_servers.pop(slot, None)
+        self._known.discard(slot)
         if not self.guests:
             self._empty.set()
 
@@ -139,7 +139,7 @@ class Door:
             )
 
     def _make_room(self) -> None:
-        oldest = next(iter(self._strangers), None)
+        oldest = next(iter(self._foreign_servers), None)
         if oldest is None:
             raise Busy(f"there are {CONNECTIONS} connections already", hint="close some", retry_after_ms=1000)
         self.refusals.tell("connection.evicted", "others wait and it has not said hello")

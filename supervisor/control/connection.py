@@ -14,9 +14,9 @@ from ..wire import fields, framing, jsonrpc, text
 from ..wire.jsonrpc import InvalidEnvelope, Notification, Request
 from ..wire.messages.notifications import Resync
 from ..wire.messages.session import Hello
-from .admission import Door
-from .method_table import GREETING, Verb
-from .progress import Exchange
+from .admission import Admission
+from .method_table import GREETING, Method
+from .progress import CallProgress
 from .requests import Caller
 from .streams import End, Opening
 
@@ -46,7 +46,7 @@ class Connection(asyncio.BufferedProtocol):
     It has a buffer: for a plain protocol asyncio makes one of 256 KiB for each read, which costs as much as a `ping`.
     """
 
-    def __init__(self, door: Door, *, needs_token: bool) -> None:
+    def __init__(self, door: Admission, *, needs_token: bool) -> None:
         self._door = door
         self._needs_token = needs_token
         self._admitted = False
@@ -246,17 +246,17 @@ class Connection(asyncio.BufferedProtocol):
             problem = f"{IN_FLIGHT} requests are running on this connection"
             raise Busy(problem, hint="wait for answers", retry_after_ms=RETRY_AFTER_MS)
 
-    def _mutate(self, request: Request, verb: Verb[Any], params: object) -> None:
+    def _mutate(self, request: Request, verb: Method[Any], params: object) -> None:
         if self._door.closing:
             raise ShuttingDown("the daemon is on its way out", retry_after_ms=1000)
-        exchange = Exchange(request.id, self._notify, self._caller)
+        exchange = CallProgress(request.id, self._notify, self._caller)
         self._track(request, asyncio.get_running_loop().create_task(verb.perform(params, exchange)), exchange)
 
-    def _track(self, request: Request, task: Task, exchange: Exchange | None) -> None:
+    def _track(self, request: Request, task: Task, exchange: CallProgress | None) -> None:
         self._tasks[request.id] = task
         task.add_done_callback(partial(self._settled, request, exchange))
 
-    def _settled(self, request: Request, exchange: Exchange | None, task: Task) -> None:
+    def _settled(self, request: Request, exchange: CallProgress | None, task: Task) -> None:
         self._tasks.pop(request.id, None)
         if exchange is not None:
             exchange.close()

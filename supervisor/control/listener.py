@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..native import facts
-from .admission import Door
+from .admission import Admission
 from .connection import FLUSH_S, Connection
 from .sockets import BACKLOG, bind_tcp, bind_unix, place_of
 
@@ -22,7 +22,7 @@ class Listener:
     Where the system has unix sockets but not in our folder (a home on a foreign file system), TCP has to do.
     """
 
-    def __init__(self, door: Door, socket_path: Path) -> None:
+    def __init__(self, door: Admission, socket_path: Path) -> None:
         self._door = door
         self._entrances: list[_Entrance] = [_TcpEntrance(door)]
         if facts.HAS_UNIX_SOCKETS:
@@ -78,9 +78,9 @@ class Listener:
         self.begin_shutdown()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
-                await asyncio.gather(*(guest.until_answered() for guest in self._door.guests))
-        for guest in self._door.guests:
-            guest.hang_up()
+                await asyncio.gather(*(slot.until_answered() for slot in self._door.guests))
+        for slot in self._door.guests:
+            slot.hang_up()
         with contextlib.suppress(TimeoutError):
             # A reader that does not read is cut off by its connection; this bound is for a loop that is stuck.
             async with asyncio.timeout(2 * FLUSH_S):
@@ -135,7 +135,7 @@ class _Entrance:
 
 
 class _TcpEntrance(_Entrance):
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Admission) -> None:
         super().__init__(partial(Connection, door, needs_token=True))
         self._port = 0
 
@@ -156,7 +156,7 @@ class _TcpEntrance(_Entrance):
 class _UnixEntrance(_Entrance):
     optional = True
 
-    def __init__(self, door: Door, path: Path) -> None:
+    def __init__(self, door: Admission, path: Path) -> None:
         super().__init__(partial(Connection, door, needs_token=False))
         self._path = path
         self._place: tuple[int, int] | None = None

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar, cast
 from ..errors import MethodNotFound
 from ..values import frozen
 from ..wire import fields
-from .progress import Exchange
+from .progress import CallProgress
 from .requests import Caller
 
 GREETING = "hello"
@@ -16,11 +16,11 @@ P = TypeVar("P")
 
 Read = Callable[[P], object]
 Personal = Callable[[P, Caller], object]
-Mutation = Callable[[P, Exchange], Coroutine[Any, Any, object]]
+Mutation = Callable[[P, CallProgress], Coroutine[Any, Any, object]]
 
 
 @frozen
-class Verb(Generic[P]):
+class Method(Generic[P]):
     """One method of the protocol. Handlers answer with a dataclass of `wire.messages`, or raise a typed error.
 
     A read is called with its params and answers at once, or is a coroutine function; its answer may be the `Opening` of
@@ -40,22 +40,22 @@ class Verb(Generic[P]):
             return cast("Personal[P]", self.handler)(params, caller or Caller())
         return cast("Read[P]", self.handler)(params)
 
-    def perform(self, params: P, requester: Exchange) -> Coroutine[Any, Any, object]:
+    def perform(self, params: P, requester: CallProgress) -> Coroutine[Any, Any, object]:
         """Call a mutation."""
         return cast("Mutation[P]", self.handler)(params, requester)
 
 
-class VerbTable:
+class MethodTable:
     """All verbs by method."""
 
-    def __init__(self, verbs: Iterable[Verb[Any]]) -> None:
+    def __init__(self, verbs: Iterable[Method[Any]]) -> None:
         """Examine them once.
 
         Raises:
             ValueError: two verbs have one method, or one has the connection's own.
             TypeError: params that cannot be read from JSON.
         """
-        self._verbs: dict[str, Verb[Any]] = {}
+        self._verbs: dict[str, Method[Any]] = {}
         for verb in verbs:
             if verb.method in self._verbs or verb.method == GREETING:
                 raise ValueError(f"two verbs are called {verb.method}")
@@ -67,7 +67,7 @@ class VerbTable:
         """What a client may ask for, in order of the table."""
         return (GREETING, *self._verbs)
 
-    def find(self, method: str) -> Verb[Any]:
+    def find(self, method: str) -> Method[Any]:
         """The verb of this method.
 
         Raises:

@@ -7,15 +7,15 @@ from typing import Any
 
 from ..core.model import Editor
 from ..core.single_flight import Operation
-from ..engine.attachments import Claims
+from ..engine.attachments import Attachments
 from ..engine.holders.editors import Arrival
 from ..engine.housekeeping import Housekeeping
 from ..engine.logs.tail import LogTail
 from ..engine.operations.operation import take_lane_of
-from ..engine.starting.adopt import AdoptWish
+from ..engine.starting.adopt import AdoptRequest
 from ..engine.starting.recipe_drift import unusable
-from ..engine.starting.resolve import EnsureWish
-from ..engine.state.context import Facilities
+from ..engine.starting.resolve import EnsureRequest
+from ..engine.state.context import EngineContext
 from ..engine.supervisor import Supervisor
 from ..errors import InvalidParams, NotFound
 from ..values import frozen
@@ -28,10 +28,10 @@ from ..wire.messages import servers as s
 from ..wire.messages.common import EditorInfo, LeaseInfo, Server
 from ..wire.messages.session import PingResult
 from ..wire.messages.verbs import METHODS
-from .method_table import GREETING, Mutation, Personal, Read, Verb, VerbTable
-from .pending import Arrivals
-from .progress import Exchange
-from .requests import Caller, Requests, Whom
+from .method_table import GREETING, Method, MethodTable, Mutation, Personal, Read
+from .pending import PendingRequests
+from .progress import CallProgress
+from .requests import Caller, Requests, RequestScope
 from .streams import EventFeed, LogFeed
 from .views import Views, bridge, ended, environment, explained, leftover
 
@@ -65,8 +65,8 @@ class Methods:
     def __init__(
         self,
         supervisor: Supervisor,
-        claims: Claims,
-        facilities: Facilities,
+        claims: Attachments,
+        context: EngineContext,
         views: Views,
         about: About,
         logs: LogTail,
@@ -74,18 +74,18 @@ class Methods:
     ) -> None:
         self._supervisor = supervisor
         self._claims = claims
-        self._facilities = facilities
-        self._records = facilities.records
+        self._context = context
+        self._records = context.records
         self._views = views
         self._about = about
-        self._event_feed = EventFeed(facilities.events, about.instance_id, self._status)
+        self._event_feed = EventFeed(context.events, about.instance_id, self._status)
         self._log_feed = LogFeed(logs)
         self._housekeeping = housekeeping
-        self._arrivals = Arrivals()
+        self._arrivals = PendingRequests()
         self._requests = Requests(supervisor.knows)
         self._last_status: d.StatusResult | None = None
 
-    def table(self) -> VerbTable:
+    def table(self) -> MethodTable:
         """Every verb of this version.
 
         Raises:
@@ -94,8 +94,8 @@ class Methods:
         reads, mutations = self._reads(), self._mutations()
         if {*reads, *mutations, GREETING} != {*METHODS}:
             raise ValueError("what is answered here and the protocol's verbs differ")
-        return VerbTable(
-            Verb(
+        return MethodTable(
+            Method(
                 method,
                 call.params,
                 reads.get(method) or mutations[method],
@@ -141,7 +141,9 @@ class Methods:
         found = {operation.value: partial(self._named, operation, perform) for operation, perform in named.items()}
         return {**found, "request.result": self._result}
 
-    async def _named(self, operation: Operation, perform: Mutation[Any], params: Any, requester: Exchange) -> object:
+    async def _named(
+        self, operation: Operation, perform: Mutation[Any], params: Any, requester: CallProgress
+    ) -> object:
         """A mutation that may carry a request id. One that is known is answered before anything it names is looked up.
 
         By now its server may have been forgotten, and its editor have ended: that is what it was about.
@@ -161,19 +163,19 @@ class Methods:
         finally:
             self._requests.arrived(meaning)
 
-    def _whom(self, params: Any) -> Whom:
+    def _whom(self, params: Any) -> RequestScope:
         """For whom a client asks, as far as that can be told without looking anything up."""
         editor, owner = getattr(params, "editor", None), getattr(params, "owner", None)
         if editor is not None:
             known = self._records.editors.get(editor)
             names = {f"editor {editor}", *([f"pid {known.process.pid}"] if known else [])}
-            return Whom(frozenset(names), known.process if known else None)
+            return RequestScope(frozenset(names), known.process if known else None)
         if owner is None:
-            return Whom()
+            return RequestScope()
         process = self._claims.behind(owner.pid)
         if owner.start_token is not None and process is not None and process.start_token != owner.start_token:
             process = None
-        return Whom(frozenset({f"pid {owner.pid}"}), process)
+        return RequestScope(frozenset({f"pid {owner.pid}"}), process)
 
     async def _attach(self, params: e.EditorAttach) -> EditorInfo:
         arrival = Arrival(
@@ -184,8 +186,8 @@ class Methods:
     def _detach(self, params: e.EditorDetach) -> EditorInfo:
         return self._views.editor(self._claims.detach(params.editor, stop=params.stop))
 
-    async def _ensure(self, params: s.ServerEnsure, requester: Exchange) -> Server:
-        wish = EnsureWish(
+    async def _ensure(self, params: s.ServerEnsure, requester: CallProgress) -> Server:
+        wish = EnsureRequest(
             kind=params.kind,
             editor=await self._owner(params),
             project=params.project,
@@ -196,9 +198,9 @@ class Methods:
         )
         return self._views.server(await self._supervisor.ensure(wish, requester))
 
-    async def _adopt(self, params: s.ServerAdopt, requester: Exchange) -> Server:
+    async def _adopt(self, params: s.ServerAdopt, requester: CallProgress) -> Server:
         owner = await self._attached(params.owner, None) if params.owner is not None else None
-        wish = AdoptWish(params.pid, params.port, params.kind, owner, params.request)
+        wish = AdoptRequest(params.pid, params.port, params.kind, owner, params.request)
         return self._views.server(await self._supervisor.adopt(wish, requester))
 
     def _list(self, _: s.ServerList) -> s.ServerListResult:
@@ -237,13 +239,13 @@ class Methods:
     async def _checked(self, server: str) -> Server:
         return self._views.server(await self._supervisor.check(server))
 
-    async def _stop(self, params: s.ServerStop, requester: Exchange) -> Server:
+    async def _stop(self, params: s.ServerStop, requester: CallProgress) -> Server:
         record = await self._supervisor.stop(
             params.server, requester, editor=params.editor, force=params.force, request=params.request
         )
         return self._views.server(record)
 
-    async def _restart(self, params: s.ServerRestart, requester: Exchange) -> Server:
+    async def _restart(self, params: s.ServerRestart, requester: CallProgress) -> Server:
         record = await self._supervisor.restart(
             params.server, requester, editor=params.editor, force=params.force, request=params.request
         )
@@ -255,7 +257,7 @@ class Methods:
     def _acquire(self, params: le.LeaseAcquire) -> LeaseInfo:
         return self._views.lease(*self._claims.acquire(params.server, params.holder, params.ttl_s))
 
-    async def _result(self, params: r.RequestResult, requester: Exchange) -> Server:
+    async def _result(self, params: r.RequestResult, requester: CallProgress) -> Server:
         requester.named = params.request
         name = self._requests.find(params.request, requester.caller, self._whom(params))
         return self._views.server(await self._supervisor.result(name, requester))
@@ -316,7 +318,7 @@ class Methods:
 
     async def _environments(self, _: en.EnvironmentsList) -> en.EnvironmentsListResult:
         kept, left = await self._housekeeping.look(), await self._housekeeping.leftovers()
-        folder = str(self._facilities.environments.root)
+        folder = str(self._context.environments.root)
         return en.EnvironmentsListResult(folder, tuple(map(environment, kept)), tuple(map(leftover, left)))
 
     async def _prune(self, params: en.EnvironmentsPrune) -> en.EnvironmentsPruneResult:
@@ -328,7 +330,7 @@ class Methods:
 
     async def _reload(self, _: d.DaemonReload) -> d.DaemonReloadResult:
         waiting = await self._about.reload()
-        problems = await unusable(self._facilities)
+        problems = await unusable(self._context)
         outdated = (row for row in self._views.servers() if row.recipe_changes)
         return d.DaemonReloadResult(
             waiting,

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Iterator
 
 
-class Arrivals:
+class PendingRequests:
     """The tasks of requests that carry an id of their client's."""
 
     def __init__(self) -> None:

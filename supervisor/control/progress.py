@@ -15,7 +15,7 @@ WAITING = "waiting"
 Notify = Callable[[str, dict[str, Any]], None]
 
 
-class Exchange:
+class CallProgress:
     """Implements `engine.requester.Requester`. Says nothing any more once it is closed."""
 
     def __init__(self, identifier: Id, notify: Notify, caller: Caller) -> None:

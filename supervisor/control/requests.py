@@ -45,7 +45,7 @@ class Caller:
 
 
 @frozen
-class Whom:
+class RequestScope:
     """For whom a client asks: an editor or owner. `names` are the words for it in the frame.
 
     Its process may have ended. Without names, the client asks for itself.
@@ -54,7 +54,7 @@ class Whom:
     names: frozenset[str] = frozenset()
     process: ProcessIdentity | None = None
 
-    def is_(self, other: "Whom") -> bool:
+    def is_(self, other: "RequestScope") -> bool:
         """Whether both are the same. An editor's id, or a pid, may be another's by now."""
         if self.process is not None and other.process is not None:
             return self.process == other.process
@@ -62,11 +62,11 @@ class Whom:
 
 
 @dataclass(eq=False)
-class Meaning:
+class RequestMeaning:
     """What was asked for by one id. `name` is the engine's name for the request."""
 
     name: str
-    whom: Whom
+    whom: RequestScope
     operation: str
     params: Mapping[str, Any]
     callers: list[Caller] = field(default_factory=list)
@@ -77,10 +77,10 @@ class Requests:
 
     def __init__(self, known: Callable[[str], bool]) -> None:
         self._known = known
-        self._meanings: dict[str, list[Meaning]] = {}
+        self._meanings: dict[str, list[RequestMeaning]] = {}
         self._arriving: set[str] = set()
 
-    def begin(self, request: str, caller: Caller, whom: Whom, operation: str, params: Any) -> Meaning:
+    def begin(self, request: str, caller: Caller, whom: RequestScope, operation: str, params: Any) -> RequestMeaning:
         """The meaning of a request that has come: a new one, or one that was sent before.
 
         Raises:
@@ -100,22 +100,22 @@ class Requests:
             if not self._made(meaning, caller):
                 meaning.callers = [*meaning.callers[1 - CALLERS :], caller]
             return meaning
-        meaning = Meaning(self._free_name(request), whom, operation, asked, [caller])
+        meaning = RequestMeaning(self._free_name(request), whom, operation, asked, [caller])
         self._meanings.setdefault(request, []).append(meaning)
         if len(self._meanings) > SWEPT_AT:
             for other in list(self._meanings):
                 self._living(other)
         return meaning
 
-    def arrives(self, meaning: Meaning) -> None:
+    def arrives(self, meaning: RequestMeaning) -> None:
         """It is on its way to the engine, which does not know it yet."""
         self._arriving.add(meaning.name)
 
-    def arrived(self, meaning: Meaning) -> None:
+    def arrived(self, meaning: RequestMeaning) -> None:
         """The engine has answered it, or knows it by now."""
         self._arriving.discard(meaning.name)
 
-    def find(self, request: str, caller: Caller, whom: Whom) -> str:
+    def find(self, request: str, caller: Caller, whom: RequestScope) -> str:
         """The engine's name for a request that a client wants the outcome of, or no longer wants.
 
         Raises:
@@ -139,12 +139,12 @@ class Requests:
         raise NotFound(f"no request {request!r} of this client", hint=FORGOTTEN)
 
     @staticmethod
-    def _made(meaning: Meaning, caller: Caller) -> bool:
+    def _made(meaning: RequestMeaning, caller: Caller) -> bool:
         """Whether it came by this very connection."""
         return any(each is caller for each in meaning.callers)
 
     @staticmethod
-    def _comes_back(meaning: Meaning, caller: Caller) -> bool:
+    def _comes_back(meaning: RequestMeaning, caller: Caller) -> bool:
         """Whether this is the client that made it, on another connection.
 
         Without an instance, two clients may have one name: one whose connection lives does not come back.
@@ -152,7 +152,7 @@ class Requests:
         same = [each for each in meaning.callers if each.is_(caller)]
         return bool(same) and (caller.instance is not None or all(each.gone for each in same))
 
-    def _living(self, request: str) -> list[Meaning]:
+    def _living(self, request: str) -> list[RequestMeaning]:
         """What the id means, newest first; what the engine has forgotten is forgotten here."""
         known = [m for m in self._meanings.get(request, ()) if m.name in self._arriving or self._known(m.name)]
         if known:
@@ -170,7 +170,7 @@ class Requests:
         return name
 
     @staticmethod
-    def _refuse_another(request: str, meaning: Meaning, operation: str, asked: Mapping[str, Any]) -> None:
+    def _refuse_another(request: str, meaning: RequestMeaning, operation: str, asked: Mapping[str, Any]) -> None:
         if meaning.operation != operation:
             raise InvalidParams("request", f"{request!r} was {meaning.operation}", hint=HINT)
         other = [name for name in asked if asked[name] != meaning.params[name]]
@@ -188,9 +188,9 @@ def vars_of(params: Any) -> dict[str, Any]:
     return {name: getattr(params, name) for name in type(params).__dataclass_fields__}
 
 
-def _for(whom: Whom) -> str:
+def _for(whom: RequestScope) -> str:
     return f"for {' or '.join(sorted(whom.names))}" if whom.names else "for no editor or owner"
 
 
-def _whose(meaning: Meaning) -> str:
+def _whose(meaning: RequestMeaning) -> str:
     return f"{meaning.operation} {_for(meaning.whom)}"

@@ -22,12 +22,12 @@ from ..core.model import (
 from ..core.reaping import Keep, Reap, Suspect, Verdict
 from ..engine.ending.reap import Reaper
 from ..engine.housekeeping import Kept, Leftover
-from ..engine.processes.spawn import bounded_tail
+from ..engine.logs.excerpt import bounded_tail
 from ..engine.starting.advice import advice
-from ..engine.starting.port_report import Explained
+from ..engine.starting.port_report import PortFinding
 from ..engine.starting.recipe_drift import older
-from ..engine.state.context import Facilities
-from ..engine.state.exit_watches import Watcher
+from ..engine.state.context import EngineContext
+from ..engine.state.exit_watches import ExitWatches
 from ..wire import text
 from ..wire.messages.common import (
     BridgeInfo,
@@ -60,13 +60,13 @@ NOT_JUDGED = ReapVerdict("keep", ("not judged in this state",), None)
 class Views:
     """Turns records into results. `watcher` tells of processes whose end would have been noticed."""
 
-    def __init__(self, facilities: Facilities, reaper: Reaper, watcher: Watcher) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
-        self._probe = facilities.wing.probe
-        self._clock = facilities.wing.clock
+    def __init__(self, context: EngineContext, reaper: Reaper, exit_watches: ExitWatches) -> None:
+        self._context = context
+        self._records = context.records
+        self._probe = context.platform.probe
+        self._clock = context.platform.clock
         self._reaper = reaper
-        self._watcher = watcher
+        self._exit_watches = exit_watches
         self._all_servers: tuple[object, tuple[Server, ...]] = (None, ())
         self._all_editors: tuple[object, tuple[EditorInfo, ...]] = (None, ())
         self._servers: dict[str, tuple[tuple[object, ...], Server]] = {}
@@ -81,7 +81,7 @@ class Views:
             # Something in it counts down.
             return self._server(record, verdict, sessions, liveness)
         # All are frozen and replaced as a whole; holding them in the key keeps their ids from being used again.
-        kinds = self._facilities.catalog.kinds
+        kinds = self._context.catalog.kinds
         key = (id(record), id(verdict), id(kinds), sessions, liveness, record, verdict, kinds)
         shown = self._servers.get(record.id)
         if shown is None or shown[0][:5] != key[:5]:
@@ -90,8 +90,8 @@ class Views:
 
     def servers(self) -> tuple[Server, ...]:
         """All of them, or as many as fit into a frame, and no more ends of logs than `TAILS_BYTES`."""
-        kinds = self._facilities.catalog.kinds
-        now = (self._records.revision, self._reaper.revision, self._watcher.revision, id(kinds), kinds)
+        kinds = self._context.catalog.kinds
+        now = (self._records.revision, self._reaper.revision, self._exit_watches.revision, id(kinds), kinds)
         if self._all_servers[0] != now:
             rests = all(self._rests(record) for record in self._records.servers.values())
             self._all_servers = (now if rests else None, self._look_at_servers())
@@ -100,7 +100,7 @@ class Views:
     def _rests(self, record: ServerRecord) -> bool:
         """Whether it stays as it is shown until something happens: nothing counts down, no owner can end unnoticed."""
         counts_down = record.leases or isinstance(self._reaper.verdict(record.id), Suspect)
-        return not counts_down and all(self._watcher.lives(owner.process) for owner in record.owners)
+        return not counts_down and all(self._exit_watches.lives(owner.process) for owner in record.owners)
 
     def _look_at_servers(self) -> tuple[Server, ...]:
         records = self._records.servers
@@ -130,10 +130,10 @@ class Views:
 
     def editors(self) -> tuple[EditorInfo, ...]:
         """All of them, or as many as fit into a frame."""
-        now = (self._records.revision, self._watcher.revision)
+        now = (self._records.revision, self._exit_watches.revision)
         if self._all_editors[0] != now:
             editors = self._records.editors.values()
-            rests = all(each.occupation is None and self._watcher.lives(each.process) for each in editors)
+            rests = all(each.occupation is None and self._exit_watches.lives(each.process) for each in editors)
             self._all_editors = (now if rests else None, self._look_at_editors())
         return self._all_editors[1]
 
@@ -199,12 +199,10 @@ class Views:
             until_stopped=record.until_stopped,
             version_source=_source(record),
             version_why=record.chosen.why if record.chosen is not None and not record.foreign else None,
-            notes=advice(self._facilities, record),
+            notes=advice(self._context, record),
             by_client=record.by_client,
             bridges=tuple(map(bridge, record.bridges)),
-            recipe_changes=tuple(
-                RecipeChange(change.part, change.detail) for change in older(self._facilities, record)
-            ),
+            recipe_changes=tuple(RecipeChange(change.part, change.detail) for change in older(self._context, record)),
         )
 
     def _editor(self, editor: Editor, servers: tuple[str, ...]) -> EditorInfo:
@@ -230,7 +228,7 @@ class Views:
         return shown[1]
 
     def _liveness(self, identity: ProcessIdentity) -> Liveness:
-        return Liveness.ALIVE if self._watcher.lives(identity) else self._probe.sample(identity)
+        return Liveness.ALIVE if self._exit_watches.lives(identity) else self._probe.sample(identity)
 
     def _process(self, identity: ProcessIdentity | None) -> ProcessInfo | None:
         return None if identity is None else ProcessInfo(identity.pid, self._probe.started_at(identity))
@@ -314,7 +312,7 @@ def leftover(left: Leftover) -> EnvironmentLeftover:
     return EnvironmentLeftover(str(left.path), left.size, left.what, left.removable)
 
 
-def explained(row: Explained) -> ExplainedPort:
+def explained(row: PortFinding) -> ExplainedPort:
     """A port, explained."""
     return ExplainedPort(row.port, _occupant(row.occupant), row.decision, row.reason)
 

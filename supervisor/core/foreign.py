@@ -42,7 +42,7 @@ class Use:
 
 
 @frozen
-class Stranger:
+class ForeignServer:
     """A process that no daemon of this home started, and that listens on a port of a kind.
 
     `process` listens; `root` is its launcher, or itself. `ports` are those that it has, by name. `other_home`: it
@@ -114,7 +114,7 @@ class Silence:
 
 
 @frozen
-class Rival:
+class RivalServer:
     """A server of the wanted kind in a version that was not asked for, which stays where it is."""
 
     what: str
@@ -139,7 +139,7 @@ def left_to_others(record: ServerRecord) -> str | None:
     """Why `stop --servers` leaves this one: it may have users that are not known here. None: it does not."""
     if record.by_client:
         return None
-    if record.onlooked:
+    if record.observed_only:
         return "it was only found: others started it"
     if record.foreign and record.owners_unknown:
         return "others started it, and it may have owners that are not known"
@@ -151,5 +151,5 @@ def compatible(wanted: str | None, version: str | None) -> bool:
     return wanted is None or (version is not None and same(wanted, version))
 
 
-Strangers = Mapping[int, Stranger]
+ForeignServers = Mapping[int, ForeignServer]
 """By each port that they hold."""

@@ -285,7 +285,7 @@ class ServerRecord:
     bridges: tuple[Bridge, ...] = ()
 
     @property
-    def onlooked(self) -> bool:
+    def observed_only(self) -> bool:
         """Whether it was merely found: nobody asked this daemon to look after it."""
         return self.origin in (Origin.DISCOVERED, Origin.EXTERNAL)
 

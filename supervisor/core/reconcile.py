@@ -6,7 +6,7 @@ from dataclasses import field
 from enum import StrEnum
 
 from ..values import frozen
-from .foreign import Rival, Silence, Stranger, Strangers, Use, compatible
+from .foreign import ForeignServer, ForeignServers, RivalServer, Silence, Use, compatible
 from .model import Occupied, PortFact, Ports, ProcessIdentity, ServerRecord, Topology
 from .ports import obstacle, obstacles
 from .processes.owners import LivingOwner
@@ -57,7 +57,7 @@ class Snapshot:
 
     ports: Mapping[int, PortFact] = field(default_factory=dict)
     reserved: Mapping[int, str] = field(default_factory=dict)
-    strangers: Strangers = field(default_factory=dict)
+    foreign_servers: ForeignServers = field(default_factory=dict)
     own: AbstractSet[int] = frozenset()
 
 
@@ -73,7 +73,7 @@ class Reuse:
 class Adopt:
     """Somebody else's server will do: look after it from now on."""
 
-    stranger: Stranger
+    foreign_server: ForeignServer
     reason: str
 
 
@@ -81,7 +81,7 @@ class Adopt:
 class Replace:
     """End this one, and start another on its ports. The old one comes back if the new one does not become ready."""
 
-    old: ServerRecord | Stranger
+    old: ServerRecord | ForeignServer
     ports: Ports
     reason: str
     proof: str
@@ -101,7 +101,7 @@ class Relocate:
 
     ports: Ports
     occupied: tuple[Occupied, ...]
-    rivals: tuple[Rival, ...] = ()
+    rival_servers: tuple[RivalServer, ...] = ()
     reason: str = "the ports that it likes better are held"
 
 
@@ -126,7 +126,7 @@ class Refuse:
 class Beside:
     """The server of that id stays as it is; the wish needs another one beside it."""
 
-    rival: Rival
+    rival_server: RivalServer
 
 
 Plan = Adopt | Replace | Spawn | Relocate | Refuse
@@ -134,10 +134,10 @@ Plan = Adopt | Replace | Spawn | Relocate | Refuse
 
 def reconcile(spec: ServerSpec, snapshot: Snapshot) -> Plan:
     """The plan for a server that does not run. `with_own` has it for one that does."""
-    rivals: list[Rival] = []
+    rival_servers: list[RivalServer] = []
     occupied: list[Occupied] = []
     for ports in untaken(spec.wanted, snapshot.own):
-        plan = _with_set(spec, snapshot, ports, occupied, rivals)
+        plan = _with_set(spec, snapshot, ports, occupied, rival_servers)
         if plan is not None:
             return plan
     ours = [
@@ -158,7 +158,7 @@ def with_own(spec: ServerSpec, own: OwnServer) -> Reuse | Replace | Refuse | Bes
     """What becomes of the server that has the wanted id."""
     record = own.record
     if record.other_home is not None:
-        return Beside(Rival(record.id, record.version, "it belongs to another godot-supervisor home"))
+        return Beside(RivalServer(record.id, record.version, "it belongs to another godot-supervisor home"))
     if any(record.ports.get(name) != port for name, port in spec.explicit_ports.items()):
         held = ", ".join(f"{name} {port}" for name, port in record.ports.items())
         return Refuse(Refusal.PORTS_DIFFER, f"{record.id} runs on other ports ({held})")
@@ -173,9 +173,9 @@ def _another_version(spec: ServerSpec, own: OwnServer) -> Replace | Beside:
     record = own.record
     in_use = own.use.reason
     if in_use is not None:
-        return Beside(Rival(record.id, record.version, in_use))
+        return Beside(RivalServer(record.id, record.version, in_use))
     if isinstance(own.right, Held):
-        return Beside(Rival(record.id, record.version, own.right.reason))
+        return Beside(RivalServer(record.id, record.version, own.right.reason))
     reason = f"{record.id} runs version {record.version}, asked for {spec.version}, and nobody else uses it"
     return Replace(record, record.ports, reason, own.right.reason)
 
@@ -191,66 +191,68 @@ def _unhealthy(own: OwnServer) -> Replace | Refuse:
 
 
 def _with_set(
-    spec: ServerSpec, snapshot: Snapshot, ports: Ports, occupied: list[Occupied], rivals: list[Rival]
+    spec: ServerSpec, snapshot: Snapshot, ports: Ports, occupied: list[Occupied], rival_servers: list[RivalServer]
 ) -> Plan | None:
     """The plan for one set of ports; None: it is passed over, and what stands there is added to the lists."""
     free = not (found := obstacles(ports, snapshot.ports, snapshot.reserved))
     if free:
-        if not occupied and not rivals:
+        if not occupied and not rival_servers:
             return Spawn(ports)
-        beside = f"; beside {rivals[0].what}: {rivals[0].reason}" if rivals else ""
-        return Relocate(ports, tuple(occupied), tuple(rivals), f"the ports that it likes better are held{beside}")
-    for stranger in _strangers(ports, snapshot):
-        plan = with_stranger(spec, stranger, snapshot.reserved)
+        beside = f"; beside {rival_servers[0].what}: {rival_servers[0].reason}" if rival_servers else ""
+        return Relocate(
+            ports, tuple(occupied), tuple(rival_servers), f"the ports that it likes better are held{beside}"
+        )
+    for foreign_server in _foreign_servers(ports, snapshot):
+        plan = with_stranger(spec, foreign_server, snapshot.reserved)
         if isinstance(plan, Adopt | Replace):
             return plan
-        if isinstance(plan, Rival):
-            rivals.append(plan)
+        if isinstance(plan, RivalServer):
+            rival_servers.append(plan)
     occupied += found
     return None
 
 
-def _strangers(ports: Ports, snapshot: Snapshot) -> list[Stranger]:
-    found: list[Stranger] = []
+def _foreign_servers(ports: Ports, snapshot: Snapshot) -> list[ForeignServer]:
+    found: list[ForeignServer] = []
     for port in ports.values():
-        stranger = snapshot.strangers.get(port)
-        if stranger is not None and port not in snapshot.reserved and stranger not in found:
-            found.append(stranger)
+        foreign_server = snapshot.foreign_servers.get(port)
+        if foreign_server is not None and port not in snapshot.reserved and foreign_server not in found:
+            found.append(foreign_server)
     return found
 
 
 def with_stranger(  # noqa: PLR0911 (one for each case)
-    spec: ServerSpec, stranger: Stranger, reserved: Mapping[int, str]
-) -> Adopt | Replace | Rival | str:
+    spec: ServerSpec, foreign_server: ForeignServer, reserved: Mapping[int, str]
+) -> Adopt | Replace | RivalServer | str:
     """What becomes of a stranger on a wanted port. A text: it is none of our business, and why."""
-    if isinstance(stranger.recognition, Unrecognised):
-        return stranger.recognition.reason
-    if stranger.other_home is not None:
+    if isinstance(foreign_server.recognition, Unrecognised):
+        return foreign_server.recognition.reason
+    if foreign_server.other_home is not None:
         return "it belongs to another godot-supervisor home"
-    if not reserved.keys().isdisjoint(stranger.ports.values()):
+    if not reserved.keys().isdisjoint(foreign_server.ports.values()):
         return "some of its ports are promised to another server"
-    if spec.explicit_ports and dict(spec.explicit_ports) != dict(stranger.ports):
+    if spec.explicit_ports and dict(spec.explicit_ports) != dict(foreign_server.ports):
         return "it is on other ports than those asked for"
-    if spec.topology is Topology.PER_EDITOR and not _its_own(spec, stranger):
+    if spec.topology is Topology.PER_EDITOR and not _its_own(spec, foreign_server):
         return "nobody can tell which project it serves"
-    if compatible(spec.version, stranger.version):
-        version = f" {stranger.version}" if stranger.version else ""
-        what = f"{stranger.kind}{version} of pid {stranger.process.pid}"
-        return Adopt(stranger, f"{what} will do: {stranger.recognition.reason}")
-    return _other_strangers_version(spec, stranger)
+    if compatible(spec.version, foreign_server.version):
+        version = f" {foreign_server.version}" if foreign_server.version else ""
+        what = f"{foreign_server.kind}{version} of pid {foreign_server.process.pid}"
+        return Adopt(foreign_server, f"{what} will do: {foreign_server.recognition.reason}")
+    return _other_strangers_version(spec, foreign_server)
 
 
-def _other_strangers_version(spec: ServerSpec, stranger: Stranger) -> Replace | Rival:
-    what = f"{stranger.kind} of pid {stranger.process.pid}"
-    in_use = stranger.use(spec.asker).reason
+def _other_strangers_version(spec: ServerSpec, foreign_server: ForeignServer) -> Replace | RivalServer:
+    what = f"{foreign_server.kind} of pid {foreign_server.process.pid}"
+    in_use = foreign_server.use(spec.asker).reason
     if in_use is not None:
-        return Rival(what, stranger.version, in_use)
-    right = stranger.stoppable()
+        return RivalServer(what, foreign_server.version, in_use)
+    right = foreign_server.stoppable()
     if isinstance(right, Held):
-        return Rival(what, stranger.version, right.reason)
-    reason = f"{what} runs version {stranger.version}, asked for {spec.version}, and nobody uses it"
-    return Replace(stranger, stranger.ports, reason, right.reason)
+        return RivalServer(what, foreign_server.version, right.reason)
+    reason = f"{what} runs version {foreign_server.version}, asked for {spec.version}, and nobody uses it"
+    return Replace(foreign_server, foreign_server.ports, reason, right.reason)
 
 
-def _its_own(spec: ServerSpec, stranger: Stranger) -> bool:
-    return isinstance(stranger.owner, LivingOwner) and stranger.owner.process == spec.asker
+def _its_own(spec: ServerSpec, foreign_server: ForeignServer) -> bool:
+    return isinstance(foreign_server.owner, LivingOwner) and foreign_server.owner.process == spec.asker

@@ -33,7 +33,7 @@ _WAITED_FOR = (Operation.STOP, Operation.RESTART, Operation.ADOPT)
 
 
 @frozen
-class Wish:
+class OperationRequest:
     """A mutation of one server, as admission sees it.
 
     Two `ensure` agree when version and ports do (kind and topology key are in the server's id). `holder` and `why` are
@@ -56,7 +56,7 @@ class Wish:
 class Running:
     """A flight under way. `own`: the daemon started it by itself. `since` is monotonic, seconds."""
 
-    wish: Wish
+    wish: OperationRequest
     request: str
     since: float
     own: bool = False
@@ -87,7 +87,7 @@ class Refused:
 Admission = Started | Joined | Waits | Refused
 
 
-def admit(running: Running | None, wish: Wish) -> Admission:
+def admit(running: Running | None, wish: OperationRequest) -> Admission:
     """Whether a wish may take off now."""
     if running is None:
         return Started()
@@ -103,7 +103,7 @@ def admit(running: Running | None, wish: Wish) -> Admission:
     return Refused(running)
 
 
-def _agree(first: Wish, second: Wish) -> bool:
+def _agree(first: OperationRequest, second: OperationRequest) -> bool:
     if first.operation is not second.operation:
         return False
     if first.operation is Operation.ENSURE:

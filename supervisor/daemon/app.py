@@ -5,153 +5,35 @@ import contextlib
 import os
 import secrets
 import sys
-from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 from ..client import endpoint
-from ..control.admission import Door
+from ..control.admission import Admission
 from ..control.listener import Listener
 from ..control.methods import About, Methods
 from ..control.views import Views
 from ..core.model import ProcessIdentity
-from ..engine.attachments import Claims
-from ..engine.ending.automatic_restart import Restarter
-from ..engine.ending.reap import Reaper
-from ..engine.ending.replace import Replacer
-from ..engine.ending.requested_restart import Relauncher
-from ..engine.ending.termination import Endings
-from ..engine.environments.builder import Environments
-from ..engine.holders.editors import Editors
-from ..engine.holders.leases import Leases
-from ..engine.housekeeping import Housekeeping
-from ..engine.identification.health import Health
-from ..engine.identification.recognise import Recogniser
-from ..engine.identification.server_client import Inquiry
-from ..engine.identification.snapshot import Gatherer
-from ..engine.logs.cap import LogCap
+from ..engine.assembly import Engine, Site, assemble
 from ..engine.logs.tail import LogTail
-from ..engine.monitor import Followup
-from ..engine.operations.coordinator import Flights
-from ..engine.processes.spawn import Spawner
-from ..engine.processes.stop import Stopper
-from ..engine.recovery.rebuild import Rebuilder
-from ..engine.recovery.recover import Recovery
-from ..engine.starting.adopt import Adopter
-from ..engine.starting.discover import Discovery
-from ..engine.starting.ensure import Ensurer
-from ..engine.starting.launch import Launcher
-from ..engine.starting.placement import Placement
-from ..engine.starting.planning import Planner
-from ..engine.starting.port_report import Explainer
-from ..engine.starting.rehearsal import Rehearsal
-from ..engine.starting.takeover import Takeover
-from ..engine.state.context import TOKEN_VARIABLE, Facilities
-from ..engine.state.events import Events, Log
-from ..engine.state.exit_watches import Watcher
-from ..engine.state.records import Records, Store
-from ..engine.supervisor import Strangers, Supervisor
+from ..engine.state.context import TOKEN_VARIABLE
 from ..errors import StateNotWritable
 from ..kinds import shell_variables
-from ..kinds.catalog import Catalog
-from ..native.api import Wing
 from ..native.facts import Folders
-from ..native.platforms import file_replacer, open_wing, raise_descriptor_limit, watch_places
-from ..native.services.manager import Nobody, ServiceManager
+from ..native.platforms import file_replacer, open_platform, raise_descriptor_limit, watch_places
+from ..native.service_api import NoServiceManager, ServiceManager
 from ..native.startup import inherited
 from ..registry.store import FileStore
-from ..values import frozen
 from . import loop, version
-from .guard import GuardedStore, guarded_wing
-from .home_files import HomeKeeper, Identity
-from .home_ownership import Tenancy
-from .lock import MOMENT_S, HomeGround, who_runs
+from .guard import GuardedStore, guarded_platform
+from .home_files import HomeFiles, Identity
+from .home_ownership import HomeOwnership
+from .lock import MOMENT_S, HomeFolder, who_runs
 from .logs import LOG_NAME, LogFile, open_log
-from .loop_errors import Mender
+from .loop_errors import LoopErrors
 from .settings import Reloader, Settings, read
 
 WITHDRAW_S = 5.0
 """How long a daemon that has lost its home waits for its own operations, which may do nothing any more."""
-
-
-@frozen
-class Engine:
-    """The engine, put together on one platform wing."""
-
-    facilities: Facilities
-    recovery: Recovery
-    supervisor: Supervisor
-    claims: Claims
-    watcher: Watcher
-    housekeeping: Housekeeping
-    notes: tuple[Callable[[], str | None], ...]
-
-
-@frozen
-class Site:
-    """Where an engine works. `environments`: the folder of private environments. `environment`: variables.
-
-    `discover`: whether servers that others started are looked for.
-    """
-
-    home_id: str
-    logs: Path
-    environments: Path
-    environment: Mapping[str, str]
-    discover: str = "off"
-
-
-def assemble(wing: Wing, store: Store, log: Log, catalog: Catalog, me: ProcessIdentity, site: Site) -> Engine:
-    """Put an engine together. Nothing runs yet, and nothing is read."""
-    events = Events(log, wing.clock)
-    records = Records(store, events)
-    stopper = Stopper(wing, records, events, me, TOKEN_VARIABLE)
-    environments = Environments(site.environments, wing, stopper.stop_child, environment=site.environment)
-    facilities = Facilities(
-        wing=wing,
-        records=records,
-        events=events,
-        catalog=catalog,
-        environments=environments,
-        home_id=site.home_id,
-        me=me,
-        logs=site.logs,
-        environment=site.environment,
-        discover=site.discover,
-    )
-    inquiry = Inquiry(facilities)
-    recogniser = Recogniser(facilities)
-    gatherer = Gatherer(facilities, inquiry, recogniser)
-    planner = Planner(facilities, gatherer)
-    takeover = Takeover(facilities, inquiry, recogniser)
-    watcher = Watcher(wing.exits)
-    reaper = Reaper(facilities, inquiry, watcher)
-    spawner = Spawner(facilities)
-    ensurer = Ensurer(facilities, inquiry, planner, takeover, Launcher(facilities, inquiry, spawner, stopper))
-    rehearsal = Rehearsal(facilities, planner, ensurer, spawner)
-    restarter = Restarter(facilities, ensurer)
-    flights = Flights(wing.clock, events)
-    editors = Editors(facilities, watcher)
-    endings = Endings(facilities, stopper, inquiry, reaper, restarter)
-    placement = Placement(facilities, planner, gatherer, endings, flights)
-    relauncher = Relauncher(facilities, rehearsal, endings, restarter, ensurer, placement.versions)
-    log_cap = LogCap(wing.files, wing.clock, events)
-    health = Health(facilities, flights, inquiry)
-    followup = Followup(facilities, flights, editors, ensurer, endings, restarter, reaper, watcher, log_cap, health)
-    strangers = Strangers(
-        placement,
-        Replacer(facilities, planner, ensurer, rehearsal, endings, restarter, takeover),
-        Adopter(facilities, recogniser, takeover),
-        Discovery(facilities, recogniser, takeover),
-        Explainer(facilities, recogniser, placement.versions),
-    )
-    supervisor = Supervisor(
-        facilities, flights, editors, ensurer, relauncher, endings, restarter, reaper, followup, health, strangers
-    )
-    claims = Claims(facilities, editors, Leases(facilities, flights), followup)
-    recovery = Recovery(facilities, Rebuilder(facilities, inquiry))
-    notes = (wing.exits.note, wing.files.note, log_cap.note, records.note)
-    return Engine(facilities, recovery, supervisor, claims, watcher, Housekeeping(facilities), notes)
 
 
 def run(folders: Folders, *, console: bool, manager: ServiceManager | None = None) -> int:
@@ -162,9 +44,9 @@ def run(folders: Folders, *, console: bool, manager: ServiceManager | None = Non
         NotOurs, StateNotWritable: the home folder cannot be used.
     """
     inherited.begin_daemon()
-    manager = manager or Nobody()
+    manager = manager or NoServiceManager()
     settings = read(folders)
-    tenancy = Tenancy(HomeGround(folders))
+    tenancy = HomeOwnership(HomeFolder(folders))
     try:
         taken = tenancy.take(MOMENT_S)
     except OSError as error:
@@ -185,7 +67,7 @@ class Daemon:
     def __init__(
         self,
         folders: Folders,
-        tenancy: Tenancy,
+        tenancy: HomeOwnership,
         settings: Settings,
         manager: ServiceManager,
         *,
@@ -204,9 +86,9 @@ class Daemon:
         self._with_servers = False
         self._stop: asyncio.Event
         self._me: ProcessIdentity
-        self._keeper: HomeKeeper
+        self._keeper: HomeFiles
         self._reloader: Reloader
-        self._mender: Mender
+        self._mender: LoopErrors
         self._open_listener: Listener | None = None
 
     async def live(self) -> int:
@@ -215,17 +97,17 @@ class Daemon:
         self._stop = asyncio.Event()
         store = FileStore(self._folders.registry, file_replacer(), lambda: self._tenancy.homes)
         engine = self._engine(store)
-        self._me = engine.facilities.me
-        events, records = engine.facilities.events, engine.facilities.records
-        self._keeper = HomeKeeper(self._folders, self._tenancy, events, records, self._log_file, watch_places)
+        self._me = engine.context.me
+        events, records = engine.context.events, engine.context.records
+        self._keeper = HomeFiles(self._folders, self._tenancy, events, records, self._log_file, watch_places)
         ours = Identity(self._me, self._instance_id, self._version, self._token)
         self._keeper.begin(ours, self._stop.set)
-        lanes = engine.facilities.wing.lanes
+        lanes = engine.context.platform.lanes
         self._reloader = Reloader(
             self._folders, self._settings, lanes, events, self._publish_again, engine.supervisor.look_again
         )
         listener = self._listener(engine)
-        self._mender = Mender(events, listener, partial(self._publish, listener), self._loop)
+        self._mender = LoopErrors(events, listener, partial(self._publish, listener), self._loop)
         self._keeper.mends(self._mender)
         running_loop.set_exception_handler(self._mender)
         with loop.heeding(running_loop, self._stop.set, self._reloader.quietly):
@@ -233,7 +115,7 @@ class Daemon:
         return 0
 
     async def _serve(self, engine: Engine, store: FileStore, listener: Listener) -> None:
-        events = engine.facilities.events
+        events = engine.context.events
         events.publish(
             "daemon.starting",
             pid=self._me.pid,
@@ -244,7 +126,7 @@ class Daemon:
         )
         running_loop = asyncio.get_running_loop()
         await self._manager.begin(lambda: running_loop.call_soon_threadsafe(self._stop.set))
-        await engine.facilities.wing.lanes.prepare()
+        await engine.context.platform.lanes.prepare()
         await engine.recovery.run(self._keeper.load(store))
         engine.supervisor.begin()
         engine.claims.begin()
@@ -264,7 +146,7 @@ class Daemon:
             listener.begin_shutdown()
             await self._close(engine)
             await listener.close()
-            await engine.facilities.wing.lanes.close()
+            await engine.context.platform.lanes.close()
             events.publish("daemon.stopped")
             endpoint.withdraw(self._folders.endpoint, self._instance_id)
 
@@ -278,8 +160,8 @@ class Daemon:
                 await engine.supervisor.close(servers=False)
 
     def _engine(self, store: FileStore) -> Engine:
-        wing = guarded_wing(open_wing(raise_descriptor_limit()), self._tenancy)
-        me = wing.probe.identify(os.getpid())
+        platform = guarded_platform(open_platform(raise_descriptor_limit()), self._tenancy)
+        me = platform.probe.identify(os.getpid())
         if me is None:
             raise OSError("the system does not tell about this very process")
         site = Site(
@@ -289,34 +171,34 @@ class Daemon:
             environment={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},
             discover=self._settings.config.discover,
         )
-        return assemble(wing, GuardedStore(store, self._tenancy), self._log, self._settings.catalog, me, site)
+        return assemble(platform, GuardedStore(store, self._tenancy), self._log, self._settings.catalog, me, site)
 
     def _listener(self, engine: Engine) -> Listener:
-        facilities = engine.facilities
+        context = engine.context
         about = About(
-            pid=facilities.me.pid,
+            pid=context.me.pid,
             instance_id=self._instance_id,
             version=self._version,
-            started_at=facilities.wing.clock.wall(),
+            started_at=context.platform.clock.wall(),
             home=str(self._folders.home),
             config=str(self._folders.config),
             logs=str(self._folders.logs),
-            environments=str(facilities.environments.root),
+            environments=str(context.environments.root),
             event_loop=self._loop.name,
             notes=lambda: self._notes(engine),
             reload=self._reloader.reload,
             shut_down=self._shut_down,
-            variables=shell_variables.told(facilities.environment),
+            variables=shell_variables.told(context.environment),
         )
-        views = Views(facilities, engine.supervisor.reaper, engine.watcher)
-        logs = LogTail(facilities, self._folders.logs / LOG_NAME)
-        methods = Methods(engine.supervisor, engine.claims, facilities, views, about, logs, engine.housekeeping)
-        door = Door(
+        views = Views(context, engine.supervisor.reaper, engine.exit_watches)
+        logs = LogTail(context, self._folders.logs / LOG_NAME)
+        methods = Methods(engine.supervisor, engine.claims, context, views, about, logs, engine.housekeeping)
+        door = Admission(
             verbs=methods.table(),
             instance_id=self._instance_id,
             version=self._version,
             token=self._token,
-            peers=facilities.wing.peers,
+            peers=context.platform.peers,
             log=self._log,
         )
         return Listener(door, self._folders.socket)

@@ -4,19 +4,19 @@ from dataclasses import replace
 
 from ..core.model import ProcessIdentity, ProcessRow, State
 from ..engine.state.records import Store
-from ..native.api import Command, ProcessControl, Wing
-from .home_ownership import Tenancy
+from ..native.api import Command, Platform, ProcessControl
+from .home_ownership import HomeOwnership
 
 
-def guarded_wing(wing: Wing, tenancy: Tenancy) -> Wing:
+def guarded_platform(platform: Platform, tenancy: HomeOwnership) -> Platform:
     """The wing, whose processes are started and ended only while the home is this daemon's."""
-    return replace(wing, processes=GuardedProcesses(wing.processes, tenancy))
+    return replace(platform, processes=GuardedProcesses(platform.processes, tenancy))
 
 
 class GuardedProcesses:
     """Asks before every start and every signal. Raises HomeLostError, an OSError, where the answer is no."""
 
-    def __init__(self, processes: ProcessControl, tenancy: Tenancy) -> None:
+    def __init__(self, processes: ProcessControl, tenancy: HomeOwnership) -> None:
         self._tenancy = tenancy
         self._processes = processes
 
@@ -59,7 +59,7 @@ class GuardedProcesses:
 class GuardedStore:
     """Asks before every write."""
 
-    def __init__(self, store: Store, tenancy: Tenancy) -> None:
+    def __init__(self, store: Store, tenancy: HomeOwnership) -> None:
         self._store = store
         self._tenancy = tenancy
 

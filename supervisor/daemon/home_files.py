@@ -20,9 +20,9 @@ from ..native.facts import Folders
 from ..registry.store import FileStore, Loaded
 from ..values import frozen
 from ..wire.messages.session import PROTOCOL_MAX, PROTOCOL_MIN
-from .home_ownership import Standing, Tenancy
+from .home_ownership import HomeOwnership, Standing
 from .logs import LogFile
-from .loop_errors import Mender
+from .loop_errors import LoopErrors
 
 SETTLE_S = 0.2
 """How long after a file has lost its place the home is looked at: a folder is removed file by file."""
@@ -40,13 +40,13 @@ class Identity:
     token: str = field(repr=False)
 
 
-class HomeKeeper:
+class HomeFiles:
     """Looks after one home while the daemon lives."""
 
     def __init__(
         self,
         folders: Folders,
-        tenancy: Tenancy,
+        tenancy: HomeOwnership,
         events: Events,
         records: Records,
         log_file: LogFile,
@@ -62,7 +62,7 @@ class HomeKeeper:
         self._settling: asyncio.TimerHandle | None = None
         self._published: Endpoint | None = None
         self._ours: Identity
-        self._mender: Mender | None = None
+        self._mender: LoopErrors | None = None
         self._told = ""
 
     def begin(self, ours: Identity, withdraw: Callable[[], object]) -> None:
@@ -106,7 +106,7 @@ class HomeKeeper:
         endpoint.publish(self._folders.endpoint, published)
         self._arm()
 
-    def mends(self, mender: Mender) -> None:
+    def mends(self, mender: LoopErrors) -> None:
         """Whom to tell that the socket may have lost its place."""
         self._mender = mender
 

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from ..errors import SupervisorError
-from ..native.presence import HeldError, Presence
+from ..native.presence_api import HeldError, Presence
 
 POLL_S = 0.02
 
@@ -64,7 +64,7 @@ class Ground(Protocol):
         ...
 
 
-class Tenancy:
+class HomeOwnership:
     """This daemon's hold on its home. Every act asks it first."""
 
     def __init__(self, ground: Ground) -> None:

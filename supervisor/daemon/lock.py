@@ -9,6 +9,7 @@ from ..client import endpoint
 from ..errors import DaemonNotRunning, DaemonUnreachable, NotOurs
 from ..native import presence, private_files, trust
 from ..native.facts import HOME_VARIABLE, SYSTEM, Folders
+from ..native.presence_api import Presence
 from ..native.shared.lock_file import LockFile
 from ..native.startup import homes
 from ..registry.store import homes_in
@@ -42,7 +43,7 @@ def own_home(where: Folders) -> None:
         raise NotOurs(str(problem), hint=problem.fix or f"choose another folder: {HOME_VARIABLE}") from problem
 
 
-class Instance:
+class HomeLock:
     """The lock. The system releases it when the process ends, however it ends."""
 
     def __init__(self, path: Path) -> None:
@@ -83,12 +84,12 @@ class Instance:
         self._lock.release()
 
 
-class HomeGround:
+class HomeFolder:
     """The real home: its folder, its lock, its registry, and what the system keeps outside of it."""
 
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
-        self._instance = Instance(folders.lock)
+        self._instance = HomeLock(folders.lock)
 
     def home_id(self) -> str:
         """See `Ground`."""
@@ -121,7 +122,7 @@ class HomeGround:
         """See `Ground`."""
         self._instance.release()
 
-    def claim(self, home_id: str) -> presence.Presence:
+    def claim(self, home_id: str) -> Presence:
         """See `Ground`."""
         return presence.take(home_id)
 
@@ -160,7 +161,7 @@ def holder(path: Path) -> Holder | None:
     """
     if not path.exists():
         return None
-    instance = Instance(path)
+    instance = HomeLock(path)
     if instance.take():
         instance.release()
         return None

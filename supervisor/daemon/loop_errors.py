@@ -32,7 +32,7 @@ class Troubles:
         return True
 
 
-class Mender:
+class LoopErrors:
     """The loop's exception handler. What is reported may have cost a listening socket: it looks, and opens it again."""
 
     def __init__(self, events: Events, listener: Listener, publish: Callable[[], None], choice: Choice) -> None:

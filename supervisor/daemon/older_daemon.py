@@ -4,7 +4,7 @@ import asyncio
 
 from ..client.endpoint import Endpoint
 from ..core.model import ProcessIdentity
-from ..native.platforms import open_wing
+from ..native.platforms import open_platform
 
 
 def ask_to_leave(published: Endpoint) -> bool:
@@ -14,4 +14,4 @@ def ask_to_leave(published: Endpoint) -> bool:
         PlatformUnsupported: there is no wing for this system.
         OSError: the system refused.
     """
-    return asyncio.run(open_wing().processes.ask_to_end(ProcessIdentity(published.pid, published.start_token)))
+    return asyncio.run(open_platform().processes.ask_to_end(ProcessIdentity(published.pid, published.start_token)))

@@ -8,7 +8,7 @@ from ..control.sockets import bind_tcp, see_unix
 from ..errors import NotOurs, StateNotWritable
 from ..native import facts, trust
 from ..native.facts import Folders
-from ..native.platforms import open_wing
+from ..native.platforms import open_platform
 from ..registry.store import FileStore
 from . import settings
 from .lock import own_home
@@ -36,7 +36,7 @@ def rehearse(folders: Folders) -> None:
         bind_tcp().close()
         if facts.HAS_UNIX_SOCKETS:
             see_unix(folders.socket)
-        me = open_wing().probe.identify(os.getpid())
+        me = open_platform().probe.identify(os.getpid())
     except OSError as error:
         raise StateNotWritable(
             f"a daemon could not start: {error}", hint="make it a file or folder of yours"

@@ -8,6 +8,7 @@ from functools import partial
 
 from ..errors import ConfigInvalid, NotOurs, StateNotWritable, SupervisorError
 from ..native.facts import HOME_VARIABLE, folders
+from ..native.service_api import ServiceManager
 from ..native.services import manager as services
 
 CONFIGURATION = 78
@@ -34,7 +35,7 @@ def serve(home: str | None = None, *, as_json: bool = False) -> int:
     return run(services.manager_of(os.environ)) if done is None else done
 
 
-def _run(manager: services.ServiceManager, *, as_json: bool) -> int:
+def _run(manager: ServiceManager, *, as_json: bool) -> int:
     from .app import run
 
     try:

@@ -4,20 +4,20 @@ from ..core.model import Editor, Lease, Liveness, ProcessIdentity, ServerRecord
 from ..errors import EditorGone, StateNotWritable
 from .holders.editors import Arrival, Editors
 from .holders.leases import Leases
-from .monitor import Followup
-from .state.context import Facilities
+from .monitor import Monitor
+from .state.context import EngineContext
 
 
-class Claims:
+class Attachments:
     """The part of the front door that needs no flight: nothing here starts or stops a server by itself."""
 
-    def __init__(self, facilities: Facilities, editors: Editors, leases: Leases, followup: Followup) -> None:
-        self._records = facilities.records
-        self._probe = facilities.wing.probe
+    def __init__(self, context: EngineContext, editors: Editors, leases: Leases, monitor: Monitor) -> None:
+        self._records = context.records
+        self._probe = context.platform.probe
         self._editors = editors
         self._leases = leases
-        self._followup = followup
-        leases.on_expired = followup.settle
+        self._monitor = monitor
+        leases.on_expired = monitor.settle
 
     def begin(self) -> None:
         """Wait for the end of the leases that a recovery has found."""
@@ -35,9 +35,9 @@ class Claims:
             StateNotWritable: what it inherits would be forgotten by the next daemon.
         """
         editor, inherited = self._editors.arrive(arrival)
-        self._followup.watch_editor(editor)
+        self._monitor.watch_editor(editor)
         for record in inherited:
-            self._followup.settle(record.id)
+            self._monitor.settle(record.id)
         if inherited:
             # Whoever relies on having it back must not lose it to a daemon that is killed the moment after.
             self._records.commit()
@@ -52,7 +52,7 @@ class Claims:
         """
         editor, left = self._editors.leave(editor_id, at_once=stop)
         for record in left:
-            self._followup.settle(record.id)
+            self._monitor.settle(record.id)
         # What was answered must outlive a daemon that is killed the moment after.
         self._records.flush()
         return editor
@@ -81,7 +81,7 @@ class Claims:
             NotFound: no such server or editor, or it does not own it.
         """
         record = self._editors.release(server_id, editor_id)
-        self._followup.settle(server_id)
+        self._monitor.settle(server_id)
         self._records.flush()
         return record
 
@@ -124,12 +124,12 @@ class Claims:
             NotFound: no such lease, or it has expired.
         """
         server_id, lease = self._leases.release(lease_id)
-        self._followup.settle(server_id)
+        self._monitor.settle(server_id)
         self._records.flush()
         return server_id, lease
 
     def _claimed(self, server_id: str, lease: Lease) -> tuple[str, Lease]:
         """Whoever was told of a lease may rely on it, whatever becomes of this daemon."""
-        self._followup.settle(server_id)
+        self._monitor.settle(server_id)
         self._records.commit()
         return server_id, lease

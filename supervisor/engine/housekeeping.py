@@ -13,8 +13,8 @@ from ..native.lane import Lane
 from ..values import frozen
 from .environments.running_from import Commands, commands_of_all, running_from
 from .environments.store import Environment, Wanted
-from .operations.shared_answers import Shared
-from .state.context import Facilities
+from .operations.shared_answers import SharedAnswers
+from .state.context import EngineContext
 
 SIZES_KEPT_S = 30.0
 """For how long the size of an environment is not counted again."""
@@ -50,11 +50,11 @@ class Housekeeping:
     by every process that was started from it: a server of any home, or the bridge of an AI client.
     """
 
-    def __init__(self, facilities: Facilities) -> None:
-        self._facilities = facilities
-        self._environments = facilities.environments
-        self._lanes = facilities.wing.lanes
-        self._shared: Shared[list[Kept]] = Shared()
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
+        self._environments = context.environments
+        self._lanes = context.platform.lanes
+        self._shared: SharedAnswers[list[Kept]] = SharedAnswers()
         self._sizes: dict[Environment, tuple[float, int]] = {}
 
     async def look(self) -> list[Kept]:
@@ -72,7 +72,7 @@ class Housekeeping:
 
     async def _sized(self, kept: Kept) -> Kept:
         """A published environment does not change, so its bytes are counted again only after a while."""
-        now, environment = self._facilities.wing.clock.monotonic(), kept.environment
+        now, environment = self._context.platform.clock.monotonic(), kept.environment
         self._sizes = {found: sized for found, sized in self._sizes.items() if now - sized[0] < SIZES_KEPT_S}
         if environment not in self._sizes:
             self._sizes[environment] = (now, await self._lanes.do(_size, environment.path))
@@ -123,7 +123,7 @@ class Housekeeping:
             hint = f"make it writable: {self._environments.root}"
             raise StateNotWritable(f"{environment.path} cannot be removed: {error}", hint=hint) from error
         if done:
-            self._facilities.events.publish(
+            self._context.events.publish(
                 "environment.removed",
                 package=environment.package,
                 version=environment.version,
@@ -134,7 +134,7 @@ class Housekeeping:
     def _users(self, environment: Environment, commands: Commands) -> tuple[str, ...]:
         """Return the servers that need an environment, and the other processes that run from it."""
         pids = running_from(environment.path, commands)
-        servers = {record.id: record for record in self._facilities.records.servers.values()}
+        servers = {record.id: record for record in self._context.records.servers.values()}
         running = {
             pid: record
             for record in servers.values()
@@ -152,13 +152,13 @@ class Housekeeping:
         """
         return [
             record.id
-            for record in self._facilities.records.servers.values()
-            if not record.foreign and not record.onlooked and self._is_of(record, environment)
+            for record in self._context.records.servers.values()
+            if not record.foreign and not record.observed_only and self._is_of(record, environment)
         ]
 
     def _is_of(self, record: ServerRecord, environment: Environment) -> bool:
         try:
-            package = self._facilities.catalog.get(record.kind).package
+            package = self._context.catalog.get(record.kind).package
         except KindUnknown:
             # It was taken out of the configuration: the server may run from whatever has its version.
             package = environment.package
@@ -166,7 +166,7 @@ class Housekeeping:
 
     def _kinds(self, environment: Environment) -> tuple[str, ...]:
         """Return the kinds that may ask for it by themselves."""
-        catalog = self._facilities.catalog
+        catalog = self._context.catalog
         kinds = [catalog.get(name) for name in catalog.names()]
         return tuple(
             f"kind {kind.name}"
@@ -185,11 +185,11 @@ class Housekeeping:
         return None
 
     def _commands(self) -> Commands:
-        wing = self._facilities.wing
-        return commands_of_all(wing.processes, wing.probe)
+        platform = self._context.platform
+        return commands_of_all(platform.processes, platform.probe)
 
     def _leftovers(self) -> list[Leftover]:
-        store, probe = self._environments.store, self._facilities.wing.probe
+        store, probe = self._environments.store, self._context.platform.probe
         published = {found.path for found in store.published()}
         rubbish = set(self._environments.rubbish())
         found = []

@@ -8,22 +8,22 @@ from pathlib import Path
 
 from ..core.lifecycle import SERVING
 from ..core.model import Editor, Failure, Liveness, Ownership, ProcessIdentity, ServerRecord, ServerState
-from ..core.single_flight import Operation, Wish
+from ..core.single_flight import Operation, OperationRequest
 from ..errors import StartFailed, SupervisorError
 from .ending.automatic_restart import Restarter
 from .ending.reap import Reaper
-from .ending.termination import Endings
+from .ending.termination import Termination
 from .holders.editors import Editors
 from .identification.health import Health
 from .logs.cap import LogCap
-from .operations.coordinator import Flights
-from .operations.operation import Flight
+from .operations.coordinator import Operations
+from .operations.operation import RunningOperation
 from .processes.stop import KILL_PATIENCE_S, Right
 from .starting.ensure import Ensurer
-from .state.context import Facilities
-from .state.exit_watches import Watcher
+from .state.context import EngineContext
+from .state.exit_watches import ExitWatches
 
-OwnWork = Callable[[str, Flight], Awaitable[ServerRecord]]
+OwnWork = Callable[[str, RunningOperation], Awaitable[ServerRecord]]
 
 STOP_SLACK_S = 10.0
 """What a stop may take beside its waits, on a machine that is busy."""
@@ -35,37 +35,37 @@ RELOOK_S = 1.0
 """After how long something that could not be done, or a watch that spoke too early, is looked at again."""
 
 
-class Followup:
+class Monitor:
     """Sees to it that no server is left in a state that nobody will move."""
 
     def __init__(
         self,
-        facilities: Facilities,
-        flights: Flights,
+        context: EngineContext,
+        operations: Operations,
         editors: Editors,
         ensurer: Ensurer,
-        endings: Endings,
+        termination: Termination,
         restarter: Restarter,
         reaper: Reaper,
-        watcher: Watcher,
+        exit_watches: ExitWatches,
         log_cap: LogCap,
         health: Health,
     ) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
-        self._events = facilities.events
-        self._flights = flights
+        self._context = context
+        self._records = context.records
+        self._events = context.events
+        self._operations = operations
         self._editors = editors
         self._ensurer = ensurer
-        self._endings = endings
+        self._termination = termination
         self._restarter = restarter
         self._reaper = reaper
-        self._watcher = watcher
+        self._exit_watches = exit_watches
         self._log_cap = log_cap
         self._health = health
         self._retries: dict[str, asyncio.TimerHandle] = {}
         self._closed = False
-        flights.on_landed = self._landed
+        operations.on_landed = self._landed
         restarter.on_due = self.settle
         reaper.on_orphan = self.reap
         reaper.on_held = self._watch_holder
@@ -85,13 +85,13 @@ class Followup:
             retry.cancel()
         self._reaper.close()
         self._restarter.close()
-        self._watcher.close()
+        self._exit_watches.close()
         self._log_cap.close()
         self._health.close()
 
     def settle(self, server_id: str) -> None:
         """Follow up on a server whose door is free."""
-        if self._closed or self._flights.running(server_id) is not None:
+        if self._closed or self._operations.running(server_id) is not None:
             return
         retry = self._retries.pop(server_id, None)
         if retry is not None:
@@ -111,67 +111,67 @@ class Followup:
         match record.state:
             case ServerState.STARTING if record.root is not None:
                 self._fly(record.id, Operation.RECOVER, self.finish, "an earlier daemon had begun to start it")
-            case ServerState.STARTING if record.restarts and self._endings.expected(record):
+            case ServerState.STARTING if record.restarts and self._termination.standing.expected(record):
                 broken = Failure(StartFailed.code, "its start was broken off")
                 self._records.move(record.id, ServerState.BACKOFF, failure=broken)
-                self._fly(record.id, Operation.RECOVER, self._endings.resume, broken.message)
+                self._fly(record.id, Operation.RECOVER, self._termination.resume, broken.message)
             case ServerState.STOPPING if record.named:
-                stop = partial(self._endings.stop, right=Right(named=True))
+                stop = partial(self._termination.stop, right=Right(named=True))
                 self._fly(record.id, Operation.STOP, stop, "a stop had begun")
             case ServerState.STOPPING:
                 self._judge_again(record)
             case ServerState.BACKOFF:
-                if not (self._restarter.waits(record.id) and self._endings.wanted(record)):
-                    self._fly(record.id, Operation.RECOVER, self._endings.start_again, "its pause is over")
+                if not (self._restarter.waits(record.id) and self._termination.standing.wanted(record)):
+                    self._fly(record.id, Operation.RECOVER, self._termination.start_again, "its pause is over")
             case _:
                 self._records.drop(record.id)
                 self._let_go(record.id)
 
     def _failed(self, record: ServerRecord) -> None:
-        if not self._endings.gone(record):
+        if not self._termination.standing.gone(record):
             self._stop_later(record)
-        elif self._endings.expected(record):
+        elif self._termination.standing.expected(record):
             # Shown to whoever wants it, until it is asked for again, or taken down.
-            self._watcher.disarm(f"server {record.id}")
+            self._exit_watches.disarm(f"server {record.id}")
         else:
-            self._endings.give_up(record)
+            self._termination.give_up(record)
             self._let_go(record.id)
 
     def reap(self, server_id: str) -> None:
         """The reaper's verdict, at the same door that clients use."""
-        self._fly(server_id, Operation.REAP, self._endings.reap, "it was found an orphan twice")
+        self._fly(server_id, Operation.REAP, self._termination.reap, "it was found an orphan twice")
 
-    async def finish(self, server_id: str, flight: Flight) -> ServerRecord:
+    async def finish(self, server_id: str, flight: RunningOperation) -> ServerRecord:
         """See a launch of an earlier daemon through, unless somebody else has."""
         record = self._records.server(server_id)
         if record.state is not ServerState.STARTING or record.root is None:
             return record
         flight.committed = True
-        return await self._ensurer.finish(record, self._facilities.kind_of(record))
+        return await self._ensurer.finish(record, self._context.kind_of(record))
 
-    async def see_to_the_last_launch(self, server_id: str, flight: Flight) -> ServerRecord:
+    async def see_to_the_last_launch(self, server_id: str, flight: RunningOperation) -> ServerRecord:
         """Bring what an earlier launch left half-done to readiness, or to its end; its record."""
         record = self._records.server(server_id)
         if record.state is ServerState.STARTING and record.root is not None:
             with contextlib.suppress(StartFailed):
                 return await self.finish(server_id, flight)
-        elif record.state in SERVING and self._endings.dead(record):
-            return await self._endings.clear_away(server_id, flight)
+        elif record.state in SERVING and self._termination.standing.dead(record):
+            return await self._termination.clear_away(server_id, flight)
         elif record.state is ServerState.STOPPING or (
-            record.state is ServerState.FAILED and not self._endings.gone(record)
+            record.state is ServerState.FAILED and not self._termination.standing.gone(record)
         ):
             # It was not, or could not be, stopped to the end; a second one beside it would be one too many.
-            return await self._endings.end_launch(server_id, flight, Right(named=record.named))
+            return await self._termination.end_launch(server_id, flight, Right(named=record.named))
         return self._records.server(server_id)
 
     def watch_editor(self, editor: Editor) -> None:
         """Notice its end."""
         if not self._closed:
-            self._watcher.arm(f"editor {editor.id}", editor.process, lambda: self._editor_ended(editor))
+            self._exit_watches.arm(f"editor {editor.id}", editor.process, lambda: self._editor_ended(editor))
 
     def stop_deadline(self, record: ServerRecord) -> float:
         """How long a stop may take in all, seconds: the server has its time, and then what it ran."""
-        return 2 * self._facilities.kind_of(record).stop_timeout_s + KILL_PATIENCE_S + STOP_SLACK_S
+        return 2 * self._context.kind_of(record).stop_timeout_s + KILL_PATIENCE_S + STOP_SLACK_S
 
     def _landed(self, server_id: str, defect: BaseException | None) -> None:
         """A defect of ours would come again at once: it is tried again after a pause."""
@@ -198,10 +198,10 @@ class Followup:
             self.watch_editor(editor)
         elif not self._closed:
             # It waited for its turn, died and was forgotten before it became an owner: its name may be another's.
-            self._watcher.arm(f"owner {owner.process}", owner.process, lambda: self._holder_ended(owner))
+            self._exit_watches.arm(f"owner {owner.process}", owner.process, lambda: self._holder_ended(owner))
 
     def _holder_ended(self, owner: Ownership) -> None:
-        if self._facilities.wing.probe.sample(owner.process) is not Liveness.DEAD:
+        if self._context.platform.probe.sample(owner.process) is not Liveness.DEAD:
             asyncio.get_running_loop().call_later(RELOOK_S, self._watch_holder, owner)
             return
         for record in self._records.owned_by(owner.editor):
@@ -214,15 +214,15 @@ class Followup:
             # The end of one that is dead has been followed up, and would be told for ever.
             if editor is None:
                 continue
-            lives = self._watcher.lives(editor.process)
-            if lives or self._facilities.wing.probe.sample(editor.process) is not Liveness.DEAD:
+            lives = self._exit_watches.lives(editor.process)
+            if lives or self._context.platform.probe.sample(editor.process) is not Liveness.DEAD:
                 self.watch_editor(editor)
 
     def _stop_later(self, record: ServerRecord) -> None:
         """It could not be stopped: its end is waited for, and what was begun is tried again now and then."""
-        living = record.root if self._endings.dead(record) else record.process
+        living = record.root if self._termination.standing.dead(record) else record.process
         self._watch(record, living)
-        if record.named or not self._endings.wanted(record):
+        if record.named or not self._termination.standing.wanted(record):
             loop = asyncio.get_running_loop()
             self._retries[record.id] = loop.call_later(RETRY_S, self._stop_again, record.id, record.launch)
 
@@ -230,13 +230,13 @@ class Followup:
         record = self._records.servers.get(server_id)
         if self._closed or record is None or (record.state, record.launch) != (ServerState.FAILED, launch):
             return
-        if self._flights.running(server_id) is not None:
+        if self._operations.running(server_id) is not None:
             # Its landing is followed by another look.
             return
         if record.foreign and not record.named:
             self._judge_again(record)
-        elif record.named or not self._endings.wanted(record):
-            stop = partial(self._endings.stop, right=Right(named=record.named))
+        elif record.named or not self._termination.standing.wanted(record):
+            stop = partial(self._termination.stop, right=Right(named=record.named))
             self._fly(server_id, Operation.STOP, stop, "a stop had failed")
 
     def _judge_again(self, record: ServerRecord) -> None:
@@ -244,7 +244,7 @@ class Followup:
         self._serve(self._records.move(record.id, ServerState.READY))
 
     def _let_go(self, server_id: str) -> None:
-        self._watcher.disarm(f"server {server_id}")
+        self._exit_watches.disarm(f"server {server_id}")
         self._log_cap.forget(server_id)
         self._health.forget(server_id)
         self._reaper.forget(server_id)
@@ -254,11 +254,11 @@ class Followup:
     def _watch(self, record: ServerRecord, identity: ProcessIdentity | None) -> None:
         if identity is not None:
             ended = partial(self._server_ended, record.id, record.launch)
-            self._watcher.arm(f"server {record.id}", identity, ended)
+            self._exit_watches.arm(f"server {record.id}", identity, ended)
 
     def _editor_ended(self, editor: Editor) -> None:
         """The event is a hint; the probe has the verdict."""
-        if self._facilities.wing.probe.sample(editor.process) is not Liveness.DEAD:
+        if self._context.platform.probe.sample(editor.process) is not Liveness.DEAD:
             asyncio.get_running_loop().call_later(RELOOK_S, self.watch_editor, editor)
             return
         self._events.publish("editor.ended", editor=editor.id, pid=editor.process.pid)
@@ -270,8 +270,8 @@ class Followup:
         record = self._records.servers.get(server_id)
         if record is None or record.launch != launch or self._closed:
             return
-        if record.state in SERVING and self._endings.dead(record):
-            self._fly(server_id, Operation.RECOVER, self._endings.clear_away, "its process has ended")
+        if record.state in SERVING and self._termination.standing.dead(record):
+            self._fly(server_id, Operation.RECOVER, self._termination.clear_away, "its process has ended")
         else:
             # It still lives, or a flight is at work on it and will be followed by another look.
             asyncio.get_running_loop().call_later(RELOOK_S, self.settle, server_id)
@@ -281,9 +281,9 @@ class Followup:
         record = self._records.servers.get(server_id)
         if record is None:
             return
-        wish = Wish(operation, "the daemon", why=why)
-        deadline_s = self._facilities.kind_of(record).ready_timeout_s + self.stop_deadline(record)
-        flight = self._flights.own(server_id, wish, partial(work, server_id), deadline_s=deadline_s)
+        wish = OperationRequest(operation, "the daemon", why=why)
+        deadline_s = self._context.kind_of(record).ready_timeout_s + self.stop_deadline(record)
+        flight = self._operations.own(server_id, wish, partial(work, server_id), deadline_s=deadline_s)
         if flight is not None:
             flight.task.add_done_callback(partial(self._note_failure, server_id, operation))
 

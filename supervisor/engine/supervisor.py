@@ -8,45 +8,45 @@ from ..core.foreign import left_to_others
 from ..core.lifecycle import SERVING
 from ..core.model import Bridge, Editor, Liveness, ServerRecord
 from ..core.reaping import Reap, Verdict
-from ..core.single_flight import Operation, Wish
+from ..core.single_flight import Operation, OperationRequest
 from ..errors import Busy, NotFound, SupervisorError
 from ..values import frozen
 from .ending.automatic_restart import Restarter
 from .ending.reap import Reaper
 from .ending.replace import Replacer
 from .ending.requested_restart import Relauncher
-from .ending.termination import Endings
-from .ensuring import Fulfiller
+from .ending.termination import Termination
+from .ensuring import EnsureOperation
 from .holders.editors import Editors
 from .identification import bridges
 from .identification.health import Health
-from .monitor import Followup
-from .operations.coordinator import Flights
+from .monitor import Monitor
+from .operations.coordinator import Operations
 from .operations.operation import Work
 from .operations.requester import Requester, holder_of
 from .operations.waiters import Ticket
 from .processes.stop import Right
-from .starting.adopt import Adopter, AdoptWish, Candidate
+from .starting.adopt import Adopter, AdoptRequest, Candidate
 from .starting.discover import Discovery
 from .starting.ensure import Ensurer, start_deadline
 from .starting.placement import Placement
-from .starting.port_report import Explainer
-from .starting.resolve import Demand, EnsureWish, begin_row
-from .state.context import Facilities
+from .starting.port_report import PortReporter
+from .starting.resolve import EnsureRequest, ResolvedRequest, begin_row
+from .state.context import EngineContext
 
 CLOSING_PATIENCE_S = 10.0
 """How long operations that have acted may take to end when the daemon goes."""
 
 
 @frozen
-class Strangers:
+class ForeignServers:
     """What deals with servers that others started, and with other versions of ours."""
 
     placement: Placement
     replacer: Replacer
     adopter: Adopter
     discovery: Discovery
-    explainer: Explainer
+    explainer: PortReporter
 
 
 class Supervisor:
@@ -54,82 +54,84 @@ class Supervisor:
 
     def __init__(
         self,
-        facilities: Facilities,
-        flights: Flights,
+        context: EngineContext,
+        operations: Operations,
         editors: Editors,
         ensurer: Ensurer,
         relauncher: Relauncher,
-        endings: Endings,
+        termination: Termination,
         restarter: Restarter,
         reaper: Reaper,
-        followup: Followup,
+        monitor: Monitor,
         health: Health,
-        strangers: Strangers,
+        foreign_servers: ForeignServers,
     ) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
-        self._events = facilities.events
-        self._flights = flights
+        self._context = context
+        self._records = context.records
+        self._events = context.events
+        self._operations = operations
         self._editors = editors
         self._ensurer = ensurer
-        self._endings = endings
-        self._followup = followup
+        self._termination = termination
+        self._monitor = monitor
         self._health = health
         self._relauncher = relauncher
-        self._placement = strangers.placement
-        self._fulfiller = Fulfiller(
-            facilities, editors, followup, restarter, strangers.placement, ensurer, strangers.replacer
+        self._placement = foreign_servers.placement
+        self._fulfiller = EnsureOperation(
+            context, editors, monitor, restarter, foreign_servers.placement, ensurer, foreign_servers.replacer
         )
-        self._adopter = strangers.adopter
-        self.explainer = strangers.explainer
-        self.discovery = strangers.discovery
-        self.discovery.on_found = lambda record: followup.settle(record.id)
+        self._adopter = foreign_servers.adopter
+        self.explainer = foreign_servers.explainer
+        self.discovery = foreign_servers.discovery
+        self.discovery.on_found = lambda record: monitor.settle(record.id)
         self.reaper = reaper
 
     def begin(self) -> None:
         """Watch and follow up on everything that a recovery has found."""
-        self._followup.begin()
+        self._monitor.begin()
         self.discovery.begin()
 
     def look_again(self) -> None:
         """The recipes have changed: what follows from them is looked at again, for every server."""
         for server_id in list(self._records.servers):
-            self._followup.settle(server_id)
+            self._monitor.settle(server_id)
 
-    async def ensure(self, wish: EnsureWish, requester: Requester | None = None) -> ServerRecord:
+    async def ensure(self, wish: EnsureRequest, requester: Requester | None = None) -> ServerRecord:
         """The server, ready.
 
         Raises:
             SupervisorError: why it is not.
         """
         wish = await self._placement.versions.informed(wish)
-        demand = await self._placement.place(wish)
+        resolved = await self._placement.place(wish)
         editor = wish.editor
-        before = self._records.servers.get(demand.server)
+        before = self._records.servers.get(resolved.server)
 
         def moved() -> str:
-            nonlocal demand, before
-            demand = self._placement.after_waiting(demand, wish)
-            before = self._records.servers.get(demand.server)
-            return demand.server
+            nonlocal resolved, before
+            resolved = self._placement.after_waiting(resolved, wish)
+            before = self._records.servers.get(resolved.server)
+            return resolved.server
 
-        return await self._flights.fly(
-            demand.server,
-            Wish(Operation.ENSURE, holder_of(editor.id if editor else None, requester), demand.required, demand.ports),
-            lambda flight: self._fulfiller.run(wish, demand, flight, self.ensure),
+        return await self._operations.fly(
+            resolved.server,
+            OperationRequest(
+                Operation.ENSURE, holder_of(editor.id if editor else None, requester), resolved.required, resolved.ports
+            ),
+            lambda flight: self._fulfiller.run(wish, resolved, flight, self.ensure),
             Ticket(
                 requester,
                 wish.request,
-                admitted=lambda: self._admit_ensure(demand, editor),
+                admitted=lambda: self._admit_ensure(resolved, editor),
                 moved=moved,
                 goes_on_alone=lambda: editor is not None and self._alive(editor),
-                gave_up=lambda: self._disown(demand.server, editor, before),
+                gave_up=lambda: self._disown(resolved.server, editor, before),
                 owner=editor.id if editor else None,
             ),
-            deadline_s=start_deadline(demand.kind),
+            deadline_s=start_deadline(resolved.kind),
         )
 
-    async def adopt(self, wish: AdoptWish, requester: Requester | None = None) -> ServerRecord:
+    async def adopt(self, wish: AdoptRequest, requester: Requester | None = None) -> ServerRecord:
         """Look after a server that somebody else started, from now on.
 
         Raises:
@@ -139,9 +141,9 @@ class Supervisor:
         candidate = await self._adopter.find(wish)
         editor = wish.editor
         before = self._records.servers.get(candidate.server)
-        return await self._flights.fly(
+        return await self._operations.fly(
             candidate.server,
-            Wish(Operation.ADOPT, holder_of(editor.id if editor else None, requester)),
+            OperationRequest(Operation.ADOPT, holder_of(editor.id if editor else None, requester)),
             partial(self._adopter.run, candidate),
             Ticket(
                 requester,
@@ -173,13 +175,13 @@ class Supervisor:
             # A bridge may have started another one just now.
             await self.discovery.look_once()
         record = self._records.server(server_id)
-        wish = Wish(Operation.STOP, holder_of(editor, requester))
-        return await self._flights.fly(
+        wish = OperationRequest(Operation.STOP, holder_of(editor, requester))
+        return await self._operations.fly(
             server_id,
             wish,
             self._stop_named(server_id),
             Ticket(requester, request, partial(self._may_end, server_id, editor, wish, force), self._records.commit),
-            deadline_s=self._followup.stop_deadline(record),
+            deadline_s=self._monitor.stop_deadline(record),
         )
 
     async def restart(
@@ -201,14 +203,14 @@ class Supervisor:
                 did not start again.
         """
         record = self._records.server(server_id)
-        kind = self._facilities.catalog.get(record.kind)
-        wish = Wish(Operation.RESTART, holder_of(editor, requester))
-        return await self._flights.fly(
+        kind = self._context.catalog.get(record.kind)
+        wish = OperationRequest(Operation.RESTART, holder_of(editor, requester))
+        return await self._operations.fly(
             server_id,
             wish,
             partial(self._relauncher.run, server_id),
             Ticket(requester, request, partial(self._may_end, server_id, editor, wish, force), self._records.commit),
-            deadline_s=self._followup.stop_deadline(record) + start_deadline(kind),
+            deadline_s=self._monitor.stop_deadline(record) + start_deadline(kind),
         )
 
     async def check(self, server_id: str) -> ServerRecord:
@@ -226,7 +228,7 @@ class Supervisor:
         """Judge one server now. With `act`, a verdict that is due is carried out. None: not in this state."""
         verdict = await self.reaper.sample(server_id)
         if act and isinstance(verdict, Reap):
-            self._followup.reap(server_id)
+            self._monitor.reap(server_id)
         return verdict
 
     async def result(self, request: str, requester: Requester | None = None) -> ServerRecord:
@@ -236,7 +238,7 @@ class Supervisor:
             NotFound: no such request, or it ended too long ago.
             SupervisorError: what it raised.
         """
-        return await self._flights.result(request, requester)
+        return await self._operations.result(request, requester)
 
     def cancel(self, request: str) -> bool:
         """Whoever made this request no longer wants it. Whether it goes on all the same.
@@ -244,23 +246,23 @@ class Supervisor:
         Raises:
             NotFound: no such request.
         """
-        return self._flights.cancel(request)
+        return self._operations.cancel(request)
 
     def knows(self, request: str) -> bool:
         """Whether a request of this name waits, is under way, or can be asked for again."""
-        return self._flights.knows(request)
+        return self._operations.knows(request)
 
     def again(
         self, request: str, operation: Operation, server_id: str | None, requester: Requester
     ) -> Awaitable[ServerRecord] | None:
         """A request that is known, rejoined or answered again; None: it is not. Nothing is looked up for it."""
-        return self._flights.again(request, operation, server_id, Ticket(requester, request))
+        return self._operations.again(request, operation, server_id, Ticket(requester, request))
 
     async def close(self, *, servers: bool) -> None:
         """Take no new work, end what is under way; with `servers`, stop all that is left then."""
-        self._followup.close()
+        self._monitor.close()
         self.discovery.close()
-        await self._flights.close(CLOSING_PATIENCE_S)
+        await self._operations.close(CLOSING_PATIENCE_S)
         if servers:
             await self.look_before_the_end()
             left = self.left_at_the_end()
@@ -271,7 +273,7 @@ class Supervisor:
     async def look_before_the_end(self) -> tuple[Bridge, ...]:
         """Find what bridges have started themselves, and prove it anew. The bridges that may start more of it."""
         await self.discovery.look_once()
-        return await bridges.prove_again(self._facilities)
+        return await bridges.prove_again(self._context)
 
     def left_at_the_end(self) -> Mapping[str, str]:
         """The servers that `close` leaves even if it is to stop all, and why."""
@@ -279,10 +281,10 @@ class Supervisor:
         return {server_id: reason for server_id, reason in reasons if reason is not None}
 
     async def _stop_at_the_end(self, record: ServerRecord) -> None:
-        wish = Wish(Operation.STOP, "the daemon's shutdown")
-        deadline_s = self._followup.stop_deadline(record)
+        wish = OperationRequest(Operation.STOP, "the daemon's shutdown")
+        deadline_s = self._monitor.stop_deadline(record)
         try:
-            await self._flights.last(record.id, wish, self._stop_named(record.id), deadline_s=deadline_s)
+            await self._operations.last(record.id, wish, self._stop_named(record.id), deadline_s=deadline_s)
         except NotFound:
             # It ended by itself meanwhile.
             return
@@ -292,7 +294,7 @@ class Supervisor:
             self._events.failed("server.not_stopped", error, server=record.id)
 
     def _stop_named(self, server_id: str) -> Work:
-        return partial(self._endings.stop, server_id, right=Right(named=True))
+        return partial(self._termination.stop, server_id, right=Right(named=True))
 
     def _admit_adoption(self, candidate: Candidate, editor: Editor | None) -> None:
         self._adopter.begin_row(candidate)
@@ -300,28 +302,28 @@ class Supervisor:
             self._editors.own(candidate.server, editor)
         self._records.commit()
 
-    def _may_end(self, server_id: str, editor: str | None, wish: Wish, force: bool) -> None:  # noqa: FBT001 (the protocol's own flag)
+    def _may_end(self, server_id: str, editor: str | None, wish: OperationRequest, force: bool) -> None:  # noqa: FBT001 (the protocol's own flag)
         if editor is not None:
             self._records.editor(editor)
         if not force:
             self._editors.refuse_to_disturb(self._records.server(server_id), editor, wish)
 
-    def _admit_ensure(self, demand: Demand, editor: Editor | None) -> None:
+    def _admit_ensure(self, resolved: ResolvedRequest, editor: Editor | None) -> None:
         """The row and the owner are on the disk before anybody is told that the request was accepted."""
-        before = self._records.servers.get(demand.server)
-        if before is not None and before.project != demand.project and not before.onlooked:
-            raise Busy(f"{demand.server} is the server of another project", hint="ask again", retry_after_ms=100)
-        if before is not None and before.state in SERVING and not self._endings.dead(before):
+        before = self._records.servers.get(resolved.server)
+        if before is not None and before.project != resolved.project and not before.observed_only:
+            raise Busy(f"{resolved.server} is the server of another project", hint="ask again", retry_after_ms=100)
+        if before is not None and before.state in SERVING and not self._termination.standing.dead(before):
             # One that will be refused must not become an owner of what it was refused.
-            self._ensurer.refuse_mismatch(demand, before)
-        begin_row(self._facilities, demand)
+            self._ensurer.refuse_mismatch(resolved, before)
+        begin_row(self._context, resolved)
         if editor is not None:
-            self._editors.own(demand.server, editor)
+            self._editors.own(resolved.server, editor)
         try:
             self._records.commit()
         except SupervisorError:
             if before is None:
-                self._records.drop(demand.server)
+                self._records.drop(resolved.server)
             else:
                 self._records.put(before)
             raise
@@ -337,7 +339,7 @@ class Supervisor:
         # What others started had owners before anybody asked for it here.
         since_ever = before.ever_owned if before else record is not None and record.foreign and record.ever_owned
         self._editors.disown(server_id, editor, ever_owned=since_ever)
-        self._followup.settle(server_id)
+        self._monitor.settle(server_id)
 
     def _alive(self, editor: Editor) -> bool:
-        return self._facilities.wing.probe.sample(editor.process) is not Liveness.DEAD
+        return self._context.platform.probe.sample(editor.process) is not Liveness.DEAD

@@ -290,7 +290,7 @@ class AdoptionMarks(Protocol):
 
 
 @frozen
-class Wing:
+class Platform:
     """One platform, complete."""
 
     clock: Clock

@@ -7,27 +7,27 @@ from pathlib import Path
 
 from ..errors import PlatformUnsupported
 from . import private_files
-from .api import Watch, Wing
+from .api import Platform, Watch
 
 
-def open_wing(child_descriptors: tuple[int, int] | None = None) -> Wing:
+def open_platform(child_descriptors: tuple[int, int] | None = None) -> Platform:
     """The wing of this system. `child_descriptors`: the limit of open files that spawned processes get back.
 
     Raises:
         PlatformUnsupported: there is no wing for this system.
     """
     if sys.platform == "linux":
-        from .linux.system import linux_wing
+        from .linux.system import linux_platform
 
-        return linux_wing(child_descriptors)
+        return linux_platform(child_descriptors)
     if sys.platform == "win32":
-        from .windows.system import windows_wing
+        from .windows.system import windows_platform
 
-        return windows_wing()
+        return windows_platform()
     if sys.platform == "darwin":
-        from .darwin.system import darwin_wing
+        from .darwin.system import darwin_platform
 
-        return darwin_wing(child_descriptors)
+        return darwin_platform(child_descriptors)
     raise PlatformUnsupported(f"no support for {sys.platform}", hint="use Linux, Windows or macOS")
 
 

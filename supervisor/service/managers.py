@@ -50,7 +50,7 @@ class Manager(Protocol):
 
 
 @frozen
-class Wish:
+class OperationRequest:
     """What the user said of how to install it. Windows only: nobody else has a choice."""
 
     mode: str | None = None
@@ -101,7 +101,7 @@ def open_manager(
     where: Folders,
     version: str,
     steps: Steps,
-    wish: Wish = Wish(),  # noqa: B008 (frozen)
+    wish: OperationRequest = OperationRequest(),  # noqa: B008 (frozen)
     environment: Mapping[str, str] = os.environ,
 ) -> Manager:
     """The service manager of this system.
@@ -142,7 +142,7 @@ def start_if_installed(where: Folders, version: str) -> bool:
         return False
 
 
-def _windows(where: Folders, version: str, steps: Steps, wish: Wish) -> Manager:
+def _windows(where: Folders, version: str, steps: Steps, wish: OperationRequest) -> Manager:
     from .windows import Mode, Windows, checked_account, chosen
 
     mode, why = chosen(wish.mode, elevated=control.elevated())

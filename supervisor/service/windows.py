@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from ..errors import InvalidParams, ServiceRefused
-from ..native.services.control import OWN_PROCESS, USER_OWN_PROCESS, Definition, Installed, ServiceControl
+from ..native.service_api import OWN_PROCESS, USER_OWN_PROCESS, Definition, Installed, ServiceControl
 from .differences import COMMAND, VERSION, differences
 from .installation import Installation
 from .report import Report

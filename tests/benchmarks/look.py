@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.core.model import State
-from supervisor.daemon.app import Site, assemble
+from supervisor.engine.assembly import Site, assemble
 from supervisor.kinds.catalog import Catalog
-from supervisor.native.platforms import open_wing
+from supervisor.native.platforms import open_platform
 from tests.e2e.home import SERVERS, eventually, free_ports, is_free
 from tests.engine.house import Ear
 
@@ -56,12 +56,12 @@ def toy(ports: range) -> Iterator[None]:
 
 async def looks(ports: range, *, forget: bool) -> list[float]:
     """How long each look takes, milliseconds. `forget`: what is found is found anew each time."""
-    wing = open_wing()
-    me = wing.probe.identify(os.getpid())
+    platform = open_platform()
+    me = platform.probe.identify(os.getpid())
     assert me is not None
     folder = Path(tempfile.mkdtemp())
     site = Site("bench", folder, folder, {}, "watch")
-    engine = assemble(wing, Nowhere(), Ear(), catalog(ports), me, site)
+    engine = assemble(platform, Nowhere(), Ear(), catalog(ports), me, site)
     discovery: Any = engine.supervisor.discovery
     times = []
     for _ in range(LOOKS):
@@ -69,7 +69,7 @@ async def looks(ports: range, *, forget: bool) -> list[float]:
         await discovery.look()
         times.append((time.perf_counter() - started) * 1000)
         if forget:
-            engine.facilities.records.servers.clear()
+            engine.context.records.servers.clear()
     return times
 
 

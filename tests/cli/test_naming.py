@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.cli.context import server_choice
+from supervisor.cli import server_choice
 from supervisor.errors import InvalidParams, NotFound, StopFailed
 from tests.cli.conftest import Run
 from tests.cli.objects import past, server

@@ -89,13 +89,13 @@ class TestRestart:
 
     def test_a_pid_that_belongs_to_another_process_now_gets_no_signal(self, toy: Home) -> None:
         toy.start()
-        stranger = toy.owner()
+        foreign_server = toy.owner()
         published = json.loads(toy.folders.endpoint.read_text())
         toy.kill_daemon()
-        stale = {**published, "pid": stranger.pid, "protocol": {"min": 98, "max": 99}}
+        stale = {**published, "pid": foreign_server.pid, "protocol": {"min": 98, "max": 99}}
         toy.folders.endpoint.write_text(json.dumps(stale))
         assert toy.cli("restart", "--daemon").returncode == 0
-        assert lives(stranger.pid)
+        assert lives(foreign_server.pid)
 
 
 class TestWait:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from supervisor.cli.server_commands import ports
-from supervisor.daemon.lock import Instance
+from supervisor.daemon.lock import HomeLock
 from supervisor.errors import Busy, KindUnknown, NotFound, NotOurs, PortsExhausted, SupervisorError
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, owner, server, status
@@ -170,7 +170,7 @@ def test_a_daemon_that_cannot_be_reached_is_not_said_to_be_none(
     if content is not None:
         (home / "endpoint.json").write_text(content)
         (home / "endpoint.json").chmod(0o600)
-    instance = Instance(home / "daemon.lock")
+    instance = HomeLock(home / "daemon.lock")
     assert instance.take()
     instance.sign()
     os.utime(home / "daemon.pid", (1, 1))

@@ -1,10 +1,10 @@
 import pytest
 
-from supervisor.client.timeouts import MARGIN_S, SILENCE_S, Patience
+from supervisor.client.timeouts import MARGIN_S, SILENCE_S, CallTimeout
 
 
-def patience(timeout_s: float | None = None) -> Patience:
-    return Patience(100, accept_timeout_s=2, timeout_s=timeout_s)
+def patience(timeout_s: float | None = None) -> CallTimeout:
+    return CallTimeout(100, accept_timeout_s=2, timeout_s=timeout_s)
 
 
 def test_the_wait_for_accepted_is_short() -> None:

@@ -25,7 +25,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 async def ended(world: World, identity: ProcessIdentity) -> None:
     """Wait for the event."""
     event = asyncio.Event()
-    world.wing.exits.watch(identity, event.set)
+    world.platform.exits.watch(identity, event.set)
     await asyncio.wait_for(event.wait(), PATIENCE_S)
 
 
@@ -33,14 +33,14 @@ async def ended(world: World, identity: ProcessIdentity) -> None:
 async def test_the_end_of_a_child_is_reported_with_its_status(world: World) -> None:
     child = world.child()
     statuses: list[int | None] = []
-    world.wing.exits.watch(child, lambda: statuses.append(world.wing.processes.exit_status(child)))
+    world.platform.exits.watch(child, lambda: statuses.append(world.platform.processes.exit_status(child)))
     later = asyncio.create_task(ended(world, child))
     await asyncio.sleep(0)
     assert statuses == []
     world.end(child)
     await later
     assert statuses == [world.ended]
-    assert world.wing.probe.sample(child) is Liveness.DEAD
+    assert world.platform.probe.sample(child) is Liveness.DEAD
 
 
 @on_loop
@@ -51,7 +51,7 @@ async def test_the_end_of_a_process_that_is_not_our_child_is_reported(world: Wor
     assert not later.done()
     world.end(grandchild)
     await later
-    assert world.wing.processes.exit_status(grandchild) is None
+    assert world.platform.processes.exit_status(grandchild) is None
 
 
 @on_loop
@@ -59,7 +59,7 @@ async def test_a_process_that_has_ended_is_reported_on_a_later_turn(world: World
     child = world.child()
     world.end(child)
     calls: list[str] = []
-    world.wing.exits.watch(child, lambda: calls.append("ended"))
+    world.platform.exits.watch(child, lambda: calls.append("ended"))
     assert calls == []
     await ended(world, child)
     assert calls == ["ended"]
@@ -69,10 +69,10 @@ async def test_a_process_that_has_ended_is_reported_on_a_later_turn(world: World
 async def test_who_begins_to_watch_what_others_watch_is_told_as_they_are(world: World) -> None:
     child = world.child()
     told: list[str] = []
-    world.wing.exits.watch(child, lambda: told.append("first"))
+    world.platform.exits.watch(child, lambda: told.append("first"))
     world.end(child)
     # Nobody has been told yet: the loop had no turn.
-    world.wing.exits.watch(child, lambda: told.append("second"))
+    world.platform.exits.watch(child, lambda: told.append("second"))
     assert told == []
     await until(lambda: sorted(told) == ["first", "second"], "both are told")
 
@@ -96,15 +96,15 @@ async def test_a_recycled_pid_is_reported_while_the_other_process_lives(world: W
     child = world.child()
     other = world.recycle(child)
     await ended(world, child)
-    assert world.wing.probe.sample(other) is Liveness.ALIVE
+    assert world.platform.probe.sample(other) is Liveness.ALIVE
 
 
 @on_loop
 async def test_a_closed_watch_stays_silent(world: World) -> None:
     child = world.child()
     calls: list[str] = []
-    closed = world.wing.exits.watch(child, lambda: calls.append("closed"))
-    world.wing.exits.watch(child, lambda: calls.append("open"))
+    closed = world.platform.exits.watch(child, lambda: calls.append("closed"))
+    world.platform.exits.watch(child, lambda: calls.append("open"))
     closed.close()
     closed.close()
     world.end(child)
@@ -118,7 +118,7 @@ async def test_a_watch_closed_between_the_event_and_its_turn_stays_silent(world:
     child = world.child()
     world.end(child)
     calls: list[str] = []
-    watch = world.wing.exits.watch(child, lambda: calls.append("closed"))
+    watch = world.platform.exits.watch(child, lambda: calls.append("closed"))
     watch.close()
     await ended(world, child)
     assert calls == []
@@ -128,13 +128,13 @@ async def test_a_watch_closed_between_the_event_and_its_turn_stays_silent(world:
 async def test_every_watch_is_called_once_and_may_be_closed_afterwards(world: World) -> None:
     child = world.child()
     calls: list[str] = []
-    first = world.wing.exits.watch(child, lambda: calls.append("first"))
+    first = world.platform.exits.watch(child, lambda: calls.append("first"))
 
     def end_of_second() -> None:
         calls.append("second")
         second.close()
 
-    second = world.wing.exits.watch(child, end_of_second)
+    second = world.platform.exits.watch(child, end_of_second)
     world.end(child)
     await until(lambda: len(calls) > 1, "both are called")
     await ended(world, child)

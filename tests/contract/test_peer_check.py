@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.native.platforms import open_wing
+from supervisor.native.platforms import open_platform
 from tests.contract.worlds import PATIENCE_S, World, unix_connection
 from tests.privilege import NEEDS_ROOT, as_nobody
 
 
 def test_a_peer_of_the_same_user_is_known(world: World) -> None:
     with unix_connection() as (ours, theirs):
-        assert world.wing.peers.same_user(ours)
-        assert world.wing.peers.same_user(theirs)
+        assert world.platform.peers.same_user(ours)
+        assert world.platform.peers.same_user(theirs)
 
 
 def test_a_socket_that_tells_nothing_is_refused() -> None:
-    peers = open_wing().peers
+    peers = open_platform().peers
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     ours.close()
     theirs.close()
@@ -42,11 +42,11 @@ def test_a_peer_of_another_user_is_refused() -> None:
         listener.listen()
 
         def knock() -> str:
-            with socket.socket(socket.AF_UNIX) as stranger:
-                stranger.connect(str(door))
+            with socket.socket(socket.AF_UNIX) as foreign_server:
+                foreign_server.connect(str(door))
                 return "connected"
 
         assert as_nobody(knock) == "connected"
         connection, _ = listener.accept()
         stack.enter_context(connection)
-        assert not open_wing().peers.same_user(connection)
+        assert not open_platform().peers.same_user(connection)

@@ -23,12 +23,12 @@ RECYCLING_WORLDS = ["fake", *(() if IS_WINDOWS else (pytest.param("real", marks=
 
 def row(world: World, identity: ProcessIdentity) -> ProcessRow | None:
     """Its line of the process table."""
-    return next((row for row in world.wing.processes.table() if row.identity == identity), None)
+    return next((row for row in world.platform.processes.table() if row.identity == identity), None)
 
 
 async def gone(world: World, identity: ProcessIdentity) -> None:
     """Wait for its end."""
-    await until(lambda: world.wing.probe.sample(identity) is Liveness.DEAD, "it ends")
+    await until(lambda: world.platform.probe.sample(identity) is Liveness.DEAD, "it ends")
 
 
 @on_loop
@@ -42,8 +42,8 @@ async def test_a_program_that_is_not_there_is_named(world: World, *, rehearsed: 
 async def test_a_child_that_ends_at_once_has_a_status(world: World) -> None:
     child = world.brief(7)
     await gone(world, child)
-    await until(lambda: world.wing.processes.exit_status(child) is not None, "the status is there")
-    assert world.wing.processes.exit_status(child) == 7
+    await until(lambda: world.platform.processes.exit_status(child) is not None, "the status is there")
+    assert world.platform.processes.exit_status(child) == 7
 
 
 @on_loop
@@ -54,42 +54,42 @@ async def test_input_ends_at_once_unless_it_is_kept(world: World) -> None:
     closed = [world.reader(keeps_input=False) for _ in range(3)]
     for child in closed:
         await gone(world, child)
-    assert world.wing.probe.sample(kept) is Liveness.ALIVE
+    assert world.platform.probe.sample(kept) is Liveness.ALIVE
 
 
 @on_loop
 async def test_a_living_child_has_no_status(world: World) -> None:
-    assert world.wing.processes.exit_status(world.child()) is None
+    assert world.platform.processes.exit_status(world.child()) is None
 
 
 @on_loop
 async def test_a_status_is_that_of_the_very_process(world: World) -> None:
     child = world.brief(7)
-    await until(lambda: world.wing.processes.exit_status(child) is not None, "the status is there")
-    assert world.wing.processes.exit_status(ProcessIdentity(child.pid, world.me.start_token)) is None
+    await until(lambda: world.platform.processes.exit_status(child) is not None, "the status is there")
+    assert world.platform.processes.exit_status(ProcessIdentity(child.pid, world.me.start_token)) is None
 
 
 @pytest.mark.parametrize("world", ASKING_WORLDS, indirect=True)
 @on_loop
 async def test_a_child_that_is_asked_to_end_ends_by_that(world: World) -> None:
     child = world.child()
-    assert await world.wing.processes.ask_to_end(child)
+    assert await world.platform.processes.ask_to_end(child)
     await gone(world, child)
-    await until(lambda: world.wing.processes.exit_status(child) is not None, "the status is there")
+    await until(lambda: world.platform.processes.exit_status(child) is not None, "the status is there")
     real_windows = IS_WINDOWS and isinstance(world, RealWorld)
-    assert world.wing.processes.exit_status(child) == (CONTROL_C_EXIT if real_windows else SIGTERMED)
+    assert world.platform.processes.exit_status(child) == (CONTROL_C_EXIT if real_windows else SIGTERMED)
 
 
 @pytest.mark.parametrize("world", ASKING_WORLDS, indirect=True)
 @on_loop
 async def test_a_child_that_ignores_the_request_dies_of_a_kill(world: World) -> None:
     child = world.child(stubborn=True)
-    assert await world.wing.processes.ask_to_end(child)
-    assert world.wing.probe.sample(child) is Liveness.ALIVE
-    assert world.wing.processes.kill(child)
+    assert await world.platform.processes.ask_to_end(child)
+    assert world.platform.probe.sample(child) is Liveness.ALIVE
+    assert world.platform.processes.kill(child)
     await gone(world, child)
-    await until(lambda: world.wing.processes.exit_status(child) is not None, "the status is there")
-    assert world.wing.processes.exit_status(child) == world.killed
+    await until(lambda: world.platform.processes.exit_status(child) is not None, "the status is there")
+    assert world.platform.processes.exit_status(child) == world.killed
 
 
 @on_loop
@@ -97,10 +97,10 @@ async def test_a_process_that_is_not_our_child_can_be_ended(world: World) -> Non
     _, grandchild = world.family()
     if IS_WINDOWS and isinstance(world, RealWorld):
         with pytest.raises(OSError, match="no polite request"):
-            await world.wing.processes.ask_to_end(grandchild)
-        assert world.wing.processes.kill(grandchild)
+            await world.platform.processes.ask_to_end(grandchild)
+        assert world.platform.processes.kill(grandchild)
     else:
-        assert await world.wing.processes.ask_to_end(grandchild)
+        assert await world.platform.processes.ask_to_end(grandchild)
     await gone(world, grandchild)
 
 
@@ -110,26 +110,26 @@ async def test_a_signal_to_the_dead_says_so(world: World) -> None:
     _, zombie = world.family()
     for identity in (child, zombie):
         world.end(identity)
-        assert not await world.wing.processes.ask_to_end(identity)
-        assert not world.wing.processes.kill(identity)
+        assert not await world.platform.processes.ask_to_end(identity)
+        assert not world.platform.processes.kill(identity)
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**40])
 @on_loop
 async def test_a_signal_to_what_is_no_pid_says_so(world: World, pid: int) -> None:
-    assert not await world.wing.processes.ask_to_end(ProcessIdentity(pid, world.me.start_token))
-    assert not world.wing.processes.kill(ProcessIdentity(pid, world.me.start_token))
+    assert not await world.platform.processes.ask_to_end(ProcessIdentity(pid, world.me.start_token))
+    assert not world.platform.processes.kill(ProcessIdentity(pid, world.me.start_token))
 
 
 @on_loop
 async def test_a_signal_with_another_start_token_hits_nobody(world: World) -> None:
     child = world.child()
     mistaken = ProcessIdentity(child.pid, world.me.start_token)
-    assert not world.wing.processes.kill(mistaken)
-    assert not await world.wing.processes.ask_to_end(mistaken)
-    assert world.wing.probe.sample(child) is Liveness.ALIVE
+    assert not world.platform.processes.kill(mistaken)
+    assert not await world.platform.processes.ask_to_end(mistaken)
+    assert world.platform.probe.sample(child) is Liveness.ALIVE
     with pytest.raises(UNTOLD):
-        world.wing.processes.variable(mistaken, "GREETING")
+        world.platform.processes.variable(mistaken, "GREETING")
 
 
 @pytest.mark.parametrize("world", RECYCLING_WORLDS, indirect=True)
@@ -137,9 +137,9 @@ async def test_a_signal_with_another_start_token_hits_nobody(world: World) -> No
 async def test_a_kill_of_a_recycled_identity_does_nothing(world: World) -> None:
     child = world.child()
     other = world.recycle(child)
-    assert not world.wing.processes.kill(child)
-    assert not await world.wing.processes.ask_to_end(child)
-    assert world.wing.probe.sample(other) is Liveness.ALIVE
+    assert not world.platform.processes.kill(child)
+    assert not await world.platform.processes.ask_to_end(child)
+    assert world.platform.probe.sample(other) is Liveness.ALIVE
 
 
 @on_loop
@@ -175,20 +175,20 @@ async def test_an_orphan_is_shown_below_another_parent(world: World) -> None:
 @on_loop
 async def test_the_number_of_a_child_is_vacant_once_it_has_been_collected(world: World) -> None:
     child = world.child()
-    assert not world.wing.processes.vacant(child.pid)
+    assert not world.platform.processes.vacant(child.pid)
     world.end(child)
-    await until(lambda: world.wing.processes.exit_status(child) is not None, "it is collected")
+    await until(lambda: world.platform.processes.exit_status(child) is not None, "it is collected")
     # On Windows its console host ends after it.
-    await until(lambda: world.wing.processes.vacant(child.pid), "nothing is left")
+    await until(lambda: world.platform.processes.vacant(child.pid), "nothing is left")
 
 
 @on_loop
 async def test_the_number_of_a_leader_is_not_vacant_while_its_session_lives(world: World) -> None:
     parent, orphan = world.family()
     world.end(parent)
-    await until(lambda: world.wing.processes.exit_status(parent) is not None, "it is collected")
-    assert not world.wing.processes.vacant(parent.pid)
-    assert world.wing.probe.sample(orphan) is Liveness.ALIVE
+    await until(lambda: world.platform.processes.exit_status(parent) is not None, "it is collected")
+    assert not world.platform.processes.vacant(parent.pid)
+    assert world.platform.probe.sample(orphan) is Liveness.ALIVE
 
 
 @on_loop
@@ -197,20 +197,20 @@ async def test_the_number_of_a_zombie_is_not_vacant(world: World) -> None:
     world.end(zombie)
     # Windows keeps the number of a process that somebody has a handle to, and nothing else of it.
     kept_by_a_handle = IS_WINDOWS and isinstance(world, RealWorld)
-    assert world.wing.processes.vacant(zombie.pid) is kept_by_a_handle
+    assert world.platform.processes.vacant(zombie.pid) is kept_by_a_handle
 
 
 @pytest.mark.parametrize("pid", [0, -1, -(2**30), 2**40])
 def test_what_is_no_number_is_not_vacant(world: World, pid: int) -> None:
-    assert not world.wing.processes.vacant(pid)
+    assert not world.platform.processes.vacant(pid)
 
 
 @on_loop
 async def test_a_variable_of_a_child_can_be_read(world: World) -> None:
     child = world.child(variable="a=b c")
-    assert world.wing.processes.variable(child, "GREETING") == "a=b c"
-    assert world.wing.processes.variable(child, "GREET") is None
+    assert world.platform.processes.variable(child, "GREETING") == "a=b c"
+    assert world.platform.processes.variable(child, "GREET") is None
     world.end(child)
     with pytest.raises(UNTOLD):
-        world.wing.processes.variable(child, "GREETING")
-    assert variable_if_told(world.wing.processes, child, "GREETING") is None
+        world.platform.processes.variable(child, "GREETING")
+    assert variable_if_told(world.platform.processes, child, "GREETING") is None

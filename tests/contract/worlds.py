@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.native.api import Command, Wing
-from supervisor.native.platforms import open_wing
+from supervisor.native.api import Command, Platform
+from supervisor.native.platforms import open_platform
 from supervisor.native.shared.exits import PollingExitWatcher
 from tests.fakes import SIGKILLED, FakeProcess, FakeSystem, fake_wing
 from tests.recycling import Recycled, start_as
@@ -85,7 +85,7 @@ class World(Protocol):
     `killed`: the exit status of what the wing kills; `ended`: of what `end` kills.
     """
 
-    wing: Wing
+    platform: Platform
     me: ProcessIdentity
     killed: int
     ended: int
@@ -135,7 +135,7 @@ class FakeWorld:
     def __init__(self) -> None:
         self.system = FakeSystem()
         self.me = self.system.me
-        self.wing = fake_wing(self.system)
+        self.platform = fake_wing(self.system)
         self._ports = iter(range(40000, 50000))
 
     def child(self, *, stubborn: bool = False, variable: str = "") -> ProcessIdentity:
@@ -148,7 +148,7 @@ class FakeWorld:
         return self._spawn(lambda system, process, _: system.end(process.identity, status))
 
     def missing(self, *, rehearsed: bool = False) -> None:
-        processes, command = self.wing.processes, Command(("no-such-program",), {}, Path(), Path("log"))
+        processes, command = self.platform.processes, Command(("no-such-program",), {}, Path(), Path("log"))
         processes.rehearse(command) if rehearsed else processes.spawn(command)
 
     def family(self) -> tuple[ProcessIdentity, ProcessIdentity]:
@@ -178,7 +178,7 @@ class FakeWorld:
         self, program: Callable[[FakeSystem, FakeProcess, Command], None], variable: str = ""
     ) -> ProcessIdentity:
         self.system.programs["program"] = program
-        return self.wing.processes.spawn(Command(("program",), {"GREETING": variable}, Path(), Path("log")))
+        return self.platform.processes.spawn(Command(("program",), {"GREETING": variable}, Path(), Path("log")))
 
 
 class RealWorld:
@@ -189,10 +189,12 @@ class RealWorld:
     ended = 9 if IS_WINDOWS else -9
 
     def __init__(self, folder: Path, *, polling: bool = False) -> None:
-        self.wing = open_wing()
+        self.platform = open_platform()
         if polling:
-            self.wing = replace(self.wing, exits=PollingExitWatcher(self.wing.probe, self._collect, interval_s=0.02))
-        me = self.wing.probe.identify(os.getpid())
+            self.platform = replace(
+                self.platform, exits=PollingExitWatcher(self.platform.probe, self._collect, interval_s=0.02)
+            )
+        me = self.platform.probe.identify(os.getpid())
         assert me is not None
         self.me = me
         self._folder = folder
@@ -212,7 +214,7 @@ class RealWorld:
 
     def missing(self, *, rehearsed: bool = False) -> None:
         command = Command(("no-such-program",), {}, self._folder, self._folder / "log")
-        self.wing.processes.rehearse(command) if rehearsed else self.wing.processes.spawn(command)
+        self.platform.processes.rehearse(command) if rehearsed else self.platform.processes.spawn(command)
 
     def reader(self, *, keeps_input: bool) -> ProcessIdentity:
         """A child that ends with its input."""
@@ -220,7 +222,7 @@ class RealWorld:
 
     def family(self) -> tuple[ProcessIdentity, ProcessIdentity]:
         parent, said = self._talking(PARENT)
-        child = self.wing.probe.identify(int(said))
+        child = self.platform.probe.identify(int(said))
         assert child is not None
         self._known.append(child)
         return parent, child
@@ -232,10 +234,10 @@ class RealWorld:
 
     def recycle(self, identity: ProcessIdentity) -> ProcessIdentity:
         self.end(identity)
-        wait_until(lambda: self.wing.processes.exit_status(identity) is not None, "the pid is free")
+        wait_until(lambda: self.platform.processes.exit_status(identity) is not None, "the pid is free")
         process = start_as(identity.pid, *PYTHON, SLEEPER)
         self._recycled.append(process)
-        other = self.wing.probe.identify(process.pid)
+        other = self.platform.probe.identify(process.pid)
         assert other is not None
         return other
 
@@ -270,16 +272,16 @@ class RealWorld:
         for process in self._recycled:
             process.end()
         for identity in self._known:
-            self.wing.processes.kill(identity)
+            self.platform.processes.kill(identity)
         wait_until(lambda: all(self._dead(identity) for identity in self._known), "everything ends")
         for identity in self._ours:
             self._collect(identity)
 
     def _dead(self, identity: ProcessIdentity) -> bool:
-        return self.wing.probe.sample(identity) is Liveness.DEAD
+        return self.platform.probe.sample(identity) is Liveness.DEAD
 
     def _collect(self, identity: ProcessIdentity) -> None:
-        self.wing.processes.exit_status(identity)
+        self.platform.processes.exit_status(identity)
 
     def _talking(self, code: str, variable: str = "") -> tuple[ProcessIdentity, str]:
         identity, log = self._spawn(code, variable)
@@ -289,7 +291,7 @@ class RealWorld:
     def _spawn(self, code: str, variable: str = "", *, keeps_input: bool = False) -> tuple[ProcessIdentity, Path]:
         log = self._folder / f"{len(self._known)}.log"
         environment = {**os.environ, "GREETING": variable}
-        identity = self.wing.processes.spawn(Command((*PYTHON, code), environment, self._folder, log, keeps_input))
+        identity = self.platform.processes.spawn(Command((*PYTHON, code), environment, self._folder, log, keeps_input))
         self._known.append(identity)
         self._ours.append(identity)
         return identity, log

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.client.endpoint import Endpoint, ProtocolRange
-from supervisor.control.admission import Door
+from supervisor.control.admission import Admission
 from supervisor.control.listener import Listener
-from supervisor.control.method_table import Verb, VerbTable
+from supervisor.control.method_table import Method, MethodTable
 from supervisor.engine.operations.requester import Requester
 from supervisor.errors import Busy, NotFound, StartFailed
 from supervisor.native import facts
@@ -137,15 +137,15 @@ def busy() -> object:
     raise Busy("somebody else is at it")
 
 
-def table(work: Work) -> VerbTable:
-    return VerbTable(
+def table(work: Work) -> MethodTable:
+    return MethodTable(
         [
-            Verb("ping", Ping, lambda _params: PingResult()),
-            Verb("slow.ping", Ping, slow_ping),
-            Verb("slow.page", Ping, slow_page),
-            Verb("server.list", ServerList, lambda _params: ServerListResult(TEN)),
-            Verb("server.get", ServerGet, get),
-            Verb("server.ensure", ServerEnsure, work.ensure, mutation=True),
+            Method("ping", Ping, lambda _params: PingResult()),
+            Method("slow.ping", Ping, slow_ping),
+            Method("slow.page", Ping, slow_page),
+            Method("server.list", ServerList, lambda _params: ServerListResult(TEN)),
+            Method("server.get", ServerGet, get),
+            Method("server.ensure", ServerEnsure, work.ensure, mutation=True),
         ]
     )
 
@@ -154,7 +154,7 @@ def table(work: Work) -> VerbTable:
 class House:
     """An open door."""
 
-    door: Door
+    door: Admission
     listener: Listener
     events: Events
     work: Work
@@ -211,7 +211,9 @@ class Wire:
 @contextlib.asynccontextmanager
 async def open_house(folder: Path, *, peers: Peers | None = None, work: Work | None = None) -> AsyncIterator[House]:
     events, work = Events(), work or Work()
-    door = Door(verbs=table(work), instance_id="i-1", version="0.1.0", token=TOKEN, peers=peers or Peers(), log=events)
+    door = Admission(
+        verbs=table(work), instance_id="i-1", version="0.1.0", token=TOKEN, peers=peers or Peers(), log=events
+    )
     listener = Listener(door, folder / "control" / "socket")
     await listener.open()
     try:

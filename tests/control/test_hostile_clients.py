@@ -144,23 +144,23 @@ def test_who_said_hello_may_be_silent(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(connection, "HELLO_S", 0.05)
 
     async def scenario(house: House) -> None:
-        wire, stranger = await house.knock("tcp"), await house.knock("tcp", greet=False)
-        await stranger.rest()
+        wire, foreign_server = await house.knock("tcp"), await house.knock("tcp", greet=False)
+        await foreign_server.rest()
         assert (await wire.ask("ping"))["result"] == {}
         await wire.close()
-        await stranger.close()
+        await foreign_server.close()
 
     in_house(tmp_path, scenario)
 
 
 def test_of_many_strangers_the_oldest_makes_room(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        strangers = [await house.knock("tcp", greet=False) for _ in range(admission.STRANGERS + 8)]
-        for gone in strangers[:8]:
+        foreign_servers = [await house.knock("tcp", greet=False) for _ in range(admission.STRANGERS + 8)]
+        for gone in foreign_servers[:8]:
             assert await gone.rest() == b""
-        assert "result" in await strangers[8].ask("hello", HELLO)
+        assert "result" in await foreign_servers[8].ask("hello", HELLO)
         assert len(house.door.guests) <= admission.STRANGERS + 2
-        for wire in strangers:
+        for wire in foreign_servers:
             await wire.close()
 
     in_house(tmp_path, scenario)
@@ -168,10 +168,10 @@ def test_of_many_strangers_the_oldest_makes_room(tmp_path: Path) -> None:
 
 def test_idle_strangers_do_not_keep_a_client_out(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        strangers = [await house.knock("tcp", greet=False) for _ in range(40)]
+        foreign_servers = [await house.knock("tcp", greet=False) for _ in range(40)]
         wire = await house.knock("tcp")
         assert (await wire.ask("ping"))["result"] == {}
-        for each in (wire, *strangers):
+        for each in (wire, *foreign_servers):
             await each.close()
 
     in_house(tmp_path, scenario)
@@ -185,8 +185,8 @@ def test_beyond_the_limit_a_connection_is_told_that_the_house_is_full(
 
     async def scenario(house: House) -> None:
         guests = [await house.knock() for _ in range(7)]
-        for guest in guests:
-            await guest.ask("ping")
+        for slot in guests:
+            await slot.ask("ping")
         late = await house.knock()
         assert codes(await late.rest()) == ["BUSY"]
         for each in (*guests, late):
@@ -203,11 +203,11 @@ def test_in_a_full_house_a_stranger_makes_room_for_a_known_user(
     monkeypatch.setattr(admission, "CONNECTIONS", 4)
 
     async def scenario(house: House) -> None:
-        strangers = [await house.knock("tcp", greet=False) for _ in range(3)]
+        foreign_servers = [await house.knock("tcp", greet=False) for _ in range(3)]
         await until(lambda: len(house.door.guests) == 4)
         wire = await house.knock()
         assert (await wire.ask("ping"))["result"] == {}
-        for each in (*strangers, wire):
+        for each in (*foreign_servers, wire):
             await each.close()
         await until(lambda: len(house.door.guests) == 1)
 
@@ -219,29 +219,29 @@ async def _fill(wire: Wire, house: House) -> Connection:
     hello = {**HELLO, "client": {"name": "filler", "version": "0"}}
     assert "result" in await wire.ask("hello", hello)
     wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-    (guest,) = (each for each in house.door.guests if isinstance(each, Connection) and each._caller.who == "filler 0")
+    (slot,) = (each for each in house.door.guests if isinstance(each, Connection) and each._caller.who == "filler 0")
     flood = b'{"jsonrpc":"2.0","id":1,"method":"server.list"}\n' * 100
     async with asyncio.timeout(30):
-        while not guest._clogged:
+        while not slot._clogged:
             wire.raw(flood)
             await asyncio.sleep(0)
-    return guest
+    return slot
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_client_that_asks_and_does_not_read_is_not_listened_to(tmp_path: Path, kind: str) -> None:
     async def scenario(house: House) -> None:
         wire = await house.knock(kind)
-        guest = await _fill(wire, house)
-        held = guest._transport.get_write_buffer_size()
+        slot = await _fill(wire, house)
+        held = slot._transport.get_write_buffer_size()
         wire.raw(b'{"jsonrpc":"2.0","id":1,"method":"server.list"}\n' * 5000)
         await asyncio.sleep(0.1)
-        assert guest._transport.get_write_buffer_size() <= held < connection.OUTBOUND_LIMIT / 2
+        assert slot._transport.get_write_buffer_size() <= held < connection.OUTBOUND_LIMIT / 2
         other = await house.knock(kind)
         assert (await other.ask("ping"))["result"] == {}
         await other.close()
         wire.writer.transport.abort()
-        await until(lambda: guest not in house.door.guests)
+        await until(lambda: slot not in house.door.guests)
 
     in_house(tmp_path, scenario)
 
@@ -285,7 +285,7 @@ def test_one_client_with_many_requests_does_not_hold_up_the_others(tmp_path: Pat
         one.raw(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n' * 5000)
         other.say({"jsonrpc": "2.0", "id": 2, "method": "ping"})
         await other.hear()
-        busy = [guest for guest in house.door.guests if isinstance(guest, Connection) and guest._lines]
+        busy = [slot for slot in house.door.guests if isinstance(slot, Connection) and slot._lines]
         assert busy
         await one.close()
         await other.close()

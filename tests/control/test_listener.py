@@ -49,8 +49,8 @@ def test_the_second_of_two_messages_does_not_wait_for_an_acknowledgement(tmp_pat
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             wire = await house.knock("tcp")
-            (guest,) = house.door.guests
-            accepted = guest._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+            (slot,) = house.door.guests
+            accepted = slot._transport.get_extra_info("socket")  # type: ignore[attr-defined]
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             await wire.close()
 
@@ -210,16 +210,16 @@ def test_where_the_system_has_no_unix_sockets_there_is_tcp_only(
 def test_closing_sends_what_is_queued_and_ends_every_connection(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
-            wire, stranger = await house.knock(), await house.knock("tcp", greet=False)
+            wire, foreign_server = await house.knock(), await house.knock("tcp", greet=False)
             assert (await wire.ask("ping"))["result"] == {}
             wire.say({"jsonrpc": "2.0", "id": 2, "method": "server.list"})
             await wire.hear()
             await house.listener.close()
             assert await wire.rest() == b""
-            assert await stranger.rest() == b""
+            assert await foreign_server.rest() == b""
             assert house.door.guests == ()
             await wire.close()
-            await stranger.close()
+            await foreign_server.close()
 
     asyncio.run(scenario())
 

@@ -9,8 +9,8 @@ import pytest
 
 from supervisor.control.views import SERVERS_BYTES, Views
 from supervisor.core.model import Failure, ServerState
-from supervisor.engine.processes.spawn import LOG_TAIL_JSON, LOG_TAIL_LINE, LOG_TAIL_LINES, bounded_tail, log_tail
-from supervisor.engine.state.exit_watches import Watcher
+from supervisor.engine.logs.excerpt import LOG_TAIL_JSON, LOG_TAIL_LINE, LOG_TAIL_LINES, bounded_tail, log_tail
+from supervisor.engine.state.exit_watches import ExitWatches
 from supervisor.wire import framing, text
 from supervisor.wire.messages.servers import ServerListResult
 from tests.engine.house import House
@@ -24,7 +24,7 @@ def house(tmp_path: Path) -> House:
 
 
 def views(house: House) -> Views:
-    return Views(house.engine.facilities, house.supervisor.reaper, Watcher(house.engine.facilities.wing.exits))
+    return Views(house.engine.context, house.supervisor.reaper, ExitWatches(house.engine.context.platform.exits))
 
 
 def crowded(house: House, count: int, *, project: str = "/x") -> Callable[[], Awaitable[None]]:

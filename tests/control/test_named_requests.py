@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.control.pending import Arrivals
+from supervisor.control.pending import PendingRequests
 from tests.transcript.stage import Stage
 from tests.transcript.story import HELLO, Talk, greeted
 
@@ -73,7 +73,7 @@ def test_a_request_that_is_still_looking_can_be_cancelled() -> None:
     """Before its admission, nobody but its arrival knows it."""
 
     async def story() -> None:
-        arrivals = Arrivals()
+        arrivals = PendingRequests()
 
         async def arrive() -> None:
             with arrivals.noted("mine"):

@@ -10,7 +10,7 @@ from supervisor.control.methods import About, Methods
 from supervisor.control.views import Views
 from supervisor.core.model import ProcessIdentity
 from supervisor.engine.logs.tail import LogTail
-from supervisor.engine.state.exit_watches import Watcher
+from supervisor.engine.state.exit_watches import ExitWatches
 from supervisor.wire import fields, framing, text
 from supervisor.wire.messages.daemon import Status, StatusResult
 from tests.engine.house import House
@@ -24,7 +24,7 @@ def house(tmp_path: Path) -> House:
 
 
 def views(house: House) -> Views:
-    return Views(house.engine.facilities, house.supervisor.reaper, house.engine.watcher)
+    return Views(house.engine.context, house.supervisor.reaper, house.engine.exit_watches)
 
 
 async def nothing_waits() -> tuple[str, ...]:
@@ -32,7 +32,7 @@ async def nothing_waits() -> tuple[str, ...]:
 
 
 def methods(house: House, views: Views, notes: list[str]) -> Methods:
-    facilities, engine = house.engine.facilities, house.engine
+    context, engine = house.engine.context, house.engine
     about = About(
         pid=1,
         instance_id="one",
@@ -47,8 +47,8 @@ def methods(house: House, views: Views, notes: list[str]) -> Methods:
         reload=nothing_waits,
         shut_down=lambda servers: None,  # noqa: ARG005 (nobody asks)
     )
-    logs = LogTail(facilities, Path("daemon.log"))
-    return Methods(engine.supervisor, engine.claims, facilities, views, about, logs, engine.housekeeping)
+    logs = LogTail(context, Path("daemon.log"))
+    return Methods(engine.supervisor, engine.claims, context, views, about, logs, engine.housekeeping)
 
 
 def tell(house: House, story: Story) -> None:
@@ -108,7 +108,7 @@ def test_what_counts_down_is_looked_at_each_time(house: House) -> None:
 
 def test_whose_end_nobody_would_notice_is_asked_for_each_time(house: House) -> None:
     async def story(house: House, views: Views, editor: ProcessIdentity) -> None:
-        views = Views(house.engine.facilities, house.supervisor.reaper, Watcher(house.engine.facilities.wing.exits))
+        views = Views(house.engine.context, house.supervisor.reaper, ExitWatches(house.engine.context.platform.exits))
         assert (views.servers()[0].owners[0].liveness, views.editors()[0].liveness) == ("alive", "alive")
         house.system.end(editor)
         assert (views.servers()[0].owners[0].liveness, views.editors()[0].liveness) == ("dead", "dead")
@@ -118,13 +118,13 @@ def test_whose_end_nobody_would_notice_is_asked_for_each_time(house: House) -> N
 
 def test_every_watch_and_every_verdict_is_news(house: House) -> None:
     async def story(house: House, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
-        watcher, reaper = house.engine.watcher, house.supervisor.reaper
-        seen = [watcher.revision]
+        exit_watches, reaper = house.engine.exit_watches, house.supervisor.reaper
+        seen = [exit_watches.revision]
         other = house.editor()
-        watcher.arm("other", other, lambda: None)
-        seen.append(watcher.revision)
-        watcher.disarm("other")
-        seen.append(watcher.revision)
+        exit_watches.arm("other", other, lambda: None)
+        seen.append(exit_watches.revision)
+        exit_watches.disarm("other")
+        seen.append(exit_watches.revision)
         assert seen == sorted(set(seen)), "armed, and disarmed"
         seen = [reaper.revision]
         await reaper.sample("toy")

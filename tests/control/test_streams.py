@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.control.admission import Door
+from supervisor.control.admission import Admission
 from supervisor.control.connection import IN_FLIGHT
 from supervisor.control.listener import Listener
-from supervisor.control.method_table import Verb, VerbTable
+from supervisor.control.method_table import Method, MethodTable
 from supervisor.control.streams import EventFeed
 from supervisor.engine.state.events import KEPT, Events
 from supervisor.wire.messages.daemon import DaemonInfo, StatusResult
@@ -40,13 +40,13 @@ class Studio(House):
 async def open_studio(folder: Path) -> AsyncIterator[Studio]:
     happens, log = Events(Ear(), FakeClock()), DoorLog()
     feed = EventFeed(happens, ME, lambda: STATUS)
-    verbs = VerbTable(
+    verbs = MethodTable(
         [
-            Verb("events.subscribe", EventsSubscribe, feed.subscribe),
-            Verb("ping", Ping, lambda _: PingResult()),
+            Method("events.subscribe", EventsSubscribe, feed.subscribe),
+            Method("ping", Ping, lambda _: PingResult()),
         ]
     )
-    door = Door(verbs=verbs, instance_id=ME, version="0.1.0", token=TOKEN, peers=Peers(), log=log)
+    door = Admission(verbs=verbs, instance_id=ME, version="0.1.0", token=TOKEN, peers=Peers(), log=log)
     listener = Listener(door, folder / "control" / "socket")
     await listener.open()
     studio = Studio(door, listener, log, Work())

@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from supervisor.control.method_table import Verb, VerbTable
+from supervisor.control.method_table import Method, MethodTable
 from supervisor.errors import MethodNotFound
 from supervisor.wire.messages.session import Ping, PingResult
 
@@ -21,27 +21,27 @@ def unreadable(_params: Unreadable) -> PingResult:
 
 
 def test_a_verb_is_found_by_its_method() -> None:
-    verb = Verb("ping", Ping, ping)
-    assert VerbTable([verb]).find("ping") is verb
+    verb = Method("ping", Ping, ping)
+    assert MethodTable([verb]).find("ping") is verb
     assert verb.answer(Ping()) == PingResult()
 
 
 def test_an_unknown_method_is_a_typed_error_that_names_the_known_ones() -> None:
     with pytest.raises(MethodNotFound) as caught:
-        VerbTable([Verb("ping", Ping, ping)]).find("pong")
+        MethodTable([Method("ping", Ping, ping)]).find("pong")
     assert caught.value.hint == "there are hello, ping"
 
 
 def test_two_verbs_of_one_method_fail_at_construction() -> None:
     with pytest.raises(ValueError, match="ping"):
-        VerbTable([Verb("ping", Ping, ping), Verb("ping", Ping, ping)])
+        MethodTable([Method("ping", Ping, ping), Method("ping", Ping, ping)])
 
 
 def test_the_greeting_belongs_to_the_connection() -> None:
     with pytest.raises(ValueError, match="hello"):
-        VerbTable([Verb("hello", Ping, ping)])
+        MethodTable([Method("hello", Ping, ping)])
 
 
 def test_params_that_nobody_can_read_fail_at_construction() -> None:
     with pytest.raises(TypeError):
-        VerbTable([Verb("strange", Unreadable, unreadable)])
+        MethodTable([Method("strange", Unreadable, unreadable)])

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from supervisor.core.foreign import Silence, Stranger, Use
+from supervisor.core.foreign import ForeignServer, Silence, Use
 from supervisor.core.model import (
     Bind,
     Listener,
@@ -52,7 +52,7 @@ def held(port: int, pid: int | None = 9, address: str = "127.0.0.1", bind: Bind 
     return PortFact(port, bind, (Listener(address, port, occupant),), None if bind is Bind.FREE else "in use")
 
 
-def stranger(ports: Ports = PORTS, **more: Any) -> Stranger:
+def foreign_server(ports: Ports = PORTS, **more: Any) -> ForeignServer:
     """A godot-ai that somebody else started, and whose owner is dead."""
     process = ProcessIdentity(9, "t")
     facts: dict[str, Any] = {
@@ -65,14 +65,14 @@ def stranger(ports: Ports = PORTS, **more: Any) -> Stranger:
         "version": "4.3.0",
         "owner": DeadOwner(33),
     }
-    return Stranger(**{**facts, **more})
+    return ForeignServer(**{**facts, **more})
 
 
-def with_strangers(*strangers: Stranger) -> Snapshot:
+def with_strangers(*foreign_servers: ForeignServer) -> Snapshot:
     """They hold the ports that they listen on."""
-    ports = {port: held(port, each.process.pid) for each in strangers for port in each.ports.values()}
-    by_port = {port: each for each in strangers for port in each.ports.values()}
-    return Snapshot({**FREE, **ports}, strangers=by_port)
+    ports = {port: held(port, each.process.pid) for each in foreign_servers for port in each.ports.values()}
+    by_port = {port: each for each in foreign_servers for port in each.ports.values()}
+    return Snapshot({**FREE, **ports}, foreign_servers=by_port)
 
 
 def running(

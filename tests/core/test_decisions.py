@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.core.foreign import Silence, Stranger, Use, server_stoppable
+from supervisor.core.foreign import ForeignServer, Silence, Use, server_stoppable
 from supervisor.core.model import (
     Bind,
     Listener,
@@ -66,10 +66,10 @@ def worlds(draw: st.DrawFn) -> tuple[ServerSpec, Snapshot]:
     for port in draw(st.lists(st.sampled_from(NUMBERS), unique=True, min_size=2)):
         found = draw(st.lists(listeners, max_size=2))
         facts[port] = PortFact(port, draw(st.sampled_from(Bind)), tuple(replace(row, port=port) for row in found))
-    strangers: dict[int, Stranger] = {}
+    foreign_servers: dict[int, ForeignServer] = {}
     for ports in draw(st.lists(st.sampled_from(SETS), max_size=3, unique_by=lambda ports: ports["http"])):
         found = _stranger(draw, ports)
-        strangers |= dict.fromkeys(draw(st.sets(st.sampled_from(sorted(ports.values())), min_size=1)), found)
+        foreign_servers |= dict.fromkeys(draw(st.sets(st.sampled_from(sorted(ports.values())), min_size=1)), found)
     reserved = draw(st.dictionaries(st.sampled_from(NUMBERS), st.just("another")))
     spec = ServerSpec(
         "godot-ai",
@@ -78,12 +78,12 @@ def worlds(draw: st.DrawFn) -> tuple[ServerSpec, Snapshot]:
         asker=draw(st.sampled_from([None, ASKER])),
         topology=draw(st.sampled_from(Topology)),
     )
-    return spec, Snapshot(facts, reserved, strangers)
+    return spec, Snapshot(facts, reserved, foreign_servers)
 
 
-def _stranger(draw: st.DrawFn, ports: dict[str, int]) -> Stranger:
+def _stranger(draw: st.DrawFn, ports: dict[str, int]) -> ForeignServer:
     process = draw(PROCESSES)
-    return Stranger(
+    return ForeignServer(
         "godot-ai",
         process,
         process,
@@ -127,7 +127,7 @@ def servers(draw: st.DrawFn) -> OwnServer:
 def why_a_stranger_may_end(plan: Replace, spec: ServerSpec) -> None:
     """Both proofs: that nobody else uses it, and that it may be ended at all."""
     old = plan.old
-    assert isinstance(old, Stranger)
+    assert isinstance(old, ForeignServer)
     assert isinstance(old.recognition, Recognised)
     assert isinstance(old.owner, DeadOwner)
     assert (old.leases, old.sessions) == (0, 0)
@@ -155,10 +155,10 @@ def test_every_decision_has_a_reason_and_a_proof_and_doubles_no_port(world: tupl
         assert plan.proof
         why_a_stranger_may_end(plan, spec)
     if isinstance(plan, Adopt):
-        assert isinstance(plan.stranger.recognition, Recognised)
-        assert plan.stranger.other_home is None
-        assert spec.version in (None, plan.stranger.version)
-        assert snapshot.reserved.keys().isdisjoint(plan.stranger.ports.values())
+        assert isinstance(plan.foreign_server.recognition, Recognised)
+        assert plan.foreign_server.other_home is None
+        assert spec.version in (None, plan.foreign_server.version)
+        assert snapshot.reserved.keys().isdisjoint(plan.foreign_server.ports.values())
 
 
 @settings(max_examples=1500, deadline=None)
@@ -169,7 +169,7 @@ def test_what_becomes_of_a_server_that_runs_has_a_reason_and_a_proof(
     spec, _ = world
     plan: Any = with_own(spec, own)
     assert isinstance(plan, Reuse | Replace | Refuse | Beside)
-    assert plan.rival.reason if isinstance(plan, Beside) else plan.reason
+    assert plan.rival_server.reason if isinstance(plan, Beside) else plan.reason
     if isinstance(plan, Reuse):
         assert own.answer is Answer.RIGHT
         assert own.record.other_home is None
@@ -198,7 +198,7 @@ def test_wishes_one_after_the_other_never_get_the_same_port(wishes: list[tuple[S
 @given(owners, st.booleans())
 def test_a_stranger_is_only_stoppable_when_its_owner_is_proven_dead(owner: Any, stray: Any) -> None:
     process = ProcessIdentity(9, "t")
-    found = Stranger("toy", process, process, Occupant(process), {}, Recognised("so"), owner=owner, stray=stray)
+    found = ForeignServer("toy", process, process, Occupant(process), {}, Recognised("so"), owner=owner, stray=stray)
     proof = found.stoppable()
     assert isinstance(proof, Stoppable) is (isinstance(owner, DeadOwner) and not stray)
     assert isinstance(proof, Stoppable | Held)

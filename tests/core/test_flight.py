@@ -1,10 +1,20 @@
 import pytest
 
-from supervisor.core.single_flight import Admission, Joined, Operation, Refused, Running, Started, Waits, Wish, admit
+from supervisor.core.single_flight import (
+    Admission,
+    Joined,
+    Operation,
+    OperationRequest,
+    Refused,
+    Running,
+    Started,
+    Waits,
+    admit,
+)
 
 
-def wish(operation: Operation, version: str | None = None, **ports: int) -> Wish:
-    return Wish(operation, "game-1", version, ports)
+def wish(operation: Operation, version: str | None = None, **ports: int) -> OperationRequest:
+    return OperationRequest(operation, "game-1", version, ports)
 
 
 def running(operation: Operation, version: str | None = None, *, own: bool = False, **ports: int) -> Running:
@@ -37,5 +47,5 @@ def test_a_free_door_lets_everything_through(operation: Operation) -> None:
         (running(ENSURE), wish(RECOVER), Waits()),
     ],
 )
-def test_admission(under_way: Running, asked: Wish, admission: Admission | None) -> None:
+def test_admission(under_way: Running, asked: OperationRequest, admission: Admission | None) -> None:
     assert admit(under_way, asked) == (admission or Refused(under_way))

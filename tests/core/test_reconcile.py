@@ -31,9 +31,9 @@ from tests.core.grounds import (
     OTHER,
     PORTS,
     RECORD,
+    foreign_server,
     held,
     running,
-    stranger,
     wants,
     with_strangers,
 )
@@ -110,13 +110,17 @@ def test_ours_in_another_version_that_nobody_uses_is_replaced_on_its_ports() -> 
 def test_ours_in_another_version_that_is_in_use_stays_and_the_other_starts_beside_it(use: Use) -> None:
     plan = with_own(wants("3.2.5"), running(use=use))
     assert isinstance(plan, Beside)
-    assert (plan.rival.what, plan.rival.version, plan.rival.reason) == ("godot-ai", "4.3.0", use.reason)
+    assert (plan.rival_server.what, plan.rival_server.version, plan.rival_server.reason) == (
+        "godot-ai",
+        "4.3.0",
+        use.reason,
+    )
 
 
 def test_one_in_another_version_that_may_not_be_stopped_stays() -> None:
     plan = with_own(wants("3.2.5"), running(right=Held("it may have owners that are not known")))
     assert isinstance(plan, Beside)
-    assert plan.rival.reason == "it may have owners that are not known"
+    assert plan.rival_server.reason == "it may have owners that are not known"
 
 
 def test_a_server_of_another_home_is_never_reused() -> None:
@@ -129,14 +133,14 @@ def test_a_server_of_another_home_is_never_reused() -> None:
 @pytest.mark.parametrize("version", [None, "4.3.0"])
 @pytest.mark.parametrize("owner", [DeadOwner(33), LivingOwner(OTHER), NoOwner(), UnknownOwner("sandbox")], ids=str)
 def test_a_stranger_that_is_recognised_and_compatible_is_adopted(version: str | None, owner: OwnerSeen) -> None:
-    found = stranger(owner=owner)
+    found = foreign_server(owner=owner)
     plan = reconcile(wants(version), with_strangers(found))
     assert isinstance(plan, Adopt)
-    assert plan.stranger is found
+    assert plan.foreign_server is found
 
 
 def test_a_stranger_in_another_version_whose_owner_is_dead_is_replaced() -> None:
-    found = stranger(version="3.2.5")
+    found = foreign_server(version="3.2.5")
     plan = reconcile(wants("4.3.0"), with_strangers(found))
     assert isinstance(plan, Replace)
     assert (plan.old, plan.ports) == (found, PORTS)
@@ -159,13 +163,13 @@ def test_a_stranger_in_another_version_whose_owner_is_dead_is_replaced() -> None
     ids=str,
 )
 def test_a_stranger_in_another_version_that_is_in_use_or_may_not_be_stopped_stays(more: dict[str, Any]) -> None:
-    found = stranger(version="3.2.5", **more)
+    found = foreign_server(version="3.2.5", **more)
     plan = reconcile(wants("4.3.0", asker=ASKER), with_strangers(found))
     assert isinstance(plan, Relocate)
     assert plan.ports == NEXT
-    (rival,) = plan.rivals
-    assert rival.version == "3.2.5"
-    assert rival.reason
+    (rival_server,) = plan.rival_servers
+    assert rival_server.version == "3.2.5"
+    assert rival_server.reason
     assert {row.port for row in plan.occupied} == set(PORTS.values())
 
 
@@ -176,30 +180,30 @@ def test_a_stranger_in_another_version_that_is_in_use_or_may_not_be_stopped_stay
 def test_a_stranger_that_is_not_recognised_or_anothers_is_passed_over_as_anything_else(
     version: str | None, more: dict[str, Any]
 ) -> None:
-    plan = reconcile(wants(version), with_strangers(stranger(**more)))
+    plan = reconcile(wants(version), with_strangers(foreign_server(**more)))
     assert isinstance(plan, Relocate)
     assert plan.ports == NEXT
-    assert plan.rivals == ()
+    assert plan.rival_servers == ()
     assert plan.occupied[0].occupant is not None
     assert plan.occupied[0].occupant.pid == 9
 
 
 def test_for_a_project_of_its_own_only_the_askers_very_server_will_do() -> None:
     wish = wants(None, topology=Topology.PER_EDITOR, asker=ASKER)
-    assert isinstance(reconcile(wish, with_strangers(stranger(owner=LivingOwner(OTHER)))), Relocate)
-    assert isinstance(reconcile(wish, with_strangers(stranger(owner=DeadOwner(3)))), Relocate)
-    assert isinstance(reconcile(wish, with_strangers(stranger(owner=LivingOwner(ASKER)))), Adopt)
+    assert isinstance(reconcile(wish, with_strangers(foreign_server(owner=LivingOwner(OTHER)))), Relocate)
+    assert isinstance(reconcile(wish, with_strangers(foreign_server(owner=DeadOwner(3)))), Relocate)
+    assert isinstance(reconcile(wish, with_strangers(foreign_server(owner=LivingOwner(ASKER)))), Adopt)
 
 
 def test_a_stranger_on_ports_that_were_promised_meanwhile_is_left_alone() -> None:
-    snapshot = replace(with_strangers(stranger()), reserved={8000: "godot-ai-2"})
+    snapshot = replace(with_strangers(foreign_server()), reserved={8000: "godot-ai-2"})
     plan = reconcile(ANY, snapshot)
     assert isinstance(plan, Relocate)
     assert plan.ports == NEXT
 
 
 def test_a_stranger_on_other_ports_than_those_asked_for_is_not_taken_for_an_answer() -> None:
-    found = stranger(ports={"http": 8000, "ws": 9501})
+    found = foreign_server(ports={"http": 8000, "ws": 9501})
     wish = replace(ANY, wanted=(PORTS,), explicit_ports=PORTS)
     plan = reconcile(wish, with_strangers(found))
     assert isinstance(plan, Refuse)

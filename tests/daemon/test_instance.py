@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.daemon.lock import STARTS_WITHIN_S, Holder, Instance, holder, noted, own_home, who_runs
+from supervisor.daemon.lock import STARTS_WITHIN_S, Holder, HomeLock, holder, noted, own_home, who_runs
 from supervisor.errors import DaemonUnreachable, NotOurs
 from supervisor.native.facts import Folders
 from tests.privilege import IS_ROOT, NOBODY, ONLY_ROOT
@@ -80,7 +80,7 @@ def said(process: subprocess.Popen[str]) -> str:
 def test_of_two_processes_one_has_the_lock(lock: Path, begin: Begin) -> None:
     assert said(begin()) == "True"
     assert said(begin()) == "False"
-    assert not Instance(lock).take()
+    assert not HomeLock(lock).take()
 
 
 def test_of_many_at_once_one_has_the_lock(begin: Begin) -> None:
@@ -91,7 +91,7 @@ def test_a_lock_that_is_released_is_the_next_ones(lock: Path, begin: Begin) -> N
     holder = begin()
     assert said(holder) == "True"
     holder.communicate()
-    instance = Instance(lock)
+    instance = HomeLock(lock)
     assert instance.take()
     assert said(begin()) == "False"
     instance.release()
@@ -102,7 +102,7 @@ def test_a_killed_holder_frees_it(lock: Path, begin: Begin) -> None:
     assert said(holder) == "True"
     holder.kill()
     assert holder.wait() == KILLED
-    instance = Instance(lock)
+    instance = HomeLock(lock)
     assert instance.take()
     instance.release()
 
@@ -114,7 +114,7 @@ def test_a_server_that_outlives_a_killed_holder_does_not_keep_it(lock: Path, beg
         holder.kill()
         holder.wait()
         assert psutil.pid_exists(server)
-        instance = Instance(lock)
+        instance = HomeLock(lock)
         assert instance.take()
         instance.release()
     finally:
@@ -123,7 +123,7 @@ def test_a_server_that_outlives_a_killed_holder_does_not_keep_it(lock: Path, beg
 
 @POSIX_ONLY
 def test_the_lock_file_is_ours_alone(lock: Path) -> None:
-    instance = Instance(lock)
+    instance = HomeLock(lock)
     assert instance.take()
     assert lock.stat().st_mode & 0o777 == 0o600
     instance.release()
@@ -132,7 +132,7 @@ def test_the_lock_file_is_ours_alone(lock: Path) -> None:
 def test_a_lock_that_cannot_be_made_is_no_lock_that_another_holds(tmp_path: Path) -> None:
     (tmp_path / "home").touch()
     with pytest.raises(OSError, match="home"):
-        Instance(tmp_path / "home" / "daemon.lock").take()
+        HomeLock(tmp_path / "home" / "daemon.lock").take()
 
 
 @POSIX_ONLY
@@ -171,7 +171,7 @@ def test_who_holds_the_lock_is_noted_for_people(lock: Path, begin: Begin) -> Non
     assert holder(lock) == Holder(None, None)
     process.communicate()
     assert holder(lock) is None
-    instance = Instance(lock)
+    instance = HomeLock(lock)
     assert instance.take()
     instance.sign()
     assert noted(lock).pid == os.getpid()
@@ -182,7 +182,7 @@ def test_who_holds_the_lock_is_noted_for_people(lock: Path, begin: Begin) -> Non
 
 def test_a_daemon_that_starts_is_given_the_time_to_publish(tmp_path: Path) -> None:
     where = Folders(tmp_path, moved=True)
-    instance = Instance(where.lock)
+    instance = HomeLock(where.lock)
     assert instance.take()
     instance.sign()
     assert who_runs(where) == "starting up"
@@ -194,7 +194,7 @@ def test_a_daemon_that_starts_is_given_the_time_to_publish(tmp_path: Path) -> No
 
 
 def test_who_only_looks_keeps_no_daemon_from_starting(lock: Path) -> None:
-    onlooker, daemon = Instance(lock), Instance(lock)
+    onlooker, daemon = HomeLock(lock), HomeLock(lock)
     assert onlooker.take()
     assert not daemon.take()
     # A lock belongs to the thread that took it.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from supervisor.daemon.loop import Choice, run
-from supervisor.daemon.loop_errors import Mender
+from supervisor.daemon.loop_errors import LoopErrors
 from supervisor.engine.state.events import Events
 from tests.control.house import House, open_house
 from tests.daemon.test_loop import LOOPS
@@ -66,8 +66,8 @@ async def answers(house: House) -> None:
             return
 
 
-def mender(house: House, log: Log, name: str) -> Mender:
-    made = Mender(Events(log, FakeClock()), house.listener, lambda: None, Choice(name, "the test says so"))  # type: ignore[arg-type]
+def mender(house: House, log: Log, name: str) -> LoopErrors:
+    made = LoopErrors(Events(log, FakeClock()), house.listener, lambda: None, Choice(name, "the test says so"))  # type: ignore[arg-type]
     asyncio.get_running_loop().set_exception_handler(made)
     return made
 
@@ -129,7 +129,7 @@ def told(name: str, message: str, error: Exception) -> tuple[set[str], str | Non
     log = Log()
 
     async def live() -> int:
-        mending = Mender(Events(log, FakeClock()), Nothing(), lambda: None, Choice(name, ""))  # type: ignore[arg-type]
+        mending = LoopErrors(Events(log, FakeClock()), Nothing(), lambda: None, Choice(name, ""))  # type: ignore[arg-type]
         mending(asyncio.get_running_loop(), {"message": message, "exception": error})
         notes.append(mending.note())
         mending.close()
@@ -197,7 +197,7 @@ def test_a_door_that_cannot_be_opened_is_tried_again() -> None:
     async def live() -> int:
         stuck = Stuck()
         choice = Choice(LOOPS[0], "")
-        mending = Mender(Events(log, FakeClock()), stuck, lambda: published.append(None), choice)  # type: ignore[arg-type]
+        mending = LoopErrors(Events(log, FakeClock()), stuck, lambda: published.append(None), choice)  # type: ignore[arg-type]
         mending(asyncio.get_running_loop(), {"message": "anything"})
         await asyncio.wait_for(waited.wait(), PATIENCE_S)
         await asyncio.sleep(0)

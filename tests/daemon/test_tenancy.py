@@ -4,16 +4,16 @@ import errno
 
 import pytest
 
-from supervisor.daemon.home_ownership import HomeLostError, Standing, Tenancy
+from supervisor.daemon.home_ownership import HomeLostError, HomeOwnership, Standing
 from tests.ground import FakeFolder, FakeGround, FakeSystem
 
 NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
 
 
-def daemons(folder: FakeFolder, system: FakeSystem | None = None) -> tuple[Tenancy, Tenancy]:
+def daemons(folder: FakeFolder, system: FakeSystem | None = None) -> tuple[HomeOwnership, HomeOwnership]:
     """Two daemons for one folder, on one machine unless `system` is told apart."""
     machine = FakeSystem()
-    return Tenancy(FakeGround(folder, machine)), Tenancy(FakeGround(folder, system or machine))
+    return HomeOwnership(FakeGround(folder, machine)), HomeOwnership(FakeGround(folder, system or machine))
 
 
 def test_the_second_daemon_of_a_home_is_refused() -> None:
@@ -26,10 +26,10 @@ def test_the_second_daemon_of_a_home_is_refused() -> None:
 
 def test_a_home_made_a_link_lets_no_second_daemon_in() -> None:
     machine = FakeSystem()
-    first = Tenancy(FakeGround(FakeFolder("home"), machine))
+    first = HomeOwnership(FakeGround(FakeFolder("home"), machine))
     assert first.take()
     # Its path is a link to an empty folder now; the first daemon has not looked yet.
-    second = Tenancy(FakeGround(FakeFolder("empty", path_id="home"), machine))
+    second = HomeOwnership(FakeGround(FakeFolder("empty", path_id="home"), machine))
     assert not second.take()
     assert machine.present.keys() == {"home"}
 
@@ -37,7 +37,7 @@ def test_a_home_made_a_link_lets_no_second_daemon_in() -> None:
 def test_a_links_own_path_names_no_rows() -> None:
     linked = FakeFolder("folder", path_id="link")
     machine = FakeSystem()
-    daemon = Tenancy(FakeGround(linked, machine))
+    daemon = HomeOwnership(FakeGround(linked, machine))
     assert daemon.take()
     assert machine.present.keys() == {"folder", "link"}
     assert daemon.homes == ("folder",)
@@ -52,8 +52,8 @@ def test_a_links_own_path_names_no_rows() -> None:
 
 def test_a_refused_daemon_holds_nothing() -> None:
     folder, machine = FakeFolder(), FakeSystem()
-    first = Tenancy(FakeGround(folder, FakeSystem()))
-    second = Tenancy(FakeGround(folder, machine))
+    first = HomeOwnership(FakeGround(folder, FakeSystem()))
+    second = HomeOwnership(FakeGround(folder, machine))
     assert first.take()
     assert not second.take(), "the lock is held, its presence is not"
     assert machine.present == {}
@@ -71,7 +71,7 @@ def test_a_removed_lock_lets_no_second_daemon_in() -> None:
 
 def test_a_lost_lock_is_taken_again_before_an_act_and_told() -> None:
     folder, told = FakeFolder(), []
-    daemon = Tenancy(FakeGround(folder))
+    daemon = HomeOwnership(FakeGround(folder))
     daemon.on_restored = lambda: told.append("restored")
     assert daemon.take()
     folder.replace_lock()
@@ -114,7 +114,7 @@ def test_a_home_that_cannot_be_used_is_not_written_but_guarded() -> None:
 
 def test_without_presence_an_unseen_lock_forbids_every_act() -> None:
     folder, machine = FakeFolder(), FakeSystem(refuses=OSError(errno.EPERM, "Operation not permitted"))
-    daemon = Tenancy(FakeGround(folder, machine))
+    daemon = HomeOwnership(FakeGround(folder, machine))
     assert daemon.take(), "the lock has to do"
     assert "Operation not permitted" in (daemon.note() or "")
     daemon.assure()
@@ -125,7 +125,7 @@ def test_without_presence_an_unseen_lock_forbids_every_act() -> None:
 
 def test_a_path_that_leads_to_another_home_is_given_up() -> None:
     folder = FakeFolder()
-    daemon = Tenancy(FakeGround(folder))
+    daemon = HomeOwnership(FakeGround(folder))
     assert daemon.take()
     folder.replace_lock()
     folder.home_id, folder.owners = "elsewhere", ("elsewhere",)
@@ -135,18 +135,18 @@ def test_a_path_that_leads_to_another_home_is_given_up() -> None:
 
 def test_an_empty_folder_at_the_path_becomes_the_home() -> None:
     folder, machine = FakeFolder(), FakeSystem()
-    daemon = Tenancy(FakeGround(folder, machine))
+    daemon = HomeOwnership(FakeGround(folder, machine))
     assert daemon.take()
     folder.replace_lock()
     folder.home_id = "elsewhere"
     daemon.assure()
     assert set(machine.present) == {"home", "elsewhere"}
-    assert not Tenancy(FakeGround(FakeFolder("home"), machine)).take(), "its servers carry the first id"
+    assert not HomeOwnership(FakeGround(FakeFolder("home"), machine)).take(), "its servers carry the first id"
 
 
 def test_rows_of_a_home_with_a_living_daemon_are_not_inherited() -> None:
     machine = FakeSystem()
-    original, copy = (Tenancy(FakeGround(FakeFolder(name), machine)) for name in ("original", "copy"))
+    original, copy = (HomeOwnership(FakeGround(FakeFolder(name), machine)) for name in ("original", "copy"))
     assert original.take()
     assert copy.take()
     assert not copy.inherit(["original"])
@@ -159,7 +159,7 @@ def test_rows_of_a_home_with_a_living_daemon_are_not_inherited() -> None:
 def test_who_asks_is_answered_for_every_home_held() -> None:
     folder, machine = FakeFolder(), FakeSystem()
     ground = FakeGround(folder, machine)
-    daemon = Tenancy(ground)
+    daemon = HomeOwnership(ground)
     assert daemon.take()
     daemon.listen(lambda: b"here")
     assert daemon.inherit(["earlier"])

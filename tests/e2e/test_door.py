@@ -211,11 +211,11 @@ def test_who_says_nothing_is_shown_out_after_five_seconds_and_no_sooner(house: H
 
 
 def test_hundreds_of_idle_connections_keep_nobody_out(house: House) -> None:
-    with contextlib.ExitStack() as crowd, house.greeted("tcp") as guest:
+    with contextlib.ExitStack() as crowd, house.greeted("tcp") as slot:
         for _ in range(IDLE):
             crowd.enter_context(house.caller("tcp"))
         house.is_unimpressed()
-        assert guest.ask("ping")["result"] == {}
+        assert slot.ask("ping")["result"] == {}
         assert house.cli("status").returncode == 0
 
 

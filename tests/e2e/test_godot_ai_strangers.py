@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.foreign_servers import child_of, ended, explained, found, rows
 
 from tests import cache
 from tests.e2e.conftest import MakeHome, godot_ai_config
 from tests.e2e.home import Home, eventually, free_ports, is_free, keeps_living, lives
-from tests.e2e.strangers import child_of, ended, explained, found, rows
 from tests.e2e.test_godot_ai import VERSION, VERSION_BEFORE_4_7, editor_session, secrets_of, status_of, tools_of
 
 # A daemon that looks for strangers finds those of every other test too, and may end one that nobody needs.
@@ -197,20 +197,20 @@ def test_per_editor_each_project_keeps_its_own_pair_and_dies_alone(make_home: Ma
     home = make_home(place.config("off", 'topology = "per-editor"\n'))
     home.start()
     one, two = home.project("one"), home.project("two")
-    first, second, guest = home.owner(), home.owner(), home.owner()
+    first, second, slot = home.owner(), home.owner(), home.owner()
     server_one = home.up("godot-ai", "--owner-pid", str(first.pid), "--project", one)
     server_two = home.up("godot-ai", "--owner-pid", str(second.pid), "--project", two)
     assert (server_one["id"], server_two["id"]) == ("godot-ai@one", "godot-ai@two")
     assert (server_one["ports"], server_two["ports"]) == (place.set(0), place.set(1))
     # A second editor of one project shares its server.
-    shared = home.up("godot-ai", "--owner-pid", str(guest.pid), "--project", two)
+    shared = home.up("godot-ai", "--owner-pid", str(slot.pid), "--project", two)
     assert shared["process"]["pid"] == server_two["process"]["pid"]
     ended(first)
     home.judged_twice("godot-ai@one", GRACE_S)
     assert lives(server_two["process"]["pid"])
     ended(second)
     keeps_living(server_two["process"]["pid"], 4 * GRACE_S)
-    ended(guest)
+    ended(slot)
     home.judged_twice("godot-ai@two", GRACE_S)
     # Each project comes back to its pair, whoever comes first.
     again = home.owner()

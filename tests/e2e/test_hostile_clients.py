@@ -60,19 +60,19 @@ def house(open_house: House) -> Iterator[House]:
 
 def test_a_byte_now_and_then_buys_a_stranger_no_time(house: House) -> None:
     with contextlib.ExitStack() as stack:
-        strangers = [stack.enter_context(house.caller("tcp")) for _ in range(4)]
+        foreign_servers = [stack.enter_context(house.caller("tcp")) for _ in range(4)]
         guests = [stack.enter_context(house.greeted(kind)) for kind in ("unix", "tcp")]
         hello = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hello", "params": house.hello()}).encode()
         began = time.monotonic()
         said = 0
-        while strangers_left(strangers) and time.monotonic() - began < REST:
+        while strangers_left(foreign_servers) and time.monotonic() - began < REST:
             # Never to the end: the token in it is the right one.
-            for caller in (*strangers, *guests):
+            for caller in (*foreign_servers, *guests):
                 caller.say(hello[said % (len(hello) - 1) :][:1])
             said += 1
             time.sleep(0.02)
         assert HELLO_S - 0.1 <= time.monotonic() - began < HELLO_S + LATE_S
-        assert {code(caller.hear()) for caller in strangers} == {"UNAUTHORIZED"}
+        assert {code(caller.hear()) for caller in foreign_servers} == {"UNAUTHORIZED"}
         for caller in guests:
             # Who has said who he is may take his time, and all of it is one line that makes no sense.
             caller.say(b"\n")
@@ -80,10 +80,10 @@ def test_a_byte_now_and_then_buys_a_stranger_no_time(house: House) -> None:
             assert caller.ask("ping")["result"] == {}
 
 
-def strangers_left(strangers: list[Caller]) -> list[Caller]:
+def strangers_left(foreign_servers: list[Caller]) -> list[Caller]:
     """Those who have heard nothing yet."""
-    heard, _, _ = select.select(strangers, [], [], 0)
-    return [caller for caller in strangers if caller not in heard]
+    heard, _, _ = select.select(foreign_servers, [], [], 0)
+    return [caller for caller in foreign_servers if caller not in heard]
 
 
 # --- half-open ones ---------------------------------------------------------------------------------------------------
@@ -174,8 +174,8 @@ def test_thousands_of_strangers_make_room_for_each_other_and_keep_nobody_out(
         if number % 100 == 0:
             worst = max(worst, answer_time(house))
     assert worst < QUICK_S
-    with house.greeted("tcp") as guest:
-        assert guest.ask("ping")["result"] == {}
+    with house.greeted("tcp") as slot:
+        assert slot.ask("ping")["result"] == {}
     # Sooner than by their silence.
     gone = f"no more than {STRANGERS} are left"
     eventually(lambda: house.descriptors() <= descriptors + STRANGERS, gone, patience_s=HELLO_S / 2)
@@ -189,12 +189,12 @@ def test_a_house_full_of_our_own_says_so_and_that_it_is_worth_trying_again(
     house: House, crowd: list[socket.socket]
 ) -> None:
     published = house.published
-    with house.greeted("unix") as guest:
+    with house.greeted("unix") as slot:
         crowd.extend(arrive(published, "unix") for _ in range(STORM))
         exit_code, error = house.refused("status")
         told = error["data"]
         assert (exit_code, told["code"], told["retryable"], told["retry_after_ms"]) == (8, "BUSY", True, 1000)
-        assert guest.ask("ping")["result"] == {}
+        assert slot.ask("ping")["result"] == {}
     while crowd:
         crowd.pop().close()
     eventually(lambda: house.cli("status").returncode == 0, "there is room again")

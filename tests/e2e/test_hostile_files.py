@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from supervisor.native.linux.system.procfs import boot_id, read_stat
 
+from supervisor.native.linux.procfs import boot_id, read_stat
 from tests.e2e.conftest import MakeHome, Recycle, toy_config
 from tests.e2e.home import Home, eventually, lives
 from tests.privilege import IS_ROOT, NEEDS_ROOT, NOBODY, as_nobody

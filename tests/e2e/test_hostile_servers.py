@@ -120,15 +120,17 @@ def test_a_stranger_is_adopted_only_for_a_good_answer(make_home: MakeHome, manne
     """Its words are quoted to people, and no more of them than people can read."""
     ports = free_ports(2)
     home = make_home('[daemon]\ndiscover = "watch"\n' + kind("rogue", manner, ports))
-    stranger = home.run(sys.executable, str(SERVERS / "rogue.py"), str(ports[0]), manner, stdout=subprocess.DEVNULL)
+    foreign_server = home.run(
+        sys.executable, str(SERVERS / "rogue.py"), str(ports[0]), manner, stdout=subprocess.DEVNULL
+    )
     eventually(lambda: not is_free(ports[0]), "it listens")
     home.start()
     explained = home.call("ports.explain", {"kind": "rogue"})["ports"][0]
-    assert explained["occupant"]["pid"] == stranger.pid
+    assert explained["occupant"]["pid"] == foreign_server.pid
     assert len(explained["reason"]) < 1000
     if manner == "megabytes":
         assert "longer than" in explained["reason"]
-    done = home.cli("adopt", str(stranger.pid))
+    done = home.cli("adopt", str(foreign_server.pid))
     shown = done.stdout + done.stderr + home.cli("ports", "rogue").stdout + home.cli("status").stdout
     assert "\x1b" not in shown
     if manner in ("escapes", "long", "good"):

@@ -186,9 +186,9 @@ def test_what_another_user_listens_with_is_shown_as_far_as_it_fits_and_stepped_a
     low = int(house.call("server.get", {"server": "toy"})["ports"]["http"])
     ports = [low + number for number in (1, 2, 3)]
     words = [sys.executable, "-c", LISTENER, str(NOBODY), *map(str, ports), *wide]
-    stranger = house.run(*words, stdout=subprocess.PIPE)
-    assert stranger.stdout is not None
-    assert stranger.stdout.readline() == b"\n"
+    foreign_server = house.run(*words, stdout=subprocess.PIPE)
+    assert foreign_server.stdout is not None
+    assert foreign_server.stdout.readline() == b"\n"
     rows = house.call("ports.explain", {"ports": ports})["ports"]
     assert {row["occupant"]["user"] for row in rows} == {"nobody"}
     assert all(sum(map(len, row["occupant"]["command"])) <= 1000 for row in rows)
@@ -196,7 +196,7 @@ def test_what_another_user_listens_with_is_shown_as_far_as_it_fits_and_stepped_a
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     assert house.peak_kib() < 64 * 1024
-    stranger.kill()
+    foreign_server.kill()
 
 
 def listens(port: int) -> bool:
@@ -223,12 +223,12 @@ def test_a_process_of_another_user_that_carries_our_token_is_no_server_of_ours(
     home.folders.registry.unlink(missing_ok=True)
     token = f"{home.folders.home_id}.toy.12345678"
     carrier = {"env": {"GODOT_SUPERVISOR_SERVER_ID": token}, "start_new_session": True}
-    stranger = home.run(sys.executable, *words, *map(str, ports), **carrier)
-    eventually(lambda: Path(f"/proc/{stranger.pid}").stat().st_uid == NOBODY, "it is another user's")
+    foreign_server = home.run(sys.executable, *words, *map(str, ports), **carrier)
+    eventually(lambda: Path(f"/proc/{foreign_server.pid}").stat().st_uid == NOBODY, "it is another user's")
     eventually(lambda: all(listens(port) for port in ports), "it listens")
     home.start()
     assert home.event("server.not_rebuilt")["reason"] == reason
     assert home.call("server.list")["servers"] == []
     assert home.cli("stop", "--servers").returncode == 0
-    assert stranger.poll() is None
+    assert foreign_server.poll() is None
     home.let_go()

@@ -182,18 +182,18 @@ class Adopt(Story):
 
     def prepare(self) -> None:
         self.owner = self.town.claim()
-        self.stranger = self.town.stranger()
+        self.foreign_server = self.town.foreign_server()
 
     def begin(self) -> None:
-        self.ask("server.adopt", {"pid": self.stranger, "owner": self.owner})
+        self.ask("server.adopt", {"pid": self.foreign_server, "owner": self.owner})
 
     def check(self, before: Scene) -> None:  # noqa: ARG002 (it does not matter)
-        assert lives(self.stranger), "nobody has asked for its end"
-        adopted = self.town.home.call("server.adopt", {"pid": self.stranger, "owner": self.owner})
-        assert (adopted["process"]["pid"], adopted["origin"]) == (self.stranger, "adopted")
+        assert lives(self.foreign_server), "nobody has asked for its end"
+        adopted = self.town.home.call("server.adopt", {"pid": self.foreign_server, "owner": self.owner})
+        assert (adopted["process"]["pid"], adopted["origin"]) == (self.foreign_server, "adopted")
         self.town.settle()
         self.town.abandon(self.owner)
-        eventually(lambda: not lives(self.stranger), "the adopted server goes with its owner")
+        eventually(lambda: not lives(self.foreign_server), "the adopted server goes with its owner")
 
 
 class Reap(Stop):

@@ -14,11 +14,11 @@ from shutil import rmtree, which
 from typing import Any
 
 import pytest
+from tests.e2e.foreign_servers import Place, ended, explained, session, toy_of_a_stranger
 
 from supervisor.errors import SupervisorError
 from tests.e2e.conftest import MakeHome
 from tests.e2e.home import Home, eventually, is_free, keeps_living, lives
-from tests.e2e.strangers import Place, ended, explained, session, toy_of_a_stranger
 from tests.privilege import IS_ROOT, NOBODY
 
 # A daemon that looks for strangers finds those of every other test too, and may end one that nobody needs.
@@ -264,25 +264,25 @@ def test_a_replacement_that_does_not_become_ready_is_rolled_back(make_home: Make
 
 def test_a_stranger_that_will_do_is_adopted_with_its_owner(home: Home, place: Place) -> None:
     theirs, ours = home.owner(), home.owner()
-    stranger = toy_of_a_stranger(home, place.set(0), owner=theirs)
+    foreign_server = toy_of_a_stranger(home, place.set(0), owner=theirs)
     home.start()
     assert explained(home, place.http[0])["decision"] == "adopt"
     server = home.up("toy", "--owner-pid", str(ours.pid))
-    assert (server["id"], server["origin"], server["process"]["pid"]) == ("toy", "adopted", stranger.pid)
+    assert (server["id"], server["origin"], server["process"]["pid"]) == ("toy", "adopted", foreign_server.pid)
     assert (server["version"], server["ports"]) == ("1.0", place.set(0))
     assert {owner["pid"] for owner in server["owners"]} == {theirs.pid, ours.pid}
     ended(ours)
-    keeps_living(stranger.pid, 4 * 0.5)
+    keeps_living(foreign_server.pid, 4 * 0.5)
     ended(theirs)
     home.event("server.reaped", server="toy")
-    assert stranger.wait(20) == -signal.SIGTERM
+    assert foreign_server.wait(20) == -signal.SIGTERM
 
 
 def test_an_adopted_stranger_that_ends_is_started_again_as_ours(home: Home, place: Place) -> None:
     owner = home.owner()
-    stranger = toy_of_a_stranger(home, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(home, place.set(0), owner=owner)
     home.up("toy", "--owner-pid", str(owner.pid))
-    ended(stranger)
+    ended(foreign_server)
     again = eventually(lambda: home.server_in("toy", "ready", origin="spawned"), "it is started again")
     assert again["ports"] == place.set(0)
     assert home.events("signal.sent") == []
@@ -290,32 +290,32 @@ def test_an_adopted_stranger_that_ends_is_started_again_as_ours(home: Home, plac
 
 def test_an_ownerless_stranger_that_was_adopted_outlives_whoever_asked_for_it(home: Home, place: Place) -> None:
     ours = home.owner()
-    stranger = toy_of_a_stranger(home, place.set(0))
-    assert home.up("toy", "--owner-pid", str(ours.pid))["process"]["pid"] == stranger.pid
+    foreign_server = toy_of_a_stranger(home, place.set(0))
+    assert home.up("toy", "--owner-pid", str(ours.pid))["process"]["pid"] == foreign_server.pid
     ended(ours)
-    keeps_living(stranger.pid, 4 * 0.5)
+    keeps_living(foreign_server.pid, 4 * 0.5)
     assert home.cli("down", "toy").returncode == 0
-    assert stranger.wait(20) == -signal.SIGTERM
+    assert foreign_server.wait(20) == -signal.SIGTERM
 
 
 def test_who_asks_without_an_owner_for_an_orphan_keeps_it_until_it_is_stopped(home: Home, place: Place) -> None:
     theirs = home.owner()
-    stranger = toy_of_a_stranger(home, place.set(0), owner=theirs)
+    foreign_server = toy_of_a_stranger(home, place.set(0), owner=theirs)
     ended(theirs)
-    assert home.up("toy")["process"]["pid"] == stranger.pid
-    keeps_living(stranger.pid, 6 * 0.5)
+    assert home.up("toy")["process"]["pid"] == foreign_server.pid
+    keeps_living(foreign_server.pid, 6 * 0.5)
     assert home.cli("down").returncode == 0
 
 
 def test_a_stranger_in_another_version_whose_owner_is_dead_is_replaced(home: Home, place: Place) -> None:
     theirs = home.owner()
-    stranger = toy_of_a_stranger(home, place.set(0), "--version", "0.9", owner=theirs)
+    foreign_server = toy_of_a_stranger(home, place.set(0), "--version", "0.9", owner=theirs)
     ended(theirs)
     server = home.up("toy", "--version", "1.0")
     keeps_living(server["process"]["pid"], 6 * 0.5)
     assert (server["id"], server["version"], server["origin"]) == ("toy", "1.0", "spawned")
     assert server["ports"] == place.set(0)
-    assert stranger.wait(20) == -signal.SIGTERM
+    assert foreign_server.wait(20) == -signal.SIGTERM
     told = home.event("server.replaced")
     assert (told["was"], told["now"]) == ("0.9", "1.0")
     assert f"pid {theirs.pid}, is dead" in told["proof"]
@@ -325,7 +325,7 @@ def test_a_stranger_in_another_version_whose_owner_is_dead_is_replaced(home: Hom
 def test_a_stranger_in_another_version_that_may_be_needed_stays(home: Home, place: Place, why: str) -> None:
     theirs = home.owner()
     owner = {"its owner lives": theirs, "it has no owner": None, "its owner is not known": "none of your pids"}
-    stranger = toy_of_a_stranger(home, place.set(0), "--version", "0.9", owner=owner.get(why, theirs))
+    foreign_server = toy_of_a_stranger(home, place.set(0), "--version", "0.9", owner=owner.get(why, theirs))
     if why == "a session":
         ended(theirs)
         with session(place.set(0)):
@@ -335,6 +335,6 @@ def test_a_stranger_in_another_version_that_may_be_needed_stays(home: Home, plac
     assert (server["id"], server["ports"]) == ("toy", place.set(1))
     conflict = home.event("server.version_conflict", server="toy")
     assert (conflict["version"], conflict["beside_version"]) == ("1.0", "0.9")
-    assert relocated(server)[place.http[0]]["occupant"]["pid"] == stranger.pid
-    assert stranger.poll() is None
+    assert relocated(server)[place.http[0]]["occupant"]["pid"] == foreign_server.pid
+    assert foreign_server.poll() is None
     assert home.events("signal.sent") == []

@@ -10,11 +10,7 @@ import sys
 from typing import Any
 
 import pytest
-
-from supervisor.errors import SupervisorError
-from tests.e2e.conftest import MakeHome, Recycle
-from tests.e2e.home import Home, eventually, keeps_living, lives
-from tests.e2e.strangers import (
+from tests.e2e.foreign_servers import (
     GRACE_S,
     TOY,
     Place,
@@ -28,6 +24,10 @@ from tests.e2e.strangers import (
     toy_of_a_stranger,
     waits_out,
 )
+
+from supervisor.errors import SupervisorError
+from tests.e2e.conftest import MakeHome, Recycle
+from tests.e2e.home import Home, eventually, keeps_living, lives
 
 # A daemon that looks for strangers finds those of every other test too, and may end one that nobody needs.
 pytestmark = pytest.mark.alone
@@ -71,44 +71,44 @@ def adopted(home: Home, target: int, *words: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("by", ["port", "another port", "pid"])
 def test_adopt_takes_a_port_or_a_process_and_down_ends_it(home: Home, place: Place, by: str) -> None:
-    stranger = toy_of_a_stranger(home, place.set(0))
+    foreign_server = toy_of_a_stranger(home, place.set(0))
     home.start()
-    target = {"port": place.http[0], "another port": place.sessions[0], "pid": stranger.pid}[by]
+    target = {"port": place.http[0], "another port": place.sessions[0], "pid": foreign_server.pid}[by]
     params = {"pid": target} if by == "pid" else {"port": target}
     server = home.call("server.adopt", params)
     assert (server["id"], server["origin"], server["state"]) == ("toy", "adopted", "ready")
     assert (server["version"], server["ports"]) == ("1.0", place.set(0))
-    assert (server["process"]["pid"], server["root_pid"]) == (stranger.pid, stranger.pid)
+    assert (server["process"]["pid"], server["root_pid"]) == (foreign_server.pid, foreign_server.pid)
     assert server["owners"] == []
-    keeps_living(stranger.pid, 4 * GRACE_S)
+    keeps_living(foreign_server.pid, 4 * GRACE_S)
     assert home.cli("down").returncode == 0
-    assert stranger.wait(20) == -signal.SIGTERM
+    assert foreign_server.wait(20) == -signal.SIGTERM
     assert rows(home) == []
 
 
 def test_an_adopted_server_is_followed_reaped_and_found_again_by_the_next_daemon(home: Home, place: Place) -> None:
     owner = home.owner()
-    stranger = toy_of_a_stranger(home, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(home, place.set(0), owner=owner)
     home.start()
     server = adopted(home, place.http[0])
     assert [held["pid"] for held in server["owners"]] == [owner.pid]
     home.kill_daemon()
     home.start()
-    assert found(home, stranger.pid)["origin"] == "adopted"
+    assert found(home, foreign_server.pid)["origin"] == "adopted"
     with session(place.set(0)):
         ended(owner)
-        keeps_living(stranger.pid, 4 * GRACE_S)
+        keeps_living(foreign_server.pid, 4 * GRACE_S)
         assert home.events("server.suspected") == []
     home.judged_twice("toy", GRACE_S)
-    assert stranger.wait(20) == -signal.SIGTERM
+    assert foreign_server.wait(20) == -signal.SIGTERM
 
 
 def test_an_adopted_server_is_started_again_while_its_owner_lives(home: Home, place: Place) -> None:
     owner = home.owner()
-    stranger = toy_of_a_stranger(home, place.set(0))
+    foreign_server = toy_of_a_stranger(home, place.set(0))
     home.start()
     adopted(home, place.http[0], "--owner-pid", str(owner.pid))
-    ended(stranger)
+    ended(foreign_server)
     again = eventually(lambda: home.server_in("toy", "ready", origin="spawned"), "it is started again")
     assert again["ports"] == place.set(0)
     assert [held["pid"] for held in again["owners"]] == [owner.pid]
@@ -189,12 +189,12 @@ def test_a_shell_that_runs_something_else_too_is_no_launcher(home: Home, place: 
 
 def test_an_editor_that_an_adopted_server_runs_survives_it(home: Home, place: Place) -> None:
     mark = home.projects / "editor.pid"
-    stranger = toy_of_a_stranger(home, place.set(0), "--editor", str(mark))
+    foreign_server = toy_of_a_stranger(home, place.set(0), "--editor", str(mark))
     editor = int(mark.read_text())
     home.start()
     adopted(home, place.http[0], "--owner-pid", str(editor))
     assert home.cli("down").returncode == 0
-    assert stranger.wait(20) == -signal.SIGTERM
+    assert foreign_server.wait(20) == -signal.SIGTERM
     keeps_living(editor, 0.3)
     os.kill(editor, signal.SIGKILL)
 
@@ -204,48 +204,48 @@ def test_an_editor_that_an_adopted_server_runs_survives_it(home: Home, place: Pl
 
 def test_a_server_of_a_plugin_is_found_and_reaped_once_its_editor_has_gone(watching: Home, place: Place) -> None:
     owner = watching.owner()
-    stranger = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
     watching.start()
-    row = found(watching, stranger.pid)
+    row = found(watching, foreign_server.pid)
     assert (row["id"], row["origin"], row["version"]) == ("toy", "discovered", "1.0")
     assert [held["pid"] for held in row["owners"]] == [owner.pid]
-    waits_out(AT_REST_S, stranger.pid)
+    waits_out(AT_REST_S, foreign_server.pid)
     assert watching.events("server.suspected") == []
     ended(owner)
     watching.judged_twice("toy", GRACE_S)
-    assert stranger.wait(20) == -signal.SIGTERM
+    assert foreign_server.wait(20) == -signal.SIGTERM
     eventually(lambda: rows(watching) == [], "its row has gone")
     assert len(watching.events("editor.ended")) == 1
 
 
 def test_one_that_was_orphaned_before_the_daemon_came_is_judged_twice_too(watching: Home, place: Place) -> None:
     owner = watching.owner()
-    stranger = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
     ended(owner)
     watching.start()
     watching.judged_twice("toy", GRACE_S)
-    assert stranger.wait(20) == -signal.SIGTERM
+    assert foreign_server.wait(20) == -signal.SIGTERM
     assert watching.event("server.discovered")["owner"] == f"pid {owner.pid}, dead"
 
 
 def test_a_session_keeps_a_found_server_whose_editor_has_gone(watching: Home, place: Place) -> None:
     owner = watching.owner()
-    stranger = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
     with session(place.set(0)):
         watching.start()
-        found(watching, stranger.pid)
+        found(watching, foreign_server.pid)
         ended(owner)
-        keeps_living(stranger.pid, AT_REST_S)
+        keeps_living(foreign_server.pid, AT_REST_S)
         assert watching.events("server.suspected") == []
     watching.judged_twice("toy", GRACE_S)
 
 
 def test_a_found_server_that_ends_is_not_started_again(watching: Home, place: Place) -> None:
     owner = watching.owner()
-    stranger = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
     watching.start()
-    found(watching, stranger.pid)
-    ended(stranger)
+    found(watching, foreign_server.pid)
+    ended(foreign_server)
     watching.event("server.gone", server="toy")
     assert watching.events("server.spawned") == []
     assert watching.events("signal.sent") == []
@@ -259,12 +259,12 @@ def test_a_plugin_that_only_detaches_keeps_the_server_that_it_started_itself(
     watching: Home, place: Place, *, stop: bool
 ) -> None:
     owner = watching.owner()
-    stranger = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
     watching.start()
-    found(watching, stranger.pid)
+    found(watching, foreign_server.pid)
     editor = watching.call("editor.attach", {"pid": owner.pid, "project": watching.project()})["id"]
     watching.call("editor.detach", {"editor": editor, "stop": stop})
-    waits_out(AT_REST_S, stranger.pid)
+    waits_out(AT_REST_S, foreign_server.pid)
     assert watching.events("server.suspected") == []
     ended(owner)
     watching.judged_twice("toy", GRACE_S)
@@ -272,9 +272,9 @@ def test_a_plugin_that_only_detaches_keeps_the_server_that_it_started_itself(
 
 def test_the_owner_of_a_found_server_cannot_release_it(watching: Home, place: Place) -> None:
     owner = watching.owner()
-    stranger = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
     watching.start()
-    (held,) = found(watching, stranger.pid)["owners"]
+    (held,) = found(watching, foreign_server.pid)["owners"]
     with pytest.raises(SupervisorError) as caught:
         watching.call("server.release", {"server": "toy", "editor": held["editor"]})
     assert caught.value.code == "NOT_OURS"
@@ -285,62 +285,62 @@ def test_where_each_project_has_its_own_only_its_very_owner_gets_a_found_server(
 ) -> None:
     home = make_home(place.config(discover="watch", topology="per-editor"))
     theirs, ours = home.owner(), home.owner()
-    stranger = toy_of_a_stranger(home, place.set(0), owner=theirs)
+    foreign_server = toy_of_a_stranger(home, place.set(0), owner=theirs)
     home.start()
-    found(home, stranger.pid)
+    found(home, foreign_server.pid)
     other = home.up("toy", "--owner-pid", str(ours.pid), "--project", home.project("one"))
     assert (other["origin"], other["ports"]) == ("spawned", place.set(1))
     project = home.project("two")
     own = home.up("toy", "--owner-pid", str(theirs.pid), "--project", project)
-    assert (own["origin"], own["process"]["pid"], own["project"]) == ("adopted", stranger.pid, project)
+    assert (own["origin"], own["process"]["pid"], own["project"]) == ("adopted", foreign_server.pid, project)
 
 
 def test_one_that_may_be_somebodys_is_left_when_all_servers_are_stopped(home: Home, place: Place) -> None:
-    stranger = toy_of_a_stranger(home, place.set(0))
-    assert home.up("toy")["process"]["pid"] == stranger.pid
+    foreign_server = toy_of_a_stranger(home, place.set(0))
+    assert home.up("toy")["process"]["pid"] == foreign_server.pid
     ours = home.up("toy", "--version", "2.0")
     assert home.cli("stop", "--servers").returncode == 0
     assert not lives(ours["process"]["pid"])
-    keeps_living(stranger.pid, 0.3)
+    keeps_living(foreign_server.pid, 0.3)
     home.start()
     assert home.cli("down", "toy").returncode == 0
-    assert stranger.wait(20) == -signal.SIGTERM
+    assert foreign_server.wait(20) == -signal.SIGTERM
 
 
 def test_an_ensure_opts_in(watching: Home, place: Place) -> None:
     theirs, ours = watching.owner(), watching.owner()
-    stranger = toy_of_a_stranger(watching, place.set(0), owner=theirs)
+    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=theirs)
     watching.start()
-    found(watching, stranger.pid)
+    found(watching, foreign_server.pid)
     server = watching.up("toy", "--owner-pid", str(ours.pid))
-    assert (server["id"], server["origin"], server["process"]["pid"]) == ("toy", "adopted", stranger.pid)
-    ended(stranger)
+    assert (server["id"], server["origin"], server["process"]["pid"]) == ("toy", "adopted", foreign_server.pid)
+    ended(foreign_server)
     again = eventually(lambda: watching.server_in("toy", "ready", origin="spawned"), "it is started again")
     assert {held["pid"] for held in again["owners"]} == {theirs.pid, ours.pid}
 
 
 def test_one_without_an_owner_is_external_and_only_listed(watching: Home, place: Place) -> None:
-    stranger = toy_of_a_stranger(watching, place.set(0))
+    foreign_server = toy_of_a_stranger(watching, place.set(0))
     watching.start()
-    row = judged(watching, stranger.pid)
+    row = judged(watching, foreign_server.pid)
     assert (row["origin"], row["reap"]["verdict"]) == ("external", "keep")
     assert "only listed" in row["reap"]["reasons"][0]
     assert "external" in watching.cli("status").stdout
     code, error = watching.refused("down")
     assert (code, error["data"]["code"], error["data"]["hint"]) == (2, "INVALID_PARAMS", "godot-supervisor down toy")
-    waits_out(AT_REST_S, stranger.pid)
+    waits_out(AT_REST_S, foreign_server.pid)
     assert watching.cli("reap").returncode == 0
     assert watching.cli("stop", "--servers").returncode == 0
-    keeps_living(stranger.pid, 0.3)
+    keeps_living(foreign_server.pid, 0.3)
     assert watching.events("signal.sent") == []
 
 
 def test_a_user_may_still_name_an_external_one(watching: Home, place: Place) -> None:
-    stranger = toy_of_a_stranger(watching, place.set(0))
+    foreign_server = toy_of_a_stranger(watching, place.set(0))
     watching.start()
-    found(watching, stranger.pid)
+    found(watching, foreign_server.pid)
     assert watching.cli("down", "toy").returncode == 0
-    assert stranger.wait(20) == -signal.SIGTERM
+    assert foreign_server.wait(20) == -signal.SIGTERM
 
 
 def test_a_server_of_another_home_is_shown_as_such_and_never_touched(make_home: MakeHome, place: Place) -> None:
@@ -363,25 +363,25 @@ def test_a_server_of_another_home_is_shown_as_such_and_never_touched(make_home: 
 
 def test_observing_lists_and_never_reaps(observing: Home, place: Place) -> None:
     owner = observing.owner()
-    stranger = toy_of_a_stranger(observing, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(observing, place.set(0), owner=owner)
     observing.start()
-    assert found(observing, stranger.pid)["origin"] == "discovered"
+    assert found(observing, foreign_server.pid)["origin"] == "discovered"
     ended(owner)
     observing.event("editor.ended", pid=owner.pid)
-    keeps_living(stranger.pid, AT_REST_S)
-    row = judged(observing, stranger.pid)
+    keeps_living(foreign_server.pid, AT_REST_S)
+    row = judged(observing, foreign_server.pid)
     assert row["reap"]["reasons"] == ["it was found, and discovery only observes"]
     assert observing.events("signal.sent") == []
 
 
 def test_with_discovery_off_nothing_is_found(home: Home, place: Place) -> None:
     owner = home.owner()
-    stranger = toy_of_a_stranger(home, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(home, place.set(0), owner=owner)
     home.start()
     ended(owner)
     for _ in range(5):
         assert rows(home) == []
-    keeps_living(stranger.pid, AT_REST_S)
+    keeps_living(foreign_server.pid, AT_REST_S)
     assert home.events("server.discovered") == []
 
 
@@ -390,12 +390,12 @@ def test_with_discovery_off_nothing_is_found(home: Home, place: Place) -> None:
 
 @pytest.mark.parametrize("text", ["no number", "-1", "0", " 1", "99999999999"])
 def test_an_owner_that_cannot_be_understood_keeps_the_server(watching: Home, place: Place, text: str) -> None:
-    stranger = toy_of_a_stranger(watching, place.set(0), owner=text)
+    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=text)
     watching.start()
-    row = judged(watching, stranger.pid)
+    row = judged(watching, foreign_server.pid)
     assert (row["origin"], row["owners"]) == ("discovered", [])
     assert row["reap"]["reasons"] == ["it may have owners that are not known"]
-    keeps_living(stranger.pid, AT_REST_S)
+    keeps_living(foreign_server.pid, AT_REST_S)
 
 
 def test_an_owner_in_another_pid_namespace_keeps_the_server(watching: Home, place: Place) -> None:
@@ -416,10 +416,10 @@ def test_an_owner_in_another_pid_namespace_keeps_the_server(watching: Home, plac
 @pytest.mark.parametrize("when", ["before the daemon comes", "under the daemon"])
 def test_the_pid_of_an_owner_is_recycled(watching: Home, place: Place, recycle: Recycle, when: str) -> None:
     owner = watching.owner()
-    stranger = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
     if when == "under the daemon":
         watching.start()
-        found(watching, stranger.pid)
+        found(watching, foreign_server.pid)
         daemon = watching.daemon_pid()
         assert daemon is not None
         os.kill(daemon, signal.SIGSTOP)
@@ -431,7 +431,7 @@ def test_the_pid_of_an_owner_is_recycled(watching: Home, place: Place, recycle: 
         innocent = recycle(owner.pid)
         watching.start()
     watching.judged_twice("toy", GRACE_S)
-    assert stranger.wait(20) == -signal.SIGTERM
+    assert foreign_server.wait(20) == -signal.SIGTERM
     assert innocent.poll() is None
 
 
@@ -443,18 +443,18 @@ def test_the_pid_of_a_strangers_server_is_recycled(
     """Whoever has the pid now is innocent, whatever the daemon knew of the one before."""
     here = home if how == "adopted" else watching
     owner = here.owner()
-    stranger = toy_of_a_stranger(here, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(here, place.set(0), owner=owner)
     here.start()
     if how == "adopted":
         adopted(here, place.http[0])
     else:
-        found(here, stranger.pid)
+        found(here, foreign_server.pid)
     daemon = here.daemon_pid()
     assert daemon is not None
     os.kill(daemon, signal.SIGSTOP)
     ended(owner)
-    ended(stranger)
-    innocent = recycle(stranger.pid)
+    ended(foreign_server)
+    innocent = recycle(foreign_server.pid)
     os.kill(daemon, signal.SIGCONT)
     here.event("server.gone", server="toy")
     waits_out(AT_REST_S, innocent.pid)
@@ -466,13 +466,13 @@ def test_the_pid_of_an_adopted_server_is_recycled_while_the_daemon_is_down(
     home: Home, place: Place, recycle: Recycle
 ) -> None:
     owner = home.owner()
-    stranger = toy_of_a_stranger(home, place.set(0), owner=owner)
+    foreign_server = toy_of_a_stranger(home, place.set(0), owner=owner)
     home.start()
     adopted(home, place.http[0])
     home.kill_daemon()
     ended(owner)
-    ended(stranger)
-    innocent = recycle(stranger.pid)
+    ended(foreign_server)
+    innocent = recycle(foreign_server.pid)
     home.start()
     home.event("server.gone", server="toy")
     waits_out(AT_REST_S, innocent.pid)
@@ -482,14 +482,14 @@ def test_the_pid_of_an_adopted_server_is_recycled_while_the_daemon_is_down(
 def test_ports_prints_what_a_user_needs_to_know(make_home: MakeHome, place: Place) -> None:
     home = make_home(place.config())
     mine = home.up("toy")
-    stranger = toy_of_a_stranger(home, place.set(1))
+    foreign_server = toy_of_a_stranger(home, place.set(1))
     with socket.create_server(("127.0.0.1", place.http[2])):
         text = home.cli("ports", "toy").stdout
     lines = {line.split()[0]: line for line in text.splitlines()}
     assert "it is the port of toy" in lines[str(place.http[0])]
     assert f"pid {mine['process']['pid']}" in lines[str(place.http[0])]
     assert "adopt" in lines[str(place.http[1])]
-    assert f"pid {stranger.pid}" in lines[str(place.http[1])]
+    assert f"pid {foreign_server.pid}" in lines[str(place.http[1])]
     assert f"pid {os.getpid()}" in lines[str(place.http[2])]
     assert "its command line is not that of toy" in lines[str(place.http[2])]
     assert f"it is free, but {place.http[2]} goes with it" in lines[str(place.sessions[2])]

@@ -1,10 +1,10 @@
 """Two homes of one user, and a server that others started."""
 
 import pytest
+from tests.e2e.foreign_servers import Place, found, toy_of_a_stranger
 
 from tests.e2e.conftest import MakeHome
 from tests.e2e.home import eventually, keeps_living, lives
-from tests.e2e.strangers import Place, found, toy_of_a_stranger
 
 pytestmark = pytest.mark.alone
 
@@ -14,9 +14,9 @@ def test_what_one_home_has_adopted_is_not_reaped_by_another(make_home: MakeHome,
     place = Place()
     first, second = make_home(place.config(discover="watch")), make_home(place.config())
     plugin, editor = first.owner(), second.owner()
-    stranger = toy_of_a_stranger(first, place.set(0), owner=plugin)
+    foreign_server = toy_of_a_stranger(first, place.set(0), owner=plugin)
     first.start()
-    found(first, stranger.pid)
+    found(first, foreign_server.pid)
     second.start()
     words = ("--owner-pid", str(editor.pid))
     assert second.cli("adopt", str(place.http[0]), *words).returncode == 0
@@ -25,10 +25,10 @@ def test_what_one_home_has_adopted_is_not_reaped_by_another(make_home: MakeHome,
     plugin.kill()
     plugin.wait()
     first.event("editor.ended", pid=plugin.pid)
-    keeps_living(stranger.pid, 3.0)
+    keeps_living(foreign_server.pid, 3.0)
     assert not first.events("signal.sent")
     if not second_home_runs:
         second.start()
     editor.kill()
     editor.wait()
-    eventually(lambda: not lives(stranger.pid), "the home that has adopted it reaps it")
+    eventually(lambda: not lives(foreign_server.pid), "the home that has adopted it reaps it")

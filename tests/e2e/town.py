@@ -69,7 +69,7 @@ class Town:
         assert (server["state"], server["version"]) == ("ready", version), server
         return server
 
-    def stranger(self) -> int:
+    def foreign_server(self) -> int:
         """A server that no daemon has started; its pid."""
         port = next(port for port in reversed(self.ports) if is_free(port))
         process = self.home.run(sys.executable, "-I", "-S", str(SERVERS / "mini.py"), str(port), "1.0")

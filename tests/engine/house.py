@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.core.model import ProcessIdentity, ServerRecord, State
-from supervisor.daemon.app import Site, assemble
+from supervisor.engine.assembly import Site, assemble
 from supervisor.engine.holders.editors import Arrival
-from supervisor.engine.starting.resolve import EnsureWish
+from supervisor.engine.starting.resolve import EnsureRequest
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Command
 from supervisor.registry.codec import decode, encode
@@ -106,7 +106,7 @@ class House:
         self.engine = engine
         self.supervisor = engine.supervisor
         self.claims = engine.claims
-        self.records = engine.facilities.records
+        self.records = engine.context.records
         self.recovery = engine.recovery
 
     def live(self, story: Callable[[], Awaitable[None]]) -> None:
@@ -119,7 +119,7 @@ class House:
             self.claims.begin()
             await story()
             # A cancelled flight lands, and a killed daemon would not follow up on it.
-            self.supervisor._followup.close()
+            self.supervisor._monitor.close()
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
             self.system.forget_watches()
@@ -140,7 +140,7 @@ class House:
         project = wish.pop("project", None)
         requester = wish.pop("requester", None)
         editor = self.claims.attach(Arrival(owner.pid, project=project)) if owner else None
-        return await self.supervisor.ensure(EnsureWish(kind, editor, project, **wish), requester)
+        return await self.supervisor.ensure(EnsureRequest(kind, editor, project, **wish), requester)
 
     def alive(self, identity: ProcessIdentity | None) -> bool:
         return identity is not None and self.system.process(identity) is not None

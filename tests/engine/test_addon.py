@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from supervisor.engine.environments.builder.examination import SCRIPT
 
 from supervisor.core.model import Chosen, Origin, ServerRecord, ServerState, VersionSource
+from supervisor.engine.environments.examination import SCRIPT
 from supervisor.engine.holders.editors import Arrival
 from supervisor.engine.starting.advice import advice
 from supervisor.errors import InstallFailed
@@ -57,7 +57,7 @@ def test_the_addon_of_a_project_decides_the_version(house: House) -> None:
         assert (record.version, record.ports, record.project) == ("4.3.1", PREFERRED, None)
         assert why(record).source is VersionSource.ADDON
         assert why(record).why == f"from {FILE} in {project(house, 'game', None)}"
-        assert advice(house.engine.facilities, record) == ()
+        assert advice(house.engine.context, record) == ()
 
     house.live(story)
 
@@ -89,7 +89,7 @@ def test_what_cannot_serve_is_passed_over_and_told(
     async def story() -> None:
         record = await house.up(house.editor(), project=project(house, "game", version), engine_version=engine)
         assert (record.version, why(record).source) == (expected, source)
-        notes = advice(house.engine.facilities, record)
+        notes = advice(house.engine.context, record)
         assert len(notes) == (source is not VersionSource.ADDON)
         assert all(FILE in note and version in note for note in notes)
 
@@ -103,7 +103,7 @@ def test_two_projects_that_want_two_versions_get_two_servers(house: House) -> No
         second = await house.up(house.editor(), project=project(house, "b", "4.2.3"))
         assert (first.id, first.version, first.ports) == ("toy", "4.3.1", PREFERRED)
         assert (second.id, second.version, second.ports["http"]) == ("toy-2", "4.2.3", 8001)
-        assert advice(house.engine.facilities, second) == (
+        assert advice(house.engine.context, second) == (
             "its plugin looks on http 8000, sessions 9500 only; toy 4.3.1 held them when this server was started",
         )
         third = await house.up(house.editor(), project=project(house, "c", "4.3.1.0"))
@@ -121,12 +121,12 @@ def test_a_plugin_that_updates_itself_gets_its_new_version_on_its_ports(house: H
         first = await house.up(editor, project=folder)
         project(house, "game", "4.3.1")
         checked = await house.supervisor.check("toy")
-        (note,) = advice(house.engine.facilities, checked)
+        (note,) = advice(house.engine.context, checked)
         assert note.endswith("has 4.3.1 now: godot-supervisor restart toy")
         second = await house.up(editor, project=folder)
         assert (second.id, second.version, second.ports) == ("toy", "4.3.1", PREFERRED)
         assert not house.alive(first.process)
-        assert advice(house.engine.facilities, second) == ()
+        assert advice(house.engine.context, second) == ()
 
     house.live(story)
 
@@ -148,16 +148,14 @@ def test_a_restart_takes_the_version_that_the_addon_has_now(house: House) -> Non
 def test_a_restart_takes_the_recipes_version_unless_another_was_asked_for(house: House) -> None:
     async def story() -> None:
         record = await house.up()
-        house.engine.facilities.catalog.reload({"toy": {**KIND, "version": "1.1"}})
-        assert advice(house.engine.facilities, record) == (
-            "its recipe has version 1.1 now: godot-supervisor restart toy",
-        )
+        house.engine.context.catalog.reload({"toy": {**KIND, "version": "1.1"}})
+        assert advice(house.engine.context, record) == ("its recipe has version 1.1 now: godot-supervisor restart toy",)
         record = await house.supervisor.restart("toy")
-        assert (record.version, advice(house.engine.facilities, record)) == ("1.1", ())
+        assert (record.version, advice(house.engine.context, record)) == ("1.1", ())
         asked = await house.up(version="0.9")
-        house.engine.facilities.catalog.reload({"toy": {**KIND, "version": "1.2"}})
+        house.engine.context.catalog.reload({"toy": {**KIND, "version": "1.2"}})
         kept = await house.supervisor.restart(asked.id)
-        assert (kept.version, advice(house.engine.facilities, kept)) == (
+        assert (kept.version, advice(house.engine.context, kept)) == (
             "0.9",
             ("its recipe has version 1.2: godot-supervisor up toy --version 1.2",),
         )
@@ -169,9 +167,9 @@ def test_a_stranger_of_the_addons_version_is_adopted(house: House, answers: Answ
     answers.version = "4.3.1"
 
     async def story() -> None:
-        stranger = strangers_toy(house)
+        foreign_server = strangers_toy(house)
         record = await house.up(house.editor(), project=project(house, "game", "4.3.1"))
-        assert (record.process, record.origin, record.version) == (stranger, Origin.ADOPTED, "4.3.1")
+        assert (record.process, record.origin, record.version) == (foreign_server, Origin.ADOPTED, "4.3.1")
 
     house.live(story)
 
@@ -180,15 +178,15 @@ def test_a_stranger_of_another_version_on_the_plugins_ports_is_named(house: Hous
     told.version = "4.2.3"
 
     async def story() -> None:
-        stranger = strangers_toy(house)
+        foreign_server = strangers_toy(house)
         explained = await house.supervisor.explainer.explain("toy", (), project(house, "game", "4.3.1"))
         assert (explained.version, explained.why and explained.why.source) == ("4.3.1", VersionSource.ADDON)
         (note,) = explained.notes
         assert note.startswith("its plugin looks on http 8000, sessions 9500 only; port 8000: ")
         record = await house.up(house.editor(), project=project(house, "game", "4.3.1"))
         assert record.ports["http"] == 8001
-        (note,) = advice(house.engine.facilities, record)
-        assert note.endswith(f"toy of pid {stranger.pid} 4.2.3 held them when this server was started")
+        (note,) = advice(house.engine.context, record)
+        assert note.endswith(f"toy of pid {foreign_server.pid} 4.2.3 held them when this server was started")
 
     house.live(story)
 
@@ -238,7 +236,7 @@ def test_a_version_that_the_index_lacks_gives_way_with_the_reason_told(house: Ho
         folder, teller = project(house, "game", "9.9.9"), Teller()
         record = await house.up(house.editor(), project=folder, requester=teller, request="mine")
         assert (record.id, record.version, record.ports, record.state) == ("toy", "1.0", PREFERRED, ServerState.READY)
-        (note,) = advice(house.engine.facilities, record)
+        (note,) = advice(house.engine.context, record)
         lacks = "which the package index does not have of toy"
         assert note == f"{FILE} in {folder} has 9.9.9, {lacks}: its plugin does not use another version"
         assert teller.told.count("accepted") == 1

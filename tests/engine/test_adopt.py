@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from supervisor.engine.holders.editors import Arrival
-from supervisor.engine.starting.adopt import AdoptWish, Candidate
+from supervisor.engine.starting.adopt import AdoptRequest, Candidate
 from supervisor.errors import Busy, NotOurs
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Command
-from tests.core.grounds import stranger
+from tests.core.grounds import foreign_server
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.house import TOY, House, serve
 from tests.fakes import FakeProcess, FakeProcessControl, FakeSystem
@@ -26,13 +26,13 @@ def test_a_stranger_on_ports_that_a_starting_server_was_promised_is_not_adopted_
         start = asyncio.create_task(house.up(house.editor()))
         await asyncio.sleep(1)
         ports = dict(house.records.server("toy").ports)
-        thief = Candidate("toy-2", Catalog.build({"toy": TOY}).get("toy"), None, stranger(ports))
+        thief = Candidate("toy-2", Catalog.build({"toy": TOY}).get("toy"), None, foreign_server(ports))
         with pytest.raises(Busy, match="promised to toy"):
             house.supervisor._adopter.refuse_the_promised(thief)
         assert list(house.records.servers) == ["toy"]
         await start
         elsewhere = {name: port + 1 for name, port in ports.items()}
-        house.supervisor._adopter.refuse_the_promised(Candidate("toy-2", thief.kind, None, stranger(elsewhere)))
+        house.supervisor._adopter.refuse_the_promised(Candidate("toy-2", thief.kind, None, foreign_server(elsewhere)))
         assert list(house.records.servers) == ["toy"]
 
     house.live(story)
@@ -46,14 +46,14 @@ def test_what_is_adopted_does_not_take_the_row_of_a_server_that_was_started_mean
     house.tables = {"toy": ANSWERING}
 
     async def story() -> None:
-        stranger = strangers_toy(house, http=8003)
-        wish = AdoptWish(pid=stranger.pid)
+        foreign_server = strangers_toy(house, http=8003)
+        wish = AdoptRequest(pid=foreign_server.pid)
         adopter = house.supervisor._adopter
         candidate = await adopter.find(wish)
         started = await house.up(house.editor())
         assert started.id == candidate.server
 
-        async def find(wish: AdoptWish) -> Candidate:  # noqa: ARG001 (it was found before)
+        async def find(wish: AdoptRequest) -> Candidate:  # noqa: ARG001 (it was found before)
             return candidate
 
         monkeypatch.setattr(adopter, "find", find)
@@ -76,8 +76,8 @@ def test_a_launcher_stands_for_what_it_runs_and_nothing_else_does(tmp_path: Path
         shell = house.system.start("sh", "-c", "toy 8000 9500", parent=terminal.pid)
         toy = strangers_toy(house, parent=shell)
         with pytest.raises(NotOurs, match="command line"):
-            await house.supervisor.adopt(AdoptWish(pid=terminal.pid))
-        assert (await house.supervisor.adopt(AdoptWish(pid=shell.pid))).process == toy
+            await house.supervisor.adopt(AdoptRequest(pid=terminal.pid))
+        assert (await house.supervisor.adopt(AdoptRequest(pid=shell.pid))).process == toy
 
     house.live(story)
 
@@ -96,7 +96,7 @@ def test_kinds_look_at_a_mute_server_all_at_once(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(house.supervisor._adopter._recogniser, "look", mute)
         began = house.system.clock.monotonic()
         with pytest.raises(NotOurs):
-            await house.supervisor.adopt(AdoptWish(port=8000))
+            await house.supervisor.adopt(AdoptRequest(port=8000))
         assert house.system.clock.monotonic() - began < 2
 
     house.live(story)
@@ -119,7 +119,7 @@ def test_one_whose_environment_could_not_be_read_may_be_somebodys_even_if_a_user
         with monkeypatch.context() as moment:
             if hidden:
                 moment.setattr(FakeProcessControl, "variable", unreadable)
-            record = await house.supervisor.adopt(AdoptWish(pid=server.pid, editor=editor))
+            record = await house.supervisor.adopt(AdoptRequest(pid=server.pid, editor=editor))
         assert record.owners_unknown is hidden
         house.claims.detach(editor.id, stop=True)
         await asyncio.sleep(120)

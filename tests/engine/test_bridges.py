@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.core.model import Origin, ProcessIdentity, ServerState
 from supervisor.engine.identification import bridges
-from supervisor.engine.starting.adopt import AdoptWish
+from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.programs import is_bridge
 from supervisor.native import private_files
@@ -148,7 +148,7 @@ def test_up_takes_over_what_a_bridge_has_started(house: House) -> None:
 def test_adopted_server_of_a_bridge_is_a_bridges_still(house: House) -> None:
     async def story() -> None:
         bridges_server(house)
-        record = await house.supervisor.adopt(AdoptWish(port=8000))
+        record = await house.supervisor.adopt(AdoptRequest(port=8000))
         assert record.by_client
 
     house.live(story)
@@ -163,8 +163,8 @@ def test_lock_of_the_bridges_is_held_while_inside(house: House) -> None:
     }
 
     async def story() -> None:
-        kind = house.engine.facilities.catalog.get("toy")
-        async with bridges.held_off(house.engine.facilities, kind, {"http": 8000, "sessions": 9500}):
+        kind = house.engine.context.catalog.get("toy")
+        async with bridges.held_off(house.engine.context, kind, {"http": 8000, "sessions": 9500}):
             with pytest.raises(OSError), private_files.locked(lock):  # noqa: PT011 (another number on each system)
                 pass
         with private_files.locked(lock):

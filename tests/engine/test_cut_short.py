@@ -8,8 +8,8 @@ import pytest
 
 from supervisor.core.model import ProcessIdentity, ServerRecord, ServerState
 from supervisor.core.reaping import Reap
-from supervisor.engine.processes.tree import Look, Target
-from supervisor.engine.starting.adopt import AdoptWish
+from supervisor.engine.processes.tree import ProcessTree, Target
+from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.errors import Cancelled, ShuttingDown, StartFailed, VersionConflict
 from supervisor.kinds.queries.identify import Identification
 from supervisor.native.api import Command
@@ -49,7 +49,7 @@ def stubborn(house: House, record: ServerRecord) -> None:
     house.system.processes[record.process.pid].ignores_sigterm = True
 
 
-def stranger(house: House, owner: ProcessIdentity | str) -> ProcessIdentity:
+def foreign_server(house: House, owner: ProcessIdentity | str) -> ProcessIdentity:
     """A toy that a plugin has started."""
     pid = owner if isinstance(owner, str) else str(owner.pid)
     process = house.system.start("toy", "8000", "9500", environment={"TOY_OWNER": pid})
@@ -225,7 +225,7 @@ def test_a_reap_of_a_found_server_that_breaks_is_judged_again(house: House) -> N
 
     async def story() -> None:
         editor = house.editor()
-        process = stranger(house, editor)
+        process = foreign_server(house, editor)
         house.system.processes[process.pid].ignores_sigterm = True
         await asyncio.sleep(40)
         house.system.end(editor)
@@ -245,14 +245,14 @@ def test_a_found_server_that_could_not_be_ended_can_be_adopted(house: House) -> 
 
     async def story() -> None:
         editor = house.editor()
-        process = stranger(house, editor)
+        process = foreign_server(house, editor)
         await asyncio.sleep(40)
         house.system.processes[process.pid].denied = True
         house.system.end(editor)
         await asyncio.sleep(20)
         assert house.records.server("toy").state is ServerState.FAILED
         house.system.processes[process.pid].denied = False
-        adopted = await house.supervisor.adopt(AdoptWish(pid=process.pid))
+        adopted = await house.supervisor.adopt(AdoptRequest(pid=process.pid))
         assert (adopted.state, house.alive(process)) == (ServerState.READY, True)
 
     house.live(story)
@@ -265,18 +265,18 @@ def test_an_orphan_that_is_spared_at_the_last_moment_of_an_update_stays_an_orpha
     house.tables = {"toy": {**TOY, "version": "2.0", **IDENTIFY}}
 
     async def story() -> None:
-        process = stranger(house, "99999")
+        process = foreign_server(house, "99999")
         asker = house.editor()
-        looker = house.supervisor._fulfiller._replacer._endings._stopper._looker
-        look, taken = looker.look, []
+        tree_reader = house.supervisor._fulfiller._replacer._termination._stopper._tree_reader
+        look, taken = tree_reader.look, []
 
-        async def seen_in_use(target: Target, before: Look | None = None) -> Look:
+        async def seen_in_use(target: Target, before: ProcessTree | None = None) -> ProcessTree:
             found = await look(target, before)
             if not taken:
                 taken.append(house.claims.acquire("toy", "an AI client", 30))
             return found
 
-        monkeypatch.setattr(looker, "look", seen_in_use)
+        monkeypatch.setattr(tree_reader, "look", seen_in_use)
         with pytest.raises(VersionConflict):
             await house.up(asker, version="2.0")
         assert house.alive(process)
@@ -291,7 +291,7 @@ def test_a_server_that_was_adopted_for_somebody_who_has_ended_is_reaped(house: H
     house.tables = {"toy": {**TOY, "version": "1.0", **IDENTIFY}}
 
     async def story() -> None:
-        process = stranger(house, "99999")
+        process = foreign_server(house, "99999")
         asker = house.editor()
         house.system.meanwhile["facts"] = lambda: house.system.end(asker)
         await house.up(asker)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core.foreign import Stranger
+from supervisor.core.foreign import ForeignServer
 from supervisor.core.model import Occupant, PortFact
 from supervisor.engine.identification.recognise import Recogniser
 from supervisor.kinds.kind import Kind
@@ -79,8 +79,8 @@ def test_ports_of_servers_that_are_known_are_not_looked_at(house: House) -> None
         house.tables = {"plain": TOY}
         await asyncio.sleep(1)
         looked = house.system.calls["facts"]
-        stranger = house.system.start("vim", "toy")
-        house.system.listen(stranger, 8000)
+        foreign_server = house.system.start("vim", "toy")
+        house.system.listen(foreign_server, 8000)
         await asyncio.sleep(31)
         assert house.system.calls["facts"] == looked + 1
         assert house.records.servers == {}
@@ -105,8 +105,8 @@ def test_a_look_that_fails_is_told_and_repeated(house: House) -> None:
 
 def test_a_program_of_another_kind_on_a_known_port_is_never_asked(house: House) -> None:
     async def story() -> None:
-        stranger = house.system.start("python", "-m", "http.server", "8000")
-        house.system.listen(stranger, 8000)
+        foreign_server = house.system.start("python", "-m", "http.server", "8000")
+        house.system.listen(foreign_server, 8000)
         await asyncio.sleep(60)
         assert house.records.servers == {}
         assert house.ear.of("signal.sent") == []
@@ -118,7 +118,7 @@ def _failing(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Every look at whoever holds this port fails."""
     honest = Recogniser.look
 
-    async def look(self: Recogniser, kind: Kind, occupant: Occupant, port: int) -> Stranger | None:
+    async def look(self: Recogniser, kind: Kind, occupant: Occupant, port: int) -> ForeignServer | None:
         if port == at:
             raise OSError(24, "Too many open files")
         return await honest(self, kind, occupant, port)
@@ -163,7 +163,7 @@ def test_what_was_found_is_followed_up_though_the_look_for_another_kind_fails(
     house.tables = {"toy": ANSWERING, "toz": {**ANSWERING, **elsewhere}}
     honest = Recogniser.among
 
-    async def among(self: Recogniser, kind: Kind, facts: dict[int, PortFact]) -> dict[int, Stranger]:
+    async def among(self: Recogniser, kind: Kind, facts: dict[int, PortFact]) -> dict[int, ForeignServer]:
         if kind.name == "toz":
             raise OSError(24, "Too many open files")
         return await honest(self, kind, facts)

@@ -23,11 +23,11 @@ def house(tmp_path: Path) -> House:
 
 
 def recipe(house: House, **changes: Any) -> None:
-    house.engine.facilities.catalog.reload({"toy": {**PINNED, **changes}})
+    house.engine.context.catalog.reload({"toy": {**PINNED, **changes}})
 
 
 def told(house: House, record: ServerRecord | None = None) -> dict[str, str]:
-    changes = older(house.engine.facilities, record or house.records.server("toy"))
+    changes = older(house.engine.context, record or house.records.server("toy"))
     return {change.part: change.detail for change in changes}
 
 
@@ -136,9 +136,9 @@ def test_restart_moves_a_server_into_its_new_range(house: House) -> None:
 
 def test_kind_whose_program_is_not_there_is_named(house: House) -> None:
     async def story() -> None:
-        facilities = house.engine.facilities
-        assert await unusable(facilities) == {}
+        context = house.engine.context
+        assert await unusable(context) == {}
         recipe(house, command=["no-such", "{http}", "{sessions}"])
-        assert list(await unusable(facilities)) == ["toy"]
+        assert list(await unusable(context)) == ["toy"]
 
     house.live(story)

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from supervisor.engine.environments.builder.builder import Environments
-from supervisor.engine.environments.builder.store import BUILDERS, Environment
 
 from supervisor.core.model import Liveness, ProcessIdentity
+from supervisor.engine.environments.builder import Environments
+from supervisor.engine.environments.store import BUILDERS, Environment
 from supervisor.errors import InstallFailed, InvalidParams
 from supervisor.native import facts
-from supervisor.native.platforms import open_wing
+from supervisor.native.platforms import open_platform
 from tests import cache
 from tests.wheels import wheel
 
@@ -31,10 +31,12 @@ class Daemon:
     """What one daemon has to work with here, and what its callers were told."""
 
     def __init__(self, root: Path, variables: dict[str, str], *, no_progress_s: float = PATIENCE_S) -> None:
-        self.wing = open_wing()
+        self.platform = open_platform()
         self.told: list[tuple[str, str, int | None, int | None]] = []
         self.stopped: list[ProcessIdentity] = []
-        self.environments = Environments(root, self.wing, self.stop, environment=variables, no_progress_s=no_progress_s)
+        self.environments = Environments(
+            root, self.platform, self.stop, environment=variables, no_progress_s=no_progress_s
+        )
 
     def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
         self.told.append((stage, message, done, total))
@@ -43,7 +45,7 @@ class Daemon:
         self.stopped.append(installer)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(installer.pid, signal.SIGKILL)
-        await until(lambda: self.wing.probe.sample(installer) is Liveness.DEAD)
+        await until(lambda: self.platform.probe.sample(installer) is Liveness.DEAD)
 
     async def provide(self, package: str = "toy", version: str = "1.0") -> Environment:
         return await self.environments.provide(package, version, self.progress)
@@ -418,7 +420,7 @@ def test_an_installer_that_stalls_is_stopped(root: Path, stand_in: Callable[[str
     with pytest.raises(InstallFailed, match=r"toy==1\.0: no progress for 0\.6 s") as caught:
         run(daemon.provide)
     assert caught.value.data["output"][-1] == "Resolved 1 package in 1ms"
-    assert [daemon.wing.probe.sample(installer) for installer in daemon.stopped] == [Liveness.DEAD]
+    assert [daemon.platform.probe.sample(installer) for installer in daemon.stopped] == [Liveness.DEAD]
     assert folders(root) == set()
 
 
@@ -512,7 +514,7 @@ def test_only_builds_whose_every_builder_is_dead_are_removed(
     root: Path, stand_in: Callable[[str], dict[str, str]]
 ) -> None:
     daemon = Daemon(root, stand_in("exit 0"))
-    probe = daemon.wing.probe
+    probe = daemon.platform.probe
     with subprocess.Popen(["sleep", "1000"]) as process:
         identity = probe.identify(process.pid)
         process.kill()
@@ -535,10 +537,10 @@ def test_only_builds_whose_every_builder_is_dead_are_removed(
     kept = {build("toy-1.0-00000003", me), build("toy-1.0-00000004", dead, me), build("toy-1.0-00000005")}
     torn = build("toy-1.0-00000006", dead)
     (torn / BUILDERS).write_text("{")
-    stranger = root / "not-a-build"
-    stranger.mkdir()
+    foreign_server = root / "not-a-build"
+    foreign_server.mkdir()
     made = run(daemon.provide)
-    assert folders(root) == {*kept, torn, stranger, made.path}
+    assert folders(root) == {*kept, torn, foreign_server, made.path}
 
 
 def test_what_a_dead_daemon_published_is_kept(root: Path, stand_in: Callable[[str], dict[str, str]]) -> None:
@@ -581,7 +583,7 @@ def test_after_a_daemon_was_killed_the_next_builds_anew_and_its_orphan_does_no_h
         os.kill(orphan, signal.SIGKILL)
 
     async def later() -> Environment:
-        await until(lambda: second.wing.probe.identify(orphan) is None)
+        await until(lambda: second.platform.probe.identify(orphan) is None)
         return await second.provide(version="2.0")
 
     other = run(later)

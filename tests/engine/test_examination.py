@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from supervisor.engine.environments.builder.examination import MARK, Examined, module_of, read
-from supervisor.engine.environments.builder.store import Environment
 
+from supervisor.engine.environments.examination import MARK, Examined, module_of, read
+from supervisor.engine.environments.store import Environment
 from supervisor.kinds.kind import Kind
 
 MADE = Environment(Path("/e"), Path("/e/python"), "toy", "1", "1.0", "3.11.7", whole=True)

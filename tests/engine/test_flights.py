@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import Origin, ProcessIdentity, ServerRecord, ServerState
-from supervisor.core.single_flight import Operation, Wish
-from supervisor.engine.operations.coordinator import Flights
-from supervisor.engine.operations.operation import Flight
+from supervisor.core.single_flight import Operation, OperationRequest
+from supervisor.engine.operations.coordinator import Operations
+from supervisor.engine.operations.operation import RunningOperation
 from supervisor.engine.operations.waiters import Ticket
 from supervisor.engine.state.events import Events
 from supervisor.errors import (
@@ -31,9 +31,9 @@ from tests.engine.house import TOY, Ear, House, Teller, serve
 from tests.fakes import FakeClock, FakeProcess, FakeSystem
 from tests.installers import BASE, installer
 
-ENSURE = Wish(Operation.ENSURE, "game-1")
-STOP = Wish(Operation.STOP, "game-1")
-REAP = Wish(Operation.REAP, "the daemon")
+ENSURE = OperationRequest(Operation.ENSURE, "game-1")
+STOP = OperationRequest(Operation.STOP, "game-1")
+REAP = OperationRequest(Operation.REAP, "the daemon")
 RECORD = ServerRecord("toy", "toy", None, None, ServerState.READY, Origin.SPAWNED, "first", {}, 0.0)
 NEXT = replace(RECORD, launch="next")
 
@@ -48,23 +48,23 @@ class Tower:
 
     def live(self, story: Callable[[], Awaitable[None]]) -> None:
         async def life() -> None:
-            self.flights = Flights(self.clock, Events(self.ear, self.clock))
-            self.flights.on_landed = lambda server_id, defect: self.landed.append((server_id, defect))
+            self.operations = Operations(self.clock, Events(self.ear, self.clock))
+            self.operations.on_landed = lambda server_id, defect: self.landed.append((server_id, defect))
             await story()
 
         virtual.run(self.clock, life())
 
     def begin(
         self,
-        wish: Wish = ENSURE,
-        work: Callable[[Flight], Awaitable[ServerRecord]] | None = None,
+        wish: OperationRequest = ENSURE,
+        work: Callable[[RunningOperation], Awaitable[ServerRecord]] | None = None,
         *,
         deadline_s: float = 100.0,
         **ticket: Any,
     ) -> asyncio.Task[ServerRecord]:
         """Somebody asks."""
         return asyncio.create_task(
-            self.flights.fly("toy", wish, work or lasting(), Ticket(**ticket), deadline_s=deadline_s)
+            self.operations.fly("toy", wish, work or lasting(), Ticket(**ticket), deadline_s=deadline_s)
         )
 
 
@@ -84,10 +84,10 @@ def lasting(
     *,
     commits: bool = False,
     stages: tuple[str, ...] = (),
-) -> Callable[[Flight], Awaitable[ServerRecord]]:
+) -> Callable[[RunningOperation], Awaitable[ServerRecord]]:
     """Work that takes so long, and what comes of it. `commits`: it cannot be undone."""
 
-    async def work(flight: Flight) -> ServerRecord:
+    async def work(flight: RunningOperation) -> ServerRecord:
         flight.committed = commits
         for stage in stages:
             flight.progress(stage, "so far")
@@ -164,8 +164,10 @@ def test_whoever_was_told_that_it_waits_is_not_refused_when_another_was_quicker(
         tower.begin(STOP)
         await asyncio.sleep(1)
         teller = Teller()
-        quicker = tower.begin(Wish(Operation.ENSURE, "game-2", "1.0"))
-        slower = tower.begin(Wish(Operation.ENSURE, "game-3", "2.0"), lasting(outcome=NEXT), requester=teller)
+        quicker = tower.begin(OperationRequest(Operation.ENSURE, "game-2", "1.0"))
+        slower = tower.begin(
+            OperationRequest(Operation.ENSURE, "game-3", "2.0"), lasting(outcome=NEXT), requester=teller
+        )
         assert await quicker == RECORD
         assert await slower == NEXT
         assert teller.told == ["accepted", "queued", "queued"]
@@ -182,7 +184,7 @@ def test_a_failed_admission_ends_the_request_before_anybody_is_told(tower: Tower
         with pytest.raises(InvalidParams):
             await tower.begin(requester=teller, admitted=refuse)
         assert teller.told == []
-        assert tower.flights.running("toy") is None
+        assert tower.operations.running("toy") is None
         assert await tower.begin() == RECORD
 
     tower.live(story)
@@ -192,14 +194,14 @@ def test_the_door_is_free_again_after_the_deadline(tower: Tower) -> None:
     async def story() -> None:
         with pytest.raises(TimedOut, match=r"server\.ensure did not end within 3 s"):
             await tower.begin(work=lasting(3600), deadline_s=3)
-        assert tower.flights.running("toy") is None
+        assert tower.operations.running("toy") is None
         assert await tower.begin(STOP) == RECORD
 
     tower.live(story)
 
 
 def test_a_deadline_that_was_suspended_begins_again_when_it_is_extended(tower: Tower) -> None:
-    async def install_then(seconds: float, flight: Flight) -> ServerRecord:
+    async def install_then(seconds: float, flight: RunningOperation) -> ServerRecord:
         flight.suspend()
         await asyncio.sleep(3600)
         flight.extend()
@@ -252,10 +254,10 @@ def test_a_flight_that_everybody_has_left_is_cancelled(tower: Tower) -> None:
         await asyncio.sleep(1)
         passengers[0].cancel()
         await asyncio.sleep(1)
-        assert tower.flights.running("toy") is not None
+        assert tower.operations.running("toy") is not None
         passengers[1].cancel()
         await asyncio.sleep(1)
-        assert tower.flights.running("toy") is None
+        assert tower.operations.running("toy") is None
         assert tower.ear.of("flight.ended")[0]["outcome"] == "cancelled"
 
     tower.live(story)
@@ -267,7 +269,7 @@ def test_a_flight_that_goes_on_alone_ends_well_and_its_outcome_is_kept(tower: To
         await asyncio.sleep(1)
         passenger.cancel()
         await asyncio.sleep(10)
-        assert await tower.flights.result("mine") == RECORD
+        assert await tower.operations.result("mine") == RECORD
 
     tower.live(story)
 
@@ -278,14 +280,14 @@ def test_a_stop_that_has_acted_goes_on_when_everybody_has_left(tower: Tower) -> 
         await asyncio.sleep(1)
         passenger.cancel()
         await asyncio.sleep(10)
-        assert await tower.flights.result("mine") == RECORD
+        assert await tower.operations.result("mine") == RECORD
 
     tower.live(story)
 
 
 def test_a_flight_of_the_daemon_outlives_whoever_joined_it(tower: Tower) -> None:
     async def story() -> None:
-        own = tower.flights.own("toy", STOP, lasting(), deadline_s=100)
+        own = tower.operations.own("toy", STOP, lasting(), deadline_s=100)
         await asyncio.sleep(1)
         joiner = tower.begin(STOP)
         await asyncio.sleep(1)
@@ -302,20 +304,20 @@ def test_the_daemon_itself_begins_nothing_beside_another_flight_or_after_the_clo
     async def story() -> None:
         start = tower.begin()
         await asyncio.sleep(1)
-        assert tower.flights.own("toy", STOP, lasting(), deadline_s=100) is None
+        assert tower.operations.own("toy", STOP, lasting(), deadline_s=100) is None
         assert await start == RECORD
         assert tower.landed == [("toy", None)]
-        await tower.flights.close(10)
-        assert tower.flights.own("toy", STOP, lasting(), deadline_s=100) is None
+        await tower.operations.close(10)
+        assert tower.operations.own("toy", STOP, lasting(), deadline_s=100) is None
 
     tower.live(story)
 
 
 def test_the_outcome_of_the_daemons_own_operation_can_be_asked_for(tower: Tower) -> None:
     async def story() -> None:
-        own = tower.flights.own("toy", STOP, lasting(), deadline_s=100)
+        own = tower.operations.own("toy", STOP, lasting(), deadline_s=100)
         assert own is not None
-        assert await tower.flights.result(own.running.request) == RECORD
+        assert await tower.operations.result(own.running.request) == RECORD
 
     tower.live(story)
 
@@ -323,7 +325,7 @@ def test_the_outcome_of_the_daemons_own_operation_can_be_asked_for(tower: Tower)
 def test_a_request_is_given_up_by_its_id_and_its_flight_is_undone_before_that_is_told(tower: Tower) -> None:
     undone_at: list[float] = []
 
-    async def undoing(flight: Flight) -> ServerRecord:
+    async def undoing(flight: RunningOperation) -> ServerRecord:
         flight.committed = True
         try:
             await asyncio.sleep(3600)
@@ -336,7 +338,7 @@ def test_a_request_is_given_up_by_its_id_and_its_flight_is_undone_before_that_is
         gave_up: list[str] = []
         passenger = tower.begin(work=undoing, request="mine", gave_up=lambda: gave_up.append("mine"))
         await asyncio.sleep(1)
-        tower.flights.cancel("mine")
+        tower.operations.cancel("mine")
         with pytest.raises(Cancelled):
             await passenger
         assert undone_at == [tower.clock.now]
@@ -349,7 +351,7 @@ def test_whoever_gives_up_a_shared_flight_is_told_at_once_and_the_other_gets_the
     async def story() -> None:
         first, second = tower.begin(request="one"), tower.begin(request="two")
         await asyncio.sleep(1)
-        tower.flights.cancel("one")
+        tower.operations.cancel("one")
         given_up = tower.clock.now
         with pytest.raises(Cancelled):
             await first
@@ -362,10 +364,10 @@ def test_whoever_gives_up_a_shared_flight_is_told_at_once_and_the_other_gets_the
 def test_giving_up_what_has_ended_is_harmless_and_what_never_was_is_told(tower: Tower) -> None:
     async def story() -> None:
         await tower.begin(request="mine")
-        tower.flights.cancel("mine")
-        assert await tower.flights.result("mine") == RECORD
+        tower.operations.cancel("mine")
+        assert await tower.operations.result("mine") == RECORD
         with pytest.raises(NotFound, match="'yours'"):
-            tower.flights.cancel("yours")
+            tower.operations.cancel("yours")
 
     tower.live(story)
 
@@ -416,10 +418,10 @@ def test_outcomes_are_kept_for_five_minutes(tower: Tower) -> None:
     async def story() -> None:
         await tower.begin(request="mine")
         await asyncio.sleep(299)
-        assert await tower.flights.result("mine") == RECORD
+        assert await tower.operations.result("mine") == RECORD
         await asyncio.sleep(2)
         with pytest.raises(NotFound, match="'mine'"):
-            await tower.flights.result("mine")
+            await tower.operations.result("mine")
 
     tower.live(story)
 
@@ -439,7 +441,7 @@ def test_a_request_that_waits_can_be_given_up(tower: Tower) -> None:
         await asyncio.sleep(1)
         wait = tower.begin(request="mine", requester=Teller())
         await asyncio.sleep(1)
-        tower.flights.cancel("mine")
+        tower.operations.cancel("mine")
         with pytest.raises(Cancelled):
             await wait
         assert await stop == RECORD
@@ -467,7 +469,7 @@ def test_a_request_that_waits_on_a_second_connection_can_be_given_up_when_the_fi
         await asyncio.sleep(1)
         first.cancel()
         await asyncio.sleep(1)
-        tower.flights.cancel("mine")
+        tower.operations.cancel("mine")
         with pytest.raises(Cancelled):
             await again
         assert [event["method"] for event in tower.ear.of("flight.started")] == ["server.stop"]
@@ -481,7 +483,7 @@ def test_the_outcome_of_a_request_that_waits_can_be_waited_for(tower: Tower) -> 
         await asyncio.sleep(1)
         wait = tower.begin(request="mine", work=lasting(outcome=NEXT))
         await asyncio.sleep(1)
-        assert await tower.flights.result("mine") == NEXT
+        assert await tower.operations.result("mine") == NEXT
         assert await wait == NEXT
 
     tower.live(story)
@@ -490,10 +492,10 @@ def test_the_outcome_of_a_request_that_waits_can_be_waited_for(tower: Tower) -> 
 def test_a_close_cancels_what_has_not_acted_and_lets_the_rest_end(tower: Tower) -> None:
     async def story() -> None:
         start = tower.begin()
-        stop = asyncio.create_task(tower.flights.fly("other", STOP, lasting(commits=True), Ticket(), deadline_s=100))
+        stop = asyncio.create_task(tower.operations.fly("other", STOP, lasting(commits=True), Ticket(), deadline_s=100))
         await asyncio.sleep(1)
         began = tower.clock.now
-        await tower.flights.close(10)
+        await tower.operations.close(10)
         assert tower.clock.now - began == pytest.approx(4)
         with pytest.raises(ShuttingDown):
             await start
@@ -507,7 +509,7 @@ def test_a_close_does_not_wait_for_longer_than_its_patience(tower: Tower) -> Non
         late = tower.begin(STOP, lasting(3600, commits=True), deadline_s=4000)
         await asyncio.sleep(1)
         began = tower.clock.now
-        await tower.flights.close(10)
+        await tower.operations.close(10)
         assert tower.clock.now - began == pytest.approx(10)
         with pytest.raises(ShuttingDown):
             await late
@@ -521,7 +523,7 @@ def test_whoever_waits_when_the_daemon_closes_is_told_so_and_starts_nothing(towe
         await asyncio.sleep(1)
         wait = tower.begin()
         await asyncio.sleep(1)
-        await tower.flights.close(10)
+        await tower.operations.close(10)
         with pytest.raises(ShuttingDown):
             await wait
         assert [event["method"] for event in tower.ear.of("flight.started")] == ["server.stop"]
@@ -531,12 +533,12 @@ def test_whoever_waits_when_the_daemon_closes_is_told_so_and_starts_nothing(towe
 
 def test_nothing_takes_off_after_the_close_but_the_last_flight(tower: Tower) -> None:
     async def story() -> None:
-        await tower.flights.close(10)
+        await tower.operations.close(10)
         with pytest.raises(ShuttingDown):
             await tower.begin()
-        assert await tower.flights.last("toy", STOP, lasting(), deadline_s=100) == RECORD
+        assert await tower.operations.last("toy", STOP, lasting(), deadline_s=100) == RECORD
         with pytest.raises(TimedOut):
-            await tower.flights.last("toy", STOP, lasting(3600), deadline_s=100)
+            await tower.operations.last("toy", STOP, lasting(3600), deadline_s=100)
 
     tower.live(story)
 
@@ -814,7 +816,7 @@ def test_the_outcome_is_kept_and_nobody_who_waited_for_it(tower: Tower, outcome:
         await asyncio.gather(ride, return_exceptions=True)
         again = Teller()
         held_again = weakref.ref(again)
-        await asyncio.gather(tower.flights.result("mine", again), return_exceptions=True)
+        await asyncio.gather(tower.operations.result("mine", again), return_exceptions=True)
         assert again.told
         del teller, again, ride
         # The loop lets go of what woke us.

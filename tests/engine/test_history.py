@@ -155,7 +155,7 @@ def test_log_of_what_has_ended_can_be_read(house: House) -> None:
     async def story() -> None:
         await house.up()
         await house.supervisor.stop("toy")
-        logs = LogTail(house.engine.facilities, house.folder / "daemon.log")
+        logs = LogTail(house.engine.context, house.folder / "daemon.log")
         page = await logs.read("toy", 10, whole_lines=False)
         assert (page.lines, page.ended) == (("first", "last words"), True)
         ends: list[bool] = []
@@ -176,7 +176,7 @@ def test_log_of_what_never_was_is_not_found(house: House) -> None:
         secret.write_text("not a server's")
         (house.folder / "logs" / "servers" / "other").mkdir(parents=True)
         (house.folder / "logs" / "servers" / "own.log").write_text("not a server's")
-        logs = LogTail(house.engine.facilities, house.folder / "daemon.log")
+        logs = LogTail(house.engine.context, house.folder / "daemon.log")
         for name in ("toy", "..", ".", "", "other.", "other/..", "../../logs", "/etc"):
             with pytest.raises(NotFound):
                 await logs.read(name, 10, whole_lines=False)

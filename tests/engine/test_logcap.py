@@ -10,7 +10,7 @@ import pytest
 
 from supervisor.engine.logs.cap import LogCap, cut
 from supervisor.engine.state.events import Events
-from supervisor.native.platforms import open_wing
+from supervisor.native.platforms import open_platform
 from tests.contract.worlds import until
 from tests.fakes import FakeClock
 
@@ -27,9 +27,11 @@ class Quiet:
 
 def test_a_log_that_grows_past_its_cap_is_cut_and_the_writer_goes_on_at_its_end(tmp_path: Path) -> None:
     async def story() -> None:
-        wing = open_wing()
+        platform = open_platform()
         seen = asyncio.Event()
-        cap = LogCap(wing.files, wing.clock, Events(Quiet(lambda _: seen.set()), wing.clock), cap_bytes=4000)
+        cap = LogCap(
+            platform.files, platform.clock, Events(Quiet(lambda _: seen.set()), platform.clock), cap_bytes=4000
+        )
         path = tmp_path / "server.log"
         writer = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         cap.keep("toy", path)
@@ -49,9 +51,9 @@ def test_a_log_that_grows_past_its_cap_is_cut_and_the_writer_goes_on_at_its_end(
 
 def test_a_log_that_is_not_there_is_told_and_costs_nothing(tmp_path: Path) -> None:
     async def story() -> None:
-        wing = open_wing()
+        platform = open_platform()
         told: list[str] = []
-        cap = LogCap(wing.files, wing.clock, Events(Quiet(told.append), wing.clock))
+        cap = LogCap(platform.files, platform.clock, Events(Quiet(told.append), platform.clock))
         cap.keep("toy", tmp_path / "nowhere.log")
         assert told == ["log.not_watched"]
         with pytest.raises(FileNotFoundError) as missing:
@@ -101,9 +103,9 @@ def test_after_a_cut_a_loud_log_is_looked_at_as_soon_as_its_noise_asks_for(tmp_p
 
 def test_a_log_that_comes_later_is_capped_then(tmp_path: Path) -> None:
     async def story() -> None:
-        wing = open_wing()
+        platform = open_platform()
         told: list[str] = []
-        cap = LogCap(wing.files, wing.clock, Events(Quiet(told.append), wing.clock), cap_bytes=4000)
+        cap = LogCap(platform.files, platform.clock, Events(Quiet(told.append), platform.clock), cap_bytes=4000)
         path = tmp_path / "server.log"
         cap.keep("toy", path)
         path.write_bytes(b"x" * 5000)
@@ -129,10 +131,10 @@ def test_without_descriptors_a_log_is_emptied(tmp_path: Path, monkeypatch: pytes
 
 def test_what_was_written_before_a_log_was_watched_counts(tmp_path: Path) -> None:
     async def story() -> None:
-        wing = open_wing()
+        platform = open_platform()
         told: list[str] = []
-        events = Events(Quiet(told.append), wing.clock)
-        cap = LogCap(wing.files, wing.clock, events, cap_bytes=4000)
+        events = Events(Quiet(told.append), platform.clock)
+        cap = LogCap(platform.files, platform.clock, events, cap_bytes=4000)
         path = tmp_path / "server.log"
         path.write_bytes(b"x" * 5000)
         events.publish("server.spawned", server="toy", log=str(path))

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import Origin, ServerRecord, ServerState
-from supervisor.daemon.app import Engine, Site, assemble
+from supervisor.engine.assembly import Engine, Site, assemble
 from supervisor.engine.logs.cap import CUT_MARK, LogCap
 from supervisor.engine.logs.tail import CHUNK_BYTES, LINE_LENGTH, PAGE_BYTES, LogTail, Page
 from supervisor.errors import NotFound
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Watch
-from supervisor.native.platforms import open_wing
+from supervisor.native.platforms import open_platform
 from supervisor.wire import framing
 from tests.engine.house import Ear, MemoryStore
 from tests.systems import POSIX_ONLY
@@ -59,14 +59,14 @@ class House:
 
     def live(self, story: Callable[[], Awaitable[None]]) -> None:
         async def life() -> None:
-            wing = open_wing()
-            me = wing.probe.identify(os.getpid())
+            platform = open_platform()
+            me = platform.probe.identify(os.getpid())
             assert me is not None
             site = Site("home", self.folder, self.folder, {})
-            self.engine: Engine = assemble(wing, MemoryStore(), Ear(), Catalog.build({}), me, site)
-            self.records = self.engine.facilities.records
-            self.events = self.engine.facilities.events
-            self.tail = LogTail(self.engine.facilities, self.own_log)
+            self.engine: Engine = assemble(platform, MemoryStore(), Ear(), Catalog.build({}), me, site)
+            self.records = self.engine.context.records
+            self.events = self.engine.context.events
+            self.tail = LogTail(self.engine.context, self.own_log)
             try:
                 await story()
             finally:
@@ -107,8 +107,8 @@ class House:
 
     def cap(self, path: Path) -> None:
         """Cut this log now, as it would be at the next look."""
-        wing = self.engine.facilities.wing
-        cap = LogCap(wing.files, wing.clock, self.events, 4000)
+        platform = self.engine.context.platform
+        cap = LogCap(platform.files, platform.clock, self.events, 4000)
         cap.keep("toy", path)
         cap._written("toy")
         cap.close()
@@ -396,7 +396,7 @@ class Deaf:
 
 def test_a_log_that_nobody_tells_of_is_followed_by_looking(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
-        monkeypatch.setattr(house.engine.facilities.wing.files, "watch", Deaf().watch)
+        monkeypatch.setattr(house.engine.context.platform.files, "watch", Deaf().watch)
         say = house.writer(house.launch())
         reader = await house.follow(lines=0)
         say("one\n")

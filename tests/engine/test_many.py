@@ -82,7 +82,7 @@ def test_servers_of_many_projects_cost_looks_and_bytes_in_proportion(
         assert counter.ports < 10 * count
         assert house.store.data is not None
         assert len(house.store.data) < 2000 * count
-        views = Views(house.engine.facilities, house.supervisor.reaper, house.engine.watcher)
+        views = Views(house.engine.context, house.supervisor.reaper, house.engine.exit_watches)
         assert views.left_out(views.servers(), views.editors()) == 0
         counter.samples = 0
         for editor in editors:

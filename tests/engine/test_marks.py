@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.core.model import ProcessIdentity
 from supervisor.engine.holders.editors import Arrival
-from supervisor.engine.starting.adopt import AdoptWish
+from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.errors import StartFailed
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.house import House
@@ -82,7 +82,7 @@ def test_an_adoption_is_marked_and_withdrawn_when_nobody_here_needs_it(house: Ho
         toy = strangers_toy(house)
         editor = house.editor()
         owner = house.claims.attach(Arrival(editor.pid))
-        await house.supervisor.adopt(AdoptWish(pid=toy.pid, editor=owner))
+        await house.supervisor.adopt(AdoptRequest(pid=toy.pid, editor=owner))
         assert house.system.marks[toy] == {"home"}
         house.system.marks[toy].add("elsewhere")
         house.system.end(editor)

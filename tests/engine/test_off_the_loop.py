@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.core.model import Occupant, ProcessIdentity
 from supervisor.engine.holders.editors import Arrival
-from supervisor.engine.starting.adopt import AdoptWish
+from supervisor.engine.starting.adopt import AdoptRequest
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.house import House
 from tests.fakes import FakeProbe, FakeProcessControl
@@ -59,7 +59,7 @@ def test_nothing_that_may_hang_is_read_on_the_loop(tmp_path: Path, on_the_loop: 
         toy = strangers_toy(house, owner=str(house.editor().pid), parent=shell)
         await asyncio.sleep(1)
         assert house.records.server("toy").owners
-        await house.supervisor.adopt(AdoptWish(pid=shell.pid, editor=editor))
+        await house.supervisor.adopt(AdoptRequest(pid=shell.pid, editor=editor))
         await house.up(house.editor())
         await house.supervisor.explainer.explain("toy", ())
         house.system.processes[toy.pid].ignores_sigterm = True

@@ -50,7 +50,7 @@ def test_after_a_lost_registry_an_editor_is_no_root_of_its_own_server(house: Hou
 
     async def deed(server: ProcessIdentity) -> None:
         editor = launch_editor(house, server)
-        house.supervisor._followup.close()
+        house.supervisor._monitor.close()
         house.system.end(server, -11)
         made.extend((editor, serves(house, editor, 8001)))
 
@@ -94,7 +94,7 @@ def test_what_only_carries_the_token_is_no_server(house: House) -> None:
 
     async def deed(server: ProcessIdentity) -> None:
         made.append(launch_editor(house, server))
-        house.supervisor._followup.close()
+        house.supervisor._monitor.close()
         house.system.end(server, -11)
         house.system.listen(made[0], 8000)
         house.system.listen(made[0], 9500)
@@ -127,7 +127,7 @@ def test_a_launch_cut_short_is_only_finished_with_its_own_process(house: House, 
         editor = launch_editor(house, server)
         made.extend((server, editor, serves(house, editor, 8001)))
         if not server_lives:
-            house.supervisor._followup.close()
+            house.supervisor._monitor.close()
             house.system.end(server, -11)
 
     later = lived(house, deed)

@@ -25,7 +25,7 @@ def house(tmp_path: Path) -> House:
 
 def recipe(house: House, **changes: Any) -> None:
     """The configuration is read again, with another recipe of the toy."""
-    house.engine.facilities.catalog.reload({"toy": {**TOY, **changes}})
+    house.engine.context.catalog.reload({"toy": {**TOY, **changes}})
     house.supervisor.look_again()
 
 
@@ -130,7 +130,7 @@ def test_recipe_that_changes_while_a_restart_waits_counts(house: House) -> None:
         assert before.process is not None
         flight = asyncio.create_task(house.supervisor.judge("toy", act=False))
         restart = asyncio.create_task(house.supervisor.restart("toy"))
-        house.engine.facilities.catalog.reload({})
+        house.engine.context.catalog.reload({})
         with pytest.raises(KindUnknown):
             await restart
         await flight
@@ -200,7 +200,7 @@ def test_unusable_recipe_is_tried_again_after_a_crash(house: House) -> None:
 def test_restart_tells_of_a_placeholder_before_it_stops(house: House) -> None:
     async def story() -> None:
         before = await house.up(house.editor())
-        kinds = house.engine.facilities.catalog
+        kinds = house.engine.context.catalog
         toy = kinds.kinds["toy"]
         # An adopted server may lack what its recipe asks for: no version is known, so no environment is made.
         kinds.kinds = {"toy": type(toy)(**{**_fields(toy), "command": ("{python}", "{http}")})}

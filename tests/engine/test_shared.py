@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from supervisor.engine.operations.shared_answers import Shared
+from supervisor.engine.operations.shared_answers import SharedAnswers
 
 
 class Asked:
@@ -23,7 +23,7 @@ class Asked:
 
 def test_callers_during_a_question_share_the_next_one() -> None:
     async def story() -> None:
-        shared, question = Shared[int](), Asked()
+        shared, question = SharedAnswers[int](), Asked()
         first = asyncio.create_task(shared.ask("key", question))
         await asyncio.sleep(0.01)
         later = [asyncio.create_task(shared.ask("key", question)) for _ in range(20)]
@@ -40,7 +40,7 @@ def test_callers_during_a_question_share_the_next_one() -> None:
 
 def test_callers_of_one_turn_share_one_question() -> None:
     async def story() -> None:
-        shared, question = Shared[int](), Asked()
+        shared, question = SharedAnswers[int](), Asked()
         question.answered.set()
         assert await asyncio.gather(*(shared.ask("key", question) for _ in range(9))) == [1] * 9
         assert await asyncio.gather(shared.ask(("a", 1), question), shared.ask(("a", 2), question)) == [2, 3]
@@ -50,7 +50,7 @@ def test_callers_of_one_turn_share_one_question() -> None:
 
 def test_a_caller_that_leaves_takes_the_answer_from_no_other() -> None:
     async def story() -> None:
-        shared, question = Shared[int](), Asked()
+        shared, question = SharedAnswers[int](), Asked()
         first, second = (asyncio.create_task(shared.ask("key", question)) for _ in range(2))
         await asyncio.sleep(0.01)
         first.cancel()
@@ -62,7 +62,7 @@ def test_a_caller_that_leaves_takes_the_answer_from_no_other() -> None:
 
 def test_an_error_reaches_all_who_asked_and_is_not_kept() -> None:
     async def story() -> None:
-        shared = Shared[int]()
+        shared = SharedAnswers[int]()
 
         async def fail() -> int:
             raise LookupError("gone")

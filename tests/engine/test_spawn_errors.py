@@ -10,7 +10,7 @@ import pytest
 from supervisor.core.symptoms import Told
 from supervisor.engine.processes.spawn_errors import explained
 from supervisor.native.api import Command
-from supervisor.native.platforms import open_wing
+from supervisor.native.platforms import open_platform
 from tests.systems import POSIX_ONLY
 from tests.wine import IS_WINDOWS
 
@@ -24,7 +24,7 @@ def refused(tmp_path: Path) -> Callable[..., Told]:
 
         async def spawn() -> Told:
             with pytest.raises(OSError, match="cannot start") as caught:
-                open_wing().processes.spawn(command)
+                open_platform().processes.spawn(command)
             return explained(caught.value, command)
 
         return asyncio.run(spawn())

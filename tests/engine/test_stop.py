@@ -79,7 +79,7 @@ def test_a_launcher_that_goes_on_once_its_server_has_ended_is_not_killed(house: 
         toy, shell, owner = await found_under_a_shell(house)
         house.system.processes[shell.pid].ignores_sigterm = True
         house.system.end(owner)
-        await house.supervisor._endings._stopper.end_of(toy)
+        await house.supervisor._termination._stopper.end_of(toy)
         work = house.system.fork(shell, "something", "else")
         await asyncio.sleep(60)
         assert house.records.servers == {}

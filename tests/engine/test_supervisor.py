@@ -74,10 +74,10 @@ def test_a_recycled_owner_is_a_dead_one_and_the_stranger_lives(house: House) -> 
     async def story() -> None:
         owner = house.editor()
         record = await house.up(owner)
-        stranger = house.system.recycle(owner.pid)
+        foreign_server = house.system.recycle(owner.pid)
         await asyncio.sleep(20)
         assert not house.alive(record.process)
-        assert house.alive(stranger)
+        assert house.alive(foreign_server)
 
     house.live(story)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import ServerRecord, ServerState
-from supervisor.engine.starting.adopt import AdoptWish
+from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.errors import StartFailed
 from supervisor.native.api import Command
 from tests.engine.answers import ANSWERING, Answers, strangers_toy
@@ -217,7 +217,7 @@ def test_server_adopted_without_an_owner_is_started_again(house: House, answers:
 
     async def story() -> None:
         process = strangers_toy(house)
-        record = await house.supervisor.adopt(AdoptWish(port=8000))
+        record = await house.supervisor.adopt(AdoptRequest(port=8000))
         assert (record.process, record.until_stopped) == (process, True)
         crash(house, record)
         await comes_back(house, record)

@@ -75,8 +75,8 @@ def test_a_stranger_of_an_equal_version_is_adopted(house: House, answers: Answer
     answers.version = "1.2.0"
 
     async def story() -> None:
-        stranger = strangers_toy(house)
+        foreign_server = strangers_toy(house)
         record = await house.up(version="1.2")
-        assert (record.process, record.version) == (stranger, "1.2.0")
+        assert (record.process, record.version) == (foreign_server, "1.2.0")
 
     house.live(story)

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from supervisor.engine.environments.builder.builder import Environments
 
 from supervisor.core.model import Liveness, ProcessIdentity
+from supervisor.engine.environments.builder import Environments
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.credentials import mint, read_back, record_path
 from supervisor.kinds.kind import command_line, environment, expand
 from supervisor.kinds.queries.identify import Identification, identify
 from supervisor.native.api import Command
-from supervisor.native.platforms import open_wing
+from supervisor.native.platforms import open_platform
 from tests import cache
 
 KIND = Catalog.build({}).get("godot-ai")
@@ -43,7 +43,7 @@ class Server:
     def __init__(self, folder: Path, version: str) -> None:
         self.folder = folder
         self.version = version
-        self.wing = open_wing()
+        self.platform = open_platform()
         self.ports = free_ports()
         self.secrets = mint(KIND, version)
         folders = ("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA")
@@ -54,17 +54,17 @@ class Server:
             (folder / name).mkdir(mode=0o700)
 
     async def start(self, root: Path) -> ProcessIdentity:
-        wing = self.wing
-        environments = Environments(root, wing, self._kill)
+        platform = self.platform
+        environments = Environments(root, platform, self._kill)
         private = await environments.provide("godot-ai", self.version, lambda *_: None)
         numbers = {name: str(port) for name, port in self.ports.items()}
         self.values = {**numbers, "python": str(private.python), "version": self.version}
         variables = environment(KIND, self.base, self.values, self.secrets)
         log = self.folder / "server.log"
-        return wing.processes.spawn(Command(command_line(KIND, self.values), variables, self.folder, log))
+        return platform.processes.spawn(Command(command_line(KIND, self.values), variables, self.folder, log))
 
     async def _kill(self, installer: ProcessIdentity) -> None:
-        self.wing.processes.kill(installer)
+        self.platform.processes.kill(installer)
 
     async def ask(self, secrets: dict[str, str]) -> Identification | None:
         return await identify(KIND, self.ports, secrets, 5)
@@ -72,16 +72,16 @@ class Server:
     async def ready(self, process: ProcessIdentity) -> Identification:
         async with asyncio.timeout(PATIENCE_S):
             while (said := await self.ask(self.secrets)) is None:
-                assert self.wing.probe.sample(process) is Liveness.ALIVE, (self.folder / "server.log").read_text()
+                assert self.platform.probe.sample(process) is Liveness.ALIVE, (self.folder / "server.log").read_text()
                 await asyncio.sleep(0.05)
         return said
 
     async def stop(self, process: ProcessIdentity) -> int | None:
-        await self.wing.processes.ask_to_end(process)
+        await self.platform.processes.ask_to_end(process)
         async with asyncio.timeout(PATIENCE_S):
-            while self.wing.probe.sample(process) is not Liveness.DEAD:  # noqa: ASYNC110
+            while self.platform.probe.sample(process) is not Liveness.DEAD:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-        return self.wing.processes.exit_status(process)
+        return self.platform.processes.exit_status(process)
 
 
 async def tools_through_bridge(server: Server) -> tuple[list[str], int | None]:

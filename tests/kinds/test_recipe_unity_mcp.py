@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from supervisor.engine.environments.builder.builder import Environments
 
 from supervisor.core.model import Liveness, ProcessIdentity
+from supervisor.engine.environments.builder import Environments
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.kind import SessionRoute, command_line, environment, expand
 from supervisor.kinds.programs import is_of
 from supervisor.kinds.queries.identify import Identification, identify
 from supervisor.kinds.queries.sessions import count_sessions
-from supervisor.native.api import Command, Wing
-from supervisor.native.platforms import open_wing
+from supervisor.native.api import Command, Platform
+from supervisor.native.platforms import open_platform
 from tests import cache
 from tests.ports import rest
 
@@ -86,10 +86,10 @@ class Proxy:
 class Server:
     """One real server, started as the recipe says."""
 
-    def __init__(self, folder: Path, wing: Wing, port: int) -> None:
+    def __init__(self, folder: Path, platform: Platform, port: int) -> None:
         folder.mkdir()
         self.folder = folder
-        self.wing = wing
+        self.platform = platform
         self.ports = {"http": port}
 
     def start(self, python: Path, more: Mapping[str, str]) -> None:
@@ -101,7 +101,7 @@ class Server:
         values = {"python": str(python), "http": str(self.ports["http"]), "log_dir": str(self.folder)}
         variables = environment(KIND, {**base, **private, **more}, values, {})
         command = Command(command_line(KIND, values), variables, self.folder, self.folder / "server.log")
-        self.process: ProcessIdentity = self.wing.processes.spawn(command)
+        self.process: ProcessIdentity = self.platform.processes.spawn(command)
 
     def log(self) -> str:
         return (self.folder / "server.log").read_text()
@@ -109,19 +109,19 @@ class Server:
     async def ready(self) -> Identification:
         async with asyncio.timeout(PATIENCE_S):
             while (said := await identify(KIND, self.ports, {}, 5)) is None:
-                assert self.wing.probe.sample(self.process) is Liveness.ALIVE, self.log()
+                assert self.platform.probe.sample(self.process) is Liveness.ALIVE, self.log()
                 await asyncio.sleep(0.05)
         return said
 
     async def stop(self) -> int | None:
-        await self.wing.processes.ask_to_end(self.process)
+        await self.platform.processes.ask_to_end(self.process)
         return await self.end()
 
     async def end(self) -> int | None:
         async with asyncio.timeout(PATIENCE_S):
-            while self.wing.probe.sample(self.process) is not Liveness.DEAD:  # noqa: ASYNC110
+            while self.platform.probe.sample(self.process) is not Liveness.DEAD:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-        return self.wing.processes.exit_status(self.process)
+        return self.platform.processes.exit_status(self.process)
 
 
 def free_ports(count: int) -> list[int]:
@@ -133,24 +133,24 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-async def provide(wing: Wing) -> Path:
+async def provide(platform: Platform) -> Path:
     async def kill(installer: ProcessIdentity) -> None:
-        wing.processes.kill(installer)
+        platform.processes.kill(installer)
 
-    environments = Environments(cache.environments(), wing, kill)
+    environments = Environments(cache.environments(), platform, kill)
     return (await environments.provide(KIND.package or "", VERSION, lambda *_: None)).python
 
 
 @pytest.mark.needs_index
 @pytest.mark.timeout(400)
 def test_the_real_server_answers_as_itself_asks_the_network_only_if_told_to_and_stops(tmp_path: Path) -> None:
-    wing = open_wing()
+    platform = open_platform()
     ports = free_ports(2)
-    quiet, talkative = (Server(tmp_path / str(port), wing, port) for port in ports)
+    quiet, talkative = (Server(tmp_path / str(port), platform, port) for port in ports)
     silence, talk = Proxy(), Proxy()
 
     async def main() -> None:
-        python = await provide(wing)
+        python = await provide(platform)
         async with silence.variables() as to_silence, talk.variables() as to_talk:
             quiet.start(python, to_silence)
             said = await quiet.ready()
@@ -171,18 +171,18 @@ def test_the_real_server_answers_as_itself_asks_the_network_only_if_told_to_and_
     finally:
         for server in (quiet, talkative):
             if hasattr(server, "process"):
-                wing.processes.kill(server.process)
+                platform.processes.kill(server.process)
 
 
 @pytest.mark.needs_index
 @pytest.mark.timeout(400)
 def test_the_real_server_exits_3_where_its_port_is_taken(tmp_path: Path) -> None:
-    wing = open_wing()
+    platform = open_platform()
     (port,) = free_ports(1)
-    server = Server(tmp_path / "late", wing, port)
+    server = Server(tmp_path / "late", platform, port)
 
     async def main() -> None:
-        python = await provide(wing)
+        python = await provide(platform)
         with socket.create_server(("127.0.0.1", port)):
             server.start(python, {})
             assert await server.end() == 3

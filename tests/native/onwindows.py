@@ -4,9 +4,8 @@ import ctypes
 import sys
 from collections.abc import Callable
 
-from supervisor.native.windows.system.system import WindowsProcessControl
-
 from supervisor.native.shared.patient_probe import PatientProcesses
+from supervisor.native.windows.system import WindowsProcessControl
 from tests.contract.worlds import RealWorld
 
 assert sys.platform == "win32"
@@ -14,9 +13,9 @@ assert sys.platform == "win32"
 
 def control(world: RealWorld) -> WindowsProcessControl:
     """The process control that its patient one asks."""
-    assert isinstance(world.wing.processes, PatientProcesses)
-    assert isinstance(world.wing.processes._processes, WindowsProcessControl)
-    return world.wing.processes._processes
+    assert isinstance(world.platform.processes, PatientProcesses)
+    assert isinstance(world.platform.processes._processes, WindowsProcessControl)
+    return world.platform.processes._processes
 
 
 def refusing(number: int) -> Callable[..., int]:

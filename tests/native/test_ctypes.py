@@ -96,8 +96,7 @@ if sys.platform == "win32":
     import ctypes
     from ctypes import wintypes
 
-    from supervisor.native.windows.system.services import win32_services
-
+    from supervisor.native.windows.services import win32_services
     from supervisor.native.windows.system import win32
 
     POINTERS = {

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from supervisor.native.darwin.system.ports import ANOTHER_USER, DarwinPortTable, lsof_listeners
-from supervisor.native.darwin.system.probe import PID_MAX, DarwinProbe
-from supervisor.native.darwin.system.system import DarwinPeerCheck, DarwinProcessControl, KqueueWatcher
 
 from supervisor.core.model import Bind, Liveness, ProcessIdentity
 from supervisor.native import trust
-from supervisor.native.darwin.system import libproc, system
-from supervisor.native.platforms import open_wing
+from supervisor.native.darwin.ports import ANOTHER_USER, DarwinPortTable, lsof_listeners
+from supervisor.native.darwin.probe import PID_MAX, DarwinProbe
+from supervisor.native.darwin.system import DarwinPeerCheck, DarwinProcessControl, KqueueWatcher, libproc, system
+from supervisor.native.platforms import open_platform
 from supervisor.native.posix.processes import processes as posix
 from tests.contract.worlds import PATIENCE_S, on_loop, unix_connection, until
 from tests.native.macos import BEGAN, ME, Fact, Mac
@@ -131,7 +130,7 @@ def test_an_empty_environment_is_one_that_the_system_does_not_show(mac: Mac, pro
         probe.variable(identity(probe), "TOKEN")
 
 
-def watcher(mac: Mac, probe: DarwinProbe) -> tuple[KqueueWatcher, list[ProcessIdentity]]:
+def exit_watches(mac: Mac, probe: DarwinProbe) -> tuple[KqueueWatcher, list[ProcessIdentity]]:
     collected: list[ProcessIdentity] = []
     return KqueueWatcher(probe, collected.append, mac.select), collected
 
@@ -141,7 +140,7 @@ async def test_an_exit_is_told_once_to_everybody_who_watches_and_its_status_coll
     mac = Mac()
     mac.processes[EDITOR] = Fact()
     probe = DarwinProbe(mac.psutil, mac.birth_of)
-    exits, collected = watcher(mac, probe)
+    exits, collected = exit_watches(mac, probe)
     calls: list[str] = []
     editor = identity(probe)
     exits.watch(editor, lambda: calls.append(f"first {len(collected)}"))
@@ -162,7 +161,7 @@ async def test_who_has_gone_before_or_while_the_queue_was_asked_is_told_on_a_lat
     mac = Mac()
     mac.processes[EDITOR] = Fact()
     probe = DarwinProbe(mac.psutil, mac.birth_of)
-    exits, _ = watcher(mac, probe)
+    exits, _ = exit_watches(mac, probe)
     editor = identity(probe)
     # The number is another's by now: registered, and found out when it is verified.
     mac.processes[EDITOR] = Fact(BEGAN + 5)
@@ -180,7 +179,7 @@ async def test_an_event_that_comes_before_the_process_can_be_waited_for_is_belie
     mac = Mac()
     mac.processes[EDITOR] = Fact()
     probe = DarwinProbe(mac.psutil, mac.birth_of)
-    exits, _ = watcher(mac, probe)
+    exits, _ = exit_watches(mac, probe)
     calls: list[str] = []
     exits.watch(identity(probe), lambda: calls.append("ended"))
     mac.tell(EDITOR)
@@ -197,7 +196,7 @@ async def test_one_that_can_not_be_watched_any_more_is_believed_to_have_ended_wh
     mac.processes[EDITOR] = Fact()
     mac.leaving.add(EDITOR)
     probe = DarwinProbe(mac.psutil, mac.birth_of)
-    exits, collected = watcher(mac, probe)
+    exits, collected = exit_watches(mac, probe)
     calls: list[str] = []
     exits.watch(identity(probe), lambda: calls.append("ended"))
     await asyncio.sleep(system.SETTLE_EVERY_S * 3)
@@ -212,7 +211,7 @@ async def test_where_there_is_no_queue_a_poll_takes_over_and_says_so() -> None:
     mac.processes[EDITOR] = Fact()
     mac.refuses = OSError(24, "Too many open files")
     probe = DarwinProbe(mac.psutil, mac.birth_of)
-    exits, _ = watcher(mac, probe)
+    exits, _ = exit_watches(mac, probe)
     ended = asyncio.Event()
     exits.watch(identity(probe), ended.set)
     assert "polling" in (exits.note() or "")
@@ -400,11 +399,11 @@ def test_a_number_that_nothing_has_is_vacant(mac: Mac, monkeypatch: pytest.Monke
 
 @pytest.mark.needs_macos
 def test_macos_has_a_wing() -> None:
-    wing = open_wing()
-    me = wing.probe.identify(os.getpid())
+    platform = open_platform()
+    me = platform.probe.identify(os.getpid())
     assert me is not None
-    assert wing.probe.sample(me) is Liveness.ALIVE
-    assert wing.probe.born(me) is not None
+    assert platform.probe.sample(me) is Liveness.ALIVE
+    assert platform.probe.born(me) is not None
     with unix_connection() as (ours, theirs):
-        assert wing.peers.same_user(ours)
+        assert platform.peers.same_user(ours)
         assert trust.same_user(theirs)

@@ -12,24 +12,24 @@ from tests.fakes import FakeProbe, FakeSystem
 @on_loop
 async def test_nothing_wakes_the_loop_when_nothing_is_watched() -> None:
     system = FakeSystem()
-    watcher = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001)
-    assert watcher._timer is None
-    first, second = (watcher.watch(system.me, pytest.fail) for _ in range(2))
+    exit_watches = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001)
+    assert exit_watches._timer is None
+    first, second = (exit_watches.watch(system.me, pytest.fail) for _ in range(2))
     first.close()
-    timer = watcher._timer
+    timer = exit_watches._timer
     assert timer is not None
     assert not timer.cancelled()
-    assert watcher.note()
+    assert exit_watches.note()
     second.close()
     assert timer.cancelled()
-    assert watcher._timer is None
-    assert watcher.note() is None
+    assert exit_watches._timer is None
+    assert exit_watches.note() is None
 
 
 @on_loop
 async def test_one_failing_callback_keeps_no_other_from_being_called() -> None:
     system = FakeSystem()
-    watcher = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001)
+    exit_watches = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001)
     reported: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(str(context["exception"])))
 
@@ -37,9 +37,9 @@ async def test_one_failing_callback_keeps_no_other_from_being_called() -> None:
         raise RuntimeError("broken")
 
     called = asyncio.Event()
-    watcher.watch(system.me, fail)
-    watcher.watch(system.me, called.set)
-    watcher.watch(system.me, fail)
+    exit_watches.watch(system.me, fail)
+    exit_watches.watch(system.me, called.set)
+    exit_watches.watch(system.me, fail)
     system.end(system.me)
     await called.wait()
     await asyncio.sleep(0)
@@ -50,8 +50,8 @@ async def test_one_failing_callback_keeps_no_other_from_being_called() -> None:
 async def test_the_status_is_collected_before_anybody_is_told() -> None:
     system = FakeSystem()
     calls: list[str] = []
-    watcher = PollingExitWatcher(FakeProbe(system), lambda _: calls.append("collected"), interval_s=0.001)
-    watcher.watch(system.me, lambda: calls.append("told"))
+    exit_watches = PollingExitWatcher(FakeProbe(system), lambda _: calls.append("collected"), interval_s=0.001)
+    exit_watches.watch(system.me, lambda: calls.append("told"))
     system.end(system.me)
     await until(lambda: "told" in calls, "the watch is called")
     assert calls == ["collected", "told"]
@@ -71,15 +71,15 @@ async def test_the_better_source_gets_its_watches_back(monkeypatch: pytest.Monke
         watch.disarmed_by(released.append)
         taken.append(watch)
 
-    watcher = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001, better=take)
+    exit_watches = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001, better=take)
     told: list[str] = []
-    watch = watcher.watch(system.me, lambda: told.append("ended"))
+    watch = exit_watches.watch(system.me, lambda: told.append("ended"))
     await asyncio.sleep(0.01)
-    assert watcher.watching == 1
+    assert exit_watches.watching == 1
     refusal.clear()
     await until(lambda: taken == [watch], "it is taken over")
-    assert watcher.watching == 0
-    assert watcher.note() is None
-    assert watcher._timer is None
+    assert exit_watches.watching == 0
+    assert exit_watches.note() is None
+    assert exit_watches._timer is None
     taken[0].fire()
     assert (told, released) == (["ended"], [watch])

@@ -17,10 +17,10 @@ QUICK_S = 0.01
 
 
 def watching(path: Path) -> tuple[PollingFileWatcher, list[str]]:
-    watcher = PollingFileWatcher(QUICK_S)
+    exit_watches = PollingFileWatcher(QUICK_S)
     told: list[str] = []
-    watcher.watch(path, lambda: told.append("written"))
-    return watcher, told
+    exit_watches.watch(path, lambda: told.append("written"))
+    return exit_watches, told
 
 
 @on_loop
@@ -54,16 +54,16 @@ async def test_a_file_that_goes_is_told(tmp_path: Path) -> None:
 async def test_a_closed_watch_stays_silent_and_leaves_no_timer(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
-    watcher = PollingFileWatcher(QUICK_S)
+    exit_watches = PollingFileWatcher(QUICK_S)
     told: list[str] = []
-    watch = watcher.watch(path, lambda: told.append("closed"))
+    watch = exit_watches.watch(path, lambda: told.append("closed"))
     witness, seen = watching(path)
     watch.close()
     watch.close()
     path.write_bytes(b"more")
     await until(lambda: seen, "the witness is told")
     assert told == []
-    assert watcher._timer is witness._timer is None
+    assert exit_watches._timer is witness._timer is None
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -96,19 +96,19 @@ class Refusing:
 async def test_a_file_that_the_system_does_not_watch_is_looked_at(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
-    watcher = FallbackFileWatcher(Refusing(), PollingFileWatcher(QUICK_S))
+    exit_watches = FallbackFileWatcher(Refusing(), PollingFileWatcher(QUICK_S))
     told = asyncio.Event()
-    watch = watcher.watch(path, told.set)
-    note = watcher.note() or ""
+    watch = exit_watches.watch(path, told.set)
+    note = exit_watches.note() or ""
     assert note.startswith("writes to 1 log are noticed by looking")
     assert "Too many open files" in note
     path.write_text("x")
     await asyncio.wait_for(told.wait(), 10)
-    assert watcher.note() == note, "whoever is told arms another watch in a moment"
+    assert exit_watches.note() == note, "whoever is told arms another watch in a moment"
     watch.close()
-    assert watcher.note() is None
+    assert exit_watches.note() is None
     with pytest.raises(FileNotFoundError):
-        watcher.watch(tmp_path / "gone", told.set)
+        exit_watches.watch(tmp_path / "gone", told.set)
 
 
 @on_loop
@@ -118,15 +118,15 @@ async def test_the_system_tells_again_once_it_can(tmp_path: Path, monkeypatch: p
     path = tmp_path / "log"
     path.touch()
     system = Refusing()
-    watcher = FallbackFileWatcher(system, PollingFileWatcher(60))
+    exit_watches = FallbackFileWatcher(system, PollingFileWatcher(60))
     told: list[str] = []
-    watcher.watch(path, lambda: told.append("first"))
-    watcher.watch(path, lambda: told.append("second")).close()
+    exit_watches.watch(path, lambda: told.append("first"))
+    exit_watches.watch(path, lambda: told.append("second")).close()
     await asyncio.sleep(QUICK_S * 3)
-    assert watcher.note() is not None
+    assert exit_watches.note() is not None
     system.refusal = None
     await until(lambda: bool(system.armed), "it happens")
-    assert watcher.note() is None
+    assert exit_watches.note() is None
     assert told == []
     system.armed[0]()
     assert told == ["first"]
@@ -139,9 +139,9 @@ async def test_a_write_between_the_sources_is_told(tmp_path: Path, monkeypatch: 
     path = tmp_path / "log"
     path.touch()
     system = Refusing()
-    watcher = FallbackFileWatcher(system, PollingFileWatcher(60))
+    exit_watches = FallbackFileWatcher(system, PollingFileWatcher(60))
     told: list[str] = []
-    watcher.watch(path, lambda: told.append("written"))
+    exit_watches.watch(path, lambda: told.append("written"))
     path.write_text("x")
     system.refusal = None
     await until(lambda: bool(told), "it happens")
@@ -154,10 +154,12 @@ async def test_a_file_system_that_tells_nothing_is_looked_at(tmp_path: Path) -> 
     path.touch()
     system = Refusing()
     system.refusal = None
-    watcher = FallbackFileWatcher(system, PollingFileWatcher(QUICK_S), lambda _: "nfs does not tell of every write")
+    exit_watches = FallbackFileWatcher(
+        system, PollingFileWatcher(QUICK_S), lambda _: "nfs does not tell of every write"
+    )
     told = asyncio.Event()
-    watcher.watch(path, told.set)
-    assert "nfs" in (watcher.note() or "")
+    exit_watches.watch(path, told.set)
+    assert "nfs" in (exit_watches.note() or "")
     assert system.armed == []
     path.write_text("x")
     await asyncio.wait_for(told.wait(), 10)
@@ -167,17 +169,17 @@ async def test_a_file_system_that_tells_nothing_is_looked_at(tmp_path: Path) -> 
 async def test_what_nobody_writes_to_is_looked_at_less_often(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
-    watcher = PollingFileWatcher(0.01, 0.16)
-    watcher.watch(path, lambda: None)
+    exit_watches = PollingFileWatcher(0.01, 0.16)
+    exit_watches.watch(path, lambda: None)
     loop = asyncio.get_running_loop()
-    looks, look = [loop.time()], watcher._look
+    looks, look = [loop.time()], exit_watches._look
 
     def counted(*arguments: Any) -> None:
         looks.append(loop.time())
         look(*arguments)
 
-    watcher._look = counted  # type: ignore[method-assign]
+    exit_watches._look = counted  # type: ignore[method-assign]
     await until(lambda: len(looks) > 7, "it happens")
     assert looks[7] - looks[6] >= 0.1
-    watcher.watch(path, lambda: None)
-    assert watcher._pause_s == 0.01
+    exit_watches.watch(path, lambda: None)
+    assert exit_watches._pause_s == 0.01

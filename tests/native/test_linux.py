@@ -13,12 +13,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from supervisor.native.linux.system.probe import LinuxProbe
-from supervisor.native.linux.system.procfs import read_stat
 
 from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.native.api import Command, variable_if_told
-from supervisor.native.platforms import open_wing
+from supervisor.native.linux.probe import LinuxProbe
+from supervisor.native.linux.procfs import read_stat
+from supervisor.native.platforms import open_platform
 from tests.contract.worlds import PATIENCE_S, PYTHON, SLEEPER, RealWorld, on_loop, until, wait_until
 from tests.privilege import NEEDS_ROOT, as_nobody
 
@@ -80,15 +80,15 @@ def descriptor_limit(pid: int) -> tuple[int, int]:
 
 async def waited_for(world: RealWorld, child: ProcessIdentity) -> int:
     """Its exit status, when it is there."""
-    await until(lambda: world.wing.processes.exit_status(child) is not None, "it is waited for")
-    status = world.wing.processes.exit_status(child)
+    await until(lambda: world.platform.processes.exit_status(child) is not None, "it is waited for")
+    status = world.platform.processes.exit_status(child)
     assert status is not None
     return status
 
 
 def spawn(world: RealWorld, folder: Path, *argv: str) -> ProcessIdentity:
     """A child with a log in this folder, ended with its world."""
-    identity = world.wing.processes.spawn(Command(argv, dict(os.environ), folder, folder / "log"))
+    identity = world.platform.processes.spawn(Command(argv, dict(os.environ), folder, folder / "log"))
     world._known.append(identity)
     return identity
 
@@ -123,8 +123,8 @@ def test_a_sample_without_a_free_descriptor_is_unknown() -> None:
 async def test_what_cannot_be_proven_is_not_signalled(world: RealWorld) -> None:
     child = world.child()
     with without_descriptors(), pytest.raises(OSError, match="Too many open files"):
-        world.wing.processes.kill(child)
-    assert world.wing.probe.sample(child) is Liveness.ALIVE
+        world.platform.processes.kill(child)
+    assert world.platform.probe.sample(child) is Liveness.ALIVE
 
 
 @pytest.mark.needs_root
@@ -141,7 +141,7 @@ async def test_a_process_hidden_by_the_system_is_held(world: RealWorld) -> None:
 @on_loop
 async def test_a_process_of_another_user_is_seen_and_cannot_be_touched(world: RealWorld) -> None:
     child = world.child(variable="secret")
-    probe, processes = world.wing.probe, world.wing.processes
+    probe, processes = world.platform.probe, world.platform.processes
 
     def ask() -> str:
         seen = (probe.sample(child), probe.same_user(child), variable_if_told(processes, child, "GREETING"))
@@ -159,16 +159,16 @@ async def test_a_process_of_another_user_is_seen_and_cannot_be_touched(world: Re
 async def test_the_start_of_a_process_is_what_others_say_it_is(world: RealWorld) -> None:
     child = world.child()
     # psutil counts from /proc/stat's btime, which is in whole seconds.
-    assert world.wing.probe.started_at(child) == pytest.approx(psutil.Process(child.pid).create_time(), abs=1.1)
-    assert world.wing.probe.started_at(child) == pytest.approx(time.time(), abs=PATIENCE_S)
-    assert world.wing.probe.started_at(ProcessIdentity(child.pid, "another-boot:1")) is None
+    assert world.platform.probe.started_at(child) == pytest.approx(psutil.Process(child.pid).create_time(), abs=1.1)
+    assert world.platform.probe.started_at(child) == pytest.approx(time.time(), abs=PATIENCE_S)
+    assert world.platform.probe.started_at(ProcessIdentity(child.pid, "another-boot:1")) is None
 
 
 @on_loop
 async def test_which_process_is_the_older_does_not_depend_on_the_wall_clock(
     world: RealWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child, probe = world.child(), world.wing.probe
+    child, probe = world.child(), world.platform.probe
     before, shown = probe.born(child), probe.started_at(child)
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() - 3600)
@@ -212,7 +212,7 @@ async def test_children_get_the_descriptor_limit_back(tmp_path: Path) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     world = RealWorld(tmp_path)
     for limit in ((123, hard), (123, 456)):
-        world.wing = open_wing(limit)
+        world.platform = open_platform(limit)
         child = world.child()
         assert descriptor_limit(child.pid) == limit
         world.end(child)
@@ -222,7 +222,7 @@ async def test_children_get_the_descriptor_limit_back(tmp_path: Path) -> None:
 
 def test_nothing_is_started_without_a_loop_to_wait_for_it(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no running event loop"):
-        open_wing().processes.spawn(Command(("touch", "ran"), dict(os.environ), tmp_path, tmp_path / "log"))
+        open_platform().processes.spawn(Command(("touch", "ran"), dict(os.environ), tmp_path, tmp_path / "log"))
     assert not (tmp_path / "log").exists()
 
 
@@ -230,13 +230,13 @@ def test_nothing_is_started_without_a_loop_to_wait_for_it(tmp_path: Path) -> Non
 async def test_without_descriptors_exits_are_polled_and_a_user_is_told(world: RealWorld) -> None:
     _, grandchild = world.family()
     ended = asyncio.Event()
-    assert world.wing.exits.note() is None
+    assert world.platform.exits.note() is None
     with without_descriptors():
-        watch = world.wing.exits.watch(grandchild, ended.set)
-    assert "Too many open files" in (world.wing.exits.note() or "")
+        watch = world.platform.exits.watch(grandchild, ended.set)
+    assert "Too many open files" in (world.platform.exits.note() or "")
     world.end(grandchild)
     await asyncio.wait_for(ended.wait(), PATIENCE_S)
-    assert world.wing.exits.note() is None
+    assert world.platform.exits.note() is None
     watch.close()
 
 
@@ -244,7 +244,7 @@ async def test_without_descriptors_exits_are_polled_and_a_user_is_told(world: Re
 async def test_all_watches_of_a_process_share_one_descriptor_and_the_last_one_closes_it(world: RealWorld) -> None:
     _, grandchild = world.family()
     before = len(descriptors(os.getpid()))
-    watches = [world.wing.exits.watch(grandchild, pytest.fail) for _ in range(10)]
+    watches = [world.platform.exits.watch(grandchild, pytest.fail) for _ in range(10)]
     for watch in watches:
         assert len(descriptors(os.getpid())) == before + 1
         watch.close()
@@ -261,8 +261,8 @@ async def test_a_watch_that_is_closed_by_another_of_its_process_says_nothing(wor
         ended.set()
 
     before = len(descriptors(os.getpid()))
-    world.wing.exits.watch(child, first)
-    second = world.wing.exits.watch(child, pytest.fail)
+    world.platform.exits.watch(child, first)
+    second = world.platform.exits.watch(child, pytest.fail)
     world.end(child)
     await asyncio.wait_for(ended.wait(), PATIENCE_S)
     await until(lambda: len(descriptors(os.getpid())) == before - 1, "the descriptor is closed")
@@ -275,8 +275,8 @@ async def test_without_pidfds_signals_go_to_a_verified_pid(world: RealWorld, mon
 
     child = world.child()
     monkeypatch.setattr(os, "pidfd_open", missing)
-    assert not world.wing.processes.kill(ProcessIdentity(child.pid, world.me.start_token))
-    assert world.wing.probe.sample(child) is Liveness.ALIVE
-    assert await world.wing.processes.ask_to_end(child)
+    assert not world.platform.processes.kill(ProcessIdentity(child.pid, world.me.start_token))
+    assert world.platform.probe.sample(child) is Liveness.ALIVE
+    assert await world.platform.processes.ask_to_end(child)
     assert await waited_for(world, child) == -signal.SIGTERM
-    assert not world.wing.processes.kill(child)
+    assert not world.platform.processes.kill(child)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from supervisor.native.linux.system.ports import try_bind
 
 from supervisor.core.model import Bind
+from supervisor.native.linux.ports import try_bind
 from tests.contract.worlds import RealWorld
 from tests.privilege import NEEDS_ROOT, as_nobody
 
@@ -62,7 +62,7 @@ def test_another_users_listener_is_told_with_the_user_and_without_the_process(wo
 
     def ask() -> str:
         world.hang_up()
-        fact = world.wing.ports.facts([port])[port]
+        fact = world.platform.ports.facts([port])[port]
         occupant = fact.listeners[0].occupant
         return f"{fact.bind} {occupant.identity} {occupant.user}"
 
@@ -77,12 +77,12 @@ def test_of_several_holders_the_oldest_is_told(world: RealWorld) -> None:
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[descriptor]) as worker:
         assert worker.stdout is not None
         worker.stdout.readline()
-        (listener,) = world.wing.ports.facts([port])[port].listeners
-        heir = world.wing.probe.identify(worker.pid)
+        (listener,) = world.platform.ports.facts([port])[port].listeners
+        heir = world.platform.probe.identify(worker.pid)
         assert heir is not None
         assert listener.occupant.pid == os.getpid()
-        assert world.wing.ports.listeners([port], [heir, world.me]) == {port: heir}
+        assert world.platform.ports.listeners([port], [heir, world.me]) == {port: heir}
         world.hang_up()
-        (listener,) = world.wing.ports.facts([port])[port].listeners
+        (listener,) = world.platform.ports.facts([port])[port].listeners
         assert listener.occupant.identity == heir
         assert listener.occupant.command[-1] == code

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from supervisor.native.services.manager.manager import Nobody, manager_of
+
+from supervisor.native.service_api import NoServiceManager
+from supervisor.native.services.manager import manager_of
 
 if sys.platform != "linux":
     pytest.skip("systemd is Linux", allow_module_level=True)
@@ -38,8 +40,8 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
 
 
 def test_without_a_socket_nobody_is_told_and_nothing_ticks() -> None:
-    assert isinstance(manager_of({}), Nobody)
-    assert isinstance(manager_of({"NOTIFY_SOCKET": "relative"}), Nobody)
+    assert isinstance(manager_of({}), NoServiceManager)
+    assert isinstance(manager_of({"NOTIFY_SOCKET": "relative"}), NoServiceManager)
 
     async def story() -> None:
         await manager_of({"WATCHDOG_USEC": "1000"}).begin(lambda: None)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from supervisor.native.linux.system.tcp import TcpRow, TcpState
 
 from supervisor.native.linux.system import tcp
+from supervisor.native.linux.tcp import TcpRow, TcpState
 
 pytestmark = pytest.mark.linux_only
 

@@ -1,12 +1,14 @@
 """Files by which daemons of one user tell each other what they look after."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.native.shared.adoption_marks import FileMarks, shared_folders
+from supervisor.native.platforms import open_platform
+from supervisor.native.shared.adoption_marks import FileMarks
 from tests.systems import POSIX_ONLY
 
 TOY = ProcessIdentity(4711, "0f3a-1b:987")
@@ -66,9 +68,15 @@ def test_a_folder_that_others_could_fill_is_refused(tmp_path: Path, how: str) ->
         marks(folder).homes(TOY)
 
 
+def mark_folders() -> Sequence[Path]:
+    found = open_platform().marks
+    assert isinstance(found, FileMarks)
+    return found._folders
+
+
 def test_where_marks_lie_follows_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = shared_folders()
+    before = mark_folders()
     for name in ("HOME", "XDG_RUNTIME_DIR", "TMPDIR", "TEMP", "LOCALAPPDATA", "USERPROFILE"):
         monkeypatch.setenv(name, os.fspath(Path.cwd() / "elsewhere"))
-    assert shared_folders() == before
+    assert mark_folders() == before
     assert before

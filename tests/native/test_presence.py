@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.native import presence, trust
-from supervisor.native.presence import HeldError
+from supervisor.native.presence_api import HeldError
 from tests.contract.worlds import on_loop, until
 from tests.systems import POSIX_ONLY
 
@@ -122,11 +122,11 @@ async def test_another_user_who_asks_is_not_answered(home_id: str, monkeypatch: 
     held.listen(lambda: asked.append("asked") or b"secret")  # type: ignore[func-returns-value]
     address = held._socket.getsockname()  # type: ignore[attr-defined]
     monkeypatch.setattr(posix_presence.trust, "same_user", lambda _: False)
-    with socket.socket(socket.AddressFamily["AF_UNIX"]) as stranger:
-        stranger.settimeout(10)
-        stranger.connect(address)
+    with socket.socket(socket.AddressFamily["AF_UNIX"]) as foreign_server:
+        foreign_server.settimeout(10)
+        foreign_server.connect(address)
         heard: list[bytes] = []
-        reader = threading.Thread(target=lambda: heard.append(stranger.recv(100)))
+        reader = threading.Thread(target=lambda: heard.append(foreign_server.recv(100)))
         reader.start()
         await until(lambda: heard, "the connection ends")
         reader.join()

@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from supervisor.native.linux.system.probe import LinuxProbe
 
+from supervisor.native.linux.probe import LinuxProbe
 from supervisor.native.linux.system import procfs
 
 pytestmark = pytest.mark.linux_only

@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from supervisor.native.windows.system.processes import console, exits, handles, jobs, listing, parent, probe
-from supervisor.native.windows.system.services import account
-from supervisor.native.windows.system.system import WindowsPeerCheck
 
 from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.engine.logs.cap import CUT_MARK, cut
@@ -24,7 +21,9 @@ from supervisor.native import private_files
 from supervisor.native.api import Command
 from supervisor.native.platforms import parent_pid
 from supervisor.native.shared import venv_launcher
-from supervisor.native.windows.system import tokens, win32
+from supervisor.native.windows.processes import console, exits, handles, jobs, listing, parent, probe
+from supervisor.native.windows.services import account
+from supervisor.native.windows.system import WindowsPeerCheck, tokens, win32
 from tests.contract.worlds import PATIENCE_S, PYTHON, SLEEPER, RealWorld, on_loop, until, wait_until, world_of
 from tests.native.onwindows import failing, refusing
 
@@ -65,33 +64,33 @@ class TestProbe:
         deny(known.pid)
         with pytest.raises(PermissionError):
             handles.open_raw(known.pid, handles.ASK)
-        assert world.wing.probe.identify(known.pid) == known
-        assert world.wing.probe.sample(known) is Liveness.ALIVE
-        assert world.wing.probe.sample(ProcessIdentity(known.pid, "4711")) is Liveness.DEAD
-        assert world.wing.probe.same_user(known) is None
+        assert world.platform.probe.identify(known.pid) == known
+        assert world.platform.probe.sample(known) is Liveness.ALIVE
+        assert world.platform.probe.sample(ProcessIdentity(known.pid, "4711")) is Liveness.DEAD
+        assert world.platform.probe.same_user(known) is None
         with pytest.raises(PermissionError):
-            world.wing.processes.kill(known)
+            world.platform.processes.kill(known)
         allow(known.pid)
         world.end(known)
 
     def test_what_is_denied_and_not_listed_has_ended(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(handles, "open_raw", refusing(win32.ERROR_ACCESS_DENIED))
         monkeypatch.setattr(listing, "processes", dict)
-        assert world.wing.probe.identify(4) is None
-        assert world.wing.probe.sample(ProcessIdentity(4, "1")) is Liveness.DEAD
+        assert world.platform.probe.identify(4) is None
+        assert world.platform.probe.sample(ProcessIdentity(4, "1")) is Liveness.DEAD
 
     def test_what_is_denied_and_cannot_be_compared_is_alive(
         self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(handles, "open_raw", refusing(win32.ERROR_ACCESS_DENIED))
         monkeypatch.setattr(listing, "processes", refusing(win32.ERROR_INVALID_PARAMETER))
-        assert world.wing.probe.sample(ProcessIdentity(4, "1")) is Liveness.ALIVE
+        assert world.platform.probe.sample(ProcessIdentity(4, "1")) is Liveness.ALIVE
         with pytest.raises(PermissionError):
-            world.wing.probe.identify(4)
+            world.platform.probe.identify(4)
 
     def test_any_other_refusal_leaves_it_unknown(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(handles, "open_raw", refusing(8))
-        assert world.wing.probe.sample(world.me) is Liveness.UNKNOWN
+        assert world.platform.probe.sample(world.me) is Liveness.UNKNOWN
 
     def test_a_wait_that_fails_leaves_it_unknown(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> int:
@@ -99,22 +98,22 @@ class TestProbe:
             return 0xFFFFFFFF
 
         monkeypatch.setattr(win32, "WaitForSingleObject", fail)
-        assert world.wing.probe.sample(world.me) is Liveness.UNKNOWN
+        assert world.platform.probe.sample(world.me) is Liveness.UNKNOWN
 
     def test_a_handle_without_a_process_is_an_error(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(win32, "GetProcessId", failing(win32.ERROR_INVALID_HANDLE))
-        assert world.wing.probe.sample(world.me) is Liveness.UNKNOWN
+        assert world.platform.probe.sample(world.me) is Liveness.UNKNOWN
 
     def test_a_number_between_two_pids_is_nobody(self, world: RealWorld) -> None:
         for number in range(world.me.pid + 1, world.me.pid + 4):
-            assert world.wing.probe.identify(number) is None
-            assert world.wing.probe.sample(ProcessIdentity(number, world.me.start_token)) is Liveness.DEAD
-            assert not world.wing.processes.kill(ProcessIdentity(number, world.me.start_token))
+            assert world.platform.probe.identify(number) is None
+            assert world.platform.probe.sample(ProcessIdentity(number, world.me.start_token)) is Liveness.DEAD
+            assert not world.platform.processes.kill(ProcessIdentity(number, world.me.start_token))
 
     def test_both_routes_tell_the_same_time(self, world: RealWorld) -> None:
         listed = listing.processes()
         assert listed[os.getpid()].identity == world.me
-        started = world.wing.probe.started_at(world.me)
+        started = world.platform.probe.started_at(world.me)
         assert started is not None
         assert 0 < time.time() - started < 3600
 
@@ -139,10 +138,10 @@ class TestExits:
             with world_of("real", tmp_path) as world:
                 child = world.child()
                 ended = asyncio.Event()
-                world.wing.exits.watch(child, ended.set)
-                world.wing.processes.kill(child)
+                world.platform.exits.watch(child, ended.set)
+                world.platform.processes.kill(child)
                 await asyncio.wait_for(ended.wait(), PATIENCE_S)
-                assert world.wing.exits.note() is None
+                assert world.platform.exits.note() is None
 
         with asyncio.Runner(loop_factory=loop) as runner:
             runner.run(story())
@@ -152,12 +151,12 @@ class TestExits:
         self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         child = world.child()
-        watcher = exits.WaitWatcher(world.wing.probe, lambda _: None)
+        exit_watches = exits.WaitWatcher(world.platform.probe, lambda _: None)
         monkeypatch.setattr(win32, "RegisterWaitForSingleObject", lambda *_: 0)
         ended = asyncio.Event()
-        watcher.watch(child, ended.set)
-        assert "polling" in (watcher.note() or "")
-        world.wing.processes.kill(child)
+        exit_watches.watch(child, ended.set)
+        assert "polling" in (exit_watches.note() or "")
+        world.platform.processes.kill(child)
         await asyncio.wait_for(ended.wait(), PATIENCE_S)
 
     def test_a_program_that_ends_has_no_wait_registered(self) -> None:
@@ -169,11 +168,11 @@ class TestExits:
     async def test_more_processes_than_one_wait_can_hold_are_watched(self, world: RealWorld) -> None:
         # WaitForMultipleObjects takes 64; this watches one process that often through as many watchers.
         child = world.child()
-        watchers = [exits.WaitWatcher(world.wing.probe, lambda _: None) for _ in range(80)]
+        watchers = [exits.WaitWatcher(world.platform.probe, lambda _: None) for _ in range(80)]
         told: list[int] = []
-        for number, watcher in enumerate(watchers):
-            watcher.watch(child, lambda number=number: told.append(number))
-        world.wing.processes.kill(child)
+        for number, exit_watches in enumerate(watchers):
+            exit_watches.watch(child, lambda number=number: told.append(number))
+        world.platform.processes.kill(child)
         await until(lambda: len(told) == len(watchers), "every one is told")
         assert sorted(told) == list(range(80))
 
@@ -185,13 +184,13 @@ class TestConsole:
     ) -> None:
         child = world.child()
         monkeypatch.setattr(win32, "AttachConsole", failing(win32.ERROR_ACCESS_DENIED))
-        assert await world.wing.processes.ask_to_end(child)
+        assert await world.platform.processes.ask_to_end(child)
         # Under Wine no handler runs, but the program ends.
-        await until(lambda: world.wing.probe.sample(child) is Liveness.DEAD, "it ends")
+        await until(lambda: world.platform.probe.sample(child) is Liveness.DEAD, "it ends")
 
     @on_loop
     async def test_others_have_their_turn_while_a_request_is_on_its_way(self, world: RealWorld) -> None:
-        asking = asyncio.ensure_future(world.wing.processes.ask_to_end(world.child()))
+        asking = asyncio.ensure_future(world.platform.processes.ask_to_end(world.child()))
         turns = 0
         while not asking.done():
             turns += 1
@@ -273,13 +272,13 @@ class TestSpawn:
         )
         mark = tmp_path / "mark"
         command = Command((*PYTHON, talk, str(mark)), dict(os.environ), tmp_path, log)
-        child = world.wing.processes.spawn(command)
+        child = world.platform.processes.spawn(command)
         await until(mark.exists, "it has talked")
         was, size = cut(log, 200)
         assert was > size
         # Whoever looks whether it is there has it open for that moment.
         private_files.patiently(mark.unlink)
-        await until(lambda: world.wing.processes.exit_status(child) is not None, "it ends")
+        await until(lambda: world.platform.processes.exit_status(child) is not None, "it ends")
         text = log.read_bytes()
         assert text.startswith(CUT_MARK)
         assert text.endswith(b"line 1999\r\nafter the cut\r\n")
@@ -292,10 +291,10 @@ class TestSpawn:
         (scripts / "python.exe").write_bytes(b"no program at all")
         (scripts.parent / "pyvenv.cfg").write_text(f"home = {Path(sys.base_prefix)}\nversion = 3\n")
         say = "import sys; print(sys.prefix, sys.executable)"
-        child = world.wing.processes.spawn(
+        child = world.platform.processes.spawn(
             Command((str(scripts / "python.exe"), "-I", "-c", say), dict(os.environ), tmp_path, tmp_path / "log")
         )
-        await until(lambda: world.wing.processes.exit_status(child) is not None, "it ends")
+        await until(lambda: world.platform.processes.exit_status(child) is not None, "it ends")
         prefix, executable = (tmp_path / "log").read_text().split()
         assert (Path(prefix), Path(executable)) == (scripts.parent, scripts / "python.exe")
 
@@ -320,7 +319,7 @@ class TestSpawn:
 
         monkeypatch.setattr(subprocess, "Popen", refuse)
         with pytest.raises(PermissionError):
-            world.wing.processes.spawn(Command(("x",), {}, tmp_path, tmp_path / "log"))
+            world.platform.processes.spawn(Command(("x",), {}, tmp_path, tmp_path / "log"))
         assert [bool(flag) for flag in asked] == [True, False][:tries]
 
     def test_what_is_no_environment_is_run_as_it_is(self, tmp_path: Path) -> None:
@@ -360,9 +359,9 @@ async def test_a_wait_outlives_whoever_registered_it_without_harm(world: RealWor
     """The system calls back into memory that has to be there, whatever Python has thrown away since."""
     child = world.child()
     for _ in range(20):
-        exits.WaitWatcher(world.wing.probe, lambda _: None).watch(child, lambda: None)
+        exits.WaitWatcher(world.platform.probe, lambda _: None).watch(child, lambda: None)
     gc.collect()
     ended = asyncio.Event()
-    world.wing.exits.watch(child, ended.set)
-    world.wing.processes.kill(child)
+    world.platform.exits.watch(child, ended.set)
+    world.platform.processes.kill(child)
     await asyncio.wait_for(ended.wait(), PATIENCE_S)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from supervisor.native.windows.system.processes import listing, start_order
-from supervisor.native.windows.system.processes.listing import Listed
 
 from supervisor.core.model import ProcessIdentity
+from supervisor.native.windows.processes import listing, start_order
+from supervisor.native.windows.processes.listing import Listed
 from supervisor.native.windows.system import win32
 from tests.contract.worlds import RealWorld, on_loop, world_of
 
@@ -86,27 +86,27 @@ class TestBirths:
 
     def test_the_place_in_the_sequence_is_the_age(self, world: RealWorld, telemetry: Telemetry) -> None:
         telemetry.needs_bytes = 3 * start_order.FIRST_GUESS_BYTES
-        assert world.wing.probe.born(world.me) == 4711
+        assert world.platform.probe.born(world.me) == 4711
 
     @pytest.mark.parametrize("wrong", [{"pid": 4}, {"created": 1}, {"sequence": 0}])
     def test_an_answer_that_is_not_proven_to_be_of_this_process_is_none(
         self, world: RealWorld, telemetry: Telemetry, wrong: dict[str, int]
     ) -> None:
         telemetry.facts = {**telemetry.facts, **wrong}
-        assert world.wing.probe.born(world.me) is None
+        assert world.platform.probe.born(world.me) is None
 
     def test_a_system_that_refuses_tells_nothing(self, world: RealWorld, telemetry: Telemetry) -> None:
         telemetry.refuses = -0x3FFFFFFD
-        assert world.wing.probe.born(world.me) is None
+        assert world.platform.probe.born(world.me) is None
 
     def test_of_nobody_nothing_is_told(self, world: RealWorld, telemetry: Telemetry) -> None:
-        assert world.wing.probe.born(ProcessIdentity(world.me.pid, "1")) is None
-        assert world.wing.probe.born(ProcessIdentity(0, "1")) is None
+        assert world.platform.probe.born(ProcessIdentity(world.me.pid, "1")) is None
+        assert world.platform.probe.born(ProcessIdentity(0, "1")) is None
         assert telemetry.facts
 
     @pytest.mark.needs_real_windows
     def test_windows_tells(self, world: RealWorld) -> None:
-        assert world.wing.probe.born(world.me) is not None
+        assert world.platform.probe.born(world.me) is not None
 
     @on_loop
     async def test_a_descendant_that_only_the_clock_calls_younger_is_none(
@@ -115,5 +115,5 @@ class TestBirths:
         parent, child = world.family()
         sequences = {parent: 8, child: 7}
         monkeypatch.setattr(start_order, "sequence", sequences.get)
-        (row,) = [row for row in world.wing.processes.table() if row.identity == child]
+        (row,) = [row for row in world.platform.processes.table() if row.identity == child]
         assert row.parent == 0

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from supervisor.native.windows.system.processes import spawn
 
 from supervisor.native import private_files
 from supervisor.native.platforms import file_replacer
+from supervisor.native.windows.processes import spawn
 from supervisor.native.windows.system import files, tokens, win32
 from tests.windows.access import allow
 from tests.wine import WINE

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from supervisor.native.windows.system.processes import handles, spawn
-from supervisor.native.windows.system.processes import jobs as windows_jobs
-from supervisor.native.windows.system.system import windows_wing
 
 from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.native.api import Command
-from supervisor.native.platforms import open_wing
-from supervisor.native.windows.system import win32
+from supervisor.native.platforms import open_platform
+from supervisor.native.windows.processes import handles, spawn
+from supervisor.native.windows.processes import jobs as windows_jobs
+from supervisor.native.windows.system import win32, windows_platform
 from tests.contract.worlds import PYTHON, RealWorld, on_loop, wait_until, world_of
 from tests.native.onwindows import control, failing
 
@@ -39,7 +38,7 @@ def strays(world: RealWorld, number: int = 0) -> tuple[ProcessIdentity, windows_
 @on_loop
 async def test_the_next_daemon_finds_the_tree_by_the_name_of_its_job(world: RealWorld) -> None:
     parent, grandchild = world.family()
-    rows = {row.identity: row for row in open_wing().processes.table()}
+    rows = {row.identity: row for row in open_platform().processes.table()}
     assert rows[parent].session == rows[grandchild].session == parent.pid
 
 
@@ -50,7 +49,7 @@ async def test_a_job_ends_nobody_when_its_handles_are_closed(world: RealWorld) -
         win32.CloseHandle(handle)
     control(world)._jobs._handles.clear()
     world.end(parent)
-    assert world.wing.probe.sample(grandchild) is Liveness.ALIVE
+    assert world.platform.probe.sample(grandchild) is Liveness.ALIVE
 
 
 @on_loop
@@ -60,8 +59,8 @@ async def test_what_a_forgotten_job_leaves_has_the_number_of_its_lost_ancestor(w
         win32.CloseHandle(handle)
     control(world)._jobs._handles.clear()
     world.end(parent)
-    world.wing.processes.exit_status(parent)
-    fresh = windows_wing()
+    world.platform.processes.exit_status(parent)
+    fresh = windows_platform()
     (row,) = [row for row in fresh.processes.table() if row.identity == grandchild]
     assert (row.session, row.parent) == (parent.pid, 0)
     assert not fresh.processes.vacant(parent.pid)
@@ -146,15 +145,15 @@ async def test_a_child_that_cannot_be_enclosed_does_not_run(
     monkeypatch.setattr(win32, "AssignProcessToJobObject", lambda *_: 0)
     mark = tmp_path / "ran"
     with pytest.raises(OSError):  # noqa: PT011 (whatever the last error was)
-        world.wing.processes.spawn(
+        world.platform.processes.spawn(
             Command((*PYTHON, f"open({str(mark)!r}, 'w')"), dict(os.environ), tmp_path, tmp_path / "log")
         )
     monkeypatch.undo()
     await asyncio.sleep(0)
-    children = [row for row in world.wing.processes.table() if row.parent == os.getpid()]
+    children = [row for row in world.platform.processes.table() if row.parent == os.getpid()]
     assert not mark.exists()
     wait_until(
-        lambda: not [row for row in children if world.wing.probe.sample(row.identity) is Liveness.ALIVE],
+        lambda: not [row for row in children if world.platform.probe.sample(row.identity) is Liveness.ALIVE],
         "nothing is left of it",
     )
 

@@ -5,12 +5,12 @@ import socket
 from typing import Any, ClassVar
 
 import pytest
-from supervisor.native.windows.system.processes.probe import WindowsProbe
-from supervisor.native.windows.system.tcp import TcpRow, TcpState
 
 from supervisor.core.model import Bind, Occupant, ProcessIdentity
+from supervisor.native.windows.processes.probe import WindowsProbe
 from supervisor.native.windows.system import ports as windows_ports
 from supervisor.native.windows.system import tcp, win32
+from supervisor.native.windows.tcp import TcpRow, TcpState
 
 LOOPBACK = "127.0.0.1"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from supervisor.native.services.manager.control import OWN_PROCESS, USER_OWN_PROCESS, Definition, Installed
 
 from supervisor.errors import InvalidParams, ServiceRefused
+from supervisor.native.service_api import OWN_PROCESS, USER_OWN_PROCESS, Definition, Installed
 from supervisor.service.steps import Ran, Steps
 from supervisor.service.windows import Mode, Windows, checked_account, chosen
 from tests.service.scripted import WELL, Answer, Script, installation

@@ -103,7 +103,7 @@ class Checks:
 
     def _door(self, life: Life) -> None:
         now = self.world.clock.now
-        for server_id, flight in life.flights._flights.items():
+        for server_id, flight in life.operations._operations.items():
             if flight.task.done() and not life.loop.busy:
                 raise ViolationError(f"the door is free afterwards: {server_id} has landed and blocks it")
             if now - max(flight.running.since, self.ledger.gap_at) > FLIGHT_BOUND_S:
@@ -137,7 +137,7 @@ class Checks:
         """Whether nobody is left who could keep it, and it is for us to end it."""
         if (
             record.state not in SERVING
-            or record.onlooked
+            or record.observed_only
             or record.owners_unknown
             or not record.ever_owned
             or record.until_stopped
@@ -145,7 +145,7 @@ class Checks:
             return False
         if self.world.marks.get(record.process, set()) - {HOME}:  # type: ignore[arg-type]
             return False
-        if life.flights.running(record.id) is not None or record.process in life.exits.lost:
+        if life.operations.running(record.id) is not None or record.process in life.exits.lost:
             return False
         deaf = (manners := self.world.manners.get(record.process)) and self.world.clock.now < manners.deaf_until  # type: ignore[arg-type]
         if deaf or not record.owners or any(owner.process in life.exits.lost for owner in record.owners):

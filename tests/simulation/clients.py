@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from supervisor.core.model import ProcessIdentity, ServerRecord
 from supervisor.engine.holders.editors import Arrival
-from supervisor.engine.starting.adopt import AdoptWish
-from supervisor.engine.starting.resolve import EnsureWish
+from supervisor.engine.starting.adopt import AdoptRequest
+from supervisor.engine.starting.resolve import EnsureRequest
 from supervisor.errors import SupervisorError
 from tests.simulation.driver import Request, Simulation, Teller
 from tests.simulation.faults import InjectedError
@@ -148,7 +148,7 @@ def ensure(sim: Simulation) -> None:
     request = _request(sim, "ensure")
     if editor is not None:
         request.asking = Asking(kind, editor.process)
-    wish = EnsureWish(
+    wish = EnsureRequest(
         kind,
         editor,
         sim.rng.choice((None, *sim.projects)) if kind == "solo" else None,
@@ -199,7 +199,7 @@ def adopt(sim: Simulation) -> None:
     port = sim.rng.choice(sim.world.listeners)[1] if sim.world.listeners else 8000
     if editor is not None:
         request.asking = Asking("toy", editor.process)
-    wish = AdoptWish(port=port, editor=editor)
+    wish = AdoptRequest(port=port, editor=editor)
     _ask(sim, "adopt", lambda life, teller: life.supervisor.adopt(wish, teller), request)
 
 

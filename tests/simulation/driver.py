@@ -158,7 +158,7 @@ class Simulation:
             edges.enter_context(patch("supervisor.engine.starting.readiness.log_lines", _no_log))
             edges.enter_context(patch("supervisor.engine.processes.spawn.Spawner.log_for", log_for))
             edges.enter_context(patch("supervisor.engine.processes.spawn.Spawner.prune_logs"))
-            edges.enter_context(patch("supervisor.daemon.app.Environments", environments))
+            edges.enter_context(patch("supervisor.engine.assembly.Environments", environments))
             for module in ENGINE:
                 for name in stands_for.keys() & vars(module).keys():
                     edges.enter_context(patch.object(module, name, stands_for[name]))
@@ -330,7 +330,7 @@ class Simulation:
                 self.ended.append(request.name)
         self.requests = [request for request in self.requests if request.outcome is None]
         if self.life is not None:
-            if not self.life.flights._flights:
+            if not self.life.operations._operations:
                 self.ledger.asking = [r.asking for r in self.requests if r.asking is not None]
             troubles = [text for text in self.life.loop.troubles if "InjectedError" not in text]
             if troubles:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from supervisor.engine.environments.builder.installer import Progress
-from supervisor.engine.environments.builder.store import Environment, Wanted
-
+from supervisor.engine.environments.installer import Progress
+from supervisor.engine.environments.store import Environment, Wanted
 from supervisor.engine.starting.provision import REBUILT_AGAIN_AFTER_S
 from supervisor.errors import InstallFailed
 from tests.fakes import FakeClock

@@ -1,7 +1,7 @@
 """What happens to the system, whoever is at work on it."""
 
 from supervisor.core.model import ProcessIdentity
-from supervisor.daemon.home_ownership import Tenancy
+from supervisor.daemon.home_ownership import HomeOwnership
 from tests.ground import FakeGround
 from tests.ground import FakeSystem as Presences
 from tests.simulation.driver import Simulation
@@ -45,7 +45,7 @@ def sessions(sim: Simulation) -> None:
         sim.world.open_sessions(port, 0 if sim.world.connections.get(port) else sim.rng.choice((1, 2)))
 
 
-def stranger(sim: Simulation) -> None:
+def foreign_server(sim: Simulation) -> None:
     """A plugin that knows no supervisor starts its own server, for an editor that lives, has ended, or is not told."""
     if len(sim.world.processes) > 40:
         return
@@ -174,7 +174,7 @@ def home_vanished(sim: Simulation) -> None:
     sim.note("the home's lock has gone")
     sim.faults.note("home vanished")
     sim.world.folder.replace_lock()
-    newcomer = Tenancy(FakeGround(sim.world.folder, sim.world.machine))
+    newcomer = HomeOwnership(FakeGround(sim.world.folder, sim.world.machine))
     sim.expect(not newcomer.take(), "never two daemons that both act: a second one has started")
 
 
@@ -183,7 +183,7 @@ def home_taken(sim: Simulation) -> None:
     life = sim.life
     if life is None or not life.ready:
         return
-    other = Tenancy(FakeGround(sim.world.folder, Presences()))
+    other = HomeOwnership(FakeGround(sim.world.folder, Presences()))
     sim.world.folder.replace_lock()
     sim.expect(other.take(), "nobody has locked it yet")
     sim.note("another daemon has the home")

@@ -145,7 +145,7 @@ class Ledger:
         # A registry that could not be written brings back what was stopped.
         self.adopted |= {name for name, row in servers.items() if row.origin is Origin.ADOPTED}
         # An adoption that could not be written down is none to the next daemon.
-        self.found = self.found & set(servers) | {name for name, row in servers.items() if row.onlooked}
+        self.found = self.found & set(servers) | {name for name, row in servers.items() if row.observed_only}
         self.served &= {name for name, row in servers.items() if row.root or row.state is not ServerState.STARTING}
         self.pointed_at &= set(servers)
 

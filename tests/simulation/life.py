@@ -8,14 +8,14 @@ from random import Random
 from typing import Any
 
 from supervisor.core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow, State
-from supervisor.daemon.app import Site, assemble
-from supervisor.daemon.guard import GuardedStore, guarded_wing
-from supervisor.daemon.home_ownership import Tenancy
-from supervisor.engine.state.context import Facilities
+from supervisor.daemon.guard import GuardedStore, guarded_platform
+from supervisor.daemon.home_ownership import HomeOwnership
+from supervisor.engine.assembly import Site, assemble
+from supervisor.engine.state.context import EngineContext
 from supervisor.errors import StateNotWritable
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.queries.loopback import Answer
-from supervisor.native.api import Command, Watch, Wing
+from supervisor.native.api import Command, Platform, Watch
 from supervisor.native.shared.exits import ArmedWatch, PollingExitWatcher
 from supervisor.native.shared.lanes import Lanes
 from supervisor.native.shared.patient_probe import Looks
@@ -77,7 +77,7 @@ class Life:
         self.loop = SimulatedLoop(world.clock, self._thread_delay_s)
         self._encoder = Encoder()
         self.ground = FakeGround(world.folder, world.machine)
-        self.tenancy = Tenancy(self.ground)
+        self.tenancy = HomeOwnership(self.ground)
         self.tenancy.on_lost = lambda: world.plan(0.0, self.withdraw)
         self.me = world.start("daemon")
         world.me = self.me
@@ -85,7 +85,7 @@ class Life:
         self.exits = _Exits(self)
         world.on_end = self.exits.ended
         probe = _Probe(self)
-        wing = Wing(
+        platform = Platform(
             clock=world.clock,
             probe=probe,
             exits=self.exits,
@@ -98,12 +98,12 @@ class Life:
         )
         site = Site(HOME, folder / "logs", folder / "environments", {"PATH": "/bin"}, discover="watch")
         with self.loop.running():
-            guarded, store = guarded_wing(wing, self.tenancy), GuardedStore(self, self.tenancy)
+            guarded, store = guarded_platform(platform, self.tenancy), GuardedStore(self, self.tenancy)
             self.engine = assemble(guarded, store, ear, catalog, self.me, site)
-        self.records = self.engine.facilities.records
+        self.records = self.engine.context.records
         self.supervisor = self.engine.supervisor
         self.claims = self.engine.claims
-        self.flights = self.supervisor._flights
+        self.operations = self.supervisor._operations
         self.ready = False
         self.on_act: Callable[[str], None] = lambda what: None  # noqa: ARG005 (until somebody keeps the books)
 
@@ -353,5 +353,5 @@ class _Ports(FakePortTable):
         return super().connections(port)
 
 
-def facilities_of(life: Life) -> Facilities:
-    return life.engine.facilities
+def facilities_of(life: Life) -> EngineContext:
+    return life.engine.context

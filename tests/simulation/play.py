@@ -32,7 +32,7 @@ ACTIONS: dict[Action, int] = {
     events.process_dies: 12,
     events.pid_recycled: 4,
     events.sessions: 6,
-    events.stranger: 4,
+    events.foreign_server: 4,
     events.thief: 3,
     kin.launched_editor: 3,
     kin.under_a_shell: 2,
@@ -67,7 +67,7 @@ def calm(sim: Simulation) -> None:
         sim.check()
         if sim.life is not None:
             sim.expect(not sim.requests, f"every request ends: {sim.requests}")
-            sim.expect(not sim.life.flights._flights, "the door is free afterwards")
+            sim.expect(not sim.life.operations._operations, "the door is free afterwards")
     finally:
         sim.faults.quiet = False
 

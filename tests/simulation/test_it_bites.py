@@ -16,13 +16,12 @@ from supervisor.core.processes.owners import DeadOwner
 from supervisor.core.processes.proof import Stoppable, tree
 from supervisor.core.processes.token_carriers import Carrier
 from supervisor.core.single_flight import Operation
-from supervisor.daemon.home_ownership import Tenancy
+from supervisor.daemon.home_ownership import HomeOwnership
 from supervisor.engine.ending import reap
-from supervisor.engine.ending.termination import Endings
 from supervisor.engine.holders.leases import Leases
-from supervisor.engine.monitor import Followup
-from supervisor.engine.operations.coordinator import Flights
-from supervisor.engine.operations.operation import Flight
+from supervisor.engine.monitor import Monitor
+from supervisor.engine.operations.coordinator import Operations
+from supervisor.engine.operations.operation import RunningOperation
 from supervisor.engine.processes import signals
 from supervisor.engine.processes import tree as looks
 from supervisor.engine.processes.signals import Signals
@@ -32,6 +31,7 @@ from supervisor.engine.starting.launch import Launcher
 from supervisor.engine.starting.placement import Placement
 from supervisor.engine.starting.provision import Provisioner
 from supervisor.engine.state.records import Records
+from supervisor.engine.state.standing import Standing
 from tests.simulation import events
 from tests.simulation.environments import ShelfEnvironments
 from tests.simulation.play import ACTIONS, StoryFailedError, play
@@ -81,9 +81,8 @@ def test_a_signal_to_a_bare_pid(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_stranger_that_is_stopped_without_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its owner counts as dead, whoever it is."""
-    monkeypatch.setattr(
-        "supervisor.engine.identification.recognise.owner_of", lambda facilities, kind, process: DeadOwner(1)
-    )  # noqa: ARG005
+    owner_of = "supervisor.engine.identification.recognise.owner_of"
+    monkeypatch.setattr(owner_of, lambda context, kind, process: DeadOwner(1))  # noqa: ARG005
     bites("no signal to what is not stoppable")
 
 
@@ -114,9 +113,9 @@ def test_a_shell_that_counts_as_a_launcher(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_home_that_is_blind_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it has found is an orphan when the owner that it knows has ended."""
-    for module in ("reap", "endings", "snapshot"):
-        monkeypatch.setattr(f"supervisor.engine.{module}.claimed_beside", lambda facilities, record: None)  # noqa: ARG005
-    monkeypatch.setattr("supervisor.engine.identification.recognise.claimed", lambda facilities, process: None)  # noqa: ARG005
+    for module in ("ending.reap", "ending.termination", "identification.snapshot"):
+        monkeypatch.setattr(f"supervisor.engine.{module}.claimed_beside", lambda context, record: None)  # noqa: ARG005
+    monkeypatch.setattr("supervisor.engine.identification.recognise.claimed", lambda context, process: None)  # noqa: ARG005
     bites("no signal to what is not stoppable")
 
 
@@ -156,7 +155,7 @@ def test_a_reaper_that_forgets_its_timer(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_owner_that_is_not_watched_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe that was wrong once costs an orphan for ever."""
     monkeypatch.setattr(
-        "supervisor.engine.monitor.Followup._watch_holder",
+        "supervisor.engine.monitor.Monitor._watch_holder",
         lambda self, editor_id: None,  # noqa: ARG005
     )
     bites("an orphan goes in time", rates={"probe denied": 0.2})
@@ -164,9 +163,9 @@ def test_an_owner_that_is_not_watched_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_second_server_beside_one_that_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was placed before a wait is not placed again."""
-    monkeypatch.setattr(Placement, "after_waiting", lambda self, demand, wish: demand)  # noqa: ARG005
-    monkeypatch.setattr(Placement, "_becomes", lambda self, demand, record: False)  # noqa: ARG005
-    monkeypatch.setattr(Placement, "_will_do", lambda self, demand: False)  # noqa: ARG005
+    monkeypatch.setattr(Placement, "after_waiting", lambda self, resolved, wish: resolved)  # noqa: ARG005
+    monkeypatch.setattr(Placement, "_becomes", lambda self, resolved, record: False)  # noqa: ARG005
+    monkeypatch.setattr(Placement, "_will_do", lambda self, resolved: False)  # noqa: ARG005
     bites("one server for each key and version")
 
 
@@ -179,10 +178,10 @@ def test_ports_that_are_not_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_recovery_that_forgets_what_was_being_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon that is killed between spawn and write has left a child."""
 
-    def nobody(self: recover.Census, token: str, fits: object) -> ProcessIdentity | None:  # noqa: ARG001
+    def nobody(self: recover.RecoveryReport, token: str, fits: object) -> ProcessIdentity | None:  # noqa: ARG001
         return None
 
-    monkeypatch.setattr(recover.Census, "leader", nobody)
+    monkeypatch.setattr(recover.RecoveryReport, "leader", nobody)
     often = {"daemon killed in a call": 0.02}
     bites("every live server of ours is known", "one server for each key and version", rates=often)
 
@@ -205,70 +204,70 @@ def test_a_launch_that_is_not_written_down_first(monkeypatch: pytest.MonkeyPatch
 
 def test_a_door_that_stays_shut(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancelled flight is never taken from the door."""
-    land = Flights._land
+    land = Operations._land
 
-    def stuck(self: Flights, flight: Flight, task: Any) -> None:
+    def stuck(self: Operations, flight: RunningOperation, task: Any) -> None:
         if not task.cancelled():
             land(self, flight, task)
 
-    monkeypatch.setattr(Flights, "_land", stuck)
+    monkeypatch.setattr(Operations, "_land", stuck)
     bites("the door is free afterwards", "every operation ends", "every request ends")
 
 
 def test_an_answer_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flight without a deadline whose waiters are not told of its end."""
-    ride = Flights._ride
+    ride = Operations._ride
 
-    async def deaf(self: Flights, flight: Flight, request: str, ticket: Any) -> Any:
+    async def deaf(self: Operations, flight: RunningOperation, request: str, ticket: Any) -> Any:
         result = await ride(self, flight, request, ticket)
         if flight.running.wish.operation is Operation.STOP:
             await asyncio.Event().wait()
         return result
 
-    monkeypatch.setattr(Flights, "_ride", deaf)
+    monkeypatch.setattr(Operations, "_ride", deaf)
     bites("every request ends")
 
 
 def test_a_request_that_is_accepted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exactly one answer."""
-    tell = Flights._tell
+    tell = Operations._tell
 
     def chatty(ticket: Any, request: str, deadline_s: float, *, joined: bool, told: bool) -> None:
         tell(ticket, request, deadline_s, joined=joined, told=told)
         tell(ticket, request, deadline_s, joined=joined, told=told)
 
-    monkeypatch.setattr(Flights, "_tell", staticmethod(chatty))
+    monkeypatch.setattr(Operations, "_tell", staticmethod(chatty))
     bites("exactly one answer", "no defect")
 
 
 def test_a_start_that_breaks_and_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """What had no process when it broke is dropped, whoever owns it."""
-    monkeypatch.setattr(Endings, "expected", lambda self, record: False)  # noqa: ARG005
+    monkeypatch.setattr(Standing, "expected", lambda self, record: False)  # noqa: ARG005
     bites("who has a server keeps it", WITHOUT_OWNER)
 
 
 def test_a_stop_that_nobody_named_and_is_finished_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a restart ends a server."""
 
-    def finish(self: Followup, record: ServerRecord) -> None:
-        stop = partial(self._endings.stop, right=Right(orphan=True))
+    def finish(self: Monitor, record: ServerRecord) -> None:
+        stop = partial(self._termination.stop, right=Right(orphan=True))
         self._fly(record.id, Operation.STOP, stop, "it had begun")
 
-    monkeypatch.setattr(Followup, "_judge_again", finish)
+    monkeypatch.setattr(Monitor, "_judge_again", finish)
     bites("who has a server keeps it", WITHOUT_OWNER)
 
 
 def test_a_daemon_that_does_not_look_whether_its_home_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes on beside the one that has taken its home."""
-    monkeypatch.setattr(Tenancy, "assure", lambda self: None)  # noqa: ARG005
-    monkeypatch.setattr(Tenancy, "assure_writable", lambda self: None)  # noqa: ARG005
+    monkeypatch.setattr(HomeOwnership, "assure", lambda self: None)  # noqa: ARG005
+    monkeypatch.setattr(HomeOwnership, "assure_writable", lambda self: None)  # noqa: ARG005
     monkeypatch.setitem(ACTIONS, events.home_taken, 6)
     bites("never two daemons that both act")
 
 
 def test_a_daemon_whose_presence_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the lock removed, a second one starts."""
-    monkeypatch.setattr(Tenancy, "_claim", lambda self, home_id: True)  # noqa: ARG005
+    monkeypatch.setattr(HomeOwnership, "_claim", lambda self, home_id: True)  # noqa: ARG005
     bites("never two daemons that both act")
 
 

@@ -8,22 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from supervisor.native.services.manager.manager import Nobody
-
 from supervisor.client.endpoint import Endpoint, ProtocolRange
 from supervisor.config import load
-from supervisor.control.admission import Door
+from supervisor.control.admission import Admission
 from supervisor.control.connection import OUTBOUND_LIMIT, Connection
 from supervisor.control.listener import Listener
 from supervisor.core.model import ProcessIdentity
-from supervisor.daemon.app import Daemon, Engine, Site, assemble
-from supervisor.daemon.home_ownership import Tenancy
+from supervisor.daemon.app import Daemon
+from supervisor.daemon.home_ownership import HomeOwnership
 from supervisor.daemon.loop import choose
 from supervisor.daemon.settings import Settings
+from supervisor.engine.assembly import Engine, Site, assemble
 from supervisor.engine.state.records import Store
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Command, Watch
 from supervisor.native.facts import Folders
+from supervisor.native.service_api import NoServiceManager
 from tests import virtual
 from tests.fakes import FakeProcess, FakeSystem, fake_wing
 from tests.ground import FakeGround
@@ -85,20 +85,20 @@ class StagedDaemon(Daemon):
     def __init__(self, folders: Folders, system: FakeSystem, pen: Pen) -> None:
         config = load(folders.config, {})
         settings = Settings(config, Catalog.build(config.kinds), choose(config, "linux"))
-        tenancy = Tenancy(FakeGround())
+        tenancy = HomeOwnership(FakeGround())
         assert tenancy.take()
-        super().__init__(folders, tenancy, settings, Nobody(), console=False)
+        super().__init__(folders, tenancy, settings, NoServiceManager(), console=False)
         self._instance_id, self._token, self._version = ENDPOINT.instance_id, ENDPOINT.token, ENDPOINT.version
         self._system = system
         self._pen = pen
-        self.door: Door
+        self.door: Admission
         self.engine: Engine
         self.listens = asyncio.Event()
 
     def _engine(self, store: Store) -> Engine:
-        wing = replace(fake_wing(self._system), files=self._pen)
+        platform = replace(fake_wing(self._system), files=self._pen)
         site = Site("home", self._folders.logs, self._folders.environments, {"PATH": "/bin"})
-        self.engine = assemble(wing, store, self._log, self._settings.catalog, self._system.me, site)
+        self.engine = assemble(platform, store, self._log, self._settings.catalog, self._system.me, site)
         return self.engine
 
     def _listener(self, engine: Engine) -> Listener:
@@ -240,7 +240,7 @@ class Stage:
         self.system.kill(pid)
 
     def _server_writes(self, server: str, text: str) -> None:
-        log = self.daemon.engine.facilities.records.server(server).log
+        log = self.daemon.engine.context.records.server(server).log
         assert log is not None
         self._pen.write(Path(log), text)
 

@@ -57,8 +57,8 @@ async def greeted(stage: Stage, name: str) -> Talk:
 
 
 async def story(stage: Stage) -> None:
-    watcher = await greeted(stage, "watcher")
-    await watcher.ask("events.subscribe")
+    exit_watches = await greeted(stage, "watcher")
+    await exit_watches.ask("events.subscribe")
     plugin, shell = await greeted(stage, "plugin"), await greeted(stage, "shell")
     editor = await attach(stage, plugin)
     await two_phases(stage, plugin, shell, editor)
@@ -69,7 +69,7 @@ async def story(stage: Stage) -> None:
     await refusals(stage, shell)
     await streams(stage, shell)
     await farewell(stage, plugin, shell, editor)
-    await watcher.end()
+    await exit_watches.end()
 
 
 async def attach(stage: Stage, plugin: Talk) -> str:
@@ -154,10 +154,10 @@ async def refusals(stage: Stage, shell: Talk) -> None:
     await shell.ask("server.ensure", kind="no-such-kind")
     await shell.ask("server.get", server="no-such-server")
     await shell.ask("request.result", request="no-such-request")
-    stranger = await greeted(stage, "stranger")
-    stranger.say_nonsense("this is no JSON")
-    await stranger.answer()
-    stranger.leave()
+    foreign_server = await greeted(stage, "stranger")
+    foreign_server.say_nonsense("this is no JSON")
+    await foreign_server.answer()
+    foreign_server.leave()
 
 
 async def streams(stage: Stage, shell: Talk) -> None:

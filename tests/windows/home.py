@@ -16,11 +16,11 @@ from supervisor.client.client import Client
 from supervisor.core.model import ProcessIdentity
 from supervisor.errors import DaemonNotRunning
 from supervisor.native.api import variable_if_told
-from supervisor.native.platforms import open_wing
+from supervisor.native.platforms import open_platform
 from tests.e2e.home import PATIENCE_S, Home, eventually
 from tests.protocol import CheckedClient
 
-WING = open_wing()
+PLATFORM = open_platform()
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 SLEEPER = "import time; time.sleep(600)"
@@ -28,7 +28,7 @@ SLEEPER = "import time; time.sleep(600)"
 
 def lives(pid: int) -> bool:
     """Whether a process of this pid runs."""
-    return WING.probe.identify(pid) is not None
+    return PLATFORM.probe.identify(pid) is not None
 
 
 def end(pid: int) -> None:
@@ -42,7 +42,7 @@ def end(pid: int) -> None:
 
 def identity(pid: int) -> ProcessIdentity:
     """Who is behind a pid."""
-    found = WING.probe.identify(pid)
+    found = PLATFORM.probe.identify(pid)
     assert found is not None, f"process {pid} is gone"
     return found
 
@@ -54,8 +54,8 @@ def image_of(pid: int) -> str:
 
 def all_with(variable: str) -> dict[int, str]:
     """Every living process that was started with this environment variable, and its value there."""
-    rows = WING.processes.table()
-    values = {row.identity.pid: variable_if_told(WING.processes, row.identity, variable) for row in rows}
+    rows = PLATFORM.processes.table()
+    values = {row.identity.pid: variable_if_told(PLATFORM.processes, row.identity, variable) for row in rows}
     return {pid: value for pid, value in values.items() if value is not None}
 
 
@@ -99,7 +99,7 @@ class WindowsHome(Home):
 
     def server_processes(self) -> list[int]:
         """The servers: what carries a launch token of this home, and is the root of its job."""
-        roots = {row.identity.pid for row in WING.processes.table() if row.session == row.identity.pid}
+        roots = {row.identity.pid for row in PLATFORM.processes.table() if row.session == row.identity.pid}
         carriers = all_with("GODOT_SUPERVISOR_SERVER_ID").items()
         return [pid for pid, token in carriers if token.startswith(f"{self.folders.home_id}.") and pid in roots]
 
@@ -120,7 +120,7 @@ class WindowsHome(Home):
         """The daemons, also those that have not come as far as to publish themselves."""
         homes = all_with("GODOT_SUPERVISOR_HOME").items()
         ours = [pid for pid, home in homes if home == str(self.folders.home)]
-        return [pid for pid in ours if "supervisor.daemon" in WING.probe.describe(pid).command]
+        return [pid for pid in ours if "supervisor.daemon" in PLATFORM.probe.describe(pid).command]
 
     def owner(self) -> subprocess.Popen[Any]:
         """A process that may own a server."""

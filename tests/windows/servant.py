@@ -11,7 +11,8 @@ from pathlib import Path
 repository, log, part, *home = sys.argv[1:]
 sys.path.insert(0, repository)
 
-from supervisor.native.services.manager.manager import ServiceManager, as_service  # noqa: E402 (that is what the path is for)
+from supervisor.native.service_api import ServiceManager  # noqa: E402 (that is what the path is for)
+from supervisor.native.services.manager import as_service  # noqa: E402
 
 
 def tell(what: str) -> None:

@@ -9,19 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from supervisor.native.services.manager.control import (
-    OWN_PROCESS,
-    Definition,
-    ServiceControl,
-    account_name,
-    elevated,
-    open_service_control,
-)
+
+from supervisor.native.service_api import OWN_PROCESS, Definition, ServiceControl
+from supervisor.native.services.control import account_name, elevated, open_service_control
 
 if sys.platform != "win32":
     pytest.skip("this is Windows, or Wine", allow_module_level=True)
 
-from supervisor.native.windows.system.services import scm
+from supervisor.native.windows.services import scm
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVANT = Path(__file__).with_name("servant.py")

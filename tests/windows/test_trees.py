@@ -11,7 +11,7 @@ from tests.e2e.conftest import wheel
 from tests.e2e.home import eventually
 from tests.windows.access import allow
 from tests.windows.conftest import MakeHome, toy_config
-from tests.windows.home import WING, WindowsHome, end, identity, image_of, lives
+from tests.windows.home import PLATFORM, WindowsHome, end, identity, image_of, lives
 from tests.wine import WINE
 
 DAEMON = (sys.executable, "-P", "-m", "supervisor.daemon")
@@ -30,7 +30,7 @@ def test_a_stop_ends_the_whole_tree(make_home: MakeHome, tmp_path: Path) -> None
     child = identity(int(mark.read_text()))
     home.call("server.stop", {"server": "toy"})
     assert not lives(server["process"]["pid"])
-    assert WING.probe.sample(child) is Liveness.DEAD
+    assert PLATFORM.probe.sample(child) is Liveness.DEAD
 
 
 def test_what_a_server_leaves_behind_is_ended_though_only_its_job_tells_whose_it_is(
@@ -42,7 +42,7 @@ def test_what_a_server_leaves_behind_is_ended_though_only_its_job_tells_whose_it
     server = home.ensure("toy", owner={"pid": owner.pid})
     child = identity(int(mark.read_text()))
     end(server["process"]["pid"])
-    eventually(lambda: WING.probe.sample(child) is Liveness.DEAD, "its child is ended")
+    eventually(lambda: PLATFORM.probe.sample(child) is Liveness.DEAD, "its child is ended")
     # Its pid may be the same again.
     eventually(lambda: len(home.events("server.spawned", server="toy")) > 1, "it is started again")
     again = eventually(lambda: home.server_in("toy", "ready"), "it is ready again")
@@ -58,9 +58,9 @@ def test_what_is_left_of_a_server_that_ended_without_a_daemon_is_ended_by_the_ne
     child = identity(int(mark.read_text()))
     home.kill_daemon()
     end(server["process"]["pid"])
-    assert WING.probe.sample(child) is Liveness.ALIVE
+    assert PLATFORM.probe.sample(child) is Liveness.ALIVE
     home.start()
-    eventually(lambda: WING.probe.sample(child) is Liveness.DEAD, "its child is ended")
+    eventually(lambda: PLATFORM.probe.sample(child) is Liveness.DEAD, "its child is ended")
     sent = home.event("signal.sent", server="toy", pid=child.pid)
     assert (sent["signal"], sent["link"]) == ("kill", "left over")
 

@@ -2,8 +2,7 @@
 
 import click
 
-from .. import options, remote
-from ..context import server_choice
+from .. import options, remote, server_choice
 from ..deadline import Deadline
 from ..text import bridge_notes
 

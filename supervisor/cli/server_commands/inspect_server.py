@@ -10,8 +10,7 @@ import click
 from ...client.client import Client
 from ...errors import NotFound, SupervisorError
 from ...native.facts import ending
-from .. import options, output, remote
-from ..context import server_choice
+from .. import options, output, remote, server_choice
 from ..deadline import Deadline
 from ..text import history, old_recipes, report
 from .reap import due
@@ -36,7 +35,7 @@ def inspect(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
     It is asked first whether it is well. Of one that has ended, how. With exactly one server, ID may be left out.
     """
     with remote.connect(deadline=deadline) as client:
-        meant = remote.named(client, server, "inspect", deadline)
+        meant = server_choice.named(client, server, "inspect", deadline)
         found = server_choice.about(
             client, meant, "inspect", deadline, partial(_look, client, deadline=deadline), ends=False, past=True
         )

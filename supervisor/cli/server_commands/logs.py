@@ -11,8 +11,7 @@ import click
 from ...client.client import Client
 from ...errors import DaemonNotRunning, NotFound, StateNotWritable, SupervisorError
 from ...native.facts import Folders, folders
-from .. import options, output, remote
-from ..context import server_choice
+from .. import options, output, remote, server_choice
 from ..deadline import Deadline
 from ..follow import through_restarts
 
@@ -86,7 +85,7 @@ def _the_one(where: Folders, deadline: Deadline) -> str | None:
             rows = client.call("server.list", accept_timeout_s=deadline.or_else(remote.READ_TIMEOUT_S))["servers"]
     except DaemonNotRunning:
         return None
-    running = [str(row["id"]) for row in rows if remote.is_ours(row) and row["state"] not in remote.OVER]
+    running = [str(row["id"]) for row in rows if server_choice.is_ours(row) and row["state"] not in server_choice.OVER]
     return running[0] if len(running) == 1 else None
 
 

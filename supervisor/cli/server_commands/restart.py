@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from ...native.facts import folders
-from .. import options, remote
-from ..context import recipes, server_choice, shell
+from .. import options, remote, server_choice
+from ..context import recipes, shell
 from ..daemon_commands import daemon
 from ..deadline import Deadline
 from ..text import bridge_notes

@@ -5,8 +5,7 @@ from typing import Any
 import click
 
 from ...errors import NotFound
-from .. import exit_codes, options, output, remote
-from ..context import server_choice
+from .. import exit_codes, options, output, remote, server_choice
 from ..deadline import Deadline
 from ..text import report
 
@@ -80,7 +79,7 @@ def _find(server: str | None, verb: str, deadline: Deadline) -> Any:
         patience_s = deadline.or_else(remote.READ_TIMEOUT_S)
         return server_choice.about(
             client,
-            remote.named(client, server, verb, deadline),
+            server_choice.named(client, server, verb, deadline),
             verb,
             deadline,
             lambda meant: client.call("server.get", {"server": meant}, accept_timeout_s=patience_s),

@@ -9,8 +9,7 @@ from ...client.client import Client
 from ...client.stream import Stream
 from ...errors import NotFound, ResponseTimeout, SupervisorError, TimedOut
 from ...native.facts import folders
-from .. import follow, options, output, remote
-from ..context import server_choice
+from .. import follow, options, output, server_choice
 from ..deadline import Deadline
 
 GONE = "gone"
@@ -54,7 +53,7 @@ class _Waiting:
         stream = client.stream("events.subscribe")
         snapshot = stream.answer["snapshot"]
         if self._server is None:
-            self._server = remote.only_server(snapshot["servers"], f"wait --for {self._wanted}")
+            self._server = server_choice.only_server(snapshot["servers"], f"wait --for {self._wanted}")
         else:
             found = server_choice.among(snapshot["servers"], self._server)
             verb = f"wait --for {self._wanted}"

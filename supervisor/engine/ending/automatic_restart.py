@@ -9,11 +9,11 @@ from ...core.model import Failure, ServerRecord, ServerState
 from ...core.restarting import At, GiveUp, exits_in_a_row, next_start
 from ...errors import SupervisorError
 from ...native.facts import ending
-from ..operations.operation import Flight
-from ..processes.spawn import log_tail
+from ..logs.excerpt import log_tail
+from ..operations.operation import RunningOperation
 from ..starting.ensure import Ensurer
 from ..starting.resolve import again
-from ..state.context import Facilities
+from ..state.context import EngineContext
 
 ENDED_BY_ITSELF = "it ended by itself"
 
@@ -21,9 +21,9 @@ ENDED_BY_ITSELF = "it ended by itself"
 class Restarter:
     """Counts exits, and keeps one timer for each server that waits to be started again."""
 
-    def __init__(self, facilities: Facilities, ensurer: Ensurer) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
+    def __init__(self, context: EngineContext, ensurer: Ensurer) -> None:
+        self._context = context
+        self._records = context.records
         self._ensurer = ensurer
         self._exits: dict[str, int] = {}
         self._first_exit: dict[str, float] = {}
@@ -34,7 +34,7 @@ class Restarter:
     def ready(self, record: ServerRecord) -> None:
         """It serves: the time counts from the first call for a launch."""
         if self._ready_since.get(record.id, ("",))[0] != record.launch:
-            self._ready_since[record.id] = (record.launch, self._facilities.wing.clock.monotonic())
+            self._ready_since[record.id] = (record.launch, self._context.platform.clock.monotonic())
 
     def waits(self, server_id: str) -> bool:
         """Whether a start is planned."""
@@ -52,33 +52,33 @@ class Restarter:
         for server_id in list(self._timers):
             self._cancel(server_id)
 
-    async def after_exit(self, record: ServerRecord, flight: Flight) -> ServerRecord:
+    async def after_exit(self, record: ServerRecord, flight: RunningOperation) -> ServerRecord:
         """Follow up on a record in BACKOFF: start it now, plan it for later, or give it up."""
         while True:
             match self._decide(record):
                 case GiveUp(reason):
-                    self._facilities.events.warn("server.given_up", server=record.id, reason=reason)
+                    self._context.events.warn("server.given_up", server=record.id, reason=reason)
                     record = self._add_log_tail(record)
                     return self._records.move(record.id, ServerState.FAILED, failure=self._given_up(record))
                 case At(pause_s) if pause_s > 0:
-                    self._facilities.events.publish("server.backs_off", server=record.id, pause_s=round(pause_s, 3))
+                    self._context.events.publish("server.backs_off", server=record.id, pause_s=round(pause_s, 3))
                     self._plan(record.id, pause_s)
                     return self._add_log_tail(record)
             record = await self.start(record, flight)
             if record.state is not ServerState.BACKOFF:
                 return record
 
-    async def start(self, record: ServerRecord, flight: Flight) -> ServerRecord:
+    async def start(self, record: ServerRecord, flight: RunningOperation) -> ServerRecord:
         """Start a record in BACKOFF again, on its own ports if they are free. BACKOFF again: it did not start."""
         self._cancel(record.id)
         if self._cannot_start(record):
             return record
-        demand = again(self._facilities.kind_of(record), record)
+        resolved = again(self._context.kind_of(record), record)
         self._records.move(record.id, ServerState.STARTING, restarts=record.restarts + 1)
         try:
-            return await self._ensurer.start_again(demand, flight)
+            return await self._ensurer.start_again(resolved, flight)
         except SupervisorError as error:
-            self._facilities.events.warn("server.restart_failed", server=record.id, reason=error.message)
+            self._context.events.warn("server.restart_failed", server=record.id, reason=error.message)
             return self._records.server(record.id)
 
     def _add_log_tail(self, record: ServerRecord) -> ServerRecord:
@@ -95,18 +95,18 @@ class Restarter:
             return failure
         if failure.message != ENDED_BY_ITSELF:
             return replace(failure, message=f"{failure.message}; gave up after {number} tries")
-        took_s = self._facilities.wing.clock.monotonic() - self._first_exit[record.id]
+        took_s = self._context.platform.clock.monotonic() - self._first_exit[record.id]
         last = "" if failure.exit is None else f", {ending(failure.exit).replace('exit status', 'exit')}"
         times = "once" if number == 1 else f"{number} times in {took_s:.0f} s"
         return replace(failure, message=f"crashed {times}{last}; gave up")
 
     def _cannot_start(self, record: ServerRecord) -> bool:
-        return record.kind not in self._facilities.catalog.kinds
+        return record.kind not in self._context.catalog.kinds
 
     def _decide(self, record: ServerRecord) -> At | GiveUp:
         if self._cannot_start(record):
             return GiveUp("its kind was taken out of the configuration")
-        now = self._facilities.wing.clock.monotonic()
+        now = self._context.platform.clock.monotonic()
         launch, since = self._ready_since.pop(record.id, ("", now))
         ready_for_s = now - since if launch == record.launch else 0.0
         self._exits[record.id] = exits_in_a_row(self._exits.get(record.id, 0), ready_for_s)

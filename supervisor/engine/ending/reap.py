@@ -12,10 +12,10 @@ from ...kinds.kind import Kind
 from ...native import facts
 from ...native.lane import Lane, take
 from ..identification.adoption_marks import claimed_beside, keep_mark
-from ..identification.server_client import Inquiry, answer_of
-from ..operations.shared_answers import Shared
-from ..state.context import Facilities
-from ..state.exit_watches import Watcher
+from ..identification.server_client import ServerClient, answer_of
+from ..operations.shared_answers import SharedAnswers
+from ..state.context import EngineContext
+from ..state.exit_watches import ExitWatches
 
 SESSION_INTERVAL_S = 1.0
 """How often sessions are looked at while they alone keep a server whose owners are all dead."""
@@ -30,11 +30,11 @@ IDLE_SAMPLES = 10
 class Reaper:
     """Judges. It never kills: `on_orphan` knocks at the door that clients use, and is judged again behind it."""
 
-    def __init__(self, facilities: Facilities, inquiry: Inquiry, watcher: Watcher) -> None:
+    def __init__(self, context: EngineContext, server_client: ServerClient, exit_watches: ExitWatches) -> None:
         """`watcher` tells of processes whose end would have been noticed."""
-        self._facilities = facilities
-        self._watcher = watcher
-        self._inquiry = inquiry
+        self._context = context
+        self._exit_watches = exit_watches
+        self._server_client = server_client
         self.on_orphan: Callable[[str], None] = lambda server_id: None  # noqa: ARG005 (until a supervisor listens)
         self.on_held: Callable[[Ownership], None] = lambda owner: None  # noqa: ARG005 (until a supervisor listens)
         self.on_answered: Callable[[ServerRecord, Answer], None] = lambda record, answer: None  # noqa: ARG005 (the same)
@@ -45,7 +45,7 @@ class Reaper:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
-        self._shared: Shared[None] = Shared()
+        self._shared: SharedAnswers[None] = SharedAnswers()
         self._closed = False
         self.revision = 0
         """Rises with every verdict, and with every count of sessions."""
@@ -66,11 +66,11 @@ class Reaper:
         await self._shared.ask(server_id, partial(self._count_now, server_id))
 
     async def _count_now(self, server_id: str) -> None:
-        record = self._facilities.records.servers.get(server_id)
-        if record is None or record.state not in SERVING or record.kind not in self._facilities.catalog.kinds:
+        record = self._context.records.servers.get(server_id)
+        if record is None or record.state not in SERVING or record.kind not in self._context.catalog.kinds:
             return
-        sessions = await self._inquiry.count_sessions(record, self._facilities.kind_of(record))
-        now = self._facilities.records.servers.get(server_id)
+        sessions = await self._server_client.count_sessions(record, self._context.kind_of(record))
+        now = self._context.records.servers.get(server_id)
         if now is not None and (now.launch, now.state in SERVING) == (record.launch, True):
             self._count(server_id, sessions)
 
@@ -89,12 +89,12 @@ class Reaper:
     async def sample(self, server_id: str) -> Verdict | None:
         """Take a sample now. None: the server is not in a state that can be judged."""
         while True:
-            record = self._facilities.records.servers.get(server_id)
+            record = self._context.records.servers.get(server_id)
             if record is None or record.state not in SERVING:
                 self.forget(server_id)
                 return None
-            seen = await self._observe(record, self._facilities.kind_of(record))
-            now = self._facilities.records.servers.get(server_id)
+            seen = await self._observe(record, self._context.kind_of(record))
+            now = self._context.records.servers.get(server_id)
             if now is not None and (now.launch, now.generation) == (seen.launch, seen.generation):
                 break
         verdict = judge(self._suspicions.get(server_id), seen)
@@ -131,7 +131,7 @@ class Reaper:
     def _looked(self, server_id: str, task: asyncio.Task[None]) -> None:
         del self._looks[server_id]
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._facilities.events.failed("reaper.failed", error, server=server_id)
+            self._context.events.failed("reaper.failed", error, server=server_id)
             self._set_timer(server_id, AFTER_FAILURE_S)
         if server_id in self._again:
             self._again.discard(server_id)
@@ -142,17 +142,17 @@ class Reaper:
         before = self._suspicions.pop(server_id, None)
         self._verdicts[server_id] = verdict
         self.revision += 1
-        events = self._facilities.events
+        events = self._context.events
         match verdict:
             case Keep(reasons, watch_sessions):
                 if before is not None:
                     events.publish("server.suspicion_cleared", server=server_id, launch=seen.launch, reasons=reasons)
                 self._set_timer(server_id, self._next_look(server_id, seen, watch_sessions=watch_sessions))
-                owners = self._facilities.records.servers[server_id].owners
+                owners = self._context.records.servers[server_id].owners
                 holders = [owner for owner, fact in zip(owners, seen.owners, strict=True) if fact.holds]
                 for number, owner in enumerate(holders):
                     # The first was looked at. Of the others, those that are watched need nothing more.
-                    if number == 0 or not self._watcher.lives(owner.process):
+                    if number == 0 or not self._exit_watches.lives(owner.process):
                         self.on_held(owner)
             case Suspect(suspicion, reasons):
                 self._suspicions[server_id] = suspicion
@@ -173,8 +173,8 @@ class Reaper:
     def _next_look(self, server_id: str, seen: Observation, *, watch_sessions: bool) -> float | None:
         if watch_sessions:
             return SESSION_INTERVAL_S
-        record = self._facilities.records.servers[server_id]
-        linger_s = self._facilities.kind_of(record).linger_s
+        record = self._context.records.servers[server_id]
+        linger_s = self._context.kind_of(record).linger_s
         lingering = {owner.editor for owner in seen.owners if owner.lingering}
         ends = [
             owner.leaving_since + linger_s
@@ -194,7 +194,7 @@ class Reaper:
             self._timers[server_id] = asyncio.get_running_loop().call_later(delay_s, self.look, server_id)
 
     async def _observe(self, record: ServerRecord, kind: Kind) -> Observation:
-        now = self._facilities.wing.clock.monotonic()
+        now = self._context.platform.clock.monotonic()
         owners = self._owners(record, kind, now)
         leases = sum(lease.expires > now for lease in record.leases)
         own_leases: int | None = 0
@@ -203,12 +203,12 @@ class Reaper:
         if hands_off is None and record.foreign:
             unending = record.until_stopped or record.owners_unknown
             needed = unending or bool(leases) or any(owner.holds for owner in owners)
-            hands_off = await self._facilities.wing.lanes.do(self._told_beside, record, needed)
+            hands_off = await self._context.platform.lanes.do(self._told_beside, record, needed)
         judgeable = ((record.ever_owned and not record.until_stopped) or kind.idle_s > 0) and hands_off is None
         if judgeable and not leases and not any(owner.holds for owner in owners):
             self._deserted_since.setdefault(record.id, now)
             own_leases = await self._own_leases(record, kind)
-            sessions = await self._inquiry.count_sessions(record, kind)
+            sessions = await self._server_client.count_sessions(record, kind)
             self._count(record.id, sessions)
         else:
             self._deserted_since.pop(record.id, None)
@@ -218,7 +218,7 @@ class Reaper:
             launch=record.launch,
             generation=record.generation,
             began=now,
-            now=self._facilities.wing.clock.monotonic(),
+            now=self._context.platform.clock.monotonic(),
             grace_s=kind.grace_s,
             ever_owned=record.ever_owned,
             owners_unknown=record.owners_unknown,
@@ -227,15 +227,15 @@ class Reaper:
             own_leases=own_leases,
             sessions=sessions,
             hands_off=hands_off,
-            silent_s=min(deserted_s, self._inquiry.silence(record).seconds),
+            silent_s=min(deserted_s, self._server_client.silence(record).seconds),
             idle_s=kind.idle_s,
             until_stopped=record.until_stopped,
         )
 
     def _told_beside(self, record: ServerRecord, needed: bool) -> str | None:  # noqa: FBT001 (for a thread)
         """Tell the other homes whether it is needed here, and see whether it is needed there. Blocking."""
-        keep_mark(self._facilities, record, needed=needed)
-        return claimed_beside(self._facilities, record)
+        keep_mark(self._context, record, needed=needed)
+        return claimed_beside(self._context, record)
 
     def _hands_off(self, record: ServerRecord) -> str | None:
         """Why a server is none of our business; None: it is to be judged."""
@@ -245,9 +245,9 @@ class Reaper:
             return "an AI client's bridge started it: it ends by itself when that has gone"
         if record.origin is Origin.EXTERNAL:
             return "somebody else started it, and it has no owner: it is only listed"
-        if record.origin is Origin.DISCOVERED and self._facilities.discover == "observe":
+        if record.origin is Origin.DISCOVERED and self._context.discover == "observe":
             return "it was found, and discovery only observes"
-        if record.kind not in self._facilities.catalog.kinds:
+        if record.kind not in self._context.catalog.kinds:
             return "its kind was taken out of the configuration: its sessions cannot be told"
         return None
 
@@ -260,7 +260,7 @@ class Reaper:
         facts: list[OwnerFact] = []
         held = False
         for owner in record.owners:
-            fact = self._owner(owner, kind, now, watched=held and self._watcher.lives(owner.process))
+            fact = self._owner(owner, kind, now, watched=held and self._exit_watches.lives(owner.process))
             held = held or fact.holds
             facts.append(fact)
         return tuple(facts)
@@ -269,7 +269,7 @@ class Reaper:
         passed = owner.leaving_since is not None and now >= owner.leaving_since + kind.linger_s
         return OwnerFact(
             owner.editor,
-            Liveness.ALIVE if watched else self._facilities.wing.probe.sample(owner.process),
+            Liveness.ALIVE if watched else self._context.platform.probe.sample(owner.process),
             lingering=owner.leaving and not passed,
             released=passed,
         )
@@ -278,7 +278,7 @@ class Reaper:
         """The leases that the server itself grants; None: it does not tell. Asking tells whether it is well, too."""
         if kind.identify is None:
             return 0
-        said = await self._inquiry.ask(record, kind)
+        said = await self._server_client.ask(record, kind)
         self.on_answered(record, answer_of(record, kind, said))
         if not kind.identify.leases:
             return 0

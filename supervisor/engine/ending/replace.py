@@ -3,22 +3,22 @@
 from dataclasses import replace
 from functools import partial
 
-from ...core.foreign import Stranger
+from ...core.foreign import ForeignServer
 from ...core.lifecycle import RUNNING
 from ...core.model import ServerRecord, ServerState
 from ...core.pep440 import equal
 from ...core.reconcile import Replace
 from ...errors import SupervisorError, VersionConflict
-from ..operations.operation import Flight
+from ..operations.operation import RunningOperation
 from ..processes.stop import Right
 from ..starting.ensure import Ensurer
 from ..starting.planning import Planner
 from ..starting.rehearsal import Rehearsal
-from ..starting.resolve import Demand, again, of_kind
+from ..starting.resolve import ResolvedRequest, again, of_kind
 from ..starting.takeover import Takeover
-from ..state.context import Facilities
+from ..state.context import EngineContext
 from .automatic_restart import Restarter
-from .termination import Endings
+from .termination import Termination
 
 
 class Replacer:
@@ -26,111 +26,119 @@ class Replacer:
 
     def __init__(
         self,
-        facilities: Facilities,
+        context: EngineContext,
         planner: Planner,
         ensurer: Ensurer,
         rehearsal: Rehearsal,
-        endings: Endings,
+        termination: Termination,
         restarter: Restarter,
         takeover: Takeover,
     ) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
-        self._events = facilities.events
+        self._context = context
+        self._records = context.records
+        self._events = context.events
         self._planner = planner
         self._ensurer = ensurer
         self._rehearsal = rehearsal
-        self._endings = endings
+        self._termination = termination
         self._restarter = restarter
         self._takeover = takeover
 
-    async def follow(self, demand: Demand, outcome: ServerRecord | Replace, flight: Flight) -> ServerRecord:
+    async def follow(
+        self, resolved: ResolvedRequest, outcome: ServerRecord | Replace, flight: RunningOperation
+    ) -> ServerRecord:
         """The server of an `ensure`: what there is, or what takes the place of what has to make room first.
 
         Raises:
             SupervisorError: as `run`.
         """
-        record = await self.run(demand, outcome, flight) if isinstance(outcome, Replace) else outcome
-        return self._takeover.wanted_without_owner(record.id, demand.asker)
+        record = await self.run(resolved, outcome, flight) if isinstance(outcome, Replace) else outcome
+        return self._takeover.wanted_without_owner(record.id, resolved.asker)
 
-    async def run(self, demand: Demand, plan: Replace, flight: Flight) -> ServerRecord:
+    async def run(self, resolved: ResolvedRequest, plan: Replace, flight: RunningOperation) -> ServerRecord:
         """The new server, ready, on the ports of the old one if these are free then.
 
         Raises:
             SupervisorError: the new one did not become ready; the old one runs again, or the error says why not.
         """
-        if demand.required is None and isinstance(plan.old, ServerRecord):
+        if resolved.required is None and isinstance(plan.old, ServerRecord):
             # It is mute, and any version will do: its own, then. Another may run beside it already.
-            kept = plan.old.chosen or demand.chosen
-            demand = replace(demand, version=plan.old.version or demand.version, chosen=kept)
+            kept = plan.old.chosen or resolved.chosen
+            resolved = replace(resolved, version=plan.old.version or resolved.version, chosen=kept)
         # Everything that can fail before the old one is touched. It takes its time: then it is all looked at again.
-        await self._rehearsal.of(replace(demand, first=plan.ports), flight, vacated=plan.ports)
-        if not await self._still(demand, plan):
-            return await self._start(demand, flight)
-        old, right = self._begin(demand, plan)
+        await self._rehearsal.of(replace(resolved, first=plan.ports), flight, vacated=plan.ports)
+        if not await self._still(resolved, plan):
+            return await self._start(resolved, flight)
+        old, right = self._begin(resolved, plan)
         flight.committed = True
-        flight.progress("replacing", f"{old.id} {old.version or ''} by {demand.version or 'a new launch'}")
-        stopped = await self._endings.end_launch(demand.server, flight, right, partial(self._last_look, demand, flight))
-        self._restarter.forget(demand.server)
+        flight.progress("replacing", f"{old.id} {old.version or ''} by {resolved.version or 'a new launch'}")
+        stopped = await self._termination.end_launch(
+            resolved.server, flight, right, partial(self._last_look, resolved, flight)
+        )
+        self._restarter.forget(resolved.server)
         flight.extend()
-        self._records.change(demand.server, version=demand.version, chosen=demand.chosen)
-        self._records.move(demand.server, ServerState.STARTING, restarts=stopped.restarts + 1)
-        self._takeover.wanted_without_owner(demand.server, demand.asker)
+        self._records.change(resolved.server, version=resolved.version, chosen=resolved.chosen)
+        self._records.move(resolved.server, ServerState.STARTING, restarts=stopped.restarts + 1)
+        self._takeover.wanted_without_owner(resolved.server, resolved.asker)
         try:
-            new = await self._start(replace(demand, first=plan.ports), flight)
+            new = await self._start(replace(resolved, first=plan.ports), flight)
         except SupervisorError as error:
-            await self._roll_back(demand, old, flight, error)
+            await self._roll_back(resolved, old, flight, error)
             raise
         self._events.publish(
             "server.replaced", server=new.id, was=old.version, now=new.version, reason=plan.reason, proof=plan.proof
         )
         return new
 
-    async def _still(self, demand: Demand, plan: Replace) -> bool:
+    async def _still(self, resolved: ResolvedRequest, plan: Replace) -> bool:
         """Whether it is still to be replaced. False: it was a stranger, and is left alone.
 
         Raises:
             VersionConflict: it was ours, and somebody uses it now.
         """
-        if isinstance(plan.old, Stranger):
-            now = await self._planner.without(demand, (), replacing=True)
-            return isinstance(now, Replace) and isinstance(now.old, Stranger) and now.old.process == plan.old.process
-        again = await self._planner.with_own(demand, plan.old)
+        if isinstance(plan.old, ForeignServer):
+            now = await self._planner.without(resolved, (), replacing=True)
+            return (
+                isinstance(now, Replace) and isinstance(now.old, ForeignServer) and now.old.process == plan.old.process
+            )
+        again = await self._planner.with_own(resolved, plan.old)
         if not isinstance(again, Replace):
             raise _came_into_use(plan.old)
         return True
 
-    def _last_look(self, demand: Demand, flight: Flight, record: ServerRecord, now: float) -> None:
+    def _last_look(self, resolved: ResolvedRequest, flight: RunningOperation, record: ServerRecord, now: float) -> None:
         """The last moment before the signal. From then on it is seen through, whoever goes: the old one is lost."""
-        if any(lease.expires > now for lease in record.leases) or self._planner.owners(demand, record):
+        if any(lease.expires > now for lease in record.leases) or self._planner.owners(resolved, record):
             raise _came_into_use(record)
         flight.irrevocable = True
 
-    def _begin(self, demand: Demand, plan: Replace) -> tuple[ServerRecord, Right]:
+    def _begin(self, resolved: ResolvedRequest, plan: Replace) -> tuple[ServerRecord, Right]:
         """The row to be replaced, and the right to end its tree. A stranger gets the row first."""
-        if isinstance(plan.old, Stranger):
-            self._takeover.condemn(demand.server, demand.kind, plan.old, why=plan.reason)
-        record = self._records.server(demand.server)
+        if isinstance(plan.old, ForeignServer):
+            self._takeover.condemn(resolved.server, resolved.kind, plan.old, why=plan.reason)
+        record = self._records.server(resolved.server)
         return record, Right(orphan=record.foreign)
 
-    async def _start(self, demand: Demand, flight: Flight) -> ServerRecord:
-        started = await self._ensurer.start(demand, flight, replacing=False)
+    async def _start(self, resolved: ResolvedRequest, flight: RunningOperation) -> ServerRecord:
+        started = await self._ensurer.start(resolved, flight, replacing=False)
         assert isinstance(started, ServerRecord)  # noqa: S101 (nothing more was to be replaced)
         return started
 
-    async def _roll_back(self, demand: Demand, old: ServerRecord, flight: Flight, error: SupervisorError) -> None:
+    async def _roll_back(
+        self, resolved: ResolvedRequest, old: ServerRecord, flight: RunningOperation, error: SupervisorError
+    ) -> None:
         """Start the old version again, from its own environment. What it was started with by others is gone."""
-        record = self._records.servers.get(demand.server)
+        record = self._records.servers.get(resolved.server)
         if record is None or record.state is not ServerState.FAILED or record.root is not None:
             return
-        meanwhile = self._runs_beside(demand, old)
+        meanwhile = self._runs_beside(resolved, old)
         if meanwhile is not None:
             error.hint = f"{old.version or 'the old launch'} runs as {meanwhile.id}, which was started meanwhile"
             return
-        self._records.move(demand.server, ServerState.STARTING, version=old.version, chosen=old.chosen)
+        self._records.move(resolved.server, ServerState.STARTING, version=old.version, chosen=old.chosen)
         flight.extend()
         try:
-            back = await self._start(again(demand.kind, old), flight)
+            back = await self._start(again(resolved.kind, old), flight)
         except SupervisorError as second:
             self._events.warn(
                 "server.rolled_back", server=old.id, version=old.version, reason=error.message, failed=second.message
@@ -141,9 +149,9 @@ class Replacer:
         error.data["rolled_back_to"] = back.version
         error.hint = f"{back.id} {back.version or ''} runs again; its log and this error say what went wrong"
 
-    def _runs_beside(self, demand: Demand, old: ServerRecord) -> ServerRecord | None:
+    def _runs_beside(self, resolved: ResolvedRequest, old: ServerRecord) -> ServerRecord | None:
         """Another server of the old version: whoever needed that one while the new one tried has it now."""
-        others = of_kind(self._facilities, demand.kind, demand.project, demand.asker)
+        others = of_kind(self._context, resolved.kind, resolved.project, resolved.asker)
         stays = RUNNING - {ServerState.STOPPING}
         return next((r for r in others if r.id != old.id and r.state in stays and equal(r.version, old.version)), None)
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TypedDict
 
 from ...core.lifecycle import SERVING
-from ...core.model import Failure, Liveness, ServerRecord, ServerState
+from ...core.model import Failure, ServerRecord, ServerState
 from ...core.reaping import Reap
 from ...core.single_flight import Operation
 from ...errors import NotOurs, StartFailed, StopFailed, SupervisorError, VersionConflict
@@ -13,12 +13,13 @@ from ...kinds.programs import is_of
 from ...native.api import variable_if_told
 from ..identification import bridges
 from ..identification.adoption_marks import claimed_beside
-from ..identification.server_client import Inquiry
-from ..operations.operation import Flight
+from ..identification.server_client import ServerClient
+from ..operations.operation import RunningOperation
 from ..processes.stop import Right, Stopper
 from ..processes.tree import Target, target_of
-from ..state.context import TOKEN_VARIABLE, Facilities
+from ..state.context import TOKEN_VARIABLE, EngineContext
 from ..state.history import ended
+from ..state.standing import Standing
 from .automatic_restart import ENDED_BY_ITSELF, Restarter
 from .reap import Reaper
 
@@ -27,29 +28,35 @@ class _ReprievedError(Exception):
     """Somebody attached after the verdict."""
 
 
-class Endings:
+class Termination:
     """Ends servers, and tells whether anybody still needs them."""
 
     def __init__(
-        self, facilities: Facilities, stopper: Stopper, inquiry: Inquiry, reaper: Reaper, restarter: Restarter
+        self,
+        context: EngineContext,
+        stopper: Stopper,
+        server_client: ServerClient,
+        reaper: Reaper,
+        restarter: Restarter,
     ) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
-        self._events = facilities.events
+        self._context = context
+        self._records = context.records
+        self._events = context.events
         self._stopper = stopper
-        self._inquiry = inquiry
+        self._server_client = server_client
         self._reaper = reaper
         self._restarter = restarter
+        self.standing = Standing(context)
 
     async def stop(
-        self, server_id: str, flight: Flight, right: Right, tell: Callable[[], None] = lambda: None
+        self, server_id: str, flight: RunningOperation, right: Right, tell: Callable[[], None] = lambda: None
     ) -> ServerRecord:
         """Stop the tree, and forget the server. `tell` is called when it is certain to happen.
 
         Raises:
             NotOurs, StopFailed: it still runs, and its record says so.
         """
-        found = await bridges.seen(self._facilities, self._records.server(server_id)) if right.named else ()
+        found = await bridges.seen(self._context, self._records.server(server_id)) if right.named else ()
         record = await self._end_tree(server_id, flight, right, tell, finish=right.named)
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
         how, by = "reaped" if right.orphan else "stopped", flight.running.wish.holder
@@ -60,7 +67,7 @@ class Endings:
     async def end_launch(
         self,
         server_id: str,
-        flight: Flight,
+        flight: RunningOperation,
         right: Right = Right(named=True),  # noqa: B008 (frozen)
         last_look: Callable[[ServerRecord, float], None] = lambda record, now: None,  # noqa: ARG005 (nobody looks)
     ) -> ServerRecord:
@@ -73,31 +80,31 @@ class Endings:
         """
 
         def tell() -> None:
-            last_look(self._records.server(server_id), self._facilities.wing.clock.monotonic())
+            last_look(self._records.server(server_id), self._context.platform.clock.monotonic())
 
         # A daemon that dies meanwhile leaves no order to stop behind: the next one sees to it that the server runs.
         try:
             record = await self._end_tree(server_id, flight, right, tell, finish=False)
         except _ReprievedError as error:
             raise VersionConflict(f"{server_id} came into use", hint="ask again") from error
-        self._inquiry.forget(record)
+        self._server_client.forget(record)
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
         wish = flight.running.wish
         self._remember(record, "restarted" if wish.operation is Operation.RESTART else "replaced", by=wish.holder)
         return self._records.change(server_id, root=None, process=None)
 
     async def _end_tree(
-        self, server_id: str, flight: Flight, right: Right, tell: Callable[[], None], *, finish: bool
+        self, server_id: str, flight: RunningOperation, right: Right, tell: Callable[[], None], *, finish: bool
     ) -> ServerRecord:
         """`finish`: a daemon that comes after this one is to go on with it."""
         record = self._records.server(server_id)
         if record.other_home is not None:
             raise NotOurs(f"{server_id} belongs to another godot-supervisor home", hint="stop it from there")
-        target = target_of(record, self._facilities.token(record))
+        target = target_of(record, self._context.token(record))
         if target is not None:
             flight.progress("stopping", f"{server_id}, pid {target.process.pid}")
             try:
-                patience_s = self._facilities.kind_of(record).stop_timeout_s
+                patience_s = self._context.kind_of(record).stop_timeout_s
                 begin = partial(self._begin_stop, record, flight, right, tell, finish=finish)
                 left = await self._stopper.stop(target, right, patience_s, begin)
                 await self._verify_ports(record)
@@ -109,7 +116,7 @@ class Endings:
         self._reaper.forget(server_id)
         return record
 
-    async def reap(self, server_id: str, flight: Flight) -> ServerRecord:
+    async def reap(self, server_id: str, flight: RunningOperation) -> ServerRecord:
         """Judge again behind the door, immediately before the signal; then stop."""
         verdict = await self._reaper.sample(server_id)
         record = self._records.server(server_id)
@@ -121,7 +128,7 @@ class Endings:
             server=server_id,
             launch=record.launch,
             first_sample=verdict.suspicion.since,
-            second_sample=self._facilities.wing.clock.monotonic(),
+            second_sample=self._context.platform.clock.monotonic(),
             reasons=verdict.reasons,
         )
         try:
@@ -134,18 +141,18 @@ class Endings:
             self._events.publish("server.reprieved", server=server_id, launch=record.launch)
             return self._records.server(server_id)
 
-    async def clear_away(self, server_id: str, flight: Flight) -> ServerRecord:
+    async def clear_away(self, server_id: str, flight: RunningOperation) -> ServerRecord:
         """A server has ended by itself: sweep what it left, and start it again if anybody still needs it."""
         record = self._records.server(server_id)
-        if record.state not in SERVING or not self.dead(record):
+        if record.state not in SERVING or not self.standing.dead(record):
             return record
         flight.committed = True
-        target = target_of(record, self._facilities.token(record))
-        status = self._facilities.wing.processes.exit_status(record.process) if record.process else None
+        target = target_of(record, self._context.token(record))
+        status = self._context.platform.processes.exit_status(record.process) if record.process else None
         # What a server that others started leaves behind is theirs.
         if target is not None and not record.foreign:
             try:
-                await self._stopper.sweep(target, self._facilities.kind_of(record).stop_timeout_s)
+                await self._stopper.sweep(target, self._context.kind_of(record).stop_timeout_s)
             except StopFailed as error:
                 self._records.move(server_id, ServerState.STOPPING)
                 self._fail(server_id, error)
@@ -154,29 +161,31 @@ class Endings:
         record = self._records.server(server_id)
         self._events.publish("server.exited", server=server_id, launch=record.launch, exit=status)
         self._remember(record, "exited", status=status)
-        if not self.wanted(record):
+        if not self.standing.wanted(record):
             return self._let_go(record)
-        self._inquiry.forget(record)
+        self._server_client.forget(record)
         failure = Failure(StartFailed.code, ENDED_BY_ITSELF, status)
         record = self._records.move(server_id, ServerState.BACKOFF, failure=failure, root=None, process=None)
         return await self._restarter.after_exit(record, flight)
 
-    async def start_again(self, server_id: str, flight: Flight) -> ServerRecord:
+    async def start_again(self, server_id: str, flight: RunningOperation) -> ServerRecord:
         """The pause after an exit has passed."""
         record = self._records.server(server_id)
         if record.state is not ServerState.BACKOFF:
             return record
-        if not self.wanted(record):
+        if not self.standing.wanted(record):
             return self._let_go(record)
         record = await self._restarter.start(record, flight)
         return await self._restarter.after_exit(record, flight) if record.state is ServerState.BACKOFF else record
 
-    async def resume(self, server_id: str, flight: Flight) -> ServerRecord:
+    async def resume(self, server_id: str, flight: RunningOperation) -> ServerRecord:
         """Its start broke off before a process was there. That counts as an exit: what breaks always is given up."""
         record = self._records.server(server_id)
         if record.state is not ServerState.BACKOFF:
             return record
-        return await self._restarter.after_exit(record, flight) if self.expected(record) else self._let_go(record)
+        return (
+            await self._restarter.after_exit(record, flight) if self.standing.expected(record) else self._let_go(record)
+        )
 
     def _let_go(self, record: ServerRecord) -> ServerRecord:
         """It has no process, and nobody needs it."""
@@ -184,40 +193,10 @@ class Endings:
         self._forget(record)
         return record
 
-    def dead(self, record: ServerRecord) -> bool:
-        """Whether its process has ended, or it has none."""
-        return record.process is None or self._facilities.wing.probe.sample(record.process) is Liveness.DEAD
-
-    def gone(self, record: ServerRecord) -> bool:
-        """Whether nothing of it is known to live."""
-        known = (record.root, record.process)
-        return all(i is None or self._facilities.wing.probe.sample(i) is Liveness.DEAD for i in known)
-
-    def wanted(self, record: ServerRecord) -> bool:
-        """Whether an owner that is not proven dead, a lease, or whoever asked without an owner wants it to run.
-
-        An owner that lingers may come back. Nobody has asked this daemon for a server that was merely found: its plugin
-        has plans of its own.
-        """
-        if record.onlooked or record.until_stopped:
-            return record.until_stopped and not record.onlooked
-        wing = self._facilities.wing
-        now = wing.clock.monotonic()
-        linger_s = self._facilities.kind_of(record).linger_s
-        return any(lease.expires > now for lease in record.leases) or any(
-            (owner.leaving_since is None or now < owner.leaving_since + linger_s)
-            and wing.probe.sample(owner.process) is not Liveness.DEAD
-            for owner in record.owners
-        )
-
-    def expected(self, record: ServerRecord) -> bool:
-        """Whether it is to be there: somebody wants it, or it was started for nobody and runs until it is stopped."""
-        return self.wanted(record) or not (record.ever_owned or record.onlooked)
-
     def _begin_stop(
         self,
         judged: ServerRecord,
-        flight: Flight,
+        flight: RunningOperation,
         right: Right,
         tell: Callable[[], None],
         command: Sequence[str],
@@ -246,7 +225,7 @@ class Endings:
         Raises:
             NotOurs: it has, or that cannot be told.
         """
-        reason = claimed_beside(self._facilities, record)
+        reason = claimed_beside(self._context, record)
         if reason is not None:
             raise NotOurs(f"{record.id}: {reason}", hint="if you know it, name it: down")
 
@@ -256,7 +235,7 @@ class Endings:
         Raises:
             NotOurs: it is not.
         """
-        if not is_of(self._facilities.kind_of(record), command):
+        if not is_of(self._context.kind_of(record), command):
             self._events.warn(
                 "signal.refused",
                 server=record.id,
@@ -272,15 +251,15 @@ class Endings:
 
     async def _verify_ports(self, record: ServerRecord) -> None:
         """A process of this launch that we could not prove to be in its tree may still hold a port: then say so."""
-        wing = self._facilities.wing
-        facts = await wing.lanes.look(wing.ports.facts, record.ports.values())
+        platform = self._context.platform
+        facts = await platform.lanes.look(platform.ports.facts, record.ports.values())
         for fact in facts.values():
             for listener in fact.listeners:
                 holder = listener.occupant.identity
                 if holder is None:
                     continue
-                token = await wing.lanes.look(variable_if_told, wing.processes, holder, TOKEN_VARIABLE)
-                if token == self._facilities.token(record):
+                token = await platform.lanes.look(variable_if_told, platform.processes, holder, TOKEN_VARIABLE)
+                if token == self._context.token(record):
                     raise StopFailed(
                         f"port {fact.port} is still held by pid {holder.pid}, which {record.id} left behind",
                         hint=f"it cannot be proven to be the server's; if you know it, end it: kill {holder.pid}",
@@ -304,12 +283,12 @@ class Endings:
         detail: str | None = None,
     ) -> None:
         """Keep how a launch has ended. What others started and nobody touched has its story elsewhere."""
-        if not record.launch or (record.onlooked and how == "exited"):
+        if not record.launch or (record.observed_only and how == "exited"):
             return
         if status is None and (record.root or record.process) and not record.foreign:
             ended_processes = [process for process in (record.root, record.process) if process]
-            status = self._facilities.wing.processes.exit_status(ended_processes[0])
-        wall = self._facilities.wing.clock.wall()
+            status = self._context.platform.processes.exit_status(ended_processes[0])
+        wall = self._context.platform.clock.wall()
         self._records.remember(ended(record, how, wall, status=status, by=by, detail=detail))
 
     def give_up(self, record: ServerRecord) -> None:
@@ -318,7 +297,7 @@ class Endings:
         self._records.drop(record.id)
 
     def _forget(self, record: ServerRecord) -> None:
-        self._inquiry.forget(record)
+        self._server_client.forget(record)
         self._records.drop(record.id)
 
 

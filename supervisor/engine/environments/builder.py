@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from ...core.model import Liveness, ProcessIdentity
 from ...errors import InstallFailed, NotOurs
 from ...native import trust
-from ...native.api import Wing
+from ...native.api import Platform
 from ...native.lane import Lane
 from .installer import Growth, Installer, Job, Progress, StopTree
 from .running_from import Commands, commands_of_all, running_from
@@ -35,7 +35,7 @@ class Environments:
     def __init__(
         self,
         root: Path,
-        wing: Wing,
+        platform: Platform,
         stop_tree: StopTree,
         *,
         environment: Mapping[str, str] | None = None,
@@ -43,12 +43,12 @@ class Environments:
     ) -> None:
         self._store = EnvironmentStore(root)
         self._root = self._store.root
-        self._processes = wing.processes
-        self._probe = wing.probe
-        self._lanes = wing.lanes
+        self._processes = platform.processes
+        self._probe = platform.probe
+        self._lanes = platform.lanes
         inherited = os.environ if environment is None else environment
-        self._installer = Installer(wing, stop_tree, inherited, no_progress_s)
-        self._verifier = Verifier(self._installer, wing.lanes)
+        self._installer = Installer(platform, stop_tree, inherited, no_progress_s)
+        self._verifier = Verifier(self._installer, platform.lanes)
         self._no_progress_s = no_progress_s
         self._builds: dict[str, SharedBuild] = {}
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from ...core.model import Liveness, ProcessIdentity
 from ...errors import InstallFailed
 from ...native import facts
-from ...native.api import Command, Lanes, Wing
+from ...native.api import Command, Lanes, Platform
 from ...native.lane import Lane
 from .install_failures import hint_for, is_missing, versions_named
 from .install_settings import variables_for, without_settings
@@ -175,11 +175,13 @@ class Installer:
     `no_progress_s` is how long one may neither say nor write anything, seconds.
     """
 
-    def __init__(self, wing: Wing, stop_tree: StopTree, environment: Mapping[str, str], no_progress_s: float) -> None:
-        self._processes = wing.processes
-        self._exits = wing.exits
-        self._probe = wing.probe
-        self._lanes = wing.lanes
+    def __init__(
+        self, platform: Platform, stop_tree: StopTree, environment: Mapping[str, str], no_progress_s: float
+    ) -> None:
+        self._processes = platform.processes
+        self._exits = platform.exits
+        self._probe = platform.probe
+        self._lanes = platform.lanes
         self._stop_tree = stop_tree
         self._environment = dict(environment)
         self._no_progress_s = no_progress_s

@@ -2,20 +2,16 @@
 
 import asyncio
 from dataclasses import replace
-from itertools import count
-from pathlib import Path
 
 from ...core.model import Editor, Liveness, Occupant, Occupation, Ownership, ProcessIdentity, ServerRecord, ServerState
 from ...core.processes.godot import is_editor
-from ...core.single_flight import Wish
+from ...core.single_flight import OperationRequest
 from ...errors import Busy, EditorGone, InvalidParams, NotFound, NotOurs
 from ...native.lane import Lane
 from ...values import frozen
-from ..state.context import Facilities
-from ..state.exit_watches import Watcher
-from ..state.records import Records
-
-NAME_LENGTH = 256
+from ..state.context import EngineContext
+from ..state.exit_watches import ExitWatches
+from ..state.names import canonical_project, name_of, new_editor_id
 
 FIRST_PID = 1
 """What has lost its parent gets this one. In a container it may be the editor itself."""
@@ -40,15 +36,15 @@ class Arrival:
 class Editors:
     """Keeps the editors, and what they own. `watcher` tells of processes whose end would have been noticed."""
 
-    def __init__(self, facilities: Facilities, watcher: Watcher) -> None:
-        self._watcher = watcher
+    def __init__(self, context: EngineContext, exit_watches: ExitWatches) -> None:
+        self._exit_watches = exit_watches
         self._forgetting = False
-        self._records = facilities.records
-        self._me = facilities.me
-        self._probe = facilities.wing.probe
-        self._clock = facilities.wing.clock
-        self._lanes = facilities.wing.lanes
-        self._events = facilities.events
+        self._records = context.records
+        self._me = context.me
+        self._probe = context.platform.probe
+        self._clock = context.platform.clock
+        self._lanes = context.platform.lanes
+        self._events = context.events
 
     async def look_at(self, arrival: Arrival) -> Arrival:
         """Where nothing names an arrival, with what the system tells of its pid. Off the loop; it proves nothing."""
@@ -111,7 +107,7 @@ class Editors:
             owner
             for owner in record.owners
             if owner.process != editor.process
-            and (self._watcher.lives(owner.process) or self._probe.sample(owner.process) is not Liveness.DEAD)
+            and (self._exit_watches.lives(owner.process) or self._probe.sample(owner.process) is not Liveness.DEAD)
         )
         return self._records.claim(server_id, (*others, Ownership(editor.id, editor.process)))
 
@@ -133,7 +129,7 @@ class Editors:
         now = self._clock.monotonic()
         left = []
         for record in self._records.owned_by(editor_id):
-            if record.onlooked:
+            if record.observed_only:
                 # It owns this one by the server's own environment, and for as long as it lives.
                 continue
             # Who says twice that it leaves has left when it said so first.
@@ -154,7 +150,7 @@ class Editors:
             NotOurs: nobody has asked this daemon for the server.
         """
         record, editor = self._records.server(server_id), self._records.editor(editor_id)
-        if record.onlooked:
+        if record.observed_only:
             raise NotOurs(
                 f"{server_id} was found, not asked for: its owner is in its environment", hint="adopt it first"
             )
@@ -182,7 +178,7 @@ class Editors:
             self._events.publish("editor.state", editor=editor_id, state=state, reason=reason, ttl_s=until)
         return self._records.put_editor(replace(editor, occupation=occupation))
 
-    def refuse_to_disturb(self, record: ServerRecord, asker: str | None, wish: Wish) -> None:
+    def refuse_to_disturb(self, record: ServerRecord, asker: str | None, wish: OperationRequest) -> None:
         """Refuse what would disturb an owner of a server that is busy, and did not ask for it itself.
 
         Raises:
@@ -214,7 +210,7 @@ class Editors:
     def _forget_the_dead(self) -> None:
         self._forgetting = False
         for editor in list(self._records.editors.values()):
-            idle = self._records.owns_nothing(editor.id) and not self._watcher.lives(editor.process)
+            idle = self._records.owns_nothing(editor.id) and not self._exit_watches.lives(editor.process)
             if idle and self._probe.sample(editor.process) is Liveness.DEAD:
                 self._records.drop_editor(editor.id)
 
@@ -269,40 +265,3 @@ def _program(arrival: Arrival, identity: ProcessIdentity) -> str | None:
     """The name of what it runs: owners need not be editors."""
     seen = arrival.seen
     return name_of(seen) if seen is not None and seen.identity == identity else None
-
-
-def name_of(seen: Occupant) -> str | None:
-    """The name of what a process runs, for people."""
-    return Path(seen.command[0]).name[:NAME_LENGTH] if seen.command else None
-
-
-def new_editor_id(records: Records, project: str | None) -> str:
-    """The project folder's name, and the first number that is free."""
-    base = folder_name(project) if project else "editor"
-    return next(name for n in count(1) if (name := f"{base}-{n}") not in records.editors)
-
-
-def canonical_project(project: str | None) -> str | None:
-    """The project's folder without links, so that one project has one name.
-
-    Raises:
-        InvalidParams: it is no absolute path of a folder.
-    """
-    if project is None:
-        return None
-    path = Path(project)
-    if not path.is_absolute():
-        raise InvalidParams("project", f"{project!r} is not an absolute path")
-    try:
-        resolved = path.resolve(strict=True)
-    except (OSError, ValueError) as error:
-        raise InvalidParams("project", f"{project!r} does not exist", hint="pass the project's folder") from error
-    if not resolved.is_dir():
-        raise InvalidParams("project", f"{project!r} is no folder", hint="pass the folder that has project.godot")
-    return str(resolved)
-
-
-def folder_name(project: str) -> str:
-    """A project's folder name, fit for an id and a file name."""
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in Path(project).name)
-    return name.strip("-.") or "project"

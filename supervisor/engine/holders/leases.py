@@ -9,8 +9,8 @@ from ...core.model import Lease, ServerRecord, ServerState
 from ...core.single_flight import Operation
 from ...errors import Busy, NotFound
 from ...native import facts
-from ..operations.coordinator import Flights
-from ..state.context import Facilities
+from ..operations.coordinator import Operations
+from ..state.context import EngineContext
 
 NOT_TO_BE_HAD = (ServerState.STOPPING, ServerState.FAILED)
 RETRY_AFTER_MS = 1000
@@ -23,11 +23,11 @@ STALLED_S = 2.5
 class Leases:
     """Grants, renews and ends them. Each is a change of the server's claims. A timer looks after them."""
 
-    def __init__(self, facilities: Facilities, flights: Flights) -> None:
-        self._flights = flights
-        self._records = facilities.records
-        self._clock = facilities.wing.clock
-        self._events = facilities.events
+    def __init__(self, context: EngineContext, operations: Operations) -> None:
+        self._operations = operations
+        self._records = context.records
+        self._clock = context.platform.clock
+        self._events = context.events
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
         self._next_look = 0.0
@@ -46,7 +46,7 @@ class Leases:
         """
         self._look_at_the_clock()
         record = self._records.server(server_id)
-        running = self._flights.running(server_id)
+        running = self._operations.running(server_id)
         if record.state in NOT_TO_BE_HAD or (running and running.wish.operation is Operation.STOP):
             raise Busy(f"{server_id} is stopping, or has failed", hint="ensure it first", retry_after_ms=RETRY_AFTER_MS)
         lease = Lease(f"lease-{token_hex(6)}", holder, ttl_s, self._clock.monotonic() + ttl_s)

@@ -13,8 +13,8 @@ from ...core.processes.owners import NoOwner
 from ...kinds.kind import Kind, bridge_locks
 from ...kinds.programs import is_bridge, is_of
 from ...native import private_files, trust
-from ..holders.editors import name_of
-from ..state.context import TOKEN_VARIABLE, Facilities
+from ..state.context import TOKEN_VARIABLE, EngineContext
+from ..state.names import name_of
 from .foreign_owner import owner_of
 
 SEEN_WITHIN_S = 2.0
@@ -23,19 +23,19 @@ SEEN_WITHIN_S = 2.0
 LOOK_AGAIN_S = 0.2
 
 
-async def seen(facilities: Facilities, record: ServerRecord) -> tuple[Bridge, ...]:
+async def seen(context: EngineContext, record: ServerRecord) -> tuple[Bridge, ...]:
     """The bridges of AI clients that lead to a server; empty also where that cannot be told in time."""
-    kind = facilities.kind_of(record)
+    kind = context.kind_of(record)
     if not kind.connect or not record.ports:
         return ()
     try:
         async with asyncio.timeout(SEEN_WITHIN_S):
-            return await facilities.wing.lanes.look(_bridges, facilities, kind, record.ports)
+            return await context.platform.lanes.look(_bridges, context, kind, record.ports)
     except TimeoutError:
         return ()
 
 
-def client_started(facilities: Facilities, kind: Kind, occupant: Occupant) -> bool:
+def client_started(context: EngineContext, kind: Kind, occupant: Occupant) -> bool:
     """Whether a bridge has started this server from an environment of ours, for its client and for no owner. Blocking.
 
     Its mark alone proves nothing, for it can be inherited: the interpreter has to be that of our environment too, and
@@ -44,36 +44,36 @@ def client_started(facilities: Facilities, kind: Kind, occupant: Occupant) -> bo
     process = occupant.identity
     if process is None or kind.client_mark is None or not is_of(kind, occupant.command):
         return False
-    if facilities.wing.probe.same_user(process) is not True or not _from_our_environment(facilities, kind, occupant):
+    if context.platform.probe.same_user(process) is not True or not _from_our_environment(context, kind, occupant):
         return False
     try:
-        mark = facilities.wing.processes.variable(process, kind.client_mark)
-        token = facilities.wing.processes.variable(process, TOKEN_VARIABLE)
+        mark = context.platform.processes.variable(process, kind.client_mark)
+        token = context.platform.processes.variable(process, TOKEN_VARIABLE)
     except OSError:
         return False
-    return mark is not None and mark != "" and token is None and _without_owner(facilities, kind, process)
+    return mark is not None and mark != "" and token is None and _without_owner(context, kind, process)
 
 
-async def still_client_started(facilities: Facilities, record: ServerRecord) -> bool:
+async def still_client_started(context: EngineContext, record: ServerRecord) -> bool:
     """Whether that can be proven of a server now."""
-    kind, process = facilities.kind_of(record), record.process
+    kind, process = context.kind_of(record), record.process
     if not record.by_client or process is None:
         return False
-    occupant = await facilities.wing.lanes.look(facilities.wing.probe.describe, process.pid)
-    return occupant.identity == process and await facilities.wing.lanes.look(client_started, facilities, kind, occupant)
+    occupant = await context.platform.lanes.look(context.platform.probe.describe, process.pid)
+    return occupant.identity == process and await context.platform.lanes.look(client_started, context, kind, occupant)
 
 
-async def prove_again(facilities: Facilities) -> tuple[Bridge, ...]:
+async def prove_again(context: EngineContext) -> tuple[Bridge, ...]:
     """Look anew at what bridges have started themselves. All bridges that may start more of it."""
-    records = facilities.records
+    records = context.records
     for record in [row for row in records.servers.values() if row.by_client]:
-        if not await still_client_started(facilities, record):
+        if not await still_client_started(context, record):
             records.change(record.id, by_client=False)
-    found = [await seen(facilities, row) for row in list(records.servers.values())]
+    found = [await seen(context, row) for row in list(records.servers.values())]
     return tuple(dict.fromkeys(bridge for some in found for bridge in some))
 
 
-async def come_up(facilities: Facilities, kind: Kind, ports: Ports) -> frozenset[int]:
+async def come_up(context: EngineContext, kind: Kind, ports: Ports) -> frozenset[int]:
     """Wait for a server that a bridge is starting on these ports, which would win or lose them a moment later.
 
     Those of the ports that such a server has; empty: there is none.
@@ -82,9 +82,9 @@ async def come_up(facilities: Facilities, kind: Kind, ports: Ports) -> frozenset
         return frozenset()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(kind.ready_timeout_s):
-            while (starting := await facilities.wing.lanes.look(_starting, facilities, kind, ports)) is not None:
-                listening = await facilities.wing.lanes.look(
-                    facilities.wing.ports.listeners, tuple(ports.values()), (starting,)
+            while (starting := await context.platform.lanes.look(_starting, context, kind, ports)) is not None:
+                listening = await context.platform.lanes.look(
+                    context.platform.ports.listeners, tuple(ports.values()), (starting,)
                 )
                 if len(listening) == len(ports):
                     return frozenset(listening)
@@ -93,10 +93,10 @@ async def come_up(facilities: Facilities, kind: Kind, ports: Ports) -> frozenset
 
 
 @contextlib.asynccontextmanager
-async def held_off(facilities: Facilities, kind: Kind, ports: Ports) -> AsyncIterator[None]:
+async def held_off(context: EngineContext, kind: Kind, ports: Ports) -> AsyncIterator[None]:
     """While inside, no bridge starts a server of its own on these ports, where they take turns by a lock."""
     with contextlib.ExitStack() as held:
-        for path in bridge_locks(kind, ports, facilities.environment):
+        for path in bridge_locks(kind, ports, context.environment):
             with contextlib.suppress(OSError):
                 # A folder that is not there has no bridge; one that others may write is none of ours.
                 if path.parent.is_dir() and trust.problem_of(path.parent) is None:
@@ -104,48 +104,48 @@ async def held_off(facilities: Facilities, kind: Kind, ports: Ports) -> AsyncIte
         yield
 
 
-def _bridges(facilities: Facilities, kind: Kind, ports: Ports) -> tuple[Bridge, ...]:
+def _bridges(context: EngineContext, kind: Kind, ports: Ports) -> tuple[Bridge, ...]:
     preferred = all(ports.get(name) == reach.low for name, reach in kind.ports.items())
-    parents = {row.identity: row.parent for row in facilities.wing.processes.table()}
+    parents = {row.identity: row.parent for row in context.platform.processes.table()}
     found = []
-    for identity, described in _described(facilities, parents):
+    for identity, described in _described(context, parents):
         if not is_bridge(kind, described.command, ports, preferred=preferred):
             continue
-        client = facilities.wing.probe.describe(parents[identity])
+        client = context.platform.probe.describe(parents[identity])
         known = client.identity is not None
         found.append(Bridge(identity.pid, name_of(client) if known else None, client.pid if known else None))
     return tuple(found)
 
 
-def _starting(facilities: Facilities, kind: Kind, ports: Ports) -> ProcessIdentity | None:
+def _starting(context: EngineContext, kind: Kind, ports: Ports) -> ProcessIdentity | None:
     """The server that a bridge has started on these ports, whether or not it listens yet. Blocking."""
     wanted = {str(port) for port in ports.values()}
-    known = {process for row in facilities.records.servers.values() for process in (row.root, row.process)}
-    table = [row.identity for row in facilities.wing.processes.table() if row.identity not in known]
-    for identity, occupant in _described(facilities, table):
-        if wanted <= {*occupant.command} and client_started(facilities, kind, occupant):
+    known = {process for row in context.records.servers.values() for process in (row.root, row.process)}
+    table = [row.identity for row in context.platform.processes.table() if row.identity not in known]
+    for identity, occupant in _described(context, table):
+        if wanted <= {*occupant.command} and client_started(context, kind, occupant):
             return identity
     return None
 
 
-def _described(facilities: Facilities, among: Iterable[ProcessIdentity]) -> Iterator[tuple[ProcessIdentity, Occupant]]:
+def _described(context: EngineContext, among: Iterable[ProcessIdentity]) -> Iterator[tuple[ProcessIdentity, Occupant]]:
     """The processes of this user with their command lines."""
-    probe = facilities.wing.probe
+    probe = context.platform.probe
     for identity in among:
-        if identity == facilities.me or probe.same_user(identity) is not True:
+        if identity == context.me or probe.same_user(identity) is not True:
             continue
         occupant = probe.describe(identity.pid)
         if occupant.identity == identity and probe.sample(identity) is not Liveness.DEAD:
             yield identity, occupant
 
 
-def _from_our_environment(facilities: Facilities, kind: Kind, occupant: Occupant) -> bool:
+def _from_our_environment(context: EngineContext, kind: Kind, occupant: Occupant) -> bool:
     program = Path(occupant.command[0]) if occupant.command else Path()
     return any(
         environment.package == kind.package and environment.path in program.parents
-        for environment in facilities.environments.published()
+        for environment in context.environments.published()
     )
 
 
-def _without_owner(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> bool:
-    return isinstance(owner_of(facilities, kind, process), NoOwner)
+def _without_owner(context: EngineContext, kind: Kind, process: ProcessIdentity) -> bool:
+    return isinstance(owner_of(context, kind, process), NoOwner)

@@ -8,8 +8,8 @@ from ...core.processes.owners import LivingOwner, Named, OwnerSeen, UnknownOwner
 from ...core.processes.proof import parents
 from ...kinds.kind import Kind
 from ...native.api import variable_if_told
-from ..holders.editors import name_of, new_editor_id
-from ..state.context import TOKEN_VARIABLE, Facilities
+from ..state.context import TOKEN_VARIABLE, EngineContext
+from ..state.names import name_of, new_editor_id
 
 HIDDEN = "what it was started with cannot be read"
 """Why nobody knows the owner of a server, for people."""
@@ -20,22 +20,22 @@ WSL_VARIABLE = "WSLENV"
 """Lists what is shared between Windows and WSL: names with flags behind a slash, divided by colons."""
 
 
-def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> OwnerSeen:
+def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> OwnerSeen:
     """The owner that a server was started for. Blocking: it reads the server's environment."""
     variable = next((name for name, value in kind.env.items() if value == "{owner_pid}"), None)
     try:
-        text = facilities.wing.processes.variable(process, variable) if variable else None
+        text = context.platform.processes.variable(process, variable) if variable else None
     except OSError:
         return UnknownOwner(HIDDEN)
     if text is None:
         return judge_owner(None)
-    if variable in _handed_over_by_windows(facilities, process):
+    if variable in _handed_over_by_windows(context, process):
         return UnknownOwner(f"its owner {text} may be a pid of Windows")
-    probe = facilities.wing.probe
+    probe = context.platform.probe
     observed, readable, other = None, True, None
     try:
         observed = probe.identify(int(text)) if is_pid(text) else None
-        other = (probe.no_process(int(text)) or _server_behind(facilities, observed)) if observed else None
+        other = (probe.no_process(int(text)) or _server_behind(context, observed)) if observed else None
     except OSError:
         readable = False
     owner = judge_owner(
@@ -48,7 +48,7 @@ def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> Ow
             probe.born(process),
         )
     )
-    nearest = _editor_above(facilities, process)
+    nearest = _editor_above(context, process)
     if nearest is not None and nearest != observed and not isinstance(owner, UnknownOwner):
         # The variable was inherited: that editor was launched by something that had it.
         return UnknownOwner(f"it names pid {int(text)}, and runs below the editor pid {nearest.pid}")
@@ -58,52 +58,52 @@ def owner_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> Ow
     return replace(owner, name=name_of(probe.describe(owner.process.pid))) if isinstance(owner, LivingOwner) else owner
 
 
-def _handed_over_by_windows(facilities: Facilities, process: ProcessIdentity) -> set[str]:
+def _handed_over_by_windows(context: EngineContext, process: ProcessIdentity) -> set[str]:
     """The variables that a program of Windows passed on into WSL: a pid in them is another system's."""
-    listed = variable_if_told(facilities.wing.processes, process, WSL_VARIABLE) or ""
+    listed = variable_if_told(context.platform.processes, process, WSL_VARIABLE) or ""
     return {entry.partition("/")[0] for entry in listed.split(":")}
 
 
-def _server_behind(facilities: Facilities, process: ProcessIdentity) -> str | None:
+def _server_behind(context: EngineContext, process: ProcessIdentity) -> str | None:
     """Why a process is no owner: it is a server. The variable was inherited, and the number an editor's once."""
-    rows = list(facilities.records.servers.values())
+    rows = list(context.records.servers.values())
     return next((f"{process.pid} is the server {row.id}" for row in rows if process in (row.root, row.process)), None)
 
 
-def _editor_above(facilities: Facilities, process: ProcessIdentity) -> ProcessIdentity | None:
+def _editor_above(context: EngineContext, process: ProcessIdentity) -> ProcessIdentity | None:
     """The nearest editor that a process descends from, attached or by its command line. Blocking."""
-    known = {editor.process for editor in list(facilities.records.editors.values())}
-    describe = facilities.wing.probe.describe
-    above = parents(facilities.wing.processes.table(), process)
+    known = {editor.process for editor in list(context.records.editors.values())}
+    describe = context.platform.probe.describe
+    above = parents(context.platform.processes.table(), process)
     return next((each for each in above if each in known or is_editor(describe(each.pid).command)), None)
 
 
-def ownership_of(facilities: Facilities, owner: OwnerSeen) -> Ownership | None:
+def ownership_of(context: EngineContext, owner: OwnerSeen) -> Ownership | None:
     """The owner as an editor, known from now on; None: none that lives."""
     if not isinstance(owner, LivingOwner):
         return None
-    records = facilities.records
+    records = context.records
     known = next((editor for editor in records.editors.values() if editor.process == owner.process), None)
     if known is None:
-        started_at = facilities.wing.probe.started_at(owner.process)
+        started_at = context.platform.probe.started_at(owner.process)
         known = records.put_editor(
             Editor(new_editor_id(records, None), owner.process, None, started_at=started_at, name=owner.name)
         )
     return Ownership(known.id, known.process)
 
 
-def home_of(facilities: Facilities, process: ProcessIdentity) -> tuple[str | None, str | None]:
+def home_of(context: EngineContext, process: ProcessIdentity) -> tuple[str | None, str | None]:
     """The launch token that a process carries, and the home in it; None: it carries none. Blocking.
 
     Raises:
         OSError: the system does not tell.
     """
-    token = facilities.wing.processes.variable(process, TOKEN_VARIABLE)
+    token = context.platform.processes.variable(process, TOKEN_VARIABLE)
     return token, token.partition(".")[0] if token is not None else None
 
 
-def environment_of(facilities: Facilities, kind: Kind, process: ProcessIdentity) -> dict[str, str]:
+def environment_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> dict[str, str]:
     """What a process was started with, as far as it says where its record lies. Blocking."""
     names = [*WHERE_RECORDS_LIE, *([kind.record_dir_variable] if kind.record_dir_variable else [])]
-    values = {name: variable_if_told(facilities.wing.processes, process, name) for name in names}
+    values = {name: variable_if_told(context.platform.processes, process, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}

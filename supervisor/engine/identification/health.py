@@ -6,27 +6,27 @@ from functools import partial
 from ...core.lifecycle import SERVING
 from ...core.model import ServerRecord, ServerState
 from ...core.reconcile import Answer
-from ..operations.coordinator import Flights
-from ..operations.shared_answers import Shared
-from ..state.context import Facilities
-from .server_client import Inquiry
+from ..operations.coordinator import Operations
+from ..operations.shared_answers import SharedAnswers
+from ..state.context import EngineContext
+from .server_client import ServerClient
 
 
 class Health:
     """Moves servers between READY and UNHEALTHY, while no operation is at work on them."""
 
-    def __init__(self, facilities: Facilities, flights: Flights, inquiry: Inquiry) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
-        self._flights = flights
-        self._inquiry = inquiry
+    def __init__(self, context: EngineContext, operations: Operations, server_client: ServerClient) -> None:
+        self._context = context
+        self._records = context.records
+        self._operations = operations
+        self._server_client = server_client
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._checks: set[asyncio.Task[None]] = set()
-        self._shared: Shared[None] = Shared()
+        self._shared: SharedAnswers[None] = SharedAnswers()
 
     def keep(self, record: ServerRecord) -> None:
         """Ask it now and then, if its kind wants that. Repeating it changes nothing."""
-        interval_s = self._facilities.kind_of(record).health_interval_s
+        interval_s = self._context.kind_of(record).health_interval_s
         if interval_s > 0 and record.id not in self._timers:
             loop = asyncio.get_running_loop()
             self._timers[record.id] = loop.call_later(interval_s, self._due, record.id)
@@ -50,9 +50,9 @@ class Health:
 
     async def _check(self, server_id: str) -> None:
         asked = self._records.servers.get(server_id)
-        if asked is None or asked.state not in SERVING or self._flights.running(server_id):
+        if asked is None or asked.state not in SERVING or self._operations.running(server_id):
             return
-        self.note(asked, await self._inquiry.answer(asked, self._facilities.kind_of(asked)))
+        self.note(asked, await self._server_client.answer(asked, self._context.kind_of(asked)))
 
     def note(self, asked: ServerRecord, answer: Answer) -> None:
         """It was asked, and this is what came of it, unless things have changed since."""
@@ -61,7 +61,7 @@ class Health:
         if record is None or (record.launch, record.state) != (asked.launch, asked.state):
             return
         well = answer is Answer.RIGHT
-        if self._flights.running(server_id) is None and well is not (record.state is ServerState.READY):
+        if self._operations.running(server_id) is None and well is not (record.state is ServerState.READY):
             reason = "it answers again" if well else f"its answer was {answer}"
             self._records.move(server_id, ServerState.READY if well else ServerState.UNHEALTHY, why=reason)
 
@@ -75,7 +75,7 @@ class Health:
         try:
             await self.check(server_id)
         except Exception as error:  # noqa: BLE001 (a defect costs one check, and is told)
-            self._facilities.events.failed("health.failed", error, server=server_id)
+            self._context.events.failed("health.failed", error, server=server_id)
         record = self._records.servers.get(server_id)
         if record is not None and record.state in SERVING:
             self.keep(record)

@@ -13,8 +13,8 @@ from ...kinds.kind import Kind, SessionRoute
 from ...kinds.queries.identify import Identification, identify
 from ...kinds.queries.loopback import UnusableAnswerError
 from ...kinds.queries.sessions import count_sessions
-from ...native.api import Wing
-from ..state.context import Facilities
+from ...native.api import Platform
+from ..state.context import EngineContext
 from .foreign_owner import environment_of
 
 PATIENCE_S = 2.0
@@ -34,12 +34,12 @@ class _InVain:
     number: int = 1
 
 
-class Inquiry:
+class ServerClient:
     """The secrets of the servers, and all questions to them."""
 
-    def __init__(self, facilities: Facilities) -> None:
-        self._facilities = facilities
-        self._wing = facilities.wing
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
+        self._platform = context.platform
         self._secrets: dict[str, Mapping[str, str]] = {}
         self._in_vain: dict[str, _InVain] = {}
 
@@ -60,7 +60,7 @@ class Inquiry:
 
     def silence(self, record: ServerRecord) -> Silence:
         """For how long it has not answered anybody, up to now."""
-        now = self._wing.clock.monotonic()
+        now = self._platform.clock.monotonic()
         asked = self._in_vain.get(record.launch)
         return Silence() if asked is None or now - asked.last > GAP_S else Silence(now - asked.first, asked.number)
 
@@ -70,7 +70,7 @@ class Inquiry:
             return None
         known = self._secrets.get(record.launch)
         try:
-            secrets = await self._wing.lanes.look(self._secrets_for, record, kind, known)
+            secrets = await self._platform.lanes.look(self._secrets_for, record, kind, known)
         except OSError:
             # The system does not tell who listens: nobody was asked, and that is no silence.
             return None
@@ -84,12 +84,12 @@ class Inquiry:
     async def count_sessions(self, record: ServerRecord, kind: Kind) -> int | None:
         """The sessions that are open; None: it cannot be told."""
         if not isinstance(kind.sessions, SessionRoute):
-            return await sessions_of(self._wing, kind, record.ports, PATIENCE_S)
+            return await sessions_of(self._platform, kind, record.ports, PATIENCE_S)
         if not _can_be_asked(record, kind.sessions.port):
             return None
         try:
-            serves = await self._wing.lanes.look(self._serves, record, kind.sessions.port)
-            count = await sessions_of(self._wing, kind, record.ports, PATIENCE_S) if serves else None
+            serves = await self._platform.lanes.look(self._serves, record, kind.sessions.port)
+            count = await sessions_of(self._platform, kind, record.ports, PATIENCE_S) if serves else None
         except OSError:
             return None
         except UnusableAnswerError:
@@ -113,9 +113,9 @@ class Inquiry:
         asked = self._in_vain.pop(record.launch, None)
         if answered:
             return
-        now = self._wing.clock.monotonic()
+        now = self._platform.clock.monotonic()
         if asked is None or now - asked.last > GAP_S:
-            launches = {row.launch for row in self._facilities.records.servers.values()}
+            launches = {row.launch for row in self._context.records.servers.values()}
             self._in_vain = {launch: kept for launch, kept in self._in_vain.items() if launch in launches}
             asked = _InVain(now, now, 0)
         self._in_vain[record.launch] = _InVain(asked.first, now, asked.number + 1)
@@ -144,16 +144,16 @@ class Inquiry:
 
     def _family(self, record: ServerRecord, known: tuple[ProcessIdentity, ...]) -> tuple[ProcessIdentity, ...]:
         # Above the process of one that somebody else started there may be more than a server.
-        return family(self._wing.processes.table(), known[:1] if record.foreign else known)
+        return family(self._platform.processes.table(), known[:1] if record.foreign else known)
 
     def _listens(self, port: int, among: tuple[ProcessIdentity, ...]) -> bool:
-        return port in self._wing.ports.listeners((port,), among)
+        return port in self._platform.ports.listeners((port,), among)
 
     def _environment(self, record: ServerRecord, kind: Kind) -> Mapping[str, str]:
         """Where a server keeps its record: one that somebody else started may have been told another place."""
         if record.foreign and record.process is not None:
-            return environment_of(self._facilities, kind, record.process)
-        return self._facilities.environment
+            return environment_of(self._context, kind, record.process)
+        return self._context.environment
 
 
 def _can_be_asked(record: ServerRecord, name: str) -> bool:
@@ -175,7 +175,7 @@ def expected(version: str | None, said: str | None) -> bool:
     return version is None or (said is not None and agree(version, said))
 
 
-async def sessions_of(wing: Wing, kind: Kind, ports: Ports, patience_s: float) -> int | None:
+async def sessions_of(platform: Platform, kind: Kind, ports: Ports, patience_s: float) -> int | None:
     """The sessions of whoever serves these ports; None: they cannot be told.
 
     Raises:
@@ -186,4 +186,4 @@ async def sessions_of(wing: Wing, kind: Kind, ports: Ports, patience_s: float) -
     if isinstance(kind.sessions, SessionRoute):
         return await count_sessions(kind.sessions, ports, patience_s)
     port = ports.get(kind.sessions)
-    return None if port is None else await wing.lanes.look(wing.ports.connections, port)
+    return None if port is None else await platform.lanes.look(platform.ports.connections, port)

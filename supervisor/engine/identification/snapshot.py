@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from ...core.foreign import Silence, Strangers, Use, compatible, server_stoppable
+from ...core.foreign import ForeignServers, Silence, Use, compatible, server_stoppable
 from ...core.lifecycle import SERVING
 from ...core.model import Liveness, Ownership, PortFact, Ports, ProcessIdentity, ServerRecord
 from ...core.ports import obstacles
@@ -10,20 +10,20 @@ from ...core.processes.proof import Held
 from ...core.reconcile import Answer, OwnServer, Snapshot, untaken
 from ...kinds.kind import Kind
 from ...kinds.versions import fitted
-from ..state.context import Facilities
+from ..state.context import EngineContext
 from .adoption_marks import claimed_beside
 from .recognise import Recogniser
-from .server_client import Inquiry
+from .server_client import ServerClient
 
 
-class Gatherer:
+class SnapshotReader:
     """Looks at ports, processes and servers. Decides nothing."""
 
-    def __init__(self, facilities: Facilities, inquiry: Inquiry, recogniser: Recogniser) -> None:
-        self._wing = facilities.wing
-        self._facilities = facilities
-        self._records = facilities.records
-        self._inquiry = inquiry
+    def __init__(self, context: EngineContext, server_client: ServerClient, recogniser: Recogniser) -> None:
+        self._platform = context.platform
+        self._context = context
+        self._records = context.records
+        self._server_client = server_client
         self._recogniser = recogniser
 
     async def own(
@@ -34,25 +34,25 @@ class Gatherer:
         Who uses it is only looked at where it matters.
         """
         kind = fitted(kind, record.version)
-        answer = await self._inquiry.answer(record, kind)
-        silence = self._inquiry.silence(record) if answer is Answer.MUTE else Silence()
+        answer = await self._server_client.answer(record, kind)
+        silence = self._server_client.silence(record) if answer is Answer.MUTE else Silence()
         record = self._records.servers.get(record.id, record)
         if answer is Answer.RIGHT and compatible(version, record.version):
             return OwnServer(record, answer)
         owners = [owner for owner in record.owners if not (fresh and owner.process == asker)]
-        dead = all(self._wing.probe.sample(owner.process) is Liveness.DEAD for owner in owners)
+        dead = all(self._platform.probe.sample(owner.process) is Liveness.DEAD for owner in owners)
         use = await self.use(record, kind, asker, deserted=dead and silence.mute)
-        reason = await self._wing.lanes.look(claimed_beside, self._facilities, record)
+        reason = await self._platform.lanes.look(claimed_beside, self._context, record)
         right = Held(reason) if reason else server_stoppable(record, owners_dead=dead)
         return OwnServer(record, answer, use, right, silence)
 
     def owners(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None) -> tuple[str, ...]:
         """The owners of a server, other than the asker, that still keep it."""
-        now = self._wing.clock.monotonic()
+        now = self._platform.clock.monotonic()
 
         def keeps(owner: Ownership) -> bool:
             gone = owner.leaving_since is not None and now >= owner.leaving_since + kind.linger_s
-            return not gone and self._wing.probe.sample(owner.process) is not Liveness.DEAD
+            return not gone and self._platform.probe.sample(owner.process) is not Liveness.DEAD
 
         known = tuple(owner.editor for owner in record.owners if owner.process != asker and keeps(owner))
         return (*known, "somebody who is not known") if record.owners_unknown else known
@@ -63,14 +63,14 @@ class Gatherer:
         `deserted`: it is mute, and every owner dead: then it has no leases or sessions that only it could tell.
         """
         owners = self.owners(record, kind, asker)
-        now = self._wing.clock.monotonic()
+        now = self._platform.clock.monotonic()
         leases: int | None = sum(lease.expires > now for lease in record.leases)
         if owners or leases or record.state not in SERVING:
             return Use(owners, leases)
         if kind.identify is not None and kind.identify.leases:
-            said = await self._inquiry.ask(record, kind)
+            said = await self._server_client.ask(record, kind)
             leases = said.leases if said is not None else None
-        sessions = await self._inquiry.count_sessions(record, kind)
+        sessions = await self._server_client.count_sessions(record, kind)
         if deserted:
             return Use(owners, leases or 0, sessions or 0)
         return Use(owners, leases, sessions)
@@ -80,7 +80,7 @@ class Gatherer:
         if not any(wanted):
             return Snapshot()
         facts: Mapping[int, PortFact] = {}
-        strangers: Strangers = {}
+        foreign_servers: ForeignServers = {}
         # Ports of ours need no look: with a hundred servers that would be a look at two hundred ports for each start.
         own = self._records.own_ports(server)
         wanted = untaken(wanted, own)
@@ -88,12 +88,12 @@ class Gatherer:
             return Snapshot({}, self._records.reserved(server), {}, own)
         for sets in (wanted[:1], wanted):
             numbers = {port for ports in sets for port in ports.values()}
-            facts = await self._wing.lanes.look(self._wing.ports.facts, numbers)
+            facts = await self._platform.lanes.look(self._platform.ports.facts, numbers)
             reserved = self._records.reserved(server)
             if any(not obstacles(ports, facts, reserved) for ports in sets):
                 break
         if any(fact.listeners for fact in facts.values()):
-            strangers = await self._recogniser.among(kind, facts)
+            foreign_servers = await self._recogniser.among(kind, facts)
         # What is reserved is looked up last: between this and the reservation nothing else runs on the loop.
         own |= self._records.own_ports(server)
-        return Snapshot(facts, self._records.reserved(server), strangers, own)
+        return Snapshot(facts, self._records.reserved(server), foreign_servers, own)

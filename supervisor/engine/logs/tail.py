@@ -15,10 +15,10 @@ from pathlib import Path
 from ...errors import NotFound, StateNotWritable
 from ...native.api import Watch
 from ...values import frozen
-from ..processes.spawn import written_at
-from ..state.context import Facilities
+from ..state.context import EngineContext
 from ..state.events import Event
 from .cap import CUT_MARK
+from .excerpt import written_at
 
 LINE_LENGTH = 4096
 PAGE_BYTES = 900_000
@@ -57,8 +57,8 @@ class Page:
 class LogTail:
     """Reads servers' logs and the daemon's own."""
 
-    def __init__(self, facilities: Facilities, own_log: Path) -> None:
-        self._facilities = facilities
+    def __init__(self, context: EngineContext, own_log: Path) -> None:
+        self._context = context
         self._own_log = own_log
 
     async def read(self, server_id: str | None, count: int, *, whole_lines: bool) -> Page:
@@ -72,7 +72,7 @@ class LogTail:
         if path is None:
             raise NotFound(f"{server_id} has no log: it was not started yet, or not by this daemon")
         try:
-            page = await self._facilities.wing.lanes.do(partial(read_page, path, count, whole_lines=whole_lines))
+            page = await self._context.platform.lanes.do(partial(read_page, path, count, whole_lines=whole_lines))
             return replace(page, ended=past is not None)
         except FileNotFoundError:
             return Page(path, (), 0)
@@ -86,17 +86,17 @@ class LogTail:
 
         `room` says whether the receiver keeps up: the log waits for it.
         """
-        return _Follower(self, self._facilities, server_id, page, more, room).close
+        return _Follower(self, self._context, server_id, page, more, room).close
 
     def _of_the_past(self, server_id: str | None) -> Path | None:
         """The log of the last launch of a server that has ended; None: it has not, or left none."""
-        if server_id is None or server_id in self._facilities.records.servers:
+        if server_id is None or server_id in self._context.records.servers:
             return None
-        ended = self._facilities.records.history.get(server_id)
+        ended = self._context.records.history.get(server_id)
         if ended is not None and ended.log is not None and Path(ended.log).exists():
             return Path(ended.log)
         # Logs stay for longer than anybody remembers their servers.
-        folders = self._facilities.logs / "servers"
+        folders = self._context.logs / "servers"
         try:
             # An id names a folder only as it is listed: "..", "C:" or "toy." would lead to others.
             logs = [log for folder in folders.iterdir() if folder.name == server_id for log in folder.glob("*.log")]
@@ -112,7 +112,7 @@ class LogTail:
         """
         if server_id is None:
             return self._own_log
-        log = self._facilities.records.server(server_id).log
+        log = self._context.records.server(server_id).log
         return None if log is None else Path(log)
 
 
@@ -122,14 +122,14 @@ class _Follower:
     def __init__(
         self,
         logs: LogTail,
-        facilities: Facilities,
+        context: EngineContext,
         server_id: str | None,
         page: Page,
         more: More,
         room: Callable[[], bool],
     ) -> None:
         self._logs = logs
-        self._facilities = facilities
+        self._context = context
         self._server_id = server_id
         self._path = page.path
         self._offset = page.offset
@@ -140,7 +140,7 @@ class _Follower:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._unreadable_since: float | None = None
-        self._unsubscribe = facilities.events.subscribe(self._happened)
+        self._unsubscribe = context.events.subscribe(self._happened)
         self._look()
 
     def close(self) -> None:
@@ -199,7 +199,7 @@ class _Follower:
         """Whether anybody will tell of what is written."""
         self._disarm()
         try:
-            self._watch = self._facilities.wing.files.watch(self._path, lambda: self._soon(PAUSE_S))
+            self._watch = self._context.platform.files.watch(self._path, lambda: self._soon(PAUSE_S))
         except FileNotFoundError:
             # Not there yet: an event comes when that changes. If it was removed, its writer may go on in what is open.
             return self._file is None

@@ -6,11 +6,11 @@ from copy import copy
 from typing import Any
 
 from ...core.model import ServerRecord
-from ...core.single_flight import Joined, Operation, Refused, Running, Wish, admit
+from ...core.single_flight import Joined, Operation, OperationRequest, Refused, Running, admit
 from ...errors import Busy, Cancelled, Fault, InvalidParams, NotFound, ShuttingDown, SupervisorError
 from ...native.api import Clock
 from ..state.events import Events
-from .operation import Flight, Work
+from .operation import RunningOperation, Work
 from .requester import Requester
 from .waiters import Seat, Ticket, Turn
 
@@ -22,14 +22,14 @@ KEPT_S, KEPT = 300.0, 500
 """For how long, and how many of the latest, outcomes of requests can be asked for again."""
 
 
-class Flights:
+class Operations:
     """At most one for each server."""
 
     def __init__(self, clock: Clock, events: Events) -> None:
         self._clock = clock
         self._events = events
-        self._flights: dict[str, Flight] = {}
-        self._requests: dict[str, Flight] = {}
+        self._operations: dict[str, RunningOperation] = {}
+        self._requests: dict[str, RunningOperation] = {}
         self._waiting: dict[str, Turn] = {}
         self._count = 0
         self._closing = False
@@ -53,10 +53,12 @@ class Flights:
 
     def running(self, server_id: str) -> Running | None:
         """What runs on a server."""
-        flight = self._flights.get(server_id)
+        flight = self._operations.get(server_id)
         return flight.running if flight else None
 
-    async def fly(self, server_id: str, wish: Wish, work: Work, ticket: Ticket, *, deadline_s: float) -> ServerRecord:
+    async def fly(
+        self, server_id: str, wish: OperationRequest, work: Work, ticket: Ticket, *, deadline_s: float
+    ) -> ServerRecord:
         """Perform a mutation, or share in the one under way.
 
         A request that is known is rejoined, or answered again; one that was undone because its connection was lost is
@@ -74,7 +76,7 @@ class Flights:
         while True:
             if self._closing:
                 raise ShuttingDown("the daemon is stopping", hint="godot-supervisor start")
-            flight = self._flights.get(server_id)
+            flight = self._operations.get(server_id)
             admission = admit(flight.running if flight else None, wish)
             if isinstance(admission, Refused) and not told:
                 raise self._refuse(server_id, wish, request, self._busy(admission.running, wish))
@@ -98,7 +100,14 @@ class Flights:
             return await self._ride(flight, request, ticket)
 
     async def _queue(
-        self, flight: Flight, wish: Wish, ticket: Ticket, request: str, deadline_s: float, *, told: bool
+        self,
+        flight: RunningOperation,
+        wish: OperationRequest,
+        ticket: Ticket,
+        request: str,
+        deadline_s: float,
+        *,
+        told: bool,
     ) -> None:
         """Let another operation end first. Who waits may give up meanwhile."""
         behind = flight.running
@@ -157,11 +166,11 @@ class Flights:
             turn.given_up.set_result(None)
         return False
 
-    def own(self, server_id: str, wish: Wish, work: Work, *, deadline_s: float) -> Flight | None:
+    def own(self, server_id: str, wish: OperationRequest, work: Work, *, deadline_s: float) -> RunningOperation | None:
         """The daemon's own operation, begun at once. None: another one is under way, or no more are to begin."""
-        return None if self._closing or server_id in self._flights else self._own(server_id, wish, work, deadline_s)
+        return None if self._closing or server_id in self._operations else self._own(server_id, wish, work, deadline_s)
 
-    async def last(self, server_id: str, wish: Wish, work: Work, *, deadline_s: float) -> ServerRecord:
+    async def last(self, server_id: str, wish: OperationRequest, work: Work, *, deadline_s: float) -> ServerRecord:
         """One more flight after `close`: the daemon's own last one on a server.
 
         Raises:
@@ -172,10 +181,10 @@ class Flights:
     async def close(self, patience_s: float) -> None:
         """Take no new flights; let those that have acted end, cancel the others."""
         self._closing = True
-        for flight in self._flights.values():
+        for flight in self._operations.values():
             if not flight.committed:
                 flight.task.cancel()
-        tasks = [flight.task for flight in self._flights.values()]
+        tasks = [flight.task for flight in self._operations.values()]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=patience_s)
             for task in late:
@@ -197,20 +206,20 @@ class Flights:
         if ticket.requester is not None and not told:
             ticket.requester.accepted(request=request, joined=joined, deadline_s=deadline_s)
 
-    def _known(self, request: str) -> Flight:
+    def _known(self, request: str) -> RunningOperation:
         flight = self._kept(request)
         if flight is None:
             raise NotFound(f"no request {request!r}", hint=f"outcomes are kept for {KEPT_S:g} s, at most {KEPT}")
         return flight
 
-    def _kept(self, request: str) -> Flight | None:
+    def _kept(self, request: str) -> RunningOperation | None:
         flight = self._requests.get(request)
         if flight is not None and flight.ended is not None and flight.ended < self._clock.monotonic() - KEPT_S:
             del self._requests[request]
             return None
         return flight
 
-    def _keep(self, request: str, flight: Flight) -> None:
+    def _keep(self, request: str, flight: RunningOperation) -> None:
         """Its outcome can be asked for from now on; the oldest outcomes make room."""
         self._requests[request] = flight
         if len(self._requests) > KEPT:
@@ -219,7 +228,7 @@ class Flights:
                 del self._requests[known]
 
     async def _again(
-        self, flight: Flight, request: str, operation: Operation, server_id: str | None, ticket: Ticket
+        self, flight: RunningOperation, request: str, operation: Operation, server_id: str | None, ticket: Ticket
     ) -> ServerRecord:
         was = (flight.server_id, flight.running.wish.operation)
         if was != (server_id or flight.server_id, operation):
@@ -227,24 +236,24 @@ class Flights:
         self._tell(ticket, request, flight.deadline_s, joined=True, told=False)
         return await self._ride(flight, request, ticket)
 
-    def _own(self, server_id: str, wish: Wish, work: Work, deadline_s: float) -> Flight:
+    def _own(self, server_id: str, wish: OperationRequest, work: Work, deadline_s: float) -> RunningOperation:
         request = self._name(Ticket())
         flight = self._take_off(server_id, Running(wish, request, self._clock.monotonic(), own=True), work, deadline_s)
         self._keep(request, flight)
         return flight
 
-    def _take_off(self, server_id: str, running: Running, work: Work, deadline_s: float) -> Flight:
-        flight = Flight(server_id, running, deadline_s)
-        self._flights[server_id] = flight
+    def _take_off(self, server_id: str, running: Running, work: Work, deadline_s: float) -> RunningOperation:
+        flight = RunningOperation(server_id, running, deadline_s)
+        self._operations[server_id] = flight
         flight.task = asyncio.create_task(flight.run(work), name=f"{running.wish.operation} {server_id}")
         self._events.publish("flight.started", server=server_id, **self._describe(running), why=running.wish.why)
         flight.task.add_done_callback(lambda task: self._land(flight, task))
         return flight
 
-    def _land(self, flight: Flight, task: asyncio.Task[ServerRecord]) -> None:
+    def _land(self, flight: RunningOperation, task: asyncio.Task[ServerRecord]) -> None:
         flight.ended = self._clock.monotonic()
-        if self._flights.get(flight.server_id) is flight:
-            del self._flights[flight.server_id]
+        if self._operations.get(flight.server_id) is flight:
+            del self._operations[flight.server_id]
         error = None if task.cancelled() else task.exception()
         outcome = "cancelled" if task.cancelled() else "failed" if error else "done"
         self._events.publish(
@@ -257,7 +266,7 @@ class Flights:
         flight.land(refused=isinstance(error, SupervisorError) and error.fault is Fault.CALLER)
         self.on_landed(flight.server_id, None if isinstance(error, SupervisorError) else error)
 
-    async def _ride(self, flight: Flight, request: str, ticket: Ticket) -> ServerRecord:
+    async def _ride(self, flight: RunningOperation, request: str, ticket: Ticket) -> ServerRecord:
         """Wait for the landing; a passenger that is cancelled leaves, the flight goes on if it is still wanted."""
         self._keep(request, flight)
         seat = Seat(request, ticket)
@@ -282,11 +291,13 @@ class Flights:
             raise copy(error)
         return flight.task.result()
 
-    def _refuse(self, server_id: str, wish: Wish, request: str, problem: SupervisorError) -> SupervisorError:
+    def _refuse(
+        self, server_id: str, wish: OperationRequest, request: str, problem: SupervisorError
+    ) -> SupervisorError:
         self._note("flight.refused", server_id, wish, request, error=problem.code, reason=problem.message)
         return problem
 
-    def _note(self, event: str, server_id: str, wish: Wish, request: str, **details: str) -> None:
+    def _note(self, event: str, server_id: str, wish: OperationRequest, request: str, **details: str) -> None:
         self._events.publish(
             event, server=server_id, method=wish.operation, request=request, holder=wish.holder, **details
         )
@@ -294,7 +305,7 @@ class Flights:
     def _describe(self, running: Running) -> Mapping[str, Any]:
         return {"method": running.wish.operation.value, "request": running.request, "holder": running.wish.holder}
 
-    def _busy(self, running: Running, wish: Wish) -> Busy:
+    def _busy(self, running: Running, wish: OperationRequest) -> Busy:
         elapsed_ms = round((self._clock.monotonic() - running.since) * 1000)
         return Busy(
             f"{running.wish.what} is running",

@@ -13,7 +13,7 @@ from .waiters import Seat
 LANES: Mapping[Operation, Lane] = {Operation.STOP: Lane.ENDING, Operation.REAP: Lane.ENDING}
 """Whose threads an operation uses, where those of starts are not meant."""
 
-Work = Callable[["Flight"], Awaitable[ServerRecord]]
+Work = Callable[["RunningOperation"], Awaitable[ServerRecord]]
 
 
 def take_lane_of(operation: Operation) -> None:
@@ -21,7 +21,7 @@ def take_lane_of(operation: Operation) -> None:
     take(LANES.get(operation, Lane.STARTING))
 
 
-class Flight:
+class RunningOperation:
     """One running operation, and everybody who waits for it.
 
     `committed`: it has acted. `irrevocable`: what it has ended cannot be had back by ending what it has begun.

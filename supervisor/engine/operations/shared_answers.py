@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class SharedAnswers(Generic[T]):
     """Questions by what tells them apart.
 
     A caller that comes while an equal question is under way waits for the next one, which is asked once for all such

@@ -12,7 +12,7 @@ from ...kinds.kind import Kind
 from ...kinds.programs import is_of
 from ...native.api import variable_if_told
 from ...values import frozen
-from ..state.context import TOKEN_VARIABLE, Facilities
+from ..state.context import TOKEN_VARIABLE, EngineContext
 
 TOLD_WITHIN_S = 2.0
 """How long a look may take: a process that hangs in the kernel cannot be read."""
@@ -47,12 +47,12 @@ class Left:
 class Leftovers:
     """The looks for one launch. What is older, or carries another token, is not read again."""
 
-    def __init__(self, facilities: Facilities, token: str, root: ProcessIdentity) -> None:
-        self._facilities = facilities
-        self._wing = facilities.wing
+    def __init__(self, context: EngineContext, token: str, root: ProcessIdentity) -> None:
+        self._context = context
+        self._platform = context.platform
         self._token = token
         self._root = root
-        self._born = facilities.wing.probe.born(root)
+        self._born = context.platform.probe.born(root)
         self._others: set[ProcessIdentity] = set()
 
     async def look(self) -> Left:
@@ -60,10 +60,10 @@ class Leftovers:
         left = Left()
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(TOLD_WITHIN_S):
-                left = await self._wing.lanes.look(self._look)
+                left = await self._platform.lanes.look(self._look)
                 while left.unread:
                     await asyncio.sleep(UNREAD_AGAIN_S)
-                    left = await self._wing.lanes.look(self._look)
+                    left = await self._platform.lanes.look(self._look)
         return left
 
     def _look(self) -> Left:
@@ -76,8 +76,8 @@ class Leftovers:
         return left
 
     def _look_once(self) -> Left:
-        table = self._wing.processes.table()
-        records = self._facilities.records
+        table = self._platform.processes.table()
+        records = self._context.records
         owners = {owner.process for record in records.servers.values() for owner in record.owners}
         editors = {editor.process for editor in records.editors.values()} | owners
         roots = {r for record in records.servers.values() for r in (record.root, record.process) if r}
@@ -87,24 +87,24 @@ class Leftovers:
         editors |= {carrier for carrier, command in commands.items() if is_editor(command)}
         unread = frozenset(each for each, command in commands.items() if not command and self._lives(each))
         keep = roots | {self._root}
-        guard = guarded(table, editors, self._facilities.me, keep)
-        held = guarded(table, editors | unread, self._facilities.me, keep) if unread else guard
+        guard = guarded(table, editors, self._context.me, keep)
+        held = guarded(table, editors | unread, self._context.me, keep) if unread else guard
         return Left(table, carriers, guard, unread, held)
 
     def _command(self, process: ProcessIdentity) -> tuple[str, ...]:
         """What it runs; nothing where that cannot be read."""
-        seen = self._wing.probe.describe(process.pid)
+        seen = self._platform.probe.describe(process.pid)
         return seen.command if seen.identity == process else ()
 
     def _lives(self, process: ProcessIdentity) -> bool:
-        return self._wing.probe.sample(process) is not Liveness.DEAD
+        return self._platform.probe.sample(process) is not Liveness.DEAD
 
     def _carries(self, process: ProcessIdentity) -> bool:
-        if process in self._others or process == self._facilities.me:
+        if process in self._others or process == self._context.me:
             return False
-        born = self._wing.probe.born(process) if self._born is not None else None
+        born = self._platform.probe.born(process) if self._born is not None else None
         older = self._born is not None and born is not None and born < self._born
-        token = None if older else variable_if_told(self._wing.processes, process, TOKEN_VARIABLE)
+        token = None if older else variable_if_told(self._platform.processes, process, TOKEN_VARIABLE)
         # None is no answer for good: an environment reads empty while a program is being exchanged for another.
         if older or token not in (None, self._token):
             self._others.add(process)
@@ -114,12 +114,12 @@ class Leftovers:
         self, left: Left, kind: Kind, listening: Collection[ProcessIdentity], seen_below: Collection[ProcessIdentity]
     ) -> ProcessIdentity | Unrecognised:
         """The process of those that listen on the launch's ports which is the server; or why none is proven to be."""
-        fits = await self._wing.lanes.look(self._of_the_kind, kind, left.free)
+        fits = await self._platform.lanes.look(self._of_the_kind, kind, left.free)
         for process in listening:
             proof = ours(
                 Offspring(
                     process,
-                    self._wing.probe.same_user(process),
+                    self._platform.probe.same_user(process),
                     seen_below=process in seen_below,
                     left_over=self._left_over(process, left),
                     command_fits=fits.get(process, False),
@@ -133,7 +133,7 @@ class Leftovers:
 
     def _of_the_kind(self, kind: Kind, processes: Collection[ProcessIdentity]) -> dict[ProcessIdentity, bool]:
         """Whether each runs the kind's program. Blocking."""
-        described = {process: self._wing.probe.describe(process.pid) for process in processes}
+        described = {process: self._platform.probe.describe(process.pid) for process in processes}
         return {process: seen.identity == process and is_of(kind, seen.command) for process, seen in described.items()}
 
     def _left_over(self, process: ProcessIdentity, left: Left) -> bool:

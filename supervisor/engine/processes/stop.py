@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from ...core.model import Liveness, Origin, ProcessIdentity
 from ...core.processes.proof import Evidence, Link, Member
 from ...errors import NotOurs, StopFailed
-from ...native.api import Wing
+from ...native.api import Platform
 from ...values import frozen
 from ..state.events import Events
 from ..state.records import Records
 from .signals import Outcome, Signals
-from .tree import Look, Looker, Target
+from .tree import ProcessTree, Target, TreeReader
 
 KILL_PATIENCE_S = 5.0
 """How long the kernel may take to end a killed tree, in all."""
@@ -43,15 +43,17 @@ class Right:
 class Stopper:
     """Stops trees. What it may not touch is asked for at every look."""
 
-    def __init__(self, wing: Wing, records: Records, events: Events, me: ProcessIdentity, token_variable: str) -> None:
-        self._wing = wing
-        self._looker = Looker(wing, records, me, token_variable)
+    def __init__(
+        self, platform: Platform, records: Records, events: Events, me: ProcessIdentity, token_variable: str
+    ) -> None:
+        self._platform = platform
+        self._tree_reader = TreeReader(platform, records, me, token_variable)
         self._events = events
-        self._signals = Signals(wing.probe, wing.processes, events)
+        self._signals = Signals(platform.probe, platform.processes, events)
 
     async def members(self, target: Target) -> tuple[Member, ...]:
         """The living processes of a tree, with what is needed to prove them."""
-        return (await self._looker.look(target)).members
+        return (await self._tree_reader.look(target)).members
 
     async def stop(
         self,
@@ -69,7 +71,7 @@ class Stopper:
             NotOurs: there is no proof that it may be stopped; nothing was signalled.
             StopFailed: something of it survives.
         """
-        look = await self._looker.look(target)
+        look = await self._tree_reader.look(target)
         self._refuse_the_guarded(target, look)
         begin(look.command)
         if not look.members:
@@ -77,7 +79,7 @@ class Stopper:
         asked = await self._ask(target, right, look)
         heads = [member for member in look.members if member.identity in target.heads]
         in_time = asked and await self._gone([head.identity for head in heads], patience_s)
-        look = (await self._looker.look(target, look)).after(look, target)
+        look = (await self._tree_reader.look(target, look)).after(look, target)
         if in_time or not heads:
             below = [member.identity for member in look.members if member.identity not in target.heads]
             await self._gone(below, min(ORPHANED_PATIENCE_S, patience_s))
@@ -98,9 +100,9 @@ class Stopper:
             StopFailed: something of it survives.
         """
         # It led its session, so this says that nothing is left; a look at every process takes milliseconds.
-        if all(self._wing.processes.vacant(pid) for pid in {target.root.pid, target.process.pid}):
+        if all(self._platform.processes.vacant(pid) for pid in {target.root.pid, target.process.pid}):
             return ()
-        return await self._end_the_rest(target, Right(), await self._looker.look(target), patience_s)
+        return await self._end_the_rest(target, Right(), await self._tree_reader.look(target), patience_s)
 
     async def left_behind(self, target: Target) -> tuple[int, ...]:
         """Who carries the launch token of a tree that has ended. That alone is no proof: nobody touches them.
@@ -109,37 +111,37 @@ class Stopper:
         """
         try:
             async with asyncio.timeout(TOLD_WITHIN_S):
-                guard = (await self._looker.look(target)).guard
-                return await self._wing.lanes.look(self._looker.carriers, target.token, guard)
+                guard = (await self._tree_reader.look(target)).guard
+                return await self._platform.lanes.look(self._tree_reader.carriers, target.token, guard)
         except TimeoutError:
             return ()
 
-    def _refuse_the_guarded(self, target: Target, look: Look) -> None:
+    def _refuse_the_guarded(self, target: Target, look: ProcessTree) -> None:
         """A server may be an editor or owner itself: then its tree is empty, and yet it lives."""
         found = {member.identity for member in look.members}
         for identity in (target.process, target.root):
             if identity == target.root and not look.launched and identity not in look.guard:
                 # It does something else by now, and is none of this tree.
                 continue
-            if identity not in found and self._wing.probe.sample(identity) is not Liveness.DEAD:
+            if identity not in found and self._platform.probe.sample(identity) is not Liveness.DEAD:
                 raise NotOurs(f"pid {identity.pid} is an editor or owner itself, or run by one", hint="end it yourself")
 
-    async def _ask(self, target: Target, right: Right, look: Look) -> bool:
+    async def _ask(self, target: Target, right: Right, look: ProcessTree) -> bool:
         """Ask the server to end. Of whom the system tells nothing now, it may in a moment."""
         loop = asyncio.get_running_loop()
         end = loop.time() + ASKING_S
         command, asked = look.command, set[ProcessIdentity]()
         while await self._ask_once(target, right, look, asked) and loop.time() < end:
             await asyncio.sleep(ASK_AGAIN_S)
-            look = await self._looker.look(target, look)
-            turned = look.command != command and self._wing.probe.sample(target.process) is not Liveness.DEAD
+            look = await self._tree_reader.look(target, look)
+            turned = look.command != command and self._platform.probe.sample(target.process) is not Liveness.DEAD
             if turned and right.orphan:
                 raise NotOurs(
                     f"pid {target.process.pid} has become another program", hint="if you know it, name it: down"
                 )
         return bool(asked)
 
-    async def _ask_once(self, target: Target, right: Right, look: Look, asked: set[ProcessIdentity]) -> bool:
+    async def _ask_once(self, target: Target, right: Right, look: ProcessTree, asked: set[ProcessIdentity]) -> bool:
         """Ask the server itself. Whether somebody is to be asked again."""
         heads = [member for member in look.members if member.identity in target.heads]
         outcomes = await self._ask_all(target, right, look, [m for m in heads if m.identity not in asked])
@@ -153,7 +155,7 @@ class Stopper:
         return Outcome.UNTOLD in outcomes.values()
 
     async def _ask_all(
-        self, target: Target, right: Right, look: Look, members: Iterable[Member]
+        self, target: Target, right: Right, look: ProcessTree, members: Iterable[Member]
     ) -> dict[ProcessIdentity, Outcome]:
         return {
             member.identity: await self._signals.ask(
@@ -162,12 +164,14 @@ class Stopper:
             for member in members
         }
 
-    async def _end_the_rest(self, target: Target, right: Right, before: Look, patience_s: float) -> tuple[int, ...]:
+    async def _end_the_rest(
+        self, target: Target, right: Right, before: ProcessTree, patience_s: float
+    ) -> tuple[int, ...]:
         """What the server ran is asked, too, and has as much time. Then it is killed, unless it was made to outlive it.
 
         An editor that a server has started may lead a session of its own, or be of a kind that nobody recognises here.
         """
-        look = (await self._looker.look(target, before)).after(before, target)
+        look = (await self._tree_reader.look(target, before)).after(before, target)
         rest = [m for m in look.members if m.identity not in target.heads and self._lives(m)]
         outcomes = await self._ask_all(target, right, look, rest)
         asked = [identity for identity, outcome in outcomes.items() if outcome is Outcome.SENT]
@@ -177,13 +181,13 @@ class Stopper:
             self._events.warn("server.left_behind", server=target.label, pids=list(left))
         return left
 
-    async def _kill(self, target: Target, right: Right, before: Look) -> tuple[int, ...]:
+    async def _kill(self, target: Target, right: Right, before: ProcessTree) -> tuple[int, ...]:
         """Kill until a look finds nobody: what forks between two is found by the next. Those left are returned."""
         loop = asyncio.get_running_loop()
         end = loop.time() + KILL_PATIENCE_S
         pause_s = 0.05
         while True:
-            look = before = (await self._looker.look(target, before)).after(before, target)
+            look = before = (await self._tree_reader.look(target, before)).after(before, target)
             living = [m for m in look.members if self._lives(m)]
             spared = await self._spared(target, living)
             living = [m for m in living if m.identity not in spared]
@@ -204,9 +208,11 @@ class Stopper:
     async def _spared(self, target: Target, living: Collection[Member]) -> frozenset[ProcessIdentity]:
         """What leads a life of its own, and keeps no port of the server's from its next launch."""
         apart = frozenset(member.identity for member in living if member.apart)
-        return apart - await self._looker.listening(target, apart)
+        return apart - await self._tree_reader.listening(target, apart)
 
-    def _kill_all(self, target: Target, right: Right, look: Look, members: Iterable[Member]) -> list[ProcessIdentity]:
+    def _kill_all(
+        self, target: Target, right: Right, look: ProcessTree, members: Iterable[Member]
+    ) -> list[ProcessIdentity]:
         """Kill these, where that is proven right. Those that the signal was sent to."""
         return [
             member.identity
@@ -219,7 +225,7 @@ class Stopper:
         return self._runs(member.identity)
 
     def _runs(self, identity: ProcessIdentity) -> bool:
-        return self._wing.probe.sample(identity) is not Liveness.DEAD
+        return self._platform.probe.sample(identity) is not Liveness.DEAD
 
     def _evidence(self, target: Target, right: Right, member: Member, guard: frozenset[ProcessIdentity]) -> Evidence:
         return Evidence(
@@ -244,6 +250,6 @@ class Stopper:
     async def end_of(self, identity: ProcessIdentity) -> None:
         """Wait until a process has ended."""
         ended = asyncio.Event()
-        watch = self._wing.exits.watch(identity, ended.set)
+        watch = self._platform.exits.watch(identity, ended.set)
         with contextlib.closing(watch):
             await ended.wait()

@@ -14,9 +14,9 @@ from ...kinds.programs import is_of
 from ...native.api import variable_if_told
 from ..identification.foreign_owner import owner_of, ownership_of
 from ..identification.recognise import launcher_of
-from ..identification.server_client import Inquiry
+from ..identification.server_client import ServerClient
 from ..processes.spawn import addresses
-from ..state.context import PROJECT_VARIABLE, Facilities
+from ..state.context import PROJECT_VARIABLE, EngineContext
 
 Serving = tuple[ProcessIdentity | None, ProcessIdentity, Ports]
 """What a daemon has spawned (None: not proven), what listens, and its ports."""
@@ -25,9 +25,9 @@ Serving = tuple[ProcessIdentity | None, ProcessIdentity, Ports]
 class Rebuilder:
     """Writes a row for what carries our token and listens as its kind does. Only a user's word can stop it then."""
 
-    def __init__(self, facilities: Facilities, inquiry: Inquiry) -> None:
-        self._facilities = facilities
-        self._inquiry = inquiry
+    def __init__(self, context: EngineContext, server_client: ServerClient) -> None:
+        self._context = context
+        self._server_client = server_client
 
     async def rebuild(self, token: str, carriers: tuple[Carrier, ...]) -> None:
         """Add the server behind these processes to the records, or tell why not.
@@ -49,12 +49,12 @@ class Rebuilder:
             self._tell(token, found)
             return
         root, process, ports = found
-        if self._facilities.wing.probe.same_user(process) is not True or Path(server_id).name != server_id:
+        if self._context.platform.probe.same_user(process) is not True or Path(server_id).name != server_id:
             # Anybody can have processes carry our token, and an administrator's daemon reads what everybody's carry.
             self._tell(token, "another user's process carries it, or it names no server")
             return
-        processes = self._facilities.wing.processes
-        project = await self._facilities.wing.lanes.look(variable_if_told, processes, process, PROJECT_VARIABLE)
+        processes = self._context.platform.processes
+        project = await self._context.platform.lanes.look(variable_if_told, processes, process, PROJECT_VARIABLE)
         record = ServerRecord(
             id=server_id,
             kind=kind.name,
@@ -64,31 +64,31 @@ class Rebuilder:
             origin=Origin.ADOPTED,
             launch=launch,
             ports=ports,
-            since=self._facilities.wing.clock.wall(),
-            root=root or await launcher_of(self._facilities, process),
+            since=self._context.platform.clock.wall(),
+            root=root or await launcher_of(self._context, process),
             owners_unknown=True,
             foreign=root is None,
             process=process,
         )
-        said = await self._inquiry.ask(record, kind) if kind.identify else None
-        seen = await self._facilities.wing.lanes.look(owner_of, self._facilities, kind, process)
+        said = await self._server_client.ask(record, kind) if kind.identify else None
+        seen = await self._context.platform.lanes.look(owner_of, self._context, kind, process)
         self._adopt(record.with_(version=said.version if said and said.matches else None), kind, seen)
 
     def _kind(self, server_id: str) -> Kind:
         """The kind in an id; the second server of a kind has a number behind its name."""
         name = server_id.partition("@")[0]
-        if name not in self._facilities.catalog.kinds:
+        if name not in self._context.catalog.kinds:
             name = re.sub(r"-[0-9]+$", "", name)
-        return self._facilities.catalog.get(name)
+        return self._context.catalog.get(name)
 
     def _adopt(self, record: ServerRecord, kind: Kind, seen: OwnerSeen) -> None:
-        url, connect = addresses(kind, record, self._facilities.private_of(kind, record.version))
-        owner = ownership_of(self._facilities, seen)
+        url, connect = addresses(kind, record, self._context.private_of(kind, record.version))
+        owner = ownership_of(self._context, seen)
         owners = (owner,) if owner else ()
         tells = "{owner_pid}" in kind.env.values() and not record.foreign
         record = record.with_(url=url, connect=connect, owners=owners, ever_owned=bool(owners))
-        self._facilities.records.put(record.with_(until_stopped=tells and isinstance(seen, NoOwner)))
-        self._facilities.events.publish(
+        self._context.records.put(record.with_(until_stopped=tells and isinstance(seen, NoOwner)))
+        self._context.events.publish(
             "server.rebuilt", server=record.id, launch=record.launch, ports=dict(record.ports), version=record.version
         )
 
@@ -118,7 +118,7 @@ class Rebuilder:
         """By process, the first port of each name that it listens on."""
         numbers = {name: range(r.low, r.high + 1) for name, r in kind.ports.items()}
         wanted = {port for ports in numbers.values() for port in ports}
-        facts = await self._facilities.wing.lanes.look(self._facilities.wing.ports.facts, wanted) if wanted else {}
+        facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, wanted) if wanted else {}
         found: dict[ProcessIdentity, dict[str, int]] = {} if wanted else {process: {} for process in among}
         for name, ports in numbers.items():
             for port in ports:
@@ -129,4 +129,4 @@ class Rebuilder:
         return found
 
     def _tell(self, token: str, reason: str) -> None:
-        self._facilities.events.warn("server.not_rebuilt", token=token, reason=reason)
+        self._context.events.warn("server.not_rebuilt", token=token, reason=reason)

@@ -12,12 +12,12 @@ from ...kinds.programs import is_of
 from ...registry.store import Found, Loaded
 from ...values import frozen
 from ..processes.spawn import values_of
-from ..state.context import TOKEN_VARIABLE, Facilities
+from ..state.context import TOKEN_VARIABLE, EngineContext
 from .rebuild import Rebuilder
 
 
 @frozen
-class Census:
+class RecoveryReport:
     """The living processes that carry a launch token of this home, by token.
 
     `hanging`: session leaders of this user that hang in the kernel, so that what they carry is unknown.
@@ -34,21 +34,21 @@ class Census:
 class Recovery:
     """Brings the records up to date with the world. Watches and flights are the supervisor's."""
 
-    def __init__(self, facilities: Facilities, rebuilder: Rebuilder) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
+    def __init__(self, context: EngineContext, rebuilder: Rebuilder) -> None:
+        self._context = context
+        self._records = context.records
         self._rebuilder = rebuilder
 
     async def run(self, loaded: Loaded) -> None:
         """Restore the records from what was found."""
-        events = self._facilities.events
+        events = self._context.events
         if loaded.found is Found.SET_ASIDE:
             events.warn("registry.set_aside", aside=str(loaded.aside), reason=loaded.reason)
         self._records.restore(loaded.state)
         census = await self._census()
         for record in list(self._records.servers.values()):
             self._prove(record, census)
-        known = {self._facilities.token(record) for record in self._records.servers.values()}
+        known = {self._context.token(record) for record in self._records.servers.values()}
         strays = {token: carriers for token, carriers in census.carriers.items() if token not in known}
         for token, carriers in strays.items():
             if loaded.found is Found.READ:
@@ -62,18 +62,18 @@ class Recovery:
         try:
             await self._rebuilder.rebuild(token, carriers)
         except Exception as error:  # noqa: BLE001 (a defect: logged here, and nothing was started or stopped)
-            self._facilities.events.failed("server.not_rebuilt", error, token=token)
+            self._context.events.failed("server.not_rebuilt", error, token=token)
 
-    async def _census(self) -> Census:
-        return await self._facilities.wing.lanes.look(self._look_at_all)
+    async def _census(self) -> RecoveryReport:
+        return await self._context.platform.lanes.look(self._look_at_all)
 
-    def _look_at_all(self) -> Census:
+    def _look_at_all(self) -> RecoveryReport:
         """Blocking. A process that hangs costs its own look, and keeps the daemon from no other."""
         found: dict[str, list[Carrier]] = {}
         hanging: list[int] = []
-        processes, probe = self._facilities.wing.processes, self._facilities.wing.probe
+        processes, probe = self._context.platform.processes, self._context.platform.probe
         for row in processes.table():
-            if row.identity == self._facilities.me:
+            if row.identity == self._context.me:
                 continue
             try:
                 token = processes.variable(row.identity, TOKEN_VARIABLE)
@@ -83,12 +83,12 @@ class Recovery:
                 continue
             except OSError:
                 continue
-            if token is not None and token.startswith(f"{self._facilities.home_id}."):
+            if token is not None and token.startswith(f"{self._context.home_id}."):
                 command = probe.describe(row.identity.pid).command
                 found.setdefault(token, []).append(Carrier(row, token, command))
-        return Census({token: tuple(carriers) for token, carriers in found.items()}, tuple(hanging))
+        return RecoveryReport({token: tuple(carriers) for token, carriers in found.items()}, tuple(hanging))
 
-    def _prove(self, record: ServerRecord, census: Census) -> None:
+    def _prove(self, record: ServerRecord, census: RecoveryReport) -> None:
         record = self._restart_clocks(record)
         if record.state in (ServerState.FAILED, ServerState.BACKOFF):
             return
@@ -96,7 +96,7 @@ class Recovery:
             # A verdict of the daemon's own does not outlive it: suspicions begin again.
             record = self._records.move(record.id, ServerState.READY)
         if record.root is None:
-            token = self._facilities.token(record)
+            token = self._context.token(record)
             leader = census.leader(token, self._fits(record)) if record.launch else None
             if leader is None and record.launch and census.carriers.get(token):
                 pids = [carrier.row.identity.pid for carrier in census.carriers[token]]
@@ -113,20 +113,20 @@ class Recovery:
                 # It was being started again; whether it still is wanted is looked at when its turn comes.
                 return
             if leader is None:
-                self._facilities.events.publish("server.cleared", server=record.id, reason="nothing had been started")
+                self._context.events.publish("server.cleared", server=record.id, reason="nothing had been started")
                 self._records.drop(record.id)
                 return
             record = self._records.change(record.id, root=leader, process=leader)
         process = record.process or record.root
-        alive = self._facilities.wing.probe.sample(process) if process else Liveness.DEAD
-        self._facilities.events.publish(
+        alive = self._context.platform.probe.sample(process) if process else Liveness.DEAD
+        self._context.events.publish(
             "server.found", server=record.id, launch=record.launch, state=record.state, liveness=alive
         )
 
     def _fits(self, record: ServerRecord) -> Fits:
         """Whether a command line is the one that this launch was started with, or became."""
-        kind = self._facilities.kind_of(record)
-        values = values_of(record, self._facilities.private_of(kind, record.version))
+        kind = self._context.kind_of(record)
+        values = values_of(record, self._context.private_of(kind, record.version))
         words: tuple[str, ...] = ()
         with contextlib.suppress(ConfigInvalid):
             words = tuple(expand(word, values) for word in kind.command[1:])
@@ -140,7 +140,7 @@ class Recovery:
 
     def _restart_clocks(self, record: ServerRecord) -> ServerRecord:
         """Lingers and leases get their full time again."""
-        now = self._facilities.wing.clock.monotonic()
+        now = self._context.platform.clock.monotonic()
         owners = tuple(replace(o, leaving_since=now) if o.leaving else o for o in record.owners)
         leases = tuple(replace(lease, expires=now + lease.ttl_s) for lease in record.leases)
         return self._records.change(record.id, owners=owners, leases=leases)

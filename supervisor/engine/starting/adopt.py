@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from ...core.foreign import Stranger
+from ...core.foreign import ForeignServer
 from ...core.model import Editor, Liveness, Occupant, ProcessIdentity, ServerRecord, Topology
 from ...core.processes.owners import NoOwner
 from ...core.processes.proof import Recognised, Unrecognised
@@ -14,9 +14,9 @@ from ...kinds.programs import is_of
 from ...native.facts import SERVES_LOOPBACK
 from ...values import frozen
 from ..identification.recognise import Recogniser
-from ..operations.operation import Flight
-from ..state.context import Facilities
-from .resolve import Demand, base_id, begin_row, free_id
+from ..operations.operation import RunningOperation
+from ..state.context import EngineContext
+from .resolve import ResolvedRequest, base_id, begin_row, free_id
 from .takeover import Takeover
 
 RETRY_AFTER_MS = 1000
@@ -24,7 +24,7 @@ HINT = "godot-supervisor ports tells who holds them"
 
 
 @frozen
-class AdoptWish:
+class AdoptRequest:
     """`server.adopt` as it was asked for: a process or a port, and who is to own it."""
 
     pid: int | None = None
@@ -44,21 +44,21 @@ class Candidate:
     server: str
     kind: Kind
     project: str | None
-    stranger: Stranger | None
+    foreign_server: ForeignServer | None
     asker: ProcessIdentity | None = None
 
 
 class Adopter:
     """Finds what was pointed at, and takes it over inside a flight."""
 
-    def __init__(self, facilities: Facilities, recogniser: Recogniser, takeover: Takeover) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
-        self._wing = facilities.wing
+    def __init__(self, context: EngineContext, recogniser: Recogniser, takeover: Takeover) -> None:
+        self._context = context
+        self._records = context.records
+        self._platform = context.platform
         self._recogniser = recogniser
         self._takeover = takeover
 
-    async def find(self, wish: AdoptWish) -> Candidate:
+    async def find(self, wish: AdoptRequest) -> Candidate:
         """The server behind a wish. Nothing is changed.
 
         Raises:
@@ -68,25 +68,25 @@ class Adopter:
         """
         if (wish.pid is None) == (wish.port is None):
             raise InvalidParams("pid", "give either pid or port")
-        kinds = (
-            [self._facilities.catalog.get(wish.kind)] if wish.kind else list(self._facilities.catalog.kinds.values())
-        )
+        kinds = [self._context.catalog.get(wish.kind)] if wish.kind else list(self._context.catalog.kinds.values())
         process = await self._process(wish)
         for record in self._records.servers.values():
-            if process in (record.process, record.root) and not record.onlooked:
-                return Candidate(record.id, self._facilities.kind_of(record), record.project, None)
+            if process in (record.process, record.root) and not record.observed_only:
+                return Candidate(record.id, self._context.kind_of(record), record.project, None)
         reasons: list[str] = []
-        for occupant in await self._facilities.wing.lanes.look(self._family, process, kinds):
+        for occupant in await self._context.platform.lanes.look(self._family, process, kinds):
             # Whoever is mute is asked for a second by each kind: all at once, or the client would give up first.
             looks = await asyncio.gather(*(self._look(kind, occupant, wish.port) for kind in kinds))
-            for kind, stranger in zip(kinds, looks, strict=True):
-                if stranger is None or isinstance(stranger.recognition, Unrecognised):
-                    if stranger is not None and is_of(kind, occupant.command):
-                        reasons.append(stranger.recognition.reason)
+            for kind, foreign_server in zip(kinds, looks, strict=True):
+                if foreign_server is None or isinstance(foreign_server.recognition, Unrecognised):
+                    if foreign_server is not None and is_of(kind, occupant.command):
+                        reasons.append(foreign_server.recognition.reason)
                     continue
-                if stranger.other_home is not None:
-                    raise NotOurs(f"pid {stranger.process.pid} belongs to another godot-supervisor home", hint=HINT)
-                return self._candidate(kind, stranger, wish)
+                if foreign_server.other_home is not None:
+                    raise NotOurs(
+                        f"pid {foreign_server.process.pid} belongs to another godot-supervisor home", hint=HINT
+                    )
+                return self._candidate(kind, foreign_server, wish)
         why = "; ".join(reasons) or f"its command line is of no kind: {', '.join(kind.name for kind in kinds)}"
         raise NotOurs(f"pid {process.pid} is not recognised: {why}", hint=HINT)
 
@@ -96,89 +96,89 @@ class Adopter:
         Raises:
             Busy: it was promised them, and has to find out first that it lost them.
         """
-        promised = self._promised(candidate, candidate.stranger) if candidate.stranger is not None else None
+        promised = self._promised(candidate, candidate.foreign_server) if candidate.foreign_server is not None else None
         if promised is not None:
             raise Busy(promised, hint="ask again", retry_after_ms=RETRY_AFTER_MS)
 
     def begin_row(self, candidate: Candidate) -> None:
         """The row that the adopted server gets, unless it has one."""
-        if candidate.stranger is not None:
-            version = candidate.stranger.version
-            demand = Demand(
+        if candidate.foreign_server is not None:
+            version = candidate.foreign_server.version
+            resolved = ResolvedRequest(
                 candidate.kind, candidate.server, candidate.project, version, version, asker=candidate.asker
             )
             new = candidate.server not in self._records.servers
-            begin_row(self._facilities, demand)
-            if new and not isinstance(candidate.stranger.owner, NoOwner):
+            begin_row(self._context, resolved)
+            if new and not isinstance(candidate.foreign_server.owner, NoOwner):
                 # It is its owner's, also where the user who named it gave none.
                 self._records.change(candidate.server, until_stopped=False)
 
-    async def run(self, candidate: Candidate, flight: Flight) -> ServerRecord:
+    async def run(self, candidate: Candidate, flight: RunningOperation) -> ServerRecord:
         """Look once more, and take it over.
 
         Raises:
             NotOurs, NotFound: it has gone, is not recognised any more, or somebody else has adopted it.
         """
-        if candidate.stranger is None:
+        if candidate.foreign_server is None:
             return self._records.server(candidate.server)
-        process = candidate.stranger.process
+        process = candidate.foreign_server.process
         flight.progress("deciding", f"looking at pid {process.pid}")
         try:
-            occupant = await self._facilities.wing.lanes.look(self._wing.probe.describe, process.pid)
+            occupant = await self._context.platform.lanes.look(self._platform.probe.describe, process.pid)
             if occupant.identity != process:
                 raise NotFound(f"process {process.pid} has ended")
-            port = next(iter(candidate.stranger.ports.values()))
-            stranger = await self._look(candidate.kind, occupant, port)
-            if stranger is None or isinstance(stranger.recognition, Unrecognised):
+            port = next(iter(candidate.foreign_server.ports.values()))
+            foreign_server = await self._look(candidate.kind, occupant, port)
+            if foreign_server is None or isinstance(foreign_server.recognition, Unrecognised):
                 raise NotOurs(f"pid {process.pid} is not recognised any more", hint=HINT)
             self._refuse_a_second_row(candidate, process)
-            self._refuse_anothers_row(candidate.server, stranger)
-            promised = self._promised(candidate, stranger)
+            self._refuse_anothers_row(candidate.server, foreign_server)
+            promised = self._promised(candidate, foreign_server)
             if promised is not None:
                 raise NotOurs(promised, hint="ask again")
         except SupervisorError:
             if self._records.server(candidate.server).process is None:
                 self._records.drop(candidate.server)
             raise
-        assert isinstance(stranger.recognition, Recognised)  # noqa: S101 (of two)
+        assert isinstance(foreign_server.recognition, Recognised)  # noqa: S101 (of two)
         return self._takeover.adopt(
             candidate.server,
             candidate.kind,
-            stranger,
+            foreign_server,
             candidate.asker,
             named=True,
-            why=f"a user named it; {stranger.recognition.reason}",
+            why=f"a user named it; {foreign_server.recognition.reason}",
         )
 
     def _refuse_a_second_row(self, candidate: Candidate, process: ProcessIdentity) -> None:
         for row in self._records.servers.values():
-            if row.id != candidate.server and not row.onlooked and process in (row.process, row.root):
+            if row.id != candidate.server and not row.observed_only and process in (row.process, row.root):
                 raise NotOurs(f"pid {process.pid} was adopted as {row.id} meanwhile", hint="ask again")
 
-    def _refuse_anothers_row(self, server: str, stranger: Stranger) -> None:
+    def _refuse_anothers_row(self, server: str, foreign_server: ForeignServer) -> None:
         """While it was looked at, or waited for its turn, the row may have become a server's that lives."""
         own = self._records.server(server).process
-        if own not in (None, stranger.process) and self._wing.probe.sample(own) is not Liveness.DEAD:
+        if own not in (None, foreign_server.process) and self._platform.probe.sample(own) is not Liveness.DEAD:
             raise NotOurs(f"{server} is another server by now, which lives", hint="ask again")
 
-    def _promised(self, candidate: Candidate, stranger: Stranger) -> str | None:
+    def _promised(self, candidate: Candidate, foreign_server: ForeignServer) -> str | None:
         """Which of its ports another server of ours was promised; None: none is."""
         reserved = self._records.reserved(candidate.server)
-        clash = next((port for port in stranger.ports.values() if port in reserved), None)
+        clash = next((port for port in foreign_server.ports.values() if port in reserved), None)
         return None if clash is None else f"port {clash} is promised to {reserved[clash]}"
 
-    def _candidate(self, kind: Kind, stranger: Stranger, wish: AdoptWish) -> Candidate:
+    def _candidate(self, kind: Kind, foreign_server: ForeignServer, wish: AdoptRequest) -> Candidate:
         project = wish.editor.project if wish.editor and kind.topology is Topology.PER_EDITOR else None
         rows = self._records.servers.values()
-        known = next((row.id for row in rows if row.process == stranger.process), None)
-        server = known or free_id(self._facilities, base_id(kind, project))
-        return Candidate(server, kind, project, stranger, wish.editor.process if wish.editor else None)
+        known = next((row.id for row in rows if row.process == foreign_server.process), None)
+        server = known or free_id(self._context, base_id(kind, project))
+        return Candidate(server, kind, project, foreign_server, wish.editor.process if wish.editor else None)
 
-    async def _process(self, wish: AdoptWish) -> ProcessIdentity:
+    async def _process(self, wish: AdoptRequest) -> ProcessIdentity:
         if wish.pid is not None:
             try:
-                found = self._wing.probe.identify(wish.pid)
-                other = self._wing.probe.no_process(wish.pid) if found is not None else None
+                found = self._platform.probe.identify(wish.pid)
+                other = self._platform.probe.no_process(wish.pid) if found is not None else None
             except OSError as error:
                 raise NotOurs(f"the system does not tell about process {wish.pid}: {error}") from error
             if found is None:
@@ -187,7 +187,7 @@ class Adopter:
                 raise InvalidParams("pid", other, hint=HINT)
             return found
         port = wish.port or 0
-        facts = await self._facilities.wing.lanes.look(self._wing.ports.facts, [port])
+        facts = await self._context.platform.lanes.look(self._platform.ports.facts, [port])
         listeners = [item for item in facts[port].listeners if item.address in SERVES_LOOPBACK]
         if not listeners:
             raise NotFound(f"nobody listens on 127.0.0.1:{port}", hint=HINT)
@@ -205,13 +205,13 @@ class Adopter:
         is only redirected, as on Windows, launcher and server have one command line.
         """
         children: dict[int, list[ProcessIdentity]] = {}
-        for row in self._wing.processes.table():
+        for row in self._platform.processes.table():
             children.setdefault(row.parent, []).append(row.identity)
         family: list[Occupant] = []
         seen, queue = set[ProcessIdentity](), [process]
         while queue:
             identity = queue.pop(0)
-            occupant = self._wing.probe.describe(identity.pid)
+            occupant = self._platform.probe.describe(identity.pid)
             if identity in seen or occupant.identity != identity:
                 continue
             seen.add(identity)
@@ -220,10 +220,10 @@ class Adopter:
                 queue += children.get(identity.pid, [])
         return family
 
-    async def _look(self, kind: Kind, occupant: Occupant, port: int | None) -> Stranger | None:
+    async def _look(self, kind: Kind, occupant: Occupant, port: int | None) -> ForeignServer | None:
         if not is_of(kind, occupant.command) or occupant.identity is None:
             return None
         if port is None:
-            held = await self._facilities.wing.lanes.look(self._wing.ports.held_by, occupant.identity)
+            held = await self._context.platform.lanes.look(self._platform.ports.held_by, occupant.identity)
             port = min(held, default=0)
         return await self._recogniser.look(kind, occupant, port)

@@ -4,15 +4,15 @@ from ...core.model import ServerRecord, VersionSource
 from ...core.pep440 import equal
 from ...kinds.kind import Kind
 from ...kinds.versions import choose
-from ..state.context import Facilities
+from ..state.context import EngineContext
 from .version_choice import first_ports, looks_only
 
 _BY_RECIPE = (VersionSource.RECIPE, VersionSource.ENGINE)
 
 
-def advice(facilities: Facilities, record: ServerRecord) -> tuple[str, ...]:
+def advice(context: EngineContext, record: ServerRecord) -> tuple[str, ...]:
     """Return the notes on a server, for people."""
-    kind, chosen = facilities.catalog.kinds.get(record.kind), record.chosen
+    kind, chosen = context.catalog.kinds.get(record.kind), record.chosen
     if kind is None or chosen is None:
         return ()
     elsewhere = None

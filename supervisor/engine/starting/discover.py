@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-from ...core.foreign import Stranger
+from ...core.foreign import ForeignServer
 from ...core.model import PortFact, ServerRecord
 from ...core.processes.owners import UnknownOwner
 from ...core.processes.proof import Recognised
@@ -11,7 +11,7 @@ from ...kinds.kind import Kind
 from ...native.lane import Lane, take
 from ..identification.foreign_owner import HIDDEN, home_of, owner_of
 from ..identification.recognise import Recogniser
-from ..state.context import Facilities
+from ..state.context import EngineContext
 from .takeover import Takeover
 
 INTERVAL_S = 30.0
@@ -26,9 +26,9 @@ ONCE_S = 3.0
 class Discovery:
     """Looks at start, now and then, and after reads. With `discover = "off"` it does nothing, and wakes nobody."""
 
-    def __init__(self, facilities: Facilities, recogniser: Recogniser, takeover: Takeover) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
+    def __init__(self, context: EngineContext, recogniser: Recogniser, takeover: Takeover) -> None:
+        self._context = context
+        self._records = context.records
         self._recogniser = recogniser
         self._takeover = takeover
         self._timer: asyncio.TimerHandle | None = None
@@ -41,18 +41,18 @@ class Discovery:
 
     def begin(self) -> None:
         """The first look, and then one after the other."""
-        if self._facilities.discover != "off":
+        if self._context.discover != "off":
             self._start()
 
     def nudge(self) -> None:
         """Somebody reads what is known: see whether there is more, for the next one who reads."""
-        if self._facilities.discover == "off" or self._facilities.wing.clock.monotonic() < self._rested_at:
+        if self._context.discover == "off" or self._context.platform.clock.monotonic() < self._rested_at:
             return
         self._start()
 
     async def look_once(self) -> None:
         """Look now, for somebody who waits for it, but not for long; nothing where nobody is looked for."""
-        if self._facilities.discover == "off" or self._closed:
+        if self._context.discover == "off" or self._closed:
             return
         self._start()
         looking = self._looking
@@ -74,30 +74,30 @@ class Discovery:
             OSError: the system does not tell who listens.
         """
         await self._read_again()
-        kinds = [kind for kind in self._facilities.catalog.kinds.values() if kind.identify and kind.identify.match]
+        kinds = [kind for kind in self._context.catalog.kinds.values() if kind.identify and kind.identify.match]
         ports = {kind.name: _ports_of(kind) - self._known_ports() for kind in kinds}
         wanted = frozenset[int]().union(*ports.values())
-        listening = await self._facilities.wing.lanes.look(self._facilities.wing.ports.listening, wanted)
+        listening = await self._context.platform.lanes.look(self._context.platform.ports.listening, wanted)
         if not listening:
             return []
-        facts = await self._facilities.wing.lanes.look(self._facilities.wing.ports.facts, listening)
+        facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, listening)
         found: list[ServerRecord] = []
         for kind in kinds:
             near = {port: fact for port, fact in facts.items() if port in ports[kind.name]}
             try:
                 found += await self._look_for(kind, near) if near else []
             except Exception as error:  # noqa: BLE001 (told; the other kinds are looked for all the same)
-                self._facilities.events.failed("discovery.failed", error, kind=kind.name)
+                self._context.events.failed("discovery.failed", error, kind=kind.name)
         return found
 
     async def _look_for(self, kind: Kind, facts: Mapping[int, PortFact]) -> list[ServerRecord]:
-        strangers = await self._recogniser.among(kind, facts)
+        foreign_servers = await self._recogniser.among(kind, facts)
         found = []
-        for stranger in strangers.values():
-            if self._new(stranger):
-                record = self._takeover.show(kind, stranger)
+        for foreign_server in foreign_servers.values():
+            if self._new(foreign_server):
+                record = self._takeover.show(kind, foreign_server)
                 found.append(record)
-                if stranger.owner == UnknownOwner(HIDDEN):
+                if foreign_server.owner == UnknownOwner(HIDDEN):
                     self._unread[record.launch] = record.id
                 self.on_found(record)
         return found
@@ -109,31 +109,31 @@ class Discovery:
         """
         for launch, server_id in list(self._unread.items()):
             record = self._records.servers.get(server_id)
-            known = record is not None and record.launch == launch and record.kind in self._facilities.catalog.kinds
-            if record is None or record.process is None or not (known and record.onlooked):
+            known = record is not None and record.launch == launch and record.kind in self._context.catalog.kinds
+            if record is None or record.process is None or not (known and record.observed_only):
                 del self._unread[launch]
                 continue
             try:
-                _, home = await self._facilities.wing.lanes.look(home_of, self._facilities, record.process)
+                _, home = await self._context.platform.lanes.look(home_of, self._context, record.process)
             except OSError:
                 continue
-            owner = await self._facilities.wing.lanes.look(
-                owner_of, self._facilities, self._facilities.kind_of(record), record.process
+            owner = await self._context.platform.lanes.look(
+                owner_of, self._context, self._context.kind_of(record), record.process
             )
             if owner == UnknownOwner(HIDDEN):
                 continue
             del self._unread[launch]
             now = self._records.servers.get(server_id)
-            settled = not isinstance(owner, UnknownOwner) and home != self._facilities.home_id
-            if settled and now is not None and (now.launch, now.onlooked) == (launch, True):
+            settled = not isinstance(owner, UnknownOwner) and home != self._context.home_id
+            if settled and now is not None and (now.launch, now.observed_only) == (launch, True):
                 self.on_found(self._takeover.learn(now, owner, other_home=home))
 
-    def _new(self, stranger: Stranger) -> bool:
+    def _new(self, foreign_server: ForeignServer) -> bool:
         """Whether it is recognised, and no row has come for it while it was asked."""
         rows = self._records.servers.values()
-        known = any(stranger.process in (row.process, row.root) for row in rows)
-        taken = not self._known_ports().isdisjoint(stranger.ports.values())
-        return isinstance(stranger.recognition, Recognised) and not known and not taken
+        known = any(foreign_server.process in (row.process, row.root) for row in rows)
+        taken = not self._known_ports().isdisjoint(foreign_server.ports.values())
+        return isinstance(foreign_server.recognition, Recognised) and not known and not taken
 
     def _known_ports(self) -> frozenset[int]:
         return frozenset(self._records.reserved(""))
@@ -147,13 +147,13 @@ class Discovery:
         try:
             await self.look()
         except Exception as error:  # noqa: BLE001 (a look that failed is told, and repeated)
-            self._facilities.events.failed("discovery.failed", error)
+            self._context.events.failed("discovery.failed", error)
         finally:
             self._looking = None
             self._rest()
 
     def _rest(self) -> None:
-        self._rested_at = self._facilities.wing.clock.monotonic() + RESTED_S
+        self._rested_at = self._context.platform.clock.monotonic() + RESTED_S
         if self._timer is not None:
             self._timer.cancel()
         if not self._closed:

@@ -10,14 +10,15 @@ from ...kinds.versions import fitted
 from ...native.facts import ending
 from ...values import frozen
 from ..environments.store import Environment
-from ..identification.server_client import Inquiry
+from ..identification.server_client import ServerClient
+from ..logs.excerpt import log_tail
 from ..processes.leftovers import Leftovers
-from ..processes.spawn import Recipe, Spawner, addresses, log_tail
+from ..processes.spawn import Recipe, Spawner, addresses
 from ..processes.stop import Right, Stopper
 from ..processes.tree import Target, target_of
-from ..state.context import Facilities
+from ..state.context import EngineContext
 from .readiness import NotReadyError, PortLostError, Readiness
-from .resolve import Demand
+from .resolve import ResolvedRequest
 
 INPUT_ENDED = (
     'a program that reads its input ends like that: write stdin = "open" in its kind. '
@@ -37,12 +38,12 @@ class Failed:
 class Launcher:
     """Launches servers whose rows are in the registry."""
 
-    def __init__(self, facilities: Facilities, inquiry: Inquiry, spawner: Spawner, stopper: Stopper) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
-        self._inquiry = inquiry
+    def __init__(self, context: EngineContext, server_client: ServerClient, spawner: Spawner, stopper: Stopper) -> None:
+        self._context = context
+        self._records = context.records
+        self._server_client = server_client
         self._spawner = spawner
-        self._readiness = Readiness(facilities, inquiry, stopper)
+        self._readiness = Readiness(context, server_client, stopper)
         self._stopper = stopper
 
     def log_for(self, server: str, launch: str) -> str:
@@ -53,17 +54,19 @@ class Launcher:
         """
         return str(self._spawner.log_for(server, launch))
 
-    async def launch(self, record: ServerRecord, demand: Demand, private: Environment | None) -> ServerRecord:
+    async def launch(
+        self, record: ServerRecord, resolved: ResolvedRequest, private: Environment | None
+    ) -> ServerRecord:
         """Start the server of a record, and see it ready.
 
         Raises:
             StartFailed: it could not be run, or did not become ready, and was stopped.
             PortLostError: another process took one of its ports, and nothing of it is left.
         """
-        secrets = self._inquiry.mint(record, demand.kind)
-        recipe = Recipe(demand.kind, private, secrets, self._living_owner(record))
-        url, connect = addresses(demand.kind, record, private)
-        record = self._records.change(record.id, url=url, connect=connect, recipe=stamp(demand.kind))
+        secrets = self._server_client.mint(record, resolved.kind)
+        recipe = Recipe(resolved.kind, private, secrets, self._living_owner(record))
+        url, connect = addresses(resolved.kind, record, private)
+        record = self._records.change(record.id, url=url, connect=connect, recipe=stamp(resolved.kind))
         # A daemon that finds only the process again, by its launch token, must know all the rest from here.
         await self._records.saved()
         try:
@@ -73,7 +76,7 @@ class Launcher:
             self._spawner.prune_logs(record)
             raise
         record = self._records.change(record.id, root=identity, process=identity)
-        self._facilities.events.publish(
+        self._context.events.publish(
             "server.spawned",
             server=record.id,
             launch=record.launch,
@@ -82,7 +85,7 @@ class Launcher:
             log=record.log,
         )
         self._spawner.prune_logs(record)
-        return await self.see_ready(record, fitted(demand.kind, record.version))
+        return await self.see_ready(record, fitted(resolved.kind, record.version))
 
     async def see_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:
         """See a server ready that was started.
@@ -91,9 +94,9 @@ class Launcher:
             StartFailed: it did not become ready, and was stopped.
             PortLostError: another process took one of its ports, and nothing of it is left.
         """
-        target = target_of(record, self._facilities.token(record))
+        target = target_of(record, self._context.token(record))
         assert target is not None  # noqa: S101 (it was spawned)
-        left = Leftovers(self._facilities, self._facilities.token(record), target.root)
+        left = Leftovers(self._context, self._context.token(record), target.root)
         try:
             ready = await self._readiness.wait(record, kind, target, partial(self._moved, record.id))
         except (NotReadyError, PortLostError) as error:
@@ -110,7 +113,7 @@ class Launcher:
             ServerState.READY,
             process=ready.listener,
             version=record.version or ready.version,
-            since=self._facilities.wing.clock.wall(),
+            since=self._context.platform.clock.wall(),
         )
         if record.project is not None and record.ports:
             self._records.stick(record.kind, record.project, record.ports)
@@ -118,23 +121,23 @@ class Launcher:
 
     async def abandon(self, record: ServerRecord, kind: Kind) -> None:
         """End a launch that is not wanted any more. What is not proven to be its is told, and left."""
-        target = target_of(record, self._facilities.token(record))
+        target = target_of(record, self._context.token(record))
         if target is None:
-            self._inquiry.forget(record)
+            self._server_client.forget(record)
             return
-        left = Leftovers(self._facilities, self._facilities.token(record), target.root)
+        left = Leftovers(self._context, self._context.token(record), target.root)
         await self._clear_away(record, kind, target, left)
 
     def _moved(self, server: str, process: ProcessIdentity) -> None:
         """The process that was started has left the server to another one, which is proven to be it."""
         self._records.change(server, root=process, process=process)
-        self._facilities.events.publish("server.in_background", server=server, pid=process.pid)
+        self._context.events.publish("server.in_background", server=server, pid=process.pid)
 
     def _ended_with(self, root: ProcessIdentity) -> int | None:
         """The exit status of a server that has ended by itself; None: unknown, or it still lives and is ended by us."""
-        if self._facilities.wing.probe.sample(root) is not Liveness.DEAD:
+        if self._context.platform.probe.sample(root) is not Liveness.DEAD:
             return None
-        return self._facilities.wing.processes.exit_status(root)
+        return self._context.platform.processes.exit_status(root)
 
     async def _clear_away(self, record: ServerRecord, kind: Kind, target: Target, left: Leftovers) -> tuple[int, ...]:
         """End what is proven to be the launch's. Returns, and tells, what is left: its token alone is no proof."""
@@ -143,10 +146,10 @@ class Launcher:
         for tree in dict.fromkeys((target, now)):
             if tree is not None:
                 told.update(await self._stopper.stop(tree, Right(named=True), kind.stop_timeout_s))
-        self._inquiry.forget(record)
+        self._server_client.forget(record)
         pids = {process.pid for process in (await left.look()).free}
         if pids - told:
-            self._facilities.events.warn("server.left_behind", server=record.id, pids=sorted(pids - told))
+            self._context.events.warn("server.left_behind", server=record.id, pids=sorted(pids - told))
         return tuple(sorted(pids | told))
 
     def _start_failed(self, record: ServerRecord, kind: Kind, failed: Failed) -> StartFailed:
@@ -164,7 +167,7 @@ class Launcher:
 
     def _living_owner(self, record: ServerRecord) -> int | None:
         for owner in record.owners:
-            if not owner.leaving and self._facilities.wing.probe.sample(owner.process) is Liveness.ALIVE:
+            if not owner.leaving and self._context.platform.probe.sample(owner.process) is Liveness.ALIVE:
                 return owner.process.pid
         return None
 

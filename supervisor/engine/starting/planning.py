@@ -4,44 +4,44 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...core.foreign import Rival, Stranger
+from ...core.foreign import ForeignServer, RivalServer
 from ...core.model import RELOCATED_KEPT, Bind, Occupied, PortFact, Ports, ServerRecord
 from ...core.ports import candidates
 from ...core.reconcile import Beside, Plan, Refusal, Refuse, Replace, Reuse, ServerSpec, Snapshot, reconcile, with_own
 from ...errors import InvalidParams, PortsExhausted, StartFailed, SupervisorError
 from ..identification.bridges import come_up
-from ..identification.snapshot import Gatherer
-from ..processes.spawn import log_tail
-from ..state.context import Facilities
-from .resolve import Demand
+from ..identification.snapshot import SnapshotReader
+from ..logs.excerpt import log_tail
+from ..state.context import EngineContext
+from .resolve import ResolvedRequest
 
 
 class Planner:
     """Asks the gatherer for facts and `core.reconcile` for the decision."""
 
-    def __init__(self, facilities: Facilities, gatherer: Gatherer) -> None:
-        self._facilities = facilities
+    def __init__(self, context: EngineContext, gatherer: SnapshotReader) -> None:
+        self._context = context
         self._gatherer = gatherer
 
-    async def with_own(self, demand: Demand, record: ServerRecord) -> Reuse | Replace | Refuse | Beside:
+    async def with_own(self, resolved: ResolvedRequest, record: ServerRecord) -> Reuse | Replace | Refuse | Beside:
         """What becomes of the server that has the wanted id, and has been ready."""
-        own = await self._gatherer.own(record, demand.kind, demand.required, demand.asker, fresh=demand.fresh)
-        return with_own(self.spec(demand, ()), own)
+        own = await self._gatherer.own(record, resolved.kind, resolved.required, resolved.asker, fresh=resolved.fresh)
+        return with_own(self.spec(resolved, ()), own)
 
     async def without(
-        self, demand: Demand, lost: Sequence[Occupied], *, replacing: bool, vacated: Collection[int] = ()
+        self, resolved: ResolvedRequest, lost: Sequence[Occupied], *, replacing: bool, vacated: Collection[int] = ()
     ) -> Plan:
         """Where a server gets its ports, or which stranger takes its place. `lost` are ports that were lost already.
 
         Not `replacing`: a stranger in the way stays there whatever it is. `vacated`: ports that will be free by then.
         """
-        sets = self.wanted(demand)
-        theirs = await come_up(self._facilities, demand.kind, sets[0]) if sets else frozenset()
+        sets = self.wanted(resolved)
+        theirs = await come_up(self._context, resolved.kind, sets[0]) if sets else frozenset()
         # Ports that a bridge's server has won are no loss: it takes the place of what was to be started.
         taken = {occupied.port for occupied in lost} - theirs
         wanted = [ports for ports in sets if taken.isdisjoint(ports.values())]
-        spec = self.spec(demand, wanted)
-        snapshot = await self._gatherer.ports(demand.server, demand.kind, wanted)
+        spec = self.spec(resolved, wanted)
+        snapshot = await self._gatherer.ports(resolved.server, resolved.kind, wanted)
         if vacated:
             free = {port: PortFact(port, Bind.FREE) for port in vacated if port in snapshot.ports}
             snapshot = replace(snapshot, ports={**snapshot.ports, **free})
@@ -51,35 +51,37 @@ class Planner:
             plan = reconcile(spec, snapshot)
         return plan
 
-    def owners(self, demand: Demand, record: ServerRecord) -> tuple[str, ...]:
+    def owners(self, resolved: ResolvedRequest, record: ServerRecord) -> tuple[str, ...]:
         """The owners, other than whoever demands, that keep a server from being replaced."""
-        return self._gatherer.owners(record, demand.kind, demand.asker)
+        return self._gatherer.owners(record, resolved.kind, resolved.asker)
 
-    def spec(self, demand: Demand, wanted: Sequence[Ports]) -> ServerSpec:
+    def spec(self, resolved: ResolvedRequest, wanted: Sequence[Ports]) -> ServerSpec:
         """A demand as `core.reconcile` sees it."""
-        return ServerSpec(demand.server, demand.required, wanted, demand.ports, demand.asker, demand.kind.topology)
+        return ServerSpec(
+            resolved.server, resolved.required, wanted, resolved.ports, resolved.asker, resolved.kind.topology
+        )
 
-    def wanted(self, demand: Demand) -> tuple[Ports, ...]:
+    def wanted(self, resolved: ResolvedRequest) -> tuple[Ports, ...]:
         """The port sets that will do, best first."""
-        ranges = {name: range(r.low, r.high + 1) for name, r in demand.kind.ports.items()}
-        if demand.ports:
-            return (demand.ports,)
-        first = demand.first or self._facilities.records.sticky(demand.kind.name, demand.project)
+        ranges = {name: range(r.low, r.high + 1) for name, r in resolved.kind.ports.items()}
+        if resolved.ports:
+            return (resolved.ports,)
+        first = resolved.first or self._context.records.sticky(resolved.kind.name, resolved.project)
         sets = candidates(ranges, first)
         # Ports that a user once chose lie outside the ranges; a restart keeps them all the same.
-        return sets if demand.first is None or demand.first in sets else (demand.first, *sets)
+        return sets if resolved.first is None or resolved.first in sets else (resolved.first, *sets)
 
-    def tell_conflict(self, demand: Demand, rivals: Sequence[Rival], ports: Ports) -> None:
+    def tell_conflict(self, resolved: ResolvedRequest, rival_servers: Sequence[RivalServer], ports: Ports) -> None:
         """Another version of it stays where it is: both are named."""
-        for rival in dict.fromkeys((*demand.rivals, *rivals)):
-            self._facilities.events.warn(
+        for rival_server in dict.fromkeys((*resolved.rival_servers, *rival_servers)):
+            self._context.events.warn(
                 "server.version_conflict",
-                server=demand.server,
-                version=demand.version,
+                server=resolved.server,
+                version=resolved.version,
                 ports=dict(ports),
-                beside=rival.what,
-                beside_version=rival.version,
-                reason=rival.reason,
+                beside=rival_server.what,
+                beside_version=rival_server.version,
+                reason=rival_server.reason,
             )
 
 
@@ -125,6 +127,6 @@ def passed_over(occupied: Sequence[Occupied]) -> dict[str, object]:
     return {"passed_over": rows, "passed_over_more": more} if more else {"passed_over": rows}
 
 
-def _without(snapshot: Snapshot, old: ServerRecord | Stranger) -> Snapshot:
-    strangers = {port: found for port, found in snapshot.strangers.items() if found is not old}
-    return replace(snapshot, strangers=strangers)
+def _without(snapshot: Snapshot, old: ServerRecord | ForeignServer) -> Snapshot:
+    foreign_servers = {port: found for port, found in snapshot.foreign_servers.items() if found is not old}
+    return replace(snapshot, foreign_servers=foreign_servers)

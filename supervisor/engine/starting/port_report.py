@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from ...core.foreign import Rival, compatible
+from ...core.foreign import RivalServer, compatible
 from ...core.model import Chosen, Occupant, Occupied, PortFact, Ports, VersionSource
 from ...core.ports import candidates, obstacle
 from ...core.reconcile import Adopt, Replace, ServerSpec, Snapshot, reconcile, with_stranger
@@ -11,16 +11,16 @@ from ...errors import InvalidParams
 from ...kinds.kind import Kind
 from ...kinds.versions import choose
 from ...values import frozen
-from ..holders.editors import canonical_project
 from ..identification.recognise import Recogniser
-from ..operations.shared_answers import Shared
-from ..state.context import Facilities
+from ..operations.shared_answers import SharedAnswers
+from ..state.context import EngineContext
+from ..state.names import canonical_project
 from .version_choice import first_ports, looks_only
 from .versions import Versions
 
 
 @frozen
-class Explained:
+class PortFinding:
     """One port. `decision` is what an `ensure` would do about it: use, reuse, adopt, replace or relocate."""
 
     port: int
@@ -30,26 +30,26 @@ class Explained:
 
 
 @frozen
-class Explanation:
+class PortReport:
     """The ports of a kind. `version` is the one that an `ensure` would choose, and `why`; `notes` are for people."""
 
-    ports: tuple[Explained, ...]
+    ports: tuple[PortFinding, ...]
     version: str | None = None
     why: Chosen | None = None
     notes: tuple[str, ...] = ()
 
 
-class Explainer:
+class PortReporter:
     """Answers `ports.explain`."""
 
-    def __init__(self, facilities: Facilities, recogniser: Recogniser, versions: Versions) -> None:
+    def __init__(self, context: EngineContext, recogniser: Recogniser, versions: Versions) -> None:
         self._versions = versions
-        self._facilities = facilities
-        self._records = facilities.records
+        self._context = context
+        self._records = context.records
         self._recogniser = recogniser
-        self._shared: Shared[Explanation] = Shared()
+        self._shared: SharedAnswers[PortReport] = SharedAnswers()
 
-    async def explain(self, kind: str | None, ports: Sequence[int], project: str | None = None) -> Explanation:
+    async def explain(self, kind: str | None, ports: Sequence[int], project: str | None = None) -> PortReport:
         """Explain the ports of a kind, for a project if one is given, or these; once for all who ask the same.
 
         Raises:
@@ -58,12 +58,12 @@ class Explainer:
         question = partial(self._look, kind, ports, project)
         return await self._shared.ask((kind, tuple(ports), project), question)
 
-    async def _look(self, kind: str | None, ports: Sequence[int], project: str | None) -> Explanation:
+    async def _look(self, kind: str | None, ports: Sequence[int], project: str | None) -> PortReport:
         if kind is not None:
-            return await self._kind(self._facilities.catalog.get(kind), canonical_project(project))
-        return Explanation(tuple(await self._numbers(ports)))
+            return await self._kind(self._context.catalog.get(kind), canonical_project(project))
+        return PortReport(tuple(await self._numbers(ports)))
 
-    async def _kind(self, kind: Kind, project: str | None) -> Explanation:
+    async def _kind(self, kind: Kind, project: str | None) -> PortReport:
         seen = await self._versions.wanted_by(kind, project) if project is not None else None
         version, why = choose(kind, None, None, seen)
         required = version if why.source is VersionSource.ADDON else None
@@ -73,70 +73,70 @@ class Explainer:
         held = [rows[port] for port in first_ports(kind).values() if rows[port].decision == "relocate"]
         if seen is not None and held:
             notes.append(f"{looks_only(kind)}; port {held[0].port}: {held[0].reason}")
-        return Explanation(ports, version, why, tuple(notes))
+        return PortReport(ports, version, why, tuple(notes))
 
-    async def _numbers(self, ports: Sequence[int]) -> list[Explained]:
+    async def _numbers(self, ports: Sequence[int]) -> list[PortFinding]:
         if not ports:
             raise InvalidParams("kind", "name a kind, or ports", hint="godot-supervisor ports godot-ai")
-        rows: dict[int, Explained] = {}
-        for recipe in self._facilities.catalog.kinds.values():
+        rows: dict[int, PortFinding] = {}
+        for recipe in self._context.catalog.kinds.values():
             sets = [wanted for wanted in _sets_of(recipe) if not set(ports).isdisjoint(wanted.values())]
             rows |= await self._sets(recipe, sets) if sets else {}
         rest = [port for port in ports if port not in rows]
-        facts = await self._facilities.wing.lanes.look(self._facilities.wing.ports.facts, rest) if rest else {}
+        facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, rest) if rest else {}
         rows |= {port: self._alone(facts[port]) for port in rest}
         return [rows[port] for port in ports]
 
-    async def _sets(self, kind: Kind, sets: Sequence[Ports], version: str | None = None) -> dict[int, Explained]:
+    async def _sets(self, kind: Kind, sets: Sequence[Ports], version: str | None = None) -> dict[int, PortFinding]:
         numbers = {port for ports in sets for port in ports.values()}
-        facts = await self._facilities.wing.lanes.look(self._facilities.wing.ports.facts, numbers) if numbers else {}
-        strangers = await self._recogniser.among(kind, facts)
-        snapshot = Snapshot(facts, self._records.reserved(""), strangers)
+        facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, numbers) if numbers else {}
+        foreign_servers = await self._recogniser.among(kind, facts)
+        snapshot = Snapshot(facts, self._records.reserved(""), foreign_servers)
         specs = [ServerSpec(kind.name, version, (ports,), topology=kind.topology) for ports in sets]
         return {port: self._explain(spec, port, snapshot) for spec in specs for port in spec.wanted[0].values()}
 
-    def _explain(self, spec: ServerSpec, port: int, snapshot: Snapshot) -> Explained:
+    def _explain(self, spec: ServerSpec, port: int, snapshot: Snapshot) -> PortFinding:
         fact = snapshot.ports[port]
         occupant = fact.listeners[0].occupant if fact.listeners else None
         if port in snapshot.reserved:
             return self._known(port, occupant, snapshot.reserved[port], spec.version)
         plan = reconcile(spec, snapshot)
-        stranger = snapshot.strangers.get(port)
-        if isinstance(plan, Adopt | Replace) and stranger is not None:
-            return Explained(port, occupant, type(plan).__name__.lower(), plan.reason)
+        foreign_server = snapshot.foreign_servers.get(port)
+        if isinstance(plan, Adopt | Replace) and foreign_server is not None:
+            return PortFinding(port, occupant, type(plan).__name__.lower(), plan.reason)
         found = obstacle(port, fact, snapshot.reserved)
         if found is None:
             return self._free(port, spec.wanted[0], snapshot)
-        why = with_stranger(spec, stranger, snapshot.reserved) if stranger is not None else None
-        reason = why.reason if isinstance(why, Rival) else why if isinstance(why, str) else None
-        return Explained(port, found.occupant, "relocate", f"{found.reason}: {reason}" if reason else found.reason)
+        why = with_stranger(spec, foreign_server, snapshot.reserved) if foreign_server is not None else None
+        reason = why.reason if isinstance(why, RivalServer) else why if isinstance(why, str) else None
+        return PortFinding(port, found.occupant, "relocate", f"{found.reason}: {reason}" if reason else found.reason)
 
-    def _free(self, port: int, ports: Ports, snapshot: Snapshot) -> Explained:
+    def _free(self, port: int, ports: Ports, snapshot: Snapshot) -> PortFinding:
         """Ranges move together: a free port is of no use where its partner is held."""
         held = [other for other in ports.values() if obstacle(other, snapshot.ports.get(other), snapshot.reserved)]
         if held:
-            return Explained(port, None, "relocate", f"it is free, but {held[0]} goes with it and is held")
-        return Explained(port, None, "use", "it is free")
+            return PortFinding(port, None, "relocate", f"it is free, but {held[0]} goes with it and is held")
+        return PortFinding(port, None, "use", "it is free")
 
-    def _known(self, port: int, occupant: Occupant | None, server: str, version: str | None = None) -> Explained:
+    def _known(self, port: int, occupant: Occupant | None, server: str, version: str | None = None) -> PortFinding:
         record = self._records.servers[server]
         if record.other_home is not None:
-            return Explained(port, occupant, "relocate", "it belongs to another godot-supervisor home")
+            return PortFinding(port, occupant, "relocate", "it belongs to another godot-supervisor home")
         if not compatible(version, record.version):
             reason = f"it is the port of {server} {record.version}, which makes room for {version} only while unused"
-            return Explained(port, occupant, "relocate", reason)
+            return PortFinding(port, occupant, "relocate", reason)
         how = f", which somebody else started ({record.origin})" if record.foreign else ""
-        return Explained(port, occupant, "reuse", f"it is the port of {server}{how}")
+        return PortFinding(port, occupant, "reuse", f"it is the port of {server}{how}")
 
-    def _alone(self, fact: PortFact) -> Explained:
+    def _alone(self, fact: PortFact) -> PortFinding:
         """A port that no kind wants."""
         reserved: Mapping[int, str] = self._records.reserved("")
         if fact.port in reserved:
             return self._known(fact.port, fact.listeners[0].occupant if fact.listeners else None, reserved[fact.port])
         found: Occupied | None = obstacle(fact.port, fact, {})
         if found is None:
-            return Explained(fact.port, None, "use", "it is free")
-        return Explained(fact.port, found.occupant, "relocate", found.reason)
+            return PortFinding(fact.port, None, "use", "it is free")
+        return PortFinding(fact.port, found.occupant, "relocate", found.reason)
 
 
 def _sets_of(kind: Kind) -> tuple[Ports, ...]:

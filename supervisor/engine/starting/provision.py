@@ -7,9 +7,9 @@ from ...errors import StartFailed
 from ..environments.examination import module_of
 from ..environments.installer import Progress
 from ..environments.store import Environment
-from ..operations.operation import Flight
-from ..state.context import Facilities
-from .resolve import Demand
+from ..operations.operation import RunningOperation
+from ..state.context import EngineContext
+from .resolve import ResolvedRequest
 
 REBUILT_AGAIN_AFTER_S = 300.0
 """What goes on damaging environments is not answered by one build after the other."""
@@ -20,30 +20,30 @@ _NO_MODULE = re.compile(r"No module named '?([\w.]+)")
 class Provisioner:
     """Hands out environments. Each is looked at when it is made, and when a start from it has failed."""
 
-    def __init__(self, facilities: Facilities) -> None:
-        self._facilities = facilities
-        self._environments = facilities.environments
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
+        self._environments = context.environments
         self._rebuilt: dict[str, float] = {}
 
-    async def provide(self, demand: Demand, flight: Flight) -> Environment | None:
+    async def provide(self, resolved: ResolvedRequest, flight: RunningOperation) -> Environment | None:
         """Return the environment that the demanded version runs in, None if its kind has none.
 
         Raises:
             InstallFailed: it cannot be made.
         """
-        package, version = demand.kind.package, demand.version
+        package, version = resolved.kind.package, resolved.version
         if package is None or version is None:
             return None
-        there = self._facilities.private_of(demand.kind, version)
+        there = self._context.private_of(resolved.kind, version)
         if there is not None:
             return there
-        tell = self._telling(demand, flight, "environment.building", {"package": package, "version": version})
-        environment = await self._environments.provide(package, version, tell, module=module_of(demand.kind))
-        self._tell_ready(demand, environment)
+        tell = self._telling(resolved, flight, "environment.building", {"package": package, "version": version})
+        environment = await self._environments.provide(package, version, tell, module=module_of(resolved.kind))
+        self._tell_ready(resolved, environment)
         return environment
 
     async def after_failure(
-        self, demand: Demand, private: Environment | None, failed: StartFailed, flight: Flight
+        self, resolved: ResolvedRequest, private: Environment | None, failed: StartFailed, flight: RunningOperation
     ) -> Environment | None:
         """Return an environment to try once more in, built anew, None where the old one is not to blame.
 
@@ -52,11 +52,11 @@ class Provisioner:
         """
         if private is None:
             return None
-        module = module_of(demand.kind)
+        module = module_of(resolved.kind)
         reason = await self._environments.examine(private, module) or _missing(private, failed)
         if reason is None:
             return None
-        now = self._facilities.wing.clock.monotonic()
+        now = self._context.platform.clock.monotonic()
         before = self._rebuilt.get(private.key)
         if before is not None and now - before < REBUILT_AGAIN_AFTER_S:
             failed.hint = (
@@ -66,11 +66,11 @@ class Provisioner:
             return None
         self._rebuilt[private.key] = now
         what = {"package": private.package, "version": private.version, "reason": reason}
-        self._facilities.events.warn("environment.broken", server=demand.server, **what, folder=str(private.path))
-        flight.progress("rebuilding", f"the environment of {demand.server} is built anew: {reason}")
-        tell = self._telling(demand, flight, "environment.building", what)
+        self._context.events.warn("environment.broken", server=resolved.server, **what, folder=str(private.path))
+        flight.progress("rebuilding", f"the environment of {resolved.server} is built anew: {reason}")
+        tell = self._telling(resolved, flight, "environment.building", what)
         rebuilt = await self._environments.rebuild(private, reason, tell, module=module)
-        self._tell_ready(demand, rebuilt)
+        self._tell_ready(resolved, rebuilt)
         flight.extend()
         return rebuilt
 
@@ -79,7 +79,9 @@ class Provisioner:
         if private is not None:
             self._rebuilt.pop(private.key, None)
 
-    def _telling(self, demand: Demand, flight: Flight, event: str, what: dict[str, str]) -> Progress:
+    def _telling(
+        self, resolved: ResolvedRequest, flight: RunningOperation, event: str, what: dict[str, str]
+    ) -> Progress:
         """Return what passes the progress of a build on. The first call tells that there is a build at all."""
         building = False
 
@@ -87,17 +89,17 @@ class Provisioner:
             nonlocal building
             if not building:
                 building = True
-                self._facilities.events.publish(event, server=demand.server, **what)
+                self._context.events.publish(event, server=resolved.server, **what)
             flight.progress(stage, message, done, total)
 
         # An installer may be silent for longer than a start may take; it has bounds of its own.
         flight.suspend()
         return tell
 
-    def _tell_ready(self, demand: Demand, environment: Environment) -> None:
-        self._facilities.events.publish(
+    def _tell_ready(self, resolved: ResolvedRequest, environment: Environment) -> None:
+        self._context.events.publish(
             "environment.ready",
-            server=demand.server,
+            server=resolved.server,
             package=environment.package,
             version=environment.version,
             installed=environment.installed,

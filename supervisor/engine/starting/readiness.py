@@ -14,12 +14,12 @@ from ...kinds.kind import Kind, mentions_ports
 from ...kinds.queries.identify import Identification, ask_ready
 from ...kinds.queries.loopback import speaks_tls
 from ...values import frozen
-from ..identification.server_client import PATIENCE_S, Inquiry, expected
+from ..identification.server_client import PATIENCE_S, ServerClient, expected
+from ..logs.excerpt import log_lines
 from ..processes.leftovers import Leftovers
-from ..processes.spawn import log_lines
 from ..processes.stop import Stopper
 from ..processes.tree import Target
-from ..state.context import Facilities
+from ..state.context import EngineContext
 
 FIRST_PAUSE_S = 0.01
 LONGEST_PAUSE_S = 0.1
@@ -92,10 +92,10 @@ class _Start:
 class Readiness:
     """Waits for one launch at a time, as often as wanted."""
 
-    def __init__(self, facilities: Facilities, inquiry: Inquiry, stopper: Stopper) -> None:
-        self._facilities = facilities
-        self._wing = facilities.wing
-        self._inquiry = inquiry
+    def __init__(self, context: EngineContext, server_client: ServerClient, stopper: Stopper) -> None:
+        self._context = context
+        self._platform = context.platform
+        self._server_client = server_client
         self._stopper = stopper
 
     async def wait(
@@ -109,8 +109,8 @@ class Readiness:
             NotReadyError: it cannot become ready any more, or not in `ready_timeout_s`.
             PortLostError: another process was quicker, and nothing of this launch is left beside the tree.
         """
-        token = self._facilities.token(record)
-        left = Leftovers(self._facilities, token, target.root)
+        token = self._context.token(record)
+        left = Leftovers(self._context, token, target.root)
         start = _Start(record, kind, target, waited_for(kind, record.ports), left, moved)
         with contextlib.ExitStack() as watches:
             try:
@@ -151,12 +151,12 @@ class Readiness:
     def _follow(self, start: _Start, watches: contextlib.ExitStack) -> None:
         """Notice the end of the process that is waited for."""
         start.ended = asyncio.Event()
-        watches.enter_context(contextlib.closing(self._wing.exits.watch(start.target.root, start.ended.set)))
+        watches.enter_context(contextlib.closing(self._platform.exits.watch(start.target.root, start.ended.set)))
 
     async def _settled(self, start: _Start) -> Ready:
         """A program without ports has nothing else to show than that it lives."""
         await _at_most(min(SETTLED_S, start.kind.ready_timeout_s / 2), start.ended)
-        if not start.ended.is_set() and self._wing.probe.sample(start.target.root) is not Liveness.DEAD:
+        if not start.ended.is_set() and self._platform.probe.sample(start.target.root) is not Liveness.DEAD:
             return Ready(start.target.root, None)
         start.background = (await start.left.look()).free
         if start.background:
@@ -189,7 +189,7 @@ class Readiness:
 
     def _failed(self, start: _Start) -> bool:
         """Whether the process that was started tells by its exit status that it failed."""
-        return self._wing.processes.exit_status(start.target.root) not in (None, 0)
+        return self._platform.processes.exit_status(start.target.root) not in (None, 0)
 
     async def _listener(self, start: _Start, *, whole_tree: bool) -> ProcessIdentity | None:
         among = [start.target.root]
@@ -204,7 +204,7 @@ class Readiness:
     async def _listening(self, start: _Start, among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
         """The ports that one of these processes listens on; none while the system does not tell."""
         try:
-            found = await self._wing.lanes.look(self._wing.ports.listeners, start.ports, among) if among else {}
+            found = await self._platform.lanes.look(self._platform.ports.listeners, start.ports, among) if among else {}
         except OSError as error:
             if error.errno in NO_DESCRIPTORS:
                 # Nothing can be proven then: the operation is taken up again once there are some.
@@ -225,7 +225,7 @@ class Readiness:
             said = await ask_ready(kind.ready, record.ports)
         elif kind.identify is not None:
             path, port, limit = kind.identify.http, kind.identify.port, PATIENCE_S
-            said = await self._inquiry.ask(record, kind)
+            said = await self._server_client.ask(record, kind)
         else:
             return Identification(matches=True)
         start.hung_up = None
@@ -250,7 +250,7 @@ class Readiness:
     async def _symptoms(self, start: _Start) -> Symptoms:
         """What can be seen of it at the end of its time."""
         own = {member.identity for member in await self._stopper.members(start.target)} | set(start.background)
-        sockets = await self._wing.lanes.look(self._sockets, own)
+        sockets = await self._platform.lanes.look(self._sockets, own)
         answer = start.answer
         if start.hung_up is not None:
             port = start.hung_up
@@ -265,24 +265,24 @@ class Readiness:
 
     def _sockets(self, processes: set[ProcessIdentity]) -> frozenset[tuple[str, int]]:
         """Blocking."""
-        return frozenset(socket for process in processes for socket in self._wing.ports.addresses(process))
+        return frozenset(socket for process in processes for socket in self._platform.ports.addresses(process))
 
     async def _lost(self, start: _Start) -> tuple[Occupied, ...]:
         """The ports that another process has, or had: as is seen now, as was seen, or as the log says."""
-        strangers = await self._strangers(start)
-        if strangers or start.thieves:
-            return strangers or tuple(start.thieves.values())
+        foreign_servers = await self._foreign_servers(start)
+        if foreign_servers or start.thieves:
+            return foreign_servers or tuple(start.thieves.values())
         said = taken_ports(log_lines(start.record.log), start.record.ports.values())
         return tuple(Occupied(port, None, "the server's log says that it was in use") for port in sorted(said))
 
     async def _note_thieves(self, start: _Start) -> None:
         """Another process may have the ports for a moment, and have gone when the server has ended for it."""
         with contextlib.suppress(OSError):
-            if await self._wing.lanes.look(self._wing.ports.listening, start.ports):
-                start.thieves.update({found.port: found for found in await self._strangers(start)})
+            if await self._platform.lanes.look(self._platform.ports.listening, start.ports):
+                start.thieves.update({found.port: found for found in await self._foreign_servers(start)})
 
-    async def _strangers(self, start: _Start) -> tuple[Occupied, ...]:
-        facts = await self._wing.lanes.look(self._wing.ports.facts, start.record.ports.values())
+    async def _foreign_servers(self, start: _Start) -> tuple[Occupied, ...]:
+        facts = await self._platform.lanes.look(self._platform.ports.facts, start.record.ports.values())
         if not any(fact.listeners for fact in facts.values()):
             return ()
         own = {member.identity for member in await self._stopper.members(start.target)}

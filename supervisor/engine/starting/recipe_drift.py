@@ -7,35 +7,35 @@ from ...core.model import RecipeChange, ServerRecord, ServerState
 from ...kinds.kind import Kind, command_line, environment, placeholders
 from ...kinds.stamp import changes
 from ...native.api import Command
-from ..state.context import Facilities
+from ..state.context import EngineContext
 
 
-def older(facilities: Facilities, record: ServerRecord) -> tuple[RecipeChange, ...]:
+def older(context: EngineContext, record: ServerRecord) -> tuple[RecipeChange, ...]:
     """What has changed in a server's recipe since it was launched; empty where it does not run."""
-    kind = facilities.catalog.kinds.get(record.kind)
+    kind = context.catalog.kinds.get(record.kind)
     if kind is None or record.foreign or record.state not in RUNNING - {ServerState.STOPPING}:
         return ()
     return changes(record, kind)
 
 
-async def unusable(facilities: Facilities) -> Mapping[str, str]:
+async def unusable(context: EngineContext) -> Mapping[str, str]:
     """The kinds whose program cannot be run, and why. Those with a package get theirs with its environment."""
-    kinds = [kind for kind in facilities.catalog.kinds.values() if kind.package is None]
-    found = [await facilities.wing.lanes.look(_problem, facilities, kind) for kind in kinds]
+    kinds = [kind for kind in context.catalog.kinds.values() if kind.package is None]
+    found = [await context.platform.lanes.look(_problem, context, kind) for kind in kinds]
     return {kind.name: problem for kind, problem in zip(kinds, found, strict=True) if problem is not None}
 
 
-def _problem(facilities: Facilities, kind: Kind) -> str | None:
+def _problem(context: EngineContext, kind: Kind) -> str | None:
     if {"project", "server_id", "log_dir"} & placeholders(kind.command[0]):
         # Each server has a program of its own.
         return None
-    logs = facilities.logs
+    logs = context.logs
     values = {name: str(reach.low) for name, reach in kind.ports.items()}
     values |= {"server_id": kind.name, "project": str(logs), "version": kind.version or "", "log_dir": str(logs)}
     log = logs / f"{kind.name}.rehearsal"
     try:
-        command = Command(command_line(kind, values), environment(kind, facilities.environment, values, {}), logs, log)
-        facilities.wing.processes.rehearse(command)
+        command = Command(command_line(kind, values), environment(kind, context.environment, values, {}), logs, log)
+        context.platform.processes.rehearse(command)
     except OSError as error:
         return error.strerror or str(error)
     return None

@@ -7,65 +7,65 @@ from ...core.model import Ports
 from ...core.reconcile import Adopt, Refuse, Replace
 from ...errors import SupervisorError
 from ...kinds.credentials import mint
-from ..operations.operation import Flight
+from ..operations.operation import RunningOperation
 from ..processes.spawn import Recipe, Spawner, addresses
-from ..state.context import Facilities
+from ..state.context import EngineContext
 from .ensure import Ensurer
 from .planning import Planner, exhausted
-from .resolve import Demand
+from .resolve import ResolvedRequest
 
 
 class Rehearsal:
     """Uses the code that will start the server. Nothing is changed by it but what a start needs first."""
 
-    def __init__(self, facilities: Facilities, planner: Planner, ensurer: Ensurer, spawner: Spawner) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
+    def __init__(self, context: EngineContext, planner: Planner, ensurer: Ensurer, spawner: Spawner) -> None:
+        self._context = context
+        self._records = context.records
         self._planner = planner
         self._ensurer = ensurer
         self._spawner = spawner
 
-    async def of(self, demand: Demand, flight: Flight, *, vacated: Ports) -> None:
+    async def of(self, resolved: ResolvedRequest, flight: RunningOperation, *, vacated: Ports) -> None:
         """Find out whether the demanded server could be started once the ports `vacated` are free.
 
         Raises:
             SupervisorError: it could not, and why; the server that runs was not touched.
         """
         try:
-            await self._try(demand, flight, vacated)
+            await self._try(resolved, flight, vacated)
         except SupervisorError as error:
-            record = self._records.servers.get(demand.server)
+            record = self._records.servers.get(resolved.server)
             if record is not None and record.state in SERVING:
-                error.message = f"{demand.server} goes on as it was: {error.message}"
+                error.message = f"{resolved.server} goes on as it was: {error.message}"
                 error.args = (error.message,)
             raise
 
-    async def _try(self, demand: Demand, flight: Flight, vacated: Ports) -> None:
-        kind = demand.kind
-        private = await self._ensurer.provide(demand, flight)
+    async def _try(self, resolved: ResolvedRequest, flight: RunningOperation, vacated: Ports) -> None:
+        kind = resolved.kind
+        private = await self._ensurer.provide(resolved, flight)
         flight.extend()
         launch = token_hex(4)
-        record = self._records.server(demand.server).with_(
-            version=demand.version,
-            ports=await self._ports(demand, vacated),
+        record = self._records.server(resolved.server).with_(
+            version=resolved.version,
+            ports=await self._ports(resolved, vacated),
             launch=launch,
-            log=str(self._spawner.log_for(demand.server, launch)),
+            log=str(self._spawner.log_for(resolved.server, launch)),
         )
         addresses(kind, record, private)
-        secrets = mint(kind, demand.version)
+        secrets = mint(kind, resolved.version)
         await self._spawner.rehearse(record, Recipe(kind, private, secrets, owner_pid=None))
         self._records.commit()
 
-    async def _ports(self, demand: Demand, vacated: Ports) -> Ports:
+    async def _ports(self, resolved: ResolvedRequest, vacated: Ports) -> Ports:
         """The ports that it would get. Those that it has may be its again without a look."""
-        if demand.first is not None and demand.first == vacated:
-            return demand.first
-        plan = await self._planner.without(demand, (), replacing=False, vacated=vacated.values())
+        if resolved.first is not None and resolved.first == vacated:
+            return resolved.first
+        plan = await self._planner.without(resolved, (), replacing=False, vacated=vacated.values())
         match plan:
             case Refuse(reason=reason, occupied=occupied):
                 raise exhausted(reason, occupied)
-            case Adopt(stranger):
-                return stranger.ports
+            case Adopt(foreign_server):
+                return foreign_server.ports
             case Replace(ports=ports):
                 return ports
         return plan.ports

@@ -2,7 +2,7 @@
 
 from dataclasses import field
 
-from ...core.foreign import Rival, compatible
+from ...core.foreign import RivalServer, compatible
 from ...core.lifecycle import RUNNING
 from ...core.model import (
     Chosen,
@@ -22,12 +22,12 @@ from ...kinds.kind import Kind
 from ...kinds.stamp import moved
 from ...kinds.versions import choose
 from ...values import frozen
-from ..holders.editors import canonical_project, folder_name
-from ..state.context import Facilities
+from ..state.context import EngineContext
+from ..state.names import canonical_project, folder_name
 
 
 @frozen
-class EnsureWish:
+class EnsureRequest:
     """`server.ensure` as it was asked for. `engine_version` is the editor's, where it is known.
 
     `addon` is what the project's addon wants, None where it has none.
@@ -44,7 +44,7 @@ class EnsureWish:
 
 
 @frozen
-class Demand:
+class ResolvedRequest:
     """A resolved wish.
 
     `required` is the version that must run, None: any. `version` is the one to start, None: the kind has no versions.
@@ -62,11 +62,11 @@ class Demand:
     first: Ports | None = None
     asker: ProcessIdentity | None = None
     fresh: bool = True
-    rivals: tuple[Rival, ...] = ()
+    rival_servers: tuple[RivalServer, ...] = ()
     chosen: Chosen | None = None
 
 
-def project_of(wish: EnsureWish) -> str | None:
+def project_of(wish: EnsureRequest) -> str | None:
     """Return the project that a wish is for, also where its server is shared.
 
     Raises:
@@ -75,13 +75,13 @@ def project_of(wish: EnsureWish) -> str | None:
     return canonical_project(wish.project) or (wish.editor.project if wish.editor else None)
 
 
-def resolve(facilities: Facilities, wish: EnsureWish) -> Demand:
+def resolve(context: EngineContext, wish: EnsureRequest) -> ResolvedRequest:
     """The demand behind a wish.
 
     Raises:
         KindUnknown, InvalidParams, VersionConflict: there is none.
     """
-    kind = facilities.catalog.get(wish.kind)
+    kind = context.catalog.get(wish.kind)
     project = project_of(wish)
     engine_version = wish.engine_version or (wish.editor.engine_version if wish.editor else None)
     version, chosen = choose(kind, wish.version, engine_version, wish.addon)
@@ -95,13 +95,15 @@ def resolve(facilities: Facilities, wish: EnsureWish) -> Demand:
     elif project is None:
         raise InvalidParams("project", f"{kind.name} has one server for each project", hint="pass --project")
     asker = wish.editor.process if wish.editor else None
-    server = _id_for(facilities, kind, project, required, asker)
-    record = facilities.records.servers.get(server)
+    server = _id_for(context, kind, project, required, asker)
+    record = context.records.servers.get(server)
     fresh = record is None or all(owner.process != asker for owner in record.owners)
-    return Demand(kind, server, project, required, version, wish.ports, asker=asker, fresh=fresh, chosen=chosen)
+    return ResolvedRequest(
+        kind, server, project, required, version, wish.ports, asker=asker, fresh=fresh, chosen=chosen
+    )
 
 
-def again(kind: Kind, record: ServerRecord) -> Demand:
+def again(kind: Kind, record: ServerRecord) -> ResolvedRequest:
     """What a server that exists is started again with: the same version, and the same ports if they are free.
 
     Where its recipe has other ports now, it gets new ones. Where its version is not known, because it did not answer
@@ -111,34 +113,34 @@ def again(kind: Kind, record: ServerRecord) -> Demand:
     version, chosen = record.version, record.chosen
     if version is None and kind.version is not None:
         version, chosen = choose(kind, None, chosen.engine if chosen else None, None)
-    return Demand(kind, record.id, record.project, record.version, version, first=first, chosen=chosen)
+    return ResolvedRequest(kind, record.id, record.project, record.version, version, first=first, chosen=chosen)
 
 
-def begin_row(facilities: Facilities, demand: Demand, owners: tuple[Ownership, ...] = ()) -> None:
+def begin_row(context: EngineContext, resolved: ResolvedRequest, owners: tuple[Ownership, ...] = ()) -> None:
     """The row of a server that is about to be one, unless it has one."""
-    if demand.server in facilities.records.servers:
+    if resolved.server in context.records.servers:
         return
-    facilities.records.put(
+    context.records.put(
         ServerRecord(
-            id=demand.server,
-            kind=demand.kind.name,
-            version=demand.version,
-            chosen=demand.chosen,
-            project=demand.project,
+            id=resolved.server,
+            kind=resolved.kind.name,
+            version=resolved.version,
+            chosen=resolved.chosen,
+            project=resolved.project,
             state=ServerState.STARTING,
             origin=Origin.SPAWNED,
             launch="",
             ports={},
-            since=facilities.wing.clock.wall(),
+            since=context.platform.clock.wall(),
             owners=owners,
             ever_owned=bool(owners),
-            until_stopped=demand.asker is None,
+            until_stopped=resolved.asker is None,
         )
     )
 
 
 def of_kind(
-    facilities: Facilities, kind: Kind, project: str | None, asker: ProcessIdentity | None
+    context: EngineContext, kind: Kind, project: str | None, asker: ProcessIdentity | None
 ) -> list[ServerRecord]:
     """The servers that could answer a demand, ours before those that were merely found.
 
@@ -148,16 +150,16 @@ def of_kind(
     def fits(row: ServerRecord) -> bool:
         if row.kind != kind.name or row.other_home is not None:
             return False
-        return row.project == project or (row.onlooked and any(owner.process == asker for owner in row.owners))
+        return row.project == project or (row.observed_only and any(owner.process == asker for owner in row.owners))
 
-    rows = [row for row in facilities.records.servers.values() if fits(row)]
-    return sorted(rows, key=lambda row: row.onlooked)
+    rows = [row for row in context.records.servers.values() if fits(row)]
+    return sorted(rows, key=lambda row: row.observed_only)
 
 
-def free_id(facilities: Facilities, base: str) -> str:
+def free_id(context: EngineContext, base: str) -> str:
     """The id, or the first of those with a number that no server has."""
     name, number = base, 1
-    while name in facilities.records.servers:
+    while name in context.records.servers:
         number += 1
         name = f"{base}-{number}"
     return name
@@ -169,15 +171,15 @@ def base_id(kind: Kind, project: str | None) -> str:
 
 
 def _id_for(
-    facilities: Facilities,
+    context: EngineContext,
     kind: Kind,
     project: str | None,
     required: str | None,
     asker: ProcessIdentity | None,
 ) -> str:
     """One that runs in a version that will do; else one that is to make room for it; else a new one."""
-    rows = of_kind(facilities, kind, project, asker)
+    rows = of_kind(context, kind, project, asker)
     fit = [row for row in rows if compatible(required, row.version)]
     running = [row for row in fit if row.state in RUNNING]
     chosen = next(iter(running or fit or rows), None)
-    return free_id(facilities, base_id(kind, project)) if chosen is None else chosen.id
+    return free_id(context, base_id(kind, project)) if chosen is None else chosen.id

@@ -2,35 +2,35 @@
 
 from secrets import token_hex
 
-from ...core.foreign import Stranger
+from ...core.foreign import ForeignServer
 from ...core.model import Liveness, Origin, Ownership, ProcessIdentity, ServerRecord, ServerState
 from ...core.processes.owners import DeadOwner, NoOwner, OwnerSeen, UnknownOwner
 from ...kinds.kind import Kind
 from ..identification.adoption_marks import keep_mark
 from ..identification.foreign_owner import ownership_of
 from ..identification.recognise import Recogniser
-from ..identification.server_client import Inquiry
+from ..identification.server_client import ServerClient
 from ..processes.spawn import addresses
-from ..state.context import Facilities
+from ..state.context import EngineContext
 from .resolve import free_id
 
 
 class Takeover:
     """The one place where a stranger becomes a row."""
 
-    def __init__(self, facilities: Facilities, inquiry: Inquiry, recogniser: Recogniser) -> None:
-        self._facilities = facilities
-        self._records = facilities.records
-        self._inquiry = inquiry
+    def __init__(self, context: EngineContext, server_client: ServerClient, recogniser: Recogniser) -> None:
+        self._context = context
+        self._records = context.records
+        self._server_client = server_client
         self._recogniser = recogniser
 
-    def show(self, kind: Kind, stranger: Stranger) -> ServerRecord:
+    def show(self, kind: Kind, foreign_server: ForeignServer) -> ServerRecord:
         """A row for what was found. Nobody asked for it: it is never restarted, and never touched without proof."""
-        owned = not isinstance(stranger.owner, NoOwner) and stranger.other_home is None
+        owned = not isinstance(foreign_server.owner, NoOwner) and foreign_server.other_home is None
         record = ServerRecord(
-            id=free_id(self._facilities, kind.name),
+            id=free_id(self._context, kind.name),
             kind=kind.name,
-            version=stranger.version,
+            version=foreign_server.version,
             project=None,
             state=ServerState.READY,
             origin=Origin.DISCOVERED if owned else Origin.EXTERNAL,
@@ -38,10 +38,10 @@ class Takeover:
             ports={},
             since=0.0,
         )
-        record = self._fill(self._records.put(record), kind, stranger)
+        record = self._fill(self._records.put(record), kind, foreign_server)
         if owned:
-            record = self._with_owner(record, stranger)
-        self._tell_found(record, _owner_text(stranger.owner))
+            record = self._with_owner(record, foreign_server)
+        self._tell_found(record, _owner_text(foreign_server.owner))
         return record
 
     def learn(self, record: ServerRecord, owner: OwnerSeen, *, other_home: str | None) -> ServerRecord:
@@ -54,44 +54,51 @@ class Takeover:
             owners_unknown=False,
             ever_owned=isinstance(owner, DeadOwner),
         )
-        found = ownership_of(self._facilities, owner) if owned else None
+        found = ownership_of(self._context, owner) if owned else None
         record = self._records.claim(record.id, (found,)) if found else record
         self._tell_found(record, _owner_text(owner))
         return record
 
     def adopt(
-        self, server_id: str, kind: Kind, stranger: Stranger, asker: ProcessIdentity | None, *, named: bool, why: str
+        self,
+        server_id: str,
+        kind: Kind,
+        foreign_server: ForeignServer,
+        asker: ProcessIdentity | None,
+        *,
+        named: bool,
+        why: str,
     ) -> ServerRecord:
         """Make a stranger the server of a row that has no process, or of its own row. It serves from now on.
 
         `asker` is the owner that it is adopted for. `named`: a user pointed at it. Otherwise one without an owner may
         be somebody's whom nobody knows.
         """
-        self._take(server_id, kind, stranger, named=named, why=why)
+        self._take(server_id, kind, foreign_server, named=named, why=why)
         self.wanted_without_owner(server_id, asker)
         self._records.flush()
         return self._records.server(server_id)
 
-    def condemn(self, server_id: str, kind: Kind, stranger: Stranger, *, why: str) -> ServerRecord:
+    def condemn(self, server_id: str, kind: Kind, foreign_server: ForeignServer, *, why: str) -> ServerRecord:
         """The row of a stranger that is to make room. Should it be spared, it is as much an orphan as it was."""
-        self._take(server_id, kind, stranger, named=False, why=why)
+        self._take(server_id, kind, foreign_server, named=False, why=why)
         self._records.flush()
         return self._records.server(server_id)
 
-    def _take(self, server_id: str, kind: Kind, stranger: Stranger, *, named: bool, why: str) -> None:
+    def _take(self, server_id: str, kind: Kind, foreign_server: ForeignServer, *, named: bool, why: str) -> None:
         for other in list(self._records.servers.values()):
-            if other.id != server_id and other.process == stranger.process and other.onlooked:
+            if other.id != server_id and other.process == foreign_server.process and other.observed_only:
                 self._records.drop(other.id)
         record = self._records.server(server_id)
-        fresh = record.process != stranger.process
+        fresh = record.process != foreign_server.process
         if fresh:
-            record = self._fill(record, kind, stranger)
-        record = self._with_owner(record, stranger)
-        nobodys = isinstance(stranger.owner, NoOwner) and not (named or stranger.by_client)
+            record = self._fill(record, kind, foreign_server)
+        record = self._with_owner(record, foreign_server)
+        nobodys = isinstance(foreign_server.owner, NoOwner) and not (named or foreign_server.by_client)
         unknown = record.owners_unknown or nobodys
         record = self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, named=False)
         self._mark(record)
-        self._events_adopted(record, _owner_text(stranger.owner), why)
+        self._events_adopted(record, _owner_text(foreign_server.owner), why)
         if record.state is not ServerState.READY:
             self._records.move(server_id, ServerState.READY)
 
@@ -112,7 +119,7 @@ class Takeover:
         An `asker` is an owner: should it have ended meanwhile, that is the reaper's business.
         """
         record = self._records.server(server_id)
-        probe = self._facilities.wing.probe
+        probe = self._context.platform.probe
         if asker is not None or (record.until_stopped and not record.owners):
             return record
         if any(probe.sample(owner.process) is not Liveness.DEAD for owner in record.owners):
@@ -125,12 +132,12 @@ class Takeover:
 
     def _mark(self, record: ServerRecord) -> None:
         """Other daemons of this user see from now on that this home looks after it."""
-        problem = keep_mark(self._facilities, record, needed=True)
+        problem = keep_mark(self._context, record, needed=True)
         if problem is not None:
-            self._facilities.events.warn("adoption.not_marked", server=record.id, reason=str(problem))
+            self._context.events.warn("adoption.not_marked", server=record.id, reason=str(problem))
 
     def _tell_found(self, record: ServerRecord, owner: str | None) -> None:
-        self._facilities.events.publish(
+        self._context.events.publish(
             "server.discovered",
             server=record.id,
             launch=record.launch,
@@ -143,7 +150,7 @@ class Takeover:
         )
 
     def _events_adopted(self, record: ServerRecord, owner: str | None, why: str) -> None:
-        self._facilities.events.publish(
+        self._context.events.publish(
             "server.adopted",
             server=record.id,
             launch=record.launch,
@@ -154,40 +161,40 @@ class Takeover:
             reason=why,
         )
 
-    def _fill(self, record: ServerRecord, kind: Kind, stranger: Stranger) -> ServerRecord:
+    def _fill(self, record: ServerRecord, kind: Kind, foreign_server: ForeignServer) -> ServerRecord:
         record = self._records.change(
             record.id,
-            version=stranger.version,
+            version=foreign_server.version,
             launch=token_hex(4),
-            ports=dict(stranger.ports),
-            process=stranger.process,
-            root=stranger.root,
+            ports=dict(foreign_server.ports),
+            process=foreign_server.process,
+            root=foreign_server.root,
             foreign=True,
-            other_home=stranger.other_home,
-            since=stranger.occupant.since or self._facilities.wing.clock.wall(),
+            other_home=foreign_server.other_home,
+            since=foreign_server.occupant.since or self._context.platform.clock.wall(),
             failure=None,
             relocated=(),
             log=None,
             recipe=None,
-            by_client=stranger.by_client,
+            by_client=foreign_server.by_client,
         )
-        url, connect = addresses(kind, record, self._facilities.private_of(kind, record.version))
+        url, connect = addresses(kind, record, self._context.private_of(kind, record.version))
         record = self._records.change(record.id, url=url, connect=connect)
-        self._inquiry.learn(record, self._recogniser.secrets(stranger))
+        self._server_client.learn(record, self._recogniser.secrets(foreign_server))
         return record
 
-    def _with_owner(self, record: ServerRecord, stranger: Stranger) -> ServerRecord:
+    def _with_owner(self, record: ServerRecord, foreign_server: ForeignServer) -> ServerRecord:
         """The owner in its environment counts, beside those who asked for it."""
-        found = ownership_of(self._facilities, stranger.owner)
+        found = ownership_of(self._context, foreign_server.owner)
         owners: tuple[Ownership, ...] = record.owners
         if found is not None and all(owner.process != found.process for owner in owners):
             owners = (*owners, found)
-        unknown = stranger.stray or isinstance(stranger.owner, UnknownOwner)
+        unknown = foreign_server.stray or isinstance(foreign_server.owner, UnknownOwner)
         if owners != record.owners:
             record = self._records.claim(record.id, owners)
         return self._records.change(
             record.id,
-            ever_owned=record.ever_owned or isinstance(stranger.owner, DeadOwner | UnknownOwner),
+            ever_owned=record.ever_owned or isinstance(foreign_server.owner, DeadOwner | UnknownOwner),
             owners_unknown=record.owners_unknown or unknown,
         )
 

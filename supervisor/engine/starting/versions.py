@@ -10,9 +10,9 @@ from ...errors import InstallFailed
 from ...kinds.addon import AddonSeen, look
 from ...kinds.kind import Addon, Kind
 from ...kinds.versions import choose, index_lacks
-from ..operations.shared_answers import Shared
-from ..state.context import Facilities
-from .resolve import Demand, EnsureWish, again, project_of
+from ..operations.shared_answers import SharedAnswers
+from ..state.context import EngineContext
+from .resolve import EnsureRequest, ResolvedRequest, again, project_of
 
 READ_WITHIN_S = 2.0
 """How long a file of an addon may take: projects lie on network drives too."""
@@ -24,19 +24,19 @@ MISSING_FOR_S = 300.0
 class Versions:
     """Reads addons off the loop, and remembers what could not be had."""
 
-    def __init__(self, facilities: Facilities) -> None:
-        self._facilities = facilities
-        self._clock = facilities.wing.clock
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
+        self._clock = context.platform.clock
         self._missing: dict[tuple[str, str], float] = {}
-        self._looks: Shared[AddonSeen | None] = Shared()
+        self._looks: SharedAnswers[AddonSeen | None] = SharedAnswers()
 
-    async def informed(self, wish: EnsureWish) -> EnsureWish:
+    async def informed(self, wish: EnsureRequest) -> EnsureRequest:
         """Return the wish with what its project's addon wants.
 
         Raises:
             InvalidParams: there is no such project.
         """
-        kind = self._facilities.catalog.kinds.get(wish.kind)
+        kind = self._context.catalog.kinds.get(wish.kind)
         project = project_of(wish)
         if kind is None or kind.addon is None or project is None:
             return wish
@@ -58,12 +58,14 @@ class Versions:
             return seen
         return replace(seen, problem=_lacked(kind.package))
 
-    def without_addon(self, wish: EnsureWish, demand: Demand, problem: InstallFailed) -> EnsureWish | None:
+    def without_addon(
+        self, wish: EnsureRequest, resolved: ResolvedRequest, problem: InstallFailed
+    ) -> EnsureRequest | None:
         """Return the wish without what the index does not have; None: that is not why the installation failed."""
-        package, version, seen = demand.kind.package, demand.version, wish.addon
-        if package is None or version is None or seen is None or demand.chosen is None:
+        package, version, seen = resolved.kind.package, resolved.version, wish.addon
+        if package is None or version is None or seen is None or resolved.chosen is None:
             return None
-        if demand.chosen.source is not VersionSource.ADDON or not index_lacks(
+        if resolved.chosen.source is not VersionSource.ADDON or not index_lacks(
             package, version, "\n".join(problem.data.get("output", ()))
         ):
             return None
@@ -72,41 +74,41 @@ class Versions:
         self._missing[package, version] = now
         return replace(wish, addon=replace(seen, problem=_lacked(package)))
 
-    async def again(self, kind: Kind, record: ServerRecord) -> Demand:
+    async def again(self, kind: Kind, record: ServerRecord) -> ResolvedRequest:
         """Return what a user's restart starts: the server in the version that it would get if it was asked for now.
 
         One that was asked for in a version, or that others started, keeps it.
         """
-        demand = again(kind, record)
+        resolved = again(kind, record)
         chosen = record.chosen
         if chosen is None or chosen.source is VersionSource.ASKED or (record.foreign and chosen.project is None):
-            return demand
+            return resolved
         seen = await self.wanted_by(kind, chosen.project) if chosen.project is not None else None
         version, now = choose(kind, None, chosen.engine, seen)
         # The same version in another form is no change: an environment has its name.
         version = record.version if equal(version, record.version) else version
-        return replace(demand, required=version, version=version, chosen=now)
+        return replace(resolved, required=version, version=version, chosen=now)
 
     async def look_again(self, record: ServerRecord) -> None:
         """Note on a server whether its project's addon has another version by now: plugins update themselves."""
-        kind, chosen = self._facilities.catalog.kinds.get(record.kind), record.chosen
+        kind, chosen = self._context.catalog.kinds.get(record.kind), record.chosen
         if kind is None or chosen is None or chosen.project is None or chosen.source is not VersionSource.ADDON:
             return
         seen = await self.wanted_by(kind, chosen.project)
         told = None
         if seen is not None and seen.version is not None and not equal(seen.version, record.version):
             told = f"{seen.file} in {seen.project} has {seen.version} now: godot-supervisor restart {record.id}"
-        now = self._facilities.records.servers.get(record.id)
+        now = self._context.records.servers.get(record.id)
         if now is not None and now.chosen is chosen and told != chosen.passed_over:
-            self._facilities.records.change(record.id, chosen=replace(chosen, passed_over=told))
+            self._context.records.change(record.id, chosen=replace(chosen, passed_over=told))
 
     async def _look(self, addon: Addon, project: str) -> AddonSeen | None:
-        return await self._facilities.wing.lanes.look(look, addon, project)
+        return await self._context.platform.lanes.look(look, addon, project)
 
     def _is_there(self, kind: Kind, version: str) -> bool:
-        rows = self._facilities.records.servers.values()
+        rows = self._context.records.servers.values()
         runs = any(row.kind == kind.name and equal(row.version, version) and row.process for row in rows)
-        return runs or self._facilities.private_of(kind, version) is not None
+        return runs or self._context.private_of(kind, version) is not None
 
 
 def _lacked(package: str) -> str:

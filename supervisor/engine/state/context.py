@@ -9,7 +9,7 @@ from ...errors import InvalidParams, KindUnknown
 from ...kinds.catalog import Catalog
 from ...kinds.kind import Kind
 from ...kinds.versions import fitted
-from ...native.api import Wing
+from ...native.api import Platform
 from ...values import frozen
 from ..environments.builder import Environments
 from ..environments.store import Environment
@@ -22,13 +22,13 @@ PROJECT_VARIABLE = "GODOT_SUPERVISOR_PROJECT"
 
 
 @frozen
-class Facilities:
+class EngineContext:
     """`me` is the daemon's own process; `environment` is what it was started with.
 
     `discover`: what becomes of servers that others started: watch, observe or off.
     """
 
-    wing: Wing
+    platform: Platform
     records: Records
     events: Events
     catalog: Catalog

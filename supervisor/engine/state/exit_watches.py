@@ -6,7 +6,7 @@ from ...core.model import ProcessIdentity
 from ...native.api import ExitWatcher, Watch
 
 
-class Watcher:
+class ExitWatches:
     """Watches by name. Arming a name again replaces its watch."""
 
     def __init__(self, exits: ExitWatcher) -> None:

@@ -217,14 +217,14 @@ class Records:
     def own_ports(self, but: str) -> frozenset[int]:
         """The ports promised to servers of ours other than this one; not those of what was merely found."""
         servers = self.servers
-        return frozenset(port for port, server_id in self.reserved(but).items() if not servers[server_id].onlooked)
+        return frozenset(port for port, server_id in self.reserved(but).items() if not servers[server_id].observed_only)
 
     def state(self) -> State:
         """Everything, as it would be written now."""
         sticky = tuple(StickyPorts(kind, project, ports) for (kind, project), ports in self._sticky.items())
         # What was merely found is found again by the next daemon; a row of it could only be out of date. Its leases
         # are ours, though, and known to nobody else.
-        servers = {name: row for name, row in self.servers.items() if not row.onlooked or row.named or row.leases}
+        servers = {name: row for name, row in self.servers.items() if not row.observed_only or row.named or row.leases}
         return State(self.editors, servers, sticky, self.history.rows())
 
     def commit(self) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 from ...core.model import Liveness, ProcessIdentity, ProcessRow
 from .. import trust
-from ..api import Command, ExitWatcher, Watch, Wing
-from ..posix import processes
+from ..api import Command, ExitWatcher, Platform, Watch
+from ..posix import mark_folders, processes
 from ..shared import adoption_marks, runnable
 from ..shared.clock import MonotonicClock
 from ..shared.exits import ArmedWatch, Collect, PollingExitWatcher
@@ -32,7 +32,7 @@ SETTLE_EVERY_S, SETTLE_LOOKS = 0.01, 100
 """NOTE_EXIT may come before the process is a zombie, and can be waited for."""
 
 
-def darwin_wing(child_descriptors: tuple[int, int] | None) -> Wing:
+def darwin_platform(child_descriptors: tuple[int, int] | None) -> Platform:
     """The macOS wing. `child_descriptors`: the limit of open files for what is spawned, soft and hard."""
     import psutil
 
@@ -40,7 +40,7 @@ def darwin_wing(child_descriptors: tuple[int, int] | None) -> Wing:
     looks = Looks(probe.identify)
     children = processes.Children()
     exits = KqueueWatcher(probe, children.collect, select)
-    return Wing(
+    return Platform(
         clock=MonotonicClock(),
         probe=PatientProbe(probe, looks),
         exits=exits,
@@ -49,7 +49,7 @@ def darwin_wing(child_descriptors: tuple[int, int] | None) -> Wing:
         files=PollingFileWatcher(),
         peers=DarwinPeerCheck(),
         lanes=Lanes(looks),
-        marks=adoption_marks.FileMarks(adoption_marks.shared_folders(), probe.sample),
+        marks=adoption_marks.FileMarks(mark_folders.of_this_user(), probe.sample),
     )
 
 

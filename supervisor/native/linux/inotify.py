@@ -32,13 +32,13 @@ _libc.inotify_rm_watch.restype = ctypes.c_int
 
 
 class _ArmedWatch:
-    def __init__(self, watcher: "InotifyWatcher", number: int, on_write: Callable[[], None]) -> None:
-        self._watcher = watcher
+    def __init__(self, exit_watches: "InotifyWatcher", number: int, on_write: Callable[[], None]) -> None:
+        self._exit_watches = exit_watches
         self._number = number
         self.on_write = on_write
 
     def close(self) -> None:
-        self._watcher.forget(self._number, self)
+        self._exit_watches.forget(self._number, self)
 
 
 class InotifyWatcher:

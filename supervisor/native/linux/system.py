@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from ...core.model import Liveness, ProcessIdentity, ProcessRow
 from .. import trust
-from ..api import Command, ExitWatcher, Watch, Wing
-from ..posix import processes
+from ..api import Command, ExitWatcher, Platform, Watch
+from ..posix import mark_folders, processes
 from ..shared import adoption_marks, runnable
 from ..shared.clock import MonotonicClock
 from ..shared.exits import ArmedWatch, Collect, PollingExitWatcher
@@ -26,7 +26,7 @@ from . import probe as linux_probe
 assert sys.platform == "linux"  # noqa: S101 (tells type checkers where this runs)
 
 
-def linux_wing(child_descriptors: tuple[int, int] | None) -> Wing:
+def linux_platform(child_descriptors: tuple[int, int] | None) -> Platform:
     """The Linux wing. `child_descriptors`: the limit of open files for what is spawned, soft and hard."""
     # Below the assertion on the platform: type checkers of other platforms do not come here.
     from .files import silent
@@ -37,7 +37,7 @@ def linux_wing(child_descriptors: tuple[int, int] | None) -> Wing:
     patient = PatientProbe(probe, looks)
     children = processes.Children()
     exits = PidfdWatcher(probe, children.collect)
-    return Wing(
+    return Platform(
         clock=MonotonicClock(),
         probe=patient,
         exits=exits,
@@ -46,7 +46,7 @@ def linux_wing(child_descriptors: tuple[int, int] | None) -> Wing:
         files=FallbackFileWatcher(InotifyWatcher(), PollingFileWatcher(), silent),
         peers=LinuxPeerCheck(),
         lanes=Lanes(looks),
-        marks=adoption_marks.FileMarks(adoption_marks.shared_folders(), probe.sample),
+        marks=adoption_marks.FileMarks(mark_folders.of_this_user(), probe.sample),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .. import trust
-from ..presence import ANSWER_LIMIT, HeldError
+from ..presence_api import ANSWER_LIMIT, HeldError
 from ..shared.lock_file import LockFile
 
 assert sys.platform != "win32"  # noqa: S101 (tells type checkers whose file this is)

@@ -2,33 +2,8 @@
 
 import sys
 from collections.abc import Callable, MutableMapping
-from typing import Protocol
 
-
-class ServiceManager(Protocol):
-    """What the daemon says to whoever looks after it. Called on the event loop."""
-
-    async def begin(self, stop: Callable[[], object]) -> None:
-        """The loop turns. `stop` may be called from any thread, from now on."""
-
-    def ready(self) -> None:
-        """The daemon answers its clients; or another one does, and this one has nothing to do."""
-
-    def stopping(self) -> None:
-        """It was told to end."""
-
-
-class Nobody:
-    """Started by hand: nobody wants to know."""
-
-    async def begin(self, stop: Callable[[], object]) -> None:
-        """Nothing."""
-
-    def ready(self) -> None:
-        """Nothing."""
-
-    def stopping(self) -> None:
-        """Nothing."""
+from ..service_api import NoServiceManager, ServiceManager
 
 
 def on_our_own() -> ServiceManager:
@@ -37,7 +12,7 @@ def on_our_own() -> ServiceManager:
         from ..linux.scope import Scope
 
         return Scope()
-    return Nobody()
+    return NoServiceManager()
 
 
 def manager_of(environment: MutableMapping[str, str]) -> ServiceManager:
@@ -45,7 +20,7 @@ def manager_of(environment: MutableMapping[str, str]) -> ServiceManager:
 
     What was told goes from the environment: it is not meant for what this process starts.
     """
-    manager: ServiceManager = Nobody()
+    manager: ServiceManager = NoServiceManager()
     if sys.platform == "linux":
         from ..linux.systemd import VARIABLES, Systemd, address
 

@@ -55,17 +55,6 @@ class FileMarks:
         return found
 
 
-def shared_folders() -> tuple[Path, ...]:
-    """Where daemons of one user look, by nothing that their environments say. The first may come and go with logins."""
-    if sys.platform == "win32":
-        from ..windows.services import account
-
-        local = account.local_app_data()
-        return () if local is None else (local / FOLDER,)
-    user = os.geteuid()
-    return (Path(f"/run/user/{user}/{FOLDER}"), Path(f"/tmp/{FOLDER}-{user}"))  # noqa: S108 (checked before each use)
-
-
 def _private(folder: Path) -> bool:
     if sys.platform == "win32":
         return folder.is_dir()

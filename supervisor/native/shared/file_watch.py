@@ -24,8 +24,8 @@ Stamp = tuple[int, int, int]
 
 
 class _ArmedWatch:
-    def __init__(self, watcher: "PollingFileWatcher", path: Path, on_write: Callable[[], None]) -> None:
-        self._watcher = watcher
+    def __init__(self, exit_watches: "PollingFileWatcher", path: Path, on_write: Callable[[], None]) -> None:
+        self._exit_watches = exit_watches
         self.path = path
         self.stamp = stamp_of(path)
         self.on_write = on_write
@@ -38,7 +38,7 @@ class _ArmedWatch:
             return True
 
     def close(self) -> None:
-        self._watcher.forget(self)
+        self._exit_watches.forget(self)
 
 
 class PollingFileWatcher:

@@ -93,12 +93,12 @@ def _forget(folders: Iterable[str]) -> None:
     """Drop the modules that were loaded from these folders themselves, and what is inside of these."""
     places = {_absolute(folder) for folder in folders}
     loaded = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items() if "." not in name}
-    strangers = {
+    foreign_servers = {
         name
         for name, file in loaded.items()
         if name != "__main__" and file and (_above(file) in places or _above(_above(file)) in places)
     }
-    for name in [name for name in sys.modules if name.partition(".")[0] in strangers]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in foreign_servers]:
         del sys.modules[name]
 
 

@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from ..presence import HeldError
+from ..presence_api import HeldError
 from . import win32
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers whose file this is)

@@ -3,11 +3,12 @@
 import asyncio
 import socket
 import sys
+from pathlib import Path
 
 import psutil
 
 from ...core.model import ProcessIdentity, ProcessRow
-from ..api import Command, ExitWatcher, Wing
+from ..api import Command, ExitWatcher, Platform
 from ..shared import adoption_marks, runnable
 from ..shared.clock import MonotonicClock
 from ..shared.file_watch import PollingFileWatcher
@@ -18,6 +19,7 @@ from .processes import console, handles, jobs, listing, start_order
 from .processes import exits as windows_exits
 from .processes import probe as windows_probe
 from .processes import spawn as windows_spawn
+from .services import account
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
@@ -27,7 +29,7 @@ KILLED = 1
 STATUSES_KEPT = 256
 
 
-def windows_wing() -> Wing:
+def windows_platform() -> Platform:
     """The Windows wing."""
     probe = windows_probe.WindowsProbe()
     looks = Looks(probe.identify)
@@ -35,7 +37,7 @@ def windows_wing() -> Wing:
     patient = PatientProbe(probe, looks)
     children = Children()
     exits = windows_exits.WaitWatcher(probe, children.collect)
-    return Wing(
+    return Platform(
         clock=MonotonicClock(),
         probe=patient,
         exits=exits,
@@ -44,8 +46,14 @@ def windows_wing() -> Wing:
         files=PollingFileWatcher(),
         peers=WindowsPeerCheck(),
         lanes=lanes,
-        marks=adoption_marks.FileMarks(adoption_marks.shared_folders(), probe.sample),
+        marks=adoption_marks.FileMarks(mark_folders(), probe.sample),
     )
+
+
+def mark_folders() -> tuple[Path, ...]:
+    """Return where the daemons of this user leave adoption marks, which depends on no variable."""
+    local = account.local_app_data()
+    return () if local is None else (local / adoption_marks.FOLDER,)
 
 
 class Children:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from ctypes import wintypes
 
-from ...services.control import Definition, Installed
+from ...service_api import Definition, Installed
 from . import win32_services as win32
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers whose file this is)

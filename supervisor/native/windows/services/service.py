@@ -9,8 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from ...services.control import OWN_PROCESS
-from ...services.manager import ServiceManager
+from ...service_api import OWN_PROCESS, ServiceManager
 from . import win32_services as win32
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers whose file this is)

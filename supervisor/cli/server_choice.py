@@ -6,13 +6,16 @@ from typing import Any, TypeVar
 
 import click
 
-from ...client.client import Client
-from ...errors import InvalidParams, NotFound, SupervisorError
-from .. import exit_codes, output, remote
-from ..deadline import Deadline
+from ..client.client import Client
+from ..errors import InvalidParams, NotFound, SupervisorError
+from . import exit_codes, output, remote
+from .deadline import Deadline
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
+
+OVER = frozenset({"stopped", "failed"})
+OURS = frozenset({"spawned", "adopted"})
 
 
 def about(
@@ -45,7 +48,7 @@ def meant(client: Client, word: str, verb: str, deadline: Deadline, *, ends: boo
         InvalidParams: there are several, and the current folder does not tell which.
     """
     rows = client.call("server.list", accept_timeout_s=deadline.or_else(remote.READ_TIMEOUT_S))["servers"]
-    found = among([row for row in rows if not ends or remote.is_ours(row)], word)
+    found = among([row for row in rows if not ends or is_ours(row)], word)
     if past and not found:
         found = among(remote.history(client, None, deadline), word)
     return None if not found else only(found, f"{word!r} means several servers", verb)
@@ -99,10 +102,10 @@ def each(
     if every and words:
         raise click.UsageError("--all means every server: name none beside it")
     if every:
-        words = [row["id"] for row in client.call("server.list")["servers"] if remote.is_ours(row)]
+        words = [row["id"] for row in client.call("server.list")["servers"] if is_ours(row)]
         if not words:
             raise NotFound("no server is known that was started or adopted here", hint="godot-supervisor status")
-    meant_words = list(dict.fromkeys(words)) or [remote.ours_named(client, None, verb, deadline)]
+    meant_words = list(dict.fromkeys(words)) or [ours_named(client, None, verb, deadline)]
     done: list[Row] = []
     failed: list[SupervisorError] = []
     for word in meant_words:
@@ -125,7 +128,7 @@ def each(
 
 
 def _running(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row.get("state") not in remote.OVER]
+    return [row for row in rows if row.get("state") not in OVER]
 
 
 def _here(rows: Sequence[Row]) -> list[Row]:
@@ -143,3 +146,50 @@ def _holds(folder: str, path: str) -> bool:
 
 def _folder_name(folder: str) -> str:
     return os.path.split(folder.rstrip(os.sep))[1]
+
+
+def is_ours(row: Mapping[str, Any]) -> bool:
+    """Whether a user of this daemon wanted it, or a bridge of a client of that user has started it."""
+    return row["origin"] in OURS or bool(row.get("by_client"))
+
+
+def named(client: Client, server: str | None, verb: str, deadline: Deadline) -> str:
+    """The id of the server that the user means: the one that was named, else the only one that there is."""
+    if server is not None:
+        return server
+    return only_server(
+        client.call("server.list", accept_timeout_s=deadline.or_else(remote.READ_TIMEOUT_S))["servers"], verb
+    )
+
+
+def ours_named(client: Client, server: str | None, verb: str, deadline: Deadline) -> str:
+    """As `named`, for verbs that end a server: one that was merely found is meant by nobody who does not name it."""
+    if server is not None:
+        return server
+    servers = client.call("server.list", accept_timeout_s=deadline.or_else(remote.READ_TIMEOUT_S))["servers"]
+    found = [row["id"] for row in servers if not is_ours(row)]
+    if found and len(found) == len(servers):
+        raise InvalidParams(
+            "ID",
+            f"what runs was started by others, so {verb} has to be told which one: {', '.join(sorted(found))}",
+            hint=f"godot-supervisor {verb} {found[0]}",
+        )
+    return only_server([row for row in servers if is_ours(row)], verb)
+
+
+def only_server(servers: Sequence[Mapping[str, Any]], verb: str) -> str:
+    """The id of the one server that `verb` can mean when the user named none. Those that run come first.
+
+    Raises:
+        NotFound: there is none.
+        InvalidParams: there are several.
+    """
+    ours = [row for row in servers if row["origin"] != "external" or row.get("by_client")]
+    running = [row["id"] for row in ours if row["state"] not in OVER]
+    meant = running or [row["id"] for row in ours]
+    if not meant:
+        raise NotFound("no server is running", hint="godot-supervisor status")
+    if len(meant) > 1:
+        what = "are running" if running else "are known"
+        return only([row for row in ours if row["id"] in meant], f"several servers {what}", verb)
+    return str(meant[0])

@@ -1,0 +1,136 @@
+"""Puts an engine together: the one place that constructs its parts."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ..core.model import ProcessIdentity
+from ..kinds.catalog import Catalog
+from ..native.api import Platform
+from ..values import frozen
+from .attachments import Attachments
+from .ending.automatic_restart import Restarter
+from .ending.reap import Reaper
+from .ending.replace import Replacer
+from .ending.requested_restart import Relauncher
+from .ending.termination import Termination
+from .environments.builder import Environments
+from .holders.editors import Editors
+from .holders.leases import Leases
+from .housekeeping import Housekeeping
+from .identification.health import Health
+from .identification.recognise import Recogniser
+from .identification.server_client import ServerClient
+from .identification.snapshot import SnapshotReader
+from .logs.cap import LogCap
+from .monitor import Monitor
+from .operations.coordinator import Operations
+from .processes.spawn import Spawner
+from .processes.stop import Stopper
+from .recovery.rebuild import Rebuilder
+from .recovery.recover import Recovery
+from .starting.adopt import Adopter
+from .starting.discover import Discovery
+from .starting.ensure import Ensurer
+from .starting.launch import Launcher
+from .starting.placement import Placement
+from .starting.planning import Planner
+from .starting.port_report import PortReporter
+from .starting.rehearsal import Rehearsal
+from .starting.takeover import Takeover
+from .state.context import TOKEN_VARIABLE, EngineContext
+from .state.events import Events, Log
+from .state.exit_watches import ExitWatches
+from .state.records import Records, Store
+from .supervisor import ForeignServers, Supervisor
+
+
+@frozen
+class Engine:
+    """The engine, put together on one platform wing."""
+
+    context: EngineContext
+    recovery: Recovery
+    supervisor: Supervisor
+    claims: Attachments
+    exit_watches: ExitWatches
+    housekeeping: Housekeeping
+    notes: tuple[Callable[[], str | None], ...]
+
+
+@frozen
+class Site:
+    """Where an engine works. `environments`: the folder of private environments. `environment`: variables.
+
+    `discover`: whether servers that others started are looked for.
+    """
+
+    home_id: str
+    logs: Path
+    environments: Path
+    environment: Mapping[str, str]
+    discover: str = "off"
+
+
+def assemble(platform: Platform, store: Store, log: Log, catalog: Catalog, me: ProcessIdentity, site: Site) -> Engine:
+    """Put an engine together. Nothing runs yet, and nothing is read."""
+    events = Events(log, platform.clock)
+    records = Records(store, events)
+    stopper = Stopper(platform, records, events, me, TOKEN_VARIABLE)
+    environments = Environments(site.environments, platform, stopper.stop_child, environment=site.environment)
+    context = EngineContext(
+        platform=platform,
+        records=records,
+        events=events,
+        catalog=catalog,
+        environments=environments,
+        home_id=site.home_id,
+        me=me,
+        logs=site.logs,
+        environment=site.environment,
+        discover=site.discover,
+    )
+    server_client = ServerClient(context)
+    recogniser = Recogniser(context)
+    gatherer = SnapshotReader(context, server_client, recogniser)
+    planner = Planner(context, gatherer)
+    takeover = Takeover(context, server_client, recogniser)
+    exit_watches = ExitWatches(platform.exits)
+    reaper = Reaper(context, server_client, exit_watches)
+    spawner = Spawner(context)
+    ensurer = Ensurer(context, server_client, planner, takeover, Launcher(context, server_client, spawner, stopper))
+    rehearsal = Rehearsal(context, planner, ensurer, spawner)
+    restarter = Restarter(context, ensurer)
+    operations = Operations(platform.clock, events)
+    editors = Editors(context, exit_watches)
+    termination = Termination(context, stopper, server_client, reaper, restarter)
+    placement = Placement(context, planner, gatherer, termination.standing, operations)
+    relauncher = Relauncher(context, rehearsal, termination, restarter, ensurer, placement.versions)
+    log_cap = LogCap(platform.files, platform.clock, events)
+    health = Health(context, operations, server_client)
+    monitor = Monitor(
+        context, operations, editors, ensurer, termination, restarter, reaper, exit_watches, log_cap, health
+    )
+    foreign_servers = ForeignServers(
+        placement,
+        Replacer(context, planner, ensurer, rehearsal, termination, restarter, takeover),
+        Adopter(context, recogniser, takeover),
+        Discovery(context, recogniser, takeover),
+        PortReporter(context, recogniser, placement.versions),
+    )
+    supervisor = Supervisor(
+        context,
+        operations,
+        editors,
+        ensurer,
+        relauncher,
+        termination,
+        restarter,
+        reaper,
+        monitor,
+        health,
+        foreign_servers,
+    )
+    claims = Attachments(context, editors, Leases(context, operations), monitor)
+    recovery = Recovery(context, Rebuilder(context, server_client))
+    notes = (platform.exits.note, platform.files.note, log_cap.note, records.note)
+    return Engine(context, recovery, supervisor, claims, exit_watches, Housekeeping(context), notes)

@@ -1,0 +1,73 @@
+"""The lines of a log that people are shown."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...core.log_text import GAP, excerpt
+
+LOG_TAIL_LINES = 20
+LOG_TAIL_BYTES = 16 * 1024
+EARLY_LINES = 4
+"""At most so many lines of a tail are an excerpt of what stands before it, the marks of gaps included."""
+
+LOG_TAIL_LINE = 400
+"""Characters. What people are shown of a line; `logs` has all of it."""
+
+LOG_TAIL_JSON = 4096
+"""Bytes of JSON. Each failed server's tail lies in the registry, and in front of whoever asks about it."""
+
+
+def log_lines(path: str | None) -> tuple[str, ...]:
+    """The beginning and the end of a log, line by line; empty where there is none."""
+    if path is None:
+        return ()
+    try:
+        with Path(path).open("rb") as file:
+            begin = file.read(LOG_TAIL_BYTES)
+            size = file.seek(0, 2)
+            file.seek(max(len(begin), size - LOG_TAIL_BYTES))
+            gap = b"\n" if file.tell() > len(begin) else b""
+            text = (begin + gap + file.read()).decode(errors="replace")
+    except OSError:
+        return ()
+    return tuple(text.splitlines())
+
+
+def log_tail(path: str | None) -> tuple[str, ...]:
+    """What people are shown of a log: its last lines, and before them those that name an error."""
+    return bounded_tail(excerpt(log_lines(path), LOG_TAIL_LINES))
+
+
+def bounded_tail(lines: Sequence[str]) -> tuple[str, ...]:
+    """The last lines that people are shown: printable, each cut, and as many as fit into `LOG_TAIL_JSON`.
+
+    Lines that end with a gap stand for an earlier part of the log, and are kept before others are.
+    """
+    lines = lines[-LOG_TAIL_LINES:]
+    begins = max((number + 1 for number, line in enumerate(lines[:EARLY_LINES]) if line == GAP), default=0)
+    early, room = _fitting(lines[:begins], LOG_TAIL_JSON)
+    late, _ = _fitting(lines[begins:][::-1], room)
+    return (*early, *reversed(late))
+
+
+def _fitting(lines: Sequence[str], room: int) -> tuple[list[str], int]:
+    """As many of these lines as fit, as they are shown, and the room that is left."""
+    kept: list[str] = []
+    for line in lines:
+        shown = "".join(
+            letter if letter.isprintable() else " " if letter == "\t" else "?" for letter in line[:LOG_TAIL_LINE]
+        )
+        room -= len(json.dumps(shown, ensure_ascii=False).encode()) + 1
+        if room < 0:
+            break
+        kept.append(shown)
+    return kept, room
+
+
+def written_at(log: Path) -> float:
+    """Wall time. The oldest is whatever cannot be looked at: it may have gone meanwhile, or lead nowhere."""
+    try:
+        return log.stat().st_mtime
+    except OSError:
+        return 0.0
