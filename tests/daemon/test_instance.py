@@ -19,8 +19,8 @@ from tests.wine import IS_WINDOWS
 HOLDER = """
 import sys
 from pathlib import Path
-from supervisor.daemon.lock import Instance
-instance = Instance(Path(sys.argv[1]))
+from supervisor.daemon.lock import HomeLock
+instance = HomeLock(Path(sys.argv[1]))
 print(instance.take(), flush=True)
 sys.stdin.read()
 instance.release()
@@ -29,17 +29,17 @@ instance.release()
 HOLDER_WITH_SERVER = """
 import asyncio, os, sys
 from pathlib import Path
-from supervisor.daemon.lock import Instance
+from supervisor.daemon.lock import HomeLock
 from supervisor.native.api import Command
-from supervisor.native.platforms import open_wing
+from supervisor.native.platforms import open_platform
 
 async def hold():
     lock = Path(sys.argv[1])
-    instance = Instance(lock)
+    instance = HomeLock(lock)
     assert instance.take()
     sleeper = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)")
     server = Command(sleeper, dict(os.environ), lock.parent, lock.with_name("server.log"))
-    print(open_wing().processes.spawn(server).pid, flush=True)
+    print(open_platform().processes.spawn(server).pid, flush=True)
     await asyncio.Event().wait()
 
 asyncio.run(hold())

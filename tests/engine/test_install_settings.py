@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.engine.environments.builder import install_settings
+from supervisor.engine.environments import install_settings
 from supervisor.engine.environments.install_settings import pip_files, uv_files, variables_for
 from supervisor.errors import InstallFailed
 from supervisor.native import facts

@@ -62,7 +62,7 @@ def function_of(node: ast.AST, libraries: set[str]) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("path", sorted(NATIVE.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(NATIVE.rglob("*.py")), ids=lambda path: path.stem)
 def test_every_foreign_function_of_a_module_is_declared(path: Path) -> None:
     assert list(offences(path.read_text(encoding="utf-8"))) == []
 
@@ -70,7 +70,7 @@ def test_every_foreign_function_of_a_module_is_declared(path: Path) -> None:
 def test_windows_is_declared_in_modules_of_its_own() -> None:
     with_libraries = [
         path.name
-        for path in NATIVE.glob("*.py")
+        for path in NATIVE.rglob("*.py")
         if any(name in path.read_text(encoding="utf-8") for name in ("WinDLL(", "windll", "OleDLL("))
     ]
     assert sorted(with_libraries) == ["win32.py", "win32_services.py"]
@@ -96,8 +96,8 @@ if sys.platform == "win32":
     import ctypes
     from ctypes import wintypes
 
+    from supervisor.native.windows import win32
     from supervisor.native.windows.services import win32_services
-    from supervisor.native.windows.system import win32
 
     POINTERS = {
         "OpenProcess",

@@ -13,11 +13,12 @@ import pytest
 
 from supervisor.core.model import Bind, Liveness, ProcessIdentity
 from supervisor.native import trust
+from supervisor.native.darwin import libproc, system
 from supervisor.native.darwin.ports import ANOTHER_USER, DarwinPortTable, lsof_listeners
 from supervisor.native.darwin.probe import PID_MAX, DarwinProbe
-from supervisor.native.darwin.system import DarwinPeerCheck, DarwinProcessControl, KqueueWatcher, libproc, system
+from supervisor.native.darwin.system import DarwinPeerCheck, DarwinProcessControl, KqueueWatcher
 from supervisor.native.platforms import open_platform
-from supervisor.native.posix.processes import processes as posix
+from supervisor.native.posix import processes as posix
 from tests.contract.worlds import PATIENCE_S, on_loop, unix_connection, until
 from tests.native.macos import BEGAN, ME, Fact, Mac
 

@@ -14,7 +14,7 @@ import pytest
 
 SEEN = """
 import json, os, resource, signal, sys
-from supervisor.native import inherited
+from supervisor.native.startup import inherited
 getattr(inherited, sys.argv[1])()
 numbers = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 mask = os.umask(0)

@@ -28,8 +28,8 @@ HIDING = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
 ASK_AS_NOBODY = """
 import os, sys
 from supervisor.core.model import ProcessIdentity
-from supervisor.native.platforms import open_wing
-probe, pid, token = open_wing().probe, int(sys.argv[1]), sys.argv[2]
+from supervisor.native.platforms import open_platform
+probe, pid, token = open_platform().probe, int(sys.argv[1]), sys.argv[2]
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 print(os.path.exists(f"/proc/{pid}"), probe.sample(ProcessIdentity(pid, token)), probe.describe(pid).identity)
 try:

@@ -13,9 +13,9 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("control groups are Linux", allow_module_level=True)
 
+from supervisor.native.linux import scope
 from supervisor.native.linux.dbus import Bus, DBusError, Writer, call
 from supervisor.native.linux.scope import Scope
-from supervisor.native.linux.system import scope
 
 CALL, RETURN, ERROR = 1, 2, 3
 FIXED = struct.Struct("=BBBBIII")

@@ -16,7 +16,7 @@ from supervisor.native.services.manager import manager_of
 if sys.platform != "linux":
     pytest.skip("systemd is Linux", allow_module_level=True)
 
-from supervisor.native.linux.system import systemd
+from supervisor.native.linux import systemd
 
 
 class Listener:

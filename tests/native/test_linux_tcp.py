@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from supervisor.native.linux.system import tcp
+from supervisor.native.linux import tcp
 from supervisor.native.linux.tcp import TcpRow, TcpState
 
 pytestmark = pytest.mark.linux_only

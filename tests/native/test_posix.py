@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.core.model import ProcessIdentity
 from supervisor.native.api import Command
-from supervisor.native.posix.processes import processes
+from supervisor.native.posix import processes
 
 RAISE = (
     "import resource; from supervisor.native.platforms import raise_descriptor_limit; "

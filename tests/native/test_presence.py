@@ -88,7 +88,7 @@ async def test_asking_wakes_the_holder(home_id: str) -> None:
 @POSIX_ONLY
 @on_loop
 async def test_a_name_in_a_folder_works_the_same(tmp_path: Path) -> None:
-    from supervisor.native.posix.processes import presence as posix_presence
+    from supervisor.native.posix import presence as posix_presence
 
     folder = tmp_path / "names"
     held = posix_presence.in_folder(folder, "home")
@@ -115,7 +115,7 @@ def test_another_users_answer_is_not_believed(home_id: str, monkeypatch: pytest.
 @POSIX_ONLY
 @on_loop
 async def test_another_user_who_asks_is_not_answered(home_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from supervisor.native.posix.processes import presence as posix_presence
+    from supervisor.native.posix import presence as posix_presence
 
     asked: list[str] = []
     held = presence.take(home_id)

@@ -76,7 +76,8 @@ def test_a_module_loaded_from_elsewhere_is_forgotten(trap: Path) -> None:
     (trap / "json.py").write_text("HIDDEN = True\n")
     code = (
         f"import json, sys; assert json.HIDDEN; sys.path.append({ROOT!r});"
-        "from supervisor.native import search_path; search_path.keep_to_ourselves(); import json; json.loads('1')"
+        "from supervisor.native.startup import search_path; search_path.keep_to_ourselves();"
+        "import json; json.loads('1')"
     )
     done = run("-c", code, cwd=trap)
     assert (done.returncode, done.stderr) == (0, "")
@@ -110,7 +111,7 @@ def test_an_environment_is_not_led_to_another_library(tmp_path: Path) -> None:
     (tmp_path / "lib").symlink_to(Path(sys.base_prefix) / "lib")
     script = tmp_path / "script.py"
     script.write_text(
-        f"import os, sys; sys.path.append({ROOT!r}); from supervisor.native import search_path\n"
+        f"import os, sys; sys.path.append({ROOT!r}); from supervisor.native.startup import search_path\n"
         "search_path.leave_other_interpreter(); print(os.environ.get('PYTHONHOME'), sys.argv[1:])\n"
     )
     done = subprocess.run(

@@ -21,9 +21,10 @@ from supervisor.native import private_files
 from supervisor.native.api import Command
 from supervisor.native.platforms import parent_pid
 from supervisor.native.shared import venv_launcher
+from supervisor.native.windows import tokens, win32
 from supervisor.native.windows.processes import console, exits, handles, jobs, listing, parent, probe
 from supervisor.native.windows.services import account
-from supervisor.native.windows.system import WindowsPeerCheck, tokens, win32
+from supervisor.native.windows.system import WindowsPeerCheck
 from tests.contract.worlds import PATIENCE_S, PYTHON, SLEEPER, RealWorld, on_loop, until, wait_until, world_of
 from tests.native.onwindows import failing, refusing
 
@@ -223,7 +224,7 @@ class TestConsole:
 
 LEAVING = """
 import atexit, asyncio, os, sys
-from supervisor.native import win32
+from supervisor.native.windows import win32
 
 unregister, open_waits = win32.UnregisterWait, set()
 register = win32.RegisterWaitForSingleObject
@@ -240,15 +241,15 @@ def unregistering(handle):
 win32.RegisterWaitForSingleObject, win32.UnregisterWait = registering, unregistering
 atexit.register(lambda: print(len(open_waits)))
 
-from supervisor.native.platforms import open_wing
+from supervisor.native.platforms import open_platform
 
 async def main():
-    wing = open_wing()
-    wing.exits.watch(wing.probe.identify(os.getpid()), lambda: None)
+    platform = open_platform()
+    platform.exits.watch(platform.probe.identify(os.getpid()), lambda: None)
     print(len(open_waits))
-    return wing
+    return platform
 
-wing = asyncio.run(main())
+platform = asyncio.run(main())
 """
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from supervisor.native import private_files
 from supervisor.native.platforms import file_replacer
+from supervisor.native.windows import files, tokens, win32
 from supervisor.native.windows.processes import spawn
-from supervisor.native.windows.system import files, tokens, win32
 from tests.windows.access import allow
 from tests.wine import WINE
 

@@ -169,9 +169,10 @@ def test_where_a_job_may_not_be_left_the_server_is_in_one_within_it(tmp_path: Pa
 STRICT = """
 import asyncio, ctypes, os, subprocess, sys
 from pathlib import Path
-from supervisor.native import win32, windows_handles
+from supervisor.native.windows import win32
+from supervisor.native.windows.processes import handles
 from supervisor.native.api import Command
-from supervisor.native.platforms import open_wing
+from supervisor.native.platforms import open_platform
 
 folder = Path(sys.argv[1])
 sleep = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"]
@@ -183,10 +184,10 @@ except PermissionError:
     print("refused")
 
 async def main():
-    wing = open_wing()
+    platform = open_platform()
     child = wing.processes.spawn(Command(tuple(sleep), dict(os.environ), folder, folder / "log"))
     inside = ctypes.c_int()
-    with windows_handles.opened(child.pid, 0x1400) as handle:
+    with handles.opened(child.pid, 0x1400) as handle:
         win32.IsProcessInJob(handle, job, ctypes.byref(inside))
     print("inside" if inside.value else "outside")
     print("led" if any(row.session == child.pid for row in wing.processes.table()) else "not led")

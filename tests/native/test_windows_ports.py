@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import pytest
 
 from supervisor.core.model import Bind, Occupant, ProcessIdentity
+from supervisor.native.windows import tcp, win32
 from supervisor.native.windows.processes.probe import WindowsProbe
 from supervisor.native.windows.system import ports as windows_ports
-from supervisor.native.windows.system import tcp, win32
 from supervisor.native.windows.tcp import TcpRow, TcpState
 
 LOOPBACK = "127.0.0.1"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from supervisor.core.model import Liveness
 from supervisor.native.facts import Folders
-from supervisor.native.windows.system import files, tokens
+from supervisor.native.windows import files, tokens
 from tests.e2e.conftest import wheel
 from tests.e2e.home import eventually
 from tests.windows.access import allow

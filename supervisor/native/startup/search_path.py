@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 VARIABLE = "PYTHONPATH"
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120 (no pathlib yet)
+ROOT = os.path.abspath(os.path.join(__file__, *[os.pardir] * 4))  # noqa: PTH100, PTH118 (no pathlib yet)
 """The folder that this package was found in."""
 
 
