@@ -1,4 +1,4 @@
-"""The command `godot-supervisor`. Its module has a name that no other distribution installs (ADR 20)."""
+"""The command `godot-supervisor`. Its module has a name that no other distribution installs (ADR 12)."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What makes a class a value: a frozen dataclass, light to define, for there are 160 of them (ADR 17)."""
+"""What makes a class a value: a frozen dataclass, light to define, for there are 160 of them (ADR 9)."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, dataclass_transform

@@ -1,4 +1,4 @@
-"""Which of a user's pip and uv settings reach an installation: those that say where packages come from (ADR 19).
+"""Which of a user's pip and uv settings reach an installation: those that say where packages come from (ADR 11).
 
 Settings that say where packages go, and whether they are installed, would leave a private environment empty. Whatever
 is not listed here does not pass, so a setting that a later installer brings cannot move packages either.

@@ -1,6 +1,6 @@
 """Where this process looks for modules: in its own installation, whatever variables and the current folder add to it.
 
-Run before anything else is imported, so it imports nothing that is not loaded already (ADR 20).
+Run before anything else is imported, so it imports nothing that is not loaded already (ADR 12).
 """
 
 import os
