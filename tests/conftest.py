@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import gates
 from tests.leftovers import end_leftovers
 from tests.systems import NOT_ON, SYSTEM, not_here
 
 BEGAN, FAILED = pytest.StashKey[float](), pytest.StashKey[bool]()
+
+gates.register_profiles()
 
 collect_ignore_glob = [*NOT_ON.get(SYSTEM, {})]
 
@@ -19,9 +22,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Before `-m` selects by the markers that are added here.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, visibly, what does not belong to this system."""
+    """Skip, visibly, the tests that do not belong to this system; mark the gates; put long tests first."""
+    gates.longest_first(items)
     for item in items:
+        gates.mark(item)
         reason = not_here(item)
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=reason))

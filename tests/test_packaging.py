@@ -86,6 +86,7 @@ def test_the_wheel_has_nothing_beside_the_package_and_its_launcher(wheel: Path) 
     assert tops == {"supervisor", "godot_supervisor.py", f"godot_supervisor-{expected_version()}.dist-info"}
 
 
+@pytest.mark.full
 def test_both_commands_work_beside_each_other(environment: Path) -> None:
     ours = run(in_environment(environment, "godot-supervisor"), "version")
     theirs = run(in_environment(environment, "supervisord"), "--version")
@@ -93,6 +94,7 @@ def test_both_commands_work_beside_each_other(environment: Path) -> None:
     assert theirs.returncode == 0, theirs.stderr
 
 
+@pytest.mark.full
 def test_no_module_of_ours_has_the_name_of_one_of_supervisord(wheel: Path, environment: Path) -> None:
     found = run(in_environment(environment, "python"), "-m", "pip", "show", "--files", "supervisor").stdout
     theirs = {line.strip().replace("\\", "/") for line in found.splitlines() if line.strip().endswith(".py")}
@@ -101,6 +103,7 @@ def test_no_module_of_ours_has_the_name_of_one_of_supervisord(wheel: Path, envir
     assert theirs & ours == {"supervisor/__init__.py"}
 
 
+@pytest.mark.full
 def test_the_command_survives_the_removal_of_supervisord(environment: Path, tmp_path: Path) -> None:
     copy = tmp_path / "venv"
     shutil.copytree(environment, copy, symlinks=True)

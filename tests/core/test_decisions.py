@@ -36,6 +36,7 @@ from supervisor.core.reconcile import (
     reconcile,
     with_own,
 )
+from tests.gates import examples
 
 SETS = tuple({"http": 8000 + n, "ws": 9500 + n} for n in range(3))
 NUMBERS = sorted(port for ports in SETS for port in ports.values())
@@ -141,7 +142,7 @@ def handed_out(plan: Plan) -> list[int]:
     return list(plan.ports.values()) if isinstance(plan, Spawn | Relocate) else []
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(worlds())
 def test_every_decision_has_a_reason_and_a_proof_and_doubles_no_port(world: tuple[ServerSpec, Snapshot]) -> None:
     spec, snapshot = world
@@ -161,7 +162,7 @@ def test_every_decision_has_a_reason_and_a_proof_and_doubles_no_port(world: tupl
         assert snapshot.reserved.keys().isdisjoint(plan.foreign_server.ports.values())
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(worlds(), servers())
 def test_what_becomes_of_a_server_that_runs_has_a_reason_and_a_proof(
     world: tuple[ServerSpec, Snapshot], own: OwnServer
@@ -184,7 +185,7 @@ def test_what_becomes_of_a_server_that_runs_has_a_reason_and_a_proof(
         assert not own.record.owners_unknown
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(worlds(), min_size=2, max_size=4))
 def test_wishes_one_after_the_other_never_get_the_same_port(wishes: list[tuple[ServerSpec, Snapshot]]) -> None:
     reserved: dict[int, str] = {}

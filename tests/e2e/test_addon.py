@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.conftest import MakeHome, toy_config, wheel
 from tests.e2e.home import Home, is_free, lives
+from tests.gates import rest_in_full
 
 FILE = "addons/toy/plugin.cfg"
 
@@ -104,7 +105,7 @@ def test_another_version_in_the_configuration_is_told_and_taken_by_a_restart(hom
     assert home.cli("up", "toy").stdout.startswith("toy 1.1 already running\n")
 
 
-@pytest.mark.parametrize("asked", ["2", "2.0", "v2.0.0"])
+@pytest.mark.parametrize("asked", rest_in_full(["2", "2.0", "v2.0.0"]))
 def test_a_version_is_asked_for_in_any_form(home: Home, asked: str) -> None:
     server = home.up("toy", "--version", asked)
     assert (server["state"], server["version_source"]) == ("ready", "asked")

@@ -14,6 +14,7 @@ from supervisor.client import endpoint
 from supervisor.errors import SupervisorError
 from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.home import Home, eventually, lives
+from tests.gates import rest_in_full
 
 AT_ONCE_S = 0.0005
 SWEEP_S = tuple(step * 0.13 for step in range(10))
@@ -72,6 +73,7 @@ def gone(home: Home, server: dict[str, Any]) -> None:
 # --- killed during `up` -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_killed_at_any_time_of_up_there_is_one_server_in_the_end(make_home: MakeHome) -> None:
     home = slow(make_home, 0.4)
     owner = home.owner()
@@ -160,6 +162,7 @@ def test_told_to_end_while_an_environment_is_made_it_says_so_and_leaves_nothing(
 # --- killed while it is ready -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_killed_again_and_again_it_is_the_same_server_with_the_same_owner(toy: Home) -> None:
     owner = toy.owner()
     before = toy.up("toy", "--owner-pid", str(owner.pid))
@@ -261,7 +264,7 @@ def test_up_right_after_a_kill_during_down_waits_for_the_end_of_the_stop(make_ho
 # --- the registry is lost ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", NOT_READABLE.values(), ids=NOT_READABLE)
+@pytest.mark.parametrize("content", rest_in_full([*NOT_READABLE.values()]), ids=NOT_READABLE)
 def test_without_its_registry_the_server_is_found_by_its_launch_token(toy: Home, content: bytes | None) -> None:
     owner = toy.owner()
     before = toy.up("toy", "--owner-pid", str(owner.pid))

@@ -165,6 +165,7 @@ def test_owner_killed_then_judged_twice_then_gone_and_both_ports_free(real: Home
     assert second < real.event("server.stopped")["mono"]
 
 
+@pytest.mark.full
 def test_owner_is_a_zombie_then_gone(real: Home) -> None:
     parent = real.run(sys.executable, "-c", NEVER_WAITS, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert parent.stdout is not None
@@ -199,6 +200,7 @@ def test_an_editors_session_keeps_the_server_until_it_ends(real: Home) -> None:
     assert not lives(pid)
 
 
+@pytest.mark.full
 def test_one_of_two_owners_dies_and_the_server_outlives_its_own_reaper(real: Home) -> None:
     first, second = real.owner(), real.owner()
     server = real.up("godot-ai", "--owner-pid", str(first.pid))
@@ -220,6 +222,7 @@ def test_one_of_two_owners_dies_and_the_server_outlives_its_own_reaper(real: Hom
     assert not lives(pid)
 
 
+@pytest.mark.full
 def test_a_restarted_server_is_given_a_living_owner(real: Home) -> None:
     first, second = real.owner(), real.owner()
     real.up("godot-ai", "--owner-pid", str(first.pid))

@@ -14,6 +14,7 @@ from tests import cache
 from tests.e2e.conftest import MakeHome, godot_ai_config
 from tests.e2e.home import Home, eventually, free_ports, is_free, keeps_living, lives
 from tests.e2e.test_godot_ai import VERSION, VERSION_BEFORE_4_7, editor_session, secrets_of, status_of, tools_of
+from tests.gates import rest_in_full
 
 # A daemon that looks for strangers finds those of every other test too, and may end one that nobody needs.
 pytestmark = [pytest.mark.needs_index, pytest.mark.alone]
@@ -86,7 +87,7 @@ def started_by_a_plugin(
     return process
 
 
-@pytest.mark.parametrize("version", [VERSION, VERSION_BEFORE_4_7])
+@pytest.mark.parametrize("version", rest_in_full([VERSION, VERSION_BEFORE_4_7]))
 def test_a_plugins_server_is_found_with_its_version_and_reaped_after_its_editor(
     watching: Home, place: Place, version: str
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_server_that_keeps_its_secrets_elsewhere_is_asked_with_them(watching: 
     watching.judged_twice("godot-ai", GRACE_S)
 
 
+@pytest.mark.full
 def test_a_session_keeps_a_found_server_as_it_keeps_ours(watching: Home, place: Place) -> None:
     owner = watching.owner()
     server = started_by_a_plugin(watching, place.set(0), VERSION, owner)
@@ -169,6 +171,7 @@ def test_last_weeks_server_of_an_editor_that_has_gone_makes_room(home: Home, pla
     assert home.event("server.replaced")["was"] == VERSION_BEFORE_4_7
 
 
+@pytest.mark.full
 def test_last_weeks_server_of_an_editor_that_lives_stays_and_both_work(home: Home, place: Place) -> None:
     owner = home.owner()
     old = started_by_a_plugin(home, place.set(0), VERSION_BEFORE_4_7, owner)
@@ -193,6 +196,7 @@ def test_an_update_replaces_our_own_server_and_one_that_is_not_there_touches_not
     assert not lives(old["process"]["pid"])
 
 
+@pytest.mark.full
 def test_per_editor_each_project_keeps_its_own_pair_and_dies_alone(make_home: MakeHome, place: Place) -> None:
     home = make_home(place.config("off", 'topology = "per-editor"\n'))
     home.start()

@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.conftest import MakeHome
 from tests.e2e.home import SERVERS, Home, eventually, keeps_living, lives
+from tests.gates import rest_in_full
 from tests.ports import reach
 
 HEALTH = {"http": "/health"}
@@ -69,20 +70,23 @@ def test_status_of_the_kinds_own_choice_is_ready(make_home: MakeHome) -> None:
 
 @pytest.mark.parametrize(
     ("habit", "kind", "seen"),
-    [
-        ("missing", {"identify": HEALTH}, "GET /health answers 404"),
-        ("moved", {"identify": HEALTH}, "GET /health answers 307 to /health/; redirects are not followed"),
-        ("bearer", {"identify": HEALTH}, "GET /health answers 401: it wants a bearer"),
-        ("upgrade", {"identify": HEALTH}, "GET /health answers 426: a WebSocket port"),
-        ("text", {"identify": {**HEALTH, "match": {"name": "x"}}}, "the answer is not JSON"),
-        ("big", {"identify": {**HEALTH, "match": {"name": "x"}}}, "the answer is longer than 65536 bytes"),
-        ("tls", {"identify": HEALTH}, "the answer is not HTTP: it speaks TLS"),
-        ("mute", {"identify": HEALTH}, "it listens, and does not answer GET /health within 2 s"),
-        ("::1", {}, "it listens on ::1 only; 127.0.0.1 is asked"),
-        ("127.0.0.2", {}, "it listens on 127.0.0.2 only; 127.0.0.1 is asked"),
-        ("idle", {}, "it runs, and listens on nothing"),
-        ("first-only", {"ports": {"http": reach(0), "ws": reach(1)}}, "is not open yet"),
-    ],
+    rest_in_full(
+        [
+            ("missing", {"identify": HEALTH}, "GET /health answers 404"),
+            ("mute", {"identify": HEALTH}, "it listens, and does not answer GET /health within 2 s"),
+            ("::1", {}, "it listens on ::1 only; 127.0.0.1 is asked"),
+            ("upgrade", {"identify": HEALTH}, "GET /health answers 426: a WebSocket port"),
+            ("text", {"identify": {**HEALTH, "match": {"name": "x"}}}, "the answer is not JSON"),
+            ("big", {"identify": {**HEALTH, "match": {"name": "x"}}}, "the answer is longer than 65536 bytes"),
+            ("tls", {"identify": HEALTH}, "the answer is not HTTP: it speaks TLS"),
+            ("moved", {"identify": HEALTH}, "GET /health answers 307 to /health/; redirects are not followed"),
+            ("bearer", {"identify": HEALTH}, "GET /health answers 401: it wants a bearer"),
+            ("127.0.0.2", {}, "it listens on 127.0.0.2 only; 127.0.0.1 is asked"),
+            ("idle", {}, "it runs, and listens on nothing"),
+            ("first-only", {"ports": {"http": reach(0), "ws": reach(1)}}, "is not open yet"),
+        ],
+        3,
+    ),
 )
 def test_start_that_fails_says_what_was_seen(make_home: MakeHome, habit: str, kind: dict[str, Any], seen: str) -> None:
     home = make_home(config(habit, **kind))
@@ -105,7 +109,7 @@ def test_server_on_the_next_port_is_told_both(make_home: MakeHome) -> None:
 # --- the background ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("habit", ["fork", "daemonize", "daemonize-late", "launcher", "again"])
+@pytest.mark.parametrize("habit", rest_in_full(["fork", "daemonize", "daemonize-late", "launcher", "again"], 2))
 def test_server_that_leaves_its_first_process_is_used_once_and_ended_whole(make_home: MakeHome, habit: str) -> None:
     home = make_home(config(habit))
     row = home.up("mine")

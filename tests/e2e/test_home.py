@@ -15,6 +15,7 @@ import pytest
 from supervisor.client import endpoint
 from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.home import Home, eventually, lives
+from tests.gates import rest_in_full
 
 
 def without_lock(home: Path) -> None:
@@ -117,7 +118,7 @@ def alone(make_home: MakeHome) -> Home:
     return made
 
 
-@pytest.mark.parametrize("fate", FATES, ids=lambda fate: fate.__name__)
+@pytest.mark.parametrize("fate", rest_in_full(FATES, 3), ids=lambda fate: fate.__name__)
 def test_one_daemon_whatever_becomes_of_its_files(alone: Home, fate: Callable[[Path], None]) -> None:
     owner = alone.owner().pid
     first = alone.start()

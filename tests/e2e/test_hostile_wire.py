@@ -14,16 +14,17 @@ from supervisor.wire.messages.verbs import METHODS
 from tests import protocol
 from tests.e2e.conftest import toy_config
 from tests.e2e.door import Caller, House, code
+from tests.gates import examples
 from tests.wire import hostile
 
 BUDGET = settings(
     derandomize=True,
-    max_examples=200,
+    max_examples=examples(200),
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-FOR_EACH_VERB = settings(BUDGET, max_examples=30)
+FOR_EACH_VERB = settings(BUDGET, max_examples=examples(30))
 
 MUTATIONS = ("server.ensure", "server.stop", "server.restart", "server.adopt")
 IMPOLITE = ("PARSE_ERROR", "INVALID_REQUEST", "INVALID_PARAMS", "METHOD_NOT_FOUND", "UNAUTHORIZED", "NOT_FOUND")
@@ -88,7 +89,7 @@ def test_whatever_a_guest_says_is_answered_with_a_typed_error_or_a_result(house:
 
 
 def test_whatever_a_stranger_says_never_reaches_a_verb(house: House) -> None:
-    @settings(BUDGET, max_examples=80)
+    @settings(BUDGET, max_examples=examples(80))
     @given(st.lists(hostile.lines(), max_size=2))
     def attempt(said: list[bytes]) -> None:
         with house.caller("tcp") as caller:

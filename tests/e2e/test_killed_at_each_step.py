@@ -19,6 +19,7 @@ import pytest
 from tests.e2e.home import PATIENCE_S, Home, eventually, free_ports, lives, stat_fields
 from tests.e2e.town import Town, town
 from tests.e2e.turnstile import AT_ONCE_S, Drafts, Overtaken, Request, Turnstile
+from tests.gates import rest_in_full
 
 ROUNDS = 40
 """No operation has so many steps."""
@@ -376,7 +377,7 @@ Play = Callable[[Story, Turnstile], tuple[str, ...]]
 
 
 @pytest.mark.parametrize("play", [at_each_event, before_each_write], ids=lambda play: play.__name__)
-@pytest.mark.parametrize("tells", STORIES, ids=lambda tells: tells.__name__.lower())
+@pytest.mark.parametrize("tells", rest_in_full(STORIES, 2), ids=lambda tells: tells.__name__.lower())
 @pytest.mark.timeout(600)
 def test_killed_at_each_step_everybody_has_what_is_theirs(tmp_path: Path, tells: type[Story], play: Play) -> None:
     ports = free_ports(PORTS)

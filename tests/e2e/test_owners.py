@@ -16,6 +16,7 @@ import pytest
 from supervisor.errors import SupervisorError
 from tests.e2e.conftest import MakeHome, Recycle, toy_config
 from tests.e2e.home import Home, eventually, free_ports, keeps_living, lives, variables
+from tests.gates import rest_in_full
 
 Process = subprocess.Popen[Any]
 
@@ -138,7 +139,7 @@ def test_owners_pid_is_recycled_while_the_daemon_is_down(home: Home, recycle: Re
 
 
 @pytest.mark.needs_root
-@pytest.mark.parametrize("owned", [True, False], ids=["its owner lives", "its owner is dead"])
+@pytest.mark.parametrize("owned", rest_in_full([True, False]), ids=["its owner lives", "its owner is dead"])
 def test_servers_own_pid_is_recycled_while_the_daemon_is_down(home: Home, recycle: Recycle, *, owned: bool) -> None:
     owner = home.owner()
     pid = home.up("toy", "--owner-pid", str(owner.pid))["process"]["pid"]

@@ -19,6 +19,7 @@ from tests.e2e.foreign_servers import Place, ended, explained, session, toy_of_a
 from supervisor.errors import SupervisorError
 from tests.e2e.conftest import MakeHome
 from tests.e2e.home import Home, eventually, is_free, keeps_living, lives
+from tests.gates import rest_in_full
 from tests.privilege import IS_ROOT, NOBODY
 
 # A daemon that looks for strangers finds those of every other test too, and may end one that nobody needs.
@@ -183,6 +184,7 @@ def test_a_busy_server_that_is_slow_to_answer_is_never_replaced_under_others(hom
     assert (again["id"], again["process"]["pid"], again["state"]) == ("toy", pid, "ready")
 
 
+@pytest.mark.full
 def test_a_server_that_stays_mute_is_replaced_once_nobody_else_uses_it(
     make_home: MakeHome, place: Place, tmp_path: Path
 ) -> None:
@@ -222,7 +224,7 @@ def test_another_version_replaces_a_server_that_nobody_else_uses(home: Home, pla
     eventually(lambda: not lives(new["process"]["pid"]), "the new one is reaped as the old one would have been")
 
 
-@pytest.mark.parametrize("why", ["an owner", "a lease", "a session"])
+@pytest.mark.parametrize("why", rest_in_full(["an owner", "a lease", "a session"]))
 def test_another_version_starts_beside_a_server_that_is_in_use(home: Home, place: Place, why: str) -> None:
     owner = home.owner()
     words = ("--owner-pid", str(owner.pid)) if why == "an owner" else ()

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.home import SERVERS, Home, eventually, free_ports, is_free, lives, stat_fields
+from tests.gates import rest_in_full
 
 MARKED = re.compile(r"<(\d+):(\d+)>")
 
@@ -75,7 +76,7 @@ def test_down_stops_a_descendant_that_ignores_sigterm(make_home: MakeHome, tmp_p
     assert home.server("toy") is None
 
 
-@pytest.mark.parametrize("how", ["down", "reaped", "restarted"])
+@pytest.mark.parametrize("how", rest_in_full(["down", "reaped", "restarted"]))
 def test_a_descendant_with_a_session_of_its_own_is_asked_and_left(
     make_home: MakeHome, tmp_path: Path, survivors: list[int], how: str
 ) -> None:
@@ -207,7 +208,7 @@ def test_an_inherited_launch_token_alone_is_no_reason_to_kill(
     assert survivors[0] not in signalled(home)
 
 
-@pytest.mark.parametrize("how", ["down", "reaped"])
+@pytest.mark.parametrize("how", rest_in_full(["down", "reaped"]))
 def test_a_grandchild_that_left_session_and_parents_is_held_and_named(
     make_home: MakeHome, tmp_path: Path, survivors: list[int], how: str
 ) -> None:

@@ -28,6 +28,7 @@ from tests.e2e.foreign_servers import (
 from supervisor.errors import SupervisorError
 from tests.e2e.conftest import MakeHome, Recycle
 from tests.e2e.home import Home, eventually, keeps_living, lives
+from tests.gates import rest_in_full
 
 # A daemon that looks for strangers finds those of every other test too, and may end one that nobody needs.
 pytestmark = pytest.mark.alone
@@ -69,7 +70,7 @@ def adopted(home: Home, target: int, *words: str) -> dict[str, Any]:
 # --- adopt ---
 
 
-@pytest.mark.parametrize("by", ["port", "another port", "pid"])
+@pytest.mark.parametrize("by", rest_in_full(["port", "another port", "pid"]))
 def test_adopt_takes_a_port_or_a_process_and_down_ends_it(home: Home, place: Place, by: str) -> None:
     foreign_server = toy_of_a_stranger(home, place.set(0))
     home.start()
@@ -254,7 +255,7 @@ def test_a_found_server_that_ends_is_not_started_again(watching: Home, place: Pl
     assert found(watching, again.pid)["origin"] == "discovered"
 
 
-@pytest.mark.parametrize("stop", [False, True], ids=["detaches", "detaches and would have it stopped"])
+@pytest.mark.parametrize("stop", rest_in_full([False, True]), ids=["detaches", "detaches and would have it stopped"])
 def test_a_plugin_that_only_detaches_keeps_the_server_that_it_started_itself(
     watching: Home, place: Place, *, stop: bool
 ) -> None:
@@ -388,7 +389,7 @@ def test_with_discovery_off_nothing_is_found(home: Home, place: Place) -> None:
 # --- whose owner is whose ---
 
 
-@pytest.mark.parametrize("text", ["no number", "-1", "0", " 1", "99999999999"])
+@pytest.mark.parametrize("text", rest_in_full(["no number", "-1", "0", " 1", "99999999999"]))
 def test_an_owner_that_cannot_be_understood_keeps_the_server(watching: Home, place: Place, text: str) -> None:
     foreign_server = toy_of_a_stranger(watching, place.set(0), owner=text)
     watching.start()
@@ -436,7 +437,7 @@ def test_the_pid_of_an_owner_is_recycled(watching: Home, place: Place, recycle: 
 
 
 @pytest.mark.needs_root
-@pytest.mark.parametrize("how", ["adopted", "found"])
+@pytest.mark.parametrize("how", rest_in_full(["adopted", "found"]))
 def test_the_pid_of_a_strangers_server_is_recycled(
     home: Home, watching: Home, place: Place, recycle: Recycle, how: str
 ) -> None:
@@ -462,6 +463,7 @@ def test_the_pid_of_a_strangers_server_is_recycled(
 
 
 @pytest.mark.needs_root
+@pytest.mark.full
 def test_the_pid_of_an_adopted_server_is_recycled_while_the_daemon_is_down(
     home: Home, place: Place, recycle: Recycle
 ) -> None:

@@ -235,6 +235,7 @@ def summary(suite: str, told: Chapters) -> str:
 
 
 @pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.full
 def test_whatever_happens_to_the_daemon_of_a_service_its_servers_go_on(
     suite: str, wheel: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

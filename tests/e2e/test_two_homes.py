@@ -5,11 +5,12 @@ from tests.e2e.foreign_servers import Place, found, toy_of_a_stranger
 
 from tests.e2e.conftest import MakeHome
 from tests.e2e.home import eventually, keeps_living, lives
+from tests.gates import rest_in_full
 
 pytestmark = pytest.mark.alone
 
 
-@pytest.mark.parametrize("second_home_runs", [True, False])
+@pytest.mark.parametrize("second_home_runs", rest_in_full([True, False]))
 def test_what_one_home_has_adopted_is_not_reaped_by_another(make_home: MakeHome, second_home_runs: bool) -> None:  # noqa: FBT001
     place = Place()
     first, second = make_home(place.config(discover="watch")), make_home(place.config())

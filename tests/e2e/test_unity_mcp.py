@@ -153,6 +153,7 @@ def test_a_foreign_web_page_is_refused(unity: Home) -> None:
     assert b"No Unity instances connected" in caught.value.read()
 
 
+@pytest.mark.full
 def test_what_another_launch_left_behind_is_not_inherited_and_preferences_are(unity: Home) -> None:
     unity.environment |= {"DISABLE_TELEMETRY": "1", "UNITY_MCP_COMMAND_TOTAL_TIMEOUT": "700"}
     server = unity.up("unity-mcp")
@@ -197,6 +198,7 @@ def test_it_is_asked_to_end_and_ends(unity: Home) -> None:
     assert "Application shutdown complete" in Path(server["log"]).read_text()
 
 
+@pytest.mark.full
 def test_two_homes_want_the_same_port_and_each_has_its_own_server(make_unity: MakeHome) -> None:
     one, two = make_unity(), make_unity()
     first, second = one.up("unity-mcp"), two.up("unity-mcp")

@@ -18,6 +18,7 @@ from supervisor.kinds.queries.identify import Identification, identify
 from supervisor.native.api import Command
 from supervisor.native.platforms import open_platform
 from tests import cache
+from tests.gates import rest_in_full
 
 KIND = Catalog.build({}).get("godot-ai")
 PATIENCE_S = 60.0
@@ -116,7 +117,7 @@ async def tools_through_bridge(server: Server) -> tuple[list[str], int | None]:
     return tools, said.leases if said else None
 
 
-@pytest.mark.parametrize("version", ["4.3.1", "3.2.5"])
+@pytest.mark.parametrize("version", rest_in_full(["4.3.1", "3.2.5"]))
 def test_the_recipe_starts_asks_connects_and_stops(tmp_path: Path, version: str) -> None:
     server = Server(tmp_path, version)
 

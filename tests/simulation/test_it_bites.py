@@ -92,6 +92,7 @@ def test_an_editor_that_counts_as_part_of_a_tree(monkeypatch: pytest.MonkeyPatch
     bites("no signal to what is not stoppable")
 
 
+@pytest.mark.full
 def test_a_token_that_counts_as_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever carries it and leads a session is the server."""
 
@@ -134,6 +135,7 @@ def test_a_reaper_that_is_blind(blind: Callable[[Any], Any], monkeypatch: pytest
     bites("what is in use is not reaped")
 
 
+@pytest.mark.full
 def test_a_stall_that_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It costs leases their time."""
     monkeypatch.setattr(Leases, "_begin_again", lambda self: None)  # noqa: ARG005
@@ -169,6 +171,7 @@ def test_a_second_server_beside_one_that_will_do(monkeypatch: pytest.MonkeyPatch
     bites("one server for each key and version")
 
 
+@pytest.mark.full
 def test_ports_that_are_not_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two servers get the same."""
     monkeypatch.setattr(Records, "reserved", lambda self, but: {})  # noqa: ARG005
@@ -246,6 +249,7 @@ def test_a_start_that_breaks_and_is_forgotten(monkeypatch: pytest.MonkeyPatch) -
     bites("who has a server keeps it", WITHOUT_OWNER)
 
 
+@pytest.mark.full
 def test_a_stop_that_nobody_named_and_is_finished_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a restart ends a server."""
 

@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from tests.gates import examples
 from tests.simulation.driver import Simulation
 from tests.simulation.play import ACTIONS, RARE, Action, calm, step
 
@@ -44,7 +45,7 @@ class Machine(RuleBasedStateMachine):
 
 
 Machine.TestCase.settings = settings(
-    max_examples=150,
+    max_examples=examples(150),
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

@@ -14,6 +14,7 @@ from supervisor.errors import Busy, InvalidParams, SupervisorError
 from supervisor.wire import fields, jsonrpc
 from supervisor.wire.messages.notifications import NOTIFICATIONS, EventNotice
 from supervisor.wire.messages.verbs import METHODS
+from tests.gates import examples
 from tests.protocol import SCHEMA, check, check_frame, fits
 from tests.wire import schema
 from tests.wire.instances import near
@@ -45,7 +46,7 @@ def test_every_class_says_what_it_is() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_schema_takes_exactly_the_params_that_the_daemon_takes(method: str) -> None:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples(150), deadline=None)
     @given(near(DOCUMENT, f"{method}.params"))
     def agree(params: Any) -> None:
         try:
@@ -62,7 +63,7 @@ def test_the_schema_takes_exactly_the_params_that_the_daemon_takes(method: str) 
 def test_the_schema_knows_everything_that_the_daemon_can_say(cls: type[Any]) -> None:
     required = DOCUMENT["$defs"][cls.__name__].get("required", [])
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=examples(20), deadline=None)
     @given(st.builds(cls, **NOT_TO_BE_GUESSED.get(cls, {})))
     def known(message: Any) -> None:
         said = json.loads(json.dumps(fields.encode(message)))
