@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from supervisor.client.client import Client
 from supervisor.errors import Busy
 from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.home import PATIENCE_S, Home, eventually, lives
+
+VERSION = metadata.version("godot-supervisor")
 
 
 def rows(process: "subprocess.Popen[str]") -> Iterator[Any]:
@@ -47,13 +50,13 @@ class TestRestart:
         done = toy.cli("restart", "--daemon")
         assert done.returncode == 0, done.stderr
         second = toy.daemon_pid()
-        assert done.stdout == f"restarted: pid {second}, version 0.1.0\n"
+        assert done.stdout == f"restarted: pid {second}, version {VERSION}\n"
         assert second != first
         assert toy.server_in("toy", "ready", process=server["process"])
 
     def test_where_no_daemon_runs_one_is_started(self, toy: Home) -> None:
         done = toy.cli("restart", "--daemon")
-        assert (done.returncode, done.stdout) == (0, f"started: pid {toy.daemon_pid()}, version 0.1.0\n")
+        assert (done.returncode, done.stdout) == (0, f"started: pid {toy.daemon_pid()}, version {VERSION}\n")
 
     @pytest.mark.parametrize("protocol", ["ours", "another"])
     def test_restart_daemon_is_refused_for_what_would_fail(self, toy: Home, protocol: str) -> None:
