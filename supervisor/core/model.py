@@ -246,7 +246,7 @@ class ServerRecord:
     changes of its claims (owners and leases). `recipe`: what it was launched by. `owners_unknown`: its row was rebuilt,
     it may have owners that we do not know. `until_stopped`: it was asked for without an owner, so it runs until it is
     stopped, whoever owns it.
-    `named`: a user asked for it to be stopped. `foreign`: no daemon of this home started it. `other_home`: the
+    `stop_requested`: a user asked for it to be stopped. `foreign`: no daemon of this home started it. `other_home`: the
     home whose launch token it carries, if that is not ours: then it is shown and never touched. `chosen` is why it has
     its version, None for one that others started. `by_client`: a bridge of an AI client started it, from our
     environment. `bridges`: those seen when it was stopped; never written.
@@ -268,7 +268,7 @@ class ServerRecord:
     ever_owned: bool = False
     owners_unknown: bool = False
     until_stopped: bool = False
-    named: bool = False
+    stop_requested: bool = False
     foreign: bool = False
     other_home: str | None = None
     generation: int = 0

@@ -18,7 +18,7 @@ from .identification.health import Health
 from .logs.cap import LogCap
 from .operations.coordinator import Operations
 from .operations.operation import RunningOperation
-from .processes.stop import KILL_PATIENCE_S, Right
+from .processes.stop import KILL_PATIENCE_S, StopReason
 from .starting.ensure import Ensurer
 from .state.context import EngineContext
 from .state.exit_watches import ExitWatches
@@ -115,8 +115,8 @@ class Monitor:
                 broken = Failure(StartFailed.code, "its start was broken off")
                 self._records.move(record.id, ServerState.BACKOFF, failure=broken)
                 self._fly(record.id, Operation.RECOVER, self._termination.resume, broken.message)
-            case ServerState.STOPPING if record.named:
-                stop = partial(self._termination.stop, right=Right(named=True))
+            case ServerState.STOPPING if record.stop_requested:
+                stop = partial(self._termination.stop, reason=StopReason.USER)
                 self._fly(record.id, Operation.STOP, stop, "a stop had begun")
             case ServerState.STOPPING:
                 self._judge_again(record)
@@ -161,7 +161,7 @@ class Monitor:
             record.state is ServerState.FAILED and not self._termination.standing.gone(record)
         ):
             # It was not, or could not be, stopped to the end; a second one beside it would be one too many.
-            return await self._termination.end_launch(server_id, flight, Right(named=record.named))
+            return await self._termination.end_launch(server_id, flight, _stop_reason(record))
         return self._records.server(server_id)
 
     def watch_editor(self, editor: Editor) -> None:
@@ -222,7 +222,7 @@ class Monitor:
         """It could not be stopped: its end is waited for, and what was begun is tried again now and then."""
         living = record.root if self._termination.standing.dead(record) else record.process
         self._watch(record, living)
-        if record.named or not self._termination.standing.wanted(record):
+        if record.stop_requested or not self._termination.standing.wanted(record):
             loop = asyncio.get_running_loop()
             self._retries[record.id] = loop.call_later(RETRY_S, self._stop_again, record.id, record.launch)
 
@@ -233,10 +233,10 @@ class Monitor:
         if self._operations.running(server_id) is not None:
             # Its landing is followed by another look.
             return
-        if record.foreign and not record.named:
+        if record.foreign and not record.stop_requested:
             self._judge_again(record)
-        elif record.named or not self._termination.standing.wanted(record):
-            stop = partial(self._termination.stop, right=Right(named=record.named))
+        elif record.stop_requested or not self._termination.standing.wanted(record):
+            stop = partial(self._termination.stop, reason=_stop_reason(record))
             self._fly(server_id, Operation.STOP, stop, "a stop had failed")
 
     def _judge_again(self, record: ServerRecord) -> None:
@@ -292,3 +292,7 @@ class Monitor:
         error = None if task.cancelled() else task.exception()
         if isinstance(error, SupervisorError):
             self._events.warn("operation.failed", server=server_id, operation=operation, reason=error.message)
+
+
+def _stop_reason(record: ServerRecord) -> StopReason:
+    return StopReason.USER if record.stop_requested else StopReason.DAEMON

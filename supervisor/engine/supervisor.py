@@ -25,7 +25,7 @@ from .operations.coordinator import Operations
 from .operations.operation import Work
 from .operations.requester import Requester, holder_of
 from .operations.waiters import Ticket
-from .processes.stop import Right
+from .processes.stop import StopReason
 from .starting.adopt import Adopter, AdoptRequest, Candidate
 from .starting.discover import Discovery
 from .starting.ensure import Ensurer, start_deadline
@@ -294,7 +294,7 @@ class Supervisor:
             self._events.failed("server.not_stopped", error, server=record.id)
 
     def _stop_named(self, server_id: str) -> Work:
-        return partial(self._termination.stop, server_id, right=Right(named=True))
+        return partial(self._termination.stop, server_id, reason=StopReason.USER)
 
     def _admit_adoption(self, candidate: Candidate, editor: Editor | None) -> None:
         self._adopter.begin_row(candidate)

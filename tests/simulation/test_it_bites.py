@@ -25,7 +25,7 @@ from supervisor.engine.operations.operation import RunningOperation
 from supervisor.engine.processes import signals
 from supervisor.engine.processes import tree as looks
 from supervisor.engine.processes.signals import Signals
-from supervisor.engine.processes.stop import Right
+from supervisor.engine.processes.stop import StopReason
 from supervisor.engine.recovery import rebuild, recover
 from supervisor.engine.starting.launch import Launcher
 from supervisor.engine.starting.placement import Placement
@@ -254,7 +254,7 @@ def test_a_stop_that_nobody_named_and_is_finished_all_the_same(monkeypatch: pyte
     """Half a restart ends a server."""
 
     def finish(self: Monitor, record: ServerRecord) -> None:
-        stop = partial(self._termination.stop, right=Right(orphan=True))
+        stop = partial(self._termination.stop, reason=StopReason.ORPHAN)
         self._fly(record.id, Operation.STOP, stop, "it had begun")
 
     monkeypatch.setattr(Monitor, "_judge_again", finish)

@@ -10,7 +10,7 @@ from ...core.pep440 import equal
 from ...core.reconcile import Replace
 from ...errors import SupervisorError, VersionConflict
 from ..operations.operation import RunningOperation
-from ..processes.stop import Right
+from ..processes.stop import StopReason
 from ..starting.ensure import Ensurer
 from ..starting.planning import Planner
 from ..starting.rehearsal import Rehearsal
@@ -69,11 +69,11 @@ class Replacer:
         await self._rehearsal.of(replace(resolved, first=plan.ports), flight, vacated=plan.ports)
         if not await self._still(resolved, plan):
             return await self._start(resolved, flight)
-        old, right = self._begin(resolved, plan)
+        old, reason = self._begin(resolved, plan)
         flight.committed = True
         flight.progress("replacing", f"{old.id} {old.version or ''} by {resolved.version or 'a new launch'}")
         stopped = await self._termination.end_launch(
-            resolved.server, flight, right, partial(self._last_look, resolved, flight)
+            resolved.server, flight, reason, partial(self._last_look, resolved, flight)
         )
         self._restarter.forget(resolved.server)
         flight.extend()
@@ -112,12 +112,12 @@ class Replacer:
             raise _came_into_use(record)
         flight.irrevocable = True
 
-    def _begin(self, resolved: ResolvedRequest, plan: Replace) -> tuple[ServerRecord, Right]:
-        """The row to be replaced, and the right to end its tree. A stranger gets the row first."""
+    def _begin(self, resolved: ResolvedRequest, plan: Replace) -> tuple[ServerRecord, StopReason]:
+        """The row to be replaced, and the reason to end its tree. A stranger gets the row first."""
         if isinstance(plan.old, ForeignServer):
             self._takeover.condemn(resolved.server, resolved.kind, plan.old, why=plan.reason)
         record = self._records.server(resolved.server)
-        return record, Right(orphan=record.foreign)
+        return record, StopReason.ORPHAN if record.foreign else StopReason.DAEMON
 
     async def _start(self, resolved: ResolvedRequest, flight: RunningOperation) -> ServerRecord:
         started = await self._ensurer.start(resolved, flight, replacing=False)

@@ -15,7 +15,7 @@ from ..identification import bridges
 from ..identification.adoption_marks import claimed_beside
 from ..identification.server_client import ServerClient
 from ..operations.operation import RunningOperation
-from ..processes.stop import Right, Stopper
+from ..processes.stop import Stopper, StopReason
 from ..processes.tree import Target, target_of
 from ..state.context import TOKEN_VARIABLE, EngineContext
 from ..state.history import ended
@@ -49,17 +49,17 @@ class Termination:
         self.standing = Standing(context)
 
     async def stop(
-        self, server_id: str, flight: RunningOperation, right: Right, tell: Callable[[], None] = lambda: None
+        self, server_id: str, flight: RunningOperation, reason: StopReason, tell: Callable[[], None] = lambda: None
     ) -> ServerRecord:
         """Stop the tree, and forget the server. `tell` is called when it is certain to happen.
 
         Raises:
             NotOurs, StopFailed: it still runs, and its record says so.
         """
-        found = await bridges.seen(self._context, self._records.server(server_id)) if right.named else ()
-        record = await self._end_tree(server_id, flight, right, tell, finish=right.named)
+        found = await bridges.seen(self._context, self._records.server(server_id)) if reason is StopReason.USER else ()
+        record = await self._end_tree(server_id, flight, reason, tell, finish=reason is StopReason.USER)
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
-        how, by = "reaped" if right.orphan else "stopped", flight.running.wish.holder
+        how, by = "reaped" if reason is StopReason.ORPHAN else "stopped", flight.running.wish.holder
         self._remember(record, how, by=by, **_story(record.failure))
         self._forget(record)
         return record.with_(state=ServerState.STOPPED, root=None, process=None, bridges=found)
@@ -68,7 +68,7 @@ class Termination:
         self,
         server_id: str,
         flight: RunningOperation,
-        right: Right = Right(named=True),  # noqa: B008 (frozen)
+        reason: StopReason = StopReason.USER,
         last_look: Callable[[ServerRecord, float], None] = lambda record, now: None,  # noqa: ARG005 (nobody looks)
     ) -> ServerRecord:
         """Stop the tree of a server that is to be started again; its record, which stays.
@@ -84,7 +84,7 @@ class Termination:
 
         # A daemon that dies meanwhile leaves no order to stop behind: the next one sees to it that the server runs.
         try:
-            record = await self._end_tree(server_id, flight, right, tell, finish=False)
+            record = await self._end_tree(server_id, flight, reason, tell, finish=False)
         except _ReprievedError as error:
             raise VersionConflict(f"{server_id} came into use", hint="ask again") from error
         self._server_client.forget(record)
@@ -94,7 +94,7 @@ class Termination:
         return self._records.change(server_id, root=None, process=None)
 
     async def _end_tree(
-        self, server_id: str, flight: RunningOperation, right: Right, tell: Callable[[], None], *, finish: bool
+        self, server_id: str, flight: RunningOperation, reason: StopReason, tell: Callable[[], None], *, finish: bool
     ) -> ServerRecord:
         """`finish`: a daemon that comes after this one is to go on with it."""
         record = self._records.server(server_id)
@@ -105,8 +105,8 @@ class Termination:
             flight.progress("stopping", f"{server_id}, pid {target.process.pid}")
             try:
                 patience_s = self._context.kind_of(record).stop_timeout_s
-                begin = partial(self._begin_stop, record, flight, right, tell, finish=finish)
-                left = await self._stopper.stop(target, right, patience_s, begin)
+                begin = partial(self._begin_stop, record, flight, reason, tell, finish=finish)
+                left = await self._stopper.stop(target, reason, patience_s, begin)
                 await self._verify_ports(record)
                 await self._tell_what_is_left(target, left)
             except (StopFailed, NotOurs) as error:
@@ -132,7 +132,7 @@ class Termination:
             reasons=verdict.reasons,
         )
         try:
-            return await self.stop(server_id, flight, Right(orphan=True), tell)
+            return await self.stop(server_id, flight, StopReason.ORPHAN, tell)
         except NotOurs:
             # Nothing was signalled. The same verdict would come again at once, and again; a suspicion takes a grace.
             self._reaper.forget(server_id)
@@ -197,7 +197,7 @@ class Termination:
         self,
         judged: ServerRecord,
         flight: RunningOperation,
-        right: Right,
+        reason: StopReason,
         tell: Callable[[], None],
         command: Sequence[str],
         *,
@@ -208,15 +208,15 @@ class Termination:
         `command` was read together with the tree, off the loop: the kernel may take its time over a command line.
         """
         record = self._records.server(judged.id)
-        if right.orphan and (record.launch, record.generation) != (judged.launch, judged.generation):
+        if reason is StopReason.ORPHAN and (record.launch, record.generation) != (judged.launch, judged.generation):
             raise _ReprievedError
-        if (right.orphan or record.by_client) and record.foreign:
+        if (reason is StopReason.ORPHAN or record.by_client) and record.foreign:
             self._prove_kind(record, command)
             self._refuse_the_claimed(record)
         flight.committed = True
         tell()
         if record.state is not ServerState.STOPPING:
-            self._records.move(record.id, ServerState.STOPPING, named=finish)
+            self._records.move(record.id, ServerState.STOPPING, stop_requested=finish)
         self._records.flush()
 
     def _refuse_the_claimed(self, record: ServerRecord) -> None:

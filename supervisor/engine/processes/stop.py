@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Sequence
+from enum import Enum, auto
 
 from ...core.model import Liveness, Origin, ProcessIdentity
 from ...core.processes.proof import Evidence, Link, Member
 from ...errors import NotOurs, StopFailed
 from ...native.api import Platform
-from ...values import frozen
 from ..state.events import Events
 from ..state.records import Records
 from .signals import Outcome, Signals
@@ -32,12 +32,15 @@ TOLD_WITHIN_S = 2.0
 """How long a look may take whose only purpose is to tell people something."""
 
 
-@frozen
-class Right:
-    """Why a stop may be tried. `named`: a user asked for it. `orphan`: judged twice, by the reaper."""
+class StopReason(Enum):
+    """Why a stop may be tried. It decides which processes are proven to be stoppable."""
 
-    named: bool = False
-    orphan: bool = False
+    USER = auto()
+    """A user asked for it."""
+    ORPHAN = auto()
+    """The reaper has judged the server an orphan twice."""
+    DAEMON = auto()
+    """The daemon ends what it started itself: a helper, what a server left behind, a launch that makes room."""
 
 
 class Stopper:
@@ -58,7 +61,7 @@ class Stopper:
     async def stop(
         self,
         target: Target,
-        right: Right,
+        reason: StopReason,
         patience_s: float,
         begin: Callable[[Sequence[str]], None] = lambda command: None,  # noqa: ARG005 (nobody looks)
     ) -> tuple[int, ...]:
@@ -76,7 +79,7 @@ class Stopper:
         begin(look.command)
         if not look.members:
             return ()
-        asked = await self._ask(target, right, look)
+        asked = await self._ask(target, reason, look)
         heads = [member for member in look.members if member.identity in target.heads]
         in_time = asked and await self._gone([head.identity for head in heads], patience_s)
         look = (await self._tree_reader.look(target, look)).after(look, target)
@@ -85,13 +88,13 @@ class Stopper:
             await self._gone(below, min(ORPHANED_PATIENCE_S, patience_s))
         else:
             heads = [member for member in look.members if member.identity in target.heads]
-            self._kill_all(target, right, look, [head for head in heads if self._lives(head)])
-        return await self._end_the_rest(target, right, look, patience_s)
+            self._kill_all(target, reason, look, [head for head in heads if self._lives(head)])
+        return await self._end_the_rest(target, reason, look, patience_s)
 
     async def stop_child(self, child: ProcessIdentity) -> None:
         """End a helper process of the daemon's own, such as an installer, with all that it runs."""
         target = Target("a helper of the daemon", None, Origin.SPAWNED, child, child)
-        await self.stop(target, Right(), HELPER_PATIENCE_S)
+        await self.stop(target, StopReason.DAEMON, HELPER_PATIENCE_S)
 
     async def sweep(self, target: Target, patience_s: float) -> tuple[int, ...]:
         """End what a server that has ended left behind. What was left to itself is told and returned.
@@ -102,7 +105,7 @@ class Stopper:
         # It led its session, so this says that nothing is left; a look at every process takes milliseconds.
         if all(self._platform.processes.vacant(pid) for pid in {target.root.pid, target.process.pid}):
             return ()
-        return await self._end_the_rest(target, Right(), await self._tree_reader.look(target), patience_s)
+        return await self._end_the_rest(target, StopReason.DAEMON, await self._tree_reader.look(target), patience_s)
 
     async def left_behind(self, target: Target) -> tuple[int, ...]:
         """Who carries the launch token of a tree that has ended. That alone is no proof: nobody touches them.
@@ -126,25 +129,27 @@ class Stopper:
             if identity not in found and self._platform.probe.sample(identity) is not Liveness.DEAD:
                 raise NotOurs(f"pid {identity.pid} is an editor or owner itself, or run by one", hint="end it yourself")
 
-    async def _ask(self, target: Target, right: Right, look: ProcessTree) -> bool:
+    async def _ask(self, target: Target, reason: StopReason, look: ProcessTree) -> bool:
         """Ask the server to end. Of whom the system tells nothing now, it may in a moment."""
         loop = asyncio.get_running_loop()
         end = loop.time() + ASKING_S
         command, asked = look.command, set[ProcessIdentity]()
-        while await self._ask_once(target, right, look, asked) and loop.time() < end:
+        while await self._ask_once(target, reason, look, asked) and loop.time() < end:
             await asyncio.sleep(ASK_AGAIN_S)
             look = await self._tree_reader.look(target, look)
             turned = look.command != command and self._platform.probe.sample(target.process) is not Liveness.DEAD
-            if turned and right.orphan:
+            if turned and reason is StopReason.ORPHAN:
                 raise NotOurs(
                     f"pid {target.process.pid} has become another program", hint="if you know it, name it: down"
                 )
         return bool(asked)
 
-    async def _ask_once(self, target: Target, right: Right, look: ProcessTree, asked: set[ProcessIdentity]) -> bool:
+    async def _ask_once(
+        self, target: Target, reason: StopReason, look: ProcessTree, asked: set[ProcessIdentity]
+    ) -> bool:
         """Ask the server itself. Whether somebody is to be asked again."""
         heads = [member for member in look.members if member.identity in target.heads]
-        outcomes = await self._ask_all(target, right, look, [m for m in heads if m.identity not in asked])
+        outcomes = await self._ask_all(target, reason, look, [m for m in heads if m.identity not in asked])
         asked.update(identity for identity, outcome in outcomes.items() if outcome is Outcome.SENT)
         living = [m for m in heads if self._lives(m)]
         if living and Outcome.HELD in outcomes.values() and not asked:
@@ -155,17 +160,17 @@ class Stopper:
         return Outcome.UNTOLD in outcomes.values()
 
     async def _ask_all(
-        self, target: Target, right: Right, look: ProcessTree, members: Iterable[Member]
+        self, target: Target, reason: StopReason, look: ProcessTree, members: Iterable[Member]
     ) -> dict[ProcessIdentity, Outcome]:
         return {
             member.identity: await self._signals.ask(
-                member, self._evidence(target, right, member, look.guard), server=target.label
+                member, self._evidence(target, reason, member, look.guard), server=target.label
             )
             for member in members
         }
 
     async def _end_the_rest(
-        self, target: Target, right: Right, before: ProcessTree, patience_s: float
+        self, target: Target, reason: StopReason, before: ProcessTree, patience_s: float
     ) -> tuple[int, ...]:
         """What the server ran is asked, too, and has as much time. Then it is killed, unless it was made to outlive it.
 
@@ -173,15 +178,15 @@ class Stopper:
         """
         look = (await self._tree_reader.look(target, before)).after(before, target)
         rest = [m for m in look.members if m.identity not in target.heads and self._lives(m)]
-        outcomes = await self._ask_all(target, right, look, rest)
+        outcomes = await self._ask_all(target, reason, look, rest)
         asked = [identity for identity, outcome in outcomes.items() if outcome is Outcome.SENT]
         await self._gone(asked, patience_s)
-        left = await self._kill(target, right, look)
+        left = await self._kill(target, reason, look)
         if left:
             self._events.warn("server.left_behind", server=target.label, pids=list(left))
         return left
 
-    async def _kill(self, target: Target, right: Right, before: ProcessTree) -> tuple[int, ...]:
+    async def _kill(self, target: Target, reason: StopReason, before: ProcessTree) -> tuple[int, ...]:
         """Kill until a look finds nobody: what forks between two is found by the next. Those left are returned."""
         loop = asyncio.get_running_loop()
         end = loop.time() + KILL_PATIENCE_S
@@ -191,7 +196,7 @@ class Stopper:
             living = [m for m in look.members if self._lives(m)]
             spared = await self._spared(target, living)
             living = [m for m in living if m.identity not in spared]
-            killed = self._kill_all(target, right, look, living)
+            killed = self._kill_all(target, reason, look, living)
             if not killed and all(member.link is Link.LEFT_OVER for member in living):
                 # Nobody is left, or nobody who is provably ours: those are held, and told by the refused signals.
                 return tuple(sorted(each.pid for each in {*spared, *look.editors, *look.unread} if self._runs(each)))
@@ -211,13 +216,13 @@ class Stopper:
         return apart - await self._tree_reader.listening(target, apart)
 
     def _kill_all(
-        self, target: Target, right: Right, look: ProcessTree, members: Iterable[Member]
+        self, target: Target, reason: StopReason, look: ProcessTree, members: Iterable[Member]
     ) -> list[ProcessIdentity]:
         """Kill these, where that is proven right. Those that the signal was sent to."""
         return [
             member.identity
             for member in members
-            if self._signals.kill(member, self._evidence(target, right, member, look.guard), server=target.label)
+            if self._signals.kill(member, self._evidence(target, reason, member, look.guard), server=target.label)
             is Outcome.SENT
         ]
 
@@ -227,13 +232,15 @@ class Stopper:
     def _runs(self, identity: ProcessIdentity) -> bool:
         return self._platform.probe.sample(identity) is not Liveness.DEAD
 
-    def _evidence(self, target: Target, right: Right, member: Member, guard: frozenset[ProcessIdentity]) -> Evidence:
+    def _evidence(
+        self, target: Target, reason: StopReason, member: Member, guard: frozenset[ProcessIdentity]
+    ) -> Evidence:
         return Evidence(
             observed=self._signals.observe(member.identity.pid),
             token=target.token,
             origin=target.origin,
-            named=right.named,
-            orphan=right.orphan,
+            named=reason is StopReason.USER,
+            orphan=reason is StopReason.ORPHAN,
             guarded=guard,
         )
 

@@ -92,7 +92,7 @@ class Recovery:
         record = self._restart_clocks(record)
         if record.state in (ServerState.FAILED, ServerState.BACKOFF):
             return
-        if record.state is ServerState.STOPPING and not record.named:
+        if record.state is ServerState.STOPPING and not record.stop_requested:
             # A verdict of the daemon's own does not outlive it: suspicions begin again.
             record = self._records.move(record.id, ServerState.READY)
         if record.root is None:

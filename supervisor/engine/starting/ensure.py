@@ -249,7 +249,7 @@ class Ensurer:
             chosen=told_beside(resolved, plan),
             ports=ports,
             owners_unknown=False,
-            named=False,
+            stop_requested=False,
             foreign=False,
             by_client=False,
             **kept_from(occupied),

@@ -14,7 +14,7 @@ from ..identification.server_client import ServerClient
 from ..logs.excerpt import log_tail
 from ..processes.leftovers import Leftovers
 from ..processes.spawn import Recipe, Spawner, addresses
-from ..processes.stop import Right, Stopper
+from ..processes.stop import Stopper, StopReason
 from ..processes.tree import Target, target_of
 from ..state.context import EngineContext
 from .readiness import NotReadyError, PortLostError, Readiness
@@ -145,7 +145,7 @@ class Launcher:
         told: set[int] = set()
         for tree in dict.fromkeys((target, now)):
             if tree is not None:
-                told.update(await self._stopper.stop(tree, Right(named=True), kind.stop_timeout_s))
+                told.update(await self._stopper.stop(tree, StopReason.USER, kind.stop_timeout_s))
         self._server_client.forget(record)
         pids = {process.pid for process in (await left.look()).free}
         if pids - told:

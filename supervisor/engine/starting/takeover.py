@@ -96,7 +96,7 @@ class Takeover:
         record = self._with_owner(record, foreign_server)
         nobodys = isinstance(foreign_server.owner, NoOwner) and not (named or foreign_server.by_client)
         unknown = record.owners_unknown or nobodys
-        record = self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, named=False)
+        record = self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, stop_requested=False)
         self._mark(record)
         self._events_adopted(record, _owner_text(foreign_server.owner), why)
         if record.state is not ServerState.READY:

@@ -224,7 +224,9 @@ class Records:
         sticky = tuple(StickyPorts(kind, project, ports) for (kind, project), ports in self._sticky.items())
         # What was merely found is found again by the next daemon; a row of it could only be out of date. Its leases
         # are ours, though, and known to nobody else.
-        servers = {name: row for name, row in self.servers.items() if not row.observed_only or row.named or row.leases}
+        servers = {
+            name: row for name, row in self.servers.items() if not row.observed_only or row.stop_requested or row.leases
+        }
         return State(self.editors, servers, sticky, self.history.rows())
 
     def commit(self) -> None:
