@@ -145,3 +145,17 @@ def test_files_named_on_contributing_page_exist() -> None:
     named = re.findall(r"`((?:supervisor|tests|docs|\.ci|\.github)/[^`]*|[\w.]+\.(?:md|toml|py|yaml))`", CONTRIBUTING)
     assert len(named) > 20
     assert [path for path in named if "NAME" not in path and not (ROOT / path).exists()] == []
+
+
+def rooms() -> set[str]:
+    """Every folder of the package, and every module at its top."""
+    package = ROOT / "supervisor"
+    folders = {path.parent.relative_to(package).as_posix() for path in package.rglob("__init__.py")} - {"."}
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    return {folder.removesuffix("/") for folder in folders} | modules
+
+
+def test_architecture_lists_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listed = {name.strip("/").removesuffix(".py") for row in rows(page, "`core/`") for name in quoted(row[0])}
+    assert listed - {"godot_supervisor"} == rooms() | {"kinds/recipes"}

@@ -1,0 +1,77 @@
+"""Holds the glossary of docs/architecture.md against the names in the code."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PAGE = REPOSITORY / "docs" / "architecture.md"
+
+
+@cache
+def glossary() -> dict[str, tuple[str, ...]]:
+    """Term -> the names in the code that stand for it."""
+    table = PAGE.read_text(encoding="utf-8").partition("## Glossary")[2]
+    rows = re.findall(r"^\| \*\*(.+?)\*\*[^|]*\|[^|]+\|(.*)\|$", table, re.MULTILINE)
+    return {term: tuple(re.findall(r"`(\w+)`", names)) for term, names in rows}
+
+
+@cache
+def retired() -> frozenset[str]:
+    """Words that the house has stopped using."""
+    listed = re.search(r"^Retired terms.*?: ([a-z, \n]+)\.", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed is not None
+    return frozenset(re.split(r",\s+", listed.group(1)))
+
+
+def names_in(source: str) -> Iterator[str]:
+    """Every name that a module defines or binds: classes, functions, parameters, variables, attributes."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+
+
+def words_of(name: str) -> frozenset[str]:
+    """`HomeLock` and `home_lock` are home and lock."""
+    return frozenset(word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name))
+
+
+@cache
+def names() -> dict[str, str]:
+    """Every name of the package, and a module that has it. Names of modules and rooms are names too."""
+    found: dict[str, str] = {}
+    for path in (REPOSITORY / "supervisor").rglob("*.py"):
+        where = path.relative_to(REPOSITORY).as_posix()
+        for name in [*path.relative_to(REPOSITORY).with_suffix("").parts, *names_in(path.read_text(encoding="utf-8"))]:
+            found[name] = where
+    return found
+
+
+def of_retired_words(found: dict[str, str]) -> list[str]:
+    return sorted(f"{where}: {name}" for name, where in found.items() if words_of(name) & retired())
+
+
+def test_the_glossary_has_terms() -> None:
+    assert {"editor", "owner", "server", "kind", "lease", "orphan", "operation", "foreign server"} <= glossary().keys()
+
+
+def test_every_name_in_the_glossary_exists() -> None:
+    listed = {name: term for term, listed in glossary().items() for name in listed}
+    assert {name: term for name, term in listed.items() if name not in names()} == {}
+
+
+def test_a_retired_term_is_noticed() -> None:
+    source = "class OpenDoor:\n    def __init__(self, wing):\n        self.ticket_id = wing\n"
+    assert of_retired_words(dict.fromkeys(names_in(source), "x.py")) == [
+        "x.py: OpenDoor",
+        "x.py: ticket_id",
+        "x.py: wing",
+    ]
