@@ -277,6 +277,19 @@ def construction(module: Module) -> Iterator[str]:
                 yield f"{module.name}:{node.lineno} constructs {called}"
 
 
+ASKERS = frozenset({"ask_ready", "count_sessions", "get", "identify", "speaks_tls"})
+"""The functions of `kinds.queries` that send something to a server."""
+
+
+def questions(module: Module) -> Iterator[str]:
+    """Only `ServerClient` asks servers: the functions that do so are taken from `kinds.queries` in one module."""
+    if module.room != "engine" or module.name == "supervisor.engine.identification.queries":
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom) and inside(origin(module, node), "supervisor.kinds.queries"):
+            yield from (f"{module.name} asks: {alias.name}" for alias in node.names if alias.name in ASKERS)
+
+
 @cache
 def values_of_the_engine() -> frozenset[str]:
     """Its frozen classes: what it is told and what it tells."""
@@ -293,6 +306,7 @@ Rule = Callable[[Module], Iterator[str]]
 RULES: tuple[Rule, ...] = (
     arrows, engine_arrows, relative_only, purity, platform_questions, threads, names, inert, length, weight,
     construction,
+    questions,
 )  # fmt: skip
 
 
@@ -337,6 +351,7 @@ def test_the_tree_obeys(rule: Rule) -> None:
         (weight, "supervisor.client.x", "from ssl import SSLContext"),
         (construction, "supervisor.control.x", "from ..engine.supervisor import Supervisor\nmine = Supervisor()"),
         (construction, "supervisor.daemon.x", "from ..engine.supervisor import Supervisor as S\nmine = S()"),
+        (questions, "supervisor.engine.x", "from ..kinds.queries.identify import Identification, identify"),
     ],
 )
 def test_a_rule_bites(rule: Rule, name: str, source: str) -> None:
@@ -353,6 +368,7 @@ def test_a_rule_bites(rule: Rule, name: str, source: str) -> None:
             "from . import codec\nfrom ..core.model import State",
         ),
         (platform_questions, "supervisor.native.x", "import sys\nif sys.platform == 'linux': ..."),
+        (questions, "supervisor.engine.x", "from ..kinds.queries.identify import Identification"),
         (construction, "supervisor.daemon.app", "from ..engine.supervisor import Supervisor\nmine = Supervisor()"),
     ],
 )

@@ -18,6 +18,7 @@ from .holders.editors import Editors
 from .holders.leases import Leases
 from .housekeeping import Housekeeping
 from .identification.health import Health
+from .identification.queries import OVER_LOOPBACK, ServerQueries
 from .identification.recognise import Recogniser
 from .identification.server_client import ServerClient
 from .identification.snapshot import SnapshotReader
@@ -40,6 +41,7 @@ from .starting.takeover import Takeover
 from .state.context import TOKEN_VARIABLE, EngineContext
 from .state.events import Events, Log
 from .state.exit_watches import ExitWatches
+from .state.randomness import SYSTEM_RANDOM, RandomSource
 from .state.records import Records, Store
 from .supervisor import ForeignServers, Supervisor
 
@@ -71,8 +73,20 @@ class Site:
     discover: str = "off"
 
 
-def assemble(platform: Platform, store: Store, log: Log, catalog: Catalog, me: ProcessIdentity, site: Site) -> Engine:
-    """Put an engine together. Nothing runs yet, and nothing is read."""
+def assemble(
+    platform: Platform,
+    store: Store,
+    log: Log,
+    catalog: Catalog,
+    me: ProcessIdentity,
+    site: Site,
+    queries: ServerQueries = OVER_LOOPBACK,
+    random: RandomSource = SYSTEM_RANDOM,
+) -> Engine:
+    """Put an engine together. Nothing runs yet, and nothing is read.
+
+    `queries` sends questions to servers; `random` makes ids. Tests hand in others.
+    """
     events = Events(log, platform.clock)
     records = Records(store, events)
     stopper = Stopper(platform, records, events, me, TOKEN_VARIABLE)
@@ -88,12 +102,13 @@ def assemble(platform: Platform, store: Store, log: Log, catalog: Catalog, me: P
         logs=site.logs,
         environment=site.environment,
         discover=site.discover,
+        random=random,
     )
-    server_client = ServerClient(context)
-    recogniser = Recogniser(context)
+    server_client = ServerClient(context, queries)
+    recogniser = Recogniser(context, server_client)
     gatherer = SnapshotReader(context, server_client, recogniser)
     planner = Planner(context, gatherer)
-    takeover = Takeover(context, server_client, recogniser)
+    takeover = Takeover(context, server_client)
     exit_watches = ExitWatches(platform.exits)
     reaper = Reaper(context, server_client, exit_watches)
     spawner = Spawner(context)

@@ -1,6 +1,7 @@
 """What servers of the fake system answer to `identify`, and strangers' servers that give those answers."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,17 +24,19 @@ class Answers:
     mute: bool = False
     version: str = "1.0"
     leases: int | None = 0
-    asked: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    version_of: Callable[[Ports], str | None] | None = None
+    asked: list[tuple[int, Mapping[str, str]]] = field(default_factory=list)
 
     async def identify(
-        self, kind: Kind, ports: Ports, secrets: dict[str, str], timeout_s: float
+        self, kind: Kind, ports: Ports, secrets: Mapping[str, str], timeout_s: float
     ) -> Identification | None:
         assert kind.identify is not None
         self.asked.append((ports[kind.identify.port], secrets))
         if self.mute:
             await asyncio.sleep(timeout_s)
             return None
-        return Identification(matches=True, version=self.version, leases=self.leases)
+        version = (self.version_of(ports) if self.version_of else None) or self.version
+        return Identification(matches=True, version=version, leases=self.leases)
 
 
 def strangers_toy(

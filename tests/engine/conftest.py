@@ -1,12 +1,14 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.engine.answers import Answers
+from tests.engine.house import House
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """What servers answer, in the place of HTTP."""
+def answers(house: House) -> Answers:
+    """The answers that the servers of this engine give, in the place of HTTP."""
     given = Answers()
-    monkeypatch.setattr("supervisor.engine.identification.server_client.identify", given.identify)
-    monkeypatch.setattr("supervisor.engine.identification.recognise.identify", given.identify)
+    house.queries = replace(house.queries, identify=given.identify)
     return given

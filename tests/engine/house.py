@@ -8,6 +8,7 @@ from typing import Any
 from supervisor.core.model import ProcessIdentity, ServerRecord, State
 from supervisor.engine.assembly import Site, assemble
 from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.identification.queries import OVER_LOOPBACK
 from supervisor.engine.starting.resolve import EnsureRequest
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Command
@@ -94,6 +95,7 @@ class House:
         self.store = store or MemoryStore()
         self.ear = Ear()
         self.discover = "off"
+        self.queries = OVER_LOOPBACK
         self.tables: Mapping[str, Mapping[str, Any]] = {"toy": TOY, "solo": {**TOY, "topology": "per-editor"}}
 
     def open(self) -> None:
@@ -101,7 +103,13 @@ class House:
         variables = {"PATH": str(self.folder / "bin")}
         site = Site("home", self.folder / "logs", self.folder / "environments", variables, self.discover)
         engine = assemble(
-            fake_wing(self.system), self.store, self.ear, Catalog.build(self.tables), self.system.me, site
+            fake_wing(self.system),
+            self.store,
+            self.ear,
+            Catalog.build(self.tables),
+            self.system.me,
+            site,
+            self.queries,
         )
         self.engine = engine
         self.supervisor = engine.supervisor
@@ -129,7 +137,9 @@ class House:
     def restarted(self) -> "House":
         """The next daemon."""
         self.system.me = self.system.start("daemon")
-        return House(self.folder, self.system, self.store)
+        later = House(self.folder, self.system, self.store)
+        later.queries = self.queries
+        return later
 
     def editor(self) -> ProcessIdentity:
         """A process that may own a server."""

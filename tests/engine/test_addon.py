@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.model import Chosen, Origin, ServerRecord, ServerState, VersionSource
+from supervisor.core.model import Chosen, Origin, Ports, ServerRecord, ServerState, VersionSource
 from supervisor.engine.environments.examination import SCRIPT
 from supervisor.engine.holders.editors import Arrival
 from supervisor.engine.starting.advice import advice
@@ -30,10 +30,14 @@ def house(tmp_path: Path) -> House:
 
 
 @pytest.fixture
-def told(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """Every server tells the version that its record has: what is wrong here is never the server."""
-    monkeypatch.setattr("supervisor.engine.identification.server_client.expected", lambda version, said: True)  # noqa: ARG005
-    monkeypatch.setattr("supervisor.engine.starting.readiness.expected", lambda version, said: True)  # noqa: ARG005
+def told(house: House, answers: Answers) -> Answers:
+    """Every server answers with the version of its record: what is wrong here is never the server."""
+
+    def version_of(ports: Ports) -> str | None:
+        rows = house.records.servers.values()
+        return next((row.version for row in rows if row.ports == ports), None)
+
+    answers.version_of = version_of
     return answers
 
 

@@ -14,12 +14,16 @@ from tests.engine.house import TOY, House, serve
 from tests.fakes import FakeProcess, FakeProcessControl, FakeSystem
 
 
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
 def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
     asyncio.get_running_loop().call_later(5, serve, system, process, command)
 
 
-def test_a_stranger_on_ports_that_a_starting_server_was_promised_is_not_adopted_yet(tmp_path: Path) -> None:
-    house = House(tmp_path)
+def test_a_stranger_on_ports_that_a_starting_server_was_promised_is_not_adopted_yet(house: House) -> None:
     house.system.programs["toy"] = slow
 
     async def story() -> None:
@@ -40,9 +44,8 @@ def test_a_stranger_on_ports_that_a_starting_server_was_promised_is_not_adopted_
 
 @pytest.mark.usefixtures("answers")
 def test_what_is_adopted_does_not_take_the_row_of_a_server_that_was_started_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = House(tmp_path)
     house.tables = {"toy": ANSWERING}
 
     async def story() -> None:
@@ -67,8 +70,7 @@ def test_what_is_adopted_does_not_take_the_row_of_a_server_that_was_started_mean
 
 
 @pytest.mark.usefixtures("answers")
-def test_a_launcher_stands_for_what_it_runs_and_nothing_else_does(tmp_path: Path) -> None:
-    house = House(tmp_path)
+def test_a_launcher_stands_for_what_it_runs_and_nothing_else_does(house: House) -> None:
     house.tables = {"toy": ANSWERING}
 
     async def story() -> None:
@@ -82,13 +84,14 @@ def test_a_launcher_stands_for_what_it_runs_and_nothing_else_does(tmp_path: Path
     house.live(story)
 
 
-def test_kinds_look_at_a_mute_server_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    house = House(tmp_path)
+def test_kinds_look_at_a_mute_server_all_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.tables = {f"toy{number}": TOY for number in range(8)}
 
     async def story() -> None:
         process = house.system.start("toy", "8000", "9500")
-        serve(house.system, house.system.processes[process.pid], Command(("toy", "8000", "9500"), {}, tmp_path, None))
+        serve(
+            house.system, house.system.processes[process.pid], Command(("toy", "8000", "9500"), {}, house.folder, None)
+        )
 
         async def mute(*_: object) -> None:
             await asyncio.sleep(1)
@@ -105,9 +108,8 @@ def test_kinds_look_at_a_mute_server_all_at_once(tmp_path: Path, monkeypatch: py
 @pytest.mark.usefixtures("answers")
 @pytest.mark.parametrize("hidden", [True, False])
 def test_one_whose_environment_could_not_be_read_may_be_somebodys_even_if_a_user_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, hidden: bool
+    house: House, monkeypatch: pytest.MonkeyPatch, *, hidden: bool
 ) -> None:
-    house = House(tmp_path)
     house.tables = {"toy": ANSWERING}
 
     def unreadable(*_: object) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,9 @@ BRIDGED: dict[str, Any] = {
 
 
 @pytest.fixture
-def house(tmp_path: Path, answers: Answers) -> House:
-    assert not answers.mute
+def house(tmp_path: Path) -> House:
     house = House(tmp_path)
+    house.queries = replace(house.queries, identify=Answers().identify)
     house.discover = "watch"
     house.tables = {"toy": BRIDGED}
     folder = tmp_path / "environments"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,13 @@ def house(tmp_path: Path) -> House:
 
 
 @pytest.fixture
-def answering(monkeypatch: pytest.MonkeyPatch) -> None:
+def answering(house: House) -> None:
     """Every server says that it is the toy, in version 1.0."""
 
     async def identify(*_: object) -> Identification:
         return Identification(matches=True, version="1.0")
 
-    monkeypatch.setattr("supervisor.engine.identification.recognise.identify", identify)
-    monkeypatch.setattr("supervisor.engine.identification.server_client.identify", identify)
+    house.queries = replace(house.queries, identify=identify)
 
 
 IDENTIFY = {"identify": {"http": "/s", "port": "http", "match": {"name": "toy"}, "version": "version"}}

@@ -192,7 +192,7 @@ def test_the_secrets_of_strangers_that_have_ended_are_forgotten_with_discovery_o
             toy = strangers_toy(house)
             await house.supervisor.explainer.explain("toy", ())
             house.system.end(toy)
-        assert len(house.supervisor.explainer._recogniser._secrets) == 1
+        assert len(house.supervisor.explainer._recogniser._server_client._foreign_secrets) == 1
 
     house.live(story)
 

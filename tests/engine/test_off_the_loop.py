@@ -17,6 +17,11 @@ from tests.virtual import VirtualLoop
 
 
 @pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+@pytest.fixture
 def on_the_loop(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was read of processes' memory on the loop."""
     found: list[str] = []
@@ -47,8 +52,7 @@ def on_the_loop(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.usefixtures("answers")
-def test_nothing_that_may_hang_is_read_on_the_loop(tmp_path: Path, on_the_loop: list[str]) -> None:
-    house = House(tmp_path)
+def test_nothing_that_may_hang_is_read_on_the_loop(house: House, on_the_loop: list[str]) -> None:
     house.tables = {"toy": ANSWERING}
     house.discover = "watch"
 

@@ -1,11 +1,12 @@
 """For how long a server has not answered, and what follows from it."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from supervisor.core.model import ServerRecord, ServerState
+from supervisor.core.model import Ports, ServerRecord, ServerState
 from supervisor.errors import StartFailed
 from supervisor.kinds.kind import SessionRoute
 from supervisor.kinds.queries.loopback import UnusableAnswerError
@@ -80,17 +81,15 @@ def test_leases_that_a_mute_server_does_not_tell_are_held_while_an_owner_lives(h
     house.live(story)
 
 
-def test_a_hung_server_that_can_only_be_asked_for_its_sessions_is_reaped(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hung_server_that_can_only_be_asked_for_its_sessions_is_reaped(house: House) -> None:
     hung = False
 
-    async def count(route: SessionRoute, ports: dict[str, int], timeout_s: float) -> int | None:  # noqa: ARG001
+    async def count(route: SessionRoute, ports: Ports, timeout_s: float) -> int | None:  # noqa: ARG001
         if hung:
             return None
         raise UnusableAnswerError("no list")
 
-    monkeypatch.setattr("supervisor.engine.identification.server_client.count_sessions", count)
+    house.queries = replace(house.queries, count_sessions=count)
     house.tables = {"toy": {**TOY, "sessions": {"http": "/s", "port": "http", "count": "n"}}}
 
     async def story() -> None:

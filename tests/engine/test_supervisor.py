@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -619,13 +620,11 @@ def living_godot_ai(house: House) -> ProcessIdentity:
     return process
 
 
-def test_a_lost_registry_is_rebuilt_for_a_kind_that_needs_an_environment(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_registry_is_rebuilt_for_a_kind_that_needs_an_environment(house: House) -> None:
     async def identify(*_: object) -> Identification:
         return Identification(matches=True, version="4.3.0")
 
-    monkeypatch.setattr("supervisor.engine.identification.server_client.identify", identify)
+    house.queries = replace(house.queries, identify=identify)
     process = living_godot_ai(house)
 
     async def story() -> None:
@@ -637,13 +636,11 @@ def test_a_lost_registry_is_rebuilt_for_a_kind_that_needs_an_environment(
     house.live(story)
 
 
-def test_a_server_that_cannot_be_rebuilt_keeps_nobody_from_starting(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_cannot_be_rebuilt_keeps_nobody_from_starting(house: House) -> None:
     async def identify(*_: object) -> Identification:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("supervisor.engine.identification.server_client.identify", identify)
+    house.queries = replace(house.queries, identify=identify)
     process = living_godot_ai(house)
 
     async def story() -> None:

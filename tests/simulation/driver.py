@@ -9,12 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-from uuid import UUID
 
 from supervisor.core.model import ProcessIdentity, ServerRecord
-from supervisor.engine.ending import automatic_restart
-from supervisor.engine.holders import leases
-from supervisor.engine.starting import ensure, launch, planning, takeover
 from supervisor.errors import SupervisorError
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.queries.loopback import Answer
@@ -29,9 +25,6 @@ from tests.simulation.world import EDITOR, World
 REQUEST_BOUND_S = 400.0
 TURNS_AT_ONCE = 20_000
 """More turns than this without time passing: somebody does the same thing over and over."""
-
-ENGINE = (ensure, launch, leases, planning, automatic_restart, takeover)
-"""The modules that reach past their seams: for ids, chance and logs."""
 
 _BASE = {"grace_s": 5, "linger_s": 15, "stop_timeout_s": 4, "ready_timeout_s": 6}
 _ASKED = {"http": "/status", "port": "http", "version": "version"}
@@ -135,33 +128,17 @@ class Simulation:
             assert self.life is not None
             return await self.life.ask(port, path, bearer, timeout_s)
 
-        async def speaks_tls(_port: int, _timeout_s: float) -> bool:
-            return False
-
         def log_for(_spawner: object, server_id: str, launch: str) -> Path:
             assert self.life is not None
             return self.life.log_for(server_id, launch)
 
-        def token_hex(count: int) -> str:
-            return f"{self.rng.getrandbits(8 * count):0{2 * count}x}"
-
-        def uuid() -> UUID:
-            return UUID(int=self.rng.getrandbits(128))
-
         def environments(*_: object, **__: object) -> ShelfEnvironments:
             return ShelfEnvironments(self.world.shelf, self.world.touch)
 
-        stands_for = {"log_tail": _no_log, "token_hex": token_hex, "uuid4": uuid, "random": self.rng}
         with ExitStack() as edges:
             edges.enter_context(patch("supervisor.kinds.queries.identify.get", get))
-            edges.enter_context(patch("supervisor.engine.starting.readiness.speaks_tls", speaks_tls))
-            edges.enter_context(patch("supervisor.engine.starting.readiness.log_lines", _no_log))
             edges.enter_context(patch("supervisor.engine.processes.spawn.Spawner.log_for", log_for))
-            edges.enter_context(patch("supervisor.engine.processes.spawn.Spawner.prune_logs"))
             edges.enter_context(patch("supervisor.engine.assembly.Environments", environments))
-            for module in ENGINE:
-                for name in stands_for.keys() & vars(module).keys():
-                    edges.enter_context(patch.object(module, name, stands_for[name]))
             yield
 
     # -- the daemon's lives
@@ -352,8 +329,3 @@ class Simulation:
         editor = self.world.begin(EDITOR, "godot", "--editor")
         self.editors[editor] = None
         return editor
-
-
-def _no_log(_path: str | None) -> tuple[str, ...]:
-    """Servers of this world write nothing."""
-    return ()

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,6 +12,7 @@ from supervisor.core.model import Liveness, Occupant, PortFact, ProcessIdentity,
 from supervisor.daemon.guard import GuardedStore, guarded_platform
 from supervisor.daemon.home_ownership import HomeOwnership
 from supervisor.engine.assembly import Site, assemble
+from supervisor.engine.identification.queries import OVER_LOOPBACK
 from supervisor.engine.state.context import EngineContext
 from supervisor.errors import StateNotWritable
 from supervisor.kinds.catalog import Catalog
@@ -45,6 +47,23 @@ class Disk:
         except UnreadableError as error:
             self.data = None
             return Loaded(State(), Found.SET_ASIDE, None, str(error))
+
+
+class SeededRandomSource:
+    """Ids and pauses that are the same each time that a seed is played."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+
+    def token(self, count: int) -> str:
+        return f"{self._rng.getrandbits(8 * count):0{2 * count}x}"
+
+    def fraction(self) -> float:
+        return self._rng.random()
+
+
+async def _speaks_no_tls(_port: int, _timeout_s: float) -> bool:
+    return False
 
 
 class Ear:
@@ -99,7 +118,8 @@ class Life:
         site = Site(HOME, folder / "logs", folder / "environments", {"PATH": "/bin"}, discover="watch")
         with self.loop.running():
             guarded, store = guarded_platform(platform, self.tenancy), GuardedStore(self, self.tenancy)
-            self.engine = assemble(guarded, store, ear, catalog, self.me, site)
+            queries = replace(OVER_LOOPBACK, speaks_tls=_speaks_no_tls)
+            self.engine = assemble(guarded, store, ear, catalog, self.me, site, queries, SeededRandomSource(rng))
         self.records = self.engine.context.records
         self.supervisor = self.engine.supervisor
         self.claims = self.engine.claims

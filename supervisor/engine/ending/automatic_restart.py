@@ -1,7 +1,6 @@
 """Starts servers again that ended by themselves while somebody needs them."""
 
 import asyncio
-import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -112,7 +111,7 @@ class Restarter:
         self._exits[record.id] = exits_in_a_row(self._exits.get(record.id, 0), ready_for_s)
         if self._exits[record.id] == 1:
             self._first_exit[record.id] = now
-        return next_start(self._exits[record.id], random.random())  # noqa: S311 (spreads pauses, guards nothing)
+        return next_start(self._exits[record.id], self._context.random.fraction())
 
     def _plan(self, server_id: str, pause_s: float) -> None:
         self._cancel(server_id)

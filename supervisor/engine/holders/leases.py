@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from secrets import token_hex
 
 from ...core.model import Lease, ServerRecord, ServerState
 from ...core.single_flight import Operation
@@ -27,6 +26,7 @@ class Leases:
         self._operations = operations
         self._records = context.records
         self._clock = context.platform.clock
+        self._random = context.random
         self._events = context.events
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
@@ -49,7 +49,7 @@ class Leases:
         running = self._operations.running(server_id)
         if record.state in NOT_TO_BE_HAD or (running and running.wish.operation is Operation.STOP):
             raise Busy(f"{server_id} is stopping, or has failed", hint="ensure it first", retry_after_ms=RETRY_AFTER_MS)
-        lease = Lease(f"lease-{token_hex(6)}", holder, ttl_s, self._clock.monotonic() + ttl_s)
+        lease = Lease(f"lease-{self._random.token(6)}", holder, ttl_s, self._clock.monotonic() + ttl_s)
         self._put(record, (*record.leases, lease))
         self._events.publish("lease.acquired", server=server_id, lease=lease.id, holder=holder, ttl_s=ttl_s)
         return lease

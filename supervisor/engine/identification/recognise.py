@@ -1,36 +1,30 @@
 """Looks at strangers on the ports of a kind: their command lines first, then their answers. Touches nothing."""
 
 import asyncio
-import contextlib
 from collections.abc import Collection, Mapping, Sequence
 
 from ...core.foreign import ForeignServer
-from ...core.model import Liveness, Occupant, PortFact, Ports, ProcessIdentity, ProcessRow
+from ...core.model import Occupant, PortFact, Ports, ProcessIdentity, ProcessRow
 from ...core.processes.owners import OwnerSeen, UnknownOwner
 from ...core.processes.proof import Appearance, Recognised, launcher, parents, recognised
-from ...kinds.credentials import read_back
 from ...kinds.kind import Kind
 from ...kinds.programs import is_of
-from ...kinds.queries.identify import Identification, identify
-from ...kinds.queries.loopback import UnusableAnswerError
+from ...kinds.queries.identify import Identification
 from ...native.facts import SERVES_LOOPBACK
 from ..state.context import EngineContext
 from .adoption_marks import claimed
 from .bridges import client_started
-from .foreign_owner import HIDDEN, environment_of, home_of, owner_of
-from .server_client import sessions_of
-
-PATIENCE_S = 1.0
-"""How long a stranger may take to say who it is."""
+from .foreign_owner import HIDDEN, home_of, owner_of
+from .server_client import ServerClient
 
 
 class Recogniser:
     """Tells strangers from servers. Everything that blocks leaves the loop."""
 
-    def __init__(self, context: EngineContext) -> None:
+    def __init__(self, context: EngineContext, server_client: ServerClient) -> None:
         self._context = context
         self._platform = context.platform
-        self._secrets: dict[ProcessIdentity, Mapping[str, str]] = {}
+        self._server_client = server_client
 
     async def among(self, kind: Kind, facts: Mapping[int, PortFact]) -> dict[int, ForeignServer]:
         """Those who serve 127.0.0.1 on these ports and are none of ours, by port."""
@@ -78,7 +72,7 @@ class Recogniser:
             return None
         held = await self._platform.lanes.look(self._platform.ports.held_by, process)
         ports = ports_by_name(kind, held, port)
-        said = await self._ask(kind, process, ports)
+        said = await self._server_client.ask_foreign(kind, process, ports)
         complete = ports.keys() == kind.ports.keys()
         proof = recognised(self._appearance(kind, process, said, command_fits=True, complete=complete))
         bare = ForeignServer(kind.name, process, process, occupant, ports, proof)
@@ -97,16 +91,12 @@ class Recogniser:
             version=said.version,
             owner=owner,
             leases=said.leases if kind.identify and kind.identify.leases else 0,
-            sessions=await self._sessions(kind, ports),
+            sessions=await self._server_client.count_foreign_sessions(kind, ports),
             other_home=None if ours else home,
             stray=ours,
             claimed=taken,
             by_client=taken is None and await self._platform.lanes.look(client_started, self._context, kind, occupant),
         )
-
-    def secrets(self, foreign_server: ForeignServer) -> Mapping[str, str]:
-        """What it was asked with, read from its own record."""
-        return self._secrets.get(foreign_server.process, {})
 
     def _ours(self) -> set[ProcessIdentity]:
         rows = self._context.records.servers.values()
@@ -130,38 +120,6 @@ class Recogniser:
             complete=complete,
             detail="" if said is None else said.detail,
         )
-
-    async def _ask(self, kind: Kind, process: ProcessIdentity, ports: Ports) -> Identification | None:
-        """Its answer, if it was its own. A secret is only ever sent to a process of this user."""
-        if kind.identify is None or not kind.identify.match or kind.identify.port not in ports:
-            return None
-        if self._platform.probe.same_user(process) is not True:
-            return None
-        secrets = await self._platform.lanes.look(self._read_secrets, kind, process, ports)
-        said = await identify(kind, ports, secrets, PATIENCE_S)
-        port = ports[kind.identify.port]
-        listening = await self._platform.lanes.look(self._platform.ports.listeners, (port,), (process,))
-        if said is None or listening.get(port) != process:
-            return None
-        if said.matches:
-            self._remember(process, secrets)
-        return said
-
-    def _remember(self, process: ProcessIdentity, secrets: Mapping[str, str]) -> None:
-        """Until it is taken over, or has ended."""
-        kept = {known: held for known, held in self._secrets.items() if self._lives(known)}
-        self._secrets = {**kept, process: secrets}
-
-    def _lives(self, process: ProcessIdentity) -> bool:
-        return self._platform.probe.sample(process) is not Liveness.DEAD
-
-    def _read_secrets(self, kind: Kind, process: ProcessIdentity, ports: Ports) -> Mapping[str, str]:
-        return read_back(kind, ports, environment_of(self._context, kind, process))
-
-    async def _sessions(self, kind: Kind, ports: Ports) -> int | None:
-        with contextlib.suppress(UnusableAnswerError):
-            return await sessions_of(self._platform, kind, ports, PATIENCE_S)
-        return None
 
 
 async def launcher_of(context: EngineContext, process: ProcessIdentity) -> ProcessIdentity:

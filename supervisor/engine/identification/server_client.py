@@ -1,189 +1,257 @@
-"""Asks servers who they are, and knows for how long they have not answered. Their secrets live here, in memory only."""
+"""Sends all questions to servers, measures how long a server has not answered, and keeps secrets in memory only."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...core.foreign import Silence
-from ...core.model import Ports, ProcessIdentity, ServerRecord
+from ...core.model import Liveness, Ports, ProcessIdentity, ServerRecord
 from ...core.pep440 import agree
 from ...core.processes.proof import family
 from ...core.reconcile import Answer
 from ...kinds.credentials import mint, read_back
-from ...kinds.kind import Kind, SessionRoute
-from ...kinds.queries.identify import Identification, identify
+from ...kinds.kind import Kind, Ready, SessionRoute
+from ...kinds.queries.identify import Identification
 from ...kinds.queries.loopback import UnusableAnswerError
-from ...kinds.queries.sessions import count_sessions
-from ...native.api import Platform
 from ..state.context import EngineContext
 from .foreign_owner import environment_of
+from .queries import ServerQueries
 
-PATIENCE_S = 2.0
-"""How long a server may take to say who it is."""
+ANSWER_TIMEOUT_S = 2.0
+"""How long a server of this daemon may take to answer a question."""
 
-GAP_S = 45.0
-"""Two questions in vain that lie further apart are no silence: nobody asked in between. Whoever is told to ask again in
-half a minute comes in time."""
+FOREIGN_TIMEOUT_S = 1.0
+"""How long a foreign process may take to answer a question."""
+
+OUTAGE_GAP_S = 45.0
+"""Failed questions further apart than this do not count as one outage, because no question was asked in between. The
+limit exceeds the 30 s after which clients are told to retry."""
 
 
 @dataclass(slots=True)
-class _InVain:
-    """Questions without an answer in between: the end of the first and of the last, monotonic seconds."""
+class _Outage:
+    """Questions that failed one after the other: when the first and the last ended, in monotonic seconds."""
 
     first: float
     last: float
-    number: int = 1
+    failed: int = 1
 
 
 class ServerClient:
-    """The secrets of the servers, and all questions to them."""
+    """Asks the daemon's own servers and foreign processes.
 
-    def __init__(self, context: EngineContext) -> None:
+    A secret is sent, and an answer believed, only where the process that was meant listens on the port.
+    """
+
+    def __init__(self, context: EngineContext, queries: ServerQueries) -> None:
         self._context = context
         self._platform = context.platform
+        self._queries = queries
         self._secrets: dict[str, Mapping[str, str]] = {}
-        self._in_vain: dict[str, _InVain] = {}
+        """The secrets of the daemon's own servers, by launch."""
+        self._foreign_secrets: dict[ProcessIdentity, Mapping[str, str]] = {}
+        """The secrets of foreign processes that were recognised with them."""
+        self._outages: dict[str, _Outage] = {}
 
     def mint(self, record: ServerRecord, kind: Kind) -> Mapping[str, str]:
-        """New secrets for a launch."""
+        """Create the secrets of a launch, and keep them."""
         self._secrets[record.launch] = mint(kind, record.version)
         return self._secrets[record.launch]
 
     def forget(self, record: ServerRecord) -> None:
-        """The launch has ended."""
+        """Drop the secrets and the outage of a launch that has ended."""
         self._secrets.pop(record.launch, None)
-        self._in_vain.pop(record.launch, None)
+        self._outages.pop(record.launch, None)
 
-    def learn(self, record: ServerRecord, secrets: Mapping[str, str]) -> None:
-        """The secrets of a launch that somebody else began; it has proven that it knows them."""
+    def learn(self, record: ServerRecord, process: ProcessIdentity) -> None:
+        """Keep the secrets that a foreign process was recognised with, now that it has a record."""
+        secrets = self._foreign_secrets.get(process)
         if secrets:
             self._secrets[record.launch] = secrets
 
     def silence(self, record: ServerRecord) -> Silence:
-        """For how long it has not answered anybody, up to now."""
+        """Return for how long, and to how many questions, the server has given no answer."""
         now = self._platform.clock.monotonic()
-        asked = self._in_vain.get(record.launch)
-        return Silence() if asked is None or now - asked.last > GAP_S else Silence(now - asked.first, asked.number)
+        outage = self._outages.get(record.launch)
+        if outage is None or now - outage.last > OUTAGE_GAP_S:
+            return Silence()
+        return Silence(now - outage.first, outage.failed)
 
     async def ask(self, record: ServerRecord, kind: Kind) -> Identification | None:
-        """What the server says; None: nothing in time, or it is not the server who listens there."""
+        """Return what the server says of itself.
+
+        Returns None if it does not answer in time, or if another process listens on its port.
+        """
         if kind.identify is None or not _can_be_asked(record, kind.identify.port):
             return None
         known = self._secrets.get(record.launch)
         try:
             secrets = await self._platform.lanes.look(self._secrets_for, record, kind, known)
         except OSError:
-            # The system does not tell who listens: nobody was asked, and that is no silence.
+            # The system does not say which process listens, so no question was sent, and no silence begins.
             return None
-        said = None if secrets is None else await identify(kind, record.ports, secrets, PATIENCE_S)
+        said = None if secrets is None else await self._queries.identify(kind, record.ports, secrets, ANSWER_TIMEOUT_S)
         self._note(record, answered=said is not None)
         if known is None and secrets and said is not None and said.matches:
-            # Only now: while a server starts, its record may still be that of the one before it.
+            # Kept only after the server has proven them: while a server starts, the record of secrets on disk may still
+            # be that of the launch before it.
             self._secrets[record.launch] = secrets
         return said
 
+    async def ask_foreign(self, kind: Kind, process: ProcessIdentity, ports: Ports) -> Identification | None:
+        """Return what a foreign process says of itself.
+
+        Returns None if its kind cannot be recognised by an answer, if the process belongs to another user, or if
+        another process has answered. A secret is only ever sent to a process of this user.
+        """
+        if kind.identify is None or not kind.identify.match or kind.identify.port not in ports:
+            return None
+        if self._platform.probe.same_user(process) is not True:
+            return None
+        secrets = await self._platform.lanes.look(self._read_foreign_secrets, kind, process, ports)
+        said = await self._queries.identify(kind, ports, secrets, FOREIGN_TIMEOUT_S)
+        listens = await self._platform.lanes.look(self._listens, ports[kind.identify.port], (process,))
+        if said is None or not listens:
+            return None
+        if said.matches:
+            self._keep_foreign_secrets(process, secrets)
+        return said
+
+    async def ask_ready(self, route: Ready, ports: Ports) -> Identification | None:
+        """Return what a starting server answers to the readiness question of its kind, None if it does not answer."""
+        return await self._queries.ask_ready(route, ports)
+
+    async def speaks_tls(self, port: int) -> bool:
+        """Return whether the server on a port answers a TLS handshake."""
+        return await self._queries.speaks_tls(port, ANSWER_TIMEOUT_S)
+
     async def count_sessions(self, record: ServerRecord, kind: Kind) -> int | None:
-        """The sessions that are open; None: it cannot be told."""
+        """Return the number of open sessions of a server, None if it cannot be found out."""
         if not isinstance(kind.sessions, SessionRoute):
-            return await sessions_of(self._platform, kind, record.ports, PATIENCE_S)
+            return await self._count(kind, record.ports, ANSWER_TIMEOUT_S)
         if not _can_be_asked(record, kind.sessions.port):
             return None
         try:
             serves = await self._platform.lanes.look(self._serves, record, kind.sessions.port)
-            count = await sessions_of(self._platform, kind, record.ports, PATIENCE_S) if serves else None
+            count = await self._count(kind, record.ports, ANSWER_TIMEOUT_S) if serves else None
         except OSError:
             return None
         except UnusableAnswerError:
             self._note(record, answered=True)
             return None
-        # Where it can be asked who it is, that question tells whether it is silent.
+        # A server that can be asked who it is counts as silent by that question, and not by this one.
         if count is not None or kind.identify is None:
             self._note(record, answered=count is not None)
         return count
 
-    async def answer(self, record: ServerRecord, kind: Kind) -> Answer:
-        """Whether it answers as what the record says it is. One that cannot be asked is taken at its word.
+    async def count_foreign_sessions(self, kind: Kind, ports: Ports) -> int | None:
+        """Return the number of open sessions of a foreign server, None if it cannot be found out."""
+        with contextlib.suppress(UnusableAnswerError):
+            return await self._count(kind, ports, FOREIGN_TIMEOUT_S)
+        return None
 
-        That may be for its kind, or because its recipe has changed since it was started.
+    async def answer(self, record: ServerRecord, kind: Kind) -> Answer:
+        """Return whether the server answers as its record says.
+
+        A server that cannot be asked counts as right. Its kind may have no question, or its recipe may have changed
+        since the server was started.
         """
         if kind.identify is None or (record.ports and kind.identify.port not in record.ports):
             return Answer.RIGHT
         return answer_of(record, kind, await self.ask(record, kind))
 
+    async def _count(self, kind: Kind, ports: Ports, timeout_s: float) -> int | None:
+        """Return the number of sessions of the server on these ports, None if it cannot be found out.
+
+        Raises:
+            UnusableAnswerError: the server answers, and does not say the number.
+        """
+        if kind.sessions is None:
+            return 0
+        if isinstance(kind.sessions, SessionRoute):
+            return await self._queries.count_sessions(kind.sessions, ports, timeout_s)
+        port = ports.get(kind.sessions)
+        return None if port is None else await self._platform.lanes.look(self._platform.ports.connections, port)
+
     def _note(self, record: ServerRecord, *, answered: bool) -> None:
-        asked = self._in_vain.pop(record.launch, None)
+        """End the outage of a server that has answered, begin or prolong that of a server that has not."""
+        outage = self._outages.pop(record.launch, None)
         if answered:
             return
         now = self._platform.clock.monotonic()
-        if asked is None or now - asked.last > GAP_S:
+        if outage is None or now - outage.last > OUTAGE_GAP_S:
             launches = {row.launch for row in self._context.records.servers.values()}
-            self._in_vain = {launch: kept for launch, kept in self._in_vain.items() if launch in launches}
-            asked = _InVain(now, now, 0)
-        self._in_vain[record.launch] = _InVain(asked.first, now, asked.number + 1)
+            self._outages = {launch: kept for launch, kept in self._outages.items() if launch in launches}
+            outage = _Outage(now, now, 0)
+        self._outages[record.launch] = _Outage(outage.first, now, outage.failed + 1)
 
     def _secrets_for(
         self, record: ServerRecord, kind: Kind, known: Mapping[str, str] | None
     ) -> Mapping[str, str] | None:
-        """What to ask it with; None: it does not listen where it should. Blocking.
+        """Return the secrets to ask a server with, None if the server does not listen on its port. Blocks.
 
         Raises:
-            OSError: the system does not tell who listens.
+            OSError: the system does not say which process listens.
         """
-        assert kind.identify is not None  # noqa: S101 (whoever asks has looked)
+        assert kind.identify is not None  # noqa: S101 (the caller has checked)
         if not self._serves(record, kind.identify.port):
             return None
         return read_back(kind, record.ports, self._environment(record, kind)) if known is None else known
 
     def _serves(self, record: ServerRecord, name: str) -> bool:
-        """Whether the server itself, or what it runs, listens on this port of its. Blocking.
+        """Return whether the server, or a process that the server runs, listens on its port of this name. Blocks.
 
-        Whoever else does is not believed, and is sent no secret.
+        The answer of any other process is not believed, and no other process is sent a secret.
         """
         known = tuple(process for process in (record.process, record.root) if process is not None)
         port = record.ports[name]
         return self._listens(port, known[:1]) or self._listens(port, self._family(record, known))
 
     def _family(self, record: ServerRecord, known: tuple[ProcessIdentity, ...]) -> tuple[ProcessIdentity, ...]:
-        # Above the process of one that somebody else started there may be more than a server.
+        # The root of a foreign server may run other programs beside the server, so only its process counts.
         return family(self._platform.processes.table(), known[:1] if record.foreign else known)
 
     def _listens(self, port: int, among: tuple[ProcessIdentity, ...]) -> bool:
         return port in self._platform.ports.listeners((port,), among)
 
     def _environment(self, record: ServerRecord, kind: Kind) -> Mapping[str, str]:
-        """Where a server keeps its record: one that somebody else started may have been told another place."""
+        """Return the variables that say where a server keeps its secrets: those of a foreign server may differ."""
         if record.foreign and record.process is not None:
             return environment_of(self._context, kind, record.process)
         return self._context.environment
 
+    def _read_foreign_secrets(self, kind: Kind, process: ProcessIdentity, ports: Ports) -> Mapping[str, str]:
+        return read_back(kind, ports, environment_of(self._context, kind, process))
+
+    def _keep_foreign_secrets(self, process: ProcessIdentity, secrets: Mapping[str, str]) -> None:
+        """Keep the secrets of a process, and drop those of processes that have ended."""
+        kept = {known: held for known, held in self._foreign_secrets.items() if self._lives(known)}
+        self._foreign_secrets = {**kept, process: secrets}
+
+    def _lives(self, process: ProcessIdentity) -> bool:
+        return self._platform.probe.sample(process) is not Liveness.DEAD
+
 
 def _can_be_asked(record: ServerRecord, name: str) -> bool:
-    """Its recipe may have changed since it was started: then nobody knows where to ask, and that is no silence."""
+    """Return whether a server has a process, and a port of this name.
+
+    A recipe that has changed since the start may name other ports. Such a server cannot be asked, which is no silence.
+    """
     return name in record.ports and (record.process or record.root) is not None
 
 
 def answer_of(record: ServerRecord, kind: Kind, said: Identification | None) -> Answer:
-    """Whether what a server said, None: nothing, is what its record says."""
+    """Return whether what a server said is what its record says; `said` is None if it did not answer."""
     if said is None:
         return Answer.MUTE
-    tells = kind.identify is not None and kind.identify.version is not None
-    fits = not tells or expected(record.version, said.version)
-    return Answer.RIGHT if said.matches and fits else Answer.WRONG
+    return Answer.RIGHT if said.matches and version_fits(record, kind, said) else Answer.WRONG
 
 
-def expected(version: str | None, said: str | None) -> bool:
-    """Whether a server tells the version that its record has, None: any. It need not tell which build it is."""
-    return version is None or (said is not None and agree(version, said))
+def version_fits(record: ServerRecord, kind: Kind, said: Identification) -> bool:
+    """Return whether a server says the version of its record. It need not say which build of that version it is.
 
-
-async def sessions_of(platform: Platform, kind: Kind, ports: Ports, patience_s: float) -> int | None:
-    """The sessions of whoever serves these ports; None: they cannot be told.
-
-    Raises:
-        UnusableAnswerError: it was asked, and answers, but does not tell them.
+    Any version fits a record without one, and a kind that does not say where its version stands.
     """
-    if kind.sessions is None:
-        return 0
-    if isinstance(kind.sessions, SessionRoute):
-        return await count_sessions(kind.sessions, ports, patience_s)
-    port = ports.get(kind.sessions)
-    return None if port is None else await platform.lanes.look(platform.ports.connections, port)
+    if kind.identify is None or kind.identify.version is None or record.version is None:
+        return True
+    return said.version is not None and agree(record.version, said.version)

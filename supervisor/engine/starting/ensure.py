@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from secrets import token_hex
 
 from ...core.lifecycle import SERVING
 from ...core.model import Failure, Liveness, Occupied, Origin, Ports, ServerRecord, ServerState
@@ -242,7 +241,7 @@ class Ensurer:
                 self._planner.tell_conflict(resolved, rival_servers, ports)
             case Refuse(reason=reason, occupied=held):
                 raise exhausted(reason, (*lost, *held))
-        launch = token_hex(4)
+        launch = self._context.random.token(4)
         record = self._records.change(
             resolved.server,
             version=resolved.version,

@@ -11,10 +11,9 @@ from ...core.model import Liveness, Occupied, Ports, ProcessIdentity, ServerReco
 from ...core.processes.proof import Link, Unrecognised
 from ...core.symptoms import IN_FOREGROUND, LOOPBACK, Symptoms, tell
 from ...kinds.kind import Kind, mentions_ports
-from ...kinds.queries.identify import Identification, ask_ready
-from ...kinds.queries.loopback import speaks_tls
+from ...kinds.queries.identify import Identification
 from ...values import frozen
-from ..identification.server_client import PATIENCE_S, ServerClient, expected
+from ..identification.server_client import ANSWER_TIMEOUT_S, ServerClient, version_fits
 from ..logs.excerpt import log_lines
 from ..processes.leftovers import Leftovers
 from ..processes.stop import Stopper
@@ -222,9 +221,9 @@ class Readiness:
             if kind.ready.http is None or kind.ready.port is None or kind.ready.port not in record.ports:
                 return Identification(matches=True)
             path, port, limit = kind.ready.http, kind.ready.port, kind.ready.timeout_s
-            said = await ask_ready(kind.ready, record.ports)
+            said = await self._server_client.ask_ready(kind.ready, record.ports)
         elif kind.identify is not None:
-            path, port, limit = kind.identify.http, kind.identify.port, PATIENCE_S
+            path, port, limit = kind.identify.http, kind.identify.port, ANSWER_TIMEOUT_S
             said = await self._server_client.ask(record, kind)
         else:
             return Identification(matches=True)
@@ -241,8 +240,7 @@ class Readiness:
         return said if kind.ready is not None else self._of_the_version(record, kind, said)
 
     def _of_the_version(self, record: ServerRecord, kind: Kind, said: Identification) -> Identification:
-        tells = kind.identify is not None and kind.identify.version is not None
-        if tells and not expected(record.version, said.version):
+        if not version_fits(record, kind, said):
             told = f"it answers as version {said.version}" if said.version else "its answer tells no version"
             raise NotReadyError(f"{told}, not {record.version}")
         return said
@@ -256,7 +254,7 @@ class Readiness:
             port = start.hung_up
             if {address for address, bound in sockets if bound == port} == {"::"}:
                 answer = "it listens on :: for IPv6 only; 127.0.0.1 is asked"
-            elif await speaks_tls(port, PATIENCE_S):
+            elif await self._server_client.speaks_tls(port):
                 answer = "the answer is not HTTP: it speaks TLS"
         if start.untold is not None:
             return Symptoms({}, (), f"the system does not tell who listens: {start.untold}")

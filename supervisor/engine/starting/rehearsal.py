@@ -1,7 +1,5 @@
 """Tries everything of a start that can fail, before a server that runs is ended for it."""
 
-from secrets import token_hex
-
 from ...core.lifecycle import SERVING
 from ...core.model import Ports
 from ...core.reconcile import Adopt, Refuse, Replace
@@ -44,7 +42,7 @@ class Rehearsal:
         kind = resolved.kind
         private = await self._ensurer.provide(resolved, flight)
         flight.extend()
-        launch = token_hex(4)
+        launch = self._context.random.token(4)
         record = self._records.server(resolved.server).with_(
             version=resolved.version,
             ports=await self._ports(resolved, vacated),

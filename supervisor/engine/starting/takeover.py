@@ -1,14 +1,11 @@
 """Writes rows for servers that somebody else started: found, adopted, or about to be replaced."""
 
-from secrets import token_hex
-
 from ...core.foreign import ForeignServer
 from ...core.model import Liveness, Origin, Ownership, ProcessIdentity, ServerRecord, ServerState
 from ...core.processes.owners import DeadOwner, NoOwner, OwnerSeen, UnknownOwner
 from ...kinds.kind import Kind
 from ..identification.adoption_marks import keep_mark
 from ..identification.foreign_owner import ownership_of
-from ..identification.recognise import Recogniser
 from ..identification.server_client import ServerClient
 from ..processes.spawn import addresses
 from ..state.context import EngineContext
@@ -18,11 +15,10 @@ from .resolve import free_id
 class Takeover:
     """The one place where a stranger becomes a row."""
 
-    def __init__(self, context: EngineContext, server_client: ServerClient, recogniser: Recogniser) -> None:
+    def __init__(self, context: EngineContext, server_client: ServerClient) -> None:
         self._context = context
         self._records = context.records
         self._server_client = server_client
-        self._recogniser = recogniser
 
     def show(self, kind: Kind, foreign_server: ForeignServer) -> ServerRecord:
         """A row for what was found. Nobody asked for it: it is never restarted, and never touched without proof."""
@@ -165,7 +161,7 @@ class Takeover:
         record = self._records.change(
             record.id,
             version=foreign_server.version,
-            launch=token_hex(4),
+            launch=self._context.random.token(4),
             ports=dict(foreign_server.ports),
             process=foreign_server.process,
             root=foreign_server.root,
@@ -180,7 +176,7 @@ class Takeover:
         )
         url, connect = addresses(kind, record, self._context.private_of(kind, record.version))
         record = self._records.change(record.id, url=url, connect=connect)
-        self._server_client.learn(record, self._recogniser.secrets(foreign_server))
+        self._server_client.learn(record, foreign_server.process)
         return record
 
     def _with_owner(self, record: ServerRecord, foreign_server: ForeignServer) -> ServerRecord:

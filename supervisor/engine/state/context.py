@@ -14,6 +14,7 @@ from ...values import frozen
 from ..environments.builder import Environments
 from ..environments.store import Environment
 from .events import Events
+from .randomness import SYSTEM_RANDOM, RandomSource
 from .records import Records
 
 TOKEN_VARIABLE = "GODOT_SUPERVISOR_SERVER_ID"  # noqa: S105 (the name of a variable, no secret)
@@ -38,6 +39,7 @@ class EngineContext:
     logs: Path
     environment: Mapping[str, str]
     discover: str = "off"
+    random: RandomSource = SYSTEM_RANDOM
 
     def token(self, record: ServerRecord) -> str:
         """The launch token of a server: home, server, launch."""

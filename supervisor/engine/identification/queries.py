@@ -1,0 +1,24 @@
+"""The functions that send a question to a server, handed in like the clock, so that a test can answer for servers."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from ...core.model import Ports
+from ...kinds.kind import Kind, Ready, SessionRoute
+from ...kinds.queries.identify import Identification, ask_ready, identify
+from ...kinds.queries.loopback import speaks_tls
+from ...kinds.queries.sessions import count_sessions
+from ...values import frozen
+
+
+@frozen
+class ServerQueries:
+    """One function for each question. The functions of `kinds.queries` say what each one takes and returns."""
+
+    identify: Callable[[Kind, Ports, Mapping[str, str], float], Awaitable[Identification | None]]
+    ask_ready: Callable[[Ready, Ports], Awaitable[Identification | None]]
+    count_sessions: Callable[[SessionRoute, Ports, float], Awaitable[int | None]]
+    speaks_tls: Callable[[int, float], Awaitable[bool]]
+
+
+OVER_LOOPBACK = ServerQueries(identify, ask_ready, count_sessions, speaks_tls)
+"""The questions as they are asked over 127.0.0.1."""
