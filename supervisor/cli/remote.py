@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..client import discovery
-from ..client.client import CANCEL_PATIENCE_S, Client, Withdrawn
+from ..client.client import CANCEL_TIMEOUT_S, CancelOutcome, Client
 from ..errors import (
     AcceptTimeout,
     Cancelled,
@@ -81,7 +81,7 @@ def awaken(where: Folders, deadline: Deadline, *, usual_s: float) -> Client:
     from ..client.autostart import ensure_daemon
 
     try:
-        return ensure_daemon(where, timeout_s=deadline.or_else(usual_s), by_service=lambda: _by_service(where))
+        return ensure_daemon(where, timeout_s=deadline.or_else(usual_s), start_service=lambda: _by_service(where))
     except DaemonNotRunning as problem:
         if deadline.passed:
             raise deadline.error() from problem
@@ -158,10 +158,10 @@ def _what_becomes_of_a_start(params: Mapping[str, Any]) -> str:
 
 def _withdraw(client: Client, method: str, request: str, stage: str) -> str:
     try:
-        match client.withdraw(request, CANCEL_PATIENCE_S):
-            case Withdrawn.UNDONE:
+        match client.cancel(request, CANCEL_TIMEOUT_S):
+            case CancelOutcome.UNDONE:
                 return _LEFT_AS_IT_WAS.get(method, "cancelled")
-            case Withdrawn.DONE:
+            case CancelOutcome.ALREADY_DONE:
                 return "it was done already: godot-supervisor status"
     except SupervisorError as problem:
         return f"what came of it is not known ({problem.message}): godot-supervisor status"

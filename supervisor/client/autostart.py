@@ -24,87 +24,88 @@ if TYPE_CHECKING:
 
     from ..native.facts import Folders
 
-# Its texts and names of files are UTF-8, whatever the locale of the shell that starts it says.
+# File names and texts are UTF-8 in the daemon, even if the shell that starts it has another locale.
 COMMAND = (sys.executable, "-P", *(("-X", "utf8") if SYSTEM != "windows" else ()), "-m", "supervisor.daemon")
 NOT_INHERITED = (HOME_VARIABLE, "GODOT_SUPERVISOR_SERVER_ID")
-"""Set by what started us: one is set again, the other would make the daemon look like a server."""
+"""Variables of our own starter: the first is set anew, the second would make the daemon look like a server."""
 
 POLL_S = 0.03
 YIELD_S = 1.0
-"""How long a daemon that ours made way for may take to answer before we try again: it may have been on its way out."""
+"""Our daemon exited because another holds the lock. Wait this long for that one; it may be shutting down."""
 
 SERVICE_HEAD_START_S = 5.0
-"""How long a daemon that a service manager has started may take to answer before we try as well."""
+"""How long a daemon that the service manager started may take to answer before this client starts one as well."""
 
 REHEARSAL_S = 60.0
-"""How long the trial of a start may take: on a busy machine an interpreter takes seconds to come up."""
+"""How long the rehearsal of a start may take. On a busy machine an interpreter takes seconds to start."""
 
 TAIL_BYTES = 4096
 LOG_BYTES = 256 * 1024
-"""What daemons print at their start, before they have a log of their own, is kept up to here."""
+"""Size limit of the file for output that a daemon prints before it opens its own log."""
 
 
 def ensure_daemon(
-    folders: "Folders", *, timeout_s: float = 20.0, by_service: Callable[[], bool] = lambda: False
+    folders: "Folders", *, timeout_s: float = 20.0, start_service: Callable[[], bool] = lambda: False
 ) -> Client:
-    """A connection to the daemon of these folders, started if need be.
+    """Connect to the daemon of these folders, and start it first if none runs.
 
-    `by_service` is asked to start it before we do, and says whether it has.
+    `start_service` has the service manager start the daemon, and returns whether it could. Only then does this client
+    start one itself.
 
     Raises:
-        StateNotWritable: its folders cannot be made or written.
-        NotOurs: somebody else may write into them, or this user may not.
-        DaemonNotRunning: it could not be started, or does not answer in time; `data.output` has its last lines.
-        DaemonUnreachable: one runs, and nobody can tell where it listens (a RemoteError of that code).
-        ProtocolUnsupported: one runs that does not speak our protocol.
-        RemoteError: one runs, and turned us away.
+        StateNotWritable: the folders cannot be created or written.
+        NotOurs: another user may write into the folders, or this user may not.
+        DaemonNotRunning: the daemon could not start, or does not answer in time; `data.output` has its last lines.
+        DaemonUnreachable: a daemon runs, and its endpoint cannot be found (a RemoteError of that code).
+        ProtocolUnsupported: a daemon runs that does not speak this client's protocol.
+        RemoteError: a daemon runs, and refused the connection.
     """
     deadline = time.monotonic() + timeout_s
-    client = _reach_anyhow(folders)
+    client = _connect(folders)
     if client is not None:
         return client
     homes.refuse(folders)
-    ours_from = time.monotonic() + (SERVICE_HEAD_START_S if by_service() else 0)
-    attempt: _Attempt | None = None
+    start_from = time.monotonic() + (SERVICE_HEAD_START_S if start_service() else 0)
+    starting: _StartingDaemon | None = None
     while True:
-        client = _reach(folders)
+        client = _connect_by_file(folders)
         if client is not None:
             return client
         if time.monotonic() > deadline:
-            output = attempt.output() if attempt else ""
+            output = starting.output() if starting else ""
             raise DaemonNotRunning(f"the daemon did not answer within {timeout_s:g} s", data={"output": output})
-        if attempt.made_way() if attempt else time.monotonic() >= ours_from:
-            # The daemon that it has made way for may have lost its files: asked, it makes them again.
-            client = _reach_anyhow(folders) if attempt else None
+        if starting.gave_way() if starting else time.monotonic() >= start_from:
+            # The files of the other daemon may have been removed. Asking it makes it restore them.
+            client = _connect(folders) if starting else None
             if client is not None:
                 return client
-            attempt = _attempt(folders)
+            starting = _start(folders)
         time.sleep(POLL_S)
 
 
-def _reach_anyhow(folders: "Folders") -> Client | None:
-    """By what is published, else by asking outside the home."""
+def _connect(folders: "Folders") -> Client | None:
+    """Connect by the endpoint file, else by asking the daemon outside its home. Returns None if no daemon answers."""
     try:
         return discovery.connect(folders)
     except DaemonNotRunning:
         return None
 
 
-def _reach(folders: "Folders") -> Client | None:
-    """By what is published only: while one starts, asking would cost it time."""
+def _connect_by_file(folders: "Folders") -> Client | None:
+    """Connect by the endpoint file only, because asking a daemon that is starting would slow it down."""
     try:
         published = discovery.published(folders)
         return Client.connect(published) if published else None
     except DaemonNotRunning:
-        # Nobody, a stale file, or a damaged one: the daemon to come replaces it.
+        # No daemon listens, or the file is stale or damaged. The new daemon will replace the file.
         return None
 
 
 def rehearse(folders: "Folders", timeout_s: float = REHEARSAL_S) -> None:
-    """See that a daemon could start, by the interpreter, the package and the environment that it would start with.
+    """Check that a daemon could start, with the same interpreter, package and environment as a real start.
 
     Raises:
-        SupervisorError: why it could not; a daemon that runs has not been touched.
+        SupervisorError: the daemon could not start. A daemon that already runs is not affected.
     """
     with _refusals(folders):
         trust.make_folder(folders.home)
@@ -115,32 +116,33 @@ def rehearse(folders: "Folders", timeout_s: float = REHEARSAL_S) -> None:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-                raise TimedOut(f"whether a daemon can start could not be tried within {timeout_s:g} s") from None
+                raise TimedOut(f"checking whether a daemon can start took longer than {timeout_s:g} s") from None
             output.seek(0)
-            said = output.read(TAIL_BYTES * 4).decode(errors="replace")
+            printed = output.read(TAIL_BYTES * 4).decode(errors="replace")
     if status != 0:
-        raise _failure(said, child.pid, status, hint="the daemon that runs goes on")
+        raise _failure(printed, child.pid, status, hint="the running daemon was left alone")
 
 
-def _attempt(folders: "Folders") -> "_Attempt":
+def _start(folders: "Folders") -> "_StartingDaemon":
     with _refusals(folders):
-        return _Attempt(folders)
+        return _StartingDaemon(folders)
 
 
 @contextlib.contextmanager
 def _refusals(folders: "Folders") -> Iterator[None]:
+    """Turn a refusal of the file system into an error that tells the user what to do."""
     try:
         yield
     except trust.DistrustedError as problem:
-        # The daemon would refuse too, but what it says would go where a stranger's link leads.
+        # The daemon would refuse as well, but would print its error into a file that another user's link chose.
         raise NotOurs(str(problem), hint=problem.fix or f"choose another folder: {HOME_VARIABLE}") from problem
     except OSError as problem:
         reason = homes.explained(problem, folders)
         raise type(reason)(f"cannot start a daemon: {reason.message}", hint=reason.hint) from problem
 
 
-class _Attempt:
-    """One child that shall become the daemon."""
+class _StartingDaemon:
+    """A child process that is to become the daemon."""
 
     def __init__(self, folders: "Folders") -> None:
         self._log = folders.logs / "daemon.out"
@@ -150,15 +152,15 @@ class _Attempt:
         with self._log.open("ab") as output:
             self._log_start = output.seek(0, os.SEEK_END)
             self._child = _spawn(folders, output.fileno())
-        # Waits for it as long as we live, so that it leaves no zombie; it lives on without us.
+        # Waiting for the child leaves no zombie while this process lives. The child outlives this process.
         threading.Thread(target=self._child.wait, daemon=True).start()
         self._exited_at: float | None = None
 
-    def made_way(self) -> bool:
-        """Whether it found another daemon at work, and that one has not answered since.
+    def gave_way(self) -> bool:
+        """Return whether the child exited for another daemon that has not answered in `YIELD_S` since.
 
         Raises:
-            SupervisorError: why it failed.
+            SupervisorError: the child failed to start.
         """
         status = self._child.poll()
         if status is None:
@@ -170,7 +172,7 @@ class _Attempt:
         return now - self._exited_at > YIELD_S
 
     def output(self) -> str:
-        """The end of what it wrote."""
+        """Return the last lines that the child printed."""
         with self._log.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(self._log_start, size - TAIL_BYTES))
@@ -178,7 +180,10 @@ class _Attempt:
 
 
 def _failure(output: str, pid: int, status: int, *, hint: str) -> SupervisorError:
-    """Its own error, a line that it signed: others may write there too; else what can be told from outside."""
+    """Return the error that the child printed, else one made from its exit status.
+
+    The child writes its pid into the line of its error, because other children may print to the same file.
+    """
     for line in reversed(output.splitlines()):
         with contextlib.suppress(ValueError):
             error = json.loads(line)
@@ -190,7 +195,7 @@ def _failure(output: str, pid: int, status: int, *, hint: str) -> SupervisorErro
 
 
 def _bound(log: "Path") -> None:
-    """Begin it anew when it is long. A daemon that has it open goes on at its end."""
+    """Empty the file when it has become long. A daemon that has the file open continues at its end."""
     with contextlib.suppress(FileNotFoundError):
         if log.stat().st_size > LOG_BYTES:
             os.truncate(log, 0)
@@ -201,7 +206,7 @@ def _spawn(folders: "Folders", output: int, *arguments: str) -> "subprocess.Pope
     environment = search_path.without_interpreter(inherited)
     if folders.moved:
         environment[HOME_VARIABLE] = str(folders.home)
-    # Windows only, 0 elsewhere. A job may forbid leaving it: then the daemon stays inside.
+    # Windows only, 0 elsewhere. If the job forbids its processes to leave, the daemon stays inside.
     apart = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
     breakaway = getattr(subprocess, "CREATE_BREAKAWAY_FROM_JOB", 0)
 

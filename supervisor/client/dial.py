@@ -1,4 +1,4 @@
-"""A socket to the daemon: by the first of its doors that opens. Cheap to import: queries pay for it."""
+"""Connects a socket to the daemon, by the first transport that works. Cheap to import: queries pay for it."""
 
 import errno
 import socket
@@ -13,10 +13,10 @@ from .endpoint import START_HINT, Endpoint
 
 
 def dial(endpoint: Endpoint, deadline: float) -> socket.socket:
-    """A connected socket. `deadline` is monotonic.
+    """Return a connected socket. `deadline` is monotonic, seconds.
 
     Raises:
-        DaemonNotRunning: nobody answers there, or somebody else.
+        DaemonNotRunning: no program listens at the endpoint, or a program of another user.
     """
     problems = []
     for transport in endpoint.transports:
@@ -27,7 +27,7 @@ def dial(endpoint: Endpoint, deadline: float) -> socket.socket:
         except OSError as problem:
             problems.append(f"{transport['kind']}: {problem.strerror or problem}")
     raise DaemonNotRunning(
-        "nobody answers at the endpoint", hint=START_HINT, data={"pid": endpoint.pid, "problems": problems}
+        "no daemon answers at the published endpoint", hint=START_HINT, data={"pid": endpoint.pid, "problems": problems}
     )
 
 
@@ -48,14 +48,16 @@ def _connected(transport: Mapping[str, Any], timeout_s: float) -> socket.socket:
 
 
 def _connect_unix(connection: socket.socket, path: str, timeout_s: float) -> None:
-    """Connect to a process of this user, or not at all.
+    """Connect, and refuse a process of another user.
 
-    Its place may be a folder of everybody's, tidied up since, and the token is about to be sent.
+    The socket may lie in a folder that all users can write. If a cleaner removed the socket, another user may have put
+    one in its place, and that process would receive the token.
 
     Raises:
-        OSError: nobody listens there, or somebody else.
+        OSError: no process listens there, or one of another user.
     """
-    # Python's own timeouts make it fail at once where the queue is full; this way the kernel has it wait in line.
+    # With a timeout of Python's the socket is non-blocking, and connecting fails at once while the listener's queue
+    # is full. With SO_SNDTIMEO the kernel waits for a place in the queue.
     whole, rest = divmod(timeout_s, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(whole), int(rest * 1e6)))
     connection.connect(path)

@@ -1,4 +1,4 @@
-"""Where the daemon of a home answers: by the file that it published, else by its presence outside the home.
+"""Finds the daemon of a home: by its published endpoint file, else by its presence outside the home.
 
 Cheap to import: every command-line query pays for it.
 """
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from ..native.facts import Folders
 
 ASK_S = 2.0
-"""How long a daemon may take to say where it answers, and to make its files again."""
+"""How long a daemon may take to send its endpoint, and to restore its files."""
 
 POLL_S = 0.05
 CONNECT_S = 2.0
 
 
 def connect(where: "Folders", timeout_s: float = CONNECT_S) -> Client:
-    """A connection to the daemon of this home, whatever has become of its files.
+    """Connect to the daemon of this home, even if its files were removed.
 
     Raises:
-        DaemonNotRunning: none runs, or it is starting up or ending.
-        DaemonUnreachable: one runs, and cannot be reached.
+        DaemonNotRunning: no daemon runs, or it is starting or ending.
+        DaemonUnreachable: a daemon runs, and cannot be reached.
         ProtocolUnsupported, RemoteError: see `Client.connect`.
     """
     tried: Endpoint | None = None
@@ -46,11 +46,11 @@ def connect(where: "Folders", timeout_s: float = CONNECT_S) -> Client:
 
 
 def find(where: "Folders") -> Endpoint:
-    """What the daemon that runs says of itself. It may have died since.
+    """Return the endpoint of the running daemon, which may have died since.
 
     Raises:
-        DaemonNotRunning: none has said anything.
-        DaemonUnreachable: one runs, and cannot be reached.
+        DaemonNotRunning: no endpoint is published, and no daemon is present.
+        DaemonUnreachable: a daemon runs, and cannot be reached.
         ProtocolUnsupported: a later release wrote the file.
     """
     problem = DaemonNotRunning("no daemon is running", hint=START_HINT)
@@ -65,39 +65,39 @@ def find(where: "Folders") -> Endpoint:
 
 
 def published(where: "Folders") -> Endpoint | None:
-    """What the daemon of this home has published there; None: nothing.
+    """Return the endpoint that is published in this home. Returns None if there is none.
 
     Raises:
-        DaemonNotRunning: the file cannot be used, or it is another home's: that of a folder that was moved or copied.
+        DaemonNotRunning: the file cannot be used, or belongs to another home, because its folder was moved or copied.
         ProtocolUnsupported: a later release wrote it.
     """
     found = endpoint.read(where.endpoint_name)
     if found is None or found.home is None or _is_same(found.home, where.home_name):
         return found
-    # A daemon whose folder was moved away lets go of it when it looks; it may not have looked yet.
+    # A daemon whose folder was moved gives the folder up at its next check. Asking the daemon makes it check now.
     _ask(_folders_at(found.home, where), ASK_S)
     raise DaemonNotRunning(
-        f"no daemon is running for {where.home_name}: what is published there was for {found.home}", hint=START_HINT
+        f"no daemon is running for {where.home_name}: its endpoint file belongs to {found.home}", hint=START_HINT
     )
 
 
 def ask(where: "Folders", timeout_s: float) -> Endpoint | None:
-    """Where the daemon says that it answers which is present for this home; None: none is.
+    """Ask the daemon that is present for this home for its endpoint. Returns None if no daemon is present.
 
-    Asking has it make again what has gone of its files.
+    The question also makes the daemon restore files of its home that were removed.
 
     Raises:
-        DaemonNotRunning: it is starting up, ending, or too busy to say.
-        DaemonUnreachable: its home cannot be used, so that it has not come as far as to answer anywhere.
+        DaemonNotRunning: the daemon is starting, ending, or too busy to answer.
+        DaemonUnreachable: the daemon cannot use its home, and so listens nowhere.
     """
     deadline = time.monotonic() + min(timeout_s, ASK_S)
-    said = _ask(where, timeout_s)
-    if said is None:
+    answer = _ask(where, timeout_s)
+    if answer is None:
         return None
-    present = endpoint.decode_present(said)
+    present = endpoint.decode_present(answer)
     if present is not None:
         return _usable(present)
-    # No answer: it is busy, or the system carries none and the file is all that there is to read.
+    # The daemon is busy, or this system carries no answer; then only the file can tell.
     while time.monotonic() < deadline:
         with contextlib.suppress(DaemonNotRunning):
             found = endpoint.read(where.endpoint_name)
@@ -105,7 +105,7 @@ def ask(where: "Folders", timeout_s: float) -> Endpoint | None:
                 return found
         time.sleep(POLL_S)
     raise DaemonNotRunning(
-        "a daemon is there, and does not say yet where it answers: it starts up, ends, or is very busy",
+        "a daemon runs and does not answer yet: it is starting, ending, or very busy",
         hint="try again in a moment",
         retry_after_ms=500,
     )
@@ -119,18 +119,18 @@ def _usable(present: Present) -> Endpoint:
             f"a daemon (pid {present.pid}) runs and cannot be reached: {present.problem}", data={"pid": present.pid}
         )
     raise DaemonNotRunning(
-        f"the daemon (pid {present.pid}) is starting up, or ending", hint="try again in a moment", retry_after_ms=500
+        f"the daemon (pid {present.pid}) is starting or ending", hint="try again in a moment", retry_after_ms=500
     )
 
 
 def _ask(where: "Folders", timeout_s: float) -> bytes | None:
     from ..native import presence
 
-    said = presence.ask(where.home_id, timeout_s)
-    if said is None and where.path_id != where.home_id:
-        # The home was replaced by a link, and its daemon has not seen that yet.
-        said = presence.ask(where.path_id, timeout_s)
-    return said
+    answer = presence.ask(where.home_id, timeout_s)
+    if answer is None and where.path_id != where.home_id:
+        # The home was replaced by a link, and its daemon has not noticed that yet.
+        answer = presence.ask(where.path_id, timeout_s)
+    return answer
 
 
 def _folders_at(home: str, like: "Folders") -> "Folders":
@@ -138,7 +138,7 @@ def _folders_at(home: str, like: "Folders") -> "Folders":
 
 
 def _is_same(one: str, other: str) -> bool:
-    """Whether two paths lead to one folder. What is not there is no folder of anybody's."""
+    """Return whether two paths lead to one folder. A path that does not exist is the same as no other."""
     if one == other:
         return True
     try:

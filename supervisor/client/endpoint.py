@@ -1,4 +1,4 @@
-"""endpoint.json: how clients find the daemon. Cheap to import: every command-line query pays for it."""
+"""The file endpoint.json, by which clients find the daemon. Cheap to import: every command-line query pays for it."""
 
 import json
 import os
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 WITHDRAWN_POLL_S = 0.05
 LIMIT = 64 * 1024
-"""Bytes. What we write has less than one thousand."""
+"""Bytes. A file that this release writes has less than one thousand."""
 
 START_HINT = "godot-supervisor start"
 
@@ -31,7 +31,7 @@ class ProtocolRange(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """The daemon that wrote it, and its doors in the order in which to try them. The token stays out of reprs."""
+    """The daemon that wrote the file, and its transports in the order to try. The token stays out of reprs."""
 
     schema: int
     pid: int
@@ -42,20 +42,22 @@ class Endpoint(NamedTuple):
     token: str
     transports: tuple[Mapping[str, Any], ...]
     home: str | None = None
-    """The home folder that it was published for; None: an earlier release did."""
+    """The home folder that the endpoint was published for. None if an earlier release published it."""
 
     def __repr__(self) -> str:
-        """Without the token."""
+        """Return a text without the token."""
         return f"Endpoint(pid={self.pid}, instance_id={self.instance_id!r}, version={self.version!r})"
 
 
 def read(path: "Path | str") -> Endpoint | None:
-    """The endpoint that was published here; None: nobody did. Queries give the path as text: pathlib costs 5 ms.
+    """Return the endpoint in this file. Returns None if there is no file.
+
+    Queries give the path as text, because pathlib costs 5 ms.
 
     Raises:
-        DaemonNotRunning: the file is there and makes no sense, or somebody else could have written it: whoever did
-            would choose the process that gets our signals, and the program that we believe.
-        ProtocolUnsupported: a later release wrote it.
+        DaemonNotRunning: the file is damaged, or another user could have written it. That user would choose the
+            process that gets our signals, and the program that we trust.
+        ProtocolUnsupported: a later release wrote the file.
     """
     try:
         text = private_files.patiently(lambda: trust.contents(path, LIMIT))
@@ -65,7 +67,7 @@ def read(path: "Path | str") -> Endpoint | None:
         raise _unusable(path, f"cannot read {path}: {problem.strerror}", START_HINT) from problem
     except trust.DistrustedError as problem:
         hint = problem.fix if problem.foreign and problem.fix else START_HINT
-        raise _unusable(path, f"the endpoint file is not to be trusted: {problem}", hint) from problem
+        raise _unusable(path, f"the endpoint file cannot be trusted: {problem}", hint) from problem
     return decode(text)
 
 
@@ -74,13 +76,13 @@ def _unusable(path: "Path | str", problem: str, hint: str) -> DaemonNotRunning:
 
 
 def publish(path: "Path", endpoint: Endpoint) -> None:
-    """Write it, owner-only, in place of what is there; readers see the old file or the new one.
+    """Replace the file, readable by its owner only. Readers see the old file or the new one.
 
     Raises:
         OSError: the system refused.
     """
     draft = path.with_name(f"{path.name}.{endpoint.pid}.new")
-    # What lies there is a dead daemon's, or somebody's trap.
+    # A draft that already exists is a dead daemon's, or a trap of another user.
     draft.unlink(missing_ok=True)
     with os.fdopen(private_files.create(draft, fresh=True), "wb") as file:
         file.write(encode(endpoint))
@@ -88,7 +90,7 @@ def publish(path: "Path", endpoint: Endpoint) -> None:
 
 
 def withdraw(path: "Path", instance_id: str) -> None:
-    """Remove what this instance published, and nobody else's.
+    """Remove the file if this instance published it.
 
     Raises:
         OSError: the system refused.
@@ -102,7 +104,7 @@ def withdraw(path: "Path", instance_id: str) -> None:
 
 
 def is_published(path: "Path | str", instance_id: str) -> bool:
-    """Whether this instance's endpoint lies there. What makes no sense is nobody's."""
+    """Return whether this instance's endpoint is in the file. A damaged file is no instance's."""
     try:
         found = read(path)
     except (DaemonNotRunning, ProtocolUnsupported):
@@ -111,19 +113,24 @@ def is_published(path: "Path | str", instance_id: str) -> bool:
 
 
 def wait_until_withdrawn(path: "Path | str", instance_id: str, deadline: float) -> None:
-    """Wait until this instance is done: it takes its endpoint away last. `deadline`: on the monotonic clock.
+    """Wait until this instance has ended, which removes its endpoint last. `deadline` is monotonic, seconds.
 
     Raises:
-        TimedOut: it is still at it.
+        TimedOut: the instance has not ended before the deadline.
     """
     while is_published(path, instance_id):
         if time.monotonic() >= deadline:
-            raise TimedOut("the daemon was asked to stop and is still at it", hint="godot-supervisor logs")
+            raise still_stopping()
         time.sleep(WITHDRAWN_POLL_S)
 
 
+def still_stopping() -> TimedOut:
+    """Return the error for a daemon that has not stopped in time."""
+    return TimedOut("the daemon was asked to stop and is still stopping", hint="godot-supervisor logs --daemon")
+
+
 def encode(endpoint: Endpoint) -> bytes:
-    """The contents of the file."""
+    """Return the contents of the file."""
     fields = {**endpoint._asdict(), "protocol": endpoint.protocol._asdict(), "transports": [*endpoint.transports]}
     if endpoint.home is None:
         del fields["home"]
@@ -131,10 +138,10 @@ def encode(endpoint: Endpoint) -> bytes:
 
 
 def decode(text: bytes) -> Endpoint:
-    """The endpoint that these contents stand for. Unknown fields, and transports of unknown kinds, are skipped.
+    """Return the endpoint in these contents. Unknown fields, and transports of unknown kinds, are skipped.
 
     Raises:
-        DaemonNotRunning: they make no sense.
+        DaemonNotRunning: the contents are damaged.
         ProtocolUnsupported: a later release wrote them.
     """
     try:
@@ -163,9 +170,9 @@ def decode(text: bytes) -> Endpoint:
 
 
 class Present(NamedTuple):
-    """What a daemon says of itself outside its home: see `native.presence`.
+    """The answer of a daemon that is asked outside its home: see `native.presence`.
 
-    `endpoint` is None while it starts or ends; `problem`: why its home cannot be used.
+    `endpoint` is None while the daemon starts or ends. `problem` is the reason why it cannot use its home.
     """
 
     pid: int
@@ -174,31 +181,31 @@ class Present(NamedTuple):
     problem: str | None = None
 
     def encode(self) -> bytes:
-        """As it is sent."""
-        said = None if self.endpoint is None else json.loads(encode(self.endpoint))
+        """Return the bytes to send."""
+        published = None if self.endpoint is None else json.loads(encode(self.endpoint))
         return json.dumps(
-            {"pid": self.pid, "version": self.version, "endpoint": said, "problem": self.problem}
+            {"pid": self.pid, "version": self.version, "endpoint": published, "problem": self.problem}
         ).encode()
 
 
 def decode_present(text: bytes) -> Present | None:
-    """What these bytes say of the daemon that sent them; None: nothing that makes sense."""
+    """Return the daemon's answer in these bytes. Returns None if they are damaged."""
     try:
-        said = json.loads(text)
-        published = None if said["endpoint"] is None else decode(json.dumps(said["endpoint"]).encode())
-        problem = None if said["problem"] is None else _typed(said["problem"], str)
-        return Present(_typed(said["pid"], int), _typed(said["version"], str), published, problem)
+        answer = json.loads(text)
+        published = None if answer["endpoint"] is None else decode(json.dumps(answer["endpoint"]).encode())
+        problem = None if answer["problem"] is None else _typed(answer["problem"], str)
+        return Present(_typed(answer["pid"], int), _typed(answer["version"], str), published, problem)
     except (ValueError, KeyError, TypeError, RecursionError, DaemonNotRunning):
         return None
 
 
 def _usable(transport: Mapping[str, Any]) -> bool:
     if transport["kind"] == "unix":
-        # A NUL at its beginning would name a socket that no folder guards; elsewhere it cannot be.
+        # A path that begins with NUL names an abstract socket, which no folder protects. No other path has a NUL.
         path = _typed(transport["path"], str)
         return bool(os.fsencode(path)) and "\0" not in path
     if transport["kind"] == "tcp":
-        # The token goes to this machine only, whatever the file says.
+        # The client sends the token to this machine only, even if the file names another host.
         return _typed(transport["host"], str) == LOOPBACK and 0 < _typed(transport["port"], int) <= 65535  # noqa: PLR2004
     return False
 

@@ -1,4 +1,4 @@
-"""What a daemon says after its answer: events, and the lines of a log that is followed."""
+"""Notifications that follow the answer to a call: events, and the lines of a log that is followed."""
 
 import time
 from collections import deque
@@ -7,37 +7,37 @@ from typing import Any
 
 from .timeouts import FOREVER
 
-Told = tuple[str, Mapping[str, Any]]
-"""A notification: `event`, `log` or `resync`, and its params."""
+Notice = tuple[str, Mapping[str, Any]]
+"""A notification: its method (`event`, `log` or `resync`) and its params."""
 
 
 class Stream:
-    """An answer, and what follows it for as long as its connection lasts.
+    """An answer, and the notifications that follow it until the connection ends.
 
-    `resync` is told as it comes: what the receiver knows is out of date. The end of the connection is an error, because
-    what was on its way then is lost.
+    A `resync` is passed on like the others; it means that the receiver's knowledge is out of date. The end of the
+    connection is an error, because notifications that were on their way are lost.
     """
 
     def __init__(
         self,
         answer: Any,
-        kept: deque[Told],
+        kept: deque[Notice],
         *,
         wait: Callable[[float], None],
         catch_up: Callable[[], object],
     ) -> None:
-        """`wait` waits for one more message, at most until a monotonic time; `catch_up` for all that is on its way."""
+        """`wait` waits for one more message, until a monotonic time; `catch_up` for all that the daemon has sent."""
         self.answer = answer
         """The result, as JSON."""
         self._kept = kept
         self._wait = wait
         self._catch_up = catch_up
 
-    def listen(self, timeout_s: float | None = None) -> Iterator[Told]:
-        """Every notification, waited for; None: for ever.
+    def listen(self, timeout_s: float | None = None) -> Iterator[Notice]:
+        """Wait for notifications, and yield each. None waits without a limit.
 
         Raises:
-            ResponseTimeout: the time is up.
+            ResponseTimeout: the time is over.
             DisconnectedAfterAccept: the connection has ended.
         """
         until = FOREVER if timeout_s is None else time.monotonic() + timeout_s
@@ -46,13 +46,15 @@ class Stream:
                 self._wait(until)
             yield self._kept.popleft()
 
-    def until_now(self) -> list[Told]:
-        """What the daemon had told when it was asked. It answers in order, so nothing older is still on its way.
+    def until_now(self) -> list[Notice]:
+        """Return the notifications that the daemon has sent so far.
+
+        The daemon answers in order, so after its answer to a `ping` no earlier notification is still on its way.
 
         Raises:
-            AcceptTimeout, DisconnectedBeforeAccept: it did not answer.
+            AcceptTimeout, DisconnectedBeforeAccept: the daemon did not answer.
         """
         self._catch_up()
-        told = [*self._kept]
+        notices = [*self._kept]
         self._kept.clear()
-        return told
+        return notices

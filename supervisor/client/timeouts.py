@@ -1,9 +1,9 @@
-"""How long a client waits for one answer. Pure: times are monotonic seconds, handed in."""
+"""Limits on how long a client waits for one answer. Pure: times are monotonic seconds, handed in."""
 
 from ..errors import AcceptTimeout, DisconnectedAfterAccept, DisconnectedBeforeAccept, ResponseTimeout, SupervisorError
 
 MARGIN_S = 5.0
-"""On top of the daemon's deadline, so that its own, better error comes first."""
+"""Added to the daemon's deadline, so that the daemon's own, better error arrives first."""
 
 SILENCE_S = 15.0
 """Three missed heartbeats."""
@@ -15,18 +15,18 @@ FOREVER = float("inf")
 
 
 class CallTimeout:
-    """Two phases: a short wait up to `accepted` or the answer; after it the daemon's deadline, or its silence.
+    """The limits of one call, in two phases: a short wait for `accepted` or the answer, then the daemon's deadline.
 
-    `deadline_s` counts readiness only, so it begins again with each progress of what comes before. `timeout_s` bounds
-    the whole call, whatever the daemon says. `named`: the request has an id that its client chose, so sending it again
-    rejoins it.
+    In the second phase the daemon's silence ends the wait as well. `deadline_s` counts only the time until the server
+    is ready, so it begins again with each progress of an earlier stage. `timeout_s` limits the whole call whatever the
+    daemon says. `has_request_id`: the client chose an id for the request, so sending it again rejoins the operation.
     """
 
     def __init__(
-        self, now: float, *, accept_timeout_s: float, timeout_s: float | None = None, named: bool = False
+        self, now: float, *, accept_timeout_s: float, timeout_s: float | None = None, has_request_id: bool = False
     ) -> None:
         self.is_accepted = False
-        self._named = named
+        self._has_request_id = has_request_id
         self._limit = FOREVER if timeout_s is None else now + timeout_s
         self._wait = now + accept_timeout_s
         self._silence = FOREVER
@@ -34,18 +34,18 @@ class CallTimeout:
 
     @property
     def deadline(self) -> float:
-        """When to give up, unless something comes before."""
+        """When to give up, unless a message comes before."""
         return min(self._limit, self._wait, self._silence)
 
     def accepted(self, now: float, deadline_s: float) -> None:
-        """The daemon took the request."""
+        """Note that the daemon accepted the request, and its deadline."""
         self.is_accepted = True
         self._deadline_s = deadline_s
         self._wait = now + deadline_s + MARGIN_S
         self._silence = now + SILENCE_S
 
     def progress(self, now: float, stage: str) -> None:
-        """The daemon is at work. Says nothing before `accepted`."""
+        """Note that the daemon is at work. Without effect before `accepted`."""
         if not self.is_accepted:
             return
         self._silence = now + SILENCE_S
@@ -53,46 +53,53 @@ class CallTimeout:
             self._wait = now + self._deadline_s + MARGIN_S
 
     def timed_out(self, method: str) -> SupervisorError:
-        """What to raise at the deadline."""
+        """Return the error to raise at the deadline."""
         if not self.is_accepted:
-            return self._repeatable(
-                AcceptTimeout(f"the daemon did not answer {method} in time", hint="godot-supervisor logs")
+            return self._with_safety(
+                AcceptTimeout(f"the daemon did not answer {method} in time", hint="godot-supervisor logs --daemon")
             )
         if self._silence < min(self._limit, self._wait):
-            return self._repeatable(ResponseTimeout(f"the daemon has been silent on {method} for {SILENCE_S:g} s"))
-        return self._repeatable(
+            return self._with_safety(ResponseTimeout(f"the daemon has been silent on {method} for {SILENCE_S:g} s"))
+        return self._with_safety(
             ResponseTimeout(f"no result of {method} in time", hint="it may still complete: godot-supervisor status")
         )
 
     def disconnected(self, method: str) -> SupervisorError:
-        """What to raise when the connection ends."""
+        """Return the error to raise when the connection ends."""
         if self.is_accepted:
-            return self._repeatable(
-                DisconnectedAfterAccept(f"the daemon went away during {method}", hint="godot-supervisor status")
+            return self._with_safety(
+                DisconnectedAfterAccept(
+                    f"the connection to the daemon ended during {method}", hint="godot-supervisor status"
+                )
             )
-        return self._repeatable(DisconnectedBeforeAccept(f"the daemon went away before it took {method}"))
+        return self._with_safety(
+            DisconnectedBeforeAccept(f"the connection to the daemon ended before it accepted {method}")
+        )
 
-    def _repeatable(self, problem: SupervisorError) -> SupervisorError:
-        if self._named:
-            # A class variable everywhere else in the tree; here it depends on what was sent.
+    def _with_safety(self, problem: SupervisorError) -> SupervisorError:
+        """Mark the error as safe to retry if the request has an id of the client."""
+        if self._has_request_id:
+            # A class variable in every other error; here it depends on what was sent.
             vars(problem).update(safe_to_retry=True)
         return problem
 
 
 class StreamTimeout:
-    """Listening to a stream: it was accepted with its answer, and may be silent for as long as it likes."""
+    """The limit of listening to a stream, which may be silent for as long as the daemon has nothing to say."""
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         """When to give up."""
 
-    def timed_out(self, method: str) -> SupervisorError:  # noqa: ARG002 (as `Patience` has it)
-        """What to raise at the deadline."""
-        return ResponseTimeout("the time to listen is up")
+    def timed_out(self, method: str) -> SupervisorError:  # noqa: ARG002 (as `CallTimeout` has it)
+        """Return the error to raise at the deadline."""
+        return ResponseTimeout("stopped listening: the time set by --timeout is over")
 
     def disconnected(self, method: str) -> SupervisorError:
-        """What to raise when the connection ends."""
-        return DisconnectedAfterAccept(f"the daemon went away during {method}", hint="godot-supervisor status")
+        """Return the error to raise when the connection ends."""
+        return DisconnectedAfterAccept(
+            f"the connection to the daemon ended during {method}", hint="godot-supervisor status"
+        )
 
 
 Wait = CallTimeout | StreamTimeout

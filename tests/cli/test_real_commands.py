@@ -69,7 +69,7 @@ class TestRestart:
             toy.folders.endpoint.write_text(json.dumps({**published, "protocol": {"min": 98, "max": 99}}))
         code, error = toy.refused("restart", "--daemon")
         assert (code, error["data"]["code"]) == (1, "CONFIG_INVALID")
-        assert "the daemon that runs goes on" in error["message"]
+        assert "the running daemon was left alone" in error["message"]
         assert lives(first or 0)
         toy.folders.config.write_text(good)
         done = toy.cli("restart", "--daemon")

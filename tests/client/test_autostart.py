@@ -1,4 +1,4 @@
-"""A stand-in for the daemon, started in its place: the door is real, behind it is nothing."""
+"""Starting the daemon, tried with a stand-in: its listener is real, and answers only `hello` and `ping`."""
 
 import contextlib
 import json
@@ -39,7 +39,7 @@ try:
     lock.acquire(timeout=0)
 except Timeout:
     sys.exit(0)
-if os.environ["STAND_IN"] == "first-makes-way":
+if os.environ["STAND_IN"] == "first-gives-way":
     if len(open(where.home / "starts").readlines()) == 1:
         sys.exit(0)
 
@@ -57,7 +57,7 @@ async def main():
     await listener.open()
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    if os.environ["STAND_IN"] != "mute":
+    if os.environ["STAND_IN"] != "silent":
         endpoint.publish(where.endpoint, endpoint.Endpoint(
             1, os.getpid(), "x", identity, "0", endpoint.ProtocolRange(1, 1), "t", listener.transports))
     await ended.wait()
@@ -70,7 +70,7 @@ pytestmark = POSIX_ONLY
 
 
 class Stage:
-    """A home, and what the stand-in does in it."""
+    """A home, and the behaviour of the stand-in daemon in it."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._set = monkeypatch.setenv
@@ -91,7 +91,7 @@ class Stage:
         return []
 
     def clear(self) -> None:
-        """End every stand-in, also one that has not come far enough to sign itself in."""
+        """End every stand-in, also those that have not yet written their pid."""
         deadline = time.monotonic() + 10
         while running := [process for process in self._candidates() if is_stand_in(process)]:
             assert time.monotonic() < deadline
@@ -101,12 +101,12 @@ class Stage:
             time.sleep(0.01)
 
     def _candidates(self) -> list[psutil.Process]:
-        signed_in = [psutil.Process(pid) for pid in self.starts if psutil.pid_exists(pid)]
-        return [*psutil.Process().children(), *signed_in]
+        recorded = [psutil.Process(pid) for pid in self.starts if psutil.pid_exists(pid)]
+        return [*psutil.Process().children(), *recorded]
 
 
 def is_stand_in(process: psutil.Process) -> bool:
-    """By its command line; a zombie has none."""
+    """Recognise a stand-in by its command line; a zombie has none."""
     try:
         return process.cmdline()[1:] == list(autostart.COMMAND[1:])
     except psutil.NoSuchProcess:
@@ -120,7 +120,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     made.clear()
 
 
-def test_a_daemon_is_started_where_none_runs(stage: Stage) -> None:
+def test_a_daemon_is_started_if_none_runs(stage: Stage) -> None:
     with ensure_daemon(stage.folders) as client:
         (pid,) = stage.starts
         assert client.daemon["instance_id"] == f"i-{pid}"
@@ -129,7 +129,7 @@ def test_a_daemon_is_started_where_none_runs(stage: Stage) -> None:
         assert stage.folders.home.stat().st_mode & 0o077 == 0
 
 
-def test_a_daemon_that_runs_is_used(stage: Stage) -> None:
+def test_a_running_daemon_is_used(stage: Stage) -> None:
     with ensure_daemon(stage.folders) as first, ensure_daemon(stage.folders) as second:
         assert first.daemon["instance_id"] == second.daemon["instance_id"]
     assert len(stage.starts) == 1
@@ -156,7 +156,7 @@ def test_the_daemon_outlives_the_process_that_started_it(stage: Stage) -> None:
         assert client.daemon["instance_id"] == f"i-{stage.starts[0]}"
 
 
-def test_many_at_once_end_up_with_one_daemon(stage: Stage) -> None:
+def test_callers_at_once_share_one_daemon(stage: Stage) -> None:
     found: list[str] = []
 
     def ensure() -> None:
@@ -186,7 +186,7 @@ def test_a_damaged_endpoint_is_replaced(stage: Stage) -> None:
     assert len(stage.starts) == 1
 
 
-def test_a_daemon_that_cannot_start_says_why(stage: Stage) -> None:
+def test_a_failed_start_reports_the_daemons_output(stage: Stage) -> None:
     stage.folders.logs.mkdir(parents=True)
     (stage.folders.logs / "daemon.out").write_text("an older complaint\n")
     stage.plays("fails")
@@ -196,17 +196,15 @@ def test_a_daemon_that_cannot_start_says_why(stage: Stage) -> None:
     assert len(stage.starts) == 1
 
 
-def test_a_daemon_that_stays_mute_is_given_up(stage: Stage) -> None:
-    stage.plays("mute")
+def test_a_daemon_that_never_answers_is_given_up(stage: Stage) -> None:
+    stage.plays("silent")
     with pytest.raises(DaemonNotRunning, match="did not answer within 1 s"):
         ensure_daemon(stage.folders, timeout_s=1)
 
 
-def test_where_the_other_daemon_was_on_its_way_out_another_is_started(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_daemon_is_started_after_the_other_shut_down(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autostart, "YIELD_S", 0.1)
-    stage.plays("first-makes-way")
+    stage.plays("first-gives-way")
     with ensure_daemon(stage.folders) as client:
         assert client.daemon["instance_id"] == f"i-{stage.starts[1]}"
 
@@ -226,7 +224,7 @@ def test_a_home_that_cannot_be_made_is_a_typed_error(tmp_path: Path) -> None:
     assert caught.value.code in {StateNotWritable.code, DaemonNotRunning.code}
 
 
-def test_a_failure_shows_the_line_of_this_attempt(stage: Stage) -> None:
+def test_a_failure_shows_the_error_of_this_child(stage: Stage) -> None:
     log = stage.folders.logs / "daemon.out"
     stage.folders.logs.mkdir(parents=True)
     other = {"code": -32000, "message": "another attempt", "data": {"code": "NOT_OURS"}, "pid": 1}
@@ -241,7 +239,7 @@ def test_a_failure_shows_the_line_of_this_attempt(stage: Stage) -> None:
     assert "another attempt" in log.read_text()
 
 
-def test_what_daemons_print_at_their_start_is_bounded(stage: Stage) -> None:
+def test_the_file_of_daemon_output_is_bounded(stage: Stage) -> None:
     log = stage.folders.logs / "daemon.out"
     stage.folders.logs.mkdir(parents=True)
     log.write_bytes(b"x" * (autostart.LOG_BYTES + 1))

@@ -33,7 +33,7 @@ ACCEPTED = {"method": "accepted", "params": {"id": 2, "request": "r-1", "joined"
 
 
 def in_house(folder: Path, act: Callable[[House], object], work: Work | None = None) -> None:
-    """The blocking client in a thread, the daemon on a loop."""
+    """Run the blocking client in a thread, and the daemon on an event loop."""
 
     async def scenario() -> None:
         async with open_house(folder, work=work) as house:
@@ -58,7 +58,7 @@ def test_a_read_over_each_transport(tmp_path: Path, kind: str) -> None:
 
 
 @POSIX_ONLY
-def test_where_the_unix_socket_is_gone_tcp_is_tried(tmp_path: Path) -> None:
+def test_tcp_is_tried_when_the_unix_socket_is_gone(tmp_path: Path) -> None:
     def act(house: House) -> None:
         Path(house.listener.transports[0]["path"]).unlink()
         with Client.connect(house.endpoint) as client:
@@ -84,7 +84,7 @@ def test_a_mutation_reports_its_two_phases(tmp_path: Path) -> None:
     assert told[0]["deadline_s"] == 60
 
 
-def test_an_error_keeps_what_the_daemon_said(tmp_path: Path) -> None:
+def test_a_remote_error_keeps_every_field_of_the_daemon(tmp_path: Path) -> None:
     def act(house: House) -> None:
         with Client.connect(house.endpoint) as client:
             with pytest.raises(RemoteError, match="somebody else is at it") as caught:
@@ -99,7 +99,7 @@ def test_an_error_keeps_what_the_daemon_said(tmp_path: Path) -> None:
     in_house(tmp_path, act, Work(outcome=busy))
 
 
-def test_the_code_of_one_error_does_not_become_that_of_another() -> None:
+def test_remote_errors_do_not_share_their_codes() -> None:
     first, second = (RemoteError({"message": "x", "data": {"code": code}}) for code in ("BUSY", "NOT_FOUND"))
     assert (first.code, second.code, RemoteError.code, SupervisorError.code) == (
         "BUSY",
@@ -113,7 +113,7 @@ def test_the_code_of_one_error_does_not_become_that_of_another() -> None:
     "error",
     [{}, {"data": None}, {"message": 5, "code": "x", "data": {"code": 5, "fault": [], "retryable": "yes", "hint": 1}}],
 )
-def test_an_error_of_a_strange_daemon_is_an_error_all_the_same(error: dict[str, Any]) -> None:
+def test_a_malformed_error_gets_default_fields(error: dict[str, Any]) -> None:
     problem = RemoteError(error)
     assert (problem.code, problem.retryable, problem.hint) == ("INTERNAL", False, None)
 
@@ -128,12 +128,12 @@ def test_another_instance_at_the_endpoint_is_a_stale_endpoint(tmp_path: Path) ->
     in_house(tmp_path, act)
 
 
-def test_a_daemon_of_another_protocol_is_not_spoken_to() -> None:
+def test_a_daemon_of_another_protocol_is_refused() -> None:
     with pytest.raises(ProtocolUnsupported):
         Client.connect(Endpoint(1, 1, "x", "i-1", "9.0", ProtocolRange(2, 3), "t", ()))
 
 
-def test_nobody_at_the_endpoint_is_daemon_not_running(tmp_path: Path) -> None:
+def test_a_dead_endpoint_is_daemon_not_running(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         nowhere = endpoint_at(taken.getsockname()[1])._replace(
@@ -148,7 +148,7 @@ def test_nobody_at_the_endpoint_is_daemon_not_running(tmp_path: Path) -> None:
     assert [problem.split(":")[0] for problem in caught.value.data["problems"]] == [*KINDS]
 
 
-def test_params_that_no_frame_holds_are_refused_here(tmp_path: Path) -> None:
+def test_params_too_long_for_a_frame_are_refused(tmp_path: Path) -> None:
     def act(house: House) -> None:
         with Client.connect(house.endpoint) as client:
             with pytest.raises(InvalidParams, match="longer than a frame"):
@@ -169,7 +169,7 @@ def frame(message: object) -> bytes:
 
 @contextlib.contextmanager
 def daemon_that(says: Callable[[int], bytes | None]) -> Iterator[Endpoint]:
-    """One connection; answers each request with these bytes, and hangs up at None."""
+    """Serve one connection: answer each request with these bytes, and close at None."""
     with socket.create_server(("127.0.0.1", 0)) as door:
 
         def serve() -> None:
@@ -211,12 +211,12 @@ NOTICE = frame({"jsonrpc": "2.0", **ACCEPTED})
         (NOTICE + b"garbage\n", DisconnectedAfterAccept),
         (NOTICE + b"[]\n", DisconnectedAfterAccept),
         (b"", AcceptTimeout),
-        (frame({"jsonrpc": "2.0", "id": 99, "result": "somebody else's"}), AcceptTimeout),
+        (frame({"jsonrpc": "2.0", "id": 99, "result": "of another request"}), AcceptTimeout),
         (NOTICE.replace(b'"id": 2', b'"id": 3'), AcceptTimeout),
         (frame({"jsonrpc": "2.0", "method": "event", "params": {"id": 2}}), AcceptTimeout),
     ],
 )
-def test_a_missing_answer_says_in_which_phase(answer: bytes | None, error: type[SupervisorError]) -> None:
+def test_a_missing_answer_names_the_phase(answer: bytes | None, error: type[SupervisorError]) -> None:
     with daemon_that(after_hello(answer)) as where, Client.connect(where) as client, pytest.raises(error):
         client.call("server.ensure", ENSURE, accept_timeout_s=0.2)
 
@@ -236,7 +236,7 @@ def test_the_callers_limit_holds_after_accepted() -> None:
         client.call("server.ensure", ENSURE, timeout_s=0.2)
 
 
-def test_an_answer_that_comes_too_late_does_not_answer_the_next_call() -> None:
+def test_a_late_answer_does_not_answer_the_next_call() -> None:
     late = frame({"jsonrpc": "2.0", "id": 2, "result": "late"})
     answers = {1: greeting(), 2: b"", 3: late + frame({"jsonrpc": "2.0", "id": 3, "result": "right"})}
     with daemon_that(answers.get) as where, Client.connect(where) as client:
@@ -245,7 +245,7 @@ def test_an_answer_that_comes_too_late_does_not_answer_the_next_call() -> None:
         assert client.call("server.get") == "right"
 
 
-def test_a_refusal_without_an_id_is_the_answer() -> None:
+def test_an_error_without_an_id_answers_the_call() -> None:
     refusal = frame({"jsonrpc": "2.0", "id": None, "error": Busy("the house is full").to_wire()})
     with daemon_that(lambda _number: refusal) as where, pytest.raises(RemoteError, match="the house is full"):
         Client.connect(where)
@@ -257,7 +257,7 @@ def test_a_foreign_program_at_the_port_is_daemon_not_running(answer: bytes | Non
         Client.connect(where, timeout_s=0.3)
 
 
-def test_an_error_in_a_callback_is_the_callers_own(tmp_path: Path) -> None:
+def test_an_error_in_a_callback_reaches_the_caller(tmp_path: Path) -> None:
     def closed_pipe(_told: Mapping[str, Any]) -> None:
         raise BrokenPipeError("stdout")
 

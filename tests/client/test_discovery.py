@@ -1,4 +1,4 @@
-"""Where a daemon answers: by its file, else by its presence outside the home."""
+"""Finding the daemon by its endpoint file, else by its presence outside the home."""
 
 import json
 import os
@@ -25,13 +25,13 @@ def where(tmp_path: Path) -> Folders:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """What is said at the presences, by home id."""
-    said: dict[str, bytes] = {}
-    monkeypatch.setattr(presence, "ask", lambda home_id, _: said.get(home_id))
-    return said
+    """The answers of present daemons, by home id."""
+    answers: dict[str, bytes] = {}
+    monkeypatch.setattr(presence, "ask", lambda home_id, _: answers.get(home_id))
+    return answers
 
 
-def test_what_is_published_is_found_without_asking(where: Folders) -> None:
+def test_a_published_endpoint_is_found_without_asking(where: Folders) -> None:
     published = MINE._replace(home=os.fspath(where.home))
     endpoint.publish(where.endpoint, published)
     assert discovery.find(where) == published
@@ -57,39 +57,39 @@ def test_a_daemon_whose_home_was_made_a_link_is_found(tmp_path: Path, asked: dic
 
 
 @pytest.mark.parametrize(
-    ("said", "error", "words"),
+    ("answer", "error", "words"),
     [
-        (Present(7, "0", None), DaemonNotRunning, "starting up, or ending"),
+        (Present(7, "0", None), DaemonNotRunning, "is starting or ending"),
         (Present(7, "0", None, "it is a file"), DaemonUnreachable, r"pid 7\) runs and cannot be reached: it is a file"),
     ],
 )
-def test_a_daemon_that_answers_nowhere_is_told(
-    where: Folders, asked: dict[str, bytes], said: Present, error: type[Exception], words: str
+def test_a_daemon_without_an_endpoint_is_reported(
+    where: Folders, asked: dict[str, bytes], answer: Present, error: type[Exception], words: str
 ) -> None:
-    asked[where.home_id] = said.encode()
+    asked[where.home_id] = answer.encode()
     with pytest.raises(error, match=words):
         discovery.find(where)
 
 
 @pytest.mark.parametrize("nonsense", [b"", b"{", b"[]", b'{"pid":"x","endpoint":null}'])
-def test_an_answer_without_sense_is_no_defect(
+def test_a_damaged_answer_is_daemon_not_running(
     where: Folders, asked: dict[str, bytes], nonsense: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(discovery, "ASK_S", 0.1)
     asked[where.home_id] = nonsense
-    with pytest.raises(DaemonNotRunning, match="does not say yet"):
+    with pytest.raises(DaemonNotRunning, match="does not answer yet"):
         discovery.find(where)
 
 
 def test_a_copied_endpoint_counts_as_none(where: Folders, asked: dict[str, bytes]) -> None:
     assert asked == {}
     endpoint.publish(where.endpoint, MINE._replace(home=os.fspath(where.home.with_name("original"))))
-    with pytest.raises(DaemonNotRunning, match="what is published there was for"):
+    with pytest.raises(DaemonNotRunning, match="endpoint file belongs to"):
         discovery.find(where)
 
 
 @POSIX_ONLY
-def test_an_endpoint_of_another_path_to_this_home_counts(where: Folders) -> None:
+def test_an_endpoint_of_a_link_to_this_home_counts(where: Folders) -> None:
     link = where.home.with_name("link")
     link.symlink_to(where.home)
     published = MINE._replace(home=os.fspath(where.home))

@@ -36,14 +36,14 @@ def test_the_file_has_the_fields_of_the_contract() -> None:
     assert FIELDS["protocol"] == {"min": 1, "max": 1}
 
 
-def test_what_was_published_is_read(tmp_path: Path) -> None:
+def test_a_published_endpoint_is_read(tmp_path: Path) -> None:
     endpoint.publish(tmp_path / "endpoint.json", MINE)
     assert endpoint.read(tmp_path / "endpoint.json") == MINE
     assert [entry.name for entry in tmp_path.iterdir()] == ["endpoint.json"]
 
 
 @POSIX_ONLY
-def test_the_file_is_for_its_owner_only_even_in_place_of_an_open_one(tmp_path: Path) -> None:
+def test_publishing_makes_a_readable_file_private_again(tmp_path: Path) -> None:
     path = tmp_path / "endpoint.json"
     path.write_text("{}")
     path.chmod(0o644)
@@ -71,14 +71,14 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    # Windows replaces no file that somebody is reading: one who does nothing else would leave no gap.
+    # Windows does not replace a file while a process reads it, so a reader without pauses would block the writer.
     while not done.wait(0.02 if IS_WINDOWS else 0):
         assert endpoint.read(path) is not None
     writer.join()
     assert written
 
 
-def test_no_file_is_no_endpoint(tmp_path: Path) -> None:
+def test_a_missing_file_is_no_endpoint(tmp_path: Path) -> None:
     assert endpoint.read(tmp_path / "endpoint.json") is None
     assert endpoint.read(tmp_path / "no folder" / "endpoint.json") is None
 
@@ -115,12 +115,12 @@ def test_a_later_release_may_add_fields_and_kinds_of_transport() -> None:
 
 
 @pytest.mark.parametrize("host", ["example.org", "0.0.0.0", "localhost", "10.0.0.1"])
-def test_the_token_is_not_taken_to_another_machine(host: str) -> None:
+def test_the_token_is_not_sent_to_another_machine(host: str) -> None:
     elsewhere = {**FIELDS, "transports": [{"kind": "tcp", "host": host, "port": 80}]}
     assert endpoint.decode(json.dumps(elsewhere).encode()).transports == ()
 
 
-def test_only_the_instance_that_published_withdraws(tmp_path: Path) -> None:
+def test_only_the_publishing_instance_withdraws_the_file(tmp_path: Path) -> None:
     path = tmp_path / "endpoint.json"
     endpoint.publish(path, MINE)
     endpoint.withdraw(path, "i-2")
@@ -130,7 +130,7 @@ def test_only_the_instance_that_published_withdraws(tmp_path: Path) -> None:
     endpoint.withdraw(path, "i-1")
 
 
-def test_what_cannot_be_read_is_left_where_it_is(tmp_path: Path) -> None:
+def test_withdrawing_leaves_a_damaged_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "endpoint.json"
     path.write_bytes(b"garbage")
     endpoint.withdraw(path, "i-1")
@@ -141,7 +141,7 @@ def test_the_token_stays_out_of_reprs() -> None:
     assert "s3cret" not in f"{MINE} {MINE!r}"
 
 
-def test_the_clients_path_loads_nothing_heavy() -> None:
+def test_importing_the_client_loads_no_heavy_modules() -> None:
     root = str(Path(supervisor.__file__).parents[1])
     code = f"import sys; sys.path.insert(0, {root!r}); import supervisor.client.client; print(*sys.modules)"
     loaded = subprocess.run(

@@ -1,4 +1,4 @@
-"""Answers that go on, from a daemon whose every byte the test decides."""
+"""Streams of notifications, from a daemon that sends the bytes that the test chooses."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.client import client as client_module
+from supervisor.client import connection
 from supervisor.client.client import Client
 from supervisor.errors import (
     AcceptTimeout,
@@ -21,7 +21,7 @@ from tests.client.test_client import daemon_that, frame, greeting
 OPEN = {"jsonrpc": "2.0", "id": 2, "result": {"seq": 0}}
 
 
-def told(method: str, **params: Any) -> bytes:
+def notice(method: str, **params: Any) -> bytes:
     return frame({"jsonrpc": "2.0", "method": method, "params": params})
 
 
@@ -30,13 +30,13 @@ def pong(number: int) -> bytes:
 
 
 def says(*answers: bytes | None) -> Callable[[int], bytes | None]:
-    """The answers to the requests after `hello`; then the connection is left open and silent."""
+    """Return the answers to the requests after `hello`; later requests get none, and the connection stays open."""
     script = dict(enumerate((greeting(), *answers), start=1))
     return lambda number: script.get(number, b"")
 
 
-def test_what_follows_the_answer_is_told_in_order() -> None:
-    script = says(frame(OPEN) + told("event", id=2, seq=1) + told("event", id=2, seq=2))
+def test_notifications_come_in_order_after_the_answer() -> None:
+    script = says(frame(OPEN) + notice("event", id=2, seq=1) + notice("event", id=2, seq=2))
     with daemon_that(script) as where, Client.connect(where) as client:
         stream = client.stream("events.subscribe")
         assert stream.answer == {"seq": 0}
@@ -44,10 +44,10 @@ def test_what_follows_the_answer_is_told_in_order() -> None:
         assert [next(listened) for _ in range(2)] == [("event", {"id": 2, "seq": 1}), ("event", {"id": 2, "seq": 2})]
 
 
-def test_each_stream_gets_its_own_and_a_resync_is_for_all() -> None:
+def test_a_stream_gets_its_own_notifications_and_each_resync() -> None:
     second = frame({"jsonrpc": "2.0", "id": 3, "result": "lines"})
-    mixed = told("log", id=3, lines=["a"]) + told("event", id=2, seq=1) + told("resync", reason="too slow")
-    strange = told("event", id=99) + told("accepted", id=98, request="r-1") + told("news")
+    mixed = notice("log", id=3, lines=["a"]) + notice("event", id=2, seq=1) + notice("resync", reason="too slow")
+    strange = notice("event", id=99) + notice("accepted", id=98, request="r-1") + notice("news")
     with (
         daemon_that(says(frame(OPEN), second + mixed + strange, pong(4), pong(5))) as where,
         Client.connect(where) as client,
@@ -57,19 +57,22 @@ def test_each_stream_gets_its_own_and_a_resync_is_for_all() -> None:
         assert [method for method, _ in logs.until_now()] == ["log", "resync", "news"]
 
 
-def test_a_call_meanwhile_is_answered_and_loses_nothing() -> None:
-    answer = told("event", id=2, seq=1) + frame({"jsonrpc": "2.0", "id": 3, "result": "right"})
-    with daemon_that(says(frame(OPEN), answer + told("event", id=2, seq=2))) as where, Client.connect(where) as client:
+def test_a_call_beside_a_stream_loses_no_notification() -> None:
+    answer = notice("event", id=2, seq=1) + frame({"jsonrpc": "2.0", "id": 3, "result": "right"})
+    with (
+        daemon_that(says(frame(OPEN), answer + notice("event", id=2, seq=2))) as where,
+        Client.connect(where) as client,
+    ):
         stream = client.stream("events.subscribe")
         assert client.call("server.get") == "right"
         listened = stream.listen(30)
         assert [next(listened)[1]["seq"] for _ in range(2)] == [1, 2]
 
 
-def test_until_now_ends_where_the_daemon_was_when_it_was_asked() -> None:
+def test_until_now_ends_at_what_the_daemon_has_sent() -> None:
     script = says(
-        frame(OPEN) + told("event", id=2, seq=1),
-        told("event", id=2, seq=2) + pong(3) + told("event", id=2, seq=3),
+        frame(OPEN) + notice("event", id=2, seq=1),
+        notice("event", id=2, seq=2) + pong(3) + notice("event", id=2, seq=3),
         pong(4),
     )
     with daemon_that(script) as where, Client.connect(where) as client:
@@ -78,8 +81,8 @@ def test_until_now_ends_where_the_daemon_was_when_it_was_asked() -> None:
         assert [params["seq"] for _, params in stream.until_now()] == [3]
 
 
-def test_the_end_of_the_connection_is_told_after_everything_else() -> None:
-    script = says(frame(OPEN) + told("event", id=2, seq=1) + told("resync", reason="too slow"), None)
+def test_the_end_of_the_connection_comes_last() -> None:
+    script = says(frame(OPEN) + notice("event", id=2, seq=1) + notice("resync", reason="too slow"), None)
     with daemon_that(script) as where, Client.connect(where) as client:
         stream = client.stream("events.subscribe")
         listened = stream.listen()
@@ -91,10 +94,10 @@ def test_the_end_of_the_connection_is_told_after_everything_else() -> None:
         assert (caught.value.retryable, caught.value.safe_to_retry) == (True, False)
 
 
-def test_a_stream_may_be_silent_for_as_long_as_its_reader_likes() -> None:
+def test_a_silent_stream_ends_at_the_readers_limit() -> None:
     with daemon_that(says(frame(OPEN))) as where, Client.connect(where) as client:
         began = time.monotonic()
-        with pytest.raises(ResponseTimeout, match="the time to listen is up"):
+        with pytest.raises(ResponseTimeout, match="stopped listening"):
             next(client.stream("events.subscribe", accept_timeout_s=30).listen(0.2))
         assert time.monotonic() - began >= 0.2
 
@@ -112,8 +115,8 @@ def test_without_an_answer_there_is_no_stream(answer: bytes | None, error: type[
         client.stream("logs.read", {"server": "x"}, accept_timeout_s=0.2)
 
 
-def test_where_an_interrupt_does_not_end_a_wait_it_is_heard_between_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "LONGEST_WAIT_S", 0.05)
+def test_waits_are_split_where_ctrl_c_does_not_end_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LONGEST_WAIT_S", 0.05)
     with daemon_that(says(frame(OPEN))) as where, Client.connect(where) as client:
         began = time.monotonic()
         with pytest.raises(ResponseTimeout):
@@ -121,7 +124,7 @@ def test_where_an_interrupt_does_not_end_a_wait_it_is_heard_between_two(monkeypa
         assert time.monotonic() - began >= 0.2
 
 
-def test_a_request_that_its_client_has_named_may_be_sent_again() -> None:
+def test_a_request_with_a_clients_id_is_safe_to_retry() -> None:
     for params, safe in (({"server": "x", "request": "mine"}, True), ({"server": "x"}, False)):
         with daemon_that(says(None)) as where, Client.connect(where) as client:
             with pytest.raises(DisconnectedBeforeAccept) as caught:

@@ -1,4 +1,4 @@
-"""tests/data/transcript.jsonl against the client library: it says what clients said, and gives what they were told."""
+"""tests/data/transcript.jsonl against the client library, which has to send the same and return the same."""
 
 import json
 import socket
@@ -19,14 +19,14 @@ from tests.transcript.stage import ENDPOINT, Line
 RECORDED = lines.read()
 CONNECTIONS = list(dict.fromkeys(line["connection"] for line in RECORDED if "connection" in line))
 LIMIT_S = 10.0
-"""No wait here is longer; none is expected to come near."""
+"""The longest wait in this module; the usual ones are far shorter."""
 
 INSTEAD_OF_NONSENSE = {"method": "ping", "params": {}}
-"""The library cannot say what is no JSON."""
+"""Sent in place of recorded frames that are not JSON, which the library cannot send."""
 
 
 class Daemon:
-    """The daemon's side of one recorded connection: hears what the client says, and answers as it did."""
+    """The daemon's side of one recorded connection: records each request, and answers as recorded."""
 
     def __init__(self, script: list[Line], said: Callable[[Line], Line]) -> None:
         self.heard: list[Line] = []
@@ -61,14 +61,14 @@ class Daemon:
 
 
 class Caller:
-    """Asks through the library for what a client asked. What comes is noted as it would stand in a transcript."""
+    """Makes the recorded calls through the library, and notes the answers in the form of the transcript."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self.streams: dict[int, Stream] = {}
 
     def ask(self, frame: Line) -> tuple[Line, list[Line]]:
-        """The outcome, and what was told before it."""
+        """Return the outcome, and the notifications that came before it."""
         told: list[Line] = []
         try:
             return {"result": self._result(frame, lambda params: told.append(known(params)))}, told
@@ -88,7 +88,7 @@ class Caller:
 
 
 def known(value: Any) -> Any:
-    """What this release understands of it."""
+    """Return the value without the fields that this release does not know."""
     if isinstance(value, list):
         return [known(each) for each in value]
     if isinstance(value, dict):
@@ -101,7 +101,7 @@ def as_it_is(frame: Line) -> Line:
 
 
 def exchanges(script: list[Line]) -> list[tuple[Line, list[Line]]]:
-    """Each request with what the daemon says until the next."""
+    """Return each request with the daemon's lines up to the next request."""
     begins = [index for index, line in enumerate(script) if line["from"] == "client" and not line.get("leaves")]
     return [
         (script[index], list(takewhile(lambda line: line["from"] == "daemon", script[index + 1 :]))) for index in begins
@@ -121,7 +121,7 @@ def notices(said: list[Line], *methods: str) -> list[Line]:
 
 @pytest.mark.parametrize("said", [as_it_is, lines.from_later])
 @pytest.mark.parametrize("connection", CONNECTIONS)
-def test_the_library_says_what_was_said_and_gives_what_was_told(connection: str, said: Callable[[Line], Line]) -> None:
+def test_the_library_sends_and_returns_what_was_recorded(connection: str, said: Callable[[Line], Line]) -> None:
     """With `from_later`, the daemon is of a later release than the client."""
     script = lines.of(connection, RECORDED)
     (greeting, welcome), *asked = exchanges(script)

@@ -159,7 +159,7 @@ def test_a_hard_link_to_a_file_of_ours_gives_nothing_away_and_changes_nothing(ho
             os.link(path, folder / f"linked-{path.name}")
             (folder / f"linked-{path.name}").chmod(0o666)
         (folder / "linked-registry.json").write_text("{}")
-        with pytest.raises(DaemonNotRunning, match="not to be trusted: others may write"):
+        with pytest.raises(DaemonNotRunning, match="cannot be trusted: others may write"):
             endpoint.read(house.folders.endpoint)
         spoilt = house.folders.endpoint.stat().st_ino
         # What others may write is not believed: the daemon itself is asked, outside the home, and writes it anew.

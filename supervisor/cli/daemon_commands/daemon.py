@@ -11,7 +11,7 @@ from ...client import discovery, endpoint
 from ...client.client import Client
 from ...client.endpoint import START_HINT
 from ...client.stream import Stream
-from ...errors import DaemonNotRunning, ProtocolUnsupported, StateNotWritable, StopFailed, SupervisorError, TimedOut
+from ...errors import DaemonNotRunning, ProtocolUnsupported, StateNotWritable, StopFailed, SupervisorError
 from ...native.facts import Folders, folders
 from .. import options, output, remote
 from ..deadline import Deadline
@@ -161,7 +161,7 @@ def _try_first(where: Folders, deadline: Deadline) -> None:
     try:
         rehearse(where, deadline.or_else(REHEARSAL_S))
     except SupervisorError as problem:
-        problem.message = f"{problem.message} (nothing was ended: the daemon that runs goes on)"
+        problem.message = f"{problem.message} (the running daemon was left alone)"
         raise
 
 
@@ -207,7 +207,7 @@ def _wait_for_end(where: Folders, client: Client, deadline: Deadline) -> None:
             endpoint.withdraw(where.endpoint, instance_id)
             return
         if time.monotonic() >= until:
-            raise TimedOut("the daemon was asked to stop and is still at it", hint="godot-supervisor logs")
+            raise endpoint.still_stopping()
         time.sleep(endpoint.WITHDRAWN_POLL_S)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ...client.client import Client
-from ...client.stream import Told
+from ...client.stream import Notice
 from ...native.facts import Folders, folders
 from .. import options, output, remote
 from ..deadline import Deadline
@@ -42,7 +42,7 @@ def events(*, follow: bool, since: int, as_json: bool, deadline: Deadline) -> No
             return
 
 
-def _kept(since: int, deadline: Deadline) -> Iterator[Told]:
+def _kept(since: int, deadline: Deadline) -> Iterator[Notice]:
     with remote.connect(deadline=deadline) as client:
         for method, told in _subscribe(client, _place(client, since)).until_now():
             yield method, told
@@ -52,7 +52,7 @@ def _kept(since: int, deadline: Deadline) -> Iterator[Told]:
                 break
 
 
-def _followed(where: Folders, since: int, deadline: Deadline) -> Iterator[Told]:
+def _followed(where: Folders, since: int, deadline: Deadline) -> Iterator[Notice]:
     """What happens, from one daemon after the other. A `resync` is passed on, and then all that there still is."""
     client = remote.connect(where, deadline)
     place = _place(client, since)

@@ -3,24 +3,24 @@ import pytest
 from supervisor.client.timeouts import MARGIN_S, SILENCE_S, CallTimeout
 
 
-def patience(timeout_s: float | None = None) -> CallTimeout:
+def call_timeout(timeout_s: float | None = None) -> CallTimeout:
     return CallTimeout(100, accept_timeout_s=2, timeout_s=timeout_s)
 
 
 def test_the_wait_for_accepted_is_short() -> None:
-    assert patience().deadline == 102
-    assert patience().timed_out("server.ensure").code == "ACCEPT_TIMEOUT"
-    assert patience().disconnected("server.ensure").code == "DISCONNECTED_BEFORE_ACCEPT"
+    assert call_timeout().deadline == 102
+    assert call_timeout().timed_out("server.ensure").code == "ACCEPT_TIMEOUT"
+    assert call_timeout().disconnected("server.ensure").code == "DISCONNECTED_BEFORE_ACCEPT"
 
 
 def test_progress_does_not_replace_accepted() -> None:
-    waiting = patience()
+    waiting = call_timeout()
     waiting.progress(101.9, "installing")
     assert waiting.deadline == 102
 
 
-def test_once_accepted_three_missed_heartbeats_are_the_end() -> None:
-    waiting = patience()
+def test_three_missed_heartbeats_end_an_accepted_call() -> None:
+    waiting = call_timeout()
     waiting.accepted(101, deadline_s=180)
     assert waiting.deadline == 101 + SILENCE_S
     waiting.progress(110, "starting")
@@ -32,7 +32,7 @@ def test_once_accepted_three_missed_heartbeats_are_the_end() -> None:
 
 
 def test_heartbeats_do_not_move_the_deadline() -> None:
-    waiting = patience()
+    waiting = call_timeout()
     waiting.accepted(100, deadline_s=20)
     for now in range(105, 126, 5):
         waiting.progress(now, "waiting")
@@ -42,19 +42,19 @@ def test_heartbeats_do_not_move_the_deadline() -> None:
     assert "silent" not in problem.message
 
 
-def test_an_installation_may_take_its_time() -> None:
-    waiting = patience()
+def test_an_installation_does_not_count_towards_the_deadline() -> None:
+    waiting = call_timeout()
     waiting.accepted(100, deadline_s=20)
     waiting.progress(600, "installing")
     waiting.progress(610, "waiting")
     assert waiting.deadline == 620 + MARGIN_S
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_the_callers_own_limit_bounds_everything(*, told: bool) -> None:
-    waiting = patience(timeout_s=1)
-    if told:
+@pytest.mark.parametrize("accepted", [False, True])
+def test_the_callers_limit_holds_in_both_phases(*, accepted: bool) -> None:
+    waiting = call_timeout(timeout_s=1)
+    if accepted:
         waiting.accepted(100, deadline_s=180)
         waiting.progress(100.5, "installing")
     assert waiting.deadline == 101
-    assert waiting.timed_out("x").code == ("RESPONSE_TIMEOUT" if told else "ACCEPT_TIMEOUT")
+    assert waiting.timed_out("x").code == ("RESPONSE_TIMEOUT" if accepted else "ACCEPT_TIMEOUT")

@@ -1,0 +1,103 @@
+"""Messages over one connected socket, each wait with a limit. Cheap to import: each command-line query pays for it."""
+
+import socket
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InvalidParams, InvalidRequest, ParseError
+from ..native.facts import SYSTEM
+from ..wire import framing, jsonrpc
+from .timeouts import FOREVER, CallTimeout, Wait
+
+RECEIVED_AT_ONCE = 65536
+"""Bytes."""
+
+LONGEST_WAIT_S = 0.5 if SYSTEM == "windows" else FOREVER
+"""On Windows Ctrl-C does not interrupt a wait for a socket, so Python handles it between two short waits."""
+
+Message = jsonrpc.Success | jsonrpc.Failure | jsonrpc.Notification
+
+
+class Connection:
+    """A socket that carries requests to the daemon and its messages back. Not for several threads."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        """Use a connected socket, which belongs to this object from now on."""
+        self._socket = connected
+        self._decoder = framing.LineDecoder()
+        self._lines: deque[bytes] = deque()
+
+    def send(self, identifier: int, method: str, params: Mapping[str, Any], timeout: CallTimeout) -> None:
+        """Send a request.
+
+        Raises:
+            InvalidParams: the params are too long for a frame.
+            AcceptTimeout, ResponseTimeout: the daemon did not read the request in time.
+        """
+        try:
+            frame = framing.encode(jsonrpc.request(identifier, method, dict(params)))
+        except ValueError as problem:
+            raise InvalidParams("params", str(problem)) from problem
+        try:
+            self._socket.settimeout(_seconds_left(timeout))
+            self._socket.sendall(frame)
+        except TimeoutError:
+            # Half a frame may have been sent, so nothing can follow it.
+            self.close()
+            raise timeout.timed_out(method) from None
+        except OSError:
+            # The daemon has closed the connection. Its reason may still be readable; otherwise the next read fails.
+            return
+
+    def receive(self, method: str, wait: Wait) -> Message:
+        """Wait for the next message, whichever request it belongs to. `method` names the call in errors.
+
+        Raises:
+            AcceptTimeout, ResponseTimeout: no message came in time.
+            DisconnectedBeforeAccept, DisconnectedAfterAccept: the connection has ended, or carried nonsense.
+        """
+        try:
+            while not self._lines:
+                data = self._read(wait)
+                if not data:
+                    raise ConnectionResetError
+                self._lines.extend(self._decoder.feed(data))
+            return jsonrpc.parse_reply(self._lines.popleft())
+        except TimeoutError:
+            raise wait.timed_out(method) from None
+        except (OSError, ParseError, InvalidRequest) as problem:
+            self.close()
+            raise wait.disconnected(method) from problem
+
+    def has_ended(self) -> bool:
+        """Return whether the daemon has closed the connection. Data that is still unread is discarded."""
+        try:
+            self._socket.settimeout(0)
+            return not self._socket.recv(RECEIVED_AT_ONCE)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """Close the socket. Harmless when repeated."""
+        self._socket.close()
+
+    def _read(self, wait: Wait) -> bytes:
+        while True:
+            pause = min(_seconds_left(wait), LONGEST_WAIT_S)
+            self._socket.settimeout(pause if pause < FOREVER else None)
+            try:
+                return self._socket.recv(RECEIVED_AT_ONCE)
+            except TimeoutError:
+                # Only this pause has ended. `_seconds_left` raises once the whole wait has.
+                continue
+
+
+def _seconds_left(wait: Wait) -> float:
+    left = wait.deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
