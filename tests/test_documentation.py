@@ -11,7 +11,7 @@ import pytest
 from supervisor.cli.group import VERBS, cli
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.kind import Kind
-from supervisor.wire.messages.verbs import METHODS
+from supervisor.wire.messages.methods import METHODS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

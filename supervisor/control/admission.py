@@ -1,4 +1,4 @@
-"""What all connections share: the verbs, who the daemon is, the limits, and whether new work is still taken."""
+"""The admission of connections: limits, authentication, and what all connections of a daemon share."""
 
 import asyncio
 from hmac import compare_digest
@@ -7,52 +7,56 @@ from typing import Any, Protocol
 from ..errors import Busy, ProtocolUnsupported, Unauthorized
 from ..native.api import PeerCheck
 from ..wire.messages.session import PROTOCOL_MAX, PROTOCOL_MIN, Hello, HelloResult
-from .method_table import MethodTable
+from .methods.table import MethodTable
 
 CONNECTIONS = 256
-STRANGERS = 16
+"""Connections at once, at most."""
+
+UNAUTHENTICATED = 16
+"""Connections at once that have not authenticated themselves, at most."""
+
 REFUSALS = 32
 REFUSALS_EVERY_S = 10.0
-"""So many entries in so many seconds, at most."""
+"""At most `REFUSALS` log entries about refused clients in so many seconds."""
 
 
 class Log(Protocol):
-    """As much of structlog as a connection needs."""
+    """The part of structlog that a connection needs."""
 
     def warning(self, event: str, **details: Any) -> Any:
-        """Something was refused."""
+        """Log a refusal."""
         ...
 
     def error(self, event: str, **details: Any) -> Any:
-        """A defect of ours."""
+        """Log a defect of the daemon."""
         ...
 
 
-class Refusals:
-    """Who was refused, for the log; but a thousand knocks in a second shall not push out what else is in it."""
+class RefusalLog:
+    """Log entries about refused clients, limited so that a flood of attempts does not push out other entries."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._since = float("-inf")
-        self._told = 0
-        self._untold = 0
+        self._written = 0
+        self._left_out = 0
 
-    def tell(self, event: str, reason: str) -> None:
-        """One more. `untold` is how many there were that no entry tells of."""
+    def record(self, event: str, reason: str) -> None:
+        """Log a refusal, or count it for the next entry, whose `untold` is the number of refusals without an entry."""
         now = asyncio.get_running_loop().time()
         if now - self._since >= REFUSALS_EVERY_S:
-            self._since, self._told = now, 0
-        if self._told == REFUSALS:
-            self._untold += 1
+            self._since, self._written = now, 0
+        if self._written == REFUSALS:
+            self._left_out += 1
             return
-        self._told += 1
-        others = {"untold": self._untold} if self._untold else {}
-        self._untold = 0
+        self._written += 1
+        others = {"untold": self._left_out} if self._left_out else {}
+        self._left_out = 0
         self._log.warning(event, reason=reason, **others)
 
 
 class ConnectionSlot(Protocol):
-    """A connection, as the door sees it."""
+    """What admission needs of a connection."""
 
     async def until_answered(self) -> None:
         """Wait for the requests in flight to be answered."""
@@ -68,64 +72,66 @@ class ConnectionSlot(Protocol):
 
 
 class Admission:
-    """One per daemon. `closing` is set when it goes: from then on mutations are refused."""
+    """The one admission of a daemon. `closing` is set at shutdown: from then on mutations are refused."""
 
     def __init__(
-        self, *, verbs: MethodTable, instance_id: str, version: str, token: str, peers: PeerCheck, log: Log
+        self, *, methods: MethodTable, instance_id: str, version: str, token: str, peers: PeerCheck, log: Log
     ) -> None:
-        self.verbs = verbs
+        self.methods = methods
         self.peers = peers
         self.log = log
-        self.refusals = Refusals(log)
+        self.refusals = RefusalLog(log)
         self.closing = False
-        self.greeting = HelloResult(PROTOCOL_MAX, instance_id, version, verbs.methods)
+        self.greeting = HelloResult(PROTOCOL_MAX, instance_id, version, methods.names)
         self._token = token.encode()
-        self._known: set[ConnectionSlot] = set()
-        self._foreign_servers: dict[ConnectionSlot, None] = {}
+        self._authenticated: set[ConnectionSlot] = set()
+        self._unauthenticated: dict[ConnectionSlot, None] = {}
+        """The oldest comes first."""
         self._empty = asyncio.Event()
         self._empty.set()
 
     @property
-    def guests(self) -> tuple[ConnectionSlot, ...]:
-        """Every connection there is."""
-        return (*self._known, *self._foreign_servers)
+    def connections(self) -> tuple[ConnectionSlot, ...]:
+        """Every open connection."""
+        return (*self._authenticated, *self._unauthenticated)
 
-    def enter(self, slot: ConnectionSlot, *, known: bool) -> None:
-        """Let a connection in. Where there is no room, the oldest that has not said who it is makes some.
+    def enter(self, slot: ConnectionSlot, *, authenticated: bool) -> None:
+        """Register a connection. If there is no room, the oldest unauthenticated connection is closed.
 
         Raises:
-            Busy: every connection there may be has been authenticated.
+            Busy: there is no room, and every connection is authenticated.
         """
-        if (not known and len(self._foreign_servers) >= STRANGERS) or len(self.guests) >= CONNECTIONS:
+        too_many = not authenticated and len(self._unauthenticated) >= UNAUTHENTICATED
+        if too_many or len(self.connections) >= CONNECTIONS:
             self._make_room()
-        if known:
-            self._known.add(slot)
+        if authenticated:
+            self._authenticated.add(slot)
         else:
-            self._foreign_servers[slot] = None
+            self._unauthenticated[slot] = None
         self._empty.clear()
 
-    def recognise(self, slot: ConnectionSlot) -> None:
-        """A connection has proven its right."""
-        self._foreign_servers.pop(slot, None)
-        self._known.add(slot)
+    def authenticated(self, slot: ConnectionSlot) -> None:
+        """Note that a connection has authenticated itself, so it no longer makes room for others."""
+        self._unauthenticated.pop(slot, None)
+        self._authenticated.add(slot)
 
     def leave(self, slot: ConnectionSlot) -> None:
-        """A connection is gone. Harmless when repeated."""
-        self._foreign_servers.pop(slot, None)
-        self._known.discard(slot)
-        if not self.guests:
+        """Remove a connection that has ended. Repeating it is harmless."""
+        self._unauthenticated.pop(slot, None)
+        self._authenticated.discard(slot)
+        if not self.connections:
             self._empty.set()
 
     async def until_empty(self) -> None:
-        """Wait for the last connection to be gone."""
+        """Wait until every connection has ended."""
         await self._empty.wait()
 
     def check(self, hello: Hello, *, proven: bool) -> None:
-        """Compare token and protocol; without a token, `proven` says that the peer's user was the proof.
+        """Compare token and protocol. `proven`: the system has confirmed the peer's user, so no token is needed.
 
         Raises:
             Unauthorized: the token is wrong, or missing where it is needed.
-            ProtocolUnsupported: we do not speak that version.
+            ProtocolUnsupported: the daemon does not speak that version.
         """
         if hello.token is None and not proven:
             raise Unauthorized("the token is missing", hint="it is in endpoint.json")
@@ -133,15 +139,15 @@ class Admission:
             raise Unauthorized("the token is wrong", hint="read endpoint.json again")
         if not PROTOCOL_MIN <= hello.protocol <= PROTOCOL_MAX:
             raise ProtocolUnsupported(
-                f"protocol {hello.protocol} is not spoken here",
+                f"the daemon does not speak protocol {hello.protocol}",
                 hint="bring plugin and daemon to the same release",
                 data={"protocol": {"min": PROTOCOL_MIN, "max": PROTOCOL_MAX}},
             )
 
     def _make_room(self) -> None:
-        oldest = next(iter(self._foreign_servers), None)
+        oldest = next(iter(self._unauthenticated), None)
         if oldest is None:
             raise Busy(f"there are {CONNECTIONS} connections already", hint="close some", retry_after_ms=1000)
-        self.refusals.tell("connection.evicted", "others wait and it has not said hello")
+        self.refusals.record("connection.evicted", "others wait and the client has not said hello")
         oldest.abort()
         self.leave(oldest)

@@ -1,4 +1,4 @@
-"""Opens the door: a unix socket where there are any, and TCP on 127.0.0.1 everywhere."""
+"""The sockets that accept clients: a unix socket where the system has them, and TCP on 127.0.0.1 everywhere."""
 
 import asyncio
 import contextlib
@@ -19,19 +19,19 @@ Transport = Mapping[str, Any]
 class Listener:
     """Accepts connections until it is closed. Runs on the loop that opened it.
 
-    Where the system has unix sockets but not in our folder (a home on a foreign file system), TCP has to do.
+    The listener works with TCP alone if the home lies on a file system without unix sockets.
     """
 
-    def __init__(self, door: Admission, socket_path: Path) -> None:
-        self._door = door
-        self._entrances: list[_Entrance] = [_TcpEntrance(door)]
+    def __init__(self, admission: Admission, socket_path: Path) -> None:
+        self._admission = admission
+        self._endpoints: list[_Endpoint] = [_TcpEndpoint(admission)]
         if facts.HAS_UNIX_SOCKETS:
-            self._entrances.insert(0, _UnixEntrance(door, socket_path))
+            self._endpoints.insert(0, _UnixEndpoint(admission, socket_path))
         self._transports: tuple[Transport, ...] = ()
 
     @property
     def transports(self) -> tuple[Transport, ...]:
-        """How clients reach us, in the order in which they should try; for endpoint.json."""
+        """The addresses for endpoint.json, in the order in which clients should try them."""
         return self._transports
 
     async def open(self) -> None:
@@ -42,68 +42,68 @@ class Listener:
             OSError: the system refused to listen on TCP.
         """
         try:
-            for entrance in self._entrances:
-                await self._open(entrance)
+            for endpoint in self._endpoints:
+                await self._open(endpoint)
         except BaseException:
             self._shut()
             raise
         self._transports = self._open_now()
 
     async def check(self) -> bool:
-        """Rebuild what has stopped listening. Call it when the event loop reports an error of a connection.
+        """Listen again on sockets that have stopped. To be called when the event loop reports a connection's error.
 
         Returns:
-            Whether `transports` changed: then the endpoint must be published again.
+            Whether `transports` changed, so that the endpoint must be published again.
 
         Raises:
-            NotOurs, OSError: it could not be rebuilt.
+            NotOurs, OSError: a socket could not be rebuilt.
         """
-        if self._door.closing:
+        if self._admission.closing:
             return False
-        for entrance in self._entrances:
-            if not entrance.listens():
-                self._door.log.warning("listener.rebuilt", **entrance.transport)
-                entrance.shut()
-                await self._open(entrance)
+        for endpoint in self._endpoints:
+            if not endpoint.listens():
+                self._admission.log.warning("listener.rebuilt", **endpoint.transport)
+                endpoint.shut()
+                await self._open(endpoint)
         before, self._transports = self._transports, self._open_now()
         return self._transports != before
 
     def begin_shutdown(self) -> None:
-        """Accept nothing more: no connection, and no mutation on those that are open."""
-        self._door.closing = True
+        """Accept no further connection, and no mutation on the open ones."""
+        self._admission.closing = True
         self._shut()
 
     async def close(self) -> None:
-        """Stop accepting, give what has ended the time to be told, and close every connection."""
+        """Stop accepting, give running requests the time to be answered, and close every connection."""
         self.begin_shutdown()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
-                await asyncio.gather(*(slot.until_answered() for slot in self._door.guests))
-        for slot in self._door.guests:
+                await asyncio.gather(*(slot.until_answered() for slot in self._admission.connections))
+        for slot in self._admission.connections:
             slot.hang_up()
         with contextlib.suppress(TimeoutError):
-            # A reader that does not read is cut off by its connection; this bound is for a loop that is stuck.
+            # A client that does not read is cut off by its connection; this bound is for a loop that is stuck.
             async with asyncio.timeout(2 * FLUSH_S):
-                await self._door.until_empty()
+                await self._admission.until_empty()
 
-    async def _open(self, entrance: "_Entrance") -> None:
+    async def _open(self, endpoint: "_Endpoint") -> None:
         try:
-            await entrance.open()
+            await endpoint.open()
         except OSError as problem:
-            if not entrance.optional:
+            if not endpoint.optional:
                 raise
-            self._door.log.warning("listener.unavailable", reason=str(problem), **entrance.transport)
+            self._admission.log.warning("listener.unavailable", reason=str(problem), **endpoint.transport)
 
     def _open_now(self) -> tuple[Transport, ...]:
-        return tuple(entrance.transport for entrance in self._entrances if entrance.listens())
+        return tuple(endpoint.transport for endpoint in self._endpoints if endpoint.listens())
 
     def _shut(self) -> None:
-        for entrance in self._entrances:
-            entrance.shut()
+        for endpoint in self._endpoints:
+            endpoint.shut()
 
 
-class _Entrance:
-    """One listening socket. `optional`: the daemon can do without."""
+class _Endpoint:
+    """One listening socket. `optional`: the daemon works without it."""
 
     optional = False
 
@@ -134,9 +134,9 @@ class _Entrance:
             self._socket.close()
 
 
-class _TcpEntrance(_Entrance):
-    def __init__(self, door: Admission) -> None:
-        super().__init__(partial(Connection, door, needs_token=True))
+class _TcpEndpoint(_Endpoint):
+    def __init__(self, admission: Admission) -> None:
+        super().__init__(partial(Connection, admission, needs_token=True))
         self._port = 0
 
     @property
@@ -147,17 +147,17 @@ class _TcpEntrance(_Entrance):
         try:
             bound = bind_tcp(self._port)
         except OSError:
-            # Rebuilt, and somebody took our port meanwhile.
+            # The socket is rebuilt, and another program has taken its port since.
             bound = bind_tcp()
         self._port = bound.getsockname()[1]
         return bound
 
 
-class _UnixEntrance(_Entrance):
+class _UnixEndpoint(_Endpoint):
     optional = True
 
-    def __init__(self, door: Admission, path: Path) -> None:
-        super().__init__(partial(Connection, door, needs_token=False))
+    def __init__(self, admission: Admission, path: Path) -> None:
+        super().__init__(partial(Connection, admission, needs_token=False))
         self._path = path
         self._place: tuple[int, int] | None = None
 
@@ -171,14 +171,14 @@ class _UnixEntrance(_Entrance):
         return bound
 
     def listens(self) -> bool:
-        # Systems that tidy their folder of temporary files take the path away from under a living socket.
+        # Systems that tidy their folder of temporary files remove the path of a socket that is still in use.
         return super().listens() and place_of(self._path) == self._place
 
     def shut(self) -> None:
         super().shut()
         if self._place is not None and place_of(self._path) == self._place:
             self._path.unlink()
-            # Empty by now, unless somebody else keeps something there.
+            # The folder is empty unless another program keeps a file there.
             with contextlib.suppress(OSError):
                 self._path.parent.rmdir()
         self._place = None

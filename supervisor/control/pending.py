@@ -1,4 +1,4 @@
-"""Requests on their way in: between their frame and their admission nobody but us knows them."""
+"""Requests between their frame and their admission by the engine, which does not know them yet."""
 
 import asyncio
 import contextlib
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 
 class PendingRequests:
-    """The tasks of requests that carry an id of their client's."""
+    """The tasks of requests that carry an id chosen by their client."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, set[asyncio.Task[object]]] = {}
 
     @contextlib.contextmanager
     def noted(self, request: str) -> Iterator[None]:
-        """While inside, the current task can be cancelled by the id of its request."""
+        """Let the current task be cancelled by the id of its request while the context is open."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 (requests are tasks)
         tasks = self._tasks.setdefault(request, set())
@@ -26,7 +26,7 @@ class PendingRequests:
                 self._tasks.pop(request, None)
 
     def cancel(self, request: str) -> bool:
-        """Whether there was something to cancel. Nothing of it has been done yet."""
+        """Cancel a request, of which nothing has been done yet. Return False if no such request is pending."""
         tasks = self._tasks.get(request, ())
         for task in tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""One mutation in flight: the engine's requester on one side, notifications to a client on the other."""
+"""The progress of one mutation: what the engine reports of it, as notifications to the client."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from ..wire.jsonrpc import Id
 from .requests import Caller
 
 HEARTBEAT_S = 5.0
-"""A running request is never silent for longer, so silence means trouble (docs/protocol.md)."""
+"""The longest silence of a running request, so a longer silence means trouble (docs/protocol.md)."""
 
 WAITING = "waiting"
 
@@ -16,13 +16,13 @@ Notify = Callable[[str, dict[str, Any]], None]
 
 
 class CallProgress:
-    """Implements `engine.requester.Requester`. Says nothing any more once it is closed."""
+    """Implements `engine.operations.requester.Requester`. Sends nothing after it was closed."""
 
     def __init__(self, identifier: Id, notify: Notify, caller: Caller) -> None:
         self._id = identifier
         self.caller = caller
-        self.named: str | None = None
-        """The id that the client has chosen: the engine may know the request by another name."""
+        self.request_id: str | None = None
+        """The id that the client has chosen. The engine may know the request by another name."""
         self._notify = notify
         self._request: str | None = None
         self._last: dict[str, Any] = {"stage": WAITING, "message": ""}
@@ -36,31 +36,31 @@ class CallProgress:
 
     @property
     def admitted(self) -> bool:
-        """Whether `accepted` went out, after which BUSY is a broken promise."""
+        """Whether `accepted` was sent. After it, BUSY would break the protocol's promise."""
         return self._request is not None
 
     def accepted(self, *, request: str, joined: bool, deadline_s: float) -> None:
         """See `Requester`."""
-        self._request = self.named or request
-        self._tell("accepted", {"joined": joined, "deadline_s": deadline_s})
+        self._request = self.request_id or request
+        self._notify_client("accepted", {"joined": joined, "deadline_s": deadline_s})
 
     def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
         """See `Requester`."""
         counts = {name: count for name, count in (("done", done), ("total", total)) if count is not None}
         self._last = {"stage": stage, "message": message, **counts}
-        self._tell("progress", self._last)
-
-    def _beat(self) -> None:
-        """Still at it: clients count silence, and what is installing may say nothing for a while."""
-        self._tell("progress", self._last)
+        self._notify_client("progress", self._last)
 
     def close(self) -> None:
-        """The request is answered, or nobody listens any more."""
+        """Send nothing more: the request is answered, or its client has disconnected."""
         self._closed = True
         self._disarm()
 
-    def _tell(self, method: str, details: dict[str, Any]) -> None:
-        # Before `accepted` the request has no id that a progress could carry.
+    def _beat(self) -> None:
+        """Repeat the last stage, because clients count silence and an installer may say nothing for a while."""
+        self._notify_client("progress", self._last)
+
+    def _notify_client(self, method: str, details: dict[str, Any]) -> None:
+        # Before `accepted` the request has no id for a progress notification to carry.
         if self._closed or self._request is None:
             return
         self._disarm()

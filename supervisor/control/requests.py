@@ -1,4 +1,4 @@
-"""Which request a client means by an id of its own: one id, one meaning, for whoever asks. Two clients never meet."""
+"""The requests that clients mean by ids of their own. An id has one meaning for each client, and editor or owner."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from ..values import frozen
 from ..wire.messages.session import ClientInfo
 
 UNNAMED = "a client"
-"""What a client is called that has not said hello: on the unix socket it need not."""
+"""The name of a client that has not said hello, which is optional on the unix socket."""
 
 SWEPT_AT = 1000
-"""With so many ids, those that the engine no longer knows are forgotten."""
+"""Number of ids from which on those that the engine no longer knows are forgotten."""
 
 CALLERS = 8
-"""So many of the latest connections that sent a request are remembered."""
+"""For each request, so many of the latest connections that sent it are remembered."""
 
 NOT_COMPARED = ("request", "editor", "owner")
-"""Who asks is compared apart from what for."""
+"""Fields that are compared apart: the id, and for which editor or owner the client asks."""
 
 
 class Caller:
-    """The client at the other end of a connection. `gone`: the connection has ended."""
+    """The client at the other end of a connection. `gone` tells that the connection has ended."""
 
     def __init__(self) -> None:
         self.who = UNNAMED
@@ -32,12 +32,12 @@ class Caller:
         self.gone = False
 
     def introduce(self, client: ClientInfo) -> None:
-        """It has said hello."""
+        """Note what the client said of itself in `hello`."""
         self.who = f"{client.name} {client.version}"
         self.instance = client.instance
 
     def is_(self, other: "Caller") -> bool:
-        """Whether this is the same client, on this connection or another: by its instance, else by its name."""
+        """Return whether both are one client, on any connection: by its instance, or by its name if it has none."""
         return self is other or (self.instance, self.instance or self.who) == (
             other.instance,
             other.instance or other.who,
@@ -46,7 +46,7 @@ class Caller:
 
 @frozen
 class RequestScope:
-    """For whom a client asks: an editor or owner. `names` are the words for it in the frame.
+    """The editor or owner that a client asks for. `names` are the ways in which the frame named it.
 
     Its process may have ended. Without names, the client asks for itself.
     """
@@ -55,7 +55,7 @@ class RequestScope:
     process: ProcessIdentity | None = None
 
     def is_(self, other: "RequestScope") -> bool:
-        """Whether both are the same. An editor's id, or a pid, may be another's by now."""
+        """Return whether both are the same. Processes come first, because an editor's id or a pid may be reused."""
         if self.process is not None and other.process is not None:
             return self.process == other.process
         return not self.names.isdisjoint(other.names) or not (self.names or other.names)
@@ -63,44 +63,45 @@ class RequestScope:
 
 @dataclass(eq=False)
 class RequestMeaning:
-    """What was asked for by one id. `name` is the engine's name for the request."""
+    """The request behind an id. `name` is the engine's name for it."""
 
     name: str
-    whom: RequestScope
+    scope: RequestScope
     operation: str
     params: Mapping[str, Any]
     callers: list[Caller] = field(default_factory=list)
 
 
 class Requests:
-    """The ids that clients have chosen. `known`: whether the engine still knows a request by its name."""
+    """The ids that clients have chosen. `known` returns whether the engine still knows a request by its name."""
 
     def __init__(self, known: Callable[[str], bool]) -> None:
         self._known = known
         self._meanings: dict[str, list[RequestMeaning]] = {}
         self._arriving: set[str] = set()
 
-    def begin(self, request: str, caller: Caller, whom: RequestScope, operation: str, params: Any) -> RequestMeaning:
-        """The meaning of a request that has come: a new one, or one that was sent before.
+    def begin(self, request: str, caller: Caller, scope: RequestScope, operation: str, params: Any) -> RequestMeaning:
+        """Return the meaning of a request that has arrived: a new one, or that of the same request sent before.
 
         Raises:
-            InvalidParams: by this id, this client has asked for something else, or for somebody else.
+            InvalidParams: this client has used the id for a different request, or for another editor or owner.
         """
         asked = {name: value for name, value in vars_of(params).items() if name not in NOT_COMPARED}
         for meaning in self._living(request):
-            if bool(meaning.whom.names) != bool(whom.names):
+            if bool(meaning.scope.names) != bool(scope.names):
                 if self._made(meaning, caller):
-                    raise InvalidParams("request", f"{request!r} was {_whose(meaning)}, not {_for(whom)}", hint=HINT)
+                    before = _described(meaning)
+                    raise InvalidParams("request", f"{request!r} was {before}, not {_for(scope)}", hint=HINT)
                 continue
-            if not meaning.whom.is_(whom):
+            if not meaning.scope.is_(scope):
                 continue
-            if not (whom.names or self._made(meaning, caller) or self._comes_back(meaning, caller)):
+            if not (scope.names or self._made(meaning, caller) or self._comes_back(meaning, caller)):
                 continue
             self._refuse_another(request, meaning, operation, asked)
             if not self._made(meaning, caller):
                 meaning.callers = [*meaning.callers[1 - CALLERS :], caller]
             return meaning
-        meaning = RequestMeaning(self._free_name(request), whom, operation, asked, [caller])
+        meaning = RequestMeaning(self._free_name(request), scope, operation, asked, [caller])
         self._meanings.setdefault(request, []).append(meaning)
         if len(self._meanings) > SWEPT_AT:
             for other in list(self._meanings):
@@ -108,52 +109,53 @@ class Requests:
         return meaning
 
     def arrives(self, meaning: RequestMeaning) -> None:
-        """It is on its way to the engine, which does not know it yet."""
+        """Keep a request that is on its way to the engine, which does not know it yet."""
         self._arriving.add(meaning.name)
 
     def arrived(self, meaning: RequestMeaning) -> None:
-        """The engine has answered it, or knows it by now."""
+        """Note that the engine has answered the request, or knows it."""
         self._arriving.discard(meaning.name)
 
-    def find(self, request: str, caller: Caller, whom: RequestScope) -> str:
-        """The engine's name for a request that a client wants the outcome of, or no longer wants.
+    def find(self, request: str, caller: Caller, scope: RequestScope) -> str:
+        """Return the engine's name for a request whose outcome a client wants, or that a client cancels.
 
         Raises:
             NotFound: this client has made no such request.
-            InvalidParams: it has made several, for different editors or owners.
+            InvalidParams: this client has made several, for different editors or owners.
         """
         living = self._living(request)
-        if whom.names:
-            found = [meaning for meaning in living if meaning.whom.is_(whom)]
+        if scope.names:
+            found = [meaning for meaning in living if meaning.scope.is_(scope)]
         else:
             found = [meaning for meaning in living if self._made(meaning, caller)]
             found = found or [meaning for meaning in living if self._comes_back(meaning, caller)]
         if len(found) > 1:
-            several = " and ".join(_whose(meaning) for meaning in found)
+            several = " and ".join(_described(meaning) for meaning in found)
             raise InvalidParams("request", f"{request!r} was {several}", hint="say which: editor or owner")
         if found:
             return found[0].name
         if not living and self._known(request):
-            # The daemon's own name for it, which no other request has.
+            # The daemon's own name for the request, which no other request has.
             return request
         raise NotFound(f"no request {request!r} of this client", hint=FORGOTTEN)
 
     @staticmethod
     def _made(meaning: RequestMeaning, caller: Caller) -> bool:
-        """Whether it came by this very connection."""
+        """Return whether the request came on this very connection."""
         return any(each is caller for each in meaning.callers)
 
     @staticmethod
     def _comes_back(meaning: RequestMeaning, caller: Caller) -> bool:
-        """Whether this is the client that made it, on another connection.
+        """Return whether this is the client that made the request, on another connection.
 
-        Without an instance, two clients may have one name: one whose connection lives does not come back.
+        Two clients without an instance may have the same name, so a client whose old connection is still open is not
+        taken for one that comes back.
         """
         same = [each for each in meaning.callers if each.is_(caller)]
         return bool(same) and (caller.instance is not None or all(each.gone for each in same))
 
     def _living(self, request: str) -> list[RequestMeaning]:
-        """What the id means, newest first; what the engine has forgotten is forgotten here."""
+        """Return the meanings of an id, newest first. Those that the engine has forgotten are forgotten here too."""
         known = [m for m in self._meanings.get(request, ()) if m.name in self._arriving or self._known(m.name)]
         if known:
             self._meanings[request] = known
@@ -179,18 +181,18 @@ class Requests:
             raise InvalidParams("request", f"{request!r} was {operation} with {told}", hint=HINT)
 
 
-FORGOTTEN = f"say for whom it was made: editor or owner; outcomes are kept for {KEPT_S:g} s, at most {KEPT}"
+FORGOTTEN = f"name the editor or owner it was made for; outcomes are kept for {KEPT_S:g} s, at most {KEPT}"
 HINT = "choose another id for another request"
 
 
 def vars_of(params: Any) -> dict[str, Any]:
-    """The fields of a message."""
+    """Return the fields of a message."""
     return {name: getattr(params, name) for name in type(params).__dataclass_fields__}
 
 
-def _for(whom: RequestScope) -> str:
-    return f"for {' or '.join(sorted(whom.names))}" if whom.names else "for no editor or owner"
+def _for(scope: RequestScope) -> str:
+    return f"for {' or '.join(sorted(scope.names))}" if scope.names else "for no editor or owner"
 
 
-def _whose(meaning: RequestMeaning) -> str:
-    return f"{meaning.operation} {_for(meaning.whom)}"
+def _described(meaning: RequestMeaning) -> str:
+    return f"{meaning.operation} {_for(meaning.scope)}"

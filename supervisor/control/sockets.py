@@ -1,4 +1,4 @@
-"""The two sockets that the daemon listens on, and the folder of the one that has a place."""
+"""The two sockets that the daemon listens on, and the folder of the unix socket."""
 
 import os
 import socket
@@ -18,11 +18,11 @@ def bind_tcp(port: int = 0) -> socket.socket:
     Raises:
         OSError: the port is taken.
     """
-    # The protocol by its number: only where asyncio sees that this is TCP it switches Nagle's algorithm off, with which
-    # the second of two messages waits for the peer's delayed acknowledgement, 40 ms.
+    # The protocol is given by its number, because asyncio switches Nagle's algorithm off only where it sees TCP. With
+    # Nagle the second of two messages waits for the peer's delayed acknowledgement, 40 ms.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # On Windows SO_REUSEADDR would let another program listen beside us; elsewhere it only forgets TIME_WAIT.
+        # On Windows SO_REUSEADDR would let another program listen on the same port; elsewhere it only skips TIME_WAIT.
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
@@ -36,10 +36,10 @@ def bind_tcp(port: int = 0) -> socket.socket:
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """Listen at this path, in a folder that is ours alone. A socket file that a dead daemon left is replaced.
+    """Listen at this path, in a folder that only this user can enter. Replace a socket file that a dead daemon left.
 
     Raises:
-        NotOurs: the folder is a link or another user's, or something that is no socket lies at the path.
+        NotOurs: the folder is a link or another user's, or the path leads to something that is no socket.
         OSError: the system refused.
     """
     _own_folder(path.parent)
@@ -59,7 +59,7 @@ def see_unix(path: Path) -> None:
     """Return if `bind_unix` could listen there. Nothing is made or replaced.
 
     Raises:
-        NotOurs: what lies there, or its folder, is not ours.
+        NotOurs: the path, or its folder, leads to something that is not ours.
     """
     if os.path.lexists(path.parent):
         _see_folder(path.parent)
@@ -67,7 +67,7 @@ def see_unix(path: Path) -> None:
 
 
 def place_of(path: Path) -> tuple[int, int] | None:
-    """Device and inode of what lies there, to tell our socket file from a later one; None: nothing."""
+    """Return device and inode of the file at the path, or None. They tell our socket file from a later one."""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -96,13 +96,13 @@ def _clear(path: Path) -> None:
 
 
 def _see_socket(path: Path) -> bool:
-    """Whether a socket file lies there; False: nothing."""
+    """Return whether a socket file lies there. False means that the path is free."""
     try:
         status = path.lstat()
     except FileNotFoundError:
         return False
     if not stat.S_ISSOCK(status.st_mode):
-        raise _not_ours(path, "is no socket")
+        raise _not_ours(path, "is not a socket")
     return True
 
 

@@ -1,64 +1,36 @@
-"""The engine's records as the protocol shows them. Looks at what is known; asks nobody.
+"""The engine's records as the protocol shows them, from what is known: no server is asked for it.
 
-Clients look often, and little changes between two looks: what is shown is kept for as long as it is the same.
+Clients ask often and little changes between two answers, so an answer is kept for as long as it stays the same.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from ..core.model import (
-    Bridge,
-    Editor,
-    Ended,
-    Lease,
-    Liveness,
-    Occupant,
-    Occupied,
-    Ownership,
-    ProcessIdentity,
-    ServerRecord,
-)
+from ..core.model import Editor, Lease, Liveness, ProcessIdentity, ServerRecord
 from ..core.reaping import Keep, Reap, Suspect, Verdict
 from ..engine.ending.reap import Reaper
-from ..engine.housekeeping import Kept, Leftover
-from ..engine.logs.excerpt import bounded_tail
 from ..engine.starting.advice import advice
-from ..engine.starting.port_report import PortFinding
 from ..engine.starting.recipe_drift import older
 from ..engine.state.context import EngineContext
 from ..engine.state.exit_watches import ExitWatches
 from ..wire import text
-from ..wire.messages.common import (
-    BridgeInfo,
-    EditorInfo,
-    FailureInfo,
-    LeaseInfo,
-    OccupantInfo,
-    Owner,
-    ProcessInfo,
-    ReapVerdict,
-    RecipeChange,
-    RelocatedPort,
-    Server,
-)
-from ..wire.messages.daemon import ExplainedPort
-from ..wire.messages.environments import EnvironmentInfo, EnvironmentLeftover
-from ..wire.messages.servers import EndedServer
+from ..wire.messages.common import EditorInfo, LeaseInfo, ProcessInfo, ReapVerdict, RecipeChange, Server
+from .conversions import bridge, failure, owner, relocated, version_source
 
 T = TypeVar("T")
 
 SERVERS_BYTES, EDITORS_BYTES = 640 * 1024, 256 * 1024
-"""What lists of them may take of a frame, whatever their number; the rest of it is for what stands beside them."""
+"""Bytes of a frame that the lists may take, however long they are. The rest is for what stands beside them."""
 
 TAILS_BYTES = 64 * 1024
-"""What the ends of failed servers' logs may take of a list. `server.get` has each of them."""
+"""Bytes of a list for the log excerpts of failed servers. `server.get` returns each excerpt."""
 
 NOT_JUDGED = ReapVerdict("keep", ("not judged in this state",), None)
 
 
 class Views:
-    """Turns records into results. `watcher` tells of processes whose end would have been noticed."""
+    """Turns records into results. `exit_watches` knows the processes whose end the daemon would notice."""
 
     def __init__(self, context: EngineContext, reaper: Reaper, exit_watches: ExitWatches) -> None:
         self._context = context
@@ -74,13 +46,14 @@ class Views:
         self._editors: dict[str, tuple[tuple[object, ...], EditorInfo]] = {}
 
     def server(self, record: ServerRecord) -> Server:
-        """One server."""
+        """Return one server."""
         verdict, sessions = self._reaper.verdict(record.id), self._reaper.sessions(record.id)
         liveness = tuple(self._liveness(owner.process) for owner in record.owners)
         if record.leases or isinstance(verdict, Suspect):
-            # Something in it counts down.
+            # The remaining time of a lease or suspicion changes with every look.
             return self._server(record, verdict, sessions, liveness)
-        # All are frozen and replaced as a whole; holding them in the key keeps their ids from being used again.
+        # Compared by id, because all of them are frozen and replaced as a whole. The key holds the objects themselves
+        # so that their ids are not used again.
         kinds = self._context.catalog.kinds
         key = (id(record), id(verdict), id(kinds), sessions, liveness, record, verdict, kinds)
         shown = self._servers.get(record.id)
@@ -89,7 +62,7 @@ class Views:
         return shown[1]
 
     def servers(self) -> tuple[Server, ...]:
-        """All of them, or as many as fit into a frame, and no more ends of logs than `TAILS_BYTES`."""
+        """Return all servers, or as many as fit into a frame, with at most `TAILS_BYTES` of log excerpts."""
         kinds = self._context.catalog.kinds
         now = (self._records.revision, self._reaper.revision, self._exit_watches.revision, id(kinds), kinds)
         if self._all_servers[0] != now:
@@ -98,7 +71,7 @@ class Views:
         return self._all_servers[1]
 
     def _rests(self, record: ServerRecord) -> bool:
-        """Whether it stays as it is shown until something happens: nothing counts down, no owner can end unnoticed."""
+        """Return whether a server's row stays valid until an event: no countdown, no owner that can end unnoticed."""
         counts_down = record.leases or isinstance(self._reaper.verdict(record.id), Suspect)
         return not counts_down and all(self._exit_watches.lives(owner.process) for owner in record.owners)
 
@@ -125,11 +98,11 @@ class Views:
         return known[1]
 
     def editor(self, editor: Editor) -> EditorInfo:
-        """One editor."""
+        """Return one editor."""
         return self._editor(editor, tuple(record.id for record in self._records.owned_by(editor.id)))
 
     def editors(self) -> tuple[EditorInfo, ...]:
-        """All of them, or as many as fit into a frame."""
+        """Return all editors, or as many as fit into a frame."""
         now = (self._records.revision, self._exit_watches.revision)
         if self._all_editors[0] != now:
             editors = self._records.editors.values()
@@ -143,18 +116,18 @@ class Views:
             self._editors = {name: shown for name, shown in self._editors.items() if name in editors}
         owned: dict[str, list[str]] = {}
         for record in self._records.servers.values():
-            for owner in record.owners:
-                owned.setdefault(owner.editor, []).append(record.id)
+            for ownership in record.owners:
+                owned.setdefault(ownership.editor, []).append(record.id)
         rows = [self._editor(editor, tuple(owned.get(editor.id, ()))) for editor in editors.values()]
         return fitting(rows, EDITORS_BYTES)
 
     def left_out(self, servers: Sequence[Server], editors: Sequence[EditorInfo] | None = None) -> int:
-        """How many rows these lists do not have."""
+        """Return how many servers and editors are missing from these lists."""
         beside = 0 if editors is None else len(self._records.editors) - len(editors)
         return len(self._records.servers) - len(servers) + beside
 
     def verdict(self, verdict: Verdict | None) -> ReapVerdict:
-        """What the reaper thinks, and when it looks again."""
+        """Return the reaper's verdict, and in how many seconds it judges again."""
         match verdict:
             case Keep(reasons):
                 return ReapVerdict("keep", reasons, None)
@@ -166,7 +139,7 @@ class Views:
         return NOT_JUDGED
 
     def lease(self, server: str, lease: Lease) -> LeaseInfo:
-        """A claim, and how long it still holds."""
+        """Return a lease with the seconds that are left of it."""
         left = max(0.0, lease.expires - self._clock.monotonic())
         return LeaseInfo(lease.id, server, lease.holder, lease.ttl_s, round(left, 3))
 
@@ -186,18 +159,18 @@ class Views:
             ports=record.ports,
             url=record.url,
             connect=record.connect,
-            owners=tuple(_owner(owner, known) for owner, known in zip(record.owners, liveness, strict=True)),
+            owners=tuple(map(owner, record.owners, liveness)),
             sessions=sessions,
             leases=tuple(self.lease(record.id, lease) for lease in record.leases if lease.expires > now),
             restarts=record.restarts,
             since=record.since,
             relocated=tuple(relocated(row) for row in record.relocated),
             relocated_more=record.relocated_more,
-            failure=_failure(record),
+            failure=failure(record),
             reap=self.verdict(verdict),
             log=record.log,
             until_stopped=record.until_stopped,
-            version_source=_source(record),
+            version_source=version_source(record),
             version_why=record.chosen.why if record.chosen is not None and not record.foreign else None,
             notes=advice(self._context, record),
             by_client=record.by_client,
@@ -235,7 +208,7 @@ class Views:
 
 
 def fitting(rows: Sequence[T], room: int) -> tuple[T, ...]:
-    """As many of the first rows as take no more than so many bytes of JSON."""
+    """Return as many of the first rows as fit into `room` bytes of JSON."""
     for number, row in enumerate(rows):
         room -= _size_of(text.json_of(row)) + 1
         if room < 0:
@@ -244,7 +217,7 @@ def fitting(rows: Sequence[T], room: int) -> tuple[T, ...]:
 
 
 def _compact(row: Server) -> Server:
-    """The row without what is only for people who look at one server: `server.get` has that."""
+    """Return the row without the details that only matter for a single server. `server.get` returns them."""
     passed_over = row.relocated_more + len(row.relocated)
     reap = replace(row.reap, reasons=row.reap.reasons[:1])
     failure = replace(row.failure, log_tail=()) if row.failure else None
@@ -253,75 +226,3 @@ def _compact(row: Server) -> Server:
 
 def _size_of(json: str) -> int:
     return len(json) if json.isascii() else len(json.encode(errors="replace"))
-
-
-def _failure(record: ServerRecord) -> FailureInfo | None:
-    failure = record.failure
-    if failure is None:
-        return None
-    # A registry that an earlier release wrote has longer ones.
-    return FailureInfo(failure.code, failure.message, failure.exit, bounded_tail(failure.log_tail))
-
-
-def _source(record: ServerRecord) -> str | None:
-    """Return what has chosen the version of a server; None: others started it."""
-    return None if record.chosen is None or record.foreign else record.chosen.source.value
-
-
-def relocated(row: Occupied) -> RelocatedPort:
-    """A port that was passed over."""
-    return RelocatedPort(row.port, _occupant(row.occupant), row.reason)
-
-
-def ended(row: Ended) -> EndedServer:
-    """How a server has ended."""
-    return EndedServer(
-        row.id,
-        row.kind,
-        row.version,
-        row.project,
-        row.launch,
-        row.ports,
-        row.url,
-        row.log,
-        row.since,
-        row.ended,
-        row.how,
-        row.exit,
-        row.by,
-        row.detail,
-    )
-
-
-def bridge(seen: Bridge) -> BridgeInfo:
-    """A bridge of an AI client."""
-    return BridgeInfo(seen.pid, seen.client, seen.client_pid)
-
-
-def environment(kept: Kept) -> EnvironmentInfo:
-    """A private environment, and what uses it."""
-    found = kept.environment
-    used_by = (*kept.named_by, *kept.used_by)
-    return EnvironmentInfo(
-        found.package, found.version, str(found.path), kept.size, used_by, found.key, found.installed, not found.usable
-    )
-
-
-def leftover(left: Leftover) -> EnvironmentLeftover:
-    """A folder beside the private environments."""
-    return EnvironmentLeftover(str(left.path), left.size, left.what, left.removable)
-
-
-def explained(row: PortFinding) -> ExplainedPort:
-    """A port, explained."""
-    return ExplainedPort(row.port, _occupant(row.occupant), row.decision, row.reason)
-
-
-def _owner(owner: Ownership, liveness: Liveness) -> Owner:
-    return Owner(owner.editor, owner.process.pid, liveness.value, owner.leaving)
-
-
-def _occupant(occupant: Occupant | None) -> OccupantInfo | None:
-    if occupant is None:
-        return None
-    return OccupantInfo(occupant.pid, occupant.brief, occupant.user, occupant.since)

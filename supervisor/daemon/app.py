@@ -10,7 +10,8 @@ from functools import partial
 from ..client import endpoint
 from ..control.admission import Admission
 from ..control.listener import Listener
-from ..control.methods import About, Methods
+from ..control.methods.assembly import all_methods
+from ..control.methods.daemon import About
 from ..control.views import Views
 from ..core.model import ProcessIdentity
 from ..engine.assembly import Engine, Site, assemble
@@ -192,16 +193,16 @@ class Daemon:
         )
         views = Views(context, engine.supervisor.reaper, engine.exit_watches)
         logs = LogTail(context, self._folders.logs / LOG_NAME)
-        methods = Methods(engine.supervisor, engine.claims, context, views, about, logs, engine.housekeeping)
-        door = Admission(
-            verbs=methods.table(),
+        methods = all_methods(engine.supervisor, engine.claims, context, views, about, logs, engine.housekeeping)
+        admission = Admission(
+            methods=methods,
             instance_id=self._instance_id,
             version=self._version,
             token=self._token,
             peers=context.platform.peers,
             log=self._log,
         )
-        return Listener(door, self._folders.socket)
+        return Listener(admission, self._folders.socket)
 
     def _notes(self, engine: Engine) -> tuple[str, ...]:
         notes = (*engine.notes, self._tenancy.note, self._log_file.note, self._loop.note, self._mender.note)

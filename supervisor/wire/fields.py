@@ -1,4 +1,4 @@
-"""Between JSON objects and frozen dataclasses, by the type hints of these.
+"""Conversion between JSON objects and frozen dataclasses, driven by the type hints of the dataclass.
 
 Hints may be str, int, float, bool, StrEnum, Literal, a dataclass, X | None, tuple[X, ...], Mapping[str, X], and
 Annotated with `Range` or `Length`. Each class is examined once.
@@ -37,7 +37,7 @@ _KEY_LENGTH = Length(1, 128)
 
 
 class _Reader(NamedTuple):
-    """Checks one value; called with it and the path of its field. `expected` says to people what it takes."""
+    """The check of one value. `read` takes the value and the path of its field. `expected` describes valid values."""
 
     expected: str
     read: Callable[[Any, str], Any]
@@ -47,29 +47,29 @@ _Writer = Callable[[Any], Any]
 
 
 def once(examine: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
-    """`functools.cache` for classes, of which mypy believes that they hash like their instances."""
+    """Apply `functools.cache` to a function of classes. mypy believes that classes hash like their instances."""
     return cast("Callable[[type[Any]], T]", cache(examine))
 
 
 def decode(cls: type[T], value: object) -> T:
-    """The dataclass that a JSON object stands for. Unknown fields are ignored.
+    """Return the dataclass that a JSON object stands for. Unknown fields are ignored.
 
     Raises:
-        InvalidParams: a field is missing or wrong; names its path, what was expected and what came.
+        InvalidParams: a field is missing or wrong. The error names its path, what was expected and what was found.
     """
     return cast("T", _object_reader(cls).read(value, ""))
 
 
 def encode(instance: object) -> dict[str, Any]:
-    """The JSON-ready object of a dataclass, every field included."""
+    """Return the JSON-ready object of a dataclass, every field included."""
     return object_writer(type(instance))(instance)
 
 
 def prepare(cls: type[Any]) -> None:
-    """Examine a class now, so that a hint nobody can read is a failure at start.
+    """Examine a class now, so that a hint that cannot be read is found when the daemon starts.
 
     Raises:
-        TypeError: a hint is none of those this module knows.
+        TypeError: this module does not know a hint.
     """
     _object_reader(cls)
 
@@ -79,7 +79,7 @@ def _mismatch(path: str, expected: str, value: object) -> InvalidParams:
 
 
 def _kind_of(value: object) -> str:
-    """What came, without the text of strings: one may be a secret in the wrong place."""
+    """Describe a value without the text of strings, because a string may be a secret in the wrong place."""
     match value:
         case None | bool():
             return {None: "null", True: "true", False: "false"}[value]
@@ -143,7 +143,7 @@ def _whole(bounds: Range | None) -> _Reader:
     def read(value: Any, path: str) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        # JSON has one kind of number: GDScript reads each as a float, and may write it again as 1.0.
+        # JSON has one kind of number. GDScript reads each as a float, and may write 1 as 1.0.
         if isinstance(value, float) and value.is_integer() and low <= value <= high:
             return int(value)
         raise _mismatch(path, expected, value)
@@ -156,7 +156,7 @@ def _number(bounds: Range | None) -> _Reader:
     low, high = bounds or _FINITE
 
     def read(value: Any, path: str) -> float:
-        # Compared before it is converted: an integer can be too large for a float.
+        # Compared before the conversion, because an integer can be too large for a float.
         if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
             return float(value)
         raise _mismatch(path, expected, value)
@@ -171,7 +171,7 @@ def _text(bounds: Length | None) -> _Reader:
     def read(value: Any, path: str) -> str:
         if not isinstance(value, str) or not low <= len(value) <= high:
             raise _mismatch(path, expected, value)
-        # Neither can be a path, a name or an argument, and both make the system calls that take one fail.
+        # Neither can be part of a path, a name or an argument, and both make system calls that take one fail.
         if "\0" in value or (not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value)):
             raise InvalidParams(path, "has a NUL character or a lone surrogate")
         return value
@@ -189,7 +189,7 @@ def _optional(*hints: Any) -> _Reader:
 
 
 def without_none(hints: tuple[Any, ...]) -> Any:
-    """The other half of `X | None`."""
+    """Return `X` of the arguments of `X | None`."""
     (hint,) = (each for each in hints if each is not NoneType)
     return hint
 
@@ -245,11 +245,12 @@ _GENERIC_READERS: dict[Any, Callable[..., _Reader]] = {
 
 @once
 def object_writer(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
-    """What turns the instances of a dataclass into JSON-ready objects."""
+    """Return the function that turns instances of a dataclass into JSON-ready objects."""
     hints = get_type_hints(cls)
     names = tuple(field.name for field in fields(cls))
     converted = tuple((name, writer) for name in names if (writer := writer_of(hints[name])))
-    # All at once, in C; `__class__` twice because attrgetter answers with a tuple only for two names or more.
+    # attrgetter reads all fields at once, in C. `__class__` stands there twice, because attrgetter returns a tuple only
+    # for two names or more.
     values: Callable[[Any], tuple[Any, ...]] = attrgetter(*names, "__class__", "__class__")
 
     def write(instance: Any) -> dict[str, Any]:
@@ -262,7 +263,7 @@ def object_writer(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
 
 
 def writer_of(hint: Any) -> _Writer | None:
-    """What makes a value of this hint JSON-ready. None: the value is JSON-ready as it stands."""
+    """Return the function that makes a value of this hint JSON-ready, or None if such values are JSON-ready."""
     origin, arguments = get_origin(hint), get_args(hint)
     if isinstance(hint, type) and is_dataclass(hint):
         return object_writer(hint)

@@ -1,4 +1,4 @@
-"""Bytes to lines and back: one JSON value a line, UTF-8, LF."""
+"""Frames of the protocol: one JSON value on each line, in UTF-8, ended by LF."""
 
 import json
 
@@ -6,7 +6,7 @@ from ..errors import ParseError
 
 FRAME_LIMIT = 1024 * 1024
 
-# What we send are trees; a circle would still end, as a RecursionError.
+# Messages are trees, so circles are not looked for. A circle would still end, with a RecursionError.
 to_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
 
 
@@ -19,11 +19,11 @@ class LineDecoder:
         self._spent = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that these bytes complete, without their LF or CRLF.
+        """Return the lines that these bytes complete, without their LF or CRLF.
 
         Raises:
-            ParseError: a line is longer than `limit`. Raised once; from then on input is dropped, because nobody can
-                tell where the next frame begins: close the connection.
+            ParseError: a line is longer than `limit`. Raised once; later input is dropped, because the beginning of the
+                next frame is unknown. Close the connection.
         """
         if self._spent:
             return []
@@ -53,23 +53,23 @@ class LineDecoder:
 
 
 def encode(message: object) -> bytes:
-    """One frame. Text that is no Unicode (undecodable bytes of a command line) arrives with question marks.
+    """Return a message as one frame. Undecodable bytes in its texts (of a command line) become question marks.
 
     Raises:
         TypeError: the message is not JSON-ready.
-        ValueError: it is longer than a frame may be, or has a number that JSON has not.
-        RecursionError: it contains itself.
+        ValueError: the message is too long for a frame, or has a number that JSON does not have.
+        RecursionError: the message contains itself.
     """
     return frame_of(to_text(message))
 
 
 def frame_of(text: str) -> bytes:
-    """One frame with this JSON in it.
+    """Return this JSON text as one frame.
 
     Raises:
-        ValueError: it is longer than a frame may be.
+        ValueError: the text is too long for a frame.
     """
     frame = text.encode("utf-8", "replace")
     if len(frame) > FRAME_LIMIT:
-        raise ValueError(f"{len(frame)} bytes are longer than a frame may be")
+        raise ValueError(f"{len(frame)} bytes are too long for a frame")
     return frame + b"\n"

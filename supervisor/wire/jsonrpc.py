@@ -1,4 +1,7 @@
-"""JSON-RPC 2.0 envelopes: one JSON object a line, no batches. Cheap to import: command-line queries pay for it."""
+"""JSON-RPC 2.0 envelopes: one JSON object on each line, no batches.
+
+The module is cheap to import, because each query of the command line imports it.
+"""
 
 import json
 from collections.abc import Callable
@@ -14,7 +17,7 @@ ID_LENGTH = 256
 
 
 class Request(NamedTuple):
-    """Wants an answer with the same id."""
+    """A message that is answered with the same id."""
 
     id: Id
     method: str
@@ -22,7 +25,7 @@ class Request(NamedTuple):
 
 
 class Notification(NamedTuple):
-    """Wants no answer."""
+    """A message without an answer."""
 
     method: str
     params: dict[str, Any]
@@ -36,14 +39,14 @@ class Success(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """The error object in place of an answer. No id: the request's own could not be read."""
+    """The error object in place of an answer. `id` is None if the id of the request could not be read."""
 
     id: Id | None
     error: dict[str, Any]
 
 
 class InvalidEnvelope(InvalidRequest):
-    """JSON, but no envelope of JSON-RPC 2.0. `id` is what an error reply carries: the request's, or null."""
+    """The message is JSON, but no envelope of JSON-RPC 2.0. `id` is the id of the error reply, or None."""
 
     def __init__(self, problem: str, reply_to: Id | None = None) -> None:
         super().__init__(problem)
@@ -51,7 +54,7 @@ class InvalidEnvelope(InvalidRequest):
 
 
 def parse(line: bytes) -> Request | Notification:
-    """What a client sent.
+    """Read a client's message.
 
     Raises:
         ParseError: no JSON value, or an ambiguous one (duplicate keys, NaN, nested too deeply, no UTF-8).
@@ -63,11 +66,11 @@ def parse(line: bytes) -> Request | Notification:
 
 
 def parse_reply(line: bytes) -> Success | Failure | Notification:
-    """What a daemon sent.
+    """Read a daemon's message.
 
     Raises:
-        ParseError: no JSON value. Duplicate keys are not looked for: the sender is the daemon, and long answers are
-            read twice as fast.
+        ParseError: no JSON value. Duplicate keys are not looked for, because the daemon sends none and long answers are
+            read twice as fast without.
         InvalidEnvelope: JSON, but neither an answer nor a notification.
     """
     message = _envelope(line, _from_daemon)
@@ -85,22 +88,22 @@ def parse_reply(line: bytes) -> Success | Failure | Notification:
 
 
 def request(identifier: Id, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """The envelope of a request."""
+    """Return the envelope of a request."""
     return {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
 
 
 def notification(method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """The envelope of a notification."""
+    """Return the envelope of a notification."""
     return {"jsonrpc": "2.0", "method": method, "params": params}
 
 
 def result_text(identifier: Id, text: str) -> str:
-    """The envelope of an answer that is JSON already."""
+    """Return the envelope of an answer that is JSON text already."""
     return f'{{"jsonrpc":"2.0","id":{json.dumps(identifier)},"result":{text}}}'
 
 
 def error(identifier: Id | None, problem: SupervisorError) -> dict[str, Any]:
-    """The envelope of an error."""
+    """Return the envelope of an error."""
     return {"jsonrpc": "2.0", "id": identifier, "error": problem.to_wire()}
 
 
@@ -123,7 +126,7 @@ def _json(line: bytes, read: Callable[[str], Any]) -> Any:
     except UnicodeDecodeError:
         raise ParseError("not UTF-8") from None
     except ValueError as problem:
-        # JSONDecodeError quotes no input; a number beyond the interpreter's digit limit is a plain ValueError.
+        # JSONDecodeError quotes no input. A number beyond the interpreter's digit limit is a plain ValueError.
         raise ParseError(f"not JSON: {problem}") from None
 
 

@@ -1,4 +1,4 @@
-"""The JSON text of results. Clients look often and little changes: lasting objects are written once."""
+"""The JSON text of results. Clients ask often and little changes, so the text of lasting objects is kept."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
@@ -8,14 +8,14 @@ from .fields import object_writer, once, without_none, writer_of
 from .framing import to_text
 
 LASTING = "LASTING"
-"""A class with this attribute is frozen through and through, and its instances are shown again and again.
+"""The name of a class attribute. Instances of a class that has it are deeply frozen and sent again and again.
 
-It says for how many of them, the latest, the text is kept.
+The value is the number of instances, the latest ones, whose text is kept.
 """
 
 
 def json_of(instance: object) -> str:
-    """The JSON text of a dataclass, as `encode` would have it. That of a lasting object is made once.
+    """Return the JSON text of a dataclass, equal to that of `fields.encode`. For a lasting object it is made once.
 
     Raises:
         TypeError, ValueError, RecursionError: as `json.dumps` does.
@@ -24,7 +24,10 @@ def json_of(instance: object) -> str:
 
 
 def _text_writer(hint: Any) -> Callable[[Any], str]:
-    """Only what has lasting objects in it is put together piece by piece: all else is quicker in C, in one go."""
+    """Return the writer of values of this hint.
+
+    Only values that contain lasting objects are put together from parts. All others are faster in one go, in C.
+    """
     if isinstance(hint, type) and is_dataclass(hint):
         return _object_text_writer(hint)
     arguments = get_args(hint)
@@ -63,7 +66,8 @@ def _has_lasting(hint: Any) -> bool:
 
 
 def _each_once(write: Callable[[Any], str], most: int) -> Callable[[Any], str]:
-    # By identity, which is a hundred times cheaper than equality; the instance is held, so its id is not used again.
+    # Looked up by identity, which is a hundred times cheaper than equality. The instance is kept beside its text, so
+    # that its id is not used again.
     kept: dict[int, tuple[Any, str]] = {}
 
     def write_once(instance: Any) -> str:

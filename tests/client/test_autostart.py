@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from supervisor.client import endpoint
 from supervisor.control.admission import Admission
 from supervisor.control.listener import Listener
-from supervisor.control.method_table import MethodTable
+from supervisor.control.methods.table import MethodTable
 from supervisor.native.facts import folders
 
 where = folders()
@@ -52,7 +52,7 @@ class Quiet:
 
 async def main():
     identity = f"i-{os.getpid()}"
-    door = Admission(verbs=MethodTable([]), instance_id=identity, version="0", token="t", peers=Quiet(), log=Quiet())
+    door = Admission(methods=MethodTable([]), instance_id=identity, version="0", token="t", peers=Quiet(), log=Quiet())
     listener = Listener(door, where.socket)
     await listener.open()
     ended = asyncio.Event()

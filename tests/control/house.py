@@ -1,4 +1,4 @@
-"""A real listener on real sockets, with a small table of verbs whose handlers the tests hold by strings."""
+"""A real listener on real sockets, with a small table of methods whose handlers the tests control."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from typing import Any
 from supervisor.client.endpoint import Endpoint, ProtocolRange
 from supervisor.control.admission import Admission
 from supervisor.control.listener import Listener
-from supervisor.control.method_table import Method, MethodTable
+from supervisor.control.methods.table import Method, MethodTable
 from supervisor.engine.operations.requester import Requester
 from supervisor.errors import Busy, NotFound, StartFailed
 from supervisor.native import facts
@@ -152,9 +152,9 @@ def table(work: Work) -> MethodTable:
 
 @dataclass
 class House:
-    """An open door."""
+    """A listener that accepts connections, and the log and the work behind it."""
 
-    door: Admission
+    admission: Admission
     listener: Listener
     events: Events
     work: Work
@@ -211,13 +211,13 @@ class Wire:
 @contextlib.asynccontextmanager
 async def open_house(folder: Path, *, peers: Peers | None = None, work: Work | None = None) -> AsyncIterator[House]:
     events, work = Events(), work or Work()
-    door = Admission(
-        verbs=table(work), instance_id="i-1", version="0.1.0", token=TOKEN, peers=peers or Peers(), log=events
+    admission = Admission(
+        methods=table(work), instance_id="i-1", version="0.1.0", token=TOKEN, peers=peers or Peers(), log=events
     )
-    listener = Listener(door, folder / "control" / "socket")
+    listener = Listener(admission, folder / "control" / "socket")
     await listener.open()
     try:
-        yield House(door, listener, events, work)
+        yield House(admission, listener, events, work)
     finally:
         await listener.close()
 

@@ -258,7 +258,7 @@ def test_a_client_that_vanishes_takes_its_mutation_along(tmp_path: Path, *, half
             assert house.work.cancelled
             assert house.work.requester is not None
             house.work.requester.progress("late", "harmless")
-            await until(lambda: not house.door.guests)
+            await until(lambda: not house.admission.connections)
             assert not house.events.entries
             await wire.close()
 

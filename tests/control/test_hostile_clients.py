@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.control import admission, connection
+from supervisor.control import admission, calls, connection, outbound
 from supervisor.control.connection import Connection
 from tests.control.house import HELLO, KINDS, House, Wire, Work, accept, open_house, until
 from tests.systems import POSIX_ONLY
@@ -155,11 +155,11 @@ def test_who_said_hello_may_be_silent(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_of_many_strangers_the_oldest_makes_room(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        foreign_servers = [await house.knock("tcp", greet=False) for _ in range(admission.STRANGERS + 8)]
+        foreign_servers = [await house.knock("tcp", greet=False) for _ in range(admission.UNAUTHENTICATED + 8)]
         for gone in foreign_servers[:8]:
             assert await gone.rest() == b""
         assert "result" in await foreign_servers[8].ask("hello", HELLO)
-        assert len(house.door.guests) <= admission.STRANGERS + 2
+        assert len(house.admission.connections) <= admission.UNAUTHENTICATED + 2
         for wire in foreign_servers:
             await wire.close()
 
@@ -191,7 +191,7 @@ def test_beyond_the_limit_a_connection_is_told_that_the_house_is_full(
         assert codes(await late.rest()) == ["BUSY"]
         for each in (*guests, late):
             await each.close()
-        await until(lambda: len(house.door.guests) == 1)
+        await until(lambda: len(house.admission.connections) == 1)
 
     in_house(tmp_path, scenario)
 
@@ -204,12 +204,12 @@ def test_in_a_full_house_a_stranger_makes_room_for_a_known_user(
 
     async def scenario(house: House) -> None:
         foreign_servers = [await house.knock("tcp", greet=False) for _ in range(3)]
-        await until(lambda: len(house.door.guests) == 4)
+        await until(lambda: len(house.admission.connections) == 4)
         wire = await house.knock()
         assert (await wire.ask("ping"))["result"] == {}
         for each in (*foreign_servers, wire):
             await each.close()
-        await until(lambda: len(house.door.guests) == 1)
+        await until(lambda: len(house.admission.connections) == 1)
 
     in_house(tmp_path, scenario)
 
@@ -219,10 +219,14 @@ async def _fill(wire: Wire, house: House) -> Connection:
     hello = {**HELLO, "client": {"name": "filler", "version": "0"}}
     assert "result" in await wire.ask("hello", hello)
     wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-    (slot,) = (each for each in house.door.guests if isinstance(each, Connection) and each._caller.who == "filler 0")
+    (slot,) = (
+        each
+        for each in house.admission.connections
+        if isinstance(each, Connection) and each._calls.caller.who == "filler 0"
+    )
     flood = b'{"jsonrpc":"2.0","id":1,"method":"server.list"}\n' * 100
     async with asyncio.timeout(30):
-        while not slot._clogged:
+        while not slot._outbound.clogged:
             wire.raw(flood)
             await asyncio.sleep(0)
     return slot
@@ -236,12 +240,12 @@ def test_a_client_that_asks_and_does_not_read_is_not_listened_to(tmp_path: Path,
         held = slot._transport.get_write_buffer_size()
         wire.raw(b'{"jsonrpc":"2.0","id":1,"method":"server.list"}\n' * 5000)
         await asyncio.sleep(0.1)
-        assert slot._transport.get_write_buffer_size() <= held < connection.OUTBOUND_LIMIT / 2
+        assert slot._transport.get_write_buffer_size() <= held < outbound.OUTBOUND_LIMIT / 2
         other = await house.knock(kind)
         assert (await other.ask("ping"))["result"] == {}
         await other.close()
         wire.writer.transport.abort()
-        await until(lambda: slot not in house.door.guests)
+        await until(lambda: slot not in house.admission.connections)
 
     in_house(tmp_path, scenario)
 
@@ -264,7 +268,7 @@ def test_a_client_that_reads_late_gets_every_answer(tmp_path: Path) -> None:
 def test_answers_that_took_their_time_wait_for_a_reader_as_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "OUTBOUND_LIMIT", 3 * connection.COMFORTABLE)
+    monkeypatch.setattr(outbound, "OUTBOUND_LIMIT", 3 * outbound.COMFORTABLE)
 
     async def scenario(house: House) -> None:
         wire = await house.knock()
@@ -285,7 +289,7 @@ def test_one_client_with_many_requests_does_not_hold_up_the_others(tmp_path: Pat
         one.raw(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n' * 5000)
         other.say({"jsonrpc": "2.0", "id": 2, "method": "ping"})
         await other.hear()
-        busy = [slot for slot in house.door.guests if isinstance(slot, Connection) and slot._lines]
+        busy = [slot for slot in house.admission.connections if isinstance(slot, Connection) and slot._lines]
         assert busy
         await one.close()
         await other.close()
@@ -294,7 +298,7 @@ def test_one_client_with_many_requests_does_not_hold_up_the_others(tmp_path: Pat
 
 
 def test_too_many_requests_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "IN_FLIGHT", 3)
+    monkeypatch.setattr(calls, "IN_FLIGHT", 3)
 
     async def scenario(house: House) -> None:
         wire = await house.knock()
@@ -303,7 +307,7 @@ def test_too_many_requests_at_once_are_refused(tmp_path: Path, monkeypatch: pyte
         replies = [await wire.hear() for _ in range(4)]
         refused = [reply for reply in replies if "error" in reply]
         assert [reply["error"]["data"]["code"] for reply in refused] == ["BUSY"]
-        assert refused[0]["error"]["data"]["retry_after_ms"] == connection.RETRY_AFTER_MS
+        assert refused[0]["error"]["data"]["retry_after_ms"] == calls.RETRY_AFTER_MS
         await wire.close()
 
     in_house(tmp_path, scenario, Work(accept, waits=True))

@@ -49,7 +49,7 @@ def test_the_second_of_two_messages_does_not_wait_for_an_acknowledgement(tmp_pat
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             wire = await house.knock("tcp")
-            (slot,) = house.door.guests
+            (slot,) = house.admission.connections
             accepted = slot._transport.get_extra_info("socket")  # type: ignore[attr-defined]
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             await wire.close()
@@ -108,7 +108,7 @@ def test_another_users_folder_is_refused(tmp_path: Path) -> None:
 def test_a_file_in_the_sockets_place_is_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "control").mkdir()
     (tmp_path / "control" / "socket").write_text("precious")
-    assert "is no socket" in refused(tmp_path).message
+    assert "is not a socket" in refused(tmp_path).message
     assert (tmp_path / "control" / "socket").read_text() == "precious"
 
 
@@ -146,7 +146,7 @@ def test_a_tcp_socket_that_is_gone_is_rebuilt_on_its_port(tmp_path: Path) -> Non
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             before = house.listener.transports
-            tcp = house.listener._entrances[1]
+            tcp = house.listener._endpoints[1]
             assert tcp._server is not None
             tcp._server.close()
             assert await house.listener.check() is False
@@ -161,7 +161,7 @@ def test_a_port_that_was_taken_meanwhile_is_exchanged_for_another(tmp_path: Path
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             port = house.listener.transports[1]["port"]
-            tcp = house.listener._entrances[1]
+            tcp = house.listener._endpoints[1]
             assert tcp._server is not None
             tcp._server.close()
             with socket.create_server(("127.0.0.1", port)):
@@ -217,7 +217,7 @@ def test_closing_sends_what_is_queued_and_ends_every_connection(tmp_path: Path) 
             await house.listener.close()
             assert await wire.rest() == b""
             assert await foreign_server.rest() == b""
-            assert house.door.guests == ()
+            assert house.admission.connections == ()
             await wire.close()
             await foreign_server.close()
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.control.methods import About, Methods
+from supervisor.control.methods.assembly import all_methods
+from supervisor.control.methods.daemon import About
+from supervisor.control.methods.table import MethodTable
 from supervisor.control.views import Views
 from supervisor.core.model import ProcessIdentity
 from supervisor.engine.logs.tail import LogTail
@@ -31,7 +33,7 @@ async def nothing_waits() -> tuple[str, ...]:
     return ()
 
 
-def methods(house: House, views: Views, notes: list[str]) -> Methods:
+def methods(house: House, views: Views, notes: list[str]) -> MethodTable:
     context, engine = house.engine.context, house.engine
     about = About(
         pid=1,
@@ -48,7 +50,7 @@ def methods(house: House, views: Views, notes: list[str]) -> Methods:
         shut_down=lambda servers: None,  # noqa: ARG005 (nobody asks)
     )
     logs = LogTail(context, Path("daemon.log"))
-    return Methods(engine.supervisor, engine.claims, context, views, about, logs, engine.housekeeping)
+    return all_methods(engine.supervisor, engine.claims, context, views, about, logs, engine.housekeeping)
 
 
 def tell(house: House, story: Story) -> None:
@@ -169,10 +171,10 @@ def test_a_status_is_put_together_once(house: House) -> None:
     notes: list[str] = []
 
     async def story(house: House, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
-        verb = methods(house, views, notes).table().find("status")
+        method = methods(house, views, notes).find("status")
 
         def status() -> StatusResult:
-            answer = verb.answer(Status())
+            answer = method.answer(Status())
             assert isinstance(answer, StatusResult)
             assert text.json_of(answer) == framing.to_text(fields.encode(answer))
             return answer

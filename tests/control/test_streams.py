@@ -1,4 +1,4 @@
-"""Answers that go on: events at the door, on real sockets."""
+"""Streams: events that follow an answer, on real sockets."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from supervisor.control.admission import Admission
-from supervisor.control.connection import IN_FLIGHT
+from supervisor.control.calls import IN_FLIGHT
 from supervisor.control.listener import Listener
-from supervisor.control.method_table import Method, MethodTable
-from supervisor.control.streams import EventFeed
+from supervisor.control.methods.streams import EventMethods
+from supervisor.control.methods.table import Method, MethodTable
 from supervisor.engine.state.events import KEPT, Events
 from supervisor.wire.messages.daemon import DaemonInfo, StatusResult
 from supervisor.wire.messages.session import Ping, PingResult
@@ -28,7 +28,7 @@ STATUS = StatusResult(DaemonInfo(1, ME, "0.1.0", 0.0, "/home", "default", ()), (
 
 
 class Studio(House):
-    """An open door behind which events are made."""
+    """A listener that accepts connections, and the events behind it."""
 
     happens: Events
 
@@ -39,17 +39,17 @@ class Studio(House):
 @contextlib.asynccontextmanager
 async def open_studio(folder: Path) -> AsyncIterator[Studio]:
     happens, log = Events(Ear(), FakeClock()), DoorLog()
-    feed = EventFeed(happens, ME, lambda: STATUS)
-    verbs = MethodTable(
+    feed = EventMethods(happens, ME, lambda: STATUS)
+    methods = MethodTable(
         [
             Method("events.subscribe", EventsSubscribe, feed.subscribe),
             Method("ping", Ping, lambda _: PingResult()),
         ]
     )
-    door = Admission(verbs=verbs, instance_id=ME, version="0.1.0", token=TOKEN, peers=Peers(), log=log)
-    listener = Listener(door, folder / "control" / "socket")
+    admission = Admission(methods=methods, instance_id=ME, version="0.1.0", token=TOKEN, peers=Peers(), log=log)
+    listener = Listener(admission, folder / "control" / "socket")
     await listener.open()
-    studio = Studio(door, listener, log, Work())
+    studio = Studio(admission, listener, log, Work())
     studio.happens = happens
     try:
         yield studio
@@ -222,7 +222,7 @@ def test_a_subscriber_that_never_reads_is_closed_in_the_middle_of_an_event_and_t
                 studio.happens.publish("much", text="x" * 100_000)
                 assert (await heard(wire, 1)) == [(number + 1, "much")]
             assert studio.listeners() == 1
-            assert [row["reason"] for row in studio.events.named("connection.closed")] == ["it does not read"]
+            assert [row["reason"] for row in studio.events.named("connection.closed")] == ["the client does not read"]
             await wire.close()
             await deaf.close()
 

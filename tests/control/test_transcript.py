@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.control.method_table import GREETING
+from supervisor.control.methods.table import GREETING
 from supervisor.errors import InvalidParams
+from supervisor.wire.messages.methods import METHODS
 from supervisor.wire.messages.notifications import NOTIFICATIONS
-from supervisor.wire.messages.verbs import METHODS
 from tests.protocol import check, check_frame, fits
 from tests.transcript import lines
 from tests.transcript.names import Names
@@ -51,11 +51,11 @@ def spoken(line: Line, said: Callable[[Line], Line]) -> Line:
     return {**words, "frame": said(words["frame"])} if "frame" in words else words
 
 
-def test_the_daemon_has_the_verbs_of_the_catalogue(tmp_path: Path) -> None:
+def test_the_daemon_has_the_methods_of_the_protocol(tmp_path: Path) -> None:
     async def look(stage: Stage) -> None:
-        verbs = stage.daemon.door.verbs
-        assert {method: verbs.find(method).params for method in verbs.methods if method != GREETING} == {
-            method: call.params for method, call in METHODS.items() if method != GREETING
+        methods = stage.daemon.admission.methods
+        assert {name: methods.find(name).params for name in methods.names if name != GREETING} == {
+            name: types.params for name, types in METHODS.items() if name != GREETING
         }
         talk = await greeted(stage, "shell")
         await talk.ask("daemon.shutdown", servers=False)
@@ -85,5 +85,5 @@ def test_a_request_that_the_schema_forbids_is_refused() -> None:
     assert [(line["connection"], line["frame"]["id"]) for line in forbidden] == numbers != []
 
 
-def test_the_transcript_has_every_verb_and_every_notification() -> None:
+def test_the_transcript_has_every_method_and_notification() -> None:
     assert {frame["method"] for frame in FRAMES if "method" in frame} >= {*METHODS, *NOTIFICATIONS}

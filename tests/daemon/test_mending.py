@@ -110,7 +110,7 @@ def test_a_listening_socket_that_was_closed_behind_our_back_is_opened_again(name
     async def live() -> int:
         async with open_house(tmp_path) as house:
             mending = mender(house, log, name)
-            entrance = house.listener._entrances[-1]
+            entrance = house.listener._endpoints[-1]
             assert entrance._socket is not None
             asyncio.get_running_loop()._stop_serving(entrance._socket)  # type: ignore[attr-defined]
             error = OSError(22, "The specified network name is no longer available", None, 64)

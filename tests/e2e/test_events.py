@@ -109,7 +109,7 @@ def test_a_subscriber_that_never_reads_is_shown_out_and_holds_up_nobody(shared: 
         feed = line.subscribe()
         before = resident(pid)
         batch = 200
-        while not shared.events("connection.closed", reason="it does not read"):
+        while not shared.events("connection.closed", reason="the client does not read"):
             busybody.makes(batch, LONG)
             for _ in range(batch):
                 feed.next()

@@ -126,7 +126,7 @@ def test_a_listener_that_is_stopped_is_cut_off_and_nobody_waits_for_it(house: Ho
     os.kill(listener.pid, signal.SIGSTOP)
     gossip = Busybody(house)
     end = time.monotonic() + REST
-    while not house.events("connection.closed", reason="it does not read"):
+    while not house.events("connection.closed", reason="the client does not read"):
         assert time.monotonic() < end
         gossip.makes(250, LONG)
         assert answer_time(house) < QUICK_S

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.wire.messages.verbs import METHODS
+from supervisor.wire.messages.methods import METHODS
 from tests import protocol
 from tests.e2e.conftest import toy_config
 from tests.e2e.door import Caller, House, code

@@ -11,8 +11,9 @@ from typing import Any, cast
 from supervisor.client.endpoint import Endpoint, ProtocolRange
 from supervisor.config import load
 from supervisor.control.admission import Admission
-from supervisor.control.connection import OUTBOUND_LIMIT, Connection
+from supervisor.control.connection import Connection
 from supervisor.control.listener import Listener
+from supervisor.control.outbound import OUTBOUND_LIMIT
 from supervisor.core.model import ProcessIdentity
 from supervisor.daemon.app import Daemon
 from supervisor.daemon.home_ownership import HomeOwnership
@@ -91,7 +92,7 @@ class StagedDaemon(Daemon):
         self._instance_id, self._token, self._version = ENDPOINT.instance_id, ENDPOINT.token, ENDPOINT.version
         self._system = system
         self._pen = pen
-        self.door: Admission
+        self.admission: Admission
         self.engine: Engine
         self.listens = asyncio.Event()
 
@@ -103,8 +104,8 @@ class StagedDaemon(Daemon):
 
     def _listener(self, engine: Engine) -> Listener:
         listener = super()._listener(engine)
-        listener._entrances.clear()
-        self.door = listener._door
+        listener._endpoints.clear()
+        self.admission = listener._admission
         return listener
 
     def _publish(self, listener: Listener) -> None:
@@ -199,7 +200,7 @@ class Stage:
         if connection not in self._cables:
             self._heard[connection] = asyncio.Queue()
             self._cables[connection] = Cable(
-                partial(self._said, connection), Connection(self.daemon.door, needs_token=True)
+                partial(self._said, connection), Connection(self.daemon.admission, needs_token=True)
             )
         text = line["raw"] if "raw" in line else json.dumps(line["frame"])
         self._cables[connection].receive(text.encode() + b"\n")

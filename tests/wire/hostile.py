@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from hypothesis import strategies as st
 
 from supervisor.wire.fields import Range
-from supervisor.wire.messages.verbs import METHODS
+from supervisor.wire.messages.methods import METHODS
 
 TEXTS = (
     "",

@@ -11,9 +11,9 @@ from typing import Any
 from supervisor import errors
 from supervisor.client.endpoint import Endpoint
 from supervisor.wire.jsonrpc import METHOD_LENGTH
+from supervisor.wire.messages.methods import METHODS
 from supervisor.wire.messages.notifications import NOTIFICATIONS
 from supervisor.wire.messages.session import PROTOCOL_MAX
-from supervisor.wire.messages.verbs import METHODS
 from tests.wire.shapes import NULL, Schema, Shape, Shapes, ref
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "protocol.schema.json"

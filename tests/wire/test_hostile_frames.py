@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from supervisor.errors import InvalidParams, InvalidRequest, ParseError, SupervisorError
 from supervisor.wire import fields, framing, jsonrpc
-from supervisor.wire.messages.verbs import METHODS
+from supervisor.wire.messages.methods import METHODS
 from tests import protocol
 from tests.wire import hostile
 

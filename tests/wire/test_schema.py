@@ -12,8 +12,8 @@ from supervisor.client import endpoint
 from supervisor.client.endpoint import Endpoint, ProtocolRange
 from supervisor.errors import Busy, InvalidParams, SupervisorError
 from supervisor.wire import fields, jsonrpc
+from supervisor.wire.messages.methods import METHODS
 from supervisor.wire.messages.notifications import NOTIFICATIONS, EventNotice
-from supervisor.wire.messages.verbs import METHODS
 from tests.gates import examples
 from tests.protocol import SCHEMA, check, check_frame, fits
 from tests.wire import schema

@@ -1,4 +1,4 @@
-"""What several verbs have in common. Results say `str` where a newer daemon may know more words than this reader."""
+"""Messages that several methods share. A field of a result is a `str` if a newer daemon may send other values."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -14,7 +14,7 @@ Port = Annotated[int, Range(1, 65535)]
 
 @frozen
 class ProcessInfo:
-    """`started_at` is wall time, seconds."""
+    """A process. `started_at` is wall time in seconds, or null if the system does not tell."""
 
     pid: int
     started_at: float | None
@@ -22,7 +22,7 @@ class ProcessInfo:
 
 @frozen
 class OccupantInfo:
-    """Who holds a port; null for what the system does not tell. `since` is wall time, seconds."""
+    """The process that holds a port. A field is null if the system does not tell. `since` is wall time in seconds."""
 
     pid: int | None
     command: tuple[str, ...]
@@ -41,7 +41,7 @@ class RelocatedPort:
 
 @frozen
 class FailureInfo:
-    """`exit` is the exit status, a negative signal, or null for unknown."""
+    """Why a server has failed. `exit` is the exit status, the negative number of a signal, or null if unknown."""
 
     code: str
     message: str
@@ -51,7 +51,7 @@ class FailureInfo:
 
 @frozen
 class ReapVerdict:
-    """Whether a server would be reaped, why, and in how many seconds."""
+    """Whether a server would be reaped, why, and in how many seconds. `verdict` is keep, suspect or reap."""
 
     verdict: str
     reasons: tuple[str, ...]
@@ -60,7 +60,7 @@ class ReapVerdict:
 
 @frozen
 class LeaseInfo:
-    """A claim by something that is not an editor."""
+    """A lease: a client that is not an editor keeps a server. `ttl_s` is its full time, `expires_in_s` what is left."""
 
     id: str
     server: str
@@ -83,7 +83,7 @@ class Owner:
 class RecipeChange:
     """A part of a recipe that has changed since a server was launched: version, command, ports or environment.
 
-    `detail` is for people: what it has and what it would get, or the names of variables, never their values.
+    `detail` is text for people: the old and the new value, or the names of variables, never their values.
     """
 
     part: str
@@ -92,7 +92,7 @@ class RecipeChange:
 
 @frozen
 class BridgeInfo:
-    """A bridge of an AI client. `client` and `client_pid` are the process above it; null: not told."""
+    """A bridge of an AI client. `client` and `client_pid` are its parent process, or null if that is unknown."""
 
     pid: int
     client: str | None
@@ -101,15 +101,16 @@ class BridgeInfo:
 
 @frozen
 class Server:
-    """A supervised process. `since` is wall time, seconds; `sessions` null: cannot tell, or not counted (`check`).
+    """A supervised server. `since` is wall time in seconds.
 
-    `until_stopped`: somebody asked for it without an owner. It is started again after a crash, and ends by a stop.
-    `relocated` are ports that other processes hold, the first 8 of them; `relocated_more` is the number of the others.
-    `version_source` is what has chosen its version: asked, addon, engine or recipe; null where others started it.
-    `notes` are what a user should know of it.
-    `recipe_changes`: it runs by an older recipe; a restart gets it the new one.
-    `by_client`: a bridge of an AI client has started it, from an environment of ours. `bridges`, in the answer to a
-    stop or a restart: those that led to it, and may start a server of their own.
+    `sessions` is null if the server cannot tell, or was not asked (see `check` of `server.get`).
+    `until_stopped`: the server was requested without an owner, so it is restarted after a crash and runs until a stop.
+    `relocated` are the first 8 wanted ports that other processes hold; `relocated_more` is the number of the others.
+    `version_source` is what chose the version: asked, addon, engine or recipe; null if the daemon did not start it.
+    `notes` are texts that a user should read.
+    `recipe_changes` are what a restart would change, because the server was started with an older recipe.
+    `by_client`: a bridge of an AI client has started the server from a private environment of the daemon.
+    `bridges`, in the answer to a stop or a restart, are those that led to the server and may start one themselves.
     """
 
     LASTING = 512
@@ -146,7 +147,7 @@ class Server:
 
 @frozen
 class EditorInfo:
-    """A Godot process and its project. `servers` are ids; `busy` is why it does not want to be disturbed."""
+    """A Godot process and its project. `servers` are ids. `busy` is why its servers must not be disturbed now."""
 
     LASTING = 512
 

@@ -14,11 +14,11 @@ class Status:
 
 @frozen
 class DaemonInfo:
-    """`started_at` is wall time, seconds; `notes` are what a user should know of fallbacks in use.
+    """The daemon. `started_at` is wall time in seconds. `notes` tell a user which fallbacks are in use.
 
-    `config`: the file that the daemon reads its settings from; `logs`, `environments`: its folders of these.
-    `variables`: the names of those in its environment that say whether programs may report about their user, and how
-    packages are reached; never their values.
+    `config` is the file with the daemon's settings; `logs` and `environments` are its folders.
+    `variables` are the names of environment variables that say whether programs may report about their user, and how
+    packages are reached. Their values are never sent.
     """
 
     pid: int
@@ -36,7 +36,10 @@ class DaemonInfo:
 
 @frozen
 class StatusResult:
-    """`orphans` are the ids of servers under suspicion. The lists are shortened as in `ServerListResult`."""
+    """The state of everything. `orphans` are the ids of servers that may be reaped.
+
+    The lists are shortened as in `ServerListResult`.
+    """
 
     LASTING = 1
 
@@ -49,14 +52,14 @@ class StatusResult:
 
 @frozen
 class Reap:
-    """`dry_run`: judge, and leave it at that."""
+    """Judge every server now, and reap those that no process needs. `dry_run`: only judge."""
 
     dry_run: bool
 
 
 @frozen
 class JudgedServer:
-    """A server and what would become of it."""
+    """A server and the reaper's verdict."""
 
     server: str
     verdict: str
@@ -73,7 +76,7 @@ class ReapResult:
 
 @frozen
 class PortsExplain:
-    """The ports of a kind, or these. `project`: what its addon wants counts."""
+    """Explain the ports of a kind, or the given ports. `project`: the version that its addon wants is considered."""
 
     kind: Name | None = None
     ports: tuple[Port, ...] | None = None
@@ -88,7 +91,7 @@ class PortsExplain:
 
 @frozen
 class ExplainedPort:
-    """Who holds a port, and what `server.ensure` would do about it."""
+    """The process that holds a port, and what `server.ensure` would do about it."""
 
     port: int
     occupant: OccupantInfo | None
@@ -98,7 +101,7 @@ class ExplainedPort:
 
 @frozen
 class PortsExplainResult:
-    """In the order of the ports. For a kind: the version that `server.ensure` would choose, why, and what to know."""
+    """The ports in order. For a kind also the version that `server.ensure` would choose, the reason, and notes."""
 
     ports: tuple[ExplainedPort, ...]
     version: str | None = None
@@ -113,7 +116,7 @@ class DaemonReload:
 
 @frozen
 class OutdatedServer:
-    """A server that runs by an older recipe, until it is restarted."""
+    """A server that was started with an older recipe. A restart applies the new one."""
 
     server: str
     changes: tuple[RecipeChange, ...]
@@ -129,7 +132,7 @@ class UnusableKind:
 
 @frozen
 class DaemonReloadResult:
-    """`waiting`: the keys that changed and take effect with the daemon's next start. `config`: the file it has read."""
+    """`waiting` are the changed keys that take effect at the daemon's next start. `config` is the file it read."""
 
     waiting: tuple[str, ...]
     config: str = ""
@@ -139,14 +142,14 @@ class DaemonReloadResult:
 
 @frozen
 class DaemonShutdown:
-    """`servers`: stop these too; otherwise they live on."""
+    """End the daemon. `servers`: stop all servers too; otherwise they keep running."""
 
     servers: bool
 
 
 @frozen
 class LeftServer:
-    """A server that is not stopped with the others, and why."""
+    """A server that is not stopped with the others, and the reason."""
 
     server: str
     reason: str
@@ -154,10 +157,11 @@ class LeftServer:
 
 @frozen
 class DaemonShutdownResult:
-    """The daemon is on its way out. Both are empty unless servers were to be stopped.
+    """The daemon is shutting down. All lists are empty unless servers were to be stopped.
 
-    `stops`: those that it stops; event `server.gone` or `server.not_stopped` tells of each. `left`: those it leaves.
-    `bridges`: of AI clients, that may start a server of their own afterwards.
+    `stops` are the servers that it stops; an event `server.gone` or `server.not_stopped` follows for each.
+    `left` are the servers that keep running.
+    `bridges` are those of AI clients that may start their own server afterwards.
     """
 
     stops: tuple[str, ...] = ()

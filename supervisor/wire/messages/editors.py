@@ -1,4 +1,4 @@
-"""The verbs of editors. All answer with `common.EditorInfo`."""
+"""The methods of editors. All return a `common.EditorInfo`."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,10 @@ BUSY_TTL_S = 60.0
 
 @frozen
 class EditorAttach:
-    """`start_token`: the sender's own idea of the process, refused where ours differs."""
+    """Attach an editor. `start_token` is the sender's view of the process.
+
+    The request is refused if the daemon's view differs.
+    """
 
     pid: Pid
     project: Path
@@ -23,7 +26,7 @@ class EditorAttach:
 
 @frozen
 class EditorDetach:
-    """`stop`: do not linger, the editor will not come back."""
+    """Detach an editor. `stop`: its servers do not linger, because the editor will not come back."""
 
     editor: Name
     stop: bool = False
@@ -31,7 +34,7 @@ class EditorDetach:
 
 @frozen
 class EditorState:
-    """`busy` protects its servers from others' stops and restarts for `ttl_s` seconds; repeat it to go on."""
+    """`busy` protects the editor's servers from stops and restarts by others for `ttl_s` seconds. Repeat to extend."""
 
     editor: Name
     state: Literal["ready", "busy"]

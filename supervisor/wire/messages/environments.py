@@ -10,9 +10,10 @@ class EnvironmentsList:
 
 @frozen
 class EnvironmentInfo:
-    """`size` is in bytes. `used_by` are kinds, servers and processes, for people; empty: nothing.
+    """A private environment. `size` is in bytes. `used_by` are kinds, servers and processes, as text for people.
 
-    `id` names it for `environments.prune`. `installed` is the version in it. `broken`: its interpreter has gone.
+    `id` names the environment for `environments.prune`. `installed` is the installed version of the package.
+    `broken`: its interpreter no longer exists.
     """
 
     package: str
@@ -27,7 +28,7 @@ class EnvironmentInfo:
 
 @frozen
 class EnvironmentLeftover:
-    """A folder beside the environments that is none: `what` it is, for people. `size` is in bytes."""
+    """A folder beside the environments that is not one. `what` describes it for people. `size` is in bytes."""
 
     path: str
     size: int
@@ -37,7 +38,7 @@ class EnvironmentLeftover:
 
 @frozen
 class EnvironmentsListResult:
-    """`folder` is what they are in, `leftovers` what else is in it."""
+    """`folder` contains the environments; `leftovers` are its other contents."""
 
     folder: str
     environments: tuple[EnvironmentInfo, ...]
@@ -46,9 +47,10 @@ class EnvironmentsListResult:
 
 @frozen
 class EnvironmentsPrune:
-    """`dry_run`: leave them where they are. `all`: also those that a kind names and nothing runs from.
+    """Remove environments that nothing uses. `dry_run`: remove nothing, only list them.
 
-    `environments`: only the ones with these ids, whether a kind names them or not.
+    `all`: also those that a kind names, if no process runs from them.
+    `environments`: only those with these ids, whether a kind names them or not.
     """
 
     dry_run: bool = False
@@ -58,7 +60,7 @@ class EnvironmentsPrune:
 
 @frozen
 class EnvironmentsPruneResult:
-    """What was removed, or would be. `leftovers` are builds that broke off or were replaced."""
+    """The environments that were removed, or would be. `leftovers` are interrupted or replaced builds."""
 
     removed: tuple[EnvironmentInfo, ...]
     leftovers: tuple[EnvironmentLeftover, ...] = ()

@@ -7,12 +7,12 @@ from ..fields import Range
 from .common import Name
 
 LONGEST_S = 86_400.0
-"""A claim that nobody renews for a day is forgotten, not meant."""
+"""Longest time of a lease: one that was not renewed for a day was probably forgotten."""
 
 
 @frozen
 class LeaseAcquire:
-    """A claim on a server, for `ttl_s` seconds. `holder` is for people."""
+    """Keep a server for `ttl_s` seconds. `holder` is a name for people."""
 
     server: Name
     holder: Name
@@ -21,13 +21,13 @@ class LeaseAcquire:
 
 @frozen
 class LeaseRenew:
-    """The full time again."""
+    """Renew a lease for its full time."""
 
     lease: Name
 
 
 @frozen
 class LeaseRelease:
-    """The claim ends now."""
+    """End a lease now."""
 
     lease: Name

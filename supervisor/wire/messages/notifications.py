@@ -1,4 +1,4 @@
-"""What the daemon says without being asked. `id` is the request that a notification belongs to."""
+"""The notifications that the daemon sends. `id` is the request that a notification belongs to."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from ..jsonrpc import Id
 
 @frozen
 class Accepted:
-    """A mutation was admitted; BUSY does not follow any more. `deadline_s` counts readiness, not installing."""
+    """A mutation was admitted, so BUSY cannot follow. `deadline_s` is the time for readiness, without installing."""
 
     id: Id
     request: str
@@ -19,7 +19,7 @@ class Accepted:
 
 @frozen
 class Progress:
-    """A mutation is at work. At least one every 5 s: the last stage again, where there is nothing new."""
+    """The progress of a mutation, at least every 5 s. The last stage is repeated if there is nothing new."""
 
     id: Id
     request: str
@@ -31,7 +31,7 @@ class Progress:
 
 @frozen
 class EventNotice:
-    """Something happened. `at` is wall time, `mono` monotonic, both seconds; `level` is info, warning or error."""
+    """An event. `at` is wall time, `mono` is monotonic time, both in seconds. `level` is info, warning or error."""
 
     id: Id
     seq: int
@@ -46,9 +46,9 @@ class EventNotice:
 
 @frozen
 class LogNotice:
-    """More lines. `log` is their file: it changes with each launch. `ended`: nothing follows.
+    """Further lines of a log. `log` is their file, which changes with each launch. `ended`: no more lines follow.
 
-    `reason` is why: None if the server has gone, else what keeps its log from being read.
+    `reason` is why the log cannot be read any more, or null if the server has ended.
     """
 
     id: Id
@@ -60,7 +60,10 @@ class LogNotice:
 
 @frozen
 class Resync:
-    """What the receiver knows is out of date. `id` null: all of it, it reads too slowly, and the connection ends."""
+    """The receiver's state is out of date. `id` is the stream that is affected.
+
+    `id` is null for all streams: the receiver reads too slowly or a notification was too long, and the connection ends.
+    """
 
     id: Id | None
     reason: str

@@ -1,6 +1,6 @@
-"""`request.result` and `request.cancel`: a mutation, by the id that its `accepted` named. Its result is its own.
+"""`request.result` and `request.cancel`: the outcome of a mutation, or its end, by the id that `accepted` named.
 
-Ids that clients choose mean something for the editor or owner that was named with them, else for the client alone.
+An id that a client chose belongs to the editor or owner that was named with it, or else to that client alone.
 """
 
 from ...values import frozen
@@ -10,7 +10,7 @@ from .servers import OwnerClaim
 
 @frozen
 class RequestResult:
-    """Wait for it, or have its outcome again. `editor` or `owner`: for whom it was made."""
+    """Wait for a request, or return its outcome again. `editor` or `owner` is the one that the request was made for."""
 
     request: Name
     editor: Name | None = None
@@ -19,7 +19,7 @@ class RequestResult:
 
 @frozen
 class RequestCancel:
-    """The client that made it no longer wants it. `editor` or `owner`: for whom it was made."""
+    """Cancel a request for the client that made it. `editor` or `owner` is the one that the request was made for."""
 
     request: Name
     editor: Name | None = None
@@ -28,6 +28,6 @@ class RequestCancel:
 
 @frozen
 class RequestCancelResult:
-    """What became of the request is in its own answer. `goes_on`: it cannot be undone any more, and is completed."""
+    """The outcome is in the answer to the request. `goes_on`: the request cannot be undone and is completed."""
 
     goes_on: bool = False

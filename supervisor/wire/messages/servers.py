@@ -1,4 +1,4 @@
-"""The verbs of servers. One server is answered as `common.Server`."""
+"""The methods of servers. A single server is returned as `common.Server`."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from .common import Name, Path, Pid, Port, Server
 
 @frozen
 class OwnerClaim:
-    """A process to attach as owner, where no editor was attached before."""
+    """A process to attach as owner, if no editor was attached before."""
 
     pid: Pid
     start_token: Name | None = None
@@ -18,7 +18,7 @@ class OwnerClaim:
 
 @frozen
 class ServerEnsure:
-    """For an attached editor, for an owner, or for neither."""
+    """Ensure that a server runs: for an attached editor, for an owner, or for neither."""
 
     kind: Name
     editor: Name | None = None
@@ -31,7 +31,7 @@ class ServerEnsure:
 
     def __post_init__(self) -> None:
         if self.editor is not None and self.owner is not None:
-            raise InvalidParams("owner", "stands beside editor; give one of them")
+            raise InvalidParams("owner", "give either owner or editor")
 
 
 @frozen
@@ -41,9 +41,9 @@ class ServerList:
 
 @frozen
 class ServerListResult:
-    """Every server that is known. `left_out`: how many more there are than fit into a frame; `server.get` has each.
+    """Every known server. `left_out` is the number of servers that do not fit into the frame.
 
-    Where many have failed, the later ones are listed without their `log_tail`: `server.get` has that as well.
+    If many servers have failed, the later ones are listed without their `log_tail`. `server.get` returns each in full.
     """
 
     servers: tuple[Server, ...]
@@ -52,7 +52,7 @@ class ServerListResult:
 
 @frozen
 class ServerGet:
-    """One server, by id. `check`: ask it first whether it is well, and count its sessions."""
+    """Return one server by id. `check`: first check its health and count its sessions."""
 
     server: Name
     check: bool = False
@@ -60,7 +60,10 @@ class ServerGet:
 
 @frozen
 class ServerStop:
-    """`editor` asks for itself: its own busy state is no obstacle. `force` overrides that of others."""
+    """Stop a server. `editor` is the editor that asks: its own busy state is no obstacle.
+
+    `force` overrides the busy state of other editors.
+    """
 
     server: Name
     editor: Name | None = None
@@ -70,7 +73,10 @@ class ServerStop:
 
 @frozen
 class ServerAdopt:
-    """A server that somebody else started: its process, or a port that it listens on. `owner` is to keep it."""
+    """Adopt a server that another program started, by its process or a port that it listens on.
+
+    `owner` becomes its owner.
+    """
 
     pid: Pid | None = None
     port: Port | None = None
@@ -85,7 +91,7 @@ class ServerAdopt:
 
 @frozen
 class ServerRestart:
-    """Stop and start again, on the same ports if they are free. `editor` and `force` as in `ServerStop`."""
+    """Stop a server and start it again, on the same ports if they are free. `editor` and `force` as in `ServerStop`."""
 
     server: Name
     editor: Name | None = None
@@ -95,7 +101,7 @@ class ServerRestart:
 
 @frozen
 class ServerRelease:
-    """An editor no longer owns a server. It stays attached, and owns its others."""
+    """Release a server from an editor, which stays attached and keeps its other servers."""
 
     server: Name
     editor: Name
@@ -103,17 +109,17 @@ class ServerRelease:
 
 @frozen
 class ServerHistory:
-    """How servers have ended: one of them, or all that are remembered."""
+    """Return how servers have ended: one server, or all that are remembered."""
 
     server: Name | None = None
 
 
 @frozen
 class EndedServer:
-    """The last launch of a server that has ended. `since` and `ended` are wall time, seconds.
+    """The last launch of a server that has ended. `since` and `ended` are wall time in seconds.
 
-    `how` is stopped, restarted, replaced, reaped, exited or failed; `by` asked for it. `detail` is for people.
-    `exit` is the exit status, a negative signal, or null for unknown.
+    `how` is stopped, restarted, replaced, reaped, exited or failed. `by` is the client that asked for it. `detail` is
+    text for people. `exit` is the exit status, the negative number of a signal, or null if unknown.
     """
 
     id: str
@@ -134,6 +140,6 @@ class EndedServer:
 
 @frozen
 class ServerHistoryResult:
-    """The latest first. A server that was started again since is in the list, too."""
+    """The latest first. Servers that were started again since are listed too."""
 
     servers: tuple[EndedServer, ...]

@@ -1,4 +1,4 @@
-"""`hello` and `ping`: who is at the other end, and whether it answers."""
+"""`hello` and `ping`: who the client and the daemon are, and whether the daemon answers."""
 
 from dataclasses import field
 from typing import Annotated
@@ -13,9 +13,9 @@ PROTOCOL_MAX = 1
 
 @frozen
 class ClientInfo:
-    """The program that knocks, for the log. `instance`: chosen at random, and the same on each of its connections.
+    """The client, for the log. `instance` is chosen at random and the same on each of the client's connections.
 
-    By it, a client that comes back finds the requests that carry ids of its own; without it, by its name and version.
+    After a reconnect the client finds the requests that carry its own ids by `instance`, or else by name and version.
     """
 
     name: Name
@@ -25,7 +25,10 @@ class ClientInfo:
 
 @frozen
 class Hello:
-    """`token` may be left out on the unix socket, where the peer's user is the proof. It stays out of reprs."""
+    """The first message. On the unix socket `token` may be left out, because the system confirms the peer's user.
+
+    The token stays out of reprs.
+    """
 
     protocol: Annotated[int, Range(0, 2**31)]
     client: ClientInfo
@@ -34,7 +37,7 @@ class Hello:
 
 @frozen
 class HelloResult:
-    """`instance_id` is compared with the endpoint file before anything else is said; `capabilities` are verbs."""
+    """The daemon. A client compares `instance_id` with the endpoint file first. `capabilities` are the methods."""
 
     protocol: int
     instance_id: str
@@ -49,4 +52,4 @@ class Ping:
 
 @frozen
 class PingResult:
-    """No fields: the answer is the answer."""
+    """No fields: the daemon answers, which is all that the client wants to know."""

@@ -8,12 +8,12 @@ from .common import Name
 from .daemon import StatusResult
 
 LINES = 10_000
-"""The most that one `logs.read` gives. A line is cut at 4096 characters, and all of them fit into one frame."""
+"""Lines that one `logs.read` returns at most. A line is cut at 4096 characters, and all of them fit into one frame."""
 
 
 @frozen
 class Since:
-    """The last event that a subscriber has seen, and of which daemon it was."""
+    """The last event that a subscriber has seen, and the daemon that sent it."""
 
     instance_id: Name
     seq: Annotated[int, Range(0, 2**53)]
@@ -21,14 +21,14 @@ class Since:
 
 @frozen
 class EventsSubscribe:
-    """From now on; with `since`, what has happened after that as well."""
+    """Receive events from now on; with `since`, also those that happened after it."""
 
     since: Since | None = None
 
 
 @frozen
 class EventsSubscribeResult:
-    """The first notification has `seq + 1`. `snapshot` is the state at `seq`; null where `since` could be honoured."""
+    """The first notification has `seq + 1`. `snapshot` is the state at `seq`, or null if events go on from `since`."""
 
     instance_id: str
     seq: int
@@ -37,7 +37,7 @@ class EventsSubscribeResult:
 
 @frozen
 class LogsRead:
-    """The last lines of a server's log; without `server`, of the daemon's own."""
+    """Read the last lines of a server's log, or without `server` of the daemon's own."""
 
     server: Name | None = None
     lines: Annotated[int, Range(0, LINES)] = 50
@@ -46,7 +46,7 @@ class LogsRead:
 
 @frozen
 class LogsReadResult:
-    """`log` is the file. With `follow`, notifications go on where `lines` end. `ended`: of a server that has ended."""
+    """`log` is the file. With `follow`, notifications continue after `lines`. `ended`: the server has ended."""
 
     lines: tuple[str, ...]
     log: str

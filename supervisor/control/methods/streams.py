@@ -1,43 +1,48 @@
-"""Answers that go on: notifications after a result, for as long as the connection lasts."""
+"""The methods whose answers go on: notifications follow the result for as long as the connection lasts."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..engine.logs.tail import LogTail, Page
-from ..engine.state.events import Event, Events
-from ..values import frozen
-from ..wire.jsonrpc import Id
-from ..wire.messages.daemon import StatusResult
-from ..wire.messages.notifications import EventNotice, LogNotice, Resync
-from ..wire.messages.streams import EventsSubscribe, EventsSubscribeResult, LogsRead, LogsReadResult, Since
+from ...engine.logs.tail import LogTail, Page
+from ...engine.state.events import Event, Events
+from ...values import frozen
+from ...wire.jsonrpc import Id
+from ...wire.messages.daemon import StatusResult
+from ...wire.messages.notifications import EventNotice, LogNotice, Resync
+from ...wire.messages.streams import EventsSubscribe, EventsSubscribeResult, LogsRead, LogsReadResult, Since
+from .table import read
 
-Tell = Callable[[str, object], None]
+Publish = Callable[[str, object], None]
 """Sends a notification: its method, and a dataclass of `wire.messages.notifications`."""
 
 Room = Callable[[], bool]
-"""Whether the receiver keeps up. What can wait, does not overwhelm it."""
+"""Returns whether the receiver keeps up. A stream that can wait sends nothing while it does not."""
 
 End = Callable[[], None]
 
 
 @frozen
 class Opening:
-    """The answer to a request, and what comes after it. `begin` is called once that is sent, and says how to end it."""
+    """The answer to a request and the stream after it.
+
+    `begin` is called once, when the answer was sent, and returns the function that ends the stream.
+    """
 
     answer: object
-    begin: Callable[[Id, Tell, Room], End]
+    begin: Callable[[Id, Publish, Room], End]
 
 
-class EventFeed:
-    """`events.subscribe`."""
+class EventMethods:
+    """Handler of `events.subscribe`. `snapshot` returns the status at the moment."""
 
     def __init__(self, events: Events, instance_id: str, snapshot: Callable[[], StatusResult]) -> None:
         self._events = events
         self._instance_id = instance_id
         self._snapshot = snapshot
 
+    @read("events.subscribe")
     def subscribe(self, params: EventsSubscribe) -> Opening:
-        """Begin where the subscriber left off, if that is known; anew otherwise."""
+        """Begin where the subscriber left off, if the events since then are still known; anew otherwise."""
         if params.since is None:
             return self._anew(None)
         if params.since.instance_id != self._instance_id:
@@ -53,16 +58,16 @@ class EventFeed:
         before = missed[0].seq - 1 if missed else since.seq
         return Opening(EventsSubscribeResult(self._instance_id, before, None), partial(self._begin, missed, None))
 
-    def _begin(self, missed: Sequence[Event], resync: str | None, identifier: Id, tell: Tell, _: Room) -> End:
+    def _begin(self, missed: Sequence[Event], resync: str | None, identifier: Id, publish: Publish, _: Room) -> End:
         if resync is not None:
-            tell("resync", Resync(identifier, resync))
+            publish("resync", Resync(identifier, resync))
         for event in missed:
-            tell("event", notice(identifier, event))
-        return self._events.subscribe(lambda event: tell("event", notice(identifier, event)))
+            publish("event", notice(identifier, event))
+        return self._events.subscribe(lambda event: publish("event", notice(identifier, event)))
 
 
 def notice(identifier: Id, event: Event) -> EventNotice:
-    """An event as a subscriber sees it."""
+    """Return an event as a subscriber sees it."""
     details = {name: value for name, value in event.details.items() if name not in ("server", "editor")}
     return EventNotice(
         id=identifier,
@@ -77,20 +82,21 @@ def notice(identifier: Id, event: Event) -> EventNotice:
     )
 
 
-class LogFeed:
-    """`logs.read`."""
+class LogMethods:
+    """Handler of `logs.read`."""
 
     def __init__(self, logs: LogTail) -> None:
         self._logs = logs
 
+    @read("logs.read")
     async def read(self, params: LogsRead) -> LogsReadResult | Opening:
-        """The end of a log, and with `follow` what is written after it."""
+        """Return the end of a log. With `follow`, send what is written after it as notifications."""
         page = await self._logs.read(params.server, params.lines, whole_lines=params.follow)
         answer = LogsReadResult(page.lines, str(page.path), page.ended)
         return Opening(answer, partial(self._begin, params.server, page)) if params.follow else answer
 
-    def _begin(self, server: str | None, page: Page, identifier: Id, tell: Tell, room: Room) -> End:
+    def _begin(self, server: str | None, page: Page, identifier: Id, publish: Publish, room: Room) -> End:
         def more(lines: Sequence[str], log: str, ended: bool, reason: str | None) -> None:  # noqa: FBT001 (a callback's own)
-            tell("log", LogNotice(identifier, tuple(lines), log, ended, reason))
+            publish("log", LogNotice(identifier, tuple(lines), log, ended, reason))
 
         return self._logs.follow(server, page, more, room)

@@ -1,0 +1,140 @@
+"""The calls of one connection: each request from its envelope to its answer, and the streams that follow an answer."""
+
+import asyncio
+import secrets
+from functools import partial
+from types import CoroutineType
+from typing import Any
+
+from ..errors import Busy, Cancelled, Internal, InvalidRequest, ShuttingDown, SupervisorError
+from ..wire import fields, framing, jsonrpc, text
+from ..wire.jsonrpc import Request
+from .admission import Admission
+from .methods.streams import End, Opening
+from .methods.table import Method
+from .outbound import Outbound
+from .progress import CallProgress
+from .requests import Caller
+
+IN_FLIGHT = 256
+"""Requests and streams that one connection may have at once."""
+
+RETRY_AFTER_MS = 100
+
+Task = asyncio.Task[object]
+
+
+class Calls:
+    """Answers reads directly. Mutations and slow reads are tasks, which end with the connection."""
+
+    def __init__(self, admission: Admission, outbound: Outbound) -> None:
+        self._admission = admission
+        self._outbound = outbound
+        self._tasks: dict[jsonrpc.Id, Task] = {}
+        self._streams: dict[jsonrpc.Id, End] = {}
+        self.caller = Caller()
+
+    def serve(self, request: Request) -> None:
+        """Answer a request of an authenticated client, now or later. Errors are answers as well."""
+        try:
+            self._check_in_flight(request)
+            method = self._admission.methods.find(request.method)
+            params = fields.decode(method.params, request.params)
+            if method.mutation:
+                self._mutate(request, method, params)
+                return
+            answer = method.answer(params, self.caller)
+            if isinstance(answer, CoroutineType):
+                self._track(request, asyncio.get_running_loop().create_task(answer), None)
+            else:
+                self.reply(request, answer)
+        except Exception as problem:  # noqa: BLE001 - answered, and logged if the daemon is at fault
+            self._fail(request, problem)
+
+    def reply(self, request: Request, answer: object) -> None:
+        """Send an answer, a dataclass of `wire.messages` or an `Opening`.
+
+        Raises:
+            TypeError, ValueError, RecursionError: the answer cannot be written as a frame.
+        """
+        if isinstance(answer, Opening):
+            self.reply(request, answer.answer)
+            if self._outbound.open:
+                self._streams[request.id] = answer.begin(request.id, self._outbound.publish, self._outbound.has_room)
+            if not self._outbound.open:
+                # The client could not take the first notifications, so the connection closed while they were sent.
+                self._end_streams()
+            return
+        self._outbound.send(framing.frame_of(jsonrpc.result_text(request.id, text.json_of(answer))))
+
+    async def until_answered(self) -> None:
+        """Wait for the requests in flight to be answered."""
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())
+
+    def end(self) -> None:
+        """Cancel every request in flight and end every stream, because the client has gone."""
+        self.caller.gone = True
+        for task in self._tasks.values():
+            task.cancel()
+        self._end_streams()
+
+    def _end_streams(self) -> None:
+        while self._streams:
+            self._streams.popitem()[1]()
+
+    def _check_in_flight(self, request: Request) -> None:
+        if request.id in self._tasks or request.id in self._streams:
+            raise InvalidRequest(f"request {request.id!r} is still running on this connection")
+        if len(self._tasks) + len(self._streams) >= IN_FLIGHT:
+            problem = f"{IN_FLIGHT} requests are running on this connection"
+            raise Busy(problem, hint="wait for answers", retry_after_ms=RETRY_AFTER_MS)
+
+    def _mutate(self, request: Request, method: Method[Any], params: object) -> None:
+        if self._admission.closing:
+            raise ShuttingDown("the daemon is shutting down", retry_after_ms=1000)
+        progress = CallProgress(request.id, self._outbound.notify, self.caller)
+        self._track(request, asyncio.get_running_loop().create_task(method.perform(params, progress)), progress)
+
+    def _track(self, request: Request, task: Task, progress: CallProgress | None) -> None:
+        self._tasks[request.id] = task
+        task.add_done_callback(partial(self._settled, request, progress))
+
+    def _settled(self, request: Request, progress: CallProgress | None, task: Task) -> None:
+        self._tasks.pop(request.id, None)
+        if progress is not None:
+            progress.close()
+        if task.cancelled():
+            self._fail(request, Cancelled(f"{request.method} was cancelled"))
+            return
+        try:
+            answer = task.result()
+        except Exception as problem:  # noqa: BLE001 - answered, and logged if the daemon is at fault
+            broken = progress is not None and progress.admitted and isinstance(problem, Busy)
+            self._fail(request, problem, promised=broken)
+        else:
+            self._outbound.when_room(partial(self._reply_or_fail, request, answer))
+
+    def _reply_or_fail(self, request: Request, answer: object) -> None:
+        try:
+            self.reply(request, answer)
+        except Exception as problem:  # noqa: BLE001 - answered, and logged if the daemon is at fault
+            self._fail(request, problem)
+
+    def _fail(self, request: Request, problem: Exception, *, promised: bool = False) -> None:
+        """Answer with an error. `promised`: the error breaks a promise of the protocol, so it is a defect."""
+        if isinstance(problem, SupervisorError) and not promised:
+            try:
+                self._outbound.send_error(request.id, problem)
+            except (TypeError, ValueError, RecursionError) as unsendable:
+                problem = unsendable
+            else:
+                return
+        reference = secrets.token_hex(4)
+        self._admission.log.error("request.failed", reference=reference, method=request.method, exc_info=problem)
+        failure = Internal(
+            f"the daemon failed on {request.method}",
+            hint=f"the reason is in its log, under {reference}: godot-supervisor logs",
+            data={"log": reference},
+        )
+        self._outbound.send_error(request.id, failure)

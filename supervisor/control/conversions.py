@@ -1,0 +1,84 @@
+"""The engine's values as messages of the protocol. Pure: everything shown is in the value."""
+
+from ..core.model import Bridge, Ended, Liveness, Occupant, Occupied, Ownership, ServerRecord
+from ..engine.housekeeping import Kept, Leftover
+from ..engine.logs.excerpt import bounded_tail
+from ..engine.starting.port_report import PortFinding
+from ..wire.messages.common import BridgeInfo, FailureInfo, OccupantInfo, Owner, RelocatedPort
+from ..wire.messages.daemon import ExplainedPort
+from ..wire.messages.environments import EnvironmentInfo, EnvironmentLeftover
+from ..wire.messages.servers import EndedServer
+
+
+def failure(record: ServerRecord) -> FailureInfo | None:
+    """Return why a server has failed, or None if it has not."""
+    failed = record.failure
+    if failed is None:
+        return None
+    # A registry that an earlier release wrote can have longer excerpts of logs.
+    return FailureInfo(failed.code, failed.message, failed.exit, bounded_tail(failed.log_tail))
+
+
+def version_source(record: ServerRecord) -> str | None:
+    """Return what has chosen the version of a server, or None if another program started the server."""
+    return None if record.chosen is None or record.foreign else record.chosen.source.value
+
+
+def relocated(row: Occupied) -> RelocatedPort:
+    """Return a port that was passed over."""
+    return RelocatedPort(row.port, _occupant(row.occupant), row.reason)
+
+
+def ended(row: Ended) -> EndedServer:
+    """Return how a server has ended."""
+    return EndedServer(
+        row.id,
+        row.kind,
+        row.version,
+        row.project,
+        row.launch,
+        row.ports,
+        row.url,
+        row.log,
+        row.since,
+        row.ended,
+        row.how,
+        row.exit,
+        row.by,
+        row.detail,
+    )
+
+
+def bridge(seen: Bridge) -> BridgeInfo:
+    """Return a bridge of an AI client."""
+    return BridgeInfo(seen.pid, seen.client, seen.client_pid)
+
+
+def environment(kept: Kept) -> EnvironmentInfo:
+    """Return a private environment and what uses it."""
+    found = kept.environment
+    used_by = (*kept.named_by, *kept.used_by)
+    return EnvironmentInfo(
+        found.package, found.version, str(found.path), kept.size, used_by, found.key, found.installed, not found.usable
+    )
+
+
+def leftover(left: Leftover) -> EnvironmentLeftover:
+    """Return a folder that lies beside the private environments."""
+    return EnvironmentLeftover(str(left.path), left.size, left.what, left.removable)
+
+
+def explained(row: PortFinding) -> ExplainedPort:
+    """Return a port and what `server.ensure` would do about it."""
+    return ExplainedPort(row.port, _occupant(row.occupant), row.decision, row.reason)
+
+
+def owner(ownership: Ownership, liveness: Liveness) -> Owner:
+    """Return an owner of a server."""
+    return Owner(ownership.editor, ownership.process.pid, liveness.value, ownership.leaving)
+
+
+def _occupant(occupant: Occupant | None) -> OccupantInfo | None:
+    if occupant is None:
+        return None
+    return OccupantInfo(occupant.pid, occupant.brief, occupant.user, occupant.since)

@@ -1,0 +1,129 @@
+"""The methods of the daemon as a whole: its status, the reaper, ports, the configuration, and its end."""
+
+from collections.abc import Awaitable, Callable
+
+from ...engine.starting.recipe_drift import unusable
+from ...engine.state.context import EngineContext
+from ...engine.supervisor import Supervisor
+from ...values import frozen
+from ...wire.messages import daemon as d
+from ...wire.messages.common import EditorInfo, Server
+from ...wire.messages.session import Ping, PingResult
+from ..conversions import bridge, explained
+from ..views import Views
+from .table import read
+
+
+@frozen
+class About:
+    """The facts of the running daemon that `status` shows, and the acts that concern it as a whole.
+
+    `notes` is called at every `status`. `reload` returns the settings that wait for the next start. `shut_down` is
+    called with whether to stop the servers too. `variables` are the names of environment variables that clients compare
+    with their own.
+    """
+
+    pid: int
+    instance_id: str
+    version: str
+    started_at: float
+    home: str
+    config: str
+    logs: str
+    environments: str
+    event_loop: str
+    notes: Callable[[], tuple[str, ...]]
+    reload: Callable[[], Awaitable[tuple[str, ...]]]
+    shut_down: Callable[[bool], None]
+    variables: tuple[str, ...] = ()
+
+
+class DaemonMethods:
+    """Handlers of `ping`, `status`, `reap`, `ports.explain` and `daemon.*`."""
+
+    def __init__(self, supervisor: Supervisor, context: EngineContext, views: Views, about: About) -> None:
+        self._supervisor = supervisor
+        self._context = context
+        self._views = views
+        self._about = about
+        self._last_status: d.StatusResult | None = None
+
+    @read("ping")
+    def _ping(self, _: Ping) -> PingResult:
+        return PingResult()
+
+    @read("status")
+    def _status(self, _: d.Status) -> d.StatusResult:
+        return self.status()
+
+    def status(self) -> d.StatusResult:
+        """Return the status. While nothing changes, the same object is returned, whose JSON text is kept."""
+        self._supervisor.discovery.nudge()
+        servers, editors, notes = self._views.servers(), self._views.editors(), self._about.notes()
+        last = self._last_status
+        if last is None or not (last.servers is servers and last.editors is editors and last.daemon.notes == notes):
+            last = self._last_status = self._new_status(servers, editors, notes)
+        return last
+
+    def _new_status(
+        self, servers: tuple[Server, ...], editors: tuple[EditorInfo, ...], notes: tuple[str, ...]
+    ) -> d.StatusResult:
+        about = self._about
+        return d.StatusResult(
+            daemon=d.DaemonInfo(
+                about.pid,
+                about.instance_id,
+                about.version,
+                about.started_at,
+                about.home,
+                about.event_loop,
+                notes,
+                about.config,
+                about.logs,
+                about.environments,
+                about.variables,
+            ),
+            editors=editors,
+            servers=servers,
+            orphans=tuple(server.id for server in servers if server.reap.verdict != "keep"),
+            left_out=self._views.left_out(servers, editors),
+        )
+
+    @read("reap")
+    async def _reap(self, params: d.Reap) -> d.ReapResult:
+        judged = []
+        for server_id in list(self._context.records.servers):
+            verdict = self._views.verdict(await self._supervisor.judge(server_id, act=not params.dry_run))
+            judged.append(d.JudgedServer(server_id, verdict.verdict, verdict.reasons, verdict.due_in_s))
+        return d.ReapResult(tuple(judged))
+
+    @read("ports.explain")
+    async def _explain(self, params: d.PortsExplain) -> d.PortsExplainResult:
+        found = await self._supervisor.explainer.explain(params.kind, params.ports or (), params.project)
+        why = found.why.why if found.why is not None else None
+        return d.PortsExplainResult(tuple(map(explained, found.ports)), found.version, why, found.notes)
+
+    @read("daemon.reload")
+    async def _reload(self, _: d.DaemonReload) -> d.DaemonReloadResult:
+        waiting = await self._about.reload()
+        problems = await unusable(self._context)
+        outdated = (row for row in self._views.servers() if row.recipe_changes)
+        return d.DaemonReloadResult(
+            waiting,
+            self._about.config,
+            tuple(d.OutdatedServer(row.id, row.recipe_changes) for row in outdated),
+            tuple(d.UnusableKind(kind, reason) for kind, reason in problems.items()),
+        )
+
+    @read("daemon.shutdown")
+    async def _shutdown(self, params: d.DaemonShutdown) -> d.DaemonShutdownResult:
+        found = await self._supervisor.look_before_the_end() if params.servers else ()
+        self._about.shut_down(params.servers)
+        if not params.servers:
+            return d.DaemonShutdownResult()
+        left = self._supervisor.left_at_the_end()
+        return d.DaemonShutdownResult(
+            tuple(server for server in self._context.records.servers if server not in left),
+            tuple(d.LeftServer(server, reason) for server, reason in left.items()),
+            tuple(map(bridge, found)),
+        )

@@ -1,0 +1,37 @@
+"""The methods that show servers."""
+
+from ...engine.state.context import EngineContext
+from ...engine.supervisor import Supervisor
+from ...wire.messages.common import Server
+from ...wire.messages.servers import ServerGet, ServerHistory, ServerHistoryResult, ServerList, ServerListResult
+from ..conversions import ended
+from ..views import Views
+from .table import read
+
+
+class ServerMethods:
+    """Handlers of `server.list`, `server.get` and `server.history`."""
+
+    def __init__(self, supervisor: Supervisor, context: EngineContext, views: Views) -> None:
+        self._supervisor = supervisor
+        self._records = context.records
+        self._views = views
+
+    @read("server.list")
+    def _list(self, _: ServerList) -> ServerListResult:
+        self._supervisor.discovery.nudge()
+        servers = self._views.servers()
+        return ServerListResult(servers, self._views.left_out(servers))
+
+    @read("server.get")
+    def _get(self, params: ServerGet) -> object:
+        return self._checked(params.server) if params.check else self._views.server(self._records.server(params.server))
+
+    async def _checked(self, server: str) -> Server:
+        return self._views.server(await self._supervisor.check(server))
+
+    @read("server.history")
+    def _history(self, params: ServerHistory) -> ServerHistoryResult:
+        wanted = params.server
+        rows = [row for row in self._records.history.rows() if wanted in (None, row.id)]
+        return ServerHistoryResult(tuple(map(ended, reversed(rows))))
