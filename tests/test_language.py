@@ -38,10 +38,7 @@ WORDS_OF_A_MESSAGE = 4
 
 PENDING: frozenset[str] = frozenset(
     {
-        "CHANGELOG.md",
-        "README.md",
         "docs/behaviour.md",
-        "docs/protocol.md",
         "docs/reliability.md",
         "supervisor",
         "supervisor/cli",
