@@ -27,7 +27,7 @@ def installer(pause_s: float, version: Callable[[Path], str | None]) -> Program:
                 answer = json.dumps({**said, "lost": [], "lost_count": 0})
                 command.log.write_text(f"{MARK}{answer}\n", encoding="utf-8")
             else:
-                python = command.cwd / "venv" / ("Scripts/python.exe" if facts.SYSTEM == "windows" else "bin/python")
+                python = command.cwd / "venv" / facts.VENV_PYTHON
                 python.parent.mkdir(parents=True, exist_ok=True)
                 python.touch()
             system.end(process.identity, 0)

@@ -33,11 +33,14 @@ ARROWS: Mapping[str, frozenset[str]] = {
     "core": frozenset(),
     "wire": frozenset(),
     "native": frozenset({"core.model", "native.facts"}),
-    "kinds": words("core.model core.pep440 native.facts native.private_files native.startup.search_path"),
+    "kinds": words(
+        "core.model core.pep440 native.facts native.private_files native.shared.settings_folders "
+        "native.startup.search_path"
+    ),
     "registry": frozenset({"core.model", "native.facts", "native.private_files", "native.trust"}),
     "engine": words(
-        "core kinds registry native.api native.facts native.lane native.private_files native.startup.search_path "
-        "native.trust"
+        "core kinds registry native.api native.facts native.lane native.private_files native.shared.settings_folders "
+        "native.startup.search_path native.trust"
     ),
     "control": frozenset({"engine", "core", "wire", "native.api", "native.facts"}),
     "client": words(
@@ -215,14 +218,23 @@ def purity(module: Module) -> Iterator[str]:
             yield f"{module.name}:{node.lineno} is pure and calls {node.func.id}"
 
 
+CHOOSES_BY_SYSTEM = "supervisor.service.managers"
+"""The one module outside native/ that asks for the system, once: it chooses the service manager."""
+
+
 def platform_questions(module: Module) -> Iterator[str]:
     if module.room == "native":
         return
+    uses = [node.lineno for node in ast.walk(module.tree) if isinstance(node, ast.Attribute) and node.attr == "SYSTEM"]
+    if len(uses) > (1 if module.name == CHOOSES_BY_SYSTEM else 0):
+        yield from (f"{module.name}:{line} asks for facts.SYSTEM; use a named fact" for line in uses)
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             asked = {node.attr} & PLATFORM_QUESTIONS.get(node.value.id, set())
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             asked = {alias.name for alias in node.names} & PLATFORM_QUESTIONS.get(node.module or "", set())
+        elif isinstance(node, ast.ImportFrom):
+            asked = {alias.name for alias in node.names} & {"SYSTEM"}
         else:
             continue
         if asked:
@@ -320,8 +332,8 @@ def test_the_tree_obeys(rule: Rule) -> None:
     [
         (arrows, "supervisor.core.x", "from ..registry import store"),
         (threads, "supervisor.engine.x", "async def f(): await asyncio.to_thread(g)"),
-        (arrows, "supervisor.core.x", "from ..native.facts import SYSTEM"),
-        (arrows, "supervisor.engine.x", "from ..native.facts import SYSTEM\nfrom ..control import listener"),
+        (arrows, "supervisor.core.x", "from ..native.facts import VENV_PYTHON"),
+        (arrows, "supervisor.engine.x", "from ..native.facts import VENV_PYTHON\nfrom ..control import listener"),
         (arrows, "supervisor.engine.x", "from ..native import linux"),
         (arrows, "supervisor.native.x", "from ..core.proof import stoppable"),
         (arrows, "supervisor.control.x", "def late():\n    from ..cli import main"),
@@ -341,6 +353,14 @@ def test_the_tree_obeys(rule: Rule) -> None:
         (platform_questions, "supervisor.engine.x", "from sys import platform"),
         (platform_questions, "supervisor.daemon.x", "import os\nNT = os.name"),
         (platform_questions, "supervisor.cli.x", "import platform\nprint(platform.system())"),
+        (platform_questions, "supervisor.kinds.x", "from ..native import facts\nif facts.SYSTEM == 'linux': ..."),
+        (platform_questions, "supervisor.kinds.x", "from ..native.facts import SYSTEM"),
+        (
+            platform_questions,
+            "supervisor.service.managers",
+            "from ..native import facts\nf(facts.SYSTEM)\ng(facts.SYSTEM)",
+        ),
+        (platform_questions, "supervisor.service.managers", "from ..native.facts import SYSTEM"),
         (names, "supervisor.options", ""),
         (names, "supervisor.http.x", ""),
         (inert, "supervisor", '"""Doc."""\nVERSION = 1'),
@@ -361,7 +381,7 @@ def test_a_rule_bites(rule: Rule, name: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "name", "source"),
     [
-        (arrows, "supervisor.engine.x", "from ..native.api import Wing\nfrom ..native.facts import SYSTEM"),
+        (arrows, "supervisor.engine.x", "from ..native.api import Platform\nfrom ..native.facts import VENV_PYTHON"),
         (
             arrows,
             "supervisor.registry.x",
@@ -369,6 +389,8 @@ def test_a_rule_bites(rule: Rule, name: str, source: str) -> None:
         ),
         (platform_questions, "supervisor.native.x", "import sys\nif sys.platform == 'linux': ..."),
         (questions, "supervisor.engine.x", "from ..kinds.queries.identify import Identification"),
+        (platform_questions, "supervisor.native.x", "from .facts import SYSTEM"),
+        (platform_questions, "supervisor.service.managers", "from ..native import facts\nchosen = facts.SYSTEM"),
         (construction, "supervisor.daemon.app", "from ..engine.supervisor import Supervisor\nmine = Supervisor()"),
     ],
 )

@@ -1,7 +1,6 @@
 """How results and errors look: one JSON document, or text for people."""
 
 import contextlib
-import errno
 import json
 import os
 import re
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from ..errors import OutputRefused, SupervisorError
-from ..native.facts import SYSTEM
+from ..native.facts import BROKEN_PIPE_ERRNOS, TERMINALS_KNOW_ESCAPES
 
 _GAP = "  "
 _PLAIN_COLUMNS = 120
@@ -100,7 +99,7 @@ def _write(stream: TextIO, text: str, end: str = "\n") -> None:
     # https://no-color.org
     if not terminal or os.environ.get("NO_COLOR"):
         text = _PAINT.sub("", text)
-    if terminal and SYSTEM == "windows":
+    if terminal and not TERMINALS_KNOW_ESCAPES:
         import click
 
         # Consoles there may have to be told what an escape sequence is.
@@ -131,8 +130,7 @@ def _lose(stream: TextIO, problem: OSError) -> None:
         # There is nowhere left to say so.
         return
     _lost.append(problem)
-    # The C runtime of Windows has no other word for a broken pipe than EINVAL.
-    if not isinstance(problem, BrokenPipeError) and not (SYSTEM == "windows" and problem.errno == errno.EINVAL):
+    if problem.errno not in BROKEN_PIPE_ERRNOS:
         raise OutputRefused(f"the output cannot be written: {problem.strerror or problem}")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DaemonNotRunning, NotOurs, SupervisorError, TimedOut
 from ..native import trust
-from ..native.facts import HOME_VARIABLE, SYSTEM, ending
+from ..native.facts import HOME_VARIABLE, UTF8_OPTIONS, ending
 from ..native.shared import venv_launcher
 from ..native.startup import homes, search_path
 from . import discovery
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from ..native.facts import Folders
 
-# File names and texts are UTF-8 in the daemon, even if the shell that starts it has another locale.
-COMMAND = (sys.executable, "-P", *(("-X", "utf8") if SYSTEM != "windows" else ()), "-m", "supervisor.daemon")
+COMMAND = (sys.executable, "-P", *UTF8_OPTIONS, "-m", "supervisor.daemon")
 NOT_INHERITED = (HOME_VARIABLE, "GODOT_SUPERVISOR_SERVER_ID")
 """Variables of our own starter: the first is set anew, the second would make the daemon look like a server."""
 

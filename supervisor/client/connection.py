@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InvalidParams, InvalidRequest, ParseError
-from ..native.facts import SYSTEM
+from ..native.facts import LONGEST_BLOCKING_WAIT_S
 from ..wire import framing, jsonrpc
 from .timeouts import FOREVER, CallTimeout, Wait
 
 RECEIVED_AT_ONCE = 65536
 """Bytes."""
-
-LONGEST_WAIT_S = 0.5 if SYSTEM == "windows" else FOREVER
-"""On Windows Ctrl-C does not interrupt a wait for a socket, so Python handles it between two short waits."""
 
 Message = jsonrpc.Success | jsonrpc.Failure | jsonrpc.Notification
 
@@ -87,7 +84,7 @@ class Connection:
 
     def _read(self, wait: Wait) -> bytes:
         while True:
-            pause = min(_seconds_left(wait), LONGEST_WAIT_S)
+            pause = min(_seconds_left(wait), LONGEST_BLOCKING_WAIT_S)
             self._socket.settimeout(pause if pause < FOREVER else None)
             try:
                 return self._socket.recv(RECEIVED_AT_ONCE)

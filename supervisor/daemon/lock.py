@@ -8,7 +8,7 @@ from pathlib import Path
 from ..client import endpoint
 from ..errors import DaemonNotRunning, DaemonUnreachable, NotOurs
 from ..native import presence, private_files, trust
-from ..native.facts import HOME_VARIABLE, SYSTEM, Folders
+from ..native.facts import HAS_HANGUP_SIGNAL, HOME_VARIABLE, Folders
 from ..native.presence_api import Presence
 from ..native.shared.lock_file import LockFile
 from ..native.startup import homes
@@ -145,7 +145,7 @@ class Holder:
         """What to tell somebody who can neither reach it nor take its place."""
         who = "a daemon" if self.pid is None else f"a daemon (pid {self.pid})"
         name = "its process" if self.pid is None else f"pid {self.pid}"
-        if SYSTEM != "windows" and self.pid is not None:
+        if HAS_HANGUP_SIGNAL and self.pid is not None:
             hint = f"kill -HUP {self.pid} has it publish its endpoint again"
         else:
             hint = f"end {name}, then: godot-supervisor start. Servers go on meanwhile"

@@ -38,7 +38,7 @@ class Choice:
         return f"the event loop is {self.name}: {self.reason}" if self.forced else None
 
 
-def choose(config: Config, system: str = facts.SYSTEM) -> Choice:
+def choose(config: Config, *, has_proactor: bool = facts.HAS_PROACTOR_LOOP) -> Choice:
     """The loop for this system, or the one that the user wants.
 
     Raises:
@@ -46,15 +46,16 @@ def choose(config: Config, system: str = facts.SYSTEM) -> Choice:
     """
     wanted = config.event_loop
     if wanted == "auto":
-        if system != "windows":
+        if not has_proactor:
             return Choice("default", "Python's own for this system")
         # CPython gh-93821: one peer that resets before it was accepted closes the listening socket.
         return Choice(SELECTOR, "under the proactor loop a peer that resets can close the listening socket")
     from_file = config.source(f"daemon.{SETTING}") is Source.FILE
     place = f"daemon.{SETTING}" if from_file else VARIABLES[SETTING]
-    if wanted == PROACTOR and system != "windows":
+    if wanted == PROACTOR and not has_proactor:
         data = {"key": place} if from_file else {"variable": place}
-        raise ConfigInvalid(f"{place}: there is no {wanted} loop on {system}", hint="auto or selector", data=data)
+        message = f"{place}: there is no {wanted} loop on {facts.SYSTEM_LABEL}"
+        raise ConfigInvalid(message, hint="auto or selector", data=data)
     return Choice(wanted, f"{place} says so", forced=True)
 
 
@@ -72,7 +73,7 @@ def heeding(
     wanted = {"SIGTERM": stop, "SIGINT": stop, "SIGBREAK": stop, "SIGHUP": reload}
     # No system has them all.
     heard = {getattr(signal, name): heed for name, heed in wanted.items() if hasattr(signal, name)}
-    with (_heeding_on_windows if facts.SYSTEM == "windows" else _heeding)(running, heard):
+    with (_heeding if facts.LOOPS_HANDLE_SIGNALS else _heeding_on_windows)(running, heard):
         yield
 
 

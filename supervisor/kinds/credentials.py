@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.model import Ports
 from ..native import facts, private_files
+from ..native.shared import settings_folders
 from .kind import Kind, expand
 from .versions import covers
 
@@ -55,23 +56,10 @@ def record_path(
 ) -> Path:
     """Where the server on these ports keeps its record. The kind must have `record`."""
     known = {name: str(port) for name, port in ports.items()}
-    known |= {"config_dir": str(config_dir(environment)), **(values or {})}
+    known |= {"config_dir": str(settings_folders.config_folder(environment)), **(values or {})}
     path = Path(expand(kind.record or "", known))
     moved = environment.get(kind.record_dir_variable or "", "").strip()
-    # godot-ai refuses to start with its variable set on Windows, so it means nothing there.
-    return _folder(moved) / path.name if moved and facts.SYSTEM != "windows" else path
-
-
-def config_dir(environment: Mapping[str, str]) -> Path:
-    """Where programs of this user keep settings on this system, as servers work it out from their environment."""
-    home = _folder(environment.get("USERPROFILE" if facts.SYSTEM == "windows" else "HOME") or "~")
-    if facts.SYSTEM == "windows":
-        local = environment.get("LOCALAPPDATA", "").strip()
-        return Path(local) if local else home / "AppData" / "Local"
-    if facts.SYSTEM == "macos":
-        return home / "Library" / "Application Support"
-    xdg = environment.get("XDG_CONFIG_HOME", "").strip()
-    return _folder(xdg) if xdg else home / ".config"
+    return settings_folders.expanded(moved) / path.name if moved and facts.RECORDS_CAN_BE_MOVED else path
 
 
 def _read(path: Path) -> bytes:
@@ -91,26 +79,11 @@ def _distrust(path: Path, info: os.stat_result) -> None:
         raise _DistrustedError("it is no regular file")
     if info.st_size > RECORD_LIMIT:
         raise _DistrustedError(f"it is longer than {RECORD_LIMIT} bytes")
-    if facts.SYSTEM == "windows":
-        # Access lists in a user's own folders let administrators read as well: who may write is what counts.
-        trouble = private_files.distrust(path)
-        if trouble is not None:
-            raise _DistrustedError(trouble[0])
-        return
-    if info.st_uid != os.geteuid():  # type: ignore[attr-defined, unused-ignore]
-        raise _DistrustedError(f"it belongs to another user (uid {info.st_uid})")
-    if info.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise _DistrustedError("other users may read or write it")
+    trouble = private_files.exposed(path, info)
+    if trouble is not None:
+        raise _DistrustedError(trouble)
 
 
 def _wanted(kind: Kind, content: Mapping[str, Any]) -> dict[str, str]:
     found = {secret.variable: content.get(secret.recorded_as or "") for secret in kind.secrets}
     return {name: value for name, value in found.items() if isinstance(value, str) and _SECRET.fullmatch(value)}
-
-
-def _folder(text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        # "~name" of a user that is not there: an odd name for a folder, and then a file that is not found.
-        return Path(text)

@@ -1,9 +1,10 @@
 """What is fixed for this process: the system, and where its files lie. Cheap to import: queries pay for it."""
 
+import errno
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 HOME_VARIABLE = "GODOT_SUPERVISOR_HOME"
 
 SYSTEM = {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
+"""For modules of native/, and for the module that chooses the service manager. Other modules use the facts below."""
+
+SYSTEM_LABEL = SYSTEM
+"""The name of the system, for texts."""
 
 LOOPBACK = "127.0.0.1"
 
@@ -29,6 +34,32 @@ SOCKET_PATH_MAX = 103 if sys.platform == "darwin" else 107
 TICK_S = time.get_clock_info("monotonic").resolution
 
 HAS_UNIX_SOCKETS = sys.platform != "win32"
+
+HAS_HANGUP_SIGNAL = sys.platform != "win32"
+
+# Loops of asyncio have no add_signal_handler on Windows.
+LOOPS_HANDLE_SIGNALS = sys.platform != "win32"
+
+HAS_PROACTOR_LOOP = sys.platform == "win32"
+
+VENV_PYTHON = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
+"""The interpreter of a virtual environment, relative to its folder."""
+
+# On POSIX systems the locale of the shell would decide about the encoding of texts and file names.
+UTF8_OPTIONS = () if sys.platform == "win32" else ("-X", "utf8")
+"""Options of an interpreter that shall use UTF-8."""
+
+# The C runtime of Windows reports a broken pipe as EINVAL.
+BROKEN_PIPE_ERRNOS = frozenset({errno.EPIPE, errno.ESHUTDOWN, *((errno.EINVAL,) if sys.platform == "win32" else ())})
+
+# A console of Windows shows escape sequences only after a program has switched them on.
+TERMINALS_KNOW_ESCAPES = sys.platform != "win32"
+
+# On Windows Ctrl-C does not end a wait for a socket; Python handles it between two waits.
+LONGEST_BLOCKING_WAIT_S = 0.5 if sys.platform == "win32" else float("inf")
+
+# godot-ai reports an error on Windows if the variable that moves its records is set (GODOT_AI_CAPABILITY_DIR).
+RECORDS_CAN_BE_MOVED = sys.platform != "win32"
 
 
 class Folders:
@@ -128,6 +159,24 @@ def ending(status: int) -> str:
         return f"killed ({Signals(-status).name})"
     except ValueError:
         return f"killed (signal {-status})"
+
+
+def shell_line(command: Sequence[str]) -> str:
+    """Return a command as a user types it in a shell of this system."""
+    if sys.platform == "win32":
+        from subprocess import list2cmdline
+
+        return list2cmdline(command)
+    import shlex
+
+    return shlex.join(command)
+
+
+def user_runtime_folder() -> str | None:
+    """Return the folder where systemd keeps the sockets of this user's session; None where no system has it."""
+    if sys.platform != "linux":
+        return None
+    return f"/run/user/{os.getuid()}"
 
 
 def is_absolute(path: str) -> bool:

@@ -114,6 +114,25 @@ def distrust(
     return None
 
 
+def exposed(path: "Path", status: os.stat_result) -> str | None:
+    """Return why this file of secrets may have been written or read by another user; None if it is private.
+
+    Raises:
+        OSError: the system does not tell.
+    """
+    if sys.platform == "win32":
+        # Access lists in a user's own folders let administrators read as well, so only the right to write counts.
+        from .windows import files
+
+        trouble = files.distrust(path)
+        return trouble[0] if trouble is not None else None
+    if status.st_uid != os.geteuid():
+        return f"it belongs to another user (uid {status.st_uid})"
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return "other users may read or write it"
+    return None
+
+
 def nobody_else_by_group(path: "Path", group: int) -> bool:
     """Whether what its group may do to a file, this user alone may: as OpenSSH on Debian asks it."""
     if sys.platform == "win32":

@@ -37,6 +37,7 @@ class Launchd:
 
     name = "launchd"
     takes_over = True
+    removal_ends_servers = False
 
     def __init__(
         self,

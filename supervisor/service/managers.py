@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import InvalidParams, PlatformUnsupported, ServiceRefused
-from ..native.facts import SYSTEM, Folders
+from ..native import facts
+from ..native.facts import Folders
 from ..native.services import control
 from ..values import frozen
 from . import handover
@@ -29,6 +30,10 @@ class Manager(Protocol):
     @property
     def takes_over(self) -> bool:
         """Whether `begin` starts a daemon."""
+
+    @property
+    def removal_ends_servers(self) -> bool:
+        """Whether servers would end with the service, unless the daemon has ended by itself before."""
 
     def main_pid(self) -> int | None:
         """The process that it watches; None: none."""
@@ -83,8 +88,7 @@ def uninstall(where: Folders, manager: Manager, steps: Steps, *, stop_servers: b
     """
     if stop_servers:
         handover.stop_servers(where, steps)
-    elif manager.report().installed and SYSTEM == "windows":
-        # Nothing that Windows would stop a task with leaves its servers alone.
+    elif manager.removal_ends_servers and manager.report().installed:
         handover.make_way(where, steps, unless=None, for_another=False)
     manager.remove()
 
@@ -112,24 +116,25 @@ def open_manager(
         ServiceRefused: this user may not have it so.
     """
     installation = this_installation(where, version, environment)
-    if SYSTEM == "linux":
+    system = facts.SYSTEM
+    if system == "linux":
         from .systemd import Systemd
 
         settings = Path(environment.get("XDG_CONFIG_HOME") or installation.user_home / ".config")
         return Systemd(installation, steps, settings / "systemd" / "user", _user())
-    if SYSTEM == "macos":
+    if system == "macos":
         from .launchd import Launchd
 
         return Launchd(installation, steps, installation.user_home / "Library" / "LaunchAgents", _user())
-    if SYSTEM == "windows":
+    if system == "windows":
         return _windows(where, version, steps, wish)
-    raise PlatformUnsupported(f"no service manager of {SYSTEM} is known", hint="godot-supervisor start --foreground")
+    raise PlatformUnsupported(f"no service manager of {system} is known", hint="godot-supervisor start --foreground")
 
 
 def runner(environment: Mapping[str, str] = os.environ) -> Runner:
     """Runs the service manager's own commands. A shell without a session is shown the way to the user's manager."""
-    folder = f"/run/user/{_user()}"
-    if SYSTEM == "linux" and not environment.get(RUNTIME_VARIABLE) and Path(folder).is_dir():
+    folder = facts.user_runtime_folder()
+    if folder is not None and not environment.get(RUNTIME_VARIABLE) and Path(folder).is_dir():
         environment = {**environment, RUNTIME_VARIABLE: folder}
     return system_runner(environment)
 

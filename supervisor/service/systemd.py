@@ -23,6 +23,7 @@ class Systemd:
 
     name = "systemd"
     takes_over = True
+    removal_ends_servers = False
 
     def __init__(self, installation: Installation, steps: Steps, folder: Path, user: int) -> None:
         self._installation = installation

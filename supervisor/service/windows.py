@@ -101,6 +101,9 @@ class Windows:
         self._password = password
         self.file = folder / "task.xml"
 
+    # Whatever Windows stops a task with, the task's servers are ended as well.
+    removal_ends_servers = True
+
     @property
     def takes_over(self) -> bool:
         """Whether it is started at once: the first instance for a user starts at the user's next logon."""

@@ -116,7 +116,7 @@ def test_without_an_answer_there_is_no_stream(answer: bytes | None, error: type[
 
 
 def test_waits_are_split_where_ctrl_c_does_not_end_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr(connection, "LONGEST_BLOCKING_WAIT_S", 0.05)
     with daemon_that(says(frame(OPEN))) as where, Client.connect(where) as client:
         began = time.monotonic()
         with pytest.raises(ResponseTimeout):

@@ -12,14 +12,14 @@ from supervisor.daemon.loop import Choice, choose, heeding, run
 from supervisor.errors import ConfigInvalid
 from supervisor.native import facts
 
-LOOPS = ("selector", "proactor") if facts.SYSTEM == "windows" else ("default", "selector")
+LOOPS = ("selector", "proactor") if facts.HAS_PROACTOR_LOOP else ("default", "selector")
 HEARD = [name for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
 PATIENCE_S = 20.0
 
 
-@pytest.mark.parametrize(("system", "name"), [("windows", "selector"), ("linux", "default"), ("macos", "default")])
-def test_each_system_has_its_loop_and_a_reason(system: str, name: str) -> None:
-    choice = choose(Config(), system)
+@pytest.mark.parametrize(("has_proactor", "name"), [(True, "selector"), (False, "default")])
+def test_each_system_has_its_loop_and_a_reason(*, has_proactor: bool, name: str) -> None:
+    choice = choose(Config(), has_proactor=has_proactor)
     assert (choice.name, choice.forced, choice.note()) == (name, False, None)
     assert choice.reason
 
@@ -27,12 +27,12 @@ def test_each_system_has_its_loop_and_a_reason(system: str, name: str) -> None:
 @pytest.mark.parametrize("wanted", ["selector", "proactor"])
 def test_a_loop_that_somebody_wants_is_taken_and_shown_with_who_said_so(wanted: str, tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
-    by_variable = choose(load(file, {"GODOT_SUPERVISOR_EVENT_LOOP": wanted}), "windows")
+    by_variable = choose(load(file, {"GODOT_SUPERVISOR_EVENT_LOOP": wanted}), has_proactor=True)
     assert by_variable.name == wanted
     assert by_variable.note() == f"the event loop is {wanted}: GODOT_SUPERVISOR_EVENT_LOOP says so"
     file.write_text(f'[daemon]\nevent_loop = "{wanted}"\n')
     file.chmod(0o600)
-    assert choose(load(file, {}), "windows").note() == f"the event loop is {wanted}: daemon.event_loop says so"
+    assert choose(load(file, {}), has_proactor=True).note() == f"the event loop is {wanted}: daemon.event_loop says so"
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_a_loop_that_somebody_wants_is_taken_and_shown_with_who_said_so(wanted: 
 )
 def test_a_loop_that_this_system_does_not_have_is_refused(source: Source, named: str) -> None:
     config = Config(event_loop="proactor", sources={"daemon.event_loop": source})
-    with pytest.raises(ConfigInvalid, match=f"{named}: there is no proactor loop on macos") as caught:
-        choose(config, "macos")
+    with pytest.raises(ConfigInvalid, match=f"{named}: there is no proactor loop on {facts.SYSTEM_LABEL}") as caught:
+        choose(config, has_proactor=False)
     assert caught.value.hint == "auto or selector"
 
 

@@ -11,6 +11,7 @@ from supervisor.engine.environments import install_settings
 from supervisor.engine.environments.install_settings import pip_files, uv_files, variables_for
 from supervisor.errors import InstallFailed
 from supervisor.native import facts
+from supervisor.native.shared import settings_folders
 
 ELSEWHERE = [
     "target",
@@ -58,7 +59,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def surroundings(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """An environment whose every settings file lies below the test's folder."""
-    monkeypatch.setattr(install_settings, "ETC", tmp_path / "etc")
+    monkeypatch.setattr(settings_folders, "ETC", tmp_path / "etc")
     everyone = str(tmp_path / "everyone")
     return {
         "HOME": str(home),

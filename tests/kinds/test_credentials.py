@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.credentials import config_dir, mint, read_back, record_path
+from supervisor.kinds.credentials import mint, read_back, record_path
 from supervisor.native import facts
+from supervisor.native.shared.settings_folders import config_folder
 from tests.privilege import IS_ROOT, ONLY_ROOT
 from tests.systems import POSIX_ONLY
 
@@ -46,6 +47,7 @@ def test_versions_that_would_misunderstand_a_secret_do_not_get_it() -> None:
 
 def test_the_record_lies_where_the_servers_own_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts, "SYSTEM", "linux")
+    monkeypatch.setattr(facts, "RECORDS_CAN_BE_MOVED", True)
     name = "godot-ai/capabilities/http-8007.json"
     assert record_path(GODOT_AI, PORTS, {"HOME": "/h"}) == Path("/h/.config") / name
     assert record_path(GODOT_AI, PORTS, {"HOME": "/h", "XDG_CONFIG_HOME": "/x"}) == Path("/x") / name
@@ -59,7 +61,7 @@ def test_the_record_lies_where_the_servers_own_environment_says(monkeypatch: pyt
 )
 def test_every_system_has_its_folder_for_settings(monkeypatch: pytest.MonkeyPatch, system: str, folder: str) -> None:
     monkeypatch.setattr(facts, "SYSTEM", system)
-    assert config_dir({"HOME": "/h", "USERPROFILE": "/h"}) == Path(folder)
+    assert config_folder({"HOME": "/h", "USERPROFILE": "/h"}) == Path(folder)
 
 
 def test_the_record_gives_the_secrets_back(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class StagedDaemon(Daemon):
 
     def __init__(self, folders: Folders, system: FakeSystem, pen: Pen) -> None:
         config = load(folders.config, {})
-        settings = Settings(config, Catalog.build(config.kinds), choose(config, "linux"))
+        settings = Settings(config, Catalog.build(config.kinds), choose(config, has_proactor=False))
         tenancy = HomeOwnership(FakeGround())
         assert tenancy.take()
         super().__init__(folders, tenancy, settings, NoServiceManager(), console=False)

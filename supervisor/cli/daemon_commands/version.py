@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError
 import click
 
 from ...daemon.version import DISTRIBUTION, installed
-from ...native.facts import SYSTEM
+from ...native.facts import SYSTEM_LABEL
 from .. import options, output
 
 
@@ -15,14 +15,14 @@ from .. import options, output
 def version(*, as_json: bool) -> None:
     """Show the version of this command."""
     if as_json:
-        output.document({"version": _installed(), "python": _python(), "system": SYSTEM})
+        output.document({"version": _installed(), "python": _python(), "system": SYSTEM_LABEL})
     else:
         output.line(text())
 
 
 def text() -> str:
     """Everything about this installation, on one line."""
-    return f"{DISTRIBUTION} {_installed() or 'not installed'} (Python {_python()}, {SYSTEM})"
+    return f"{DISTRIBUTION} {_installed() or 'not installed'} (Python {_python()}, {SYSTEM_LABEL})"
 
 
 def _python() -> str:

@@ -1,12 +1,11 @@
 """What `up` says of a server: where it is, what will become of it, and how an AI client gets to it."""
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...kinds.kind import Kind
-from ...native.facts import SYSTEM
+from ...native.facts import shell_line
 from .. import output
 from . import old_recipes
 
@@ -76,9 +75,9 @@ def _down(server: Json) -> str:
 def paste(server: Json) -> str | None:
     """The command that makes Claude Code know this server; None: the kind does not say how to connect."""
     if server["connect"]:
-        return f"claude mcp add {_name(server)} -- {_quoted(server['connect'])}"
+        return f"claude mcp add {_name(server)} -- {shell_line(server['connect'])}"
     if server["url"]:
-        return f"claude mcp add --transport http {_name(server)} {_quoted([server['url']])}"
+        return f"claude mcp add --transport http {_name(server)} {shell_line([server['url']])}"
     return None
 
 
@@ -102,11 +101,3 @@ def entry(server: Json, *, typed: bool) -> dict[str, Any] | None:
 def _name(server: Json) -> str:
     """Claude Code takes letters, digits, hyphens and underscores for a name."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", server["id"])
-
-
-def _quoted(argv: Sequence[str]) -> str:
-    if SYSTEM == "windows":
-        from subprocess import list2cmdline
-
-        return list2cmdline(argv)
-    return shlex.join(argv)

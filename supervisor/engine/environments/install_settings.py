@@ -7,12 +7,12 @@ is not listed here does not pass, so a setting that a later installer brings can
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...errors import InstallFailed
-from ...native import facts
+from ...native.shared import settings_folders
 from ...native.startup import search_path
 
 
@@ -114,20 +114,7 @@ def pip_files(environment: Mapping[str, str]) -> list[Path]:
     chosen = environment.get("PIP_CONFIG_FILE")
     if chosen == os.devnull:
         return []
-    home, name = _home(environment), "pip.ini" if facts.SYSTEM == "windows" else "pip.conf"
-    if facts.SYSTEM == "windows":
-        everyone = [Path(environment.get("PROGRAMDATA") or r"C:\ProgramData") / "pip" / name]
-        mine = [home / "pip" / name, Path(environment.get("APPDATA") or home / "AppData/Roaming") / "pip" / name]
-    else:
-        xdg = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
-        everyone = [folder / "pip" / name for folder in _system_folders(environment)]
-        mine = [home / ".pip" / name, xdg / "pip" / name]
-    if facts.SYSTEM == "macos":
-        everyone.append(Path("/Library/Application Support/pip") / name)
-        own = home / "Library/Application Support/pip"
-        mine = [home / ".pip" / name, own / name if own.is_dir() else mine[-1]]
-    elif facts.SYSTEM != "windows":
-        everyone.append(ETC / name)
+    everyone, mine = settings_folders.pip_files(environment)
     if chosen:
         # A file of the user's choice takes the place of the user's others, if it is there.
         return [*everyone, *([] if Path(chosen).exists() else mine), Path(chosen)]
@@ -179,23 +166,8 @@ def uv_files(environment: Mapping[str, str]) -> list[Path]:
     chosen = environment.get("UV_CONFIG_FILE")
     if chosen:
         return [Path(chosen)]
-    home = _home(environment)
-    if facts.SYSTEM == "windows":
-        mine = Path(environment.get("APPDATA") or home / "AppData/Roaming")
-        system = [Path(environment.get("PROGRAMDATA") or r"C:\ProgramData") / "uv" / UV_FILE]
-    else:
-        mine = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
-        system = [*(folder / "uv" / UV_FILE for folder in _system_folders(environment)), ETC / "uv" / UV_FILE]
-    return [mine / "uv" / UV_FILE, *[path for path in system if path.is_file()][:1]]
-
-
-def _home(environment: Mapping[str, str]) -> Path:
-    return Path(environment.get("USERPROFILE" if facts.SYSTEM == "windows" else "HOME") or Path.home())
-
-
-def _system_folders(environment: Mapping[str, str]) -> Iterator[Path]:
-    folders = environment.get("XDG_CONFIG_DIRS") or "/etc/xdg"
-    return (Path(folder) for folder in folders.split(os.pathsep) if folder)
+    everyone, mine = settings_folders.uv_files(environment)
+    return [mine, *[path for path in everyone if path.is_file()][:1]]
 
 
 def _passing(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Job:
     @property
     def python(self) -> Path:
         """Its interpreter."""
-        return self.interpreter or self.venv / ("Scripts/python.exe" if facts.SYSTEM == "windows" else "bin/python")
+        return self.interpreter or self.venv / facts.VENV_PYTHON
 
     @property
     def temporary(self) -> Path:
