@@ -38,7 +38,6 @@ WORDS_OF_A_MESSAGE = 4
 
 PENDING: frozenset[str] = frozenset(
     {
-        "docs/behaviour.md",
         "docs/reliability.md",
         "supervisor",
         "supervisor/cli",
