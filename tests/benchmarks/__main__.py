@@ -18,7 +18,7 @@ ALL: tuple[type[Peer], ...] = (Ours, OursDiscovering, Floor, Supervisord, Circus
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--parts", default="restarts,idle,starts,queries,orphans")
     parser.add_argument("--only", default="", help="names of peers, separated by commas")

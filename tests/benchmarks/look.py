@@ -1,4 +1,4 @@
-"""What one look of discovery costs: `python -m tests.benchmarks.look`.
+"""The cost of one look of discovery: `python -m tests.benchmarks.look`.
 
 Without a server on the ports of the kinds; with a program there that is none; with the small real server.
 """
@@ -47,7 +47,7 @@ def catalog(ports: range) -> Catalog:
 
 @contextmanager
 def toy(ports: range) -> Iterator[None]:
-    """A toy that somebody else has started."""
+    """Run a toy server that the daemon did not start."""
     with subprocess.Popen([sys.executable, TOY, str(ports[0]), str(ports[4])], stdout=subprocess.DEVNULL) as process:
         eventually(lambda: not is_free(ports[0]), "the toy listens")
         yield

@@ -130,7 +130,7 @@ def _kill_owners(pairs: Sequence[Pair]) -> list[float]:
             del due[pidfd]
             killed[pidfd] = time.monotonic()
             watched[pidfd].owner.send_signal(signal.SIGKILL)
-            # Until somebody waits for it, a dead process still answers signal 0.
+            # Until its parent waits for it, a dead process still answers signal 0.
             watched[pidfd].owner.wait()
         for pidfd in select.select(list(watched), [], [], 0.01)[0]:
             seconds.append(time.monotonic() - killed[pidfd])

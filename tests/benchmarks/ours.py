@@ -118,7 +118,7 @@ class Ours(Peer):
         return int(self.connection.call("server.get", server=f"c{index}")["process"]["pid"])
 
     def await_ready(self, index: int) -> None:
-        """Wait until the daemon has seen a child ready. One that ends before that has failed to start, for good."""
+        """Wait until the daemon has seen a child ready. A child that ends before that has failed to start, for good."""
         end = time.monotonic() + PATIENCE_S
         while (state := self.connection.call("server.get", server=f"c{index}")["state"]) != "ready":
             assert state == "starting", state
@@ -126,7 +126,7 @@ class Ours(Peer):
             time.sleep(0.05)
 
     def shut_down(self) -> None:
-        """Stopping the daemon leaves servers running unless it is told."""
+        """Stop the daemon with its servers, which it would leave running otherwise."""
         self.connection.send("daemon.shutdown", {"servers": True})
 
     def stop(self, patience_s: float = 15) -> None:

@@ -1,4 +1,4 @@
-"""What is measured. Peers take turns within every round, so that only what happens at the same time is compared."""
+"""The parts of the measurement. Peers take turns within every round, so that only simultaneous figures are compared."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""What every supervisor in the benchmarks has to offer, and what all of them share."""
+"""The contract of every supervisor in the benchmarks, and the code that all of them share."""
 
 import json
 import os
@@ -20,7 +20,7 @@ CHILD = HERE / "child.sh"
 
 
 def said_by(*command: str) -> str:
-    """What a command prints; empty: it cannot be run."""
+    """Return what a command prints; nothing if it cannot be run."""
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
@@ -28,7 +28,7 @@ def said_by(*command: str) -> str:
 
 
 class Peer:
-    """One supervisor, with a folder of its own. Its children announce themselves on a FIFO as their first act."""
+    """A supervisor with a folder of its own. Its children announce themselves on a FIFO as their first act."""
 
     name: ClassVar[str]
     variables: Mapping[str, str] = {}
@@ -87,7 +87,7 @@ class Peer:
     # --- what they share ---
 
     def child(self, index: int) -> list[str]:
-        """What child `index` runs."""
+        """Return the command of child `index`."""
         return ["/bin/sh", str(CHILD), str(self.fifo), str(index)]
 
     def environment(self) -> dict[str, str]:
@@ -158,7 +158,7 @@ class Peer:
         return [] if pid is None else processes.tree(pid, self._seen)
 
     def ask(self, helper: Sequence[str | Path], line: str) -> Any:
-        """One question to a helper that speaks the peer's own library; its answer."""
+        """Ask a helper that uses the peer's own library, and return its answer."""
         if self._helper is None:
             self._helper = subprocess.Popen(
                 helper, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.environment()

@@ -151,7 +151,7 @@ class Pm2(Peer):
         self.spawn("node", self.package / "bin" / "pm2", "start", self.folder / "apps.json")
 
     def daemon(self) -> int | None:
-        """It has left the process that was started."""
+        """Find the daemon, which has left the process that was started."""
         if self.process is not None:
             self.process.poll()
         try:

@@ -1,4 +1,4 @@
-"""What /proc says of a daemon and its children: who lives, what it costs."""
+"""Reads from /proc which processes of a daemon live, and their cost."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ KEPT_APART = ("sleep", "child.sh", "sh")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a daemon has used so far. `wakeups`: its voluntary context switches."""
+    """The resources that a daemon has used so far. `wakeups`: its voluntary context switches."""
 
     cpu_s: float
     wakeups: int
@@ -54,7 +54,7 @@ def tree(root: int, without: Iterable[int]) -> list[int]:
 
 
 def cost(pids: Iterable[int]) -> Cost:
-    """What these have used, all their threads taken together."""
+    """Return what these processes have used, all their threads taken together."""
     nanoseconds = wakeups = 0
     for pid in pids:
         for task in Path(f"/proc/{pid}/task").iterdir():

@@ -10,7 +10,7 @@ from tests.benchmarks.parts import Series
 
 
 class Table(NamedTuple):
-    """One thing that was measured. `digits` are shown after the point."""
+    """A figure that was measured. `digits` are shown after the point."""
 
     title: str
     series: Series

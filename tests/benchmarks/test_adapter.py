@@ -1,4 +1,4 @@
-"""That the benchmarks' own adapter works. What it measures is nobody's assertion."""
+"""The benchmarks' own adapter works. No measured figure is asserted."""
 
 import sys
 from pathlib import Path

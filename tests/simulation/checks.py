@@ -134,7 +134,7 @@ class Checks:
             self._orphan_since[record.id] = (record.launch, since)
 
     def _orphan(self, life: Life, record: ServerRecord) -> bool:
-        """Whether nobody is left who could keep it, and it is for us to end it."""
+        """Return whether nothing can keep the server any more, and the daemon has to end it."""
         if (
             record.state not in SERVING
             or record.observed_only

@@ -1,4 +1,4 @@
-"""What clients, plugins and users do: each is one step of a story. Nothing here knows what the engine makes of it."""
+"""Actions of clients, plugins and users: each is one step of a story. Nothing here knows how the engine reacts."""
 
 from collections.abc import Awaitable, Callable
 
@@ -58,7 +58,7 @@ def attach(sim: Simulation) -> None:
         return
     sim.editors[editor] = answer.id  # type: ignore[attr-defined]
     sim.ledger.attached.add(editor)
-    # What it is only asking for now, it may be refused.
+    # A request that is still waiting may be refused.
     asking = {asker.kind for asker in sim.ledger.asking if asker.editor == editor}
     for record in sim.life.records.servers.values():
         owns = any(owner.process == editor and not owner.leaving for owner in record.owners)
@@ -183,7 +183,7 @@ def restart(sim: Simulation) -> None:
     if server is None:
         return
     request, force = _request(sim, "restart"), sim.rng.random() < 0.7
-    # Whoever names one is not told that another would do.
+    # A user who names a server is not given another one.
     sim.ledger.adopted.add(server)
     _name_when_accepted(sim, server, request)
     _ask(sim, "restart", lambda life, teller: life.supervisor.restart(server, teller, force=force), request)
@@ -204,7 +204,7 @@ def adopt(sim: Simulation) -> None:
 
 
 def look(sim: Simulation) -> None:
-    """Somebody reads: judged, checked, discovered."""
+    """A client reads: verdicts, checks, discovery."""
     server = _server(sim)
     roll = sim.rng.random()
     if roll < 0.3:
@@ -233,7 +233,7 @@ def again(sim: Simulation) -> None:
 def cancel(sim: Simulation) -> None:
     """A client says that it no longer wants something, or goes without a word."""
     if sim.ended and sim.rng.random() < 0.2:
-        # It is too late, and changes nothing.
+        # A late cancel changes nothing.
         name = sim.rng.choice(sim.ended)
         _now(sim, "cancel late", lambda life: (life.supervisor.cancel(name), "done"))
         return

@@ -24,7 +24,7 @@ from tests.simulation.world import EDITOR, World
 
 REQUEST_BOUND_S = 400.0
 TURNS_AT_ONCE = 20_000
-"""More turns than this without time passing: somebody does the same thing over and over."""
+"""More turns than this without time passing mean that code does the same thing over and over."""
 
 _BASE = {"grace_s": 5, "linger_s": 15, "stop_timeout_s": 4, "ready_timeout_s": 6}
 _ASKED = {"http": "/status", "port": "http", "version": "version"}
@@ -56,7 +56,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Request:
-    """One call of a client's, and what has become of it."""
+    """A call of a client, and its outcome."""
 
     name: str
     what: str
@@ -93,7 +93,7 @@ class Teller:
 
 
 class Simulation:
-    """One seed. The same seed plays the same story."""
+    """The run of one seed. The same seed plays the same story."""
 
     def __init__(self, seed: int, folder: Path, *, rates: Mapping[str, float] | None = None) -> None:
         self.seed = seed
@@ -122,7 +122,7 @@ class Simulation:
 
     @contextmanager
     def at_the_edges(self) -> Iterator[None]:
-        """What the engine reaches past its seams comes from the seed while this lasts."""
+        """Take from the seed what the engine reaches past its seams, while this lasts."""
 
         async def get(port: int, path: str, bearer: str | None, timeout_s: float, **_: object) -> Answer | None:
             assert self.life is not None
@@ -147,7 +147,7 @@ class Simulation:
         """The next daemon, on what the last one left."""
         ear = Ear(self._heard)
         if self.world.folder.lock is not None:
-            # Another daemon has the home; whoever starts one tries again.
+            # Another daemon has the home; the program that starts daemons tries again.
             self.world.plan(1.0, self._start_again)
             return
         self.life = life = Life(self.world, self.disk, self.catalog, self.folder, self.rng, self._judge, ear)
@@ -161,7 +161,7 @@ class Simulation:
         try:
             await life.begin()
         except InjectedError:
-            # It goes with a message, and is started again.
+            # The daemon ends with a message, and is started again.
             self.note("recovery failed")
             life.die()
             raise DaemonKilledError from None
@@ -236,7 +236,7 @@ class Simulation:
     # -- books
 
     def note(self, what: str) -> None:
-        """One line of the story."""
+        """Add a line to the story."""
         self.story.append(f"{self.steps:6} {self.world.clock.now:10.3f} {what}")
 
     def _judge(self, target: ProcessIdentity, how: str) -> None:

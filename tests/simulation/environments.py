@@ -18,7 +18,7 @@ REASON = "files of it are missing"
 
 @dataclass(slots=True)
 class Place:
-    """One environment. `condemned`: it was found broken, and is to be built anew before it is used."""
+    """An environment on the shelf. `condemned`: it was found broken, and is to be built anew before it is used."""
 
     environment: Environment
     broken: bool = False
@@ -71,7 +71,7 @@ class Shelf:
         place.condemned = place.served = False
 
     def tried(self, place: Place, builder: object) -> bool:
-        """Whether this daemon has built it anew a moment ago. It need not again, whatever has served from it since."""
+        """Return whether this daemon has rebuilt the environment a moment ago, so that it need not do so again."""
         recent = place.rebuilt_at is not None and self.clock.now - place.rebuilt_at < REBUILT_AGAIN_AFTER_S
         return recent and place.rebuilt_by is builder
 
@@ -112,7 +112,7 @@ class ShelfEnvironments:
         place = self._shelf.places[broken.key]
         self._shelf.rebuilding(place, self)
         await self._install(progress)
-        # What damages environments may still be at work.
+        # The program that damages environments may still run.
         place.broken = self._shelf.faults.hit("environment breaks again")
         return place.environment
 

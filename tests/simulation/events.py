@@ -1,4 +1,4 @@
-"""What happens to the system, whoever is at work on it."""
+"""Events of the system, at any time."""
 
 from supervisor.core.model import ProcessIdentity
 from supervisor.daemon.home_ownership import HomeOwnership
@@ -15,7 +15,7 @@ def _any(sim: Simulation, *whats: str) -> ProcessIdentity | None:
 
 
 def process_dies(sim: Simulation) -> None:
-    """A server, or a part of it, or an editor, or somebody else."""
+    """Kill a server, a part of it, an editor, or an unrelated process."""
     target = _any(sim, *sim.rng.choice(((OURS,), (OURS,), (EDITOR,), (STRANGER, OTHER))))
     if target is not None:
         sim.note(f"pid {target.pid} dies ({sim.world.lineage[target].what})")
@@ -24,7 +24,7 @@ def process_dies(sim: Simulation) -> None:
 
 
 def pid_recycled(sim: Simulation) -> None:
-    """Somebody else has its pid before anybody has noticed."""
+    """Give a dead process's pid to another process before its end is noticed."""
     target = _any(sim, *sim.rng.choice(((OURS,), (EDITOR,), (STRANGER,))))
     if target is not None:
         sim.note(f"pid {target.pid} is recycled ({sim.world.lineage[target].what})")
@@ -68,7 +68,7 @@ def foreign_server(sim: Simulation) -> None:
 
 
 def thief(sim: Simulation) -> None:
-    """Somebody takes a port."""
+    """Let an unrelated process take a port."""
     port = sim.rng.choice((8000, 8001, 8003, 8100, 9500, 9501, 9600))
     if sim.world.listener_on(port) is None:
         sim.note(f"port {port} is stolen")
@@ -102,13 +102,13 @@ def clock_gap(sim: Simulation) -> None:
 
 
 def wall_clock(sim: Simulation) -> None:
-    """Somebody sets the clock."""
+    """Set the wall clock."""
     sim.faults.note("wall clock set")
     sim.world.clock.epoch += sim.rng.choice((-3600.0, 3600.0))
 
 
 def disk(sim: Simulation) -> None:
-    """It is full, and has room again."""
+    """Fill the disk, or make room on it again."""
     sim.disk.full = not sim.disk.full and not sim.faults.quiet
     if sim.disk.full:
         sim.note("the disk is full")
@@ -154,7 +154,7 @@ def reboot(sim: Simulation) -> None:
 
 
 def registry_lost(sim: Simulation) -> None:
-    """Somebody deletes it, or writes garbage, while no daemon runs."""
+    """Delete the registry, or fill it with garbage, while no daemon runs."""
     if sim.life is not None and sim.rng.random() < 0.7:
         return
     sim.kill_daemon("its registry is lost")
@@ -192,7 +192,7 @@ def home_taken(sim: Simulation) -> None:
 
 
 def shutdown(sim: Simulation) -> None:
-    """The daemon is told to stop, with or without its servers."""
+    """Stop the daemon, with or without its servers."""
     life = sim.life
     if life is None or not life.ready:
         return

@@ -30,7 +30,7 @@ RATES = {
 
 
 class InjectedError(OSError):
-    """The system refuses. What comes of it is no defect of the engine's."""
+    """The system refuses. The consequences are no defect of the engine."""
 
     def __init__(self, what: str) -> None:
         super().__init__(errno.EIO, what)
@@ -62,7 +62,7 @@ class Faults:
         return self._rng.random() if self.hit(name) else None
 
     def note(self, name: str) -> None:
-        """It came."""
+        """Count a fault that was injected."""
         self.came[name] += 1
         self.last += 1
 

@@ -1,15 +1,15 @@
-"""What servers, shells and other homes of the user do: the facts behind which an inherited token proves nothing."""
+"""Actions of servers, shells and other homes of the user: the facts behind which an inherited token proves nothing."""
 
 from supervisor.core.model import ProcessIdentity
 from tests.simulation.driver import Simulation
 from tests.simulation.world import EDITOR, OTHER, OURS, STRANGER, Lineage, Manners
 
 CROWDED = 40
-"""With so many processes, nobody starts another."""
+"""With so many processes, no action starts another one."""
 
 
 def _serve(sim: Simulation, parent: ProcessIdentity, owner: ProcessIdentity, environment: dict[str, str]) -> None:
-    """A toy that somebody else starts, in a session of its own."""
+    """Start a foreign toy server, in a session of its own."""
     number = sim.rng.randrange(5)
     ports = {"http": 8000 + number, "sessions": 9500 + number}
     words = ("toy", "1.0", *(str(port) for port in ports.values()))
@@ -39,7 +39,7 @@ def launched_editor(sim: Simulation) -> None:
 
 
 def under_a_shell(sim: Simulation) -> None:
-    """Somebody starts a server in a shell that reads no settings."""
+    """Start a server in a shell that reads no settings."""
     if len(sim.world.processes) > CROWDED:
         return
     shell = sim.world.begin(OTHER, "bash", "-norc")
@@ -49,7 +49,7 @@ def under_a_shell(sim: Simulation) -> None:
 
 
 def second_home(sim: Simulation) -> None:
-    """Another home of the user adopts what somebody else has started, and ends it when it needs it no more."""
+    """Let another home of the user adopt a foreign server, and end it when it is not needed any more."""
     found = [each for each, truth in sim.world.lineage.items() if truth == Lineage(STRANGER, each)]
     found = [each for each in found if sim.world.lives(each)]
     if found:

@@ -1,4 +1,4 @@
-"""What was promised to whom, kept apart from the engine; and the judge of every signal."""
+"""The promises that were made, kept apart from the engine, and the judge of every signal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Asking:
     kind: str
     editor: ProcessIdentity
     withdrawn: bool = False
-    """It has detached or released a server since it asked."""
+    """The editor has detached or released a server since it asked."""
 
 
 @dataclass
@@ -65,26 +65,26 @@ class Ledger:
     served: set[str] = field(default_factory=set)
     """Servers that have been ready."""
     found: set[str] = field(default_factory=set)
-    """Servers that nobody has asked for: their plugins have plans of their own."""
+    """Servers that no client has asked for: their plugins have plans of their own."""
     lost: list[tuple[str, dict[ProcessIdentity, Claim]]] = field(default_factory=list)
-    """Rows that have gone in this step, and who owned the servers."""
+    """Server records that have gone in this step, and the owners of the servers."""
     promised: set[str] = field(default_factory=set)
     """Servers that were asked for without an owner: they run until they are stopped."""
     broken: set[str] = field(default_factory=set)
     """Those of them that have gone in this step."""
     pointed_at: set[str] = field(default_factory=set)
-    """Servers that a user adopted: if they do not tell whom they were started for, they are the adopter's."""
+    """Servers that a user adopted: if they do not tell their owner, they belong to the adopter."""
     life: Life | None = None
     recovered_at: float = 0.0
     died_at: float = 0.0
     gap_at: float = 0.0
-    """When time jumped last: whoever waits cannot be blamed for what came before."""
+    """When time jumped last: a waiting client cannot be blamed for what came before."""
 
     def own(self, server_id: str, editor: ProcessIdentity) -> None:
         self.claims.setdefault(server_id, {})[editor] = Claim()
 
     def answered(self, what: str, asking: Asking | None, record: ServerRecord) -> None:
-        """Somebody was given a server. What cannot be written down, the next daemon does not know."""
+        """Note that a client was given a server. The next daemon does not know what cannot be written down."""
         untroubled = self.life is not None and self.life.records.trouble is None
         if what == "ensure" and asking is None and record.until_stopped and untroubled:
             self.promised.add(record.id)
@@ -112,7 +112,7 @@ class Ledger:
         self.named |= {identity for identity in (record.root, record.process) if identity}
 
     def gap(self, before: float) -> None:
-        """Time has jumped: whoever holds a lease has not had the time to renew it."""
+        """Note that time has jumped: a lease holder has not had the time to renew its lease."""
         self.gap_at = self.world.clock.now
         for grant in self.grants.values():
             if grant.expires > before:
@@ -135,9 +135,10 @@ class Ledger:
         self.promised.clear()
 
     def forget_all_but(self, servers: Mapping[str, ServerRecord]) -> None:
-        """Rows of what was merely found do not outlive a daemon, and their ids are another's then.
+        """Forget servers that were only found, because they do not outlive a daemon.
 
-        One that was ready and could not be written down as such is half-done to the next daemon: finished, or stopped.
+        Their ids may be reused. A server that was ready and could not be written down as such is half-done to the next
+        daemon: finished, or stopped.
         """
         self.proven -= {row.launch for row in servers.values() if row.state is ServerState.STARTING}
         self.claims = {name: owners for name, owners in self.claims.items() if name in servers}
@@ -150,7 +151,7 @@ class Ledger:
         self.pointed_at &= set(servers)
 
     def heard(self, event: str, fields: Mapping[str, Any]) -> None:
-        """What the engine tells: which rows have gone, and which launches serve."""
+        """Follow the engine's events: which records have gone, and which launches serve."""
         server = fields.get("server", "")
         if event == "server.gone":
             asking = {asker.editor for asker in self.asking}
@@ -176,7 +177,7 @@ class Ledger:
             self.pointed_at.add(server)
 
     def _begin_ending(self, server: str, method: str, holder: str) -> None:
-        """What a user asked for may have waited, and means the launch that is there now."""
+        """Note a user's request, which may have waited, and means the launch that is there now."""
         record = self.life.records.servers.get(server) if self.life else None
         if record is not None and holder != "the daemon":
             self.name(record)
@@ -184,7 +185,7 @@ class Ledger:
                 self.unwanted.add(server)
 
     def judge_losses(self) -> None:
-        """Whoever has a server keeps it, or is shown why not.
+        """Check that every holder of a server keeps it, or is shown the reason.
 
         Raises:
             ViolationError: a row has gone whose owner lives, and wants it.
@@ -199,7 +200,7 @@ class Ledger:
                 raise ViolationError(f"who has a server keeps it: {server} is gone, and its owners {left} live")
 
     def holders(self, record: ServerRecord, *, unseen_s: float = 0.0) -> list[str]:
-        """Who keeps a server, in truth. Those who are asking for something else now do not count."""
+        """Return the true holders of a server. Holders that are asking for something else now do not count."""
         now = self.world.clock.now
         asking = {asker.editor for asker in self.asking if asker.kind == record.kind}
         found = [

@@ -1,4 +1,4 @@
-"""One life of a daemon: the real engine on a wing that fails as the seed says, and that can be killed in any call."""
+"""A life of one daemon: the real engine on a platform that fails as the seed says. Any call can kill the daemon."""
 
 import asyncio
 import errno
@@ -67,7 +67,7 @@ async def _speaks_no_tls(_port: int, _timeout_s: float) -> bool:
 
 
 class Ear:
-    """Hears every event, and tells whoever keeps the books."""
+    """Hears every event, and passes it on to the ledger."""
 
     def __init__(self, listener: Callable[[str, str, Mapping[str, Any]], None]) -> None:
         self._listener = listener
@@ -125,7 +125,7 @@ class Life:
         self.claims = self.engine.claims
         self.operations = self.supervisor._operations
         self.ready = False
-        self.on_act: Callable[[str], None] = lambda what: None  # noqa: ARG005 (until somebody keeps the books)
+        self.on_act: Callable[[str], None] = lambda what: None  # noqa: ARG005 (until a ledger is attached)
 
     def touch(self, *faults: str) -> None:
         """A call of the engine's reaches the world, unless the daemon dies in it, or the system refuses."""
@@ -160,7 +160,7 @@ class Life:
             self.world.end(self.me, -9)
 
     async def begin(self) -> None:
-        """What the daemon does before it publishes its endpoint."""
+        """Do what the daemon does before it publishes its endpoint."""
         await self.engine.recovery.run(self.disk.load())
         self.supervisor.begin()
         self.claims.begin()

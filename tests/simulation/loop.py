@@ -12,7 +12,7 @@ from tests.fakes import FakeClock
 
 
 class DaemonKilledError(SystemExit):
-    """SIGKILL. Nothing catches it: asyncio hands it through to whoever turns the loop."""
+    """SIGKILL. Nothing catches it: asyncio hands it through to the code that turns the loop."""
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
@@ -25,7 +25,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = count()
         self.troubles: list[str] = []
-        """What asyncio would have logged: exceptions that nobody asked for."""
+        """Exceptions that no code has retrieved, which asyncio would have logged."""
 
     @contextmanager
     def running(self) -> Iterator[None]:

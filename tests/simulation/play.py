@@ -73,7 +73,7 @@ def calm(sim: Simulation) -> None:
 
 
 def step(sim: Simulation, action: Action | None = None) -> None:
-    """One step of the story, and every invariant after it."""
+    """Play a step of the story, and check every invariant after it."""
     sim.steps += 1
     rng = sim.rng
     if action is None:
@@ -99,7 +99,7 @@ def step(sim: Simulation, action: Action | None = None) -> None:
 
 @dataclass
 class Tally:
-    """What a run has covered."""
+    """The coverage of a run."""
 
     stories: int = 0
     steps: int = 0

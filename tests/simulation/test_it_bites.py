@@ -54,7 +54,7 @@ def bites(*promises: str, rates: Mapping[str, float] | None = None) -> None:
 
 
 def test_a_signal_to_a_bare_pid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has the pid now is signalled, and is the root of its server's tree."""
+    """The process that has the pid now is signalled, and is the root of its server's tree."""
 
     def by_number(table: Sequence[ProcessRow], root: ProcessIdentity, forbidden: frozenset[ProcessIdentity]) -> Any:
         now = next((row.identity for row in table if row.identity.pid == root.pid), root)
@@ -80,21 +80,21 @@ def test_a_signal_to_a_bare_pid(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_stranger_that_is_stopped_without_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its owner counts as dead, whoever it is."""
+    """The owner of a foreign server counts as dead, alive or not."""
     owner_of = "supervisor.engine.identification.recognise.owner_of"
     monkeypatch.setattr(owner_of, lambda context, kind, process: DeadOwner(1))  # noqa: ARG005
     bites("no signal to what is not stoppable")
 
 
 def test_an_editor_that_counts_as_part_of_a_tree(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a server has launched is ended with it."""
+    """An editor that a server has launched is ended with it."""
     monkeypatch.setattr(looks, "is_editor", lambda command: False)  # noqa: ARG005
     bites("no signal to what is not stoppable")
 
 
 @pytest.mark.full
 def test_a_token_that_counts_as_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever carries it and leads a session is the server."""
+    """Any process that carries the token and leads a session is the server."""
 
     def eldest(carriers: Collection[Carrier], fits: object) -> ProcessIdentity | None:  # noqa: ARG001
         leaders = [carrier.identity for carrier in carriers if carrier.row.session == carrier.identity.pid]
@@ -113,7 +113,7 @@ def test_a_shell_that_counts_as_a_launcher(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_home_that_is_blind_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it has found is an orphan when the owner that it knows has ended."""
+    """A found server is an orphan when the owner that this home knows has ended."""
     for module in ("ending.reap", "ending.termination", "identification.snapshot"):
         monkeypatch.setattr(f"supervisor.engine.{module}.claimed_beside", lambda context, record: None)  # noqa: ARG005
     monkeypatch.setattr("supervisor.engine.identification.recognise.claimed", lambda context, process: None)  # noqa: ARG005
@@ -129,7 +129,7 @@ def test_a_home_that_is_blind_for_another(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_a_reaper_that_is_blind(blind: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It reaps what somebody needs."""
+    """A server that is needed is reaped."""
     judge = reaping.judge
     monkeypatch.setattr(reap, "judge", lambda suspicion, seen: judge(suspicion, replace(seen, **blind(seen))))
     bites("what is in use is not reaped")
@@ -137,7 +137,7 @@ def test_a_reaper_that_is_blind(blind: Callable[[Any], Any], monkeypatch: pytest
 
 @pytest.mark.full
 def test_a_stall_that_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It costs leases their time."""
+    """A jump of the clock costs leases their time."""
     monkeypatch.setattr(Leases, "_begin_again", lambda self: None)  # noqa: ARG005
     monkeypatch.setitem(ACTIONS, events.clock_gap, 6)
     bites("what is in use is not reaped")
@@ -163,8 +163,8 @@ def test_an_owner_that_is_not_watched_again(monkeypatch: pytest.MonkeyPatch) -> 
     bites("an orphan goes in time", rates={"probe denied": 0.2})
 
 
-def test_a_second_server_beside_one_that_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was placed before a wait is not placed again."""
+def test_second_server_beside_a_compatible_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that was placed before a wait is not placed again."""
     monkeypatch.setattr(Placement, "after_waiting", lambda self, resolved, wish: resolved)  # noqa: ARG005
     monkeypatch.setattr(Placement, "_becomes", lambda self, resolved, record: False)  # noqa: ARG005
     monkeypatch.setattr(Placement, "_will_do", lambda self, resolved: False)  # noqa: ARG005
@@ -201,7 +201,7 @@ def test_a_launch_that_is_not_written_down_first(monkeypatch: pytest.MonkeyPatch
             self._records.commit = commit  # type: ignore[method-assign]
 
     monkeypatch.setattr(Launcher, "launch", careless)
-    # A lease that was granted meanwhile is as little written down.
+    # A lease that was granted in between is not written down either.
     bites("every live server of ours is known", "one server for each key and version", "what is in use is not reaped")
 
 
@@ -244,13 +244,13 @@ def test_a_request_that_is_accepted_twice(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_start_that_breaks_and_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What had no process when it broke is dropped, whoever owns it."""
+    """A server without a process is dropped when its operation breaks, in spite of its owners."""
     monkeypatch.setattr(Standing, "expected", lambda self, record: False)  # noqa: ARG005
     bites("who has a server keeps it", WITHOUT_OWNER)
 
 
 @pytest.mark.full
-def test_a_stop_that_nobody_named_and_is_finished_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_without_a_user_is_finished_by_the_next_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a restart ends a server."""
 
     def finish(self: Monitor, record: ServerRecord) -> None:
@@ -262,14 +262,14 @@ def test_a_stop_that_nobody_named_and_is_finished_all_the_same(monkeypatch: pyte
 
 
 def test_a_daemon_that_does_not_look_whether_its_home_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It goes on beside the one that has taken its home."""
+    """The daemon goes on beside the one that has taken its home."""
     monkeypatch.setattr(HomeOwnership, "assure", lambda self: None)  # noqa: ARG005
     monkeypatch.setattr(HomeOwnership, "assure_writable", lambda self: None)  # noqa: ARG005
     monkeypatch.setitem(ACTIONS, events.home_taken, 6)
     bites("never two daemons that both act")
 
 
-def test_a_daemon_whose_presence_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_presence_that_lets_a_second_daemon_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the lock removed, a second one starts."""
     monkeypatch.setattr(HomeOwnership, "_claim", lambda self, home_id: True)  # noqa: ARG005
     bites("never two daemons that both act")
@@ -295,12 +295,12 @@ def test_a_broken_environment_that_is_used_again(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_environment_that_is_built_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What damages it is answered by one build after the other."""
+    """Damage to an environment is answered by one build after the other."""
     monkeypatch.setattr("supervisor.engine.starting.provision.REBUILT_AGAIN_AFTER_S", 0.0)
     bites("a broken environment is built anew once", rates={"environment breaks again": 0.8})
 
 
 def test_a_poll_that_goes_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel tells of exits again, and nobody asks it to."""
+    """The kernel reports exits again, and the daemon goes on polling."""
     monkeypatch.setattr("supervisor.native.shared.exits.PollingExitWatcher._give_back", lambda self, better: None)  # noqa: ARG005
     bites("a source that is back is used again")

@@ -69,7 +69,7 @@ def test_a_seed_plays_the_same_story_in_another_process() -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
-def test_every_promise_holds_for_as_long_as_it_is_told(
+def test_every_promise_holds_in_a_soak(
     record_property: Callable[[str, object], None], pytestconfig: pytest.Config
 ) -> None:
     if "soak" not in pytestconfig.option.markexpr:

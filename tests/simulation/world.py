@@ -64,7 +64,7 @@ class World(FakeSystem):
         self.lineage: dict[ProcessIdentity, Lineage] = {}
         self.manners: dict[ProcessIdentity, Manners] = {}
         self.owner_of: dict[ProcessIdentity, ProcessIdentity | None] = {}
-        """Whom a stranger's server was really started for."""
+        """The true owners of foreign servers."""
         self.folder = FakeFolder(HOME)
         """The home that daemons share."""
         self.machine = Presences()
@@ -103,12 +103,12 @@ class World(FakeSystem):
             self._free_pids.remove(pid)
         identity = super().start(*command, parent=parent, session=session, environment=environment, pid=pid)
         self.lineage[identity] = self._next_lineage or Lineage(DAEMON if command == ("daemon",) else OTHER, identity)
-        # The kernel tells a start relative to its own, so setting the clock makes nobody older than another.
+        # The kernel tells a start relative to its own, so setting the clock changes no order of age.
         self.processes[pid].since = BOOTED_AT + self.clock.now
         return identity
 
     def begin(self, what: str, *command: str, environment: Mapping[str, str] | None = None) -> ProcessIdentity:
-        """A process that nobody of those known runs."""
+        """Start a process that none of the known processes has started."""
         identity = self.start(*command, environment=environment)
         self.lineage[identity] = Lineage(what, identity)
         return identity
@@ -147,14 +147,14 @@ class World(FakeSystem):
         return next((i for address, p, i in self.listeners if p == port and address in SERVES_LOOPBACK), None)
 
     def plan(self, delay_s: float, what: Callable[[], None]) -> None:
-        """The world goes on, whoever watches."""
+        """Plan an event of the world."""
         heapq.heappush(self._plans, _Planned(self.clock.now + delay_s, next(self._numbers), what))
 
     def next_plan(self) -> float | None:
         return self._plans[0].at if self._plans else None
 
     def happen(self) -> None:
-        """What is due."""
+        """Do what is due."""
         while self._plans and self._plans[0].at <= self.clock.now:
             heapq.heappop(self._plans).what()
 
@@ -177,7 +177,7 @@ class World(FakeSystem):
             self.deaf_since, self.heard_since = None, self.clock.now
 
     def serve(self, process: ProcessIdentity, manners: Manners, delay_s: float) -> None:
-        """It listens after a while, if its ports are free then; otherwise it ends."""
+        """Let a server listen after a while, if its ports are free then; otherwise it ends."""
         self.plan(delay_s, lambda: self._bind(process, manners))
 
     def _bind(self, identity: ProcessIdentity, manners: Manners) -> None:
@@ -193,7 +193,7 @@ class World(FakeSystem):
             self.shelf.serves(PACKAGED, manners.version)
 
     def _serve(self, system: FakeSystem, process: FakeProcess, command: Command) -> None:  # noqa: ARG002 (the Protocol's)
-        """What a server does that we start: most listen soon; some never do, end, or leave the work to a child."""
+        """Choose how a new server behaves: most listen soon; some never do, end, or leave the work to a child."""
         identity = process.identity
         self.lineage[identity] = Lineage(OURS, identity)
         program, version, *numbers = command.argv
@@ -220,7 +220,7 @@ class World(FakeSystem):
                 process.ignores_sigterm = True
 
     def answer_on(self, port: int) -> tuple[float, Answer | None]:
-        """What is answered on a port, and after how long. None: nothing ever.
+        """Return the answer on a port, and its delay in seconds; None if there is never an answer.
 
         Raises:
             UnusableAnswerError: something, but nothing that can be used.
