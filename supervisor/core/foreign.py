@@ -1,4 +1,4 @@
-"""Servers that stand in the way of a wish, or answer it: ours and strangers, and what may be done with them. Pure."""
+"""Servers that stand in the way of a request, or answer it: ours and foreign, and what may be done with them. Pure."""
 
 from collections.abc import Mapping
 

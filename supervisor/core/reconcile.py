@@ -1,4 +1,4 @@
-"""What to do about a wish for a server, given what there is. Every plan carries its reason."""
+"""What to do about a request for a server, given what there is. Every plan carries its reason."""
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -106,7 +106,7 @@ class Relocate:
 
 
 class Refusal(StrEnum):
-    """Why a wish cannot be met."""
+    """Why a request cannot be met."""
 
     PORTS_DIFFER = "ports differ"
     UNHEALTHY = "unhealthy"
@@ -124,7 +124,7 @@ class Refuse:
 
 @frozen
 class Beside:
-    """The server of that id stays as it is; the wish needs another one beside it."""
+    """The server of that id stays as it is; the request needs another one beside it."""
 
     rival_server: RivalServer
 

@@ -1,4 +1,4 @@
-"""Single flight: at most one operation runs on a server. Pure; the engine keeps the flights."""
+"""Single operation: at most one operation runs on a server. Pure; the engine keeps the operations."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -9,7 +9,7 @@ from .pep440 import equal
 
 
 class Operation(StrEnum):
-    """What a flight does."""
+    """What an operation does."""
 
     ENSURE = "server.ensure"
     STOP = "server.stop"
@@ -54,10 +54,10 @@ class OperationRequest:
 
 @frozen
 class Running:
-    """A flight under way. `own`: the daemon started it by itself. `since` is monotonic, seconds."""
+    """An operation under way. `own`: the daemon started it by itself. `since` is monotonic, seconds."""
 
-    wish: OperationRequest
-    request: str
+    request: OperationRequest
+    request_id: str
     since: float
     own: bool = False
 
@@ -74,7 +74,7 @@ class Joined:
 
 @frozen
 class Waits:
-    """Admission is decided again when the running flight has ended."""
+    """Admission is decided again when the running operation has ended."""
 
 
 @frozen
@@ -87,17 +87,17 @@ class Refused:
 Admission = Started | Joined | Waits | Refused
 
 
-def admit(running: Running | None, wish: OperationRequest) -> Admission:
-    """Whether a wish may take off now."""
+def admit(running: Running | None, request: OperationRequest) -> Admission:
+    """Whether a request may take off now."""
     if running is None:
         return Started()
-    if _agree(running.wish, wish):
+    if _agree(running.request, request):
         return Joined()
-    if wish.operation is Operation.ENSURE and (running.own or running.wish.operation in _WAITED_FOR):
+    if request.operation is Operation.ENSURE and (running.own or running.request.operation in _WAITED_FOR):
         return Waits()
-    if wish.operation in (Operation.REAP, Operation.RECOVER):
+    if request.operation in (Operation.REAP, Operation.RECOVER):
         return Waits()
-    if running.own and running.wish.operation is Operation.RECOVER:
+    if running.own and running.request.operation is Operation.RECOVER:
         # Who takes down a server that crashes again and again must not have to hit the pause between two starts.
         return Waits()
     return Refused(running)

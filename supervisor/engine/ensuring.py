@@ -1,4 +1,4 @@
-"""`server.ensure` inside its flight: the last launch is seen to, and what an addon wants in vain is done without."""
+"""`server.ensure` inside its operation: the last launch is seen to, and what an addon wants in vain is done without."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ _AT_REST = (ServerState.FAILED, ServerState.BACKOFF, ServerState.STOPPED)
 
 
 class EnsureOperation:
-    """Runs inside the flight of a `server.ensure`."""
+    """Runs inside the operation of a `server.ensure`."""
 
     def __init__(
         self,
@@ -44,48 +44,48 @@ class EnsureOperation:
         self._versions = placement.versions
 
     async def run(
-        self, wish: EnsureRequest, resolved: ResolvedRequest, flight: RunningOperation, ask_again: AskAgain
+        self, request: EnsureRequest, resolved: ResolvedRequest, operation: RunningOperation, ask_again: AskAgain
     ) -> ServerRecord:
-        """The server, ready. `ask_again` performs another `ensure`, in a flight of its own.
+        """The server, ready. `ask_again` performs another `ensure`, in an operation of its own.
 
         Raises:
             SupervisorError: why it is not.
         """
-        last = await self._monitor.see_to_the_last_launch(resolved.server, flight)
-        self._placement.refuse_a_second(resolved, wish)
+        last = await self._monitor.see_to_the_last_launch(resolved.server, operation)
+        self._placement.refuse_a_second(resolved, request)
         # Whoever joined while that took its time is an owner too.
         begin_row(self._context, resolved, last.owners)
         row = self._records.server(resolved.server)
         before = row if row.state in _AT_REST else None
         try:
-            return await self._have(resolved, flight, before)
+            return await self._have(resolved, operation, before)
         except InstallFailed as problem:
-            fallen = self._versions.without_addon(wish, resolved, problem)
+            fallen = self._versions.without_addon(request, resolved, problem)
             if fallen is None:
                 if resolved.chosen is not None and resolved.chosen.source is VersionSource.ADDON:
                     problem.hint = f"{problem.hint} (the version is {resolved.chosen.why}: --version asks for another)"
                 raise
-        return await self._fall_back(fallen, resolved, flight, before, ask_again)
+        return await self._fall_back(fallen, resolved, operation, before, ask_again)
 
     async def _have(
-        self, resolved: ResolvedRequest, flight: RunningOperation, before: ServerRecord | None
+        self, resolved: ResolvedRequest, operation: RunningOperation, before: ServerRecord | None
     ) -> ServerRecord:
         """`before` is the row at rest that the start began with; None: there was none, or the server runs."""
         if self._records.server(resolved.server).state in _AT_REST:
             self._restarter.forget(resolved.server)
-            # From here on another wish is for this version or for another one, whichever the last launch had.
+            # From here on another request is for this version or for another one, whichever the last launch had.
             self._records.move(resolved.server, ServerState.STARTING, version=resolved.version, chosen=resolved.chosen)
-        return await self._replacer.follow(resolved, await self._ensurer.run(resolved, flight, before), flight)
+        return await self._replacer.follow(resolved, await self._ensurer.run(resolved, operation, before), operation)
 
     async def _fall_back(
         self,
         fallen: EnsureRequest,
         resolved: ResolvedRequest,
-        flight: RunningOperation,
+        operation: RunningOperation,
         before: ServerRecord | None,
         ask_again: AskAgain,
     ) -> ServerRecord:
-        """Have the server that the wish comes down to without the addon's version, which nothing can be had of."""
+        """Have the server that the request comes down to without the addon's version, which nothing can be had of."""
         now = await self._placement.place(fallen)
         reason = now.chosen.passed_over if now.chosen is not None else None
         self._context.events.warn(
@@ -95,11 +95,11 @@ class EnsureOperation:
             instead=now.version,
             reason=reason,
         )
-        flight.progress("deciding", f"{now.server} {now.version or ''} instead: {reason}")
-        flight.extend()
+        operation.progress("deciding", f"{now.server} {now.version or ''} instead: {reason}")
+        operation.extend()
         if now.server == resolved.server:
-            return await self._have(now, flight, before)
-        found = await ask_again(replace(fallen, request=None))
+            return await self._have(now, operation, before)
+        found = await ask_again(replace(fallen, request_id=None))
         row = self._records.servers.get(resolved.server)
         if row is not None and row.state is ServerState.FAILED and not row.launch:
             for owner in row.owners:

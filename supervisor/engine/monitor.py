@@ -107,7 +107,7 @@ class Monitor:
             self._go_on(record)
 
     def _go_on(self, record: ServerRecord) -> None:
-        """No flight is at work on what was begun, or waits for its time: take it up."""
+        """No operation is at work on what was begun, or waits for its time: take it up."""
         match record.state:
             case ServerState.STARTING if record.root is not None:
                 self._fly(record.id, Operation.RECOVER, self.finish, "an earlier daemon had begun to start it")
@@ -141,27 +141,27 @@ class Monitor:
         """The reaper's verdict, at the same door that clients use."""
         self._fly(server_id, Operation.REAP, self._termination.reap, "it was found an orphan twice")
 
-    async def finish(self, server_id: str, flight: RunningOperation) -> ServerRecord:
+    async def finish(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """See a launch of an earlier daemon through, unless somebody else has."""
         record = self._records.server(server_id)
         if record.state is not ServerState.STARTING or record.root is None:
             return record
-        flight.committed = True
+        operation.committed = True
         return await self._ensurer.finish(record, self._context.kind_of(record))
 
-    async def see_to_the_last_launch(self, server_id: str, flight: RunningOperation) -> ServerRecord:
+    async def see_to_the_last_launch(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """Bring what an earlier launch left half-done to readiness, or to its end; its record."""
         record = self._records.server(server_id)
         if record.state is ServerState.STARTING and record.root is not None:
             with contextlib.suppress(StartFailed):
-                return await self.finish(server_id, flight)
+                return await self.finish(server_id, operation)
         elif record.state in SERVING and self._termination.standing.dead(record):
-            return await self._termination.clear_away(server_id, flight)
+            return await self._termination.clear_away(server_id, operation)
         elif record.state is ServerState.STOPPING or (
             record.state is ServerState.FAILED and not self._termination.standing.gone(record)
         ):
             # It was not, or could not be, stopped to the end; a second one beside it would be one too many.
-            return await self._termination.end_launch(server_id, flight, _stop_reason(record))
+            return await self._termination.end_launch(server_id, operation, _stop_reason(record))
         return self._records.server(server_id)
 
     def watch_editor(self, editor: Editor) -> None:
@@ -273,22 +273,22 @@ class Monitor:
         if record.state in SERVING and self._termination.standing.dead(record):
             self._fly(server_id, Operation.RECOVER, self._termination.clear_away, "its process has ended")
         else:
-            # It still lives, or a flight is at work on it and will be followed by another look.
+            # It still lives, or an operation is at work on it and will be followed by another look.
             asyncio.get_running_loop().call_later(RELOOK_S, self.settle, server_id)
 
     def _fly(self, server_id: str, operation: Operation, work: OwnWork, why: str) -> None:
-        """Do it now. While another flight is at work on the server, nothing: its landing is followed by a look."""
+        """Do it now. While another operation is at work on the server, nothing: its landing is followed by a look."""
         record = self._records.servers.get(server_id)
         if record is None:
             return
-        wish = OperationRequest(operation, "the daemon", why=why)
+        request = OperationRequest(operation, "the daemon", why=why)
         deadline_s = self._context.kind_of(record).ready_timeout_s + self.stop_deadline(record)
-        flight = self._operations.own(server_id, wish, partial(work, server_id), deadline_s=deadline_s)
-        if flight is not None:
-            flight.task.add_done_callback(partial(self._note_failure, server_id, operation))
+        running = self._operations.own(server_id, request, partial(work, server_id), deadline_s=deadline_s)
+        if running is not None:
+            running.task.add_done_callback(partial(self._note_failure, server_id, operation))
 
     def _note_failure(self, server_id: str, operation: Operation, task: asyncio.Task[ServerRecord]) -> None:
-        """Nobody waits for it who would be told. A defect is noted where flights land."""
+        """Nobody waits for it who would be told. A defect is noted where operations land."""
         error = None if task.cancelled() else task.exception()
         if isinstance(error, SupervisorError):
             self._events.warn("operation.failed", server=server_id, operation=operation, reason=error.message)

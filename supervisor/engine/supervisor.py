@@ -1,4 +1,4 @@
-"""The front door: what clients ask for. Admission, records, and the operation handed to its module, inside a flight."""
+"""The front door: what clients ask for. Admission, records, and the operation handed to its module."""
 
 import asyncio
 from collections.abc import Awaitable, Mapping
@@ -96,20 +96,20 @@ class Supervisor:
         for server_id in list(self._records.servers):
             self._monitor.settle(server_id)
 
-    async def ensure(self, wish: EnsureRequest, requester: Requester | None = None) -> ServerRecord:
+    async def ensure(self, request: EnsureRequest, requester: Requester | None = None) -> ServerRecord:
         """The server, ready.
 
         Raises:
             SupervisorError: why it is not.
         """
-        wish = await self._placement.versions.informed(wish)
-        resolved = await self._placement.place(wish)
-        editor = wish.editor
+        request = await self._placement.versions.informed(request)
+        resolved = await self._placement.place(request)
+        editor = request.editor
         before = self._records.servers.get(resolved.server)
 
         def moved() -> str:
             nonlocal resolved, before
-            resolved = self._placement.after_waiting(resolved, wish)
+            resolved = self._placement.after_waiting(resolved, request)
             before = self._records.servers.get(resolved.server)
             return resolved.server
 
@@ -118,10 +118,10 @@ class Supervisor:
             OperationRequest(
                 Operation.ENSURE, holder_of(editor.id if editor else None, requester), resolved.required, resolved.ports
             ),
-            lambda flight: self._fulfiller.run(wish, resolved, flight, self.ensure),
+            lambda operation: self._fulfiller.run(request, resolved, operation, self.ensure),
             Ticket(
                 requester,
-                wish.request,
+                request.request_id,
                 admitted=lambda: self._admit_ensure(resolved, editor),
                 moved=moved,
                 goes_on_alone=lambda: editor is not None and self._alive(editor),
@@ -131,15 +131,15 @@ class Supervisor:
             deadline_s=start_deadline(resolved.kind),
         )
 
-    async def adopt(self, wish: AdoptRequest, requester: Requester | None = None) -> ServerRecord:
+    async def adopt(self, request: AdoptRequest, requester: Requester | None = None) -> ServerRecord:
         """Look after a server that somebody else started, from now on.
 
         Raises:
             NotFound, NotOurs: nobody is there, or it is not recognised.
             Busy: another operation holds it.
         """
-        candidate = await self._adopter.find(wish)
-        editor = wish.editor
+        candidate = await self._adopter.find(request)
+        editor = request.editor
         before = self._records.servers.get(candidate.server)
         return await self._operations.fly(
             candidate.server,
@@ -147,7 +147,7 @@ class Supervisor:
             partial(self._adopter.run, candidate),
             Ticket(
                 requester,
-                wish.request,
+                request.request_id,
                 asked=lambda: self._adopter.refuse_the_promised(candidate),
                 admitted=lambda: self._admit_adoption(candidate, editor),
                 gave_up=lambda: self._disown(candidate.server, editor, before),
@@ -162,7 +162,7 @@ class Supervisor:
         *,
         editor: str | None = None,
         force: bool = False,
-        request: str | None = None,
+        request_id: str | None = None,
     ) -> ServerRecord:
         """Stop a server that a user named, and forget it. `editor` is who asks, if it is one; `force`: whoever is busy.
 
@@ -175,12 +175,14 @@ class Supervisor:
             # A bridge may have started another one just now.
             await self.discovery.look_once()
         record = self._records.server(server_id)
-        wish = OperationRequest(Operation.STOP, holder_of(editor, requester))
+        request = OperationRequest(Operation.STOP, holder_of(editor, requester))
         return await self._operations.fly(
             server_id,
-            wish,
+            request,
             self._stop_named(server_id),
-            Ticket(requester, request, partial(self._may_end, server_id, editor, wish, force), self._records.commit),
+            Ticket(
+                requester, request_id, partial(self._may_end, server_id, editor, request, force), self._records.commit
+            ),
             deadline_s=self._monitor.stop_deadline(record),
         )
 
@@ -191,7 +193,7 @@ class Supervisor:
         *,
         editor: str | None = None,
         force: bool = False,
-        request: str | None = None,
+        request_id: str | None = None,
     ) -> ServerRecord:
         """Stop a server and start it again, on the same ports if they are free. `editor` and `force` as for a stop.
 
@@ -204,12 +206,14 @@ class Supervisor:
         """
         record = self._records.server(server_id)
         kind = self._context.catalog.get(record.kind)
-        wish = OperationRequest(Operation.RESTART, holder_of(editor, requester))
+        request = OperationRequest(Operation.RESTART, holder_of(editor, requester))
         return await self._operations.fly(
             server_id,
-            wish,
+            request,
             partial(self._relauncher.run, server_id),
-            Ticket(requester, request, partial(self._may_end, server_id, editor, wish, force), self._records.commit),
+            Ticket(
+                requester, request_id, partial(self._may_end, server_id, editor, request, force), self._records.commit
+            ),
             deadline_s=self._monitor.stop_deadline(record) + start_deadline(kind),
         )
 
@@ -231,32 +235,32 @@ class Supervisor:
             self._monitor.reap(server_id)
         return verdict
 
-    async def result(self, request: str, requester: Requester | None = None) -> ServerRecord:
+    async def result(self, request_id: str, requester: Requester | None = None) -> ServerRecord:
         """The outcome of a request, once it has one.
 
         Raises:
             NotFound: no such request, or it ended too long ago.
             SupervisorError: what it raised.
         """
-        return await self._operations.result(request, requester)
+        return await self._operations.result(request_id, requester)
 
-    def cancel(self, request: str) -> bool:
+    def cancel(self, request_id: str) -> bool:
         """Whoever made this request no longer wants it. Whether it goes on all the same.
 
         Raises:
             NotFound: no such request.
         """
-        return self._operations.cancel(request)
+        return self._operations.cancel(request_id)
 
-    def knows(self, request: str) -> bool:
+    def knows(self, request_id: str) -> bool:
         """Whether a request of this name waits, is under way, or can be asked for again."""
-        return self._operations.knows(request)
+        return self._operations.knows(request_id)
 
     def again(
-        self, request: str, operation: Operation, server_id: str | None, requester: Requester
+        self, request_id: str, operation: Operation, server_id: str | None, requester: Requester
     ) -> Awaitable[ServerRecord] | None:
         """A request that is known, rejoined or answered again; None: it is not. Nothing is looked up for it."""
-        return self._operations.again(request, operation, server_id, Ticket(requester, request))
+        return self._operations.again(request_id, operation, server_id, Ticket(requester, request_id))
 
     async def close(self, *, servers: bool) -> None:
         """Take no new work, end what is under way; with `servers`, stop all that is left then."""
@@ -281,10 +285,10 @@ class Supervisor:
         return {server_id: reason for server_id, reason in reasons if reason is not None}
 
     async def _stop_at_the_end(self, record: ServerRecord) -> None:
-        wish = OperationRequest(Operation.STOP, "the daemon's shutdown")
+        request = OperationRequest(Operation.STOP, "the daemon's shutdown")
         deadline_s = self._monitor.stop_deadline(record)
         try:
-            await self._operations.last(record.id, wish, self._stop_named(record.id), deadline_s=deadline_s)
+            await self._operations.last(record.id, request, self._stop_named(record.id), deadline_s=deadline_s)
         except NotFound:
             # It ended by itself meanwhile.
             return
@@ -302,11 +306,11 @@ class Supervisor:
             self._editors.own(candidate.server, editor)
         self._records.commit()
 
-    def _may_end(self, server_id: str, editor: str | None, wish: OperationRequest, force: bool) -> None:  # noqa: FBT001 (the protocol's own flag)
+    def _may_end(self, server_id: str, editor: str | None, request: OperationRequest, force: bool) -> None:  # noqa: FBT001 (the protocol's own flag)
         if editor is not None:
             self._records.editor(editor)
         if not force:
-            self._editors.refuse_to_disturb(self._records.server(server_id), editor, wish)
+            self._editors.refuse_to_disturb(self._records.server(server_id), editor, request)
 
     def _admit_ensure(self, resolved: ResolvedRequest, editor: Editor | None) -> None:
         """The row and the owner are on the disk before anybody is told that the request was accepted."""

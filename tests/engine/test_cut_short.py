@@ -78,7 +78,7 @@ def test_an_update_that_is_cancelled_after_the_old_one_was_asked_to_end_is_seen_
     async def story() -> None:
         owner = house.editor()
         stubborn(house, await house.up(owner))
-        update = asyncio.ensure_future(house.up(owner, version="2.0", request="q"))
+        update = asyncio.ensure_future(house.up(owner, version="2.0", request_id="q"))
         await first_signal(house)
         house.supervisor.cancel("q")
         new = await update
@@ -128,7 +128,7 @@ def test_a_start_that_is_given_up_leaves_the_server_to_the_owner_that_had_it(hou
         house.system.kill(old.process.pid)
         await until(lambda: house.records.server("toy").state is ServerState.BACKOFF)
         house.system.programs["toy"] = hangs
-        start = asyncio.ensure_future(house.up(requester=Teller(), request="q"))
+        start = asyncio.ensure_future(house.up(requester=Teller(), request_id="q"))
         await asyncio.sleep(0.1)
         house.system.programs["toy"] = serve
         house.supervisor.cancel("q")

@@ -122,7 +122,7 @@ def test_equal_wishes_are_one_flight_with_one_outcome(tower: Tower) -> None:
 
 def test_another_mutation_is_busy_and_its_requester_is_told_nothing(tower: Tower) -> None:
     async def story() -> None:
-        start = tower.begin(request="mine")
+        start = tower.begin(request_id="mine")
         await asyncio.sleep(2)
         teller, admitted = Teller(), []
         with pytest.raises(Busy) as caught:
@@ -265,7 +265,7 @@ def test_a_flight_that_everybody_has_left_is_cancelled(tower: Tower) -> None:
 
 def test_a_flight_that_goes_on_alone_ends_well_and_its_outcome_is_kept(tower: Tower) -> None:
     async def story() -> None:
-        passenger = tower.begin(request="mine", goes_on_alone=lambda: True)
+        passenger = tower.begin(request_id="mine", goes_on_alone=lambda: True)
         await asyncio.sleep(1)
         passenger.cancel()
         await asyncio.sleep(10)
@@ -276,7 +276,7 @@ def test_a_flight_that_goes_on_alone_ends_well_and_its_outcome_is_kept(tower: To
 
 def test_a_stop_that_has_acted_goes_on_when_everybody_has_left(tower: Tower) -> None:
     async def story() -> None:
-        passenger = tower.begin(STOP, lasting(commits=True), request="mine")
+        passenger = tower.begin(STOP, lasting(commits=True), request_id="mine")
         await asyncio.sleep(1)
         passenger.cancel()
         await asyncio.sleep(10)
@@ -317,7 +317,7 @@ def test_the_outcome_of_the_daemons_own_operation_can_be_asked_for(tower: Tower)
     async def story() -> None:
         own = tower.operations.own("toy", STOP, lasting(), deadline_s=100)
         assert own is not None
-        assert await tower.operations.result(own.running.request) == RECORD
+        assert await tower.operations.result(own.running.request_id) == RECORD
 
     tower.live(story)
 
@@ -336,7 +336,7 @@ def test_a_request_is_given_up_by_its_id_and_its_flight_is_undone_before_that_is
 
     async def story() -> None:
         gave_up: list[str] = []
-        passenger = tower.begin(work=undoing, request="mine", gave_up=lambda: gave_up.append("mine"))
+        passenger = tower.begin(work=undoing, request_id="mine", gave_up=lambda: gave_up.append("mine"))
         await asyncio.sleep(1)
         tower.operations.cancel("mine")
         with pytest.raises(Cancelled):
@@ -349,7 +349,7 @@ def test_a_request_is_given_up_by_its_id_and_its_flight_is_undone_before_that_is
 
 def test_whoever_gives_up_a_shared_flight_is_told_at_once_and_the_other_gets_the_outcome(tower: Tower) -> None:
     async def story() -> None:
-        first, second = tower.begin(request="one"), tower.begin(request="two")
+        first, second = tower.begin(request_id="one"), tower.begin(request_id="two")
         await asyncio.sleep(1)
         tower.operations.cancel("one")
         given_up = tower.clock.now
@@ -363,7 +363,7 @@ def test_whoever_gives_up_a_shared_flight_is_told_at_once_and_the_other_gets_the
 
 def test_giving_up_what_has_ended_is_harmless_and_what_never_was_is_told(tower: Tower) -> None:
     async def story() -> None:
-        await tower.begin(request="mine")
+        await tower.begin(request_id="mine")
         tower.operations.cancel("mine")
         assert await tower.operations.result("mine") == RECORD
         with pytest.raises(NotFound, match="'yours'"):
@@ -374,13 +374,13 @@ def test_giving_up_what_has_ended_is_harmless_and_what_never_was_is_told(tower: 
 
 def test_a_request_that_is_sent_again_is_not_performed_again(tower: Tower) -> None:
     async def story() -> None:
-        first = tower.begin(request="mine")
+        first = tower.begin(request_id="mine")
         await asyncio.sleep(1)
         again = Teller()
-        assert await tower.begin(request="mine", requester=again, work=lasting(outcome=NEXT)) == RECORD
+        assert await tower.begin(request_id="mine", requester=again, work=lasting(outcome=NEXT)) == RECORD
         assert await first == RECORD
         assert (again.told, again.joined) == (["accepted"], True)
-        assert await tower.begin(request="mine", work=lasting(outcome=NEXT)) == RECORD
+        assert await tower.begin(request_id="mine", work=lasting(outcome=NEXT)) == RECORD
         assert len(tower.ear.of("flight.started")) == 1
 
     tower.live(story)
@@ -390,7 +390,7 @@ def test_a_kept_failure_is_raised_again(tower: Tower) -> None:
     async def story() -> None:
         for _ in range(2):
             with pytest.raises(StartFailed, match="no"):
-                await tower.begin(request="mine", work=lasting(outcome=StartFailed("no")))
+                await tower.begin(request_id="mine", work=lasting(outcome=StartFailed("no")))
         assert len(tower.ear.of("flight.started")) == 1
 
     tower.live(story)
@@ -398,16 +398,16 @@ def test_a_kept_failure_is_raised_again(tower: Tower) -> None:
 
 def test_the_id_of_a_request_does_not_do_for_another_operation(tower: Tower) -> None:
     async def story() -> None:
-        await tower.begin(request="mine")
+        await tower.begin(request_id="mine")
         with pytest.raises(InvalidParams, match=r"'mine' was server\.ensure on toy"):
-            await tower.begin(STOP, request="mine")
+            await tower.begin(STOP, request_id="mine")
 
     tower.live(story)
 
 
 def test_a_made_up_id_is_never_one_that_a_client_has_chosen(tower: Tower) -> None:
     async def story() -> None:
-        await tower.begin(request="r-1")
+        await tower.begin(request_id="r-1")
         await tower.begin()
         assert [event["request"] for event in tower.ear.of("flight.started")] == ["r-1", "r-2"]
 
@@ -416,7 +416,7 @@ def test_a_made_up_id_is_never_one_that_a_client_has_chosen(tower: Tower) -> Non
 
 def test_outcomes_are_kept_for_five_minutes(tower: Tower) -> None:
     async def story() -> None:
-        await tower.begin(request="mine")
+        await tower.begin(request_id="mine")
         await asyncio.sleep(299)
         assert await tower.operations.result("mine") == RECORD
         await asyncio.sleep(2)
@@ -428,9 +428,9 @@ def test_outcomes_are_kept_for_five_minutes(tower: Tower) -> None:
 
 def test_an_id_whose_outcome_is_not_kept_any_more_is_a_new_request(tower: Tower) -> None:
     async def story() -> None:
-        await tower.begin(request="mine")
+        await tower.begin(request_id="mine")
         await asyncio.sleep(301)
-        assert await tower.begin(request="mine", work=lasting(outcome=NEXT)) == NEXT
+        assert await tower.begin(request_id="mine", work=lasting(outcome=NEXT)) == NEXT
 
     tower.live(story)
 
@@ -439,7 +439,7 @@ def test_a_request_that_waits_can_be_given_up(tower: Tower) -> None:
     async def story() -> None:
         stop = tower.begin(STOP)
         await asyncio.sleep(1)
-        wait = tower.begin(request="mine", requester=Teller())
+        wait = tower.begin(request_id="mine", requester=Teller())
         await asyncio.sleep(1)
         tower.operations.cancel("mine")
         with pytest.raises(Cancelled):
@@ -454,7 +454,7 @@ def test_a_request_that_waits_and_is_sent_again_is_performed_once(tower: Tower) 
     async def story() -> None:
         tower.begin(STOP)
         await asyncio.sleep(1)
-        first, again = (tower.begin(request="mine", work=lasting(outcome=NEXT)) for _ in range(2))
+        first, again = (tower.begin(request_id="mine", work=lasting(outcome=NEXT)) for _ in range(2))
         assert await asyncio.gather(first, again) == [NEXT, NEXT]
         assert [event["method"] for event in tower.ear.of("flight.started")] == ["server.stop", "server.ensure"]
 
@@ -465,7 +465,7 @@ def test_a_request_that_waits_on_a_second_connection_can_be_given_up_when_the_fi
     async def story() -> None:
         tower.begin(STOP)
         await asyncio.sleep(1)
-        first, again = tower.begin(request="mine"), tower.begin(request="mine")
+        first, again = tower.begin(request_id="mine"), tower.begin(request_id="mine")
         await asyncio.sleep(1)
         first.cancel()
         await asyncio.sleep(1)
@@ -481,7 +481,7 @@ def test_the_outcome_of_a_request_that_waits_can_be_waited_for(tower: Tower) -> 
     async def story() -> None:
         tower.begin(STOP)
         await asyncio.sleep(1)
-        wait = tower.begin(request="mine", work=lasting(outcome=NEXT))
+        wait = tower.begin(request_id="mine", work=lasting(outcome=NEXT))
         await asyncio.sleep(1)
         assert await tower.operations.result("mine") == NEXT
         assert await wait == NEXT
@@ -737,7 +737,7 @@ def test_an_install_that_nobody_wants_any_more_is_ended_and_leaves_nothing(house
     with_silent_installers(house)
 
     async def story() -> None:
-        start = asyncio.create_task(house.up(house.editor(), request="mine"))
+        start = asyncio.create_task(house.up(house.editor(), request_id="mine"))
         await asyncio.sleep(20)
         house.supervisor.cancel("mine")
         with pytest.raises(Cancelled):
@@ -772,8 +772,8 @@ def test_whoever_gives_up_a_shared_start_is_no_owner_of_it(house: House) -> None
     async def story() -> None:
         house.system.programs["toy"] = slow
         first, second = house.editor(), house.editor()
-        one = asyncio.create_task(house.up(first, request="one"))
-        two = asyncio.create_task(house.up(second, request="two"))
+        one = asyncio.create_task(house.up(first, request_id="one"))
+        two = asyncio.create_task(house.up(second, request_id="two"))
         await asyncio.sleep(1)
         house.supervisor.cancel("one")
         with pytest.raises(Cancelled):
@@ -794,7 +794,7 @@ def test_whoever_owned_a_server_before_gives_up_its_request_and_not_the_server(h
         with pytest.raises(StartFailed):
             await house.up(owner)
         house.system.programs["toy"] = slow
-        again = asyncio.create_task(house.up(owner, request="mine"))
+        again = asyncio.create_task(house.up(owner, request_id="mine"))
         other = asyncio.create_task(house.up(house.editor()))
         await asyncio.sleep(1)
         house.supervisor.cancel("mine")
@@ -812,7 +812,7 @@ def test_the_outcome_is_kept_and_nobody_who_waited_for_it(tower: Tower, outcome:
     async def story() -> None:
         teller = Teller()
         held = weakref.ref(teller)
-        ride = tower.begin(work=lasting(outcome=outcome), requester=teller, request="mine")
+        ride = tower.begin(work=lasting(outcome=outcome), requester=teller, request_id="mine")
         await asyncio.gather(ride, return_exceptions=True)
         again = Teller()
         held_again = weakref.ref(again)

@@ -29,7 +29,7 @@ def test_what_has_signalled_completes_though_it_is_cancelled_and_its_requester_i
         assert record.process is not None
         house.system.processes[record.process.pid].ignores_sigterm = True
         operation = house.supervisor.stop if verb == "stop" else house.supervisor.restart
-        ending = asyncio.create_task(operation("toy", request="mine"))
+        ending = asyncio.create_task(operation("toy", request_id="mine"))
         await asyncio.sleep(1)
         assert house.ear.of("signal.sent") != []
         house.supervisor.cancel("mine")
@@ -47,12 +47,12 @@ def test_a_request_that_was_dropped_with_its_connection_is_performed_when_it_is_
 ) -> None:
     async def story() -> None:
         house.system.programs["toy"] = slow
-        first = asyncio.create_task(house.up(request="mine"))
+        first = asyncio.create_task(house.up(request_id="mine"))
         await asyncio.sleep(1)
         first.cancel()
         await asyncio.sleep(pause_s)
         teller = Teller()
-        record = await house.up(request="mine", requester=teller)
+        record = await house.up(request_id="mine", requester=teller)
         assert record.state is ServerState.READY
         assert house.alive(record.process)
         assert teller.told[:1] == ["accepted"]
@@ -86,7 +86,7 @@ def test_a_refusal_for_a_busy_editor_is_told_with_who_asked_and_why(house: House
         (editor,) = house.records.editors.values()
         house.claims.occupy(editor.id, "importing", 60)
         with pytest.raises(Busy):
-            await house.supervisor.stop("toy", Teller(), request="mine")
+            await house.supervisor.stop("toy", Teller(), request_id="mine")
         (refused,) = house.ear.of("flight.refused")
         told = {name: refused[name] for name in ("server", "method", "request", "holder", "error", "reason")}
         assert told == {
@@ -132,7 +132,7 @@ def test_whether_a_stop_disturbs_is_settled_before_it_waits_and_not_after_it_was
 def test_of_very_many_outcomes_the_last_ones_are_kept(house: House) -> None:
     async def story() -> None:
         for number in range(KEPT + 20):
-            await house.up(request=f"mine-{number}")
+            await house.up(request_id=f"mine-{number}")
         assert (await house.supervisor.result(f"mine-{KEPT + 19}")).state is ServerState.READY
         assert (await house.supervisor.result("mine-30")).state is ServerState.READY
         with pytest.raises(NotFound):
@@ -146,7 +146,7 @@ def test_of_two_requests_for_one_owner_a_cancelled_one_leaves_the_other_its_owne
     async def story() -> None:
         house.system.programs["toy"] = slow
         owner = house.editor()
-        requests = {name: asyncio.create_task(house.up(owner, request=name)) for name in ("first", "second")}
+        requests = {name: asyncio.create_task(house.up(owner, request_id=name)) for name in ("first", "second")}
         await asyncio.sleep(1)
         house.supervisor.cancel(cancelled)
         kept = await requests["second" if cancelled == "first" else "first"]
@@ -161,7 +161,7 @@ def test_of_two_requests_for_one_owner_the_last_that_is_cancelled_takes_it_along
     async def story() -> None:
         house.system.programs["toy"] = slow
         other, owner = asyncio.create_task(house.up(house.editor())), house.editor()
-        both = [asyncio.create_task(house.up(owner, request=name)) for name in ("first", "second")]
+        both = [asyncio.create_task(house.up(owner, request_id=name)) for name in ("first", "second")]
         await asyncio.sleep(1)
         for name in ("first", "second"):
             house.supervisor.cancel(name)

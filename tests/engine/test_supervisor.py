@@ -724,15 +724,15 @@ def test_a_start_for_an_editor_that_is_alive_is_completed_and_its_request_answer
     async def story() -> None:
         house.system.programs["toy"] = slow
         owner = house.editor()
-        start = asyncio.create_task(house.up(owner, request="mine-1"))
+        start = asyncio.create_task(house.up(owner, request_id="mine-1"))
         await asyncio.sleep(1)
         start.cancel()
         teller = Teller()
-        rejoined = asyncio.create_task(house.up(owner, request="mine-1", requester=teller))
+        rejoined = asyncio.create_task(house.up(owner, request_id="mine-1", requester=teller))
         await asyncio.sleep(10)
         assert rejoined.done()
         assert teller.told[0] == "accepted"
-        assert (await house.up(owner, request="mine-1")).launch == (await rejoined).launch
+        assert (await house.up(owner, request_id="mine-1")).launch == (await rejoined).launch
         assert len(house.system.spawned) == 1
 
     house.live(story)
@@ -741,8 +741,8 @@ def test_a_start_for_an_editor_that_is_alive_is_completed_and_its_request_answer
 def test_one_of_two_that_cancels_does_not_stop_the_other(house: House) -> None:
     async def story() -> None:
         house.system.programs["toy"] = slow
-        first = asyncio.create_task(house.up(request="one"))
-        second = asyncio.create_task(house.up(request="two"))
+        first = asyncio.create_task(house.up(request_id="one"))
+        second = asyncio.create_task(house.up(request_id="two"))
         await asyncio.sleep(1)
         house.supervisor.cancel("one")
         await asyncio.sleep(10)
@@ -756,7 +756,7 @@ def test_one_of_two_that_cancels_does_not_stop_the_other(house: House) -> None:
 def test_a_cancelled_start_says_so(house: House) -> None:
     async def story() -> None:
         house.system.programs["toy"] = slow
-        start = asyncio.create_task(house.up(house.editor(), request="mine"))
+        start = asyncio.create_task(house.up(house.editor(), request_id="mine"))
         await asyncio.sleep(1)
         house.supervisor.cancel("mine")
         with pytest.raises(Cancelled):
@@ -769,10 +769,10 @@ def test_a_cancelled_start_says_so(house: House) -> None:
 
 def test_the_outcome_of_a_request_is_kept_for_five_minutes(house: House) -> None:
     async def story() -> None:
-        await house.up(request="mine")
+        await house.up(request_id="mine")
         assert (await house.supervisor.result("mine")).state is ServerState.READY
         with pytest.raises(InvalidParams):
-            await house.supervisor.stop("toy", request="mine")
+            await house.supervisor.stop("toy", request_id="mine")
         await asyncio.sleep(301)
         with pytest.raises(NotFound):
             await house.supervisor.result("mine")
@@ -798,9 +798,9 @@ def test_an_editor_that_was_refused_is_no_owner(house: House) -> None:
 def test_a_connection_that_ends_after_its_request_was_rejoined_takes_nobody_with_it(house: House) -> None:
     async def story() -> None:
         house.system.programs["toy"] = slow
-        first = asyncio.create_task(house.up(request="mine"))
+        first = asyncio.create_task(house.up(request_id="mine"))
         await asyncio.sleep(1)
-        second = asyncio.create_task(house.up(request="mine"))
+        second = asyncio.create_task(house.up(request_id="mine"))
         await asyncio.sleep(1)
         first.cancel()
         assert (await second).state is ServerState.READY

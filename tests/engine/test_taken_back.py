@@ -40,7 +40,7 @@ async def failed(house: House, version: str | None = None) -> ServerRecord:
 async def taken_back(house: House) -> None:
     """Another editor asks for it, and takes that back while it starts."""
     house.system.programs["toy"] = hangs
-    start = asyncio.ensure_future(house.up(house.editor(), requester=Teller(), request="q"))
+    start = asyncio.ensure_future(house.up(house.editor(), requester=Teller(), request_id="q"))
     await asyncio.sleep(1)
     house.supervisor.cancel("q")
     with pytest.raises(Cancelled):

@@ -196,7 +196,7 @@ def test_cancelled_ownerless_wish_leaves_the_server_to_who_joined_it(house: Hous
 
     async def story() -> None:
         house.system.programs["toy"] = slow
-        ownerless = asyncio.create_task(house.up(request="mine"))
+        ownerless = asyncio.create_task(house.up(request_id="mine"))
         await asyncio.sleep(1)
         owner = house.editor()
         joined = asyncio.create_task(house.up(owner))

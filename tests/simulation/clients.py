@@ -148,14 +148,14 @@ def ensure(sim: Simulation) -> None:
     request = _request(sim, "ensure")
     if editor is not None:
         request.asking = Asking(kind, editor.process)
-    wish = EnsureRequest(
+    asked = EnsureRequest(
         kind,
         editor,
         sim.rng.choice((None, *sim.projects)) if kind == "solo" else None,
         version=sim.rng.choice((None, None, None, "1.0", "2.0")) if kind != "plain" else None,
-        request=request.name if sim.rng.random() < 0.3 else None,
+        request_id=request.name if sim.rng.random() < 0.3 else None,
     )
-    _ask(sim, "ensure", lambda life, teller: life.supervisor.ensure(wish, teller), request)
+    _ask(sim, "ensure", lambda life, teller: life.supervisor.ensure(asked, teller), request)
 
 
 def _name_when_accepted(sim: Simulation, server: str, request: Request) -> None:
@@ -199,8 +199,8 @@ def adopt(sim: Simulation) -> None:
     port = sim.rng.choice(sim.world.listeners)[1] if sim.world.listeners else 8000
     if editor is not None:
         request.asking = Asking("toy", editor.process)
-    wish = AdoptRequest(port=port, editor=editor)
-    _ask(sim, "adopt", lambda life, teller: life.supervisor.adopt(wish, teller), request)
+    asked = AdoptRequest(port=port, editor=editor)
+    _ask(sim, "adopt", lambda life, teller: life.supervisor.adopt(asked, teller), request)
 
 
 def look(sim: Simulation) -> None:

@@ -223,7 +223,7 @@ def test_an_answer_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def deaf(self: Operations, flight: RunningOperation, request: str, ticket: Any) -> Any:
         result = await ride(self, flight, request, ticket)
-        if flight.running.wish.operation is Operation.STOP:
+        if flight.running.request.operation is Operation.STOP:
             await asyncio.Event().wait()
         return result
 

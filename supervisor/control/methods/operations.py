@@ -49,7 +49,7 @@ class OperationMethods:
                 version=params.version,
                 engine_version=params.engine_version,
                 ports=params.ports or {},
-                request=params.request,
+                request_id=params.request,
             )
             return await self._supervisor.ensure(wanted, progress)
 
@@ -68,7 +68,7 @@ class OperationMethods:
     async def _stop(self, params: ServerStop, progress: CallProgress) -> Server:
         async def perform(params: ServerStop) -> ServerRecord:
             return await self._supervisor.stop(
-                params.server, progress, editor=params.editor, force=params.force, request=params.request
+                params.server, progress, editor=params.editor, force=params.force, request_id=params.request
             )
 
         return await self._once(Operation.STOP, perform, params, progress)
@@ -77,7 +77,7 @@ class OperationMethods:
     async def _restart(self, params: ServerRestart, progress: CallProgress) -> Server:
         async def perform(params: ServerRestart) -> ServerRecord:
             return await self._supervisor.restart(
-                params.server, progress, editor=params.editor, force=params.force, request=params.request
+                params.server, progress, editor=params.editor, force=params.force, request_id=params.request
             )
 
         return await self._once(Operation.RESTART, perform, params, progress)

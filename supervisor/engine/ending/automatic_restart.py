@@ -51,7 +51,7 @@ class Restarter:
         for server_id in list(self._timers):
             self._cancel(server_id)
 
-    async def after_exit(self, record: ServerRecord, flight: RunningOperation) -> ServerRecord:
+    async def after_exit(self, record: ServerRecord, operation: RunningOperation) -> ServerRecord:
         """Follow up on a record in BACKOFF: start it now, plan it for later, or give it up."""
         while True:
             match self._decide(record):
@@ -63,11 +63,11 @@ class Restarter:
                     self._context.events.publish("server.backs_off", server=record.id, pause_s=round(pause_s, 3))
                     self._plan(record.id, pause_s)
                     return self._add_log_tail(record)
-            record = await self.start(record, flight)
+            record = await self.start(record, operation)
             if record.state is not ServerState.BACKOFF:
                 return record
 
-    async def start(self, record: ServerRecord, flight: RunningOperation) -> ServerRecord:
+    async def start(self, record: ServerRecord, operation: RunningOperation) -> ServerRecord:
         """Start a record in BACKOFF again, on its own ports if they are free. BACKOFF again: it did not start."""
         self._cancel(record.id)
         if self._cannot_start(record):
@@ -75,7 +75,7 @@ class Restarter:
         resolved = again(self._context.kind_of(record), record)
         self._records.move(record.id, ServerState.STARTING, restarts=record.restarts + 1)
         try:
-            return await self._ensurer.start_again(resolved, flight)
+            return await self._ensurer.start_again(resolved, operation)
         except SupervisorError as error:
             self._context.events.warn("server.restart_failed", server=record.id, reason=error.message)
             return self._records.server(record.id)

@@ -22,7 +22,7 @@ from .termination import Termination
 
 
 class Replacer:
-    """Runs inside the flight of an `ensure` whose plan is Replace."""
+    """Runs inside the operation of an `ensure` whose plan is Replace."""
 
     def __init__(
         self,
@@ -45,17 +45,17 @@ class Replacer:
         self._takeover = takeover
 
     async def follow(
-        self, resolved: ResolvedRequest, outcome: ServerRecord | Replace, flight: RunningOperation
+        self, resolved: ResolvedRequest, outcome: ServerRecord | Replace, operation: RunningOperation
     ) -> ServerRecord:
         """The server of an `ensure`: what there is, or what takes the place of what has to make room first.
 
         Raises:
             SupervisorError: as `run`.
         """
-        record = await self.run(resolved, outcome, flight) if isinstance(outcome, Replace) else outcome
+        record = await self.run(resolved, outcome, operation) if isinstance(outcome, Replace) else outcome
         return self._takeover.wanted_without_owner(record.id, resolved.asker)
 
-    async def run(self, resolved: ResolvedRequest, plan: Replace, flight: RunningOperation) -> ServerRecord:
+    async def run(self, resolved: ResolvedRequest, plan: Replace, operation: RunningOperation) -> ServerRecord:
         """The new server, ready, on the ports of the old one if these are free then.
 
         Raises:
@@ -66,24 +66,24 @@ class Replacer:
             kept = plan.old.chosen or resolved.chosen
             resolved = replace(resolved, version=plan.old.version or resolved.version, chosen=kept)
         # Everything that can fail before the old one is touched. It takes its time: then it is all looked at again.
-        await self._rehearsal.of(replace(resolved, first=plan.ports), flight, vacated=plan.ports)
+        await self._rehearsal.of(replace(resolved, first=plan.ports), operation, vacated=plan.ports)
         if not await self._still(resolved, plan):
-            return await self._start(resolved, flight)
+            return await self._start(resolved, operation)
         old, reason = self._begin(resolved, plan)
-        flight.committed = True
-        flight.progress("replacing", f"{old.id} {old.version or ''} by {resolved.version or 'a new launch'}")
+        operation.committed = True
+        operation.progress("replacing", f"{old.id} {old.version or ''} by {resolved.version or 'a new launch'}")
         stopped = await self._termination.end_launch(
-            resolved.server, flight, reason, partial(self._last_look, resolved, flight)
+            resolved.server, operation, reason, partial(self._last_look, resolved, operation)
         )
         self._restarter.forget(resolved.server)
-        flight.extend()
+        operation.extend()
         self._records.change(resolved.server, version=resolved.version, chosen=resolved.chosen)
         self._records.move(resolved.server, ServerState.STARTING, restarts=stopped.restarts + 1)
         self._takeover.wanted_without_owner(resolved.server, resolved.asker)
         try:
-            new = await self._start(replace(resolved, first=plan.ports), flight)
+            new = await self._start(replace(resolved, first=plan.ports), operation)
         except SupervisorError as error:
-            await self._roll_back(resolved, old, flight, error)
+            await self._roll_back(resolved, old, operation, error)
             raise
         self._events.publish(
             "server.replaced", server=new.id, was=old.version, now=new.version, reason=plan.reason, proof=plan.proof
@@ -106,11 +106,13 @@ class Replacer:
             raise _came_into_use(plan.old)
         return True
 
-    def _last_look(self, resolved: ResolvedRequest, flight: RunningOperation, record: ServerRecord, now: float) -> None:
+    def _last_look(
+        self, resolved: ResolvedRequest, operation: RunningOperation, record: ServerRecord, now: float
+    ) -> None:
         """The last moment before the signal. From then on it is seen through, whoever goes: the old one is lost."""
         if any(lease.expires > now for lease in record.leases) or self._planner.owners(resolved, record):
             raise _came_into_use(record)
-        flight.irrevocable = True
+        operation.irrevocable = True
 
     def _begin(self, resolved: ResolvedRequest, plan: Replace) -> tuple[ServerRecord, StopReason]:
         """The row to be replaced, and the reason to end its tree. A stranger gets the row first."""
@@ -119,13 +121,13 @@ class Replacer:
         record = self._records.server(resolved.server)
         return record, StopReason.ORPHAN if record.foreign else StopReason.DAEMON
 
-    async def _start(self, resolved: ResolvedRequest, flight: RunningOperation) -> ServerRecord:
-        started = await self._ensurer.start(resolved, flight, replacing=False)
+    async def _start(self, resolved: ResolvedRequest, operation: RunningOperation) -> ServerRecord:
+        started = await self._ensurer.start(resolved, operation, replacing=False)
         assert isinstance(started, ServerRecord)  # noqa: S101 (nothing more was to be replaced)
         return started
 
     async def _roll_back(
-        self, resolved: ResolvedRequest, old: ServerRecord, flight: RunningOperation, error: SupervisorError
+        self, resolved: ResolvedRequest, old: ServerRecord, operation: RunningOperation, error: SupervisorError
     ) -> None:
         """Start the old version again, from its own environment. What it was started with by others is gone."""
         record = self._records.servers.get(resolved.server)
@@ -136,9 +138,9 @@ class Replacer:
             error.hint = f"{old.version or 'the old launch'} runs as {meanwhile.id}, which was started meanwhile"
             return
         self._records.move(resolved.server, ServerState.STARTING, version=old.version, chosen=old.chosen)
-        flight.extend()
+        operation.extend()
         try:
-            back = await self._start(again(resolved.kind, old), flight)
+            back = await self._start(again(resolved.kind, old), operation)
         except SupervisorError as second:
             self._events.warn(
                 "server.rolled_back", server=old.id, version=old.version, reason=error.message, failed=second.message

@@ -13,7 +13,7 @@ from .termination import Termination
 
 
 class Relauncher:
-    """Runs inside the flight of a restart."""
+    """Runs inside the operation of a restart."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Relauncher:
         self._ensurer = ensurer
         self._versions = versions
 
-    async def run(self, server_id: str, flight: RunningOperation) -> ServerRecord:
+    async def run(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """The server, ready again.
 
         Raises:
@@ -43,20 +43,20 @@ class Relauncher:
         # Its recipe, or its project's addon, may have changed while the request waited for its turn.
         kind = self._context.catalog.get(record.kind)
         resolved = await self._versions.again(kind, record)
-        await self._rehearsal.of(resolved, flight, vacated=record.ports)
-        flight.committed = True
+        await self._rehearsal.of(resolved, operation, vacated=record.ports)
+        operation.committed = True
         found = await bridges.seen(self._context, record)
         async with bridges.held_off(self._context, resolved.kind, record.ports):
-            started = await self._change(resolved, flight)
+            started = await self._change(resolved, operation)
         return started.with_(bridges=found)
 
-    async def _change(self, resolved: ResolvedRequest, flight: RunningOperation) -> ServerRecord:
+    async def _change(self, resolved: ResolvedRequest, operation: RunningOperation) -> ServerRecord:
         server_id = resolved.server
-        record = await self._termination.end_launch(server_id, flight)
+        record = await self._termination.end_launch(server_id, operation)
         self._restarter.forget(server_id)
         if record.state is not ServerState.STARTING:
             # Otherwise an operation broke before anything was started: there was nothing to stop.
             self._records.move(server_id, ServerState.STARTING, restarts=record.restarts + 1)
-        started = await self._ensurer.start(resolved, flight, replacing=False)
+        started = await self._ensurer.start(resolved, operation, replacing=False)
         assert isinstance(started, ServerRecord)  # noqa: S101 (nothing was to be replaced)
         return started

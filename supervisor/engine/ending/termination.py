@@ -1,4 +1,4 @@
-"""How a server's life ends: stopped by a user, reaped, or by itself. Each runs inside a flight."""
+"""How a server's life ends: stopped by a user, reaped, or by itself. Each runs inside an operation."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -49,7 +49,7 @@ class Termination:
         self.standing = Standing(context)
 
     async def stop(
-        self, server_id: str, flight: RunningOperation, reason: StopReason, tell: Callable[[], None] = lambda: None
+        self, server_id: str, operation: RunningOperation, reason: StopReason, tell: Callable[[], None] = lambda: None
     ) -> ServerRecord:
         """Stop the tree, and forget the server. `tell` is called when it is certain to happen.
 
@@ -57,9 +57,9 @@ class Termination:
             NotOurs, StopFailed: it still runs, and its record says so.
         """
         found = await bridges.seen(self._context, self._records.server(server_id)) if reason is StopReason.USER else ()
-        record = await self._end_tree(server_id, flight, reason, tell, finish=reason is StopReason.USER)
+        record = await self._end_tree(server_id, operation, reason, tell, finish=reason is StopReason.USER)
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
-        how, by = "reaped" if reason is StopReason.ORPHAN else "stopped", flight.running.wish.holder
+        how, by = "reaped" if reason is StopReason.ORPHAN else "stopped", operation.running.request.holder
         self._remember(record, how, by=by, **_story(record.failure))
         self._forget(record)
         return record.with_(state=ServerState.STOPPED, root=None, process=None, bridges=found)
@@ -67,7 +67,7 @@ class Termination:
     async def end_launch(
         self,
         server_id: str,
-        flight: RunningOperation,
+        operation: RunningOperation,
         reason: StopReason = StopReason.USER,
         last_look: Callable[[ServerRecord, float], None] = lambda record, now: None,  # noqa: ARG005 (nobody looks)
     ) -> ServerRecord:
@@ -84,17 +84,17 @@ class Termination:
 
         # A daemon that dies meanwhile leaves no order to stop behind: the next one sees to it that the server runs.
         try:
-            record = await self._end_tree(server_id, flight, reason, tell, finish=False)
+            record = await self._end_tree(server_id, operation, reason, tell, finish=False)
         except _ReprievedError as error:
             raise VersionConflict(f"{server_id} came into use", hint="ask again") from error
         self._server_client.forget(record)
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
-        wish = flight.running.wish
-        self._remember(record, "restarted" if wish.operation is Operation.RESTART else "replaced", by=wish.holder)
+        request = operation.running.request
+        self._remember(record, "restarted" if request.operation is Operation.RESTART else "replaced", by=request.holder)
         return self._records.change(server_id, root=None, process=None)
 
     async def _end_tree(
-        self, server_id: str, flight: RunningOperation, reason: StopReason, tell: Callable[[], None], *, finish: bool
+        self, server_id: str, operation: RunningOperation, reason: StopReason, tell: Callable[[], None], *, finish: bool
     ) -> ServerRecord:
         """`finish`: a daemon that comes after this one is to go on with it."""
         record = self._records.server(server_id)
@@ -102,10 +102,10 @@ class Termination:
             raise NotOurs(f"{server_id} belongs to another godot-supervisor home", hint="stop it from there")
         target = target_of(record, self._context.token(record))
         if target is not None:
-            flight.progress("stopping", f"{server_id}, pid {target.process.pid}")
+            operation.progress("stopping", f"{server_id}, pid {target.process.pid}")
             try:
                 patience_s = self._context.kind_of(record).stop_timeout_s
-                begin = partial(self._begin_stop, record, flight, reason, tell, finish=finish)
+                begin = partial(self._begin_stop, record, operation, reason, tell, finish=finish)
                 left = await self._stopper.stop(target, reason, patience_s, begin)
                 await self._verify_ports(record)
                 await self._tell_what_is_left(target, left)
@@ -116,7 +116,7 @@ class Termination:
         self._reaper.forget(server_id)
         return record
 
-    async def reap(self, server_id: str, flight: RunningOperation) -> ServerRecord:
+    async def reap(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """Judge again behind the door, immediately before the signal; then stop."""
         verdict = await self._reaper.sample(server_id)
         record = self._records.server(server_id)
@@ -132,7 +132,7 @@ class Termination:
             reasons=verdict.reasons,
         )
         try:
-            return await self.stop(server_id, flight, StopReason.ORPHAN, tell)
+            return await self.stop(server_id, operation, StopReason.ORPHAN, tell)
         except NotOurs:
             # Nothing was signalled. The same verdict would come again at once, and again; a suspicion takes a grace.
             self._reaper.forget(server_id)
@@ -141,12 +141,12 @@ class Termination:
             self._events.publish("server.reprieved", server=server_id, launch=record.launch)
             return self._records.server(server_id)
 
-    async def clear_away(self, server_id: str, flight: RunningOperation) -> ServerRecord:
+    async def clear_away(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """A server has ended by itself: sweep what it left, and start it again if anybody still needs it."""
         record = self._records.server(server_id)
         if record.state not in SERVING or not self.standing.dead(record):
             return record
-        flight.committed = True
+        operation.committed = True
         target = target_of(record, self._context.token(record))
         status = self._context.platform.processes.exit_status(record.process) if record.process else None
         # What a server that others started leaves behind is theirs.
@@ -166,25 +166,27 @@ class Termination:
         self._server_client.forget(record)
         failure = Failure(StartFailed.code, ENDED_BY_ITSELF, status)
         record = self._records.move(server_id, ServerState.BACKOFF, failure=failure, root=None, process=None)
-        return await self._restarter.after_exit(record, flight)
+        return await self._restarter.after_exit(record, operation)
 
-    async def start_again(self, server_id: str, flight: RunningOperation) -> ServerRecord:
+    async def start_again(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """The pause after an exit has passed."""
         record = self._records.server(server_id)
         if record.state is not ServerState.BACKOFF:
             return record
         if not self.standing.wanted(record):
             return self._let_go(record)
-        record = await self._restarter.start(record, flight)
-        return await self._restarter.after_exit(record, flight) if record.state is ServerState.BACKOFF else record
+        record = await self._restarter.start(record, operation)
+        return await self._restarter.after_exit(record, operation) if record.state is ServerState.BACKOFF else record
 
-    async def resume(self, server_id: str, flight: RunningOperation) -> ServerRecord:
+    async def resume(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """Its start broke off before a process was there. That counts as an exit: what breaks always is given up."""
         record = self._records.server(server_id)
         if record.state is not ServerState.BACKOFF:
             return record
         return (
-            await self._restarter.after_exit(record, flight) if self.standing.expected(record) else self._let_go(record)
+            await self._restarter.after_exit(record, operation)
+            if self.standing.expected(record)
+            else self._let_go(record)
         )
 
     def _let_go(self, record: ServerRecord) -> ServerRecord:
@@ -196,7 +198,7 @@ class Termination:
     def _begin_stop(
         self,
         judged: ServerRecord,
-        flight: RunningOperation,
+        operation: RunningOperation,
         reason: StopReason,
         tell: Callable[[], None],
         command: Sequence[str],
@@ -213,7 +215,7 @@ class Termination:
         if (reason is StopReason.ORPHAN or record.by_client) and record.foreign:
             self._prove_kind(record, command)
             self._refuse_the_claimed(record)
-        flight.committed = True
+        operation.committed = True
         tell()
         if record.state is not ServerState.STOPPING:
             self._records.move(record.id, ServerState.STOPPING, stop_requested=finish)

@@ -178,7 +178,7 @@ class Editors:
             self._events.publish("editor.state", editor=editor_id, state=state, reason=reason, ttl_s=until)
         return self._records.put_editor(replace(editor, occupation=occupation))
 
-    def refuse_to_disturb(self, record: ServerRecord, asker: str | None, wish: OperationRequest) -> None:
+    def refuse_to_disturb(self, record: ServerRecord, asker: str | None, request: OperationRequest) -> None:
         """Refuse what would disturb an owner of a server that is busy, and did not ask for it itself.
 
         Raises:
@@ -198,7 +198,7 @@ class Editors:
                 f"{editor.id} is busy: {occupation.reason}",
                 hint="try again later, or force it",
                 retry_after_ms=round(max(0.0, occupation.until - now) * 1000),
-                data={"running": running, "requested": wish.operation.value, "reason": occupation.reason},
+                data={"running": running, "requested": request.operation.value, "reason": occupation.reason},
             )
 
     def forget_the_dead(self) -> None:

@@ -47,7 +47,7 @@ class Leases:
         self._look_at_the_clock()
         record = self._records.server(server_id)
         running = self._operations.running(server_id)
-        if record.state in NOT_TO_BE_HAD or (running and running.wish.operation is Operation.STOP):
+        if record.state in NOT_TO_BE_HAD or (running and running.request.operation is Operation.STOP):
             raise Busy(f"{server_id} is stopping, or has failed", hint="ensure it first", retry_after_ms=RETRY_AFTER_MS)
         lease = Lease(f"lease-{self._random.token(6)}", holder, ttl_s, self._clock.monotonic() + ttl_s)
         self._put(record, (*record.leases, lease))

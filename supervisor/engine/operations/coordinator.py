@@ -95,7 +95,7 @@ class Operations:
                 running = Running(wish, request, self._clock.monotonic())
                 flight = self._take_off(server_id, running, work, deadline_s)
             else:
-                self._note("flight.joined", server_id, wish, request, flight=flight.running.request)
+                self._note("flight.joined", server_id, wish, request, flight=flight.running.request_id)
             self._tell(ticket, request, deadline_s, joined=isinstance(admission, Joined), told=told)
             return await self._ride(flight, request, ticket)
 
@@ -112,10 +112,10 @@ class Operations:
         """Let another operation end first. Who waits may give up meanwhile."""
         behind = flight.running
         if not told:
-            self._note("flight.waits", flight.server_id, wish, request, behind=behind.request)
+            self._note("flight.waits", flight.server_id, wish, request, behind=behind.request_id)
         self._tell(ticket, request, deadline_s, joined=False, told=told)
         if ticket.requester is not None:
-            ticket.requester.progress(QUEUED, f"waiting for {behind.wish.what} to finish")
+            ticket.requester.progress(QUEUED, f"waiting for {behind.request.what} to finish")
         turn = self._waiting.setdefault(request, Turn(flight.server_id, deadline_s))
         turn.connections += 1
         ends: set[asyncio.Future[Any]] = {flight.task, turn.given_up}
@@ -230,7 +230,7 @@ class Operations:
     async def _again(
         self, flight: RunningOperation, request: str, operation: Operation, server_id: str | None, ticket: Ticket
     ) -> ServerRecord:
-        was = (flight.server_id, flight.running.wish.operation)
+        was = (flight.server_id, flight.running.request.operation)
         if was != (server_id or flight.server_id, operation):
             raise InvalidParams("request", f"{request!r} was {was[1]} on {was[0]}")
         self._tell(ticket, request, flight.deadline_s, joined=True, told=False)
@@ -245,8 +245,8 @@ class Operations:
     def _take_off(self, server_id: str, running: Running, work: Work, deadline_s: float) -> RunningOperation:
         flight = RunningOperation(server_id, running, deadline_s)
         self._operations[server_id] = flight
-        flight.task = asyncio.create_task(flight.run(work), name=f"{running.wish.operation} {server_id}")
-        self._events.publish("flight.started", server=server_id, **self._describe(running), why=running.wish.why)
+        flight.task = asyncio.create_task(flight.run(work), name=f"{running.request.operation} {server_id}")
+        self._events.publish("flight.started", server=server_id, **self._describe(running), why=running.request.why)
         flight.task.add_done_callback(lambda task: self._land(flight, task))
         return flight
 
@@ -259,7 +259,7 @@ class Operations:
         self._events.publish(
             "flight.ended",
             server=flight.server_id,
-            request=flight.running.request,
+            request=flight.running.request_id,
             outcome=outcome,
             error=str(error) if error else None,
         )
@@ -303,12 +303,16 @@ class Operations:
         )
 
     def _describe(self, running: Running) -> Mapping[str, Any]:
-        return {"method": running.wish.operation.value, "request": running.request, "holder": running.wish.holder}
+        return {
+            "method": running.request.operation.value,
+            "request": running.request_id,
+            "holder": running.request.holder,
+        }
 
     def _busy(self, running: Running, wish: OperationRequest) -> Busy:
         elapsed_ms = round((self._clock.monotonic() - running.since) * 1000)
         return Busy(
-            f"{running.wish.what} is running",
+            f"{running.request.what} is running",
             hint="try again when it has ended",
             retry_after_ms=RETRY_AFTER_MS,
             data={"running": {**self._describe(running), "elapsed_ms": elapsed_ms}, "requested": wish.operation.value},

@@ -118,14 +118,14 @@ class RunningOperation:
     @property
     def _undoable(self) -> bool:
         """A start can be taken back, even after the spawn; not one that has taken another server's place."""
-        return not self.committed or (self.running.wish.operation is Operation.ENSURE and not self.irrevocable)
+        return not self.committed or (self.running.request.operation is Operation.ENSURE and not self.irrevocable)
 
     async def run(self, work: Work) -> ServerRecord:
         """Do it, within the deadline."""
-        take_lane_of(self.running.wish.operation)
+        take_lane_of(self.running.request.operation)
         try:
             async with asyncio.timeout(self.deadline_s) as self._timeout:
                 return await work(self)
         except TimeoutError as error:
-            what = self.running.wish.operation
+            what = self.running.request.operation
             raise TimedOut(f"{what} did not end within {self.deadline_s:g} s") from error

@@ -31,7 +31,7 @@ class AdoptRequest:
     port: int | None = None
     kind: str | None = None
     editor: Editor | None = None
-    request: str | None = None
+    request_id: str | None = None
 
 
 @frozen
@@ -49,7 +49,7 @@ class Candidate:
 
 
 class Adopter:
-    """Finds what was pointed at, and takes it over inside a flight."""
+    """Finds what was pointed at, and takes it over inside an operation."""
 
     def __init__(self, context: EngineContext, recogniser: Recogniser, takeover: Takeover) -> None:
         self._context = context
@@ -58,25 +58,27 @@ class Adopter:
         self._recogniser = recogniser
         self._takeover = takeover
 
-    async def find(self, wish: AdoptRequest) -> Candidate:
-        """The server behind a wish. Nothing is changed.
+    async def find(self, request: AdoptRequest) -> Candidate:
+        """The server behind a request. Nothing is changed.
 
         Raises:
             NotFound: nobody is there.
             NotOurs: it is not recognised, or belongs to somebody else.
-            KindUnknown, InvalidParams: the wish cannot be meant.
+            KindUnknown, InvalidParams: the request cannot be meant.
         """
-        if (wish.pid is None) == (wish.port is None):
+        if (request.pid is None) == (request.port is None):
             raise InvalidParams("pid", "give either pid or port")
-        kinds = [self._context.catalog.get(wish.kind)] if wish.kind else list(self._context.catalog.kinds.values())
-        process = await self._process(wish)
+        kinds = (
+            [self._context.catalog.get(request.kind)] if request.kind else list(self._context.catalog.kinds.values())
+        )
+        process = await self._process(request)
         for record in self._records.servers.values():
             if process in (record.process, record.root) and not record.observed_only:
                 return Candidate(record.id, self._context.kind_of(record), record.project, None)
         reasons: list[str] = []
         for occupant in await self._context.platform.lanes.look(self._family, process, kinds):
             # Whoever is mute is asked for a second by each kind: all at once, or the client would give up first.
-            looks = await asyncio.gather(*(self._look(kind, occupant, wish.port) for kind in kinds))
+            looks = await asyncio.gather(*(self._look(kind, occupant, request.port) for kind in kinds))
             for kind, foreign_server in zip(kinds, looks, strict=True):
                 if foreign_server is None or isinstance(foreign_server.recognition, Unrecognised):
                     if foreign_server is not None and is_of(kind, occupant.command):
@@ -86,7 +88,7 @@ class Adopter:
                     raise NotOurs(
                         f"pid {foreign_server.process.pid} belongs to another godot-supervisor home", hint=HINT
                     )
-                return self._candidate(kind, foreign_server, wish)
+                return self._candidate(kind, foreign_server, request)
         why = "; ".join(reasons) or f"its command line is of no kind: {', '.join(kind.name for kind in kinds)}"
         raise NotOurs(f"pid {process.pid} is not recognised: {why}", hint=HINT)
 
@@ -113,7 +115,7 @@ class Adopter:
                 # It is its owner's, also where the user who named it gave none.
                 self._records.change(candidate.server, until_stopped=False)
 
-    async def run(self, candidate: Candidate, flight: RunningOperation) -> ServerRecord:
+    async def run(self, candidate: Candidate, operation: RunningOperation) -> ServerRecord:
         """Look once more, and take it over.
 
         Raises:
@@ -122,7 +124,7 @@ class Adopter:
         if candidate.foreign_server is None:
             return self._records.server(candidate.server)
         process = candidate.foreign_server.process
-        flight.progress("deciding", f"looking at pid {process.pid}")
+        operation.progress("deciding", f"looking at pid {process.pid}")
         try:
             occupant = await self._context.platform.lanes.look(self._platform.probe.describe, process.pid)
             if occupant.identity != process:
@@ -167,26 +169,26 @@ class Adopter:
         clash = next((port for port in foreign_server.ports.values() if port in reserved), None)
         return None if clash is None else f"port {clash} is promised to {reserved[clash]}"
 
-    def _candidate(self, kind: Kind, foreign_server: ForeignServer, wish: AdoptRequest) -> Candidate:
-        project = wish.editor.project if wish.editor and kind.topology is Topology.PER_EDITOR else None
+    def _candidate(self, kind: Kind, foreign_server: ForeignServer, request: AdoptRequest) -> Candidate:
+        project = request.editor.project if request.editor and kind.topology is Topology.PER_EDITOR else None
         rows = self._records.servers.values()
         known = next((row.id for row in rows if row.process == foreign_server.process), None)
         server = known or free_id(self._context, base_id(kind, project))
-        return Candidate(server, kind, project, foreign_server, wish.editor.process if wish.editor else None)
+        return Candidate(server, kind, project, foreign_server, request.editor.process if request.editor else None)
 
-    async def _process(self, wish: AdoptRequest) -> ProcessIdentity:
-        if wish.pid is not None:
+    async def _process(self, request: AdoptRequest) -> ProcessIdentity:
+        if request.pid is not None:
             try:
-                found = self._platform.probe.identify(wish.pid)
-                other = self._platform.probe.no_process(wish.pid) if found is not None else None
+                found = self._platform.probe.identify(request.pid)
+                other = self._platform.probe.no_process(request.pid) if found is not None else None
             except OSError as error:
-                raise NotOurs(f"the system does not tell about process {wish.pid}: {error}") from error
+                raise NotOurs(f"the system does not tell about process {request.pid}: {error}") from error
             if found is None:
-                raise NotFound(f"no process {wish.pid} lives", hint=HINT)
+                raise NotFound(f"no process {request.pid} lives", hint=HINT)
             if other is not None:
                 raise InvalidParams("pid", other, hint=HINT)
             return found
-        port = wish.port or 0
+        port = request.port or 0
         facts = await self._context.platform.lanes.look(self._platform.ports.facts, [port])
         listeners = [item for item in facts[port].listeners if item.address in SERVES_LOOPBACK]
         if not listeners:

@@ -39,7 +39,7 @@ ATTEMPTS = 3
 
 
 class Ensurer:
-    """The operation behind `server.ensure`. It runs inside a flight; the record exists."""
+    """The operation behind `server.ensure`. It runs inside an operation; the record exists."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Ensurer:
         self._provisioner = Provisioner(context)
 
     async def run(
-        self, resolved: ResolvedRequest, flight: RunningOperation, before: ServerRecord | None
+        self, resolved: ResolvedRequest, operation: RunningOperation, before: ServerRecord | None
     ) -> ServerRecord | Replace:
         """The server, ready; or what has to make room for it first: nothing was touched then.
 
@@ -69,14 +69,14 @@ class Ensurer:
         """
         record = self._records.server(resolved.server)
         if record.state in SERVING:
-            flight.progress("deciding", f"looking at {resolved.server}")
+            operation.progress("deciding", f"looking at {resolved.server}")
             return self._with_own(resolved, await self._planner.with_own(resolved, record))
-        return await self.start(resolved, flight, replacing=True, before=before)
+        return await self.start(resolved, operation, replacing=True, before=before)
 
     async def start(
         self,
         resolved: ResolvedRequest,
-        flight: RunningOperation,
+        operation: RunningOperation,
         *,
         replacing: bool,
         before: ServerRecord | None = None,
@@ -86,26 +86,26 @@ class Ensurer:
         Raises:
             SupervisorError: it does not run, and the record says why.
         """
-        flight.progress("deciding", f"looking at {resolved.server}")
+        operation.progress("deciding", f"looking at {resolved.server}")
         try:
-            return await self._start(resolved, flight, replacing=replacing)
+            return await self._start(resolved, operation, replacing=replacing)
         except SupervisorError as error:
             self._give_up(resolved.server, error)
             raise
         except asyncio.CancelledError:
-            if flight.abandoned:
+            if operation.abandoned:
                 await self._abandon(resolved)
             self._take_back(resolved.server, before)
             raise
 
-    async def start_again(self, resolved: ResolvedRequest, flight: RunningOperation) -> ServerRecord:
+    async def start_again(self, resolved: ResolvedRequest, operation: RunningOperation) -> ServerRecord:
         """The server, ready, after it ended by itself.
 
         Raises:
             SupervisorError: it is not, and its record is in BACKOFF.
         """
         try:
-            started = await self._start(resolved, flight, replacing=False)
+            started = await self._start(resolved, operation, replacing=False)
         except SupervisorError as error:
             # Another start would leave one more beside it.
             again = not error.data.get("left_behind")
@@ -140,13 +140,13 @@ class Ensurer:
         if isinstance(plan, Refuse):
             raise refusal(record, plan)
 
-    async def provide(self, resolved: ResolvedRequest, flight: RunningOperation) -> Environment | None:
+    async def provide(self, resolved: ResolvedRequest, operation: RunningOperation) -> Environment | None:
         """Return the private environment that the demanded version runs in, None if its kind has none.
 
         Raises:
             InstallFailed: it cannot be made.
         """
-        return await self._provisioner.provide(resolved, flight)
+        return await self._provisioner.provide(resolved, operation)
 
     def _with_own(self, resolved: ResolvedRequest, plan: Reuse | Replace | Refuse | Beside) -> ServerRecord | Replace:
         # It may have got owners while it was asked.
@@ -175,16 +175,16 @@ class Ensurer:
         return record
 
     async def _start(
-        self, resolved: ResolvedRequest, flight: RunningOperation, *, replacing: bool
+        self, resolved: ResolvedRequest, operation: RunningOperation, *, replacing: bool
     ) -> ServerRecord | Replace:
         private = self._context.private_of(resolved.kind, resolved.version)
         if private is None and resolved.kind.package is not None:
             # Installing takes its time, and may be for nothing.
             plan = await self._planner.without(resolved, (), replacing=replacing)
             if isinstance(plan, Adopt | Replace):
-                return self._settled(resolved, plan, flight)
-            private = await self.provide(resolved, flight)
-            flight.extend()
+                return self._settled(resolved, plan, operation)
+            private = await self.provide(resolved, operation)
+            operation.extend()
         if private is not None:
             # It is the version that was really installed: 4.3 is 4.3.0.
             resolved = replace(resolved, version=private.installed)
@@ -192,10 +192,10 @@ class Ensurer:
         for _ in range(ATTEMPTS):
             plan = await self._planner.without(resolved, lost, replacing=replacing)
             if isinstance(plan, Adopt | Replace):
-                return self._settled(resolved, plan, flight)
+                return self._settled(resolved, plan, operation)
             record = self._reserve(resolved, plan, lost)
-            flight.committed = True
-            flight.progress("starting", f"{record.id} on {_ports_text(record.ports)}")
+            operation.committed = True
+            operation.progress("starting", f"{record.id} on {_ports_text(record.ports)}")
             try:
                 record = await self._launcher.launch(record, resolved, private)
             except PortLostError as error:
@@ -204,7 +204,7 @@ class Ensurer:
             except StartFailed as failed:
                 # Another start would leave one more beside it.
                 left = failed.data.get("left_behind")
-                private = None if left else await self._provisioner.after_failure(resolved, private, failed, flight)
+                private = None if left else await self._provisioner.after_failure(resolved, private, failed, operation)
                 if private is None:
                     raise
             else:
@@ -219,13 +219,13 @@ class Ensurer:
         )
 
     def _settled(
-        self, resolved: ResolvedRequest, plan: Adopt | Replace, flight: RunningOperation
+        self, resolved: ResolvedRequest, plan: Adopt | Replace, operation: RunningOperation
     ) -> ServerRecord | Replace:
         """A stranger takes the place of what was to be started, or has to make room for it first."""
         if isinstance(plan, Replace):
             return plan
         found, asker = plan.foreign_server, resolved.asker
-        flight.progress("adopting", f"pid {found.process.pid}")
+        operation.progress("adopting", f"pid {found.process.pid}")
         return self._takeover.adopt(resolved.server, resolved.kind, found, asker, named=False, why=plan.reason)
 
     def _reserve(

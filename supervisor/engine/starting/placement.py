@@ -1,4 +1,4 @@
-"""Which server a wish means, before it is admitted: one that runs, one to be replaced, or a new one beside it."""
+"""Which server a request means, before it is admitted: one that runs, one to be replaced, or a new one beside it."""
 
 import asyncio
 from dataclasses import replace
@@ -23,7 +23,7 @@ PATIENCE_S = 1.0
 
 
 class Placement:
-    """Decides on ids. What it decides is judged again in the flight, where that can have changed."""
+    """Decides on ids. What it decides is judged again in the operation, where that can have changed."""
 
     def __init__(
         self,
@@ -40,13 +40,13 @@ class Placement:
         self._gatherer = gatherer
         self._standing = standing
 
-    async def place(self, wish: EnsureRequest) -> ResolvedRequest:
-        """The demand behind a wish, with the id of the server that is to meet it.
+    async def place(self, request: EnsureRequest) -> ResolvedRequest:
+        """The demand behind a request, with the id of the server that is to meet it.
 
         Raises:
             KindUnknown, InvalidParams, VersionConflict: there is none.
         """
-        resolved = resolve(self._context, wish)
+        resolved = resolve(self._context, request)
         if self._will_do(resolved):
             return resolved
         rival_servers: dict[str, RivalServer] = {}
@@ -56,31 +56,31 @@ class Placement:
             rival_server = await self._rival(_for(resolved, record), record)
             if rival_server is None:
                 # While it was asked, one that will do may have come.
-                now = resolve(self._context, wish)
+                now = resolve(self._context, request)
                 return now if self._will_do(now) else _for(resolved, record)
             rival_servers[record.id] = rival_server
         if not rival_servers:
             return resolved
-        now = resolve(self._context, wish)
+        now = resolve(self._context, request)
         if now.server not in rival_servers or self._will_do(now):
             # While they were asked, one that will do has come, or become of one of them.
             return now
         server = free_id(self._context, base_id(resolved.kind, resolved.project))
         return replace(resolved, server=server, fresh=True, rival_servers=tuple(rival_servers.values()))
 
-    def after_waiting(self, resolved: ResolvedRequest, wish: EnsureRequest) -> ResolvedRequest:
+    def after_waiting(self, resolved: ResolvedRequest, request: EnsureRequest) -> ResolvedRequest:
         """The demand when its turn has come: meanwhile another server that will do may have been started.
 
         Raises:
             KindUnknown, InvalidParams, VersionConflict: there is none any more.
         """
-        now = resolve(self._context, wish)
+        now = resolve(self._context, request)
         kept = self._context.records.servers.get(now.server)
         if kept is None or kept.state is ServerState.STOPPING or kept.state not in RUNNING:
             return resolved
         return now if self._will_do(now) else resolved
 
-    def refuse_a_second(self, resolved: ResolvedRequest, wish: EnsureRequest) -> None:
+    def refuse_a_second(self, resolved: ResolvedRequest, request: EnsureRequest) -> None:
         """Refuse to start what did not come up at once, if another one was started meanwhile that will do.
 
         Raises:
@@ -89,16 +89,16 @@ class Placement:
         record = self._context.records.servers.get(resolved.server)
         if record is None or record.state not in (ServerState.FAILED, ServerState.BACKOFF):
             return
-        now = self.after_waiting(resolved, wish)
+        now = self.after_waiting(resolved, request)
         if now.server != resolved.server:
             raise VersionConflict(f"{now.server} was started meanwhile, and will do", hint="ask again")
 
     def _becomes(self, resolved: ResolvedRequest, record: ServerRecord) -> bool:
         """Whether it is being replaced by the very version that is asked for."""
         running = self._operations.running(record.id)
-        if running is None or running.wish.operation is not Operation.ENSURE:
+        if running is None or running.request.operation is not Operation.ENSURE:
             return False
-        return running.wish.version is not None and equal(resolved.required, running.wish.version)
+        return running.request.version is not None and equal(resolved.required, running.request.version)
 
     def _will_do(self, resolved: ResolvedRequest) -> bool:
         """Whether there is one already, in a version that will do."""

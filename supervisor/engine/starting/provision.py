@@ -25,7 +25,7 @@ class Provisioner:
         self._environments = context.environments
         self._rebuilt: dict[str, float] = {}
 
-    async def provide(self, resolved: ResolvedRequest, flight: RunningOperation) -> Environment | None:
+    async def provide(self, resolved: ResolvedRequest, operation: RunningOperation) -> Environment | None:
         """Return the environment that the demanded version runs in, None if its kind has none.
 
         Raises:
@@ -37,13 +37,13 @@ class Provisioner:
         there = self._context.private_of(resolved.kind, version)
         if there is not None:
             return there
-        tell = self._telling(resolved, flight, "environment.building", {"package": package, "version": version})
+        tell = self._telling(resolved, operation, "environment.building", {"package": package, "version": version})
         environment = await self._environments.provide(package, version, tell, module=module_of(resolved.kind))
         self._tell_ready(resolved, environment)
         return environment
 
     async def after_failure(
-        self, resolved: ResolvedRequest, private: Environment | None, failed: StartFailed, flight: RunningOperation
+        self, resolved: ResolvedRequest, private: Environment | None, failed: StartFailed, operation: RunningOperation
     ) -> Environment | None:
         """Return an environment to try once more in, built anew, None where the old one is not to blame.
 
@@ -67,11 +67,11 @@ class Provisioner:
         self._rebuilt[private.key] = now
         what = {"package": private.package, "version": private.version, "reason": reason}
         self._context.events.warn("environment.broken", server=resolved.server, **what, folder=str(private.path))
-        flight.progress("rebuilding", f"the environment of {resolved.server} is built anew: {reason}")
-        tell = self._telling(resolved, flight, "environment.building", what)
+        operation.progress("rebuilding", f"the environment of {resolved.server} is built anew: {reason}")
+        tell = self._telling(resolved, operation, "environment.building", what)
         rebuilt = await self._environments.rebuild(private, reason, tell, module=module)
         self._tell_ready(resolved, rebuilt)
-        flight.extend()
+        operation.extend()
         return rebuilt
 
     def served(self, private: Environment | None) -> None:
@@ -80,7 +80,7 @@ class Provisioner:
             self._rebuilt.pop(private.key, None)
 
     def _telling(
-        self, resolved: ResolvedRequest, flight: RunningOperation, event: str, what: dict[str, str]
+        self, resolved: ResolvedRequest, operation: RunningOperation, event: str, what: dict[str, str]
     ) -> Progress:
         """Return what passes the progress of a build on. The first call tells that there is a build at all."""
         building = False
@@ -90,10 +90,10 @@ class Provisioner:
             if not building:
                 building = True
                 self._context.events.publish(event, server=resolved.server, **what)
-            flight.progress(stage, message, done, total)
+            operation.progress(stage, message, done, total)
 
         # An installer may be silent for longer than a start may take; it has bounds of its own.
-        flight.suspend()
+        operation.suspend()
         return tell
 
     def _tell_ready(self, resolved: ResolvedRequest, environment: Environment) -> None:

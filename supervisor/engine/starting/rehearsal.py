@@ -23,14 +23,14 @@ class Rehearsal:
         self._ensurer = ensurer
         self._spawner = spawner
 
-    async def of(self, resolved: ResolvedRequest, flight: RunningOperation, *, vacated: Ports) -> None:
+    async def of(self, resolved: ResolvedRequest, operation: RunningOperation, *, vacated: Ports) -> None:
         """Find out whether the demanded server could be started once the ports `vacated` are free.
 
         Raises:
             SupervisorError: it could not, and why; the server that runs was not touched.
         """
         try:
-            await self._try(resolved, flight, vacated)
+            await self._try(resolved, operation, vacated)
         except SupervisorError as error:
             record = self._records.servers.get(resolved.server)
             if record is not None and record.state in SERVING:
@@ -38,10 +38,10 @@ class Rehearsal:
                 error.args = (error.message,)
             raise
 
-    async def _try(self, resolved: ResolvedRequest, flight: RunningOperation, vacated: Ports) -> None:
+    async def _try(self, resolved: ResolvedRequest, operation: RunningOperation, vacated: Ports) -> None:
         kind = resolved.kind
-        private = await self._ensurer.provide(resolved, flight)
-        flight.extend()
+        private = await self._ensurer.provide(resolved, operation)
+        operation.extend()
         launch = self._context.random.token(4)
         record = self._records.server(resolved.server).with_(
             version=resolved.version,

@@ -39,13 +39,13 @@ class EnsureRequest:
     version: str | None = None
     engine_version: str | None = None
     ports: Ports = field(default_factory=dict)
-    request: str | None = None
+    request_id: str | None = None
     addon: AddonSeen | None = None
 
 
 @frozen
 class ResolvedRequest:
-    """A resolved wish.
+    """A resolved request.
 
     `required` is the version that must run, None: any. `version` is the one to start, None: the kind has no versions.
     `ports` are the only ones that will do; `first` is the set to try before others. `asker` is the
@@ -66,27 +66,27 @@ class ResolvedRequest:
     chosen: Chosen | None = None
 
 
-def project_of(wish: EnsureRequest) -> str | None:
-    """Return the project that a wish is for, also where its server is shared.
+def project_of(request: EnsureRequest) -> str | None:
+    """Return the project that a request is for, also where its server is shared.
 
     Raises:
         InvalidParams: there is no such project.
     """
-    return canonical_project(wish.project) or (wish.editor.project if wish.editor else None)
+    return canonical_project(request.project) or (request.editor.project if request.editor else None)
 
 
-def resolve(context: EngineContext, wish: EnsureRequest) -> ResolvedRequest:
-    """The demand behind a wish.
+def resolve(context: EngineContext, request: EnsureRequest) -> ResolvedRequest:
+    """The demand behind a request.
 
     Raises:
         KindUnknown, InvalidParams, VersionConflict: there is none.
     """
-    kind = context.catalog.get(wish.kind)
-    project = project_of(wish)
-    engine_version = wish.engine_version or (wish.editor.engine_version if wish.editor else None)
-    version, chosen = choose(kind, wish.version, engine_version, wish.addon)
-    required = version if wish.version or engine_version or chosen.source is VersionSource.ADDON else None
-    if wish.ports and set(wish.ports) != set(kind.ports):
+    kind = context.catalog.get(request.kind)
+    project = project_of(request)
+    engine_version = request.engine_version or (request.editor.engine_version if request.editor else None)
+    version, chosen = choose(kind, request.version, engine_version, request.addon)
+    required = version if request.version or engine_version or chosen.source is VersionSource.ADDON else None
+    if request.ports and set(request.ports) != set(kind.ports):
         raise InvalidParams(
             "ports", f"{kind.name} has the ports {', '.join(kind.ports) or 'none'}", hint="name them all"
         )
@@ -94,12 +94,12 @@ def resolve(context: EngineContext, wish: EnsureRequest) -> ResolvedRequest:
         project = None
     elif project is None:
         raise InvalidParams("project", f"{kind.name} has one server for each project", hint="pass --project")
-    asker = wish.editor.process if wish.editor else None
+    asker = request.editor.process if request.editor else None
     server = _id_for(context, kind, project, required, asker)
     record = context.records.servers.get(server)
     fresh = record is None or all(owner.process != asker for owner in record.owners)
     return ResolvedRequest(
-        kind, server, project, required, version, wish.ports, asker=asker, fresh=fresh, chosen=chosen
+        kind, server, project, required, version, request.ports, asker=asker, fresh=fresh, chosen=chosen
     )
 
 

@@ -30,17 +30,17 @@ class Versions:
         self._missing: dict[tuple[str, str], float] = {}
         self._looks: SharedAnswers[AddonSeen | None] = SharedAnswers()
 
-    async def informed(self, wish: EnsureRequest) -> EnsureRequest:
-        """Return the wish with what its project's addon wants.
+    async def informed(self, request: EnsureRequest) -> EnsureRequest:
+        """Return the request with what its project's addon wants.
 
         Raises:
             InvalidParams: there is no such project.
         """
-        kind = self._context.catalog.kinds.get(wish.kind)
-        project = project_of(wish)
+        kind = self._context.catalog.kinds.get(request.kind)
+        project = project_of(request)
         if kind is None or kind.addon is None or project is None:
-            return wish
-        return replace(wish, addon=await self.wanted_by(kind, project))
+            return request
+        return replace(request, addon=await self.wanted_by(kind, project))
 
     async def wanted_by(self, kind: Kind, project: str) -> AddonSeen | None:
         """Return what the addon of a project wants, and whether it is known that it cannot be had."""
@@ -59,10 +59,10 @@ class Versions:
         return replace(seen, problem=_lacked(kind.package))
 
     def without_addon(
-        self, wish: EnsureRequest, resolved: ResolvedRequest, problem: InstallFailed
+        self, request: EnsureRequest, resolved: ResolvedRequest, problem: InstallFailed
     ) -> EnsureRequest | None:
-        """Return the wish without what the index does not have; None: that is not why the installation failed."""
-        package, version, seen = resolved.kind.package, resolved.version, wish.addon
+        """Return the request without what the index does not have; None: that is not why the installation failed."""
+        package, version, seen = resolved.kind.package, resolved.version, request.addon
         if package is None or version is None or seen is None or resolved.chosen is None:
             return None
         if resolved.chosen.source is not VersionSource.ADDON or not index_lacks(
@@ -72,7 +72,7 @@ class Versions:
         now = self._clock.monotonic()
         self._missing = {known: at for known, at in self._missing.items() if now < at + MISSING_FOR_S}
         self._missing[package, version] = now
-        return replace(wish, addon=replace(seen, problem=_lacked(package)))
+        return replace(request, addon=replace(seen, problem=_lacked(package)))
 
     async def again(self, kind: Kind, record: ServerRecord) -> ResolvedRequest:
         """Return what a user's restart starts: the server in the version that it would get if it was asked for now.
