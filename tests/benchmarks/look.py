@@ -21,7 +21,7 @@ from supervisor.engine.assembly import Site, assemble
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.platforms import open_platform
 from tests.e2e.home import SERVERS, eventually, free_ports, is_free
-from tests.engine.house import Ear
+from tests.engine.harness import EventRecorder
 
 LOOKS = 100
 TOY = str(SERVERS / "toy.py")
@@ -61,7 +61,7 @@ async def looks(ports: range, *, forget: bool) -> list[float]:
     assert me is not None
     folder = Path(tempfile.mkdtemp())
     site = Site("bench", folder, folder, {}, "watch")
-    engine = assemble(platform, Nowhere(), Ear(), catalog(ports), me, site)
+    engine = assemble(platform, Nowhere(), EventRecorder(), catalog(ports), me, site)
     discovery: Any = engine.supervisor.discovery
     times = []
     for _ in range(LOOKS):

@@ -13,38 +13,38 @@ from supervisor.engine.logs.excerpt import LOG_TAIL_JSON, LOG_TAIL_LINE, LOG_TAI
 from supervisor.engine.state.exit_watches import ExitWatches
 from supervisor.wire import framing, text
 from supervisor.wire.messages.servers import ServerListResult
-from tests.engine.house import House
+from tests.engine.harness import EngineHarness
 
 ESCAPES = "\x01" * 900
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness(tmp_path)
 
 
-def views(house: House) -> Views:
-    return Views(house.engine.context, house.supervisor.reaper, ExitWatches(house.engine.context.platform.exits))
+def views(harness: EngineHarness) -> Views:
+    return Views(harness.engine.context, harness.supervisor.reaper, ExitWatches(harness.engine.context.platform.exits))
 
 
-def crowded(house: House, count: int, *, project: str = "/x") -> Callable[[], Awaitable[None]]:
+def crowded(harness: EngineHarness, count: int, *, project: str = "/x") -> Callable[[], Awaitable[None]]:
     """A story in which so many servers have failed, each with all that an earlier release kept of its log."""
 
     async def story() -> None:
-        record = await house.up(house.editor())
+        record = await harness.up(harness.editor())
         failure = Failure("START_FAILED", "it ended", 1, (ESCAPES,) * 18)
         for number in range(count):
-            house.records.put(
+            harness.records.put(
                 replace(record, id=f"toy-{number}", state=ServerState.FAILED, failure=failure, project=project)
             )
 
     return story
 
 
-def test_a_list_of_many_failed_servers_fits_a_frame_and_each_of_them_is_told_in_full(house: House) -> None:
+def test_a_list_of_many_failed_servers_fits_a_frame_and_each_of_them_is_told_in_full(harness: EngineHarness) -> None:
     async def story() -> None:
-        await crowded(house, 120)()
-        shown = views(house)
+        await crowded(harness, 120)()
+        shown = views(harness)
         servers = shown.servers()
         assert len(servers) == 121
         assert shown.left_out(servers) == 0
@@ -52,22 +52,22 @@ def test_a_list_of_many_failed_servers_fits_a_frame_and_each_of_them_is_told_in_
         failed = [server.failure for server in servers if server.failure is not None]
         assert failed[0].log_tail
         assert failed[-1].log_tail == ()
-        whole = shown.server(house.records.server("toy-119")).failure
+        whole = shown.server(harness.records.server("toy-119")).failure
         assert whole is not None
         assert whole.log_tail
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_of_more_servers_than_fit_the_others_are_counted(house: House) -> None:
+def test_of_more_servers_than_fit_the_others_are_counted(harness: EngineHarness) -> None:
     async def story() -> None:
-        await crowded(house, 400, project="/" + "x" * 4000)()
-        shown = views(house)
+        await crowded(harness, 400, project="/" + "x" * 4000)()
+        shown = views(harness)
         servers = shown.servers()
         assert len(text.json_of(ServerListResult(servers))) < SERVERS_BYTES + 100
         assert shown.left_out(servers) == 401 - len(servers) > 0
 
-    house.live(story)
+    harness.run(story)
 
 
 def test_the_end_of_a_log_is_printable_and_short(tmp_path: Path) -> None:

@@ -15,26 +15,26 @@ from supervisor.engine.logs.tail import LogTail
 from supervisor.engine.state.exit_watches import ExitWatches
 from supervisor.wire import fields, framing, text
 from supervisor.wire.messages.daemon import Status, StatusResult
-from tests.engine.house import House
+from tests.engine.harness import EngineHarness
 
-Story = Callable[[House, Views, ProcessIdentity], Awaitable[None]]
+Story = Callable[[EngineHarness, Views, ProcessIdentity], Awaitable[None]]
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness(tmp_path)
 
 
-def views(house: House) -> Views:
-    return Views(house.engine.context, house.supervisor.reaper, house.engine.exit_watches)
+def views(harness: EngineHarness) -> Views:
+    return Views(harness.engine.context, harness.supervisor.reaper, harness.engine.exit_watches)
 
 
 async def nothing_waits() -> tuple[str, ...]:
     return ()
 
 
-def methods(house: House, views: Views, notes: list[str]) -> MethodTable:
-    context, engine = house.engine.context, house.engine
+def methods(harness: EngineHarness, views: Views, notes: list[str]) -> MethodTable:
+    context, engine = harness.engine.context, harness.engine
     about = About(
         pid=1,
         instance_id="one",
@@ -53,76 +53,78 @@ def methods(house: House, views: Views, notes: list[str]) -> MethodTable:
     return all_methods(engine.supervisor, engine.claims, context, views, about, logs, engine.housekeeping)
 
 
-def tell(house: House, story: Story) -> None:
+def tell(harness: EngineHarness, story: Story) -> None:
     """A server that is ready, for an editor that lives."""
 
     async def life() -> None:
-        editor = house.editor()
-        await house.up(editor)
+        editor = harness.editor()
+        await harness.up(editor)
         await asyncio.sleep(1)
-        await story(house, views(house), editor)
+        await story(harness, views(harness), editor)
 
-    house.live(life)
+    harness.run(life)
 
 
-def test_what_rests_is_looked_at_once(house: House) -> None:
-    async def story(house: House, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
+def test_what_rests_is_looked_at_once(harness: EngineHarness) -> None:
+    async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
         servers, editors = views.servers(), views.editors()
         await asyncio.sleep(3600)
         assert views.servers() is servers
         assert views.editors() is editors
 
-    tell(house, story)
+    tell(harness, story)
 
 
-def test_an_owner_that_has_ended_is_shown_so_at_once(house: House) -> None:
-    async def story(house: House, views: Views, editor: ProcessIdentity) -> None:
+def test_an_owner_that_has_ended_is_shown_so_at_once(harness: EngineHarness) -> None:
+    async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:
         assert views.servers()[0].owners[0].liveness == "alive"
-        house.system.end(editor)
+        harness.system.end(editor)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert [owner.liveness for owner in views.servers()[0].owners] == ["dead"]
         assert views.editors()[0].liveness == "dead"
 
-    tell(house, story)
+    tell(harness, story)
 
 
-def test_what_counts_down_is_looked_at_each_time(house: House) -> None:
-    async def story(house: House, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
+def test_what_counts_down_is_looked_at_each_time(harness: EngineHarness) -> None:
+    async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
         views.servers()
-        lease = house.claims.acquire("toy", "an AI client", 60)[1]
+        lease = harness.claims.acquire("toy", "an AI client", 60)[1]
         assert views.servers()[0].leases[0].expires_in_s == pytest.approx(60)
-        house.system.clock.now += 10
+        harness.system.clock.now += 10
         assert views.servers()[0].leases[0].expires_in_s == pytest.approx(50)
-        house.claims.give_back(lease.id)
+        harness.claims.give_back(lease.id)
         assert views.servers()[0].leases == ()
-        house.claims.detach(next(iter(house.records.editors)), stop=True)
+        harness.claims.detach(next(iter(harness.records.editors)), stop=True)
         await asyncio.sleep(1)
         first = views.servers()[0].reap
-        house.system.clock.now += 2
+        harness.system.clock.now += 2
         second = views.servers()[0].reap
         assert (first.verdict, second.verdict) == ("suspect", "suspect")
         assert first.due_in_s is not None
         assert second.due_in_s == pytest.approx(first.due_in_s - 2)
 
-    tell(house, story)
+    tell(harness, story)
 
 
-def test_whose_end_nobody_would_notice_is_asked_for_each_time(house: House) -> None:
-    async def story(house: House, views: Views, editor: ProcessIdentity) -> None:
-        views = Views(house.engine.context, house.supervisor.reaper, ExitWatches(house.engine.context.platform.exits))
+def test_whose_end_nobody_would_notice_is_asked_for_each_time(harness: EngineHarness) -> None:
+    async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:
+        views = Views(
+            harness.engine.context, harness.supervisor.reaper, ExitWatches(harness.engine.context.platform.exits)
+        )
         assert (views.servers()[0].owners[0].liveness, views.editors()[0].liveness) == ("alive", "alive")
-        house.system.end(editor)
+        harness.system.end(editor)
         assert (views.servers()[0].owners[0].liveness, views.editors()[0].liveness) == ("dead", "dead")
 
-    tell(house, story)
+    tell(harness, story)
 
 
-def test_every_watch_and_every_verdict_is_news(house: House) -> None:
-    async def story(house: House, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
-        exit_watches, reaper = house.engine.exit_watches, house.supervisor.reaper
+def test_every_watch_and_every_verdict_is_news(harness: EngineHarness) -> None:
+    async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
+        exit_watches, reaper = harness.engine.exit_watches, harness.supervisor.reaper
         seen = [exit_watches.revision]
-        other = house.editor()
+        other = harness.editor()
         exit_watches.arm("other", other, lambda: None)
         seen.append(exit_watches.revision)
         exit_watches.disarm("other")
@@ -135,43 +137,43 @@ def test_every_watch_and_every_verdict_is_news(house: House) -> None:
         seen.append(reaper.revision)
         assert seen == sorted(set(seen)), "judged, and forgotten"
 
-    tell(house, story)
+    tell(harness, story)
 
 
-def test_a_busy_editor_is_shown_until_its_time_is_over(house: House) -> None:
-    async def story(house: House, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
-        (name,) = house.records.editors
+def test_a_busy_editor_is_shown_until_its_time_is_over(harness: EngineHarness) -> None:
+    async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
+        (name,) = harness.records.editors
         assert views.editors()[0].state == "ready"
-        house.claims.occupy(name, "exports", 30)
+        harness.claims.occupy(name, "exports", 30)
         assert (views.editors()[0].state, views.editors()[0].busy) == ("busy", "exports")
         await asyncio.sleep(31)
         assert views.editors()[0].state == "ready"
 
-    tell(house, story)
+    tell(harness, story)
 
 
-def test_sessions_and_verdicts_are_shown_as_they_are_counted(house: House) -> None:
-    async def story(house: House, views: Views, editor: ProcessIdentity) -> None:
+def test_sessions_and_verdicts_are_shown_as_they_are_counted(harness: EngineHarness) -> None:
+    async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:
         assert views.servers()[0].sessions is None
-        await house.supervisor.check("toy")
-        assert views.servers()[0].sessions == house.supervisor.reaper.sessions("toy")
-        house.claims.detach(next(iter(house.records.editors)), stop=True)
+        await harness.supervisor.check("toy")
+        assert views.servers()[0].sessions == harness.supervisor.reaper.sessions("toy")
+        harness.claims.detach(next(iter(harness.records.editors)), stop=True)
         await asyncio.sleep(1)
         assert views.servers()[0].reap.verdict == "suspect"
-        await house.up(editor)
+        await harness.up(editor)
         await asyncio.sleep(1)
         assert views.servers()[0].reap.verdict == "keep"
-        await house.supervisor.stop("toy")
+        await harness.supervisor.stop("toy")
         assert views.servers() == ()
 
-    tell(house, story)
+    tell(harness, story)
 
 
-def test_a_status_is_put_together_once(house: House) -> None:
+def test_a_status_is_put_together_once(harness: EngineHarness) -> None:
     notes: list[str] = []
 
-    async def story(house: House, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
-        method = methods(house, views, notes).find("status")
+    async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
+        method = methods(harness, views, notes).find("status")
 
         def status() -> StatusResult:
             answer = method.answer(Status())
@@ -183,7 +185,7 @@ def test_a_status_is_put_together_once(house: House) -> None:
         assert status() is first
         notes.append("the disk is full")
         assert status().daemon.notes == ("the disk is full",)
-        house.claims.acquire("toy", "an AI client", 60)
+        harness.claims.acquire("toy", "an AI client", 60)
         assert status().servers[0].leases
 
-    tell(house, story)
+    tell(harness, story)

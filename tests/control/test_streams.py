@@ -20,7 +20,7 @@ from supervisor.wire.messages.session import Ping, PingResult
 from supervisor.wire.messages.streams import EventsSubscribe
 from tests.control.house import KINDS, TOKEN, House, Peers, Wire, Work, until
 from tests.control.house import Events as DoorLog
-from tests.engine.house import Ear
+from tests.engine.harness import EventRecorder
 from tests.fakes import FakeClock
 
 ME = "i-1"
@@ -38,7 +38,7 @@ class Studio(House):
 
 @contextlib.asynccontextmanager
 async def open_studio(folder: Path) -> AsyncIterator[Studio]:
-    happens, log = Events(Ear(), FakeClock()), DoorLog()
+    happens, log = Events(EventRecorder(), FakeClock()), DoorLog()
     feed = EventMethods(happens, ME, lambda: STATUS)
     methods = MethodTable(
         [

@@ -13,7 +13,7 @@ from supervisor.daemon import logs
 from supervisor.daemon.logs import BACKUPS, LOG_NAME, LogFile, open_log
 from supervisor.engine.state.events import Events
 from supervisor.native import facts
-from tests.engine.house import TOY, House
+from tests.engine.harness import TOY, EngineHarness
 from tests.fakes import FakeClock, Fault
 from tests.systems import POSIX_ONLY
 
@@ -96,17 +96,17 @@ def test_a_traceback_on_the_console_has_no_local_variables_either(
 
 
 def test_the_secrets_of_a_server_are_not_in_the_log_of_the_start_that_broke(folder: Path, tmp_path: Path) -> None:
-    house = House(tmp_path)
-    house.tables = {"toy": {**TOY, "secrets": {"TOY_BEARER": {"format": "token"}}}}
-    house.ear = open_log(LogFile(folder), "debug", console=False)  # type: ignore[assignment]
+    harness = EngineHarness(tmp_path)
+    harness.tables = {"toy": {**TOY, "secrets": {"TOY_BEARER": {"format": "token"}}}}
+    harness.events = open_log(LogFile(folder), "debug", console=False)  # type: ignore[assignment]
 
     async def story() -> None:
-        house.system.fails["listeners"] = Fault(OSError(24, "Too many open files"), times=3)
+        harness.system.fails["listeners"] = Fault(OSError(24, "Too many open files"), times=3)
         with pytest.raises(OSError, match="Too many open files"):
-            await house.up(house.editor())
+            await harness.up(harness.editor())
         await asyncio.sleep(10)
-        record = await house.up(house.editor())
-        process = house.system.process(record.process or house.system.me)
+        record = await harness.up(harness.editor())
+        process = harness.system.process(record.process or harness.system.me)
         assert process is not None
         secret = process.environment["TOY_BEARER"]
         assert len(secret) > 20
@@ -117,7 +117,7 @@ def test_the_secrets_of_a_server_are_not_in_the_log_of_the_start_that_broke(fold
         leaked = secret in text(folder)
         assert not leaked
 
-    house.live(story)
+    harness.run(story)
 
 
 @POSIX_ONLY

@@ -8,7 +8,7 @@ from typing import Any
 from supervisor.core.model import Ports, ProcessIdentity
 from supervisor.kinds.kind import Kind
 from supervisor.kinds.queries.identify import Identification
-from tests.engine.house import TOY, House
+from tests.engine.harness import TOY, EngineHarness
 
 ANSWERING: dict[str, Any] = {
     **TOY,
@@ -40,13 +40,13 @@ class Answers:
 
 
 def strangers_toy(
-    house: House, owner: str | None = None, http: int = 8000, parent: ProcessIdentity | None = None
+    harness: EngineHarness, owner: str | None = None, http: int = 8000, parent: ProcessIdentity | None = None
 ) -> ProcessIdentity:
     """A server that somebody else started, for whoever its environment names."""
     ports = (http, http + 1500)
     environment = {} if owner is None else {"TOY_OWNER": owner}
     words = ("toy", *(str(port) for port in ports))
-    toy = house.system.start(*words, parent=1 if parent is None else parent.pid, environment=environment)
+    toy = harness.system.start(*words, parent=1 if parent is None else parent.pid, environment=environment)
     for port in ports:
-        house.system.listen(toy, port)
+        harness.system.listen(toy, port)
     return toy

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
 import pytest
+from tests.engine.house import House
 
 from tests.engine.answers import Answers
-from tests.engine.house import House
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.programs import is_bridge
 from supervisor.native import private_files
 from tests.engine.answers import ANSWERING, Answers
-from tests.engine.house import House
+from tests.engine.harness import EngineHarness
 
 BRIDGED: dict[str, Any] = {
     **ANSWERING,
@@ -28,11 +28,11 @@ BRIDGED: dict[str, Any] = {
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    house = House(tmp_path)
-    house.queries = replace(house.queries, identify=Answers().identify)
-    house.discover = "watch"
-    house.tables = {"toy": BRIDGED}
+def harness(tmp_path: Path) -> EngineHarness:
+    harness = EngineHarness(tmp_path)
+    harness.queries = replace(harness.queries, identify=Answers().identify)
+    harness.discover = "watch"
+    harness.tables = {"toy": BRIDGED}
     folder = tmp_path / "environments"
     path = folder / "toy-1.0-abc"
     (path / "venv").mkdir(parents=True)
@@ -40,68 +40,70 @@ def house(tmp_path: Path) -> House:
     python.touch()
     record = {"schema": 1, "path": str(path), "python": str(python), "package": "toy", "version": "1.0"}
     (folder / "toy-1.0.json").write_text(json.dumps(record))
-    return house
+    return harness
 
 
-def python(house: House) -> str:
-    return str(house.folder / "environments" / "toy-1.0-abc" / "venv" / "toy")
+def python(harness: EngineHarness) -> str:
+    return str(harness.folder / "environments" / "toy-1.0-abc" / "venv" / "toy")
 
 
-def bridge(house: House, port: int = 8000) -> ProcessIdentity:
-    client = house.system.start("/usr/bin/claude")
-    return house.system.start(python(house), "attach", "--port", str(port), parent=client.pid)
+def bridge(harness: EngineHarness, port: int = 8000) -> ProcessIdentity:
+    client = harness.system.start("/usr/bin/claude")
+    return harness.system.start(python(harness), "attach", "--port", str(port), parent=client.pid)
 
 
-def bridges_server(house: House, program: str | None = None, *, listens: bool = True, **more: str) -> ProcessIdentity:
+def bridges_server(
+    harness: EngineHarness, program: str | None = None, *, listens: bool = True, **more: str
+) -> ProcessIdentity:
     """What a bridge starts when its server has gone."""
     environment = {"TOY_CLIENT": "1", **more}
-    process = house.system.start(program or python(house), "8000", "9500", environment=environment)
+    process = harness.system.start(program or python(harness), "8000", "9500", environment=environment)
     for port in (8000, 9500) if listens else ():
-        house.system.listen(process, port)
+        harness.system.listen(process, port)
     return process
 
 
-def test_bridge_is_named_when_its_server_is_stopped(house: House) -> None:
+def test_bridge_is_named_when_its_server_is_stopped(harness: EngineHarness) -> None:
     async def story() -> None:
-        await house.up()
-        found, _ = bridge(house), bridge(house, port=8003)
-        stopped = await house.supervisor.stop("toy")
+        await harness.up()
+        found, _ = bridge(harness), bridge(harness, port=8003)
+        stopped = await harness.supervisor.stop("toy")
         assert [(seen.pid, seen.client) for seen in stopped.bridges] == [(found.pid, "claude")]
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_bridge_is_named_by_a_restart(house: House) -> None:
+def test_bridge_is_named_by_a_restart(harness: EngineHarness) -> None:
     async def story() -> None:
-        await house.up()
-        found = bridge(house)
-        again = await house.supervisor.restart("toy")
+        await harness.up()
+        found = bridge(harness)
+        again = await harness.supervisor.restart("toy")
         assert [seen.pid for seen in again.bridges] == [found.pid]
-        assert house.records.server("toy").bridges == ()
+        assert harness.records.server("toy").bridges == ()
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_server_of_a_bridge_is_ours_to_stop(house: House) -> None:
+def test_server_of_a_bridge_is_ours_to_stop(harness: EngineHarness) -> None:
     async def story() -> None:
-        process = bridges_server(house)
-        (record,) = await house.supervisor.discovery.look()
+        process = bridges_server(harness)
+        (record,) = await harness.supervisor.discovery.look()
         assert (record.origin, record.by_client) == (Origin.EXTERNAL, True)
-        await house.supervisor.close(servers=True)
-        assert not house.alive(process)
+        await harness.supervisor.close(servers=True)
+        assert not harness.alive(process)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_down_finds_what_a_bridge_has_started_meanwhile(house: House) -> None:
+def test_down_finds_what_a_bridge_has_started_meanwhile(harness: EngineHarness) -> None:
     async def story() -> None:
-        await house.up()
-        await house.supervisor.stop("toy")
-        process = bridges_server(house)
-        assert (await house.supervisor.stop("toy")).state is ServerState.STOPPED
-        assert not house.alive(process)
+        await harness.up()
+        await harness.supervisor.stop("toy")
+        process = bridges_server(harness)
+        assert (await harness.supervisor.stop("toy")).state is ServerState.STOPPED
+        assert not harness.alive(process)
 
-    house.live(story)
+    harness.run(story)
 
 
 @pytest.mark.parametrize(
@@ -109,70 +111,72 @@ def test_down_finds_what_a_bridge_has_started_meanwhile(house: House) -> None:
     [("/elsewhere/venv/toy", {}), (None, {"TOY_OWNER": "1"}), (None, {"GODOT_SUPERVISOR_SERVER_ID": "other.toy.1"})],
     ids=["another environment", "an owner", "another home"],
 )
-def test_mark_alone_makes_no_server_ours(house: House, program: str | None, variables: dict[str, str]) -> None:
+def test_mark_alone_makes_no_server_ours(
+    harness: EngineHarness, program: str | None, variables: dict[str, str]
+) -> None:
     async def story() -> None:
-        process = bridges_server(house, program, **variables)
-        await house.supervisor.discovery.look()
-        assert not any(row.by_client for row in house.records.servers.values())
-        await house.supervisor.close(servers=True)
-        assert house.alive(process)
+        process = bridges_server(harness, program, **variables)
+        await harness.supervisor.discovery.look()
+        assert not any(row.by_client for row in harness.records.servers.values())
+        await harness.supervisor.close(servers=True)
+        assert harness.alive(process)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_server_that_is_no_bridges_any_more_is_left(house: House) -> None:
+def test_server_that_is_no_bridges_any_more_is_left(harness: EngineHarness) -> None:
     async def story() -> None:
-        process = bridges_server(house)
-        await house.supervisor.discovery.look()
-        house.system.processes[process.pid].command = ("/elsewhere/toy", "8000", "9500")
-        await house.supervisor.close(servers=True)
-        assert house.alive(process)
+        process = bridges_server(harness)
+        await harness.supervisor.discovery.look()
+        harness.system.processes[process.pid].command = ("/elsewhere/toy", "8000", "9500")
+        await harness.supervisor.close(servers=True)
+        assert harness.alive(process)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_up_takes_over_what_a_bridge_has_started(house: House) -> None:
+def test_up_takes_over_what_a_bridge_has_started(harness: EngineHarness) -> None:
     async def story() -> None:
-        process = bridges_server(house, listens=False)
+        process = bridges_server(harness, listens=False)
         loop = asyncio.get_running_loop()
         for port in (8000, 9500):
-            loop.call_later(3, house.system.listen, process, port)
-        record = await house.up()
+            loop.call_later(3, harness.system.listen, process, port)
+        record = await harness.up()
         assert (record.process, record.ports["http"], record.origin) == (process, 8000, Origin.ADOPTED)
         assert (record.owners_unknown, record.until_stopped) == (False, True)
-        await house.supervisor.close(servers=True)
-        assert not house.alive(process)
+        await harness.supervisor.close(servers=True)
+        assert not harness.alive(process)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_adopted_server_of_a_bridge_is_a_bridges_still(house: House) -> None:
+def test_adopted_server_of_a_bridge_is_a_bridges_still(harness: EngineHarness) -> None:
     async def story() -> None:
-        bridges_server(house)
-        record = await house.supervisor.adopt(AdoptRequest(port=8000))
+        bridges_server(harness)
+        record = await harness.supervisor.adopt(AdoptRequest(port=8000))
         assert record.by_client
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_lock_of_the_bridges_is_held_while_inside(house: House) -> None:
-    folder = house.folder / "locks"
+def test_lock_of_the_bridges_is_held_while_inside(harness: EngineHarness) -> None:
+    folder = harness.folder / "locks"
     folder.mkdir(mode=0o700)
     lock = folder / "attach-8000.lock"
-    house.tables = {
+    harness.tables = {
         "toy": {**BRIDGED, "bridge_locks": [f"{folder.as_posix()}/attach-{{http}}.lock", "/nowhere/{http}"]}
     }
 
     async def story() -> None:
-        kind = house.engine.context.catalog.get("toy")
-        async with bridges.held_off(house.engine.context, kind, {"http": 8000, "sessions": 9500}):
+        kind = harness.engine.context.catalog.get("toy")
+        async with bridges.held_off(harness.engine.context, kind, {"http": 8000, "sessions": 9500}):
             with pytest.raises(OSError), private_files.locked(lock):  # noqa: PT011 (another number on each system)
                 pass
         with private_files.locked(lock):
             pass
         assert lock.exists()
 
-    house.live(story)
+    harness.run(story)
 
 
 GODOT_AI = Catalog.build({}).get("godot-ai")

@@ -27,7 +27,7 @@ from supervisor.errors import (
 )
 from supervisor.native.api import Command
 from tests import virtual
-from tests.engine.house import TOY, Ear, House, Teller, serve
+from tests.engine.harness import TOY, EngineHarness, EventRecorder, FakeRequester, serve
 from tests.fakes import FakeClock, FakeProcess, FakeSystem
 from tests.installers import BASE, installer
 
@@ -38,17 +38,17 @@ RECORD = ServerRecord("toy", "toy", None, None, ServerState.READY, Origin.SPAWNE
 NEXT = replace(RECORD, launch="next")
 
 
-class Tower:
+class OperationsHarness:
     """Flights alone, on virtual time."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.ear = Ear()
+        self.events = EventRecorder()
         self.landed: list[tuple[str, BaseException | None]] = []
 
-    def live(self, story: Callable[[], Awaitable[None]]) -> None:
+    def run(self, story: Callable[[], Awaitable[None]]) -> None:
         async def life() -> None:
-            self.operations = Operations(self.clock, Events(self.ear, self.clock))
+            self.operations = Operations(self.clock, Events(self.events, self.clock))
             self.operations.on_landed = lambda server_id, defect: self.landed.append((server_id, defect))
             await story()
 
@@ -69,13 +69,13 @@ class Tower:
 
 
 @pytest.fixture
-def tower() -> Tower:
-    return Tower()
+def tower() -> OperationsHarness:
+    return OperationsHarness()
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness(tmp_path)
 
 
 def lasting(
@@ -103,30 +103,30 @@ def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
     asyncio.get_running_loop().call_later(5, serve, system, process, command)
 
 
-def toys(house: House) -> list[ProcessIdentity]:
+def toys(harness: EngineHarness) -> list[ProcessIdentity]:
     """The living servers, whichever daemon started them."""
-    return [process.identity for process in house.system.processes.values() if process.command[:1] == ("toy",)]
+    return [process.identity for process in harness.system.processes.values() if process.command[:1] == ("toy",)]
 
 
-def test_equal_wishes_are_one_flight_with_one_outcome(tower: Tower) -> None:
+def test_equal_wishes_are_one_flight_with_one_outcome(tower: OperationsHarness) -> None:
     async def story() -> None:
-        tellers = [Teller(), Teller()]
-        flown = [tower.begin(requester=teller, work=lasting(stages=("starting",))) for teller in tellers]
+        requesters = [FakeRequester(), FakeRequester()]
+        flown = [tower.begin(requester=requester, work=lasting(stages=("starting",))) for requester in requesters]
         assert await asyncio.gather(*flown) == [RECORD, RECORD]
-        assert [teller.joined for teller in tellers] == [False, True]
-        assert [teller.told for teller in tellers] == [["accepted", "starting"], ["accepted", "starting"]]
-        assert len(tower.ear.of("flight.started")) == 1
+        assert [requester.joined for requester in requesters] == [False, True]
+        assert [requester.told for requester in requesters] == [["accepted", "starting"], ["accepted", "starting"]]
+        assert len(tower.events.of("flight.started")) == 1
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_another_mutation_is_busy_and_its_requester_is_told_nothing(tower: Tower) -> None:
+def test_another_mutation_is_busy_and_its_requester_is_told_nothing(tower: OperationsHarness) -> None:
     async def story() -> None:
         start = tower.begin(request_id="mine")
         await asyncio.sleep(2)
-        teller, admitted = Teller(), []
+        requester, admitted = FakeRequester(), []
         with pytest.raises(Busy) as caught:
-            await tower.begin(STOP, requester=teller, admitted=lambda: admitted.append("stop"))
+            await tower.begin(STOP, requester=requester, admitted=lambda: admitted.append("stop"))
         assert caught.value.data["requested"] == "server.stop"
         assert caught.value.data["running"] == {
             "method": "server.ensure",
@@ -134,73 +134,73 @@ def test_another_mutation_is_busy_and_its_requester_is_told_nothing(tower: Tower
             "holder": "game-1",
             "elapsed_ms": 2000,
         }
-        assert (teller.told, admitted) == ([], [])
+        assert (requester.told, admitted) == ([], [])
         assert await start == RECORD
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_whoever_waits_is_told_at_once_and_once_and_admitted_when_its_turn_comes(tower: Tower) -> None:
+def test_whoever_waits_is_told_at_once_and_once_and_admitted_when_its_turn_comes(tower: OperationsHarness) -> None:
     async def story() -> None:
         stop = tower.begin(STOP)
         await asyncio.sleep(1)
-        teller, admitted = Teller(), []
+        requester, admitted = FakeRequester(), []
         wait = tower.begin(
-            work=lasting(outcome=NEXT), requester=teller, admitted=lambda: admitted.append(tower.clock.now)
+            work=lasting(outcome=NEXT), requester=requester, admitted=lambda: admitted.append(tower.clock.now)
         )
         await asyncio.sleep(0.1)
-        assert (teller.told, teller.joined, admitted) == (["accepted", "queued"], False, [])
+        assert (requester.told, requester.joined, admitted) == (["accepted", "queued"], False, [])
         landing = tower.clock.now + 3.9
         assert await wait == NEXT
         assert await stop == RECORD
-        assert teller.told == ["accepted", "queued"]
+        assert requester.told == ["accepted", "queued"]
         assert admitted == [pytest.approx(landing)]
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_whoever_was_told_that_it_waits_is_not_refused_when_another_was_quicker(tower: Tower) -> None:
+def test_whoever_was_told_that_it_waits_is_not_refused_when_another_was_quicker(tower: OperationsHarness) -> None:
     async def story() -> None:
         tower.begin(STOP)
         await asyncio.sleep(1)
-        teller = Teller()
+        requester = FakeRequester()
         quicker = tower.begin(OperationRequest(Operation.ENSURE, "game-2", "1.0"))
         slower = tower.begin(
-            OperationRequest(Operation.ENSURE, "game-3", "2.0"), lasting(outcome=NEXT), requester=teller
+            OperationRequest(Operation.ENSURE, "game-3", "2.0"), lasting(outcome=NEXT), requester=requester
         )
         assert await quicker == RECORD
         assert await slower == NEXT
-        assert teller.told == ["accepted", "queued", "queued"]
+        assert requester.told == ["accepted", "queued", "queued"]
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_failed_admission_ends_the_request_before_anybody_is_told(tower: Tower) -> None:
+def test_a_failed_admission_ends_the_request_before_anybody_is_told(tower: OperationsHarness) -> None:
     def refuse() -> None:
         raise InvalidParams("ports", "in use")
 
     async def story() -> None:
-        teller = Teller()
+        requester = FakeRequester()
         with pytest.raises(InvalidParams):
-            await tower.begin(requester=teller, admitted=refuse)
-        assert teller.told == []
+            await tower.begin(requester=requester, admitted=refuse)
+        assert requester.told == []
         assert tower.operations.running("toy") is None
         assert await tower.begin() == RECORD
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_the_door_is_free_again_after_the_deadline(tower: Tower) -> None:
+def test_the_door_is_free_again_after_the_deadline(tower: OperationsHarness) -> None:
     async def story() -> None:
         with pytest.raises(TimedOut, match=r"server\.ensure did not end within 3 s"):
             await tower.begin(work=lasting(3600), deadline_s=3)
         assert tower.operations.running("toy") is None
         assert await tower.begin(STOP) == RECORD
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_deadline_that_was_suspended_begins_again_when_it_is_extended(tower: Tower) -> None:
+def test_a_deadline_that_was_suspended_begins_again_when_it_is_extended(tower: OperationsHarness) -> None:
     async def install_then(seconds: float, flight: RunningOperation) -> ServerRecord:
         flight.suspend()
         await asyncio.sleep(3600)
@@ -215,19 +215,19 @@ def test_a_deadline_that_was_suspended_begins_again_when_it_is_extended(tower: T
             await tower.begin(work=lambda flight: install_then(11, flight), deadline_s=10)
         assert tower.clock.now - began == pytest.approx(3610)
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_flight_that_lands_is_told_with_defects_of_ours_only(tower: Tower) -> None:
+def test_a_flight_that_lands_is_told_with_defects_of_ours_only(tower: OperationsHarness) -> None:
     async def story() -> None:
         defect = OSError(5, "Input/output error")
         await tower.begin()
         await asyncio.gather(tower.begin(work=lasting(outcome=StopFailed("alive"))), return_exceptions=True)
         await asyncio.gather(tower.begin(work=lasting(outcome=defect)), return_exceptions=True)
         assert tower.landed == [("toy", None), ("toy", None), ("toy", defect)]
-        assert [event["outcome"] for event in tower.ear.of("flight.ended")] == ["done", "failed", "failed"]
+        assert [event["outcome"] for event in tower.events.of("flight.ended")] == ["done", "failed", "failed"]
 
-    tower.live(story)
+    tower.run(story)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_flight_that_lands_is_told_with_defects_of_ours_only(tower: Tower) -> 
     ids=["refused", "failed", "broken", "done"],
 )
 def test_only_a_refusal_undoes_what_admission_did_and_for_everybody(
-    tower: Tower, outcome: ServerRecord | Exception, gave_up: list[str]
+    tower: OperationsHarness, outcome: ServerRecord | Exception, gave_up: list[str]
 ) -> None:
     async def story() -> None:
         undone: list[str] = []
@@ -245,10 +245,10 @@ def test_only_a_refusal_undoes_what_admission_did_and_for_everybody(
         await asyncio.gather(first, second, return_exceptions=True)
         assert undone == gave_up
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_flight_that_everybody_has_left_is_cancelled(tower: Tower) -> None:
+def test_a_flight_that_everybody_has_left_is_cancelled(tower: OperationsHarness) -> None:
     async def story() -> None:
         passengers = [tower.begin(STOP), tower.begin(STOP)]
         await asyncio.sleep(1)
@@ -258,12 +258,12 @@ def test_a_flight_that_everybody_has_left_is_cancelled(tower: Tower) -> None:
         passengers[1].cancel()
         await asyncio.sleep(1)
         assert tower.operations.running("toy") is None
-        assert tower.ear.of("flight.ended")[0]["outcome"] == "cancelled"
+        assert tower.events.of("flight.ended")[0]["outcome"] == "cancelled"
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_flight_that_goes_on_alone_ends_well_and_its_outcome_is_kept(tower: Tower) -> None:
+def test_a_flight_that_goes_on_alone_ends_well_and_its_outcome_is_kept(tower: OperationsHarness) -> None:
     async def story() -> None:
         passenger = tower.begin(request_id="mine", goes_on_alone=lambda: True)
         await asyncio.sleep(1)
@@ -271,10 +271,10 @@ def test_a_flight_that_goes_on_alone_ends_well_and_its_outcome_is_kept(tower: To
         await asyncio.sleep(10)
         assert await tower.operations.result("mine") == RECORD
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_stop_that_has_acted_goes_on_when_everybody_has_left(tower: Tower) -> None:
+def test_a_stop_that_has_acted_goes_on_when_everybody_has_left(tower: OperationsHarness) -> None:
     async def story() -> None:
         passenger = tower.begin(STOP, lasting(commits=True), request_id="mine")
         await asyncio.sleep(1)
@@ -282,10 +282,10 @@ def test_a_stop_that_has_acted_goes_on_when_everybody_has_left(tower: Tower) -> 
         await asyncio.sleep(10)
         assert await tower.operations.result("mine") == RECORD
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_flight_of_the_daemon_outlives_whoever_joined_it(tower: Tower) -> None:
+def test_a_flight_of_the_daemon_outlives_whoever_joined_it(tower: OperationsHarness) -> None:
     async def story() -> None:
         own = tower.operations.own("toy", STOP, lasting(), deadline_s=100)
         await asyncio.sleep(1)
@@ -295,12 +295,12 @@ def test_a_flight_of_the_daemon_outlives_whoever_joined_it(tower: Tower) -> None
         await asyncio.sleep(10)
         assert own is not None
         assert own.task.result() == RECORD
-        assert tower.ear.of("flight.ended")[0]["outcome"] == "done"
+        assert tower.events.of("flight.ended")[0]["outcome"] == "done"
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_the_daemon_itself_begins_nothing_beside_another_flight_or_after_the_close(tower: Tower) -> None:
+def test_the_daemon_itself_begins_nothing_beside_another_flight_or_after_the_close(tower: OperationsHarness) -> None:
     async def story() -> None:
         start = tower.begin()
         await asyncio.sleep(1)
@@ -310,19 +310,19 @@ def test_the_daemon_itself_begins_nothing_beside_another_flight_or_after_the_clo
         await tower.operations.close(10)
         assert tower.operations.own("toy", STOP, lasting(), deadline_s=100) is None
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_the_outcome_of_the_daemons_own_operation_can_be_asked_for(tower: Tower) -> None:
+def test_the_outcome_of_the_daemons_own_operation_can_be_asked_for(tower: OperationsHarness) -> None:
     async def story() -> None:
         own = tower.operations.own("toy", STOP, lasting(), deadline_s=100)
         assert own is not None
         assert await tower.operations.result(own.running.request_id) == RECORD
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_request_is_given_up_by_its_id_and_its_flight_is_undone_before_that_is_told(tower: Tower) -> None:
+def test_a_request_is_given_up_by_its_id_and_its_flight_is_undone_before_that_is_told(tower: OperationsHarness) -> None:
     undone_at: list[float] = []
 
     async def undoing(flight: RunningOperation) -> ServerRecord:
@@ -344,10 +344,12 @@ def test_a_request_is_given_up_by_its_id_and_its_flight_is_undone_before_that_is
         assert undone_at == [tower.clock.now]
         assert gave_up == ["mine"]
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_whoever_gives_up_a_shared_flight_is_told_at_once_and_the_other_gets_the_outcome(tower: Tower) -> None:
+def test_whoever_gives_up_a_shared_flight_is_told_at_once_and_the_other_gets_the_outcome(
+    tower: OperationsHarness,
+) -> None:
     async def story() -> None:
         first, second = tower.begin(request_id="one"), tower.begin(request_id="two")
         await asyncio.sleep(1)
@@ -358,10 +360,10 @@ def test_whoever_gives_up_a_shared_flight_is_told_at_once_and_the_other_gets_the
         assert tower.clock.now == given_up
         assert await second == RECORD
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_giving_up_what_has_ended_is_harmless_and_what_never_was_is_told(tower: Tower) -> None:
+def test_giving_up_what_has_ended_is_harmless_and_what_never_was_is_told(tower: OperationsHarness) -> None:
     async def story() -> None:
         await tower.begin(request_id="mine")
         tower.operations.cancel("mine")
@@ -369,52 +371,52 @@ def test_giving_up_what_has_ended_is_harmless_and_what_never_was_is_told(tower: 
         with pytest.raises(NotFound, match="'yours'"):
             tower.operations.cancel("yours")
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_request_that_is_sent_again_is_not_performed_again(tower: Tower) -> None:
+def test_a_request_that_is_sent_again_is_not_performed_again(tower: OperationsHarness) -> None:
     async def story() -> None:
         first = tower.begin(request_id="mine")
         await asyncio.sleep(1)
-        again = Teller()
+        again = FakeRequester()
         assert await tower.begin(request_id="mine", requester=again, work=lasting(outcome=NEXT)) == RECORD
         assert await first == RECORD
         assert (again.told, again.joined) == (["accepted"], True)
         assert await tower.begin(request_id="mine", work=lasting(outcome=NEXT)) == RECORD
-        assert len(tower.ear.of("flight.started")) == 1
+        assert len(tower.events.of("flight.started")) == 1
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_kept_failure_is_raised_again(tower: Tower) -> None:
+def test_a_kept_failure_is_raised_again(tower: OperationsHarness) -> None:
     async def story() -> None:
         for _ in range(2):
             with pytest.raises(StartFailed, match="no"):
                 await tower.begin(request_id="mine", work=lasting(outcome=StartFailed("no")))
-        assert len(tower.ear.of("flight.started")) == 1
+        assert len(tower.events.of("flight.started")) == 1
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_the_id_of_a_request_does_not_do_for_another_operation(tower: Tower) -> None:
+def test_the_id_of_a_request_does_not_do_for_another_operation(tower: OperationsHarness) -> None:
     async def story() -> None:
         await tower.begin(request_id="mine")
         with pytest.raises(InvalidParams, match=r"'mine' was server\.ensure on toy"):
             await tower.begin(STOP, request_id="mine")
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_made_up_id_is_never_one_that_a_client_has_chosen(tower: Tower) -> None:
+def test_a_made_up_id_is_never_one_that_a_client_has_chosen(tower: OperationsHarness) -> None:
     async def story() -> None:
         await tower.begin(request_id="r-1")
         await tower.begin()
-        assert [event["request"] for event in tower.ear.of("flight.started")] == ["r-1", "r-2"]
+        assert [event["request"] for event in tower.events.of("flight.started")] == ["r-1", "r-2"]
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_outcomes_are_kept_for_five_minutes(tower: Tower) -> None:
+def test_outcomes_are_kept_for_five_minutes(tower: OperationsHarness) -> None:
     async def story() -> None:
         await tower.begin(request_id="mine")
         await asyncio.sleep(299)
@@ -423,45 +425,47 @@ def test_outcomes_are_kept_for_five_minutes(tower: Tower) -> None:
         with pytest.raises(NotFound, match="'mine'"):
             await tower.operations.result("mine")
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_an_id_whose_outcome_is_not_kept_any_more_is_a_new_request(tower: Tower) -> None:
+def test_an_id_whose_outcome_is_not_kept_any_more_is_a_new_request(tower: OperationsHarness) -> None:
     async def story() -> None:
         await tower.begin(request_id="mine")
         await asyncio.sleep(301)
         assert await tower.begin(request_id="mine", work=lasting(outcome=NEXT)) == NEXT
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_request_that_waits_can_be_given_up(tower: Tower) -> None:
+def test_a_request_that_waits_can_be_given_up(tower: OperationsHarness) -> None:
     async def story() -> None:
         stop = tower.begin(STOP)
         await asyncio.sleep(1)
-        wait = tower.begin(request_id="mine", requester=Teller())
+        wait = tower.begin(request_id="mine", requester=FakeRequester())
         await asyncio.sleep(1)
         tower.operations.cancel("mine")
         with pytest.raises(Cancelled):
             await wait
         assert await stop == RECORD
-        assert len(tower.ear.of("flight.started")) == 1
+        assert len(tower.events.of("flight.started")) == 1
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_request_that_waits_and_is_sent_again_is_performed_once(tower: Tower) -> None:
+def test_a_request_that_waits_and_is_sent_again_is_performed_once(tower: OperationsHarness) -> None:
     async def story() -> None:
         tower.begin(STOP)
         await asyncio.sleep(1)
         first, again = (tower.begin(request_id="mine", work=lasting(outcome=NEXT)) for _ in range(2))
         assert await asyncio.gather(first, again) == [NEXT, NEXT]
-        assert [event["method"] for event in tower.ear.of("flight.started")] == ["server.stop", "server.ensure"]
+        assert [event["method"] for event in tower.events.of("flight.started")] == ["server.stop", "server.ensure"]
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_request_that_waits_on_a_second_connection_can_be_given_up_when_the_first_is_lost(tower: Tower) -> None:
+def test_a_request_that_waits_on_a_second_connection_can_be_given_up_when_the_first_is_lost(
+    tower: OperationsHarness,
+) -> None:
     async def story() -> None:
         tower.begin(STOP)
         await asyncio.sleep(1)
@@ -472,12 +476,12 @@ def test_a_request_that_waits_on_a_second_connection_can_be_given_up_when_the_fi
         tower.operations.cancel("mine")
         with pytest.raises(Cancelled):
             await again
-        assert [event["method"] for event in tower.ear.of("flight.started")] == ["server.stop"]
+        assert [event["method"] for event in tower.events.of("flight.started")] == ["server.stop"]
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_the_outcome_of_a_request_that_waits_can_be_waited_for(tower: Tower) -> None:
+def test_the_outcome_of_a_request_that_waits_can_be_waited_for(tower: OperationsHarness) -> None:
     async def story() -> None:
         tower.begin(STOP)
         await asyncio.sleep(1)
@@ -486,10 +490,10 @@ def test_the_outcome_of_a_request_that_waits_can_be_waited_for(tower: Tower) -> 
         assert await tower.operations.result("mine") == NEXT
         assert await wait == NEXT
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_close_cancels_what_has_not_acted_and_lets_the_rest_end(tower: Tower) -> None:
+def test_a_close_cancels_what_has_not_acted_and_lets_the_rest_end(tower: OperationsHarness) -> None:
     async def story() -> None:
         start = tower.begin()
         stop = asyncio.create_task(tower.operations.fly("other", STOP, lasting(commits=True), Ticket(), deadline_s=100))
@@ -501,10 +505,10 @@ def test_a_close_cancels_what_has_not_acted_and_lets_the_rest_end(tower: Tower) 
             await start
         assert await stop == RECORD
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_a_close_does_not_wait_for_longer_than_its_patience(tower: Tower) -> None:
+def test_a_close_does_not_wait_for_longer_than_its_patience(tower: OperationsHarness) -> None:
     async def story() -> None:
         late = tower.begin(STOP, lasting(3600, commits=True), deadline_s=4000)
         await asyncio.sleep(1)
@@ -514,10 +518,10 @@ def test_a_close_does_not_wait_for_longer_than_its_patience(tower: Tower) -> Non
         with pytest.raises(ShuttingDown):
             await late
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_whoever_waits_when_the_daemon_closes_is_told_so_and_starts_nothing(tower: Tower) -> None:
+def test_whoever_waits_when_the_daemon_closes_is_told_so_and_starts_nothing(tower: OperationsHarness) -> None:
     async def story() -> None:
         tower.begin(STOP, lasting(commits=True))
         await asyncio.sleep(1)
@@ -526,12 +530,12 @@ def test_whoever_waits_when_the_daemon_closes_is_told_so_and_starts_nothing(towe
         await tower.operations.close(10)
         with pytest.raises(ShuttingDown):
             await wait
-        assert [event["method"] for event in tower.ear.of("flight.started")] == ["server.stop"]
+        assert [event["method"] for event in tower.events.of("flight.started")] == ["server.stop"]
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_nothing_takes_off_after_the_close_but_the_last_flight(tower: Tower) -> None:
+def test_nothing_takes_off_after_the_close_but_the_last_flight(tower: OperationsHarness) -> None:
     async def story() -> None:
         await tower.operations.close(10)
         with pytest.raises(ShuttingDown):
@@ -540,133 +544,133 @@ def test_nothing_takes_off_after_the_close_but_the_last_flight(tower: Tower) -> 
         with pytest.raises(TimedOut):
             await tower.operations.last("toy", STOP, lasting(3600), deadline_s=100)
 
-    tower.live(story)
+    tower.run(story)
 
 
-def test_an_ensure_during_a_stop_is_told_accepted_at_once(house: House) -> None:
+def test_an_ensure_during_a_stop_is_told_accepted_at_once(harness: EngineHarness) -> None:
     async def story() -> None:
-        first = await house.up(house.editor())
+        first = await harness.up(harness.editor())
         assert first.process is not None
-        house.system.processes[first.process.pid].ignores_sigterm = True
-        stop = asyncio.create_task(house.supervisor.stop("toy"))
+        harness.system.processes[first.process.pid].ignores_sigterm = True
+        stop = asyncio.create_task(harness.supervisor.stop("toy"))
         await asyncio.sleep(1)
-        teller = Teller()
-        again = asyncio.create_task(house.up(house.editor(), requester=teller))
+        requester = FakeRequester()
+        again = asyncio.create_task(harness.up(harness.editor(), requester=requester))
         await asyncio.sleep(0.1)
-        assert teller.told == ["accepted", "queued"]
+        assert requester.told == ["accepted", "queued"]
         assert not stop.done()
         second = await again
-        assert teller.told.count("accepted") == 1
-        assert "starting" in teller.told
+        assert requester.told.count("accepted") == 1
+        assert "starting" in requester.told
         assert second.process != first.process
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_whoever_joins_while_an_ensure_stops_the_last_launch_is_an_owner_too(house: House) -> None:
+def test_whoever_joins_while_an_ensure_stops_the_last_launch_is_an_owner_too(harness: EngineHarness) -> None:
     async def story() -> None:
-        owner = house.editor()
-        record = await house.up(owner)
+        owner = harness.editor()
+        record = await harness.up(owner)
         assert record.process is not None
-        process = house.system.processes[record.process.pid]
+        process = harness.system.processes[record.process.pid]
         process.denied = True
         with pytest.raises(StopFailed):
-            await house.supervisor.stop("toy")
-        house.system.end(owner)
+            await harness.supervisor.stop("toy")
+        harness.system.end(owner)
         process.denied = False
         process.ignores_sigterm = True
-        first, second = house.editor(), house.editor()
-        one = asyncio.create_task(house.up(first))
+        first, second = harness.editor(), harness.editor()
+        one = asyncio.create_task(harness.up(first))
         await asyncio.sleep(3)
-        two = asyncio.create_task(house.up(second))
+        two = asyncio.create_task(harness.up(second))
         assert (await one).launch == (await two).launch
-        assert {held.process for held in house.records.server("toy").owners} == {first, second}
-        house.system.end(first)
+        assert {held.process for held in harness.records.server("toy").owners} == {first, second}
+        harness.system.end(first)
         await asyncio.sleep(3600)
-        assert house.alive((await two).process)
+        assert harness.alive((await two).process)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_shutdown_with_servers_stops_one_that_is_being_started(house: House) -> None:
+def test_a_shutdown_with_servers_stops_one_that_is_being_started(harness: EngineHarness) -> None:
     async def story() -> None:
-        house.system.programs["toy"] = slow
-        start = asyncio.create_task(house.up(house.editor()))
+        harness.system.programs["toy"] = slow
+        start = asyncio.create_task(harness.up(harness.editor()))
         await asyncio.sleep(2)
-        await house.supervisor.close(servers=True)
+        await harness.supervisor.close(servers=True)
         await asyncio.gather(start, return_exceptions=True)
-        assert toys(house) == []
-        assert house.records.servers == {}
+        assert toys(harness) == []
+        assert harness.records.servers == {}
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_shutdown_with_servers_starts_none_for_whoever_waits(house: House) -> None:
+def test_a_shutdown_with_servers_starts_none_for_whoever_waits(harness: EngineHarness) -> None:
     async def story() -> None:
-        record = await house.up(house.editor())
+        record = await harness.up(harness.editor())
         assert record.process is not None
-        house.system.processes[record.process.pid].ignores_sigterm = True
-        stop = asyncio.create_task(house.supervisor.stop("toy"))
+        harness.system.processes[record.process.pid].ignores_sigterm = True
+        stop = asyncio.create_task(harness.supervisor.stop("toy"))
         await asyncio.sleep(1)
-        again = asyncio.create_task(house.up(house.editor()))
+        again = asyncio.create_task(harness.up(harness.editor()))
         await asyncio.sleep(0.1)
-        await house.supervisor.close(servers=True)
+        await harness.supervisor.close(servers=True)
         with pytest.raises(ShuttingDown):
             await again
-        assert len(house.system.spawned) == 1
-        assert toys(house) == []
+        assert len(harness.system.spawned) == 1
+        assert toys(harness) == []
         await asyncio.gather(stop, return_exceptions=True)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_shutdown_with_servers_stops_all_at_once(house: House, tmp_path: Path) -> None:
+def test_a_shutdown_with_servers_stops_all_at_once(harness: EngineHarness, tmp_path: Path) -> None:
     async def story() -> None:
         for name in ("one", "two", "three"):
             (tmp_path / name).mkdir()
-            record = await house.up(house.editor(), "solo", project=str(tmp_path / name))
+            record = await harness.up(harness.editor(), "solo", project=str(tmp_path / name))
             assert record.process is not None
-            house.system.processes[record.process.pid].ignores_sigterm = True
-        began = house.system.clock.now
-        await house.supervisor.close(servers=True)
-        assert toys(house) == []
-        assert house.system.clock.now - began < 15
+            harness.system.processes[record.process.pid].ignores_sigterm = True
+        began = harness.system.clock.now
+        await harness.supervisor.close(servers=True)
+        assert toys(harness) == []
+        assert harness.system.clock.now - began < 15
 
-    house.live(story)
+    harness.run(story)
 
 
 def test_a_server_that_a_shutdown_cannot_stop_is_told_and_does_not_keep_the_others(
-    house: House, tmp_path: Path
+    harness: EngineHarness, tmp_path: Path
 ) -> None:
     async def story() -> None:
         (tmp_path / "game").mkdir()
-        held = await house.up(house.editor())
-        other = await house.up(house.editor(), "solo", project=str(tmp_path / "game"))
+        held = await harness.up(harness.editor())
+        other = await harness.up(harness.editor(), "solo", project=str(tmp_path / "game"))
         assert held.process is not None
-        house.system.processes[held.process.pid].denied = True
-        await house.supervisor.close(servers=True)
-        assert toys(house) == [held.process]
-        assert not house.alive(other.process)
-        (told,) = house.ear.of("server.not_stopped")
+        harness.system.processes[held.process.pid].denied = True
+        await harness.supervisor.close(servers=True)
+        assert toys(harness) == [held.process]
+        assert not harness.alive(other.process)
+        (told,) = harness.events.of("server.not_stopped")
         assert str(held.process.pid) in told["reason"]
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_shutdown_without_servers_leaves_them_and_what_starts_to_the_next_daemon(house: House) -> None:
-    owner = house.editor()
+def test_a_shutdown_without_servers_leaves_them_and_what_starts_to_the_next_daemon(harness: EngineHarness) -> None:
+    owner = harness.editor()
 
     async def first() -> None:
-        house.system.programs["toy"] = lambda *_: None
-        start = asyncio.create_task(house.up(owner))
+        harness.system.programs["toy"] = lambda *_: None
+        start = asyncio.create_task(harness.up(owner))
         await asyncio.sleep(2)
-        await house.supervisor.close(servers=False)
+        await harness.supervisor.close(servers=False)
         with pytest.raises(ShuttingDown):
             await start
 
-    house.live(first)
-    (process,) = toys(house)
-    later = house.restarted()
+    harness.run(first)
+    (process,) = toys(harness)
+    later = harness.restarted()
 
     async def second() -> None:
         later.system.listen(process, 8000)
@@ -675,153 +679,155 @@ def test_a_shutdown_without_servers_leaves_them_and_what_starts_to_the_next_daem
         assert (record.state, record.process) == (ServerState.READY, process)
         assert toys(later) == [process]
 
-    later.live(second)
+    later.run(second)
 
 
-def test_a_shutdown_before_anything_was_started_leaves_nothing_to_the_next_daemon(house: House) -> None:
+def test_a_shutdown_before_anything_was_started_leaves_nothing_to_the_next_daemon(harness: EngineHarness) -> None:
     async def first() -> None:
-        start = asyncio.create_task(house.up(house.editor()))
+        start = asyncio.create_task(harness.up(harness.editor()))
         await asyncio.sleep(0)
-        assert "toy" in house.records.servers
-        await house.supervisor.close(servers=False)
+        assert "toy" in harness.records.servers
+        await harness.supervisor.close(servers=False)
         with pytest.raises(ShuttingDown):
             await start
-        assert house.system.spawned == {}
+        assert harness.system.spawned == {}
 
-    house.live(first)
-    later = house.restarted()
+    harness.run(first)
+    later = harness.restarted()
 
     async def second() -> None:
         assert later.records.servers == {}
 
-    later.live(second)
+    later.run(second)
 
 
-def with_silent_installers(house: House) -> None:
+def with_silent_installers(harness: EngineHarness) -> None:
     """The toy comes from a package: the two installers say nothing, and take 50 s each."""
-    house.tables = {"toy": {**TOY, "package": "toy", "version": "1.0", "ready_timeout_s": 5}}
+    harness.tables = {"toy": {**TOY, "package": "toy", "version": "1.0", "ready_timeout_s": 5}}
 
     install = installer(50, lambda _: "1.0")
-    house.system.programs |= {BASE: install, "python": install, "python.exe": install}
+    harness.system.programs |= {BASE: install, "python": install, "python.exe": install}
 
 
-def test_an_install_that_is_silent_for_longer_than_a_start_may_take_makes_no_start_late(house: House) -> None:
-    with_silent_installers(house)
+def test_an_install_that_is_silent_for_longer_than_a_start_may_take_makes_no_start_late(harness: EngineHarness) -> None:
+    with_silent_installers(harness)
 
     async def story() -> None:
-        began = house.system.clock.now
-        record = await house.up(house.editor())
+        began = harness.system.clock.now
+        record = await harness.up(harness.editor())
         assert record.state is ServerState.READY
-        assert house.system.clock.now - began >= 100
+        assert harness.system.clock.now - began >= 100
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_shutdown_without_servers_ends_an_install_and_leaves_nothing(house: House) -> None:
-    with_silent_installers(house)
+def test_a_shutdown_without_servers_ends_an_install_and_leaves_nothing(harness: EngineHarness) -> None:
+    with_silent_installers(harness)
 
     async def story() -> None:
-        start = asyncio.create_task(house.up(house.editor()))
+        start = asyncio.create_task(harness.up(harness.editor()))
         await asyncio.sleep(20)
-        await house.supervisor.close(servers=False)
+        await harness.supervisor.close(servers=False)
         with pytest.raises(ShuttingDown):
             await start
-        assert house.records.servers == {}
-        assert len(house.system.spawned) == 1
-        assert not any(house.alive(installer) for installer in house.system.spawned)
+        assert harness.records.servers == {}
+        assert len(harness.system.spawned) == 1
+        assert not any(harness.alive(installer) for installer in harness.system.spawned)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_an_install_that_nobody_wants_any_more_is_ended_and_leaves_nothing(house: House) -> None:
-    with_silent_installers(house)
+def test_an_install_that_nobody_wants_any_more_is_ended_and_leaves_nothing(harness: EngineHarness) -> None:
+    with_silent_installers(harness)
 
     async def story() -> None:
-        start = asyncio.create_task(house.up(house.editor(), request_id="mine"))
+        start = asyncio.create_task(harness.up(harness.editor(), request_id="mine"))
         await asyncio.sleep(20)
-        house.supervisor.cancel("mine")
+        harness.supervisor.cancel("mine")
         with pytest.raises(Cancelled):
             await start
         await asyncio.sleep(3600)
-        assert house.records.servers == {}
-        assert len(house.system.spawned) == 1
-        assert not any(house.alive(installer) for installer in house.system.spawned)
+        assert harness.records.servers == {}
+        assert len(harness.system.spawned) == 1
+        assert not any(harness.alive(installer) for installer in harness.system.spawned)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_cancelled_ensure_during_a_stop_starts_nothing(house: House) -> None:
+def test_a_cancelled_ensure_during_a_stop_starts_nothing(harness: EngineHarness) -> None:
     async def story() -> None:
-        record = await house.up(house.editor())
+        record = await harness.up(harness.editor())
         assert record.process is not None
-        house.system.processes[record.process.pid].ignores_sigterm = True
-        stop = asyncio.create_task(house.supervisor.stop("toy"))
+        harness.system.processes[record.process.pid].ignores_sigterm = True
+        stop = asyncio.create_task(harness.supervisor.stop("toy"))
         await asyncio.sleep(1)
-        again = asyncio.create_task(house.up(house.editor()))
+        again = asyncio.create_task(harness.up(harness.editor()))
         await asyncio.sleep(1)
         again.cancel()
         assert (await stop).state is ServerState.STOPPED
         await asyncio.sleep(60)
-        assert toys(house) == []
-        assert house.records.servers == {}
+        assert toys(harness) == []
+        assert harness.records.servers == {}
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_whoever_gives_up_a_shared_start_is_no_owner_of_it(house: House) -> None:
+def test_whoever_gives_up_a_shared_start_is_no_owner_of_it(harness: EngineHarness) -> None:
     async def story() -> None:
-        house.system.programs["toy"] = slow
-        first, second = house.editor(), house.editor()
-        one = asyncio.create_task(house.up(first, request_id="one"))
-        two = asyncio.create_task(house.up(second, request_id="two"))
+        harness.system.programs["toy"] = slow
+        first, second = harness.editor(), harness.editor()
+        one = asyncio.create_task(harness.up(first, request_id="one"))
+        two = asyncio.create_task(harness.up(second, request_id="two"))
         await asyncio.sleep(1)
-        house.supervisor.cancel("one")
+        harness.supervisor.cancel("one")
         with pytest.raises(Cancelled):
             await one
         record = await two
-        assert [held.process for held in house.records.server("toy").owners] == [second]
-        house.system.end(second)
+        assert [held.process for held in harness.records.server("toy").owners] == [second]
+        harness.system.end(second)
         await asyncio.sleep(20)
-        assert not house.alive(record.process)
+        assert not harness.alive(record.process)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_whoever_owned_a_server_before_gives_up_its_request_and_not_the_server(house: House) -> None:
+def test_whoever_owned_a_server_before_gives_up_its_request_and_not_the_server(harness: EngineHarness) -> None:
     async def story() -> None:
-        house.system.programs["toy"] = lambda system, process, _: system.end(process.identity, 3)
-        owner = house.editor()
+        harness.system.programs["toy"] = lambda system, process, _: system.end(process.identity, 3)
+        owner = harness.editor()
         with pytest.raises(StartFailed):
-            await house.up(owner)
-        house.system.programs["toy"] = slow
-        again = asyncio.create_task(house.up(owner, request_id="mine"))
-        other = asyncio.create_task(house.up(house.editor()))
+            await harness.up(owner)
+        harness.system.programs["toy"] = slow
+        again = asyncio.create_task(harness.up(owner, request_id="mine"))
+        other = asyncio.create_task(harness.up(harness.editor()))
         await asyncio.sleep(1)
-        house.supervisor.cancel("mine")
+        harness.supervisor.cancel("mine")
         with pytest.raises(Cancelled):
             await again
         record = await other
-        assert owner in [held.process for held in house.records.server("toy").owners]
-        assert house.alive(record.process)
+        assert owner in [held.process for held in harness.records.server("toy").owners]
+        assert harness.alive(record.process)
 
-    house.live(story)
+    harness.run(story)
 
 
 @pytest.mark.parametrize("outcome", [RECORD, VersionConflict("another version runs")], ids=["done", "refused"])
-def test_the_outcome_is_kept_and_nobody_who_waited_for_it(tower: Tower, outcome: ServerRecord | Exception) -> None:
+def test_the_outcome_is_kept_and_nobody_who_waited_for_it(
+    tower: OperationsHarness, outcome: ServerRecord | Exception
+) -> None:
     async def story() -> None:
-        teller = Teller()
-        held = weakref.ref(teller)
-        ride = tower.begin(work=lasting(outcome=outcome), requester=teller, request_id="mine")
+        requester = FakeRequester()
+        held = weakref.ref(requester)
+        ride = tower.begin(work=lasting(outcome=outcome), requester=requester, request_id="mine")
         await asyncio.gather(ride, return_exceptions=True)
-        again = Teller()
+        again = FakeRequester()
         held_again = weakref.ref(again)
         await asyncio.gather(tower.operations.result("mine", again), return_exceptions=True)
         assert again.told
-        del teller, again, ride
+        del requester, again, ride
         # The loop lets go of what woke us.
         await asyncio.sleep(0)
         gc.collect()
         assert (held(), held_again()) == (None, None)
 
-    tower.live(story)
+    tower.run(story)

@@ -7,13 +7,13 @@ import pytest
 
 from supervisor.core.model import ProcessIdentity, ServerState
 from supervisor.registry.codec import decode, encode
-from tests.engine.house import House
+from tests.engine.harness import EngineHarness
 from tests.fakes import FakeProcessControl
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness(tmp_path)
 
 
 def hang(monkeypatch: pytest.MonkeyPatch, process: ProcessIdentity) -> None:
@@ -28,9 +28,9 @@ def hang(monkeypatch: pytest.MonkeyPatch, process: ProcessIdentity) -> None:
     monkeypatch.setattr(FakeProcessControl, "variable", variable)
 
 
-def begun(house: House) -> House:
+def begun(harness: EngineHarness) -> EngineHarness:
     """The next daemon of one that was killed between the start of a process and the note of it."""
-    later = house.restarted()
+    later = harness.restarted()
     assert later.store.data is not None
     state = decode(later.store.data)
     row = replace(state.servers["toy"], state=ServerState.STARTING, root=None, process=None)
@@ -38,16 +38,16 @@ def begun(house: House) -> House:
     return later
 
 
-def test_a_row_that_a_hanging_process_may_be_is_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_a_hanging_process_may_be_is_kept(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[ProcessIdentity] = []
 
     async def first() -> None:
-        record = await house.up(house.editor())
+        record = await harness.up(harness.editor())
         assert record.process is not None
         made.append(record.process)
 
-    house.live(first)
-    later = begun(house)
+    harness.run(first)
+    later = begun(harness)
     hang(monkeypatch, made[0])
 
     async def second() -> None:
@@ -57,20 +57,22 @@ def test_a_row_that_a_hanging_process_may_be_is_kept(house: House, monkeypatch: 
         assert str(made[0].pid) in record.failure.message
         assert later.alive(made[0])
 
-    later.live(second)
+    later.run(second)
 
 
-def test_beside_a_hanging_process_other_rows_are_proven(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    hung = house.system.start("sleep")
+def test_beside_a_hanging_process_other_rows_are_proven(
+    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = harness.system.start("sleep")
 
     async def first() -> None:
-        await house.up(house.editor())
+        await harness.up(harness.editor())
 
-    house.live(first)
-    later = begun(house)
+    harness.run(first)
+    later = begun(harness)
     hang(monkeypatch, hung)
 
     async def second() -> None:
         assert later.records.server("toy").root is not None
 
-    later.live(second)
+    later.run(second)

@@ -10,11 +10,11 @@ from filelock import FileLock
 from supervisor.engine.environments.store import SCHEMA
 from supervisor.engine.housekeeping import Housekeeping
 from supervisor.errors import NotFound, StateNotWritable
-from tests.engine.house import TOY, House
+from tests.engine.harness import TOY, EngineHarness
 
 
-class Shelf(House):
-    """A house whose kind `toy` has a package, and a folder with environments."""
+class Shelf(EngineHarness):
+    """A harness whose kind `toy` has a package, and a folder with environments."""
 
     def __init__(self, tmp_path: Path) -> None:
         super().__init__(tmp_path)
@@ -58,7 +58,7 @@ def test_a_kind_uses_every_version_that_it_may_ask_for(shelf: Shelf) -> None:
         [first, *_] = await shelf.housekeeping.look()
         assert first.size == 1000
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_a_server_uses_the_version_that_it_has(shelf: Shelf) -> None:
@@ -68,7 +68,7 @@ def test_a_server_uses_the_version_that_it_has(shelf: Shelf) -> None:
         assert "server toy" in (await shelf.uses())["1.0"]
         assert await shelf.housekeeping.prune(dry_run=False) == []
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_a_server_whose_kind_nobody_knows_any_more_uses_whatever_has_its_version(shelf: Shelf) -> None:
@@ -78,7 +78,7 @@ def test_a_server_whose_kind_nobody_knows_any_more_uses_whatever_has_its_version
         shelf.records.put(record.with_(kind="forgotten"))
         assert "server toy" in (await shelf.uses())["1.0"]
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_a_process_uses_what_its_command_line_names_whoever_started_it(shelf: Shelf) -> None:
@@ -88,7 +88,7 @@ def test_a_process_uses_what_its_command_line_names_whoever_started_it(shelf: Sh
         shelf.system.start("tail", f"{other}-not/log")
         assert await shelf.uses() == {"1.0": (f"process {bridge.pid}",), "1.1": ()}
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_what_nothing_uses_is_removed_and_told(shelf: Shelf) -> None:
@@ -100,11 +100,11 @@ def test_what_nothing_uses_is_removed_and_told(shelf: Shelf) -> None:
         assert (removed.environment.path, removed.size) == (gone, 1000)
         assert not gone.exists()
         assert shelf.versions() == ["2.0", "2.0"]
-        assert [row["version"] for row in shelf.ear.of("environment.removed")] == ["1.0"]
+        assert [row["version"] for row in shelf.events.of("environment.removed")] == ["1.0"]
         shelf.system.end(bridge)
         assert [kept.environment.package for kept in await shelf.housekeeping.prune(dry_run=False)] == ["other"]
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_a_dry_run_removes_nothing(shelf: Shelf) -> None:
@@ -112,9 +112,9 @@ def test_a_dry_run_removes_nothing(shelf: Shelf) -> None:
         shelf.publish("1.0")
         assert len(await shelf.housekeeping.prune(dry_run=True)) == 1
         assert shelf.versions() == ["1.0"]
-        assert shelf.ear.of("environment.removed") == []
+        assert shelf.events.of("environment.removed") == []
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_who_begins_to_use_it_in_the_last_moment_keeps_it(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_who_begins_to_use_it_in_the_last_moment_keeps_it(shelf: Shelf, monkeypa
         assert await shelf.housekeeping.prune(dry_run=False) == []
         assert folder.exists()
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_what_somebody_builds_anew_is_left_to_them(shelf: Shelf) -> None:
@@ -141,7 +141,7 @@ def test_what_somebody_builds_anew_is_left_to_them(shelf: Shelf) -> None:
             assert await shelf.housekeeping.prune(dry_run=False) == []
         assert len(await shelf.housekeeping.prune(dry_run=False)) == 1
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_what_was_replaced_since_it_was_looked_at_is_left(shelf: Shelf) -> None:
@@ -156,7 +156,7 @@ def test_what_was_replaced_since_it_was_looked_at_is_left(shelf: Shelf) -> None:
         assert not await shelf.supervisor._context.environments.discard(before, lambda: True)
         assert old.exists()
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_a_folder_that_cannot_be_written_is_a_typed_error(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_written_is_a_typed_error(shelf: Shelf, monkeypa
             await shelf.housekeeping.prune(dry_run=False)
         assert str(shelf.root) in (caught.value.hint or "")
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_a_server_of_others_keeps_the_environment_it_runs_from_only(shelf: Shelf) -> None:
@@ -181,7 +181,7 @@ def test_a_server_of_others_keeps_the_environment_it_runs_from_only(shelf: Shelf
         shelf.records.put(record.with_(foreign=True))
         assert await shelf.uses() == {"1.0": ()}
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_an_equal_version_names_the_same_environment(shelf: Shelf) -> None:
@@ -190,7 +190,7 @@ def test_an_equal_version_names_the_same_environment(shelf: Shelf) -> None:
         await shelf.up(version="2.0")
         assert await shelf.uses() == {"2.0.0": ("kind toy", "server toy")}
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_what_a_kind_names_is_removed_when_asked_for(shelf: Shelf) -> None:
@@ -209,7 +209,7 @@ def test_what_a_kind_names_is_removed_when_asked_for(shelf: Shelf) -> None:
         await shelf.housekeeping.prune(dry_run=False, named=True)
         assert shelf.versions() == []
 
-    shelf.live(story)
+    shelf.run(story)
 
 
 def test_builds_that_broke_off_are_told_from_other_folders(shelf: Shelf) -> None:
@@ -240,4 +240,4 @@ def test_builds_that_broke_off_are_told_from_other_folders(shelf: Shelf) -> None
         assert published.exists()
         assert not (shelf.root / "toy-1-aa").exists()
 
-    shelf.live(story)
+    shelf.run(story)

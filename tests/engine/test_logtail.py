@@ -15,7 +15,7 @@ from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Watch
 from supervisor.native.platforms import open_platform
 from supervisor.wire import framing
-from tests.engine.house import Ear, MemoryStore
+from tests.engine.harness import EventRecorder, MemoryStore
 from tests.systems import POSIX_ONLY
 
 LIMIT_S = 20.0
@@ -48,7 +48,7 @@ class Reader:
         assert self.lines == list(lines)
 
 
-class House:
+class EngineHarness:
     """An engine on the real platform, of which only the logs are used."""
 
     def __init__(self, folder: Path) -> None:
@@ -63,7 +63,7 @@ class House:
             me = platform.probe.identify(os.getpid())
             assert me is not None
             site = Site("home", self.folder, self.folder, {})
-            self.engine: Engine = assemble(platform, MemoryStore(), Ear(), Catalog.build({}), me, site)
+            self.engine: Engine = assemble(platform, MemoryStore(), EventRecorder(), Catalog.build({}), me, site)
             self.records = self.engine.context.records
             self.events = self.engine.context.events
             self.tail = LogTail(self.engine.context, self.own_log)
@@ -116,8 +116,8 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness(tmp_path)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -137,98 +137,98 @@ def text(lines: Sequence[str]) -> str:
 # --- read -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_last_lines_are_read(house: House) -> None:
+def test_the_last_lines_are_read(harness: EngineHarness) -> None:
     async def story() -> None:
-        house.launch().write_text(text(numbered(0, 100)) + "half")
-        assert (await house.tail.read("toy", 3, whole_lines=False)).lines == ("line 98", "line 99", "half")
-        assert (await house.tail.read("toy", 3, whole_lines=True)).lines == ("line 97", "line 98", "line 99")
-        assert (await house.tail.read("toy", 0, whole_lines=False)).lines == ()
-        assert len((await house.tail.read("toy", 1000, whole_lines=False)).lines) == 101
+        harness.launch().write_text(text(numbered(0, 100)) + "half")
+        assert (await harness.tail.read("toy", 3, whole_lines=False)).lines == ("line 98", "line 99", "half")
+        assert (await harness.tail.read("toy", 3, whole_lines=True)).lines == ("line 97", "line 98", "line 99")
+        assert (await harness.tail.read("toy", 0, whole_lines=False)).lines == ()
+        assert len((await harness.tail.read("toy", 1000, whole_lines=False)).lines) == 101
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_what_was_not_written_yet_is_empty_and_what_is_not_known_is_not_found(house: House) -> None:
+def test_what_was_not_written_yet_is_empty_and_what_is_not_known_is_not_found(harness: EngineHarness) -> None:
     async def story() -> None:
-        path = house.launch()
-        page = await house.tail.read("toy", 10, whole_lines=False)
+        path = harness.launch()
+        page = await harness.tail.read("toy", 10, whole_lines=False)
         assert (page.path, page.lines, page.offset) == (path, (), 0)
-        house.launch("second", log=False)
+        harness.launch("second", log=False)
         for server in ("toy", "nobody"):
             with pytest.raises(NotFound):
-                await house.tail.read(server, 10, whole_lines=False)
+                await harness.tail.read(server, 10, whole_lines=False)
 
-    house.live(story)
+    harness.run(story)
 
 
 @pytest.mark.parametrize("filler", ["x", "\N{PILE OF POO}", "\x01", '"'], ids=["letters", "wide", "control", "quotes"])
-def test_no_answer_is_longer_than_a_frame(house: House, filler: str) -> None:
+def test_no_answer_is_longer_than_a_frame(harness: EngineHarness, filler: str) -> None:
     async def story() -> None:
-        house.launch().write_text(text([filler * LINE_LENGTH] * 500))
-        page = await house.tail.read("toy", 10_000, whole_lines=False)
+        harness.launch().write_text(text([filler * LINE_LENGTH] * 500))
+        page = await harness.tail.read("toy", 10_000, whole_lines=False)
         assert len(page.lines) > 10
         assert page.lines[-1] == filler * LINE_LENGTH
         framing.encode({"lines": list(page.lines), "log": str(page.path)})
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_line_is_cut_where_people_stop_reading_and_bytes_that_are_no_text_are_marked(house: House) -> None:
+def test_a_line_is_cut_where_people_stop_reading_and_bytes_that_are_no_text_are_marked(harness: EngineHarness) -> None:
     async def story() -> None:
-        house.launch().write_bytes(b"x" * 2 * PAGE_BYTES + b"\n" + b"y" * 5000 + b"\nbad \xff byte\n")
-        page = await house.tail.read("toy", 3, whole_lines=False)
+        harness.launch().write_bytes(b"x" * 2 * PAGE_BYTES + b"\n" + b"y" * 5000 + b"\nbad \xff byte\n")
+        page = await harness.tail.read("toy", 3, whole_lines=False)
         assert page.lines == ("y" * LINE_LENGTH, "bad \ufffd byte")
 
-    house.live(story)
+    harness.run(story)
 
 
 # --- follow -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_written_is_told_once_and_in_order(house: House) -> None:
+def test_what_is_written_is_told_once_and_in_order(harness: EngineHarness) -> None:
     async def story() -> None:
-        say = house.writer(house.launch())
+        say = harness.writer(harness.launch())
         say(text(numbered(0, 10)))
-        reader = await house.follow(lines=2)
+        reader = await harness.follow(lines=2)
         for number in range(10, 60):
             say(f"line {number}\n")
             if number % 7 == 0:
                 await asyncio.sleep(0.01)
         await reader.has(*numbered(8, 60))
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_line_is_told_when_it_is_whole(house: House) -> None:
+def test_a_line_is_told_when_it_is_whole(harness: EngineHarness) -> None:
     async def story() -> None:
-        say = house.writer(house.launch())
+        say = harness.writer(harness.launch())
         say("one\nhal")
-        reader = await house.follow()
+        reader = await harness.follow()
         say("f a li")
         await asyncio.sleep(0.2)
         assert reader.lines == ["one"]
         say("ne\n")
         await reader.has("one", "half a line")
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_what_was_written_between_the_answer_and_the_follower_is_told(house: House) -> None:
+def test_what_was_written_between_the_answer_and_the_follower_is_told(harness: EngineHarness) -> None:
     async def story() -> None:
-        say = house.writer(house.launch())
+        say = harness.writer(harness.launch())
         say("one\n")
-        page = await house.tail.read("toy", 10, whole_lines=True)
+        page = await harness.tail.read("toy", 10, whole_lines=True)
         say("two\n")
-        reader = house.follow_on("toy", page)
+        reader = harness.follow_on("toy", page)
         await reader.has("one", "two")
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_much_at_once_is_told_in_bearable_pieces(house: House) -> None:
+def test_much_at_once_is_told_in_bearable_pieces(harness: EngineHarness) -> None:
     async def story() -> None:
-        say = house.writer(house.launch())
-        reader = await house.follow()
+        say = harness.writer(harness.launch())
+        reader = await harness.follow()
         lines = [f"line {number} " + "x" * 200 for number in range(5000)]
         say(text(lines))
         await until(lambda: len(reader.lines) >= len(lines))
@@ -236,127 +236,127 @@ def test_much_at_once_is_told_in_bearable_pieces(house: House) -> None:
         say("y" * 3 * CHUNK_BYTES)
         await until(lambda: sum(map(len, reader.lines[5000:])) >= 3 * LINE_LENGTH)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_the_log_of_the_next_launch_follows_on_the_last_line_of_the_one_before(house: House) -> None:
+def test_the_log_of_the_next_launch_follows_on_the_last_line_of_the_one_before(harness: EngineHarness) -> None:
     async def story() -> None:
-        say_first = house.writer(house.launch())
+        say_first = harness.writer(harness.launch())
         say_first("one\n")
-        reader = await house.follow()
+        reader = await harness.follow()
         say_first("two\nlast words without an end")
-        path = house.launch("second")
+        path = harness.launch("second")
         await asyncio.sleep(0.05)
         assert not path.exists()
-        say_second = house.writer(path)
+        say_second = harness.writer(path)
         say_second("three\n")
-        house.events.publish("server.spawned", server="toy")
+        harness.events.publish("server.spawned", server="toy")
         await reader.has("one", "two", "last words without an end", "three")
         assert [Path(log).name for log in reader.logs] == ["first.log", "second.log"]
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_the_end_of_the_server_is_told_after_its_last_words(house: House) -> None:
+def test_the_end_of_the_server_is_told_after_its_last_words(harness: EngineHarness) -> None:
     async def story() -> None:
-        say = house.writer(house.launch())
-        reader = await house.follow()
+        say = harness.writer(harness.launch())
+        reader = await harness.follow()
         say(text(numbered(0, 30_000)) + "last words")
-        house.records.drop("toy")
+        harness.records.drop("toy")
         await until(lambda: reader.ended)
         assert reader.lines == [*numbered(0, 30_000), "last words"]
-        house.launch("again")
-        house.events.publish("server.spawned", server="toy")
+        harness.launch("again")
+        harness.events.publish("server.spawned", server="toy")
         await asyncio.sleep(0.1)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_whoever_has_closed_is_told_nothing_more_and_costs_nothing(house: House) -> None:
+def test_whoever_has_closed_is_told_nothing_more_and_costs_nothing(harness: EngineHarness) -> None:
     async def story() -> None:
-        path = house.launch()
-        say = house.writer(path)
-        readers = [await house.follow() for _ in range(50)]
+        path = harness.launch()
+        say = harness.writer(path)
+        readers = [await harness.follow() for _ in range(50)]
         for reader in readers:
             reader.close()
             reader.close()
         say("one\n")
-        house.events.publish("server.state", server="toy")
+        harness.events.publish("server.state", server="toy")
         await asyncio.sleep(0.2)
         assert not any(reader.lines for reader in readers)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_log_that_somebody_empties_is_followed_from_its_beginning(house: House) -> None:
+def test_a_log_that_somebody_empties_is_followed_from_its_beginning(harness: EngineHarness) -> None:
     async def story() -> None:
-        path = house.launch()
-        say = house.writer(path)
+        path = harness.launch()
+        say = harness.writer(path)
         say(text(numbered(0, 100)))
-        reader = await house.follow(lines=0)
+        reader = await harness.follow(lines=0)
         os.truncate(path, 0)
         say("anew\n")
         await reader.has("anew")
 
-    house.live(story)
+    harness.run(story)
 
 
 @pytest.mark.parametrize("unread", [0, 3, 40])
-def test_nothing_is_lost_or_doubled_when_the_log_is_cut(house: House, unread: int) -> None:
+def test_nothing_is_lost_or_doubled_when_the_log_is_cut(harness: EngineHarness, unread: int) -> None:
     async def story() -> None:
-        path = house.launch()
-        say = house.writer(path)
+        path = harness.launch()
+        say = harness.writer(path)
         say(text(numbered(0, 600 - unread)))
-        reader = await house.follow(lines=0)
+        reader = await harness.follow(lines=0)
         # Written and cut within one turn of the loop: the follower has had no chance to look.
         say(text(numbered(600 - unread, 600)))
-        house.cap(path)
+        harness.cap(path)
         say("after the cut\n")
         await reader.has(*numbered(600 - unread, 600), "after the cut")
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_where_a_cut_takes_what_was_not_told_the_mark_tells_that(house: House) -> None:
+def test_where_a_cut_takes_what_was_not_told_the_mark_tells_that(harness: EngineHarness) -> None:
     async def story() -> None:
-        path = house.launch()
-        say = house.writer(path)
-        reader = await house.follow(lines=0)
+        path = harness.launch()
+        say = harness.writer(path)
+        reader = await harness.follow(lines=0)
         say(text(numbered(0, 600)))
-        house.cap(path)
+        harness.cap(path)
         await until(lambda: reader.lines[-1:] == ["line 599"])
         assert reader.lines[0] == CUT_MARK.decode().strip()
         assert reader.lines[1:] == numbered(600 - len(reader.lines) + 1, 600)
 
-    house.live(story)
+    harness.run(story)
 
 
 # --- the daemon's own -------------------------------------------------------------------------------------------------
 
 
 @POSIX_ONLY  # Windows renames no file that somebody has open: there the log goes on as it is (daemon/logs.py)
-def test_the_daemons_own_log_is_followed_across_its_rotation(house: House) -> None:
+def test_the_daemons_own_log_is_followed_across_its_rotation(harness: EngineHarness) -> None:
     async def story() -> None:
-        say = house.writer(house.own_log)
+        say = harness.writer(harness.own_log)
         say("one\n")
-        reader = await house.follow(None)
+        reader = await harness.follow(None)
         # Written and begun anew within one turn of the loop.
         say("two\nthree\n")
-        house.own_log.rename(house.own_log.with_suffix(".log.1"))
-        say_second = house.writer(house.own_log)
+        harness.own_log.rename(harness.own_log.with_suffix(".log.1"))
+        say_second = harness.writer(harness.own_log)
         say_second("four\n")
-        house.events.publish("something.happened")
+        harness.events.publish("something.happened")
         await reader.has("one", "two", "three", "four")
         say_second("five\n")
         await reader.has("one", "two", "three", "four", "five")
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_the_log_waits_for_a_receiver_that_does_not_keep_up(house: House) -> None:
+def test_the_log_waits_for_a_receiver_that_does_not_keep_up(harness: EngineHarness) -> None:
     async def story() -> None:
-        say = house.writer(house.launch())
-        page = await house.tail.read("toy", 0, whole_lines=True)
+        say = harness.writer(harness.launch())
+        page = await harness.tail.read("toy", 0, whole_lines=True)
         reader = Reader()
         lines = numbered(0, 50_000)
         say(text(lines))
@@ -375,13 +375,13 @@ def test_the_log_waits_for_a_receiver_that_does_not_keep_up(house: House) -> Non
             room = room or looks % 2 == 0
             return room
 
-        house.close_in_the_end(house.tail.follow("toy", page, more, has_room))
+        harness.close_in_the_end(harness.tail.follow("toy", page, more, has_room))
         before = len(reader.lines)
         assert 0 < before < len(lines)
         await until(lambda: len(reader.lines) >= len(lines))
         assert reader.lines == lines
 
-    house.live(story)
+    harness.run(story)
 
 
 class Deaf:
@@ -394,26 +394,28 @@ class Deaf:
         raise OSError(errno.EMFILE, "Too many open files")
 
 
-def test_a_log_that_nobody_tells_of_is_followed_by_looking(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_nobody_tells_of_is_followed_by_looking(
+    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def story() -> None:
-        monkeypatch.setattr(house.engine.context.platform.files, "watch", Deaf().watch)
-        say = house.writer(house.launch())
-        reader = await house.follow(lines=0)
+        monkeypatch.setattr(harness.engine.context.platform.files, "watch", Deaf().watch)
+        say = harness.writer(harness.launch())
+        reader = await harness.follow(lines=0)
         say("one\n")
         await reader.has("one")
         say("two\n")
         await reader.has("one", "two")
         assert not reader.ended
 
-    house.live(story)
+    harness.run(story)
 
 
 @POSIX_ONLY
-def test_what_is_written_to_a_removed_log_is_followed(house: House) -> None:
+def test_what_is_written_to_a_removed_log_is_followed(harness: EngineHarness) -> None:
     async def story() -> None:
-        path = house.launch()
-        say = house.writer(path)
-        reader = await house.follow(lines=0)
+        path = harness.launch()
+        say = harness.writer(path)
+        reader = await harness.follow(lines=0)
         say("one\n")
         await reader.has("one")
         path.unlink()
@@ -421,24 +423,26 @@ def test_what_is_written_to_a_removed_log_is_followed(house: House) -> None:
         await reader.has("one", "two")
         assert not reader.ended
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_log_that_cannot_be_read_ends_with_the_reason(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_cannot_be_read_ends_with_the_reason(
+    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("supervisor.engine.logs.tail.UNREADABLE_FOR_S", 0.5)
 
     async def story() -> None:
-        path = house.launch()
-        say = house.writer(path)
+        path = harness.launch()
+        say = harness.writer(path)
         say("one\n")
-        page = await house.tail.read("toy", 1, whole_lines=True)
+        page = await harness.tail.read("toy", 1, whole_lines=True)
 
         def refuse(*_: object) -> None:
             raise OSError(errno.EMFILE, "Too many open files")
 
         monkeypatch.setattr("supervisor.engine.logs.tail.FileIO", refuse)
-        reader = house.follow_on("toy", page)
+        reader = harness.follow_on("toy", page)
         await until(lambda: reader.ended)
         assert reader.reason == "its log cannot be read: Too many open files"
 
-    house.live(story)
+    harness.run(story)

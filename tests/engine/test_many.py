@@ -8,17 +8,17 @@ import pytest
 from supervisor.control.views import Views
 from supervisor.core.model import Occupied, ProcessIdentity
 from supervisor.engine.starting.planning import kept_from, passed_over
-from tests.engine.house import TOY, House
+from tests.engine.harness import TOY, EngineHarness
 from tests.fakes import FakePortTable, FakeProbe
 
 RANGES = {"http": "20000-20999", "sessions": "30000-30999"}
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    house = House(tmp_path)
-    house.tables = {kind: {**TOY, "ports": RANGES, "topology": kind} for kind in ("shared", "per-editor")}
-    return house
+def harness(tmp_path: Path) -> EngineHarness:
+    harness = EngineHarness(tmp_path)
+    harness.tables = {kind: {**TOY, "ports": RANGES, "topology": kind} for kind in ("shared", "per-editor")}
+    return harness
 
 
 class Counter:
@@ -42,88 +42,90 @@ class Counter:
         monkeypatch.setattr(FakePortTable, "facts", count_facts)
 
 
-def project(house: House, number: int) -> str:
-    folder = house.folder / f"project-{number}"
+def project(harness: EngineHarness, number: int) -> str:
+    folder = harness.folder / f"project-{number}"
     folder.mkdir()
     return str(folder)
 
 
 @pytest.mark.parametrize("count", [40, 160])
 def test_owners_of_one_server_cost_looks_in_proportion(
-    house: House, monkeypatch: pytest.MonkeyPatch, count: int
+    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     async def story() -> None:
         counter = Counter(monkeypatch)
-        editors = [house.editor() for _ in range(count)]
+        editors = [harness.editor() for _ in range(count)]
         for editor in editors:
-            await house.up(editor, "shared")
+            await harness.up(editor, "shared")
         assert counter.samples < 20 * count
         counter.samples = 0
         for editor in editors:
-            house.system.end(editor)
+            harness.system.end(editor)
         await asyncio.sleep(30)
-        assert house.records.servers == {}
-        assert house.records.editors == {}
+        assert harness.records.servers == {}
+        assert harness.records.editors == {}
         assert counter.samples < 20 * count
 
-    house.live(story)
+    harness.run(story)
 
 
 @pytest.mark.parametrize("count", [20, 80])
 def test_servers_of_many_projects_cost_looks_and_bytes_in_proportion(
-    house: House, monkeypatch: pytest.MonkeyPatch, count: int
+    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     async def story() -> None:
         counter = Counter(monkeypatch)
-        editors = [house.editor() for _ in range(count)]
+        editors = [harness.editor() for _ in range(count)]
         for number, editor in enumerate(editors):
-            record = await house.up(editor, "per-editor", project=project(house, number))
+            record = await harness.up(editor, "per-editor", project=project(harness, number))
             assert (record.relocated, record.relocated_more) == ((), 0)
         assert counter.ports < 10 * count
-        assert house.store.data is not None
-        assert len(house.store.data) < 2000 * count
-        views = Views(house.engine.context, house.supervisor.reaper, house.engine.exit_watches)
+        assert harness.store.data is not None
+        assert len(harness.store.data) < 2000 * count
+        views = Views(harness.engine.context, harness.supervisor.reaper, harness.engine.exit_watches)
         assert views.left_out(views.servers(), views.editors()) == 0
         counter.samples = 0
         for editor in editors:
-            house.system.end(editor)
+            harness.system.end(editor)
         await asyncio.sleep(30)
-        assert house.records.servers == {}
+        assert harness.records.servers == {}
         assert counter.samples < 60 * count
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_owners_that_end_one_by_one_cost_few_looks_each(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_owners_that_end_one_by_one_cost_few_looks_each(
+    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def story() -> None:
-        editors = [house.editor() for _ in range(60)]
+        editors = [harness.editor() for _ in range(60)]
         for editor in editors:
-            await house.up(editor, "shared")
+            await harness.up(editor, "shared")
         counter = Counter(monkeypatch)
         for editor in reversed(editors[1:]):
-            house.system.end(editor)
+            harness.system.end(editor)
             await asyncio.sleep(0.1)
         # Those that have ended are looked at with each further end, until another owner joins; the living are not.
         assert counter.samples < 60 * 60
-        await house.up(house.editor(), "shared")
-        assert len(house.records.server("shared").owners) == 2
+        await harness.up(harness.editor(), "shared")
+        assert len(harness.records.server("shared").owners) == 2
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_an_owner_whose_end_no_event_told_is_found_with_the_next(house: House) -> None:
+def test_an_owner_whose_end_no_event_told_is_found_with_the_next(harness: EngineHarness) -> None:
     async def story() -> None:
-        first, second = house.editor(), house.editor()
-        await house.up(first, "shared")
-        await house.up(second, "shared")
-        house.system.forget_watches()
-        house.system.end(second)
-        house.system.end(first)
-        house.supervisor.reaper.look("shared")
+        first, second = harness.editor(), harness.editor()
+        await harness.up(first, "shared")
+        await harness.up(second, "shared")
+        harness.system.forget_watches()
+        harness.system.end(second)
+        harness.system.end(first)
+        harness.supervisor.reaper.look("shared")
         await asyncio.sleep(30)
-        assert house.records.servers == {}
+        assert harness.records.servers == {}
 
-    house.live(story)
+    harness.run(story)
 
 
 def test_of_many_ports_in_the_way_the_first_are_kept_and_the_rest_counted() -> None:

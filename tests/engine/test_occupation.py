@@ -8,25 +8,25 @@ import pytest
 from supervisor.core.model import Editor, ServerRecord, ServerState
 from supervisor.engine.holders.editors import Arrival
 from supervisor.errors import Busy, NotFound
-from tests.engine.house import House
+from tests.engine.harness import EngineHarness
 
 TTL_S = 60.0
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness(tmp_path)
 
 
-async def owned(house: House) -> tuple[ServerRecord, Editor]:
+async def owned(harness: EngineHarness) -> tuple[ServerRecord, Editor]:
     """A server, and the editor that owns it."""
-    record = await house.up(house.editor())
-    (editor,) = house.records.editors.values()
+    record = await harness.up(harness.editor())
+    (editor,) = harness.records.editors.values()
     return record, editor
 
 
-def disturb(house: House, verb: str, **how: Any) -> Coroutine[Any, Any, ServerRecord]:
-    operation = house.supervisor.stop if verb == "stop" else house.supervisor.restart
+def disturb(harness: EngineHarness, verb: str, **how: Any) -> Coroutine[Any, Any, ServerRecord]:
+    operation = harness.supervisor.stop if verb == "stop" else harness.supervisor.restart
     return operation("toy", **how)
 
 
@@ -34,35 +34,35 @@ both = pytest.mark.parametrize("verb", ["stop", "restart"])
 
 
 @both
-def test_others_do_not_disturb_the_server_of_a_busy_editor(house: House, verb: str) -> None:
+def test_others_do_not_disturb_the_server_of_a_busy_editor(harness: EngineHarness, verb: str) -> None:
     async def story() -> None:
-        record, editor = await owned(house)
-        house.claims.occupy(editor.id, "importing", TTL_S)
+        record, editor = await owned(harness)
+        harness.claims.occupy(editor.id, "importing", TTL_S)
         await asyncio.sleep(2)
-        other = house.claims.attach(Arrival(house.editor().pid))
+        other = harness.claims.attach(Arrival(harness.editor().pid))
         for asker in (None, other.id):
             with pytest.raises(Busy, match="importing") as caught:
-                await disturb(house, verb, editor=asker)
+                await disturb(harness, verb, editor=asker)
             assert caught.value.retryable
             assert caught.value.retry_after_ms == (TTL_S - 2) * 1000
             assert caught.value.data["reason"] == "importing"
             assert caught.value.data["requested"] == f"server.{verb}"
             running = {"method": "editor.state", "request": None, "holder": editor.id, "elapsed_ms": 2000}
             assert caught.value.data["running"] == running
-        assert house.alive(record.process)
-        assert house.ear.of("signal.sent") == []
-        assert house.records.server("toy").state is ServerState.READY
+        assert harness.alive(record.process)
+        assert harness.events.of("signal.sent") == []
+        assert harness.records.server("toy").state is ServerState.READY
 
-    house.live(story)
+    harness.run(story)
 
 
 @both
 @pytest.mark.parametrize("excuse", ["it asks itself", "force", "ready again", "expired", "dead", "released", "leaving"])
-def test_what_lets_a_server_of_a_busy_editor_be_disturbed(house: House, verb: str, excuse: str) -> None:
+def test_what_lets_a_server_of_a_busy_editor_be_disturbed(harness: EngineHarness, verb: str, excuse: str) -> None:
     async def story() -> None:
-        record, editor = await owned(house)
-        house.claims.occupy(editor.id, "importing", TTL_S)
-        await house.up(house.editor())
+        record, editor = await owned(harness)
+        harness.claims.occupy(editor.id, "importing", TTL_S)
+        await harness.up(harness.editor())
         how: dict[str, Any] = {}
         match excuse:
             case "it asks itself":
@@ -70,195 +70,197 @@ def test_what_lets_a_server_of_a_busy_editor_be_disturbed(house: House, verb: st
             case "force":
                 how = {"force": True}
             case "ready again":
-                house.claims.occupy(editor.id, None, TTL_S)
+                harness.claims.occupy(editor.id, None, TTL_S)
             case "expired":
                 await asyncio.sleep(TTL_S)
             case "dead":
-                house.system.end(editor.process)
+                harness.system.end(editor.process)
             case "released":
-                house.claims.release("toy", editor.id)
+                harness.claims.release("toy", editor.id)
             case "leaving":
-                house.claims.detach(editor.id, stop=False)
-        await disturb(house, verb, **how)
-        assert not house.alive(record.process)
+                harness.claims.detach(editor.id, stop=False)
+        await disturb(harness, verb, **how)
+        assert not harness.alive(record.process)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_an_editor_that_says_so_again_stays_busy_and_its_time_counts_from_the_first(house: House) -> None:
+def test_an_editor_that_says_so_again_stays_busy_and_its_time_counts_from_the_first(harness: EngineHarness) -> None:
     async def story() -> None:
-        _, editor = await owned(house)
+        _, editor = await owned(harness)
         for _ in range(5):
-            house.claims.occupy(editor.id, "playing", TTL_S)
+            harness.claims.occupy(editor.id, "playing", TTL_S)
             await asyncio.sleep(TTL_S - 1)
         with pytest.raises(Busy) as caught:
-            await disturb(house, "stop")
+            await disturb(harness, "stop")
         assert caught.value.data["running"]["elapsed_ms"] == 5 * (TTL_S - 1) * 1000
         assert caught.value.retry_after_ms == 1000
         await asyncio.sleep(1)
-        await disturb(house, "stop")
+        await disturb(harness, "stop")
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_busy_editor_keeps_nobody_from_a_server(house: House) -> None:
+def test_a_busy_editor_keeps_nobody_from_a_server(harness: EngineHarness) -> None:
     async def story() -> None:
-        record, editor = await owned(house)
-        house.claims.occupy(editor.id, "importing", TTL_S)
-        assert (await house.up(house.editor())).process == record.process
-        assert (await house.up()).process == record.process
+        record, editor = await owned(harness)
+        harness.claims.occupy(editor.id, "importing", TTL_S)
+        assert (await harness.up(harness.editor())).process == record.process
+        assert (await harness.up()).process == record.process
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_server_that_ends_while_its_editor_is_busy_is_started_again(house: House) -> None:
+def test_a_server_that_ends_while_its_editor_is_busy_is_started_again(harness: EngineHarness) -> None:
     async def story() -> None:
-        record, editor = await owned(house)
-        house.claims.occupy(editor.id, "importing", TTL_S)
+        record, editor = await owned(harness)
+        harness.claims.occupy(editor.id, "importing", TTL_S)
         assert record.process is not None
-        house.system.end(record.process, 3)
+        harness.system.end(record.process, 3)
         await asyncio.sleep(1)
-        assert house.records.server("toy").state is ServerState.READY
+        assert harness.records.server("toy").state is ServerState.READY
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_busy_editor_that_dies_does_not_save_its_server(house: House) -> None:
+def test_a_busy_editor_that_dies_does_not_save_its_server(harness: EngineHarness) -> None:
     async def story() -> None:
-        record, editor = await owned(house)
-        house.claims.occupy(editor.id, "importing", TTL_S)
-        house.system.end(editor.process)
+        record, editor = await owned(harness)
+        harness.claims.occupy(editor.id, "importing", TTL_S)
+        harness.system.end(editor.process)
         await asyncio.sleep(6)
-        assert not house.alive(record.process)
+        assert not harness.alive(record.process)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_busy_editor_disturbs_only_its_own_servers(house: House, tmp_path: Path) -> None:
+def test_a_busy_editor_disturbs_only_its_own_servers(harness: EngineHarness, tmp_path: Path) -> None:
     async def story() -> None:
         mine, other = tmp_path / "mine", tmp_path / "other"
         mine.mkdir()
         other.mkdir()
-        await house.up(house.editor(), kind="solo", project=str(mine))
-        record = await house.up(house.editor(), kind="solo", project=str(other))
-        busy = next(editor for editor in house.records.editors.values() if editor.project == str(mine))
-        house.claims.occupy(busy.id, "importing", TTL_S)
-        await house.supervisor.stop(record.id)
-        assert not house.alive(record.process)
+        await harness.up(harness.editor(), kind="solo", project=str(mine))
+        record = await harness.up(harness.editor(), kind="solo", project=str(other))
+        busy = next(editor for editor in harness.records.editors.values() if editor.project == str(mine))
+        harness.claims.occupy(busy.id, "importing", TTL_S)
+        await harness.supervisor.stop(record.id)
+        assert not harness.alive(record.process)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_change_of_state_is_told_once_with_its_reason_and_its_time(house: House) -> None:
+def test_a_change_of_state_is_told_once_with_its_reason_and_its_time(harness: EngineHarness) -> None:
     async def story() -> None:
-        _, editor = await owned(house)
-        house.claims.occupy(editor.id, None, TTL_S)
-        assert house.ear.of("editor.state") == []
-        house.claims.occupy(editor.id, "importing", TTL_S)
-        house.claims.occupy(editor.id, "importing", TTL_S)
-        house.claims.occupy(editor.id, "compiling", TTL_S)
-        house.claims.occupy(editor.id, None, TTL_S)
-        told = [(row["editor"], row["state"], row["reason"]) for row in house.ear.of("editor.state")]
+        _, editor = await owned(harness)
+        harness.claims.occupy(editor.id, None, TTL_S)
+        assert harness.events.of("editor.state") == []
+        harness.claims.occupy(editor.id, "importing", TTL_S)
+        harness.claims.occupy(editor.id, "importing", TTL_S)
+        harness.claims.occupy(editor.id, "compiling", TTL_S)
+        harness.claims.occupy(editor.id, None, TTL_S)
+        told = [(row["editor"], row["state"], row["reason"]) for row in harness.events.of("editor.state")]
         assert told == [
             (editor.id, "busy", "importing"),
             (editor.id, "busy", "compiling"),
             (editor.id, "ready", None),
         ]
-        assert house.ear.of("editor.state")[0]["ttl_s"] == TTL_S
+        assert harness.events.of("editor.state")[0]["ttl_s"] == TTL_S
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_busy_state_does_not_outlive_the_daemon(house: House) -> None:
+def test_a_busy_state_does_not_outlive_the_daemon(harness: EngineHarness) -> None:
     async def first() -> None:
-        _, editor = await owned(house)
-        house.claims.occupy(editor.id, "importing", TTL_S)
+        _, editor = await owned(harness)
+        harness.claims.occupy(editor.id, "importing", TTL_S)
 
-    house.live(first)
-    later = house.restarted()
+    harness.run(first)
+    later = harness.restarted()
 
     async def second() -> None:
         await later.supervisor.stop("toy")
 
-    later.live(second)
+    later.run(second)
 
 
-def test_an_editor_that_nobody_knows_has_no_state(house: House) -> None:
+def test_an_editor_that_nobody_knows_has_no_state(harness: EngineHarness) -> None:
     async def story() -> None:
         with pytest.raises(NotFound, match="nobody-1"):
-            house.claims.occupy("nobody-1", "importing", TTL_S)
+            harness.claims.occupy("nobody-1", "importing", TTL_S)
 
-    house.live(story)
+    harness.run(story)
 
 
 # --- released ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_server_that_its_only_editor_releases_goes_after_one_grace_and_the_editor_stays(house: House) -> None:
+def test_a_server_that_its_only_editor_releases_goes_after_one_grace_and_the_editor_stays(
+    harness: EngineHarness,
+) -> None:
     async def story() -> None:
-        record, editor = await owned(house)
-        assert house.claims.release("toy", editor.id).owners == ()
+        record, editor = await owned(harness)
+        assert harness.claims.release("toy", editor.id).owners == ()
         await asyncio.sleep(4)
-        assert house.alive(record.process)
+        assert harness.alive(record.process)
         await asyncio.sleep(2)
-        assert not house.alive(record.process)
-        assert editor.id in house.records.editors
-        names = [row["event"] for row in house.ear.heard]
+        assert not harness.alive(record.process)
+        assert editor.id in harness.records.editors
+        names = [row["event"] for row in harness.events.recorded]
         assert names.index("server.released") < names.index("server.suspected") < names.index("server.reaped")
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_server_that_one_of_two_releases_stays_the_others(house: House) -> None:
+def test_a_server_that_one_of_two_releases_stays_the_others(harness: EngineHarness) -> None:
     async def story() -> None:
-        record, editor = await owned(house)
-        other = house.editor()
-        await house.up(other)
-        house.claims.release("toy", editor.id)
+        record, editor = await owned(harness)
+        other = harness.editor()
+        await harness.up(other)
+        harness.claims.release("toy", editor.id)
         await asyncio.sleep(3600)
-        assert house.alive(record.process)
-        house.system.end(other)
+        assert harness.alive(record.process)
+        harness.system.end(other)
         await asyncio.sleep(6)
-        assert not house.alive(record.process)
+        assert not harness.alive(record.process)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_an_editor_that_released_a_server_may_have_it_again(house: House) -> None:
+def test_an_editor_that_released_a_server_may_have_it_again(harness: EngineHarness) -> None:
     async def story() -> None:
-        record, editor = await owned(house)
-        house.claims.release("toy", editor.id)
+        record, editor = await owned(harness)
+        harness.claims.release("toy", editor.id)
         await asyncio.sleep(2)
-        assert (await house.up(editor.process)).process == record.process
+        assert (await harness.up(editor.process)).process == record.process
         await asyncio.sleep(3600)
-        assert house.alive(record.process)
+        assert harness.alive(record.process)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_what_is_not_owned_cannot_be_released(house: House) -> None:
+def test_what_is_not_owned_cannot_be_released(harness: EngineHarness) -> None:
     async def story() -> None:
-        _, editor = await owned(house)
-        other = house.claims.attach(Arrival(house.editor().pid))
+        _, editor = await owned(harness)
+        other = harness.claims.attach(Arrival(harness.editor().pid))
         for server, owner in (("toy", other.id), ("toy", "nobody-1"), ("nothing", editor.id)):
             with pytest.raises(NotFound):
-                house.claims.release(server, owner)
-        assert [owner.editor for owner in house.records.server("toy").owners] == [editor.id]
+                harness.claims.release(server, owner)
+        assert [owner.editor for owner in harness.records.server("toy").owners] == [editor.id]
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_release_outlives_the_daemon(house: House) -> None:
+def test_a_release_outlives_the_daemon(harness: EngineHarness) -> None:
     async def first() -> None:
-        _, editor = await owned(house)
-        house.claims.release("toy", editor.id)
+        _, editor = await owned(harness)
+        harness.claims.release("toy", editor.id)
 
-    house.live(first)
-    later = house.restarted()
+    harness.run(first)
+    later = harness.restarted()
 
     async def second() -> None:
         assert later.records.server("toy").owners == ()
         await asyncio.sleep(6)
         assert later.records.servers == {}
 
-    later.live(second)
+    later.run(second)

@@ -11,14 +11,14 @@ from supervisor.core.model import Occupant, ProcessIdentity
 from supervisor.engine.holders.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest
 from tests.engine.answers import ANSWERING, strangers_toy
-from tests.engine.house import House
+from tests.engine.harness import EngineHarness
 from tests.fakes import FakeProbe, FakeProcessControl
 from tests.virtual import VirtualLoop
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness(tmp_path)
 
 
 @pytest.fixture
@@ -52,27 +52,27 @@ def on_the_loop(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.usefixtures("answers")
-def test_nothing_that_may_hang_is_read_on_the_loop(house: House, on_the_loop: list[str]) -> None:
-    house.tables = {"toy": ANSWERING}
-    house.discover = "watch"
+def test_nothing_that_may_hang_is_read_on_the_loop(harness: EngineHarness, on_the_loop: list[str]) -> None:
+    harness.tables = {"toy": ANSWERING}
+    harness.discover = "watch"
 
     async def story() -> None:
-        editor = await house.claims.introduce(Arrival(house.editor().pid))
+        editor = await harness.claims.introduce(Arrival(harness.editor().pid))
         assert editor.name == "godot"
-        shell = house.system.start("sh", "-c", "toy 8000 9500")
-        toy = strangers_toy(house, owner=str(house.editor().pid), parent=shell)
+        shell = harness.system.start("sh", "-c", "toy 8000 9500")
+        toy = strangers_toy(harness, owner=str(harness.editor().pid), parent=shell)
         await asyncio.sleep(1)
-        assert house.records.server("toy").owners
-        await house.supervisor.adopt(AdoptRequest(pid=shell.pid, editor=editor))
-        await house.up(house.editor())
-        await house.supervisor.explainer.explain("toy", ())
-        house.system.processes[toy.pid].ignores_sigterm = True
-        for process in [each for each in house.system.processes.values() if each.command[:1] == ("godot",)]:
-            house.system.end(process.identity)
+        assert harness.records.server("toy").owners
+        await harness.supervisor.adopt(AdoptRequest(pid=shell.pid, editor=editor))
+        await harness.up(harness.editor())
+        await harness.supervisor.explainer.explain("toy", ())
+        harness.system.processes[toy.pid].ignores_sigterm = True
+        for process in [each for each in harness.system.processes.values() if each.command[:1] == ("godot",)]:
+            harness.system.end(process.identity)
         await asyncio.sleep(60)
-        assert house.records.servers == {}
-        own = await house.up(house.editor())
-        await house.supervisor.stop(own.id)
+        assert harness.records.servers == {}
+        own = await harness.up(harness.editor())
+        await harness.supervisor.stop(own.id)
         assert on_the_loop == []
 
-    house.live(story)
+    harness.run(story)

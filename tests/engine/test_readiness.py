@@ -11,7 +11,7 @@ from supervisor.engine.starting.ensure import ATTEMPTS
 from supervisor.errors import PortsExhausted, StartFailed
 from supervisor.native.api import Command
 from tests.engine.answers import ANSWERING, Answers
-from tests.engine.house import TOY, House, serve
+from tests.engine.harness import TOY, EngineHarness, serve
 from tests.fakes import FakeProcess, FakeSystem, Fault, Program
 
 PLAIN = {"command": ["toy", "{http}"], "ports": {"http": "8000-8003"}, "ready_timeout_s": 10}
@@ -19,26 +19,26 @@ PORTLESS = {"command": ["toy"], "ready_timeout_s": 10}
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness(tmp_path)
 
 
-def fails(house: House, program: Program, **kind: object) -> StartFailed:
+def fails(harness: EngineHarness, program: Program, **kind: object) -> StartFailed:
     """The error of a start, of which nothing may be left on record."""
-    house.tables = {"toy": {**PLAIN, **kind}}
-    house.system.programs["toy"] = program
+    harness.tables = {"toy": {**PLAIN, **kind}}
+    harness.system.programs["toy"] = program
     caught: list[StartFailed] = []
 
     async def story() -> None:
         with pytest.raises(StartFailed) as failed:
-            await house.up()
+            await harness.up()
         caught.append(failed.value)
-        record = house.records.server("toy")
+        record = harness.records.server("toy")
         assert record.failure is not None
         assert record.failure.message == failed.value.message
         assert (record.state, record.root) == (ServerState.FAILED, None)
 
-    house.live(story)
+    harness.run(story)
     return caught[0]
 
 
@@ -72,19 +72,19 @@ def ends(status: int, then: Callable[[FakeSystem, FakeProcess], None] | None = N
         (listening(("127.0.0.1", 8001)), "it listens on 8001, not on 8000"),
     ],
 )
-def test_start_that_takes_too_long_names_what_was_seen(house: House, program: Program, seen: str) -> None:
-    error = fails(house, program)
+def test_start_that_takes_too_long_names_what_was_seen(harness: EngineHarness, program: Program, seen: str) -> None:
+    error = fails(harness, program)
     assert error.message == f"toy did not start: it was not ready after 10 s: {seen}"
 
 
-def test_end_by_our_own_signal_is_no_exit_status(house: House) -> None:
-    error = fails(house, listening())
+def test_end_by_our_own_signal_is_no_exit_status(harness: EngineHarness) -> None:
+    error = fails(harness, listening())
     assert error.data["exit"] is None
     assert "SIGTERM" not in error.message
 
 
-def test_end_of_its_own_is_told_with_its_status(house: House) -> None:
-    error = fails(house, ends(3))
+def test_end_of_its_own_is_told_with_its_status(harness: EngineHarness) -> None:
+    error = fails(harness, ends(3))
     assert (error.message, error.data["exit"]) == (
         "toy did not start: it ended before it was ready (exit status 3)",
         3,
@@ -92,64 +92,64 @@ def test_end_of_its_own_is_told_with_its_status(house: House) -> None:
     assert error.hint == "godot-supervisor logs toy"
 
 
-def test_end_with_status_0_hints_at_the_input(house: House) -> None:
-    assert 'stdin = "open"' in (fails(house, ends(0)).hint or "")
-    assert "stdin" not in (fails(House(house.folder), ends(0), stdin="open").hint or "")
+def test_end_with_status_0_hints_at_the_input(harness: EngineHarness) -> None:
+    assert 'stdin = "open"' in (fails(harness, ends(0)).hint or "")
+    assert "stdin" not in (fails(EngineHarness(harness.folder), ends(0), stdin="open").hint or "")
 
 
-def test_silent_server_is_told_by_what_was_asked(house: House, answers: Answers) -> None:
+def test_silent_server_is_told_by_what_was_asked(harness: EngineHarness, answers: Answers) -> None:
     answers.mute = True
-    error = fails(house, serve, **{**ANSWERING, "command": ["toy", "{http}", "{sessions}"]})
+    error = fails(harness, serve, **{**ANSWERING, "command": ["toy", "{http}", "{sessions}"]})
     assert error.message.endswith("it listens, and does not answer GET /s within 2 s")
 
 
-def test_second_port_that_stays_closed_is_named(house: House) -> None:
-    error = fails(house, listening(("127.0.0.1", 8000)), **TOY)
+def test_second_port_that_stays_closed_is_named(harness: EngineHarness) -> None:
+    error = fails(harness, listening(("127.0.0.1", 8000)), **TOY)
     assert error.message.endswith("sessions 9500 is not open yet")
 
 
-def test_ready_may_wait_for_some_of_the_ports_only(house: House) -> None:
-    house.tables = {"toy": {**TOY, "ready": {"tcp": "http"}}}
-    house.system.programs["toy"] = listening(("127.0.0.1", 8000))
+def test_ready_may_wait_for_some_of_the_ports_only(harness: EngineHarness) -> None:
+    harness.tables = {"toy": {**TOY, "ready": {"tcp": "http"}}}
+    harness.system.programs["toy"] = listening(("127.0.0.1", 8000))
 
     async def story() -> None:
-        assert (await house.up()).state is ServerState.READY
+        assert (await harness.up()).state is ServerState.READY
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_system_that_does_not_tell_for_a_moment_delays_a_start(house: House) -> None:
-    house.system.fails["listeners"] = Fault(OSError(5, "untold"), times=3)
+def test_system_that_does_not_tell_for_a_moment_delays_a_start(harness: EngineHarness) -> None:
+    harness.system.fails["listeners"] = Fault(OSError(5, "untold"), times=3)
 
     async def story() -> None:
-        assert (await house.up()).state is ServerState.READY
+        assert (await harness.up()).state is ServerState.READY
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_system_that_does_not_tell_is_named(house: House) -> None:
-    house.system.fails["listeners"] = Fault(OSError(5, "untold"), times=100_000)
-    assert "the system does not tell who listens: [Errno 5] untold" in fails(house, serve).message
+def test_system_that_does_not_tell_is_named(harness: EngineHarness) -> None:
+    harness.system.fails["listeners"] = Fault(OSError(5, "untold"), times=100_000)
+    assert "the system does not tell who listens: [Errno 5] untold" in fails(harness, serve).message
 
 
 # --- no ports ---------------------------------------------------------------------------------------------------------
 
 
-def test_program_without_ports_is_ready_once_it_has_lived_for_a_second(house: House) -> None:
-    house.tables = {"toy": PORTLESS}
-    house.system.programs["toy"] = listening()
+def test_program_without_ports_is_ready_once_it_has_lived_for_a_second(harness: EngineHarness) -> None:
+    harness.tables = {"toy": PORTLESS}
+    harness.system.programs["toy"] = listening()
 
     async def story() -> None:
-        began = house.system.clock.now
-        assert (await house.up()).state is ServerState.READY
-        assert house.system.clock.now - began == pytest.approx(1.0, abs=0.1)
+        began = harness.system.clock.now
+        assert (await harness.up()).state is ServerState.READY
+        assert harness.system.clock.now - began == pytest.approx(1.0, abs=0.1)
 
-    house.live(story)
+    harness.run(story)
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_program_without_ports_that_ends_at_once_has_not_started(house: House, status: int) -> None:
-    error = fails(house, ends(status), command=["toy"], ports={})
+def test_program_without_ports_that_ends_at_once_has_not_started(harness: EngineHarness, status: int) -> None:
+    error = fails(harness, ends(status), command=["toy"], ports={})
     assert error.message == f"toy did not start: it ended within 1 s of its start (exit status {status})"
     assert ("cannot be shared" in (error.hint or "")) is (status == 0)
 
@@ -172,59 +172,59 @@ def leaves(*words: str, session: bool = True, port: int | None = 8000) -> Callab
     "then", [leaves("toy", "8000"), leaves("other", session=False)], ids=["own program", "same session"]
 )
 def test_server_that_went_into_the_background_is_used_and_stopped(
-    house: House, then: Callable[[FakeSystem, FakeProcess], None]
+    harness: EngineHarness, then: Callable[[FakeSystem, FakeProcess], None]
 ) -> None:
-    house.tables = {"toy": PLAIN}
-    house.system.programs["toy"] = ends(0, then)
+    harness.tables = {"toy": PLAIN}
+    harness.system.programs["toy"] = ends(0, then)
 
     async def story() -> None:
-        record = await house.up()
+        record = await harness.up()
         assert record.state is ServerState.READY
-        assert house.alive(record.process)
-        assert house.system.calls["spawn"] == 1
-        await house.supervisor.stop(record.id)
-        assert not house.alive(record.process)
+        assert harness.alive(record.process)
+        assert harness.system.calls["spawn"] == 1
+        await harness.supervisor.stop(record.id)
+        assert not harness.alive(record.process)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_server_in_the_background_is_the_one_on_record(house: House) -> None:
-    house.tables = {"toy": PLAIN}
-    house.system.programs["toy"] = ends(0, leaves("toy", "8000"))
+def test_server_in_the_background_is_the_one_on_record(harness: EngineHarness) -> None:
+    harness.tables = {"toy": PLAIN}
+    harness.system.programs["toy"] = ends(0, leaves("toy", "8000"))
 
     async def story() -> None:
-        record = await house.up()
+        record = await harness.up()
         assert record.process is not None
         assert record.root == record.process
-        assert [row["pid"] for row in house.ear.of("server.in_background")] == [record.process.pid]
+        assert [row["pid"] for row in harness.events.of("server.in_background")] == [record.process.pid]
 
-    house.live(story)
-    later = house.restarted()
+    harness.run(story)
+    later = harness.restarted()
     later.tables = {"toy": PLAIN}
 
     async def sequel() -> None:
         assert (await later.up()).state is ServerState.READY
         assert later.system.calls["spawn"] == 1
 
-    later.live(sequel)
+    later.run(sequel)
 
 
-def test_start_that_is_taken_back_names_what_went_into_the_background(house: House) -> None:
-    house.tables = {"toy": PLAIN}
-    house.system.programs["toy"] = ends(0, leaves("toy", port=None))
+def test_start_that_is_taken_back_names_what_went_into_the_background(harness: EngineHarness) -> None:
+    harness.tables = {"toy": PLAIN}
+    harness.system.programs["toy"] = ends(0, leaves("toy", port=None))
 
     async def story() -> None:
-        start = asyncio.ensure_future(house.up())
+        start = asyncio.ensure_future(harness.up())
         await asyncio.sleep(2)
         start.cancel()
         await asyncio.sleep(5)
-        assert len(house.ear.of("server.left_behind")) == 1
+        assert len(harness.events.of("server.left_behind")) == 1
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_process_that_forks_during_the_look_is_not_missed(house: House) -> None:
-    house.tables = {"toy": PLAIN}
+def test_process_that_forks_during_the_look_is_not_missed(harness: EngineHarness) -> None:
+    harness.tables = {"toy": PLAIN}
 
     def forks_again(system: FakeSystem, process: FakeProcess) -> None:
         between = system.fork(process.identity, "toy", "8000", session=0)
@@ -235,46 +235,46 @@ def test_process_that_forks_during_the_look_is_not_missed(house: House) -> None:
 
         system.meanwhile["table"] = hop
 
-    house.system.programs["toy"] = ends(0, forks_again)
+    harness.system.programs["toy"] = ends(0, forks_again)
 
     async def story() -> None:
-        assert (await house.up()).state is ServerState.READY
+        assert (await harness.up()).state is ServerState.READY
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_editor_that_a_server_launched_is_no_server(house: House) -> None:
+def test_editor_that_a_server_launched_is_no_server(harness: EngineHarness) -> None:
     def editor_starts_one(system: FakeSystem, process: FakeProcess) -> None:
         editor = system.fork(process.identity, "godot", "--editor", session=0)
         system.listen(system.fork(editor, "toy", "8000"), 8000)
 
-    error = fails(house, ends(0, editor_starts_one))
-    assert house.ear.of("signal.sent") == []
-    assert [each.command[0] for each in house.system.processes.values()].count("godot") == 1
+    error = fails(harness, ends(0, editor_starts_one))
+    assert harness.events.of("signal.sent") == []
+    assert [each.command[0] for each in harness.system.processes.values()].count("godot") == 1
     assert error.data["left_behind"] == []
 
 
-def test_unproven_process_on_the_ports_is_named_and_not_touched(house: House) -> None:
-    error = fails(house, ends(0, leaves("editor", "8000")))
+def test_unproven_process_on_the_ports_is_named_and_not_touched(harness: EngineHarness) -> None:
+    error = fails(harness, ends(0, leaves("editor", "8000")))
     assert "it puts itself into the background" in error.message
     assert "is not proven to be the server" in error.message
-    left = house.ear.of("server.left_behind")[0]["pids"]
+    left = harness.events.of("server.left_behind")[0]["pids"]
     assert error.data["left_behind"] == left
-    assert [pid for pid in left if house.system.processes[pid].command == ("editor", "8000")] == left
+    assert [pid for pid in left if harness.system.processes[pid].command == ("editor", "8000")] == left
     assert f"kill {left[0]}" in (error.hint or "")
-    assert house.system.calls["spawn"] == 1
+    assert harness.system.calls["spawn"] == 1
 
 
-def test_server_in_the_background_that_listens_on_nothing_is_named(house: House) -> None:
-    error = fails(house, ends(0, leaves("toy", port=None)))
+def test_server_in_the_background_that_listens_on_nothing_is_named(harness: EngineHarness) -> None:
+    error = fails(harness, ends(0, leaves("toy", port=None)))
     assert "it was not ready after 10 s: it puts itself into the background" in error.message
     assert "listens on nothing" in error.message
     assert len(error.data["left_behind"]) == 1
-    assert house.system.calls["spawn"] == 1
+    assert harness.system.calls["spawn"] == 1
 
 
-def test_failed_server_is_not_waited_for_because_of_what_it_left(house: House) -> None:
-    error = fails(house, ends(3, leaves("helper", port=None)))
+def test_failed_server_is_not_waited_for_because_of_what_it_left(harness: EngineHarness) -> None:
+    error = fails(harness, ends(3, leaves("helper", port=None)))
     assert error.message == "toy did not start: it ended before it was ready (exit status 3)"
     assert len(error.data["left_behind"]) == 1
 
@@ -303,43 +303,43 @@ def raced(times: int, log: str = "") -> Program:
 
 
 @pytest.mark.parametrize("log", ["", "[Errno 98] ('127.0.0.1', {port}): address already in use\n", "EADDRINUSE\n"])
-def test_lost_ports_are_answered_with_the_next_set(house: House, log: str) -> None:
-    house.tables = {"toy": PLAIN}
-    house.system.programs["toy"] = raced(ATTEMPTS - 1, log)
+def test_lost_ports_are_answered_with_the_next_set(harness: EngineHarness, log: str) -> None:
+    harness.tables = {"toy": PLAIN}
+    harness.system.programs["toy"] = raced(ATTEMPTS - 1, log)
 
     async def story() -> None:
-        record = await house.up()
+        record = await harness.up()
         assert record.ports == {"http": 8000 + ATTEMPTS - 1}
-        assert len(house.ear.of("port.lost")) == ATTEMPTS - 1
+        assert len(harness.events.of("port.lost")) == ATTEMPTS - 1
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_ports_lost_again_and_again_show_the_log(house: House) -> None:
-    error = fails(house, raced(ATTEMPTS, "port {port} is in use\n"))
+def test_ports_lost_again_and_again_show_the_log(harness: EngineHarness) -> None:
+    error = fails(harness, raced(ATTEMPTS, "port {port} is in use\n"))
     assert "lost its ports to other processes 3 times" in error.message
     assert error.data["log_tail"] == ["port 8002 is in use"]
 
 
-def test_only_ports_that_were_lost_are_told_with_the_log(house: House) -> None:
-    house.tables = {"toy": {**PLAIN, "ports": {"http": 8000}}}
-    house.system.programs["toy"] = raced(1, "port {port} is in use\n")
+def test_only_ports_that_were_lost_are_told_with_the_log(harness: EngineHarness) -> None:
+    harness.tables = {"toy": {**PLAIN, "ports": {"http": 8000}}}
+    harness.system.programs["toy"] = raced(1, "port {port} is in use\n")
 
     async def story() -> None:
         with pytest.raises(PortsExhausted) as caught:
-            await house.up()
+            await harness.up()
         assert "log says that it was in use" in caught.value.data["occupants"][0]["reason"]
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_other_port_in_the_log_is_no_lost_race(house: House) -> None:
-    error = fails(house, raced(1, "port 5678 is in use\n"))
+def test_other_port_in_the_log_is_no_lost_race(harness: EngineHarness) -> None:
+    error = fails(harness, raced(1, "port 5678 is in use\n"))
     assert error.message == "toy did not start: it ended before it was ready (exit status 1)"
 
 
-def test_thief_that_has_left_again_was_seen(house: House) -> None:
-    house.tables = {"toy": PLAIN}
+def test_thief_that_has_left_again_was_seen(harness: EngineHarness) -> None:
+    harness.tables = {"toy": PLAIN}
     attempts: list[int] = []
 
     def program(system: FakeSystem, process: FakeProcess, command: Command) -> None:
@@ -352,9 +352,9 @@ def test_thief_that_has_left_again_was_seen(house: House) -> None:
         asyncio.get_running_loop().call_later(3.0, system.end, thief)
         ends(1, after_s=4.0)(system, process, command)
 
-    house.system.programs["toy"] = program
+    harness.system.programs["toy"] = program
 
     async def story() -> None:
-        assert (await house.up()).ports == {"http": 8001}
+        assert (await harness.up()).ports == {"http": 8001}
 
-    house.live(story)
+    harness.run(story)

@@ -7,13 +7,13 @@ from supervisor.core.model import ServerState
 from supervisor.engine.operations.coordinator import KEPT
 from supervisor.errors import Busy, Cancelled, NotFound
 from supervisor.native.api import Command
-from tests.engine.house import House, Teller, serve
+from tests.engine.harness import EngineHarness, FakeRequester, serve
 from tests.fakes import FakeProcess, FakeSystem
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness(tmp_path)
 
 
 def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
@@ -22,72 +22,72 @@ def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
 
 @pytest.mark.parametrize("verb", ["stop", "restart"])
 def test_what_has_signalled_completes_though_it_is_cancelled_and_its_requester_is_told_so(
-    house: House, verb: str
+    harness: EngineHarness, verb: str
 ) -> None:
     async def story() -> None:
-        record = await house.up(house.editor())
+        record = await harness.up(harness.editor())
         assert record.process is not None
-        house.system.processes[record.process.pid].ignores_sigterm = True
-        operation = house.supervisor.stop if verb == "stop" else house.supervisor.restart
+        harness.system.processes[record.process.pid].ignores_sigterm = True
+        operation = harness.supervisor.stop if verb == "stop" else harness.supervisor.restart
         ending = asyncio.create_task(operation("toy", request_id="mine"))
         await asyncio.sleep(1)
-        assert house.ear.of("signal.sent") != []
-        house.supervisor.cancel("mine")
+        assert harness.events.of("signal.sent") != []
+        harness.supervisor.cancel("mine")
         outcome = await ending
         assert outcome.state is (ServerState.STOPPED if verb == "stop" else ServerState.READY)
-        assert not house.alive(record.process)
-        assert await house.supervisor.result("mine") == outcome
+        assert not harness.alive(record.process)
+        assert await harness.supervisor.result("mine") == outcome
 
-    house.live(story)
+    harness.run(story)
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 60.0])
 def test_a_request_that_was_dropped_with_its_connection_is_performed_when_it_is_sent_again(
-    house: House, pause_s: float
+    harness: EngineHarness, pause_s: float
 ) -> None:
     async def story() -> None:
-        house.system.programs["toy"] = slow
-        first = asyncio.create_task(house.up(request_id="mine"))
+        harness.system.programs["toy"] = slow
+        first = asyncio.create_task(harness.up(request_id="mine"))
         await asyncio.sleep(1)
         first.cancel()
         await asyncio.sleep(pause_s)
-        teller = Teller()
-        record = await house.up(request_id="mine", requester=teller)
+        requester = FakeRequester()
+        record = await harness.up(request_id="mine", requester=requester)
         assert record.state is ServerState.READY
-        assert house.alive(record.process)
-        assert teller.told[:1] == ["accepted"]
+        assert harness.alive(record.process)
+        assert requester.told[:1] == ["accepted"]
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_whoever_asks_while_a_start_that_nobody_wants_is_undone_waits_and_has_a_server(house: House) -> None:
+def test_whoever_asks_while_a_start_that_nobody_wants_is_undone_waits_and_has_a_server(harness: EngineHarness) -> None:
     def stubborn(_: FakeSystem, process: FakeProcess, __: Command) -> None:
         process.ignores_sigterm = True
 
     async def story() -> None:
-        house.system.programs["toy"] = stubborn
-        first = asyncio.create_task(house.up())
+        harness.system.programs["toy"] = stubborn
+        first = asyncio.create_task(harness.up())
         await asyncio.sleep(1)
         first.cancel()
         await asyncio.sleep(1)
-        house.system.programs["toy"] = serve
-        owner, teller = house.editor(), Teller()
-        record = await house.up(owner, requester=teller)
+        harness.system.programs["toy"] = serve
+        owner, requester = harness.editor(), FakeRequester()
+        record = await harness.up(owner, requester=requester)
         assert record.state is ServerState.READY
         assert [held.process for held in record.owners] == [owner]
-        assert (teller.told[0], teller.joined) == ("accepted", False)
+        assert (requester.told[0], requester.joined) == ("accepted", False)
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_refusal_for_a_busy_editor_is_told_with_who_asked_and_why(house: House) -> None:
+def test_a_refusal_for_a_busy_editor_is_told_with_who_asked_and_why(harness: EngineHarness) -> None:
     async def story() -> None:
-        await house.up(house.editor())
-        (editor,) = house.records.editors.values()
-        house.claims.occupy(editor.id, "importing", 60)
+        await harness.up(harness.editor())
+        (editor,) = harness.records.editors.values()
+        harness.claims.occupy(editor.id, "importing", 60)
         with pytest.raises(Busy):
-            await house.supervisor.stop("toy", Teller(), request_id="mine")
-        (refused,) = house.ear.of("flight.refused")
+            await harness.supervisor.stop("toy", FakeRequester(), request_id="mine")
+        (refused,) = harness.events.of("flight.refused")
         told = {name: refused[name] for name in ("server", "method", "request", "holder", "error", "reason")}
         assert told == {
             "server": "toy",
@@ -98,74 +98,76 @@ def test_a_refusal_for_a_busy_editor_is_told_with_who_asked_and_why(house: House
             "reason": f"{editor.id} is busy: importing",
         }
 
-    house.live(story)
+    harness.run(story)
 
 
 @pytest.mark.parametrize("busy_before", [True, False])
 def test_whether_a_stop_disturbs_is_settled_before_it_waits_and_not_after_it_was_accepted(
-    house: House, *, busy_before: bool
+    harness: EngineHarness, *, busy_before: bool
 ) -> None:
     async def story() -> None:
-        record = await house.up(house.editor())
+        record = await harness.up(harness.editor())
         assert record.process is not None
-        (editor,) = house.records.editors.values()
-        house.system.programs["toy"] = slow
-        house.system.kill(record.process.pid)
+        (editor,) = harness.records.editors.values()
+        harness.system.programs["toy"] = slow
+        harness.system.kill(record.process.pid)
         await asyncio.sleep(1)
         if busy_before:
-            house.claims.occupy(editor.id, "importing", 60)
-        teller = Teller()
-        stop = asyncio.create_task(house.supervisor.stop("toy", teller))
+            harness.claims.occupy(editor.id, "importing", 60)
+        requester = FakeRequester()
+        stop = asyncio.create_task(harness.supervisor.stop("toy", requester))
         await asyncio.sleep(1)
-        house.claims.occupy(editor.id, "importing", 60)
+        harness.claims.occupy(editor.id, "importing", 60)
         if busy_before:
             with pytest.raises(Busy):
                 await stop
-            assert teller.told == []
+            assert requester.told == []
         else:
             assert (await stop).state is ServerState.STOPPED
-            assert teller.told[:2] == ["accepted", "queued"]
+            assert requester.told[:2] == ["accepted", "queued"]
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_of_very_many_outcomes_the_last_ones_are_kept(house: House) -> None:
+def test_of_very_many_outcomes_the_last_ones_are_kept(harness: EngineHarness) -> None:
     async def story() -> None:
         for number in range(KEPT + 20):
-            await house.up(request_id=f"mine-{number}")
-        assert (await house.supervisor.result(f"mine-{KEPT + 19}")).state is ServerState.READY
-        assert (await house.supervisor.result("mine-30")).state is ServerState.READY
+            await harness.up(request_id=f"mine-{number}")
+        assert (await harness.supervisor.result(f"mine-{KEPT + 19}")).state is ServerState.READY
+        assert (await harness.supervisor.result("mine-30")).state is ServerState.READY
         with pytest.raises(NotFound):
-            await house.supervisor.result("mine-1")
+            await harness.supervisor.result("mine-1")
 
-    house.live(story)
+    harness.run(story)
 
 
 @pytest.mark.parametrize("cancelled", ["first", "second"])
-def test_of_two_requests_for_one_owner_a_cancelled_one_leaves_the_other_its_owner(house: House, cancelled: str) -> None:
+def test_of_two_requests_for_one_owner_a_cancelled_one_leaves_the_other_its_owner(
+    harness: EngineHarness, cancelled: str
+) -> None:
     async def story() -> None:
-        house.system.programs["toy"] = slow
-        owner = house.editor()
-        requests = {name: asyncio.create_task(house.up(owner, request_id=name)) for name in ("first", "second")}
+        harness.system.programs["toy"] = slow
+        owner = harness.editor()
+        requests = {name: asyncio.create_task(harness.up(owner, request_id=name)) for name in ("first", "second")}
         await asyncio.sleep(1)
-        house.supervisor.cancel(cancelled)
+        harness.supervisor.cancel(cancelled)
         kept = await requests["second" if cancelled == "first" else "first"]
         assert [held.process for held in kept.owners] == [owner]
         with pytest.raises(Cancelled):
             await requests[cancelled]
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_of_two_requests_for_one_owner_the_last_that_is_cancelled_takes_it_along(house: House) -> None:
+def test_of_two_requests_for_one_owner_the_last_that_is_cancelled_takes_it_along(harness: EngineHarness) -> None:
     async def story() -> None:
-        house.system.programs["toy"] = slow
-        other, owner = asyncio.create_task(house.up(house.editor())), house.editor()
-        both = [asyncio.create_task(house.up(owner, request_id=name)) for name in ("first", "second")]
+        harness.system.programs["toy"] = slow
+        other, owner = asyncio.create_task(harness.up(harness.editor())), harness.editor()
+        both = [asyncio.create_task(harness.up(owner, request_id=name)) for name in ("first", "second")]
         await asyncio.sleep(1)
         for name in ("first", "second"):
-            house.supervisor.cancel(name)
+            harness.supervisor.cancel(name)
         await asyncio.wait(both)
         assert owner not in [held.process for held in (await other).owners]
 
-    house.live(story)
+    harness.run(story)

@@ -5,12 +5,12 @@ import pytest
 from supervisor.engine.processes.spawn import LOGS_KEPT
 from supervisor.errors import StartFailed
 from supervisor.native.api import Command
-from tests.engine.house import House
+from tests.engine.harness import EngineHarness
 from tests.fakes import FakeProcessControl
 
 
 def test_a_link_that_leads_nowhere_among_the_logs_keeps_no_server_from_starting(tmp_path: Path) -> None:
-    house = House(tmp_path)
+    harness = EngineHarness(tmp_path)
     folder = tmp_path / "logs" / "servers" / "toy"
     folder.mkdir(parents=True)
     for number in range(LOGS_KEPT):
@@ -18,15 +18,15 @@ def test_a_link_that_leads_nowhere_among_the_logs_keeps_no_server_from_starting(
     (folder / "current.log").symlink_to(tmp_path / "nowhere")
 
     async def story() -> None:
-        record = await house.up(house.editor())
-        assert house.alive(record.process)
+        record = await harness.up(harness.editor())
+        assert harness.alive(record.process)
         assert len(list(folder.iterdir())) < LOGS_KEPT
 
-    house.live(story)
+    harness.run(story)
 
 
 def test_starts_that_fail_leave_no_more_logs_than_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    house = House(tmp_path)
+    harness = EngineHarness(tmp_path)
 
     def missing(_control: FakeProcessControl, command: Command) -> object:
         command.log.touch()
@@ -37,7 +37,7 @@ def test_starts_that_fail_leave_no_more_logs_than_others(tmp_path: Path, monkeyp
     async def story() -> None:
         for _ in range(3 * LOGS_KEPT):
             with pytest.raises(StartFailed):
-                await house.up(house.editor())
+                await harness.up(harness.editor())
         assert len(list((tmp_path / "logs" / "servers" / "toy").glob("*.log"))) <= LOGS_KEPT
 
-    house.live(story)
+    harness.run(story)

@@ -8,12 +8,12 @@ import pytest
 from supervisor.core.model import ServerState
 from supervisor.errors import StartFailed
 from tests.engine.answers import ANSWERING, Answers, strangers_toy
-from tests.engine.house import House
+from tests.engine.harness import EngineHarness
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -27,56 +27,58 @@ def house(tmp_path: Path) -> House:
         ("1!2", "1!2.0"),
     ],
 )
-def test_a_server_that_tells_an_equal_version_is_ready(house: House, answers: Answers, pinned: str, said: str) -> None:
-    house.tables = {"toy": {**ANSWERING, "version": pinned}}
+def test_a_server_that_tells_an_equal_version_is_ready(
+    harness: EngineHarness, answers: Answers, pinned: str, said: str
+) -> None:
+    harness.tables = {"toy": {**ANSWERING, "version": pinned}}
     answers.version = said
 
     async def story() -> None:
-        record = await house.up()
+        record = await harness.up()
         assert record.state is ServerState.READY
-        again = await house.up()
+        again = await harness.up()
         assert (again.process, again.state) == (record.process, ServerState.READY)
 
-    house.live(story)
+    harness.run(story)
 
 
 @pytest.mark.parametrize(
     ("pinned", "said"), [("1.0", "1.0.1"), ("1.0", "1.0.post0"), ("1.0", "1.0rc1"), ("1.0", "1!1.0")]
 )
 def test_a_server_that_tells_another_version_does_not_become_ready(
-    house: House, answers: Answers, pinned: str, said: str
+    harness: EngineHarness, answers: Answers, pinned: str, said: str
 ) -> None:
-    house.tables = {"toy": {**ANSWERING, "version": pinned}}
+    harness.tables = {"toy": {**ANSWERING, "version": pinned}}
     answers.version = said
 
     async def story() -> None:
         with pytest.raises(StartFailed, match=f"it answers as version {said}, not {pinned}"):
-            await house.up()
+            await harness.up()
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_equal_versions_share_one_start(house: House, answers: Answers) -> None:
-    house.tables = {"toy": ANSWERING}
+def test_equal_versions_share_one_start(harness: EngineHarness, answers: Answers) -> None:
+    harness.tables = {"toy": ANSWERING}
     answers.version = "2.0.0"
 
     async def story() -> None:
-        first, second = await asyncio.gather(house.up(version="2.0"), house.up(version="v2.0.0"))
+        first, second = await asyncio.gather(harness.up(version="2.0"), harness.up(version="v2.0.0"))
         assert first.process == second.process
-        assert list(house.records.servers) == ["toy"]
-        third = await house.up(version="2")
+        assert list(harness.records.servers) == ["toy"]
+        third = await harness.up(version="2")
         assert third.process == first.process
 
-    house.live(story)
+    harness.run(story)
 
 
-def test_a_stranger_of_an_equal_version_is_adopted(house: House, answers: Answers) -> None:
-    house.tables = {"toy": ANSWERING}
+def test_a_stranger_of_an_equal_version_is_adopted(harness: EngineHarness, answers: Answers) -> None:
+    harness.tables = {"toy": ANSWERING}
     answers.version = "1.2.0"
 
     async def story() -> None:
-        foreign_server = strangers_toy(house)
-        record = await house.up(version="1.2")
+        foreign_server = strangers_toy(harness)
+        record = await harness.up(version="1.2")
         assert (record.process, record.version) == (foreign_server, "1.2.0")
 
-    house.live(story)
+    harness.run(story)

@@ -68,7 +68,7 @@ class Operations:
             Busy: another operation holds the server.
             SupervisorError: what the operation raised.
         """
-        kept = self.again(ticket.request, wish.operation, server_id, ticket)
+        kept = self.again(ticket.request_id, wish.operation, server_id, ticket)
         if kept is not None:
             return await kept
         request = self._name(ticket)
@@ -193,8 +193,8 @@ class Operations:
                 await asyncio.wait(late)
 
     def _name(self, ticket: Ticket) -> str:
-        if ticket.request is not None:
-            return ticket.request
+        if ticket.request_id is not None:
+            return ticket.request_id
         while True:
             self._count += 1
             name = f"r-{self._count}"

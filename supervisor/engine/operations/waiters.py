@@ -32,7 +32,7 @@ class Ticket:
     """
 
     requester: Requester | None = None
-    request: str | None = None
+    request_id: str | None = None
     asked: Callable[[], None] = _nothing
     admitted: Callable[[], None] = _nothing
     moved: Callable[[], str | None] = _nowhere

@@ -47,23 +47,23 @@ class MemoryStore:
         return Loaded(decode(self.data), Found.READ)
 
 
-class Ear:
-    """Hears every event."""
+class EventRecorder:
+    """Records every event."""
 
     def __init__(self) -> None:
-        self.heard: list[dict[str, Any]] = []
+        self.recorded: list[dict[str, Any]] = []
 
     def info(self, event: str, **fields: Any) -> None:
-        self.heard.append({"event": event, **fields})
+        self.recorded.append({"event": event, **fields})
 
     warning = error = info
 
     def of(self, event: str) -> list[dict[str, Any]]:
-        return [row for row in self.heard if row["event"] == event]
+        return [row for row in self.recorded if row["event"] == event]
 
 
-class Teller:
-    """A requester that writes down what it is told."""
+class FakeRequester:
+    """A requester that records the calls it gets."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -85,7 +85,7 @@ def serve(system: FakeSystem, process: FakeProcess, command: Command) -> None:
         system.listen(process.identity, int(word))
 
 
-class House:
+class EngineHarness:
     """One daemon's engine; `restarted` is the next daemon on the same system and registry."""
 
     def __init__(self, tmp_path: Path, system: FakeSystem | None = None, store: MemoryStore | None = None) -> None:
@@ -93,7 +93,7 @@ class House:
         self.system = system or FakeSystem()
         self.system.programs.setdefault("toy", serve)
         self.store = store or MemoryStore()
-        self.ear = Ear()
+        self.events = EventRecorder()
         self.discover = "off"
         self.queries = OVER_LOOPBACK
         self.tables: Mapping[str, Mapping[str, Any]] = {"toy": TOY, "solo": {**TOY, "topology": "per-editor"}}
@@ -105,7 +105,7 @@ class House:
         engine = assemble(
             fake_wing(self.system),
             self.store,
-            self.ear,
+            self.events,
             Catalog.build(self.tables),
             self.system.me,
             site,
@@ -117,8 +117,8 @@ class House:
         self.records = engine.context.records
         self.recovery = engine.recovery
 
-    def live(self, story: Callable[[], Awaitable[None]]) -> None:
-        """Recover, live the story, and go as if killed."""
+    def run(self, story: Callable[[], Awaitable[None]]) -> None:
+        """Recover, run the story, and end as if killed."""
 
         async def life() -> None:
             self.open()
@@ -134,10 +134,10 @@ class House:
 
         virtual.run(self.system.clock, life())
 
-    def restarted(self) -> "House":
+    def restarted(self) -> "EngineHarness":
         """The next daemon."""
         self.system.me = self.system.start("daemon")
-        later = House(self.folder, self.system, self.store)
+        later = EngineHarness(self.folder, self.system, self.store)
         later.queries = self.queries
         return later
 
@@ -145,12 +145,12 @@ class House:
         """A process that may own a server."""
         return self.system.start("godot", "--editor")
 
-    async def up(self, owner: ProcessIdentity | None = None, kind: str = "toy", **wish: Any) -> ServerRecord:
+    async def up(self, owner: ProcessIdentity | None = None, kind: str = "toy", **fields: Any) -> ServerRecord:
         """Ensure a server for an owner."""
-        project = wish.pop("project", None)
-        requester = wish.pop("requester", None)
+        project = fields.pop("project", None)
+        requester = fields.pop("requester", None)
         editor = self.claims.attach(Arrival(owner.pid, project=project)) if owner else None
-        return await self.supervisor.ensure(EnsureRequest(kind, editor, project, **wish), requester)
+        return await self.supervisor.ensure(EnsureRequest(kind, editor, project, **fields), requester)
 
     def alive(self, identity: ProcessIdentity | None) -> bool:
         return identity is not None and self.system.process(identity) is not None
