@@ -59,7 +59,7 @@ ENGINE_ARROWS: Mapping[str, frozenset[str]] = {
     "state": words("environments"),
     "logs": words("state"),
     "operations": words("state"),
-    "holders": words("operations state"),
+    "holders": words("operations starting state"),
     "housekeeping": words("environments operations state"),
     "identification": words("operations state"),
     "processes": words("environments logs operations state"),
@@ -71,8 +71,8 @@ ENGINE_ARROWS: Mapping[str, frozenset[str]] = {
     "ensuring": words("ending holders monitor operations starting state"),
     "supervisor": words("ending ensuring holders identification monitor operations processes starting state"),
     "assembly": words(
-        "attachments ending environments holders housekeeping identification logs monitor operations processes "
-        "recovery starting state supervisor"
+        "attachments ending ensuring environments holders housekeeping identification logs monitor operations "
+        "processes recovery starting state supervisor"
     ),
 }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.model import ProcessIdentity
-from ..engine.operations.coordinator import KEPT, KEPT_S
+from ..engine.operations.outcomes import KEPT, KEPT_S
 from ..errors import InvalidParams, NotFound
 from ..values import frozen
 from ..wire.messages.session import ClientInfo

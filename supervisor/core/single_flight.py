@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
+from typing import Protocol
 
 from ..values import frozen
 from .pep440 import equal
@@ -50,6 +51,20 @@ class OperationRequest:
     def what(self) -> str:
         """What it is and who asked, for people."""
         return f"{_WORDS[self.operation]} for {self.holder}"
+
+
+class HasName(Protocol):
+    """A requester that has a name."""
+
+    @property
+    def who(self) -> str:
+        """The name, for people."""
+        ...
+
+
+def holder_of(editor: str | None, requester: HasName | None) -> str:
+    """Return who makes a request, for the requests that meet its operation, and for the events."""
+    return editor or (requester.who if requester else "the daemon")
 
 
 @frozen

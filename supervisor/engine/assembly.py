@@ -12,10 +12,13 @@ from .ending.automatic_restart import Restarter
 from .ending.reap import Reaper
 from .ending.replace import Replacer
 from .ending.requested_restart import Relauncher
+from .ending.shutdown import Shutdown
 from .ending.termination import Termination
+from .ensuring import EnsureOperation
 from .environments.builder import Environments
 from .holders.editors import Editors
 from .holders.leases import Leases
+from .holders.registration import Registrar
 from .housekeeping import Housekeeping
 from .identification.health import Health
 from .identification.queries import OVER_LOOPBACK, ServerQueries
@@ -25,6 +28,7 @@ from .identification.snapshot import SnapshotReader
 from .logs.cap import LogCap
 from .monitor import Monitor
 from .operations.coordinator import Operations
+from .operations.known_requests import KnownRequests
 from .processes.spawn import Spawner
 from .processes.stop import Stopper
 from .recovery.rebuild import Rebuilder
@@ -43,7 +47,8 @@ from .state.events import Events, Log
 from .state.exit_watches import ExitWatches
 from .state.randomness import SYSTEM_RANDOM, RandomSource
 from .state.records import Records, Store
-from .supervisor import ForeignServers, Supervisor
+from .state.standing import Standing
+from .supervisor import Supervisor
 
 
 @frozen
@@ -115,37 +120,70 @@ def assemble(
     ensurer = Ensurer(context, server_client, planner, takeover, Launcher(context, server_client, spawner, stopper))
     rehearsal = Rehearsal(context, planner, ensurer, spawner)
     restarter = Restarter(context, ensurer)
+    standing = Standing(context)
     operations = Operations(platform.clock, events)
     editors = Editors(context, exit_watches)
-    termination = Termination(context, stopper, server_client, reaper, restarter)
-    placement = Placement(context, planner, gatherer, termination.standing, operations)
-    relauncher = Relauncher(context, rehearsal, termination, restarter, ensurer, placement.versions)
+    registrar = Registrar(context, exit_watches)
+    leases = Leases(context, operations)
+    termination = Termination(context, standing, stopper, server_client, reaper, restarter)
+    placement = Placement(context, planner, gatherer, standing, operations)
+    discovery = Discovery(context, recogniser, takeover)
     log_cap = LogCap(platform.files, platform.clock, events)
     health = Health(context, operations, server_client)
     monitor = Monitor(
-        context, operations, editors, ensurer, termination, restarter, reaper, exit_watches, log_cap, health
+        context=context,
+        operations=operations,
+        editors=editors,
+        ensurer=ensurer,
+        termination=termination,
+        standing=standing,
+        restarter=restarter,
+        reaper=reaper,
+        exit_watches=exit_watches,
+        log_cap=log_cap,
+        health=health,
     )
-    foreign_servers = ForeignServers(
-        placement,
-        Replacer(context, planner, ensurer, rehearsal, termination, restarter, takeover),
-        Adopter(context, recogniser, takeover),
-        Discovery(context, recogniser, takeover),
-        PortReporter(context, recogniser, placement.versions),
+    ensuring = EnsureOperation(
+        context=context,
+        operations=operations,
+        placement=placement,
+        registrar=registrar,
+        ensurer=ensurer,
+        replacer=Replacer(context, planner, ensurer, rehearsal, termination, restarter, takeover),
+        takeover=takeover,
+        termination=termination,
+        restarter=restarter,
+        standing=standing,
+        monitor=monitor,
     )
     supervisor = Supervisor(
-        context,
-        operations,
-        editors,
-        ensurer,
-        relauncher,
-        termination,
-        restarter,
-        reaper,
-        monitor,
-        health,
-        foreign_servers,
+        context=context,
+        operations=operations,
+        requests=KnownRequests(operations, events),
+        editors=editors,
+        registrar=registrar,
+        ensuring=ensuring,
+        adopter=Adopter(context, recogniser, takeover),
+        relauncher=Relauncher(context, rehearsal, termination, restarter, ensurer, placement.versions),
+        termination=termination,
+        shutdown=Shutdown(context, operations, discovery, termination),
+        monitor=monitor,
+        reaper=reaper,
+        health=health,
+        versions=placement.versions,
+        discovery=discovery,
+        explainer=PortReporter(context, recogniser, placement.versions),
     )
-    claims = Attachments(context, editors, Leases(context, operations), monitor)
+    # What happens by itself goes to the monitor, which starts the daemon's own operations.
+    operations.on_ended = monitor.operation_ended
+    restarter.on_due = monitor.settle
+    reaper.on_orphan = monitor.reap
+    reaper.on_held = monitor.watch_holder
+    reaper.on_answered = health.note
+    registrar.on_taken_back = monitor.settle
+    discovery.on_found = monitor.server_found
+    leases.on_expired = monitor.settle
+    claims = Attachments(context, editors, leases, monitor)
     recovery = Recovery(context, Rebuilder(context, server_client))
     notes = (platform.exits.note, platform.files.note, log_cap.note, records.note)
     return Engine(context, recovery, supervisor, claims, exit_watches, Housekeeping(context), notes)

@@ -17,7 +17,6 @@ class Attachments:
         self._editors = editors
         self._leases = leases
         self._monitor = monitor
-        leases.on_expired = monitor.settle
 
     def begin(self) -> None:
         """Wait for the end of the leases that a recovery has found."""

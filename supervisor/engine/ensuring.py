@@ -1,81 +1,159 @@
-"""`server.ensure` inside its operation: the last launch is seen to, and what an addon wants in vain is done without."""
+"""`server.ensure`: choose the server, admit the request, register its owner, and see the server ready."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+import contextlib
+from dataclasses import dataclass, replace
+from functools import partial
 
-from ..core.model import ServerRecord, ServerState, VersionSource
-from ..errors import InstallFailed
+from ..core.deadlines import start_deadline
+from ..core.lifecycle import SERVING
+from ..core.model import Editor, Liveness, ServerRecord, ServerState, VersionSource
+from ..core.reconcile import Replace
+from ..core.single_flight import Operation, OperationRequest, holder_of
+from ..errors import Busy, InstallFailed, StartFailed, SupervisorError
 from .ending.automatic_restart import Restarter
 from .ending.replace import Replacer
-from .holders.editors import Editors
-from .monitor import Monitor
+from .ending.termination import Termination
+from .holders.registration import Registrar
+from .monitor import Monitor, stop_reason
+from .operations.coordinator import Operations
 from .operations.operation import RunningOperation
+from .operations.requester import Requester
+from .operations.waiters import nothing
 from .starting.ensure import Ensurer
 from .starting.placement import Placement
-from .starting.resolve import EnsureRequest, ResolvedRequest, begin_row
+from .starting.resolve import EnsureRequest, ResolvedRequest
+from .starting.takeover import Takeover
 from .state.context import EngineContext
-
-AskAgain = Callable[[EnsureRequest], Awaitable[ServerRecord]]
+from .state.standing import Standing
 
 _AT_REST = (ServerState.FAILED, ServerState.BACKOFF, ServerState.STOPPED)
 
 
+@dataclass(eq=False)
 class EnsureOperation:
-    """Runs inside the operation of a `server.ensure`."""
+    """Performs `server.ensure`, from the request to the answer."""
 
-    def __init__(
-        self,
-        context: EngineContext,
-        editors: Editors,
-        monitor: Monitor,
-        restarter: Restarter,
-        placement: Placement,
-        ensurer: Ensurer,
-        replacer: Replacer,
-    ) -> None:
-        self._context = context
-        self._records = context.records
-        self._editors = editors
-        self._monitor = monitor
-        self._restarter = restarter
-        self._placement = placement
-        self._ensurer = ensurer
-        self._replacer = replacer
-        self._versions = placement.versions
+    context: EngineContext
+    operations: Operations
+    placement: Placement
+    registrar: Registrar
+    ensurer: Ensurer
+    replacer: Replacer
+    takeover: Takeover
+    termination: Termination
+    restarter: Restarter
+    standing: Standing
+    monitor: Monitor
 
-    async def run(
-        self, request: EnsureRequest, resolved: ResolvedRequest, operation: RunningOperation, ask_again: AskAgain
-    ) -> ServerRecord:
-        """The server, ready. `ask_again` performs another `ensure`, in an operation of its own.
+    async def perform(self, request: EnsureRequest, requester: Requester | None = None) -> ServerRecord:
+        """Return the record of the server, once it is ready.
 
         Raises:
             SupervisorError: why it is not.
         """
-        last = await self._monitor.see_to_the_last_launch(resolved.server, operation)
-        self._placement.refuse_a_second(resolved, request)
-        # Whoever joined while that took its time is an owner too.
-        begin_row(self._context, resolved, last.owners)
-        row = self._records.server(resolved.server)
+        request = await self.placement.versions.informed(request)
+        resolved = await self.placement.place(request)
+        owner = request.editor.id if request.editor else None
+        admission = self.operations.admit(
+            resolved.server,
+            OperationRequest(Operation.ENSURE, holder_of(owner, requester), resolved.required, resolved.ports),
+            requester,
+            request_id=request.request_id,
+            owner=owner,
+            deadline_s=start_deadline(resolved.kind.ready_timeout_s, resolved.kind.stop_timeout_s),
+        )
+        undo = nothing
+        if admission.repeats is None:
+            while admission.waits_for is not None:
+                await self.operations.wait(admission)
+                resolved = self.placement.after_waiting(resolved, request)
+                self.operations.readmit(admission, resolved.server)
+            try:
+                self._refuse_mismatch(resolved)
+                undo = self.registrar.register(resolved, request.editor)
+            except SupervisorError as error:
+                raise self.operations.refuse(admission, error) from None
+        return await self.operations.run(
+            admission,
+            partial(self._run, request, resolved),
+            undo=undo,
+            keep_if=partial(self._lives, request.editor),
+        )
+
+    def _lives(self, editor: Editor | None) -> bool:
+        return editor is not None and self.context.platform.probe.sample(editor.process) is not Liveness.DEAD
+
+    def _refuse_mismatch(self, resolved: ResolvedRequest) -> None:
+        """Refuse a request before its editor becomes an owner of the server that it was refused.
+
+        Raises:
+            Busy: the id has become the server of another project.
+            InvalidParams: the server runs on other ports.
+        """
+        record = self.context.records.servers.get(resolved.server)
+        if record is None:
+            return
+        if record.project != resolved.project and not record.observed_only:
+            raise Busy(f"{resolved.server} is the server of another project", hint="ask again", retry_after_ms=100)
+        if record.state in SERVING and not self.standing.dead(record):
+            self.ensurer.refuse_mismatch(resolved, record)
+
+    async def _run(
+        self, request: EnsureRequest, resolved: ResolvedRequest, operation: RunningOperation
+    ) -> ServerRecord:
+        """Perform the operation: see to the last launch, start the server, and do without a version that is missing."""
+        records = self.context.records
+        last = await self._end_last_launch(resolved.server, operation)
+        if last.state in _AT_REST:
+            self.placement.refuse_a_second(resolved, request)
+        if resolved.server not in records.servers:
+            # The row was dropped with the last launch. Callers that joined since then are owners too.
+            self.registrar.begin_row(resolved, last.owners)
+        row = records.server(resolved.server)
         before = row if row.state in _AT_REST else None
         try:
-            return await self._have(resolved, operation, before)
+            return await self._start(resolved, operation, before)
         except InstallFailed as problem:
-            fallen = self._versions.without_addon(request, resolved, problem)
+            fallen = self.placement.versions.without_addon(request, resolved, problem)
             if fallen is None:
                 if resolved.chosen is not None and resolved.chosen.source is VersionSource.ADDON:
                     problem.hint = f"{problem.hint} (the version is {resolved.chosen.why}: --version asks for another)"
                 raise
-        return await self._fall_back(fallen, resolved, operation, before, ask_again)
+        return await self._fall_back(fallen, resolved, operation, before)
 
-    async def _have(
+    async def _end_last_launch(self, server_id: str, operation: RunningOperation) -> ServerRecord:
+        """Bring what an earlier launch left unfinished to readiness or to its end, and return the server's record."""
+        record = self.context.records.server(server_id)
+        if record.state is ServerState.STARTING and record.root is not None:
+            with contextlib.suppress(StartFailed):
+                return await self.monitor.finish(server_id, operation)
+        elif record.state in SERVING and self.standing.dead(record):
+            return await self.termination.clear_away(server_id, operation)
+        elif record.state is ServerState.STOPPING or (
+            record.state is ServerState.FAILED and not self.standing.gone(record)
+        ):
+            # Something of the launch may still run. It has to end first, or two servers would run side by side.
+            return await self.termination.end_launch(server_id, operation, stop_reason(record))
+        return self.context.records.server(server_id)
+
+    async def _start(
         self, resolved: ResolvedRequest, operation: RunningOperation, before: ServerRecord | None
     ) -> ServerRecord:
-        """`before` is the row at rest that the start began with; None: there was none, or the server runs."""
-        if self._records.server(resolved.server).state in _AT_REST:
-            self._restarter.forget(resolved.server)
-            # From here on another request is for this version or for another one, whichever the last launch had.
-            self._records.move(resolved.server, ServerState.STARTING, version=resolved.version, chosen=resolved.chosen)
-        return await self._replacer.follow(resolved, await self._ensurer.run(resolved, operation, before), operation)
+        """Start, reuse or replace the server.
+
+        `before` is the row at rest that the start began with, None if there was none or if the server runs.
+        """
+        records = self.context.records
+        if records.server(resolved.server).state in _AT_REST:
+            self.restarter.forget(resolved.server)
+            # Admission compares later requests with this version, not with that of the last launch.
+            records.move(resolved.server, ServerState.STARTING, version=resolved.version, chosen=resolved.chosen)
+        outcome = await self.ensurer.run(resolved, operation, before)
+        if isinstance(outcome, Replace):
+            outcome = await self.replacer.run(resolved, outcome, operation)
+        if resolved.asker is None:
+            return self.takeover.wanted_without_owner(outcome.id, None)
+        return records.server(outcome.id)
 
     async def _fall_back(
         self,
@@ -83,12 +161,12 @@ class EnsureOperation:
         resolved: ResolvedRequest,
         operation: RunningOperation,
         before: ServerRecord | None,
-        ask_again: AskAgain,
     ) -> ServerRecord:
-        """Have the server that the request comes down to without the addon's version, which nothing can be had of."""
-        now = await self._placement.place(fallen)
+        """Start the server without the addon's version, which the package index does not have."""
+        records = self.context.records
+        now = await self.placement.place(fallen)
         reason = now.chosen.passed_over if now.chosen is not None else None
-        self._context.events.warn(
+        self.context.events.warn(
             "server.version_missing",
             server=resolved.server,
             version=resolved.version,
@@ -98,14 +176,14 @@ class EnsureOperation:
         operation.progress("deciding", f"{now.server} {now.version or ''} instead: {reason}")
         operation.extend()
         if now.server == resolved.server:
-            return await self._have(now, operation, before)
-        found = await ask_again(replace(fallen, request_id=None))
-        row = self._records.servers.get(resolved.server)
+            return await self._start(now, operation, before)
+        found = await self.perform(replace(fallen, request_id=None))
+        row = records.servers.get(resolved.server)
         if row is not None and row.state is ServerState.FAILED and not row.launch:
             for owner in row.owners:
-                # Whoever joined wants the same.
-                if (editor := self._records.editors.get(owner.editor)) is not None and not owner.leaving:
-                    self._editors.own(found.id, editor)
-            self._records.drop(row.id)
-            self._monitor.settle(found.id)
-        return self._records.server(found.id)
+                # Callers that joined this request get the other server as well.
+                if (editor := records.editors.get(owner.editor)) is not None and not owner.leaving:
+                    self.registrar.own(found.id, editor)
+            records.drop(row.id)
+            self.monitor.settle(found.id)
+        return records.server(found.id)

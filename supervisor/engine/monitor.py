@@ -1,11 +1,12 @@
 """What happens by itself: deaths, timers, what an earlier daemon left half-done. All of it goes through the door."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from ..core.deadlines import stop_deadline
 from ..core.lifecycle import SERVING
 from ..core.model import Editor, Failure, Liveness, Ownership, ProcessIdentity, ServerRecord, ServerState
 from ..core.single_flight import Operation, OperationRequest
@@ -18,15 +19,13 @@ from .identification.health import Health
 from .logs.cap import LogCap
 from .operations.coordinator import Operations
 from .operations.operation import RunningOperation
-from .processes.stop import KILL_PATIENCE_S, StopReason
+from .processes.stop import StopReason
 from .starting.ensure import Ensurer
 from .state.context import EngineContext
 from .state.exit_watches import ExitWatches
+from .state.standing import Standing
 
 OwnWork = Callable[[str, RunningOperation], Awaitable[ServerRecord]]
-
-STOP_SLACK_S = 10.0
-"""What a stop may take beside its waits, on a machine that is busy."""
 
 RETRY_S = 60.0
 """How often a stop that failed is tried again."""
@@ -35,47 +34,29 @@ RELOOK_S = 1.0
 """After how long something that could not be done, or a watch that spoke too early, is looked at again."""
 
 
+@dataclass(eq=False)
 class Monitor:
     """Sees to it that no server is left in a state that nobody will move."""
 
-    def __init__(
-        self,
-        context: EngineContext,
-        operations: Operations,
-        editors: Editors,
-        ensurer: Ensurer,
-        termination: Termination,
-        restarter: Restarter,
-        reaper: Reaper,
-        exit_watches: ExitWatches,
-        log_cap: LogCap,
-        health: Health,
-    ) -> None:
-        self._context = context
-        self._records = context.records
-        self._events = context.events
-        self._operations = operations
-        self._editors = editors
-        self._ensurer = ensurer
-        self._termination = termination
-        self._restarter = restarter
-        self._reaper = reaper
-        self._exit_watches = exit_watches
-        self._log_cap = log_cap
-        self._health = health
-        self._retries: dict[str, asyncio.TimerHandle] = {}
-        self._closed = False
-        operations.on_landed = self._landed
-        restarter.on_due = self.settle
-        reaper.on_orphan = self.reap
-        reaper.on_held = self._watch_holder
-        reaper.on_answered = health.note
+    context: EngineContext
+    operations: Operations
+    editors: Editors
+    ensurer: Ensurer
+    termination: Termination
+    standing: Standing
+    restarter: Restarter
+    reaper: Reaper
+    exit_watches: ExitWatches
+    log_cap: LogCap
+    health: Health
+    _retries: dict[str, asyncio.TimerHandle] = field(default_factory=dict, init=False)
+    _closed: bool = field(default=False, init=False)
 
     def begin(self) -> None:
         """Arm everything after a recovery: watches first, then what was left half-done."""
-        for editor in list(self._records.editors.values()):
+        for editor in list(self.context.records.editors.values()):
             self.watch_editor(editor)
-        for server_id in list(self._records.servers):
+        for server_id in list(self.context.records.servers):
             self.settle(server_id)
 
     def close(self) -> None:
@@ -83,20 +64,20 @@ class Monitor:
         self._closed = True
         for retry in self._retries.values():
             retry.cancel()
-        self._reaper.close()
-        self._restarter.close()
-        self._exit_watches.close()
-        self._log_cap.close()
-        self._health.close()
+        self.reaper.close()
+        self.restarter.close()
+        self.exit_watches.close()
+        self.log_cap.close()
+        self.health.close()
 
     def settle(self, server_id: str) -> None:
         """Follow up on a server whose door is free."""
-        if self._closed or self._operations.running(server_id) is not None:
+        if self._closed or self.operations.running(server_id) is not None:
             return
         retry = self._retries.pop(server_id, None)
         if retry is not None:
             retry.cancel()
-        record = self._records.servers.get(server_id)
+        record = self.context.records.servers.get(server_id)
         if record is None:
             self._let_go(server_id)
         elif record.state in SERVING:
@@ -111,74 +92,59 @@ class Monitor:
         match record.state:
             case ServerState.STARTING if record.root is not None:
                 self._fly(record.id, Operation.RECOVER, self.finish, "an earlier daemon had begun to start it")
-            case ServerState.STARTING if record.restarts and self._termination.standing.expected(record):
+            case ServerState.STARTING if record.restarts and self.standing.expected(record):
                 broken = Failure(StartFailed.code, "its start was broken off")
-                self._records.move(record.id, ServerState.BACKOFF, failure=broken)
-                self._fly(record.id, Operation.RECOVER, self._termination.resume, broken.message)
+                self.context.records.move(record.id, ServerState.BACKOFF, failure=broken)
+                self._fly(record.id, Operation.RECOVER, self.termination.resume, broken.message)
             case ServerState.STOPPING if record.stop_requested:
-                stop = partial(self._termination.stop, reason=StopReason.USER)
+                stop = partial(self.termination.stop, reason=StopReason.USER)
                 self._fly(record.id, Operation.STOP, stop, "a stop had begun")
             case ServerState.STOPPING:
                 self._judge_again(record)
             case ServerState.BACKOFF:
-                if not (self._restarter.waits(record.id) and self._termination.standing.wanted(record)):
-                    self._fly(record.id, Operation.RECOVER, self._termination.start_again, "its pause is over")
+                if not (self.restarter.waits(record.id) and self.standing.wanted(record)):
+                    self._fly(record.id, Operation.RECOVER, self.termination.start_again, "its pause is over")
             case _:
-                self._records.drop(record.id)
+                self.context.records.drop(record.id)
                 self._let_go(record.id)
 
     def _failed(self, record: ServerRecord) -> None:
-        if not self._termination.standing.gone(record):
+        if not self.standing.gone(record):
             self._stop_later(record)
-        elif self._termination.standing.expected(record):
+        elif self.standing.expected(record):
             # Shown to whoever wants it, until it is asked for again, or taken down.
-            self._exit_watches.disarm(f"server {record.id}")
+            self.exit_watches.disarm(f"server {record.id}")
         else:
-            self._termination.give_up(record)
+            self.termination.give_up(record)
             self._let_go(record.id)
+
+    def server_found(self, record: ServerRecord) -> None:
+        """Follow up on a foreign server that was found, or whose owner has changed."""
+        self.settle(record.id)
 
     def reap(self, server_id: str) -> None:
         """The reaper's verdict, at the same door that clients use."""
-        self._fly(server_id, Operation.REAP, self._termination.reap, "it was found an orphan twice")
+        self._fly(server_id, Operation.REAP, self.termination.reap, "it was found an orphan twice")
 
     async def finish(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """See a launch of an earlier daemon through, unless somebody else has."""
-        record = self._records.server(server_id)
+        record = self.context.records.server(server_id)
         if record.state is not ServerState.STARTING or record.root is None:
             return record
         operation.committed = True
-        return await self._ensurer.finish(record, self._context.kind_of(record))
-
-    async def see_to_the_last_launch(self, server_id: str, operation: RunningOperation) -> ServerRecord:
-        """Bring what an earlier launch left half-done to readiness, or to its end; its record."""
-        record = self._records.server(server_id)
-        if record.state is ServerState.STARTING and record.root is not None:
-            with contextlib.suppress(StartFailed):
-                return await self.finish(server_id, operation)
-        elif record.state in SERVING and self._termination.standing.dead(record):
-            return await self._termination.clear_away(server_id, operation)
-        elif record.state is ServerState.STOPPING or (
-            record.state is ServerState.FAILED and not self._termination.standing.gone(record)
-        ):
-            # It was not, or could not be, stopped to the end; a second one beside it would be one too many.
-            return await self._termination.end_launch(server_id, operation, _stop_reason(record))
-        return self._records.server(server_id)
+        return await self.ensurer.finish(record, self.context.kind_of(record))
 
     def watch_editor(self, editor: Editor) -> None:
         """Notice its end."""
         if not self._closed:
-            self._exit_watches.arm(f"editor {editor.id}", editor.process, lambda: self._editor_ended(editor))
+            self.exit_watches.arm(f"editor {editor.id}", editor.process, lambda: self._editor_ended(editor))
 
-    def stop_deadline(self, record: ServerRecord) -> float:
-        """How long a stop may take in all, seconds: the server has its time, and then what it ran."""
-        return 2 * self._context.kind_of(record).stop_timeout_s + KILL_PATIENCE_S + STOP_SLACK_S
-
-    def _landed(self, server_id: str, defect: BaseException | None) -> None:
+    def operation_ended(self, server_id: str, defect: BaseException | None) -> None:
         """A defect of ours would come again at once: it is tried again after a pause."""
         if defect is None:
             self.settle(server_id)
         elif not self._closed:
-            self._events.failed("operation.broke", defect, server=server_id)
+            self.context.events.failed("operation.broke", defect, server=server_id)
             asyncio.get_running_loop().call_later(RELOOK_S, self.settle, server_id)
 
     def _serve(self, record: ServerRecord) -> None:
@@ -186,104 +152,105 @@ class Monitor:
             self._watch_owners(record)
         self._watch(record, record.process)
         if record.log is not None:
-            self._log_cap.keep(record.id, Path(record.log))
-        self._restarter.ready(record)
-        self._health.keep(record)
-        self._reaper.look(record.id)
+            self.log_cap.keep(record.id, Path(record.log))
+        self.restarter.ready(record)
+        self.health.keep(record)
+        self.reaper.look(record.id)
 
-    def _watch_holder(self, owner: Ownership) -> None:
+    def watch_holder(self, owner: Ownership) -> None:
         """It keeps a server, though its end may have been told already: the probe was wrong then, or is wrong now."""
-        editor = self._records.editors.get(owner.editor)
+        editor = self.context.records.editors.get(owner.editor)
         if editor is not None and editor.process == owner.process:
             self.watch_editor(editor)
         elif not self._closed:
             # It waited for its turn, died and was forgotten before it became an owner: its name may be another's.
-            self._exit_watches.arm(f"owner {owner.process}", owner.process, lambda: self._holder_ended(owner))
+            self.exit_watches.arm(f"owner {owner.process}", owner.process, lambda: self._holder_ended(owner))
 
     def _holder_ended(self, owner: Ownership) -> None:
-        if self._context.platform.probe.sample(owner.process) is not Liveness.DEAD:
-            asyncio.get_running_loop().call_later(RELOOK_S, self._watch_holder, owner)
+        if self.context.platform.probe.sample(owner.process) is not Liveness.DEAD:
+            asyncio.get_running_loop().call_later(RELOOK_S, self.watch_holder, owner)
             return
-        for record in self._records.owned_by(owner.editor):
+        for record in self.context.records.owned_by(owner.editor):
             self.settle(record.id)
 
     def _watch_owners(self, record: ServerRecord) -> None:
         """Its owner may be known by its environment only: nobody has attached it."""
         for owner in record.owners:
-            editor = self._records.editors.get(owner.editor)
+            editor = self.context.records.editors.get(owner.editor)
             # The end of one that is dead has been followed up, and would be told for ever.
             if editor is None:
                 continue
-            lives = self._exit_watches.lives(editor.process)
-            if lives or self._context.platform.probe.sample(editor.process) is not Liveness.DEAD:
+            lives = self.exit_watches.lives(editor.process)
+            if lives or self.context.platform.probe.sample(editor.process) is not Liveness.DEAD:
                 self.watch_editor(editor)
 
     def _stop_later(self, record: ServerRecord) -> None:
         """It could not be stopped: its end is waited for, and what was begun is tried again now and then."""
-        living = record.root if self._termination.standing.dead(record) else record.process
+        living = record.root if self.standing.dead(record) else record.process
         self._watch(record, living)
-        if record.stop_requested or not self._termination.standing.wanted(record):
+        if record.stop_requested or not self.standing.wanted(record):
             loop = asyncio.get_running_loop()
             self._retries[record.id] = loop.call_later(RETRY_S, self._stop_again, record.id, record.launch)
 
     def _stop_again(self, server_id: str, launch: str) -> None:
-        record = self._records.servers.get(server_id)
+        record = self.context.records.servers.get(server_id)
         if self._closed or record is None or (record.state, record.launch) != (ServerState.FAILED, launch):
             return
-        if self._operations.running(server_id) is not None:
+        if self.operations.running(server_id) is not None:
             # Its landing is followed by another look.
             return
         if record.foreign and not record.stop_requested:
             self._judge_again(record)
-        elif record.stop_requested or not self._termination.standing.wanted(record):
-            stop = partial(self._termination.stop, reason=_stop_reason(record))
+        elif record.stop_requested or not self.standing.wanted(record):
+            stop = partial(self.termination.stop, reason=stop_reason(record))
             self._fly(server_id, Operation.STOP, stop, "a stop had failed")
 
     def _judge_again(self, record: ServerRecord) -> None:
         """The daemon's own reason for a stop that broke off may be none any more: it serves until it is found again."""
-        self._serve(self._records.move(record.id, ServerState.READY))
+        self._serve(self.context.records.move(record.id, ServerState.READY))
 
     def _let_go(self, server_id: str) -> None:
-        self._exit_watches.disarm(f"server {server_id}")
-        self._log_cap.forget(server_id)
-        self._health.forget(server_id)
-        self._reaper.forget(server_id)
-        self._restarter.forget(server_id)
-        self._editors.forget_the_dead()
+        self.exit_watches.disarm(f"server {server_id}")
+        self.log_cap.forget(server_id)
+        self.health.forget(server_id)
+        self.reaper.forget(server_id)
+        self.restarter.forget(server_id)
+        self.editors.forget_the_dead()
 
     def _watch(self, record: ServerRecord, identity: ProcessIdentity | None) -> None:
         if identity is not None:
             ended = partial(self._server_ended, record.id, record.launch)
-            self._exit_watches.arm(f"server {record.id}", identity, ended)
+            self.exit_watches.arm(f"server {record.id}", identity, ended)
 
     def _editor_ended(self, editor: Editor) -> None:
         """The event is a hint; the probe has the verdict."""
-        if self._context.platform.probe.sample(editor.process) is not Liveness.DEAD:
+        if self.context.platform.probe.sample(editor.process) is not Liveness.DEAD:
             asyncio.get_running_loop().call_later(RELOOK_S, self.watch_editor, editor)
             return
-        self._events.publish("editor.ended", editor=editor.id, pid=editor.process.pid)
-        for record in self._records.owned_by(editor.id):
+        self.context.events.publish("editor.ended", editor=editor.id, pid=editor.process.pid)
+        for record in self.context.records.owned_by(editor.id):
             self.settle(record.id)
-        self._editors.forget_the_dead()
+        self.editors.forget_the_dead()
 
     def _server_ended(self, server_id: str, launch: str) -> None:
-        record = self._records.servers.get(server_id)
+        record = self.context.records.servers.get(server_id)
         if record is None or record.launch != launch or self._closed:
             return
-        if record.state in SERVING and self._termination.standing.dead(record):
-            self._fly(server_id, Operation.RECOVER, self._termination.clear_away, "its process has ended")
+        if record.state in SERVING and self.standing.dead(record):
+            self._fly(server_id, Operation.RECOVER, self.termination.clear_away, "its process has ended")
         else:
             # It still lives, or an operation is at work on it and will be followed by another look.
             asyncio.get_running_loop().call_later(RELOOK_S, self.settle, server_id)
 
     def _fly(self, server_id: str, operation: Operation, work: OwnWork, why: str) -> None:
         """Do it now. While another operation is at work on the server, nothing: its landing is followed by a look."""
-        record = self._records.servers.get(server_id)
+        record = self.context.records.servers.get(server_id)
         if record is None:
             return
         request = OperationRequest(operation, "the daemon", why=why)
-        deadline_s = self._context.kind_of(record).ready_timeout_s + self.stop_deadline(record)
-        running = self._operations.own(server_id, request, partial(work, server_id), deadline_s=deadline_s)
+        kind = self.context.kind_of(record)
+        deadline_s = kind.ready_timeout_s + stop_deadline(kind.stop_timeout_s)
+        running = self.operations.start_own(server_id, request, partial(work, server_id), deadline_s=deadline_s)
         if running is not None:
             running.task.add_done_callback(partial(self._note_failure, server_id, operation))
 
@@ -291,8 +258,9 @@ class Monitor:
         """Nobody waits for it who would be told. A defect is noted where operations land."""
         error = None if task.cancelled() else task.exception()
         if isinstance(error, SupervisorError):
-            self._events.warn("operation.failed", server=server_id, operation=operation, reason=error.message)
+            self.context.events.warn("operation.failed", server=server_id, operation=operation, reason=error.message)
 
 
-def _stop_reason(record: ServerRecord) -> StopReason:
+def stop_reason(record: ServerRecord) -> StopReason:
+    """Return why the daemon goes on with the stop of a server."""
     return StopReason.USER if record.stop_requested else StopReason.DAEMON

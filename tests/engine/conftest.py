@@ -1,14 +1,14 @@
 from dataclasses import replace
 
 import pytest
-from tests.engine.house import House
 
 from tests.engine.answers import Answers
+from tests.engine.harness import EngineHarness
 
 
 @pytest.fixture
-def answers(house: House) -> Answers:
+def answers(harness: EngineHarness) -> Answers:
     """The answers that the servers of this engine give, in the place of HTTP."""
     given = Answers()
-    house.queries = replace(house.queries, identify=given.identify)
+    harness.queries = replace(harness.queries, identify=given.identify)
     return given

@@ -127,7 +127,7 @@ class EngineHarness:
             self.claims.begin()
             await story()
             # A cancelled flight lands, and a killed daemon would not follow up on it.
-            self.supervisor._monitor.close()
+            self.supervisor.monitor.close()
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
             self.system.forget_watches()

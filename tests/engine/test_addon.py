@@ -30,11 +30,11 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 @pytest.fixture
-def told(house: House, answers: Answers) -> Answers:
+def told(harness: EngineHarness, answers: Answers) -> Answers:
     """Every server answers with the version of its record: what is wrong here is never the server."""
 
     def version_of(ports: Ports) -> str | None:
-        rows = house.records.servers.values()
+        rows = harness.records.servers.values()
         return next((row.version for row in rows if row.ports == ports), None)
 
     answers.version_of = version_of
@@ -248,7 +248,7 @@ def test_a_version_that_the_index_lacks_gives_way_with_the_reason_told(harness: 
         assert requester.told.count("accepted") == 1
         assert [owner.process for owner in record.owners] == [record.owners[0].process]
         assert installs(harness.events) == ["9.9.9", "1.0"]
-        assert (await harness.supervisor.result("mine")).id == "toy"
+        assert (await harness.supervisor.requests.result("mine")).id == "toy"
         again = await harness.up(harness.editor(), project=folder)
         assert (again.process, installs(harness.events)) == (record.process, ["9.9.9", "1.0"])
         await asyncio.sleep(600)

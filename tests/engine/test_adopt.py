@@ -32,11 +32,11 @@ def test_a_stranger_on_ports_that_a_starting_server_was_promised_is_not_adopted_
         ports = dict(harness.records.server("toy").ports)
         thief = Candidate("toy-2", Catalog.build({"toy": TOY}).get("toy"), None, foreign_server(ports))
         with pytest.raises(Busy, match="promised to toy"):
-            harness.supervisor._adopter.refuse_the_promised(thief)
+            harness.supervisor.adopter.refuse_the_promised(thief)
         assert list(harness.records.servers) == ["toy"]
         await start
         elsewhere = {name: port + 1 for name, port in ports.items()}
-        harness.supervisor._adopter.refuse_the_promised(Candidate("toy-2", thief.kind, None, foreign_server(elsewhere)))
+        harness.supervisor.adopter.refuse_the_promised(Candidate("toy-2", thief.kind, None, foreign_server(elsewhere)))
         assert list(harness.records.servers) == ["toy"]
 
     harness.run(story)
@@ -51,7 +51,7 @@ def test_what_is_adopted_does_not_take_the_row_of_a_server_that_was_started_mean
     async def story() -> None:
         foreign_server = strangers_toy(harness, http=8003)
         wish = AdoptRequest(pid=foreign_server.pid)
-        adopter = harness.supervisor._adopter
+        adopter = harness.supervisor.adopter
         candidate = await adopter.find(wish)
         started = await harness.up(harness.editor())
         assert started.id == candidate.server
@@ -98,7 +98,7 @@ def test_kinds_look_at_a_mute_server_all_at_once(harness: EngineHarness, monkeyp
         async def mute(*_: object) -> None:
             await asyncio.sleep(1)
 
-        monkeypatch.setattr(harness.supervisor._adopter._recogniser, "look", mute)
+        monkeypatch.setattr(harness.supervisor.adopter._recogniser, "look", mute)
         began = harness.system.clock.monotonic()
         with pytest.raises(NotOurs):
             await harness.supervisor.adopt(AdoptRequest(port=8000))

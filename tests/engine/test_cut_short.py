@@ -28,13 +28,13 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 @pytest.fixture
-def answering(house: House) -> None:
+def answering(harness: EngineHarness) -> None:
     """Every server says that it is the toy, in version 1.0."""
 
     async def identify(*_: object) -> Identification:
         return Identification(matches=True, version="1.0")
 
-    house.queries = replace(house.queries, identify=identify)
+    harness.queries = replace(harness.queries, identify=identify)
 
 
 IDENTIFY = {"identify": {"http": "/s", "port": "http", "match": {"name": "toy"}, "version": "version"}}
@@ -80,7 +80,7 @@ def test_an_update_that_is_cancelled_after_the_old_one_was_asked_to_end_is_seen_
         stubborn(harness, await harness.up(owner))
         update = asyncio.ensure_future(harness.up(owner, version="2.0", request_id="q"))
         await first_signal(harness)
-        harness.supervisor.cancel("q")
+        harness.supervisor.requests.cancel("q")
         new = await update
         assert (new.version, harness.alive(new.process)) == ("2.0", True)
 
@@ -133,7 +133,7 @@ def test_a_start_that_is_given_up_leaves_the_server_to_the_owner_that_had_it(har
         start = asyncio.ensure_future(harness.up(requester=FakeRequester(), request_id="q"))
         await asyncio.sleep(0.1)
         harness.system.programs["toy"] = serve
-        harness.supervisor.cancel("q")
+        harness.supervisor.requests.cancel("q")
         with pytest.raises(Cancelled):
             await start
         await asyncio.sleep(60)
@@ -147,7 +147,7 @@ def test_a_restart_that_the_daemons_own_end_cuts_short_is_finished_by_the_next(
 ) -> None:
     async def first() -> None:
         old = await harness.up(harness.editor())
-        planner = harness.supervisor._ensurer._planner
+        planner = harness.supervisor.ensuring.ensurer._planner
         without = planner.without
 
         async def slow(*given: object, **named: object) -> object:
@@ -269,7 +269,7 @@ def test_an_orphan_that_is_spared_at_the_last_moment_of_an_update_stays_an_orpha
     async def story() -> None:
         process = foreign_server(harness, "99999")
         asker = harness.editor()
-        tree_reader = harness.supervisor._fulfiller._replacer._termination._stopper._tree_reader
+        tree_reader = harness.supervisor.ensuring.replacer._termination._stopper._tree_reader
         look, taken = tree_reader.look, []
 
         async def seen_in_use(target: Target, before: ProcessTree | None = None) -> ProcessTree:

@@ -11,8 +11,9 @@ import pytest
 from supervisor.core.model import Origin, ProcessIdentity, ServerRecord, ServerState
 from supervisor.core.single_flight import Operation, OperationRequest
 from supervisor.engine.operations.coordinator import Operations
-from supervisor.engine.operations.operation import RunningOperation
-from supervisor.engine.operations.waiters import Ticket
+from supervisor.engine.operations.known_requests import KnownRequests
+from supervisor.engine.operations.operation import RunningOperation, Work
+from supervisor.engine.operations.waiters import never, nothing
 from supervisor.engine.state.events import Events
 from supervisor.errors import (
     Busy,
@@ -48,24 +49,36 @@ class OperationsHarness:
 
     def run(self, story: Callable[[], Awaitable[None]]) -> None:
         async def life() -> None:
-            self.operations = Operations(self.clock, Events(self.events, self.clock))
-            self.operations.on_landed = lambda server_id, defect: self.landed.append((server_id, defect))
+            events = Events(self.events, self.clock)
+            self.operations = Operations(self.clock, events)
+            self.requests = KnownRequests(self.operations, events)
+            self.operations.on_ended = lambda server_id, defect: self.landed.append((server_id, defect))
             await story()
 
         virtual.run(self.clock, life())
 
     def begin(
         self,
-        wish: OperationRequest = ENSURE,
-        work: Callable[[RunningOperation], Awaitable[ServerRecord]] | None = None,
+        request: OperationRequest = ENSURE,
+        work: Work | None = None,
         *,
+        server_id: str = "toy",
+        admitted: Callable[[], None] = nothing,
+        undo: Callable[[], None] = nothing,
+        keep_if: Callable[[], bool] = never,
         deadline_s: float = 100.0,
-        **ticket: Any,
+        **origin: Any,
     ) -> asyncio.Task[ServerRecord]:
-        """Somebody asks."""
-        return asyncio.create_task(
-            self.operations.fly("toy", wish, work or lasting(), Ticket(**ticket), deadline_s=deadline_s)
-        )
+        """Make a request. `admitted` registers what the operation needs."""
+
+        async def perform() -> ServerRecord:
+            admission = self.operations.admit(server_id, request, deadline_s=deadline_s, **origin)
+            if admission.repeats is None:
+                await self.operations.turn(admission)
+                admitted()
+            return await self.operations.run(admission, work or lasting(), undo=undo, keep_if=keep_if)
+
+        return asyncio.create_task(perform())
 
 
 @pytest.fixture
@@ -240,8 +253,8 @@ def test_only_a_refusal_undoes_what_admission_did_and_for_everybody(
 ) -> None:
     async def story() -> None:
         undone: list[str] = []
-        first = tower.begin(work=lasting(outcome=outcome), gave_up=lambda: undone.append("first"))
-        second = tower.begin(gave_up=lambda: undone.append("second"))
+        first = tower.begin(work=lasting(outcome=outcome), undo=lambda: undone.append("first"))
+        second = tower.begin(undo=lambda: undone.append("second"))
         await asyncio.gather(first, second, return_exceptions=True)
         assert undone == gave_up
 
@@ -265,11 +278,11 @@ def test_a_flight_that_everybody_has_left_is_cancelled(tower: OperationsHarness)
 
 def test_a_flight_that_goes_on_alone_ends_well_and_its_outcome_is_kept(tower: OperationsHarness) -> None:
     async def story() -> None:
-        passenger = tower.begin(request_id="mine", goes_on_alone=lambda: True)
+        passenger = tower.begin(request_id="mine", keep_if=lambda: True)
         await asyncio.sleep(1)
         passenger.cancel()
         await asyncio.sleep(10)
-        assert await tower.operations.result("mine") == RECORD
+        assert await tower.requests.result("mine") == RECORD
 
     tower.run(story)
 
@@ -280,14 +293,14 @@ def test_a_stop_that_has_acted_goes_on_when_everybody_has_left(tower: Operations
         await asyncio.sleep(1)
         passenger.cancel()
         await asyncio.sleep(10)
-        assert await tower.operations.result("mine") == RECORD
+        assert await tower.requests.result("mine") == RECORD
 
     tower.run(story)
 
 
 def test_a_flight_of_the_daemon_outlives_whoever_joined_it(tower: OperationsHarness) -> None:
     async def story() -> None:
-        own = tower.operations.own("toy", STOP, lasting(), deadline_s=100)
+        own = tower.operations.start_own("toy", STOP, lasting(), deadline_s=100)
         await asyncio.sleep(1)
         joiner = tower.begin(STOP)
         await asyncio.sleep(1)
@@ -304,20 +317,20 @@ def test_the_daemon_itself_begins_nothing_beside_another_flight_or_after_the_clo
     async def story() -> None:
         start = tower.begin()
         await asyncio.sleep(1)
-        assert tower.operations.own("toy", STOP, lasting(), deadline_s=100) is None
+        assert tower.operations.start_own("toy", STOP, lasting(), deadline_s=100) is None
         assert await start == RECORD
         assert tower.landed == [("toy", None)]
         await tower.operations.close(10)
-        assert tower.operations.own("toy", STOP, lasting(), deadline_s=100) is None
+        assert tower.operations.start_own("toy", STOP, lasting(), deadline_s=100) is None
 
     tower.run(story)
 
 
 def test_the_outcome_of_the_daemons_own_operation_can_be_asked_for(tower: OperationsHarness) -> None:
     async def story() -> None:
-        own = tower.operations.own("toy", STOP, lasting(), deadline_s=100)
+        own = tower.operations.start_own("toy", STOP, lasting(), deadline_s=100)
         assert own is not None
-        assert await tower.operations.result(own.running.request_id) == RECORD
+        assert await tower.requests.result(own.running.request_id) == RECORD
 
     tower.run(story)
 
@@ -336,9 +349,9 @@ def test_a_request_is_given_up_by_its_id_and_its_flight_is_undone_before_that_is
 
     async def story() -> None:
         gave_up: list[str] = []
-        passenger = tower.begin(work=undoing, request_id="mine", gave_up=lambda: gave_up.append("mine"))
+        passenger = tower.begin(work=undoing, request_id="mine", undo=lambda: gave_up.append("mine"))
         await asyncio.sleep(1)
-        tower.operations.cancel("mine")
+        tower.requests.cancel("mine")
         with pytest.raises(Cancelled):
             await passenger
         assert undone_at == [tower.clock.now]
@@ -353,7 +366,7 @@ def test_whoever_gives_up_a_shared_flight_is_told_at_once_and_the_other_gets_the
     async def story() -> None:
         first, second = tower.begin(request_id="one"), tower.begin(request_id="two")
         await asyncio.sleep(1)
-        tower.operations.cancel("one")
+        tower.requests.cancel("one")
         given_up = tower.clock.now
         with pytest.raises(Cancelled):
             await first
@@ -366,10 +379,10 @@ def test_whoever_gives_up_a_shared_flight_is_told_at_once_and_the_other_gets_the
 def test_giving_up_what_has_ended_is_harmless_and_what_never_was_is_told(tower: OperationsHarness) -> None:
     async def story() -> None:
         await tower.begin(request_id="mine")
-        tower.operations.cancel("mine")
-        assert await tower.operations.result("mine") == RECORD
+        tower.requests.cancel("mine")
+        assert await tower.requests.result("mine") == RECORD
         with pytest.raises(NotFound, match="'yours'"):
-            tower.operations.cancel("yours")
+            tower.requests.cancel("yours")
 
     tower.run(story)
 
@@ -420,10 +433,10 @@ def test_outcomes_are_kept_for_five_minutes(tower: OperationsHarness) -> None:
     async def story() -> None:
         await tower.begin(request_id="mine")
         await asyncio.sleep(299)
-        assert await tower.operations.result("mine") == RECORD
+        assert await tower.requests.result("mine") == RECORD
         await asyncio.sleep(2)
         with pytest.raises(NotFound, match="'mine'"):
-            await tower.operations.result("mine")
+            await tower.requests.result("mine")
 
     tower.run(story)
 
@@ -443,7 +456,7 @@ def test_a_request_that_waits_can_be_given_up(tower: OperationsHarness) -> None:
         await asyncio.sleep(1)
         wait = tower.begin(request_id="mine", requester=FakeRequester())
         await asyncio.sleep(1)
-        tower.operations.cancel("mine")
+        tower.requests.cancel("mine")
         with pytest.raises(Cancelled):
             await wait
         assert await stop == RECORD
@@ -473,7 +486,7 @@ def test_a_request_that_waits_on_a_second_connection_can_be_given_up_when_the_fi
         await asyncio.sleep(1)
         first.cancel()
         await asyncio.sleep(1)
-        tower.operations.cancel("mine")
+        tower.requests.cancel("mine")
         with pytest.raises(Cancelled):
             await again
         assert [event["method"] for event in tower.events.of("flight.started")] == ["server.stop"]
@@ -487,7 +500,7 @@ def test_the_outcome_of_a_request_that_waits_can_be_waited_for(tower: Operations
         await asyncio.sleep(1)
         wait = tower.begin(request_id="mine", work=lasting(outcome=NEXT))
         await asyncio.sleep(1)
-        assert await tower.operations.result("mine") == NEXT
+        assert await tower.requests.result("mine") == NEXT
         assert await wait == NEXT
 
     tower.run(story)
@@ -496,7 +509,7 @@ def test_the_outcome_of_a_request_that_waits_can_be_waited_for(tower: Operations
 def test_a_close_cancels_what_has_not_acted_and_lets_the_rest_end(tower: OperationsHarness) -> None:
     async def story() -> None:
         start = tower.begin()
-        stop = asyncio.create_task(tower.operations.fly("other", STOP, lasting(commits=True), Ticket(), deadline_s=100))
+        stop = tower.begin(STOP, lasting(commits=True), server_id="other")
         await asyncio.sleep(1)
         began = tower.clock.now
         await tower.operations.close(10)
@@ -540,9 +553,9 @@ def test_nothing_takes_off_after_the_close_but_the_last_flight(tower: Operations
         await tower.operations.close(10)
         with pytest.raises(ShuttingDown):
             await tower.begin()
-        assert await tower.operations.last("toy", STOP, lasting(), deadline_s=100) == RECORD
+        assert await tower.operations.run_last("toy", STOP, lasting(), deadline_s=100) == RECORD
         with pytest.raises(TimedOut):
-            await tower.operations.last("toy", STOP, lasting(3600), deadline_s=100)
+            await tower.operations.run_last("toy", STOP, lasting(3600), deadline_s=100)
 
     tower.run(story)
 
@@ -743,7 +756,7 @@ def test_an_install_that_nobody_wants_any_more_is_ended_and_leaves_nothing(harne
     async def story() -> None:
         start = asyncio.create_task(harness.up(harness.editor(), request_id="mine"))
         await asyncio.sleep(20)
-        harness.supervisor.cancel("mine")
+        harness.supervisor.requests.cancel("mine")
         with pytest.raises(Cancelled):
             await start
         await asyncio.sleep(3600)
@@ -779,7 +792,7 @@ def test_whoever_gives_up_a_shared_start_is_no_owner_of_it(harness: EngineHarnes
         one = asyncio.create_task(harness.up(first, request_id="one"))
         two = asyncio.create_task(harness.up(second, request_id="two"))
         await asyncio.sleep(1)
-        harness.supervisor.cancel("one")
+        harness.supervisor.requests.cancel("one")
         with pytest.raises(Cancelled):
             await one
         record = await two
@@ -801,7 +814,7 @@ def test_whoever_owned_a_server_before_gives_up_its_request_and_not_the_server(h
         again = asyncio.create_task(harness.up(owner, request_id="mine"))
         other = asyncio.create_task(harness.up(harness.editor()))
         await asyncio.sleep(1)
-        harness.supervisor.cancel("mine")
+        harness.supervisor.requests.cancel("mine")
         with pytest.raises(Cancelled):
             await again
         record = await other
@@ -822,7 +835,7 @@ def test_the_outcome_is_kept_and_nobody_who_waited_for_it(
         await asyncio.gather(ride, return_exceptions=True)
         again = FakeRequester()
         held_again = weakref.ref(again)
-        await asyncio.gather(tower.operations.result("mine", again), return_exceptions=True)
+        await asyncio.gather(tower.requests.result("mine", again), return_exceptions=True)
         assert again.told
         del requester, again, ride
         # The loop lets go of what woke us.

@@ -25,7 +25,7 @@ class Shelf(EngineHarness):
 
     def open(self) -> None:
         super().open()
-        self.housekeeping = Housekeeping(self.supervisor._context)
+        self.housekeeping = Housekeeping(self.supervisor.context)
 
     def publish(self, version: str, package: str = "toy-server") -> Path:
         folder = self.root / f"{package}-{version}-abcd"
@@ -147,13 +147,13 @@ def test_what_somebody_builds_anew_is_left_to_them(shelf: Shelf) -> None:
 def test_what_was_replaced_since_it_was_looked_at_is_left(shelf: Shelf) -> None:
     async def story() -> None:
         old = shelf.publish("1.0")
-        [before] = shelf.supervisor._context.environments.published()
+        [before] = shelf.supervisor.context.environments.published()
         shelf.publish("1.0", package="toy-server-x")
         (shelf.root / "toy-server-x-1.0.json").unlink()
         pointer = json.loads((shelf.root / "toy-server-1.0.json").read_text())
         pointer["path"] = str(shelf.root / "toy-server-x-1.0-abcd")
         (shelf.root / "toy-server-1.0.json").write_text(json.dumps(pointer))
-        assert not await shelf.supervisor._context.environments.discard(before, lambda: True)
+        assert not await shelf.supervisor.context.environments.discard(before, lambda: True)
         assert old.exists()
 
     shelf.run(story)
@@ -215,10 +215,10 @@ def test_what_a_kind_names_is_removed_when_asked_for(shelf: Shelf) -> None:
 def test_builds_that_broke_off_are_told_from_other_folders(shelf: Shelf) -> None:
     async def story() -> None:
         published = shelf.publish("1.0")
-        store = shelf.supervisor._context.environments.store
+        store = shelf.supervisor.context.environments.store
         dead = shelf.system.start("dead")
         shelf.system.end(dead)
-        me = shelf.supervisor._context.me
+        me = shelf.supervisor.context.me
         builders = {"toy-1-aa": [dead], "toy-1-bb": [dead, me], "toy-1-cc": [], "toy-1-dd": [dead]}
         for name, named in builders.items():
             (shelf.root / name).mkdir()

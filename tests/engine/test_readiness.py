@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.core.deadlines import START_ATTEMPTS
 from supervisor.core.model import ServerState
-from supervisor.engine.starting.ensure import ATTEMPTS
 from supervisor.errors import PortsExhausted, StartFailed
 from supervisor.native.api import Command
 from tests.engine.answers import ANSWERING, Answers
@@ -305,18 +305,18 @@ def raced(times: int, log: str = "") -> Program:
 @pytest.mark.parametrize("log", ["", "[Errno 98] ('127.0.0.1', {port}): address already in use\n", "EADDRINUSE\n"])
 def test_lost_ports_are_answered_with_the_next_set(harness: EngineHarness, log: str) -> None:
     harness.tables = {"toy": PLAIN}
-    harness.system.programs["toy"] = raced(ATTEMPTS - 1, log)
+    harness.system.programs["toy"] = raced(START_ATTEMPTS - 1, log)
 
     async def story() -> None:
         record = await harness.up()
-        assert record.ports == {"http": 8000 + ATTEMPTS - 1}
-        assert len(harness.events.of("port.lost")) == ATTEMPTS - 1
+        assert record.ports == {"http": 8000 + START_ATTEMPTS - 1}
+        assert len(harness.events.of("port.lost")) == START_ATTEMPTS - 1
 
     harness.run(story)
 
 
 def test_ports_lost_again_and_again_show_the_log(harness: EngineHarness) -> None:
-    error = fails(harness, raced(ATTEMPTS, "port {port} is in use\n"))
+    error = fails(harness, raced(START_ATTEMPTS, "port {port} is in use\n"))
     assert "lost its ports to other processes 3 times" in error.message
     assert error.data["log_tail"] == ["port 8002 is in use"]
 

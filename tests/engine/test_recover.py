@@ -50,7 +50,7 @@ def test_after_a_lost_registry_an_editor_is_no_root_of_its_own_server(harness: E
 
     async def deed(server: ProcessIdentity) -> None:
         editor = launch_editor(harness, server)
-        harness.supervisor._monitor.close()
+        harness.supervisor.monitor.close()
         harness.system.end(server, -11)
         made.extend((editor, serves(harness, editor, 8001)))
 
@@ -94,7 +94,7 @@ def test_what_only_carries_the_token_is_no_server(harness: EngineHarness) -> Non
 
     async def deed(server: ProcessIdentity) -> None:
         made.append(launch_editor(harness, server))
-        harness.supervisor._monitor.close()
+        harness.supervisor.monitor.close()
         harness.system.end(server, -11)
         harness.system.listen(made[0], 8000)
         harness.system.listen(made[0], 9500)
@@ -127,7 +127,7 @@ def test_a_launch_cut_short_is_only_finished_with_its_own_process(harness: Engin
         editor = launch_editor(harness, server)
         made.extend((server, editor, serves(harness, editor, 8001)))
         if not server_lives:
-            harness.supervisor._monitor.close()
+            harness.supervisor.monitor.close()
             harness.system.end(server, -11)
 
     later = lived(harness, deed)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import ServerState
-from supervisor.engine.operations.coordinator import KEPT
+from supervisor.engine.operations.outcomes import KEPT
 from supervisor.errors import Busy, Cancelled, NotFound
 from supervisor.native.api import Command
 from tests.engine.harness import EngineHarness, FakeRequester, serve
@@ -32,11 +32,11 @@ def test_what_has_signalled_completes_though_it_is_cancelled_and_its_requester_i
         ending = asyncio.create_task(operation("toy", request_id="mine"))
         await asyncio.sleep(1)
         assert harness.events.of("signal.sent") != []
-        harness.supervisor.cancel("mine")
+        harness.supervisor.requests.cancel("mine")
         outcome = await ending
         assert outcome.state is (ServerState.STOPPED if verb == "stop" else ServerState.READY)
         assert not harness.alive(record.process)
-        assert await harness.supervisor.result("mine") == outcome
+        assert await harness.supervisor.requests.result("mine") == outcome
 
     harness.run(story)
 
@@ -133,10 +133,10 @@ def test_of_very_many_outcomes_the_last_ones_are_kept(harness: EngineHarness) ->
     async def story() -> None:
         for number in range(KEPT + 20):
             await harness.up(request_id=f"mine-{number}")
-        assert (await harness.supervisor.result(f"mine-{KEPT + 19}")).state is ServerState.READY
-        assert (await harness.supervisor.result("mine-30")).state is ServerState.READY
+        assert (await harness.supervisor.requests.result(f"mine-{KEPT + 19}")).state is ServerState.READY
+        assert (await harness.supervisor.requests.result("mine-30")).state is ServerState.READY
         with pytest.raises(NotFound):
-            await harness.supervisor.result("mine-1")
+            await harness.supervisor.requests.result("mine-1")
 
     harness.run(story)
 
@@ -150,7 +150,7 @@ def test_of_two_requests_for_one_owner_a_cancelled_one_leaves_the_other_its_owne
         owner = harness.editor()
         requests = {name: asyncio.create_task(harness.up(owner, request_id=name)) for name in ("first", "second")}
         await asyncio.sleep(1)
-        harness.supervisor.cancel(cancelled)
+        harness.supervisor.requests.cancel(cancelled)
         kept = await requests["second" if cancelled == "first" else "first"]
         assert [held.process for held in kept.owners] == [owner]
         with pytest.raises(Cancelled):
@@ -166,7 +166,7 @@ def test_of_two_requests_for_one_owner_the_last_that_is_cancelled_takes_it_along
         both = [asyncio.create_task(harness.up(owner, request_id=name)) for name in ("first", "second")]
         await asyncio.sleep(1)
         for name in ("first", "second"):
-            harness.supervisor.cancel(name)
+            harness.supervisor.requests.cancel(name)
         await asyncio.wait(both)
         assert owner not in [held.process for held in (await other).owners]
 

@@ -79,7 +79,7 @@ def test_a_launcher_that_goes_on_once_its_server_has_ended_is_not_killed(harness
         toy, shell, owner = await found_under_a_shell(harness)
         harness.system.processes[shell.pid].ignores_sigterm = True
         harness.system.end(owner)
-        await harness.supervisor._termination._stopper.end_of(toy)
+        await harness.supervisor.termination._stopper.end_of(toy)
         work = harness.system.fork(shell, "something", "else")
         await asyncio.sleep(60)
         assert harness.records.servers == {}

@@ -746,7 +746,7 @@ def test_one_of_two_that_cancels_does_not_stop_the_other(harness: EngineHarness)
         first = asyncio.create_task(harness.up(request_id="one"))
         second = asyncio.create_task(harness.up(request_id="two"))
         await asyncio.sleep(1)
-        harness.supervisor.cancel("one")
+        harness.supervisor.requests.cancel("one")
         await asyncio.sleep(10)
         assert (await second).state is ServerState.READY
         with pytest.raises(Cancelled):
@@ -760,7 +760,7 @@ def test_a_cancelled_start_says_so(harness: EngineHarness) -> None:
         harness.system.programs["toy"] = slow
         start = asyncio.create_task(harness.up(harness.editor(), request_id="mine"))
         await asyncio.sleep(1)
-        harness.supervisor.cancel("mine")
+        harness.supervisor.requests.cancel("mine")
         with pytest.raises(Cancelled):
             await start
         assert harness.records.servers == {}
@@ -772,12 +772,12 @@ def test_a_cancelled_start_says_so(harness: EngineHarness) -> None:
 def test_the_outcome_of_a_request_is_kept_for_five_minutes(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up(request_id="mine")
-        assert (await harness.supervisor.result("mine")).state is ServerState.READY
+        assert (await harness.supervisor.requests.result("mine")).state is ServerState.READY
         with pytest.raises(InvalidParams):
             await harness.supervisor.stop("toy", request_id="mine")
         await asyncio.sleep(301)
         with pytest.raises(NotFound):
-            await harness.supervisor.result("mine")
+            await harness.supervisor.requests.result("mine")
 
     harness.run(story)
 

@@ -42,7 +42,7 @@ async def taken_back(harness: EngineHarness) -> None:
     harness.system.programs["toy"] = hangs
     start = asyncio.ensure_future(harness.up(harness.editor(), requester=FakeRequester(), request_id="q"))
     await asyncio.sleep(1)
-    harness.supervisor.cancel("q")
+    harness.supervisor.requests.cancel("q")
     with pytest.raises(Cancelled):
         await start
     await asyncio.sleep(1)
@@ -101,7 +101,7 @@ def test_no_second_server_stands_beside_a_start_of_its_version(
     async def story() -> None:
         await failed(harness, version="2.0")
         harness.system.programs["toy"] = serve
-        planner = harness.supervisor._ensurer._planner
+        planner = harness.supervisor.ensuring.ensurer._planner
         without = planner.without
 
         async def slow(*given: object, **named: object) -> object:

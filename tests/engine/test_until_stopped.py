@@ -201,7 +201,7 @@ def test_cancelled_ownerless_wish_leaves_the_server_to_who_joined_it(harness: En
         owner = harness.editor()
         joined = asyncio.create_task(harness.up(owner))
         await asyncio.sleep(1)
-        harness.supervisor.cancel("mine")
+        harness.supervisor.requests.cancel("mine")
         await asyncio.gather(ownerless, return_exceptions=True)
         assert not (await joined).until_stopped
         harness.system.end(owner)

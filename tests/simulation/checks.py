@@ -103,11 +103,11 @@ class Checks:
 
     def _door(self, life: Life) -> None:
         now = self.world.clock.now
-        for server_id, flight in life.operations._operations.items():
-            if flight.task.done() and not life.loop.busy:
+        for server_id, operation in life.operations._running.items():
+            if operation.task.done() and not life.loop.busy:
                 raise ViolationError(f"the door is free afterwards: {server_id} has landed and blocks it")
-            if now - max(flight.running.since, self.ledger.gap_at) > FLIGHT_BOUND_S:
-                raise ViolationError(f"every operation ends: {flight.running} has not")
+            if now - max(operation.running.since, self.ledger.gap_at) > FLIGHT_BOUND_S:
+                raise ViolationError(f"every operation ends: {operation.running} has not")
 
     def _orphans(self, life: Life) -> None:
         disturbed = self.world.faults.last != self._faults_before

@@ -227,7 +227,7 @@ def again(sim: Simulation) -> None:
     if names:
         name = sim.rng.choice(names)
         request = _request(sim, "result")
-        _ask(sim, "result", lambda life, teller: life.supervisor.result(name, teller), request)
+        _ask(sim, "result", lambda life, teller: life.supervisor.requests.result(name, teller), request)
 
 
 def cancel(sim: Simulation) -> None:
@@ -235,7 +235,7 @@ def cancel(sim: Simulation) -> None:
     if sim.ended and sim.rng.random() < 0.2:
         # A late cancel changes nothing.
         name = sim.rng.choice(sim.ended)
-        _now(sim, "cancel late", lambda life: (life.supervisor.cancel(name), "done"))
+        _now(sim, "cancel late", lambda life: (life.supervisor.requests.cancel(name), "done"))
         return
     if not sim.requests:
         return
@@ -248,7 +248,7 @@ def cancel(sim: Simulation) -> None:
         request.task.cancel()
     else:
         sim.faults.note("client cancelled")
-        _now(sim, "cancel", lambda life: (life.supervisor.cancel(request.name), "done"))
+        _now(sim, "cancel", lambda life: (life.supervisor.requests.cancel(request.name), "done"))
 
 
 def stranger_token() -> str:

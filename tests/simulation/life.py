@@ -123,7 +123,7 @@ class Life:
         self.records = self.engine.context.records
         self.supervisor = self.engine.supervisor
         self.claims = self.engine.claims
-        self.operations = self.supervisor._operations
+        self.operations = self.supervisor.operations
         self.ready = False
         self.on_act: Callable[[str], None] = lambda what: None  # noqa: ARG005 (until a ledger is attached)
 

@@ -20,6 +20,7 @@ from supervisor.daemon.home_ownership import HomeOwnership
 from supervisor.engine.ending import reap
 from supervisor.engine.holders.leases import Leases
 from supervisor.engine.monitor import Monitor
+from supervisor.engine.operations.admission import Admission
 from supervisor.engine.operations.coordinator import Operations
 from supervisor.engine.operations.operation import RunningOperation
 from supervisor.engine.processes import signals
@@ -157,7 +158,7 @@ def test_a_reaper_that_forgets_its_timer(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_owner_that_is_not_watched_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe that was wrong once costs an orphan for ever."""
     monkeypatch.setattr(
-        "supervisor.engine.monitor.Monitor._watch_holder",
+        "supervisor.engine.monitor.Monitor.watch_holder",
         lambda self, editor_id: None,  # noqa: ARG005
     )
     bites("an orphan goes in time", rates={"probe denied": 0.2})
@@ -206,40 +207,42 @@ def test_a_launch_that_is_not_written_down_first(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_door_that_stays_shut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cancelled flight is never taken from the door."""
-    land = Operations._land
+    """A cancelled operation stays in the table of running operations."""
+    end = Operations._end
 
-    def stuck(self: Operations, flight: RunningOperation, task: Any) -> None:
+    def stuck(self: Operations, operation: RunningOperation, task: Any) -> None:
         if not task.cancelled():
-            land(self, flight, task)
+            end(self, operation, task)
 
-    monkeypatch.setattr(Operations, "_land", stuck)
+    monkeypatch.setattr(Operations, "_end", stuck)
     bites("the door is free afterwards", "every operation ends", "every request ends")
 
 
 def test_an_answer_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flight without a deadline whose waiters are not told of its end."""
-    ride = Operations._ride
+    """An operation without a deadline whose waiters are not told of its end."""
+    outcome = Operations.outcome
 
-    async def deaf(self: Operations, flight: RunningOperation, request: str, ticket: Any) -> Any:
-        result = await ride(self, flight, request, ticket)
-        if flight.running.request.operation is Operation.STOP:
+    async def deaf(self: Operations, operation: RunningOperation, waiter: Any) -> Any:
+        result = await outcome(self, operation, waiter)
+        if operation.running.request.operation is Operation.STOP:
             await asyncio.Event().wait()
         return result
 
-    monkeypatch.setattr(Operations, "_ride", deaf)
+    monkeypatch.setattr(Operations, "outcome", deaf)
     bites("every request ends")
 
 
 def test_a_request_that_is_accepted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exactly one answer."""
-    tell = Operations._tell
+    accept = Operations._accept
 
-    def chatty(ticket: Any, request: str, deadline_s: float, *, joined: bool, told: bool) -> None:
-        tell(ticket, request, deadline_s, joined=joined, told=told)
-        tell(ticket, request, deadline_s, joined=joined, told=told)
+    def chatty(admission: Admission, *, joined: bool) -> None:
+        before = admission.accepted
+        accept(admission, joined=joined)
+        admission.accepted = before
+        accept(admission, joined=joined)
 
-    monkeypatch.setattr(Operations, "_tell", staticmethod(chatty))
+    monkeypatch.setattr(Operations, "_accept", staticmethod(chatty))
     bites("exactly one answer", "no defect")
 
 

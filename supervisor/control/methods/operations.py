@@ -37,7 +37,7 @@ class OperationMethods:
         self._records = context.records
         self._views = views
         self._pending = PendingRequests()
-        self._requests = Requests(supervisor.knows)
+        self._requests = Requests(supervisor.requests.knows)
 
     @mutation("server.ensure")
     async def _ensure(self, params: ServerEnsure, progress: CallProgress) -> Server:
@@ -86,14 +86,14 @@ class OperationMethods:
     async def _result(self, params: RequestResult, progress: CallProgress) -> Server:
         progress.request_id = params.request
         name = self._requests.find(params.request, progress.caller, self._scope(params))
-        return self._views.server(await self._supervisor.result(name, progress))
+        return self._views.server(await self._supervisor.requests.result(name, progress))
 
     @read("request.cancel", personal=True)
     async def _cancel(self, params: RequestCancel, caller: Caller) -> RequestCancelResult:
         # A coroutine, because tasks begin in order: the request of the frame just before has begun when this runs.
         name = self._requests.find(params.request, caller, self._scope(params))
         try:
-            return RequestCancelResult(goes_on=self._supervisor.cancel(name))
+            return RequestCancelResult(goes_on=self._supervisor.requests.cancel(name))
         except NotFound:
             if not self._pending.cancel(name):
                 raise
@@ -110,7 +110,7 @@ class OperationMethods:
             return self._views.server(await perform(params))
         progress.request_id = params.request
         meaning = self._requests.begin(params.request, progress.caller, self._scope(params), operation, params)
-        known = self._supervisor.again(meaning.name, operation, None, progress)
+        known = self._supervisor.requests.again(meaning.name, operation, None, progress)
         if known is not None:
             return self._views.server(await known)
         self._requests.arrives(meaning)

@@ -18,7 +18,10 @@ ENDED_BY_ITSELF = "it ended by itself"
 
 
 class Restarter:
-    """Counts exits, and keeps one timer for each server that waits to be started again."""
+    """Counts exits, and keeps one timer for each server that waits to be started again.
+
+    `on_due` gets the server whose pause is over; `engine.assembly` sets it.
+    """
 
     def __init__(self, context: EngineContext, ensurer: Ensurer) -> None:
         self._context = context
@@ -28,7 +31,7 @@ class Restarter:
         self._first_exit: dict[str, float] = {}
         self._ready_since: dict[str, tuple[str, float]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self.on_due: Callable[[str], None] = lambda server_id: None  # noqa: ARG005 (until a supervisor listens)
+        self.on_due: Callable[[str], None]
 
     def ready(self, record: ServerRecord) -> None:
         """It serves: the time counts from the first call for a launch."""

@@ -35,9 +35,9 @@ class Reaper:
         self._context = context
         self._exit_watches = exit_watches
         self._server_client = server_client
-        self.on_orphan: Callable[[str], None] = lambda server_id: None  # noqa: ARG005 (until a supervisor listens)
-        self.on_held: Callable[[Ownership], None] = lambda owner: None  # noqa: ARG005 (until a supervisor listens)
-        self.on_answered: Callable[[ServerRecord, Answer], None] = lambda record, answer: None  # noqa: ARG005 (the same)
+        self.on_orphan: Callable[[str], None]
+        self.on_held: Callable[[Ownership], None]
+        self.on_answered: Callable[[ServerRecord, Answer], None]
         self._suspicions: dict[str, Suspicion] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._counted: dict[str, int | None] = {}

@@ -44,17 +44,6 @@ class Replacer:
         self._restarter = restarter
         self._takeover = takeover
 
-    async def follow(
-        self, resolved: ResolvedRequest, outcome: ServerRecord | Replace, operation: RunningOperation
-    ) -> ServerRecord:
-        """The server of an `ensure`: what there is, or what takes the place of what has to make room first.
-
-        Raises:
-            SupervisorError: as `run`.
-        """
-        record = await self.run(resolved, outcome, operation) if isinstance(outcome, Replace) else outcome
-        return self._takeover.wanted_without_owner(record.id, resolved.asker)
-
     async def run(self, resolved: ResolvedRequest, plan: Replace, operation: RunningOperation) -> ServerRecord:
         """The new server, ready, on the ports of the old one if these are free then.
 

@@ -34,6 +34,7 @@ class Termination:
     def __init__(
         self,
         context: EngineContext,
+        standing: Standing,
         stopper: Stopper,
         server_client: ServerClient,
         reaper: Reaper,
@@ -42,11 +43,11 @@ class Termination:
         self._context = context
         self._records = context.records
         self._events = context.events
+        self._standing = standing
         self._stopper = stopper
         self._server_client = server_client
         self._reaper = reaper
         self._restarter = restarter
-        self.standing = Standing(context)
 
     async def stop(
         self, server_id: str, operation: RunningOperation, reason: StopReason, tell: Callable[[], None] = lambda: None
@@ -144,7 +145,7 @@ class Termination:
     async def clear_away(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """A server has ended by itself: sweep what it left, and start it again if anybody still needs it."""
         record = self._records.server(server_id)
-        if record.state not in SERVING or not self.standing.dead(record):
+        if record.state not in SERVING or not self._standing.dead(record):
             return record
         operation.committed = True
         target = target_of(record, self._context.token(record))
@@ -161,7 +162,7 @@ class Termination:
         record = self._records.server(server_id)
         self._events.publish("server.exited", server=server_id, launch=record.launch, exit=status)
         self._remember(record, "exited", status=status)
-        if not self.standing.wanted(record):
+        if not self._standing.wanted(record):
             return self._let_go(record)
         self._server_client.forget(record)
         failure = Failure(StartFailed.code, ENDED_BY_ITSELF, status)
@@ -173,7 +174,7 @@ class Termination:
         record = self._records.server(server_id)
         if record.state is not ServerState.BACKOFF:
             return record
-        if not self.standing.wanted(record):
+        if not self._standing.wanted(record):
             return self._let_go(record)
         record = await self._restarter.start(record, operation)
         return await self._restarter.after_exit(record, operation) if record.state is ServerState.BACKOFF else record
@@ -185,7 +186,7 @@ class Termination:
             return record
         return (
             await self._restarter.after_exit(record, operation)
-            if self.standing.expected(record)
+            if self._standing.expected(record)
             else self._let_go(record)
         )
 

@@ -97,28 +97,6 @@ class Editors:
         self._records.put_editor(editor)
         return editor, self._inherit(editor)
 
-    def own(self, server_id: str, editor: Editor) -> ServerRecord:
-        """Count an editor among a server's owners. Those that are proven dead make room.
-
-        One whose end would have been noticed is not looked at: hundreds may own a server, and join one after the other.
-        """
-        record = self._records.server(server_id)
-        others = tuple(
-            owner
-            for owner in record.owners
-            if owner.process != editor.process
-            and (self._exit_watches.lives(owner.process) or self._probe.sample(owner.process) is not Liveness.DEAD)
-        )
-        return self._records.claim(server_id, (*others, Ownership(editor.id, editor.process)))
-
-    def disown(self, server_id: str, editor: Editor, *, ever_owned: bool) -> None:
-        """Take an editor from a server's owners, as if it had never been one. `ever_owned`: what held before it."""
-        record = self._records.servers.get(server_id)
-        if record is not None:
-            others = tuple(owner for owner in record.owners if owner.process != editor.process)
-            self._records.claim(server_id, others)
-            self._records.change(server_id, ever_owned=ever_owned or bool(others))
-
     def leave(self, editor_id: str, *, at_once: bool) -> tuple[Editor, list[ServerRecord]]:
         """The editor has detached: its servers linger, or are released at once.
 

@@ -20,7 +20,10 @@ STALLED_S = 2.5
 
 
 class Leases:
-    """Grants, renews and ends them. Each is a change of the server's claims. A timer looks after them."""
+    """Grants, renews and ends them. Each is a change of the server's claims. A timer looks after them.
+
+    `on_expired` gets the server of a lease that has expired; `engine.assembly` sets it.
+    """
 
     def __init__(self, context: EngineContext, operations: Operations) -> None:
         self._operations = operations
@@ -31,7 +34,7 @@ class Leases:
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
         self._next_look = 0.0
-        self.on_expired: Callable[[str], None] = lambda server_id: None  # noqa: ARG005 (until somebody listens)
+        self.on_expired: Callable[[str], None]
 
     def begin(self) -> None:
         """Wait for what a recovery has found."""

@@ -1,30 +1,33 @@
-"""One running operation on a server: its deadline, and everybody who waits for it."""
+"""One running operation on a server: its deadline, its progress, and the requests that wait for its outcome."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from copy import copy
+from typing import Any
 
 from ...core.model import ServerRecord
 from ...core.single_flight import Operation, Running
-from ...errors import TimedOut
+from ...errors import SupervisorError, TimedOut
 from ...native.lane import Lane, take
-from .waiters import Seat
+from .waiters import Waiter
 
 LANES: Mapping[Operation, Lane] = {Operation.STOP: Lane.ENDING, Operation.REAP: Lane.ENDING}
-"""Whose threads an operation uses, where those of starts are not meant."""
+"""The lane whose threads an operation uses; operations that are not listed use the lane of starts."""
 
 Work = Callable[["RunningOperation"], Awaitable[ServerRecord]]
 
 
 def take_lane_of(operation: Operation) -> None:
-    """Have the current task ask in the lane of an operation."""
+    """Let the current task use the lane of an operation."""
     take(LANES.get(operation, Lane.STARTING))
 
 
 class RunningOperation:
-    """One running operation, and everybody who waits for it.
+    """One running operation on a server.
 
-    `committed`: it has acted. `irrevocable`: what it has ended cannot be had back by ending what it has begun.
+    `committed`: the operation has acted. `irrevocable`: it has ended a server that stopping the new one would not
+    restore. `abandoned`: it is being cancelled because no caller wants it. `renounced`: the ids of the requests that
+    were cancelled. `ended` is monotonic, seconds, None while the operation runs.
     """
 
     def __init__(self, server_id: str, running: Running, deadline_s: float) -> None:
@@ -36,92 +39,19 @@ class RunningOperation:
         self.abandoned = False
         self.renounced: set[str] = set()
         self.ended: float | None = None
-        self._taken: list[Seat] = []
-        self._vacant: list[Seat] = []
+        self._waiters: list[Waiter] = []
+        self._disconnected: list[Waiter] = []
         self._timeout: asyncio.Timeout | None = None
-        self._stage: tuple[str, str, int | None, int | None] | None = None
+        self._progress: tuple[str, str, int | None, int | None] | None = None
         self.task: asyncio.Task[ServerRecord]
 
-    def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
-        """Tell everybody who waits."""
-        self._stage = (stage, message, done, total)
-        for seat in self._taken:
-            if seat.ticket.requester is not None:
-                seat.ticket.requester.progress(stage, message, done, total)
-
-    def extend(self) -> None:
-        """Begin the deadline again: what happened so far does not count."""
-        if self._timeout is not None:
-            self._timeout.reschedule(asyncio.get_running_loop().time() + self.deadline_s)
-
-    def suspend(self) -> None:
-        """Stop the deadline, until `extend`: what comes now has bounds of its own."""
-        if self._timeout is not None:
-            self._timeout.reschedule(None)
-
-    def board(self, seat: Seat) -> None:
-        """One more who waits. What the others were told last is news to it."""
-        if self.ended is None:
-            self._taken.append(seat)
-        if self._stage is not None and seat.ticket.requester is not None:
-            seat.ticket.requester.progress(*self._stage)
-
-    def leave(self, seat: Seat) -> None:
-        """Whoever sat there has gone without a word."""
-        if seat in self._taken:
-            self._taken.remove(seat)
-            self._vacant.append(seat)
-            self._cancel_if_unwanted()
-
-    def give_up(self, request: str) -> bool:
-        """Whoever made this request no longer wants it. What cannot be undone is completed, and its answer stands.
-
-        Returns:
-            Whether it is let go.
-        """
-        if not self._undoable or self.task.done():
-            return False
-        self.renounced.add(request)
-        for seats in (self._taken, self._vacant):
-            for seat in [seat for seat in seats if seat.request == request]:
-                seats.remove(seat)
-                self._let_go(seat)
-                if not seat.given_up.done():
-                    seat.given_up.set_result(None)
-        self._cancel_if_unwanted()
-        return True
-
-    def _let_go(self, seat: Seat) -> None:
-        """Leave things as they were before it came; or have that done by the last who sits there for the same owner."""
-        owner = seat.ticket.owner
-        others = [each for each in (*self._taken, *self._vacant) if each.ticket.owner == owner and each is not seat]
-        if owner is None or not others:
-            seat.ticket.gave_up()
-        else:
-            others[0].ticket = replace(others[0].ticket, gave_up=seat.ticket.gave_up)
-
-    def land(self, *, refused: bool) -> None:
-        """It has ended. `refused`: nobody has got what they asked for. The outcome is kept, and nobody's connection."""
-        for seat in (*self._taken, *self._vacant) if refused else ():
-            seat.ticket.gave_up()
-        self._taken.clear()
-        self._vacant.clear()
-        self._timeout = None
-
-    def _cancel_if_unwanted(self) -> None:
-        """When nobody is left who wants it, what can still be undone is undone."""
-        wanted = bool(self._taken) or any(seat.ticket.goes_on_alone() for seat in self._vacant)
-        if not wanted and self._undoable and not self.running.own and not self.task.done():
-            self.abandoned = True
-            self.task.cancel()
-
-    @property
-    def _undoable(self) -> bool:
-        """A start can be taken back, even after the spawn; not one that has taken another server's place."""
-        return not self.committed or (self.running.request.operation is Operation.ENSURE and not self.irrevocable)
-
     async def run(self, work: Work) -> ServerRecord:
-        """Do it, within the deadline."""
+        """Perform the work within the deadline.
+
+        Raises:
+            TimedOut: it took longer.
+            SupervisorError: what the work raised.
+        """
         take_lane_of(self.running.request.operation)
         try:
             async with asyncio.timeout(self.deadline_s) as self._timeout:
@@ -129,3 +59,100 @@ class RunningOperation:
         except TimeoutError as error:
             what = self.running.request.operation
             raise TimedOut(f"{what} did not end within {self.deadline_s:g} s") from error
+
+    def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
+        """Send a progress message to every waiter."""
+        self._progress = (stage, message, done, total)
+        for waiter in self._waiters:
+            if waiter.requester is not None:
+                waiter.requester.progress(stage, message, done, total)
+
+    def extend(self) -> None:
+        """Begin the deadline again; the time that has passed does not count."""
+        if self._timeout is not None:
+            self._timeout.reschedule(asyncio.get_running_loop().time() + self.deadline_s)
+
+    def suspend(self) -> None:
+        """Stop the deadline until `extend`, because the next step has limits of its own."""
+        if self._timeout is not None:
+            self._timeout.reschedule(None)
+
+    async def outcome(self, waiter: Waiter) -> ServerRecord | None:
+        """Wait for the end of the operation. Returns None if the request or the operation was cancelled.
+
+        Raises:
+            SupervisorError: what the operation raised.
+        """
+        if self.ended is None:
+            self._waiters.append(waiter)
+        if self._progress is not None and waiter.requester is not None:
+            # The others have had this message before.
+            waiter.requester.progress(*self._progress)
+        ends: set[asyncio.Future[Any]] = {self.task, waiter.given_up}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if self.abandoned:
+            # A caller that cancelled is answered when the start has been taken back.
+            await asyncio.wait({self.task})
+        if waiter.given_up.done() or not self.task.done() or self.task.cancelled():
+            return None
+        error = self.task.exception()
+        if isinstance(error, SupervisorError):
+            # Raise a copy: the traceback of the kept error would keep the frames of every waiter alive.
+            raise copy(error)
+        return self.task.result()
+
+    def disconnect(self, waiter: Waiter) -> None:
+        """Note that a waiter's connection was lost, and cancel the operation if no waiter wants it any more."""
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+            self._disconnected.append(waiter)
+            self._cancel_if_unwanted()
+
+    def give_up(self, request_id: str) -> bool:
+        """Cancel a request. Work that cannot be undone continues, and its result is kept.
+
+        Returns:
+            Whether the request was cancelled.
+        """
+        if not self._undoable or self.task.done():
+            return False
+        self.renounced.add(request_id)
+        for waiters in (self._waiters, self._disconnected):
+            for waiter in [waiter for waiter in waiters if waiter.request_id == request_id]:
+                waiters.remove(waiter)
+                self._undo(waiter)
+                if not waiter.given_up.done():
+                    waiter.given_up.set_result(None)
+        self._cancel_if_unwanted()
+        return True
+
+    def _undo(self, waiter: Waiter) -> None:
+        """Undo the caller's changes, or pass the undo on to another waiter of the same owner."""
+        others = [each for each in (*self._waiters, *self._disconnected) if each.owner == waiter.owner]
+        if waiter.owner is None or not others:
+            waiter.undo()
+        else:
+            others[0].undo = waiter.undo
+
+    def end(self, *, refused: bool) -> None:
+        """Let go of the waiters: the outcome is kept, their connections are not.
+
+        `refused`: the operation has failed by the callers' fault, so what their requests changed is undone.
+        """
+        for waiter in (*self._waiters, *self._disconnected) if refused else ():
+            waiter.undo()
+        self._waiters.clear()
+        self._disconnected.clear()
+        self._timeout = None
+
+    def _cancel_if_unwanted(self) -> None:
+        """Cancel what can still be undone, once no caller wants it."""
+        wanted = bool(self._waiters) or any(waiter.keep_if() for waiter in self._disconnected)
+        if not wanted and self._undoable and not self.running.own and not self.task.done():
+            self.abandoned = True
+            self.task.cancel()
+
+    @property
+    def _undoable(self) -> bool:
+        """Whether the operation can be taken back: a start, even after the spawn, unless it has replaced a server."""
+        return not self.committed or (self.running.request.operation is Operation.ENSURE and not self.irrevocable)

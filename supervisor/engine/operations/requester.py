@@ -18,8 +18,3 @@ class Requester(Protocol):
     def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
         """Where it stands."""
         ...
-
-
-def holder_of(editor: str | None, requester: Requester | None) -> str:
-    """Who asks, for those who meet the operation, and for the events."""
-    return editor or (requester.who if requester else "the daemon")

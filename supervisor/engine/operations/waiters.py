@@ -1,64 +1,49 @@
-"""Who waits for a flight, and on which terms."""
+"""Requests that wait: for the outcome of an operation, or for another operation to end first."""
 
 import asyncio
 from collections.abc import Callable
 
-from ...values import frozen
 from .requester import Requester
 
 
-def _never() -> bool:
+def never() -> bool:
+    """Let the operation end with its last caller."""
     return False
 
 
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """Undo nothing."""
 
 
-def _nowhere() -> None:
-    pass
+class Waiter:
+    """One connection that waits for the outcome of a request.
 
-
-@frozen
-class Ticket:
-    """Who asks, and on which terms.
-
-    `asked` is called before anybody is told anything: what it raises is a refusal, and none comes later.
-    `moved` is called when a wait for another operation is over; it names the server that the request is for now.
-    `admitted` is called once admission is certain, before anybody is told. `goes_on_alone` tells whether the operation
-    is still wanted when whoever asked has gone without a word; `gave_up` is called when it says that it no longer wants
-    it, and when it was refused. `owner` names for whom it asks: one request's `gave_up` does not undo
-    what another for the same owner still wants.
+    `keep_if` tells whether the operation is still wanted after the connection was lost. `undo` takes back what the
+    request has changed; it is called when the request is cancelled or refused. A waiter for the same `owner` that
+    stays takes the undo over. `given_up` is done when the request was cancelled.
     """
 
-    requester: Requester | None = None
-    request_id: str | None = None
-    asked: Callable[[], None] = _nothing
-    admitted: Callable[[], None] = _nothing
-    moved: Callable[[], str | None] = _nowhere
-    goes_on_alone: Callable[[], bool] = _never
-    gave_up: Callable[[], None] = _nothing
-    owner: str | None = None
-
-    def admit(self, *, told: bool, waits: bool) -> None:
-        """What has to hold before whoever asks is told: that it may ask, and that it is admitted, unless it `waits`."""
-        if not told:
-            self.asked()
-        if not waits:
-            self.admitted()
-
-
-class Seat:
-    """One passenger: a request on one connection. `given_up` is done when it no longer wants what it asked for."""
-
-    def __init__(self, request: str, ticket: Ticket) -> None:
-        self.request = request
-        self.ticket = ticket
+    def __init__(
+        self,
+        request_id: str,
+        requester: Requester | None,
+        owner: str | None = None,
+        undo: Callable[[], None] = nothing,
+        keep_if: Callable[[], bool] = never,
+    ) -> None:
+        self.request_id = request_id
+        self.requester = requester
+        self.owner = owner
+        self.undo = undo
+        self.keep_if = keep_if
         self.given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
-class Turn:
-    """A request that waits for another operation to end, on as many connections as it came by."""
+class QueuedRequest:
+    """A request that waits for another operation to end, on one or more connections.
+
+    `given_up` is done when the request was cancelled; `over` is set when the wait has ended.
+    """
 
     def __init__(self, server_id: str, deadline_s: float) -> None:
         self.server_id = server_id

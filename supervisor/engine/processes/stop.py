@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum, auto
 
+from ...core.deadlines import KILL_PATIENCE_S
 from ...core.model import Liveness, Origin, ProcessIdentity
 from ...core.processes.proof import Evidence, Link, Member
 from ...errors import NotOurs, StopFailed
@@ -13,9 +14,6 @@ from ..state.events import Events
 from ..state.records import Records
 from .signals import Outcome, Signals
 from .tree import ProcessTree, Target, TreeReader
-
-KILL_PATIENCE_S = 5.0
-"""How long the kernel may take to end a killed tree, in all."""
 
 HELPER_PATIENCE_S = 2.0
 """How long a helper of the daemon gets to end by itself."""

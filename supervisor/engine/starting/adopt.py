@@ -16,7 +16,7 @@ from ...values import frozen
 from ..identification.recognise import Recogniser
 from ..operations.operation import RunningOperation
 from ..state.context import EngineContext
-from .resolve import ResolvedRequest, base_id, begin_row, free_id
+from .resolve import ResolvedRequest, base_id, free_id
 from .takeover import Takeover
 
 RETRY_AFTER_MS = 1000
@@ -46,6 +46,11 @@ class Candidate:
     project: str | None
     foreign_server: ForeignServer | None
     asker: ProcessIdentity | None = None
+
+    @property
+    def owned(self) -> bool:
+        """Whether the foreign server has an owner of its own, also where the user who named it gave none."""
+        return self.foreign_server is not None and not isinstance(self.foreign_server.owner, NoOwner)
 
 
 class Adopter:
@@ -102,18 +107,12 @@ class Adopter:
         if promised is not None:
             raise Busy(promised, hint="ask again", retry_after_ms=RETRY_AFTER_MS)
 
-    def begin_row(self, candidate: Candidate) -> None:
-        """The row that the adopted server gets, unless it has one."""
-        if candidate.foreign_server is not None:
-            version = candidate.foreign_server.version
-            resolved = ResolvedRequest(
-                candidate.kind, candidate.server, candidate.project, version, version, asker=candidate.asker
-            )
-            new = candidate.server not in self._records.servers
-            begin_row(self._context, resolved)
-            if new and not isinstance(candidate.foreign_server.owner, NoOwner):
-                # It is its owner's, also where the user who named it gave none.
-                self._records.change(candidate.server, until_stopped=False)
+    def resolved(self, candidate: Candidate) -> ResolvedRequest:
+        """Return the request that a candidate gets its row by, unless it has one."""
+        version = candidate.foreign_server.version if candidate.foreign_server is not None else None
+        return ResolvedRequest(
+            candidate.kind, candidate.server, candidate.project, version, version, asker=candidate.asker
+        )
 
     async def run(self, candidate: Candidate, operation: RunningOperation) -> ServerRecord:
         """Look once more, and take it over.

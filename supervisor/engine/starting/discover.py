@@ -37,7 +37,7 @@ class Discovery:
         self._unread: dict[str, str] = {}
         """The servers whose environment could not be read, by launch."""
         self._closed = False
-        self.on_found: Callable[[ServerRecord], None] = lambda record: None  # noqa: ARG005 (until somebody follows up)
+        self.on_found: Callable[[ServerRecord], None]
 
     def begin(self) -> None:
         """The first look, and then one after the other."""

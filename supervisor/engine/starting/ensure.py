@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+from ...core.deadlines import START_ATTEMPTS
 from ...core.lifecycle import SERVING
 from ...core.model import Failure, Liveness, Occupied, Origin, Ports, ServerRecord, ServerState
 from ...core.reconcile import (
@@ -24,7 +25,6 @@ from ..environments.store import Environment
 from ..identification.server_client import ServerClient
 from ..logs.excerpt import log_tail
 from ..operations.operation import RunningOperation
-from ..processes.stop import KILL_PATIENCE_S
 from ..state.context import EngineContext
 from .launch import Launcher
 from .planning import Planner, exhausted, kept_from, passed_over, refusal
@@ -33,9 +33,6 @@ from .readiness import PortLostError
 from .resolve import ResolvedRequest
 from .takeover import Takeover
 from .version_choice import merged, told_beside
-
-ATTEMPTS = 3
-"""How often a lost race for a port is answered with the next set."""
 
 
 class Ensurer:
@@ -189,7 +186,7 @@ class Ensurer:
             # It is the version that was really installed: 4.3 is 4.3.0.
             resolved = replace(resolved, version=private.installed)
         lost: tuple[Occupied, ...] = ()
-        for _ in range(ATTEMPTS):
+        for _ in range(START_ATTEMPTS):
             plan = await self._planner.without(resolved, lost, replacing=replacing)
             if isinstance(plan, Adopt | Replace):
                 return self._settled(resolved, plan, operation)
@@ -212,7 +209,7 @@ class Ensurer:
                 return record
         record = self._records.server(resolved.server)
         raise StartFailed(
-            f"{resolved.server} lost its ports to other processes {ATTEMPTS} times; the last was "
+            f"{resolved.server} lost its ports to other processes {START_ATTEMPTS} times; the last was "
             + ", ".join(f"{each.port}: {each.reason}" for each in lost[-1:]),
             hint=f"godot-supervisor logs {resolved.server}",
             data={"log_tail": list(log_tail(record.log)), "log": record.log},
@@ -305,8 +302,3 @@ class Ensurer:
 
 def _ports_text(ports: Ports) -> str:
     return ", ".join(f"{name} {port}" for name, port in ports.items()) or "no ports"
-
-
-def start_deadline(kind: Kind) -> float:
-    """How long a start may take in all, seconds: it may lose its ports to others and begin again."""
-    return ATTEMPTS * (kind.ready_timeout_s + 2 * kind.stop_timeout_s + KILL_PATIENCE_S)

@@ -47,7 +47,8 @@ class Placement:
             KindUnknown, InvalidParams, VersionConflict: there is none.
         """
         resolved = resolve(self._context, request)
-        if self._will_do(resolved):
+        if resolved.server not in self._context.records.servers or self._will_do(resolved):
+            # An id that is free belongs to the first server of the kind.
             return resolved
         rival_servers: dict[str, RivalServer] = {}
         for record in of_kind(self._context, resolved.kind, resolved.project, resolved.asker):

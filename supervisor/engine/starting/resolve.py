@@ -7,12 +7,9 @@ from ...core.lifecycle import RUNNING
 from ...core.model import (
     Chosen,
     Editor,
-    Origin,
-    Ownership,
     Ports,
     ProcessIdentity,
     ServerRecord,
-    ServerState,
     Topology,
     VersionSource,
 )
@@ -114,29 +111,6 @@ def again(kind: Kind, record: ServerRecord) -> ResolvedRequest:
     if version is None and kind.version is not None:
         version, chosen = choose(kind, None, chosen.engine if chosen else None, None)
     return ResolvedRequest(kind, record.id, record.project, record.version, version, first=first, chosen=chosen)
-
-
-def begin_row(context: EngineContext, resolved: ResolvedRequest, owners: tuple[Ownership, ...] = ()) -> None:
-    """The row of a server that is about to be one, unless it has one."""
-    if resolved.server in context.records.servers:
-        return
-    context.records.put(
-        ServerRecord(
-            id=resolved.server,
-            kind=resolved.kind.name,
-            version=resolved.version,
-            chosen=resolved.chosen,
-            project=resolved.project,
-            state=ServerState.STARTING,
-            origin=Origin.SPAWNED,
-            launch="",
-            ports={},
-            since=context.platform.clock.wall(),
-            owners=owners,
-            ever_owned=bool(owners),
-            until_stopped=resolved.asker is None,
-        )
-    )
 
 
 def of_kind(

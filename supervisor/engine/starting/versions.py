@@ -37,8 +37,10 @@ class Versions:
             InvalidParams: there is no such project.
         """
         kind = self._context.catalog.kinds.get(request.kind)
+        if kind is not None and kind.addon is None:
+            return request
         project = project_of(request)
-        if kind is None or kind.addon is None or project is None:
+        if kind is None or project is None:
             return request
         return replace(request, addon=await self.wanted_by(kind, project))
 

@@ -1,0 +1,105 @@
+"""The row and the owner of a server, registered before its operation runs."""
+
+from collections.abc import Callable
+from functools import partial
+
+from ...core.model import Editor, Liveness, Origin, Ownership, ServerRecord, ServerState
+from ...errors import SupervisorError
+from ..starting.resolve import ResolvedRequest
+from ..state.context import EngineContext
+from ..state.exit_watches import ExitWatches
+
+
+class Registrar:
+    """Registers the owners of servers, and takes a registration back when its request is cancelled or refused.
+
+    `on_taken_back` gets the server; `engine.assembly` sets it.
+    """
+
+    def __init__(self, context: EngineContext, exit_watches: ExitWatches) -> None:
+        self._records = context.records
+        self._clock = context.platform.clock
+        self._probe = context.platform.probe
+        self._exit_watches = exit_watches
+        self.on_taken_back: Callable[[str], None]
+
+    def register(
+        self, resolved: ResolvedRequest, editor: Editor | None, *, until_stopped: bool = True
+    ) -> Callable[[], None]:
+        """Begin the row of a server and add the owner, on disk too, before the requester is told of its admission.
+
+        `until_stopped`: a server that nobody owns runs until a user stops it.
+
+        Returns:
+            What takes the registration back.
+
+        Raises:
+            StateNotWritable: nothing is registered, because the next daemon would not know of the owner.
+        """
+        before = self._records.servers.get(resolved.server)
+        self.begin_row(resolved, until_stopped=until_stopped)
+        if editor is not None:
+            self.own(resolved.server, editor)
+        try:
+            self._records.commit()
+        except SupervisorError:
+            if before is None:
+                self._records.drop(resolved.server)
+            else:
+                self._records.put(before)
+            raise
+        return partial(self.take_back, resolved.server, editor, before)
+
+    def begin_row(
+        self, resolved: ResolvedRequest, owners: tuple[Ownership, ...] = (), *, until_stopped: bool = True
+    ) -> None:
+        """Write the row of a server that is about to be started, unless the server has a row."""
+        if resolved.server in self._records.servers:
+            return
+        self._records.put(
+            ServerRecord(
+                id=resolved.server,
+                kind=resolved.kind.name,
+                version=resolved.version,
+                chosen=resolved.chosen,
+                project=resolved.project,
+                state=ServerState.STARTING,
+                origin=Origin.SPAWNED,
+                launch="",
+                ports={},
+                since=self._clock.wall(),
+                owners=owners,
+                ever_owned=bool(owners),
+                until_stopped=until_stopped and resolved.asker is None,
+            )
+        )
+
+    def own(self, server_id: str, editor: Editor) -> ServerRecord:
+        """Add an editor to a server's owners, and drop those that are proven dead.
+
+        An owner whose exit would be noticed is not sampled, because hundreds of owners may join one after the other.
+        """
+        record = self._records.server(server_id)
+        others = tuple(
+            owner
+            for owner in record.owners
+            if owner.process != editor.process
+            and (self._exit_watches.lives(owner.process) or self._probe.sample(owner.process) is not Liveness.DEAD)
+        )
+        return self._records.claim(server_id, (*others, Ownership(editor.id, editor.process)))
+
+    def take_back(self, server_id: str, editor: Editor | None, before: ServerRecord | None) -> None:
+        """Leave a server as it was before a request that is cancelled or refused. `before` is its record then."""
+        record = self._records.servers.get(server_id)
+        if editor is None and before is None and record is not None and record.owners:
+            # Owners that asked at the same time have the server, so it ends with them.
+            self._records.change(server_id, until_stopped=False)
+        if editor is None or (before and any(owner.process == editor.process for owner in before.owners)):
+            return
+        # A foreign server had owners before this daemon was asked for it.
+        ever_owned = before.ever_owned if before else record is not None and record.foreign and record.ever_owned
+        if record is not None:
+            others = tuple(owner for owner in record.owners if owner.process != editor.process)
+            self._records.claim(server_id, others)
+            self._records.change(server_id, ever_owned=ever_owned or bool(others))
+        self.on_taken_back(server_id)
