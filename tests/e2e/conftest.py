@@ -108,7 +108,7 @@ def godot_ai(make_home: MakeHome) -> Home:
 def recycle() -> Iterator[Recycle]:
     """Starts a process with the pid of one that has ended and was waited for."""
     if not IS_ROOT:
-        # Before anything is begun: some of these stories stop the daemon meanwhile.
+        # Before anything is begun, because some of these stories stop the daemon.
         pytest.skip("only root can choose a pid")
     made: list[Recycled] = []
 

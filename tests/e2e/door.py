@@ -30,12 +30,12 @@ class Caller:
         self._file = self._socket.makefile("rb")
 
     def say(self, data: bytes) -> None:
-        """Whether or not anybody listens to the end."""
+        """Send bytes, also to a daemon that closes the connection early."""
         with contextlib.suppress(ConnectionError):
             self._socket.sendall(data)
 
     def ask(self, method: str, params: object = None) -> Any:
-        """The answer; what is told before it is passed over."""
+        """Return the answer; notifications before it are passed over."""
         self.say(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}).encode() + b"\n")
         while (message := self.hear()) is not None and "id" not in message:
             pass
@@ -123,7 +123,7 @@ def code(reply: Any) -> str:
 
 
 def answer_time(home: Home) -> float:
-    """How long somebody who comes in now waits for `status`, seconds."""
+    """Return how long a new client waits for `status`, in seconds."""
     found = endpoint.read(home.folders.endpoint)
     assert found is not None
     began = time.monotonic()

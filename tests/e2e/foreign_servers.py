@@ -48,7 +48,7 @@ def toy_of_a_stranger(
     before: tuple[str, ...] = (),
     **more: Any,
 ) -> Process:
-    """A toy that somebody else starts, once it listens. `before`: the launcher's words."""
+    """Start a toy that is foreign to the daemon, and return it once it listens. `before`: the launcher's words."""
     names = {} if owner is None else {"TOY_OWNER": owner if isinstance(owner, str) else str(owner.pid)}
     words = (sys.executable, TOY, str(ports["http"]), str(ports["sessions"]), *options)
     if before:
@@ -100,7 +100,7 @@ def judged(home: Home, process: int) -> dict[str, Any]:
 
 
 def explained(home: Home, port: int) -> dict[str, Any]:
-    """What the daemon would do about a port."""
+    """Return what the daemon would do about a port."""
     (row,) = home.call("ports.explain", {"ports": [port]})["ports"]
     assert row["port"] == port
     return dict(row)

@@ -44,7 +44,7 @@ def lives(pid: int) -> bool:
 
 
 def stat_fields(pid: int) -> list[str]:
-    """What the kernel says of a process, from its state on; nothing where there is none."""
+    """Return the kernel's fields of a process, from its state on; nothing if there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -108,7 +108,7 @@ def is_daemon(pid: int) -> bool:
 
 
 class Home:
-    """One daemon's world. `close` stops the servers, the daemon and every process that was started through it."""
+    """The world of one daemon. `close` stops the servers, the daemon and every process that was started through it."""
 
     def __init__(self, folder: Path, config: str) -> None:
         self.folders = Folders(folder / "home", moved=True)
@@ -183,7 +183,7 @@ class Home:
             yield client
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
-        """One request on a connection of its own."""
+        """Send a request on a connection of its own."""
         with self.client() as client:
             return client.call(method, params)
 
@@ -273,7 +273,7 @@ class Home:
         return self.run("sleep", "600")
 
     def forget(self, process: subprocess.Popen[Any]) -> None:
-        """One that has ended, and was waited for."""
+        """Forget a process that has ended, and was waited for."""
         self._processes.remove(process)
 
     def project(self, name: str = "my-game") -> str:
@@ -288,7 +288,7 @@ class Home:
         try:
             pid = self.daemon_pid()
             if pid is None or not lives(pid):
-                # What it left running is found, and stopped, by another.
+                # Another daemon finds and stops the servers that this one left running.
                 self.cli("start")
             stopped = self.cli("stop", "--servers")
             assert stopped.returncode in (0, 3), stopped.stderr + self.note()
@@ -297,7 +297,7 @@ class Home:
 
     def clear(self) -> None:
         """End whatever was started here, whether or not it ends in order."""
-        # What a defect leaves running is not to disturb the next test.
+        # Processes that a defect leaves running must not disturb the next test.
         for pid in self.server_processes():
             os.kill(pid, signal.SIGKILL)
         self.let_go()

@@ -19,7 +19,7 @@ LONG = ("\N{PILE OF POO}" * 250, "\N{FACE WITH TEARS OF JOY}" * 250)
 
 
 class Line:
-    """One connection on the unix socket. Whatever comes is kept by the id that it belongs to."""
+    """A connection on the unix socket. Frames are kept by the id that they belong to."""
 
     def __init__(self, home: Home, instance: str | None = None) -> None:
         """With an `instance`, it says hello as that client; without one it says nothing, as on this socket it may."""
@@ -60,7 +60,7 @@ class Line:
         return answer["error"]
 
     def answer(self, identifier: int) -> Message:
-        """The answer to a request; what is told before it is passed over."""
+        """Return the answer to a request; notifications before it are passed over."""
         while True:
             message = self.next(identifier)
             assert message is not None, "the daemon closed the connection"

@@ -1,4 +1,4 @@
-"""What happens to a server while its daemon is a service, told inside a booted systemd. `test_systemd.py` reads it.
+"""Plays the life of a server whose daemon is a service, inside a booted systemd. `test_systemd.py` reads it.
 
 usage: systemd_story.py PYTHON TOY
 
@@ -94,7 +94,7 @@ def tell(chapter: str, **facts: Any) -> None:
 
 
 class Story:
-    """One server, and what is done to the daemon above it."""
+    """The story of a server, and of what happens to the daemon above it."""
 
     def __init__(self) -> None:
         self.server = 0
@@ -113,7 +113,7 @@ class Story:
 
     @contextlib.contextmanager
     def chapter(self, name: str, *, next_daemon: bool = True) -> Iterator[Facts]:
-        """What is done inside may cost the daemon its life, and never the server's."""
+        """Run a chapter, which may end the daemon, but never the server."""
         before = daemon()
         facts: Facts = {}
         yield facts
@@ -226,7 +226,7 @@ def two_ways(story: Story) -> None:
 def alone(story: Story) -> None:
     """Without a service: started by something that is ended by its control group."""
     unit = FILE.read_text()
-    # Whoever won above, the service is gone after this.
+    # Whichever daemon won above, the service is gone after this.
     with story.chapter("uninstall", next_daemon=False) as facts:
         cli("service", "install")
         facts["code"] = cli("service", "uninstall").returncode

@@ -75,7 +75,7 @@ def test_a_version_that_the_index_lacks_gives_way_and_says_so(home: Home) -> Non
     assert home.up("toy", "--project", folder)["process"]["pid"] == server["process"]["pid"]
 
 
-def test_two_projects_with_two_versions_have_a_server_each_and_one_reaped_frees_its_ports(home: Home) -> None:
+def test_two_versions_have_a_server_each_and_a_reap_frees_ports(home: Home) -> None:
     owners = [home.owner(), home.owner()]
     servers = [
         home.up("toy", "--project", game(home, name, version), "--owner-pid", str(owner.pid))
@@ -93,7 +93,7 @@ def test_two_projects_with_two_versions_have_a_server_each_and_one_reaped_frees_
     assert lives(servers[0]["process"]["pid"])
 
 
-def test_another_version_in_the_configuration_is_told_and_taken_by_a_restart(home: Home) -> None:
+def test_new_version_in_the_configuration_is_taken_by_a_restart(home: Home) -> None:
     home.up("toy")
     config = home.folders.config
     config.write_text(config.read_text().replace('version = "1.0"', 'version = "1.1"'))

@@ -57,7 +57,7 @@ def test_a_client_that_vanishes_before_the_start_leaves_nothing_behind(make_home
     nothing_is_left(home)
 
 
-def test_a_client_that_vanishes_has_its_start_completed_for_an_editor_that_lives(make_home: MakeHome) -> None:
+def test_start_for_a_live_editor_survives_its_client(make_home: MakeHome) -> None:
     home = slow(make_home, 0.5)
     with Line(home) as line:
         wish = {"kind": "toy", "editor": attached(home, line), "request": "mine"}
@@ -75,7 +75,7 @@ def test_a_client_that_vanishes_has_its_start_completed_for_an_editor_that_lives
     assert len(home.events("flight.started")) == 1
 
 
-def test_an_editor_that_dies_together_with_its_client_leaves_nothing_behind(make_home: MakeHome) -> None:
+def test_editor_that_dies_with_its_client_leaves_nothing_behind(make_home: MakeHome) -> None:
     home = slow(make_home, 0.5)
     owner = home.owner()
     with Line(home) as line:
@@ -101,7 +101,7 @@ def test_the_outcome_of_a_request_is_waited_for_on_another_connection(make_home:
         assert second.refused("request.result", {"request": "nobody's"})["data"]["code"] == "NOT_FOUND"
 
 
-def test_the_failure_of_a_request_is_told_again(make_home: MakeHome) -> None:
+def test_failure_of_a_request_can_be_asked_for_again(make_home: MakeHome) -> None:
     home = make_home(toy_config("--exit", "3"))
     home.start()
     with Line(home, CLIENT) as first, Line(home, CLIENT) as second:
@@ -160,7 +160,7 @@ def test_any_client_may_cancel_a_start_for_the_editor_that_it_names(make_home: M
 
 
 @pytest.mark.parametrize("verb", ["server.stop", "server.restart"])
-def test_after_the_first_signal_there_is_no_way_back_and_the_outcome_is_told(make_home: MakeHome, verb: str) -> None:
+def test_after_the_first_signal_a_cancel_comes_too_late(make_home: MakeHome, verb: str) -> None:
     home = make_home(toy_config("--ignore-term", stop_timeout=0.5))
     server = home.up("toy", "--owner-pid", str(home.owner().pid))
     with Line(home, CLIENT) as first, Line(home, CLIENT) as second:
@@ -197,7 +197,7 @@ def test_a_connection_lost_before_accepted_is_not_one_lost_after_it(make_home: M
     pid = home.daemon_pid()
     assert pid is not None
     with home.client() as client:
-        # It stands still, and so cannot take what is sent to it.
+        # A stopped daemon cannot take the bytes that are sent to it.
         os.kill(pid, signal.SIGSTOP)
         kill = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
         kill.start()
@@ -208,7 +208,7 @@ def test_a_connection_lost_before_accepted_is_not_one_lost_after_it(make_home: M
     assert lost.value.retryable
 
 
-def test_a_daemon_that_stands_still_is_told_from_one_that_has_gone(make_home: MakeHome) -> None:
+def test_stopped_daemon_is_distinguished_from_a_dead_one(make_home: MakeHome) -> None:
     home = slow(make_home, 0)
     pid = home.daemon_pid()
     assert pid is not None

@@ -1,4 +1,4 @@
-"""The daemon is killed, or cannot write: never two servers, never one that nobody knows."""
+"""The daemon is killed, or cannot write: never two servers, never an unknown one."""
 
 import json
 import os
@@ -110,7 +110,7 @@ def test_early_requests_after_a_kill_during_up_share_the_survivor(make_home: Mak
         found.append(json.loads(out)["root_pid"])
     assert found == [survivor] * 4
     assert home.server_processes() == [survivor]
-    # One that found the lock taken tries it for a moment before it goes.
+    # A daemon that found the lock taken tries it for a moment before it ends.
     eventually(lambda: home.daemon_processes() == [home.daemon_pid()], "one daemon is left")
 
 
@@ -142,7 +142,7 @@ def test_killed_while_an_environment_is_made_the_next_makes_a_whole_one(packaged
     assert published["python"] == str(python)
 
 
-def test_told_to_end_while_an_environment_is_made_it_says_so_and_leaves_nothing(packaged: Home) -> None:
+def test_shutdown_during_provisioning_leaves_nothing(packaged: Home) -> None:
     packaged.start()
 
     def end(told: Any) -> None:
@@ -290,7 +290,7 @@ def test_without_its_registry_the_server_is_found_by_its_launch_token(toy: Home,
     assert owner.poll() is None
 
 
-def test_a_server_found_by_its_launch_token_is_kept_for_owners_that_nobody_knows(toy: Home) -> None:
+def test_server_found_by_its_token_is_kept_for_unknown_owners(toy: Home) -> None:
     owner = toy.owner()
     server = toy.up("toy", "--owner-pid", str(owner.pid))
     toy.kill_daemon()
@@ -369,7 +369,7 @@ def test_with_read_only_state_nothing_is_started_until_it_can_be_written(read_on
     assert read_only.call("status")["daemon"]["notes"] == []
 
 
-def test_with_read_only_state_a_server_goes_on_and_is_neither_stopped_nor_given_away(toy: Home) -> None:
+def test_with_read_only_state_a_server_goes_on_untouched(toy: Home) -> None:
     owner, other = toy.owner(), toy.owner()
     server = toy.up("toy", "--owner-pid", str(owner.pid))
     no_more_writable(toy)
@@ -397,7 +397,7 @@ def test_a_daemon_that_cannot_write_starts_and_reaps_what_it_finds(toy: Home) ->
     owner.wait()
     gone(toy, server)
     writable_again(toy)
-    # What could not be written then must not come back now.
+    # A record that could not be written then must not come back now.
     toy.kill_daemon()
     toy.start()
     assert eventually(lambda: toy.call("server.list")["servers"] == [], "the row goes")

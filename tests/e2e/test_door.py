@@ -210,7 +210,7 @@ def test_who_says_nothing_is_shown_out_after_five_seconds_and_no_sooner(house: H
         assert trusted.ask("ping")["result"] == {}
 
 
-def test_hundreds_of_idle_connections_keep_nobody_out(house: House) -> None:
+def test_hundreds_of_idle_connections_keep_no_client_out(house: House) -> None:
     with contextlib.ExitStack() as crowd, house.greeted("tcp") as slot:
         for _ in range(IDLE):
             crowd.enter_context(house.caller("tcp"))
@@ -253,7 +253,7 @@ def test_what_cannot_be_is_a_typed_error_that_names_the_field(
     assert house.call("server.list")["servers"] == []
 
 
-def test_what_cannot_be_is_told_on_the_command_line_without_a_traceback(house: House) -> None:
+def test_impossible_requests_print_no_traceback(house: House) -> None:
     for words, status in (
         (("up", "toy", "--owner-pid", str(MISSING_PID)), 4),
         (("up", "nonsense"), 4),
@@ -363,7 +363,7 @@ def test_many_clients_at_once_get_the_same_server(make_home: MakeHome) -> None:
     server = home.server("toy")
     assert server is not None
     assert {row["pid"] for row in server["owners"]} == {owner.pid for owner in owners}
-    # One of them after the other goes; the last one takes the server along.
+    # The owners end one after the other; the last one takes the server along.
     for owner in owners[1:]:
         owner.kill()
         owner.wait()

@@ -1,4 +1,4 @@
-"""What the daemon tells of itself: everything, once, in order; and whoever does not listen holds up nobody."""
+"""Events of the daemon: all, once, in order; and a client that does not read blocks no other."""
 
 import contextlib
 import os
@@ -59,7 +59,7 @@ def test_events_come_as_they_happen_and_only_after_the_answer(shared: Home, busy
         assert {row["level"] for row in told} == {"info"}
 
 
-def test_whoever_comes_back_is_told_what_was_missed(shared: Home, busybody: Busybody) -> None:
+def test_returning_subscriber_gets_the_missed_events(shared: Home, busybody: Busybody) -> None:
     with Line(shared) as line:
         seen = line.subscribe()
         busybody.makes(1)
@@ -74,7 +74,7 @@ def test_whoever_comes_back_is_told_what_was_missed(shared: Home, busybody: Busy
         assert line.subscribe().seq == feed.seq
 
 
-def test_whoever_was_away_for_too_long_begins_anew(shared: Home, busybody: Busybody) -> None:
+def test_subscriber_away_for_too_long_begins_anew(shared: Home, busybody: Busybody) -> None:
     with Line(shared) as line:
         seen = line.subscribe().seq
     busybody.makes(KEPT + 1)
@@ -85,7 +85,7 @@ def test_whoever_was_away_for_too_long_begins_anew(shared: Home, busybody: Busyb
         assert line.told(feed.identifier, "resync") == {"id": feed.identifier, "reason": "gap"}
         busybody.makes(1)
         feed.next()
-        # One later, and nothing would have been missed.
+        # A number higher by one would have missed nothing.
         kept = line.subscribe(instance_id=line.instance_id, seq=feed.seq - KEPT)
         assert kept.answer["snapshot"] is None
         for _ in range(KEPT):
@@ -102,7 +102,7 @@ def test_two_streams_and_requests_share_a_connection(shared: Home, busybody: Bus
         assert one.seq == two.seq
 
 
-def test_a_subscriber_that_never_reads_is_shown_out_and_holds_up_nobody(shared: Home, busybody: Busybody) -> None:
+def test_subscriber_that_never_reads_is_closed_and_blocks_no_client(shared: Home, busybody: Busybody) -> None:
     pid = shared.daemon_pid()
     with Line(shared) as deaf, Line(shared) as line:
         deaf.send("events.subscribe")
@@ -116,7 +116,7 @@ def test_a_subscriber_that_never_reads_is_shown_out_and_holds_up_nobody(shared: 
             assert resident(pid) < before + 48 * MIB
         busybody.makes(1)
         assert feed.next()["event"] == "editor.state"
-        # What it has not read of the daemon's last words ends with the connection.
+        # Events that the client has not read end with the connection.
         told = 0
         while (message := deaf.next(1)) is not None:
             told += message.get("method") == "event"
@@ -177,7 +177,7 @@ def test_a_subscriber_notices_another_daemon(make_home: MakeHome) -> None:
         assert again.next()["event"] == "editor.attached"
 
 
-def test_a_daemon_that_is_told_to_end_says_so_to_whoever_listens(make_home: MakeHome) -> None:
+def test_daemon_that_shuts_down_says_so_to_subscribers(make_home: MakeHome) -> None:
     home = make_home(toy_config())
     home.start()
     with Line(home) as line:
@@ -190,7 +190,7 @@ def test_a_daemon_that_is_told_to_end_says_so_to_whoever_listens(make_home: Make
 
 
 class Story:
-    """What a subscriber reads of one server."""
+    """Return the events of one server that a subscriber reads."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed

@@ -1,4 +1,4 @@
-"""What the machine does to a daemon: no descriptors, no disk, no time; and what is done to its registry."""
+"""Faults of the machine: no descriptors, no disk, no time; and damage to the registry."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def damaged(whole: bytes) -> dict[str, bytes]:
     }
 
 
-def test_a_registry_that_is_cut_at_any_byte_is_kept_aside_and_never_believed(place: Town, tmp_path: Path) -> None:
+def test_registry_cut_at_any_byte_is_set_aside(place: Town, tmp_path: Path) -> None:
     place.home.kill_daemon()
     whole = place.home.folders.registry.read_bytes()
     path = tmp_path / "registry.json"
@@ -79,7 +79,7 @@ def test_a_registry_that_is_cut_at_any_byte_is_kept_aside_and_never_believed(pla
     assert len(whole) > 500
 
 
-def test_whatever_is_found_in_the_place_of_the_registry_the_server_is_found_too(place: Town) -> None:
+def test_server_is_found_beside_any_kind_of_broken_registry(place: Town) -> None:
     home = place.home
     owner = place.claim()
     server = place.ensure(owner)
@@ -217,7 +217,7 @@ def descriptors(pid: int) -> set[int]:
 
 @contextmanager
 def without_descriptors(pid: int) -> Iterator[None]:
-    """It cannot open anything more, whatever it closes meanwhile. What it has open stays open."""
+    """Keep a process from opening anything more, whatever it closes. Its open descriptors stay open."""
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     # A new descriptor's number has to be below the limit, and the standard three are never closed.
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
@@ -238,7 +238,7 @@ def test_without_descriptors_nothing_is_lost_and_it_recovers_by_itself(place: To
         with without_descriptors(pid):
             assert line.ask("ping") == {}
             assert len(line.ask("server.list")["servers"]) == 3
-            # Whoever knocks now waits for its own time, and is told so by its own library.
+            # A client that connects now waits for its own timeout, and its library says so.
             with pytest.raises(SupervisorError) as waited:
                 home.call("ping")
             assert waited.value.code == "DAEMON_NOT_RUNNING"
@@ -274,7 +274,7 @@ def standing_still(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_daemon_that_stood_still_judges_nobody_by_the_time_that_passed(make_home: MakeHome) -> None:
+def test_stopped_daemon_judges_no_server_by_the_lost_time(make_home: MakeHome) -> None:
     ports = free_ports(8)
     home = make_home(Town.config(ports, grace=GRACE_S))
     home.start()
@@ -299,7 +299,7 @@ def test_a_daemon_that_stood_still_judges_nobody_by_the_time_that_passed(make_ho
     reaped = home.event("server.reaped", server=orphan["id"])
     assert reaped["first_sample"] > first + STILL_S, "the sample before does not count"
     assert reaped["second_sample"] - reaped["first_sample"] >= GRACE_S
-    # A lease of 5 s, granted 7 s ago: nobody could renew it meanwhile.
+    # A lease of 5 s, granted 7 s ago, which no client could renew in between.
     assert home.call("lease.renew", {"lease": lease["id"]})["expires_in_s"] > 4
     assert lives(server["root_pid"])
     home.call("lease.release", {"lease": lease["id"]})
@@ -376,9 +376,7 @@ time.time = _shifted
 """
 
 
-def test_a_wall_clock_that_is_set_by_an_hour_ends_nothing_and_keeps_nothing(
-    make_home: MakeHome, tmp_path: Path
-) -> None:
+def test_wall_clock_set_by_an_hour_changes_no_verdict(make_home: MakeHome, tmp_path: Path) -> None:
     ports = free_ports(10)
     home = make_home(Town.config(ports, grace=0.5))
     clock, draft = tmp_path / "clock", tmp_path / "clock.new"

@@ -68,7 +68,7 @@ def status_of(server: Mapping[str, Any], bearer: str | None = None) -> dict[str,
 
 
 def tools_of(home: Home, server: Mapping[str, Any], *words: str, bearer: str = "") -> list[str]:
-    """What an AI client sees; it runs with the server's own interpreter."""
+    """Return what an AI client sees, run by the server's own interpreter."""
     done = subprocess.run(
         [server["connect"][0], "-P", str(CLIENTS / "list_tools.py"), *words],
         env=home.environment,
@@ -104,7 +104,7 @@ def editor_session(home: Home, server: Mapping[str, Any]) -> Iterator[None]:
     assert process.wait(30) == 0
 
 
-def test_up_gives_a_server_that_answers_with_its_version_and_serves_ai_clients(real: Home) -> None:
+def test_up_gives_a_ready_server_that_serves_ai_clients(real: Home) -> None:
     owner = real.owner()
     server = real.up("godot-ai", "--owner-pid", str(owner.pid))
     assert (server["state"], server["version"], server["origin"]) == ("ready", VERSION, "spawned")
@@ -274,7 +274,7 @@ def test_an_editor_below_4_7_gets_the_version_that_works_there(real: Home) -> No
     environment = variables(server["process"]["pid"])
     assert not {"GODOT_AI_HTTP_CAPABILITY", "GODOT_AI_WS_TOKEN"} & set(environment)
     assert environment["GODOT_AI_OWNER_PID"] == str(owner.pid)
-    # Without a version asked for, whatever runs will do; another version starts beside it, and leaves it alone.
+    # Without a version asked for, any running one counts; another version starts beside it, and leaves it alone.
     assert real.up("godot-ai")["process"]["pid"] == server["process"]["pid"]
     beside = real.up("godot-ai", "--version", VERSION)
     assert (beside["id"], beside["version"]) == ("godot-ai-2", VERSION)

@@ -16,7 +16,7 @@ from tests.e2e.home import Home, eventually, free_ports, is_free, keeps_living, 
 from tests.e2e.test_godot_ai import VERSION, VERSION_BEFORE_4_7, editor_session, secrets_of, status_of, tools_of
 from tests.gates import rest_in_full
 
-# A daemon that looks for strangers finds those of every other test too, and may end one that nobody needs.
+# A daemon that looks for foreign servers finds those of every other test too, and may reap one of them.
 pytestmark = [pytest.mark.needs_index, pytest.mark.alone]
 
 GRACE_S = 1.0
@@ -88,9 +88,7 @@ def started_by_a_plugin(
 
 
 @pytest.mark.parametrize("version", rest_in_full([VERSION, VERSION_BEFORE_4_7]))
-def test_a_plugins_server_is_found_with_its_version_and_reaped_after_its_editor(
-    watching: Home, place: Place, version: str
-) -> None:
+def test_plugins_server_is_found_with_version_and_reaped(watching: Home, place: Place, version: str) -> None:
     owner = watching.owner()
     server = started_by_a_plugin(watching, place.set(0), version, owner)
     watching.start()
@@ -132,7 +130,7 @@ def test_a_session_keeps_a_found_server_as_it_keeps_ours(watching: Home, place: 
     watching.judged_twice("godot-ai", GRACE_S)
 
 
-def test_an_adopted_one_serves_ai_clients_and_two_projects_with_two_editors(home: Home, place: Place) -> None:
+def test_adopted_server_serves_ai_clients_and_two_projects(home: Home, place: Place) -> None:
     server = started_by_a_plugin(home, place.set(0), VERSION, None)
     home.start()
     assert explained(home, place.http[0])["decision"] == "adopt"
@@ -184,7 +182,7 @@ def test_last_weeks_server_of_an_editor_that_lives_stays_and_both_work(home: Hom
     assert old.poll() is None
 
 
-def test_an_update_replaces_our_own_server_and_one_that_is_not_there_touches_nothing(home: Home, place: Place) -> None:
+def test_update_replaces_our_server_and_a_missing_one_nothing(home: Home, place: Place) -> None:
     owner = home.owner()
     old = home.up("godot-ai", "--owner-pid", str(owner.pid), "--version", VERSION_BEFORE_4_7)
     code, error = home.refused("up", "godot-ai", "--owner-pid", str(owner.pid), "--version", "99.0.0")
@@ -216,7 +214,7 @@ def test_per_editor_each_project_keeps_its_own_pair_and_dies_alone(make_home: Ma
     keeps_living(server_two["process"]["pid"], 4 * GRACE_S)
     ended(slot)
     home.judged_twice("godot-ai@two", GRACE_S)
-    # Each project comes back to its pair, whoever comes first.
+    # Each project comes back to its pair, in any order.
     again = home.owner()
     assert home.up("godot-ai", "--owner-pid", str(again.pid), "--project", two)["ports"] == place.set(1)
     assert home.up("godot-ai", "--owner-pid", str(again.pid), "--project", one)["ports"] == place.set(0)
@@ -227,7 +225,7 @@ def test_a_plugin_that_is_stopped_cleanly_leaves_no_row(watching: Home, place: P
     server = started_by_a_plugin(watching, place.set(0), VERSION, owner)
     watching.start()
     found(watching, server.pid)
-    # What the plugin does on a clean exit (godot-ai's port_resolver: OS.kill is SIGKILL).
+    # The plugin does this on a clean exit (godot-ai's port_resolver: OS.kill is SIGKILL).
     os.kill(server.pid, signal.SIGKILL)
     server.wait()
     eventually(lambda: rows(watching) == [], "its row has gone")

@@ -100,7 +100,7 @@ def test_start_that_fails_says_what_was_seen(make_home: MakeHome, habit: str, ki
     assert pids(home) == []
 
 
-def test_server_on_the_next_port_is_told_both(make_home: MakeHome) -> None:
+def test_server_on_the_next_port_fails_with_both_ports_named(make_home: MakeHome) -> None:
     _, error = make_home(config("next")).refused("up", "mine")
     assert "it listens on " in error["message"]
     assert ", not on " in error["message"]
@@ -110,7 +110,7 @@ def test_server_on_the_next_port_is_told_both(make_home: MakeHome) -> None:
 
 
 @pytest.mark.parametrize("habit", rest_in_full(["fork", "daemonize", "daemonize-late", "launcher", "again"], 2))
-def test_server_that_leaves_its_first_process_is_used_once_and_ended_whole(make_home: MakeHome, habit: str) -> None:
+def test_server_that_leaves_its_first_process_is_ended_whole(make_home: MakeHome, habit: str) -> None:
     home = make_home(config(habit))
     row = home.up("mine")
     listener = row["process"]["pid"]

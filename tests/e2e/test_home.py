@@ -1,4 +1,4 @@
-"""One daemon per home, whatever becomes of its files: removed, replaced, moved, copied, reached by another path."""
+"""A home has one daemon, also when its files are removed, replaced, moved, copied, reached by another path."""
 
 import fcntl
 import json
@@ -140,7 +140,7 @@ def test_one_daemon_whatever_becomes_of_its_files(alone: Home, fate: Callable[[P
     eventually(lambda: not alone.daemon_processes(), "the daemon ends")
 
 
-def test_a_home_that_is_a_file_is_told_and_the_daemon_is_reached(alone: Home) -> None:
+def test_home_that_became_a_file_is_noted_and_daemon_reached(alone: Home) -> None:
     first = alone.start()
     server = alone.up("toy", "--owner-pid", str(alone.owner().pid))
     replaced_by_a_file(alone.folders.home)

@@ -44,7 +44,7 @@ def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 @pytest.fixture
 def house(open_house: House) -> Iterator[House]:
-    """One daemon for all: after each it answers, and has no more open than before."""
+    """Share one daemon: after each test it answers, and has no more open than before."""
     open_house.is_unimpressed()
     instance, descriptors = open_house.published.instance_id, open_house.descriptors()
     yield open_house
@@ -74,7 +74,7 @@ def test_a_byte_now_and_then_buys_a_stranger_no_time(house: House) -> None:
         assert HELLO_S - 0.1 <= time.monotonic() - began < HELLO_S + LATE_S
         assert {code(caller.hear()) for caller in foreign_servers} == {"UNAUTHORIZED"}
         for caller in guests:
-            # Who has said who he is may take his time, and all of it is one line that makes no sense.
+            # An authenticated client may take its time, and sends one line that makes no sense.
             caller.say(b"\n")
             assert code(caller.hear()) == "PARSE_ERROR"
             assert caller.ask("ping")["result"] == {}
@@ -118,7 +118,7 @@ with socket.socket(socket.AF_UNIX) as line:
 """
 
 
-def test_a_listener_that_is_stopped_is_cut_off_and_nobody_waits_for_it(house: House) -> None:
+def test_stopped_subscriber_is_cut_off_and_blocks_no_client(house: House) -> None:
     (path,) = [row["path"] for row in house.published.transports if row["kind"] == "unix"]
     listener = house.run(sys.executable, "-c", LISTENER, path, stdout=subprocess.PIPE)
     assert listener.stdout is not None
@@ -154,7 +154,7 @@ def crowd() -> Iterator[list[socket.socket]]:
 
 
 def arrive(found: Endpoint, kind: str) -> socket.socket:
-    """One who connects, and says nothing."""
+    """Connect, and send nothing."""
     (where,) = [row for row in found.transports if row["kind"] == kind]
     if kind == "tcp":
         return socket.create_connection((where["host"], where["port"]))
@@ -164,9 +164,7 @@ def arrive(found: Endpoint, kind: str) -> socket.socket:
     return one
 
 
-def test_thousands_of_strangers_make_room_for_each_other_and_keep_nobody_out(
-    house: House, crowd: list[socket.socket]
-) -> None:
+def test_thousands_of_connections_keep_no_client_out(house: House, crowd: list[socket.socket]) -> None:
     published, descriptors = house.published, house.descriptors()
     worst = 0.0
     for number in range(STORM):
@@ -185,9 +183,7 @@ def test_thousands_of_strangers_make_room_for_each_other_and_keep_nobody_out(
     assert house.peak_kib() < PROMISED_KIB
 
 
-def test_a_house_full_of_our_own_says_so_and_that_it_is_worth_trying_again(
-    house: House, crowd: list[socket.socket]
-) -> None:
+def test_full_daemon_answers_busy_and_retryable(house: House, crowd: list[socket.socket]) -> None:
     published = house.published
     with house.greeted("unix") as slot:
         crowd.extend(arrive(published, "unix") for _ in range(STORM))

@@ -26,7 +26,7 @@ TIMED_OUT = 6
 NOT_OURS = 5
 MIB = 1024 * 1024
 QUICK_S = 15.0
-"""Bounds what a command may take that waits two seconds for somebody; the rest is for a busy machine."""
+"""Bounds a command that waits two seconds for an answer; the rest is for a busy machine."""
 
 
 def others_may_write(path: Path) -> None:
@@ -38,7 +38,7 @@ def is_anothers(path: Path) -> None:
 
 
 def is_anothers_link(path: Path) -> None:
-    """A link that somebody else made, to a folder that is ours."""
+    """Make a link of another user to a folder that is ours."""
     target = path.with_name(f"{path.name}-elsewhere")
     path.rename(target)
     path.symlink_to(target)
@@ -78,7 +78,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 
 @pytest.mark.parametrize("spoil", FOREIGN)
-def test_a_home_that_others_have_a_hand_in_is_refused_and_nothing_is_written_there(home: Home, spoil: Spoil) -> None:
+def test_home_that_others_may_write_is_refused_untouched(home: Home, spoil: Spoil) -> None:
     victim = home.projects / "mine.txt"
     victim.write_text("mine\n")
     home.folders.logs.mkdir()
@@ -110,7 +110,7 @@ def test_a_folder_of_logs_that_others_have_a_hand_in_is_refused(home: Home, spoi
 
 
 @pytest.mark.parametrize("spoil", FOREIGN)
-def test_nothing_is_run_from_a_folder_of_environments_that_others_have_a_hand_in(packaged: Home, spoil: Spoil) -> None:
+def test_environments_that_others_may_write_are_not_run(packaged: Home, spoil: Spoil) -> None:
     packaged.folders.environments.mkdir()
     spoil(packaged.folders.environments)
     exit_code, error = packaged.refused("up", "toy")
@@ -120,7 +120,7 @@ def test_nothing_is_run_from_a_folder_of_environments_that_others_have_a_hand_in
     assert list(packaged.folders.environments.iterdir()) == []
 
 
-def test_a_link_in_the_place_of_the_lock_is_refused_and_what_it_leads_to_is_left_alone(home: Home) -> None:
+def test_link_in_place_of_the_lock_is_refused_untouched(home: Home) -> None:
     victim = home.projects / "mine.txt"
     victim.write_text("mine\n")
     home.folders.lock.symlink_to(victim)
@@ -144,7 +144,7 @@ def test_what_we_make_is_ours_alone_whatever_the_umask(packaged: Home) -> None:
 
 
 def test_a_configuration_that_others_may_write_starts_nothing(home: Home) -> None:
-    """It says which commands are run."""
+    """The configuration says which commands are run."""
     home.folders.config.chmod(0o622)
     exit_code, error = home.refused("up", "toy")
     assert (exit_code, error["data"]["code"]) == (1, "CONFIG_INVALID")
@@ -166,7 +166,7 @@ def test_a_configuration_that_others_may_write_is_not_read_again(home: Home) -> 
 
 
 def identity_of(process: "subprocess.Popen[Any]") -> dict[str, Any]:
-    """What a registry calls it; everybody can read that of everybody's processes."""
+    """Return a process's identity as a registry has it; all users can read it of all processes."""
     return {"pid": process.pid, "start_token": f"{boot_id()}:{read_stat(process.pid).ticks}"}
 
 
@@ -175,8 +175,8 @@ def as_a_link(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [others_may_write, as_a_link, pytest.param(is_anothers, marks=NEEDS_ROOT)])
-def test_a_registry_that_somebody_else_may_have_written_ends_nobody(home: Home, spoil: Spoil) -> None:
-    """Its rows say which processes are ours to stop."""
+def test_registry_that_others_may_write_ends_no_process(home: Home, spoil: Spoil) -> None:
+    """The registry's records say which processes are ours to stop."""
     home.up("toy")
     innocent = home.owner()
     home.kill_daemon()
@@ -266,7 +266,7 @@ def is_a_folder(path: Path) -> None:
     "spoil",
     [others_may_write, as_a_link, is_a_fifo, pytest.param(is_anothers, marks=NEEDS_ROOT)],
 )
-def test_an_endpoint_that_somebody_else_may_have_written_is_not_believed_and_replaced(home: Home, spoil: Spoil) -> None:
+def test_endpoint_that_others_may_write_is_replaced(home: Home, spoil: Spoil) -> None:
     put(home, endpoint_of(home))
     spoil(home.folders.endpoint)
     exit_code, error = home.refused("status")
@@ -277,12 +277,12 @@ def test_an_endpoint_that_somebody_else_may_have_written_is_not_believed_and_rep
     assert stat.S_IMODE(home.folders.endpoint.lstat().st_mode) == 0o600
 
 
-def test_whoever_has_the_pid_of_a_dead_daemon_is_left_alone(home: Home, recycle: Recycle) -> None:
+def test_process_with_a_dead_daemons_pid_is_left_alone(home: Home, recycle: Recycle) -> None:
     published = endpoint_of(home)
     innocent = recycle(published["pid"])
     put(home, published)
     assert home.cli("stop").stdout == "no daemon is running\n"
-    # One of another protocol is asked to leave as a process.
+    # A daemon of another protocol is asked to leave as a process.
     put(home, {**published, "protocol": {"min": 7, "max": 9}})
     home.cli("restart", "--daemon")
     assert home.cli("status").returncode == 0
@@ -291,7 +291,7 @@ def test_whoever_has_the_pid_of_a_dead_daemon_is_left_alone(home: Home, recycle:
 
 
 @pytest.mark.parametrize("spoil", [others_may_write, pytest.param(is_anothers, marks=NEEDS_ROOT)])
-def test_nobody_is_asked_to_leave_on_the_word_of_a_strangers_endpoint(home: Home, spoil: Spoil) -> None:
+def test_foreign_endpoint_makes_no_process_leave(home: Home, spoil: Spoil) -> None:
     innocent = home.owner()
     put(home, {**endpoint_of(home), **identity_of(innocent), "protocol": {"min": 7, "max": 9}})
     spoil(home.folders.endpoint)
@@ -300,11 +300,11 @@ def test_nobody_is_asked_to_leave_on_the_word_of_a_strangers_endpoint(home: Home
     assert innocent.poll() is None
 
 
-# --- whoever listens where a daemon was -------------------------------------------------------------------------------
+# --- listeners in the place of a daemon -------------------------------------------------------------------------------
 
 
 class Impostor:
-    """Listens on a port, says what it is told to, and keeps what it hears."""
+    """Listens on a port, sends a given answer, and keeps what it receives."""
 
     def __init__(self, says: Callable[[], Iterator[bytes]]) -> None:
         self.heard = b""
@@ -355,13 +355,13 @@ Says = Callable[[], Iterator[bytes]]
 
 
 @pytest.mark.parametrize("says", [flood, drip, lies], ids=["megabytes", "drip", "another instance"])
-def test_whoever_listens_where_a_daemon_was_is_not_taken_for_it(home: Home, says: Says) -> None:
-    """What it is sent is the token of a daemon that is dead: the port was that one's as long as it lived."""
+def test_listener_on_a_dead_daemons_port_is_not_believed(home: Home, says: Says) -> None:
+    """The listener gets the token of a dead daemon only, because the port was that daemon's as long as it lived."""
     published = endpoint_of(home)
     with closing(Impostor(says)) as impostor:
         put(home, {**published, "transports": [{"kind": "tcp", "host": "127.0.0.1", "port": impostor.port}]})
         began = time.monotonic()
-        # Whoever never comes to an end is left when the time is up.
+        # A listener whose answer never ends is left when the time is up.
         assert home.refused("status", "--timeout", "0.5")[0] == (TIMED_OUT if says is drip else NOT_RUNNING)
         assert time.monotonic() - began < QUICK_S
         assert published["token"].encode() in impostor.heard
@@ -373,7 +373,7 @@ def test_whoever_listens_where_a_daemon_was_is_not_taken_for_it(home: Home, says
 
 @contextmanager
 def strangers_socket() -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """A unix socket of another user's that anybody may connect to; and what was said there."""
+    """Yield a unix socket of another user that all users may connect to, and what it received."""
     with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as listener:
         folder = Path(name)
         folder.chmod(0o777)
@@ -403,20 +403,20 @@ def strangers_socket() -> Iterator[tuple[str, Callable[[], bytes]]]:
 @pytest.mark.needs_root
 @pytest.mark.skipif(not IS_ROOT, reason="only root can")
 def test_the_token_of_a_living_daemon_is_not_sent_to_another_users_socket(home: Home) -> None:
-    """A folder of everybody's was tidied up, and somebody else's socket stands where ours was."""
+    """A shared folder was tidied up, and another user's socket stands where ours was."""
     home.start()
     published = json.loads(home.folders.endpoint.read_bytes())
     (tcp,) = [row for row in published["transports"] if row["kind"] == "tcp"]
     with strangers_socket() as (path, said):
         put(home, {**published, "transports": [{"kind": "unix", "path": path}, tcp]})
-        # By the other way in it is reached all the same.
+        # The other transport still reaches the daemon.
         done = home.cli("status")
         assert said() == b"nothing"
     put(home, published)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_daemon_that_found_its_socket_folder_taken_is_not_made_to_use_it(make_home: MakeHome) -> None:
+def test_taken_socket_folder_is_not_used(make_home: MakeHome) -> None:
     home = make_home(toy_config())
     (home.folders.home / "control").symlink_to(home.projects)
     exit_code, error = home.refused("start")

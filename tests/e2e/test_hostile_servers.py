@@ -76,7 +76,7 @@ class Watchman:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[tuple[House, socket.socket]]:
-    """A kind for each manner, and somebody to whom one of them would send us."""
+    """Yield a home with a kind for each manner, and a bystander that one of them redirects to."""
     with socket.create_server(("127.0.0.1", 0)) as bystander:
         ports, other = free_ports(2 * len(WRONG)), bystander.getsockname()[1]
         kinds = [kind(name, name, ports[2 * n : 2 * n + 2], other) for n, name in enumerate(WRONG)]
@@ -85,10 +85,10 @@ def house(tmp_path: Path) -> Iterator[tuple[House, socket.socket]]:
         house.close()
 
 
-def test_servers_that_do_not_answer_as_they_should_fail_to_start_and_nobody_waits_for_them(
+def test_hostile_answers_fail_the_start_and_hold_up_no_client(
     house: tuple[House, socket.socket],
 ) -> None:
-    """All of them at once: none is taken for ready, none sends us elsewhere, and the daemon answers meanwhile."""
+    """All of them at once: none is taken for ready, none sends us elsewhere, and the daemon answers all the time."""
     home, bystander = house
     home.start()
     refused: dict[str, str] = {}
@@ -134,7 +134,7 @@ def test_a_stranger_is_adopted_only_for_a_good_answer(make_home: MakeHome, manne
     shown = done.stdout + done.stderr + home.cli("ports", "rogue").stdout + home.cli("status").stdout
     assert "\x1b" not in shown
     if manner in ("escapes", "long", "good"):
-        # It says the right name; a version that nobody could have meant is none.
+        # The server has the right name; an impossible version counts as none.
         assert done.returncode == 0, done.stderr
         assert home.server_in("rogue", "ready", origin="adopted", version="1.0" if manner == "good" else None)
     else:
@@ -143,8 +143,8 @@ def test_a_stranger_is_adopted_only_for_a_good_answer(make_home: MakeHome, manne
     assert home.events("discovery.failed") == []
 
 
-def test_a_version_that_no_package_can_have_keeps_nobody_from_being_found(make_home: MakeHome) -> None:
-    """What a private environment is looked up by is what the stranger says."""
+def test_server_with_an_impossible_version_is_found(make_home: MakeHome) -> None:
+    """A private environment is looked up by the foreign server's own words."""
     ports = free_ports(2)
     config = kind("rogue", "wild", ports)
     words = f'command = ["{sys.executable}", "{SERVERS / "rogue.py"}"'
@@ -158,7 +158,7 @@ def test_a_version_that_no_package_can_have_keeps_nobody_from_being_found(make_h
     assert home.events("discovery.failed") == []
 
 
-def test_sessions_that_are_told_of_without_end_are_unknown_and_keep_the_server(make_home: MakeHome) -> None:
+def test_endless_session_lists_are_unknown_and_keep_the_server(make_home: MakeHome) -> None:
     home = make_home('[daemon]\ndiscover = "off"\n' + kind("rogue", "crowd", free_ports(2), ready=30))
     owner = home.owner()
     home.up("rogue", "--owner-pid", str(owner.pid))
@@ -170,14 +170,14 @@ def test_sessions_that_are_told_of_without_end_are_unknown_and_keep_the_server(m
     assert (server["state"], server["sessions"], server["reap"]["verdict"]) == ("ready", None, "keep")
 
 
-def test_a_server_that_shouts_fills_no_disk_and_stops_nobody(make_home: MakeHome) -> None:
+def test_loud_server_fills_no_disk_and_blocks_no_client(make_home: MakeHome) -> None:
     home = make_home('[daemon]\ndiscover = "off"\n' + kind("rogue", "loud", free_ports(2), ready=30))
     server = home.up("rogue")
     watchman = Watchman(home)
     cuts = eventually(lambda: rows if len(rows := home.events("log.cut")) >= 4 else None, "it is cut")
     watchman.close()
     assert watchman.worst < QUICK_S
-    # The first one may be late: nobody knew yet how loud it is.
+    # The first cut may be late, because the daemon did not know yet how loud the server is.
     told = [(later["was_bytes"], later["mono"] - sooner["mono"]) for sooner, later in pairwise(cuts)]
     rate = max(was / seconds for was, seconds in told)
     assert min(was for was, _ in told) < CAP_BYTES + rate, told
@@ -191,7 +191,7 @@ def test_a_server_that_shouts_fills_no_disk_and_stops_nobody(make_home: MakeHome
 
 
 def on_a_terminal(home: Home, *words: str) -> str:
-    """What a command sends to the terminal that it runs on."""
+    """Return what a command sends to the terminal that it runs on."""
     controller, terminal = pty.openpty()
     environment = {name: value for name, value in home.environment.items() if name != "NO_COLOR"}
     argv = [sys.executable, "-P", "-m", "supervisor", *words]

@@ -27,7 +27,7 @@ SECRETIVE = 'secrets = { TOY_SECRET = { format = "token" } }\n'
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
-    """In a folder that everybody may look into: what keeps others out is the house's own doing."""
+    """Make a home in a folder that all users may look into, so that only the daemon keeps them out."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     config = toy_config().replace('topology = "shared"\n', f'topology = "shared"\n{SECRETIVE}')
@@ -87,7 +87,7 @@ def test_where_modes_do_not_keep_another_user_out_the_kernels_word_does(house: H
 
 
 @pytest.mark.parametrize("share", [None, 0, 1, 0.5, "all but one", "one more"])
-def test_without_the_whole_token_nobody_comes_in_by_the_port(house: House, share: float | str | None) -> None:
+def test_without_the_whole_token_tcp_lets_no_client_in(house: House, share: float | str | None) -> None:
     token = house.published.token
     guesses: dict[float | str | None, str | None] = {
         None: None,
@@ -136,8 +136,8 @@ def test_nothing_of_ours_can_be_read_or_written_by_another_user(house: House) ->
     assert leaked == []
 
 
-def test_a_hard_link_to_a_file_of_ours_gives_nothing_away_and_changes_nothing(house: House) -> None:
-    """What another user links under a name of his own is still ours alone to read; we replace it, not write into it."""
+def test_hard_link_to_our_file_reveals_and_changes_nothing(house: House) -> None:
+    """A file that another user has hard-linked stays unreadable for that user. It is replaced, not changed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o777)
@@ -162,7 +162,7 @@ def test_a_hard_link_to_a_file_of_ours_gives_nothing_away_and_changes_nothing(ho
         with pytest.raises(DaemonNotRunning, match="cannot be trusted: others may write"):
             endpoint.read(house.folders.endpoint)
         spoilt = house.folders.endpoint.stat().st_ino
-        # What others may write is not believed: the daemon itself is asked, outside the home, and writes it anew.
+        # A file that others may write is not believed: the daemon is asked outside the home, and writes it anew.
         assert house.cli("status").returncode == 0
         eventually(lambda: house.folders.endpoint.stat().st_ino != spoilt, "the endpoint is written anew")
         assert house.folders.endpoint.stat().st_mode & 0o777 == 0o600
@@ -180,8 +180,8 @@ time.sleep(600)
 """
 
 
-def test_what_another_user_listens_with_is_shown_as_far_as_it_fits_and_stepped_around(house: House) -> None:
-    """Megabytes of arguments, escape sequences in them: they are everybody's to read, and so ours to show."""
+def test_other_users_listener_is_shown_and_passed_over(house: House) -> None:
+    """Megabytes of arguments, escape sequences in them: all users can read them, so they are shown."""
     wide = ["\x1b]0;owned\x07" + "\x01" * 4000, *["x" * 100_000] * 10]
     low = int(house.call("server.get", {"server": "toy"})["ports"]["http"])
     ports = [low + number for number in (1, 2, 3)]
@@ -212,10 +212,8 @@ def listens(port: int) -> bool:
     ],
     ids=["by_its_token", "by_its_command_line_too"],
 )
-def test_a_process_of_another_user_that_carries_our_token_is_no_server_of_ours(
-    make_home: MakeHome, words: list[str], reason: str
-) -> None:
-    """The registry is lost, and what carries the home's token is looked for; anybody can work that token out."""
+def test_other_users_process_with_our_token_is_not_ours(make_home: MakeHome, words: list[str], reason: str) -> None:
+    """The registry is lost, and processes with the home's token are looked for; any user can work that token out."""
     ports = free_ports(2)
     home = make_home(toy_config(http=str(ports[0]), sessions=str(ports[1])))
     home.start()

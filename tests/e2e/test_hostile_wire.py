@@ -44,7 +44,7 @@ def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 @pytest.fixture
 def house(open_house: House) -> Iterator[House]:
-    """One daemon for all: after each it answers, has no more open than at first, and nothing of its own broke."""
+    """Share one daemon: after each test it answers, has no more open than at first, and reports no defect."""
     open_house.is_unimpressed()
     instance = open_house.published.instance_id
     yield open_house
@@ -97,7 +97,7 @@ def test_whatever_a_stranger_says_never_reaches_a_verb(house: House) -> None:
             heard = []
             while (frame := caller.hear()) is not None:
                 heard.append(frame)
-            # One refusal at most, and then the end.
+            # At most one refusal comes, and then the end.
             assert [code(frame) in ("UNAUTHORIZED", "INVALID_PARAMS") for frame in heard] in ([], [True]), heard
 
     attempt()

@@ -16,7 +16,7 @@ from tests.e2e.home import Home, eventually, lives, variables
 
 
 def run(home: Home, *words: str, prepare: Callable[[], object] | None = None, **options: Any) -> str:
-    """What a command says that was started by a program with a state of its own."""
+    """Return the output of a command that inherits a program's process state."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", "supervisor", *words],
         env=home.environment,

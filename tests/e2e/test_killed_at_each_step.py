@@ -34,9 +34,9 @@ class Story:
     """An operation, from before it begins to what has to be true after the daemon was killed in it."""
 
     steps: tuple[str, ...]
-    """What is told, in order; at each the daemon is killed."""
+    """The events, in order; at each the daemon is killed."""
     writes: tuple[str, ...]
-    """What the registry says of the server whenever it is written; before each the daemon is killed."""
+    """The server's state in each write of the registry; before each write the daemon is killed."""
     stages: tuple[str, ...] = ()
     """The stages of `progress`, in order."""
     request: Request | None = None
@@ -46,7 +46,7 @@ class Story:
         self.owner: dict[str, Any] = {}
 
     def prepare(self) -> None:
-        """What has to be there before it begins."""
+        """Prepare what the operation needs."""
 
     def begin(self) -> None:
         """Set it off."""
@@ -56,7 +56,7 @@ class Story:
         return self.request is not None and self.request.over
 
     def check(self, before: "Scene") -> None:
-        """What has to be true of its server once a new daemon has settled. Ends as it has begun: with nothing."""
+        """Check the server once a new daemon has settled. The story ends as it has begun: with nothing."""
 
     def ask(self, method: str, params: dict[str, Any]) -> None:
         self.request = Request(self.town.home, method, params).begin()
@@ -64,7 +64,7 @@ class Story:
 
 @dataclass(frozen=True)
 class Scene:
-    """What the killed daemon left. `state`: what its registry says of the server; `pids`: the servers that lived."""
+    """The state that the killed daemon left. `state`: the server's in the registry; `pids`: the servers that lived."""
 
     state: str
     pids: list[int]
@@ -91,7 +91,7 @@ class Ensure(Story):
     def check(self, before: Scene) -> None:
         survivors = self.town.processes(self.owner["project"])
         assert set(survivors) >= set(before.pids), "what had been spawned lives"
-        # One that was being spawned when its daemon was killed may not have been seen yet.
+        # A server that was being spawned when its daemon was killed may not have been seen yet.
         daemon = self.town.home.daemon_pid()
         assert all(began(pid) < began(daemon) for pid in survivors), "and nothing was spawned beside it"
         row = self.town.row(self.owner["project"])
@@ -269,7 +269,7 @@ def began(pid: int | None) -> int:
 
 
 def scene(story: Story) -> Scene:
-    """What lies on the disk, and what lives."""
+    """Return what lies on the disk, and what lives."""
     project = story.owner["project"]
     rows = json.loads(story.town.home.folders.registry.read_text())["servers"]
     row = next((row for row in rows if row["project"] == project), None)
@@ -328,7 +328,7 @@ def at_each_event(story: Story, daemon: Turnstile) -> tuple[str, ...]:
         if event is None:
             break
         if again < TRIES and (event,) != story.steps[len(hit) : len(hit) + 1]:
-            # On a slow machine something else may be told in between. What is told every time is a step.
+            # On a slow machine other events may come in between. Only an event that comes every time is a step.
             again += 1
         else:
             hit.append(event)
@@ -341,7 +341,7 @@ def at_each_event(story: Story, daemon: Turnstile) -> tuple[str, ...]:
 
 
 def before_each_write(story: Story, daemon: Turnstile) -> tuple[str, ...]:
-    """The same, with the writes of the registry. What it says in turn: some writes may be one."""
+    """Do the same with the writes of the registry. Some of its states may share a write."""
     hit: list[str] = []
     overtaken = 0
     while len(hit) < ROUNDS:
@@ -379,7 +379,7 @@ Play = Callable[[Story, Turnstile], tuple[str, ...]]
 @pytest.mark.parametrize("play", [at_each_event, before_each_write], ids=lambda play: play.__name__)
 @pytest.mark.parametrize("tells", rest_in_full(STORIES, 2), ids=lambda tells: tells.__name__.lower())
 @pytest.mark.timeout(600)
-def test_killed_at_each_step_everybody_has_what_is_theirs(tmp_path: Path, tells: type[Story], play: Play) -> None:
+def test_killed_at_each_step_no_server_is_lost_or_doubled(tmp_path: Path, tells: type[Story], play: Play) -> None:
     ports = free_ports(PORTS)
     home = Home(tmp_path, Town.config(ports))
     try:

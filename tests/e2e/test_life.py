@@ -38,7 +38,7 @@ def test_the_daemon_is_killed_and_the_next_finds_the_same_server(toy: Home) -> N
     eventually(lambda: not lives(before["process"]["pid"]), "the adopted server is reaped")
 
 
-def test_a_server_is_told_its_owner_by_environment(toy: Home) -> None:
+def test_server_gets_its_owners_pid_by_environment(toy: Home) -> None:
     owner = toy.owner()
     server = toy.up("toy", "--owner-pid", str(owner.pid))
     variables = Path(f"/proc/{server['process']['pid']}/environ").read_bytes().split(b"\0")

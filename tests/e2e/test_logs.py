@@ -43,7 +43,7 @@ def launches(lines: list[str]) -> list[list[str]]:
     return found
 
 
-def test_a_followed_log_loses_and_doubles_nothing_across_launches_and_ends_with_the_server(make_home: MakeHome) -> None:
+def test_followed_log_is_complete_across_launches(make_home: MakeHome) -> None:
     home = make_home(toy_config("--talk"))
     server = home.up("toy", "--owner-pid", str(home.owner().pid))
     with Line(home) as line:

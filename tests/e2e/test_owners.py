@@ -1,4 +1,4 @@
-"""Who keeps a server alive, and what happens when the last of them has gone."""
+"""Holders that keep a server alive, and its end when the last of them has gone."""
 
 import contextlib
 import os
@@ -311,7 +311,7 @@ def test_a_restarted_server_is_given_a_living_owner(home: Home, ended_by: str) -
 # --- leaving --------------------------------------------------------------------------------------------------------
 
 
-def test_an_editor_that_detaches_and_lives_on_releases_the_server_after_its_linger(home: Home) -> None:
+def test_detached_editor_releases_the_server_after_its_linger(home: Home) -> None:
     home.start()
     owner = home.owner()
     editor = attach(home, owner, home.project())

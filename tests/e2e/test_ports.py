@@ -104,7 +104,7 @@ def test_one_held_port_moves_the_whole_set(shared: Home, ground: Ground) -> None
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
-def test_a_squatter_beside_the_port_and_one_that_only_binds_are_passed_over(shared: Home, ground: Ground) -> None:
+def test_squatters_beside_the_port_are_passed_over(shared: Home, ground: Ground) -> None:
     with (
         socket.create_server(("::1", ground.http[0]), family=socket.AF_INET6),
         socket.socket() as bound,
@@ -134,7 +134,7 @@ def test_two_homes_keep_out_of_each_others_way(make_home: MakeHome, ground: Grou
 def test_ports_of_connections_that_have_just_ended_are_free(shared: Home, ground: Ground) -> None:
     listener = ground.hold(ground.http[0])
     with socket.create_connection(("127.0.0.1", ground.http[0])):
-        # Who closes first keeps the port in TIME_WAIT.
+        # The side that closes first keeps the port in TIME_WAIT.
         listener.accept()[0].close()
     listener.close()
     server = shared.up("toy")

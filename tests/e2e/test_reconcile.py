@@ -22,7 +22,7 @@ from tests.e2e.home import Home, eventually, is_free, keeps_living, lives
 from tests.gates import rest_in_full
 from tests.privilege import IS_ROOT, NOBODY
 
-# A daemon that looks for strangers finds those of every other test too, and may end one that nobody needs.
+# A daemon that looks for foreign servers finds those of every other test too, and may reap one of them.
 pytestmark = pytest.mark.alone
 
 LIAR = """
@@ -77,7 +77,7 @@ def test_squatters_on_a_wildcard_or_on_ipv6_are_named_and_passed_over(home: Home
 @pytest.mark.needs_root
 @pytest.mark.skipif(not IS_ROOT or which("setpriv") is None, reason="only root can become another user")
 def test_a_socket_whose_process_the_system_does_not_tell_is_passed_over(place: Place) -> None:
-    # The interpreter may lie where only root can go; into root's processes nobody can look even so.
+    # The interpreter may lie where only root can go; other users cannot look into root's processes even so.
     somebody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
     powers = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
     # Not below the folder of this run, which is root's: a home there would be refused.
@@ -166,7 +166,7 @@ def test_two_that_race_for_the_last_free_set_never_share_it(make_home: MakeHome)
 # --- ours ---
 
 
-def test_a_busy_server_that_is_slow_to_answer_is_never_replaced_under_others(home: Home) -> None:
+def test_slow_busy_server_is_never_replaced_under_its_owners(home: Home) -> None:
     owner = home.owner()
     server = home.up("toy", "--owner-pid", str(owner.pid))
     pid = server["process"]["pid"]
@@ -185,9 +185,7 @@ def test_a_busy_server_that_is_slow_to_answer_is_never_replaced_under_others(hom
 
 
 @pytest.mark.full
-def test_a_server_that_stays_mute_is_replaced_once_nobody_else_uses_it(
-    make_home: MakeHome, place: Place, tmp_path: Path
-) -> None:
+def test_mute_server_is_replaced_once_it_is_not_in_use(make_home: MakeHome, place: Place, tmp_path: Path) -> None:
     mute = tmp_path / "mute"
     home = make_home(place.config("--mute-while", str(mute)))
     old = home.up("toy")
@@ -210,7 +208,7 @@ def test_a_server_that_stays_mute_is_replaced_once_nobody_else_uses_it(
     assert "has not answered for 3" in home.event("server.replaced")["reason"]
 
 
-def test_another_version_replaces_a_server_that_nobody_else_uses(home: Home, place: Place) -> None:
+def test_another_version_replaces_a_server_not_in_use(home: Home, place: Place) -> None:
     owner = home.owner()
     old = home.up("toy", "--owner-pid", str(owner.pid))
     new = home.up("toy", "--owner-pid", str(owner.pid), "--version", "2.0")
@@ -264,7 +262,7 @@ def test_a_replacement_that_does_not_become_ready_is_rolled_back(make_home: Make
 # --- strangers ---
 
 
-def test_a_stranger_that_will_do_is_adopted_with_its_owner(home: Home, place: Place) -> None:
+def test_compatible_foreign_server_is_adopted_with_its_owner(home: Home, place: Place) -> None:
     theirs, ours = home.owner(), home.owner()
     foreign_server = toy_of_a_stranger(home, place.set(0), owner=theirs)
     home.start()
@@ -290,7 +288,7 @@ def test_an_adopted_stranger_that_ends_is_started_again_as_ours(home: Home, plac
     assert home.events("signal.sent") == []
 
 
-def test_an_ownerless_stranger_that_was_adopted_outlives_whoever_asked_for_it(home: Home, place: Place) -> None:
+def test_adopted_ownerless_server_outlives_its_requester(home: Home, place: Place) -> None:
     ours = home.owner()
     foreign_server = toy_of_a_stranger(home, place.set(0))
     assert home.up("toy", "--owner-pid", str(ours.pid))["process"]["pid"] == foreign_server.pid
@@ -300,7 +298,7 @@ def test_an_ownerless_stranger_that_was_adopted_outlives_whoever_asked_for_it(ho
     assert foreign_server.wait(20) == -signal.SIGTERM
 
 
-def test_who_asks_without_an_owner_for_an_orphan_keeps_it_until_it_is_stopped(home: Home, place: Place) -> None:
+def test_request_without_owner_keeps_an_orphan_until_stopped(home: Home, place: Place) -> None:
     theirs = home.owner()
     foreign_server = toy_of_a_stranger(home, place.set(0), owner=theirs)
     ended(theirs)

@@ -1,4 +1,4 @@
-"""Started again: because somebody asked, or because it ended; and whatever happens to the daemon meanwhile."""
+"""Starting again, on request or after an exit, also when the daemon is killed in between."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ def owned(home: Home) -> tuple[dict[str, Any], int]:
     return home.up("toy", "--owner-pid", str(owner.pid)), owner.pid
 
 
-def test_a_restart_is_another_process_for_the_same_owners_on_the_same_ports(toy: Home) -> None:
+def test_restart_keeps_owners_and_ports(toy: Home) -> None:
     before, owner = owned(toy)
     after = toy.call("server.restart", {"server": "toy"})
     assert (after["state"], after["restarts"]) == ("ready", 1)
@@ -39,7 +39,7 @@ def test_a_child_that_inherited_the_listener_is_swept_before_the_restart(make_ho
     assert after["ports"] == before["ports"]
     assert after["relocated"] == []
     assert not lives(holder)
-    # It is asked first, as any descendant; it does not listen to that.
+    # The holder is asked first, as any descendant; it ignores the request.
     signals = home.events("signal.sent", pid=holder)
     assert [row["signal"] for row in signals] == ["ask", "kill"]
     assert signals[-1]["seq"] < home.events("server.planned")[1]["seq"]
@@ -75,7 +75,7 @@ def test_the_server_of_a_busy_editor_is_for_others_not_to_stop(toy: Home) -> Non
 # --- leases -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_lease_keeps_a_server_through_the_death_of_its_owner_and_of_the_daemon(toy: Home) -> None:
+def test_lease_keeps_a_server_when_owner_and_daemon_die(toy: Home) -> None:
     server, owner = owned(toy)
     lease = toy.call("lease.acquire", {"server": "toy", "holder": "an AI client", "ttl_s": 2})
     assert (lease["server"], lease["holder"], lease["ttl_s"]) == ("toy", "an AI client", 2.0)
@@ -110,7 +110,7 @@ def test_a_server_that_goes_mute_is_unhealthy_until_it_answers_again(make_home: 
     assert (row["root_pid"], row["state"], row["restarts"]) == (server["root_pid"], "ready", 0)
 
 
-def test_without_an_interval_a_mute_server_is_noticed_when_somebody_asks(make_home: MakeHome, tmp_path: Path) -> None:
+def test_without_an_interval_a_question_finds_a_mute_server(make_home: MakeHome, tmp_path: Path) -> None:
     mute = tmp_path / "mute"
     home = make_home(toy_config("--mute-while", str(mute)))
     owned(home)
@@ -155,7 +155,7 @@ def test_a_reload_brings_new_kinds_and_a_bad_file_changes_nothing(toy: Home) -> 
         assert line.ask("server.stop", {"server": "second"})["state"] == "stopped"
 
 
-def test_a_hang_up_signal_is_a_reload_and_a_bad_file_is_told(toy: Home) -> None:
+def test_hang_up_signal_reloads_and_reports_a_bad_file(toy: Home) -> None:
     toy.start()
     pid = toy.daemon_pid()
     assert pid is not None

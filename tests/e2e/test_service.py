@@ -35,7 +35,7 @@ def systemd(alone: Home, tmp_path: Path) -> Iterator[socket.socket]:
         yield listener
 
 
-def test_without_a_service_manager_nothing_is_written_and_the_reason_is_told(alone: Home) -> None:
+def test_without_a_service_manager_install_writes_nothing(alone: Home) -> None:
     code, error = alone.refused("service", "install")
     assert code == 1
     assert error["data"]["code"] == "SERVICE_REFUSED"
@@ -43,7 +43,7 @@ def test_without_a_service_manager_nothing_is_written_and_the_reason_is_told(alo
     assert not list(Path(alone.environment["XDG_CONFIG_HOME"]).rglob("*.service"))
 
 
-def test_status_tells_that_there_is_none_and_which_daemon_runs_all_the_same(alone: Home) -> None:
+def test_status_without_a_service_names_the_daemon_that_runs(alone: Home) -> None:
     pid = alone.start()
     done = alone.cli("service", "status", "--json")
     found = json.loads(done.stdout)

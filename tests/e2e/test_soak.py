@@ -1,4 +1,4 @@
-"""Up, kill something at random, see that everybody has what is theirs; again and again, from one seed.
+"""Soak: start, kill something at random, check that every server is where it belongs; again and again, from one seed.
 
 In CI a short form. All of it: `pytest -m soak tests/e2e/test_soak.py`; SOAK_CYCLES and SOAK_SEED choose another one.
 """
@@ -24,14 +24,14 @@ from tests.e2e.line import Line
 from tests.e2e.town import Town, town
 
 PROJECTS = 5
-"""What is remembered of a project, such as its ports, is remembered for ever: so there are few."""
+"""Few, because a project's ports are remembered for ever."""
 
 KIB = re.compile(r"^Private_Dirty: +(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a daemon has at one moment."""
+    """The resources of a daemon at one moment."""
 
     descriptors: int
     threads: int
@@ -39,7 +39,7 @@ class Cost:
 
     @classmethod
     def of(cls, pid: int) -> "Cost":
-        """What the system says of a process."""
+        """Return the resources of a process."""
         process = Path(f"/proc/{pid}")
         return cls(
             len(list((process / "fd").iterdir())),
@@ -49,13 +49,13 @@ class Cost:
 
     @classmethod
     def median(cls, costs: list["Cost"]) -> "Cost":
-        """Of each, its own."""
+        """Return the median of each resource."""
         columns = zip(*((cost.descriptors, cost.threads, cost.private_kib) for cost in costs), strict=True)
         return cls(*(round(statistics.median(column)) for column in columns))
 
 
 class Soak:
-    """One cycle after the other."""
+    """Runs cycles one after the other."""
 
     def __init__(self, town: Town, seed: int) -> None:
         self.town = town
@@ -156,7 +156,7 @@ class Soak:
 
 
 def soak(make_home: MakeHome, seed: int, cycles: int, with_kills: int) -> tuple[list[Cost], Counter[str]]:
-    """So many cycles of one daemon, and then so many in which it is killed as well. What the first ones cost."""
+    """Run cycles of one daemon, then cycles in which it is killed as well. Return what the first ones cost."""
     ports = free_ports(8)
     home = make_home(Town.config(ports))
     home.start()

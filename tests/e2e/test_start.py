@@ -242,7 +242,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("spoil", "named"), BROKEN.values(), ids=BROKEN)
-def test_a_configuration_that_cannot_be_used_is_told_with_file_and_key(
+def test_unusable_configuration_is_refused_with_file_and_key(
     toy: Home, spoil: Callable[[Path], object], named: str
 ) -> None:
     config = toy.folders.home / "config.toml"
@@ -274,7 +274,7 @@ def test_a_broken_configuration_is_an_error_object_with_json(toy: Home) -> None:
 
 
 @pytest.mark.parametrize("spoilt", ["a file in place of the home", "a folder in place of the lock"])
-def test_a_home_that_cannot_be_used_is_told_without_a_traceback(toy: Home, spoilt: str) -> None:
+def test_unusable_home_prints_no_traceback(toy: Home, spoilt: str) -> None:
     if spoilt.startswith("a folder"):
         toy.folders.lock.mkdir()
         done = toy.cli("start")

@@ -1,4 +1,4 @@
-"""What is stopped, what is not, and what a start that fails leaves behind."""
+"""Stopping: the processes that end, those that stay, and the leftovers of a start that fails."""
 
 import os
 import re

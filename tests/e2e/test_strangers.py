@@ -30,7 +30,7 @@ from tests.e2e.conftest import MakeHome, Recycle
 from tests.e2e.home import Home, eventually, keeps_living, lives
 from tests.gates import rest_in_full
 
-# A daemon that looks for strangers finds those of every other test too, and may end one that nobody needs.
+# A daemon that looks for foreign servers finds those of every other test too, and may reap one of them.
 pytestmark = pytest.mark.alone
 
 AT_REST_S = 3.0
@@ -44,7 +44,7 @@ def place() -> Place:
 
 @pytest.fixture
 def home(make_home: MakeHome, place: Place) -> Home:
-    """A home that only does what it is told."""
+    """Make a home without discovery."""
     return make_home(place.config())
 
 
@@ -87,7 +87,7 @@ def test_adopt_takes_a_port_or_a_process_and_down_ends_it(home: Home, place: Pla
     assert rows(home) == []
 
 
-def test_an_adopted_server_is_followed_reaped_and_found_again_by_the_next_daemon(home: Home, place: Place) -> None:
+def test_adopted_server_is_followed_reaped_and_found_again(home: Home, place: Place) -> None:
     owner = home.owner()
     foreign_server = toy_of_a_stranger(home, place.set(0), owner=owner)
     home.start()
@@ -166,7 +166,7 @@ def test_a_launcher_is_seen_through_and_stopped_with_its_server(home: Home, plac
     assert not lives(server)
 
 
-def test_the_pid_of_a_launcher_will_do(home: Home, place: Place) -> None:
+def test_launcher_pid_adopts_its_server(home: Home, place: Place) -> None:
     shell = toy_of_a_stranger(home, place.set(0), before=("sh", "-c"))
     home.start()
     row = home.call("server.adopt", {"pid": shell.pid})
@@ -203,7 +203,7 @@ def test_an_editor_that_an_adopted_server_runs_survives_it(home: Home, place: Pl
 # --- found ---
 
 
-def test_a_server_of_a_plugin_is_found_and_reaped_once_its_editor_has_gone(watching: Home, place: Place) -> None:
+def test_plugins_server_is_reaped_after_its_editor_has_gone(watching: Home, place: Place) -> None:
     owner = watching.owner()
     foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
     watching.start()
@@ -256,9 +256,7 @@ def test_a_found_server_that_ends_is_not_started_again(watching: Home, place: Pl
 
 
 @pytest.mark.parametrize("stop", rest_in_full([False, True]), ids=["detaches", "detaches and would have it stopped"])
-def test_a_plugin_that_only_detaches_keeps_the_server_that_it_started_itself(
-    watching: Home, place: Place, *, stop: bool
-) -> None:
+def test_detaching_plugin_keeps_the_server_that_it_started(watching: Home, place: Place, *, stop: bool) -> None:
     owner = watching.owner()
     foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
     watching.start()
@@ -281,9 +279,7 @@ def test_the_owner_of_a_found_server_cannot_release_it(watching: Home, place: Pl
     assert caught.value.code == "NOT_OURS"
 
 
-def test_where_each_project_has_its_own_only_its_very_owner_gets_a_found_server(
-    make_home: MakeHome, place: Place
-) -> None:
+def test_per_editor_found_server_goes_to_its_owner_only(make_home: MakeHome, place: Place) -> None:
     home = make_home(place.config(discover="watch", topology="per-editor"))
     theirs, ours = home.owner(), home.owner()
     foreign_server = toy_of_a_stranger(home, place.set(0), owner=theirs)
@@ -296,7 +292,7 @@ def test_where_each_project_has_its_own_only_its_very_owner_gets_a_found_server(
     assert (own["origin"], own["process"]["pid"], own["project"]) == ("adopted", foreign_server.pid, project)
 
 
-def test_one_that_may_be_somebodys_is_left_when_all_servers_are_stopped(home: Home, place: Place) -> None:
+def test_stop_servers_leaves_a_server_with_unknown_owners(home: Home, place: Place) -> None:
     foreign_server = toy_of_a_stranger(home, place.set(0))
     assert home.up("toy")["process"]["pid"] == foreign_server.pid
     ours = home.up("toy", "--version", "2.0")
@@ -441,7 +437,7 @@ def test_the_pid_of_an_owner_is_recycled(watching: Home, place: Place, recycle: 
 def test_the_pid_of_a_strangers_server_is_recycled(
     home: Home, watching: Home, place: Place, recycle: Recycle, how: str
 ) -> None:
-    """Whoever has the pid now is innocent, whatever the daemon knew of the one before."""
+    """The process that has the pid now is innocent, whatever the daemon knew of the one before."""
     here = home if how == "adopted" else watching
     owner = here.owner()
     foreign_server = toy_of_a_stranger(here, place.set(0), owner=owner)
@@ -464,9 +460,7 @@ def test_the_pid_of_a_strangers_server_is_recycled(
 
 @pytest.mark.needs_root
 @pytest.mark.full
-def test_the_pid_of_an_adopted_server_is_recycled_while_the_daemon_is_down(
-    home: Home, place: Place, recycle: Recycle
-) -> None:
+def test_adopted_pid_recycled_while_the_daemon_is_down(home: Home, place: Place, recycle: Recycle) -> None:
     owner = home.owner()
     foreign_server = toy_of_a_stranger(home, place.set(0), owner=owner)
     home.start()

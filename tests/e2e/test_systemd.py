@@ -44,7 +44,7 @@ CHECKS: list[Check] = []
 
 
 def holds(check: Check) -> Check:
-    """What is seen to hold, each by itself, after the story has been played once."""
+    """Register a check, which runs by itself after the story has been played once."""
     CHECKS.append(check)
     return check
 
@@ -225,7 +225,7 @@ def servers_are_stopped_only_when_that_is_asked_for(told: Chapters) -> None:
 
 
 def summary(suite: str, told: Chapters) -> str:
-    """What became of the daemon's pid in each chapter, and whether its server lived on."""
+    """Show the daemon's pid in each chapter, and whether its server lived on."""
     rows = [
         f"{chapter}: {row['before']} -> {row['after']}, server {'lives' if row['server_lives'] else 'is gone'}"
         for chapter, row in told.items()

@@ -44,7 +44,7 @@ OF_ANOTHER_LAUNCH = {
     "UNITY_MCP_INSTANCE_TOKEN": "of-an-editor",
     "UNITY_MCP_TRANSPORT": "stdio",
 }
-"""What an editor, or a hosted service, may have left in the environment of the daemon."""
+"""Variables that an editor, or a hosted service, may have left in the environment of the daemon."""
 
 MCP = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 
@@ -64,7 +64,7 @@ def make_unity(make_home: MakeHome, tmp_path: Path) -> MakeHome:
 
 @pytest.fixture
 def unity(make_unity: MakeHome) -> Home:
-    """One home for the real server."""
+    """Make a home for the real server."""
     return make_unity()
 
 
@@ -126,7 +126,7 @@ def editor_session(home: Home, server: Mapping[str, Any]) -> Iterator[None]:
     assert process.wait(30) == 0
 
 
-def test_up_gives_a_server_that_answers_with_its_version_and_serves_ai_clients(unity: Home) -> None:
+def test_up_gives_a_ready_server_that_serves_ai_clients(unity: Home) -> None:
     owner = unity.owner()
     server = unity.up("unity-mcp", "--owner-pid", str(owner.pid))
     assert (server["state"], server["version"], server["origin"]) == ("ready", VERSION, "spawned")
@@ -154,7 +154,7 @@ def test_a_foreign_web_page_is_refused(unity: Home) -> None:
 
 
 @pytest.mark.full
-def test_what_another_launch_left_behind_is_not_inherited_and_preferences_are(unity: Home) -> None:
+def test_leftover_variables_are_dropped_and_preferences_pass(unity: Home) -> None:
     unity.environment |= {"DISABLE_TELEMETRY": "1", "UNITY_MCP_COMMAND_TOTAL_TIMEOUT": "700"}
     server = unity.up("unity-mcp")
     environment = variables(server["process"]["pid"])

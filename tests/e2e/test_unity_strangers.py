@@ -12,7 +12,7 @@ from tests.e2e.conftest import MakeHome
 from tests.e2e.home import Home, eventually, free_ports, is_free, keeps_living
 from tests.e2e.test_unity_mcp import CONFIG, GRACE_S, VERSION
 
-# A daemon that looks for strangers finds those of every other test too, and may end one that nobody needs.
+# A daemon that looks for foreign servers finds those of every other test too, and may reap one of them.
 pytestmark = [pytest.mark.needs_index, pytest.mark.alone]
 
 
@@ -30,7 +30,7 @@ def started_by_an_editor(home: Home, port: int) -> "subprocess.Popen[bytes]":
     return process
 
 
-def test_an_editors_server_is_found_listed_and_adopted_when_it_is_asked_for(make_home: MakeHome) -> None:
+def test_editors_server_is_found_listed_and_adopted(make_home: MakeHome) -> None:
     ports = free_ports(4)
     text = CONFIG.format(cache=cache.environments(), http=f"{ports[0]}-{ports[-1]}", grace=GRACE_S)
     home = make_home(text.replace('discover = "off"', 'discover = "watch"'))

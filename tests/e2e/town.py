@@ -32,7 +32,7 @@ PROJECT = b"GODOT_SUPERVISOR_PROJECT="
 
 @dataclass(frozen=True)
 class Promise:
-    """What has to come true. Where it does not, the daemon's log is part of the message."""
+    """Wait until something is true. If it never is, the daemon's log is part of the message."""
 
     what: str
     home: Home
@@ -58,7 +58,7 @@ class Town:
         return MINI.format(python=sys.executable, server=server, http=reach, grace=grace, stop_timeout=stop_timeout)
 
     def claim(self) -> dict[str, Any]:
-        """A living owner with a project that nobody had before."""
+        """Start a living owner with a new project."""
         self._projects += 1
         return {"pid": self.home.owner().pid, "project": self.home.project(f"p{self._projects}")}
 

@@ -35,12 +35,12 @@ class Turnstile:
     """A daemon whose events go through a pipe with room for one: with the turnstile closed, it waits at the next."""
 
     def __init__(self, home: Home) -> None:
-        # Not inherited by what the daemon starts: a pipe has room for one only while nobody else writes to it.
+        # Not inherited by the daemon's children: a pipe has room for one only while no other process writes to it.
         self._reader, self._writer = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)
         fcntl.fcntl(self._writer, F_SETPIPE_SZ, PAGE)
         self._home = home
         self.told: list[str] = []
-        """What has been let through."""
+        """The events that were let through, in order."""
         words = (sys.executable, "-P", "-m", "supervisor", "start", "--foreground")
         self.process = home.run(*words, stdout=subprocess.DEVNULL, stderr=self._writer, cwd=home.folders.home)
         self._open = threading.Event()
@@ -72,7 +72,7 @@ class Turnstile:
 
     @contextlib.contextmanager
     def blocked(self) -> Iterator[None]:
-        """With the turnstile closed, and the daemon held elsewhere: it does not come past its next event meanwhile."""
+        """Hold the daemon elsewhere while the turnstile is closed, so that it does not pass its next event."""
         mine = not self.waiting()
         if mine:
             os.write(self._writer, b"-")
@@ -83,7 +83,7 @@ class Turnstile:
                 assert os.read(self._reader, 1 << 16) == b"-"
 
     def kill(self) -> str | None:
-        """End the daemon as a crash would. What it was about to tell."""
+        """End the daemon as a crash would, and return the event that it was about to write."""
         self.close()
         self.process.kill()
         self.process.wait()
@@ -130,7 +130,7 @@ HEAD = struct.Struct("iIII")
 
 
 class Folder:
-    """What happens in a folder, in order, as the kernel tells it."""
+    """The kernel's events of a folder, in order."""
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(None, use_errno=True)
@@ -156,7 +156,7 @@ class Folder:
 
 
 class Overtaken(Exception):  # noqa: N818 (what happened)
-    """The daemon was at its next write before the gate was in place again: nobody knows what that one was."""
+    """The daemon was at its next write before the gate was in place again, so that write is unknown."""
 
 
 class Drafts:
@@ -208,7 +208,7 @@ class Drafts:
         Not `torn`: what is left is the registry before that one, whole. The two have changed places.
         """
         if self._gate.samefile(self._registry):
-            # It had opened what was there before the gate.
+            # The daemon had opened the file that was there before the gate.
             self._let.append(self._before.read_bytes())
         self._draft.unlink(missing_ok=True)
         if self._registry.is_fifo():
@@ -224,7 +224,7 @@ class Drafts:
         self._folder.close()
 
     def _make(self) -> tuple[Path, tuple[int, int]]:
-        """A pipe that is full, in a folder where nobody looks."""
+        """Make a full pipe, in a folder outside the home."""
         path = self._aside / f"{time.monotonic_ns()}"
         os.mkfifo(path, 0o600)
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -252,7 +252,7 @@ class Drafts:
             raise Overtaken
 
     def _happens(self) -> int:
-        """What happens next to the draft."""
+        """Return the next event of the draft."""
         while True:
             happened = self._folder.next(PATIENCE_S)
             assert happened is not None, "the draft does not take the registry's place"
@@ -261,7 +261,7 @@ class Drafts:
 
 
 def _drained(reader: int, writer: int) -> bytes:
-    """What a daemon writes into a pipe that was full."""
+    """Return what a daemon writes into a pipe that was full."""
     os.close(writer)
     data = b""
     while True:

@@ -1,8 +1,8 @@
-"""A Godot editor's session with a real godot-ai 4. Runs with the interpreter of the server's environment.
+"""Plays a Godot editor's session with a real godot-ai 4, run by the interpreter of the server's environment.
 
 usage: editor_session.py RECORD WS_PORT PROJECT
 
-It authenticates as the plugin does, says "open" and stays until its input ends.
+The program authenticates as the plugin does, says "open" and stays until its input ends.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 usage: unity_session.py PORT
 
-It registers as the plugin does, says "open" and stays until its input ends.
+The program registers as the plugin does, says "open" and stays until its input ends.
 """
 
 import json

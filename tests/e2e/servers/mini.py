@@ -1,4 +1,4 @@
-"""The smallest server that says who it is: it starts in a fifth of the toy's time. One request on each connection.
+"""The smallest server that says who it is: it starts in a fifth of the toy's time. Each connection carries one request.
 
 usage: mini.py PORT VERSION
 """

@@ -1,4 +1,4 @@
-"""A server that answers in a way nobody should, or says what no terminal should hear.
+"""A server that answers in hostile ways, or prints what no terminal should get.
 
 usage: rogue.py HTTP_PORT MANNER [OTHER_PORT]
 """
@@ -25,7 +25,7 @@ def whole(body: bytes) -> bytes:
 
 
 def megabytes() -> Iterator[bytes]:
-    """As much as anybody takes, and it would be JSON in the end."""
+    """Send as much as the client takes, which would be JSON in the end."""
     yield OK + b'Content-Length: 100000000\r\n\r\n{"name": "rogue", "version": "1.0", "x": "'
     yield from itertools.repeat(b"x" * MIB)
 
@@ -56,7 +56,7 @@ def crumbs() -> Iterator[bytes]:
 
 
 def elsewhere() -> Iterator[bytes]:
-    """Somebody else is to be asked."""
+    """Redirect to another server."""
     yield b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n" % int(sys.argv[3])
 
 
