@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.foreign_servers import child_of, ended, explained, found, rows
 
 from tests import cache
 from tests.e2e.conftest import MakeHome, godot_ai_config
+from tests.e2e.foreign_servers import child_of, ended, explained, found, rows
 from tests.e2e.home import Home, eventually, free_ports, is_free, keeps_living, lives
 from tests.e2e.test_godot_ai import VERSION, VERSION_BEFORE_4_7, editor_session, secrets_of, status_of, tools_of
 from tests.gates import rest_in_full

@@ -14,10 +14,10 @@ from shutil import rmtree, which
 from typing import Any
 
 import pytest
-from tests.e2e.foreign_servers import Place, ended, explained, session, toy_of_a_stranger
 
 from supervisor.errors import SupervisorError
 from tests.e2e.conftest import MakeHome
+from tests.e2e.foreign_servers import Place, ended, explained, session, toy_of_a_stranger
 from tests.e2e.home import Home, eventually, is_free, keeps_living, lives
 from tests.gates import rest_in_full
 from tests.privilege import IS_ROOT, NOBODY

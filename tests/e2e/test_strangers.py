@@ -10,6 +10,9 @@ import sys
 from typing import Any
 
 import pytest
+
+from supervisor.errors import SupervisorError
+from tests.e2e.conftest import MakeHome, Recycle
 from tests.e2e.foreign_servers import (
     GRACE_S,
     TOY,
@@ -24,9 +27,6 @@ from tests.e2e.foreign_servers import (
     toy_of_a_stranger,
     waits_out,
 )
-
-from supervisor.errors import SupervisorError
-from tests.e2e.conftest import MakeHome, Recycle
 from tests.e2e.home import Home, eventually, keeps_living, lives
 from tests.gates import rest_in_full
 

@@ -5,10 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.e2e.foreign_servers import explained, judged
 
 from tests import cache
 from tests.e2e.conftest import MakeHome
+from tests.e2e.foreign_servers import explained, judged
 from tests.e2e.home import Home, eventually, free_ports, is_free, keeps_living
 from tests.e2e.test_unity_mcp import CONFIG, GRACE_S, VERSION
 
