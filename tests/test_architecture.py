@@ -111,11 +111,16 @@ class Module:
 
     @property
     def tree(self) -> ast.Module:
-        return ast.parse(self.source)
+        return parsed(self.source)
 
     @property
     def room(self) -> str:
         return room(self.name)
+
+
+@cache
+def parsed(source: str) -> ast.Module:
+    return ast.parse(source)
 
 
 def room(name: str) -> str:
@@ -450,6 +455,11 @@ def circles(names: Iterable[str], targets: Callable[[str], Iterable[str]], packa
     return sorted(graph)
 
 
+@cache
+def targets_of_modules() -> Mapping[str, tuple[str, ...]]:
+    return {module.name: tuple(imports(module)) for module in modules()}
+
+
 def test_no_level_has_too_many_rooms() -> None:
     assert crowded(known_names()) == {}
     assert crowded(f"supervisor.x{number}" for number in range(ROOMS_MAX + 1)) == {"supervisor": ROOMS_MAX + 1}
@@ -457,7 +467,7 @@ def test_no_level_has_too_many_rooms() -> None:
 
 @pytest.mark.parametrize("package", sorted(module.name for module in modules() if module.is_package))
 def test_rooms_import_each_other_in_no_circle(package: str) -> None:
-    targets = {module.name: list(imports(module)) for module in modules()}
+    targets = targets_of_modules()
     assert circles(targets, targets.__getitem__, package) == []
 
 
