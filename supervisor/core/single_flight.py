@@ -1,4 +1,4 @@
-"""Single operation: at most one operation runs on a server. Pure; the engine keeps the operations."""
+"""Single flight: at most one operation runs on a server. Pure; the engine keeps the running operations."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -10,7 +10,7 @@ from .pep440 import equal
 
 
 class Operation(StrEnum):
-    """What an operation does."""
+    """The kinds of operations."""
 
     ENSURE = "server.ensure"
     STOP = "server.stop"
@@ -30,7 +30,7 @@ _WORDS = {
 }
 
 _WAITED_FOR = (Operation.STOP, Operation.RESTART, Operation.ADOPT)
-"""What an `ensure` lets end first, instead of being refused: users click quickly."""
+"""An `ensure` waits for the end of these instead of being refused, because users click quickly."""
 
 
 @frozen
@@ -38,7 +38,7 @@ class OperationRequest:
     """A mutation of one server, as admission sees it.
 
     Two `ensure` agree when version and ports do (kind and topology key are in the server's id). `holder` and `why` are
-    for people; who asks from outside need not say why.
+    for people; a client's request has no `why`.
     """
 
     operation: Operation
@@ -49,7 +49,7 @@ class OperationRequest:
 
     @property
     def what(self) -> str:
-        """What it is and who asked, for people."""
+        """The operation and its holder, for people."""
         return f"{_WORDS[self.operation]} for {self.holder}"
 
 
@@ -69,7 +69,7 @@ def holder_of(editor: str | None, requester: HasName | None) -> str:
 
 @frozen
 class Running:
-    """An operation under way. `own`: the daemon started it by itself. `since` is monotonic, seconds."""
+    """A running operation. `own`: the daemon started it by itself. `since` is monotonic, seconds."""
 
     request: OperationRequest
     request_id: str
@@ -79,12 +79,12 @@ class Running:
 
 @frozen
 class Started:
-    """The door was free."""
+    """No operation runs, so the request starts one."""
 
 
 @frozen
 class Joined:
-    """The same is under way; its result is shared."""
+    """The same operation is running; the request shares its result."""
 
 
 @frozen
@@ -94,7 +94,7 @@ class Waits:
 
 @frozen
 class Refused:
-    """Something else is under way."""
+    """Another operation is running."""
 
     running: Running
 
@@ -103,7 +103,7 @@ Admission = Started | Joined | Waits | Refused
 
 
 def admit(running: Running | None, request: OperationRequest) -> Admission:
-    """Whether a request may take off now."""
+    """Decide whether a request starts an operation, joins the running one, waits for it, or is refused."""
     if running is None:
         return Started()
     if _agree(running.request, request):
@@ -113,7 +113,7 @@ def admit(running: Running | None, request: OperationRequest) -> Admission:
     if request.operation in (Operation.REAP, Operation.RECOVER):
         return Waits()
     if running.own and running.request.operation is Operation.RECOVER:
-        # Who takes down a server that crashes again and again must not have to hit the pause between two starts.
+        # A user who stops a server that crashes again and again need not hit the pause between two starts.
         return Waits()
     return Refused(running)
 

@@ -1,4 +1,4 @@
-"""Puts an engine together: the one place that constructs its parts."""
+"""The construction of an engine. No other module constructs its parts or sets their callbacks."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -53,7 +53,7 @@ from .supervisor import Supervisor
 
 @frozen
 class Engine:
-    """The engine, put together on one platform wing."""
+    """The parts of an engine that the daemon uses."""
 
     context: EngineContext
     recovery: Recovery
@@ -174,7 +174,7 @@ def assemble(
         discovery=discovery,
         explainer=PortReporter(context, recogniser, placement.versions),
     )
-    # What happens by itself goes to the monitor, which starts the daemon's own operations.
+    # The monitor follows up on these events, and starts the daemon's own operations.
     operations.on_ended = monitor.operation_ended
     restarter.on_due = monitor.settle
     reaper.on_orphan = monitor.reap

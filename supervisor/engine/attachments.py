@@ -1,4 +1,4 @@
-"""Who has a claim on which server: editors that come, leave and are busy; leases. Every change is followed up."""
+"""Claims on servers: editors that attach, detach and are busy, and leases. Each change is followed up."""
 
 from ..core.model import Editor, Lease, Liveness, ProcessIdentity, ServerRecord
 from ..errors import EditorGone, StateNotWritable
@@ -9,7 +9,7 @@ from .state.context import EngineContext
 
 
 class Attachments:
-    """The part of the front door that needs no flight: nothing here starts or stops a server by itself."""
+    """The part of the front door that needs no operation, because it starts and stops no server itself."""
 
     def __init__(self, context: EngineContext, editors: Editors, leases: Leases, monitor: Monitor) -> None:
         self._records = context.records
@@ -19,32 +19,32 @@ class Attachments:
         self._monitor = monitor
 
     def begin(self) -> None:
-        """Wait for the end of the leases that a recovery has found."""
+        """Start the timers of the leases that a recovery has found."""
         self._leases.begin()
 
     async def introduce(self, arrival: Arrival) -> Editor:
-        """As `attach`; one that gives no name gets that of its program."""
+        """Attach an editor. An editor that gives no name gets the name of its program."""
         return self.attach(await self._editors.look_at(arrival))
 
     def attach(self, arrival: Arrival) -> Editor:
-        """An editor introduces itself. Repeated, it is the same editor.
+        """Attach an editor, and return it. An editor that attaches again stays the same editor.
 
         Raises:
-            EditorGone, InvalidParams: it is no living process of this user.
-            StateNotWritable: what it inherits would be forgotten by the next daemon.
+            EditorGone, InvalidParams: the pid is no living process of this user.
+            StateNotWritable: the next daemon would not know of the servers that the editor inherits.
         """
         editor, inherited = self._editors.arrive(arrival)
         self._monitor.watch_editor(editor)
         for record in inherited:
             self._monitor.settle(record.id)
         if inherited:
-            # Whoever relies on having it back must not lose it to a daemon that is killed the moment after.
+            # The editor relies on having its server back, so a daemon that is killed now must not lose it.
             self._records.commit()
         self._records.flush()
         return editor
 
     def detach(self, editor_id: str, *, stop: bool) -> Editor:
-        """An editor leaves; its servers linger, unless it says that they may stop.
+        """Detach an editor. Its servers linger, or with `stop` may end at once.
 
         Raises:
             NotFound: no such editor.
@@ -52,12 +52,12 @@ class Attachments:
         editor, left = self._editors.leave(editor_id, at_once=stop)
         for record in left:
             self._monitor.settle(record.id)
-        # What was answered must outlive a daemon that is killed the moment after.
+        # The answer must hold even if the daemon is killed the moment after.
         self._records.flush()
         return editor
 
     def prove(self, editor: Editor) -> Editor:
-        """An editor that was attached, proven alive.
+        """Return an attached editor after proving that it is alive.
 
         Raises:
             EditorGone: it has ended.
@@ -67,14 +67,14 @@ class Attachments:
         return editor
 
     def behind(self, pid: int) -> ProcessIdentity | None:
-        """Who has this pid now; None also where the system does not tell."""
+        """Return the process that has a pid now, None if there is none or the system does not tell."""
         try:
             return self._probe.identify(pid)
         except OSError:
             return None
 
     def release(self, server_id: str, editor_id: str) -> ServerRecord:
-        """An editor no longer owns a server.
+        """Take an editor from the owners of a server.
 
         Raises:
             NotFound: no such server or editor, or it does not own it.
@@ -85,7 +85,7 @@ class Attachments:
         return record
 
     def occupy(self, editor_id: str, reason: str | None, ttl_s: float) -> Editor:
-        """An editor is busy for a time, and its servers are not to be disturbed; without a reason, not any more.
+        """Mark an editor as busy for a time, in which its servers are not disturbed. Without a reason, end that time.
 
         Raises:
             NotFound: no such editor.
@@ -93,12 +93,12 @@ class Attachments:
         return self._editors.occupy(editor_id, reason, ttl_s)
 
     def acquire(self, server_id: str, holder: str, ttl_s: float) -> tuple[str, Lease]:
-        """A lease on a server, for a time.
+        """Grant a lease on a server, and return it after the id of the server.
 
         Raises:
             NotFound: no such server.
-            Busy: it is on its way out, or does not run.
-            StateNotWritable: the next daemon would not know of it; there is none.
+            Busy: the server is stopping, or does not run.
+            StateNotWritable: no lease is granted, because the next daemon would not know of it.
         """
         lease = self._leases.acquire(server_id, holder, ttl_s)
         try:
@@ -108,16 +108,16 @@ class Attachments:
             raise
 
     def renew(self, lease_id: str) -> tuple[str, Lease]:
-        """A lease with its full time again, after its server.
+        """Give a lease its full time again, and return it after the id of its server.
 
         Raises:
-            NotFound: no such lease, or it has expired.
+            NotFound: there is no such lease, or it has expired.
             StateNotWritable: the next daemon may not know of it.
         """
         return self._claimed(*self._leases.renew(lease_id))
 
     def give_back(self, lease_id: str) -> tuple[str, Lease]:
-        """A lease as it ended, after its server.
+        """End a lease, and return it after the id of its server.
 
         Raises:
             NotFound: no such lease, or it has expired.
@@ -128,7 +128,7 @@ class Attachments:
         return server_id, lease
 
     def _claimed(self, server_id: str, lease: Lease) -> tuple[str, Lease]:
-        """Whoever was told of a lease may rely on it, whatever becomes of this daemon."""
+        """Write a lease to disk before its holder is answered, because the holder relies on it if this daemon ends."""
         self._monitor.settle(server_id)
         self._records.commit()
         return server_id, lease

@@ -132,7 +132,7 @@ class EnsureOperation:
         elif record.state is ServerState.STOPPING or (
             record.state is ServerState.FAILED and not self.standing.gone(record)
         ):
-            # Something of the launch may still run. It has to end first, or two servers would run side by side.
+            # A process of the launch may still run, and has to end first, or two servers would run side by side.
             return await self.termination.end_launch(server_id, operation, stop_reason(record))
         return self.context.records.server(server_id)
 

@@ -1,4 +1,7 @@
-"""What happens by itself: deaths, timers, what an earlier daemon left half-done. All of it goes through the door."""
+"""The daemon's own work: exits, timers, and what an earlier daemon left unfinished.
+
+The monitor starts operations through the same coordinator as the clients' requests.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -31,12 +34,12 @@ RETRY_S = 60.0
 """How often a stop that failed is tried again."""
 
 RELOOK_S = 1.0
-"""After how long something that could not be done, or a watch that spoke too early, is looked at again."""
+"""How long to wait before a failed step, or a watch that reported too early, is looked at again."""
 
 
 @dataclass(eq=False)
 class Monitor:
-    """Sees to it that no server is left in a state that nobody will move."""
+    """Follows up on every server, so that none stays in a state that no operation will change."""
 
     context: EngineContext
     operations: Operations
@@ -53,14 +56,14 @@ class Monitor:
     _closed: bool = field(default=False, init=False)
 
     def begin(self) -> None:
-        """Arm everything after a recovery: watches first, then what was left half-done."""
+        """Set the watches after a recovery, and then finish what an earlier daemon left unfinished."""
         for editor in list(self.context.records.editors.values()):
             self.watch_editor(editor)
         for server_id in list(self.context.records.servers):
             self.settle(server_id)
 
     def close(self) -> None:
-        """Follow up on nothing more."""
+        """Stop following up."""
         self._closed = True
         for retry in self._retries.values():
             retry.cancel()
@@ -71,7 +74,7 @@ class Monitor:
         self.health.close()
 
     def settle(self, server_id: str) -> None:
-        """Follow up on a server whose door is free."""
+        """Follow up on a server on which no operation runs."""
         if self._closed or self.operations.running(server_id) is not None:
             return
         retry = self._retries.pop(server_id, None)
@@ -79,55 +82,55 @@ class Monitor:
             retry.cancel()
         record = self.context.records.servers.get(server_id)
         if record is None:
-            self._let_go(server_id)
+            self._forget(server_id)
         elif record.state in SERVING:
             self._serve(record)
         elif record.state is ServerState.FAILED:
             self._failed(record)
         else:
-            self._go_on(record)
+            self._take_up(record)
 
-    def _go_on(self, record: ServerRecord) -> None:
-        """No operation is at work on what was begun, or waits for its time: take it up."""
+    def _take_up(self, record: ServerRecord) -> None:
+        """Take up what was begun, if no operation runs on it and no timer waits for it."""
         match record.state:
             case ServerState.STARTING if record.root is not None:
-                self._fly(record.id, Operation.RECOVER, self.finish, "an earlier daemon had begun to start it")
+                self._start(record.id, Operation.RECOVER, self.finish, "an earlier daemon had begun to start it")
             case ServerState.STARTING if record.restarts and self.standing.expected(record):
                 broken = Failure(StartFailed.code, "its start was broken off")
                 self.context.records.move(record.id, ServerState.BACKOFF, failure=broken)
-                self._fly(record.id, Operation.RECOVER, self.termination.resume, broken.message)
+                self._start(record.id, Operation.RECOVER, self.termination.resume, broken.message)
             case ServerState.STOPPING if record.stop_requested:
                 stop = partial(self.termination.stop, reason=StopReason.USER)
-                self._fly(record.id, Operation.STOP, stop, "a stop had begun")
+                self._start(record.id, Operation.STOP, stop, "a stop had begun")
             case ServerState.STOPPING:
                 self._judge_again(record)
             case ServerState.BACKOFF:
                 if not (self.restarter.waits(record.id) and self.standing.wanted(record)):
-                    self._fly(record.id, Operation.RECOVER, self.termination.start_again, "its pause is over")
+                    self._start(record.id, Operation.RECOVER, self.termination.start_again, "its pause is over")
             case _:
                 self.context.records.drop(record.id)
-                self._let_go(record.id)
+                self._forget(record.id)
 
     def _failed(self, record: ServerRecord) -> None:
         if not self.standing.gone(record):
             self._stop_later(record)
         elif self.standing.expected(record):
-            # Shown to whoever wants it, until it is asked for again, or taken down.
+            # The failure is shown until the server is asked for again or stopped.
             self.exit_watches.disarm(f"server {record.id}")
         else:
             self.termination.give_up(record)
-            self._let_go(record.id)
+            self._forget(record.id)
 
     def server_found(self, record: ServerRecord) -> None:
         """Follow up on a foreign server that was found, or whose owner has changed."""
         self.settle(record.id)
 
     def reap(self, server_id: str) -> None:
-        """The reaper's verdict, at the same door that clients use."""
-        self._fly(server_id, Operation.REAP, self.termination.reap, "it was found an orphan twice")
+        """Start the operation for a verdict of the reaper; the operation judges the server again."""
+        self._start(server_id, Operation.REAP, self.termination.reap, "it was found an orphan twice")
 
     async def finish(self, server_id: str, operation: RunningOperation) -> ServerRecord:
-        """See a launch of an earlier daemon through, unless somebody else has."""
+        """See a launch of an earlier daemon ready, unless another operation has."""
         record = self.context.records.server(server_id)
         if record.state is not ServerState.STARTING or record.root is None:
             return record
@@ -135,12 +138,15 @@ class Monitor:
         return await self.ensurer.finish(record, self.context.kind_of(record))
 
     def watch_editor(self, editor: Editor) -> None:
-        """Notice its end."""
+        """Watch for the exit of an editor."""
         if not self._closed:
             self.exit_watches.arm(f"editor {editor.id}", editor.process, lambda: self._editor_ended(editor))
 
     def operation_ended(self, server_id: str, defect: BaseException | None) -> None:
-        """A defect of ours would come again at once: it is tried again after a pause."""
+        """Follow up on a server whose operation has ended.
+
+        After a defect the follow-up waits, because the same defect would come again at once.
+        """
         if defect is None:
             self.settle(server_id)
         elif not self._closed:
@@ -158,12 +164,15 @@ class Monitor:
         self.reaper.look(record.id)
 
     def watch_holder(self, owner: Ownership) -> None:
-        """It keeps a server, though its end may have been told already: the probe was wrong then, or is wrong now."""
+        """Re-arm the watch on an owner that still counts as alive.
+
+        Its exit may have been reported before: then the probe was wrong at that time, or is wrong now.
+        """
         editor = self.context.records.editors.get(owner.editor)
         if editor is not None and editor.process == owner.process:
             self.watch_editor(editor)
         elif not self._closed:
-            # It waited for its turn, died and was forgotten before it became an owner: its name may be another's.
+            # The editor died while its request was queued and its record was dropped, so its id may have been reused.
             self.exit_watches.arm(f"owner {owner.process}", owner.process, lambda: self._holder_ended(owner))
 
     def _holder_ended(self, owner: Ownership) -> None:
@@ -174,10 +183,10 @@ class Monitor:
             self.settle(record.id)
 
     def _watch_owners(self, record: ServerRecord) -> None:
-        """Its owner may be known by its environment only: nobody has attached it."""
+        """Watch the owners of a foreign server, which its environment names: they need not have attached."""
         for owner in record.owners:
             editor = self.context.records.editors.get(owner.editor)
-            # The end of one that is dead has been followed up, and would be told for ever.
+            # The exit of a dead owner has been followed up. A new watch would report the exit again and again.
             if editor is None:
                 continue
             lives = self.exit_watches.lives(editor.process)
@@ -185,7 +194,7 @@ class Monitor:
                 self.watch_editor(editor)
 
     def _stop_later(self, record: ServerRecord) -> None:
-        """It could not be stopped: its end is waited for, and what was begun is tried again now and then."""
+        """Watch for the end of a server that could not be stopped, and try the stop again now and then."""
         living = record.root if self.standing.dead(record) else record.process
         self._watch(record, living)
         if record.stop_requested or not self.standing.wanted(record):
@@ -197,19 +206,19 @@ class Monitor:
         if self._closed or record is None or (record.state, record.launch) != (ServerState.FAILED, launch):
             return
         if self.operations.running(server_id) is not None:
-            # Its landing is followed by another look.
+            # The end of that operation is followed by another look.
             return
         if record.foreign and not record.stop_requested:
             self._judge_again(record)
         elif record.stop_requested or not self.standing.wanted(record):
             stop = partial(self.termination.stop, reason=stop_reason(record))
-            self._fly(server_id, Operation.STOP, stop, "a stop had failed")
+            self._start(server_id, Operation.STOP, stop, "a stop had failed")
 
     def _judge_again(self, record: ServerRecord) -> None:
-        """The daemon's own reason for a stop that broke off may be none any more: it serves until it is found again."""
+        """Drop an interrupted stop that no user asked for: the server is READY until the reaper decides again."""
         self._serve(self.context.records.move(record.id, ServerState.READY))
 
-    def _let_go(self, server_id: str) -> None:
+    def _forget(self, server_id: str) -> None:
         self.exit_watches.disarm(f"server {server_id}")
         self.log_cap.forget(server_id)
         self.health.forget(server_id)
@@ -223,7 +232,7 @@ class Monitor:
             self.exit_watches.arm(f"server {record.id}", identity, ended)
 
     def _editor_ended(self, editor: Editor) -> None:
-        """The event is a hint; the probe has the verdict."""
+        """Follow up on the exit of an editor. The event is a hint, which the probe has to confirm."""
         if self.context.platform.probe.sample(editor.process) is not Liveness.DEAD:
             asyncio.get_running_loop().call_later(RELOOK_S, self.watch_editor, editor)
             return
@@ -237,13 +246,13 @@ class Monitor:
         if record is None or record.launch != launch or self._closed:
             return
         if record.state in SERVING and self.standing.dead(record):
-            self._fly(server_id, Operation.RECOVER, self.termination.clear_away, "its process has ended")
+            self._start(server_id, Operation.RECOVER, self.termination.clear_away, "its process has ended")
         else:
-            # It still lives, or an operation is at work on it and will be followed by another look.
+            # The server still lives, or an operation runs on it, whose end is followed by another look.
             asyncio.get_running_loop().call_later(RELOOK_S, self.settle, server_id)
 
-    def _fly(self, server_id: str, operation: Operation, work: OwnWork, why: str) -> None:
-        """Do it now. While another operation is at work on the server, nothing: its landing is followed by a look."""
+    def _start(self, server_id: str, operation: Operation, work: OwnWork, why: str) -> None:
+        """Start an operation now. Do nothing while another one runs, because its end is followed by a look."""
         record = self.context.records.servers.get(server_id)
         if record is None:
             return
@@ -252,10 +261,10 @@ class Monitor:
         deadline_s = kind.ready_timeout_s + stop_deadline(kind.stop_timeout_s)
         running = self.operations.start_own(server_id, request, partial(work, server_id), deadline_s=deadline_s)
         if running is not None:
-            running.task.add_done_callback(partial(self._note_failure, server_id, operation))
+            running.task.add_done_callback(partial(self._log_failure, server_id, operation))
 
-    def _note_failure(self, server_id: str, operation: Operation, task: asyncio.Task[ServerRecord]) -> None:
-        """Nobody waits for it who would be told. A defect is noted where operations land."""
+    def _log_failure(self, server_id: str, operation: Operation, task: asyncio.Task[ServerRecord]) -> None:
+        """Log a failure, because no caller waits for it. Defects are logged by `operation_ended`."""
         error = None if task.cancelled() else task.exception()
         if isinstance(error, SupervisorError):
             self.context.events.warn("operation.failed", server=server_id, operation=operation, reason=error.message)

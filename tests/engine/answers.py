@@ -1,4 +1,4 @@
-"""What servers of the fake system answer to `identify`, and strangers' servers that give those answers."""
+"""Answers of the fake system's servers to `identify`, and foreign servers that give them."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ ANSWERING: dict[str, Any] = {
 
 @dataclass
 class Answers:
-    """`mute`: nobody answers in time. `asked` are the ports that were, with the secrets that were sent."""
+    """The answers of servers. `mute`: none comes in time. `asked`: the ports that were asked, with the secrets sent."""
 
     mute: bool = False
     version: str = "1.0"
@@ -42,7 +42,7 @@ class Answers:
 def strangers_toy(
     harness: EngineHarness, owner: str | None = None, http: int = 8000, parent: ProcessIdentity | None = None
 ) -> ProcessIdentity:
-    """A server that somebody else started, for whoever its environment names."""
+    """Start a foreign server for the owner that its environment names."""
     ports = (http, http + 1500)
     environment = {} if owner is None else {"TOY_OWNER": owner}
     words = ("toy", *(str(port) for port in ports))

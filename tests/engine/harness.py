@@ -16,6 +16,7 @@ from supervisor.registry.codec import decode, encode
 from supervisor.registry.store import Found, Loaded
 from tests import virtual
 from tests.fakes import FakeProcess, FakeSystem, fake_wing
+from tests.installers import BASE, installer
 
 TOY = {
     "command": ["toy", "{http}", "{sessions}"],
@@ -80,13 +81,13 @@ class FakeRequester:
 
 
 def serve(system: FakeSystem, process: FakeProcess, command: Command) -> None:
-    """What the toy program does: it listens on the ports of its command line."""
+    """Listen on the ports of the command line, as the toy program does."""
     for word in command.argv[1:]:
         system.listen(process.identity, int(word))
 
 
 class EngineHarness:
-    """One daemon's engine; `restarted` is the next daemon on the same system and registry."""
+    """The engine of a daemon. `restarted` returns the next daemon on the same system and registry."""
 
     def __init__(self, tmp_path: Path, system: FakeSystem | None = None, store: MemoryStore | None = None) -> None:
         self.folder = tmp_path
@@ -126,7 +127,7 @@ class EngineHarness:
             self.supervisor.begin()
             self.claims.begin()
             await story()
-            # A cancelled flight lands, and a killed daemon would not follow up on it.
+            # A killed daemon does not follow up on the operations that are cancelled here.
             self.supervisor.monitor.close()
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
@@ -154,3 +155,21 @@ class EngineHarness:
 
     def alive(self, identity: ProcessIdentity | None) -> bool:
         return identity is not None and self.system.process(identity) is not None
+
+
+def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    """Listen after 5 s."""
+    asyncio.get_running_loop().call_later(5, serve, system, process, command)
+
+
+def toys(harness: EngineHarness) -> list[ProcessIdentity]:
+    """Return the living servers, whichever daemon started them."""
+    return [process.identity for process in harness.system.processes.values() if process.command[:1] == ("toy",)]
+
+
+def with_silent_installers(harness: EngineHarness) -> None:
+    """Install the toy from a package by two installers that print nothing and take 50 s each."""
+    harness.tables = {"toy": {**TOY, "package": "toy", "version": "1.0", "ready_timeout_s": 5}}
+
+    install = installer(50, lambda _: "1.0")
+    harness.system.programs |= {BASE: install, "python": install, "python.exe": install}

@@ -95,7 +95,7 @@ def test_an_owner_stays_one_when_a_later_ensure_of_it_is_refused(harness: Engine
     harness.run(story)
 
 
-def test_whoever_joined_a_start_that_failed_is_still_its_owner(harness: EngineHarness) -> None:
+def test_a_caller_that_joined_a_failed_start_is_its_owner(harness: EngineHarness) -> None:
     async def story() -> None:
         harness.system.programs["toy"] = lambda *_: None
         first, second = harness.editor(), harness.editor()
@@ -136,9 +136,7 @@ def left_with_itself_as_editor(harness: EngineHarness) -> EngineHarness:
 
 
 @pytest.mark.parametrize("table", [TOY, {"command": ["toy"]}], ids=["with ports", "without ports"])
-def test_a_server_that_counts_as_an_editor_is_not_stopped_and_not_forgotten(
-    harness: EngineHarness, table: dict[str, Any]
-) -> None:
+def test_a_server_that_counts_as_an_editor_is_kept(harness: EngineHarness, table: dict[str, Any]) -> None:
     harness.tables = {"toy": table}
     later = left_with_itself_as_editor(harness)
 
@@ -174,9 +172,7 @@ def attach_for(harness: EngineHarness, project: Path) -> Callable[[], object]:
     return lambda: harness.claims.attach(Arrival(heir.pid, project=str(project)))
 
 
-def test_an_editor_that_inherits_between_the_verdict_and_the_signal_saves_the_server(
-    harness: EngineHarness, tmp_path: Path
-) -> None:
+def test_an_editor_that_inherits_before_the_signal_saves_the_server(harness: EngineHarness, tmp_path: Path) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor(), project=str(tmp_path))
         detach_all(harness)
@@ -191,7 +187,7 @@ def test_an_editor_that_inherits_between_the_verdict_and_the_signal_saves_the_se
     harness.run(story)
 
 
-def test_an_ensure_between_the_verdict_and_the_signal_waits_and_has_a_server_with_its_owner(
+def test_an_ensure_between_verdict_and_signal_gets_a_server(
     harness: EngineHarness,
 ) -> None:
     async def story() -> None:
@@ -209,7 +205,7 @@ def test_an_ensure_between_the_verdict_and_the_signal_waits_and_has_a_server_wit
     harness.run(story)
 
 
-def test_who_says_twice_that_it_leaves_has_left_when_it_said_so_first(harness: EngineHarness) -> None:
+def test_a_repeated_detach_counts_from_the_first(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up(harness.editor())
         detach_all(harness)
@@ -242,7 +238,7 @@ def test_a_reprieved_server_is_judged_afresh_when_its_heir_ends(harness: EngineH
     harness.run(story)
 
 
-def test_a_rebuilt_server_is_not_reaped_though_the_only_owner_that_is_known_has_ended(harness: EngineHarness) -> None:
+def test_a_rebuilt_server_is_kept_after_its_known_owner_has_ended(harness: EngineHarness) -> None:
     first_owner, second_owner = harness.editor(), harness.editor()
 
     async def first() -> None:
@@ -289,7 +285,7 @@ def test_that_the_owners_of_a_server_are_unknown_outlives_the_next_daemon(harnes
     last.run(third)
 
 
-def test_a_rebuilt_server_takes_its_next_owner_and_is_kept_when_that_one_ends(harness: EngineHarness) -> None:
+def test_a_rebuilt_server_is_kept_when_its_next_owner_ends(harness: EngineHarness) -> None:
     async def first() -> None:
         await harness.up(harness.editor())
 
@@ -313,7 +309,7 @@ def test_a_rebuilt_server_takes_its_next_owner_and_is_kept_when_that_one_ends(ha
     later.run(second)
 
 
-def test_what_is_started_in_place_of_a_rebuilt_server_is_reaped_like_any_other(harness: EngineHarness) -> None:
+def test_the_successor_of_a_rebuilt_server_is_reaped_as_usual(harness: EngineHarness) -> None:
     async def first() -> None:
         await harness.up(harness.editor())
 
@@ -354,7 +350,7 @@ def test_a_stop_that_a_user_asked_for_is_finished_by_the_next_daemon(harness: En
     later.run(second)
 
 
-def test_a_verdict_of_a_daemon_that_was_killed_is_not_carried_out_by_the_next(harness: EngineHarness) -> None:
+def test_a_killed_daemons_verdict_is_not_carried_out_by_the_next(harness: EngineHarness) -> None:
     owner = harness.editor()
 
     async def first() -> None:
@@ -379,7 +375,7 @@ def test_a_verdict_of_a_daemon_that_was_killed_is_not_carried_out_by_the_next(ha
     later.run(second)
 
 
-def test_a_verdict_of_a_daemon_that_was_killed_is_given_again_by_the_next_if_it_still_holds(
+def test_a_killed_daemons_verdict_is_judged_again_by_the_next(
     harness: EngineHarness,
 ) -> None:
     async def first() -> None:
@@ -405,7 +401,7 @@ def test_a_verdict_of_a_daemon_that_was_killed_is_given_again_by_the_next_if_it_
     later.run(second)
 
 
-def test_a_server_that_ends_while_its_only_owner_lingers_is_started_again_and_inherited(harness: EngineHarness) -> None:
+def test_a_server_that_ends_while_its_owner_lingers_is_inherited(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         first = await harness.up(owner)
@@ -424,7 +420,7 @@ def test_a_server_that_ends_while_its_only_owner_lingers_is_started_again_and_in
     harness.run(story)
 
 
-def test_a_server_that_ended_while_its_owner_lingered_goes_when_nobody_comes_back(harness: EngineHarness) -> None:
+def test_a_server_that_ended_while_its_owner_lingered_is_dropped(harness: EngineHarness) -> None:
     async def story() -> None:
         first = await harness.up(harness.editor())
         assert first.process is not None

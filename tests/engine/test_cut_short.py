@@ -1,4 +1,4 @@
-"""Operations that break off in the middle, for whatever reason: whoever has a server keeps it."""
+"""Operations that break off in the middle: an owner keeps its server, whatever the reason."""
 
 import asyncio
 from collections.abc import Callable
@@ -74,7 +74,7 @@ async def first_signal(harness: EngineHarness) -> None:
 # --- what has begun to end another server cannot be taken back ---
 
 
-def test_an_update_that_is_cancelled_after_the_old_one_was_asked_to_end_is_seen_through(harness: EngineHarness) -> None:
+def test_an_update_cancelled_after_its_first_signal_is_completed(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         stubborn(harness, await harness.up(owner))
@@ -87,7 +87,7 @@ def test_an_update_that_is_cancelled_after_the_old_one_was_asked_to_end_is_seen_
     harness.run(story)
 
 
-def test_an_update_whose_asker_goes_while_the_new_one_starts_is_rolled_back_if_that_fails(
+def test_an_update_without_its_caller_is_still_rolled_back(
     harness: EngineHarness,
 ) -> None:
     async def story() -> None:
@@ -105,7 +105,7 @@ def test_an_update_whose_asker_goes_while_the_new_one_starts_is_rolled_back_if_t
     harness.run(story)
 
 
-def test_an_update_whose_asker_ends_meanwhile_leaves_no_server_for_ever(harness: EngineHarness) -> None:
+def test_an_update_whose_caller_has_ended_leaves_no_orphan(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         stubborn(harness, await harness.up(owner))
@@ -119,10 +119,10 @@ def test_an_update_whose_asker_ends_meanwhile_leaves_no_server_for_ever(harness:
     harness.run(story)
 
 
-# --- a row that others want outlives what somebody began with it ---
+# --- a row that others want outlives a start that is broken off ---
 
 
-def test_a_start_that_is_given_up_leaves_the_server_to_the_owner_that_had_it(harness: EngineHarness) -> None:
+def test_a_cancelled_start_leaves_the_server_to_its_earlier_owner(harness: EngineHarness) -> None:
     async def story() -> None:
         old = await harness.up(harness.editor())
         harness.system.programs["toy"] = lambda system, process, _: system.end(process.identity, 1)
@@ -142,7 +142,7 @@ def test_a_start_that_is_given_up_leaves_the_server_to_the_owner_that_had_it(har
     harness.run(story)
 
 
-def test_a_restart_that_the_daemons_own_end_cuts_short_is_finished_by_the_next(
+def test_a_restart_cut_short_by_the_daemons_end_is_finished_later(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def first() -> None:
@@ -261,7 +261,7 @@ def test_a_found_server_that_could_not_be_ended_can_be_adopted(harness: EngineHa
 
 
 @pytest.mark.usefixtures("answering")
-def test_an_orphan_that_is_spared_at_the_last_moment_of_an_update_stays_an_orphan(
+def test_an_orphan_that_an_update_spares_stays_an_orphan(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.tables = {"toy": {**TOY, "version": "2.0", **IDENTIFY}}
@@ -289,7 +289,7 @@ def test_an_orphan_that_is_spared_at_the_last_moment_of_an_update_stays_an_orpha
 
 
 @pytest.mark.usefixtures("answering")
-def test_a_server_that_was_adopted_for_somebody_who_has_ended_is_reaped(harness: EngineHarness) -> None:
+def test_a_server_adopted_for_an_ended_owner_is_reaped(harness: EngineHarness) -> None:
     harness.tables = {"toy": {**TOY, "version": "1.0", **IDENTIFY}}
 
     async def story() -> None:

@@ -1,4 +1,4 @@
-"""What the simulation has found, each as the shortest story that shows it."""
+"""Faults that the simulation has found, each as the shortest story that shows it."""
 
 import asyncio
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_a_request_that_was_answered_cannot_be_given_up_any_more(harness: Engine
     harness.run(story)
 
 
-def test_a_failed_server_that_is_asked_for_again_promises_no_port_that_another_has(harness: EngineHarness) -> None:
+def test_a_failed_server_that_is_ensured_again_promises_no_taken_port(harness: EngineHarness) -> None:
     one, two = harness.folder / "one", harness.folder / "two"
     one.mkdir()
     two.mkdir()
@@ -107,7 +107,7 @@ def test_a_failed_server_that_is_asked_for_again_promises_no_port_that_another_h
     harness.run(story)
 
 
-def test_whoever_waited_for_a_stop_gets_the_one_that_was_started_beside_it_meanwhile(harness: EngineHarness) -> None:
+def test_a_request_queued_behind_a_stop_gets_the_server_started_beside(harness: EngineHarness) -> None:
     async def story() -> None:
         old = await harness.up(harness.editor(), version="2.0")
         assert old.process is not None
@@ -123,7 +123,7 @@ def test_whoever_waited_for_a_stop_gets_the_one_that_was_started_beside_it_meanw
     harness.run(story)
 
 
-def test_a_stop_that_broke_off_is_finished_before_the_server_is_started_again(harness: EngineHarness) -> None:
+def test_an_interrupted_stop_is_finished_before_the_next_start(harness: EngineHarness) -> None:
     async def story() -> None:
         first = await harness.up(harness.editor())
         harness.system.fails["facts"] = Fault(OSError("descriptors exhausted"))
@@ -139,7 +139,7 @@ def test_a_stop_that_broke_off_is_finished_before_the_server_is_started_again(ha
     harness.run(story)
 
 
-def test_a_child_whose_age_nobody_tells_is_found_again_by_its_token(
+def test_a_child_of_unknown_age_is_found_again_by_its_token(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def begin() -> None:
@@ -162,9 +162,7 @@ def test_a_child_whose_age_nobody_tells_is_found_again_by_its_token(
     following.run(story)
 
 
-def test_an_owner_that_comes_back_in_the_last_moment_keeps_its_server_from_being_replaced(
-    harness: EngineHarness, tmp_path: Path
-) -> None:
+def test_an_owner_that_returns_before_the_signal_prevents_a_replace(harness: EngineHarness, tmp_path: Path) -> None:
     async def story() -> None:
         first = harness.editor()
         old = await harness.up(first, project=str(tmp_path))
@@ -192,7 +190,7 @@ def test_a_lease_gets_its_full_time_again_after_a_gap_in_the_middle_of_it(harnes
     harness.run(story)
 
 
-def test_a_lease_on_a_server_that_was_merely_found_outlives_the_daemon(harness: EngineHarness) -> None:
+def test_a_lease_on_a_found_server_outlives_the_daemon(harness: EngineHarness) -> None:
     async def story() -> None:
         found = ServerRecord("toy", "toy", "1.0", None, ServerState.READY, Origin.DISCOVERED, "l", {}, 0.0)
         harness.records.put(found)
@@ -209,7 +207,7 @@ def test_nothing_waits_in_a_way_that_loses_cancellations() -> None:
     assert users == []
 
 
-def test_a_failed_server_that_is_stopped_again_promises_no_port_that_another_has_by_now(harness: EngineHarness) -> None:
+def test_a_failed_server_that_is_stopped_again_promises_no_taken_port(harness: EngineHarness) -> None:
     async def story() -> None:
         records = harness.records
         failed = await harness.up(harness.editor())

@@ -51,7 +51,7 @@ def test_a_lease_keeps_a_server_whose_owner_has_died_until_it_expires(harness: E
     harness.run(story)
 
 
-def test_a_lease_that_is_renewed_keeps_its_server_and_one_that_is_not_does_not(harness: EngineHarness) -> None:
+def test_only_a_renewed_lease_keeps_its_server(harness: EngineHarness) -> None:
     async def story() -> None:
         lease = await leased_alone(harness)
         for _ in range(20):
@@ -105,7 +105,7 @@ def test_a_lease_of_ours_is_not_looked_at_every_second(harness: EngineHarness) -
         assert harness.supervisor.reaper.verdict("toy") is sampled
         assert harness.system.calls["connections"] == counted
         await asyncio.sleep(20)
-        # From now on only the session keeps it, and nobody tells its end.
+        # From now on only the session keeps the server, and no event reports its end.
         assert harness.system.calls["connections"] >= counted + 9
 
     harness.run(story)
@@ -163,7 +163,7 @@ def test_the_end_of_a_lease_is_told(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_there_is_no_lease_on_what_nobody_knows(harness: EngineHarness) -> None:
+def test_an_unknown_server_gives_no_lease(harness: EngineHarness) -> None:
     async def story() -> None:
         with pytest.raises(NotFound):
             harness.claims.acquire("toy", "an AI client", TTL_S)
@@ -174,9 +174,7 @@ def test_there_is_no_lease_on_what_nobody_knows(harness: EngineHarness) -> None:
 
 
 @pytest.mark.parametrize("ending", ["stop", "failure"])
-def test_there_is_no_lease_on_a_server_that_is_on_its_way_out_or_has_failed(
-    harness: EngineHarness, ending: str
-) -> None:
+def test_a_stopping_or_failed_server_gives_no_lease(harness: EngineHarness, ending: str) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -227,7 +225,7 @@ def test_a_lease_that_expires_during_a_pause_ends_the_waiting(harness: EngineHar
     harness.run(story)
 
 
-def test_a_failed_server_that_only_a_lease_wanted_is_forgotten_when_that_expires(harness: EngineHarness) -> None:
+def test_a_failed_server_is_forgotten_when_its_last_lease_expires(harness: EngineHarness) -> None:
     async def story() -> None:
         await leased_alone(harness)
         harness.system.programs["toy"] = lambda system, process, _: system.end(process.identity, 3)
@@ -297,11 +295,11 @@ def test_a_lease_that_expired_does_not_come_back_with_the_next_daemon(harness: E
     later.run(second)
 
 
-def test_after_a_time_in_which_nothing_ran_every_lease_has_its_full_time_again(harness: EngineHarness) -> None:
+def test_a_stall_gives_every_lease_its_full_time_again(harness: EngineHarness) -> None:
     async def story() -> None:
         lease = await leased_alone(harness)
         await asyncio.sleep(TTL_S / 2)
-        # The machine slept, or the daemon was stopped: whoever renews had no chance to.
+        # The machine slept, or the daemon was stopped: the holder had no chance to renew.
         harness.system.clock.advance(10 * TTL_S)
         await asyncio.sleep(TTL_S / 2)
         assert len(toys(harness.system)) == 1

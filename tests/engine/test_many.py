@@ -1,4 +1,4 @@
-"""What many owners and many servers cost: counted in looks and in bytes, not in time."""
+"""The cost of many owners and many servers, counted in looks and in bytes, not in time."""
 
 import asyncio
 from pathlib import Path

@@ -85,7 +85,7 @@ def test_what_lets_a_server_of_a_busy_editor_be_disturbed(harness: EngineHarness
     harness.run(story)
 
 
-def test_an_editor_that_says_so_again_stays_busy_and_its_time_counts_from_the_first(harness: EngineHarness) -> None:
+def test_a_repeated_busy_counts_from_the_first(harness: EngineHarness) -> None:
     async def story() -> None:
         _, editor = await owned(harness)
         for _ in range(5):
@@ -101,7 +101,7 @@ def test_an_editor_that_says_so_again_stays_busy_and_its_time_counts_from_the_fi
     harness.run(story)
 
 
-def test_a_busy_editor_keeps_nobody_from_a_server(harness: EngineHarness) -> None:
+def test_a_busy_editor_does_not_block_other_editors(harness: EngineHarness) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
         harness.claims.occupy(editor.id, "importing", TTL_S)
@@ -183,7 +183,7 @@ def test_a_busy_state_does_not_outlive_the_daemon(harness: EngineHarness) -> Non
     later.run(second)
 
 
-def test_an_editor_that_nobody_knows_has_no_state(harness: EngineHarness) -> None:
+def test_an_unknown_editor_has_no_state(harness: EngineHarness) -> None:
     async def story() -> None:
         with pytest.raises(NotFound, match="nobody-1"):
             harness.claims.occupy("nobody-1", "importing", TTL_S)
@@ -194,7 +194,7 @@ def test_an_editor_that_nobody_knows_has_no_state(harness: EngineHarness) -> Non
 # --- released ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_server_that_its_only_editor_releases_goes_after_one_grace_and_the_editor_stays(
+def test_a_released_server_ends_after_one_grace(
     harness: EngineHarness,
 ) -> None:
     async def story() -> None:

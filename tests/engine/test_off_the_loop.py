@@ -1,4 +1,4 @@
-"""A process that hangs in the kernel blocks whoever reads its memory: that must never be the loop."""
+"""The event loop never reads the memory of a process, because a process that hangs in the kernel blocks the reader."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 @pytest.fixture
 def on_the_loop(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was read of processes' memory on the loop."""
+    """Record the reads of processes' memory on the loop."""
     found: list[str] = []
     threads = 0
     honest = VirtualLoop.run_in_executor

@@ -21,9 +21,7 @@ def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
 
 
 @pytest.mark.parametrize("verb", ["stop", "restart"])
-def test_what_has_signalled_completes_though_it_is_cancelled_and_its_requester_is_told_so(
-    harness: EngineHarness, verb: str
-) -> None:
+def test_a_cancelled_operation_that_has_signalled_completes(harness: EngineHarness, verb: str) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -42,9 +40,7 @@ def test_what_has_signalled_completes_though_it_is_cancelled_and_its_requester_i
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 60.0])
-def test_a_request_that_was_dropped_with_its_connection_is_performed_when_it_is_sent_again(
-    harness: EngineHarness, pause_s: float
-) -> None:
+def test_a_request_dropped_with_its_connection_runs_when_sent_again(harness: EngineHarness, pause_s: float) -> None:
     async def story() -> None:
         harness.system.programs["toy"] = slow
         first = asyncio.create_task(harness.up(request_id="mine"))
@@ -60,7 +56,7 @@ def test_a_request_that_was_dropped_with_its_connection_is_performed_when_it_is_
     harness.run(story)
 
 
-def test_whoever_asks_while_a_start_that_nobody_wants_is_undone_waits_and_has_a_server(harness: EngineHarness) -> None:
+def test_a_request_during_an_undone_start_waits_and_gets_a_server(harness: EngineHarness) -> None:
     def stubborn(_: FakeSystem, process: FakeProcess, __: Command) -> None:
         process.ignores_sigterm = True
 
@@ -102,7 +98,7 @@ def test_a_refusal_for_a_busy_editor_is_told_with_who_asked_and_why(harness: Eng
 
 
 @pytest.mark.parametrize("busy_before", [True, False])
-def test_whether_a_stop_disturbs_is_settled_before_it_waits_and_not_after_it_was_accepted(
+def test_a_stop_is_refused_for_a_busy_editor_before_it_is_accepted(
     harness: EngineHarness, *, busy_before: bool
 ) -> None:
     async def story() -> None:
@@ -142,9 +138,7 @@ def test_of_very_many_outcomes_the_last_ones_are_kept(harness: EngineHarness) ->
 
 
 @pytest.mark.parametrize("cancelled", ["first", "second"])
-def test_of_two_requests_for_one_owner_a_cancelled_one_leaves_the_other_its_owner(
-    harness: EngineHarness, cancelled: str
-) -> None:
+def test_cancelling_one_of_two_requests_leaves_the_owner(harness: EngineHarness, cancelled: str) -> None:
     async def story() -> None:
         harness.system.programs["toy"] = slow
         owner = harness.editor()
@@ -159,7 +153,7 @@ def test_of_two_requests_for_one_owner_a_cancelled_one_leaves_the_other_its_owne
     harness.run(story)
 
 
-def test_of_two_requests_for_one_owner_the_last_that_is_cancelled_takes_it_along(harness: EngineHarness) -> None:
+def test_cancelling_both_requests_removes_the_owner(harness: EngineHarness) -> None:
     async def story() -> None:
         harness.system.programs["toy"] = slow
         other, owner = asyncio.create_task(harness.up(harness.editor())), harness.editor()

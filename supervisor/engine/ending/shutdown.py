@@ -1,4 +1,4 @@
-"""The end of all servers, when the daemon is told to stop them before it exits."""
+"""The end of all servers, when the daemon stops them before it exits."""
 
 import asyncio
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ class Shutdown:
         return {server_id: reason for server_id, reason in reasons if reason is not None}
 
     async def stop_servers(self) -> None:
-        """Stop all servers at the same time, except those in `left`. A server that survives is told in an event."""
+        """Stop all servers at the same time, except those in `left`. An event reports a server that survives."""
         await self.look()
         left = self.left()
         await asyncio.gather(*[self._stop(r) for r in self._records.servers.values() if r.id not in left])

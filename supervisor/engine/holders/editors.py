@@ -1,4 +1,4 @@
-"""Editors: who attaches, who leaves, and whose death is noticed."""
+"""Editors: they attach, detach, are busy, and are forgotten after their end."""
 
 import asyncio
 from dataclasses import replace
@@ -14,15 +14,15 @@ from ..state.exit_watches import ExitWatches
 from ..state.names import canonical_project, name_of, new_editor_id
 
 FIRST_PID = 1
-"""What has lost its parent gets this one. In a container it may be the editor itself."""
+"""A process that has lost its parent gets this one as its parent. In a container it may be the editor itself."""
 
 NAMED_WITHIN_S = 1.0
-"""How long a name for people may take: the command line of a process that hangs in the kernel cannot be read."""
+"""How long to look for a name: the command line of a process that hangs in the kernel cannot be read."""
 
 
 @frozen
 class Arrival:
-    """An editor as it introduces itself. `seen` is what the system tells people about its pid."""
+    """An editor as it attaches. `seen` is what the system tells about its pid, for people."""
 
     pid: int
     start_token: str | None = None
@@ -34,7 +34,7 @@ class Arrival:
 
 
 class Editors:
-    """Keeps the editors, and what they own. `watcher` tells of processes whose end would have been noticed."""
+    """Keeps the editors. `exit_watches` knows the processes whose exit would have been noticed."""
 
     def __init__(self, context: EngineContext, exit_watches: ExitWatches) -> None:
         self._exit_watches = exit_watches
@@ -47,7 +47,10 @@ class Editors:
         self._events = context.events
 
     async def look_at(self, arrival: Arrival) -> Arrival:
-        """Where nothing names an arrival, with what the system tells of its pid. Off the loop; it proves nothing."""
+        """Return the arrival with what the system tells about its pid, if the editor has no name yet.
+
+        The look runs off the loop, and proves nothing.
+        """
         if arrival.name is not None or self._is_named(arrival.pid):
             return arrival
         try:
@@ -67,10 +70,10 @@ class Editors:
         )
 
     def arrive(self, arrival: Arrival) -> tuple[Editor, list[ServerRecord]]:
-        """The editor behind an arrival, and the servers that it inherits from one that was leaving.
+        """Return the editor of an arrival, and the servers that it inherits from an editor that was leaving.
 
         Raises:
-            EditorGone, InvalidParams: it is no living process of this user, or its project does not exist.
+            EditorGone, InvalidParams: the pid is no living process of this user, or the project does not exist.
         """
         identity = self._proven(arrival)
         project = canonical_project(arrival.project)
@@ -98,7 +101,7 @@ class Editors:
         return editor, self._inherit(editor)
 
     def leave(self, editor_id: str, *, at_once: bool) -> tuple[Editor, list[ServerRecord]]:
-        """The editor has detached: its servers linger, or are released at once.
+        """Note that an editor has detached. Its servers linger, or with `at_once` are released.
 
         Raises:
             NotFound: no such editor.
@@ -108,9 +111,9 @@ class Editors:
         left = []
         for record in self._records.owned_by(editor_id):
             if record.observed_only:
-                # It owns this one by the server's own environment, and for as long as it lives.
+                # The environment of a found server names its owner, for as long as the owner lives.
                 continue
-            # Who says twice that it leaves has left when it said so first.
+            # A repeated detach counts from the first one.
             owners = tuple(
                 replace(owner, leaving_since=now) if owner.editor == editor_id and not owner.leaving else owner
                 for owner in record.owners
@@ -121,11 +124,11 @@ class Editors:
         return editor, left
 
     def release(self, server_id: str, editor_id: str) -> ServerRecord:
-        """An editor no longer owns one of its servers.
+        """Take an editor from the owners of a server.
 
         Raises:
             NotFound: no such server or editor, or it does not own it.
-            NotOurs: nobody has asked this daemon for the server.
+            NotOurs: the server was found, and not asked for.
         """
         record, editor = self._records.server(server_id), self._records.editor(editor_id)
         if record.observed_only:
@@ -139,7 +142,7 @@ class Editors:
         return self._records.claim(server_id, others)
 
     def occupy(self, editor_id: str, reason: str | None, ttl_s: float) -> Editor:
-        """An editor is busy for a time; without a reason, not any more.
+        """Mark an editor as busy for a time; without a reason, end that time.
 
         Raises:
             NotFound: no such editor.
@@ -150,17 +153,17 @@ class Editors:
         occupation = None
         if reason is not None:
             occupation = Occupation(reason, before.since if before else now, now + ttl_s)
-        # Repeated, it is nothing new.
+        # A repeated call changes only the end of the time.
         if reason != (before.reason if before else None):
             state, until = ("ready", None) if reason is None else ("busy", ttl_s)
             self._events.publish("editor.state", editor=editor_id, state=state, reason=reason, ttl_s=until)
         return self._records.put_editor(replace(editor, occupation=occupation))
 
     def refuse_to_disturb(self, record: ServerRecord, asker: str | None, request: OperationRequest) -> None:
-        """Refuse what would disturb an owner of a server that is busy, and did not ask for it itself.
+        """Refuse a request that would disturb a busy owner of a server, unless that owner makes the request.
 
         Raises:
-            Busy: says who is, and with what.
+            Busy: names the editor, and the reason.
         """
         now = self._clock.monotonic()
         for owner in record.owners:
@@ -180,7 +183,7 @@ class Editors:
             )
 
     def forget_the_dead(self) -> None:
-        """Drop editors that have ended and own nothing any more: soon, and once for all that ended in one turn."""
+        """Drop editors that have ended and own nothing: in the next turn of the loop, once for all of this turn."""
         if not self._forgetting:
             self._forgetting = True
             asyncio.get_running_loop().call_soon(self._forget_the_dead)
@@ -221,7 +224,7 @@ class Editors:
         return identity
 
     def _inherit(self, editor: Editor) -> list[ServerRecord]:
-        """What was left by this very process, or for the same project, is owned again."""
+        """Own the servers again that this process left, or an editor of the same project."""
         inherited = []
         for record in list(self._records.servers.values()):
             left = [owner for owner in record.owners if owner.leaving and self._comes_back(owner, editor)]
@@ -240,6 +243,6 @@ class Editors:
 
 
 def _program(arrival: Arrival, identity: ProcessIdentity) -> str | None:
-    """The name of what it runs: owners need not be editors."""
+    """Return the name of the program, because owners need not be editors."""
     seen = arrival.seen
     return name_of(seen) if seen is not None and seen.identity == identity else None

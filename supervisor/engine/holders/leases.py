@@ -1,4 +1,4 @@
-"""Claims by those who are no editors: for a time, and again as long as they are renewed."""
+"""Leases: claims on servers by holders that are no editors. They end unless they are renewed in time."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,11 +16,11 @@ RETRY_AFTER_MS = 1000
 
 LOOK_EVERY_S = 2.5
 STALLED_S = 2.5
-"""A look that is later than this was held up. Looks are so frequent that no gap over 5 s goes unnoticed."""
+"""A look that is later than this was held up. Looks are frequent enough to notice every gap over 5 s."""
 
 
 class Leases:
-    """Grants, renews and ends them. Each is a change of the server's claims. A timer looks after them.
+    """Grants, renews and ends leases. A timer ends those that expire.
 
     `on_expired` gets the server of a lease that has expired; `engine.assembly` sets it.
     """
@@ -37,15 +37,15 @@ class Leases:
         self.on_expired: Callable[[str], None]
 
     def begin(self) -> None:
-        """Wait for what a recovery has found."""
+        """Start the timer for the leases that a recovery has found."""
         self._arm()
 
     def acquire(self, server_id: str, holder: str, ttl_s: float) -> Lease:
-        """A new lease.
+        """Grant a lease on a server.
 
         Raises:
             NotFound: no such server.
-            Busy: it is on its way out, or does not run.
+            Busy: the server is stopping, or does not run.
         """
         self._look_at_the_clock()
         record = self._records.server(server_id)
@@ -58,7 +58,7 @@ class Leases:
         return lease
 
     def renew(self, lease_id: str) -> tuple[str, Lease]:
-        """The server of a lease, and the lease with its full time again.
+        """Give a lease its full time again, and return it after the id of its server.
 
         Raises:
             NotFound: no such lease, or it has expired.
@@ -69,7 +69,7 @@ class Leases:
         return record.id, renewed
 
     def release(self, lease_id: str) -> tuple[str, Lease]:
-        """The server of a lease, and the lease as it ended.
+        """End a lease, and return it after the id of its server.
 
         Raises:
             NotFound: no such lease, or it has expired.
@@ -95,7 +95,10 @@ class Leases:
         return replace(lease, expires=self._clock.monotonic() + lease.ttl_s)
 
     def _arm(self) -> None:
-        """Expired ones do not stay in the records: the next daemon would give them their full time again."""
+        """Set the timer for the next lease that expires.
+
+        Expired leases are removed, because the next daemon would give them their full time again.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -118,7 +121,7 @@ class Leases:
         self._arm()
 
     def _begin_again(self) -> None:
-        """The daemon or the machine stood still: nobody could renew meanwhile."""
+        """Give every lease its full time again: no holder could renew while the daemon or the machine stood still."""
         for record in list(self._records.servers.values()):
             if record.leases:
                 self._records.claim(record.id, leases=tuple(self._in_full(lease) for lease in record.leases))

@@ -26,12 +26,12 @@ class Registrar:
     def register(
         self, resolved: ResolvedRequest, editor: Editor | None, *, until_stopped: bool = True
     ) -> Callable[[], None]:
-        """Begin the row of a server and add the owner, on disk too, before the requester is told of its admission.
+        """Begin the row of a server and add the owner, on disk too, before the requester gets `accepted`.
 
-        `until_stopped`: a server that nobody owns runs until a user stops it.
+        `until_stopped`: a server without an owner runs until a user stops it.
 
         Returns:
-            What takes the registration back.
+            A function that takes the registration back.
 
         Raises:
             StateNotWritable: nothing is registered, because the next daemon would not know of the owner.

@@ -12,7 +12,7 @@ RETRY_AFTER_MS = 1000
 
 @dataclass
 class Admission:
-    """One request, from its admission to the start of its operation.
+    """A request, from its admission to the start of its operation.
 
     `owner` is the editor that the request is for. At most one of these operations is set: `repeats`, which performs or
     has performed an earlier request with the same id; `waits_for`, which has to end first; `joins`, whose outcome the

@@ -63,7 +63,8 @@ class Operations:
     ) -> Admission:
         """Decide whether a request runs, joins the running operation, or waits for its end.
 
-        Nobody is told yet, so the request can still be refused. `owner` is the editor that the request is for.
+        The requester is not answered yet, so the request can still be refused. `owner` is the editor that the request
+        is for.
 
         Raises:
             Busy: another operation holds the server.
@@ -109,7 +110,7 @@ class Operations:
             self.readmit(admission, admission.server_id)
 
     async def wait(self, admission: Admission) -> None:
-        """Wait until the other operation has ended. The requester is told that its request was accepted.
+        """Wait until the other operation has ended. The requester gets `accepted` now.
 
         Raises:
             Cancelled: the request was cancelled before it began.

@@ -1,4 +1,4 @@
-"""One running operation on a server: its deadline, its progress, and the requests that wait for its outcome."""
+"""A running operation on a server: its deadline, its progress, and the requests that wait for its outcome."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,7 +23,7 @@ def take_lane_of(operation: Operation) -> None:
 
 
 class RunningOperation:
-    """One running operation on a server.
+    """A running operation on a server.
 
     `committed`: the operation has acted. `irrevocable`: it has ended a server that stopping the new one would not
     restore. `abandoned`: it is being cancelled because no caller wants it. `renounced`: the ids of the requests that

@@ -1,20 +1,20 @@
-"""Whoever asked for a mutation, as the engine sees it."""
+"""The client of a request, as the engine sees it."""
 
 from typing import Protocol
 
 
 class Requester(Protocol):
-    """Told what becomes of its request. Calls never block, and are harmless once it has gone."""
+    """Receives what becomes of a request. The calls never block, and do nothing once the client has gone."""
 
     @property
     def who(self) -> str:
-        """What it calls itself, for events and for those who meet its operation."""
+        """The name of the client, for events and for other clients that meet its operation."""
         ...
 
     def accepted(self, *, request: str, joined: bool, deadline_s: float) -> None:
-        """The request was admitted: BUSY cannot follow."""
+        """Receive that the request was admitted: the error BUSY cannot follow."""
         ...
 
     def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
-        """Where it stands."""
+        """Receive how far the operation is."""
         ...

@@ -1,4 +1,4 @@
-"""Equal questions are asked once for all who wait for the answer."""
+"""Equal questions, asked once for all callers that wait for the answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class SharedAnswers(Generic[T]):
-    """Questions by what tells them apart.
+    """Asks each question once at a time. A `key` tells the questions apart.
 
     A caller that comes while an equal question is under way waits for the next one, which is asked once for all such
     callers: no answer is older than the call that it is given to.
@@ -19,7 +19,7 @@ class SharedAnswers(Generic[T]):
         self._next: dict[Hashable, asyncio.Task[T]] = {}
 
     async def ask(self, key: Hashable, question: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The answer to a question that is begun after this call, together with equal ones."""
+        """Return the answer to a question that is asked after this call, once for all equal calls."""
         task = self._next.get(key)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._in_turn(key, question), name=f"shared {key}")
@@ -31,7 +31,7 @@ class SharedAnswers(Generic[T]):
         before = self._under_way.get(key)
         if before is not None:
             await asyncio.wait((before,))
-        # Callers that come from here on get the one after this.
+        # Callers that come from here on wait for the next question.
         task = self._under_way[key] = self._next.pop(key)
         try:
             return await question()
@@ -41,6 +41,6 @@ class SharedAnswers(Generic[T]):
 
 
 def _retrieve(task: "asyncio.Task[Any]") -> None:
-    """All who asked may have gone: then asyncio would complain that an error was not looked at."""
+    """Retrieve the error, or asyncio would report it as never retrieved when all callers have gone."""
     if not task.cancelled():
         task.exception()

@@ -16,7 +16,7 @@ def nothing() -> None:
 
 
 class Waiter:
-    """One connection that waits for the outcome of a request.
+    """A connection that waits for the outcome of a request.
 
     `keep_if` tells whether the operation is still wanted after the connection was lost. `undo` takes back what the
     request has changed; it is called when the request is cancelled or refused. A waiter for the same `owner` that

@@ -1,17 +1,19 @@
+"""What the daemon does by itself: failed operations are tried again, with pauses, until they are done."""
+
 import asyncio
 import errno
 from pathlib import Path
 
 import pytest
 
-from supervisor.core.model import Origin, ProcessIdentity, ServerState
+from supervisor.core.model import ProcessIdentity, ServerState
 from supervisor.engine.holders.editors import Arrival
 from supervisor.errors import StartFailed, StopFailed
-from supervisor.native.api import Command
-from tests.engine.harness import EngineHarness, serve
-from tests.fakes import FakeProcess, FakeSystem, Fault
+from tests.engine.harness import EngineHarness
+from tests.fakes import Fault
 
 MANY = 10_000
+
 
 LINGERED_S = 17.0
 """After `linger_s`, and before the second look of a verdict."""
@@ -26,11 +28,6 @@ def no_descriptors(*, times: int = 1, after: int = 0) -> Fault:
     return Fault(OSError(errno.EMFILE, "Too many open files"), times, after)
 
 
-def launcher(system: FakeSystem, process: FakeProcess, command: Command) -> None:
-    """A program that leaves the listening to a child."""
-    serve(system, system.processes[system.fork(process.identity, "worker").pid], command)
-
-
 def toys(harness: EngineHarness) -> list[ProcessIdentity]:
     """The living servers."""
     return [identity for identity in harness.system.spawned if harness.alive(identity)]
@@ -42,7 +39,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-def test_a_stop_whose_platform_fails_before_the_signal_changes_nothing_and_does_not_spin(
+def test_a_stop_that_fails_before_the_signal_changes_nothing(
     harness: EngineHarness,
 ) -> None:
     async def story() -> None:
@@ -64,7 +61,7 @@ def test_a_stop_whose_platform_fails_before_the_signal_changes_nothing_and_does_
     harness.run(story)
 
 
-def test_a_stop_whose_platform_fails_after_the_signal_is_finished_once_it_recovers(harness: EngineHarness) -> None:
+def test_a_stop_that_fails_after_the_signal_is_finished_later(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -83,7 +80,7 @@ def test_a_stop_whose_platform_fails_after_the_signal_is_finished_once_it_recove
     harness.run(story)
 
 
-def test_a_start_whose_platform_fails_is_tried_once_a_second_and_finished_once_it_recovers(
+def test_a_start_that_fails_on_the_platform_is_retried_each_second(
     harness: EngineHarness,
 ) -> None:
     async def story() -> None:
@@ -129,7 +126,7 @@ def test_a_defect_is_logged_with_the_operation_that_broke(harness: EngineHarness
     harness.run(story)
 
 
-def test_a_sweep_that_could_not_look_is_repeated_before_the_server_is_started_again(harness: EngineHarness) -> None:
+def test_a_failed_sweep_is_repeated_before_the_server_restarts(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -147,7 +144,7 @@ def test_a_sweep_that_could_not_look_is_repeated_before_the_server_is_started_ag
     harness.run(story)
 
 
-def test_whoever_comes_back_while_a_server_that_ended_is_cleared_away_gets_it_again(harness: EngineHarness) -> None:
+def test_an_editor_that_returns_during_a_sweep_gets_its_server_again(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
@@ -233,7 +230,7 @@ def test_a_reap_that_was_refused_is_tried_again_until_it_succeeds(harness: Engin
     harness.run(story)
 
 
-def test_a_server_that_could_not_be_reaped_is_forgotten_when_it_ends_by_itself(harness: EngineHarness) -> None:
+def test_an_unreaped_server_is_forgotten_when_it_ends_by_itself(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
@@ -250,7 +247,7 @@ def test_a_server_that_could_not_be_reaped_is_forgotten_when_it_ends_by_itself(h
     harness.run(story)
 
 
-def test_a_stop_that_a_user_asked_for_is_tried_again_although_an_owner_lives(harness: EngineHarness) -> None:
+def test_a_users_failed_stop_is_retried_although_an_owner_lives(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -294,7 +291,7 @@ def test_a_failed_start_is_shown_until_its_owner_has_ended(harness: EngineHarnes
     harness.run(story)
 
 
-def test_a_failed_start_that_nobody_owns_is_shown_until_it_is_taken_down(harness: EngineHarness) -> None:
+def test_a_failed_start_without_owner_is_shown_until_it_is_stopped(harness: EngineHarness) -> None:
     async def story() -> None:
         harness.system.programs["toy"] = lambda system, process, _: system.end(process.identity, 3)
         with pytest.raises(StartFailed):
@@ -305,92 +302,6 @@ def test_a_failed_start_that_nobody_owns_is_shown_until_it_is_taken_down(harness
         assert harness.records.servers == {}
 
     harness.run(story)
-
-
-def test_a_launcher_whose_listener_dies_is_swept_and_started_again(harness: EngineHarness) -> None:
-    async def story() -> None:
-        harness.system.programs["toy"] = launcher
-        first = await harness.up(harness.editor())
-        assert first.process is not None
-        assert first.root != first.process
-        harness.system.end(first.process, 9)
-        await asyncio.sleep(5)
-        second = harness.records.server("toy")
-        assert second.state is ServerState.READY
-        assert second.ports == first.ports
-        assert not harness.alive(first.root)
-        assert toys(harness) == [second.root]
-
-    harness.run(story)
-
-
-def test_a_launcher_that_cannot_be_killed_after_its_listener_has_died_is_not_tried_over_and_over(
-    harness: EngineHarness,
-) -> None:
-    async def story() -> None:
-        harness.system.programs["toy"] = launcher
-        record = await harness.up(harness.editor())
-        assert record.root is not None
-        assert record.process is not None
-        harness.system.processes[record.root.pid].denied = True
-        harness.system.end(record.process)
-        await asyncio.sleep(120)
-        failed = harness.records.server("toy")
-        assert failed.state is ServerState.FAILED
-        assert failed.failure is not None
-        assert str(record.root.pid) in failed.failure.message
-        assert len(harness.events.of("flight.started")) <= 4
-        assert len(harness.system.spawned) == 1
-
-    harness.run(story)
-
-
-def test_a_launcher_that_can_be_killed_at_last_goes_once_nobody_wants_it(harness: EngineHarness) -> None:
-    async def story() -> None:
-        harness.system.programs["toy"] = launcher
-        owner = harness.editor()
-        record = await harness.up(owner)
-        assert record.root is not None
-        assert record.process is not None
-        root = harness.system.processes[record.root.pid]
-        root.denied = True
-        harness.system.end(record.process)
-        await asyncio.sleep(10)
-        harness.system.end(owner)
-        root.denied = False
-        await asyncio.sleep(120)
-        assert not harness.alive(record.root)
-        assert harness.records.servers == {}
-
-    harness.run(story)
-
-
-def test_a_rebuilt_launcher_whose_listener_dies_is_left_to_the_user(harness: EngineHarness) -> None:
-    owner = harness.editor()
-
-    async def first() -> None:
-        harness.system.programs["toy"] = launcher
-        await harness.up(owner)
-
-    harness.run(first)
-    harness.store.data = None
-    later = harness.restarted()
-
-    async def second() -> None:
-        record = later.records.server("toy")
-        assert record.origin is Origin.ADOPTED
-        assert record.root != record.process
-        assert record.process is not None
-        later.system.end(record.process)
-        await asyncio.sleep(120)
-        assert later.records.server("toy").state is ServerState.FAILED
-        assert later.alive(record.root)
-        assert len(later.events.of("flight.started")) <= 4
-        await later.supervisor.stop("toy")
-        assert not later.alive(record.root)
-        assert later.records.servers == {}
-
-    later.run(second)
 
 
 def test_a_restart_that_the_disk_refuses_is_tried_again(harness: EngineHarness) -> None:
@@ -444,9 +355,7 @@ def test_a_watch_that_speaks_too_early_is_set_again(harness: EngineHarness) -> N
     harness.run(story)
 
 
-def test_a_server_that_ends_at_the_moment_of_its_reprieve_is_started_again_for_its_heir(
-    harness: EngineHarness, tmp_path: Path
-) -> None:
+def test_a_server_that_ends_as_it_is_inherited_is_started_again(harness: EngineHarness, tmp_path: Path) -> None:
     async def story() -> None:
         owner, heir = harness.editor(), harness.editor()
         first = await harness.up(owner, project=str(tmp_path))
@@ -469,7 +378,7 @@ def test_a_server_that_ends_at_the_moment_of_its_reprieve_is_started_again_for_i
     harness.run(story)
 
 
-def test_a_server_that_ends_between_the_look_and_the_signal_of_a_stop_is_stopped_all_the_same(
+def test_a_server_that_ends_just_before_the_stop_signal_is_stopped(
     harness: EngineHarness,
 ) -> None:
     async def story() -> None:
@@ -501,7 +410,7 @@ def test_a_server_that_ends_while_it_is_judged_is_not_reaped_but_cleared(harness
     harness.run(story)
 
 
-def test_nothing_is_followed_up_after_the_close(harness: EngineHarness) -> None:
+def test_the_monitor_does_nothing_after_the_close(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
