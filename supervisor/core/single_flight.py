@@ -99,10 +99,10 @@ class Refused:
     running: Running
 
 
-Admission = Started | Joined | Waits | Refused
+Decision = Started | Joined | Waits | Refused
 
 
-def admit(running: Running | None, request: OperationRequest) -> Admission:
+def admit(running: Running | None, request: OperationRequest) -> Decision:
     """Decide whether a request starts an operation, joins the running one, waits for it, or is refused."""
     if running is None:
         return Started()
