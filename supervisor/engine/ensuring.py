@@ -54,7 +54,7 @@ class EnsureOperation:
         request = await self.placement.versions.informed(request)
         resolved = await self.placement.place(request)
         owner = request.editor.id if request.editor else None
-        admission = self.operations.admit(
+        admitted = self.operations.admit(
             resolved.server,
             OperationRequest(Operation.ENSURE, holder_of(owner, requester), resolved.required, resolved.ports),
             requester,
@@ -63,18 +63,18 @@ class EnsureOperation:
             deadline_s=start_deadline(resolved.kind.ready_timeout_s, resolved.kind.stop_timeout_s),
         )
         undo = nothing
-        if admission.repeats is None:
-            while admission.waits_for is not None:
-                await self.operations.wait(admission)
+        if admitted.repeats is None:
+            while admitted.waits_for is not None:
+                await self.operations.wait(admitted)
                 resolved = self.placement.after_waiting(resolved, request)
-                self.operations.readmit(admission, resolved.server)
+                self.operations.readmit(admitted, resolved.server)
             try:
                 self._refuse_mismatch(resolved)
                 undo = self.registrar.register(resolved, request.editor)
             except SupervisorError as error:
-                raise self.operations.refuse(admission, error) from None
+                raise self.operations.refuse(admitted, error) from None
         return await self.operations.run(
-            admission,
+            admitted,
             partial(self._run, request, resolved),
             undo=undo,
             keep_if=partial(self._lives, request.editor),

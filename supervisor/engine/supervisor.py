@@ -19,7 +19,7 @@ from .holders.editors import Editors
 from .holders.registration import Registrar
 from .identification.health import Health
 from .monitor import Monitor
-from .operations.admission import Admission
+from .operations.admitted_request import AdmittedRequest
 from .operations.coordinator import Operations
 from .operations.known_requests import KnownRequests
 from .operations.operation import Work
@@ -85,7 +85,7 @@ class Supervisor:
         """
         candidate = await self.adopter.find(request)
         editor = request.editor.id if request.editor else None
-        admission = self.operations.admit(
+        admitted = self.operations.admit(
             candidate.server,
             OperationRequest(Operation.ADOPT, holder_of(editor, requester)),
             requester,
@@ -93,15 +93,15 @@ class Supervisor:
             deadline_s=start_deadline(candidate.kind.ready_timeout_s, candidate.kind.stop_timeout_s),
         )
         adopt = partial(self.adopter.run, candidate)
-        if admission.repeats is not None:
-            return await self.operations.run(admission, adopt)
-        with self._refusing(admission):
+        if admitted.repeats is not None:
+            return await self.operations.run(admitted, adopt)
+        with self._refusing(admitted):
             self.adopter.refuse_the_promised(candidate)
-        await self.operations.turn(admission)
-        with self._refusing(admission):
+        await self.operations.turn(admitted)
+        with self._refusing(admitted):
             resolved = self.adopter.resolved(candidate)
             undo = self.registrar.register(resolved, request.editor, until_stopped=not candidate.owned)
-        return await self.operations.run(admission, adopt, undo=undo)
+        return await self.operations.run(admitted, adopt, undo=undo)
 
     async def stop(
         self,
@@ -125,7 +125,7 @@ class Supervisor:
             # A bridge may have started it a moment ago.
             await self.discovery.look_once()
         record = self.context.records.server(server_id)
-        admission = self.operations.admit(
+        admitted = self.operations.admit(
             server_id,
             OperationRequest(Operation.STOP, holder_of(editor, requester)),
             requester,
@@ -133,7 +133,7 @@ class Supervisor:
             deadline_s=stop_deadline(self.context.kind_of(record).stop_timeout_s),
         )
         stop = partial(self.termination.stop, server_id, reason=StopReason.USER)
-        return await self._disturb(admission, stop, editor, force=force)
+        return await self._disturb(admitted, stop, editor, force=force)
 
     async def restart(
         self,
@@ -155,7 +155,7 @@ class Supervisor:
         """
         record = self.context.records.server(server_id)
         kind = self.context.catalog.get(record.kind)
-        admission = self.operations.admit(
+        admitted = self.operations.admit(
             server_id,
             OperationRequest(Operation.RESTART, holder_of(editor, requester)),
             requester,
@@ -163,7 +163,7 @@ class Supervisor:
             deadline_s=stop_deadline(self.context.kind_of(record).stop_timeout_s)
             + start_deadline(kind.ready_timeout_s, kind.stop_timeout_s),
         )
-        return await self._disturb(admission, partial(self.relauncher.run, server_id), editor, force=force)
+        return await self._disturb(admitted, partial(self.relauncher.run, server_id), editor, force=force)
 
     async def check(self, server_id: str) -> ServerRecord:
         """Ask a server for its health, count its sessions, and return its record.
@@ -195,24 +195,24 @@ class Supervisor:
             await self.shutdown.stop_servers()
         self.context.records.close()
 
-    async def _disturb(self, admission: Admission, work: Work, editor: str | None, *, force: bool) -> ServerRecord:
+    async def _disturb(self, admitted: AdmittedRequest, work: Work, editor: str | None, *, force: bool) -> ServerRecord:
         """Perform what ends a server, unless one of its owners is busy."""
-        if admission.repeats is None:
-            with self._refusing(admission):
+        if admitted.repeats is None:
+            with self._refusing(admitted):
                 if editor is not None:
                     self.context.records.editor(editor)
                 if not force:
-                    server = self.context.records.server(admission.server_id)
-                    self.editors.refuse_to_disturb(server, editor, admission.request)
-            await self.operations.turn(admission)
-            with self._refusing(admission):
+                    server = self.context.records.server(admitted.server_id)
+                    self.editors.refuse_to_disturb(server, editor, admitted.request)
+            await self.operations.turn(admitted)
+            with self._refusing(admitted):
                 self.context.records.commit()
-        return await self.operations.run(admission, work)
+        return await self.operations.run(admitted, work)
 
     @contextmanager
-    def _refusing(self, admission: Admission) -> Iterator[None]:
+    def _refusing(self, admitted: AdmittedRequest) -> Iterator[None]:
         """Publish an error that is raised inside as the refusal of the request."""
         try:
             yield
         except SupervisorError as error:
-            raise self.operations.refuse(admission, error) from None
+            raise self.operations.refuse(admitted, error) from None

@@ -1,7 +1,7 @@
 import pytest
 
 from supervisor.core.single_flight import (
-    Admission,
+    Decision,
     Joined,
     Operation,
     OperationRequest,
@@ -30,7 +30,7 @@ def test_a_free_door_lets_everything_through(operation: Operation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("under_way", "asked", "admission"),
+    ("under_way", "asked", "decision"),
     [
         (running(ENSURE), request(ENSURE), Joined()),
         (running(ENSURE, "4.3.0"), request(ENSURE, "4.3.0"), Joined()),
@@ -47,5 +47,5 @@ def test_a_free_door_lets_everything_through(operation: Operation) -> None:
         (running(ENSURE), request(RECOVER), Waits()),
     ],
 )
-def test_admission(under_way: Running, asked: OperationRequest, admission: Admission | None) -> None:
-    assert admit(under_way, asked) == (admission or Refused(under_way))
+def test_admission(under_way: Running, asked: OperationRequest, decision: Decision | None) -> None:
+    assert admit(under_way, asked) == (decision or Refused(under_way))

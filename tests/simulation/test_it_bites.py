@@ -20,7 +20,7 @@ from supervisor.daemon.home_ownership import HomeOwnership
 from supervisor.engine.ending import reap
 from supervisor.engine.holders.leases import Leases
 from supervisor.engine.monitor import Monitor
-from supervisor.engine.operations.admission import Admission
+from supervisor.engine.operations.admitted_request import AdmittedRequest
 from supervisor.engine.operations.coordinator import Operations
 from supervisor.engine.operations.operation import RunningOperation
 from supervisor.engine.processes import signals
@@ -236,11 +236,11 @@ def test_a_request_that_is_accepted_twice(monkeypatch: pytest.MonkeyPatch) -> No
     """Exactly one answer."""
     accept = Operations._accept
 
-    def chatty(admission: Admission, *, joined: bool) -> None:
-        before = admission.accepted
-        accept(admission, joined=joined)
-        admission.accepted = before
-        accept(admission, joined=joined)
+    def chatty(admitted: AdmittedRequest, *, joined: bool) -> None:
+        before = admitted.accepted
+        accept(admitted, joined=joined)
+        admitted.accepted = before
+        accept(admitted, joined=joined)
 
     monkeypatch.setattr(Operations, "_accept", staticmethod(chatty))
     bites("exactly one answer", "no defect")

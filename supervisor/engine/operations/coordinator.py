@@ -10,7 +10,7 @@ from ...core.single_flight import Joined, OperationRequest, Refused, Running
 from ...errors import Cancelled, Fault, ShuttingDown, SupervisorError
 from ...native.api import Clock
 from ..state.events import Events
-from .admission import Admission, busy, cancelled_before_it_began
+from .admitted_request import AdmittedRequest, busy, cancelled_before_it_began
 from .operation import RunningOperation, Work
 from .outcomes import Outcomes
 from .requester import Requester
@@ -25,12 +25,12 @@ class Operations:
 
     A request takes these steps, in which nothing is awaited between the last decision and `run`:
 
-        admission = operations.admit(...)            # or raises Busy
-        while admission.waits_for is not None:
-            await operations.wait(admission)
-            operations.readmit(admission, ...)
+        admitted = operations.admit(...)            # or raises Busy
+        while admitted.waits_for is not None:
+            await operations.wait(admitted)
+            operations.readmit(admitted, ...)
         ...                                          # register what the operation needs
-        return await operations.run(admission, work)
+        return await operations.run(admitted, work)
 
     A request whose id is known `repeats` an earlier one: it goes to `run` at once.
     `on_ended` gets the server and the defect, if the operation ended by one; `engine.assembly` sets it.
@@ -60,7 +60,7 @@ class Operations:
         request_id: str | None = None,
         owner: str | None = None,
         deadline_s: float,
-    ) -> Admission:
+    ) -> AdmittedRequest:
         """Decide whether a request runs, joins the running operation, or waits for its end.
 
         The requester is not answered yet, so the request can still be refused. `owner` is the editor that the request
@@ -73,12 +73,14 @@ class Operations:
         """
         repeats = None if request_id is None else self.outcomes.repeated(request_id, request.operation, server_id)
         deadline_s = deadline_s if repeats is None else repeats.deadline_s
-        admission = Admission(server_id, request, request_id or self._new_id(), deadline_s, requester, owner, repeats)
+        admitted = AdmittedRequest(
+            server_id, request, request_id or self._new_id(), deadline_s, requester, owner, repeats
+        )
         if repeats is None:
-            self.readmit(admission, server_id)
-        return admission
+            self.readmit(admitted, server_id)
+        return admitted
 
-    def readmit(self, admission: Admission, server_id: str) -> None:
+    def readmit(self, admitted: AdmittedRequest, server_id: str) -> None:
         """Decide again after a wait, perhaps for another server. A request that was accepted is not refused any more.
 
         Raises:
@@ -86,44 +88,44 @@ class Operations:
         """
         if self._closing:
             raise ShuttingDown("the daemon is stopping", hint="godot-supervisor start")
-        admission.server_id = server_id
+        admitted.server_id = server_id
         operation = self._running.get(server_id)
-        decision = single_flight.admit(operation.running if operation else None, admission.request)
-        if isinstance(decision, Refused) and not admission.accepted:
-            raise self.refuse(admission, busy(decision.running, admission.request, self._clock.monotonic()))
+        decision = single_flight.admit(operation.running if operation else None, admitted.request)
+        if isinstance(decision, Refused) and not admitted.accepted:
+            raise self.refuse(admitted, busy(decision.running, admitted.request, self._clock.monotonic()))
         joins = isinstance(decision, Joined) and operation is not None and not operation.abandoned
-        admission.joins, admission.waits_for = (operation, None) if joins else (None, operation)
+        admitted.joins, admitted.waits_for = (operation, None) if joins else (None, operation)
 
-    def refuse(self, admission: Admission, error: SupervisorError) -> SupervisorError:
+    def refuse(self, admitted: AdmittedRequest, error: SupervisorError) -> SupervisorError:
         """Publish that a request is refused before it was accepted, and return the error."""
-        self._publish("flight.refused", admission, error=error.code, reason=error.message)
+        self._publish("flight.refused", admitted, error=error.code, reason=error.message)
         return error
 
-    async def turn(self, admission: Admission) -> None:
+    async def turn(self, admitted: AdmittedRequest) -> None:
         """Wait until a request may run that stays with its server, however many operations come before it.
 
         Raises:
             Cancelled, ShuttingDown: it does not run.
         """
-        while admission.waits_for is not None:
-            await self.wait(admission)
-            self.readmit(admission, admission.server_id)
+        while admitted.waits_for is not None:
+            await self.wait(admitted)
+            self.readmit(admitted, admitted.server_id)
 
-    async def wait(self, admission: Admission) -> None:
+    async def wait(self, admitted: AdmittedRequest) -> None:
         """Wait until the other operation has ended. The requester gets `accepted` now.
 
         Raises:
             Cancelled: the request was cancelled before it began.
         """
-        operation = admission.waits_for
+        operation = admitted.waits_for
         assert operation is not None  # noqa: S101 (the caller has looked)
-        if not admission.accepted:
-            self._publish("flight.waits", admission, behind=operation.running.request_id)
-        self._accept(admission, joined=False)
-        if admission.requester is not None:
-            admission.requester.progress(QUEUED, f"waiting for {operation.running.request.what} to finish")
-        request_id = admission.request_id
-        queued = self._queued.setdefault(request_id, QueuedRequest(operation.server_id, admission.deadline_s))
+        if not admitted.accepted:
+            self._publish("flight.waits", admitted, behind=operation.running.request_id)
+        self._accept(admitted, joined=False)
+        if admitted.requester is not None:
+            admitted.requester.progress(QUEUED, f"waiting for {operation.running.request.what} to finish")
+        request_id = admitted.request_id
+        queued = self._queued.setdefault(request_id, QueuedRequest(operation.server_id, admitted.deadline_s))
         queued.connections += 1
         ends: set[asyncio.Future[Any]] = {operation.task, queued.given_up}
         try:
@@ -138,7 +140,7 @@ class Operations:
 
     async def run(
         self,
-        admission: Admission,
+        admitted: AdmittedRequest,
         work: Work,
         *,
         undo: Callable[[], None] = nothing,
@@ -152,15 +154,15 @@ class Operations:
         Raises:
             SupervisorError: what the operation raised.
         """
-        operation = admission.repeats or admission.joins
+        operation = admitted.repeats or admitted.joins
         joined = operation is not None
         if operation is None:
-            running = Running(admission.request, admission.request_id, self._clock.monotonic())
-            operation = self._start(admission.server_id, running, work, admission.deadline_s)
-        elif admission.joins is not None:
-            self._publish("flight.joined", admission, flight=operation.running.request_id)
-        self._accept(admission, joined=joined)
-        waiter = Waiter(admission.request_id, admission.requester, admission.owner, undo, keep_if)
+            running = Running(admitted.request, admitted.request_id, self._clock.monotonic())
+            operation = self._start(admitted.server_id, running, work, admitted.deadline_s)
+        elif admitted.joins is not None:
+            self._publish("flight.joined", admitted, flight=operation.running.request_id)
+        self._accept(admitted, joined=joined)
+        waiter = Waiter(admitted.request_id, admitted.requester, admitted.owner, undo, keep_if)
         return await self.outcome(operation, waiter)
 
     async def outcome(self, operation: RunningOperation, waiter: Waiter) -> ServerRecord:
@@ -266,19 +268,19 @@ class Operations:
         self.on_ended(operation.server_id, None if isinstance(error, SupervisorError) else error)
 
     @staticmethod
-    def _accept(admission: Admission, *, joined: bool) -> None:
+    def _accept(admitted: AdmittedRequest, *, joined: bool) -> None:
         """Tell the requester, once, that its request was admitted."""
-        if admission.requester is not None and not admission.accepted:
-            admission.requester.accepted(request=admission.request_id, joined=joined, deadline_s=admission.deadline_s)
-        admission.accepted = True
+        if admitted.requester is not None and not admitted.accepted:
+            admitted.requester.accepted(request=admitted.request_id, joined=joined, deadline_s=admitted.deadline_s)
+        admitted.accepted = True
 
-    def _publish(self, event: str, admission: Admission, **details: str) -> None:
-        request = admission.request
+    def _publish(self, event: str, admitted: AdmittedRequest, **details: str) -> None:
+        request = admitted.request
         self._events.publish(
             event,
-            server=admission.server_id,
+            server=admitted.server_id,
             method=request.operation,
-            request=admission.request_id,
+            request=admitted.request_id,
             holder=request.holder,
             **details,
         )

@@ -6,7 +6,7 @@ from ...core.model import ServerRecord
 from ...core.single_flight import Operation
 from ...errors import NotFound
 from ..state.events import Events
-from .admission import cancelled_before_it_began
+from .admitted_request import cancelled_before_it_began
 from .coordinator import Operations
 from .operation import RunningOperation
 from .outcomes import KEPT, KEPT_S

@@ -1,4 +1,4 @@
-"""The way of one request to an operation."""
+"""A request on its way to an operation."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ RETRY_AFTER_MS = 1000
 
 
 @dataclass
-class Admission:
+class AdmittedRequest:
     """A request, from its admission to the start of its operation.
 
     `owner` is the editor that the request is for. At most one of these operations is set: `repeats`, which performs or
