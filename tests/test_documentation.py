@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from supervisor.cli.group import VERBS, cli
+from supervisor.cli.group import COMMANDS, cli
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.kind import Kind
 from supervisor.wire.messages.methods import METHODS
@@ -50,12 +50,12 @@ def command(verb: str) -> click.Command:
 
 
 def test_readme_lists_every_command() -> None:
-    assert {words[0] for words in command_lines()} == VERBS.keys()
+    assert {words[0] for words in command_lines()} == COMMANDS.keys()
 
 
 def test_readme_lists_every_subcommand() -> None:
     listed = {words[0]: set(words[1].split("|")) for words in command_lines() if len(words) > 1}
-    groups = {verb: found.commands for verb in VERBS if isinstance(found := command(verb), click.Group)}
+    groups = {verb: found.commands for verb in COMMANDS if isinstance(found := command(verb), click.Group)}
     shown = {verb: group.keys() - NOT_IN_README for verb, group in groups.items()}
     assert {verb: listed[verb] for verb in groups} == shown
 
@@ -85,7 +85,7 @@ def test_protocol_page_names_every_built_in_kind(kind: Kind) -> None:
 
 def test_protocol_page_lists_every_command() -> None:
     section = PROTOCOL.partition("\n## Command line\n")[2].partition("\n\n")[0]
-    assert {words.split()[0] for words in quoted(section)} >= VERBS.keys()
+    assert {words.split()[0] for words in quoted(section)} >= COMMANDS.keys()
 
 
 def methods_of(row: Row) -> list[str]:

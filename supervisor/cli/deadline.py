@@ -1,4 +1,4 @@
-"""`--timeout`: one time for all that a command does. Queries pay for it, so it knows no click."""
+"""`--timeout`: one time limit for everything that a command does. Queries load this module, so it uses no click."""
 
 import time
 
@@ -6,23 +6,23 @@ from ..errors import ResponseTimeout
 
 
 class Deadline:
-    """When a command gives up. Without `--timeout` each of its steps has a bound of its own, or none."""
+    """The time at which a command gives up. Without `--timeout` each step has a limit of its own, or none."""
 
     def __init__(self, timeout_s: float | None = None) -> None:
-        """`timeout_s`: from now on, seconds; None: the user has set none."""
+        """Set the limit to `timeout_s` seconds from now; None if the user set none."""
         self.timeout_s = timeout_s
         self._until = None if timeout_s is None else time.monotonic() + timeout_s
 
     @property
     def passed(self) -> bool:
-        """Whether it has come."""
+        """Whether the time is over."""
         return self._until is not None and time.monotonic() >= self._until
 
     def left(self) -> float | None:
-        """Seconds; None: no end.
+        """Return the seconds that are left. Returns None if there is no limit.
 
         Raises:
-            ResponseTimeout: none are left.
+            ResponseTimeout: the time is over.
         """
         if self._until is None:
             return None
@@ -32,14 +32,14 @@ class Deadline:
         return left
 
     def or_else(self, usual_s: float) -> float:
-        """What is left, or what a step may usually take.
+        """Return the seconds that are left, or `usual_s`, the limit of this step, if the user set none.
 
         Raises:
-            ResponseTimeout: nothing is left.
+            ResponseTimeout: the time is over.
         """
         left = self.left()
         return usual_s if left is None else left
 
     def error(self) -> ResponseTimeout:
-        """What to raise when it has come."""
-        return ResponseTimeout(f"not done within {self.timeout_s:g} s", hint="a longer --timeout")
+        """Return the error to raise when the time is over."""
+        return ResponseTimeout(f"not done within {self.timeout_s:g} s", hint="use a longer --timeout")

@@ -1,4 +1,4 @@
-"""What the shell is told. The one table from error code to exit code."""
+"""The exit codes of the command line, and the table from error codes to them."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ TIMEOUT = 6
 INCOMPATIBLE = 7
 BUSY = 8
 
-# The shell's own convention: 128 and the number of SIGINT.
+# As shells do: 128 plus the number of SIGINT.
 INTERRUPTED = 130
 
 EXIT_CODES: Mapping[str, int] = {
@@ -35,5 +35,5 @@ EXIT_CODES: Mapping[str, int] = {
 
 
 def exit_code(error_code: str) -> int:
-    """The exit code for an error code; FAILED for every one without a line in the table."""
+    """Return the exit code for an error code. Codes that are not in the table get FAILED."""
     return EXIT_CODES.get(error_code, FAILED)

@@ -1,4 +1,4 @@
-"""From one daemon to the next: what is followed goes on when the daemon is restarted beneath it."""
+"""Keeps following events, a log or a state when the daemon is restarted."""
 
 import time
 from collections.abc import Callable
@@ -14,11 +14,11 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 
 LOST = (DisconnectedBeforeAccept, DisconnectedAfterAccept)
-"""What a connection ends with."""
+"""Errors that mean that the connection ended."""
 
 
 def through_restarts(where: Folders, deadline: Deadline, follow: Callable[[Client], bool]) -> None:
-    """Have each daemon followed, one after the other, until `follow` says that it is done."""
+    """Call `follow` with a connection to each daemon, one after the other, until it returns True."""
     client = remote.connect(where, deadline)
     while True:
         try:
@@ -32,8 +32,8 @@ def through_restarts(where: Folders, deadline: Deadline, follow: Callable[[Clien
 
 
 def next_daemon(where: Folders, deadline: Deadline) -> Client:
-    """A connection to a daemon as soon as there is one. Looks at the endpoint file, less and less often."""
-    output.note("the daemon has gone; waiting for the next one")
+    """Wait for a daemon, and connect to it. The endpoint file is checked less and less often."""
+    output.note("the daemon has ended; waiting for the next one")
     pause_s = FIRST_PAUSE_S
     while True:
         try:
@@ -42,7 +42,7 @@ def next_daemon(where: Folders, deadline: Deadline) -> Client:
         except DaemonNotRunning:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         except ResponseTimeout as problem:
-            raise ResponseTimeout("no daemon has come back in time", hint=START_HINT) from problem
+            raise ResponseTimeout("no daemon was started in time", hint=START_HINT) from problem
         else:
-            output.note(f"a daemon is there again, version {client.daemon['version']}")
+            output.note(f"connected to a new daemon, version {client.daemon['version']}")
             return client

@@ -1,4 +1,4 @@
-"""The commands: finds the one that is asked for, and runs it."""
+"""The table of commands, and the group that loads and runs them."""
 
 import difflib
 import importlib
@@ -11,10 +11,10 @@ from ..errors import InvalidParams
 from . import exit_codes, output
 
 PROGRAM = "godot-supervisor"
-VERSION_HELP = "Show the version of this command, and exit."
+VERSION_HELP = "Show the version of this program, and exit."
 
-# Verb -> its module and the command in it. A module is imported when its verb is used, or for the list of verbs.
-VERBS: Mapping[str, tuple[str, str]] = {
+# Name -> its module and the command in it. A module is imported when its command is used, or for the list of commands.
+COMMANDS: Mapping[str, tuple[str, str]] = {
     "start": (".daemon_commands.daemon", "start"),
     "stop": (".daemon_commands.daemon", "stop"),
     "status": (".server_commands.status", "status"),
@@ -24,8 +24,8 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "adopt": (".server_commands.adopt", "adopt"),
     "restart": (".server_commands.restart", "restart"),
     "wait": (".server_commands.wait", "wait"),
-    "url": (".server_commands.url_connect", "url"),
-    "connect": (".server_commands.url_connect", "connect"),
+    "url": (".server_commands.url", "url"),
+    "connect": (".server_commands.connect", "connect"),
     "reap": (".server_commands.reap", "reap"),
     "ports": (".server_commands.ports", "ports"),
     "logs": (".server_commands.logs", "logs"),
@@ -42,10 +42,11 @@ ALIASES: Mapping[str, str] = {"ps": "status"}
 EPILOG = """
 \b
 Examples:
-  godot-supervisor up godot-ai --owner-pid parent
-  godot-supervisor status --watch
-  godot-supervisor logs -f godot-ai
-  godot-supervisor help up
+  godot-supervisor up godot-ai                     start a server and print its URL
+  godot-supervisor up godot-ai --owner-pid parent  the same, until this shell ends
+  godot-supervisor status --watch                  watch editors and servers
+  godot-supervisor logs -f godot-ai                follow the output of a server
+  godot-supervisor down godot-ai                   stop it
 
 \b
 Exit codes:
@@ -54,25 +55,25 @@ Exit codes:
 
 \b
 Environment:
-  GODOT_SUPERVISOR_HOME        another home folder, and so another daemon
+  GODOT_SUPERVISOR_HOME        use another home folder, and so another daemon
   GODOT_SUPERVISOR_EVENT_LOOP  selector or proactor (Windows)
-  GODOT_SUPERVISOR_DEBUG=1     a traceback for an unexpected error
-  NO_COLOR=1                   no colours
+  GODOT_SUPERVISOR_DEBUG=1     show the traceback of an unexpected error
+  NO_COLOR=1                   print without colours
 
-`ps` is another name of `status`.
+`ps` is another name for `status`.
 """
 
 
 class LazyGroup(click.Group):
-    """A group that imports a verb's module when the verb is asked for."""
+    """A group that imports the module of a command when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        """The verbs, in the order of the table."""
-        return list(VERBS)
+        """Return the names, in the order of the table."""
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The verb's command; None: no such verb."""
-        found = VERBS.get(ALIASES.get(cmd_name, cmd_name))
+        """Return the command of this name. Returns None if there is none."""
+        found = COMMANDS.get(ALIASES.get(cmd_name, cmd_name))
         if found is None:
             return None
         module, attribute = found
@@ -82,13 +83,13 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that is asked for.
+        """Return the command of this name, as click wants it.
 
         Raises:
-            click.UsageError: there is none of that name. The message has the name that is nearest to it.
+            click.UsageError: there is no such command. The message suggests the most similar name.
         """
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], [*VERBS, *ALIASES], n=1)
+            near = difflib.get_close_matches(args[0], [*COMMANDS, *ALIASES], n=1)
             advice = f" Did you mean {near[0]!r}?" if near else f" `{PROGRAM} help` lists them."
             ctx.fail(f"No such command {args[0]!r}.{advice}")
         return super().resolve_command(ctx, args)
@@ -105,14 +106,17 @@ def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
 @click.group(PROGRAM, cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
 @click.option("-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help=VERSION_HELP)
 def cli() -> None:
-    """Own the life of MCP servers for Godot editors: start, adopt, watch and reap them."""
+    """Start, watch and stop MCP servers for Godot editors.
+
+    A background daemon, one per user, looks after the servers. `up` starts it if necessary.
+    """
 
 
 def run(given: tuple[str, ...], *, as_json: bool) -> int:
-    """Run the verb that is given; the exit code.
+    """Run the command, and return the exit code.
 
     Raises:
-        SupervisorError: it failed.
+        SupervisorError: the command failed.
     """
     try:
         code = cli.main(args=list(given), prog_name=PROGRAM, standalone_mode=False)

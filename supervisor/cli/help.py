@@ -1,4 +1,4 @@
-"""`help`: the help text of a command."""
+"""The command `help`."""
 
 import click
 
@@ -9,12 +9,12 @@ from . import output
 @click.argument("command", nargs=-1)
 @click.pass_context
 def help_command(ctx: click.Context, command: tuple[str, ...]) -> None:
-    """Show the help of COMMAND, or the list of commands."""
+    """Show the help of COMMAND, or list the commands."""
     found = ctx.find_root()
     for word in command:
         group = found.command
         if not isinstance(group, click.Group):
-            found.fail(f"{found.command_path} has no commands of its own.")
+            found.fail(f"{found.command_path} has no subcommands.")
         name, inner, _ = group.resolve_command(found, [word])
         if inner is None:
             found.fail(f"No such command {word!r}.")

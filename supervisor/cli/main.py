@@ -1,4 +1,4 @@
-"""The command `godot-supervisor`: runs a verb, turns every failure into one message and an exit code."""
+"""The program `godot-supervisor`: runs a command, and turns each failure into one message and an exit code."""
 
 import os
 import sys
@@ -6,30 +6,31 @@ from collections.abc import Sequence
 
 from ..errors import Internal, SupervisorError
 from . import exit_codes, output
+from .formatting import printable
 
 DEBUG_VARIABLE = "GODOT_SUPERVISOR_DEBUG"
 REPORT_AT = "the project's issue tracker"
 
-# What prompts and scripts ask all the time. It needs no parser, and the parser takes as long as all the rest.
+# Prompts and scripts run these often. They work without click, whose import takes as long as everything else.
 QUERIES = frozenset({("status",), ("ps",), ("status", "--json"), ("ps", "--json")})
 
 _OF_THE_HOME = frozenset({"DAEMON_UNREACHABLE", "STATE_NOT_WRITABLE", "CONFIG_INVALID", "NOT_OURS"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code."""
+    """Run the command line, and return the exit code."""
     given = tuple(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
-    _have_streams()
-    _replace_what_the_terminal_cannot_show()
+    _replace_closed_streams()
+    _escape_unprintable_letters()
     try:
         return _run(given, as_json=as_json)
     except SupervisorError as problem:
-        return _failed(_with_the_homes_reason(problem), as_json=as_json)
+        return _failed(_explained_by_home(problem), as_json=as_json)
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
-    except Exception as problem:  # noqa: BLE001 (the last line of defence: the user gets one line)
-        if isinstance(problem, OSError) and (reason := _environments(problem)) is not None:
+    except Exception as problem:  # noqa: BLE001 (the user gets one line instead of a traceback)
+        if isinstance(problem, OSError) and (reason := _explained_by_system(problem)) is not None:
             return _failed(reason, as_json=as_json)
         return _unexpected(problem, as_json=as_json)
 
@@ -41,7 +42,7 @@ def _run(given: tuple[str, ...], *, as_json: bool) -> int:
         status_table.show(as_json=as_json)
         return exit_codes.DONE
     match given:
-        # What service managers start. It runs for weeks, and needs no parser either.
+        # Started by service managers. The process runs for weeks, so it does not load click either.
         case ("service", "run", *home) if not home or (home[0] == "--home" and len(home) == len(("--home", "DIR"))):
             from ..daemon.service_main import serve
 
@@ -56,8 +57,8 @@ def _failed(problem: SupervisorError, *, as_json: bool) -> int:
     return exit_codes.exit_code(problem.code)
 
 
-def _with_the_homes_reason(problem: SupervisorError) -> SupervisorError:
-    """The error, or the reason behind it where this user cannot have such a home folder at all."""
+def _explained_by_home(problem: SupervisorError) -> SupervisorError:
+    """Return the error, or the reason behind it if this user cannot have such a home folder at all."""
     if problem.code in _OF_THE_HOME or (problem.code == "DAEMON_NOT_RUNNING" and "file" in problem.data):
         from ..native.facts import folders
         from ..native.startup import homes
@@ -69,8 +70,8 @@ def _with_the_homes_reason(problem: SupervisorError) -> SupervisorError:
     return problem
 
 
-def _environments(problem: OSError) -> SupervisorError | None:
-    """An error of the system that is no defect of ours, in a user's words; None: it may be one."""
+def _explained_by_system(problem: OSError) -> SupervisorError | None:
+    """Return the meaning of a system error for a user. Returns None if the error may be a defect of this program."""
     from ..native.facts import folders
     from ..native.startup import homes
 
@@ -83,8 +84,8 @@ def _environments(problem: OSError) -> SupervisorError | None:
 def _unexpected(problem: Exception, *, as_json: bool) -> int:
     if os.environ.get(DEBUG_VARIABLE) == "1":
         raise problem
-    text = output.printable(f"{type(problem).__name__}: {problem}")
-    hint = f"This is a defect. Run it again with {DEBUG_VARIABLE}=1 and report the traceback to {REPORT_AT}."
+    text = printable(f"{type(problem).__name__}: {problem}")
+    hint = f"This is a defect. Run the command again with {DEBUG_VARIABLE}=1 and report the traceback to {REPORT_AT}."
     if as_json:
         output.error(Internal(f"unexpected {text}", hint=hint), as_json=True)
     else:
@@ -93,16 +94,19 @@ def _unexpected(problem: Exception, *, as_json: bool) -> int:
     return exit_codes.FAILED
 
 
-def _have_streams() -> None:
-    """Where a shell has closed one (`2>&-`) Python has None, and the next file that is opened would take its place."""
+def _replace_closed_streams() -> None:
+    """Open the null device for each standard stream that the shell has closed (`2>&-`).
+
+    Python sets such a stream to None, and the next file that is opened would get its descriptor.
+    """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 (for life)
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 (open until the process ends)
 
 
-def _replace_what_the_terminal_cannot_show() -> None:
-    """A folder's name that does not fit a legacy code page costs a replaced letter, not the command."""
+def _escape_unprintable_letters() -> None:
+    """Escape letters that a legacy code page does not have, so that a folder's name cannot fail the command."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")

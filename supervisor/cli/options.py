@@ -1,4 +1,4 @@
-"""Arguments and options that many verbs share."""
+"""Arguments and options that several commands share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from .context.projects import PROJECT_FILE, Folder
 from .deadline import Deadline
 
 LONGEST_S = 1_000_000.0
-"""Eleven days. The system's own waits end at twenty-four."""
+"""Eleven days. Windows limits a wait to 49 days, and poll() to 24."""
 
 PARENT = "parent"
 
@@ -18,13 +18,13 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 server: Decorator = click.argument("server", metavar="[ID]", required=False)
 
-servers: Decorator = click.argument("servers", metavar="[ID]...", nargs=-1)
+_servers: Decorator = click.argument("servers", metavar="[ID]...", nargs=-1)
 
-every: Decorator = click.option("--all", "every", is_flag=True, help="Every server that was started or adopted here.")
+_all: Decorator = click.option("--all", "every", is_flag=True, help="Every server that was started or adopted here.")
 
-force: Decorator = click.option("--force", is_flag=True, help="Even if an editor on it is busy.")
+_force: Decorator = click.option("--force", is_flag=True, help="Even if an editor that uses the server is busy.")
 
-as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the protocol's object as JSON.")
+as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
 def _owner_pid(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -41,7 +41,10 @@ def _owner_pid(ctx: click.Context, param: click.Parameter, value: str | None) ->
 
 
 owner_pid: Decorator = click.option(
-    "--owner-pid", callback=_owner_pid, metavar="PID|parent", help="Keep the server while this process lives."
+    "--owner-pid",
+    callback=_owner_pid,
+    metavar="PID|parent",
+    help="Stop the server after this process has ended; parent: the shell or program that runs this command.",
 )
 
 
@@ -54,9 +57,9 @@ project: Decorator = click.option(
 
 
 def _deadline(ctx: click.Context, param: click.Parameter, value: float | None) -> Deadline:
-    # NaN is neither: every comparison with it is false.
+    # Written so that NaN is refused as well: every comparison with NaN is false.
     if value is not None and not 0 < value <= LONGEST_S:
-        raise click.BadParameter(f"{value} is no number of seconds up to {LONGEST_S:.0f}", ctx, param)
+        raise click.BadParameter(f"{value} is not a number of seconds between 0 and {LONGEST_S:.0f}", ctx, param)
     return Deadline(value)
 
 
@@ -66,5 +69,13 @@ timeout: Decorator = click.option(
     type=float,
     callback=_deadline,
     metavar="SECONDS",
-    help="Give up after so many seconds in all.",
+    help="Give up when the whole command takes longer.",
 )
+
+
+def several_servers(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the arguments and options of a command that acts on several servers."""
+    # The last decorator of a command comes first in its help.
+    for decorator in (timeout, as_json, _force, _all, _servers):
+        command = decorator(command)
+    return command

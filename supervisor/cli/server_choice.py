@@ -1,61 +1,71 @@
-"""Which servers a word means: an id, a kind, a project, or without a word the current folder's."""
+"""Finds the server that a word on the command line means: an id, a kind or a project; or the only server."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import click
-
 from ..client.client import Client
 from ..errors import InvalidParams, NotFound, SupervisorError
-from . import exit_codes, output, remote
+from . import remote
 from .deadline import Deadline
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
 
 OVER = frozenset({"stopped", "failed"})
+"""States of a server that does not run and is not about to."""
+
 OURS = frozenset({"spawned", "adopted"})
+"""Origins of servers that a user of this daemon started or adopted. The daemon only found the others."""
 
 
-def about(
-    client: Client, word: str, verb: str, deadline: Deadline, do: Callable[[str], T], *, ends: bool, past: bool = False
+def with_chosen(
+    client: Client,
+    word: str,
+    command: str,
+    deadline: Deadline,
+    action: Callable[[str], T],
+    *,
+    ends_server: bool,
+    also_ended: bool = False,
 ) -> T:
-    """What `do` answers for the server that the word means. An id is tried as it is; the daemon knows them all.
+    """Call `action` with the id of the server that the word means, and return its answer.
 
-    `ends`: the verb ends a server, so that one that was only found has to be named by its id. `past`: also one that
-    has ended.
+    The word is tried as an id first, because the daemon knows every id. `ends_server`: the command stops or restarts
+    the server, so a server that was only found must be named by its id. `also_ended`: consider ended servers as well.
 
     Raises:
-        NotFound: the word means none.
-        InvalidParams: it means several.
+        NotFound: the word means no server.
+        InvalidParams: the word means several servers.
     """
     try:
-        return do(word)
+        return action(word)
     except SupervisorError as problem:
         if problem.code != NotFound.code:
             raise
-        other = meant(client, word, verb, deadline, ends=ends, past=past)
-        if other is None:
+        found = find_id(client, word, command, deadline, ends_server=ends_server, also_ended=also_ended)
+        if found is None:
             raise
-    return do(other)
+    return action(found)
 
 
-def meant(client: Client, word: str, verb: str, deadline: Deadline, *, ends: bool, past: bool = False) -> str | None:
-    """The id of the server of that kind or project; None: there is none.
+def find_id(
+    client: Client, word: str, command: str, deadline: Deadline, *, ends_server: bool, also_ended: bool = False
+) -> str | None:
+    """Return the id of the server of that kind or project. Returns None if there is none.
 
     Raises:
-        InvalidParams: there are several, and the current folder does not tell which.
+        InvalidParams: there are several, and the current folder does not tell which is meant.
     """
-    rows = client.call("server.list", accept_timeout_s=deadline.or_else(remote.READ_TIMEOUT_S))["servers"]
-    found = among([row for row in rows if not ends or is_ours(row)], word)
-    if past and not found:
-        found = among(remote.history(client, None, deadline), word)
-    return None if not found else only(found, f"{word!r} means several servers", verb)
+    rows = [row for row in remote.server_rows(client, deadline) if not ends_server or is_ours(row)]
+    found = matching(rows, word)
+    if also_ended and not found:
+        found = matching(remote.ended_servers(client, None, deadline), word)
+    return narrowed_to_one(found, f"{word!r} means several servers", command) if found else None
 
 
-def among(rows: Iterable[Row], word: str) -> list[Row]:
-    """The rows that a word can mean, by id first, then by kind, then by project: its folder, or the folder's name."""
+def matching(rows: Iterable[Row], word: str) -> list[Row]:
+    """Return the rows that a word can mean: by id, else by kind, else by project (its folder, or the folder's name)."""
     known = list(rows)
     folder = os.path.realpath(word) if os.sep in word or word == os.curdir else None
     tests: tuple[Callable[[Row], bool], ...] = (
@@ -66,130 +76,81 @@ def among(rows: Iterable[Row], word: str) -> list[Row]:
     return next((found for test in tests if (found := [row for row in known if test(row)])), [])
 
 
-def only(rows: Sequence[Row], problem: str, verb: str) -> str:
-    """The id of the one row that is meant: of several, those that run, and then that of the current folder's project.
+def narrowed_to_one(rows: Sequence[Row], problem: str, command: str) -> str:
+    """Return the id of one of these rows. Of several, those that run count, then those of the current folder's project.
 
     Raises:
-        InvalidParams: that leaves several.
+        InvalidParams: several are left.
     """
     left: Sequence[Row] = rows
-    for narrower in (_running, _here):
+    for narrow in (_running, _of_the_current_folder):
         if len(left) > 1:
-            left = narrower(left) or left
+            left = narrow(left) or left
     if len(left) > 1:
-        known = ", ".join(sorted(str(row["id"]) for row in left))
-        raise InvalidParams("ID", f"{problem}: {known}", hint=f"godot-supervisor {verb} {left[0]['id']}")
+        ids = ", ".join(sorted(str(row["id"]) for row in left))
+        raise InvalidParams("ID", f"{problem}: {ids}", hint=f"godot-supervisor {command} {left[0]['id']}")
     return str(left[0]["id"])
 
 
-def each(
-    client: Client,
-    words: Sequence[str],
-    verb: str,
-    deadline: Deadline,
-    do: Callable[[str], Row],
-    *,
-    every: bool,
-    as_json: bool,
-    say: Callable[[Row], str],
-    notes: Callable[[Row], Iterable[str]] = lambda row: (),  # noqa: ARG005 (there are none)
-) -> int:
-    """Do it for each server that is meant; the exit code. One that fails keeps no other from its turn.
+def given_or_only(client: Client, server: str | None, command: str, deadline: Deadline) -> str:
+    """Return the word that the user typed, else the id of the only server."""
+    return server if server is not None else only_server(remote.server_rows(client, deadline), command)
+
+
+def only_own_server(client: Client, command: str, deadline: Deadline) -> str:
+    """Return the id of the only server, for commands that end one: never a server that was only found.
 
     Raises:
-        SupervisorError: only one was meant, and it failed.
+        NotFound: there is no server.
+        InvalidParams: there are several, or the daemon only found those that run.
     """
-    if every and words:
-        raise click.UsageError("--all means every server: name none beside it")
-    if every:
-        words = [row["id"] for row in client.call("server.list")["servers"] if is_ours(row)]
-        if not words:
-            raise NotFound("no server is known that was started or adopted here", hint="godot-supervisor status")
-    meant_words = list(dict.fromkeys(words)) or [ours_named(client, None, verb, deadline)]
-    done: list[Row] = []
-    failed: list[SupervisorError] = []
-    for word in meant_words:
-        try:
-            row = about(client, word, verb, deadline, do, ends=True)
-        except SupervisorError as problem:
-            if len(meant_words) == 1:
-                raise
-            failed.append(problem)
-            output.error(problem, as_json=as_json)
-            continue
-        done.append(row)
-        if not as_json:
-            output.line(say(row))
-            for text in notes(row):
-                output.note(text)
-    if as_json:
-        output.document(done[0] if len(meant_words) == 1 else {"servers": done})
-    return exit_codes.exit_code(failed[0].code) if failed else exit_codes.DONE
+    rows = remote.server_rows(client, deadline)
+    found = sorted(str(row["id"]) for row in rows if not is_ours(row))
+    if found and len(found) == len(rows):
+        raise InvalidParams(
+            "ID",
+            f"the running servers were started by other programs, so {command} needs an ID: {', '.join(found)}",
+            hint=f"godot-supervisor {command} {found[0]}",
+        )
+    return only_server([row for row in rows if is_ours(row)], command)
+
+
+def only_server(rows: Sequence[Row], command: str) -> str:
+    """Return the id of the only server that a command without an ID can mean. Servers that run come first.
+
+    Raises:
+        NotFound: there is none.
+        InvalidParams: there are several.
+    """
+    known = [row for row in rows if row["origin"] != "external" or row.get("by_client")]
+    running = _running(known)
+    candidates = running or known
+    if not candidates:
+        raise NotFound("no server is running", hint="godot-supervisor status")
+    return narrowed_to_one(candidates, f"several servers are {'running' if running else 'known'}", command)
+
+
+def is_ours(row: Row) -> bool:
+    """Return whether a user started or adopted the server here, or a bridge of that user's AI client started it."""
+    return row["origin"] in OURS or bool(row.get("by_client"))
 
 
 def _running(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.get("state") not in OVER]
 
 
-def _here(rows: Sequence[Row]) -> list[Row]:
-    """Those of the project that the current folder is in."""
+def _of_the_current_folder(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the project that contains the current folder."""
     try:
         here = os.path.realpath(os.getcwd())  # noqa: PTH109 (pathlib has no more to give here)
     except OSError:
         return []
-    return [row for row in rows if row["project"] is not None and _holds(row["project"], here)]
+    return [row for row in rows if row["project"] is not None and _contains(row["project"], here)]
 
 
-def _holds(folder: str, path: str) -> bool:
+def _contains(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _folder_name(folder: str) -> str:
     return os.path.split(folder.rstrip(os.sep))[1]
-
-
-def is_ours(row: Mapping[str, Any]) -> bool:
-    """Whether a user of this daemon wanted it, or a bridge of a client of that user has started it."""
-    return row["origin"] in OURS or bool(row.get("by_client"))
-
-
-def named(client: Client, server: str | None, verb: str, deadline: Deadline) -> str:
-    """The id of the server that the user means: the one that was named, else the only one that there is."""
-    if server is not None:
-        return server
-    return only_server(
-        client.call("server.list", accept_timeout_s=deadline.or_else(remote.READ_TIMEOUT_S))["servers"], verb
-    )
-
-
-def ours_named(client: Client, server: str | None, verb: str, deadline: Deadline) -> str:
-    """As `named`, for verbs that end a server: one that was merely found is meant by nobody who does not name it."""
-    if server is not None:
-        return server
-    servers = client.call("server.list", accept_timeout_s=deadline.or_else(remote.READ_TIMEOUT_S))["servers"]
-    found = [row["id"] for row in servers if not is_ours(row)]
-    if found and len(found) == len(servers):
-        raise InvalidParams(
-            "ID",
-            f"what runs was started by others, so {verb} has to be told which one: {', '.join(sorted(found))}",
-            hint=f"godot-supervisor {verb} {found[0]}",
-        )
-    return only_server([row for row in servers if is_ours(row)], verb)
-
-
-def only_server(servers: Sequence[Mapping[str, Any]], verb: str) -> str:
-    """The id of the one server that `verb` can mean when the user named none. Those that run come first.
-
-    Raises:
-        NotFound: there is none.
-        InvalidParams: there are several.
-    """
-    ours = [row for row in servers if row["origin"] != "external" or row.get("by_client")]
-    running = [row["id"] for row in ours if row["state"] not in OVER]
-    meant = running or [row["id"] for row in ours]
-    if not meant:
-        raise NotFound("no server is running", hint="godot-supervisor status")
-    if len(meant) > 1:
-        what = "are running" if running else "are known"
-        return only([row for row in ours if row["id"] in meant], f"several servers {what}", verb)
-    return str(meant[0])

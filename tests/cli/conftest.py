@@ -42,7 +42,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process, against `home`."""
+    """Return a function that runs the command line in this process, against `home`."""
     assert home.is_dir()
 
     def call(*arguments: str) -> Outcome:

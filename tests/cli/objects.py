@@ -1,11 +1,11 @@
-"""The protocol's objects, as a daemon would send them."""
+"""Objects of the protocol, as a daemon sends them."""
 
 from typing import Any
 
 from tests.wine import IS_WINDOWS
 
 QUOTED = '"/opt/my env/python"' if IS_WINDOWS else "'/opt/my env/python'"
-"""As the shell of this system wants it."""
+"""A path with a blank, quoted for the shell of this system."""
 
 
 def server(**fields: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A daemon that answers from a script: the command line's side of the wire, without anything behind it."""
+"""A daemon that answers from a script, for tests of the command line."""
 
 import json
 import socketserver
@@ -18,36 +18,36 @@ Answer = Any | SupervisorError | Callable[[dict[str, Any]], Any]
 
 @dataclass(frozen=True)
 class Streaming:
-    """An answer, and what is told after it at once, to its own request if it does not say otherwise.
+    """An answer, and the notifications after it, for its own request if they name no other id.
 
-    `hangs_up`: then the connection ends.
+    `hangs_up`: the connection ends after them.
     """
 
     answer: Any
-    told: Sequence[tuple[str, dict[str, Any]]] = ()
+    notices: Sequence[tuple[str, dict[str, Any]]] = ()
     hangs_up: bool = False
 
 
 class Script:
-    """`answers`: method -> result, error, or a function from params to a result. `progress`: sent before any result."""
+    """`answers`: method -> result, error, or a function from params to a result. `progress`: sent before results."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.answers: dict[str, Answer] = {"server.list": {"servers": []}, "server.history": {"servers": []}}
         self.later: dict[str, Callable[[dict[str, Any]], object]] = {}
-        """Called with the params of what is not answered, unless by `after`."""
+        """Called with the params of methods that get no answer, or only the one in `after`."""
         self.after: dict[str, Any] = {}
-        """What answers the request before this one, once this one is answered."""
+        """Answers to the request before this one, sent once this one is answered."""
         self.progress: list[dict[str, Any]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
     def params(self, method: str) -> dict[str, Any]:
-        """The params of the only call of this method."""
+        """Return the params of the only call of this method."""
         (found,) = self.all_params(method)
         return found
 
     def all_params(self, method: str) -> list[dict[str, Any]]:
-        """The params of each call of this method, in order, without the id that the command line gives a mutation."""
+        """Return the params of each call of this method, in order, without the `request` id of the command line."""
         return [
             {name: value for name, value in params.items() if name != "request"}
             for called, params in self.calls
@@ -55,39 +55,39 @@ class Script:
         ]
 
     def replies(self, request: Mapping[str, Any]) -> Iterator[dict[str, Any] | None]:
-        """What goes out; None: the end of the connection."""
+        """Yield the messages to send. None ends the connection."""
         identifier, method, params = request["id"], request["method"], request["params"]
         self.calls.append((method, params))
         if method in self.later:
-            for told in self.progress:
+            for progress in self.progress:
                 yield {"jsonrpc": "2.0", "method": "accepted", "params": {"id": identifier, "deadline_s": 60}}
-                yield {"jsonrpc": "2.0", "method": "progress", "params": {"id": identifier, **told}}
+                yield {"jsonrpc": "2.0", "method": "progress", "params": {"id": identifier, **progress}}
             self.later[method](params)
             return
         answer = self.answers[method]
         quiet = {"hello", "ping", "status", "server.list", "events.subscribe"}
-        for told in self.progress if method not in quiet else ():
-            yield {"jsonrpc": "2.0", "method": "progress", "params": {"id": identifier, **told}}
+        for progress in self.progress if method not in quiet else ():
+            yield {"jsonrpc": "2.0", "method": "progress", "params": {"id": identifier, **progress}}
         result = answer(params) if callable(answer) else answer
         if isinstance(result, SupervisorError):
             yield {"jsonrpc": "2.0", "id": identifier, "error": result.to_wire()}
         elif isinstance(result, Streaming):
             yield {"jsonrpc": "2.0", "id": identifier, "result": result.answer}
-            for name, told in result.told:
-                yield {"jsonrpc": "2.0", "method": name, "params": {"id": identifier, **told}}
+            for name, notice in result.notices:
+                yield {"jsonrpc": "2.0", "method": name, "params": {"id": identifier, **notice}}
             if result.hangs_up:
                 yield None
         else:
             yield {"jsonrpc": "2.0", "id": identifier, "result": result}
         if method in self.after:
             outcome = self.after[method]
-            told = {"error": outcome.to_wire()} if isinstance(outcome, SupervisorError) else {"result": outcome}
-            yield {"jsonrpc": "2.0", "id": identifier - 1, **told}
+            answered = {"error": outcome.to_wire()} if isinstance(outcome, SupervisorError) else {"result": outcome}
+            yield {"jsonrpc": "2.0", "id": identifier - 1, **answered}
 
 
 @contextmanager
 def scripted_daemon(home: Path, instance: str = "i-1", protocol: int = 1) -> Iterator[Script]:
-    """Runs one at the endpoint of this home, until the end of the block or `script.leave`."""
+    """Run a scripted daemon at the endpoint of this home until the end of the block."""
     script = Script(home)
     script.answers["hello"] = {"protocol": 1, "instance_id": instance, "version": "9.9.9", "capabilities": []}
     script.answers["ping"] = {}

@@ -58,7 +58,7 @@ def interrupted(daemon: Script, slow: Slow, *words: str) -> tuple[int, str, str]
     [
         ("up x", "server.ensure", "nothing runs because of this command"),
         ("down x", "server.stop", "nothing was stopped"),
-        ("restart x", "server.restart", "nothing was stopped, it goes on as it was"),
+        ("restart x", "server.restart", "nothing was stopped; the server keeps running"),
     ],
 )
 def test_ctrl_c_cancels_what_can_be_undone(daemon: Script, verb: str, method: str, left: str) -> None:
@@ -70,7 +70,7 @@ def test_ctrl_c_cancels_what_can_be_undone(daemon: Script, verb: str, method: st
 
 
 @POSIX_ONLY
-def test_ctrl_c_beside_json_is_an_error_object(daemon: Script) -> None:
+def test_ctrl_c_with_json_is_an_error_object(daemon: Script) -> None:
     slow = Slow(daemon, "server.ensure", goes_on=False)
     daemon.after["request.cancel"] = Cancelled("the operation was cancelled")
     code, out, err = interrupted(daemon, slow, "up", "x", "--json")
@@ -79,36 +79,34 @@ def test_ctrl_c_beside_json_is_an_error_object(daemon: Script) -> None:
 
 
 @POSIX_ONLY
-def test_ctrl_c_says_what_goes_on_all_the_same(daemon: Script) -> None:
+def test_ctrl_c_reports_what_continues(daemon: Script) -> None:
     slow = Slow(daemon, "server.stop", goes_on=True)
     daemon.progress = [{"stage": "stopping", "message": "x, pid 7"}]
     code, _, err = interrupted(daemon, slow, "down", "x")
     assert code == 130
-    assert "it cannot be undone and goes on: stopping: x, pid 7" in err
+    assert "it cannot be undone and continues: stopping: x, pid 7" in err
 
 
 @POSIX_ONLY
-def test_ctrl_c_that_comes_too_late_says_so(daemon: Script) -> None:
+def test_a_late_ctrl_c_is_reported(daemon: Script) -> None:
     slow = Slow(daemon, "server.stop", goes_on=False)
     daemon.after["request.cancel"] = server(state="stopped")
     code, _, err = interrupted(daemon, slow, "down", "x")
     assert code == 130
-    assert "it was done already" in err
+    assert "it was already done" in err
 
 
 @pytest.mark.parametrize(
-    ("owner", "hint"), [((), "without an owner nobody waits"), (("--owner-pid", "1"), "it goes on for its owner")]
+    ("owner", "hint"), [((), "the start is undone"), (("--owner-pid", "1"), "the start continues for its owner")]
 )
-def test_a_start_that_is_not_waited_for_says_what_becomes_of_it(
-    run: Run, daemon: Script, owner: tuple[str, ...], hint: str
-) -> None:
+def test_a_timeout_says_what_happens_to_the_start(run: Run, daemon: Script, owner: tuple[str, ...], hint: str) -> None:
     Slow(daemon, "server.ensure", goes_on=False)
     outcome = run("up", "x", *owner, "--timeout", "1", "--json")
     assert (outcome.code, outcome.error["code"]) == (6, "RESPONSE_TIMEOUT")
     assert outcome.error["hint"].startswith(hint)
 
 
-def test_the_timeout_is_one_for_the_whole_command(run: Run, daemon: Script) -> None:
+def test_the_timeout_limits_the_whole_command(run: Run, daemon: Script) -> None:
     def late(_: object) -> dict[str, Any]:
         time.sleep(0.7)
         return {"servers": [server()]}

@@ -1,4 +1,4 @@
-"""`config`: without a daemon, but for `reload`."""
+"""`config`; all but `reload` work without a daemon."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def settings(run: Run) -> dict[str, tuple[Any, str]]:
     return {row["key"]: (row["value"], row["source"]) for row in rows}
 
 
-def test_path_says_where_the_file_lies_or_would_lie(run: Run, home: Path) -> None:
+def test_path_is_printed_even_without_a_file(run: Run, home: Path) -> None:
     assert run("config", "path").out == f"{home / 'config.toml'}\n"
     assert run("config", "path", "--json").document == {"file": str(home / "config.toml"), "exists": False}
 
@@ -59,7 +59,7 @@ def test_show_has_every_value_with_its_source(
     assert "kinds.mine.name" not in found
 
 
-def test_what_is_handed_to_servers_is_not_shown(run: Run, file: Path) -> None:
+def test_variables_of_the_user_are_hidden(run: Run, file: Path) -> None:
     assert file.exists()
     plain = run("config", "show").out
     assert settings(run)["kinds.mine.env"] == ({"KEY": "(not shown)"}, "file")
@@ -71,7 +71,7 @@ def test_what_is_handed_to_servers_is_not_shown(run: Run, file: Path) -> None:
     assert " ".join(rows["kinds.mine.identify"]) == "file http = /, port = http, match = { name = mine }"
 
 
-def test_show_of_one_kind_has_its_settings_only(run: Run, file: Path) -> None:
+def test_show_of_one_kind_has_only_its_settings(run: Run, file: Path) -> None:
     assert file.exists()
     rows = run("config", "show", "mine", "--json").document["settings"]
     assert {row["key"].rpartition(".")[0] for row in rows} == {"kinds.mine"}
@@ -92,9 +92,9 @@ def test_variables_of_a_built_in_recipe_are_shown(run: Run, home: Path) -> None:
     assert set(settings(run)["kinds.godot-ai.env"][0].values()) == {"(not shown)"}
 
 
-def test_validate_is_content_with_a_good_file_and_with_none(run: Run, home: Path) -> None:
+def test_validate_accepts_a_good_file_and_no_file(run: Run, home: Path) -> None:
     outcome = run("config", "validate")
-    assert (outcome.code, outcome.out) == (0, f"{home / 'config.toml'}: there is none, so every default holds\n")
+    assert (outcome.code, outcome.out) == (0, f"{home / 'config.toml'}: no such file, every setting has its default\n")
     (home / "config.toml").write_text(MINE)
     assert run("config", "validate").out == f"{home / 'config.toml'}: valid\n"
     assert run("config", "validate", "--json").document["valid"] is True
@@ -114,19 +114,19 @@ def test_validate_names_the_file_and_the_key_that_are_wrong(run: Run, home: Path
         assert outcome.error["hint"]
 
 
-def test_reload_says_what_has_to_wait(run: Run, daemon: Script) -> None:
+def test_reload_reports_what_needs_a_restart(run: Run, daemon: Script) -> None:
     daemon.answers["daemon.reload"] = {"waiting": []}
     assert run("config", "reload").out == "reloaded\n"
     daemon.answers["daemon.reload"] = {"waiting": ["daemon.event_loop"]}
     assert run("config", "reload").out.splitlines() == [
         "reloaded",
-        "from the daemon's next start on: daemon.event_loop",
-        "to have it now: godot-supervisor restart --daemon",
+        "changed, but used only after a restart of the daemon: daemon.event_loop",
+        "to restart it now: godot-supervisor restart --daemon",
     ]
     assert run("config", "reload", "--json").document == {"waiting": ["daemon.event_loop"]}
 
 
-def test_a_reload_that_is_refused_says_why(run: Run, daemon: Script) -> None:
+def test_a_refused_reload_is_explained(run: Run, daemon: Script) -> None:
     daemon.answers["daemon.reload"] = ConfigInvalid("config.toml: daemon.discover: 'x' is not possible here")
     assert run("config", "reload").code == 1
 
@@ -145,7 +145,7 @@ def test_config_commands_name_the_file_that_the_daemon_reads(run: Run, daemon: S
     for words in (["config", "path"], ["config", "show"], ["config", "validate"], ["config", "reload"], ["kinds"]):
         outcome = run(*words)
         assert outcome.code == 0
-        assert f"the daemon's configuration file is {other}; here it is {file}" in outcome.err
+        assert f"the daemon's configuration file is {other}; in this shell it is {file}" in outcome.err
         assert "godot-supervisor restart --daemon" in outcome.err
     assert run("config", "path", "--json").document["daemon_file"] == other
     daemon.answers["status"] = {"daemon": {"pid": 7, "config": str(file), "logs": str(file.parent / "logs")}}
@@ -153,7 +153,7 @@ def test_config_commands_name_the_file_that_the_daemon_reads(run: Run, daemon: S
     assert "daemon_file" not in run("config", "path", "--json").document
 
 
-def test_a_kind_of_a_file_that_the_daemon_does_not_read_is_told(run: Run, daemon: Script, file: Path) -> None:
+def test_a_kind_in_a_file_the_daemon_does_not_read_is_explained(run: Run, daemon: Script, file: Path) -> None:
     assert file.exists()
     daemon.answers["status"] = {"daemon": {"pid": 7, "config": "/elsewhere/config.toml"}}
     daemon.answers["server.ensure"] = KindUnknown("no kind 'mine'")

@@ -1,4 +1,4 @@
-"""docs/commands.schema.json: what each command prints with --json."""
+"""docs/commands.schema.json, the schema of the JSON that each command prints."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ WITHOUT_A_DOCUMENT = {"service run", "ps"}
 HOW_TO_CONNECT = {"connect": ["/opt/python", "-m", "bridge"]}
 
 
-def test_it_is_a_schema() -> None:
+def test_the_file_is_a_schema() -> None:
     Draft202012Validator.check_schema(json.loads(COMMANDS.read_text(encoding="utf-8")))
 
 
@@ -41,7 +41,7 @@ def test_every_command_has_a_definition() -> None:
         ("version", ""),
     ],
 )
-def test_without_a_daemon_the_document_is_as_defined(run: Run, command: str, words: str) -> None:
+def test_documents_without_a_daemon_are_as_defined(run: Run, command: str, words: str) -> None:
     check_document(command, run(*command.split(), *words.split(), "--json").document)
 
 
@@ -57,7 +57,7 @@ def test_without_a_daemon_the_document_is_as_defined(run: Run, command: str, wor
         ("inspect", "", {}),
     ],
 )
-def test_of_a_server_the_document_is_as_defined(
+def test_documents_of_a_server_are_as_defined(
     run: Run, daemon: Script, command: str, words: str, row: dict[str, Any]
 ) -> None:
     found = server(owners=[owner()], **row)
@@ -70,8 +70,8 @@ def test_of_a_server_the_document_is_as_defined(
 
 
 def test_events_and_errors_are_as_defined(run: Run, daemon: Script) -> None:
-    told = [("event", event(1)), ("resync", {"reason": "gap"})]
-    daemon.answers["events.subscribe"] = Streaming({"instance_id": "i-1", "seq": 0, "snapshot": None}, told)
+    notices = [("event", event(1)), ("resync", {"reason": "gap"})]
+    daemon.answers["events.subscribe"] = Streaming({"instance_id": "i-1", "seq": 0, "snapshot": None}, notices)
     printed = run("events", "--json").out.splitlines()
     assert len(printed) > 1
     for line in printed:
@@ -85,7 +85,7 @@ def test_the_service_commands_documents_are_as_defined(capsys: pytest.CaptureFix
     steps = Steps(lambda _: Ran(0, "", ""), dry_run=True)
     steps.run("systemctl", "--user", "daemon-reload")
     steps.note("lingering is off")
-    service._told(steps, as_json=True)
+    service._print_steps(steps, as_json=True)
     document = json.loads(capsys.readouterr().out)
     check_document("service install", document)
     check_document("service uninstall", document)
@@ -97,6 +97,6 @@ def test_the_service_commands_documents_are_as_defined(capsys: pytest.CaptureFix
     ("command", "wrong"),
     [("url", {"server": "x"}), ("connect", {"mcpServers": {}}), ("kinds", {"kinds": [{"name": 1}]}), ("up", {})],
 )
-def test_another_document_is_refused(command: str, wrong: object) -> None:
+def test_a_wrong_document_is_refused(command: str, wrong: object) -> None:
     with pytest.raises(AssertionError, match="no document of"):
         check_document(command, wrong)

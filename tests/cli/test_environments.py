@@ -1,4 +1,4 @@
-"""`environments`: the daemon knows which are used."""
+"""`environments` against a daemon that answers from a script."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from tests.cli.conftest import Run
 from tests.cli.scripted import Script
 
 
-def kept(version: str, bytes_: int, *used_by: str) -> dict[str, Any]:
+def environment(version: str, bytes_: int, *used_by: str) -> dict[str, Any]:
     return {"package": "toy", "version": version, "path": f"/e/toy-{version}", "size": bytes_, "used_by": [*used_by]}
 
 
 def test_every_environment_is_shown_with_what_uses_it(run: Run, daemon: Script) -> None:
-    rows = [kept("1.0", 500), kept("2.0", 3 * 1024 * 1024 // 2, "kind toy", "server toy")]
+    rows = [environment("1.0", 500), environment("2.0", 3 * 1024 * 1024 // 2, "kind toy", "server toy")]
     daemon.answers["environments.list"] = {"folder": "/e", "environments": rows}
     assert run("environments", "list").out.splitlines() == [
         "ID       VERSION  SIZE     USED BY",
@@ -25,40 +25,42 @@ def test_every_environment_is_shown_with_what_uses_it(run: Run, daemon: Script) 
     assert run("environments", "list", "--json").document == {"folder": "/e", "environments": rows}
 
 
-def test_an_empty_folder_says_so(run: Run, daemon: Script) -> None:
+def test_an_empty_folder_is_reported(run: Run, daemon: Script) -> None:
     daemon.answers["environments.list"] = {"folder": "/e", "environments": []}
     assert run("environments", "list").out == "no environments\nin /e\n"
 
 
-def test_prune_says_what_went_and_how_much_it_was(run: Run, daemon: Script) -> None:
-    daemon.answers["environments.prune"] = {"removed": [kept("1.0", 600), kept("1.1", 424)]}
+def test_prune_reports_what_was_removed(run: Run, daemon: Script) -> None:
+    daemon.answers["environments.prune"] = {"removed": [environment("1.0", 600), environment("1.1", 424)]}
     outcome = run("environments", "prune")
     assert outcome.out.splitlines()[-1] == "freed 1.0 KiB"
     assert [line.split()[1] for line in outcome.out.splitlines()[1:3]] == ["1.0", "1.1"]
     assert daemon.params("environments.prune") == {"dry_run": False}
-    assert run("environments", "prune", "--json").document == {"removed": [kept("1.0", 600), kept("1.1", 424)]}
+    assert run("environments", "prune", "--json").document == {
+        "removed": [environment("1.0", 600), environment("1.1", 424)]
+    }
 
 
-def test_a_dry_run_says_what_would_go(run: Run, daemon: Script) -> None:
-    daemon.answers["environments.prune"] = {"removed": [kept("1.0", 600)]}
+def test_a_dry_run_reports_what_would_be_removed(run: Run, daemon: Script) -> None:
+    daemon.answers["environments.prune"] = {"removed": [environment("1.0", 600)]}
     assert run("environments", "prune", "--dry-run").out.splitlines()[-1] == "would free 600 B"
     assert daemon.params("environments.prune") == {"dry_run": True}
 
 
 def test_prune_takes_ids_and_all(run: Run, daemon: Script) -> None:
-    daemon.answers["environments.prune"] = {"removed": [kept("1.0", 600)], "leftovers": []}
+    daemon.answers["environments.prune"] = {"removed": [environment("1.0", 600)], "leftovers": []}
     run("environments", "prune", "toy-1.0", "toy-2.0")
     assert daemon.params("environments.prune") == {"dry_run": False, "environments": ["toy-1.0", "toy-2.0"]}
     run("environments", "prune", "--all")
     assert daemon.all_params("environments.prune")[-1] == {"dry_run": False, "all": True}
 
 
-def test_what_is_no_environment_is_shown_too(run: Run, daemon: Script) -> None:
+def test_leftovers_and_broken_environments_are_shown(run: Run, daemon: Script) -> None:
     left = {"path": "/e/toy-2.0-ab", "size": 400, "what": "a build that broke off", "removable": True}
-    broken = {**kept("4.3", 600), "id": "toy-4.3", "installed": "4.3.0", "broken": True}
+    broken = {**environment("4.3", 600), "id": "toy-4.3", "installed": "4.3.0", "broken": True}
     daemon.answers["environments.list"] = {"folder": "/e", "environments": [broken], "leftovers": [left]}
     assert run("environments", "list").out.splitlines()[1:] == [
-        "toy-4.3  4.3.0    600 B  (broken: its interpreter has gone)",
+        "toy-4.3  4.3.0    600 B  (broken: its interpreter is missing)",
         "/e/toy-2.0-ab: a build that broke off, 400 B",
         "in /e",
     ]
@@ -66,7 +68,7 @@ def test_what_is_no_environment_is_shown_too(run: Run, daemon: Script) -> None:
     assert run("environments", "prune").out.splitlines()[-1] == "freed 400 B"
 
 
-def test_where_everything_is_used_nothing_goes(run: Run, daemon: Script) -> None:
+def test_prune_without_unused_environments(run: Run, daemon: Script) -> None:
     daemon.answers["environments.prune"] = {"removed": []}
     assert run("environments", "prune").out == "nothing to remove\n"
 

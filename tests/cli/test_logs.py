@@ -1,4 +1,4 @@
-"""`logs`, through the daemon where one runs, and without one where that is all there is."""
+"""`logs`, through the daemon if one runs, else from the daemon's own file."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def more(*lines: str, log: str = "/logs/a.log", ended: bool = False) -> tuple[st
     return "log", {"lines": [*lines], "log": log, "ended": ended}
 
 
-def test_the_end_of_a_servers_log(run: Run, daemon: Script) -> None:
+def test_logs_prints_the_end_of_a_servers_log(run: Run, daemon: Script) -> None:
     daemon.answers["logs.read"] = PAGE
     assert run("logs", "godot-ai", "-n", "2").out == "two\nthree\n"
     assert daemon.params("logs.read") == {"server": "godot-ai", "lines": 2}
@@ -28,7 +28,7 @@ def test_the_end_of_a_servers_log(run: Run, daemon: Script) -> None:
 
 @pytest.fixture
 def servers(daemon: Script) -> list[dict[str, Any]]:
-    """The servers that the daemon knows; none at first."""
+    """The servers that the scripted daemon knows; none at first."""
     rows: list[dict[str, Any]] = []
     daemon.answers |= {"server.list": {"servers": rows}, "logs.read": PAGE}
     return rows
@@ -37,7 +37,7 @@ def servers(daemon: Script) -> list[dict[str, Any]]:
 ENTRY = {"event": "server.exited", "server": "a", "exit": -9, "why": "it ended", "none": None, "level": "warning"}
 
 
-def test_without_a_server_it_is_the_daemons_own_for_people(
+def test_without_a_server_it_is_the_daemons_log_as_text(
     run: Run, daemon: Script, servers: list[dict[str, Any]]
 ) -> None:
     assert servers == []
@@ -49,7 +49,7 @@ def test_without_a_server_it_is_the_daemons_own_for_people(
     assert daemon.all_params("logs.read") == [{"lines": 50}] * 2
 
 
-def test_without_an_id_it_is_that_of_the_one_server(run: Run, daemon: Script, servers: list[dict[str, Any]]) -> None:
+def test_without_an_id_it_is_the_only_servers_log(run: Run, daemon: Script, servers: list[dict[str, Any]]) -> None:
     servers += [server(id="a"), server(id="b", state="stopped"), server(id="c", origin="external")]
     run("logs")
     run("logs", "--daemon")
@@ -58,53 +58,53 @@ def test_without_an_id_it_is_that_of_the_one_server(run: Run, daemon: Script, se
     assert daemon.all_params("logs.read") == [{"server": "a", "lines": 50}, {"lines": 50}, {"lines": 50}]
 
 
-def test_the_daemons_own_log_and_a_server_are_not_asked_for_at_once(run: Run) -> None:
+def test_daemon_and_a_server_exclude_each_other(run: Run) -> None:
     assert run("logs", "godot-ai", "--daemon").code == 2
 
 
-def test_a_server_that_keeps_no_log_is_not_found(run: Run, daemon: Script) -> None:
-    daemon.answers["logs.read"] = NotFound("godot-ai has no log: its output belongs to whoever started it")
+def test_a_server_without_a_log_is_not_found(run: Run, daemon: Script) -> None:
+    daemon.answers["logs.read"] = NotFound("godot-ai has no log: its output goes elsewhere")
     outcome = run("logs", "godot-ai")
     assert (outcome.code, outcome.out) == (4, "")
 
 
-def test_following_goes_from_launch_to_launch_until_the_server_has_gone(run: Run, daemon: Script) -> None:
-    told = [
+def test_following_continues_over_launches_until_the_end(run: Run, daemon: Script) -> None:
+    notices = [
         more("four"),
         ("resync", {"reason": "?"}),
         more("one", log="/logs/b.log"),
         more(log="/logs/b.log", ended=True),
     ]
-    daemon.answers["logs.read"] = Streaming(PAGE, told)
+    daemon.answers["logs.read"] = Streaming(PAGE, notices)
     outcome = run("logs", "godot-ai", "-f")
     assert (outcome.code, outcome.out) == (0, "two\nthree\nfour\none\n")
-    assert outcome.err == "started again: /logs/b.log\nthe server has gone\n"
+    assert outcome.err == "the server was started again: /logs/b.log\nthe server has ended\n"
     assert daemon.params("logs.read") == {"server": "godot-ai", "lines": 50, "follow": True}
 
 
-def test_a_log_that_cannot_be_read_is_no_end_of_the_server(run: Run, daemon: Script) -> None:
-    method, told = more(ended=True)
+def test_an_unreadable_log_is_not_the_servers_end(run: Run, daemon: Script) -> None:
+    method, params = more(ended=True)
     reason = "its log cannot be read: Too many open files"
-    daemon.answers["logs.read"] = Streaming(PAGE, [(method, {**told, "reason": reason})])
+    daemon.answers["logs.read"] = Streaming(PAGE, [(method, {**params, "reason": reason})])
     outcome = run("logs", "godot-ai", "-f")
     assert outcome.code != 0
     assert reason in outcome.err
-    assert "has gone" not in outcome.err
+    assert "has ended" not in outcome.err
 
 
-def test_following_as_json_is_one_object_a_line(run: Run, daemon: Script) -> None:
+def test_following_with_json_is_one_object_per_line(run: Run, daemon: Script) -> None:
     daemon.answers["logs.read"] = Streaming(PAGE, [more("four"), more(ended=True)])
     rows = [json.loads(line) for line in run("logs", "godot-ai", "-f", "--json").out.splitlines()]
     assert rows == [PAGE, more("four")[1], more(ended=True)[1]]
 
 
-def test_following_ends_when_the_time_is_up(run: Run, daemon: Script) -> None:
+def test_following_ends_at_the_timeout(run: Run, daemon: Script) -> None:
     daemon.answers["logs.read"] = Streaming(PAGE)
     outcome = run("logs", "--daemon", "-f", "--timeout", "2")
     assert (outcome.code, outcome.out) == (6, "two\nthree\n")
 
 
-def test_following_goes_on_with_the_next_daemon_where_it_was(run: Run, daemon: Script) -> None:
+def test_following_continues_with_the_next_daemon(run: Run, daemon: Script) -> None:
     pages = iter(
         [
             Streaming(PAGE, [more("four")], hangs_up=True),
@@ -117,19 +117,19 @@ def test_following_goes_on_with_the_next_daemon_where_it_was(run: Run, daemon: S
     outcome = run("logs", "godot-ai", "-f", "-n", "2")
     assert (outcome.code, outcome.out) == (0, "two\nthree\nfour\nfive\nanew\n")
     assert outcome.err.splitlines()[:2] == [
-        "the daemon has gone; waiting for the next one",
-        "a daemon is there again, version 9.9.9",
+        "the daemon has ended; waiting for the next one",
+        "connected to a new daemon, version 9.9.9",
     ]
-    assert outcome.err.splitlines()[-2:] == ["started again: /logs/b.log", "the server has gone"]
+    assert outcome.err.splitlines()[-2:] == ["the server was started again: /logs/b.log", "the server has ended"]
 
 
-def test_a_place_that_is_not_found_again_is_the_end() -> None:
+def test_a_lost_place_continues_at_the_end() -> None:
     assert after(["x", "y"], ["a", "b", "c"], 2) == ["b", "c"]
     assert after(["x", "y"], ["a", "b", "c"], 0) == []
     assert after([], ["a"], 5) == []
 
 
-def test_the_log_of_a_daemon_that_has_gone_is_read_from_its_file(run: Run, home: Path) -> None:
+def test_the_log_of_an_ended_daemon_is_read_from_its_file(run: Run, home: Path) -> None:
     assert run("logs").code == 4
     (home / "logs").mkdir()
     (home / "logs" / "daemon.log").write_bytes(b"first\nbad byte \xff\nlast\n")

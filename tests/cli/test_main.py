@@ -1,4 +1,4 @@
-"""What holds for every verb: how it ends, and what it costs."""
+"""Rules for every command: help, exit codes, output, and the modules that it loads."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from supervisor.cli.group import ALIASES, VERBS, cli
+from supervisor.cli.group import ALIASES, COMMANDS, cli
 from supervisor.cli.main import QUERIES
 from supervisor.errors import NotFound
 from tests.cli.conftest import Run
@@ -23,25 +23,25 @@ MODULE = (sys.executable, "-m", "supervisor")
 
 
 def every_command() -> list[list[str]]:
-    """Each verb as it is typed, and each verb below a verb."""
+    """Return each command as the words that a user types, subcommands included."""
     found = []
-    for verb in (*(verb for verb in VERBS if verb != "help"), *ALIASES):
-        command = cli.get_command(click.Context(cli), verb)
+    for name in (*(name for name in COMMANDS if name != "help"), *ALIASES):
+        command = cli.get_command(click.Context(cli), name)
         below = [*command.commands] if isinstance(command, click.Group) else []
-        found += [[verb, each] for each in below] or [[verb]]
+        found += [[name, inner] for inner in below] or [[name]]
     return found
 
 
 @pytest.mark.parametrize("words", every_command(), ids=" ".join)
-def test_every_verb_can_be_loaded_and_has_help_and_json(run: Run, words: list[str]) -> None:
+def test_every_command_loads_and_has_help_and_json(run: Run, words: list[str]) -> None:
     outcome = run(*words, "--help")
     assert outcome.code == 0
     assert "--json" in outcome.out
 
 
-def test_the_help_lists_every_verb_once(run: Run) -> None:
+def test_the_help_lists_every_command_once(run: Run) -> None:
     commands = run("--help").out.partition("Commands:\n")[2].partition("\n\n")[0]
-    assert [line.split()[0] for line in commands.splitlines()] == [*VERBS]
+    assert [line.split()[0] for line in commands.splitlines()] == [*COMMANDS]
 
 
 def test_the_help_lists_exit_codes_and_variables(run: Run) -> None:
@@ -61,24 +61,24 @@ def test_help_for_no_command_is_a_usage_error(run: Run, words: tuple[str, ...]) 
     assert run(*words).code == 2
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("staus", "status"), ("resart", "restart"), ("pss", "ps")])
-def test_a_mistyped_command_is_answered_with_the_nearest(run: Run, typed: str, meant: str) -> None:
-    assert f"Did you mean '{meant}'?" in run(typed).err
+@pytest.mark.parametrize(("typed", "suggested"), [("staus", "status"), ("resart", "restart"), ("pss", "ps")])
+def test_a_mistyped_command_gets_a_suggestion(run: Run, typed: str, suggested: str) -> None:
+    assert f"Did you mean '{suggested}'?" in run(typed).err
 
 
-def test_a_verb_that_does_not_exist_is_a_usage_error(run: Run) -> None:
+def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
     outcome = run("strat")
     assert (outcome.code, outcome.out) == (2, "")
     assert "No such command 'strat'" in outcome.err
 
 
-def test_a_usage_error_beside_json_is_an_error_object(run: Run) -> None:
+def test_a_usage_error_with_json_is_an_error_object(run: Run) -> None:
     outcome = run("logs", "--lines", "many", "--json")
     assert (outcome.code, outcome.out) == (2, "")
     assert (outcome.error["code"], outcome.error["field"]) == ("INVALID_PARAMS", "lines")
 
 
-def test_a_defect_is_one_line_and_the_way_to_report_it(run: Run, daemon: Script) -> None:
+def test_a_defect_prints_one_line_and_how_to_report_it(run: Run, daemon: Script) -> None:
     daemon.answers["status"] = {"nothing": "that a table could be made of"}
     outcome = run("status")
     assert (outcome.code, outcome.out) == (1, "")
@@ -87,9 +87,7 @@ def test_a_defect_is_one_line_and_the_way_to_report_it(run: Run, daemon: Script)
     assert "Traceback" not in outcome.err
 
 
-def test_a_defect_shows_its_traceback_to_those_who_ask(
-    run: Run, daemon: Script, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_defect_shows_its_traceback_on_request(run: Run, daemon: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GODOT_SUPERVISOR_DEBUG", "1")
     daemon.answers["status"] = {}
     with pytest.raises(KeyError):
@@ -115,7 +113,7 @@ def test_an_interrupt_ends_without_a_traceback(daemon: Script) -> None:
     released.set()
 
 
-def test_a_reader_that_leaves_early_causes_no_complaint(home: Path) -> None:
+def test_a_reader_that_ends_early_causes_no_error(home: Path) -> None:
     (home / "logs").mkdir()
     (home / "logs" / "daemon.log").write_text("line\n" * 10_000)
     reading, writing = os.pipe()
@@ -147,7 +145,7 @@ def test_a_reader_that_leaves_early_causes_no_complaint(home: Path) -> None:
         ("{} up godot-ai 2> /dev/full", 0),
     ],
 )
-def test_an_exit_code_survives_whatever_becomes_of_the_output(daemon: Script, line: str, code: int) -> None:
+def test_exit_codes_do_not_depend_on_the_output(daemon: Script, line: str, code: int) -> None:
     daemon.answers |= {
         "status": status(servers=[server()]),
         "server.get": NotFound("no server nope"),
@@ -156,7 +154,7 @@ def test_an_exit_code_survives_whatever_becomes_of_the_output(daemon: Script, li
     daemon.progress = [{"stage": "installing", "message": "x" * 100, "done": number} for number in range(50)]
     if "/dev/full" in line and not Path("/dev/full").exists():
         pytest.skip("only Linux has it")
-    # The reader has gone before anything is written.
+    # The reader has ended before the command writes.
     command, _, reader = line.format(f"sleep 0.3; {' '.join(MODULE)}").partition(" | ")
     script = f"{{ {command}; echo $? > {daemon.home}/code; }}{' | ' + reader if reader else ''}"
     done = subprocess.run(
@@ -169,22 +167,22 @@ def test_an_exit_code_survives_whatever_becomes_of_the_output(daemon: Script, li
         assert done.stderr.startswith("error: the output cannot be written: No space left")
 
 
-def test_a_defect_beside_json_is_an_error_object(run: Run, daemon: Script) -> None:
+def test_a_defect_with_json_is_an_error_object(run: Run, daemon: Script) -> None:
     daemon.answers["server.get"] = {"nothing": "of a server"}
     outcome = run("url", "x", "--json")
     assert (outcome.code, outcome.error["code"]) == (1, "INTERNAL")
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "1e300", "0", "-1", "soon"])
-@pytest.mark.parametrize("verb", ["status", "start", "up x", "wait --for ready"])
-def test_a_timeout_is_a_number_that_a_clock_can_count(run: Run, daemon: Script, verb: str, seconds: str) -> None:
-    outcome = run(*verb.split(), "--timeout", seconds)
+@pytest.mark.parametrize("command", ["status", "start", "up x", "wait --for ready"])
+def test_a_timeout_is_a_finite_positive_number(run: Run, daemon: Script, command: str, seconds: str) -> None:
+    outcome = run(*command.split(), "--timeout", seconds)
     assert (outcome.code, outcome.out) == (2, "")
     assert "Invalid value for '--timeout'" in outcome.err
     assert daemon.calls == []
 
 
-def test_no_summary_of_a_verb_is_cut(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_summary_of_a_command_is_cut(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for words in ([], ["config"], ["environments"], ["service"]):
         summaries = run(*words, "--help").out.partition("Commands:")[2]
@@ -192,12 +190,12 @@ def test_no_summary_of_a_verb_is_cut(run: Run, monkeypatch: pytest.MonkeyPatch) 
         assert "..." not in summaries
 
 
-def test_the_version_is_told_as_an_option_too(run: Run) -> None:
+def test_the_version_is_an_option_as_well(run: Run) -> None:
     assert run("--version").out == run("-V").out == run("version").out
 
 
 def on_a_terminal(*arguments: str) -> str:
-    """What the command writes when its output is a terminal."""
+    """Return what the command writes to a terminal."""
     ours, theirs = os.openpty()
     with subprocess.Popen([*MODULE, *arguments], cwd=REPOSITORY, stdout=theirs, stderr=theirs) as command:
         os.close(theirs)
@@ -205,7 +203,7 @@ def on_a_terminal(*arguments: str) -> str:
         while True:
             try:
                 piece = os.read(ours, 65536)
-            except OSError:  # Linux's way of saying that the other side has closed.
+            except OSError:  # Linux reports a closed terminal as an error.
                 break
             if not piece:
                 break
@@ -229,7 +227,7 @@ def test_a_terminal_gets_colour_unless_no_color_is_set(daemon: Script, monkeypat
 
 
 @pytest.mark.parametrize("words", sorted(QUERIES), ids=" ".join)
-def test_a_query_says_the_same_with_the_parser_and_without(run: Run, daemon: Script, words: tuple[str, ...]) -> None:
+def test_a_query_prints_the_same_with_and_without_click(run: Run, daemon: Script, words: tuple[str, ...]) -> None:
     daemon.answers["status"] = status(editors=[editor()], servers=[server(owners=[owner()])])
     quick = run(*words)
     assert quick.code == 0
@@ -237,10 +235,10 @@ def test_a_query_says_the_same_with_the_parser_and_without(run: Run, daemon: Scr
     assert run(*words, "--timeout", "30") == quick
 
 
-def test_a_query_is_light(daemon: Script) -> None:
+def test_a_query_loads_no_heavy_modules(daemon: Script) -> None:
     daemon.answers["status"] = status(editors=[editor()], servers=[server(owners=[owner()])])
     program = "import sys; from supervisor.cli.main import main; main(['status']); print(*sys.modules, sep='\\n')"
-    # -S: without the packages that are installed, so without click, and without what an editable installation loads.
+    # -S: without installed packages, so without click, and without the modules that an editable installation loads.
     run = subprocess.run(
         [sys.executable, "-S", "-c", program], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True
     )
@@ -261,5 +259,5 @@ def test_a_query_is_light(daemon: Script) -> None:
     assert [name for name in loaded if name.startswith(("supervisor.daemon", "supervisor.engine"))] == []
 
 
-def test_the_group_gives_none_for_what_it_does_not_know() -> None:
+def test_the_group_has_no_unknown_command() -> None:
     assert cli.get_command(click.Context(cli), "nothing") is None

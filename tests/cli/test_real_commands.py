@@ -1,4 +1,4 @@
-"""The commands that watch, wait and start again, with the real daemon and the small real server."""
+"""The commands that watch, wait and restart, with the real daemon and a small real server."""
 
 import json
 import os
@@ -19,13 +19,13 @@ VERSION = metadata.version("godot-supervisor")
 
 
 def rows(process: "subprocess.Popen[str]") -> Iterator[Any]:
-    """What a command prints, object by object, as it comes."""
+    """Yield the objects that a command prints, as they come."""
     assert process.stdout is not None
     return (json.loads(line) for line in process.stdout)
 
 
 def interrupted(process: "subprocess.Popen[str]") -> str:
-    """End a command as Ctrl-C does; what it had complained about."""
+    """End a command as Ctrl-C does, and return what it printed on stderr."""
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
@@ -44,7 +44,7 @@ class TestRestart:
         assert after["process"]["pid"] != before["process"]["pid"]
         assert not lives(before["process"]["pid"])
 
-    def test_the_daemon_comes_back_over_its_servers(self, toy: Home) -> None:
+    def test_the_daemon_finds_its_servers_again(self, toy: Home) -> None:
         server = toy.up("toy", "--owner-pid", str(toy.owner().pid))
         first = toy.daemon_pid()
         done = toy.cli("restart", "--daemon")
@@ -54,12 +54,12 @@ class TestRestart:
         assert second != first
         assert toy.server_in("toy", "ready", process=server["process"])
 
-    def test_where_no_daemon_runs_one_is_started(self, toy: Home) -> None:
+    def test_restart_daemon_starts_one_if_none_runs(self, toy: Home) -> None:
         done = toy.cli("restart", "--daemon")
         assert (done.returncode, done.stdout) == (0, f"started: pid {toy.daemon_pid()}, version {VERSION}\n")
 
     @pytest.mark.parametrize("protocol", ["ours", "another"])
-    def test_restart_daemon_is_refused_for_what_would_fail(self, toy: Home, protocol: str) -> None:
+    def test_restart_daemon_is_refused_if_the_start_would_fail(self, toy: Home, protocol: str) -> None:
         server = toy.up("toy", "--owner-pid", str(toy.owner().pid))
         first = toy.daemon_pid()
         good = toy.folders.config.read_text()
@@ -77,7 +77,7 @@ class TestRestart:
         assert toy.server_in("toy", "ready", process=server["process"])
 
     @pytest.mark.parametrize("killed", [False, True])
-    def test_a_daemon_of_another_protocol_is_asked_to_leave_as_a_process(self, toy: Home, *, killed: bool) -> None:
+    def test_a_daemon_of_another_protocol_is_ended_by_a_signal(self, toy: Home, *, killed: bool) -> None:
         first = toy.start()
         published = json.loads(toy.folders.endpoint.read_text())
         toy.folders.endpoint.write_text(json.dumps({**published, "protocol": {"min": 98, "max": 99}}))
@@ -90,7 +90,7 @@ class TestRestart:
         assert not lives(first)
         assert toy.call("ping") == {}
 
-    def test_a_pid_that_belongs_to_another_process_now_gets_no_signal(self, toy: Home) -> None:
+    def test_a_reused_pid_gets_no_signal(self, toy: Home) -> None:
         toy.start()
         foreign_server = toy.owner()
         published = json.loads(toy.folders.endpoint.read_text())
@@ -102,7 +102,7 @@ class TestRestart:
 
 
 class TestWait:
-    def test_a_server_that_starts_is_waited_for(self, make_home: MakeHome) -> None:
+    def test_wait_for_a_starting_server(self, make_home: MakeHome) -> None:
         home = make_home(toy_config("--slow-start", "1"))
         home.start()
         up = home.begin("up", "toy")
@@ -112,27 +112,27 @@ class TestWait:
         assert json.loads(done.stdout)["process"]["pid"] == home.server_processes()[0]
         assert up.wait(PATIENCE_S) == 0
 
-    def test_a_server_that_goes_is_waited_for(self, toy: Home) -> None:
+    def test_wait_for_the_end_of_a_server(self, toy: Home) -> None:
         toy.up("toy")
         waiting = toy.begin("wait", "toy", "--for", "gone")
         assert toy.cli("down").returncode == 0
         out, complaint = waiting.communicate(timeout=PATIENCE_S)
         assert (waiting.returncode, out, complaint) == (0, "toy: gone\n", "")
 
-    def test_one_that_has_failed_is_not_waited_for(self, make_home: MakeHome) -> None:
+    def test_wait_refuses_a_failed_server(self, make_home: MakeHome) -> None:
         home = make_home(toy_config("--exit", "3"))
         owner = str(home.owner().pid)
         assert home.cli("up", "toy", "--owner-pid", owner).returncode == 1
         code, error = home.refused("wait", "toy", "--for", "ready", "--timeout", str(PATIENCE_S))
         assert (code, error["data"]["code"]) == (4, "NOT_FOUND")
 
-    def test_what_does_not_come_is_given_up(self, toy: Home) -> None:
+    def test_wait_gives_up_at_the_timeout(self, toy: Home) -> None:
         toy.up("toy")
         code, error = toy.refused("wait", "--for", "gone", "--timeout", "0.5")
         assert (code, error["message"]) == (6, "toy is ready and not gone after 0.5 s")
 
 
-def test_what_is_printed_for_people_and_for_ai_clients_is_the_servers_own(toy: Home) -> None:
+def test_url_connect_and_inspect_print_the_servers_data(toy: Home) -> None:
     server = toy.up("toy", "--owner-pid", str(toy.owner().pid))
     assert toy.cli("url").stdout == f"{server['url']}\n"
     assert toy.cli("connect").stdout == f"claude mcp add --transport http toy {server['url']}\n"
@@ -145,7 +145,7 @@ def test_what_is_printed_for_people_and_for_ai_clients_is_the_servers_own(toy: H
 
 
 class TestEvents:
-    def test_the_whole_story_is_remembered_in_order(self, toy: Home) -> None:
+    def test_events_are_kept_in_order(self, toy: Home) -> None:
         toy.up("toy")
         told = [json.loads(line) for line in toy.cli("events", "--json").stdout.splitlines()]
         assert [row["seq"] for row in told] == [*range(1, len(told) + 1)]
@@ -158,7 +158,7 @@ class TestEvents:
         assert len(plain) == len(told)
         assert "server.state" in next(line for line in plain if "now=ready" in line)
 
-    def test_a_follower_outlives_the_daemon(self, toy: Home) -> None:
+    def test_following_events_continues_after_a_daemon(self, toy: Home) -> None:
         toy.start()
         following = toy.begin("events", "-f", "--json")
         told = rows(following)
@@ -172,11 +172,11 @@ class TestEvents:
         assert (again[1]["seq"], again[1]["event"]) == (1, "daemon.starting")
         assert next(row for row in told if row["event"] == "daemon.ready")
         complaint = interrupted(following)
-        assert complaint.splitlines()[0] == "the daemon has gone; waiting for the next one"
+        assert complaint.splitlines()[0] == "the daemon has ended; waiting for the next one"
 
 
 class TestLogs:
-    def test_a_follower_goes_from_launch_to_launch_until_the_server_is_down(self, toy: Home) -> None:
+    def test_following_a_log_continues_over_launches(self, toy: Home) -> None:
         first = toy.up("toy", "--owner-pid", str(toy.owner().pid))
         following = toy.begin("logs", "toy", "-f", "--json")
         told = rows(following)
@@ -190,9 +190,9 @@ class TestLogs:
         assert [*told][-1]["ended"]
         _, complaint = following.communicate(timeout=PATIENCE_S)
         assert following.returncode == 0
-        assert complaint.splitlines()[-1] == "the server has gone"
+        assert complaint.splitlines()[-1] == "the server has ended"
 
-    def test_the_daemons_own_log_is_the_same_with_and_without_it(self, toy: Home) -> None:
+    def test_the_daemons_log_is_the_same_without_a_daemon(self, toy: Home) -> None:
         toy.start()
         page = json.loads(toy.cli("logs", "-n", "1", "--json").stdout)
         assert json.loads(page["lines"][0])["event"] in toy.cli("logs", "-n", "1").stdout
@@ -202,19 +202,19 @@ class TestLogs:
         assert toy.cli("logs", "-f").returncode == 3
 
 
-def test_a_watcher_sees_a_server_come_and_go(toy: Home) -> None:
+def test_a_watched_status_shows_a_server_start_and_end(toy: Home) -> None:
     toy.start()
     watching = toy.begin("status", "--watch", "--json")
-    pictures = rows(watching)
-    assert next(pictures)["servers"] == []
+    statuses = rows(watching)
+    assert next(statuses)["servers"] == []
     toy.up("toy")
-    assert next(each for each in pictures if [row["state"] for row in each["servers"]] == ["ready"])
+    assert next(each for each in statuses if [row["state"] for row in each["servers"]] == ["ready"])
     toy.cli("down")
-    assert next(each for each in pictures if not each["servers"])
+    assert next(each for each in statuses if not each["servers"])
     assert interrupted(watching) == ""
 
 
-def test_a_busy_editor_is_respected_until_somebody_forces_it(toy: Home) -> None:
+def test_a_busy_editor_needs_force(toy: Home) -> None:
     owner = toy.owner()
     toy.start()
     editor = toy.call("editor.attach", {"pid": owner.pid, "project": toy.project()})["id"]
@@ -229,7 +229,7 @@ def test_a_busy_editor_is_respected_until_somebody_forces_it(toy: Home) -> None:
     assert toy.cli("down", "--force").stdout == "toy: stopped\n"
 
 
-def test_a_reload_brings_new_kinds_and_says_what_has_to_wait(toy: Home) -> None:
+def test_a_reload_adds_kinds_and_reports_what_needs_a_restart(toy: Home) -> None:
     toy.start()
     settings = (toy.folders.home / "config.toml").read_text()
     new = settings.replace("[kinds.toy]", "[kinds.another]").replace('"off"', '"observe"')
@@ -244,8 +244,8 @@ def test_a_reload_brings_new_kinds_and_says_what_has_to_wait(toy: Home) -> None:
     assert (code, error["data"]["code"]) == (1, "CONFIG_INVALID")
 
 
-def test_a_request_with_an_id_is_the_same_on_another_connection(toy: Home) -> None:
-    """A connection that is lost after `accepted`: the editor lives, so the start goes on, and its id finds it again."""
+def test_a_request_id_rejoins_from_another_connection(toy: Home) -> None:
+    """The connection is lost after `accepted`. The editor lives, so the start continues, and its id finds it again."""
     owner = toy.owner()
     toy.start()
     editor = toy.call("editor.attach", {"pid": owner.pid, "project": toy.project()})["id"]

@@ -1,4 +1,4 @@
-"""The command line, the daemon and a server, all of them real."""
+"""The real command line with the real daemon and a real server."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Command]:
-    """Runs the command line against a home of its own, with a kind `mini`."""
+    """Yield a function that runs the command line against a home of its own, with a kind `mini`."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     (tmp_path / "mini.py").write_text(SERVER)
@@ -46,7 +46,7 @@ def command(tmp_path: Path) -> Iterator[Command]:
     (home / "config.toml").write_text(
         f"""
         [daemon]
-        discover = "off"  # whoever runs this may have a godot-ai of his own
+        discover = "off"  # a godot-ai of the user may run on this machine
 
         [kinds.mini]
         version = "1.0"
@@ -82,7 +82,7 @@ def test_start_and_stop_are_idempotent(command: Command) -> None:
     assert command("start").stdout.startswith("started: pid ")
 
 
-def test_up_starts_whatever_is_missing_and_down_ends_it(command: Command) -> None:
+def test_up_starts_daemon_and_server_and_down_stops_it(command: Command) -> None:
     up = command("up", "mini", "--owner-pid", "parent")
     assert up.returncode == 0, up.stderr
     assert up.stdout.startswith("mini 1.0 ready\n")
@@ -109,7 +109,7 @@ def test_an_unknown_kind_is_not_found(command: Command) -> None:
     assert "godot-ai" in json.loads(outcome.stderr)["data"]["hint"]
 
 
-def test_an_owner_that_does_not_exist_is_refused_before_anything_starts(command: Command) -> None:
+def test_a_dead_owner_is_refused_before_a_start(command: Command) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait(30)
     outcome = command("up", "mini", "--owner-pid", str(ended.pid), "--json")
@@ -117,7 +117,7 @@ def test_an_owner_that_does_not_exist_is_refused_before_anything_starts(command:
     assert json.loads(command("status", "--json").stdout)["servers"] == []
 
 
-def test_ports_names_whoever_is_in_the_way(command: Command) -> None:
+def test_ports_names_the_occupant(command: Command) -> None:
     command("start")
     (row, *_) = json.loads(command("ports", "mini", "--json").stdout)["ports"]
     with socket.socket() as occupant:

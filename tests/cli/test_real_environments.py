@@ -1,4 +1,4 @@
-"""Private environments, with the real daemon ."""
+"""Private environments, with the real daemon."""
 
 import json
 import shutil
@@ -11,8 +11,8 @@ from tests.e2e.home import Home
 
 
 @pytest.fixture
-def shelf(make_home: MakeHome) -> Home:
-    """A home with an environment that its kind names, and one that nothing does."""
+def filled_home(make_home: MakeHome) -> Home:
+    """Return a home with an environment that its kind needs, and one that no kind needs."""
     home = make_home(toy_config())
     config = home.folders.home / "config.toml"
     config.write_text(config.read_text() + 'package = "toy"\nversion = "1.0"\n')
@@ -31,26 +31,26 @@ def listed(home: Home) -> dict[str, list[str]]:
     return {row["version"]: row["used_by"] for row in rows}
 
 
-def test_what_nothing_uses_is_shown_and_removed(shelf: Home) -> None:
-    shelf.start()
-    assert listed(shelf) == {"0.9": [], "1.0": ["kind toy"]}
-    assert "would free" in shelf.cli("environments", "prune", "--dry-run").stdout
-    assert listed(shelf).keys() == {"0.9", "1.0"}
-    done = shelf.cli("environments", "prune", "--json")
+def test_an_unused_environment_is_shown_and_removed(filled_home: Home) -> None:
+    filled_home.start()
+    assert listed(filled_home) == {"0.9": [], "1.0": ["kind toy"]}
+    assert "would free" in filled_home.cli("environments", "prune", "--dry-run").stdout
+    assert listed(filled_home).keys() == {"0.9", "1.0"}
+    done = filled_home.cli("environments", "prune", "--json")
     assert done.returncode == 0, done.stderr
     [removed] = json.loads(done.stdout)["removed"]
     assert (removed["package"], removed["version"]) == ("toy", "0.9")
     assert not Path(removed["path"]).exists()
-    assert listed(shelf).keys() == {"1.0"}
-    assert shelf.cli("environments", "prune").stdout == "nothing to remove\n"
+    assert listed(filled_home).keys() == {"1.0"}
+    assert filled_home.cli("environments", "prune").stdout == "nothing to remove\n"
 
 
-def test_what_a_process_runs_from_is_kept(shelf: Home) -> None:
-    shelf.start()
-    runner = shelf.run(str(shelf.folders.environments / "toy-0.9-abcd" / "venv" / "python"), "600")
-    assert listed(shelf)["0.9"] == [f"process {runner.pid}"]
-    assert shelf.cli("environments", "prune").stdout == "nothing to remove\n"
+def test_an_environment_of_a_process_is_kept(filled_home: Home) -> None:
+    filled_home.start()
+    runner = filled_home.run(str(filled_home.folders.environments / "toy-0.9-abcd" / "venv" / "python"), "600")
+    assert listed(filled_home)["0.9"] == [f"process {runner.pid}"]
+    assert filled_home.cli("environments", "prune").stdout == "nothing to remove\n"
     runner.kill()
     runner.wait()
-    assert shelf.cli("environments", "prune").returncode == 0
-    assert listed(shelf).keys() == {"1.0"}
+    assert filled_home.cli("environments", "prune").returncode == 0
+    assert listed(filled_home).keys() == {"1.0"}

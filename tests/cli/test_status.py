@@ -1,4 +1,4 @@
-"""`status --watch`. What the table looks like is in test_screen.py."""
+"""`status --watch`. The table itself is tested in test_status_table.py."""
 
 import json
 import sys
@@ -6,27 +6,27 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli import output
+from supervisor.cli import output, terminal
 from supervisor.errors import NotOurs
 from tests.cli.conftest import Run
 from tests.cli.objects import event, server, status
 from tests.cli.scripted import Script, Streaming
 
 WATCHER = 2
-"""The id of its subscription: `hello` was the first request."""
+"""The id of the subscription, because `hello` was the first request."""
 
 
-def watched(daemon: Script, *pictures: dict[str, Any]) -> None:
-    """The first is the snapshot; each of the others is there when something has happened; then the script ends."""
+def watched(daemon: Script, *statuses: dict[str, Any]) -> None:
+    """Script the snapshot, and the status after each event; then an error ends the command."""
     daemon.answers["events.subscribe"] = Streaming(
-        {"instance_id": "i-1", "seq": 0, "snapshot": pictures[0]}, [("event", event(1)), ("event", event(2))]
+        {"instance_id": "i-1", "seq": 0, "snapshot": statuses[0]}, [("event", event(1)), ("event", event(2))]
     )
     next_event = [("event", {**event(3), "id": WATCHER})]
-    rest = iter([*(Streaming(picture, next_event) for picture in pictures[1:]), NotOurs("the script ends here")])
+    rest = iter([*(Streaming(following, next_event) for following in statuses[1:]), NotOurs("the script ends here")])
     daemon.answers["status"] = lambda _: next(rest)
 
 
-def test_a_burst_of_events_is_one_picture(run: Run, daemon: Script) -> None:
+def test_a_burst_of_events_is_one_status(run: Run, daemon: Script) -> None:
     watched(daemon, status(), status(servers=[server()]))
     outcome = run("status", "--watch", "--json")
     assert outcome.code == 5
@@ -34,7 +34,7 @@ def test_a_burst_of_events_is_one_picture(run: Run, daemon: Script) -> None:
     assert daemon.params("events.subscribe") == {}
 
 
-def test_off_a_terminal_there_is_a_table_for_each_change(run: Run, daemon: Script) -> None:
+def test_off_a_terminal_each_change_prints_a_table(run: Run, daemon: Script) -> None:
     watched(daemon, status(), status(servers=[server()]))
     shown = run("ps", "--watch").out.splitlines()
     assert [line.split(" ")[0] for line in shown] == ["daemon", "no", "", "daemon", "OWNER", "-"]
@@ -46,7 +46,7 @@ def test_off_a_terminal_the_same_table_is_not_shown_twice(run: Run, daemon: Scri
     assert len(daemon.all_params("status")) == 3
 
 
-def test_on_a_terminal_the_screen_is_painted_over(run: Run, daemon: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_the_screen_is_repainted(run: Run, daemon: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("NO_COLOR", "1")
     watched(daemon, status(), status(servers=[server()]))
@@ -60,7 +60,7 @@ def test_on_a_terminal_the_screen_is_painted_over(run: Run, daemon: Script, monk
 def test_a_screen_has_no_more_lines_than_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output, "terminal", lambda _: (20, 4))
+    monkeypatch.setattr(terminal, "size", lambda _: (20, 4))
     output.screenful([f"line {number} {'x' * 40}" for number in range(10)])
     shown = [line.removesuffix("\x1b[K") for line in capsys.readouterr().out.splitlines()]
     assert [len(line) for line in shown[1:3]] == [20, 20]
@@ -68,12 +68,12 @@ def test_a_screen_has_no_more_lines_than_the_terminal(
     assert len(shown) == 4
 
 
-def test_the_watch_ends_when_the_time_is_up(run: Run, daemon: Script) -> None:
+def test_the_watch_ends_at_the_timeout(run: Run, daemon: Script) -> None:
     daemon.answers["events.subscribe"] = Streaming({"instance_id": "i-1", "seq": 0, "snapshot": status()})
     assert run("status", "--watch", "--timeout", "0.2").code == 6
 
 
-def test_the_watch_goes_on_with_the_next_daemon(run: Run, daemon: Script) -> None:
+def test_the_watch_continues_with_the_next_daemon(run: Run, daemon: Script) -> None:
     answers = iter(
         [
             Streaming({"instance_id": "i-1", "seq": 0, "snapshot": status()}, hangs_up=True),
@@ -84,4 +84,4 @@ def test_the_watch_goes_on_with_the_next_daemon(run: Run, daemon: Script) -> Non
     daemon.answers["events.subscribe"] = lambda _: next(answers)
     outcome = run("status", "--watch", "--json")
     assert [json.loads(line) for line in outcome.out.splitlines()] == [status(), status(servers=[server()])]
-    assert outcome.err.splitlines()[0] == "the daemon has gone; waiting for the next one"
+    assert outcome.err.splitlines()[0] == "the daemon has ended; waiting for the next one"

@@ -17,11 +17,11 @@ def test_every_state_can_be_waited_for() -> None:
     assert {*STATES} == {*ServerState, "gone"}
 
 
-def opened(*servers: dict[str, Any], told: list[tuple[str, dict[str, Any]]] | None = None) -> Streaming:
-    return Streaming({"instance_id": "i-1", "seq": 7, "snapshot": status(servers=[*servers])}, told or [])
+def opened(*servers: dict[str, Any], notices: list[tuple[str, dict[str, Any]]] | None = None) -> Streaming:
+    return Streaming({"instance_id": "i-1", "seq": 7, "snapshot": status(servers=[*servers])}, notices or [])
 
 
-def moved(seq: int, now: str, of: str = "godot-ai") -> tuple[str, dict[str, Any]]:
+def changed(seq: int, now: str, of: str = "godot-ai") -> tuple[str, dict[str, Any]]:
     return "event", event(seq, server=of, was="?", now=now)
 
 
@@ -30,7 +30,7 @@ def one_after_the_other(*answers: Any) -> Callable[[Any], Any]:
     return lambda _: next(rest)
 
 
-def test_a_state_that_is_there_is_not_waited_for(run: Run, daemon: Script) -> None:
+def test_the_present_state_is_not_waited_for(run: Run, daemon: Script) -> None:
     daemon.answers["events.subscribe"] = opened(server())
     outcome = run("wait", "--for", "ready")
     assert (outcome.code, outcome.out, outcome.err) == (0, "godot-ai: ready\n", "")
@@ -38,73 +38,73 @@ def test_a_state_that_is_there_is_not_waited_for(run: Run, daemon: Script) -> No
     assert run("wait", "godot-ai", "--for", "ready", "--json").document == server()
 
 
-def test_a_state_that_comes_ends_the_wait(run: Run, daemon: Script) -> None:
+def test_the_wait_ends_with_the_state(run: Run, daemon: Script) -> None:
     daemon.answers["events.subscribe"] = opened(
-        server(state="starting"), told=[moved(8, "ready", of="another"), moved(9, "ready")]
+        server(state="starting"), notices=[changed(8, "ready", of="another"), changed(9, "ready")]
     )
     daemon.answers["server.get"] = server()
     assert run("wait", "godot-ai", "--for", "ready", "--json").document == server()
     assert len(daemon.all_params("server.get")) == 1
 
 
-def test_a_state_that_was_there_for_a_moment_has_been_there(run: Run, daemon: Script) -> None:
-    daemon.answers["events.subscribe"] = opened(server(), told=[moved(8, "backoff"), moved(9, "starting")])
+def test_a_short_state_counts(run: Run, daemon: Script) -> None:
+    daemon.answers["events.subscribe"] = opened(server(), notices=[changed(8, "backoff"), changed(9, "starting")])
     daemon.answers["server.get"] = server(state="starting")
     assert run("wait", "--for", "backoff", "--json").document["state"] == "backoff"
 
 
-def test_an_event_about_nobody_is_a_reason_to_look(run: Run, daemon: Script) -> None:
+def test_an_event_without_a_server_leads_to_a_check(run: Run, daemon: Script) -> None:
     ended = ("event", event(8, "editor.ended", server=None, editor="game-1"))
-    daemon.answers["events.subscribe"] = opened(server(state="failed"), told=[ended])
+    daemon.answers["events.subscribe"] = opened(server(state="failed"), notices=[ended])
     daemon.answers["server.get"] = NotFound("no server 'godot-ai'")
     assert run("wait", "--for", "gone").out == "godot-ai: gone\n"
 
 
-def test_after_a_resync_the_server_is_looked_at_again(run: Run, daemon: Script) -> None:
-    daemon.answers["events.subscribe"] = opened(server(state="starting"), told=[("resync", {"reason": "too slow"})])
+def test_a_resync_leads_to_a_check(run: Run, daemon: Script) -> None:
+    daemon.answers["events.subscribe"] = opened(server(state="starting"), notices=[("resync", {"reason": "too slow"})])
     daemon.answers["server.get"] = server()
     assert run("wait", "--for", "ready").code == 0
 
 
 @pytest.mark.parametrize("state", ["gone", "stopped"])
-def test_a_server_that_nobody_knows_is_gone_and_stopped(run: Run, daemon: Script, state: str) -> None:
+def test_an_unknown_server_is_gone_and_stopped(run: Run, daemon: Script, state: str) -> None:
     daemon.answers["events.subscribe"] = opened()
     assert run("wait", "x", "--for", state, "--json").document == {"id": "x", "state": state}
 
 
 @pytest.mark.parametrize("state", sorted({*STATES} - {"gone", "stopped"}))
-def test_a_server_that_nobody_knows_will_not_be_anything_else(run: Run, daemon: Script, state: str) -> None:
+def test_an_unknown_server_reaches_no_other_state(run: Run, daemon: Script, state: str) -> None:
     daemon.answers["events.subscribe"] = opened()
     outcome = run("wait", "x", "--for", state, "--json")
     assert (outcome.code, outcome.error["code"]) == (4, "NOT_FOUND")
 
 
-def test_a_server_that_goes_meanwhile_will_not_become_ready(run: Run, daemon: Script) -> None:
-    daemon.answers["events.subscribe"] = opened(server(state="stopping"), told=[moved(8, "stopped")])
+def test_a_server_that_ends_will_not_become_ready(run: Run, daemon: Script) -> None:
+    daemon.answers["events.subscribe"] = opened(server(state="stopping"), notices=[changed(8, "stopped")])
     daemon.answers["server.get"] = NotFound("no server 'godot-ai'")
     outcome = run("wait", "--for", "ready")
     assert (outcome.code, outcome.err.splitlines()[0]) == (
         4,
-        "error: there is no server godot-ai: it cannot become ready",
+        "error: there is no server godot-ai, so it cannot become ready",
     )
 
 
 def test_a_server_that_fails_will_not_become_ready(run: Run, daemon: Script) -> None:
     failure = {"code": "START_FAILED", "message": "it ended by itself", "exit": 1, "log_tail": []}
     daemon.answers["events.subscribe"] = opened(
-        server(state="starting"), told=[moved(8, "backoff"), moved(9, "failed")]
+        server(state="starting"), notices=[changed(8, "backoff"), changed(9, "failed")]
     )
     daemon.answers["server.get"] = one_after_the_other(server(state="backoff"), server(state="failed", failure=failure))
     outcome = run("wait", "--for", "ready")
     assert outcome.code == 4
     assert outcome.err == (
-        "error: godot-ai is failed and does not become ready by itself: it ended by itself\n"
+        "error: godot-ai is failed and will not become ready by itself: it ended by itself\n"
         "hint: godot-supervisor logs godot-ai\n"
     )
 
 
 def test_a_failed_server_may_still_be_taken_down(run: Run, daemon: Script) -> None:
-    daemon.answers["events.subscribe"] = opened(server(state="failed"), told=[moved(8, "stopping")])
+    daemon.answers["events.subscribe"] = opened(server(state="failed"), notices=[changed(8, "stopping")])
     daemon.answers["server.get"] = server(state="stopping")
     assert run("wait", "--for", "stopping").code == 0
 
@@ -116,13 +116,13 @@ def test_the_time_is_up(run: Run, daemon: Script) -> None:
     assert outcome.error["hint"] == "godot-supervisor inspect godot-ai"
 
 
-def test_the_wait_goes_on_with_the_next_daemon(run: Run, daemon: Script) -> None:
+def test_the_wait_continues_with_the_next_daemon(run: Run, daemon: Script) -> None:
     daemon.answers["events.subscribe"] = one_after_the_other(
         Streaming(opened(server()).answer, hangs_up=True), opened(server(state="stopping")), NotFound("not asked")
     )
     outcome = run("wait", "--for", "stopping")
     assert (outcome.code, outcome.out) == (0, "godot-ai: stopping\n")
-    assert outcome.err.splitlines()[0] == "the daemon has gone; waiting for the next one"
+    assert outcome.err.splitlines()[0] == "the daemon has ended; waiting for the next one"
 
 
 def test_a_state_that_does_not_exist_is_a_usage_error(run: Run, daemon: Script) -> None:

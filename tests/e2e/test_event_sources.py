@@ -57,4 +57,4 @@ def test_without_inotify_a_log_is_capped_followed_and_the_fallback_told(deaf: Ho
     deaf.cli("down", "toy")
     assert following.wait(30) == 0
     assert following.stderr is not None
-    assert "the server has gone" in following.stderr.read()
+    assert "the server has ended" in following.stderr.read()

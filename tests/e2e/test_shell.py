@@ -52,5 +52,5 @@ def test_a_program_of_this_shells_path_is_found_for_the_user(home: Home, tmp_pat
     code, error = home.refused("up", "mine")
     assert (code, error["data"]["code"]) == (1, "START_FAILED")
     hint = error["data"]["hint"]
-    assert hint.startswith(f"{program} is on this shell's PATH, and not on the daemon's ({path}): ")
+    assert hint.startswith(f"{program} is on this shell's PATH but not on the daemon's ({path}): ")
     assert "restart --daemon" in hint

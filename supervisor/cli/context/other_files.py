@@ -1,4 +1,4 @@
-"""Whether the daemon reads the files that this shell would: another XDG folder or variable leads to others."""
+"""Compares the daemon's files with this shell's. They differ if an XDG folder or another variable differs."""
 
 import os
 from collections.abc import Mapping
@@ -9,44 +9,45 @@ from ...native.facts import Folders
 from .. import output, remote
 from ..deadline import Deadline
 
-PATIENCE_S = 1.0
-"""How long a command that needs no daemon waits for what one says of itself."""
+TIMEOUT_S = 1.0
+"""How long a command that works without a daemon waits for the daemon's answer."""
 
 
-def daemon_of(where: Folders) -> Mapping[str, Any] | None:
-    """What the daemon that runs says of itself; None: none runs, or it says nothing."""
+def running_daemon(where: Folders) -> Mapping[str, Any] | None:
+    """Return the facts that the running daemon gives of itself. Returns None if none runs, or none answers in time."""
     try:
-        with remote.connect(where, Deadline(PATIENCE_S)) as client:
-            found: Mapping[str, Any] = client.call("status", accept_timeout_s=PATIENCE_S)["daemon"]
+        with remote.connect(where, Deadline(TIMEOUT_S)) as client:
+            found: Mapping[str, Any] = client.call("status", accept_timeout_s=TIMEOUT_S)["daemon"]
     except (SupervisorError, OSError):
         return None
     return found
 
 
 def other_file(where: Folders, daemon: Mapping[str, Any] | None) -> str | None:
-    """The configuration file that the daemon reads, where it is not this shell's."""
+    """Return the configuration file that the daemon reads. Returns None if it is this shell's."""
     return _other(where.config, daemon, "config")
 
 
 def warn(where: Folders, daemon: Mapping[str, Any] | None) -> None:
-    """Tell people which of the daemon's files and folders are not this shell's, and what mends that."""
+    """Print which files and folders of the daemon are not this shell's, and the command that changes that."""
     found = [
         (name, mine, theirs)
         for name, mine, theirs in (
             ("configuration file", where.config, _other(where.config, daemon, "config")),
-            ("folder of logs", where.logs, _other(where.logs, daemon, "logs")),
+            ("log folder", where.logs, _other(where.logs, daemon, "logs")),
         )
         if theirs is not None
     ]
     for name, mine, theirs in found:
-        output.note(f"the daemon's {name} is {theirs}; here it is {mine}")
+        output.note(f"the daemon's {name} is {theirs}; in this shell it is {mine}")
     if found:
-        output.note("to have the daemon use this shell's: godot-supervisor restart --daemon")
+        output.note("to make the daemon use this shell's: godot-supervisor restart --daemon")
 
 
 def _other(mine: "os.PathLike[str]", daemon: Mapping[str, Any] | None, key: str) -> str | None:
+    """Return the daemon's path under this key. Returns None if it is `mine`, or not known."""
     theirs = daemon.get(key) if daemon else None
     if not isinstance(theirs, str) or not theirs:
-        # An earlier release does not say.
+        # A daemon of an earlier release does not report it.
         return None
     return None if os.path.realpath(mine) == os.path.realpath(theirs) else theirs

@@ -1,4 +1,4 @@
-"""The Godot project that a command is about."""
+"""The Godot project of a command: the option `--project`, and the current folder."""
 
 from pathlib import Path
 from typing import Any
@@ -12,32 +12,34 @@ PROJECT_FILE = "project.godot"
 
 
 class Folder(click.Path):
-    """A folder that is there. A relative one needs a current folder that is there."""
+    """An existing folder. A relative path needs a current folder that still exists."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The folder's whole path.
+        """Return the folder's absolute path.
 
         Raises:
-            InvalidParams: the current folder has gone.
+            InvalidParams: the current folder was removed.
         """
         folder = Path(value)
         return super().convert(folder if folder.is_absolute() else beside(value, "--project"), param, ctx)
 
 
-def readable(path: str) -> str:
-    """Return the path, if a message can carry it.
+def utf8_path(path: str) -> str:
+    """Return the path if a message can carry it.
 
     Raises:
-        InvalidParams: it is not UTF-8, and JSON has nothing else.
+        InvalidParams: the path is not UTF-8, which JSON requires.
     """
     if path.isascii() or path == path.encode(errors="replace").decode():
         return path
     shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    raise InvalidParams("project", f"the path {shown} is not UTF-8", hint="rename the folder, or go there by a link")
+    raise InvalidParams(
+        "project", f"the path {shown} is not UTF-8", hint="rename the folder, or use a symbolic link to it"
+    )
 
 
 def project_here() -> Path | None:
-    """The current folder, if it is a Godot project. One that has gone is none."""
+    """Return the current folder if it is a Godot project. Returns None for others, and if the folder was removed."""
     try:
         here = Path.cwd()
     except OSError:

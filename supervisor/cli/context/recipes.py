@@ -1,4 +1,4 @@
-"""The kinds, as this user's config.toml has them. Needs no daemon."""
+"""The kinds that this shell's config.toml and the built-in recipes define. Needs no daemon."""
 
 import os
 
@@ -10,10 +10,10 @@ from ...native.facts import Folders
 
 
 def read(where: Folders) -> tuple[Config, Catalog]:
-    """The settings and the kinds, checked as the daemon checks them.
+    """Return the settings and the kinds, checked as the daemon checks them.
 
     Raises:
-        ConfigInvalid: they cannot be used.
+        ConfigInvalid: config.toml cannot be used.
     """
     config = load(where.config, os.environ)
     with naming(where.config):
@@ -21,7 +21,7 @@ def read(where: Folders) -> tuple[Config, Catalog]:
 
 
 def catalog(where: Folders) -> Catalog:
-    """Every kind.
+    """Return every kind.
 
     Raises:
         ConfigInvalid: config.toml cannot be used.
@@ -30,7 +30,7 @@ def catalog(where: Folders) -> Catalog:
 
 
 def find(name: str, where: Folders) -> Kind | None:
-    """One kind, for words about it; None where only the daemon, which read its file earlier, knows it."""
+    """Return a kind for texts about it. Returns None if only the daemon knows the kind, from an earlier config.toml."""
     try:
         return catalog(where).get(name)
     except (ConfigInvalid, KindUnknown):

@@ -1,4 +1,4 @@
-"""Where this shell's environment differs from the daemon's, which was started from another one, and what helps."""
+"""Explains what goes wrong because the daemon was started from a shell with another environment."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -15,60 +15,61 @@ REMEDY = "godot-supervisor restart --daemon, from this shell"
 
 @contextmanager
 def explaining(client: Client) -> Iterator[None]:
-    """While inside, an error that this shell's environment explains gets the hint that says so.
+    """While inside, give an error a better hint if this shell's environment explains the error.
 
     Raises:
-        SupervisorError: what was raised inside.
+        SupervisorError: the error that was raised inside.
     """
     try:
         yield
     except SupervisorError as problem:
         with suppress(SupervisorError):
-            problem.hint = _better(problem, client) or problem.hint
+            problem.hint = _better_hint(problem, client) or problem.hint
         raise
 
 
-def _better(problem: SupervisorError, client: Client) -> str | None:
+def _better_hint(problem: SupervisorError, client: Client) -> str | None:
+    """Return the hint. Returns None if this shell's environment does not explain the error."""
     if problem.code == "START_FAILED" and isinstance(problem.data.get("program"), str):
-        return _found_here(problem.data)
+        return _program_of_this_path(problem.data)
     if problem.code == "INSTALL_FAILED":
         missing = _missing(client, shell_variables.of_the_network(os.environ))
         return f"{problem.hint or ''}; {_not_there(missing)}: {REMEDY}".lstrip("; ") if missing else None
     return None
 
 
-def _found_here(data: Mapping[str, Any]) -> str | None:
-    """Return where a program lies that the daemon did not find; None where this shell does not find it either."""
+def _program_of_this_path(data: Mapping[str, Any]) -> str | None:
+    """Return a hint with the path of a program that only this shell finds. Returns None if this shell finds none."""
     import shutil
 
     found = shutil.which(data["program"])
     path = data.get("daemon_path")
     if found is None or os.environ.get("PATH") == path:
         return None
-    return f"{found} is on this shell's PATH, and not on the daemon's ({path}): {REMEDY}, or write the whole path"
+    return f"{found} is on this shell's PATH but not on the daemon's ({path}): {REMEDY}, or write the whole path"
 
 
 def notes(client: Client, kind: Kind | None) -> tuple[str, ...]:
-    """Return what a user should know of preferences that this shell has, and the daemon and its servers have not."""
-    here = shell_variables.opt_outs(os.environ) - frozenset(kind.env if kind else ())
-    missing = _missing(client, here)
+    """Return notes about opt-out variables that this shell has, and the daemon and its servers do not have."""
+    opt_outs = shell_variables.opt_outs(os.environ) - frozenset(kind.env if kind else ())
+    missing = _missing(client, opt_outs)
     if not missing:
         return ()
     table = f"[kinds.{kind.name}.env]" if kind else "[kinds.KIND.env]"
-    return (f"{_not_there(missing)}, nor for its servers: {REMEDY}, or {table} in config.toml",)
+    return (f"{_not_there(missing)}, and not for its servers: {REMEDY}, or {table} in config.toml",)
 
 
-def _missing(client: Client, here: frozenset[str]) -> list[str]:
-    """Return those of these variables that the daemon does not have. A daemon that does not tell has them all."""
-    if not here:
+def _missing(client: Client, variables: frozenset[str]) -> list[str]:
+    """Return the variables that the daemon does not have. Empty for a daemon of a release that does not report them."""
+    if not variables:
         return []
     there = _daemon(client).get("variables")
-    return sorted(here - frozenset(there)) if there is not None else []
+    return sorted(variables - frozenset(there)) if there is not None else []
 
 
 def _not_there(missing: list[str]) -> str:
     verb = "is" if len(missing) == 1 else "are"
-    return f"{', '.join(missing)} {verb} set in this shell, and not for the daemon"
+    return f"{', '.join(missing)} {verb} set in this shell but not for the daemon"
 
 
 def _daemon(client: Client) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""`config`: the settings, where each comes from, and how the daemon is told of new ones."""
+"""The commands `config path`, `show`, `validate` and `reload`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, is_dataclass
@@ -13,6 +13,7 @@ from ...native.facts import Folders, folders
 from .. import options, output, remote
 from ..context import other_files, recipes
 from ..deadline import Deadline
+from ..formatting import number, printable, table
 from ..text import old_recipes
 
 NOT_SHOWN = "(not shown)"
@@ -22,17 +23,17 @@ Setting = Mapping[str, Any]
 
 @click.group
 def config() -> None:
-    """Show the settings, check them, or have them read again."""
+    """Show, check or reload the settings."""
 
 
 @config.command
 @options.as_json
 def path(*, as_json: bool) -> None:
-    """Print where config.toml lies, or would lie."""
+    """Print the path of config.toml, even if the file does not exist."""
     where = folders()
-    daemon = other_files.daemon_of(where)
+    daemon = other_files.running_daemon(where)
     if as_json:
-        output.document({"file": str(where.config), "exists": where.config.exists(), **_daemons(where, daemon)})
+        output.document({"file": str(where.config), "exists": where.config.exists(), **_daemon_file(where, daemon)})
     else:
         output.line(str(where.config))
         other_files.warn(where, daemon)
@@ -40,15 +41,15 @@ def path(*, as_json: bool) -> None:
 
 @config.command
 @click.argument("kind", required=False)
-@click.option("--changed", is_flag=True, help="Only what the file or the environment sets.")
+@click.option("--changed", is_flag=True, help="Only settings from the file or the environment.")
 @options.as_json
 def show(*, kind: str | None, changed: bool, as_json: bool) -> None:
-    """Show every setting, or those of KIND, and where each comes from.
+    """Show every setting, or those of KIND, and its source.
 
-    The file, the environment, or nowhere. Works without a daemon.
+    The source is the file, the environment, or the default. Works without a daemon.
     """
     where = folders()
-    daemon = other_files.daemon_of(where)
+    daemon = other_files.running_daemon(where)
     read, catalog = recipes.read(where)
     beginning = "" if kind is None else f"kinds.{catalog.get(kind).name}."
     found = [
@@ -57,11 +58,11 @@ def show(*, kind: str | None, changed: bool, as_json: bool) -> None:
         if row["key"].startswith(beginning) and not (changed and row["source"] == Source.DEFAULT.value)
     ]
     if as_json:
-        output.document({"file": str(where.config), "settings": found, **_daemons(where, daemon)})
+        output.document({"file": str(where.config), "settings": found, **_daemon_file(where, daemon)})
         return
-    # The long column last.
+    # The longest column comes last, because it shrinks first.
     rows = [(row["key"], row["source"], _text(row["value"])) for row in found]
-    for text in output.table(("KEY", "SOURCE", "VALUE"), rows):
+    for text in table(("KEY", "SOURCE", "VALUE"), rows):
         output.line(text)
     other_files.warn(where, daemon)
 
@@ -69,17 +70,20 @@ def show(*, kind: str | None, changed: bool, as_json: bool) -> None:
 @config.command
 @options.as_json
 def validate(*, as_json: bool) -> None:
-    """Check config.toml. Works without a daemon."""
+    """Check config.toml.
+
+    Works without a daemon.
+    """
     from ...daemon import loop
 
     where = folders()
     loop.choose(recipes.read(where)[0])
     exists = where.config.exists()
-    daemon = other_files.daemon_of(where)
+    daemon = other_files.running_daemon(where)
     if as_json:
-        output.document({"file": str(where.config), "exists": exists, "valid": True, **_daemons(where, daemon)})
+        output.document({"file": str(where.config), "exists": exists, "valid": True, **_daemon_file(where, daemon)})
     else:
-        output.line(f"{where.config}: " + ("valid" if exists else "there is none, so every default holds"))
+        output.line(f"{where.config}: " + ("valid" if exists else "no such file, every setting has its default"))
         other_files.warn(where, daemon)
 
 
@@ -87,32 +91,32 @@ def validate(*, as_json: bool) -> None:
 @options.as_json
 @options.timeout
 def reload(*, as_json: bool, deadline: Deadline) -> None:
-    """Have the daemon read config.toml again."""
+    """Make the daemon read config.toml again."""
     where = folders()
-    answer = remote.ask("daemon.reload", deadline=deadline)
+    answer = remote.query("daemon.reload", deadline=deadline)
     if as_json:
         output.document(answer)
         return
     read = answer.get("config")
-    output.line(f"reloaded: {output.printable(read)}" if read else "reloaded")
+    output.line(f"reloaded: {printable(read)}" if read else "reloaded")
     other_files.warn(where, answer)
     if answer["waiting"]:
-        output.line(f"from the daemon's next start on: {', '.join(answer['waiting'])}")
-        output.line("to have it now: godot-supervisor restart --daemon")
+        output.line(f"changed, but used only after a restart of the daemon: {', '.join(answer['waiting'])}")
+        output.line("to restart it now: godot-supervisor restart --daemon")
     for row in answer.get("outdated", ()):
         output.line(old_recipes.remark(row["server"], row["changes"]))
     for row in answer.get("unusable", ()):
-        output.line(output.printable(f"warning: kind {row['kind']} cannot be started: {row['reason']}"))
+        output.line(printable(f"warning: kind {row['kind']} cannot be started: {row['reason']}"))
 
 
-def _daemons(where: Folders, daemon: Mapping[str, Any] | None) -> dict[str, str]:
-    """The file that the daemon reads, where it is another one."""
+def _daemon_file(where: Folders, daemon: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the file that the daemon reads, for a JSON document. Empty if it is this shell's."""
     other = other_files.other_file(where, daemon)
     return {} if other is None else {"daemon_file": other}
 
 
 def settings(where: Folders, config: Config, catalog: Catalog) -> Iterator[Setting]:
-    """Every key with its value, JSON-ready, and its source."""
+    """Yield every key with its value, JSON-ready, and its source."""
     for key in CHOICES:
         yield _setting(f"daemon.{key}", getattr(config, key), config)
     yield _setting("daemon.environments", str(config.environments or where.environments), config)
@@ -129,14 +133,14 @@ def _of_kind(kind: Kind, config: Config) -> Iterator[tuple[str, Any]]:
     for field in fields(kind):
         value = getattr(kind, field.name)
         if field.name == "env" and config.source(f"kinds.{kind.name}.env") is not Source.DEFAULT:
-            # Whatever a user hands to a server this way may be a secret; what a built-in recipe says is public.
+            # A value of the user may be a secret. The values of a built-in recipe are public.
             yield field.name, dict.fromkeys(value, NOT_SHOWN)
         elif field.name != "name":
             yield field.name, _plain(value)
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it, and close to how config.toml does."""
+    """Return the value as JSON, close to its form in config.toml."""
     if isinstance(value, PortRange):
         return f"{value.low}-{value.high}"
     if is_dataclass(value) and not isinstance(value, type):
@@ -149,13 +153,13 @@ def _plain(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """On one line."""
+    """Return the value on one line."""
     if isinstance(value, dict):
         return ", ".join(f"{name} = {_nested(each)}" for name, each in value.items())
     if isinstance(value, list):
         return " ".join(_nested(each) for each in value)
     if isinstance(value, float):
-        return output.number(value)
+        return number(value)
     return "" if value is None else str(value)
 
 

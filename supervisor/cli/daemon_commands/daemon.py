@@ -1,4 +1,4 @@
-"""`start` and `stop`: the daemon itself."""
+"""The commands `start` and `stop`, and the restart of the daemon."""
 
 import time
 from collections.abc import Mapping
@@ -26,25 +26,28 @@ STOP_TIMEOUT_S = 60.0
 
 
 @click.command
-@click.option("--foreground", is_flag=True, help="Stay attached to this terminal, as service managers want it.")
+@click.option("--foreground", is_flag=True, help="Run the daemon in this terminal, until Ctrl-C.")
 @options.as_json
 @options.timeout
 def start(*, foreground: bool, as_json: bool, deadline: Deadline) -> int:
-    """Start the daemon. Returns when it answers; one that runs already is left alone."""
+    """Start the daemon, and wait until it answers.
+
+    Does nothing if a daemon already runs.
+    """
     where = folders()
     try:
         client = remote.connect(where, deadline)
     except DaemonNotRunning:
         if foreground:
-            return _be_the_daemon(where)
-        client = remote.awaken(where, deadline, usual_s=START_TIMEOUT_S)
+            return _run_in_foreground(where)
+        client = remote.connect_or_start(where, deadline, usual_s=START_TIMEOUT_S)
         _report(client, "started", as_json=as_json)
     else:
         _report(client, "already running", as_json=as_json)
     return 0
 
 
-def _be_the_daemon(where: Folders) -> int:
+def _run_in_foreground(where: Folders) -> int:
     from ...daemon.app import run
 
     try:
@@ -53,22 +56,25 @@ def _be_the_daemon(where: Folders) -> int:
         raise StateNotWritable(f"the daemon cannot run: {problem}") from problem
 
 
-def _report(client: Client, what: str, *, as_json: bool) -> None:
+def _report(client: Client, outcome: str, *, as_json: bool) -> None:
     with client:
         facts = client.call("status")["daemon"]
     if as_json:
         output.document(facts)
     else:
-        output.line(f"{what}: pid {facts['pid']}, version {facts['version']}")
+        output.line(f"{outcome}: pid {facts['pid']}, version {facts['version']}")
 
 
 @click.command
-@click.option("--servers", is_flag=True, help="Stop the servers first. Without it they go on.")
+@click.option("--servers", is_flag=True, help="Stop the servers first. Without this option they keep running.")
 @click.argument("server", metavar="", required=False)
 @options.as_json
 @options.timeout
 def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline) -> None:
-    """Stop the daemon. Servers go on without it."""
+    """Stop the daemon.
+
+    Servers keep running without it. The next daemon finds them.
+    """
     if server is not None:
         raise click.UsageError(f"stop ends the daemon. To stop a server: godot-supervisor down {server}")
     where = folders()
@@ -76,17 +82,17 @@ def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline
     failed: dict[str, str] = {}
     try:
         with remote.connect(where, deadline) as client:
-            heard = client.stream("events.subscribe") if servers else None
-            answer = _ask_to_leave(client, servers=servers, deadline=deadline)
-            if heard is not None:
-                failed = _hear_of_servers(heard, answer, quiet=as_json, deadline=deadline)
+            events = client.stream("events.subscribe") if servers else None
+            answer = _request_shutdown(client, servers=servers, deadline=deadline)
+            if events is not None:
+                failed = _report_servers(events, answer, quiet=as_json, deadline=deadline)
             _wait_for_end(where, client, deadline)
         outcome = "stopped"
     except DaemonNotRunning as problem:
-        remote.refuse_if_one_runs(where, problem)
+        remote.raise_if_a_daemon_runs(where, problem)
         if servers:
-            # Whether servers run without it, only a daemon can tell.
-            problem.hint = f"{START_HINT} finds servers of an earlier daemon; stop --servers ends them then"
+            # Only a daemon can find servers that run without one.
+            problem.hint = f"servers of an earlier daemon may still run: {START_HINT}, then stop --servers"
             raise
         outcome = "no daemon is running"
         if where.registry.exists() and not as_json:
@@ -99,25 +105,25 @@ def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline
         raise StopFailed("; ".join(f"{server}: {reason}" for server, reason in failed.items()))
 
 
-def _hear_of_servers(heard: Stream, answer: Any, *, quiet: bool, deadline: Deadline) -> dict[str, str]:
-    """Tell of each server what becomes of it, until the daemon has gone. Those that still run, and why."""
+def _report_servers(events: Stream, answer: Any, *, quiet: bool, deadline: Deadline) -> dict[str, str]:
+    """Print what happens to each server until the daemon has ended. Return the servers that still run, and why."""
     waits, failed = set(answer.get("stops", ())), {}
     for row in answer.get("left", ()):
-        _say(f"{row['server']}: left, {row['reason']}", quiet=quiet)
+        _say(f"{row['server']}: left running, {row['reason']}", quiet=quiet)
     for text in bridge_notes.after_a_stop(answer.get("bridges", ())):
         _say(text, quiet=quiet)
     with suppress(*LOST):
-        for method, told in heard.listen(deadline.or_else(STOP_TIMEOUT_S)) if waits else ():
-            if method != "event" or told["server"] not in waits:
+        for method, event in events.listen(deadline.or_else(STOP_TIMEOUT_S)) if waits else ():
+            if method != "event" or event["server"] not in waits:
                 continue
-            if told["event"] == "server.not_stopped":
-                failed[told["server"]] = str(told["details"].get("reason") or told["details"].get("error"))
-                _say(f"{told['server']}: not stopped", quiet=quiet)
-            elif told["event"] == "server.gone":
-                _say(f"{told['server']}: stopped", quiet=quiet)
+            if event["event"] == "server.not_stopped":
+                failed[event["server"]] = str(event["details"].get("reason") or event["details"].get("error"))
+                _say(f"{event['server']}: not stopped", quiet=quiet)
+            elif event["event"] == "server.gone":
+                _say(f"{event['server']}: stopped", quiet=quiet)
             else:
                 continue
-            waits.discard(told["server"])
+            waits.discard(event["server"])
             if not waits:
                 break
     return failed
@@ -130,31 +136,31 @@ def _document(answer: Any, failed: Mapping[str, str]) -> dict[str, Any]:
     return {"stopped": stopped, "left": [*answer.get("left", ()), *still], "bridges": bridges}
 
 
-def begin_anew(where: Folders, *, as_json: bool, deadline: Deadline) -> None:
-    """Put a new daemon in the place of the one that runs. Servers go on. Where none runs, one is started."""
+def restart_daemon(where: Folders, *, as_json: bool, deadline: Deadline) -> None:
+    """Replace the running daemon by a new one while servers keep running. Start one if none runs."""
     outcome = "restarted"
     try:
         with remote.connect(where, deadline) as client:
-            _try_first(where, deadline)
-            _say("stopping the daemon; servers go on", quiet=as_json)
-            _ask_to_leave(client, servers=False, deadline=deadline)
+            _rehearse_start(where, deadline)
+            _say("stopping the daemon; servers keep running", quiet=as_json)
+            _request_shutdown(client, servers=False, deadline=deadline)
             _wait_for_end(where, client, deadline)
     except DaemonNotRunning as problem:
-        remote.refuse_if_one_runs(where, problem)
+        remote.raise_if_a_daemon_runs(where, problem)
         outcome = "started"
     except ProtocolUnsupported:
-        _try_first(where, deadline)
-        _say("ending a daemon of another release; servers go on", quiet=as_json)
-        _dismiss(where, deadline)
+        _rehearse_start(where, deadline)
+        _say("ending a daemon of another release; servers keep running", quiet=as_json)
+        _end_other_release(where, deadline)
     _say("starting a daemon", quiet=as_json)
-    _report(remote.awaken(where, deadline, usual_s=START_TIMEOUT_S), outcome, as_json=as_json)
+    _report(remote.connect_or_start(where, deadline, usual_s=START_TIMEOUT_S), outcome, as_json=as_json)
 
 
-def _try_first(where: Folders, deadline: Deadline) -> None:
-    """Everything of the new daemon's start that can fail, before the one that runs is asked to end.
+def _rehearse_start(where: Folders, deadline: Deadline) -> None:
+    """Check that the new daemon could start, before the running one is asked to end.
 
     Raises:
-        SupervisorError: it could not start; the one that runs goes on.
+        SupervisorError: the new daemon could not start; the running one was left alone.
     """
     from ...client.autostart import REHEARSAL_S, rehearse
 
@@ -170,8 +176,8 @@ def _say(text: str, *, quiet: bool) -> None:
         output.note(text)
 
 
-def _dismiss(where: Folders, deadline: Deadline) -> None:
-    """End a daemon of another release, with which we have no words in common."""
+def _end_other_release(where: Folders, deadline: Deadline) -> None:
+    """End a daemon of another release by a signal, because it speaks no protocol of this release."""
     from ...daemon.older_daemon import ask_to_leave
 
     running = discovery.find(where)
@@ -179,7 +185,7 @@ def _dismiss(where: Folders, deadline: Deadline) -> None:
         asked = ask_to_leave(running)
     except OSError as problem:
         raise ProtocolUnsupported(
-            f"the daemon ({running.version}) speaks another protocol, and cannot be asked to end: {problem}",
+            f"the daemon ({running.version}) speaks another protocol and could not be ended: {problem}",
             hint=f"end it yourself: pid {running.pid}",
         ) from problem
     if asked:
@@ -188,22 +194,22 @@ def _dismiss(where: Folders, deadline: Deadline) -> None:
         endpoint.withdraw(where.endpoint, running.instance_id)
 
 
-def _ask_to_leave(client: Client, *, servers: bool, deadline: Deadline) -> Any:
+def _request_shutdown(client: Client, *, servers: bool, deadline: Deadline) -> Any:
     with suppress(*LOST):
-        patience_s = deadline.or_else(remote.READ_TIMEOUT_S)
-        return client.call("daemon.shutdown", {"servers": servers}, accept_timeout_s=patience_s)
+        timeout_s = deadline.or_else(remote.READ_TIMEOUT_S)
+        return client.call("daemon.shutdown", {"servers": servers}, accept_timeout_s=timeout_s)
     return {}
 
 
 def _wait_for_end(where: Folders, client: Client, deadline: Deadline) -> None:
-    """Until it has withdrawn what it published, which it does last; or has died without."""
+    """Wait until the daemon has removed its endpoint file, which it does last, or has died without doing so."""
     instance_id = str(client.daemon["instance_id"])
     until = _give_up_at(deadline)
     while endpoint.is_published(where.endpoint_name, instance_id) or not client.has_ended():
-        # It withdraws first and lets go of the lock then. So where the lock is free, what still lies there is a dead
-        # daemon's; before the lock was looked at, it may have been one on its way out.
+        # A daemon removes the file before it releases the lock. If the lock is free, a file that is still there belongs
+        # to a dead daemon. The file is read again, because the daemon may have removed it before the lock was checked.
         if client.has_ended() and _holder(where) is None and endpoint.is_published(where.endpoint_name, instance_id):
-            output.note("the daemon died before it had stopped in order; servers that it had not stopped go on")
+            output.note("the daemon died before it had stopped properly; servers that it had not stopped keep running")
             endpoint.withdraw(where.endpoint, instance_id)
             return
         if time.monotonic() >= until:

@@ -1,4 +1,4 @@
-"""`environments`: the private environments on the disk, and the end of those that nothing uses."""
+"""The commands `environments list` and `environments prune`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,9 @@ import click
 
 from .. import options, output, remote
 from ..deadline import Deadline
+from ..formatting import table
 
-WEIGH_TIMEOUT_S = 60.0
+LIST_TIMEOUT_S = 60.0
 PRUNE_TIMEOUT_S = 300.0
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -17,15 +18,15 @@ _STEP = 1024
 
 @click.group
 def environments() -> None:
-    """Show or remove the private environments of servers."""
+    """List or remove the private Python environments of servers."""
 
 
 @environments.command("list")
 @options.as_json
 @options.timeout
 def show(*, as_json: bool, deadline: Deadline) -> None:
-    """Show every environment, its size, and what uses it."""
-    answer = remote.ask("environments.list", deadline=deadline, usual_s=WEIGH_TIMEOUT_S)
+    """List every environment, its size, and what uses it."""
+    answer = remote.query("environments.list", deadline=deadline, usual_s=LIST_TIMEOUT_S)
     if as_json:
         output.document(answer)
         return
@@ -36,36 +37,37 @@ def show(*, as_json: bool, deadline: Deadline) -> None:
 
 @environments.command
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Also those that a kind names and nothing runs from.")
-@click.option("--dry-run", is_flag=True, help="Only show what would go.")
+@click.option("--all", "everything", is_flag=True, help="Also remove what kinds need, unless a process uses it.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @options.as_json
 @options.timeout
 def prune(*, ids: Sequence[str], everything: bool, dry_run: bool, as_json: bool, deadline: Deadline) -> None:
-    """Remove the environments that no kind names and nothing runs from.
+    """Remove environments that no kind needs and no process uses.
 
-    With ID, as in `list`, only these, also where a kind names them. What is needed again is installed again.
+    With ID (see `list`), removes only these, even if a kind needs them. An environment that is needed again is
+    installed again.
     """
     params: dict[str, Any] = {"dry_run": dry_run}
     if everything:
         params["all"] = True
     if ids:
         params["environments"] = list(ids)
-    answer = remote.ask("environments.prune", params, deadline=deadline, usual_s=PRUNE_TIMEOUT_S)
+    answer = remote.query("environments.prune", params, deadline=deadline, usual_s=PRUNE_TIMEOUT_S)
     if as_json:
         output.document(answer)
         return
-    gone, left = answer["removed"], answer.get("leftovers", ())
-    if not gone and not left:
+    removed, left = answer["removed"], answer.get("leftovers", ())
+    if not removed and not left:
         output.line("nothing to remove")
         return
-    if gone:
-        _table(gone)
+    if removed:
+        _table(removed)
     _leftovers(left)
-    output.line(f"{'would free' if dry_run else 'freed'} {size(sum(row['size'] for row in (*gone, *left)))}")
+    output.line(f"{'would free' if dry_run else 'freed'} {size(sum(row['size'] for row in (*removed, *left)))}")
 
 
 def size(count: int) -> str:
-    """A number of bytes, as in `12.3 MiB`."""
+    """Return a number of bytes as text, as in `12.3 MiB`."""
     value, unit = float(count), 0
     while value >= _STEP and unit < len(_UNITS) - 1:
         value, unit = value / _STEP, unit + 1
@@ -80,17 +82,17 @@ def _table(rows: Sequence[Any]) -> None:
         (row.get("id") or f"{row['package']}-{row['version']}", _version(row), size(row["size"]), _users(row))
         for row in rows
     ]
-    for text in output.table(("ID", "VERSION", "SIZE", "USED BY"), cells):
+    for text in table(("ID", "VERSION", "SIZE", "USED BY"), cells):
         output.line(text)
 
 
 def _version(row: Any) -> str:
-    """The version that is in it, which may be another spelling of the one that was asked for."""
+    """Return the installed version, whose spelling may differ from that of the requested one."""
     return str(row.get("installed") or row["version"])
 
 
 def _users(row: Any) -> str:
-    return ", ".join((*(["(broken: its interpreter has gone)"] if row.get("broken") else []), *row["used_by"]))
+    return ", ".join((*(["(broken: its interpreter is missing)"] if row.get("broken") else []), *row["used_by"]))
 
 
 def _leftovers(rows: Sequence[Any]) -> None:

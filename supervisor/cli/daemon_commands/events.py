@@ -1,4 +1,4 @@
-"""`events`: what has happened, and what happens; across the lives of the daemon."""
+"""The command `events`, also across restarts of the daemon."""
 
 import sys
 import textwrap
@@ -11,9 +11,10 @@ import click
 from ...client.client import Client
 from ...client.stream import Notice
 from ...native.facts import Folders, folders
-from .. import options, output, remote
+from .. import options, output, remote, terminal
 from ..deadline import Deadline
 from ..follow import LOST, next_daemon
+from ..formatting import coloured, printable
 
 RESYNC = "resync"
 
@@ -21,53 +22,53 @@ _INDENT = " " * 7
 _LEVELS = {"warning": "yellow", "error": "red"}
 
 _RESYNCS = {
-    "gap": "-- some events are no longer kept; here are all that are",
-    "another instance": "-- this is another daemon; here are all of its events",
+    "gap": "-- some events are no longer kept; showing all that are",
+    "another instance": "-- the daemon was restarted; here are all events of the new one",
 }
 
 Json = Mapping[str, Any]
 
 
 @click.command
-@click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on, whoever the daemon is.")
-@click.option("--since", type=click.IntRange(min=0), default=0, metavar="N", help="Only what came after event N.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new events, also across restarts of the daemon.")
+@click.option("--since", type=click.IntRange(min=0), default=0, metavar="N", help="Only events after number N.")
 @options.as_json
 @options.timeout
 def events(*, follow: bool, since: int, as_json: bool, deadline: Deadline) -> None:
-    """Show the events that the daemon remembers."""
+    """Show the latest events, the oldest first."""
     show = _show_json if as_json else _show
-    for method, told in _followed(folders(), since, deadline) if follow else _kept(since, deadline):
-        show(method, told)
-        if not output.is_read():
+    for method, params in _followed(folders(), since, deadline) if follow else _kept(since, deadline):
+        show(method, params)
+        if not terminal.has_reader():
             return
 
 
 def _kept(since: int, deadline: Deadline) -> Iterator[Notice]:
     with remote.connect(deadline=deadline) as client:
-        for method, told in _subscribe(client, _place(client, since)).until_now():
-            yield method, told
+        for method, params in _subscribe(client, _place(client, since)).until_now():
+            yield method, params
             if method == RESYNC:
-                # What comes after it is part of all that there still is.
+                # The events after the resync are among those that the new subscription sends.
                 yield from _subscribe(client, _place(client, 0)).until_now()
                 break
 
 
 def _followed(where: Folders, since: int, deadline: Deadline) -> Iterator[Notice]:
-    """What happens, from one daemon after the other. A `resync` is passed on, and then all that there still is."""
+    """Yield events from one daemon after the other. After a `resync` come all events that the daemon still has."""
     client = remote.connect(where, deadline)
     place = _place(client, since)
     while True:
         try:
             with client:
-                heard = False
-                for method, told in _subscribe(client, place).listen(deadline.left()):
-                    yield method, told
+                received = False
+                for method, params in _subscribe(client, place).listen(deadline.left()):
+                    yield method, params
                     if method == RESYNC:
-                        # A reader that was too slow has only to begin where it left off.
-                        place = place if heard else _place(client, 0)
+                        # After a resync for a slow reader, the events after the last received one are still kept.
+                        place = place if received else _place(client, 0)
                         break
-                    heard = True
-                    place = _place(client, told["seq"])
+                    received = True
+                    place = _place(client, params["seq"])
         except LOST:
             client = next_daemon(where, deadline)
         else:
@@ -82,40 +83,40 @@ def _place(client: Client, seq: int) -> Json:
     return {"instance_id": client.daemon["instance_id"], "seq": seq}
 
 
-def _show_json(method: str, told: Json) -> None:
-    """Print the parameters of the notification; those of a `resync` with its name, because it is no event."""
-    what = {"event": method} if method == RESYNC else {}
-    output.json_line({**what, **told})
+def _show_json(method: str, params: Json) -> None:
+    """Print the params of a notification. A `resync` gets its name as `event`, because its params have none."""
+    name = {"event": method} if method == RESYNC else {}
+    output.json_line({**name, **params})
 
 
-def _show(method: str, told: Json) -> None:
+def _show(method: str, params: Json) -> None:
     if method == RESYNC:
-        reason = output.printable(told["reason"])
-        output.line(_RESYNCS.get(reason, f"-- the list begins again ({reason})"))
+        reason = printable(params["reason"])
+        output.line(_RESYNCS.get(reason, f"-- the list starts again ({reason})"))
     else:
-        size = output.terminal(sys.stdout)
-        for text in wrapped(line(told, now=time.time()), size[0] if size else None):
+        size = terminal.size(sys.stdout)
+        for text in wrapped(line(params, now=time.time()), size[0] if size else None):
             output.line(text)
 
 
 def wrapped(text: str, columns: int | None) -> list[str]:
-    """Return the text in lines of a terminal, the later ones indented. None: the text stays one line."""
+    """Return the text in lines of a terminal, the later ones indented. With None the text stays one line."""
     if columns is None or len(text) <= columns:
         return [text]
     return textwrap.wrap(text, max(columns, len(_INDENT) * 3), subsequent_indent=_INDENT, break_on_hyphens=False)
 
 
 def line(event: Json, *, now: float) -> str:
-    """Return one event for people: its number for `--since`, when, what, about whom, and every detail."""
+    """Return one event as text: its number for `--since`, time, name, server, editor, and every detail."""
     at, today = time.localtime(event["at"]), time.localtime(now)
     date = "" if at[:3] == today[:3] else time.strftime("%Y-%m-%d ", at)
     clock = f"{event['seq']:>5}  {date}{time.strftime('%H:%M:%S', at)}.{int(event['at'] * 1000) % 1000:03}"
-    about = " ".join(word for word in (event["server"], event["editor"]) if word)
-    told = ((name, value) for name, value in event["details"].items() if value not in (None, [], {}))
-    details = " ".join(f"{name}={_brief(value)}" for name, value in told)
+    subject = " ".join(word for word in (event["server"], event["editor"]) if word)
+    known = ((name, value) for name, value in event["details"].items() if value not in (None, [], {}))
+    details = " ".join(f"{name}={_brief(value)}" for name, value in known)
     colour = _LEVELS.get(event["level"])
-    name = event["event"] if colour is None else output.painted(f"{event['event']} ({event['level']})", colour)
-    words = (clock, name.ljust(22), output.printable(about), output.printable(details))
+    name = event["event"] if colour is None else coloured(f"{event['event']} ({event['level']})", colour)
+    words = (clock, name.ljust(22), printable(subject), printable(details))
     return "  ".join(word for word in words if word).rstrip()
 
 

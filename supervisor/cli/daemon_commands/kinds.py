@@ -1,4 +1,4 @@
-"""`kinds`: what can be started."""
+"""The command `kinds`."""
 
 from typing import Any
 
@@ -8,12 +8,16 @@ from ...kinds.kind import Kind, PortRange
 from ...native.facts import folders
 from .. import options, output
 from ..context import other_files, recipes
+from ..formatting import table
 
 
 @click.command
 @options.as_json
 def kinds(*, as_json: bool) -> None:
-    """Show the kinds of server that there are. Works without a daemon."""
+    """List the kinds of server that `up` can start.
+
+    Works without a daemon.
+    """
     where = folders()
     known = recipes.catalog(where)
     found = [known.get(name) for name in known.names()]
@@ -26,26 +30,26 @@ def kinds(*, as_json: bool) -> None:
             kind.topology.value,
             kind.package,
             kind.version,
-            ", ".join(f"{name} {_reach(reach)}" for name, reach in kind.ports.items()),
+            ", ".join(f"{name} {_range(ports)}" for name, ports in kind.ports.items()),
         )
         for kind in found
     ]
-    for text in output.table(("KIND", "TOPOLOGY", "PACKAGE", "VERSION", "PORTS"), rows):
+    for text in table(("KIND", "TOPOLOGY", "PACKAGE", "VERSION", "PORTS"), rows):
         output.line(text)
-    other_files.warn(where, other_files.daemon_of(where))
+    other_files.warn(where, other_files.running_daemon(where))
 
 
-def _reach(ports: PortRange) -> str:
+def _range(ports: PortRange) -> str:
     return str(ports.low) if ports.low == ports.high else f"{ports.low}-{ports.high}"
 
 
 def _object(kind: Kind) -> dict[str, Any]:
-    """What may be shown of a kind: its `env` can hold a user's secrets."""
+    """Return what may be shown of a kind, without its `env`, which can hold secrets of the user."""
     return {
         "name": kind.name,
         "topology": kind.topology.value,
         "package": kind.package,
         "version": kind.version,
         "engine": dict(kind.engine),
-        "ports": {name: {"low": reach.low, "high": reach.high} for name, reach in kind.ports.items()},
+        "ports": {name: {"low": ports.low, "high": ports.high} for name, ports in kind.ports.items()},
     }

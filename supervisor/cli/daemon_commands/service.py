@@ -1,4 +1,4 @@
-"""`service`: the daemon as a service of this system."""
+"""The commands `service install`, `uninstall`, `status` and `run`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,100 +14,110 @@ from ...service.managers import OperationRequest
 from ...service.report import Report
 from ...service.steps import Step, Steps
 from .. import exit_codes, options, output
+from ..formatting import coloured
 
 MODES = ("user-service", "task", "account-service")
-WELL = frozenset({"active", "running"})
+RUNNING = frozenset({"active", "running"})
 
-dry_run: options.Decorator = click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+dry_run: options.Decorator = click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 
 
 @click.group
 def service() -> None:
-    """Have the system start the daemon and look after it.
+    """Run the daemon as a service that the system starts at login.
 
-    At login: by systemd, launchd or Windows.
+    By systemd, launchd or Windows.
     """
 
 
 @service.command
-@click.option("--mode", type=click.Choice(MODES), help="Windows: how. Default: what this prompt may do.")
-@click.option("--account", metavar="NAME", help="Windows, account-service: the user that it runs as.")
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    help="Windows: the type of service. Default: what this prompt may install.",
+)
+@click.option("--account", metavar="NAME", help="Windows, account-service: the user that the service runs as.")
 @dry_run
 @options.as_json
 def install(*, mode: str | None, account: str | None, dry_run: bool, as_json: bool) -> None:
     """Install the service and start it, or repair it.
 
-    Servers go on.
+    Servers keep running.
     """
     where = folders()
     homes.refuse(where)
     steps = Steps(managers.runner(), dry_run=dry_run)
     wish = OperationRequest(mode, account, _password(account, dry_run=dry_run) if mode == "account-service" else None)
     managers.install(where, managers.open_manager(where, version(), steps, wish), steps)
-    _told(steps, as_json=as_json)
+    _print_steps(steps, as_json=as_json)
 
 
 @service.command
-@click.option("--stop-servers", is_flag=True, help="Stop every server as well. Without it they go on.")
+@click.option("--stop-servers", is_flag=True, help="Stop every server as well.")
 @dry_run
 @options.as_json
 def uninstall(*, stop_servers: bool, dry_run: bool, as_json: bool) -> None:
-    """Stop the service and remove it. Servers go on."""
+    """Stop the service and remove it.
+
+    Servers keep running.
+    """
     where = folders()
     steps = Steps(managers.runner(), dry_run=dry_run)
     manager = managers.open_manager(where, version(), steps)
     managers.uninstall(where, manager, steps, stop_servers=stop_servers)
-    _told(steps, as_json=as_json)
+    _print_steps(steps, as_json=as_json)
 
 
 @service.command
 @options.as_json
 def status(*, as_json: bool) -> int:
-    """Show the service. Exit code 0: it is as it should be; 1: it is not; 4: there is none."""
+    """Show the service.
+
+    Exit code 0: the service is in order; 1: it needs a repair; 4: it is not installed.
+    """
     where = folders()
     steps = Steps(managers.runner())
     report, daemon = managers.status(where, managers.open_manager(where, version(), steps))
     if as_json:
         output.document({**report.document(), "daemon": daemon, "notes": steps.notes})
     else:
-        _card(report, daemon, steps.notes)
+        _print_status(report, daemon, steps.notes)
     if not report.installed:
         return exit_codes.NOT_FOUND
-    well = not report.differences and report.enabled is not False and (report.state in WELL or report.state is None)
-    return exit_codes.DONE if well else exit_codes.FAILED
+    in_order = (
+        not report.differences and report.enabled is not False and (report.state in RUNNING or report.state is None)
+    )
+    return exit_codes.DONE if in_order else exit_codes.FAILED
 
 
 @service.command
-@click.option("--home", metavar="DIR", help="In place of the home folder that the environment names.")
+@click.option("--home", metavar="DIR", help="Use this home folder instead of the one from the environment.")
 @options.as_json
 def run(*, home: str | None, as_json: bool) -> int:
-    """Be the daemon, as the service manager starts it.
-
-    By hand, in the foreground.
-    """
+    """Run the daemon in the foreground (used by the service manager)."""
     from ...daemon.service_main import serve
 
     return serve(home, as_json=as_json)
 
 
 def _password(account: str | None, *, dry_run: bool) -> str | None:
-    """Asked for, handed to Windows, and kept nowhere."""
+    """Ask for the account's password, which is passed to Windows and not stored. Returns None if none is needed."""
     if dry_run or account is None:
         return None
     try:
         return str(click.prompt(f"password of {account}", hide_input=True, err=True))
     except click.Abort as problem:
-        raise ServiceRefused("without the account's password Windows starts nothing as it") from problem
+        raise ServiceRefused("Windows needs the account's password to start a service as this user") from problem
 
 
-def _told(steps: Steps, *, as_json: bool) -> None:
+def _print_steps(steps: Steps, *, as_json: bool) -> None:
     if as_json:
         rows = [_row(step) for step in steps.taken]
         output.document({"dry_run": steps.dry_run, "steps": rows, "notes": steps.notes})
         return
     done = [step for step in steps.taken if step.action != "unchanged"]
     if steps.dry_run:
-        output.line("this is what would be done:" if done else "nothing would be done")
+        output.line("would be done:" if done else "nothing would be done")
     elif not done:
         output.line("nothing to do")
     for step in done:
@@ -124,25 +134,25 @@ def _row(step: Step) -> dict[str, Any]:
     return row if step.text is None else {**row, "text": step.text}
 
 
-def _card(report: Report, daemon: Mapping[str, Any] | None, notes: Sequence[str]) -> None:
+def _print_status(report: Report, daemon: Mapping[str, Any] | None, notes: Sequence[str]) -> None:
     rows: list[tuple[str, object]] = [
         ("service", f"{report.name} ({report.manager}{f', {report.mode}' if report.mode else ''})"),
         ("installed", report.file or "yes" if report.installed else "no"),
         ("at login", report.enabled),
         ("state", report.state and f"{report.state}{f', pid {report.pid}' if report.pid else ''}"),
         ("lingers", report.lingering),
-        ("daemon", f"pid {daemon['pid']}, version {daemon['version']}" if daemon else "none answers"),
+        ("daemon", f"pid {daemon['pid']}, version {daemon['version']}" if daemon else "no daemon answers"),
     ]
     for name, value in rows:
         if value is not None:
             shown = {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
             output.line(f"{name:10} {shown}")
     for difference in report.differences:
-        output.line(f"{output.painted('differs', 'yellow')}    {difference}")
+        output.line(f"{coloured('differs', 'yellow')}    {difference}")
     if report.differences:
         output.line("to repair it: godot-supervisor service install")
-    # On Windows the service may be the redirector of a virtual environment, and the daemon its child.
+    # On Windows the service may be the launcher of a virtual environment, and the daemon its child.
     if daemon and report.pid and daemon["pid"] != report.pid and report.manager != "windows":
-        output.line("the daemon was not started by the service: godot-supervisor service install hands it over")
+        output.line("the daemon was not started by the service; to hand it over: godot-supervisor service install")
     for text in notes:
         output.note(f"note: {text}")

@@ -1,4 +1,4 @@
-"""`version`."""
+"""The command `version`."""
 
 import sys
 from importlib.metadata import PackageNotFoundError
@@ -13,7 +13,7 @@ from .. import options, output
 @click.command
 @options.as_json
 def version(*, as_json: bool) -> None:
-    """Show the version of this command."""
+    """Show the versions of this program and of Python."""
     if as_json:
         output.document({"version": _installed(), "python": _python(), "system": SYSTEM_LABEL})
     else:
@@ -21,7 +21,7 @@ def version(*, as_json: bool) -> None:
 
 
 def text() -> str:
-    """Everything about this installation, on one line."""
+    """Return the versions on one line."""
     return f"{DISTRIBUTION} {_installed() or 'not installed'} (Python {_python()}, {SYSTEM_LABEL})"
 
 
@@ -30,7 +30,7 @@ def _python() -> str:
 
 
 def _installed() -> str | None:
-    """The version of the distribution; None: it runs from its sources."""
+    """Return the version of the distribution. Returns None if the program runs from its sources."""
     try:
         return installed()
     except PackageNotFoundError:

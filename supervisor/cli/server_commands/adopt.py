@@ -1,4 +1,4 @@
-"""`adopt`: look after a server that somebody else started."""
+"""The command `adopt`, which takes over a server that another program started."""
 
 from typing import Any
 
@@ -23,14 +23,15 @@ def _target(ctx: click.Context, param: click.Parameter, value: str) -> int:
 
 @click.command
 @click.argument("target", metavar="PID|PORT", callback=_target)
-@click.option("--kind", help="Its kind. Default: the one that recognises it.")
+@click.option("--kind", help="The kind of the server. Default: the kind that recognises it.")
 @options.owner_pid
 @options.as_json
 @options.timeout
 def adopt(*, target: int, kind: str | None, owner_pid: int | None, as_json: bool, deadline: Deadline) -> None:
-    """Look after the server on a port, or of a process.
+    """Take over a server that another program started.
 
-    From now on, as if it had been started here. A number that can be both is taken for a port.
+    The server is then treated as if it had been started here. A number that can be a port is tried as a port first,
+    then as a process id.
     """
     params: dict[str, Any] = {} if kind is None else {"kind": kind}
     if owner_pid is not None:
@@ -46,24 +47,24 @@ def adopt(*, target: int, kind: str | None, owner_pid: int | None, as_json: bool
 
 
 def _adopt(client: Client, target: int, params: dict[str, Any], *, quiet: bool, deadline: Deadline) -> dict[str, Any]:
-    def ask(**what: int) -> dict[str, Any]:
-        answer: dict[str, Any] = remote.perform(
-            client, "server.adopt", {**params, **what}, quiet=quiet, deadline=deadline
+    def request(**target: int) -> dict[str, Any]:
+        answer: dict[str, Any] = remote.run_operation(
+            client, "server.adopt", {**params, **target}, quiet=quiet, deadline=deadline
         )
         return answer
 
     if target > PORT_MAX:
-        return ask(pid=target)
+        return request(pid=target)
     try:
-        return ask(port=target)
+        return request(port=target)
     except SupervisorError as error:
         if error.code != NotFound.code:
             raise
     try:
-        return ask(pid=target)
+        return request(pid=target)
     except SupervisorError as error:
         if error.code != NotFound.code:
             raise
         raise NotFound(
-            f"nobody listens on port {target}, and there is no process {target}", hint="godot-supervisor ports"
+            f"no server listens on port {target}, and there is no process {target}", hint="godot-supervisor ports"
         ) from error

@@ -1,29 +1,26 @@
-"""`down`: end servers."""
+"""The command `down`, which stops servers."""
 
 import click
 
-from .. import options, remote, server_choice
+from .. import options, remote
 from ..deadline import Deadline
 from ..text import bridge_notes
+from . import several_servers
 
 
 @click.command
-@options.servers
-@options.every
-@options.force
-@options.as_json
-@options.timeout
+@options.several_servers
 def down(*, servers: tuple[str, ...], every: bool, force: bool, as_json: bool, deadline: Deadline) -> int:
-    """Stop servers. ID may also be a kind or a project; with exactly one server, it may be left out."""
+    """Stop servers.
+
+    ID is a server's id, a kind or a project. With exactly one server it can be left out.
+    """
+    selection = several_servers.Selection(servers, every, force, as_json, deadline)
     with remote.connect(deadline=deadline) as client:
-        return server_choice.each(
+        return several_servers.run(
             client,
-            servers,
             "down",
-            deadline,
-            lambda server: remote.disturb(client, "down", server, force=force, quiet=as_json, deadline=deadline),
-            every=every,
-            as_json=as_json,
-            say=lambda row: f"{row['id']}: {row['state']}",
+            selection,
+            line=lambda row: f"{row['id']}: {row['state']}",
             notes=lambda row: bridge_notes.after_a_stop(row.get("bridges", ())),
         )

@@ -1,4 +1,4 @@
-"""`ports`: who holds the ports that the kinds want, and what would be done about it."""
+"""The command `ports`: the occupants of the ports that kinds prefer, and what `up` would do about them."""
 
 import sys
 import textwrap
@@ -10,9 +10,9 @@ import click
 
 from ...errors import KindUnknown, SupervisorError
 from ...native.facts import folders
-from .. import options, output, remote
+from .. import formatting, options, output, remote, terminal
 from ..context import recipes
-from ..context.projects import project_here, readable
+from ..context.projects import project_here, utf8_path
 from ..deadline import Deadline
 
 SCAN_TIMEOUT_S = 30.0
@@ -29,9 +29,9 @@ Json = Mapping[str, Any]
 @options.as_json
 @options.timeout
 def ports(*, kind: str | None, project: Path | None, as_json: bool, deadline: Deadline) -> None:
-    """Show who holds the ports that a kind wants.
+    """Show which processes hold the ports of a kind.
 
-    And what `up` would do about each, in which version. Without KIND, those of every kind.
+    For each port, DECISION is what `up` would do. Without KIND, shows the ports of every kind.
     """
     answers = _answers(kind, project or project_here(), deadline)
     rows = {row["port"]: row for answer in answers.values() for row in answer["ports"]}
@@ -44,50 +44,52 @@ def ports(*, kind: str | None, project: Path | None, as_json: bool, deadline: De
         output.document({"ports": list(rows.values()), **({"versions": versions} if versions else {})})
         return
     for found in versions:
-        output.line(output.printable(f"{found['kind']} {found['version']}: {found['version_why']}"))
-    for text in lines(list(_runs(rows.values())), output.terminal(sys.stdout)):
+        output.line(formatting.printable(f"{found['kind']} {found['version']}: {found['version_why']}"))
+    for text in lines(list(_runs(rows.values())), terminal.size(sys.stdout)):
         output.line(text)
     for found in versions:
         for note in found["notes"]:
-            output.line(output.printable(f"{found['kind']}: {note}"))
+            output.line(formatting.printable(f"{found['kind']}: {note}"))
 
 
 def _answers(kind: str | None, project: Path | None, deadline: Deadline) -> dict[str, Json]:
-    """Return what the daemon says of this kind, or of each that it knows."""
+    """Return the daemon's answer for this kind, or for each kind that it knows."""
     kinds = [kind] if kind else recipes.catalog(folders()).names()
-    further = {} if project is None else {"project": readable(str(project.resolve()))}
+    with_project = {} if project is None else {"project": utf8_path(str(project.resolve()))}
     answers: dict[str, Json] = {}
     with remote.connect(deadline=deadline) as client:
         for name in kinds:
-            params = {"kind": name, **further}
+            params = {"kind": name, **with_project}
             try:
                 answers[name] = client.call("ports.explain", params, accept_timeout_s=deadline.or_else(SCAN_TIMEOUT_S))
             except SupervisorError as problem:
                 if kind or problem.code != KindUnknown.code:
                     raise
-                output.note(f"{name}: the daemon has not read config.toml since it is there: {RELOAD}")
+                output.note(f"{name}: the daemon has not read this kind yet: {RELOAD}")
     return answers
 
 
 def lines(runs: Sequence[tuple[str, ...]], size: tuple[int, int] | None) -> Iterator[str]:
-    """Return the table. Where a reason does not fit beside the rest it gets lines of its own: it is the answer."""
-    whole = output.table(_HEADERS, runs, columns=None)
+    """Return the table. A reason that does not fit into its row gets lines of its own, because it is the answer."""
+    whole = formatting.table(_HEADERS, runs, columns=None)
     if size is None or max(map(len, whole)) <= size[0]:
         yield from whole
         return
-    heading, *rows = output.table(_HEADERS[:-1], [run[:-1] for run in runs], columns=size[0])
+    heading, *rows = formatting.table(_HEADERS[:-1], [run[:-1] for run in runs], columns=size[0])
     yield heading
     for row, run in zip(rows, runs, strict=True):
         yield row
         if run[-1]:
-            yield from textwrap.wrap(output.cell(run[-1]), size[0], initial_indent=_INDENT, subsequent_indent=_INDENT)
+            yield from textwrap.wrap(
+                formatting.cell(run[-1]), size[0], initial_indent=_INDENT, subsequent_indent=_INDENT
+            )
 
 
 def _runs(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """One row for neighbouring ports of which the same is true: most ports of a range are free."""
+    """Yield one row for neighbouring ports with equal facts, because most ports of a range are free."""
     pending: list[tuple[int, tuple[str, ...]]] = []
     for row in rows:
-        holder = output.occupant(row["occupant"]) if row["occupant"] else ""
+        holder = formatting.occupant(row["occupant"]) if row["occupant"] else ""
         fact = (row["port"], (holder, row["decision"], row["reason"]))
         if pending and (pending[-1][0] + 1, pending[-1][1]) != fact:
             yield _run(pending)

@@ -1,20 +1,23 @@
-"""`reap`: the verdict on every server, and the end of those that nobody needs."""
+"""The command `reap`: the verdict on every server, and the stop of orphans."""
 
 import click
 
-from .. import options, output, remote
+from .. import formatting, options, output, remote
 from ..deadline import Deadline
 
 REAP_TIMEOUT_S = 60.0
 
 
 @click.command
-@click.option("--dry-run", is_flag=True, help="Only show the verdicts.")
+@click.option("--dry-run", is_flag=True, help="Show the verdicts, and stop nothing.")
 @options.as_json
 @options.timeout
 def reap(*, dry_run: bool, as_json: bool, deadline: Deadline) -> None:
-    """Judge every server, and stop the orphans."""
-    answer = remote.ask("reap", {"dry_run": dry_run}, deadline=deadline, usual_s=REAP_TIMEOUT_S)
+    """Check every server, and stop the orphans.
+
+    An orphan is a server whose owners have ended and which no lease and no session keeps.
+    """
+    answer = remote.query("reap", {"dry_run": dry_run}, deadline=deadline, usual_s=REAP_TIMEOUT_S)
     if as_json:
         output.document(answer)
         return
@@ -25,10 +28,10 @@ def reap(*, dry_run: bool, as_json: bool, deadline: Deadline) -> None:
         (row["server"], row["verdict"], due(row.get("due_in_s")), "; ".join(row.get("reasons", ())))
         for row in answer["servers"]
     ]
-    for text in output.table(("SERVER", "VERDICT", "DUE", "REASONS"), rows):
+    for text in formatting.table(("SERVER", "VERDICT", "DUE", "REASONS"), rows):
         output.line(text)
 
 
 def due(seconds: float | None) -> str | None:
-    """When the second sample is taken."""
-    return None if seconds is None else f"in {output.number(round(seconds, 1))} s"
+    """Return when the server is checked again."""
+    return None if seconds is None else f"in {formatting.number(round(seconds, 1))} s"

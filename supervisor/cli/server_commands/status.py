@@ -1,4 +1,4 @@
-"""`status`, once or for as long as somebody watches."""
+"""The command `status`: once, or with --watch until the user ends it."""
 
 import sys
 import time
@@ -9,35 +9,35 @@ import click
 
 from ...client.client import Client
 from ...native.facts import folders
-from .. import options, output
+from .. import options, output, terminal
 from ..deadline import Deadline
 from ..follow import through_restarts
-from ..text.status_table import screen, show
+from ..text import status_table
 
 
 class Display(Protocol):
-    """What a watched status is shown on."""
+    """The output of a watched status."""
 
     def show(self, answer: Any) -> None:
-        """Show it as it is now."""
+        """Show the latest status."""
         ...
 
 
 @click.command
-@click.option("-a", "--all", "past", is_flag=True, help="Also how servers have ended.")
-@click.option("--watch", is_flag=True, help="Show it again whenever something has happened.")
+@click.option("-a", "--all", "with_ended", is_flag=True, help="Also show how servers have ended.")
+@click.option("--watch", is_flag=True, help="Show the status again after every change.")
 @options.as_json
 @options.timeout
-def status(*, past: bool, watch: bool, as_json: bool, deadline: Deadline) -> None:
+def status(*, with_ended: bool, watch: bool, as_json: bool, deadline: Deadline) -> None:
     """Show the daemon, the editors and the servers."""
-    if past and watch:
-        raise click.UsageError("--watch shows what is; what has ended changes no more: status --all")
+    if with_ended and watch:
+        raise click.UsageError("--watch cannot be used with --all")
     if not watch:
-        show(as_json=as_json, deadline=deadline, past=past)
+        status_table.show(as_json=as_json, deadline=deadline, with_ended=with_ended)
     elif as_json or not sys.stdout.isatty():
-        _watch(_Lines() if as_json else _Tables(), deadline)
+        _watch(_Documents() if as_json else _Tables(), deadline)
     else:
-        with output.alternate_screen():
+        with terminal.alternate_screen():
             _watch(_Screen(), deadline)
 
 
@@ -46,31 +46,31 @@ def _watch(display: Display, deadline: Deadline) -> None:
         stream = client.stream("events.subscribe")
         display.show(stream.answer["snapshot"])
         for _ in stream.listen(deadline.left()):
-            # What happened together is one picture.
+            # Events that come together lead to one new status.
             stream.until_now()
             display.show(client.call("status"))
-            if not output.is_read():
+            if not terminal.has_reader():
                 return True
         return True
 
     through_restarts(folders(), deadline, follow)
 
 
-class _Lines:
-    """One object a line."""
+class _Documents:
+    """One JSON document per line."""
 
     def show(self, answer: Any) -> None:
         output.json_line(answer)
 
 
 class _Tables:
-    """A new table wherever one differs from the last."""
+    """A new table for each status that differs from the last."""
 
     def __init__(self) -> None:
         self._last: Sequence[str] = ()
 
     def show(self, answer: Any) -> None:
-        head, *rest = screen(answer, now=time.time())
+        head, *rest = status_table.lines(answer, now=time.time())
         if rest != self._last:
             for text in ([""] if self._last else []) + [head, *rest]:
                 output.line(text)
@@ -78,7 +78,7 @@ class _Tables:
 
 
 class _Screen:
-    """A screen that is painted over."""
+    """A screen that is repainted."""
 
     def show(self, answer: Any) -> None:
-        output.screenful([*screen(answer, now=time.time())])
+        output.screenful([*status_table.lines(answer, now=time.time())])

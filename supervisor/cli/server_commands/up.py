@@ -1,4 +1,4 @@
-"""`up`: a server that is ready, whatever it takes."""
+"""The command `up`, which starts or reuses a server."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from ...errors import KindUnknown, SupervisorError
 from ...native.facts import Folders, folders
 from .. import options, output, remote
 from ..context import other_files, recipes, shell
-from ..context.projects import project_here, readable
+from ..context.projects import project_here, utf8_path
 from ..daemon_commands.daemon import START_TIMEOUT_S
 from ..deadline import Deadline
 from ..text import report
@@ -22,7 +22,7 @@ from ..text import report
 @click.argument("kind")
 @options.owner_pid
 @options.project
-@click.option("--version", metavar="V", help="The server's exact version.")
+@click.option("--version", metavar="V", help="The exact version of the server.")
 @options.as_json
 @options.timeout
 def up(
@@ -34,30 +34,32 @@ def up(
     as_json: bool,
     deadline: Deadline,
 ) -> None:
-    """Have a server of KIND ready, and say how to reach it.
+    """Start a server, or reuse a running one, and print its URL.
 
-    Starts the daemon if none runs. `godot-supervisor kinds` shows what KIND can be: godot-ai, unity-mcp, and those of
-    config.toml.
+    Starts the daemon first if none runs. `godot-supervisor kinds` lists the values of KIND: godot-ai, unity-mcp, and
+    those of config.toml.
     """
     where = folders()
     params = request(kind, owner_pid, project or project_here(), version)
-    with remote.awaken(where, deadline, usual_s=START_TIMEOUT_S) as client:
+    with remote.connect_or_start(where, deadline, usual_s=START_TIMEOUT_S) as client:
         asked_at = time.time()
         adopted: list[object] = []
 
-        def told(progress: Mapping[str, Any]) -> None:
+        def note_adoption(progress: Mapping[str, Any]) -> None:
             if progress["stage"] == "adopting":
                 adopted.append(progress)
 
-        with shell.explaining(client), _looking_into_the_file(kind, where):
-            server = remote.perform(client, "server.ensure", params, quiet=as_json, deadline=deadline, on_progress=told)
+        with shell.explaining(client), _explaining_unknown_kind(kind, where):
+            server = remote.run_operation(
+                client, "server.ensure", params, quiet=as_json, deadline=deadline, on_progress=note_adoption
+            )
         editors = client.call("status")["editors"] if server["owners"] and not as_json else []
         recipe = recipes.find(server["kind"], where)
         notes = () if as_json else shell.notes(client, recipe)
     if as_json:
         output.document(server)
         return
-    # Both are wall time of this machine. What somebody else started is older, and new here all the same.
+    # Both are wall times of this machine. A server that was just adopted is older than this command, and new here.
     already = server["since"] < asked_at and not adopted
     for text in report.lines(server, editors, recipe, already=already):
         output.line(text)
@@ -66,31 +68,31 @@ def up(
 
 
 @contextmanager
-def _looking_into_the_file(kind: str, where: Folders) -> Iterator[None]:
-    """While inside, a kind that the daemon does not know and config.toml does is known to be a new one.
+def _explaining_unknown_kind(kind: str, where: Folders) -> Iterator[None]:
+    """While inside, give an unknown kind that config.toml has a hint that says how the daemon gets to know it.
 
     Raises:
-        SupervisorError: what was raised inside, with what to do about it.
+        SupervisorError: the error that was raised inside.
     """
     try:
         yield
     except SupervisorError as problem:
         if problem.code == KindUnknown.code and recipes.find(kind, where) is not None:
-            problem.hint = _how_to_have_it_read(where)
+            problem.hint = _how_to_reload(where)
         raise
 
 
-def _how_to_have_it_read(where: Folders) -> str:
-    other = other_files.other_file(where, other_files.daemon_of(where))
+def _how_to_reload(where: Folders) -> str:
+    other = other_files.other_file(where, other_files.running_daemon(where))
     if other is not None:
-        return f"{where.config} has it, and the daemon reads {other}: godot-supervisor restart --daemon"
-    return f"{where.config} has it, the daemon has not read it yet: godot-supervisor config reload"
+        return f"the kind is in {where.config}, but the daemon reads {other}: godot-supervisor restart --daemon"
+    return f"the kind is in {where.config}, which the daemon has not read since: godot-supervisor config reload"
 
 
 def request(kind: str, owner_pid: int | None, project: Path | None, version: str | None) -> dict[str, Any]:
-    """The parameters of `server.ensure`. The daemon has another current folder, so paths are absolute."""
+    """Return the params of `server.ensure`. Paths are absolute, because the daemon has another current folder."""
     params: dict[str, Any] = {"kind": kind}
-    folder = {} if project is None else {"project": readable(str(project.resolve()))}
+    folder = {} if project is None else {"project": utf8_path(str(project.resolve()))}
     if owner_pid is None:
         params |= folder
     else:

@@ -1,4 +1,4 @@
-"""`wait`: until a server is in a state. Built on events; nothing is polled."""
+"""The command `wait`. Uses the daemon's events, without polling."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +15,8 @@ from ..deadline import Deadline
 GONE = "gone"
 STATES = ("starting", "ready", "unhealthy", "backoff", "stopping", "stopped", "failed", GONE)
 
-# A server that was stopped is forgotten.
-_HOLD_WITHOUT_IT = frozenset({"stopped", GONE})
+# The daemon forgets a server that was stopped, so its absence means these states.
+_TRUE_IF_ABSENT = frozenset({"stopped", GONE})
 _AT_REST = frozenset({"stopped", "failed"})
 _AFTER_REST = frozenset({"stopping", "stopped", "failed", GONE})
 
@@ -29,18 +29,21 @@ Json = Mapping[str, Any]
 @options.as_json
 @options.timeout
 def wait(*, server: str | None, wanted: str, as_json: bool, deadline: Deadline) -> None:
-    """Wait until a server is in a state. With exactly one server, ID may be left out."""
+    """Wait until a server is in a state.
+
+    ID is a server's id, a kind or a project. With exactly one server it can be left out.
+    """
     waiting = _Waiting(server, wanted, deadline)
     follow.through_restarts(folders(), deadline, waiting.follow)
-    meant, found = waiting.outcome
+    found_id, found = waiting.outcome
     if as_json:
         output.document(found)
     else:
-        output.line(f"{meant}: {wanted}")
+        output.line(f"{found_id}: {wanted}")
 
 
 class _Waiting:
-    """A wait that goes on with the next daemon, should this one be restarted."""
+    """A wait that continues with the next daemon when the daemon is restarted."""
 
     def __init__(self, server: str | None, wanted: str, deadline: Deadline) -> None:
         self._server = server
@@ -49,42 +52,40 @@ class _Waiting:
         self.outcome: tuple[str, Json]
 
     def follow(self, client: Client) -> bool:
-        """Wait for as long as this daemon lives."""
+        """Wait until the server is in the wanted state or the connection ends; return True."""
         stream = client.stream("events.subscribe")
         snapshot = stream.answer["snapshot"]
+        command = f"wait --for {self._wanted}"
         if self._server is None:
-            self._server = server_choice.only_server(snapshot["servers"], f"wait --for {self._wanted}")
-        else:
-            found = server_choice.among(snapshot["servers"], self._server)
-            verb = f"wait --for {self._wanted}"
-            self._server = (
-                server_choice.only(found, f"{self._server!r} means several servers", verb) if found else self._server
-            )
+            self._server = server_choice.only_server(snapshot["servers"], command)
+        elif found := server_choice.matching(snapshot["servers"], self._server):
+            problem = f"{self._server!r} means several servers"
+            self._server = server_choice.narrowed_to_one(found, problem, command)
         watched = _Watched(client, self._server, self._wanted, snapshot["servers"])
         if snapshot.get("left_out"):
-            watched.look()
+            watched.update()
         self._until(watched, stream)
-        self.outcome = watched.id, watched.view()
+        self.outcome = watched.id, watched.document()
         return True
 
     def _until(self, watched: "_Watched", stream: Stream) -> None:
-        if watched.is_there():
+        if watched.has_state():
             return
         try:
-            for method, told in stream.listen(self._deadline.left()):
-                if method == "event" and told["server"] not in (watched.id, None):
+            for method, notice in stream.listen(self._deadline.left()):
+                if method == "event" and notice["server"] not in (watched.id, None):
                     continue
-                watched.look()
-                if watched.passes_through(told) or watched.is_there():
+                watched.update()
+                if watched.had_state(notice) or watched.has_state():
                     return
         except ResponseTimeout as problem:
-            patience_s = self._deadline.timeout_s or 0
-            message = f"{watched.id} is {watched.state} and not {watched.wanted} after {patience_s:g} s"
+            timeout_s = self._deadline.timeout_s or 0
+            message = f"{watched.id} is {watched.state} and not {watched.wanted} after {timeout_s:g} s"
             raise TimedOut(message, hint=f"godot-supervisor inspect {watched.id}") from problem
 
 
 class _Watched:
-    """A server, as far as it is known now."""
+    """The server that is waited for, with its latest known state."""
 
     def __init__(self, client: Client, server: str, wanted: str, servers: Sequence[Json]) -> None:
         self.id = server
@@ -96,8 +97,8 @@ class _Watched:
     def state(self) -> str:
         return GONE if self._row is None else str(self._row["state"])
 
-    def look(self) -> None:
-        """Ask how it is now."""
+    def update(self) -> None:
+        """Ask the daemon for the server's present state."""
         try:
             self._row = self._client.call("server.get", {"server": self.id})
         except SupervisorError as problem:
@@ -105,32 +106,32 @@ class _Watched:
                 raise
             self._row = None
 
-    def passes_through(self, told: Json) -> bool:
-        """Whether this tells that it was in the wanted state, however shortly."""
-        about = (told.get("event"), told.get("server"))
-        return about == ("server.state", self.id) and told["details"]["now"] == self.wanted
+    def had_state(self, notice: Json) -> bool:
+        """Return whether this event says that the server was in the wanted state, however briefly."""
+        subject = (notice.get("event"), notice.get("server"))
+        return subject == ("server.state", self.id) and notice["details"]["now"] == self.wanted
 
-    def is_there(self) -> bool:
-        """Whether it is in the wanted state.
+    def has_state(self) -> bool:
+        """Return whether the server is in the wanted state.
 
         Raises:
-            NotFound: it will not come there by itself.
+            NotFound: the server will not reach that state by itself.
         """
-        if self.state == self.wanted or (self._row is None and self.wanted in _HOLD_WITHOUT_IT):
+        if self.state == self.wanted or (self._row is None and self.wanted in _TRUE_IF_ABSENT):
             return True
         if self._row is None:
             raise NotFound(
-                f"there is no server {self.id}: it cannot become {self.wanted}", hint="godot-supervisor up KIND"
+                f"there is no server {self.id}, so it cannot become {self.wanted}", hint="godot-supervisor up KIND"
             )
         if self.state in _AT_REST and self.wanted not in _AFTER_REST:
             failure = self._row["failure"]
             why = f": {failure['message']}" if failure else ""
             raise NotFound(
-                f"{self.id} is {self.state} and does not become {self.wanted} by itself{why}",
+                f"{self.id} is {self.state} and will not become {self.wanted} by itself{why}",
                 hint=f"godot-supervisor logs {self.id}",
             )
         return False
 
-    def view(self) -> Json:
-        """The server for `--json`, with the state that was waited for, whatever it is by now."""
+    def document(self) -> Json:
+        """Return the server for `--json`, with the state that was waited for even if it has changed since."""
         return {**(self._row or {"id": self.id}), "state": self.wanted}

@@ -1,27 +1,27 @@
-"""What becomes of the bridges of AI clients whose server was stopped, in words."""
+"""Notes about the bridges of AI clients that were connected to a server when it was stopped or restarted."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .. import output
+from ..formatting import printable
 
 Json = Mapping[str, Any]
 
 
 def after_a_stop(bridges: Sequence[Json]) -> Iterator[str]:
-    """What a user who takes a server down has to know."""
+    """Yield notes for `down` and `stop --servers`: a bridge can start a server of its own."""
     for bridge in bridges:
-        yield f"{_who(bridge)} is connected, and starts a server of its own at its client's next call"
+        yield f"{_name(bridge)} is still connected: its client's next call starts another server"
     if bridges:
-        yield "to keep it down, end those clients' sessions; what they start: godot-supervisor down, once more"
+        yield "to prevent that, end those clients' sessions; to stop such a server: godot-supervisor down"
 
 
 def after_a_restart(bridges: Sequence[Json]) -> Iterator[str]:
-    """What a user who restarts a server may want to know."""
+    """Yield notes for `restart`: a bridge connects to the new server by itself."""
     for bridge in bridges:
-        yield f"{_who(bridge)} was connected, and goes on with the new server at its client's next call"
+        yield f"{_name(bridge)} was connected: its client's next call uses the new server"
 
 
-def _who(bridge: Json) -> str:
+def _name(bridge: Json) -> str:
     client = f" of {bridge['client']}, pid {bridge['client_pid']}" if bridge["client"] else ""
-    return output.printable(f"an AI client's bridge (pid {bridge['pid']}{client})")
+    return printable(f"an AI client's bridge (pid {bridge['pid']}{client})")

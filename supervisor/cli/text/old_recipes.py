@@ -1,14 +1,16 @@
-"""Servers that run by an older recipe, in words."""
+"""The remark about a server whose recipe has changed since its launch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .. import output
+from ..formatting import printable
 
 Json = Mapping[str, Any]
 
 
 def remark(server: str, changes: Sequence[Json]) -> str:
-    """One line on a server: what has changed in its recipe since it was launched, and what gets it the new one."""
-    what = "; ".join(f"{change['part']} {change['detail']}".rstrip() for change in changes)
-    return output.printable(f"{server}: runs by an older recipe ({what}): godot-supervisor restart {server}")
+    """Return one line: the changes to the recipe since the server was launched, and the command that applies them."""
+    parts = "; ".join(f"{change['part']} {change['detail']}".rstrip() for change in changes)
+    return printable(
+        f"{server}: its recipe has changed since its start ({parts}); to apply it: godot-supervisor restart {server}"
+    )

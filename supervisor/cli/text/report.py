@@ -1,4 +1,4 @@
-"""What `up` says of a server: where it is, what will become of it, and how an AI client gets to it."""
+"""The report of `up` on a server: its address, how long it runs, and how an AI client connects to it."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,65 +6,57 @@ from typing import Any
 
 from ...kinds.kind import Kind
 from ...native.facts import shell_line
-from .. import output
-from . import old_recipes
+from .. import formatting
+from .server_remarks import remarks
 
 Json = Mapping[str, Any]
 
 
 def lines(server: Json, editors: Sequence[Json], kind: Kind | None, *, already: bool) -> Iterator[str]:
-    """Everything a person wants to know of a server that is ready. `kind` is None where no recipe is known."""
-    version = f" {server['version']}" if server["version"] else ""
-    yield f"{server['id']}{version} {'already running' if already else server['state']}"
+    """Yield the report on a server that is ready. `kind` is None if its recipe is not known here."""
+    yield f"{formatting.name_and_version(server)} {'already running' if already else server['state']}"
     process = server["process"]
     facts = {
         "url": server["url"],
         "pid": process["pid"] if process else None,
-        "ports": ", ".join(f"{name} {port}" for name, port in server["ports"].items()),
-        "log": server["log"] and output.tilde(server["log"]),
+        "ports": formatting.ports(server),
+        "log": server["log"] and formatting.tilde(server["log"]),
     }
     for name, value in facts.items():
         if value:
-            yield f"  {name:<6} {output.cell(value)}"
+            yield f"  {name:<6} {formatting.cell(value)}"
     why = server.get("version_why")
     if why and server["version"]:
-        yield output.printable(f"version {server['version']}: {why}")
-    for row in server["relocated"]:
-        yield f"port {row['port']} was passed over: {output.relocation(row)}"
-    if server.get("relocated_more"):
-        yield f"{server['relocated_more']} more ports were passed over"
-    for note in server.get("notes", ()):
-        yield output.printable(f"note: {note}")
-    if server.get("recipe_changes"):
-        yield old_recipes.remark(server["id"], server["recipe_changes"])
-    yield fate(server, editors, kind)
-    command = paste(server)
+        yield formatting.printable(f"version {server['version']}: {why}")
+    yield from remarks(server, before_note="note: ", before_port="")
+    yield lifetime(server, editors, kind)
+    command = claude_command(server)
     if command:
         yield ""
-        yield "For an AI client:"
+        yield "To add it to Claude Code:"
         yield f"  {command}"
 
 
-def fate(server: Json, editors: Sequence[Json], kind: Kind | None) -> str:
-    """What will end the server. It judges as the daemon does: see `core.reaping`."""
+def lifetime(server: Json, editors: Sequence[Json], kind: Kind | None) -> str:
+    """Return what will end the server, by the same rules as the daemon: see `core.reaping`."""
     living = [owner for owner in server["owners"] if owner["liveness"] != "dead" and not owner["leaving"]]
-    kept = "; it is kept while an editor session is open" if kind is None or kind.sessions else ""
-    soon = f"{output.number(kind.grace_s)} s later" if kind else "soon after"
+    sessions = "; it is kept while an editor session is open" if kind is None or kind.sessions else ""
+    soon = f"{formatting.number(kind.grace_s)} s later" if kind else "soon after"
     promised = server.get("until_stopped", not server["owners"]) and not (kind and kind.idle_s)
     if promised and server["reap"]["verdict"] == "keep":
-        beside = "it was asked for without an owner" if living else "no owner"
-        return f"{beside}: it runs until `{_down(server)}`"
+        reason = "it was also started without an owner" if living else "no owner"
+        return f"{reason}: it runs until `{_down(server)}`"
     if living:
         names = {editor["id"]: editor.get("name") or editor["id"] for editor in editors}
-        who = " and ".join(f"pid {owner['pid']} ({names.get(owner['editor'], owner['editor'])})" for owner in living)
+        owners = " and ".join(f"pid {owner['pid']} ({names.get(owner['editor'], owner['editor'])})" for owner in living)
         verb = "ends" if len(living) == 1 else "have ended"
-        return f"when {output.printable(who)} {verb}, the server is stopped {soon}{kept}"
+        return f"when {formatting.printable(owners)} {verb}, the server is stopped {soon}{sessions}"
     if server["owners"] or server["reap"]["verdict"] != "keep":
-        leaving = "have ended or are leaving" if server["owners"] else "have gone"
-        return f"its owners {leaving}: it is stopped soon, unless somebody owns it by then{kept}"
+        leaving = "have ended or are leaving" if server["owners"] else "have ended"
+        return f"its owners {leaving}: it is stopped soon, unless it gets a new owner{sessions}"
     if kind and kind.idle_s:
-        unused = output.number(max(kind.grace_s, kind.idle_s))
-        return f"no owner: it is stopped when nobody has used it for {unused} s, or by `{_down(server)}`"
+        unused = formatting.number(max(kind.grace_s, kind.idle_s))
+        return f"no owner: it is stopped after {unused} s without use, or by `{_down(server)}`"
     return f"no owner: it runs until `{_down(server)}`"
 
 
@@ -72,19 +64,19 @@ def _down(server: Json) -> str:
     return f"godot-supervisor down {server['id']}"
 
 
-def paste(server: Json) -> str | None:
-    """The command that makes Claude Code know this server; None: the kind does not say how to connect."""
+def claude_command(server: Json) -> str | None:
+    """Return the command that adds this server to Claude Code. Returns None if the kind has no URL and no bridge."""
     if server["connect"]:
-        return f"claude mcp add {_name(server)} -- {shell_line(server['connect'])}"
+        return f"claude mcp add {_client_name(server)} -- {shell_line(server['connect'])}"
     if server["url"]:
-        return f"claude mcp add --transport http {_name(server)} {shell_line([server['url']])}"
+        return f"claude mcp add --transport http {_client_name(server)} {shell_line([server['url']])}"
     return None
 
 
-def entry(server: Json, *, typed: bool) -> dict[str, Any] | None:
-    """The object that AI clients read from a file; None: the kind does not say how to connect.
+def client_entry(server: Json, *, typed: bool) -> dict[str, Any] | None:
+    """Return the object that AI clients read from a file. Returns None if the kind has no URL and no bridge.
 
-    `typed`: with the transport's name, which `.mcp.json` wants and Cursor does without.
+    `typed`: with the name of the transport, which `.mcp.json` requires and Cursor omits.
     """
     if server["connect"]:
         program, *arguments = server["connect"]
@@ -95,9 +87,9 @@ def entry(server: Json, *, typed: bool) -> dict[str, Any] | None:
         return None
     if not typed:
         del found["type"]
-    return {"mcpServers": {_name(server): found}}
+    return {"mcpServers": {_client_name(server): found}}
 
 
-def _name(server: Json) -> str:
-    """Claude Code takes letters, digits, hyphens and underscores for a name."""
+def _client_name(server: Json) -> str:
+    """Return the server's id as a name for Claude Code, which allows letters, digits, hyphens and underscores."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", server["id"])

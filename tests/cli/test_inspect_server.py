@@ -14,40 +14,40 @@ def lines(now: float = 12520.0, editors: list[dict[str, Any]] | None = None, **f
     return [unstyle(text) for text in inspect_server.lines(server(**fields), editors or [], now=now)]
 
 
-def test_a_server_at_peace_has_its_facts_and_nothing_else() -> None:
+def test_a_healthy_server_shows_only_its_facts() -> None:
     assert lines(reap={"verdict": "keep", "reasons": ["an owner lives"], "due_in_s": None}, root_pid=4299) == [
         "godot-ai 4.3.1  ready  for 3h12m",
-        "  kind              godot-ai",
-        "  project           -",
-        "  origin            spawned",
-        "  url               http://127.0.0.1:8000/mcp",
-        "  ports             http 8000, ws 9500",
-        "  process           pid 4300, up 3h12m",
-        "  started as        pid 4299",
-        "  sessions          0",
-        "  restarts          0",
-        "  reap              keep, an owner lives",
-        "  log               /logs/godot-ai.log",
-        "  for an AI client  claude mcp add --transport http godot-ai http://127.0.0.1:8000/mcp",
+        "  kind             godot-ai",
+        "  project          -",
+        "  origin           spawned",
+        "  url              http://127.0.0.1:8000/mcp",
+        "  ports            http 8000, ws 9500",
+        "  process          pid 4300, up 3h12m",
+        "  started as       pid 4299",
+        "  sessions         0",
+        "  restarts         0",
+        "  reap             keep, an owner lives",
+        "  log              /logs/godot-ai.log",
+        "  for Claude Code  claude mcp add --transport http godot-ai http://127.0.0.1:8000/mcp",
     ]
 
 
 def test_a_server_without_a_process_has_no_pid() -> None:
     shown = lines(process=None, root_pid=None, sessions=None, state="backoff", version=None)
     assert shown[0] == "godot-ai  backoff  for 3h12m"
-    assert "  process           -" in shown
-    assert "  sessions          not counted" in shown
-    assert "  sessions          cannot tell" in lines(sessions=None)
+    assert "  process          -" in shown
+    assert "  sessions         not counted" in shown
+    assert "  sessions         unknown" in lines(sessions=None)
 
 
-def test_what_a_server_has_not_is_left_out_where_nobody_would_miss_it() -> None:
+def test_missing_facts_are_left_out_if_they_are_optional() -> None:
     shown = lines(url=None, ports={}, root_pid=4300, project=None)
     assert [line.split()[0] for line in shown[1:]] == [
         "kind", "project", "origin", "url", "process", "sessions", "restarts", "reap", "log",
     ]  # fmt: skip
 
 
-def test_owners_are_shown_with_what_is_known_of_their_editors() -> None:
+def test_owners_are_shown_with_their_editors() -> None:
     shown = lines(
         owners=[owner(), owner("b-2", 5, liveness="dead", leaving=True)],
         editors=[editor(name="game-1", busy="importing") | {"name": "Godot"}],
@@ -72,17 +72,17 @@ def test_leases_and_ports_that_were_passed_over_are_shown() -> None:
     ]
 
 
-def test_a_suspect_says_when_it_is_judged_again() -> None:
+def test_a_suspect_shows_when_it_is_checked_again() -> None:
     verdict = {"verdict": "suspect", "reasons": ["owner 3901 gone", "no session"], "due_in_s": 4.04}
-    assert "  reap              suspect, in 4 s, owner 3901 gone; no session" in lines(reap=verdict)
+    assert "  reap             suspect, in 4 s, owner 3901 gone; no session" in lines(reap=verdict)
 
 
-def test_a_failure_ends_the_card_with_the_log() -> None:
+def test_a_failure_and_its_log_come_last() -> None:
     failure = {"code": "START_FAILED", "message": "no\nanswer", "exit": -15, "log_tail": ["one", "t\x1bwo"]}
     assert lines(failure=failure)[-3:] == ["failure: START_FAILED: no?answer, killed (SIGTERM)", "  | one", "  | t?wo"]
 
 
-def test_inspect_has_the_server_asked_whether_it_is_well(run: Run, daemon: Script) -> None:
+def test_inspect_checks_the_health(run: Run, daemon: Script) -> None:
     daemon.answers["server.list"] = {"servers": [server()]}
     daemon.answers["server.get"] = server(owners=[owner()])
     daemon.answers["status"] = status(editors=[editor()])
@@ -93,7 +93,7 @@ def test_inspect_has_the_server_asked_whether_it_is_well(run: Run, daemon: Scrip
     assert run("inspect", "godot-ai", "--json").document == server(owners=[owner()])
 
 
-def test_card_of_a_server_that_has_ended(run: Run, daemon: Script) -> None:
+def test_inspect_of_an_ended_server(run: Run, daemon: Script) -> None:
     daemon.answers["server.get"] = NotFound("no server 'godot-ai'")
     daemon.answers["server.history"] = {"servers": [past(by="a script")]}
     done = run("inspect", "godot-ai")
@@ -104,13 +104,13 @@ def test_card_of_a_server_that_has_ended(run: Run, daemon: Script) -> None:
     assert run("inspect", "godot-ai").code == 4
 
 
-def test_why_it_has_its_version_and_notes_are_on_the_card() -> None:
+def test_the_reason_of_the_version_and_notes_are_shown() -> None:
     found = list(inspect_server.lines(server(version_why="it was asked for", notes=["a note"]), [], now=1000.0))
     assert ["version", "4.3.1: it was asked for"] in [text.split(maxsplit=1) for text in found]
     assert found[found.index("notes:") + 1] == "  a note"
 
 
-def test_a_kind_without_versions_has_none_to_explain() -> None:
+def test_a_server_without_a_version_shows_no_reason() -> None:
     plain = server(version=None, version_why="from its recipe")
     assert not any("None" in line for line in inspect_server.lines(plain, [], now=1000.0))
     assert not any("None" in line for line in report.lines(plain, [], None, already=False))

@@ -1,4 +1,4 @@
-"""Which servers a word means."""
+"""Finding the server that a word means."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ TWO = [ours("mine@a", A), ours("mine@b", B), server(id="godot-ai")]
 
 
 def ids(word: str) -> list[str]:
-    return [row["id"] for row in server_choice.among(TWO, word)]
+    return [row["id"] for row in server_choice.matching(TWO, word)]
 
 
 @pytest.mark.parametrize(
@@ -33,30 +33,30 @@ def ids(word: str) -> list[str]:
         ("a", ["mine@a"]),
         (A, ["mine@a"]),
         ("godot-ai", ["godot-ai"]),
-        ("nobody", []),
+        ("unknown", []),
     ],
 )
 def test_word_is_an_id_a_kind_or_a_project(word: str, found: list[str]) -> None:
     assert ids(word) == found
 
 
-def test_of_several_the_one_that_runs_is_meant() -> None:
+def test_a_running_server_wins() -> None:
     rows = [ours("mine", state="failed"), ours("mine-2")]
-    assert server_choice.only(rows, "several", "down") == "mine-2"
+    assert server_choice.narrowed_to_one(rows, "several", "down") == "mine-2"
 
 
-def test_of_several_that_of_the_current_folder_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_folders_server_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = tmp_path / "b" / "scenes"
     inside.mkdir(parents=True)
     rows = [ours("mine@a", str(tmp_path / "a")), ours("mine@b", str((tmp_path / "b").resolve()))]
     with pytest.raises(InvalidParams, match="several: mine@a, mine@b"):
-        server_choice.only(rows, "several", "down")
+        server_choice.narrowed_to_one(rows, "several", "down")
     monkeypatch.chdir(inside)
-    assert server_choice.only(rows, "several", "down") == "mine@b"
+    assert server_choice.narrowed_to_one(rows, "several", "down") == "mine@b"
 
 
-def stops(daemon: Script) -> None:
-    """A daemon that knows servers by their ids only."""
+def script_stop(daemon: Script) -> None:
+    """Script a daemon that knows servers only by their ids."""
 
     def stop(params: dict[str, str]) -> object:
         if params["server"] not in {row["id"] for row in daemon.answers["server.list"]["servers"]}:
@@ -69,35 +69,38 @@ def stops(daemon: Script) -> None:
 
 
 def test_down_takes_a_project(run: Run, daemon: Script) -> None:
-    stops(daemon)
+    script_stop(daemon)
     assert run("down", "b").out == "mine@b: stopped\n"
 
 
-def test_down_of_a_kind_with_several_servers_stops_none(run: Run, daemon: Script) -> None:
-    stops(daemon)
+def test_down_of_an_ambiguous_kind_stops_none(run: Run, daemon: Script) -> None:
+    script_stop(daemon)
     done = run("down", "mine")
     assert (done.code, "mine@a, mine@b" in done.err) == (2, True)
     assert daemon.all_params("server.stop") == [{"server": "mine"}]
 
 
-def test_down_by_kind_never_means_what_was_only_found(run: Run, daemon: Script) -> None:
-    stops(daemon)
+def test_down_by_kind_ignores_found_servers(run: Run, daemon: Script) -> None:
+    script_stop(daemon)
     daemon.answers["server.list"] = {"servers": [ours("mine-7", origin="external")]}
     assert run("down", "mine").code == 4
     assert daemon.all_params("server.stop") == [{"server": "mine"}]
 
 
-@pytest.mark.parametrize("verb", ["down", "restart"])
-def test_several_and_all(run: Run, daemon: Script, verb: str) -> None:
-    stops(daemon)
-    assert [line.split(":")[0] for line in run(verb, "a", "godot-ai", "a").out.splitlines()] == ["mine@a", "godot-ai"]
-    assert len(run(verb, "--all").out.splitlines()) == 3
-    assert [row["id"] for row in run(verb, "a", "b", "--json").document["servers"]] == ["mine@a", "mine@b"]
-    assert run(verb, "a", "--all").code == 2
+@pytest.mark.parametrize("command", ["down", "restart"])
+def test_several_and_all(run: Run, daemon: Script, command: str) -> None:
+    script_stop(daemon)
+    assert [line.split(":")[0] for line in run(command, "a", "godot-ai", "a").out.splitlines()] == [
+        "mine@a",
+        "godot-ai",
+    ]
+    assert len(run(command, "--all").out.splitlines()) == 3
+    assert [row["id"] for row in run(command, "a", "b", "--json").document["servers"]] == ["mine@a", "mine@b"]
+    assert run(command, "a", "--all").code == 2
 
 
-def test_one_that_fails_keeps_no_other_from_its_turn(run: Run, daemon: Script) -> None:
-    stops(daemon)
+def test_a_failure_does_not_stop_the_others(run: Run, daemon: Script) -> None:
+    script_stop(daemon)
     working = daemon.answers["server.stop"]
     assert callable(working)
 
@@ -110,7 +113,7 @@ def test_one_that_fails_keeps_no_other_from_its_turn(run: Run, daemon: Script) -
     assert done.out.splitlines() == ["mine@b: stopped", "godot-ai: stopped"]
 
 
-def test_inspect_and_logs_know_what_has_ended_by_its_kind(run: Run, daemon: Script) -> None:
+def test_inspect_and_logs_find_ended_servers_by_kind(run: Run, daemon: Script) -> None:
     gone = past("mine@a", kind="mine", project=A)
 
     def of(params: dict[str, str]) -> object:

@@ -1,12 +1,12 @@
-from supervisor.cli.text.status_table import screen
+from supervisor.cli.text.status_table import lines as status_lines
 from tests.cli.objects import editor, owner, past, server, status
 
 
 def lines(now: float = 12520.0, **fields: object) -> list[str]:
-    return list(screen(status(**fields), now=now))
+    return list(status_lines(status(**fields), now=now))
 
 
-def test_an_empty_house_says_so() -> None:
+def test_without_editors_and_servers() -> None:
     assert [line.replace("\x1b[32m", "").replace("\x1b[0m", "") for line in lines()] == [
         "daemon  running  pid 4211  up 3h12m  version 0.1.0",
         "no editors, no servers",
@@ -18,7 +18,7 @@ def rows(**fields: object) -> list[list[str]]:
     return [line.replace("\x1b[32m", "").replace("\x1b[0m", "").split() for line in table]
 
 
-def test_two_editors_on_one_server_have_a_row_each() -> None:
+def test_each_editor_on_a_server_has_a_row() -> None:
     found = rows(
         editors=[editor(), editor("tools-2", project="/home/me/tools", engine_version="4.5.1")],
         servers=[server(owners=[owner(), owner("tools-2")], sessions=2)],
@@ -30,7 +30,7 @@ def test_two_editors_on_one_server_have_a_row_each() -> None:
     ]
 
 
-def test_a_server_without_an_editor_and_an_editor_without_a_server_are_shown() -> None:
+def test_servers_and_editors_on_their_own_have_a_row() -> None:
     found = rows(editors=[editor()], servers=[server(origin="external", project="/x/other")])
     assert found[1:] == [
         ["-", "other", "-", "godot-ai", "4.3.1", "ready", "8000,9500", "0", "external"],
@@ -57,10 +57,10 @@ def test_an_owner_that_is_leaving_or_dead_is_marked() -> None:
     assert [row[-2:] for row in found[1:]] == [["shared,", "leaving"], ["shared,", "dead"]]
 
 
-def test_an_orphan_is_named_with_its_reasons_and_when_it_is_judged_again() -> None:
+def test_an_orphan_is_listed_with_its_reasons() -> None:
     verdict = {"verdict": "suspect", "reasons": ["owner 3901 gone"], "due_in_s": 4.04}
     found = lines(servers=[server(reap=verdict)], orphans=["godot-ai"])
-    assert found[-2:] == ["orphans: 1", "  godot-ai: owner 3901 gone; second sample in 4 s"]
+    assert found[-2:] == ["orphans: 1", "  godot-ai: owner 3901 gone; checked again in 4 s"]
 
 
 def test_a_relocated_port_names_its_occupant() -> None:
@@ -72,7 +72,7 @@ def test_a_relocated_port_names_its_occupant() -> None:
     ]
 
 
-def test_a_failure_is_told() -> None:
+def test_a_failure_is_shown() -> None:
     failure = {"code": "START_FAILED", "message": "no\nanswer", "exit": 1, "log_tail": []}
     assert lines(servers=[server(state="failed", failure=failure)])[-2:] == [
         "godot-ai: START_FAILED: no?answer, exit status 1",
@@ -80,7 +80,7 @@ def test_a_failure_is_told() -> None:
     ]
 
 
-def test_crash_loop_ends_with_its_last_words_and_what_to_try() -> None:
+def test_a_crash_loop_shows_the_last_line_and_what_to_try() -> None:
     message = "crashed 5 times in 12 s, exit 7; gave up"
     failure = {"code": "START_FAILED", "message": message, "exit": 7, "log_tail": ["first", "no disk"]}
     assert lines(servers=[server(state="failed", project="/p/my game", failure=failure)])[-3:] == [
@@ -90,7 +90,7 @@ def test_crash_loop_ends_with_its_last_words_and_what_to_try() -> None:
     ]
 
 
-def test_signal_that_ended_a_server_is_named() -> None:
+def test_the_signal_that_ended_a_server_is_named() -> None:
     now = 1000.0
     rows = [past(how="exited", exit=-15), past("b", how="restarted", by="my-game-1", exit=-15)]
     assert [line.rstrip() for line in lines(now, ended=rows)[-3:]] == [
@@ -100,23 +100,23 @@ def test_signal_that_ended_a_server_is_named() -> None:
     ]
 
 
-def test_server_that_was_taken_down_after_it_had_failed_tells_why() -> None:
+def test_a_failed_server_that_was_taken_down_tells_why() -> None:
     rows = [past(how="stopped", by="a script", exit=7, detail="crashed 5 times in 9 s, exit 7; gave up")]
     assert "crashed 5 times in 9 s, exit 7; gave up; taken down by a script" in lines(1000.0, ended=rows)[-1]
 
 
-def test_nothing_that_has_ended_is_said() -> None:
-    assert lines(ended=[])[-1] == "no server has ended that is remembered"
+def test_an_empty_history_is_reported() -> None:
+    assert lines(ended=[])[-1] == "no ended servers on record"
 
 
 def test_the_notes_of_the_daemon_are_shown() -> None:
     answer = status()
     answer["daemon"]["notes"] = ["polling for exits"]
-    assert list(screen(answer, now=1000.0))[-1] == "note: polling for exits"
+    assert list(status_lines(answer, now=1000.0))[-1] == "note: polling for exits"
 
 
-def test_the_version_that_an_addon_decided_and_notes_are_shown() -> None:
+def test_a_version_chosen_by_an_addon_is_shown() -> None:
     by_addon = server(version_source="addon", version_why="addons/x.cfg in /p has it", notes=["a note"])
     by_recipe = server(id="other", version_source="recipe", version_why="the recipe has it")
-    found = list(screen(status(servers=[by_addon, by_recipe]), now=1000.0))
+    found = list(status_lines(status(servers=[by_addon, by_recipe]), now=1000.0))
     assert found[-2:] == ["godot-ai: version 4.3.1: addons/x.cfg in /p has it", "godot-ai: a note"]

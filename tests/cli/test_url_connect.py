@@ -15,7 +15,7 @@ def only_server(daemon: Script) -> None:
     daemon.answers["server.get"] = server()
 
 
-def test_url_prints_the_url_and_nothing_else(run: Run, daemon: Script) -> None:
+def test_url_prints_only_the_url(run: Run, daemon: Script) -> None:
     assert run("url").out == "http://127.0.0.1:8000/mcp\n"
     document = {"server": "godot-ai", "url": "http://127.0.0.1:8000/mcp", "state": "ready"}
     assert run("url", "godot-ai", "--json").document == document
@@ -23,20 +23,20 @@ def test_url_prints_the_url_and_nothing_else(run: Run, daemon: Script) -> None:
 
 
 @pytest.mark.parametrize("state", ["failed", "backoff", "starting", "unhealthy", "stopping"])
-@pytest.mark.parametrize("verb", ["url", "connect"])
-def test_address_of_what_does_not_run_is_a_warning(run: Run, daemon: Script, verb: str, state: str) -> None:
+@pytest.mark.parametrize("command", ["url", "connect"])
+def test_address_of_what_does_not_run_is_a_warning(run: Run, daemon: Script, command: str, state: str) -> None:
     daemon.answers["server.get"] = server(state=state)
-    done = run(verb)
+    done = run(command)
     assert (done.code, "http://127.0.0.1:8000/mcp" in done.out) == (1, True)
     assert done.err.startswith(f"warning: godot-ai is {state}")
 
 
-def test_a_server_without_a_url_has_none_to_print(run: Run, daemon: Script) -> None:
+def test_url_of_a_server_without_one_is_not_found(run: Run, daemon: Script) -> None:
     daemon.answers["server.get"] = server(url=None)
     assert (run("url").code, run("url").out) == (4, "")
 
 
-def test_claude_gets_a_line_to_paste(run: Run, daemon: Script) -> None:
+def test_connect_prints_the_command_for_claude(run: Run, daemon: Script) -> None:
     assert run("connect").out == "claude mcp add --transport http godot-ai http://127.0.0.1:8000/mcp\n"
     daemon.answers["server.get"] = server(connect=BRIDGE)
     pasted = f"claude mcp add godot-ai -- {QUOTED} -m godot_ai attach --port 8000\n"
@@ -47,7 +47,7 @@ def test_claude_gets_a_line_to_paste(run: Run, daemon: Script) -> None:
     ("client", "url", "bridge"),
     [("json", {"type": "http"}, {"type": "stdio"}), ("cursor", {}, {})],
 )
-def test_other_clients_get_an_object_for_their_file(
+def test_connect_prints_the_object_for_other_clients(
     run: Run, daemon: Script, client: str, url: dict[str, str], bridge: dict[str, str]
 ) -> None:
     entry = {**url, "url": "http://127.0.0.1:8000/mcp"}
@@ -78,7 +78,7 @@ def test_with_json_every_client_gets_an_object(run: Run) -> None:
 
 
 @pytest.mark.parametrize("client", ["claude", "cursor", "json"])
-def test_a_server_that_does_not_say_how_is_refused(run: Run, daemon: Script, client: str) -> None:
+def test_connect_of_a_server_without_an_address_is_refused(run: Run, daemon: Script, client: str) -> None:
     daemon.answers["server.get"] = server(url=None)
     outcome = run("connect", client)
     assert (outcome.code, outcome.out) == (4, "")
@@ -90,7 +90,7 @@ def test_an_unknown_client_is_a_usage_error(run: Run) -> None:
     assert "cursor" in outcome.err
 
 
-def test_a_server_in_the_place_of_a_client_is_told_where_it_stands(run: Run) -> None:
+def test_a_server_typed_as_client_gets_a_suggestion(run: Run) -> None:
     outcome = run("connect", "toy")
     assert outcome.code == 2
     assert "connect claude toy" in outcome.err

@@ -1,0 +1,102 @@
+"""Stops or restarts several servers one after the other: the common part of `down` and `restart`."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from ...client.client import Client
+from ...errors import NotFound, SupervisorError
+from .. import exit_codes, output, remote, server_choice
+from ..context import shell
+from ..deadline import Deadline
+
+METHODS = {"down": "server.stop", "restart": "server.restart"}
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The servers that the user typed, and the options for all of them."""
+
+    words: Sequence[str]
+    every: bool
+    force: bool
+    as_json: bool
+    deadline: Deadline
+
+
+def run(
+    client: Client,
+    command: str,
+    selection: Selection,
+    *,
+    line: Callable[[Row], str],
+    notes: Callable[[Row], Iterable[str]],
+) -> int:
+    """Run `down` or `restart` for each selected server, and return the exit code. A failure does not stop the others.
+
+    `line` and `notes` return the texts to print about a server that was stopped or restarted.
+
+    Raises:
+        SupervisorError: only one server was selected, and it failed.
+    """
+    words = _words(client, command, selection)
+    done: list[Row] = []
+    failed: list[SupervisorError] = []
+    for word in words:
+        try:
+            row = server_choice.with_chosen(
+                client,
+                word,
+                command,
+                selection.deadline,
+                lambda server: _stop_or_restart(client, command, server, selection),
+                ends_server=True,
+            )
+        except SupervisorError as problem:
+            if len(words) == 1:
+                raise
+            failed.append(problem)
+            output.error(problem, as_json=selection.as_json)
+            continue
+        done.append(row)
+        if not selection.as_json:
+            output.line(line(row))
+            for text in notes(row):
+                output.note(text)
+    if selection.as_json:
+        output.document(done[0] if len(words) == 1 else {"servers": done})
+    return exit_codes.exit_code(failed[0].code) if failed else exit_codes.DONE
+
+
+def _words(client: Client, command: str, selection: Selection) -> list[str]:
+    """Return the words that the user typed, or the ids that --all or no word at all stand for."""
+    if selection.every and selection.words:
+        raise click.UsageError("--all selects every server: use it without an ID")
+    if selection.every:
+        rows = remote.server_rows(client, selection.deadline)
+        ids = [str(row["id"]) for row in rows if server_choice.is_ours(row)]
+        if not ids:
+            raise NotFound("no server was started or adopted here", hint="godot-supervisor status")
+        return ids
+    typed = list(dict.fromkeys(selection.words))
+    return typed or [server_choice.only_own_server(client, command, selection.deadline)]
+
+
+def _stop_or_restart(client: Client, command: str, server: str, selection: Selection) -> Row:
+    """Stop or restart one server. If a busy editor prevents that, the error's hint names --force."""
+    params = {"server": server, "force": True} if selection.force else {"server": server}
+    try:
+        with shell.explaining(client):
+            answer: Row = remote.run_operation(
+                client, METHODS[command], params, quiet=selection.as_json, deadline=selection.deadline
+            )
+    except SupervisorError as problem:
+        running = problem.data.get("running")
+        if problem.code == "BUSY" and isinstance(running, Mapping) and running.get("method") == "editor.state":
+            problem.hint = f"wait, or: godot-supervisor {command} {server} --force"
+        raise
+    return answer
