@@ -5,20 +5,20 @@ import sys
 
 
 def main() -> int:
-    """Run the command line with the package that lies beside this module; the exit code."""
-    beside = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (pathlib may be another's, still)
-    sys.path.insert(0, beside)
+    """Run the command line of the package in this module's folder, and return the exit code."""
+    folder = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (a pathlib of another program may still come first)
+    sys.path.insert(0, folder)
     try:
         from supervisor.__main__ import main as command
     except ModuleNotFoundError as missing:
         if not (missing.name or "").startswith("supervisor"):
             raise
         found = getattr(sys.modules.get("supervisor"), "__path__", ["an unknown place"])
-        _say(f"error: another package called supervisor hides the one of godot-supervisor: {', '.join(found)}")
-        _say("hint: install godot-supervisor apart from it: uv tool install, or pipx install")
+        _say(f"error: another package called supervisor hides the package of godot-supervisor: {', '.join(found)}")
+        _say("hint: install godot-supervisor in an environment of its own: uv tool install, or pipx install")
         return 1
     finally:
-        sys.path.remove(beside)
+        sys.path.remove(folder)
     return command()
 
 

@@ -1,4 +1,4 @@
-"""`python -m supervisor` is the command line. It begins with what the program above may have left behind."""
+"""The command line, as `python -m supervisor`. First undoes settings that the parent process may have left."""
 
 import sys
 
@@ -6,7 +6,7 @@ from .native.startup import search_path
 
 
 def main() -> int:
-    """Run the command line in a process whose state is our own; the exit code."""
+    """Reset the inherited state of this process, run the command line, and return the exit code."""
     search_path.leave_other_interpreter()
     search_path.keep_to_ourselves()
     from .native.startup import inherited

@@ -12,10 +12,10 @@ from .deadline import Deadline
 T = TypeVar("T")
 Row = Mapping[str, Any]
 
-OVER = frozenset({"stopped", "failed"})
+NOT_RUNNING = frozenset({"stopped", "failed"})
 """States of a server that does not run and is not about to."""
 
-OURS = frozenset({"spawned", "adopted"})
+OWN_ORIGINS = frozenset({"spawned", "adopted"})
 """Origins of servers that a user of this daemon started or adopted. The daemon only found the others."""
 
 
@@ -57,7 +57,7 @@ def find_id(
     Raises:
         InvalidParams: there are several, and the current folder does not tell which is meant.
     """
-    rows = [row for row in remote.server_rows(client, deadline) if not ends_server or is_ours(row)]
+    rows = [row for row in remote.server_rows(client, deadline) if not ends_server or is_own(row)]
     found = matching(rows, word)
     if also_ended and not found:
         found = matching(remote.ended_servers(client, None, deadline), word)
@@ -105,14 +105,14 @@ def only_own_server(client: Client, command: str, deadline: Deadline) -> str:
         InvalidParams: there are several, or the daemon only found those that run.
     """
     rows = remote.server_rows(client, deadline)
-    found = sorted(str(row["id"]) for row in rows if not is_ours(row))
+    found = sorted(str(row["id"]) for row in rows if not is_own(row))
     if found and len(found) == len(rows):
         raise InvalidParams(
             "ID",
             f"the running servers were started by other programs, so {command} needs an ID: {', '.join(found)}",
             hint=f"godot-supervisor {command} {found[0]}",
         )
-    return only_server([row for row in rows if is_ours(row)], command)
+    return only_server([row for row in rows if is_own(row)], command)
 
 
 def only_server(rows: Sequence[Row], command: str) -> str:
@@ -130,13 +130,13 @@ def only_server(rows: Sequence[Row], command: str) -> str:
     return narrowed_to_one(candidates, f"several servers are {'running' if running else 'known'}", command)
 
 
-def is_ours(row: Row) -> bool:
+def is_own(row: Row) -> bool:
     """Return whether a user started or adopted the server here, or a bridge of that user's AI client started it."""
-    return row["origin"] in OURS or bool(row.get("by_client"))
+    return row["origin"] in OWN_ORIGINS or bool(row.get("by_client"))
 
 
 def _running(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row.get("state") not in OVER]
+    return [row for row in rows if row.get("state") not in NOT_RUNNING]
 
 
 def _of_the_current_folder(rows: Sequence[Row]) -> list[Row]:

@@ -26,7 +26,7 @@ SERVERS_BYTES, EDITORS_BYTES = 640 * 1024, 256 * 1024
 TAILS_BYTES = 64 * 1024
 """Bytes of a list for the log excerpts of failed servers. `server.get` returns each excerpt."""
 
-NOT_JUDGED = ReapVerdict("keep", ("not judged in this state",), None)
+NOT_CHECKED = ReapVerdict("keep", ("not checked",), None)
 
 
 class Views:
@@ -136,7 +136,7 @@ class Views:
                 return ReapVerdict("suspect", reasons, round(due_in, 3))
             case Reap(_, reasons):
                 return ReapVerdict("reap", reasons, 0.0)
-        return NOT_JUDGED
+        return NOT_CHECKED
 
     def lease(self, server: str, lease: Lease) -> LeaseInfo:
         """Return a lease with the seconds that are left of it."""

@@ -102,7 +102,7 @@ class Relocate:
     ports: Ports
     occupied: tuple[Occupied, ...]
     rival_servers: tuple[RivalServer, ...] = ()
-    reason: str = "the ports that it likes better are held"
+    reason: str = "its preferred ports are in use"
 
 
 class Refusal(StrEnum):
@@ -199,9 +199,7 @@ def _with_set(
         if not occupied and not rival_servers:
             return Spawn(ports)
         beside = f"; beside {rival_servers[0].what}: {rival_servers[0].reason}" if rival_servers else ""
-        return Relocate(
-            ports, tuple(occupied), tuple(rival_servers), f"the ports that it likes better are held{beside}"
-        )
+        return Relocate(ports, tuple(occupied), tuple(rival_servers), f"its preferred ports are in use{beside}")
     for foreign_server in _foreign_servers(ports, snapshot):
         plan = with_stranger(spec, foreign_server, snapshot.reserved)
         if isinstance(plan, Adopt | Replace):

@@ -146,9 +146,9 @@ class Holder:
         who = "a daemon" if self.pid is None else f"a daemon (pid {self.pid})"
         name = "its process" if self.pid is None else f"pid {self.pid}"
         if HAS_HANGUP_SIGNAL and self.pid is not None:
-            hint = f"kill -HUP {self.pid} has it publish its endpoint again"
+            hint = f"to make it reachable again: kill -HUP {self.pid}"
         else:
-            hint = f"end {name}, then: godot-supervisor start. Servers go on meanwhile"
+            hint = f"end {name}, then: godot-supervisor start. Servers keep running"
         return DaemonUnreachable(f"{who} runs and cannot be reached: {why}", hint=hint, data={"pid": self.pid})
 
 

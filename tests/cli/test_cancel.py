@@ -54,17 +54,17 @@ def interrupted(daemon: Script, slow: Slow, *words: str) -> tuple[int, str, str]
 
 @POSIX_ONLY
 @pytest.mark.parametrize(
-    ("verb", "method", "left"),
+    ("command", "method", "left"),
     [
         ("up x", "server.ensure", "nothing runs because of this command"),
         ("down x", "server.stop", "nothing was stopped"),
         ("restart x", "server.restart", "nothing was stopped; the server keeps running"),
     ],
 )
-def test_ctrl_c_cancels_what_can_be_undone(daemon: Script, verb: str, method: str, left: str) -> None:
+def test_ctrl_c_cancels_what_can_be_undone(daemon: Script, command: str, method: str, left: str) -> None:
     slow = Slow(daemon, method, goes_on=False)
     daemon.after["request.cancel"] = Cancelled("the operation was cancelled")
-    code, out, err = interrupted(daemon, slow, *verb.split())
+    code, out, err = interrupted(daemon, slow, *command.split())
     assert (code, out) == (130, "")
     assert err.strip().splitlines()[-1] == f"cancelled: {left}"
 

@@ -106,8 +106,8 @@ def test_validate_accepts_a_good_file_and_no_file(run: Run, home: Path) -> None:
 )
 def test_validate_names_the_file_and_the_key_that_are_wrong(run: Run, home: Path, text: str, key: str) -> None:
     (home / "config.toml").write_text(text)
-    for verb in ("validate", "show"):
-        outcome = run("config", verb, "--json")
+    for command in ("validate", "show"):
+        outcome = run("config", command, "--json")
         assert (outcome.code, outcome.out) == (1, "")
         assert (outcome.error["code"], outcome.error["key"]) == ("CONFIG_INVALID", key)
         assert outcome.error["file"] == str(home / "config.toml")

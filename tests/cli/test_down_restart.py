@@ -33,17 +33,17 @@ def test_down_selects_the_only_server_even_if_failed(run: Run, daemon: Script) -
     assert "several servers are known: a, b" in outcome.err
 
 
-@pytest.mark.parametrize("verb", ["down", "restart"])
-def test_a_found_server_has_to_be_named(run: Run, daemon: Script, verb: str) -> None:
+@pytest.mark.parametrize("command", ["down", "restart"])
+def test_a_found_server_has_to_be_named(run: Run, daemon: Script, command: str) -> None:
     found = [server(id="b", origin="discovered"), server(id="a", origin="external")]
     daemon.answers["server.list"] = {"servers": found}
-    outcome = run(verb)
+    outcome = run(command)
     assert outcome.code == 2
     assert "started by other programs" in outcome.err
     assert "a, b" in outcome.err
     daemon.answers["server.list"] = {"servers": [*found, server(id="mine", origin="adopted")]}
     daemon.answers |= {"server.stop": server(state="stopped"), "server.restart": server()}
-    assert run(verb).code == 0
+    assert run(command).code == 0
     (asked,) = [params["server"] for method, params in daemon.calls if method in ("server.stop", "server.restart")]
     assert asked == "mine"
 
@@ -68,25 +68,25 @@ def occupied() -> Busy:
     return Busy("game-1 is busy: importing", hint="try again later", data={"running": running, "reason": "importing"})
 
 
-@pytest.mark.parametrize(("verb", "method"), [("down", "server.stop"), ("restart", "server.restart")])
+@pytest.mark.parametrize(("command", "method"), [("down", "server.stop"), ("restart", "server.restart")])
 class TestABusyEditor:
-    def test_is_reported_with_the_hint_to_force(self, run: Run, daemon: Script, verb: str, method: str) -> None:
+    def test_is_reported_with_the_hint_to_force(self, run: Run, daemon: Script, command: str, method: str) -> None:
         daemon.answers[method] = occupied()
-        outcome = run(verb, "godot-ai")
+        outcome = run(command, "godot-ai")
         assert (outcome.code, outcome.out) == (8, "")
         assert outcome.err == (
-            f"error: game-1 is busy: importing\nhint: wait, or: godot-supervisor {verb} godot-ai --force\n"
+            f"error: game-1 is busy: importing\nhint: wait, or: godot-supervisor {command} godot-ai --force\n"
         )
 
-    def test_does_not_prevent_a_forced_stop(self, run: Run, daemon: Script, verb: str, method: str) -> None:
+    def test_does_not_prevent_a_forced_stop(self, run: Run, daemon: Script, command: str, method: str) -> None:
         daemon.answers[method] = server(state="stopped")
-        assert run(verb, "godot-ai", "--force").code == 0
+        assert run(command, "godot-ai", "--force").code == 0
         assert daemon.params(method) == {"server": "godot-ai", "force": True}
 
-    def test_is_told_apart_from_a_busy_server(self, run: Run, daemon: Script, verb: str, method: str) -> None:
+    def test_differs_from_a_busy_server(self, run: Run, daemon: Script, command: str, method: str) -> None:
         running = {"method": "server.ensure", "request": "r-1", "holder": "game-1", "elapsed_ms": 100}
         daemon.answers[method] = Busy("server.ensure is running", hint="try again later", data={"running": running})
-        outcome = run(verb, "godot-ai", "--json")
+        outcome = run(command, "godot-ai", "--json")
         assert (outcome.code, outcome.error["hint"]) == (8, "try again later")
 
 

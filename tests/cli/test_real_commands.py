@@ -147,30 +147,30 @@ def test_url_connect_and_inspect_print_the_servers_data(toy: Home) -> None:
 class TestEvents:
     def test_events_are_kept_in_order(self, toy: Home) -> None:
         toy.up("toy")
-        told = [json.loads(line) for line in toy.cli("events", "--json").stdout.splitlines()]
-        assert [row["seq"] for row in told] == [*range(1, len(told) + 1)]
-        names = [row["event"] for row in told]
+        events = [json.loads(line) for line in toy.cli("events", "--json").stdout.splitlines()]
+        assert [row["seq"] for row in events] == [*range(1, len(events) + 1)]
+        names = [row["event"] for row in events]
         assert names[0] == "daemon.starting"
         assert names.index("flight.started") < names.index("server.state") < names.index("flight.ended")
         since = toy.cli("events", "--since", "3", "--json").stdout.splitlines()
-        assert json.loads(since[0]) == told[3]
+        assert json.loads(since[0]) == events[3]
         plain = toy.cli("events").stdout.splitlines()
-        assert len(plain) == len(told)
+        assert len(plain) == len(events)
         assert "server.state" in next(line for line in plain if "now=ready" in line)
 
     def test_following_events_continues_after_a_daemon(self, toy: Home) -> None:
         toy.start()
         following = toy.begin("events", "-f", "--json")
-        told = rows(following)
-        assert next(row["event"] for row in told if row["event"] == "daemon.ready")
+        events = rows(following)
+        assert next(row["event"] for row in events if row["event"] == "daemon.ready")
         toy.up("toy")
-        assert next(row for row in told if row["event"] == "flight.ended")["server"] == "toy"
+        assert next(row for row in events if row["event"] == "flight.ended")["server"] == "toy"
         toy.kill_daemon()
         toy.start()
-        again = [next(told) for _ in range(2)]
+        again = [next(events) for _ in range(2)]
         assert (again[0]["event"], again[0]["reason"]) == ("resync", "another instance")
         assert (again[1]["seq"], again[1]["event"]) == (1, "daemon.starting")
-        assert next(row for row in told if row["event"] == "daemon.ready")
+        assert next(row for row in events if row["event"] == "daemon.ready")
         complaint = interrupted(following)
         assert complaint.splitlines()[0] == "the daemon has ended; waiting for the next one"
 
@@ -179,15 +179,15 @@ class TestLogs:
     def test_following_a_log_continues_over_launches(self, toy: Home) -> None:
         first = toy.up("toy", "--owner-pid", str(toy.owner().pid))
         following = toy.begin("logs", "toy", "-f", "--json")
-        told = rows(following)
-        page = next(told)
+        events = rows(following)
+        page = next(events)
         assert page == {"lines": [f"toy 1.0 on {first['ports']['http']}"], "log": first["log"], "ended": False}
         assert toy.cli("restart", "toy").returncode == 0
-        again = next(row for row in told if row["lines"])
+        again = next(row for row in events if row["lines"])
         assert again["lines"] == page["lines"]
         assert again["log"] != page["log"]
         assert toy.cli("down", "toy").returncode == 0
-        assert [*told][-1]["ended"]
+        assert [*events][-1]["ended"]
         _, complaint = following.communicate(timeout=PATIENCE_S)
         assert following.returncode == 0
         assert complaint.splitlines()[-1] == "the server has ended"
@@ -220,11 +220,11 @@ def test_a_busy_editor_needs_force(toy: Home) -> None:
     editor = toy.call("editor.attach", {"pid": owner.pid, "project": toy.project()})["id"]
     toy.call("server.ensure", {"kind": "toy", "editor": editor})
     toy.call("editor.state", {"editor": editor, "state": "busy", "reason": "importing"})
-    for verb in ("down", "restart"):
-        code, error = toy.refused(verb)
+    for command in ("down", "restart"):
+        code, error = toy.refused(command)
         assert (code, error["data"]["code"]) == (8, Busy.code)
         assert "importing" in error["message"]
-        assert error["data"]["hint"].endswith(f"godot-supervisor {verb} toy --force")
+        assert error["data"]["hint"].endswith(f"godot-supervisor {command} toy --force")
     assert toy.cli("restart", "--force").returncode == 0
     assert toy.cli("down", "--force").stdout == "toy: stopped\n"
 
@@ -254,7 +254,7 @@ def test_a_request_id_rejoins_from_another_connection(toy: Home) -> None:
     class LostError(Exception):
         pass
 
-    def lose(_told: object) -> None:
+    def lose(_accepted: object) -> None:
         raise LostError
 
     with toy.client() as client, pytest.raises(LostError):

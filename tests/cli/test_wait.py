@@ -131,7 +131,7 @@ def test_a_state_that_does_not_exist_is_a_usage_error(run: Run, daemon: Script) 
     assert daemon.calls == []
 
 
-def test_several_servers_have_to_be_told_apart(run: Run, daemon: Script) -> None:
+def test_several_servers_need_an_id(run: Run, daemon: Script) -> None:
     daemon.answers["events.subscribe"] = opened(server(id="a"), server(id="b"))
     outcome = run("wait", "--for", "ready")
     assert (outcome.code, outcome.err.splitlines()[1]) == (2, "hint: godot-supervisor wait --for ready a")

@@ -68,7 +68,7 @@ def test_tcp_is_tried_when_the_unix_socket_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_mutation_reports_its_two_phases(tmp_path: Path) -> None:
-    told: list[Mapping[str, Any]] = []
+    reported: list[Mapping[str, Any]] = []
 
     def steps(requester: Requester) -> None:
         accept(requester)
@@ -76,12 +76,12 @@ def test_a_mutation_reports_its_two_phases(tmp_path: Path) -> None:
 
     def act(house: House) -> None:
         with Client.connect(house.endpoint) as client:
-            answer = client.call("server.ensure", ENSURE, on_accepted=told.append, on_progress=told.append)
+            answer = client.call("server.ensure", ENSURE, on_accepted=reported.append, on_progress=reported.append)
             assert answer["id"] == TEN[0].id
 
     in_house(tmp_path, act, Work(steps))
-    assert [each.get("stage", "accepted") for each in told] == ["accepted", "starting"]
-    assert told[0]["deadline_s"] == 60
+    assert [each.get("stage", "accepted") for each in reported] == ["accepted", "starting"]
+    assert reported[0]["deadline_s"] == 60
 
 
 def test_a_remote_error_keeps_every_field_of_the_daemon(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_dead_endpoint_is_daemon_not_running(tmp_path: Path) -> None:
 def test_params_too_long_for_a_frame_are_refused(tmp_path: Path) -> None:
     def act(house: House) -> None:
         with Client.connect(house.endpoint) as client:
-            with pytest.raises(InvalidParams, match="longer than a frame"):
+            with pytest.raises(InvalidParams, match="too long for a frame"):
                 client.call("server.get", {"server": "x" * 2**20})
             assert client.call("ping") == {}
 
@@ -258,7 +258,7 @@ def test_a_foreign_program_at_the_port_is_daemon_not_running(answer: bytes | Non
 
 
 def test_an_error_in_a_callback_reaches_the_caller(tmp_path: Path) -> None:
-    def closed_pipe(_told: Mapping[str, Any]) -> None:
+    def closed_pipe(_accepted: Mapping[str, Any]) -> None:
         raise BrokenPipeError("stdout")
 
     def act(house: House) -> None:

@@ -28,10 +28,10 @@ INSTEAD_OF_NONSENSE = {"method": "ping", "params": {}}
 class Daemon:
     """The daemon's side of one recorded connection: records each request, and answers as recorded."""
 
-    def __init__(self, script: list[Line], said: Callable[[Line], Line]) -> None:
-        self.heard: list[Line] = []
+    def __init__(self, script: list[Line], altered: Callable[[Line], Line]) -> None:
+        self.received: list[Line] = []
         self._script = script
-        self._said = said
+        self._altered = altered
         self._door = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve)
 
@@ -55,9 +55,9 @@ class Daemon:
         with connection, connection.makefile("rb") as requests:
             for line in self._script:
                 if line["from"] == "client" and not line.get("leaves"):
-                    self.heard.append(json.loads(requests.readline()))
+                    self.received.append(json.loads(requests.readline()))
                 elif "frame" in line:
-                    connection.sendall(json.dumps(self._said(line["frame"])).encode() + b"\n")
+                    connection.sendall(json.dumps(self._altered(line["frame"])).encode() + b"\n")
 
 
 class Caller:
@@ -69,13 +69,13 @@ class Caller:
 
     def ask(self, frame: Line) -> tuple[Line, list[Line]]:
         """Return the outcome, and the notifications that came before it."""
-        told: list[Line] = []
+        reported: list[Line] = []
         try:
-            return {"result": self._result(frame, lambda params: told.append(known(params)))}, told
+            return {"result": self._result(frame, lambda params: reported.append(known(params)))}, reported
         except RemoteError as problem:
-            return {"error": known(problem.to_wire())}, told
+            return {"error": known(problem.to_wire())}, reported
         except DisconnectedAfterAccept as problem:
-            return {"lost": True, "safe_to_retry": problem.safe_to_retry}, told
+            return {"lost": True, "safe_to_retry": problem.safe_to_retry}, reported
 
     def _result(self, frame: Line, report: Callable[[Any], None]) -> Any:
         method, params = frame["method"], frame["params"]
@@ -96,7 +96,7 @@ def known(value: Any) -> Any:
     return value
 
 
-def as_it_is(frame: Line) -> Line:
+def unaltered(frame: Line) -> Line:
     return frame
 
 
@@ -108,32 +108,32 @@ def exchanges(script: list[Line]) -> list[tuple[Line, list[Line]]]:
     ]
 
 
-def outcome_of(request: Line, said: list[Line]) -> Line:
-    answers = [line["frame"] for line in said if "frame" in line and "method" not in line["frame"]]
-    if not answers:
+def outcome_of(request: Line, answers: list[Line]) -> Line:
+    results = [line["frame"] for line in answers if "frame" in line and "method" not in line["frame"]]
+    if not results:
         return {"lost": True, "safe_to_retry": "request" in request["frame"]["params"]}
-    return {key: answers[0][key] for key in ("result", "error") if key in answers[0]}
+    return {key: results[0][key] for key in ("result", "error") if key in results[0]}
 
 
-def notices(said: list[Line], *methods: str) -> list[Line]:
-    return [line["frame"] for line in said if line.get("frame", {}).get("method") in methods]
+def notices(answers: list[Line], *methods: str) -> list[Line]:
+    return [line["frame"] for line in answers if line.get("frame", {}).get("method") in methods]
 
 
-@pytest.mark.parametrize("said", [as_it_is, lines.from_later])
+@pytest.mark.parametrize("altered", [unaltered, lines.from_later])
 @pytest.mark.parametrize("connection", CONNECTIONS)
-def test_the_library_sends_and_returns_what_was_recorded(connection: str, said: Callable[[Line], Line]) -> None:
+def test_the_library_sends_and_returns_what_was_recorded(connection: str, altered: Callable[[Line], Line]) -> None:
     """With `from_later`, the daemon is of a later release than the client."""
     script = lines.of(connection, RECORDED)
     (greeting, welcome), *asked = exchanges(script)
-    with Daemon(script, said) as daemon, Client.connect(daemon.endpoint) as client:
+    with Daemon(script, altered) as daemon, Client.connect(daemon.endpoint) as client:
         assert {"result": known(client.daemon)} == outcome_of(greeting, welcome)
         caller = Caller(client)
         for number, (request, answers) in enumerate(asked, start=1):
-            outcome, told = caller.ask(request.get("frame", INSTEAD_OF_NONSENSE))
+            outcome, reported = caller.ask(request.get("frame", INSTEAD_OF_NONSENSE))
             assert outcome == outcome_of(request, answers)
-            assert told == [each["params"] for each in notices(answers, "accepted", "progress")]
+            assert reported == [each["params"] for each in notices(answers, "accepted", "progress")]
             if "frame" in request:
-                assert daemon.heard[number] == request["frame"]
+                assert daemon.received[number] == request["frame"]
         for identifier, stream in caller.streams.items():
             streamed = notices(script, "event", "log", "resync")
             expected = [
@@ -143,5 +143,5 @@ def test_the_library_sends_and_returns_what_was_recorded(connection: str, said: 
             assert [(name, known(params)) for name, params in islice(listening, len(expected))] == expected
             with pytest.raises(DisconnectedAfterAccept):
                 next(listening)
-    assert daemon.heard[0] == greeting["frame"]
-    assert len(daemon.heard) == 1 + len(asked)
+    assert daemon.received[0] == greeting["frame"]
+    assert len(daemon.received) == 1 + len(asked)

@@ -94,7 +94,7 @@ def judged(home: Home, process: int) -> dict[str, Any]:
 
     def look() -> dict[str, Any] | None:
         row = found(home, process)
-        return row if row["reap"]["reasons"] != ["not judged in this state"] else None
+        return row if row["reap"]["reasons"] != ["not checked"] else None
 
     return eventually(look, f"pid {process} is judged", pause_s=0.1)
 

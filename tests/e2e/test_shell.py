@@ -23,7 +23,7 @@ def test_an_opt_out_that_the_daemon_lacks_is_named(home: Home) -> None:
     home.environment["DO_NOT_TRACK"] = "topsecret"
     for words in (("up", "toy"), ("restart", "toy")):
         said = home.cli(*words).stderr
-        assert "DO_NOT_TRACK is set in this shell, and not for the daemon" in said
+        assert "DO_NOT_TRACK is set in this shell but not for the daemon" in said
         assert "restart --daemon" in said
         assert "[kinds.toy.env]" in said
         assert "topsecret" not in said

@@ -87,7 +87,9 @@ def _only_running_server(where: Folders, deadline: Deadline) -> str | None:
             rows = remote.server_rows(client, deadline)
     except DaemonNotRunning:
         return None
-    running = [str(row["id"]) for row in rows if server_choice.is_ours(row) and row["state"] not in server_choice.OVER]
+    running = [
+        str(row["id"]) for row in rows if server_choice.is_own(row) and row["state"] not in server_choice.NOT_RUNNING
+    ]
     return running[0] if len(running) == 1 else None
 
 

@@ -78,7 +78,7 @@ def _words(client: Client, command: str, selection: Selection) -> list[str]:
         raise click.UsageError("--all selects every server: use it without an ID")
     if selection.every:
         rows = remote.server_rows(client, selection.deadline)
-        ids = [str(row["id"]) for row in rows if server_choice.is_ours(row)]
+        ids = [str(row["id"]) for row in rows if server_choice.is_own(row)]
         if not ids:
             raise NotFound("no server was started or adopted here", hint="godot-supervisor status")
         return ids
