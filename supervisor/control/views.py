@@ -10,8 +10,8 @@ from typing import TypeVar
 from ..core.model import Editor, Lease, Liveness, ProcessIdentity, ServerRecord
 from ..core.reaping import Keep, Reap, Suspect, Verdict
 from ..engine.ending.reap import Reaper
-from ..engine.starting.advice import advice
-from ..engine.starting.recipe_drift import older
+from ..engine.starting.versions.advice import advice
+from ..engine.starting.versions.recipe_drift import older
 from ..engine.state.context import EngineContext
 from ..engine.state.exit_watches import ExitWatches
 from ..wire import text

@@ -41,6 +41,7 @@ from .starting.placement import Placement
 from .starting.planning import Planner
 from .starting.port_report import PortReporter
 from .starting.rehearsal import Rehearsal
+from .starting.start import Starter
 from .starting.takeover import Takeover
 from .state.context import TOKEN_VARIABLE, EngineContext
 from .state.events import Events, Log
@@ -117,9 +118,10 @@ def assemble(
     exit_watches = ExitWatches(platform.exits)
     reaper = Reaper(context, server_client, exit_watches)
     spawner = Spawner(context)
-    ensurer = Ensurer(context, server_client, planner, takeover, Launcher(context, server_client, spawner, stopper))
-    rehearsal = Rehearsal(context, planner, ensurer, spawner)
-    restarter = Restarter(context, ensurer)
+    starter = Starter(context, server_client, planner, takeover, Launcher(context, server_client, spawner, stopper))
+    ensurer = Ensurer(context, planner, takeover, starter)
+    rehearsal = Rehearsal(context, planner, starter, spawner)
+    restarter = Restarter(context, starter)
     standing = Standing(context)
     operations = Operations(platform.clock, events)
     editors = Editors(context, exit_watches)
@@ -134,7 +136,7 @@ def assemble(
         context=context,
         operations=operations,
         editors=editors,
-        ensurer=ensurer,
+        starter=starter,
         termination=termination,
         standing=standing,
         restarter=restarter,
@@ -149,7 +151,7 @@ def assemble(
         placement=placement,
         registrar=registrar,
         ensurer=ensurer,
-        replacer=Replacer(context, planner, ensurer, rehearsal, termination, restarter, takeover),
+        replacer=Replacer(context, planner, starter, rehearsal, termination, takeover),
         takeover=takeover,
         termination=termination,
         restarter=restarter,
@@ -164,7 +166,7 @@ def assemble(
         registrar=registrar,
         ensuring=ensuring,
         adopter=Adopter(context, recogniser, takeover),
-        relauncher=Relauncher(context, rehearsal, termination, restarter, ensurer, placement.versions),
+        relauncher=Relauncher(context, rehearsal, termination, starter, placement.versions),
         termination=termination,
         shutdown=Shutdown(context, operations, discovery, termination),
         monitor=monitor,

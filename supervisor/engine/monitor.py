@@ -23,7 +23,7 @@ from .logs.cap import LogCap
 from .operations.coordinator import Operations
 from .operations.operation import RunningOperation
 from .processes.stop import StopReason
-from .starting.ensure import Ensurer
+from .starting.start import Starter
 from .state.context import EngineContext
 from .state.exit_watches import ExitWatches
 from .state.standing import Standing
@@ -44,7 +44,7 @@ class Monitor:
     context: EngineContext
     operations: Operations
     editors: Editors
-    ensurer: Ensurer
+    starter: Starter
     termination: Termination
     standing: Standing
     restarter: Restarter
@@ -135,7 +135,7 @@ class Monitor:
         if record.state is not ServerState.STARTING or record.root is None:
             return record
         operation.committed = True
-        return await self.ensurer.finish(record, self.context.kind_of(record))
+        return await self.starter.finish(record, self.context.kind_of(record))
 
     def watch_editor(self, editor: Editor) -> None:
         """Watch for the exit of an editor."""

@@ -29,7 +29,7 @@ from .starting.adopt import Adopter, AdoptRequest
 from .starting.discover import Discovery
 from .starting.port_report import PortReporter
 from .starting.resolve import EnsureRequest
-from .starting.versions import Versions
+from .starting.versions.addon_versions import Versions
 from .state.context import EngineContext
 
 CLOSING_PATIENCE_S = 10.0

@@ -9,7 +9,7 @@ import pytest
 from supervisor.core.model import Chosen, Origin, Ports, ServerRecord, ServerState, VersionSource
 from supervisor.engine.environments.examination import SCRIPT
 from supervisor.engine.holders.editors import Arrival
-from supervisor.engine.starting.advice import advice
+from supervisor.engine.starting.versions.advice import advice
 from supervisor.errors import InstallFailed
 from supervisor.native.api import Command
 from tests.engine.answers import ANSWERING, Answers, strangers_toy

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import ServerRecord, ServerState
-from supervisor.engine.starting.recipe_drift import older, unusable
+from supervisor.engine.starting.versions.recipe_drift import older, unusable
 from supervisor.native.api import Command
 from tests.engine.harness import TOY, EngineHarness
 from tests.fakes import FakeProcess, FakeSystem

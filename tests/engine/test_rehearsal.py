@@ -175,7 +175,7 @@ def test_replace_whose_installation_fails_leaves_the_old_one(
         async def provide(*_: object) -> None:
             raise InstallFailed("no such version")
 
-        monkeypatch.setattr(harness.supervisor.ensuring.ensurer, "provide", provide)
+        monkeypatch.setattr(harness.supervisor.ensuring.ensurer._starter, "provide", provide)
         with pytest.raises(InstallFailed, match="goes on as it was"):
             await harness.up(version="2.0")
         assert harness.alive(old.process)

@@ -95,7 +95,7 @@ def test_the_old_one_does_not_come_back_beside_one_that_was_started_meanwhile(ha
         assert (other.id, other.version) == ("toy-2", "1.0")
         with pytest.raises(StartFailed) as caught:
             await update
-        assert "toy-2, which was started meanwhile" in (caught.value.hint or "")
+        assert "toy-2, which was started in between" in (caught.value.hint or "")
         assert harness.records.server("toy").state is ServerState.FAILED
         assert harness.events.of("server.rolled_back") == []
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from ...engine.starting.recipe_drift import unusable
+from ...engine.starting.versions.recipe_drift import unusable
 from ...engine.state.context import EngineContext
 from ...engine.supervisor import Supervisor
 from ...values import frozen

@@ -10,8 +10,8 @@ from ...errors import SupervisorError
 from ...native.facts import ending
 from ..logs.excerpt import log_tail
 from ..operations.operation import RunningOperation
-from ..starting.ensure import Ensurer
 from ..starting.resolve import again
+from ..starting.start import Starter
 from ..state.context import EngineContext
 
 ENDED_BY_ITSELF = "it ended by itself"
@@ -23,10 +23,10 @@ class Restarter:
     `on_due` gets the server whose pause is over; `engine.assembly` sets it.
     """
 
-    def __init__(self, context: EngineContext, ensurer: Ensurer) -> None:
+    def __init__(self, context: EngineContext, starter: Starter) -> None:
         self._context = context
         self._records = context.records
-        self._ensurer = ensurer
+        self._starter = starter
         self._exits: dict[str, int] = {}
         self._first_exit: dict[str, float] = {}
         self._ready_since: dict[str, tuple[str, float]] = {}
@@ -78,7 +78,7 @@ class Restarter:
         resolved = again(self._context.kind_of(record), record)
         self._records.move(record.id, ServerState.STARTING, restarts=record.restarts + 1)
         try:
-            return await self._ensurer.start_again(resolved, operation)
+            return await self._starter.start_again(resolved, operation)
         except SupervisorError as error:
             self._context.events.warn("server.restart_failed", server=record.id, reason=error.message)
             return self._records.server(record.id)

@@ -1,4 +1,4 @@
-"""Replaces a server by another version of itself, or one that is mute: the old one comes back if the new one fails."""
+"""Replaces a server by another version, or a server that does not answer; the old one returns if the new one fails."""
 
 from dataclasses import replace
 from functools import partial
@@ -11,13 +11,12 @@ from ...core.reconcile import Replace
 from ...errors import SupervisorError, VersionConflict
 from ..operations.operation import RunningOperation
 from ..processes.stop import StopReason
-from ..starting.ensure import Ensurer
 from ..starting.planning import Planner
 from ..starting.rehearsal import Rehearsal
 from ..starting.resolve import ResolvedRequest, again, of_kind
+from ..starting.start import Starter
 from ..starting.takeover import Takeover
 from ..state.context import EngineContext
-from .automatic_restart import Restarter
 from .termination import Termination
 
 
@@ -28,49 +27,46 @@ class Replacer:
         self,
         context: EngineContext,
         planner: Planner,
-        ensurer: Ensurer,
+        starter: Starter,
         rehearsal: Rehearsal,
         termination: Termination,
-        restarter: Restarter,
         takeover: Takeover,
     ) -> None:
         self._context = context
         self._records = context.records
         self._events = context.events
         self._planner = planner
-        self._ensurer = ensurer
+        self._starter = starter
         self._rehearsal = rehearsal
         self._termination = termination
-        self._restarter = restarter
         self._takeover = takeover
 
     async def run(self, resolved: ResolvedRequest, plan: Replace, operation: RunningOperation) -> ServerRecord:
-        """The new server, ready, on the ports of the old one if these are free then.
+        """Return the new server, ready, on the ports of the old server if these are free once that has stopped.
 
         Raises:
-            SupervisorError: the new one did not become ready; the old one runs again, or the error says why not.
+            SupervisorError: the new server did not become ready. The old one runs again, or the error says why not.
         """
         if resolved.required is None and isinstance(plan.old, ServerRecord):
-            # It is mute, and any version will do: its own, then. Another may run beside it already.
+            # The server does not answer, and any version fits, so keep its version. A server of another version may run
+            # beside it already.
             kept = plan.old.chosen or resolved.chosen
             resolved = replace(resolved, version=plan.old.version or resolved.version, chosen=kept)
-        # Everything that can fail before the old one is touched. It takes its time: then it is all looked at again.
+        # Try everything that can fail before the old server is touched. That takes its time, so check the plan again.
         await self._rehearsal.of(replace(resolved, first=plan.ports), operation, vacated=plan.ports)
         if not await self._still(resolved, plan):
-            return await self._start(resolved, operation)
+            return await self._starter.start_in_place(resolved, operation)
         old, reason = self._begin(resolved, plan)
         operation.committed = True
         operation.progress("replacing", f"{old.id} {old.version or ''} by {resolved.version or 'a new launch'}")
-        stopped = await self._termination.end_launch(
+        ended = await self._termination.end_launch(
             resolved.server, operation, reason, partial(self._last_look, resolved, operation)
         )
-        self._restarter.forget(resolved.server)
         operation.extend()
-        self._records.change(resolved.server, version=resolved.version, chosen=resolved.chosen)
-        self._records.move(resolved.server, ServerState.STARTING, restarts=stopped.restarts + 1)
+        self._termination.begin_launch(ended, becomes=resolved)
         self._takeover.wanted_without_owner(resolved.server, resolved.asker)
         try:
-            new = await self._start(replace(resolved, first=plan.ports), operation)
+            new = await self._starter.start_in_place(replace(resolved, first=plan.ports), operation)
         except SupervisorError as error:
             await self._roll_back(resolved, old, operation, error)
             raise
@@ -80,10 +76,10 @@ class Replacer:
         return new
 
     async def _still(self, resolved: ResolvedRequest, plan: Replace) -> bool:
-        """Whether it is still to be replaced. False: it was a stranger, and is left alone.
+        """Return whether the old server is still to be replaced; a foreign server that is not is left alone.
 
         Raises:
-            VersionConflict: it was ours, and somebody uses it now.
+            VersionConflict: the old server is the daemon's own, and is in use again.
         """
         if isinstance(plan.old, ForeignServer):
             now = await self._planner.without(resolved, (), replacing=True)
@@ -98,38 +94,42 @@ class Replacer:
     def _last_look(
         self, resolved: ResolvedRequest, operation: RunningOperation, record: ServerRecord, now: float
     ) -> None:
-        """The last moment before the signal. From then on it is seen through, whoever goes: the old one is lost."""
+        """Make the final check before the signal.
+
+        From then on the operation is completed even if all callers leave, because the old server is lost.
+
+        Raises:
+            VersionConflict: the server has got an owner or a lease.
+        """
         if any(lease.expires > now for lease in record.leases) or self._planner.owners(resolved, record):
             raise _came_into_use(record)
         operation.irrevocable = True
 
     def _begin(self, resolved: ResolvedRequest, plan: Replace) -> tuple[ServerRecord, StopReason]:
-        """The row to be replaced, and the reason to end its tree. A stranger gets the row first."""
+        """Return the record of the old server, and why its tree is stopped. A foreign server gets a record first."""
         if isinstance(plan.old, ForeignServer):
             self._takeover.condemn(resolved.server, resolved.kind, plan.old, why=plan.reason)
         record = self._records.server(resolved.server)
         return record, StopReason.ORPHAN if record.foreign else StopReason.DAEMON
 
-    async def _start(self, resolved: ResolvedRequest, operation: RunningOperation) -> ServerRecord:
-        started = await self._ensurer.start(resolved, operation, replacing=False)
-        assert isinstance(started, ServerRecord)  # noqa: S101 (nothing more was to be replaced)
-        return started
-
     async def _roll_back(
         self, resolved: ResolvedRequest, old: ServerRecord, operation: RunningOperation, error: SupervisorError
     ) -> None:
-        """Start the old version again, from its own environment. What it was started with by others is gone."""
+        """Start the old version again, from its own environment.
+
+        The daemon starts it by its recipe: how another program had started a foreign server is not known.
+        """
         record = self._records.servers.get(resolved.server)
         if record is None or record.state is not ServerState.FAILED or record.root is not None:
             return
-        meanwhile = self._runs_beside(resolved, old)
-        if meanwhile is not None:
-            error.hint = f"{old.version or 'the old launch'} runs as {meanwhile.id}, which was started meanwhile"
+        beside = self._runs_beside(resolved, old)
+        if beside is not None:
+            error.hint = f"{old.version or 'the old launch'} runs as {beside.id}, which was started in between"
             return
         self._records.move(resolved.server, ServerState.STARTING, version=old.version, chosen=old.chosen)
         operation.extend()
         try:
-            back = await self._start(again(resolved.kind, old), operation)
+            back = await self._starter.start_in_place(again(resolved.kind, old), operation)
         except SupervisorError as second:
             self._events.warn(
                 "server.rolled_back", server=old.id, version=old.version, reason=error.message, failed=second.message
@@ -141,7 +141,7 @@ class Replacer:
         error.hint = f"{back.id} {back.version or ''} runs again; its log and this error say what went wrong"
 
     def _runs_beside(self, resolved: ResolvedRequest, old: ServerRecord) -> ServerRecord | None:
-        """Another server of the old version: whoever needed that one while the new one tried has it now."""
+        """Return another server of the old version, which a client has started while the new version was tried."""
         others = of_kind(self._context, resolved.kind, resolved.project, resolved.asker)
         stays = RUNNING - {ServerState.STOPPING}
         return next((r for r in others if r.id != old.id and r.state in stays and equal(r.version, old.version)), None)

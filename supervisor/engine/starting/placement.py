@@ -16,7 +16,7 @@ from ..state.context import EngineContext
 from ..state.standing import Standing
 from .planning import Planner
 from .resolve import EnsureRequest, ResolvedRequest, base_id, free_id, of_kind, resolve
-from .versions import Versions
+from .versions.addon_versions import Versions
 
 PATIENCE_S = 1.0
 """How long a server may take to tell whether it is in use. One that takes longer is."""

@@ -15,8 +15,8 @@ from ..identification.recognise import Recogniser
 from ..operations.shared_answers import SharedAnswers
 from ..state.context import EngineContext
 from ..state.names import canonical_project
-from .version_choice import first_ports, looks_only
-from .versions import Versions
+from .versions.addon_versions import Versions
+from .versions.choice import first_ports, looks_only
 
 
 @frozen

@@ -8,19 +8,19 @@ from ...kinds.credentials import mint
 from ..operations.operation import RunningOperation
 from ..processes.spawn import Recipe, Spawner, addresses
 from ..state.context import EngineContext
-from .ensure import Ensurer
 from .planning import Planner, exhausted
 from .resolve import ResolvedRequest
+from .start import Starter
 
 
 class Rehearsal:
     """Uses the code that will start the server. Nothing is changed by it but what a start needs first."""
 
-    def __init__(self, context: EngineContext, planner: Planner, ensurer: Ensurer, spawner: Spawner) -> None:
+    def __init__(self, context: EngineContext, planner: Planner, starter: Starter, spawner: Spawner) -> None:
         self._context = context
         self._records = context.records
         self._planner = planner
-        self._ensurer = ensurer
+        self._starter = starter
         self._spawner = spawner
 
     async def of(self, resolved: ResolvedRequest, operation: RunningOperation, *, vacated: Ports) -> None:
@@ -40,7 +40,7 @@ class Rehearsal:
 
     async def _try(self, resolved: ResolvedRequest, operation: RunningOperation, vacated: Ports) -> None:
         kind = resolved.kind
-        private = await self._ensurer.provide(resolved, operation)
+        private = await self._starter.provide(resolved, operation)
         operation.extend()
         launch = self._context.random.token(4)
         record = self._records.server(resolved.server).with_(

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from ...core.lifecycle import RUNNING
-from ...core.model import RecipeChange, ServerRecord, ServerState
-from ...kinds.kind import Kind, command_line, environment, placeholders
-from ...kinds.stamp import changes
-from ...native.api import Command
-from ..state.context import EngineContext
+from ....core.lifecycle import RUNNING
+from ....core.model import RecipeChange, ServerRecord, ServerState
+from ....kinds.kind import Kind, command_line, environment, placeholders
+from ....kinds.stamp import changes
+from ....native.api import Command
+from ...state.context import EngineContext
 
 
 def older(context: EngineContext, record: ServerRecord) -> tuple[RecipeChange, ...]:

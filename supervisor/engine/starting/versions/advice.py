@@ -1,11 +1,11 @@
 """What a user should know of a server, beside its state: about its version, and the ports where its plugin looks."""
 
-from ...core.model import ServerRecord, VersionSource
-from ...core.pep440 import equal
-from ...kinds.kind import Kind
-from ...kinds.versions import choose
-from ..state.context import EngineContext
-from .version_choice import first_ports, looks_only
+from ....core.model import ServerRecord, VersionSource
+from ....core.pep440 import equal
+from ....kinds.kind import Kind
+from ....kinds.versions import choose
+from ...state.context import EngineContext
+from .choice import first_ports, looks_only
 
 _BY_RECIPE = (VersionSource.RECIPE, VersionSource.ENGINE)
 

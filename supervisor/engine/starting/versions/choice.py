@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from ...core.model import Chosen, ServerRecord
-from ...core.reconcile import Relocate, Spawn
-from ...kinds.kind import Kind
-from .resolve import ResolvedRequest
+from ....core.model import Chosen, ServerRecord
+from ....core.reconcile import Relocate, Spawn
+from ....kinds.kind import Kind
+from ..resolve import ResolvedRequest
 
 
 def told_beside(resolved: ResolvedRequest, plan: Spawn | Relocate) -> Chosen | None:

@@ -4,15 +4,15 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 
-from ...core.model import ServerRecord, VersionSource
-from ...core.pep440 import equal
-from ...errors import InstallFailed
-from ...kinds.addon import AddonSeen, look
-from ...kinds.kind import Addon, Kind
-from ...kinds.versions import choose, index_lacks
-from ..operations.shared_answers import SharedAnswers
-from ..state.context import EngineContext
-from .resolve import EnsureRequest, ResolvedRequest, again, project_of
+from ....core.model import ServerRecord, VersionSource
+from ....core.pep440 import equal
+from ....errors import InstallFailed
+from ....kinds.addon import AddonSeen, look
+from ....kinds.kind import Addon, Kind
+from ....kinds.versions import choose, index_lacks
+from ...operations.shared_answers import SharedAnswers
+from ...state.context import EngineContext
+from ..resolve import EnsureRequest, ResolvedRequest, again, project_of
 
 READ_WITHIN_S = 2.0
 """How long a file of an addon may take: projects lie on network drives too."""

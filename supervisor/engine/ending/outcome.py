@@ -1,0 +1,93 @@
+"""What is left of a server whose launch has ended: processes that cannot be proven its own, and its history."""
+
+from typing import TypedDict
+
+from ...core.model import Failure, ServerRecord
+from ...errors import StopFailed
+from ...native.api import variable_if_told
+from ..identification.server_client import ServerClient
+from ..processes.stop import Stopper
+from ..processes.tree import Target
+from ..state.context import TOKEN_VARIABLE, EngineContext
+from ..state.history import ended
+
+
+class Outcome:
+    """Checks what a launch has left behind, and records how the launch has ended."""
+
+    def __init__(self, context: EngineContext, stopper: Stopper, server_client: ServerClient) -> None:
+        self._context = context
+        self._records = context.records
+        self._stopper = stopper
+        self._server_client = server_client
+
+    async def verify_ports(self, record: ServerRecord) -> None:
+        """Raise if a process that carries the launch token, but is not proven to be of the tree, still holds a port.
+
+        Raises:
+            StopFailed: the message and the hint name the process.
+        """
+        platform = self._context.platform
+        facts = await platform.lanes.look(platform.ports.facts, record.ports.values())
+        for fact in facts.values():
+            for listener in fact.listeners:
+                holder = listener.occupant.identity
+                if holder is None:
+                    continue
+                token = await platform.lanes.look(variable_if_told, platform.processes, holder, TOKEN_VARIABLE)
+                if token == self._context.token(record):
+                    raise StopFailed(
+                        f"port {fact.port} is still held by pid {holder.pid}, which {record.id} left behind",
+                        hint=f"it cannot be proven to be the server's; if you know it, end it: kill {holder.pid}",
+                        data={"pids": [holder.pid], "port": fact.port},
+                    )
+
+    async def warn_of_leftovers(self, target: Target, told: tuple[int, ...]) -> None:
+        """Warn of processes of the launch that are left, except those in `told`, of which the caller was warned.
+
+        A descendant that has left its session, and whose parents have ended, cannot be proven to be the server's.
+        """
+        if target.token is not None and not target.foreign:
+            pids = [pid for pid in await self._stopper.left_behind(target) if pid not in told]
+            if pids:
+                self._context.events.warn("server.left_behind", server=target.label, pids=pids)
+
+    def remember(
+        self,
+        record: ServerRecord,
+        how: str,
+        *,
+        status: int | None = None,
+        by: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """Add the end of a launch to the history.
+
+        The exit of an observed server is left out, because its history belongs to the program that started it.
+        """
+        if not record.launch or (record.observed_only and how == "exited"):
+            return
+        if status is None and (record.root or record.process) and not record.foreign:
+            ended_processes = [process for process in (record.root, record.process) if process]
+            status = self._context.platform.processes.exit_status(ended_processes[0])
+        wall = self._context.platform.clock.wall()
+        self._records.remember(ended(record, how, wall, status=status, by=by, detail=detail))
+
+    def remember_failure(self, record: ServerRecord, how: str, *, by: str | None = None) -> None:
+        """Add the end of a launch to the history, with what its failure, if there was one, says of the end."""
+        self.remember(record, how, by=by, **_described(record.failure))
+
+    def forget(self, record: ServerRecord) -> None:
+        """Drop the record of a server, and the secrets of its launch."""
+        self._server_client.forget(record)
+        self._records.drop(record.id)
+
+
+class _Described(TypedDict, total=False):
+    status: int | None
+    detail: str
+
+
+def _described(failure: Failure | None) -> _Described:
+    """Return the fields of a history entry that a failure fills."""
+    return {} if failure is None else {"status": failure.exit, "detail": failure.message}

@@ -1,0 +1,108 @@
+"""What is seen of a launch that is not ready: which processes took its ports, and what its own processes do."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ...core.log_text import taken_ports
+from ...core.model import Occupied, Ports, ProcessIdentity, ServerRecord
+from ...core.symptoms import Symptoms
+from ...kinds.kind import Kind, mentions_ports
+from ..identification.server_client import ServerClient
+from ..logs.excerpt import log_lines
+from ..processes.leftovers import Leftovers
+from ..processes.stop import Stopper
+from ..processes.tree import Target
+from ..state.context import EngineContext
+
+
+@dataclass(slots=True)
+class WatchedLaunch:
+    """A launch that the daemon waits for, and what was seen of the launch so far.
+
+    `waits`: the ports that the server has to listen on. `below`: what the first process ran while it lived.
+    `background`: the processes that carry the launch token after the first process has ended. `answer`: the last
+    answer, in words. `hung_up`: the port on which the server ended the connection. `unknown_listeners`: why the system
+    does not say which process listens. `thieves`: other processes that were seen on the ports.
+    """
+
+    record: ServerRecord
+    kind: Kind
+    target: Target
+    waits: Ports
+    left: Leftovers
+    moved: Callable[[ProcessIdentity], None]
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    below: set[ProcessIdentity] = field(default_factory=set)
+    background: tuple[ProcessIdentity, ...] = ()
+    answer: str | None = None
+    hung_up: int | None = None
+    unknown_listeners: str | None = None
+    thieves: dict[int, Occupied] = field(default_factory=dict)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The numbers of the ports that the server has to listen on."""
+        return tuple(self.waits.values())
+
+
+class LaunchDiagnosis:
+    """Looks at a launch that is late or has failed. Changes nothing but what was seen of the launch."""
+
+    def __init__(self, context: EngineContext, server_client: ServerClient, stopper: Stopper) -> None:
+        self._platform = context.platform
+        self._server_client = server_client
+        self._stopper = stopper
+
+    async def symptoms(self, launch: WatchedLaunch) -> Symptoms:
+        """Return what can be seen of a launch whose time is over."""
+        own = {member.identity for member in await self._stopper.members(launch.target)} | set(launch.background)
+        sockets = await self._platform.lanes.look(self._sockets, own)
+        answer = launch.answer
+        if launch.hung_up is not None:
+            port = launch.hung_up
+            if {address for address, bound in sockets if bound == port} == {"::"}:
+                answer = "it listens on :: for IPv6 only; 127.0.0.1 is asked"
+            elif await self._server_client.speaks_tls(port):
+                answer = "the answer is not HTTP: it speaks TLS"
+        if launch.unknown_listeners is not None:
+            return Symptoms({}, (), f"the system does not tell who listens: {launch.unknown_listeners}")
+        told = mentions_ports(launch.kind)
+        return Symptoms(launch.waits, sockets, answer, pids_of(launch.background), told_ports=told)
+
+    async def lost_ports(self, launch: WatchedLaunch) -> tuple[Occupied, ...]:
+        """Return the ports that another process has or had: as is seen now, as was seen before, or as the log says."""
+        others = await self._other_listeners(launch)
+        if others or launch.thieves:
+            return others or tuple(launch.thieves.values())
+        said = taken_ports(log_lines(launch.record.log), launch.record.ports.values())
+        return tuple(Occupied(port, None, "the server's log says that it was in use") for port in sorted(said))
+
+    async def note_thieves(self, launch: WatchedLaunch) -> None:
+        """Note other processes on the ports, because they may have gone when the server has failed for them."""
+        with contextlib.suppress(OSError):
+            if await self._platform.lanes.look(self._platform.ports.listening, launch.ports):
+                launch.thieves.update({found.port: found for found in await self._other_listeners(launch)})
+
+    def _sockets(self, processes: set[ProcessIdentity]) -> frozenset[tuple[str, int]]:
+        """Return the addresses and ports that these processes listen on. Blocks."""
+        return frozenset(socket for process in processes for socket in self._platform.ports.addresses(process))
+
+    async def _other_listeners(self, launch: WatchedLaunch) -> tuple[Occupied, ...]:
+        facts = await self._platform.lanes.look(self._platform.ports.facts, launch.record.ports.values())
+        if not any(fact.listeners for fact in facts.values()):
+            return ()
+        own = {member.identity for member in await self._stopper.members(launch.target)}
+        own.update((await launch.left.look()).carriers)
+        return tuple(
+            Occupied(fact.port, listener.occupant, f"another process listens on {listener.address} now")
+            for fact in facts.values()
+            for listener in fact.listeners
+            if listener.occupant.identity not in own
+        )
+
+
+def pids_of(processes: tuple[ProcessIdentity, ...]) -> tuple[int, ...]:
+    """Return the pids of processes."""
+    return tuple(process.pid for process in processes)

@@ -1,0 +1,260 @@
+"""Starts servers that have a record and no process: choose ports, provide an environment, launch, see ready."""
+
+import asyncio
+from dataclasses import replace
+
+from ...core.deadlines import START_ATTEMPTS
+from ...core.model import Failure, Liveness, Occupied, Origin, Ports, ServerRecord, ServerState
+from ...core.reconcile import Adopt, Refuse, Relocate, Replace, Spawn
+from ...errors import StartFailed, SupervisorError
+from ...kinds.kind import Kind
+from ..environments.store import Environment
+from ..identification.server_client import ServerClient
+from ..logs.excerpt import log_tail
+from ..operations.operation import RunningOperation
+from ..state.context import EngineContext
+from .launch import Launcher
+from .planning import Planner, exhausted, kept_from, passed_over
+from .provision import Provisioner
+from .readiness import PortLostError
+from .resolve import ResolvedRequest
+from .takeover import Takeover
+from .versions.choice import told_beside
+
+
+class Starter:
+    """Runs inside an operation. The record of the server exists, and says why a start has failed."""
+
+    def __init__(
+        self,
+        context: EngineContext,
+        server_client: ServerClient,
+        planner: Planner,
+        takeover: Takeover,
+        launcher: Launcher,
+    ) -> None:
+        self._context = context
+        self._records = context.records
+        self._server_client = server_client
+        self._planner = planner
+        self._takeover = takeover
+        self._launcher = launcher
+        self._provisioner = Provisioner(context)
+
+    async def start(
+        self, resolved: ResolvedRequest, operation: RunningOperation, before: ServerRecord | None
+    ) -> ServerRecord | Replace:
+        """Return the server, ready; or, with nothing touched, the plan to replace what has to make room first.
+
+        `before` is the record at rest that the start began with. A start that is taken back restores it.
+
+        Raises:
+            SupervisorError: the server does not run.
+        """
+        return await self._start(resolved, operation, before, replacing=True)
+
+    async def start_in_place(self, resolved: ResolvedRequest, operation: RunningOperation) -> ServerRecord:
+        """Return the server, ready. A server that is in the way stays there, whatever it is.
+
+        Raises:
+            SupervisorError: the server does not run.
+        """
+        started = await self._start(resolved, operation, None, replacing=False)
+        assert isinstance(started, ServerRecord)  # noqa: S101 (nothing was to be replaced)
+        return started
+
+    async def start_again(self, resolved: ResolvedRequest, operation: RunningOperation) -> ServerRecord:
+        """Return the server, ready, after it ended by itself.
+
+        Raises:
+            SupervisorError: the server does not run, and its record is in BACKOFF, or in FAILED if processes of the
+                launch are left.
+        """
+        try:
+            started = await self._choose_and_launch(resolved, operation, replacing=False)
+        except SupervisorError as error:
+            # With processes left behind, another start would leave more of them.
+            again = not error.data.get("left_behind")
+            self._give_up(resolved.server, error, ServerState.BACKOFF if again else ServerState.FAILED)
+            raise
+        assert isinstance(started, ServerRecord)  # noqa: S101 (nothing was to be replaced)
+        return started
+
+    async def finish(self, record: ServerRecord, kind: Kind) -> ServerRecord:
+        """See a server ready that an earlier daemon started.
+
+        Raises:
+            SupervisorError: the server did not become ready, and was stopped.
+        """
+        try:
+            return await self._launcher.see_ready(record, kind)
+        except PortLostError as error:
+            failed = StartFailed(f"{record.id} lost port {error.occupied[0].port} to another process")
+            self._give_up(record.id, failed)
+            raise failed from error
+        except SupervisorError as error:
+            self._give_up(record.id, error)
+            raise
+
+    async def provide(self, resolved: ResolvedRequest, operation: RunningOperation) -> Environment | None:
+        """Return the private environment that the requested version runs in, None if its kind has none.
+
+        Raises:
+            InstallFailed: the environment cannot be built.
+        """
+        return await self._provisioner.provide(resolved, operation)
+
+    async def _start(
+        self,
+        resolved: ResolvedRequest,
+        operation: RunningOperation,
+        before: ServerRecord | None,
+        *,
+        replacing: bool,
+    ) -> ServerRecord | Replace:
+        operation.progress("deciding", f"looking at {resolved.server}")
+        try:
+            return await self._choose_and_launch(resolved, operation, replacing=replacing)
+        except SupervisorError as error:
+            self._give_up(resolved.server, error)
+            raise
+        except asyncio.CancelledError:
+            if operation.abandoned:
+                await self._abandon(resolved)
+            self._take_back(resolved.server, before)
+            raise
+
+    async def _choose_and_launch(
+        self, resolved: ResolvedRequest, operation: RunningOperation, *, replacing: bool
+    ) -> ServerRecord | Replace:
+        private = self._context.private_of(resolved.kind, resolved.version)
+        if private is None and resolved.kind.package is not None:
+            # Look at the ports first, because an installation takes its time and may turn out to be needless.
+            plan = await self._planner.without(resolved, (), replacing=replacing)
+            if isinstance(plan, Adopt | Replace):
+                return self._settled(resolved, plan, operation)
+            private = await self.provide(resolved, operation)
+            operation.extend()
+        if private is not None:
+            # Record the version that was installed: a request for 4.3 installs 4.3.0.
+            resolved = replace(resolved, version=private.installed)
+        lost: tuple[Occupied, ...] = ()
+        for _ in range(START_ATTEMPTS):
+            plan = await self._planner.without(resolved, lost, replacing=replacing)
+            if isinstance(plan, Adopt | Replace):
+                return self._settled(resolved, plan, operation)
+            record = self._reserve(resolved, plan, lost)
+            operation.committed = True
+            operation.progress("starting", f"{record.id} on {_ports_text(record.ports)}")
+            try:
+                record = await self._launcher.launch(record, resolved, private)
+            except PortLostError as error:
+                lost = (*lost, *error.occupied)
+                self._context.events.warn("port.lost", server=record.id, port=error.occupied[0].port)
+            except StartFailed as failed:
+                # With processes left behind, another start would leave more of them.
+                left = failed.data.get("left_behind")
+                private = None if left else await self._provisioner.after_failure(resolved, private, failed, operation)
+                if private is None:
+                    raise
+            else:
+                self._provisioner.served(private)
+                return record
+        record = self._records.server(resolved.server)
+        raise StartFailed(
+            f"{resolved.server} lost its ports to other processes {START_ATTEMPTS} times; the last was "
+            + ", ".join(f"{each.port}: {each.reason}" for each in lost[-1:]),
+            hint=f"godot-supervisor logs {resolved.server}",
+            data={"log_tail": list(log_tail(record.log)), "log": record.log},
+        )
+
+    def _settled(
+        self, resolved: ResolvedRequest, plan: Adopt | Replace, operation: RunningOperation
+    ) -> ServerRecord | Replace:
+        """Adopt the foreign server that takes the place of the start, or return the plan to replace it."""
+        if isinstance(plan, Replace):
+            return plan
+        found, asker = plan.foreign_server, resolved.asker
+        operation.progress("adopting", f"pid {found.process.pid}")
+        return self._takeover.adopt(resolved.server, resolved.kind, found, asker, named=False, why=plan.reason)
+
+    def _reserve(
+        self, resolved: ResolvedRequest, plan: Spawn | Relocate | Refuse, lost: tuple[Occupied, ...]
+    ) -> ServerRecord:
+        """Reserve the planned ports for a launch."""
+        occupied = lost
+        match plan:
+            case Spawn(ports):
+                self._planner.tell_conflict(resolved, (), ports)
+            case Relocate(ports, held, rival_servers):
+                occupied = (*lost, *held)
+                self._planner.tell_conflict(resolved, rival_servers, ports)
+            case Refuse(reason=reason, occupied=held):
+                raise exhausted(reason, (*lost, *held))
+        launch = self._context.random.token(4)
+        record = self._records.change(
+            resolved.server,
+            version=resolved.version,
+            chosen=told_beside(resolved, plan),
+            ports=ports,
+            owners_unknown=False,
+            stop_requested=False,
+            foreign=False,
+            by_client=False,
+            **kept_from(occupied),
+            launch=launch,
+            origin=Origin.SPAWNED,
+            root=None,
+            process=None,
+            failure=None,
+            since=self._context.platform.clock.wall(),
+            log=self._launcher.log_for(resolved.server, launch),
+        )
+        self._context.events.publish(
+            "server.planned",
+            server=record.id,
+            launch=launch,
+            plan=type(plan).__name__.lower(),
+            reason=plan.reason,
+            version=record.version,
+            ports=dict(ports),
+            **passed_over(occupied),
+        )
+        return record
+
+    def _give_up(self, server: str, error: SupervisorError, to: ServerState = ServerState.FAILED) -> None:
+        """Record why a server did not start."""
+        record = self._records.servers.get(server)
+        if record is None or record.state is not ServerState.STARTING:
+            return
+        failure = Failure(error.code, error.message, error.data.get("exit"), tuple(error.data.get("log_tail", ())))
+        record = self._records.move(server, to, failure=failure)
+        if record.root is None or self._context.platform.probe.sample(record.root) is Liveness.DEAD:
+            self._records.change(server, root=None, process=None)
+
+    def _take_back(self, server: str, before: ServerRecord | None) -> None:
+        """Drop the record of a cancelled start, or restore the record that was there before the start.
+
+        The caller is told that there is no server. A record that existed before belongs to others too, so it stays.
+        """
+        record = self._records.servers.get(server)
+        if record is None or record.state is not ServerState.STARTING or record.root:
+            return
+        if before is not None:
+            self._server_client.forget(record)
+            self._records.take_back(before)
+        elif not record.restarts:
+            self._server_client.forget(record)
+            self._records.drop(server)
+
+    async def _abandon(self, resolved: ResolvedRequest) -> None:
+        """Stop the launch of a start that no caller wants any more, and leave nothing of it behind."""
+        record = self._records.servers.get(resolved.server)
+        if record is None or record.state is not ServerState.STARTING:
+            return
+        await self._launcher.abandon(record, resolved.kind)
+        self._records.change(resolved.server, root=None, process=None)
+
+
+def _ports_text(ports: Ports) -> str:
+    return ", ".join(f"{name} {port}" for name, port in ports.items()) or "no ports"
