@@ -60,7 +60,7 @@ def test_what_is_adopted_does_not_take_the_row_of_a_server_that_was_started_mean
             return candidate
 
         monkeypatch.setattr(adopter, "find", find)
-        with pytest.raises(NotOurs, match="another server by now"):
+        with pytest.raises(NotOurs, match="has become another server"):
             await harness.supervisor.adopt(wish)
         assert harness.records.server("toy").process == started.process
         await asyncio.sleep(600)

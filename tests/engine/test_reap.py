@@ -35,7 +35,7 @@ def test_a_server_whose_kind_was_taken_out_of_the_configuration_is_kept_with_its
         assert later.alive(record.process)
         verdict = later.supervisor.reaper.verdict("toy")
         assert isinstance(verdict, Keep)
-        assert verdict.reasons == ("its kind was taken out of the configuration: its sessions cannot be told",)
+        assert verdict.reasons == ("its kind was removed from the configuration: its sessions cannot be counted",)
 
     later.run(story)
     last = later.restarted()

@@ -1,4 +1,4 @@
-"""Starts servers again that ended by themselves while somebody needs them."""
+"""Restarts servers that have ended by themselves and are still needed."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ ENDED_BY_ITSELF = "it ended by itself"
 
 
 class Restarter:
-    """Counts exits, and keeps one timer for each server that waits to be started again.
+    """Counts exits, and keeps a timer for each server that waits for its restart.
 
     `on_due` gets the server whose pause is over; `engine.assembly` sets it.
     """
@@ -34,28 +34,28 @@ class Restarter:
         self.on_due: Callable[[str], None]
 
     def ready(self, record: ServerRecord) -> None:
-        """It serves: the time counts from the first call for a launch."""
+        """Note that a server is ready. For one launch, only the first call counts."""
         if self._ready_since.get(record.id, ("",))[0] != record.launch:
             self._ready_since[record.id] = (record.launch, self._context.platform.clock.monotonic())
 
     def waits(self, server_id: str) -> bool:
-        """Whether a start is planned."""
+        """Return whether a restart of the server is planned."""
         return server_id in self._timers
 
     def forget(self, server_id: str) -> None:
-        """The server has gone, or somebody starts it anew."""
+        """Forget the exits of a server that has gone, or that a request starts anew."""
         self._exits.pop(server_id, None)
         self._first_exit.pop(server_id, None)
         self._ready_since.pop(server_id, None)
         self._cancel(server_id)
 
     def close(self) -> None:
-        """Start nothing more."""
+        """Cancel all planned restarts."""
         for server_id in list(self._timers):
             self._cancel(server_id)
 
     async def after_exit(self, record: ServerRecord, operation: RunningOperation) -> ServerRecord:
-        """Follow up on a record in BACKOFF: start it now, plan it for later, or give it up."""
+        """Decide on a record in BACKOFF: restart the server now, plan its restart, or give it up."""
         while True:
             match self._decide(record):
                 case GiveUp(reason):
@@ -71,7 +71,11 @@ class Restarter:
                 return record
 
     async def start(self, record: ServerRecord, operation: RunningOperation) -> ServerRecord:
-        """Start a record in BACKOFF again, on its own ports if they are free. BACKOFF again: it did not start."""
+        """Restart the server of a record in BACKOFF, on its own ports if they are free.
+
+        Returns:
+            The record, in BACKOFF again if the server did not start.
+        """
         self._cancel(record.id)
         if self._cannot_start(record):
             return record
@@ -84,14 +88,14 @@ class Restarter:
             return self._records.server(record.id)
 
     def _add_log_tail(self, record: ServerRecord) -> ServerRecord:
-        """Only now: a start at once has no time to read what nobody would see."""
+        """Read the log tail only when the restart is delayed, because an immediate restart would never show it."""
         failure = record.failure
         if failure is None or failure.log_tail:
             return record
         return self._records.change(record.id, failure=replace(failure, log_tail=log_tail(record.log)))
 
     def _given_up(self, record: ServerRecord) -> Failure | None:
-        """Why it will not be started again, for people."""
+        """Return why the server is not restarted any more, for people."""
         failure, number = record.failure, self._exits.get(record.id, 0)
         if failure is None or number < 1:
             return failure
@@ -107,7 +111,7 @@ class Restarter:
 
     def _decide(self, record: ServerRecord) -> At | GiveUp:
         if self._cannot_start(record):
-            return GiveUp("its kind was taken out of the configuration")
+            return GiveUp("its kind was removed from the configuration")
         now = self._context.platform.clock.monotonic()
         launch, since = self._ready_since.pop(record.id, ("", now))
         ready_for_s = now - since if launch == record.launch else 0.0

@@ -1,4 +1,4 @@
-"""What is left of a server whose launch has ended: processes that cannot be proven its own, and its history."""
+"""Follows the end of a launch: processes that are left, the history, and the record."""
 
 from typing import TypedDict
 

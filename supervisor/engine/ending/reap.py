@@ -1,4 +1,4 @@
-"""The reaper: takes samples when something has changed, and knocks at the door when a server is an orphan."""
+"""The reaper: takes samples when something has changed, and asks for an operation when a server is an orphan."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,20 +18,23 @@ from ..state.context import EngineContext
 from ..state.exit_watches import ExitWatches
 
 SESSION_INTERVAL_S = 1.0
-"""How often sessions are looked at while they alone keep a server whose owners are all dead."""
+"""The interval of looks at sessions, while only sessions keep a server whose owners are all dead."""
 
 AFTER_FAILURE_S = 5.0
-"""After how long a look that failed is repeated."""
+"""The pause before a look that failed is repeated."""
 
 IDLE_SAMPLES = 10
-"""How often a server without owner is looked at within its `idle_s`: sessions may come and go."""
+"""The number of looks at a server without owners within its `idle_s`, because sessions may come and go."""
 
 
 class Reaper:
-    """Judges. It never kills: `on_orphan` knocks at the door that clients use, and is judged again behind it."""
+    """Judges servers, and never stops one.
+
+    `on_orphan` requests an operation by the way that clients use, and the operation judges the server again.
+    """
 
     def __init__(self, context: EngineContext, server_client: ServerClient, exit_watches: ExitWatches) -> None:
-        """`watcher` tells of processes whose end would have been noticed."""
+        """`exit_watches` knows the processes whose end would be noticed without a look."""
         self._context = context
         self._exit_watches = exit_watches
         self._server_client = server_client
@@ -51,17 +54,17 @@ class Reaper:
         """Rises with every verdict, and with every count of sessions."""
 
     def verdict(self, server_id: str) -> Verdict | None:
-        """The last verdict on a server; None: never looked at."""
+        """Return the last verdict on a server, None if there was no look yet."""
         return self._verdicts.get(server_id)
 
     def sessions(self, server_id: str) -> int | None:
-        """The sessions counted last; None: never counted, or cannot tell."""
+        """Return the last count of sessions, None if there was none or the count is unknown."""
         return self._counted.get(server_id)
 
     async def count(self, server_id: str) -> None:
-        """Count the sessions of a server that serves, once for all who want to know.
+        """Count the sessions of a server that serves, once for all callers that wait.
 
-        A sample does so only where they decide something.
+        A sample counts sessions only where the count matters.
         """
         await self._shared.ask(server_id, partial(self._count_now, server_id))
 
@@ -75,7 +78,7 @@ class Reaper:
             self._count(server_id, sessions)
 
     def look(self, server_id: str) -> None:
-        """Take a sample soon. A look that is under way is followed by another."""
+        """Take a sample soon. If a look is under way, another one follows."""
         if self._closed:
             return
         if server_id in self._looks:
@@ -87,7 +90,7 @@ class Reaper:
         task.add_done_callback(lambda done: self._looked(server_id, done))
 
     async def sample(self, server_id: str) -> Verdict | None:
-        """Take a sample now. None: the server is not in a state that can be judged."""
+        """Take a sample now, and return the verdict, None if the server is in a state that cannot be judged."""
         while True:
             record = self._context.records.servers.get(server_id)
             if record is None or record.state not in SERVING:
@@ -102,7 +105,7 @@ class Reaper:
         return verdict
 
     def forget(self, server_id: str) -> None:
-        """The server has gone, or is on its way."""
+        """Forget a server that has gone or is being stopped."""
         self._suspicions.pop(server_id, None)
         self._verdicts.pop(server_id, None)
         self._deserted_since.pop(server_id, None)
@@ -111,7 +114,7 @@ class Reaper:
         self._set_timer(server_id, None)
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         self._closed = True
         for server_id in list(self._timers):
             self._set_timer(server_id, None)
@@ -138,7 +141,7 @@ class Reaper:
             self.look(server_id)
 
     def _note(self, server_id: str, verdict: Verdict, seen: Observation) -> None:
-        """Remember a verdict, tell what is new in it, and set the time of the next look."""
+        """Remember a verdict, publish what is new in it, and plan the next look."""
         before = self._suspicions.pop(server_id, None)
         self._verdicts[server_id] = verdict
         self.revision += 1
@@ -151,7 +154,7 @@ class Reaper:
                 owners = self._context.records.servers[server_id].owners
                 holders = [owner for owner, fact in zip(owners, seen.owners, strict=True) if fact.holds]
                 for number, owner in enumerate(holders):
-                    # The first was looked at. Of the others, those that are watched need nothing more.
+                    # Only the first was sampled. The others are reported unless their end would be noticed anyway.
                     if number == 0 or not self._exit_watches.lives(owner.process):
                         self.on_held(owner)
             case Suspect(suspicion, reasons):
@@ -189,7 +192,7 @@ class Reaper:
         if timer is not None:
             timer.cancel()
         if delay_s is not None and not self._closed:
-            # A timer may fire a clock tick early; the sample it causes must not come before its time.
+            # A timer may fire one clock tick early, and the sample must not come before its time.
             delay_s = max(0.0, delay_s) + facts.TICK_S + 0.001
             self._timers[server_id] = asyncio.get_running_loop().call_later(delay_s, self.look, server_id)
 
@@ -212,7 +215,7 @@ class Reaper:
             self._count(record.id, sessions)
         else:
             self._deserted_since.pop(record.id, None)
-        # It may have been silent for longer: while an owner lives, that is between the two of them.
+        # Count only silence since the last owner died. Earlier silence is a matter between server and owner.
         deserted_s = now - self._deserted_since.get(record.id, now)
         return Observation(
             launch=record.launch,
@@ -233,29 +236,29 @@ class Reaper:
         )
 
     def _told_beside(self, record: ServerRecord, needed: bool) -> str | None:  # noqa: FBT001 (for a thread)
-        """Tell the other homes whether it is needed here, and see whether it is needed there. Blocking."""
+        """Mark for the other homes whether this home needs the server, and return why another home may. Blocks."""
         keep_mark(self._context, record, needed=needed)
         return claimed_beside(self._context, record)
 
     def _hands_off(self, record: ServerRecord) -> str | None:
-        """Why a server is none of our business; None: it is to be judged."""
+        """Return why the daemon leaves a server alone, None if the server is to be judged."""
         if record.other_home is not None:
             return f"it belongs to another godot-supervisor home ({record.other_home})"
         if record.origin is Origin.EXTERNAL and record.by_client:
-            return "an AI client's bridge started it: it ends by itself when that has gone"
+            return "an AI client's bridge started it: it ends by itself when the bridge has gone"
         if record.origin is Origin.EXTERNAL:
-            return "somebody else started it, and it has no owner: it is only listed"
+            return "another program started it, and it has no owner: it is only listed"
         if record.origin is Origin.DISCOVERED and self._context.discover == "observe":
             return "it was found, and discovery only observes"
         if record.kind not in self._context.catalog.kinds:
-            return "its kind was taken out of the configuration: its sessions cannot be told"
+            return "its kind was removed from the configuration: its sessions cannot be counted"
         return None
 
     def _owners(self, record: ServerRecord, kind: Kind, now: float) -> tuple[OwnerFact, ...]:
-        """What holds of each owner.
+        """Return the facts about each owner.
 
-        Once one of them is seen to hold the server, no other can end it: those whose end would have been noticed are
-        then not looked at. So the ends of hundreds of owners do not cost a look at hundreds of owners each.
+        Once one owner is seen to hold the server, no other owner changes the verdict. So owners whose end would be
+        noticed are not sampled then, and the ends of hundreds of owners do not cost hundreds of samples each.
         """
         facts: list[OwnerFact] = []
         held = False
@@ -275,7 +278,10 @@ class Reaper:
         )
 
     async def _own_leases(self, record: ServerRecord, kind: Kind) -> int | None:
-        """The leases that the server itself grants; None: it does not tell. Asking tells whether it is well, too."""
+        """Return the leases that the server itself grants, None if it does not say.
+
+        The answer is reported too, because it shows whether the server is healthy.
+        """
         if kind.identify is None:
             return 0
         said = await self._server_client.ask(record, kind)

@@ -1,4 +1,4 @@
-"""What other daemons of this user have adopted is no orphan of ours: their owners are not known here."""
+"""Adoption marks: a server that another home of the user has adopted is no orphan, as its owners are unknown here."""
 
 from ...core.model import Origin, ProcessIdentity, ServerRecord
 from ..state.context import EngineContext
@@ -8,31 +8,34 @@ BEFORE = "this home had adopted it before its registry was lost"
 
 
 def claimed(context: EngineContext, process: ProcessIdentity, ours: bool = False) -> str | None:  # noqa: FBT001, FBT002 (for a lane)
-    """Why a process that others started may be needed by owners that nobody here knows; None: nothing says so.
+    """Return why a foreign process may have owners that this home does not know, None if nothing says so. Blocks.
 
-    `ours`: a row of this home has adopted it. Blocking.
+    `ours`: a record of this home has adopted the process.
     """
     try:
         homes = context.platform.marks.homes(process)
     except OSError as error:
-        return f"it cannot be told whether another home has adopted it: {error}"
+        return f"the system does not say whether another home has adopted it: {error}"
     if homes - {context.home_id}:
         return ELSEWHERE
     return BEFORE if homes and not ours else None
 
 
 def claimed_beside(context: EngineContext, record: ServerRecord) -> str | None:
-    """The same of a row. Blocking."""
+    """Return why the server of a record may have owners that this home does not know. Blocks."""
     if record.process is None or not record.foreign:
         return None
     return claimed(context, record.process, ours=record.origin is Origin.ADOPTED)
 
 
 def keep_mark(context: EngineContext, record: ServerRecord, *, needed: bool) -> OSError | None:
-    """Tell the other homes whether an owner or a lease of ours needs what this home has adopted; the problem, if any.
+    """Put or withdraw the mark of this home on a server that it has adopted. Blocks.
 
-    Two homes that have adopted one server would wait for each other for ever, so a home that needs it no more
-    withdraws its mark. Blocking.
+    `needed`: whether an owner or a lease of this home needs the server. A home that needs it no more withdraws its
+    mark, because two homes that have adopted one server would wait for each other for ever.
+
+    Returns:
+        The problem, None if the mark is as it should be.
     """
     if record.process is None or not record.foreign or record.origin is not Origin.ADOPTED:
         return None

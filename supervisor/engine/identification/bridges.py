@@ -1,6 +1,6 @@
-"""Bridges of AI clients: which are connected to a server, what they have started themselves, and how to hold them off.
+"""Bridges of AI clients: which bridges a server has, which servers bridges have started, and how to hold bridges off.
 
-A bridge whose server has gone starts one of its own, without an owner, from the environment that it runs in itself.
+A bridge whose server has gone starts another server, without an owner, from the environment that the bridge runs in.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from ..state.names import name_of
 from .foreign_owner import owner_of
 
 SEEN_WITHIN_S = 2.0
-"""How long the look for bridges may take: it only tells people something."""
+"""How long the look for bridges may take. The result is only shown to people."""
 
 LOOK_AGAIN_S = 0.2
 
 
 async def seen(context: EngineContext, record: ServerRecord) -> tuple[Bridge, ...]:
-    """The bridges of AI clients that lead to a server; empty also where that cannot be told in time."""
+    """Return the bridges of AI clients that lead to a server, and none if the look takes too long."""
     kind = context.kind_of(record)
     if not kind.connect or not record.ports:
         return ()
@@ -36,10 +36,10 @@ async def seen(context: EngineContext, record: ServerRecord) -> tuple[Bridge, ..
 
 
 def client_started(context: EngineContext, kind: Kind, occupant: Occupant) -> bool:
-    """Whether a bridge has started this server from an environment of ours, for its client and for no owner. Blocking.
+    """Return whether a bridge has started this server for its client, and for no owner. Blocks.
 
-    Its mark alone proves nothing, for it can be inherited: the interpreter has to be that of our environment too, and
-    nobody else's variables may name it.
+    The mark of the bridge alone proves nothing, because a process can inherit it. So the interpreter has to be that of
+    an environment of this daemon, and no variable may name an owner or a launch.
     """
     process = occupant.identity
     if process is None or kind.client_mark is None or not is_of(kind, occupant.command):
@@ -55,7 +55,7 @@ def client_started(context: EngineContext, kind: Kind, occupant: Occupant) -> bo
 
 
 async def still_client_started(context: EngineContext, record: ServerRecord) -> bool:
-    """Whether that can be proven of a server now."""
+    """Return whether a server can be proven now to have been started by a bridge."""
     kind, process = context.kind_of(record), record.process
     if not record.by_client or process is None:
         return False
@@ -64,7 +64,7 @@ async def still_client_started(context: EngineContext, record: ServerRecord) -> 
 
 
 async def prove_again(context: EngineContext) -> tuple[Bridge, ...]:
-    """Look anew at what bridges have started themselves. All bridges that may start more of it."""
+    """Prove again which servers bridges have started, and return all bridges that may start more servers."""
     records = context.records
     for record in [row for row in records.servers.values() if row.by_client]:
         if not await still_client_started(context, record):
@@ -74,9 +74,10 @@ async def prove_again(context: EngineContext) -> tuple[Bridge, ...]:
 
 
 async def come_up(context: EngineContext, kind: Kind, ports: Ports) -> frozenset[int]:
-    """Wait for a server that a bridge is starting on these ports, which would win or lose them a moment later.
+    """Wait for a server that a bridge is starting on these ports, because a launch would compete with it for them.
 
-    Those of the ports that such a server has; empty: there is none.
+    Returns:
+        Those of the ports that the server listens on, none if no bridge is starting one.
     """
     if kind.client_mark is None or kind.package is None or not ports:
         return frozenset()
@@ -94,11 +95,11 @@ async def come_up(context: EngineContext, kind: Kind, ports: Ports) -> frozenset
 
 @contextlib.asynccontextmanager
 async def held_off(context: EngineContext, kind: Kind, ports: Ports) -> AsyncIterator[None]:
-    """While inside, no bridge starts a server of its own on these ports, where they take turns by a lock."""
+    """Keep bridges from starting a server on these ports while the context is open, by the lock that bridges take."""
     with contextlib.ExitStack() as held:
         for path in bridge_locks(kind, ports, context.environment):
             with contextlib.suppress(OSError):
-                # A folder that is not there has no bridge; one that others may write is none of ours.
+                # A folder that is not there has no bridge. A folder that other users may write is not this user's.
                 if path.parent.is_dir() and trust.problem_of(path.parent) is None:
                     held.enter_context(private_files.locked(path))
         yield
@@ -118,7 +119,7 @@ def _bridges(context: EngineContext, kind: Kind, ports: Ports) -> tuple[Bridge, 
 
 
 def _starting(context: EngineContext, kind: Kind, ports: Ports) -> ProcessIdentity | None:
-    """The server that a bridge has started on these ports, whether or not it listens yet. Blocking."""
+    """Return the server that a bridge has started on these ports, whether it listens or not. Blocks."""
     wanted = {str(port) for port in ports.values()}
     known = {process for row in context.records.servers.values() for process in (row.root, row.process)}
     table = [row.identity for row in context.platform.processes.table() if row.identity not in known]
@@ -129,7 +130,7 @@ def _starting(context: EngineContext, kind: Kind, ports: Ports) -> ProcessIdenti
 
 
 def _described(context: EngineContext, among: Iterable[ProcessIdentity]) -> Iterator[tuple[ProcessIdentity, Occupant]]:
-    """The processes of this user with their command lines."""
+    """Yield the living processes of this user, except the daemon, with their command lines. Blocks."""
     probe = context.platform.probe
     for identity in among:
         if identity == context.me or probe.same_user(identity) is not True:

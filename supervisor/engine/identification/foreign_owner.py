@@ -1,4 +1,4 @@
-"""Whom a server that somebody else started belongs to, as its environment and the kernel tell."""
+"""The owner of a foreign server, as the environment of its process and the kernel tell."""
 
 from dataclasses import replace
 
@@ -11,17 +11,17 @@ from ...native.api import variable_if_told
 from ..state.context import TOKEN_VARIABLE, EngineContext
 from ..state.names import name_of, new_editor_id
 
-HIDDEN = "what it was started with cannot be read"
-"""Why nobody knows the owner of a server, for people."""
+HIDDEN = "its environment cannot be read"
+"""Why the owner of a server is unknown, for people."""
 
 WHERE_RECORDS_LIE = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME")
 
 WSL_VARIABLE = "WSLENV"
-"""Lists what is shared between Windows and WSL: names with flags behind a slash, divided by colons."""
+"""Lists the variables that Windows and WSL share: names with flags behind a slash, separated by colons."""
 
 
 def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> OwnerSeen:
-    """The owner that a server was started for. Blocking: it reads the server's environment."""
+    """Return the owner that a server was started for. Blocks, because it reads the environment of the server."""
     variable = next((name for name, value in kind.env.items() if value == "{owner_pid}"), None)
     try:
         text = context.platform.processes.variable(process, variable) if variable else None
@@ -50,28 +50,29 @@ def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> Ow
     )
     nearest = _editor_above(context, process)
     if nearest is not None and nearest != observed and not isinstance(owner, UnknownOwner):
-        # The variable was inherited: that editor was launched by something that had it.
+        # The variable was inherited: a program that had it in its environment has started that editor.
         return UnknownOwner(f"it names pid {int(text)}, and runs below the editor pid {nearest.pid}")
     if isinstance(owner, LivingOwner) and other is not None:
-        # It has the number for longer than the server, so the server was handed it. Its end proves nothing.
+        # The pid names a process that is no editor. It is older than the server, so the server was handed its pid, and
+        # the end of that process proves nothing.
         return UnknownOwner(other)
     return replace(owner, name=name_of(probe.describe(owner.process.pid))) if isinstance(owner, LivingOwner) else owner
 
 
 def _handed_over_by_windows(context: EngineContext, process: ProcessIdentity) -> set[str]:
-    """The variables that a program of Windows passed on into WSL: a pid in them is another system's."""
+    """Return the variables that a Windows program has passed on into WSL: a pid in them is a pid of Windows."""
     listed = variable_if_told(context.platform.processes, process, WSL_VARIABLE) or ""
     return {entry.partition("/")[0] for entry in listed.split(":")}
 
 
 def _server_behind(context: EngineContext, process: ProcessIdentity) -> str | None:
-    """Why a process is no owner: it is a server. The variable was inherited, and the number an editor's once."""
+    """Return why a process is no owner: it is a server, and its pid was reused. None if it is no known server."""
     rows = list(context.records.servers.values())
     return next((f"{process.pid} is the server {row.id}" for row in rows if process in (row.root, row.process)), None)
 
 
 def _editor_above(context: EngineContext, process: ProcessIdentity) -> ProcessIdentity | None:
-    """The nearest editor that a process descends from, attached or by its command line. Blocking."""
+    """Return the nearest editor that a process descends from, attached or by its command line. Blocks."""
     known = {editor.process for editor in list(context.records.editors.values())}
     describe = context.platform.probe.describe
     above = parents(context.platform.processes.table(), process)
@@ -79,7 +80,7 @@ def _editor_above(context: EngineContext, process: ProcessIdentity) -> ProcessId
 
 
 def ownership_of(context: EngineContext, owner: OwnerSeen) -> Ownership | None:
-    """The owner as an editor, known from now on; None: none that lives."""
+    """Return the owner as an editor in the records, None if no owner lives. Adds an editor that was unknown."""
     if not isinstance(owner, LivingOwner):
         return None
     records = context.records
@@ -93,17 +94,17 @@ def ownership_of(context: EngineContext, owner: OwnerSeen) -> Ownership | None:
 
 
 def home_of(context: EngineContext, process: ProcessIdentity) -> tuple[str | None, str | None]:
-    """The launch token that a process carries, and the home in it; None: it carries none. Blocking.
+    """Return the launch token that a process carries, and the home in the token; None twice without a token. Blocks.
 
     Raises:
-        OSError: the system does not tell.
+        OSError: the system does not give the environment.
     """
     token = context.platform.processes.variable(process, TOKEN_VARIABLE)
     return token, token.partition(".")[0] if token is not None else None
 
 
 def environment_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> dict[str, str]:
-    """What a process was started with, as far as it says where its record lies. Blocking."""
+    """Return those environment variables of a process that say where a server keeps its secrets. Blocks."""
     names = [*WHERE_RECORDS_LIE, *([kind.record_dir_variable] if kind.record_dir_variable else [])]
     values = {name: variable_if_told(context.platform.processes, process, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Whether a server that runs is well: asked when somebody wants to know, and on a timer where its kind says so."""
+"""Whether a running server answers: asked when a client wants to know, and on a timer where the kind sets one."""
 
 import asyncio
 from functools import partial
@@ -13,7 +13,7 @@ from .server_client import ServerClient
 
 
 class Health:
-    """Moves servers between READY and UNHEALTHY, while no operation is at work on them."""
+    """Moves servers between READY and UNHEALTHY, while no operation runs on them."""
 
     def __init__(self, context: EngineContext, operations: Operations, server_client: ServerClient) -> None:
         self._context = context
@@ -25,27 +25,30 @@ class Health:
         self._shared: SharedAnswers[None] = SharedAnswers()
 
     def keep(self, record: ServerRecord) -> None:
-        """Ask it now and then, if its kind wants that. Repeating it changes nothing."""
+        """Ask a server at the interval of its kind, if that has one. A second call changes nothing."""
         interval_s = self._context.kind_of(record).health_interval_s
         if interval_s > 0 and record.id not in self._timers:
             loop = asyncio.get_running_loop()
             self._timers[record.id] = loop.call_later(interval_s, self._due, record.id)
 
     def forget(self, server_id: str) -> None:
-        """Ask it no more."""
+        """Stop the timer of a server."""
         timer = self._timers.pop(server_id, None)
         if timer is not None:
             timer.cancel()
 
     def close(self) -> None:
-        """Ask nobody any more."""
+        """Stop all timers and checks."""
         for server_id in list(self._timers):
             self.forget(server_id)
         for check in self._checks:
             check.cancel()
 
     async def check(self, server_id: str) -> None:
-        """Ask it now, once for all who want to know. One that is not serving, or is operated on, is left alone."""
+        """Ask a server now, once for all callers that wait.
+
+        A server that does not serve, or on which an operation runs, is not asked.
+        """
         await self._shared.ask(server_id, partial(self._check, server_id))
 
     async def _check(self, server_id: str) -> None:
@@ -55,7 +58,7 @@ class Health:
         self.note(asked, await self._server_client.answer(asked, self._context.kind_of(asked)))
 
     def note(self, asked: ServerRecord, answer: Answer) -> None:
-        """It was asked, and this is what came of it, unless things have changed since."""
+        """Record the answer of a server, unless the server has changed since the question."""
         server_id = asked.id
         record = self._records.servers.get(server_id)
         if record is None or (record.launch, record.state) != (asked.launch, asked.state):
@@ -74,7 +77,7 @@ class Health:
     async def _check_again_and_again(self, server_id: str) -> None:
         try:
             await self.check(server_id)
-        except Exception as error:  # noqa: BLE001 (a defect costs one check, and is told)
+        except Exception as error:  # noqa: BLE001 (a defect costs one check, and is logged)
             self._context.events.failed("health.failed", error, server=server_id)
         record = self._records.servers.get(server_id)
         if record is not None and record.state in SERVING:

@@ -12,7 +12,7 @@ from ...values import frozen
 
 @frozen
 class ServerQueries:
-    """One function for each question. The functions of `kinds.queries` say what each one takes and returns."""
+    """The functions, one for each question. `kinds.queries` says what each function takes and returns."""
 
     identify: Callable[[Kind, Ports, Mapping[str, str], float], Awaitable[Identification | None]]
     ask_ready: Callable[[Ready, Ports], Awaitable[Identification | None]]

@@ -1,4 +1,4 @@
-"""Looks at strangers on the ports of a kind: their command lines first, then their answers. Touches nothing."""
+"""Recognises foreign servers on the ports of a kind: by the command line first, then by the answer. Changes nothing."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +19,7 @@ from .server_client import ServerClient
 
 
 class Recogniser:
-    """Tells strangers from servers. Everything that blocks leaves the loop."""
+    """Tells whether a process is a server of a kind. Calls that block run outside the loop."""
 
     def __init__(self, context: EngineContext, server_client: ServerClient) -> None:
         self._context = context
@@ -27,7 +27,7 @@ class Recogniser:
         self._server_client = server_client
 
     async def among(self, kind: Kind, facts: Mapping[int, PortFact]) -> dict[int, ForeignServer]:
-        """Those who serve 127.0.0.1 on these ports and are none of ours, by port."""
+        """Return the foreign servers that serve 127.0.0.1 on these ports, by port."""
         holders: dict[ProcessIdentity, tuple[Occupant, set[int]]] = {}
         for fact in facts.values():
             for listener in fact.listeners:
@@ -46,17 +46,17 @@ class Recogniser:
         }
 
     async def _look_alone(self, kind: Kind, occupant: Occupant, port: int) -> ForeignServer | None:
-        """One of several: where a look at it fails, the others are seen all the same."""
+        """Look at one process of several; a look that fails must not hide the other processes."""
         try:
             return await self.look(kind, occupant, port)
-        except Exception as error:  # noqa: BLE001 (told, and looked at again the next time)
+        except Exception as error:  # noqa: BLE001 (logged, and repeated at the next look)
             self._context.events.failed("stranger.failed", error, kind=kind.name, pid=occupant.pid, port=port)
             return None
 
     async def look(self, kind: Kind, occupant: Occupant, port: int) -> ForeignServer | None:
-        """One process that listens on a port. None: it is of the tree of a server that we know."""
+        """Return what a process that listens on a port is, None if it belongs to the process tree of a known server."""
         process = occupant.identity
-        assert process is not None  # noqa: S101 (whoever asks has looked)
+        assert process is not None  # noqa: S101 (the caller has checked)
         fits = is_of(kind, occupant.command)
         if not fits:
             seen = self._appearance(kind, process, None, command_fits=False, complete=False)
@@ -65,7 +65,7 @@ class Recogniser:
         try:
             token, home = await self._platform.lanes.look(home_of, self._context, process)
         except OSError:
-            # Nobody knows whom it belongs to, whatever its environment may tell in a moment.
+            # The owner counts as unknown from here on, even if the environment becomes readable in a moment.
             token, home, owner = None, None, UnknownOwner(HIDDEN)
         ours = home == self._context.home_id
         if ours and token in {self._context.token(record) for record in self._context.records.servers.values()}:
@@ -123,7 +123,7 @@ class Recogniser:
 
 
 async def launcher_of(context: EngineContext, process: ProcessIdentity) -> ProcessIdentity:
-    """The topmost process that only runs this server, or itself."""
+    """Return the topmost process that does nothing but run this server, or the server itself."""
     table, commands = await context.platform.lanes.look(_above, context, process)
     records = context.records
     forbidden = {editor.process for editor in records.editors.values()} | {context.me}
@@ -134,15 +134,15 @@ async def launcher_of(context: EngineContext, process: ProcessIdentity) -> Proce
 def _above(
     context: EngineContext, process: ProcessIdentity
 ) -> tuple[Sequence[ProcessRow], Mapping[ProcessIdentity, tuple[str, ...]]]:
-    """The process table, and the command lines of those above a process. Blocking."""
+    """Return the process table, and the command lines of the ancestors of a process. Blocks."""
     table = context.platform.processes.table()
     return table, {above: context.platform.probe.describe(above.pid).command for above in parents(table, process)}
 
 
 def ports_by_name(kind: Kind, held: Collection[int], port: int) -> Ports:
-    """Which of the ports that a process listens on is which. A name that cannot be told is left out.
+    """Return the ports that a process listens on by their names in the kind, without the names that are ambiguous.
 
-    `port` is one that it was found on: where no range says otherwise, it is the one that is asked.
+    `port` is a port that the process was found on. Where no range says otherwise, that port is asked.
     """
     found: dict[str, int] = {}
     for name, reach in kind.ports.items():

@@ -1,4 +1,4 @@
-"""Gathers the facts that a plan is made from."""
+"""Gathers the facts that a plan is made from: own servers, ports and foreign servers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,9 +29,9 @@ class SnapshotReader:
     async def own(
         self, record: ServerRecord, kind: Kind, version: str | None, asker: ProcessIdentity | None, *, fresh: bool
     ) -> OwnServer:
-        """The facts about a server that has been ready. `fresh`: the asker owned nothing of it before it asked.
+        """Return the facts about a server that has been ready. `fresh`: the asker did not own this server before.
 
-        Who uses it is only looked at where it matters.
+        The users of the server are only looked up where the server does not fit as it is.
         """
         kind = fitted(kind, record.version)
         answer = await self._server_client.answer(record, kind)
@@ -47,7 +47,7 @@ class SnapshotReader:
         return OwnServer(record, answer, use, right, silence)
 
     def owners(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None) -> tuple[str, ...]:
-        """The owners of a server, other than the asker, that still keep it."""
+        """Return the owners of a server, other than the asker, that still keep it alive."""
         now = self._platform.clock.monotonic()
 
         def keeps(owner: Ownership) -> bool:
@@ -55,12 +55,13 @@ class SnapshotReader:
             return not gone and self._platform.probe.sample(owner.process) is not Liveness.DEAD
 
         known = tuple(owner.editor for owner in record.owners if owner.process != asker and keeps(owner))
-        return (*known, "somebody who is not known") if record.owners_unknown else known
+        return (*known, "an owner that is not known") if record.owners_unknown else known
 
     async def use(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None, *, deserted: bool) -> Use:
-        """Who uses a server besides the asker.
+        """Return the owners, leases and sessions that use a server, besides the asker.
 
-        `deserted`: it is mute, and every owner dead: then it has no leases or sessions that only it could tell.
+        `deserted`: the server does not answer, and all its owners are dead. Leases and sessions that only the server
+        could report count as none then.
         """
         owners = self.owners(record, kind, asker)
         now = self._platform.clock.monotonic()
@@ -76,12 +77,12 @@ class SnapshotReader:
         return Use(owners, leases, sessions)
 
     async def ports(self, server: str, kind: Kind, wanted: Sequence[Ports]) -> Snapshot:
-        """The facts about the ports that a new server may get: of the best set, and of all where that is not free."""
+        """Return the facts about the ports that a new server may get: of the best set, or of all if that is taken."""
         if not any(wanted):
             return Snapshot()
         facts: Mapping[int, PortFact] = {}
         foreign_servers: ForeignServers = {}
-        # Ports of ours need no look: with a hundred servers that would be a look at two hundred ports for each start.
+        # Do not look at ports of own servers: with a hundred servers each start would look at two hundred ports.
         own = self._records.own_ports(server)
         wanted = untaken(wanted, own)
         if not wanted:
@@ -94,6 +95,6 @@ class SnapshotReader:
                 break
         if any(fact.listeners for fact in facts.values()):
             foreign_servers = await self._recogniser.among(kind, facts)
-        # What is reserved is looked up last: between this and the reservation nothing else runs on the loop.
+        # Read the reservations last, because nothing else runs on the loop between this and the new reservation.
         own |= self._records.own_ports(server)
         return Snapshot(facts, self._records.reserved(server), foreign_servers, own)

@@ -1,4 +1,7 @@
-"""Rows for living servers whose registry was lost, from what they carry and say. They count as adopted."""
+"""Rebuilds records of living servers after a loss of the registry, from their launch tokens and answers.
+
+Such servers count as adopted.
+"""
 
 import re
 from collections.abc import Collection
@@ -19,23 +22,26 @@ from ..processes.spawn import addresses
 from ..state.context import PROJECT_VARIABLE, EngineContext
 
 Serving = tuple[ProcessIdentity | None, ProcessIdentity, Ports]
-"""What a daemon has spawned (None: not proven), what listens, and its ports."""
+"""The process that a daemon has spawned, None if that is not proven; the process that listens; and its ports."""
 
 
 class Rebuilder:
-    """Writes a row for what carries our token and listens as its kind does. Only a user's word can stop it then."""
+    """Adds a record for a server that carries a token of this home and listens as its kind does.
+
+    Only a user can stop such a server, because its owners are unknown.
+    """
 
     def __init__(self, context: EngineContext, server_client: ServerClient) -> None:
         self._context = context
         self._server_client = server_client
 
     async def rebuild(self, token: str, carriers: tuple[Carrier, ...]) -> None:
-        """Add the server behind these processes to the records, or tell why not.
+        """Add the server behind these processes to the records, or warn with the reason why not.
 
-        What carries the token need not be the server's: an editor that it has launched does, and the server that this
-        editor has started by itself. So the server is what a daemon can have spawned, with a command line of the kind,
-        and what listens below it; else what listens as the kind does with a command line of it, which then counts as
-        started by somebody else.
+        A process that carries the token need not belong to the server: an editor that the server has launched carries
+        it, and so does a server that this editor has started. So the server is the process that a daemon can have
+        spawned, with a command line of the kind, and the process that listens below that one. Otherwise it is a process
+        with a command line of the kind that listens as the kind does, and counts as foreign.
         """
         _, _, rest = token.partition(".")
         server_id, _, launch = rest.rpartition(".")
@@ -50,7 +56,7 @@ class Rebuilder:
             return
         root, process, ports = found
         if self._context.platform.probe.same_user(process) is not True or Path(server_id).name != server_id:
-            # Anybody can have processes carry our token, and an administrator's daemon reads what everybody's carry.
+            # Any user can put the token into a process, and the daemon of an administrator reads all environments.
             self._tell(token, "another user's process carries it, or it names no server")
             return
         processes = self._context.platform.processes
@@ -75,7 +81,7 @@ class Rebuilder:
         self._adopt(record.with_(version=said.version if said and said.matches else None), kind, seen)
 
     def _kind(self, server_id: str) -> Kind:
-        """The kind in an id; the second server of a kind has a number behind its name."""
+        """Return the kind in a server id. The second server of a kind has a number behind the name of the kind."""
         name = server_id.partition("@")[0]
         if name not in self._context.catalog.kinds:
             name = re.sub(r"-[0-9]+$", "", name)
@@ -93,7 +99,7 @@ class Rebuilder:
         )
 
     async def _serving(self, kind: Kind, carriers: tuple[Carrier, ...]) -> Serving | str:
-        """What serves as the kind does; else why it cannot be told, for people."""
+        """Return the process that serves as the kind does, else the reason why it is not known, for people."""
         fitting = [carrier for carrier in carriers if is_of(kind, carrier.command)]
         if not fitting:
             return f"no process that carries it runs {kind.name}"
@@ -111,11 +117,11 @@ class Rebuilder:
         if len(whole) != 1:
             found = {name for ports in held.values() for name in ports}
             missing = ", ".join(name for name in kind.ports if name not in found)
-            return f"it does not listen on a port for {missing}" if missing else "it cannot be told which serves"
+            return f"it does not listen on a port for {missing}" if missing else "several processes may be the server"
         return None, whole[0], {name: held[whole[0]][name] for name in kind.ports}
 
     async def _held(self, kind: Kind, among: Collection[ProcessIdentity]) -> dict[ProcessIdentity, dict[str, int]]:
-        """By process, the first port of each name that it listens on."""
+        """Return the first port of each name that a process listens on, by process."""
         numbers = {name: range(r.low, r.high + 1) for name, r in kind.ports.items()}
         wanted = {port for ports in numbers.values() for port in ports}
         facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, wanted) if wanted else {}

@@ -1,4 +1,4 @@
-"""After a start: what an earlier daemon left is proven again, row by row. Nothing is killed for a missing row."""
+"""Proves again, after a start, the servers that an earlier daemon left. No process is stopped for a missing record."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -20,19 +20,19 @@ from .rebuild import Rebuilder
 class RecoveryReport:
     """The living processes that carry a launch token of this home, by token.
 
-    `hanging`: session leaders of this user that hang in the kernel, so that what they carry is unknown.
+    `hanging`: session leaders of this user that hang in the kernel, so that their environments are unknown.
     """
 
     carriers: Mapping[str, tuple[Carrier, ...]]
     hanging: tuple[int, ...] = ()
 
     def leader(self, token: str, fits: Fits) -> ProcessIdentity | None:
-        """The process of a launch that an earlier daemon has spawned, and all others come from. `fits`: its command."""
+        """Return the process of a launch that an earlier daemon has spawned. `fits` judges its command line."""
         return first_of(self.carriers.get(token, ()), fits)
 
 
 class Recovery:
-    """Brings the records up to date with the world. Watches and flights are the supervisor's."""
+    """Brings the records up to date with the processes. Exit watches and operations are left to the supervisor."""
 
     def __init__(self, context: EngineContext, rebuilder: Rebuilder) -> None:
         self._context = context
@@ -40,16 +40,16 @@ class Recovery:
         self._rebuilder = rebuilder
 
     async def run(self, loaded: Loaded) -> None:
-        """Restore the records from what was found."""
+        """Restore the records from the registry, and prove them."""
         events = self._context.events
         if loaded.found is Found.SET_ASIDE:
             events.warn("registry.set_aside", aside=str(loaded.aside), reason=loaded.reason)
         self._records.restore(loaded.state)
-        census = await self._census()
+        report = await self._report()
         for record in list(self._records.servers.values()):
-            self._prove(record, census)
+            self._prove(record, report)
         known = {self._context.token(record) for record in self._records.servers.values()}
-        strays = {token: carriers for token, carriers in census.carriers.items() if token not in known}
+        strays = {token: carriers for token, carriers in report.carriers.items() if token not in known}
         for token, carriers in strays.items():
             if loaded.found is Found.READ:
                 pids = [carrier.row.identity.pid for carrier in carriers]
@@ -58,17 +58,20 @@ class Recovery:
                 await self._rebuild(token, carriers)
 
     async def _rebuild(self, token: str, carriers: tuple[Carrier, ...]) -> None:
-        """One that cannot be rebuilt must not keep the daemon from the others."""
+        """Rebuild one server; a failure must not keep the daemon from the others."""
         try:
             await self._rebuilder.rebuild(token, carriers)
         except Exception as error:  # noqa: BLE001 (a defect: logged here, and nothing was started or stopped)
             self._context.events.failed("server.not_rebuilt", error, token=token)
 
-    async def _census(self) -> RecoveryReport:
+    async def _report(self) -> RecoveryReport:
         return await self._context.platform.lanes.look(self._look_at_all)
 
     def _look_at_all(self) -> RecoveryReport:
-        """Blocking. A process that hangs costs its own look, and keeps the daemon from no other."""
+        """Read the launch tokens of all processes. Blocks.
+
+        A process that hangs in the kernel costs only its own look.
+        """
         found: dict[str, list[Carrier]] = {}
         hanging: list[int] = []
         processes, probe = self._context.platform.processes, self._context.platform.probe
@@ -88,29 +91,29 @@ class Recovery:
                 found.setdefault(token, []).append(Carrier(row, token, command))
         return RecoveryReport({token: tuple(carriers) for token, carriers in found.items()}, tuple(hanging))
 
-    def _prove(self, record: ServerRecord, census: RecoveryReport) -> None:
+    def _prove(self, record: ServerRecord, report: RecoveryReport) -> None:
         record = self._restart_clocks(record)
         if record.state in (ServerState.FAILED, ServerState.BACKOFF):
             return
         if record.state is ServerState.STOPPING and not record.stop_requested:
-            # A verdict of the daemon's own does not outlive it: suspicions begin again.
+            # A verdict does not outlive the daemon that gave it, so suspicions begin again.
             record = self._records.move(record.id, ServerState.READY)
         if record.root is None:
             token = self._context.token(record)
-            leader = census.leader(token, self._fits(record)) if record.launch else None
-            if leader is None and record.launch and census.carriers.get(token):
-                pids = [carrier.row.identity.pid for carrier in census.carriers[token]]
+            leader = report.leader(token, self._fits(record)) if record.launch else None
+            if leader is None and record.launch and report.carriers.get(token):
+                pids = [carrier.row.identity.pid for carrier in report.carriers[token]]
                 failure = Failure(StartFailed.code, f"an earlier daemon's launch cannot be told apart: pids {pids}")
                 self._records.move(record.id, ServerState.FAILED, failure=failure)
                 return
-            if leader is None and record.launch and census.hanging:
-                hanging = ", ".join(map(str, census.hanging))
+            if leader is None and record.launch and report.hanging:
+                hanging = ", ".join(map(str, report.hanging))
                 problem = f"it may have been started: a process hangs in the kernel and cannot be read (pid {hanging})"
                 failure = Failure(StartFailed.code, problem)
                 self._records.move(record.id, ServerState.FAILED, failure=failure)
                 return
             if leader is None and record.restarts and record.state is ServerState.STARTING:
-                # It was being started again; whether it still is wanted is looked at when its turn comes.
+                # The server was being restarted. Whether it is still needed is checked when its operation begins.
                 return
             if leader is None:
                 self._context.events.publish("server.cleared", server=record.id, reason="nothing had been started")
@@ -124,7 +127,7 @@ class Recovery:
         )
 
     def _fits(self, record: ServerRecord) -> Fits:
-        """Whether a command line is the one that this launch was started with, or became."""
+        """Return a function that says whether a command line is that of this launch, or what it has become."""
         kind = self._context.kind_of(record)
         values = values_of(record, self._context.private_of(kind, record.version))
         words: tuple[str, ...] = ()
@@ -133,13 +136,13 @@ class Recovery:
         ports = {str(port) for port in record.ports.values()}
 
         def fits(command: Sequence[str]) -> bool:
-            # A shell may have become what it was told to run: then the ports of this very launch are among its words.
+            # A shell may have executed the program that it was given. Then its words include the ports of this launch.
             return ends_with(command, words) or (is_of(kind, command) and (not words or ports.issubset(command)))
 
         return fits
 
     def _restart_clocks(self, record: ServerRecord) -> ServerRecord:
-        """Lingers and leases get their full time again."""
+        """Give lingering owners and leases their full time again."""
         now = self._context.platform.clock.monotonic()
         owners = tuple(replace(o, leaving_since=now) if o.leaving else o for o in record.owners)
         leases = tuple(replace(lease, expires=now + lease.ttl_s) for lease in record.leases)

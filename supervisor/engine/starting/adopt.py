@@ -1,4 +1,4 @@
-"""`server.adopt`: a user points at a process or a port, and what is recognised there is looked after from now on."""
+"""`server.adopt`: a user names a process or a port, and the daemon looks after the server that it recognises there."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ HINT = "godot-supervisor ports tells who holds them"
 
 @frozen
 class AdoptRequest:
-    """`server.adopt` as it was asked for: a process or a port, and who is to own it."""
+    """`server.adopt` as it was asked for: a process or a port, and the editor that is to own the server."""
 
     pid: int | None = None
     port: int | None = None
@@ -36,9 +36,9 @@ class AdoptRequest:
 
 @frozen
 class Candidate:
-    """What was pointed at: the row that it has or gets. `stranger` None: this daemon looks after it already.
+    """The server that was named. `server` is the id of the record that it has or gets.
 
-    `asker` is the owner that it is adopted for.
+    `foreign_server` is None if this daemon looks after the server already. `asker` is the owner that it is adopted for.
     """
 
     server: str
@@ -49,12 +49,12 @@ class Candidate:
 
     @property
     def owned(self) -> bool:
-        """Whether the foreign server has an owner of its own, also where the user who named it gave none."""
+        """Return whether the foreign server has an owner of its own, even if the user who named it gave none."""
         return self.foreign_server is not None and not isinstance(self.foreign_server.owner, NoOwner)
 
 
 class Adopter:
-    """Finds what was pointed at, and takes it over inside an operation."""
+    """Finds the server that was named, and adopts it inside an operation."""
 
     def __init__(self, context: EngineContext, recogniser: Recogniser, takeover: Takeover) -> None:
         self._context = context
@@ -64,12 +64,12 @@ class Adopter:
         self._takeover = takeover
 
     async def find(self, request: AdoptRequest) -> Candidate:
-        """The server behind a request. Nothing is changed.
+        """Return the server that a request names. Nothing is changed.
 
         Raises:
-            NotFound: nobody is there.
-            NotOurs: it is not recognised, or belongs to somebody else.
-            KindUnknown, InvalidParams: the request cannot be meant.
+            NotFound: no process has the pid, or none listens on the port.
+            NotOurs: the process is not recognised, or belongs to another user or home.
+            KindUnknown, InvalidParams: the request makes no sense.
         """
         if (request.pid is None) == (request.port is None):
             raise InvalidParams("pid", "give either pid or port")
@@ -82,7 +82,8 @@ class Adopter:
                 return Candidate(record.id, self._context.kind_of(record), record.project, None)
         reasons: list[str] = []
         for occupant in await self._context.platform.lanes.look(self._family, process, kinds):
-            # Whoever is mute is asked for a second by each kind: all at once, or the client would give up first.
+            # Ask for all kinds at once. A process that does not answer costs a second for each kind, and the client
+            # would give up first.
             looks = await asyncio.gather(*(self._look(kind, occupant, request.port) for kind in kinds))
             for kind, foreign_server in zip(kinds, looks, strict=True):
                 if foreign_server is None or isinstance(foreign_server.recognition, Unrecognised):
@@ -94,31 +95,31 @@ class Adopter:
                         f"pid {foreign_server.process.pid} belongs to another godot-supervisor home", hint=HINT
                     )
                 return self._candidate(kind, foreign_server, request)
-        why = "; ".join(reasons) or f"its command line is of no kind: {', '.join(kind.name for kind in kinds)}"
+        why = "; ".join(reasons) or f"its command line fits none of the kinds {', '.join(kind.name for kind in kinds)}"
         raise NotOurs(f"pid {process.pid} is not recognised: {why}", hint=HINT)
 
     def refuse_the_promised(self, candidate: Candidate) -> None:
-        """Refuse, before anybody is told, what would take the ports of a server that is being started.
+        """Refuse to adopt a server on ports that are reserved for a server that is being started.
 
         Raises:
-            Busy: it was promised them, and has to find out first that it lost them.
+            Busy: the starting server has to notice first that it has lost the ports.
         """
         promised = self._promised(candidate, candidate.foreign_server) if candidate.foreign_server is not None else None
         if promised is not None:
             raise Busy(promised, hint="ask again", retry_after_ms=RETRY_AFTER_MS)
 
     def resolved(self, candidate: Candidate) -> ResolvedRequest:
-        """Return the request that a candidate gets its row by, unless it has one."""
+        """Return the request by which a candidate without a record gets one."""
         version = candidate.foreign_server.version if candidate.foreign_server is not None else None
         return ResolvedRequest(
             candidate.kind, candidate.server, candidate.project, version, version, asker=candidate.asker
         )
 
     async def run(self, candidate: Candidate, operation: RunningOperation) -> ServerRecord:
-        """Look once more, and take it over.
+        """Look at the server again, and adopt it.
 
         Raises:
-            NotOurs, NotFound: it has gone, is not recognised any more, or somebody else has adopted it.
+            NotOurs, NotFound: the server has ended, is not recognised any more, or has got another record.
         """
         if candidate.foreign_server is None:
             return self._records.server(candidate.server)
@@ -141,7 +142,7 @@ class Adopter:
             if self._records.server(candidate.server).process is None:
                 self._records.drop(candidate.server)
             raise
-        assert isinstance(foreign_server.recognition, Recognised)  # noqa: S101 (of two)
+        assert isinstance(foreign_server.recognition, Recognised)  # noqa: S101 (the only other class was refused above)
         return self._takeover.adopt(
             candidate.server,
             candidate.kind,
@@ -154,16 +155,16 @@ class Adopter:
     def _refuse_a_second_row(self, candidate: Candidate, process: ProcessIdentity) -> None:
         for row in self._records.servers.values():
             if row.id != candidate.server and not row.observed_only and process in (row.process, row.root):
-                raise NotOurs(f"pid {process.pid} was adopted as {row.id} meanwhile", hint="ask again")
+                raise NotOurs(f"pid {process.pid} was adopted as {row.id} in between", hint="ask again")
 
     def _refuse_anothers_row(self, server: str, foreign_server: ForeignServer) -> None:
-        """While it was looked at, or waited for its turn, the row may have become a server's that lives."""
+        """Refuse a record that has become that of another living server while the request was queued."""
         own = self._records.server(server).process
         if own not in (None, foreign_server.process) and self._platform.probe.sample(own) is not Liveness.DEAD:
-            raise NotOurs(f"{server} is another server by now, which lives", hint="ask again")
+            raise NotOurs(f"{server} has become another server, which runs", hint="ask again")
 
     def _promised(self, candidate: Candidate, foreign_server: ForeignServer) -> str | None:
-        """Which of its ports another server of ours was promised; None: none is."""
+        """Return which of its ports is reserved for another server of this daemon, None if none is."""
         reserved = self._records.reserved(candidate.server)
         clash = next((port for port in foreign_server.ports.values() if port in reserved), None)
         return None if clash is None else f"port {clash} is promised to {reserved[clash]}"
@@ -191,19 +192,19 @@ class Adopter:
         facts = await self._context.platform.lanes.look(self._platform.ports.facts, [port])
         listeners = [item for item in facts[port].listeners if item.address in SERVES_LOOPBACK]
         if not listeners:
-            raise NotFound(f"nobody listens on 127.0.0.1:{port}", hint=HINT)
+            raise NotFound(f"no process listens on 127.0.0.1:{port}", hint=HINT)
         identity = listeners[0].occupant.identity
         if identity is None:
             raise NotOurs(
-                f"port {port} is held by a process of {listeners[0].occupant.user or 'somebody else'}", hint=HINT
+                f"port {port} is held by a process of {listeners[0].occupant.user or 'another user'}", hint=HINT
             )
         return identity
 
     def _family(self, process: ProcessIdentity, kinds: Sequence[Kind]) -> Sequence[Occupant]:
-        """The process, and what it only runs: a launcher does not listen itself. Blocking.
+        """Return the process, and the processes that it only runs, because a launcher does not listen itself. Blocks.
 
-        Of anything else the children are not meant: everything comes from the first process of a system. Where Python
-        is only redirected, as on Windows, launcher and server have one command line.
+        The children of any other process do not count, because every process descends from the first process of the
+        system. On Windows the launcher of a virtual environment and the server have the same command line.
         """
         children: dict[int, list[ProcessIdentity]] = {}
         for row in self._platform.processes.table():

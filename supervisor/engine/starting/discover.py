@@ -1,4 +1,4 @@
-"""Finds servers that others started, so that they get looked after too. Cheap looks first; nobody waits for one."""
+"""Finds foreign servers, so that the daemon can look after them. Cheap looks come first, and no request waits long."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -17,14 +17,14 @@ from .takeover import Takeover
 INTERVAL_S = 30.0
 
 RESTED_S = 5.0
-"""A read sets a look off unless one has ended so recently."""
+"""A read of the servers starts no look within this time after the last look."""
 
 ONCE_S = 3.0
-"""How long somebody waits for a look."""
+"""How long a request waits for a look, at most."""
 
 
 class Discovery:
-    """Looks at start, now and then, and after reads. With `discover = "off"` it does nothing, and wakes nobody."""
+    """Looks at the start of the daemon, at an interval, and after reads. With `discover = "off"` it does nothing."""
 
     def __init__(self, context: EngineContext, recogniser: Recogniser, takeover: Takeover) -> None:
         self._context = context
@@ -40,18 +40,18 @@ class Discovery:
         self.on_found: Callable[[ServerRecord], None]
 
     def begin(self) -> None:
-        """The first look, and then one after the other."""
+        """Start the first look; each look plans the next one."""
         if self._context.discover != "off":
             self._start()
 
     def nudge(self) -> None:
-        """Somebody reads what is known: see whether there is more, for the next one who reads."""
+        """Start a look because a client has read the servers, so that its next read shows more."""
         if self._context.discover == "off" or self._context.platform.clock.monotonic() < self._rested_at:
             return
         self._start()
 
     async def look_once(self) -> None:
-        """Look now, for somebody who waits for it, but not for long; nothing where nobody is looked for."""
+        """Look now, and wait for the result for `ONCE_S` at most. Does nothing where discovery is off."""
         if self._context.discover == "off" or self._closed:
             return
         self._start()
@@ -60,7 +60,7 @@ class Discovery:
             await asyncio.wait({looking}, timeout=ONCE_S)
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -68,10 +68,10 @@ class Discovery:
             self._looking.cancel()
 
     async def look(self) -> list[ServerRecord]:
-        """Look now; the rows of those that were not known before, each of which is followed up at once.
+        """Look now, and return the records of servers that were not known before. `on_found` gets each of them at once.
 
         Raises:
-            OSError: the system does not tell who listens.
+            OSError: the system does not say which processes listen.
         """
         await self._read_again()
         kinds = [kind for kind in self._context.catalog.kinds.values() if kind.identify and kind.identify.match]
@@ -86,7 +86,7 @@ class Discovery:
             near = {port: fact for port, fact in facts.items() if port in ports[kind.name]}
             try:
                 found += await self._look_for(kind, near) if near else []
-            except Exception as error:  # noqa: BLE001 (told; the other kinds are looked for all the same)
+            except Exception as error:  # noqa: BLE001 (logged; the look continues with the other kinds)
                 self._context.events.failed("discovery.failed", error, kind=kind.name)
         return found
 
@@ -103,9 +103,10 @@ class Discovery:
         return found
 
     async def _read_again(self) -> None:
-        """Read the environments that could not be read: a program may have been replaced just then.
+        """Read the environments that could not be read, because a program may have been replaced just then.
 
-        Nothing else that is unknown is asked again: a thread that was named as owner, and has ended, would look dead.
+        Other unknown owners stay unknown: if the environment names a thread as the owner, its end would look like the
+        end of an owner.
         """
         for launch, server_id in list(self._unread.items()):
             record = self._records.servers.get(server_id)
@@ -129,7 +130,7 @@ class Discovery:
                 self.on_found(self._takeover.learn(now, owner, other_home=home))
 
     def _new(self, foreign_server: ForeignServer) -> bool:
-        """Whether it is recognised, and no row has come for it while it was asked."""
+        """Return whether the server is recognised, and got no record while it was asked."""
         rows = self._records.servers.values()
         known = any(foreign_server.process in (row.process, row.root) for row in rows)
         taken = not self._known_ports().isdisjoint(foreign_server.ports.values())
@@ -146,7 +147,7 @@ class Discovery:
         take(Lane.DISCOVERY)
         try:
             await self.look()
-        except Exception as error:  # noqa: BLE001 (a look that failed is told, and repeated)
+        except Exception as error:  # noqa: BLE001 (a look that failed is logged, and repeated)
             self._context.events.failed("discovery.failed", error)
         finally:
             self._looking = None

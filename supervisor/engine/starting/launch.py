@@ -1,4 +1,4 @@
-"""One launch of a server: started, seen ready, or ended again and explained."""
+"""One launch of a server: start it and see it ready, or stop it again and explain why it failed."""
 
 from functools import partial
 
@@ -28,7 +28,7 @@ INPUT_ENDED = (
 
 @frozen
 class Failed:
-    """A start that failed. `status`: how the server ended by itself. `behind`: the pids that carry its token still."""
+    """A start that failed. `status`: the exit status of a server that ended by itself. `behind`: pids that are left."""
 
     error: NotReadyError | PortLostError
     status: int | None
@@ -36,7 +36,7 @@ class Failed:
 
 
 class Launcher:
-    """Launches servers whose rows are in the registry."""
+    """Launches servers whose records are in the registry."""
 
     def __init__(self, context: EngineContext, server_client: ServerClient, spawner: Spawner, stopper: Stopper) -> None:
         self._context = context
@@ -47,10 +47,10 @@ class Launcher:
         self._stopper = stopper
 
     def log_for(self, server: str, launch: str) -> str:
-        """The log file of a launch that is about to begin.
+        """Return the log file of a launch that is about to begin.
 
         Raises:
-            StateNotWritable: its folder cannot be made.
+            StateNotWritable: the folder of the log cannot be made.
         """
         return str(self._spawner.log_for(server, launch))
 
@@ -60,19 +60,19 @@ class Launcher:
         """Start the server of a record, and see it ready.
 
         Raises:
-            StartFailed: it could not be run, or did not become ready, and was stopped.
-            PortLostError: another process took one of its ports, and nothing of it is left.
+            StartFailed: the server could not be run, or did not become ready, and was stopped.
+            PortLostError: another process took one of its ports, and no process of the launch is left.
         """
         secrets = self._server_client.mint(record, resolved.kind)
         recipe = Recipe(resolved.kind, private, secrets, self._living_owner(record))
         url, connect = addresses(resolved.kind, record, private)
         record = self._records.change(record.id, url=url, connect=connect, recipe=stamp(resolved.kind))
-        # A daemon that finds only the process again, by its launch token, must know all the rest from here.
+        # Save now: a daemon that later finds the process by its launch token takes everything else from this record.
         await self._records.saved()
         try:
             identity = self._spawner.spawn(record, recipe)
         except StartFailed:
-            # Its log may be there all the same, and whoever asks for it asks again.
+            # The failed launch may have left a log, and a client that retries would collect such logs.
             self._spawner.prune_logs(record)
             raise
         record = self._records.change(record.id, root=identity, process=identity)
@@ -88,10 +88,10 @@ class Launcher:
         return await self.see_ready(record, fitted(resolved.kind, record.version))
 
     async def see_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:
-        """See a server ready that was started.
+        """Wait until a server that was started is ready.
 
         Raises:
-            StartFailed: it did not become ready, and was stopped.
+            StartFailed: the server did not become ready, and was stopped.
             PortLostError: another process took one of its ports, and nothing of it is left.
         """
         target = target_of(record, self._context.token(record))
@@ -120,7 +120,7 @@ class Launcher:
         return record
 
     async def abandon(self, record: ServerRecord, kind: Kind) -> None:
-        """End a launch that is not wanted any more. What is not proven to be its is told, and left."""
+        """Stop a launch that is not wanted any more. Processes that are not proven its own are left, with a warning."""
         target = target_of(record, self._context.token(record))
         if target is None:
             self._server_client.forget(record)
@@ -129,18 +129,21 @@ class Launcher:
         await self._clear_away(record, kind, target, left)
 
     def _moved(self, server: str, process: ProcessIdentity) -> None:
-        """The process that was started has left the server to another one, which is proven to be it."""
+        """Record that the server has moved to another process, which is proven to be the server."""
         self._records.change(server, root=process, process=process)
         self._context.events.publish("server.in_background", server=server, pid=process.pid)
 
     def _ended_with(self, root: ProcessIdentity) -> int | None:
-        """The exit status of a server that has ended by itself; None: unknown, or it still lives and is ended by us."""
+        """Return the exit status of a server that has ended by itself, None if it is unknown or the server lives."""
         if self._context.platform.probe.sample(root) is not Liveness.DEAD:
             return None
         return self._context.platform.processes.exit_status(root)
 
     async def _clear_away(self, record: ServerRecord, kind: Kind, target: Target, left: Leftovers) -> tuple[int, ...]:
-        """End what is proven to be the launch's. Returns, and tells, what is left: its token alone is no proof."""
+        """Stop the processes that are proven to be of the launch. Returns the pids of those left, and warns of them.
+
+        The launch token alone is no proof, because a process can inherit it.
+        """
         now = target_of(self._records.servers.get(record.id, record), target.token)
         told: set[int] = set()
         for tree in dict.fromkeys((target, now)):

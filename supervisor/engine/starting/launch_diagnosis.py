@@ -1,4 +1,4 @@
-"""What is seen of a launch that is not ready: which processes took its ports, and what its own processes do."""
+"""Examines a launch that is not ready: which processes took its ports, and what its own processes do."""
 
 import asyncio
 import contextlib

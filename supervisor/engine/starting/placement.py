@@ -1,4 +1,4 @@
-"""Which server a request means, before it is admitted: one that runs, one to be replaced, or a new one beside it."""
+"""Chooses the server for a request before admission: one that runs, one to be replaced, or a new one beside it."""
 
 import asyncio
 from dataclasses import replace
@@ -19,11 +19,11 @@ from .resolve import EnsureRequest, ResolvedRequest, base_id, free_id, of_kind, 
 from .versions.addon_versions import Versions
 
 PATIENCE_S = 1.0
-"""How long a server may take to tell whether it is in use. One that takes longer is."""
+"""How long a server may take to say whether it is in use. A slower server counts as in use."""
 
 
 class Placement:
-    """Decides on ids. What it decides is judged again in the operation, where that can have changed."""
+    """Chooses server ids. The operation judges the choice again, because things may have changed by then."""
 
     def __init__(
         self,
@@ -41,14 +41,14 @@ class Placement:
         self._standing = standing
 
     async def place(self, request: EnsureRequest) -> ResolvedRequest:
-        """The demand behind a request, with the id of the server that is to meet it.
+        """Resolve a request, and choose the id of the server that is to answer it.
 
         Raises:
-            KindUnknown, InvalidParams, VersionConflict: there is none.
+            KindUnknown, InvalidParams, VersionConflict: no server can answer it.
         """
         resolved = resolve(self._context, request)
-        if resolved.server not in self._context.records.servers or self._will_do(resolved):
-            # An id that is free belongs to the first server of the kind.
+        if resolved.server not in self._context.records.servers or self._fits(resolved):
+            # A free id is that of the first server of the kind.
             return resolved
         rival_servers: dict[str, RivalServer] = {}
         for record in of_kind(self._context, resolved.kind, resolved.project, resolved.asker):
@@ -56,58 +56,58 @@ class Placement:
                 return _for(resolved, record)
             rival_server = await self._rival(_for(resolved, record), record)
             if rival_server is None:
-                # While it was asked, one that will do may have come.
+                # A fitting server may have been started while this one was asked.
                 now = resolve(self._context, request)
-                return now if self._will_do(now) else _for(resolved, record)
+                return now if self._fits(now) else _for(resolved, record)
             rival_servers[record.id] = rival_server
         if not rival_servers:
             return resolved
         now = resolve(self._context, request)
-        if now.server not in rival_servers or self._will_do(now):
-            # While they were asked, one that will do has come, or become of one of them.
+        if now.server not in rival_servers or self._fits(now):
+            # A fitting server was started while these were asked, or one of these has become a fitting one.
             return now
         server = free_id(self._context, base_id(resolved.kind, resolved.project))
         return replace(resolved, server=server, fresh=True, rival_servers=tuple(rival_servers.values()))
 
     def after_waiting(self, resolved: ResolvedRequest, request: EnsureRequest) -> ResolvedRequest:
-        """The demand when its turn has come: meanwhile another server that will do may have been started.
+        """Resolve a request again once it was queued, because a fitting server may have been started in between.
 
         Raises:
-            KindUnknown, InvalidParams, VersionConflict: there is none any more.
+            KindUnknown, InvalidParams, VersionConflict: no server can answer it any more.
         """
         now = resolve(self._context, request)
         kept = self._context.records.servers.get(now.server)
         if kept is None or kept.state is ServerState.STOPPING or kept.state not in RUNNING:
             return resolved
-        return now if self._will_do(now) else resolved
+        return now if self._fits(now) else resolved
 
     def refuse_a_second(self, resolved: ResolvedRequest, request: EnsureRequest) -> None:
-        """Refuse to start what did not come up at once, if another one was started meanwhile that will do.
+        """Refuse to start a server that failed at first, if a fitting server was started in between.
 
         Raises:
-            VersionConflict: it is named.
+            VersionConflict: the message names the fitting server.
         """
         record = self._context.records.servers.get(resolved.server)
         if record is None or record.state not in (ServerState.FAILED, ServerState.BACKOFF):
             return
         now = self.after_waiting(resolved, request)
         if now.server != resolved.server:
-            raise VersionConflict(f"{now.server} was started meanwhile, and will do", hint="ask again")
+            raise VersionConflict(f"{now.server} was started in between, and fits", hint="ask again")
 
     def _becomes(self, resolved: ResolvedRequest, record: ServerRecord) -> bool:
-        """Whether it is being replaced by the very version that is asked for."""
+        """Return whether the server is being replaced by the requested version."""
         running = self._operations.running(record.id)
         if running is None or running.request.operation is not Operation.ENSURE:
             return False
         return running.request.version is not None and equal(resolved.required, running.request.version)
 
-    def _will_do(self, resolved: ResolvedRequest) -> bool:
-        """Whether there is one already, in a version that will do."""
+    def _fits(self, resolved: ResolvedRequest) -> bool:
+        """Return whether the server exists already, in a version that fits."""
         record = self._context.records.servers.get(resolved.server)
         return record is not None and compatible(resolved.required, record.version)
 
     async def _rival(self, resolved: ResolvedRequest, record: ServerRecord) -> RivalServer | None:
-        """Why a server in another version stays as it is; None: it may make room."""
+        """Return why a server of another version stays as it is, None if it may be replaced."""
         if record.state in (ServerState.FAILED, ServerState.STOPPED):
             return None
         owners = self._gatherer.owners(record, resolved.kind, resolved.asker)

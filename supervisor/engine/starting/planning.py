@@ -1,4 +1,4 @@
-"""From a demand to a plan, and from a plan that refuses to what the caller is told."""
+"""Makes a plan for a request, and turns a plan that refuses into the error for the caller."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -17,27 +17,28 @@ from .resolve import ResolvedRequest
 
 
 class Planner:
-    """Asks the gatherer for facts and `core.reconcile` for the decision."""
+    """Takes facts from the snapshot reader, and the decision from `core.reconcile`."""
 
     def __init__(self, context: EngineContext, gatherer: SnapshotReader) -> None:
         self._context = context
         self._gatherer = gatherer
 
     async def with_own(self, resolved: ResolvedRequest, record: ServerRecord) -> Reuse | Replace | Refuse | Beside:
-        """What becomes of the server that has the wanted id, and has been ready."""
+        """Return the plan for the server that has the requested id and has been ready."""
         own = await self._gatherer.own(record, resolved.kind, resolved.required, resolved.asker, fresh=resolved.fresh)
         return with_own(self.spec(resolved, ()), own)
 
     async def without(
         self, resolved: ResolvedRequest, lost: Sequence[Occupied], *, replacing: bool, vacated: Collection[int] = ()
     ) -> Plan:
-        """Where a server gets its ports, or which stranger takes its place. `lost` are ports that were lost already.
+        """Return the plan for a server that has no process: its ports, or the foreign server that takes its place.
 
-        Not `replacing`: a stranger in the way stays there whatever it is. `vacated`: ports that will be free by then.
+        `lost`: ports that earlier attempts have lost. Without `replacing` a foreign server in the way stays there.
+        `vacated`: ports that will be free when the plan is carried out.
         """
         sets = self.wanted(resolved)
         theirs = await come_up(self._context, resolved.kind, sets[0]) if sets else frozenset()
-        # Ports that a bridge's server has won are no loss: it takes the place of what was to be started.
+        # Ports that a bridge's server has taken are not lost, because that server takes the place of the start.
         taken = {occupied.port for occupied in lost} - theirs
         wanted = [ports for ports in sets if taken.isdisjoint(ports.values())]
         spec = self.spec(resolved, wanted)
@@ -52,27 +53,27 @@ class Planner:
         return plan
 
     def owners(self, resolved: ResolvedRequest, record: ServerRecord) -> tuple[str, ...]:
-        """The owners, other than whoever demands, that keep a server from being replaced."""
+        """Return the owners, other than the asker, that keep a server from being replaced."""
         return self._gatherer.owners(record, resolved.kind, resolved.asker)
 
     def spec(self, resolved: ResolvedRequest, wanted: Sequence[Ports]) -> ServerSpec:
-        """A demand as `core.reconcile` sees it."""
+        """Return a request in the form that `core.reconcile` takes."""
         return ServerSpec(
             resolved.server, resolved.required, wanted, resolved.ports, resolved.asker, resolved.kind.topology
         )
 
     def wanted(self, resolved: ResolvedRequest) -> tuple[Ports, ...]:
-        """The port sets that will do, best first."""
+        """Return the port sets that fit a request, best first."""
         ranges = {name: range(r.low, r.high + 1) for name, r in resolved.kind.ports.items()}
         if resolved.ports:
             return (resolved.ports,)
         first = resolved.first or self._context.records.sticky(resolved.kind.name, resolved.project)
         sets = candidates(ranges, first)
-        # Ports that a user once chose lie outside the ranges; a restart keeps them all the same.
+        # Ports that a user once chose lie outside the ranges. A restart keeps them nevertheless.
         return sets if resolved.first is None or resolved.first in sets else (resolved.first, *sets)
 
     def tell_conflict(self, resolved: ResolvedRequest, rival_servers: Sequence[RivalServer], ports: Ports) -> None:
-        """Another version of it stays where it is: both are named."""
+        """Warn that servers of other versions stay where they are, and name both sides."""
         for rival_server in dict.fromkeys((*resolved.rival_servers, *rival_servers)):
             self._context.events.warn(
                 "server.version_conflict",
@@ -86,7 +87,7 @@ class Planner:
 
 
 def refusal(record: ServerRecord, plan: Refuse) -> SupervisorError:
-    """What the caller is told."""
+    """Return the error for a plan that refuses."""
     match plan.refusal:
         case Refusal.PORTS_DIFFER:
             return InvalidParams("ports", plan.reason, hint=f"godot-supervisor down {record.id}, then ask again")
@@ -98,7 +99,7 @@ def refusal(record: ServerRecord, plan: Refuse) -> SupervisorError:
 
 
 def exhausted(reason: str, occupied: Sequence[Occupied]) -> PortsExhausted:
-    """Every set is taken: the table of occupants."""
+    """Return the error for ports that are all taken, with the table of occupants."""
     rows = [
         {
             "port": row.port,
@@ -113,12 +114,12 @@ def exhausted(reason: str, occupied: Sequence[Occupied]) -> PortsExhausted:
 
 
 def kept_from(occupied: Sequence[Occupied]) -> dict[str, Any]:
-    """Ports that were passed over, as fields of a record: the first few, and the number of the others."""
+    """Return the fields of a record for ports that were passed over: the first few, and the number of the others."""
     return {"relocated": tuple(occupied[:RELOCATED_KEPT]), "relocated_more": len(occupied[RELOCATED_KEPT:])}
 
 
 def passed_over(occupied: Sequence[Occupied]) -> dict[str, object]:
-    """Ports that were passed over, as fields of an event: the first few, and the number of the others."""
+    """Return the fields of an event for ports that were passed over: the first few, and the number of the others."""
     rows = [
         {"port": row.port, "pid": row.occupant.pid if row.occupant else None, "reason": row.reason}
         for row in occupied[:RELOCATED_KEPT]

@@ -1,4 +1,4 @@
-"""Who holds which port, and what that means for a server: what `core.reconcile` says. Looks, changes nothing."""
+"""`ports.explain`: which process holds a port, and what `core.reconcile` would do about it. Changes nothing."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -31,7 +31,7 @@ class PortFinding:
 
 @frozen
 class PortReport:
-    """The ports of a kind. `version` is the one that an `ensure` would choose, and `why`; `notes` are for people."""
+    """The ports of a kind. `version` is what an `ensure` would choose, for the reason `why`; `notes` are for people."""
 
     ports: tuple[PortFinding, ...]
     version: str | None = None
@@ -50,7 +50,9 @@ class PortReporter:
         self._shared: SharedAnswers[PortReport] = SharedAnswers()
 
     async def explain(self, kind: str | None, ports: Sequence[int], project: str | None = None) -> PortReport:
-        """Explain the ports of a kind, for a project if one is given, or these; once for all who ask the same.
+        """Return a report on the ports of a kind, for a project if one is given, or on these ports.
+
+        Equal questions at one time share one answer.
 
         Raises:
             KindUnknown, InvalidParams: there is nothing to explain, or no such project.
@@ -112,7 +114,7 @@ class PortReporter:
         return PortFinding(port, found.occupant, "relocate", f"{found.reason}: {reason}" if reason else found.reason)
 
     def _free(self, port: int, ports: Ports, snapshot: Snapshot) -> PortFinding:
-        """Ranges move together: a free port is of no use where its partner is held."""
+        """Report a free port. The ports of a set belong together, so one free port is of no use if another is held."""
         held = [other for other in ports.values() if obstacle(other, snapshot.ports.get(other), snapshot.reserved)]
         if held:
             return PortFinding(port, None, "relocate", f"it is free, but {held[0]} goes with it and is held")
@@ -125,11 +127,11 @@ class PortReporter:
         if not compatible(version, record.version):
             reason = f"it is the port of {server} {record.version}, which makes room for {version} only while unused"
             return PortFinding(port, occupant, "relocate", reason)
-        how = f", which somebody else started ({record.origin})" if record.foreign else ""
+        how = f", which another program started ({record.origin})" if record.foreign else ""
         return PortFinding(port, occupant, "reuse", f"it is the port of {server}{how}")
 
     def _alone(self, fact: PortFact) -> PortFinding:
-        """A port that no kind wants."""
+        """Report a port that no kind uses."""
         reserved: Mapping[int, str] = self._records.reserved("")
         if fact.port in reserved:
             return self._known(fact.port, fact.listeners[0].occupant if fact.listeners else None, reserved[fact.port])

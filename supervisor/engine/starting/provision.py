@@ -1,4 +1,4 @@
-"""The private environment of a demand: there, built, or built anew where a start has shown that it is broken."""
+"""The private environment of a request: found, built, or rebuilt where a start has shown that it is broken."""
 
 import re
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from ..state.context import EngineContext
 from .resolve import ResolvedRequest
 
 REBUILT_AGAIN_AFTER_S = 300.0
-"""What goes on damaging environments is not answered by one build after the other."""
+"""An environment that breaks again within this time is not rebuilt, because a program keeps damaging it."""
 
 _NO_MODULE = re.compile(r"No module named '?([\w.]+)")
 
 
 class Provisioner:
-    """Hands out environments. Each is looked at when it is made, and when a start from it has failed."""
+    """Hands out environments. Each is examined when it is built, and when a start from it has failed."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
@@ -26,10 +26,10 @@ class Provisioner:
         self._rebuilt: dict[str, float] = {}
 
     async def provide(self, resolved: ResolvedRequest, operation: RunningOperation) -> Environment | None:
-        """Return the environment that the demanded version runs in, None if its kind has none.
+        """Return the environment that the requested version runs in, None if its kind has none.
 
         Raises:
-            InstallFailed: it cannot be made.
+            InstallFailed: the environment cannot be built.
         """
         package, version = resolved.kind.package, resolved.version
         if package is None or version is None:
@@ -45,10 +45,10 @@ class Provisioner:
     async def after_failure(
         self, resolved: ResolvedRequest, private: Environment | None, failed: StartFailed, operation: RunningOperation
     ) -> Environment | None:
-        """Return an environment to try once more in, built anew, None where the old one is not to blame.
+        """Return a rebuilt environment for another attempt, None if the environment is not the reason for the failure.
 
         Raises:
-            InstallFailed: it cannot be built.
+            InstallFailed: the environment cannot be built.
         """
         if private is None:
             return None
@@ -75,14 +75,14 @@ class Provisioner:
         return rebuilt
 
     def served(self, private: Environment | None) -> None:
-        """Note that a server became ready in an environment: should it break later, it may be built anew again."""
+        """Note that a server became ready in an environment, so that it may be rebuilt if it breaks later."""
         if private is not None:
             self._rebuilt.pop(private.key, None)
 
     def _telling(
         self, resolved: ResolvedRequest, operation: RunningOperation, event: str, what: dict[str, str]
     ) -> Progress:
-        """Return what passes the progress of a build on. The first call tells that there is a build at all."""
+        """Return a function that passes on the progress of a build. Its first call publishes that a build began."""
         building = False
 
         def tell(stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
@@ -92,7 +92,7 @@ class Provisioner:
                 self._context.events.publish(event, server=resolved.server, **what)
             operation.progress(stage, message, done, total)
 
-        # An installer may be silent for longer than a start may take; it has bounds of its own.
+        # An installer may be silent for longer than a start may take, and has limits of its own.
         operation.suspend()
         return tell
 
@@ -108,7 +108,7 @@ class Provisioner:
 
 
 def _missing(private: Environment, failed: StartFailed) -> str | None:
-    """Return which module a server did not find, None if none, or if that was the reason to build it anew already."""
+    """Return which module a server did not find, None if none, or if that was the reason for the last rebuild."""
     tail: Sequence[str] = failed.data.get("log_tail") or ()
     for line in reversed(tail):
         if found := _NO_MODULE.search(line):

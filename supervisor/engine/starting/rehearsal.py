@@ -1,4 +1,4 @@
-"""Tries everything of a start that can fail, before a server that runs is ended for it."""
+"""Tries everything of a start that can fail, before a running server is stopped for it."""
 
 from ...core.lifecycle import SERVING
 from ...core.model import Ports
@@ -14,7 +14,7 @@ from .start import Starter
 
 
 class Rehearsal:
-    """Uses the code that will start the server. Nothing is changed by it but what a start needs first."""
+    """Uses the code that will start the server. Changes nothing except what a start needs, such as an environment."""
 
     def __init__(self, context: EngineContext, planner: Planner, starter: Starter, spawner: Spawner) -> None:
         self._context = context
@@ -24,10 +24,10 @@ class Rehearsal:
         self._spawner = spawner
 
     async def of(self, resolved: ResolvedRequest, operation: RunningOperation, *, vacated: Ports) -> None:
-        """Find out whether the demanded server could be started once the ports `vacated` are free.
+        """Raise if the requested server could not be started once the ports `vacated` are free.
 
         Raises:
-            SupervisorError: it could not, and why; the server that runs was not touched.
+            SupervisorError: why it could not. The running server was not touched.
         """
         try:
             await self._try(resolved, operation, vacated)
@@ -55,7 +55,7 @@ class Rehearsal:
         self._records.commit()
 
     async def _ports(self, resolved: ResolvedRequest, vacated: Ports) -> Ports:
-        """The ports that it would get. Those that it has may be its again without a look."""
+        """Return the ports that the server would get. A server that keeps its ports needs no look at them."""
         if resolved.first is not None and resolved.first == vacated:
             return resolved.first
         plan = await self._planner.without(resolved, (), replacing=False, vacated=vacated.values())

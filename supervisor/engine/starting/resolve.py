@@ -1,4 +1,4 @@
-"""What a `server.ensure` comes down to: which server, in which version, for which project."""
+"""Resolves a `server.ensure`: which server, in which version, for which project."""
 
 from dataclasses import field
 
@@ -25,9 +25,9 @@ from ..state.names import canonical_project, folder_name
 
 @frozen
 class EnsureRequest:
-    """`server.ensure` as it was asked for. `engine_version` is the editor's, where it is known.
+    """`server.ensure` as it was asked for. `engine_version` is that of the editor, if it is known.
 
-    `addon` is what the project's addon wants, None where it has none.
+    `addon` is the version that the project's addon needs, None if the project has no addon.
     """
 
     kind: str
@@ -44,10 +44,11 @@ class EnsureRequest:
 class ResolvedRequest:
     """A resolved request.
 
-    `required` is the version that must run, None: any. `version` is the one to start, None: the kind has no versions.
-    `ports` are the only ones that will do; `first` is the set to try before others. `asker` is the
-    process that it is for, `fresh` if that one owned nothing of the server before. `rivals` are servers of the kind in
-    another version, that stay beside it. `chosen` is why it is this version, None for what others started.
+    `required` is the version that must run, None if any version fits. `version` is the version to start, None if the
+    kind has no versions. `ports` are the ports that the caller asked for; `first` is the set to try before others.
+    `asker` is the process that the server is for, and `fresh` says that it did not own this server before.
+    `rival_servers` are servers of the kind in another version, which stay beside it. `chosen` is why the version was
+    chosen, None for a foreign server.
     """
 
     kind: Kind
@@ -64,7 +65,7 @@ class ResolvedRequest:
 
 
 def project_of(request: EnsureRequest) -> str | None:
-    """Return the project that a request is for, also where its server is shared.
+    """Return the project that a request is for, even if projects share the server.
 
     Raises:
         InvalidParams: there is no such project.
@@ -73,10 +74,10 @@ def project_of(request: EnsureRequest) -> str | None:
 
 
 def resolve(context: EngineContext, request: EnsureRequest) -> ResolvedRequest:
-    """The demand behind a request.
+    """Resolve a request.
 
     Raises:
-        KindUnknown, InvalidParams, VersionConflict: there is none.
+        KindUnknown, InvalidParams, VersionConflict: no server can answer it.
     """
     kind = context.catalog.get(request.kind)
     project = project_of(request)
@@ -101,10 +102,10 @@ def resolve(context: EngineContext, request: EnsureRequest) -> ResolvedRequest:
 
 
 def again(kind: Kind, record: ServerRecord) -> ResolvedRequest:
-    """What a server that exists is started again with: the same version, and the same ports if they are free.
+    """Return the request that starts an existing server again: the same version, and the same ports if they are free.
 
-    Where its recipe has other ports now, it gets new ones. Where its version is not known, because it did not answer
-    when it was found, it gets the one that its recipe has.
+    If the recipe has other ports now, the server gets new ones. If the version is unknown, because the server did not
+    answer when it was found, the server gets the version of its recipe.
     """
     first = None if moved(record, kind) else record.ports
     version, chosen = record.version, record.chosen
@@ -116,9 +117,9 @@ def again(kind: Kind, record: ServerRecord) -> ResolvedRequest:
 def of_kind(
     context: EngineContext, kind: Kind, project: str | None, asker: ProcessIdentity | None
 ) -> list[ServerRecord]:
-    """The servers that could answer a demand, ours before those that were merely found.
+    """Return the records of servers that could answer a request, observed servers last.
 
-    Nobody can tell which project a found one serves, but its very owner means it when it asks.
+    The project of an observed server is unknown. So such a server only answers the request of its own owner.
     """
 
     def fits(row: ServerRecord) -> bool:
@@ -131,7 +132,7 @@ def of_kind(
 
 
 def free_id(context: EngineContext, base: str) -> str:
-    """The id, or the first of those with a number that no server has."""
+    """Return the id, or the id with the first number that no server has."""
     name, number = base, 1
     while name in context.records.servers:
         number += 1
@@ -140,7 +141,7 @@ def free_id(context: EngineContext, base: str) -> str:
 
 
 def base_id(kind: Kind, project: str | None) -> str:
-    """The id of the first server of a kind, for a project or for all."""
+    """Return the id of the first server of a kind, for a project or for all projects."""
     return kind.name if project is None else f"{kind.name}@{folder_name(project)}"
 
 
@@ -151,7 +152,7 @@ def _id_for(
     required: str | None,
     asker: ProcessIdentity | None,
 ) -> str:
-    """One that runs in a version that will do; else one that is to make room for it; else a new one."""
+    """Return the id of a running server that fits, else of a server to be replaced, else a new id."""
     rows = of_kind(context, kind, project, asker)
     fit = [row for row in rows if compatible(required, row.version)]
     running = [row for row in fit if row.state in RUNNING]

@@ -235,7 +235,7 @@ class Starter:
     def _take_back(self, server: str, before: ServerRecord | None) -> None:
         """Drop the record of a cancelled start, or restore the record that was there before the start.
 
-        The caller is told that there is no server. A record that existed before belongs to others too, so it stays.
+        The caller learns that there is no server. A record that existed before belongs to others too, so it stays.
         """
         record = self._records.servers.get(server)
         if record is None or record.state is not ServerState.STARTING or record.root:

@@ -1,4 +1,4 @@
-"""Writes rows for servers that somebody else started: found, adopted, or about to be replaced."""
+"""Writes records for foreign servers: found, adopted, or about to be replaced."""
 
 from ...core.foreign import ForeignServer
 from ...core.model import Liveness, Origin, Ownership, ProcessIdentity, ServerRecord, ServerState
@@ -13,7 +13,7 @@ from .resolve import free_id
 
 
 class Takeover:
-    """The one place where a stranger becomes a row."""
+    """The only place where a foreign server gets a record."""
 
     def __init__(self, context: EngineContext, server_client: ServerClient) -> None:
         self._context = context
@@ -21,7 +21,10 @@ class Takeover:
         self._server_client = server_client
 
     def show(self, kind: Kind, foreign_server: ForeignServer) -> ServerRecord:
-        """A row for what was found. Nobody asked for it: it is never restarted, and never touched without proof."""
+        """Add a record for a server that was found.
+
+        No request was made for the server, so it is never restarted, and never touched without proof.
+        """
         owned = not isinstance(foreign_server.owner, NoOwner) and foreign_server.other_home is None
         record = ServerRecord(
             id=free_id(self._context, kind.name),
@@ -41,7 +44,7 @@ class Takeover:
         return record
 
     def learn(self, record: ServerRecord, owner: OwnerSeen, *, other_home: str | None) -> ServerRecord:
-        """The row of a server that was merely found, once its environment could be read."""
+        """Update the record of an observed server once its environment could be read."""
         owned = not isinstance(owner, NoOwner) and other_home is None
         record = self._records.change(
             record.id,
@@ -65,10 +68,10 @@ class Takeover:
         named: bool,
         why: str,
     ) -> ServerRecord:
-        """Make a stranger the server of a row that has no process, or of its own row. It serves from now on.
+        """Give a foreign server a record that has no process, or its own record. The server is READY from then on.
 
-        `asker` is the owner that it is adopted for. `named`: a user pointed at it. Otherwise one without an owner may
-        be somebody's whom nobody knows.
+        `asker` is the owner that the server is adopted for. `named`: a user has named the server. Otherwise a server
+        without an owner may have owners that are unknown.
         """
         self._take(server_id, kind, foreign_server, named=named, why=why)
         self.wanted_without_owner(server_id, asker)
@@ -76,7 +79,7 @@ class Takeover:
         return self._records.server(server_id)
 
     def condemn(self, server_id: str, kind: Kind, foreign_server: ForeignServer, *, why: str) -> ServerRecord:
-        """The row of a stranger that is to make room. Should it be spared, it is as much an orphan as it was."""
+        """Give a foreign server that is to be replaced a record. If it is spared, it is as much an orphan as before."""
         self._take(server_id, kind, foreign_server, named=False, why=why)
         self._records.flush()
         return self._records.server(server_id)
@@ -99,7 +102,7 @@ class Takeover:
             self._records.move(server_id, ServerState.READY)
 
     def keep(self, server_id: str, project: str | None, asker: ProcessIdentity | None, *, why: str) -> ServerRecord:
-        """A server that was merely found is looked after from now on, because it was asked for."""
+        """Look after an observed server from now on, because a request was made for it."""
         record = self._records.server(server_id)
         unknown = record.owners_unknown or (record.origin is Origin.EXTERNAL and not record.by_client)
         self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, project=project)
@@ -110,9 +113,9 @@ class Takeover:
         return record
 
     def wanted_without_owner(self, server_id: str, asker: ProcessIdentity | None) -> ServerRecord:
-        """Somebody wants it who is no owner, and no owner of it lives: then it runs until it is stopped.
+        """Mark a server as unowned if it was requested without an owner and all its owners are dead.
 
-        An `asker` is an owner: should it have ended meanwhile, that is the reaper's business.
+        An unowned server runs until it is stopped. An `asker` is an owner: if it has ended since, the reaper acts.
         """
         record = self._records.server(server_id)
         probe = self._context.platform.probe
@@ -122,12 +125,12 @@ class Takeover:
             return record
         self._records.claim(server_id, ())
         record = self._records.change(server_id, ever_owned=False, until_stopped=True)
-        # Whoever is told so may rely on it, whatever becomes of this daemon.
+        # Write at once, so that the promise to the caller holds even if this daemon dies.
         self._records.flush()
         return record
 
     def _mark(self, record: ServerRecord) -> None:
-        """Other daemons of this user see from now on that this home looks after it."""
+        """Put the mark that shows the other daemons of this user which home looks after the server."""
         problem = keep_mark(self._context, record, needed=True)
         if problem is not None:
             self._context.events.warn("adoption.not_marked", server=record.id, reason=str(problem))
@@ -180,7 +183,7 @@ class Takeover:
         return record
 
     def _with_owner(self, record: ServerRecord, foreign_server: ForeignServer) -> ServerRecord:
-        """The owner in its environment counts, beside those who asked for it."""
+        """Add the owner that the environment of the server names to the owners that asked for it."""
         found = ownership_of(self._context, foreign_server.owner)
         owners: tuple[Ownership, ...] = record.owners
         if found is not None and all(owner.process != found.process for owner in owners):

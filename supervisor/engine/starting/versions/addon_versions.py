@@ -1,4 +1,4 @@
-"""What the choice of a version needs to know: what the project's addon wants, and which versions the index lacks."""
+"""Finds the version that a project's addon needs, and remembers versions that the package index lacks."""
 
 import asyncio
 from dataclasses import replace
@@ -15,14 +15,14 @@ from ...state.context import EngineContext
 from ..resolve import EnsureRequest, ResolvedRequest, again, project_of
 
 READ_WITHIN_S = 2.0
-"""How long a file of an addon may take: projects lie on network drives too."""
+"""How long reading a file of an addon may take, because projects lie on network drives too."""
 
 MISSING_FOR_S = 300.0
-"""For how long an index that lacked a version is not asked for it again. It may have been published since."""
+"""How long the index is not asked again for a version that it lacked. Later the version may have been published."""
 
 
 class Versions:
-    """Reads addons off the loop, and remembers what could not be had."""
+    """Reads addons outside the loop, and remembers versions that could not be installed."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
@@ -31,7 +31,7 @@ class Versions:
         self._looks: SharedAnswers[AddonSeen | None] = SharedAnswers()
 
     async def informed(self, request: EnsureRequest) -> EnsureRequest:
-        """Return the request with what its project's addon wants.
+        """Return the request with the version that its project's addon needs.
 
         Raises:
             InvalidParams: there is no such project.
@@ -45,7 +45,7 @@ class Versions:
         return replace(request, addon=await self.wanted_by(kind, project))
 
     async def wanted_by(self, kind: Kind, project: str) -> AddonSeen | None:
-        """Return what the addon of a project wants, and whether it is known that it cannot be had."""
+        """Return the version that the addon of a project needs, and the problem if the index is known to lack it."""
         if kind.addon is None:
             return None
         try:
@@ -63,7 +63,7 @@ class Versions:
     def without_addon(
         self, request: EnsureRequest, resolved: ResolvedRequest, problem: InstallFailed
     ) -> EnsureRequest | None:
-        """Return the request without what the index does not have; None: that is not why the installation failed."""
+        """Return the request without the addon's version, None if the index does not lack that version."""
         package, version, seen = resolved.kind.package, resolved.version, request.addon
         if package is None or version is None or seen is None or resolved.chosen is None:
             return None
@@ -77,9 +77,9 @@ class Versions:
         return replace(request, addon=replace(seen, problem=_lacked(package)))
 
     async def again(self, kind: Kind, record: ServerRecord) -> ResolvedRequest:
-        """Return what a user's restart starts: the server in the version that it would get if it was asked for now.
+        """Resolve the restart of a server: it gets the version that an `ensure` would choose now.
 
-        One that was asked for in a version, or that others started, keeps it.
+        A server that was requested in a version, and a foreign server, keep their version.
         """
         resolved = again(kind, record)
         chosen = record.chosen
@@ -87,12 +87,12 @@ class Versions:
             return resolved
         seen = await self.wanted_by(kind, chosen.project) if chosen.project is not None else None
         version, now = choose(kind, None, chosen.engine, seen)
-        # The same version in another form is no change: an environment has its name.
+        # Keep the written form of an equal version, because environments are named by it.
         version = record.version if equal(version, record.version) else version
         return replace(resolved, required=version, version=version, chosen=now)
 
     async def look_again(self, record: ServerRecord) -> None:
-        """Note on a server whether its project's addon has another version by now: plugins update themselves."""
+        """Note on a server whether its project's addon now has another version, because plugins update themselves."""
         kind, chosen = self._context.catalog.kinds.get(record.kind), record.chosen
         if kind is None or chosen is None or chosen.project is None or chosen.source is not VersionSource.ADDON:
             return

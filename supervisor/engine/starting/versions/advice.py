@@ -1,4 +1,4 @@
-"""What a user should know of a server, beside its state: about its version, and the ports where its plugin looks."""
+"""Notes for the user on a server: on its version, and on the ports where its plugin looks."""
 
 from ....core.model import ServerRecord, VersionSource
 from ....core.pep440 import equal

@@ -1,4 +1,4 @@
-"""Why a server has its version, as it is noted down; and where plugins look that do not know us."""
+"""The recorded reason for a server's version, and the ports on which plugins look that do not know this daemon."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from ..resolve import ResolvedRequest
 
 
 def told_beside(resolved: ResolvedRequest, plan: Spawn | Relocate) -> Chosen | None:
-    """Return why a server has its version, with what keeps it from the ports where plugins look."""
+    """Return why a server has its version, and which process keeps it from the ports where plugins look."""
     chosen = resolved.chosen
     if chosen is None or resolved.kind.addon is None or dict(plan.ports) == first_ports(resolved.kind):
         return chosen and replace(chosen, beside=None)
@@ -21,12 +21,12 @@ def told_beside(resolved: ResolvedRequest, plan: Spawn | Relocate) -> Chosen | N
 
 
 def merged(record: ServerRecord, resolved: ResolvedRequest) -> Chosen | None:
-    """Return why a server that runs has its version, after it was given to one more caller."""
+    """Return why a running server has its version, after one more caller was given the server."""
     known, now = record.chosen, resolved.chosen
     if now is None:
         return known
     if known is None and resolved.required is None:
-        return replace(now, why="any version will do, and this one runs")
+        return replace(now, why="any version fits, and this one runs")
     if known is None:
         return now
     if resolved.required is None or known.source.rank > now.source.rank:
@@ -36,10 +36,10 @@ def merged(record: ServerRecord, resolved: ResolvedRequest) -> Chosen | None:
 
 
 def first_ports(kind: Kind) -> dict[str, int]:
-    """The ports that a kind likes best, and the only ones on which plugins look that do not know us."""
+    """Return the preferred ports of a kind: plugins that do not know this daemon look only there."""
     return {name: reach.low for name, reach in kind.ports.items()}
 
 
 def looks_only(kind: Kind) -> str:
-    """Say where the plugin of a kind's addon looks for a server, for people."""
+    """Return a sentence that says where the plugin of a kind's addon looks for a server."""
     return f"its plugin looks on {', '.join(f'{name} {port}' for name, port in first_ports(kind).items())} only"

@@ -1,4 +1,4 @@
-"""Which servers that run were launched by an older recipe, and which recipes cannot be used."""
+"""Which running servers were launched by an older recipe, and which recipes cannot be used."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from ...state.context import EngineContext
 
 
 def older(context: EngineContext, record: ServerRecord) -> tuple[RecipeChange, ...]:
-    """What has changed in a server's recipe since it was launched; empty where it does not run."""
+    """Return what has changed in a server's recipe since its launch, nothing if the server does not run."""
     kind = context.catalog.kinds.get(record.kind)
     if kind is None or record.foreign or record.state not in RUNNING - {ServerState.STOPPING}:
         return ()
@@ -19,7 +19,7 @@ def older(context: EngineContext, record: ServerRecord) -> tuple[RecipeChange, .
 
 
 async def unusable(context: EngineContext) -> Mapping[str, str]:
-    """The kinds whose program cannot be run, and why. Those with a package get theirs with its environment."""
+    """Return the kinds whose program cannot be run, and why. A kind with a package is left out."""
     kinds = [kind for kind in context.catalog.kinds.values() if kind.package is None]
     found = [await context.platform.lanes.look(_problem, context, kind) for kind in kinds]
     return {kind.name: problem for kind, problem in zip(kinds, found, strict=True) if problem is not None}
@@ -27,7 +27,7 @@ async def unusable(context: EngineContext) -> Mapping[str, str]:
 
 def _problem(context: EngineContext, kind: Kind) -> str | None:
     if {"project", "server_id", "log_dir"} & placeholders(kind.command[0]):
-        # Each server has a program of its own.
+        # The program differs from server to server, so it cannot be checked for the kind.
         return None
     logs = context.logs
     values = {name: str(reach.low) for name, reach in kind.ports.items()}
