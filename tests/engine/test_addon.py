@@ -67,7 +67,7 @@ def test_the_addon_of_a_project_decides_the_version(harness: EngineHarness) -> N
 
 
 @pytest.mark.usefixtures("told")
-def test_an_attached_editor_gets_the_version_of_its_projects_addon(harness: EngineHarness) -> None:
+def test_attached_editor_gets_the_version_of_its_projects_addon(harness: EngineHarness) -> None:
     async def story() -> None:
         arrival = Arrival(harness.editor().pid, project=project(harness, "game", "4.3.1"), engine_version="4.7")
         editor = harness.claims.attach(arrival)
@@ -87,7 +87,7 @@ def test_an_attached_editor_gets_the_version_of_its_projects_addon(harness: Engi
         ("latest", "4.6", "0.5", VersionSource.ENGINE),
     ],
 )
-def test_what_cannot_serve_is_passed_over_and_told(
+def test_unusable_addon_version_is_passed_over_with_the_reason(
     harness: EngineHarness, version: str, engine: str | None, expected: str, source: VersionSource
 ) -> None:
     async def story() -> None:
@@ -101,7 +101,7 @@ def test_what_cannot_serve_is_passed_over_and_told(
 
 
 @pytest.mark.usefixtures("told")
-def test_two_projects_that_want_two_versions_get_two_servers(harness: EngineHarness) -> None:
+def test_two_projects_with_two_addon_versions_get_two_servers(harness: EngineHarness) -> None:
     async def story() -> None:
         first = await harness.up(harness.editor(), project=project(harness, "a", "4.3.1"))
         second = await harness.up(harness.editor(), project=project(harness, "b", "4.2.3"))
@@ -118,7 +118,7 @@ def test_two_projects_that_want_two_versions_get_two_servers(harness: EngineHarn
 
 
 @pytest.mark.usefixtures("told")
-def test_a_plugin_that_updates_itself_gets_its_new_version_on_its_ports(harness: EngineHarness) -> None:
+def test_updated_plugin_gets_its_new_version_on_its_ports(harness: EngineHarness) -> None:
     async def story() -> None:
         editor = harness.editor()
         folder = project(harness, "game", "4.3.0")
@@ -136,7 +136,7 @@ def test_a_plugin_that_updates_itself_gets_its_new_version_on_its_ports(harness:
 
 
 @pytest.mark.usefixtures("told")
-def test_a_restart_takes_the_version_that_the_addon_has_now(harness: EngineHarness) -> None:
+def test_restart_takes_the_current_version_of_the_addon(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up(harness.editor(), project=project(harness, "game", "4.3.0"))
         project(harness, "game", "4.3.1")
@@ -149,7 +149,7 @@ def test_a_restart_takes_the_version_that_the_addon_has_now(harness: EngineHarne
 
 
 @pytest.mark.usefixtures("told")
-def test_a_restart_takes_the_recipes_version_unless_another_was_asked_for(harness: EngineHarness) -> None:
+def test_restart_takes_the_recipes_version_unless_one_was_requested(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up()
         harness.engine.context.catalog.reload({"toy": {**KIND, "version": "1.1"}})
@@ -169,7 +169,7 @@ def test_a_restart_takes_the_recipes_version_unless_another_was_asked_for(harnes
     harness.run(story)
 
 
-def test_a_stranger_of_the_addons_version_is_adopted(harness: EngineHarness, answers: Answers) -> None:
+def test_foreign_server_of_the_addons_version_is_adopted(harness: EngineHarness, answers: Answers) -> None:
     answers.version = "4.3.1"
 
     async def story() -> None:
@@ -180,7 +180,7 @@ def test_a_stranger_of_the_addons_version_is_adopted(harness: EngineHarness, ans
     harness.run(story)
 
 
-def test_a_stranger_of_another_version_on_the_plugins_ports_is_named(harness: EngineHarness, told: Answers) -> None:
+def test_foreign_server_on_the_plugins_ports_is_named(harness: EngineHarness, told: Answers) -> None:
     told.version = "4.2.3"
 
     async def story() -> None:
@@ -198,7 +198,7 @@ def test_a_stranger_of_another_version_on_the_plugins_ports_is_named(harness: En
 
 
 @pytest.mark.usefixtures("told")
-def test_why_a_server_has_its_version_outlives_the_daemon(harness: EngineHarness) -> None:
+def test_reason_for_a_version_outlives_the_daemon(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up(harness.editor(), project=project(harness, "game", "latest"))
 
@@ -213,7 +213,7 @@ def test_why_a_server_has_its_version_outlives_the_daemon(harness: EngineHarness
 
 
 def with_an_index(harness: EngineHarness, *versions: str) -> None:
-    """The toy comes from a package, of which the index has these versions."""
+    """Make the toy come from a package, of which the index has these versions."""
     harness.tables = {"toy": {**KIND, "package": "toy"}}
 
     install = installer(3, lambda python: python.parents[2].name.split("-")[1])
@@ -235,7 +235,7 @@ def installs(events: EventRecorder) -> list[str]:
 
 
 @pytest.mark.usefixtures("told")
-def test_a_version_that_the_index_lacks_gives_way_with_the_reason_told(harness: EngineHarness) -> None:
+def test_version_that_the_index_lacks_is_replaced_with_a_reason(harness: EngineHarness) -> None:
     with_an_index(harness, "1.0", "0.5")
 
     async def story() -> None:
@@ -260,7 +260,7 @@ def test_a_version_that_the_index_lacks_gives_way_with_the_reason_told(harness: 
 
 
 @pytest.mark.usefixtures("told")
-def test_what_gives_way_to_a_server_that_runs_leaves_no_row_behind(harness: EngineHarness) -> None:
+def test_fallback_to_a_running_server_leaves_no_record_behind(harness: EngineHarness) -> None:
     with_an_index(harness, "1.0", "2.0")
 
     async def story() -> None:
@@ -278,9 +278,7 @@ def test_what_gives_way_to_a_server_that_runs_leaves_no_row_behind(harness: Engi
 
 @pytest.mark.usefixtures("told")
 @pytest.mark.parametrize("versions", [(), ("1.0",)])
-def test_an_index_that_does_not_answer_is_no_reason_to_give_way(
-    harness: EngineHarness, versions: tuple[str, ...]
-) -> None:
+def test_unreachable_index_does_not_change_the_version(harness: EngineHarness, versions: tuple[str, ...]) -> None:
     with_an_index(harness, *versions)
 
     async def story() -> None:

@@ -23,7 +23,7 @@ def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
     asyncio.get_running_loop().call_later(5, serve, system, process, command)
 
 
-def test_a_stranger_on_ports_that_a_starting_server_was_promised_is_not_adopted_yet(harness: EngineHarness) -> None:
+def test_foreign_server_on_reserved_ports_is_not_adopted_yet(harness: EngineHarness) -> None:
     harness.system.programs["toy"] = slow
 
     async def story() -> None:
@@ -43,7 +43,7 @@ def test_a_stranger_on_ports_that_a_starting_server_was_promised_is_not_adopted_
 
 
 @pytest.mark.usefixtures("answers")
-def test_what_is_adopted_does_not_take_the_row_of_a_server_that_was_started_meanwhile(
+def test_adoption_does_not_overwrite_the_record_of_a_new_server(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.tables = {"toy": ANSWERING}
@@ -70,7 +70,7 @@ def test_what_is_adopted_does_not_take_the_row_of_a_server_that_was_started_mean
 
 
 @pytest.mark.usefixtures("answers")
-def test_a_launcher_stands_for_what_it_runs_and_nothing_else_does(harness: EngineHarness) -> None:
+def test_only_a_launcher_stands_for_the_server_that_it_runs(harness: EngineHarness) -> None:
     harness.tables = {"toy": ANSWERING}
 
     async def story() -> None:
@@ -84,7 +84,7 @@ def test_a_launcher_stands_for_what_it_runs_and_nothing_else_does(harness: Engin
     harness.run(story)
 
 
-def test_kinds_look_at_a_mute_server_all_at_once(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_kinds_ask_a_silent_process_at_once(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     harness.tables = {f"toy{number}": TOY for number in range(8)}
 
     async def story() -> None:
@@ -109,7 +109,7 @@ def test_kinds_look_at_a_mute_server_all_at_once(harness: EngineHarness, monkeyp
 
 @pytest.mark.usefixtures("answers")
 @pytest.mark.parametrize("hidden", [True, False])
-def test_one_whose_environment_could_not_be_read_may_be_somebodys_even_if_a_user_names_it(
+def test_adopted_server_with_a_hidden_environment_has_unknown_owners(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch, *, hidden: bool
 ) -> None:
     harness.tables = {"toy": ANSWERING}

@@ -1,4 +1,4 @@
-"""Bridges of AI clients: named when their server is stopped, and what they start themselves is ours to stop."""
+"""Bridges of AI clients: a stop names them, and the servers that they start may be stopped."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ def bridge(harness: EngineHarness, port: int = 8000) -> ProcessIdentity:
 def bridges_server(
     harness: EngineHarness, program: str | None = None, *, listens: bool = True, **more: str
 ) -> ProcessIdentity:
-    """What a bridge starts when its server has gone."""
+    """Start the server that a bridge starts when its own has gone."""
     environment = {"TOY_CLIENT": "1", **more}
     process = harness.system.start(program or python(harness), "8000", "9500", environment=environment)
     for port in (8000, 9500) if listens else ():
@@ -73,7 +73,7 @@ def test_bridge_is_named_when_its_server_is_stopped(harness: EngineHarness) -> N
     harness.run(story)
 
 
-def test_bridge_is_named_by_a_restart(harness: EngineHarness) -> None:
+def test_bridge_is_named_when_its_server_is_restarted(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up()
         found = bridge(harness)
@@ -84,7 +84,7 @@ def test_bridge_is_named_by_a_restart(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_server_of_a_bridge_is_ours_to_stop(harness: EngineHarness) -> None:
+def test_server_started_by_a_bridge_may_be_stopped(harness: EngineHarness) -> None:
     async def story() -> None:
         process = bridges_server(harness)
         (record,) = await harness.supervisor.discovery.look()
@@ -95,7 +95,7 @@ def test_server_of_a_bridge_is_ours_to_stop(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_down_finds_what_a_bridge_has_started_meanwhile(harness: EngineHarness) -> None:
+def test_stop_finds_a_server_that_a_bridge_started_before_discovery(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up()
         await harness.supervisor.stop("toy")
@@ -111,7 +111,7 @@ def test_down_finds_what_a_bridge_has_started_meanwhile(harness: EngineHarness) 
     [("/elsewhere/venv/toy", {}), (None, {"TOY_OWNER": "1"}), (None, {"GODOT_SUPERVISOR_SERVER_ID": "other.toy.1"})],
     ids=["another environment", "an owner", "another home"],
 )
-def test_mark_alone_makes_no_server_ours(
+def test_mark_alone_does_not_prove_a_bridges_server(
     harness: EngineHarness, program: str | None, variables: dict[str, str]
 ) -> None:
     async def story() -> None:
@@ -124,7 +124,7 @@ def test_mark_alone_makes_no_server_ours(
     harness.run(story)
 
 
-def test_server_that_is_no_bridges_any_more_is_left(harness: EngineHarness) -> None:
+def test_server_that_is_no_longer_a_bridges_is_left_alone(harness: EngineHarness) -> None:
     async def story() -> None:
         process = bridges_server(harness)
         await harness.supervisor.discovery.look()
@@ -135,7 +135,7 @@ def test_server_that_is_no_bridges_any_more_is_left(harness: EngineHarness) -> N
     harness.run(story)
 
 
-def test_up_takes_over_what_a_bridge_has_started(harness: EngineHarness) -> None:
+def test_ensure_adopts_a_server_that_a_bridge_has_started(harness: EngineHarness) -> None:
     async def story() -> None:
         process = bridges_server(harness, listens=False)
         loop = asyncio.get_running_loop()
@@ -150,7 +150,7 @@ def test_up_takes_over_what_a_bridge_has_started(harness: EngineHarness) -> None
     harness.run(story)
 
 
-def test_adopted_server_of_a_bridge_is_a_bridges_still(harness: EngineHarness) -> None:
+def test_adopted_server_of_a_bridge_still_counts_as_a_bridges(harness: EngineHarness) -> None:
     async def story() -> None:
         bridges_server(harness)
         record = await harness.supervisor.adopt(AdoptRequest(port=8000))
@@ -159,7 +159,7 @@ def test_adopted_server_of_a_bridge_is_a_bridges_still(harness: EngineHarness) -
     harness.run(story)
 
 
-def test_lock_of_the_bridges_is_held_while_inside(harness: EngineHarness) -> None:
+def test_bridges_are_held_off_by_their_lock(harness: EngineHarness) -> None:
     folder = harness.folder / "locks"
     folder.mkdir(mode=0o700)
     lock = folder / "attach-8000.lock"
@@ -196,5 +196,5 @@ PORTS = {"http": 8000, "ws": 9500}
         ("vim attach", True, False),
     ],
 )
-def test_bridge_is_known_by_its_command_line(command: str, preferred: bool, is_one: bool) -> None:  # noqa: FBT001 (a table)
+def test_bridge_is_recognised_by_its_command_line(command: str, preferred: bool, is_one: bool) -> None:  # noqa: FBT001 (a table)
     assert is_bridge(GODOT_AI, command.split(), PORTS, preferred=preferred) is is_one

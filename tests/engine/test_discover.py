@@ -21,7 +21,7 @@ def harness(tmp_path: Path) -> EngineHarness:
     return harness
 
 
-def test_a_look_at_start_and_then_one_every_half_minute(harness: EngineHarness) -> None:
+def test_discovery_looks_at_start_and_every_half_minute(harness: EngineHarness) -> None:
     async def story() -> None:
         await asyncio.sleep(1)
         assert harness.system.calls["listening"] == 1
@@ -35,7 +35,7 @@ def test_a_look_at_start_and_then_one_every_half_minute(harness: EngineHarness) 
     harness.run(story)
 
 
-def test_where_nobody_listens_a_look_ends_with_the_cheapest_question(harness: EngineHarness) -> None:
+def test_look_without_listeners_asks_only_for_listening_ports(harness: EngineHarness) -> None:
     async def story() -> None:
         await asyncio.sleep(100)
         assert harness.system.calls["listening"] > 1
@@ -44,7 +44,7 @@ def test_where_nobody_listens_a_look_ends_with_the_cheapest_question(harness: En
     harness.run(story)
 
 
-def test_reads_set_a_look_off_but_never_one_after_the_other(harness: EngineHarness) -> None:
+def test_reads_start_a_look_but_not_too_often(harness: EngineHarness) -> None:
     async def story() -> None:
         await asyncio.sleep(6)
         for _ in range(20):
@@ -63,7 +63,7 @@ def test_reads_set_a_look_off_but_never_one_after_the_other(harness: EngineHarne
     harness.run(story)
 
 
-def test_with_discovery_off_nobody_looks_and_nobody_is_woken(harness: EngineHarness) -> None:
+def test_discovery_that_is_off_neither_looks_nor_wakes(harness: EngineHarness) -> None:
     harness.discover = "off"
 
     async def story() -> None:
@@ -74,7 +74,7 @@ def test_with_discovery_off_nobody_looks_and_nobody_is_woken(harness: EngineHarn
     harness.run(story)
 
 
-def test_ports_of_servers_that_are_known_are_not_looked_at(harness: EngineHarness) -> None:
+def test_ports_of_known_servers_are_not_looked_at(harness: EngineHarness) -> None:
     async def story() -> None:
         harness.tables = {"plain": TOY}
         await asyncio.sleep(1)
@@ -88,7 +88,7 @@ def test_ports_of_servers_that_are_known_are_not_looked_at(harness: EngineHarnes
     harness.run(story)
 
 
-def test_a_look_that_fails_is_told_and_repeated(harness: EngineHarness) -> None:
+def test_failed_look_is_logged_and_repeated(harness: EngineHarness) -> None:
     from tests.fakes import Fault
 
     harness.system.fails["listening"] = Fault(OSError(5, "no table"), times=1)
@@ -103,7 +103,7 @@ def test_a_look_that_fails_is_told_and_repeated(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_a_program_of_another_kind_on_a_known_port_is_never_asked(harness: EngineHarness) -> None:
+def test_program_of_another_kind_on_a_known_port_is_not_asked(harness: EngineHarness) -> None:
     async def story() -> None:
         foreign_server = harness.system.start("python", "-m", "http.server", "8000")
         harness.system.listen(foreign_server, 8000)
@@ -115,7 +115,7 @@ def test_a_program_of_another_kind_on_a_known_port_is_never_asked(harness: Engin
 
 
 def _failing(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
-    """Every look at whoever holds this port fails."""
+    """Make every look at the process that holds this port fail."""
     honest = Recogniser.look
 
     async def look(self: Recogniser, kind: Kind, occupant: Occupant, port: int) -> ForeignServer | None:
@@ -127,7 +127,7 @@ def _failing(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
 
 
 @pytest.mark.usefixtures("answers")
-def test_a_stranger_that_cannot_be_looked_at_hides_no_other(
+def test_failed_look_at_one_process_hides_no_other_server(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.tables = {"toy": ANSWERING}
@@ -145,7 +145,7 @@ def test_a_stranger_that_cannot_be_looked_at_hides_no_other(
 
 
 @pytest.mark.usefixtures("answers")
-def test_an_owner_with_a_number_that_python_refuses_to_read_is_one_that_is_not_known(harness: EngineHarness) -> None:
+def test_owner_pid_too_long_for_python_is_an_unknown_owner(harness: EngineHarness) -> None:
     harness.tables = {"toy": ANSWERING}
 
     async def story() -> None:
@@ -158,7 +158,7 @@ def test_an_owner_with_a_number_that_python_refuses_to_read_is_one_that_is_not_k
 
 
 @pytest.mark.usefixtures("answers")
-def test_what_was_found_is_followed_up_though_the_look_for_another_kind_fails(
+def test_found_server_is_followed_up_when_another_kind_fails(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = {"command": ["toz", "{http}", "{sessions}"], "ports": {"http": "8100-8103", "sessions": "9600-9603"}}
@@ -185,7 +185,7 @@ def test_what_was_found_is_followed_up_though_the_look_for_another_kind_fails(
 
 
 @pytest.mark.usefixtures("answers")
-def test_the_secrets_of_strangers_that_have_ended_are_forgotten_with_discovery_off_too(harness: EngineHarness) -> None:
+def test_secrets_of_ended_foreign_servers_are_dropped(harness: EngineHarness) -> None:
     harness.tables = {"toy": ANSWERING}
     harness.discover = "off"
 
@@ -201,7 +201,7 @@ def test_the_secrets_of_strangers_that_have_ended_are_forgotten_with_discovery_o
 
 @pytest.mark.usefixtures("answers")
 @pytest.mark.parametrize("owner_lives", [True, False])
-def test_an_environment_that_read_empty_is_read_again(harness: EngineHarness, owner_lives: bool) -> None:  # noqa: FBT001
+def test_environment_that_read_empty_is_read_again(harness: EngineHarness, owner_lives: bool) -> None:  # noqa: FBT001
     harness.tables = {"toy": ANSWERING}
     editor = harness.editor()
     toy = strangers_toy(harness, owner=str(editor.pid))
@@ -225,7 +225,7 @@ def test_an_environment_that_read_empty_is_read_again(harness: EngineHarness, ow
 
 
 @pytest.mark.usefixtures("answers")
-def test_a_thread_in_an_owner_variable_is_an_owner_that_is_not_known(harness: EngineHarness) -> None:
+def test_thread_id_in_the_owner_variable_is_an_unknown_owner(harness: EngineHarness) -> None:
     harness.tables = {"toy": ANSWERING}
     thread = harness.system.start("godot", "--editor")
     harness.system.processes[thread.pid].no_process = "it is a thread of process 4711"
@@ -242,7 +242,7 @@ def test_a_thread_in_an_owner_variable_is_an_owner_that_is_not_known(harness: En
 
 
 @pytest.mark.usefixtures("answers")
-def test_a_pid_that_windows_handed_into_wsl_proves_nothing(harness: EngineHarness) -> None:
+def test_windows_pid_inside_wsl_is_an_unknown_owner(harness: EngineHarness) -> None:
     harness.tables = {"toy": ANSWERING}
     toy = strangers_toy(harness, owner="4711")
     harness.system.processes[toy.pid].environment["WSLENV"] = "PATH/l:TOY_OWNER/u"
@@ -257,7 +257,7 @@ def test_a_pid_that_windows_handed_into_wsl_proves_nothing(harness: EngineHarnes
 
 @pytest.mark.usefixtures("answers")
 @pytest.mark.parametrize("inherited", [True, False])
-def test_an_owner_variable_that_was_inherited_proves_nothing(harness: EngineHarness, inherited: bool) -> None:  # noqa: FBT001
+def test_inherited_owner_variable_is_an_unknown_owner(harness: EngineHarness, inherited: bool) -> None:  # noqa: FBT001
     harness.tables = {"toy": ANSWERING}
     named = harness.editor()
     other = harness.editor()
@@ -275,7 +275,7 @@ def test_an_owner_variable_that_was_inherited_proves_nothing(harness: EngineHarn
 
 
 @pytest.mark.usefixtures("answers")
-def test_an_owner_variable_that_names_a_server_guards_none(harness: EngineHarness) -> None:
+def test_owner_variable_that_names_a_server_is_an_unknown_owner(harness: EngineHarness) -> None:
     harness.tables = {"toy": ANSWERING}
 
     async def story() -> None:

@@ -1,4 +1,4 @@
-"""Servers that run by an older recipe are told, and a restart gets them the new one."""
+"""Servers that run by an older recipe are reported, and a restart gives them the new recipe."""
 
 import asyncio
 from pathlib import Path
@@ -47,7 +47,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("changes", "what"), CHANGES)
-def test_change_of_a_recipe_is_told_of_what_runs(
+def test_changed_recipe_is_reported_for_running_servers(
     harness: EngineHarness, changes: dict[str, Any], what: dict[str, str]
 ) -> None:
     async def story() -> None:
@@ -67,7 +67,7 @@ def listening(system: FakeSystem, process: FakeProcess, command: Command) -> Non
             system.listen(process.identity, int(word))
 
 
-def test_value_of_a_variable_is_kept_nowhere(harness: EngineHarness) -> None:
+def test_values_of_variables_are_not_recorded(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up()
         assert record.recipe is not None
@@ -103,7 +103,7 @@ def test_restart_takes_the_version_that_is_pinned_now(harness: EngineHarness) ->
     harness.run(story)
 
 
-def test_version_that_somebody_asked_for_is_no_older_recipe(harness: EngineHarness) -> None:
+def test_requested_version_does_not_count_as_an_older_recipe(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up(version="1.0")
         recipe(harness, version="2.0")
@@ -136,7 +136,7 @@ def test_restart_moves_a_server_into_its_new_range(harness: EngineHarness) -> No
     harness.run(story)
 
 
-def test_kind_whose_program_is_not_there_is_named(harness: EngineHarness) -> None:
+def test_kind_with_a_missing_program_is_named(harness: EngineHarness) -> None:
     async def story() -> None:
         context = harness.engine.context
         assert await unusable(context) == {}

@@ -1,4 +1,4 @@
-"""What another home of this user has adopted is no orphan."""
+"""A server that another home of the user has adopted is no orphan."""
 
 import asyncio
 from pathlib import Path
@@ -25,7 +25,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 async def found(harness: EngineHarness) -> tuple[ProcessIdentity, ProcessIdentity]:
-    """A server that was found, and the owner in its environment."""
+    """Return a server that was found, and the owner in its environment."""
     owner = harness.editor()
     toy = strangers_toy(harness, owner=str(owner.pid))
     await asyncio.sleep(40)
@@ -33,7 +33,7 @@ async def found(harness: EngineHarness) -> tuple[ProcessIdentity, ProcessIdentit
     return toy, owner
 
 
-def test_what_another_home_has_adopted_is_not_reaped_and_down_ends_it(harness: EngineHarness) -> None:
+def test_server_of_another_home_is_not_reaped_but_can_be_stopped(harness: EngineHarness) -> None:
     async def story() -> None:
         toy, owner = await found(harness)
         harness.system.marks[toy] = {"elsewhere"}
@@ -48,7 +48,7 @@ def test_what_another_home_has_adopted_is_not_reaped_and_down_ends_it(harness: E
     harness.run(story)
 
 
-def test_an_adoption_elsewhere_after_the_verdict_still_saves_a_server(harness: EngineHarness) -> None:
+def test_adoption_by_another_home_after_the_verdict_saves_a_server(harness: EngineHarness) -> None:
     async def story() -> None:
         toy, owner = await found(harness)
         # The table is read between the verdict and the first signal.
@@ -62,7 +62,7 @@ def test_an_adoption_elsewhere_after_the_verdict_still_saves_a_server(harness: E
     harness.run(story)
 
 
-def test_where_marks_cannot_be_read_what_was_found_is_kept(harness: EngineHarness) -> None:
+def test_unreadable_marks_keep_observed_servers(harness: EngineHarness) -> None:
     async def story() -> None:
         toy, owner = await found(harness)
         harness.system.fails["marks"] = Fault(PermissionError("no folder of this user alone"), times=10_000)
@@ -77,7 +77,7 @@ def test_where_marks_cannot_be_read_what_was_found_is_kept(harness: EngineHarnes
     harness.run(story)
 
 
-def test_an_adoption_is_marked_and_withdrawn_when_nobody_here_needs_it(harness: EngineHarness) -> None:
+def test_mark_is_withdrawn_when_this_home_needs_the_server_no_more(harness: EngineHarness) -> None:
     async def story() -> None:
         toy = strangers_toy(harness)
         editor = harness.editor()
@@ -98,12 +98,12 @@ def test_an_adoption_is_marked_and_withdrawn_when_nobody_here_needs_it(harness: 
     harness.run(story)
 
 
-def test_what_another_home_has_adopted_makes_room_for_no_other_version(harness: EngineHarness) -> None:
+def test_server_adopted_by_another_home_is_not_replaced(harness: EngineHarness) -> None:
     async def story() -> None:
         toy, owner = await found(harness)
         harness.system.marks[toy] = {"elsewhere"}
         harness.system.end(owner)
-        # What runs beside it answers as 1.0, too; what counts is that it was begun beside it.
+        # The server beside it answers as 1.0 too. The test is about its start beside the other one.
         with pytest.raises(StartFailed):
             await harness.up(harness.editor(), version="2.0")
         assert harness.alive(toy)

@@ -1,4 +1,4 @@
-"""What a start makes of what servers do, on a fake system."""
+"""How a start reacts to what servers do, on a fake system."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 def fails(harness: EngineHarness, program: Program, **kind: object) -> StartFailed:
-    """The error of a start, of which nothing may be left on record."""
+    """Return the error of a start, after which the record may have no process."""
     harness.tables = {"toy": {**PLAIN, **kind}}
     harness.system.programs["toy"] = program
     caught: list[StartFailed] = []
@@ -51,7 +51,7 @@ def listening(*sockets: tuple[str, int]) -> Program:
 
 
 def ends(status: int, then: Callable[[FakeSystem, FakeProcess], None] | None = None, after_s: float = 0.5) -> Program:
-    """It ends by itself; `then` happens before."""
+    """Return a program that ends by itself; `then` is called before."""
 
     def program(system: FakeSystem, process: FakeProcess, _command: Command) -> None:
         def end() -> None:
@@ -72,18 +72,18 @@ def ends(status: int, then: Callable[[FakeSystem, FakeProcess], None] | None = N
         (listening(("127.0.0.1", 8001)), "it listens on 8001, not on 8000"),
     ],
 )
-def test_start_that_takes_too_long_names_what_was_seen(harness: EngineHarness, program: Program, seen: str) -> None:
+def test_timeout_of_a_start_names_what_was_seen(harness: EngineHarness, program: Program, seen: str) -> None:
     error = fails(harness, program)
     assert error.message == f"toy did not start: it was not ready after 10 s: {seen}"
 
 
-def test_end_by_our_own_signal_is_no_exit_status(harness: EngineHarness) -> None:
+def test_server_stopped_by_the_daemon_has_no_exit_status(harness: EngineHarness) -> None:
     error = fails(harness, listening())
     assert error.data["exit"] is None
     assert "SIGTERM" not in error.message
 
 
-def test_end_of_its_own_is_told_with_its_status(harness: EngineHarness) -> None:
+def test_server_that_ended_by_itself_is_reported_with_its_status(harness: EngineHarness) -> None:
     error = fails(harness, ends(3))
     assert (error.message, error.data["exit"]) == (
         "toy did not start: it ended before it was ready (exit status 3)",
@@ -92,12 +92,12 @@ def test_end_of_its_own_is_told_with_its_status(harness: EngineHarness) -> None:
     assert error.hint == "godot-supervisor logs toy"
 
 
-def test_end_with_status_0_hints_at_the_input(harness: EngineHarness) -> None:
+def test_exit_with_status_0_hints_at_the_input(harness: EngineHarness) -> None:
     assert 'stdin = "open"' in (fails(harness, ends(0)).hint or "")
     assert "stdin" not in (fails(EngineHarness(harness.folder), ends(0), stdin="open").hint or "")
 
 
-def test_silent_server_is_told_by_what_was_asked(harness: EngineHarness, answers: Answers) -> None:
+def test_silent_server_is_reported_with_the_question(harness: EngineHarness, answers: Answers) -> None:
     answers.mute = True
     error = fails(harness, serve, **{**ANSWERING, "command": ["toy", "{http}", "{sessions}"]})
     assert error.message.endswith("it listens, and does not answer GET /s within 2 s")
@@ -108,7 +108,7 @@ def test_second_port_that_stays_closed_is_named(harness: EngineHarness) -> None:
     assert error.message.endswith("sessions 9500 is not open yet")
 
 
-def test_ready_may_wait_for_some_of_the_ports_only(harness: EngineHarness) -> None:
+def test_readiness_may_need_only_some_of_the_ports(harness: EngineHarness) -> None:
     harness.tables = {"toy": {**TOY, "ready": {"tcp": "http"}}}
     harness.system.programs["toy"] = listening(("127.0.0.1", 8000))
 
@@ -118,7 +118,7 @@ def test_ready_may_wait_for_some_of_the_ports_only(harness: EngineHarness) -> No
     harness.run(story)
 
 
-def test_system_that_does_not_tell_for_a_moment_delays_a_start(harness: EngineHarness) -> None:
+def test_unknown_listeners_delay_a_start(harness: EngineHarness) -> None:
     harness.system.fails["listeners"] = Fault(OSError(5, "untold"), times=3)
 
     async def story() -> None:
@@ -127,7 +127,7 @@ def test_system_that_does_not_tell_for_a_moment_delays_a_start(harness: EngineHa
     harness.run(story)
 
 
-def test_system_that_does_not_tell_is_named(harness: EngineHarness) -> None:
+def test_unknown_listeners_are_named_in_the_error(harness: EngineHarness) -> None:
     harness.system.fails["listeners"] = Fault(OSError(5, "untold"), times=100_000)
     assert "the system does not tell who listens: [Errno 5] untold" in fails(harness, serve).message
 
@@ -135,7 +135,7 @@ def test_system_that_does_not_tell_is_named(harness: EngineHarness) -> None:
 # --- no ports ---------------------------------------------------------------------------------------------------------
 
 
-def test_program_without_ports_is_ready_once_it_has_lived_for_a_second(harness: EngineHarness) -> None:
+def test_program_without_ports_is_ready_after_a_second(harness: EngineHarness) -> None:
     harness.tables = {"toy": PORTLESS}
     harness.system.programs["toy"] = listening()
 
@@ -148,7 +148,7 @@ def test_program_without_ports_is_ready_once_it_has_lived_for_a_second(harness: 
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_program_without_ports_that_ends_at_once_has_not_started(harness: EngineHarness, status: int) -> None:
+def test_program_without_ports_that_ends_at_once_fails(harness: EngineHarness, status: int) -> None:
     error = fails(harness, ends(status), command=["toy"], ports={})
     assert error.message == f"toy did not start: it ended within 1 s of its start (exit status {status})"
     assert ("cannot be shared" in (error.hint or "")) is (status == 0)
@@ -158,7 +158,7 @@ def test_program_without_ports_that_ends_at_once_has_not_started(harness: Engine
 
 
 def leaves(*words: str, session: bool = True, port: int | None = 8000) -> Callable[[FakeSystem, FakeProcess], None]:
-    """A child goes on, and listens."""
+    """Return a program that ends while its child continues and listens."""
 
     def then(system: FakeSystem, process: FakeProcess) -> None:
         child = system.fork(process.identity, *words, session=0 if session else None)
@@ -171,7 +171,7 @@ def leaves(*words: str, session: bool = True, port: int | None = 8000) -> Callab
 @pytest.mark.parametrize(
     "then", [leaves("toy", "8000"), leaves("other", session=False)], ids=["own program", "same session"]
 )
-def test_server_that_went_into_the_background_is_used_and_stopped(
+def test_server_in_the_background_is_used_and_stopped(
     harness: EngineHarness, then: Callable[[FakeSystem, FakeProcess], None]
 ) -> None:
     harness.tables = {"toy": PLAIN}
@@ -188,7 +188,7 @@ def test_server_that_went_into_the_background_is_used_and_stopped(
     harness.run(story)
 
 
-def test_server_in_the_background_is_the_one_on_record(harness: EngineHarness) -> None:
+def test_server_in_the_background_is_recorded(harness: EngineHarness) -> None:
     harness.tables = {"toy": PLAIN}
     harness.system.programs["toy"] = ends(0, leaves("toy", "8000"))
 
@@ -209,7 +209,7 @@ def test_server_in_the_background_is_the_one_on_record(harness: EngineHarness) -
     later.run(sequel)
 
 
-def test_start_that_is_taken_back_names_what_went_into_the_background(harness: EngineHarness) -> None:
+def test_cancelled_start_names_processes_in_the_background(harness: EngineHarness) -> None:
     harness.tables = {"toy": PLAIN}
     harness.system.programs["toy"] = ends(0, leaves("toy", port=None))
 
@@ -223,7 +223,7 @@ def test_start_that_is_taken_back_names_what_went_into_the_background(harness: E
     harness.run(story)
 
 
-def test_process_that_forks_during_the_look_is_not_missed(harness: EngineHarness) -> None:
+def test_process_that_forks_during_a_look_is_found(harness: EngineHarness) -> None:
     harness.tables = {"toy": PLAIN}
 
     def forks_again(system: FakeSystem, process: FakeProcess) -> None:
@@ -243,7 +243,7 @@ def test_process_that_forks_during_the_look_is_not_missed(harness: EngineHarness
     harness.run(story)
 
 
-def test_editor_that_a_server_launched_is_no_server(harness: EngineHarness) -> None:
+def test_editor_launched_by_a_server_is_not_taken_for_the_server(harness: EngineHarness) -> None:
     def editor_starts_one(system: FakeSystem, process: FakeProcess) -> None:
         editor = system.fork(process.identity, "godot", "--editor", session=0)
         system.listen(system.fork(editor, "toy", "8000"), 8000)
@@ -265,7 +265,7 @@ def test_unproven_process_on_the_ports_is_named_and_not_touched(harness: EngineH
     assert harness.system.calls["spawn"] == 1
 
 
-def test_server_in_the_background_that_listens_on_nothing_is_named(harness: EngineHarness) -> None:
+def test_server_in_the_background_without_listeners_is_named(harness: EngineHarness) -> None:
     error = fails(harness, ends(0, leaves("toy", port=None)))
     assert "it was not ready after 10 s: it puts itself into the background" in error.message
     assert "listens on nothing" in error.message
@@ -273,7 +273,7 @@ def test_server_in_the_background_that_listens_on_nothing_is_named(harness: Engi
     assert harness.system.calls["spawn"] == 1
 
 
-def test_failed_server_is_not_waited_for_because_of_what_it_left(harness: EngineHarness) -> None:
+def test_leftovers_of_a_failed_server_do_not_delay_the_error(harness: EngineHarness) -> None:
     error = fails(harness, ends(3, leaves("helper", port=None)))
     assert error.message == "toy did not start: it ended before it was ready (exit status 3)"
     assert len(error.data["left_behind"]) == 1
@@ -283,7 +283,7 @@ def test_failed_server_is_not_waited_for_because_of_what_it_left(harness: Engine
 
 
 def raced(times: int, log: str = "") -> Program:
-    """It loses so many races before it listens. With a log the thief has left when anybody looks."""
+    """Return a program that loses its ports so many times. With a log, the other process has gone before the look."""
     lost: list[int] = []
 
     def program(system: FakeSystem, process: FakeProcess, command: Command) -> None:
@@ -303,7 +303,7 @@ def raced(times: int, log: str = "") -> Program:
 
 
 @pytest.mark.parametrize("log", ["", "[Errno 98] ('127.0.0.1', {port}): address already in use\n", "EADDRINUSE\n"])
-def test_lost_ports_are_answered_with_the_next_set(harness: EngineHarness, log: str) -> None:
+def test_start_that_loses_its_ports_tries_the_next_set(harness: EngineHarness, log: str) -> None:
     harness.tables = {"toy": PLAIN}
     harness.system.programs["toy"] = raced(START_ATTEMPTS - 1, log)
 
@@ -315,13 +315,13 @@ def test_lost_ports_are_answered_with_the_next_set(harness: EngineHarness, log: 
     harness.run(story)
 
 
-def test_ports_lost_again_and_again_show_the_log(harness: EngineHarness) -> None:
+def test_start_that_keeps_losing_ports_shows_the_log(harness: EngineHarness) -> None:
     error = fails(harness, raced(START_ATTEMPTS, "port {port} is in use\n"))
     assert "lost its ports to other processes 3 times" in error.message
     assert error.data["log_tail"] == ["port 8002 is in use"]
 
 
-def test_only_ports_that_were_lost_are_told_with_the_log(harness: EngineHarness) -> None:
+def test_exhausted_ports_are_named_with_the_reason_from_the_log(harness: EngineHarness) -> None:
     harness.tables = {"toy": {**PLAIN, "ports": {"http": 8000}}}
     harness.system.programs["toy"] = raced(1, "port {port} is in use\n")
 
@@ -333,12 +333,12 @@ def test_only_ports_that_were_lost_are_told_with_the_log(harness: EngineHarness)
     harness.run(story)
 
 
-def test_other_port_in_the_log_is_no_lost_race(harness: EngineHarness) -> None:
+def test_other_port_in_the_log_is_no_lost_port(harness: EngineHarness) -> None:
     error = fails(harness, raced(1, "port 5678 is in use\n"))
     assert error.message == "toy did not start: it ended before it was ready (exit status 1)"
 
 
-def test_thief_that_has_left_again_was_seen(harness: EngineHarness) -> None:
+def test_process_that_held_a_port_for_a_moment_is_named(harness: EngineHarness) -> None:
     harness.tables = {"toy": PLAIN}
     attempts: list[int] = []
 

@@ -1,4 +1,4 @@
-"""What keeps a server from being reaped, and what does not."""
+"""Reasons that keep a server from being reaped."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ def harness(tmp_path: Path) -> EngineHarness:
     return EngineHarness(tmp_path)
 
 
-def test_a_server_whose_kind_was_taken_out_of_the_configuration_is_kept_with_its_sessions(
+def test_server_of_a_removed_kind_is_kept_with_its_sessions(
     harness: EngineHarness,
 ) -> None:
     async def begin() -> None:
@@ -49,7 +49,7 @@ def test_a_server_whose_kind_was_taken_out_of_the_configuration_is_kept_with_its
     last.run(ending)
 
 
-def test_an_owner_that_was_forgotten_before_it_became_one_keeps_nothing_when_its_name_is_anothers(
+def test_reused_editor_id_does_not_keep_the_old_owners_server(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
@@ -72,7 +72,7 @@ def test_an_owner_that_was_forgotten_before_it_became_one_keeps_nothing_when_its
     harness.run(story)
 
 
-def test_a_server_too_old_to_be_asked_is_taken_at_its_word_and_reaped(harness: EngineHarness, answers: Answers) -> None:
+def test_server_too_old_to_be_asked_is_reaped(harness: EngineHarness, answers: Answers) -> None:
     old = {**ANSWERING, "version": "0.9", "identify": {**ANSWERING["identify"], "versions": ">=1"}}
     harness.tables = {"toy": old}
 
@@ -89,7 +89,7 @@ def test_a_server_too_old_to_be_asked_is_taken_at_its_word_and_reaped(harness: E
     harness.run(story)
 
 
-def test_a_server_that_does_not_tell_its_leases_is_kept(harness: EngineHarness, answers: Answers) -> None:
+def test_server_that_does_not_report_its_leases_is_kept(harness: EngineHarness, answers: Answers) -> None:
     harness.tables = {"toy": ANSWERING}
     answers.leases = None
 

@@ -1,4 +1,4 @@
-"""What is believed of processes that carry a launch token of ours, after a registry or a daemon was lost."""
+"""Processes that carry a launch token, after a registry or a daemon was lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ Deed = Callable[[ProcessIdentity], Awaitable[None]]
 
 
 def lived(harness: EngineHarness, deed: Deed) -> EngineHarness:
-    """A daemon that has started a server, and what happened then; the next daemon."""
+    """Run a daemon that starts a server, then `happened`, and return the next daemon."""
 
     async def first() -> None:
         record = await harness.up(harness.editor())
@@ -33,19 +33,19 @@ def lived(harness: EngineHarness, deed: Deed) -> EngineHarness:
 
 
 def launch_editor(harness: EngineHarness, server: ProcessIdentity) -> ProcessIdentity:
-    """By the server's own tool: the editor inherits all variables, and leads a session of its own."""
+    """Start an editor as the server does: it inherits all variables, and leads a session of its own."""
     return harness.system.fork(server, "godot", "--editor", session=7777)
 
 
 def serves(harness: EngineHarness, parent: ProcessIdentity, http: int) -> ProcessIdentity:
-    """The editor's plugin starts a server by itself."""
+    """Start a server as the plugin of an editor does."""
     server = harness.system.fork(parent, "toy", str(http), str(http + 1500), session=8888)
     for port in (http, http + 1500):
         harness.system.listen(server, port)
     return server
 
 
-def test_after_a_lost_registry_an_editor_is_no_root_of_its_own_server(harness: EngineHarness) -> None:
+def test_rebuilt_server_is_not_rooted_in_its_editor(harness: EngineHarness) -> None:
     made: list[ProcessIdentity] = []
 
     async def deed(server: ProcessIdentity) -> None:
@@ -69,7 +69,7 @@ def test_after_a_lost_registry_an_editor_is_no_root_of_its_own_server(harness: E
     later.run(second)
 
 
-def test_after_a_lost_registry_the_server_is_told_from_what_its_editor_started(harness: EngineHarness) -> None:
+def test_rebuilt_server_is_told_from_servers_of_its_editor(harness: EngineHarness) -> None:
     made: list[ProcessIdentity] = []
 
     async def deed(server: ProcessIdentity) -> None:
@@ -89,7 +89,7 @@ def test_after_a_lost_registry_the_server_is_told_from_what_its_editor_started(h
     later.run(second)
 
 
-def test_what_only_carries_the_token_is_no_server(harness: EngineHarness) -> None:
+def test_process_that_only_carries_the_token_is_no_server(harness: EngineHarness) -> None:
     made: list[ProcessIdentity] = []
 
     async def deed(server: ProcessIdentity) -> None:
@@ -112,7 +112,7 @@ def test_what_only_carries_the_token_is_no_server(harness: EngineHarness) -> Non
 
 
 def half_done(harness: EngineHarness) -> None:
-    """The daemon was killed between the spawn and the moment when it wrote down what it had spawned."""
+    """Run a daemon that is killed between the spawn and the record of the spawned process."""
     assert harness.store.data is not None
     state = decode(harness.store.data)
     row = state.servers["toy"].with_(state=ServerState.STARTING, root=None, process=None)
@@ -120,7 +120,7 @@ def half_done(harness: EngineHarness) -> None:
 
 
 @pytest.mark.parametrize("server_lives", [True, False])
-def test_a_launch_cut_short_is_only_finished_with_its_own_process(harness: EngineHarness, server_lives: bool) -> None:  # noqa: FBT001
+def test_interrupted_launch_is_finished_only_with_its_own_process(harness: EngineHarness, server_lives: bool) -> None:  # noqa: FBT001
     made: list[ProcessIdentity] = []
 
     async def deed(server: ProcessIdentity) -> None:

@@ -1,4 +1,4 @@
-"""What runs is not ended for something that cannot start."""
+"""A running server is not stopped for a start that cannot succeed."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,20 +24,20 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 def recipe(harness: EngineHarness, **changes: Any) -> None:
-    """The configuration is read again, with another recipe of the toy."""
+    """Reload the configuration with another recipe of the toy."""
     harness.engine.context.catalog.reload({"toy": {**TOY, **changes}})
     harness.supervisor.look_again()
 
 
 def taken(harness: EngineHarness) -> None:
-    """All ports of the other range are held by strangers."""
+    """Let other processes hold all ports of the other range."""
     recipe(harness, command=["toy", "{web}", "{sessions}"], ports={"web": "8100-8101", "sessions": "9600-9601"})
     for port in (8100, 8101):
         harness.system.listen(harness.system.start("stranger"), port)
 
 
 def without_folder(harness: EngineHarness) -> None:
-    """Logs cannot be written any more."""
+    """Make the folder of logs unwritable."""
     folder = harness.folder / "logs" / "servers" / "toy"
     if folder.is_dir():
         for log in folder.iterdir():
@@ -62,7 +62,7 @@ BROKEN: list[tuple[str, Callable[[EngineHarness], None], type[SupervisorError]]]
 
 
 @pytest.mark.parametrize(("spoil", "error"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
-def test_restart_that_cannot_start_leaves_the_server(
+def test_restart_that_cannot_start_leaves_the_server_running(
     harness: EngineHarness, spoil: Callable[[EngineHarness], None], error: type[SupervisorError]
 ) -> None:
     async def story() -> None:
@@ -78,7 +78,7 @@ def test_restart_that_cannot_start_leaves_the_server(
     harness.run(story)
 
 
-def test_refused_restart_says_that_the_server_goes_on(harness: EngineHarness) -> None:
+def test_refused_restart_says_that_the_server_still_runs(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up(harness.editor())
         recipe(harness, command=["no-such", "{http}", "{sessions}"])
@@ -88,7 +88,7 @@ def test_refused_restart_says_that_the_server_goes_on(harness: EngineHarness) ->
     harness.run(story)
 
 
-def test_restart_of_one_that_failed_has_nothing_to_keep(harness: EngineHarness) -> None:
+def test_restart_of_a_failed_server_reports_the_plain_error(harness: EngineHarness) -> None:
     async def story() -> None:
         harness.system.programs["toy"] = lambda system, process, command: system.end(process.identity, 3)  # noqa: ARG005
         with pytest.raises(StartFailed):
@@ -100,7 +100,7 @@ def test_restart_of_one_that_failed_has_nothing_to_keep(harness: EngineHarness) 
     harness.run(story)
 
 
-def test_ports_with_other_names_are_chosen_anew(harness: EngineHarness) -> None:
+def test_restart_chooses_ports_for_renamed_ports(harness: EngineHarness) -> None:
     async def story() -> None:
         before = await harness.up(harness.editor())
         recipe(harness, **RENAMED)
@@ -111,7 +111,7 @@ def test_ports_with_other_names_are_chosen_anew(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_ports_with_other_names_are_chosen_after_a_crash(harness: EngineHarness) -> None:
+def test_crash_chooses_ports_for_renamed_ports(harness: EngineHarness) -> None:
     async def story() -> None:
         before = await harness.up(harness.editor())
         recipe(harness, **RENAMED)
@@ -124,7 +124,7 @@ def test_ports_with_other_names_are_chosen_after_a_crash(harness: EngineHarness)
     harness.run(story)
 
 
-def test_recipe_that_changes_while_a_restart_waits_counts(harness: EngineHarness) -> None:
+def test_queued_restart_uses_the_recipe_that_is_current_then(harness: EngineHarness) -> None:
     async def story() -> None:
         before = await harness.up(harness.editor())
         assert before.process is not None
@@ -139,7 +139,7 @@ def test_recipe_that_changes_while_a_restart_waits_counts(harness: EngineHarness
     harness.run(story)
 
 
-def test_server_of_an_older_recipe_is_reused_unasked(harness: EngineHarness) -> None:
+def test_server_of_an_older_recipe_is_reused(harness: EngineHarness) -> None:
     async def story() -> None:
         before = await harness.up(harness.editor())
         recipe(harness, **RENAMED, identify={"http": "/health", "port": "web", "match": {"name": "toy"}})
@@ -149,7 +149,7 @@ def test_server_of_an_older_recipe_is_reused_unasked(harness: EngineHarness) -> 
     harness.run(story)
 
 
-def test_replace_by_what_cannot_start_leaves_the_old_one(harness: EngineHarness) -> None:
+def test_replacement_that_cannot_start_leaves_the_old_server(harness: EngineHarness) -> None:
     harness.tables = {"toy": {**TOY, "version": "1.0"}}
 
     async def story() -> None:
@@ -164,7 +164,7 @@ def test_replace_by_what_cannot_start_leaves_the_old_one(harness: EngineHarness)
     harness.run(story)
 
 
-def test_replace_whose_installation_fails_leaves_the_old_one(
+def test_replacement_that_cannot_be_installed_leaves_the_old_server(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.tables = {"toy": {**TOY, "version": "1.0"}}
@@ -199,7 +199,7 @@ def test_unusable_recipe_is_tried_again_after_a_crash(harness: EngineHarness) ->
     harness.run(story)
 
 
-def test_restart_tells_of_a_placeholder_before_it_stops(harness: EngineHarness) -> None:
+def test_restart_reports_an_unknown_placeholder_before_the_stop(harness: EngineHarness) -> None:
     async def story() -> None:
         before = await harness.up(harness.editor())
         kinds = harness.engine.context.catalog

@@ -18,7 +18,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 def fails(harness: EngineHarness, *numbers: int) -> None:
-    """The launches of these numbers, from now on, never listen."""
+    """Keep the launches with these numbers, from now on, from listening."""
     launches = 0
 
     def program(system: FakeSystem, process: FakeProcess, command: Command) -> None:
@@ -30,7 +30,7 @@ def fails(harness: EngineHarness, *numbers: int) -> None:
     harness.system.programs["toy"] = program
 
 
-def test_another_version_takes_the_place_of_one_that_nobody_else_uses(harness: EngineHarness) -> None:
+def test_unused_server_is_replaced_by_the_requested_version(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         old = await harness.up(owner)
@@ -44,7 +44,7 @@ def test_another_version_takes_the_place_of_one_that_nobody_else_uses(harness: E
 
 
 @pytest.mark.parametrize("by", ["an owner", "a lease", "a session", "sessions that cannot be told"])
-def test_one_that_is_in_use_stays_and_both_versions_run(harness: EngineHarness, by: str) -> None:
+def test_server_in_use_stays_and_both_versions_run(harness: EngineHarness, by: str) -> None:
     async def story() -> None:
         old = await harness.up(harness.editor() if by == "an owner" else None)
         if by == "a lease":
@@ -64,7 +64,7 @@ def test_one_that_is_in_use_stays_and_both_versions_run(harness: EngineHarness, 
     harness.run(story)
 
 
-def test_a_new_version_that_does_not_become_ready_gives_way_to_the_old_one(harness: EngineHarness) -> None:
+def test_old_version_returns_if_the_new_one_does_not_become_ready(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         await harness.up(owner)
@@ -82,13 +82,13 @@ def test_a_new_version_that_does_not_become_ready_gives_way_to_the_old_one(harne
     harness.run(story)
 
 
-def test_the_old_one_does_not_come_back_beside_one_that_was_started_meanwhile(harness: EngineHarness) -> None:
+def test_old_version_does_not_return_beside_another_of_its_kind(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         await harness.up(owner)
         fails(harness, 1)
         update = asyncio.ensure_future(harness.up(owner, version="2.0"))
-        # The new one has been spawned, and will not be ready within its time.
+        # The new server has been spawned, and will not become ready in time.
         await asyncio.sleep(0.5)
         assert harness.records.server("toy").version == "2.0"
         other = await harness.up(harness.editor(), version="1.0")
@@ -102,7 +102,7 @@ def test_the_old_one_does_not_come_back_beside_one_that_was_started_meanwhile(ha
     harness.run(story)
 
 
-def test_when_neither_starts_both_reasons_are_told(harness: EngineHarness) -> None:
+def test_failure_of_both_versions_reports_both_reasons(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         await harness.up(owner)
@@ -117,7 +117,7 @@ def test_when_neither_starts_both_reasons_are_told(harness: EngineHarness) -> No
     harness.run(story)
 
 
-def test_a_lease_that_comes_in_the_last_moment_saves_the_old_one(harness: EngineHarness) -> None:
+def test_lease_in_the_last_moment_saves_the_old_server(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         old = await harness.up(owner)
@@ -133,7 +133,7 @@ def test_a_lease_that_comes_in_the_last_moment_saves_the_old_one(harness: Engine
     harness.run(story)
 
 
-def test_who_replaces_without_an_owner_has_it_until_it_is_stopped(harness: EngineHarness) -> None:
+def test_replacement_without_an_owner_runs_until_it_is_stopped(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         await harness.up(owner)
@@ -145,7 +145,7 @@ def test_who_replaces_without_an_owner_has_it_until_it_is_stopped(harness: Engin
     harness.run(story)
 
 
-def test_a_daemon_that_is_killed_between_the_two_leaves_one_server(harness: EngineHarness) -> None:
+def test_daemon_killed_during_a_replacement_leaves_one_server(harness: EngineHarness) -> None:
     async def first() -> None:
         owner = harness.editor()
         await harness.up(owner)

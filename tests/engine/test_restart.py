@@ -16,7 +16,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 def toys(system: FakeSystem) -> list[ProcessIdentity]:
-    """The living servers, whichever daemon started them."""
+    """Return the living servers of all daemons."""
     return [process.identity for process in system.processes.values() if process.command[:1] == ("toy",)]
 
 
@@ -35,7 +35,7 @@ def owners(record: ServerRecord) -> list[ProcessIdentity]:
 # --- asked for --------------------------------------------------------------------------------------------------------
 
 
-def test_a_restart_is_another_process_on_the_same_ports_with_the_same_owners(harness: EngineHarness) -> None:
+def test_restart_keeps_the_ports_and_the_owners(harness: EngineHarness) -> None:
     async def story() -> None:
         first, second = harness.editor(), harness.editor()
         await harness.up(first)
@@ -56,7 +56,7 @@ def test_a_restart_is_another_process_on_the_same_ports_with_the_same_owners(har
     harness.run(story)
 
 
-def test_a_restart_keeps_ports_that_a_user_chose_outside_the_ranges(harness: EngineHarness) -> None:
+def test_restart_keeps_ports_that_a_user_chose(harness: EngineHarness) -> None:
     async def story() -> None:
         chosen = {"http": 8100, "sessions": 9600}
         await harness.up(ports=chosen)
@@ -65,7 +65,7 @@ def test_a_restart_keeps_ports_that_a_user_chose_outside_the_ranges(harness: Eng
     harness.run(story)
 
 
-def test_a_restart_goes_elsewhere_when_a_stranger_takes_a_port_meanwhile(harness: EngineHarness) -> None:
+def test_restart_takes_other_ports_if_a_process_takes_one(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -80,7 +80,7 @@ def test_a_restart_goes_elsewhere_when_a_stranger_takes_a_port_meanwhile(harness
     harness.run(story)
 
 
-def test_a_failed_server_is_started_by_a_restart(harness: EngineHarness) -> None:
+def test_restart_starts_a_failed_server(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         harness.system.programs["toy"] = failing
@@ -93,7 +93,7 @@ def test_a_failed_server_is_started_by_a_restart(harness: EngineHarness) -> None
     harness.run(story)
 
 
-def test_a_server_that_waits_to_be_started_again_is_started_at_once_and_only_once(harness: EngineHarness) -> None:
+def test_restart_of_a_server_in_back_off_starts_it_once(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         harness.system.programs["toy"] = failing
@@ -113,7 +113,7 @@ def test_a_server_that_waits_to_be_started_again_is_started_at_once_and_only_onc
     harness.run(story)
 
 
-def test_a_restart_forgives_earlier_ends(harness: EngineHarness) -> None:
+def test_restart_resets_the_count_of_exits(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         for _ in range(4):
@@ -131,7 +131,7 @@ def test_a_restart_forgives_earlier_ends(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_a_restart_that_does_not_become_ready_says_why_and_keeps_the_owners(harness: EngineHarness) -> None:
+def test_failed_restart_says_why_and_keeps_the_owners(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         await harness.up(owner)
@@ -147,7 +147,7 @@ def test_a_restart_that_does_not_become_ready_says_why_and_keeps_the_owners(harn
     harness.run(story)
 
 
-def test_a_server_that_cannot_be_stopped_is_not_started_beside_itself(harness: EngineHarness) -> None:
+def test_server_that_cannot_be_stopped_is_not_started_twice(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -159,7 +159,7 @@ def test_a_server_that_cannot_be_stopped_is_not_started_beside_itself(harness: E
     harness.run(story)
 
 
-def test_what_else_is_asked_for_during_a_restart(harness: EngineHarness) -> None:
+def test_requests_during_a_restart(harness: EngineHarness) -> None:
     async def story() -> None:
         first, second = harness.editor(), harness.editor()
         await harness.up(first)
@@ -180,7 +180,7 @@ def test_what_else_is_asked_for_during_a_restart(harness: EngineHarness) -> None
     harness.run(story)
 
 
-def test_a_restart_goes_on_when_whoever_asked_has_gone(harness: EngineHarness) -> None:
+def test_restart_continues_when_its_client_has_gone(harness: EngineHarness) -> None:
     async def story() -> None:
         before = await harness.up(harness.editor())
         harness.system.programs["toy"] = slow
@@ -194,7 +194,7 @@ def test_a_restart_goes_on_when_whoever_asked_has_gone(harness: EngineHarness) -
     harness.run(story)
 
 
-def test_an_owner_that_dies_during_a_restart_leaves_a_server_that_is_reaped(harness: EngineHarness) -> None:
+def test_owner_that_dies_during_a_restart_leaves_an_orphan(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         await harness.up(owner)
@@ -209,7 +209,7 @@ def test_an_owner_that_dies_during_a_restart_leaves_a_server_that_is_reaped(harn
     harness.run(story)
 
 
-def test_what_nobody_knows_cannot_be_restarted(harness: EngineHarness) -> None:
+def test_unknown_server_cannot_be_restarted(harness: EngineHarness) -> None:
     async def story() -> None:
         with pytest.raises(NotFound):
             await harness.supervisor.restart("toy")
@@ -217,7 +217,7 @@ def test_what_nobody_knows_cannot_be_restarted(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_a_server_whose_kind_was_taken_out_goes_on_as_it_is(harness: EngineHarness) -> None:
+def test_server_of_a_removed_kind_is_not_restarted_on_request(harness: EngineHarness) -> None:
     async def first() -> None:
         await harness.up(harness.editor(), kind="toy")
 
@@ -234,7 +234,7 @@ def test_a_server_whose_kind_was_taken_out_goes_on_as_it_is(harness: EngineHarne
     later.run(second)
 
 
-def test_a_server_whose_kind_was_taken_out_is_given_up_when_it_ends(harness: EngineHarness) -> None:
+def test_server_of_a_removed_kind_is_given_up_after_an_exit(harness: EngineHarness) -> None:
     async def first() -> None:
         await harness.up(harness.editor(), kind="toy")
 
@@ -253,11 +253,11 @@ def test_a_server_whose_kind_was_taken_out_is_given_up_when_it_ends(harness: Eng
     later.run(second)
 
 
-# --- the daemon is killed meanwhile -----------------------------------------------------------------------------------
+# --- the daemon is killed ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("moment", [0.0, 1.0, 10.5, 12.0, 20.0])
-def test_a_daemon_that_is_killed_during_a_restart_leaves_it_to_the_next(harness: EngineHarness, moment: float) -> None:
+def test_next_daemon_completes_an_interrupted_restart(harness: EngineHarness, moment: float) -> None:
     owner = harness.editor()
 
     async def first() -> None:
@@ -274,7 +274,7 @@ def test_a_daemon_that_is_killed_during_a_restart_leaves_it_to_the_next(harness:
 
     async def second() -> None:
         for process in toys(later.system):
-            # What the first daemon's loop would have done for it.
+            # The loop of the first daemon would have done this.
             if not [row for row in later.system.listeners if row[2] == process]:
                 later.system.listen(process, 8000)
                 later.system.listen(process, 9500)
@@ -292,9 +292,7 @@ def test_a_daemon_that_is_killed_during_a_restart_leaves_it_to_the_next(harness:
 
 
 @pytest.mark.parametrize("lifetime_s", [0.0, 15.0])
-def test_a_server_that_ends_again_and_again_is_given_up_after_five_with_its_last_words(
-    harness: EngineHarness, lifetime_s: float
-) -> None:
+def test_server_is_given_up_after_five_exits_with_its_log_tail(harness: EngineHarness, lifetime_s: float) -> None:
     harness.tables = {"toy": TOY}
 
     def crashing(system: FakeSystem, process: FakeProcess, command: Command) -> None:
@@ -326,7 +324,7 @@ def test_a_server_that_ends_again_and_again_is_given_up_after_five_with_its_last
     harness.run(story)
 
 
-def test_a_grandchild_that_keeps_the_listener_is_swept_before_the_restart(harness: EngineHarness) -> None:
+def test_grandchild_that_holds_the_port_is_stopped_before_a_restart(harness: EngineHarness) -> None:
     def launching(system: FakeSystem, process: FakeProcess, command: Command) -> None:
         child = system.fork(process.identity, "listener")
         system.processes[child.pid].ignores_sigterm = True
@@ -338,7 +336,7 @@ def test_a_grandchild_that_keeps_the_listener_is_swept_before_the_restart(harnes
         assert before.root is not None
         assert before.process is not None
         assert before.root != before.process
-        # Its parent has gone, the child holds the ports on.
+        # The parent has ended, and the child still holds the ports.
         other = harness.system.fork(before.process, "holder")
         harness.system.listeners = [(address, port, other) for address, port, _ in harness.system.listeners]
         harness.system.end(before.process, -9)

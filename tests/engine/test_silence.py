@@ -1,4 +1,4 @@
-"""For how long a server has not answered, and what follows from it."""
+"""The time for which a server has not answered, and its consequences."""
 
 import asyncio
 from dataclasses import replace
@@ -29,7 +29,7 @@ async def refused(harness: EngineHarness, record: ServerRecord, kind: str = "lea
     assert harness.alive(record.process)
 
 
-def test_a_server_that_has_not_answered_for_half_a_minute_is_replaced(harness: EngineHarness, answers: Answers) -> None:
+def test_server_silent_for_half_a_minute_is_replaced(harness: EngineHarness, answers: Answers) -> None:
     async def story() -> None:
         record = await harness.up(kind="leaseless")
         answers.mute = True
@@ -42,7 +42,7 @@ def test_a_server_that_has_not_answered_for_half_a_minute_is_replaced(harness: E
     harness.run(story)
 
 
-def test_a_server_that_has_answered_anybody_in_between_is_not_mute(harness: EngineHarness, answers: Answers) -> None:
+def test_answer_in_between_ends_the_silence(harness: EngineHarness, answers: Answers) -> None:
     async def story() -> None:
         record = await harness.up(kind="leaseless")
         answers.mute = True
@@ -56,7 +56,7 @@ def test_a_server_that_has_answered_anybody_in_between_is_not_mute(harness: Engi
     harness.run(story)
 
 
-def test_a_time_in_which_nobody_asked_is_no_silence(harness: EngineHarness, answers: Answers) -> None:
+def test_time_without_questions_is_no_silence(harness: EngineHarness, answers: Answers) -> None:
     async def story() -> None:
         record = await harness.up(kind="leaseless")
         answers.mute = True
@@ -67,9 +67,7 @@ def test_a_time_in_which_nobody_asked_is_no_silence(harness: EngineHarness, answ
     harness.run(story)
 
 
-def test_leases_that_a_mute_server_does_not_tell_are_held_while_an_owner_lives(
-    harness: EngineHarness, answers: Answers
-) -> None:
+def test_unknown_leases_of_a_silent_server_count_with_a_live_owner(harness: EngineHarness, answers: Answers) -> None:
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
@@ -83,7 +81,7 @@ def test_leases_that_a_mute_server_does_not_tell_are_held_while_an_owner_lives(
     harness.run(story)
 
 
-def test_a_hung_server_that_can_only_be_asked_for_its_sessions_is_reaped(harness: EngineHarness) -> None:
+def test_hung_server_without_identify_is_reaped(harness: EngineHarness) -> None:
     hung = False
 
     async def count(route: SessionRoute, ports: Ports, timeout_s: float) -> int | None:  # noqa: ARG001
@@ -100,7 +98,7 @@ def test_a_hung_server_that_can_only_be_asked_for_its_sessions_is_reaped(harness
         record = await harness.up(owner)
         harness.system.end(owner)
         await asyncio.sleep(600)
-        # It answers, though nothing that could be used: how many sessions it has is not known.
+        # The server answers, but unusably: the number of its sessions is not known.
         assert harness.alive(record.process)
         hung = True
         await asyncio.sleep(30)
@@ -111,9 +109,7 @@ def test_a_hung_server_that_can_only_be_asked_for_its_sessions_is_reaped(harness
     harness.run(story)
 
 
-def test_whoever_is_asked_before_a_reap_is_unhealthy_while_it_does_not_answer(
-    harness: EngineHarness, answers: Answers
-) -> None:
+def test_server_that_is_silent_before_a_reap_is_unhealthy(harness: EngineHarness, answers: Answers) -> None:
     async def story() -> None:
         owner = harness.editor()
         await harness.up(owner)
@@ -129,7 +125,7 @@ def test_whoever_is_asked_before_a_reap_is_unhealthy_while_it_does_not_answer(
     harness.run(story)
 
 
-def test_whoever_listens_in_the_place_of_a_server_is_not_asked(harness: EngineHarness, answers: Answers) -> None:
+def test_process_on_the_port_of_a_server_is_not_asked(harness: EngineHarness, answers: Answers) -> None:
     async def story() -> None:
         record = await harness.up()
         system, asked = harness.system, len(answers.asked)
@@ -143,9 +139,7 @@ def test_whoever_listens_in_the_place_of_a_server_is_not_asked(harness: EngineHa
     harness.run(story)
 
 
-def test_a_server_that_has_left_its_port_to_a_helper_of_its_own_is_asked(
-    harness: EngineHarness, answers: Answers
-) -> None:
+def test_server_whose_helper_listens_is_asked(harness: EngineHarness, answers: Answers) -> None:
     async def story() -> None:
         record = await harness.up()
         system, asked = harness.system, len(answers.asked)
@@ -159,9 +153,7 @@ def test_a_server_that_has_left_its_port_to_a_helper_of_its_own_is_asked(
     harness.run(story)
 
 
-def test_where_the_system_does_not_tell_who_listens_nothing_is_believed_and_nothing_is_silence(
-    harness: EngineHarness, answers: Answers
-) -> None:
+def test_unknown_listeners_are_neither_an_answer_nor_silence(harness: EngineHarness, answers: Answers) -> None:
     from tests.fakes import Fault
 
     async def story() -> None:
@@ -177,7 +169,7 @@ def test_where_the_system_does_not_tell_who_listens_nothing_is_believed_and_noth
 
 
 @pytest.mark.usefixtures("answers")
-def test_a_server_whose_recipe_names_its_ports_otherwise_by_now_is_kept_because_nobody_can_ask_it(
+def test_server_whose_ports_the_recipe_has_renamed_is_kept(
     harness: EngineHarness,
 ) -> None:
     async def begin() -> None:

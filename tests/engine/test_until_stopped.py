@@ -33,7 +33,7 @@ async def comes_back(harness: EngineHarness, before: ServerRecord) -> ServerReco
     return after
 
 
-def test_ownerless_server_is_started_again_after_a_crash(harness: EngineHarness) -> None:
+def test_ownerless_server_is_restarted_after_a_crash(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up()
         assert record.until_stopped
@@ -45,7 +45,7 @@ def test_ownerless_server_is_started_again_after_a_crash(harness: EngineHarness)
     harness.run(story)
 
 
-def test_ownerless_server_that_crashes_on_and_on_is_given_up(harness: EngineHarness) -> None:
+def test_ownerless_server_that_keeps_crashing_is_given_up(harness: EngineHarness) -> None:
     def crashing(system: FakeSystem, process: FakeProcess, command: Command) -> None:
         serve(system, process, command)
         asyncio.get_running_loop().call_later(1, system.end, process.identity, 7)
@@ -63,7 +63,7 @@ def test_ownerless_server_that_crashes_on_and_on_is_given_up(harness: EngineHarn
     harness.run(story)
 
 
-def test_ownerless_server_survives_an_owner_who_joined_and_died(harness: EngineHarness) -> None:
+def test_ownerless_server_survives_an_owner_that_joined_and_died(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up()
         owner = harness.editor()
@@ -77,7 +77,7 @@ def test_ownerless_server_survives_an_owner_who_joined_and_died(harness: EngineH
     harness.run(story)
 
 
-def test_ownerless_wish_saves_a_server_whose_owner_has_died(harness: EngineHarness) -> None:
+def test_ownerless_request_keeps_a_server_whose_owner_has_died(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
@@ -90,7 +90,7 @@ def test_ownerless_wish_saves_a_server_whose_owner_has_died(harness: EngineHarne
     harness.run(story)
 
 
-def test_ownerless_wish_beside_a_living_owner_promises_nothing(harness: EngineHarness) -> None:
+def test_ownerless_request_beside_a_living_owner_changes_nothing(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         await harness.up(owner)
@@ -103,7 +103,7 @@ def test_ownerless_wish_beside_a_living_owner_promises_nothing(harness: EngineHa
 
 
 @pytest.mark.parametrize("crashes", ["while no daemon runs", "under the next daemon"])
-def test_promise_to_nobody_in_particular_survives_the_daemon(harness: EngineHarness, crashes: str) -> None:
+def test_ownerless_server_survives_the_daemon(harness: EngineHarness, crashes: str) -> None:
     rows: list[ServerRecord] = []
 
     async def first() -> None:
@@ -141,7 +141,7 @@ def test_ownerless_server_that_waits_to_be_restarted_survives_the_daemon(harness
     later.run(second)
 
 
-def test_registry_of_an_earlier_release_keeps_the_promise(harness: EngineHarness) -> None:
+def test_registry_of_an_earlier_release_keeps_ownerless_servers(harness: EngineHarness) -> None:
     rows: list[ServerRecord] = []
 
     async def first() -> None:
@@ -159,7 +159,7 @@ def test_registry_of_an_earlier_release_keeps_the_promise(harness: EngineHarness
     later.run(second)
 
 
-def test_kind_with_an_idle_time_still_ends(harness: EngineHarness) -> None:
+def test_ownerless_server_with_an_idle_time_still_ends(harness: EngineHarness) -> None:
     harness.tables = {"toy": {**TOY, "idle_s": 30}}
 
     async def story() -> None:
@@ -177,7 +177,7 @@ def test_kind_with_an_idle_time_still_ends(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_start_that_failed_for_nobody_in_particular_is_kept_by_a_restart(harness: EngineHarness) -> None:
+def test_restart_keeps_a_failed_ownerless_server(harness: EngineHarness) -> None:
     async def story() -> None:
         harness.system.programs["toy"] = lambda system, process, command: system.end(process.identity, 3)  # noqa: ARG005
         with pytest.raises(StartFailed):
@@ -190,7 +190,7 @@ def test_start_that_failed_for_nobody_in_particular_is_kept_by_a_restart(harness
     harness.run(story)
 
 
-def test_cancelled_ownerless_wish_leaves_the_server_to_who_joined_it(harness: EngineHarness) -> None:
+def test_cancelled_ownerless_request_leaves_the_server_to_its_owner(harness: EngineHarness) -> None:
     def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
         asyncio.get_running_loop().call_later(5, serve, system, process, command)
 
@@ -211,7 +211,7 @@ def test_cancelled_ownerless_wish_leaves_the_server_to_who_joined_it(harness: En
     harness.run(story)
 
 
-def test_server_adopted_without_an_owner_is_started_again(harness: EngineHarness, answers: Answers) -> None:
+def test_server_adopted_without_an_owner_is_restarted(harness: EngineHarness, answers: Answers) -> None:
     assert not answers.mute
     harness.tables = {"toy": ANSWERING}
 

@@ -1,4 +1,4 @@
-"""Which version of a server runs, as PEP 440 reads versions."""
+"""Versions of servers are compared as PEP 440 reads versions."""
 
 import asyncio
 from pathlib import Path
@@ -27,7 +27,7 @@ def harness(tmp_path: Path) -> EngineHarness:
         ("1!2", "1!2.0"),
     ],
 )
-def test_a_server_that_tells_an_equal_version_is_ready(
+def test_server_that_reports_an_equal_version_is_ready(
     harness: EngineHarness, answers: Answers, pinned: str, said: str
 ) -> None:
     harness.tables = {"toy": {**ANSWERING, "version": pinned}}
@@ -45,7 +45,7 @@ def test_a_server_that_tells_an_equal_version_is_ready(
 @pytest.mark.parametrize(
     ("pinned", "said"), [("1.0", "1.0.1"), ("1.0", "1.0.post0"), ("1.0", "1.0rc1"), ("1.0", "1!1.0")]
 )
-def test_a_server_that_tells_another_version_does_not_become_ready(
+def test_server_that_reports_another_version_is_not_ready(
     harness: EngineHarness, answers: Answers, pinned: str, said: str
 ) -> None:
     harness.tables = {"toy": {**ANSWERING, "version": pinned}}
@@ -72,7 +72,7 @@ def test_equal_versions_share_one_start(harness: EngineHarness, answers: Answers
     harness.run(story)
 
 
-def test_a_stranger_of_an_equal_version_is_adopted(harness: EngineHarness, answers: Answers) -> None:
+def test_foreign_server_of_an_equal_version_is_adopted(harness: EngineHarness, answers: Answers) -> None:
     harness.tables = {"toy": ANSWERING}
     answers.version = "1.2.0"
 
