@@ -130,7 +130,7 @@ class Daemon:
         await engine.context.platform.lanes.prepare()
         await engine.recovery.run(self._keeper.load(store))
         engine.supervisor.begin()
-        engine.claims.begin()
+        engine.attachments.begin()
         await listener.open()
         self._open_listener = listener
         self._publish(listener)
@@ -193,7 +193,7 @@ class Daemon:
         )
         views = Views(context, engine.supervisor.reaper, engine.exit_watches)
         logs = LogTail(context, self._folders.logs / LOG_NAME)
-        methods = all_methods(engine.supervisor, engine.claims, context, views, about, logs, engine.housekeeping)
+        methods = all_methods(engine.supervisor, engine.attachments, context, views, about, logs, engine.housekeeping)
         admission = Admission(
             methods=methods,
             instance_id=self._instance_id,

@@ -59,7 +59,7 @@ class Engine:
     context: EngineContext
     recovery: Recovery
     supervisor: Supervisor
-    claims: Attachments
+    attachments: Attachments
     exit_watches: ExitWatches
     housekeeping: Housekeeping
     notes: tuple[Callable[[], str | None], ...]
@@ -185,7 +185,7 @@ def assemble(
     registrar.on_taken_back = monitor.settle
     discovery.on_found = monitor.server_found
     leases.on_expired = monitor.settle
-    claims = Attachments(context, editors, leases, monitor)
+    attachments = Attachments(context, editors, leases, monitor)
     recovery = Recovery(context, Rebuilder(context, server_client))
     notes = (platform.exits.note, platform.files.note, log_cap.note, records.note)
-    return Engine(context, recovery, supervisor, claims, exit_watches, Housekeeping(context), notes)
+    return Engine(context, recovery, supervisor, attachments, exit_watches, Housekeeping(context), notes)

@@ -50,7 +50,7 @@ def methods(harness: EngineHarness, views: Views, notes: list[str]) -> MethodTab
         shut_down=lambda servers: None,  # noqa: ARG005 (nobody asks)
     )
     logs = LogTail(context, Path("daemon.log"))
-    return all_methods(engine.supervisor, engine.claims, context, views, about, logs, engine.housekeeping)
+    return all_methods(engine.supervisor, engine.attachments, context, views, about, logs, engine.housekeeping)
 
 
 def tell(harness: EngineHarness, story: Story) -> None:
@@ -90,13 +90,13 @@ def test_an_owner_that_has_ended_is_shown_so_at_once(harness: EngineHarness) -> 
 def test_what_counts_down_is_looked_at_each_time(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
         views.servers()
-        lease = harness.claims.acquire("toy", "an AI client", 60)[1]
+        lease = harness.attachments.acquire("toy", "an AI client", 60)[1]
         assert views.servers()[0].leases[0].expires_in_s == pytest.approx(60)
         harness.system.clock.now += 10
         assert views.servers()[0].leases[0].expires_in_s == pytest.approx(50)
-        harness.claims.give_back(lease.id)
+        harness.attachments.give_back(lease.id)
         assert views.servers()[0].leases == ()
-        harness.claims.detach(next(iter(harness.records.editors)), stop=True)
+        harness.attachments.detach(next(iter(harness.records.editors)), stop=True)
         await asyncio.sleep(1)
         first = views.servers()[0].reap
         harness.system.clock.now += 2
@@ -144,7 +144,7 @@ def test_a_busy_editor_is_shown_until_its_time_is_over(harness: EngineHarness) -
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
         (name,) = harness.records.editors
         assert views.editors()[0].state == "ready"
-        harness.claims.occupy(name, "exports", 30)
+        harness.attachments.occupy(name, "exports", 30)
         assert (views.editors()[0].state, views.editors()[0].busy) == ("busy", "exports")
         await asyncio.sleep(31)
         assert views.editors()[0].state == "ready"
@@ -157,7 +157,7 @@ def test_sessions_and_verdicts_are_shown_as_they_are_counted(harness: EngineHarn
         assert views.servers()[0].sessions is None
         await harness.supervisor.check("toy")
         assert views.servers()[0].sessions == harness.supervisor.reaper.sessions("toy")
-        harness.claims.detach(next(iter(harness.records.editors)), stop=True)
+        harness.attachments.detach(next(iter(harness.records.editors)), stop=True)
         await asyncio.sleep(1)
         assert views.servers()[0].reap.verdict == "suspect"
         await harness.up(editor)
@@ -185,7 +185,7 @@ def test_a_status_is_put_together_once(harness: EngineHarness) -> None:
         assert status() is first
         notes.append("the disk is full")
         assert status().daemon.notes == ("the disk is full",)
-        harness.claims.acquire("toy", "an AI client", 60)
+        harness.attachments.acquire("toy", "an AI client", 60)
         assert status().servers[0].leases
 
     tell(harness, story)

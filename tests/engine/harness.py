@@ -114,7 +114,7 @@ class EngineHarness:
         )
         self.engine = engine
         self.supervisor = engine.supervisor
-        self.claims = engine.claims
+        self.attachments = engine.attachments
         self.records = engine.context.records
         self.recovery = engine.recovery
 
@@ -125,7 +125,7 @@ class EngineHarness:
             self.open()
             await self.recovery.run(self.store.load())
             self.supervisor.begin()
-            self.claims.begin()
+            self.attachments.begin()
             await story()
             # A killed daemon does not follow up on the operations that are cancelled here.
             self.supervisor.monitor.close()
@@ -150,7 +150,7 @@ class EngineHarness:
         """Ensure a server for an owner."""
         project = fields.pop("project", None)
         requester = fields.pop("requester", None)
-        editor = self.claims.attach(Arrival(owner.pid, project=project)) if owner else None
+        editor = self.attachments.attach(Arrival(owner.pid, project=project)) if owner else None
         return await self.supervisor.ensure(EnsureRequest(kind, editor, project, **fields), requester)
 
     def alive(self, identity: ProcessIdentity | None) -> bool:

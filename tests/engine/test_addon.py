@@ -70,7 +70,7 @@ def test_the_addon_of_a_project_decides_the_version(harness: EngineHarness) -> N
 def test_attached_editor_gets_the_version_of_its_projects_addon(harness: EngineHarness) -> None:
     async def story() -> None:
         arrival = Arrival(harness.editor().pid, project=project(harness, "game", "4.3.1"), engine_version="4.7")
-        editor = harness.claims.attach(arrival)
+        editor = harness.attachments.attach(arrival)
         record = await harness.up(editor.process)
         assert (record.version, why(record).source) == ("4.3.1", VersionSource.ADDON)
 

@@ -119,13 +119,13 @@ def test_adopted_server_with_a_hidden_environment_has_unknown_owners(
 
     async def story() -> None:
         server, adopter = strangers_toy(harness), harness.editor()
-        editor = harness.claims.attach(Arrival(adopter.pid))
+        editor = harness.attachments.attach(Arrival(adopter.pid))
         with monkeypatch.context() as moment:
             if hidden:
                 moment.setattr(FakeProcessControl, "variable", unreadable)
             record = await harness.supervisor.adopt(AdoptRequest(pid=server.pid, editor=editor))
         assert record.owners_unknown is hidden
-        harness.claims.detach(editor.id, stop=True)
+        harness.attachments.detach(editor.id, stop=True)
         await asyncio.sleep(120)
         assert harness.alive(server) is hidden
 

@@ -53,7 +53,7 @@ def test_a_lease_that_cannot_be_written_down_is_refused_and_holds_nothing(harnes
         await harness.up(harness.editor())
         harness.store.broken = True
         with pytest.raises(StateNotWritable):
-            harness.claims.acquire("toy", "a test", 60)
+            harness.attachments.acquire("toy", "a test", 60)
         assert harness.records.server("toy").leases == ()
 
     harness.run(story)
@@ -63,10 +63,10 @@ def test_an_inheritance_that_cannot_be_written_down_is_refused(harness: EngineHa
     async def story() -> None:
         owner = harness.editor()
         await harness.up(owner, project=str(tmp_path))
-        harness.claims.detach(next(iter(harness.records.editors)), stop=False)
+        harness.attachments.detach(next(iter(harness.records.editors)), stop=False)
         harness.store.broken = True
         with pytest.raises(StateNotWritable):
-            harness.claims.attach(Arrival(owner.pid, project=str(tmp_path)))
+            harness.attachments.attach(Arrival(owner.pid, project=str(tmp_path)))
 
     harness.run(story)
 
@@ -166,9 +166,11 @@ def test_an_owner_that_returns_before_the_signal_prevents_a_replace(harness: Eng
     async def story() -> None:
         first = harness.editor()
         old = await harness.up(first, project=str(tmp_path))
-        harness.claims.detach(next(iter(harness.records.editors)), stop=False)
+        harness.attachments.detach(next(iter(harness.records.editors)), stop=False)
         await asyncio.sleep(16)
-        harness.system.meanwhile["table"] = lambda: harness.claims.attach(Arrival(first.pid, project=str(tmp_path)))
+        harness.system.meanwhile["table"] = lambda: harness.attachments.attach(
+            Arrival(first.pid, project=str(tmp_path))
+        )
         with pytest.raises(VersionConflict):
             await harness.up(harness.editor(), version="2.0")
         assert harness.alive(old.process)
@@ -179,7 +181,7 @@ def test_an_owner_that_returns_before_the_signal_prevents_a_replace(harness: Eng
 def test_a_lease_gets_its_full_time_again_after_a_gap_in_the_middle_of_it(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up()
-        harness.claims.acquire("toy", "a test", 60)
+        harness.attachments.acquire("toy", "a test", 60)
         await asyncio.sleep(10)
         harness.system.clock.advance(40)
         await asyncio.sleep(20)

@@ -81,7 +81,7 @@ def test_mark_is_withdrawn_when_this_home_needs_the_server_no_more(harness: Engi
     async def story() -> None:
         toy = strangers_toy(harness)
         editor = harness.editor()
-        owner = harness.claims.attach(Arrival(editor.pid))
+        owner = harness.attachments.attach(Arrival(editor.pid))
         await harness.supervisor.adopt(AdoptRequest(pid=toy.pid, editor=owner))
         assert harness.system.marks[toy] == {"home"}
         harness.system.marks[toy].add("elsewhere")

@@ -149,10 +149,10 @@ def test_an_editor_that_returns_during_a_sweep_gets_its_server_again(harness: En
         owner = harness.editor()
         record = await harness.up(owner)
         assert record.process is not None
-        harness.claims.detach(next(iter(harness.records.editors)), stop=False)
+        harness.attachments.detach(next(iter(harness.records.editors)), stop=False)
         await asyncio.sleep(LINGERED_S)
         harness.system.fork(record.process, "child")
-        harness.system.meanwhile["table"] = lambda: harness.claims.attach(Arrival(owner.pid))
+        harness.system.meanwhile["table"] = lambda: harness.attachments.attach(Arrival(owner.pid))
         harness.system.end(record.process, 9)
         await asyncio.sleep(1)
         assert harness.events.of("server.inherited")
@@ -363,10 +363,10 @@ def test_a_server_that_ends_as_it_is_inherited_is_started_again(harness: EngineH
         assert process is not None
 
         def inherited_and_ended() -> None:
-            harness.claims.attach(Arrival(heir.pid, project=str(tmp_path)))
+            harness.attachments.attach(Arrival(heir.pid, project=str(tmp_path)))
             harness.system.end(process, 9)
 
-        harness.claims.detach(first.owners[0].editor, stop=False)
+        harness.attachments.detach(first.owners[0].editor, stop=False)
         harness.system.meanwhile["table"] = inherited_and_ended
         await asyncio.sleep(30)
         assert harness.events.of("server.reprieved")

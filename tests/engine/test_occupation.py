@@ -37,9 +37,9 @@ both = pytest.mark.parametrize("verb", ["stop", "restart"])
 def test_others_do_not_disturb_the_server_of_a_busy_editor(harness: EngineHarness, verb: str) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
-        harness.claims.occupy(editor.id, "importing", TTL_S)
+        harness.attachments.occupy(editor.id, "importing", TTL_S)
         await asyncio.sleep(2)
-        other = harness.claims.attach(Arrival(harness.editor().pid))
+        other = harness.attachments.attach(Arrival(harness.editor().pid))
         for asker in (None, other.id):
             with pytest.raises(Busy, match="importing") as caught:
                 await disturb(harness, verb, editor=asker)
@@ -61,7 +61,7 @@ def test_others_do_not_disturb_the_server_of_a_busy_editor(harness: EngineHarnes
 def test_what_lets_a_server_of_a_busy_editor_be_disturbed(harness: EngineHarness, verb: str, excuse: str) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
-        harness.claims.occupy(editor.id, "importing", TTL_S)
+        harness.attachments.occupy(editor.id, "importing", TTL_S)
         await harness.up(harness.editor())
         how: dict[str, Any] = {}
         match excuse:
@@ -70,15 +70,15 @@ def test_what_lets_a_server_of_a_busy_editor_be_disturbed(harness: EngineHarness
             case "force":
                 how = {"force": True}
             case "ready again":
-                harness.claims.occupy(editor.id, None, TTL_S)
+                harness.attachments.occupy(editor.id, None, TTL_S)
             case "expired":
                 await asyncio.sleep(TTL_S)
             case "dead":
                 harness.system.end(editor.process)
             case "released":
-                harness.claims.release("toy", editor.id)
+                harness.attachments.release("toy", editor.id)
             case "leaving":
-                harness.claims.detach(editor.id, stop=False)
+                harness.attachments.detach(editor.id, stop=False)
         await disturb(harness, verb, **how)
         assert not harness.alive(record.process)
 
@@ -89,7 +89,7 @@ def test_a_repeated_busy_counts_from_the_first(harness: EngineHarness) -> None:
     async def story() -> None:
         _, editor = await owned(harness)
         for _ in range(5):
-            harness.claims.occupy(editor.id, "playing", TTL_S)
+            harness.attachments.occupy(editor.id, "playing", TTL_S)
             await asyncio.sleep(TTL_S - 1)
         with pytest.raises(Busy) as caught:
             await disturb(harness, "stop")
@@ -104,7 +104,7 @@ def test_a_repeated_busy_counts_from_the_first(harness: EngineHarness) -> None:
 def test_a_busy_editor_does_not_block_other_editors(harness: EngineHarness) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
-        harness.claims.occupy(editor.id, "importing", TTL_S)
+        harness.attachments.occupy(editor.id, "importing", TTL_S)
         assert (await harness.up(harness.editor())).process == record.process
         assert (await harness.up()).process == record.process
 
@@ -114,7 +114,7 @@ def test_a_busy_editor_does_not_block_other_editors(harness: EngineHarness) -> N
 def test_a_server_that_ends_while_its_editor_is_busy_is_started_again(harness: EngineHarness) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
-        harness.claims.occupy(editor.id, "importing", TTL_S)
+        harness.attachments.occupy(editor.id, "importing", TTL_S)
         assert record.process is not None
         harness.system.end(record.process, 3)
         await asyncio.sleep(1)
@@ -126,7 +126,7 @@ def test_a_server_that_ends_while_its_editor_is_busy_is_started_again(harness: E
 def test_a_busy_editor_that_dies_does_not_save_its_server(harness: EngineHarness) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
-        harness.claims.occupy(editor.id, "importing", TTL_S)
+        harness.attachments.occupy(editor.id, "importing", TTL_S)
         harness.system.end(editor.process)
         await asyncio.sleep(6)
         assert not harness.alive(record.process)
@@ -142,7 +142,7 @@ def test_a_busy_editor_disturbs_only_its_own_servers(harness: EngineHarness, tmp
         await harness.up(harness.editor(), kind="solo", project=str(mine))
         record = await harness.up(harness.editor(), kind="solo", project=str(other))
         busy = next(editor for editor in harness.records.editors.values() if editor.project == str(mine))
-        harness.claims.occupy(busy.id, "importing", TTL_S)
+        harness.attachments.occupy(busy.id, "importing", TTL_S)
         await harness.supervisor.stop(record.id)
         assert not harness.alive(record.process)
 
@@ -152,12 +152,12 @@ def test_a_busy_editor_disturbs_only_its_own_servers(harness: EngineHarness, tmp
 def test_a_change_of_state_is_told_once_with_its_reason_and_its_time(harness: EngineHarness) -> None:
     async def story() -> None:
         _, editor = await owned(harness)
-        harness.claims.occupy(editor.id, None, TTL_S)
+        harness.attachments.occupy(editor.id, None, TTL_S)
         assert harness.events.of("editor.state") == []
-        harness.claims.occupy(editor.id, "importing", TTL_S)
-        harness.claims.occupy(editor.id, "importing", TTL_S)
-        harness.claims.occupy(editor.id, "compiling", TTL_S)
-        harness.claims.occupy(editor.id, None, TTL_S)
+        harness.attachments.occupy(editor.id, "importing", TTL_S)
+        harness.attachments.occupy(editor.id, "importing", TTL_S)
+        harness.attachments.occupy(editor.id, "compiling", TTL_S)
+        harness.attachments.occupy(editor.id, None, TTL_S)
         told = [(row["editor"], row["state"], row["reason"]) for row in harness.events.of("editor.state")]
         assert told == [
             (editor.id, "busy", "importing"),
@@ -172,7 +172,7 @@ def test_a_change_of_state_is_told_once_with_its_reason_and_its_time(harness: En
 def test_a_busy_state_does_not_outlive_the_daemon(harness: EngineHarness) -> None:
     async def first() -> None:
         _, editor = await owned(harness)
-        harness.claims.occupy(editor.id, "importing", TTL_S)
+        harness.attachments.occupy(editor.id, "importing", TTL_S)
 
     harness.run(first)
     later = harness.restarted()
@@ -186,7 +186,7 @@ def test_a_busy_state_does_not_outlive_the_daemon(harness: EngineHarness) -> Non
 def test_an_unknown_editor_has_no_state(harness: EngineHarness) -> None:
     async def story() -> None:
         with pytest.raises(NotFound, match="nobody-1"):
-            harness.claims.occupy("nobody-1", "importing", TTL_S)
+            harness.attachments.occupy("nobody-1", "importing", TTL_S)
 
     harness.run(story)
 
@@ -199,7 +199,7 @@ def test_a_released_server_ends_after_one_grace(
 ) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
-        assert harness.claims.release("toy", editor.id).owners == ()
+        assert harness.attachments.release("toy", editor.id).owners == ()
         await asyncio.sleep(4)
         assert harness.alive(record.process)
         await asyncio.sleep(2)
@@ -216,7 +216,7 @@ def test_a_server_that_one_of_two_releases_stays_the_others(harness: EngineHarne
         record, editor = await owned(harness)
         other = harness.editor()
         await harness.up(other)
-        harness.claims.release("toy", editor.id)
+        harness.attachments.release("toy", editor.id)
         await asyncio.sleep(3600)
         assert harness.alive(record.process)
         harness.system.end(other)
@@ -229,7 +229,7 @@ def test_a_server_that_one_of_two_releases_stays_the_others(harness: EngineHarne
 def test_an_editor_that_released_a_server_may_have_it_again(harness: EngineHarness) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
-        harness.claims.release("toy", editor.id)
+        harness.attachments.release("toy", editor.id)
         await asyncio.sleep(2)
         assert (await harness.up(editor.process)).process == record.process
         await asyncio.sleep(3600)
@@ -241,10 +241,10 @@ def test_an_editor_that_released_a_server_may_have_it_again(harness: EngineHarne
 def test_what_is_not_owned_cannot_be_released(harness: EngineHarness) -> None:
     async def story() -> None:
         _, editor = await owned(harness)
-        other = harness.claims.attach(Arrival(harness.editor().pid))
+        other = harness.attachments.attach(Arrival(harness.editor().pid))
         for server, owner in (("toy", other.id), ("toy", "nobody-1"), ("nothing", editor.id)):
             with pytest.raises(NotFound):
-                harness.claims.release(server, owner)
+                harness.attachments.release(server, owner)
         assert [owner.editor for owner in harness.records.server("toy").owners] == [editor.id]
 
     harness.run(story)
@@ -253,7 +253,7 @@ def test_what_is_not_owned_cannot_be_released(harness: EngineHarness) -> None:
 def test_a_release_outlives_the_daemon(harness: EngineHarness) -> None:
     async def first() -> None:
         _, editor = await owned(harness)
-        harness.claims.release("toy", editor.id)
+        harness.attachments.release("toy", editor.id)
 
     harness.run(first)
     later = harness.restarted()

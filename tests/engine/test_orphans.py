@@ -105,7 +105,7 @@ def test_a_detached_editor_lingers_before_its_server_goes(harness: EngineHarness
         owner = harness.editor()
         record = await harness.up(owner, project=str(tmp_path))
         editor = next(iter(harness.records.editors))
-        harness.claims.detach(editor, stop=False)
+        harness.attachments.detach(editor, stop=False)
         await asyncio.sleep(19)
         assert harness.alive(record.process)
         await asyncio.sleep(3)
@@ -118,8 +118,8 @@ def test_an_editor_of_the_same_project_inherits_what_was_left(harness: EngineHar
     async def story() -> None:
         before, after = harness.editor(), harness.editor()
         record = await harness.up(before, project=str(tmp_path))
-        harness.claims.detach(next(iter(harness.records.editors)), stop=False)
-        heir = harness.claims.attach(Arrival(after.pid, project=str(tmp_path)))
+        harness.attachments.detach(next(iter(harness.records.editors)), stop=False)
+        heir = harness.attachments.attach(Arrival(after.pid, project=str(tmp_path)))
         harness.system.end(before)
         await asyncio.sleep(300)
         assert harness.alive(record.process)
@@ -131,7 +131,7 @@ def test_an_editor_of_the_same_project_inherits_what_was_left(harness: EngineHar
 def test_detach_with_stop_does_not_linger(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
-        harness.claims.detach(next(iter(harness.records.editors)), stop=True)
+        harness.attachments.detach(next(iter(harness.records.editors)), stop=True)
         await asyncio.sleep(6)
         assert not harness.alive(record.process)
 

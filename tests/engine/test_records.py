@@ -23,7 +23,7 @@ def test_a_write_that_failed_is_tried_again_though_nothing_changes(tmp_path: Pat
 
     async def story() -> None:
         harness.store.broken = True
-        editor = harness.claims.attach(Arrival(harness.editor().pid))
+        editor = harness.attachments.attach(Arrival(harness.editor().pid))
         await asyncio.sleep(60)
         harness.store.broken = False
         await asyncio.sleep(RETRY_S + 0.1)
@@ -73,13 +73,13 @@ def test_a_disk_that_stays_full_is_asked_now_and_then_and_a_good_one_not_at_all(
 
     async def story() -> None:
         tried = count_writes(harness)
-        harness.claims.attach(Arrival(harness.editor().pid))
+        harness.attachments.attach(Arrival(harness.editor().pid))
         await asyncio.sleep(0.1)
         good = len(tried)
         await asyncio.sleep(3600)
         assert len(tried) == good
         harness.store.broken = True
-        harness.claims.attach(Arrival(harness.editor().pid))
+        harness.attachments.attach(Arrival(harness.editor().pid))
         await asyncio.sleep(100)
         assert 15 <= len(tried) - good <= 25
 
@@ -91,7 +91,7 @@ def test_with_the_daemon_go_its_tries(tmp_path: Path) -> None:
 
     async def story() -> None:
         harness.store.broken = True
-        harness.claims.attach(Arrival(harness.editor().pid))
+        harness.attachments.attach(Arrival(harness.editor().pid))
         await asyncio.sleep(1)
         await harness.supervisor.close(servers=False)
         tried = count_writes(harness)

@@ -80,7 +80,7 @@ def test_a_refusal_for_a_busy_editor_is_told_with_who_asked_and_why(harness: Eng
     async def story() -> None:
         await harness.up(harness.editor())
         (editor,) = harness.records.editors.values()
-        harness.claims.occupy(editor.id, "importing", 60)
+        harness.attachments.occupy(editor.id, "importing", 60)
         with pytest.raises(Busy):
             await harness.supervisor.stop("toy", FakeRequester(), request_id="mine")
         (refused,) = harness.events.of("flight.refused")
@@ -109,11 +109,11 @@ def test_a_stop_is_refused_for_a_busy_editor_before_it_is_accepted(
         harness.system.kill(record.process.pid)
         await asyncio.sleep(1)
         if busy_before:
-            harness.claims.occupy(editor.id, "importing", 60)
+            harness.attachments.occupy(editor.id, "importing", 60)
         requester = FakeRequester()
         stop = asyncio.create_task(harness.supervisor.stop("toy", requester))
         await asyncio.sleep(1)
-        harness.claims.occupy(editor.id, "importing", 60)
+        harness.attachments.occupy(editor.id, "importing", 60)
         if busy_before:
             with pytest.raises(Busy):
                 await stop

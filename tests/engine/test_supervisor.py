@@ -113,7 +113,7 @@ def test_an_editor_below_the_server_is_never_signalled(harness: EngineHarness) -
         assert record.process is not None
         editor = harness.system.fork(record.process, "godot")
         game = harness.system.fork(editor, "game")
-        harness.claims.attach(Arrival(editor.pid))
+        harness.attachments.attach(Arrival(editor.pid))
         await harness.supervisor.stop("toy")
         assert not harness.alive(record.process)
         assert harness.alive(editor)
@@ -234,7 +234,7 @@ def test_an_arrival_that_is_wrong_is_refused_by_field(harness: EngineHarness, fi
             harness.system.processes[owner.pid].denied = True
         wrong = {"start_token": {"start_token": "other"}, "project": {"project": str(tmp_path / "nowhere")}}
         with pytest.raises(InvalidParams) as caught:
-            harness.claims.attach(Arrival(owner.pid, **wrong.get(field, {})))
+            harness.attachments.attach(Arrival(owner.pid, **wrong.get(field, {})))
         assert caught.value.field == field
 
     harness.run(story)
@@ -243,9 +243,9 @@ def test_an_arrival_that_is_wrong_is_refused_by_field(harness: EngineHarness, fi
 def test_a_dead_pid_is_no_editor(harness: EngineHarness) -> None:
     async def story() -> None:
         with pytest.raises(EditorGone):
-            harness.claims.attach(Arrival(99999))
+            harness.attachments.attach(Arrival(99999))
         with pytest.raises(NotFound):
-            harness.claims.detach("nobody", stop=False)
+            harness.attachments.detach("nobody", stop=False)
 
     harness.run(story)
 

@@ -53,7 +53,7 @@ def attach(sim: Simulation) -> None:
     living = sim.living_editors()
     editor = sim.rng.choice(living) if living and (len(living) > 4 or sim.rng.random() < 0.5) else sim.new_editor()
     project = sim.rng.choice((None, *sim.projects))
-    answer = _now(sim, "attach", lambda life: life.claims.attach(Arrival(editor.pid, project=project)))
+    answer = _now(sim, "attach", lambda life: life.attachments.attach(Arrival(editor.pid, project=project)))
     if answer is None or sim.life is None:
         return
     sim.editors[editor] = answer.id  # type: ignore[attr-defined]
@@ -77,7 +77,7 @@ def detach(sim: Simulation) -> None:
         return
     editor, name = found
     at_once = sim.rng.random() < 0.4
-    answer = _now(sim, "detach", lambda life: life.claims.detach(name, stop=at_once))
+    answer = _now(sim, "detach", lambda life: life.attachments.detach(name, stop=at_once))
     # A daemon that dies while it answers may have done it.
     if answer is not None or sim.life is None:
         sim.ledger.detach(editor, at_once=at_once)
@@ -89,7 +89,7 @@ def release(sim: Simulation) -> None:
     if found is None or server is None:
         return
     editor, name = found
-    answer = _now(sim, "release", lambda life: life.claims.release(server, name))
+    answer = _now(sim, "release", lambda life: life.attachments.release(server, name))
     if answer is not None or sim.life is None:
         sim.ledger.release(server, editor)
 
@@ -99,7 +99,7 @@ def occupy(sim: Simulation) -> None:
     found = _attached(sim)
     if found is not None:
         reason = sim.rng.choice((None, "importing"))
-        _now(sim, "occupy", lambda life: life.claims.occupy(found[1], reason, 10.0))
+        _now(sim, "occupy", lambda life: life.attachments.occupy(found[1], reason, 10.0))
 
 
 def lease(sim: Simulation) -> None:
@@ -108,17 +108,17 @@ def lease(sim: Simulation) -> None:
     roll = sim.rng.random()
     if names and roll < 0.35:
         name = sim.rng.choice(names)
-        if _now(sim, "renew", lambda life: life.claims.renew(name)) is not None:
+        if _now(sim, "renew", lambda life: life.attachments.renew(name)) is not None:
             grant = sim.ledger.grants.get(name)
             if grant is not None:
                 grant.expires = sim.world.clock.now + grant.ttl_s
     elif names and roll < 0.5:
         name = sim.rng.choice(names)
-        if _now(sim, "give back", lambda life: life.claims.give_back(name)) is not None:
+        if _now(sim, "give back", lambda life: life.attachments.give_back(name)) is not None:
             sim.ledger.grants.pop(name, None)
     elif (server := _server(sim)) is not None:
         ttl_s = sim.rng.choice((2.0, 20.0, 60.0))
-        answer = _now(sim, "lease", lambda life: life.claims.acquire(server, "an AI client", ttl_s))
+        answer = _now(sim, "lease", lambda life: life.attachments.acquire(server, "an AI client", ttl_s))
         if answer is not None and sim.life is not None and server in sim.life.records.servers:
             sim.ledger.grants[answer[1].id] = Grant(server, ttl_s, sim.world.clock.now + ttl_s)  # type: ignore[index]
 

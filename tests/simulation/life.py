@@ -122,7 +122,7 @@ class Life:
             self.engine = assemble(guarded, store, ear, catalog, self.me, site, queries, SeededRandomSource(rng))
         self.records = self.engine.context.records
         self.supervisor = self.engine.supervisor
-        self.claims = self.engine.claims
+        self.attachments = self.engine.attachments
         self.operations = self.supervisor.operations
         self.ready = False
         self.on_act: Callable[[str], None] = lambda what: None  # noqa: ARG005 (until a ledger is attached)
@@ -163,7 +163,7 @@ class Life:
         """Do what the daemon does before it publishes its endpoint."""
         await self.engine.recovery.run(self.disk.load())
         self.supervisor.begin()
-        self.claims.begin()
+        self.attachments.begin()
         self.ready = True
 
     def write(self, state: State) -> None:

@@ -24,7 +24,7 @@ def toys(harness: EngineHarness) -> list[FakeProcess]:
 
 def detach_all(harness: EngineHarness) -> None:
     for editor in list(harness.records.editors):
-        harness.claims.detach(editor, stop=False)
+        harness.attachments.detach(editor, stop=False)
 
 
 OTHER_PORTS = {"http": 8002, "sessions": 9502}
@@ -111,7 +111,7 @@ def test_a_server_cannot_attach_itself_and_is_stopped_like_any_other(harness: En
         record = await harness.up()
         assert record.process is not None
         with pytest.raises(InvalidParams) as caught:
-            harness.claims.attach(Arrival(record.process.pid))
+            harness.attachments.attach(Arrival(record.process.pid))
         assert caught.value.field == "pid"
         assert harness.records.editors == {}
         await harness.supervisor.stop("toy")
@@ -169,7 +169,7 @@ def test_a_server_that_counts_as_an_editor_is_reused_and_not_doubled(harness: En
 
 def attach_for(harness: EngineHarness, project: Path) -> Callable[[], object]:
     heir = harness.editor()
-    return lambda: harness.claims.attach(Arrival(heir.pid, project=str(project)))
+    return lambda: harness.attachments.attach(Arrival(heir.pid, project=str(project)))
 
 
 def test_an_editor_that_inherits_before_the_signal_saves_the_server(harness: EngineHarness, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_reprieved_server_is_judged_afresh_when_its_heir_ends(harness: EngineH
         heir = harness.editor()
         record = await harness.up(harness.editor(), project=str(tmp_path))
         detach_all(harness)
-        harness.system.meanwhile["table"] = lambda: harness.claims.attach(Arrival(heir.pid, project=str(tmp_path)))
+        harness.system.meanwhile["table"] = lambda: harness.attachments.attach(Arrival(heir.pid, project=str(tmp_path)))
         await asyncio.sleep(60)
         assert harness.alive(record.process)
         harness.system.end(heir)
@@ -410,7 +410,7 @@ def test_a_server_that_ends_while_its_owner_lingers_is_inherited(harness: Engine
         await asyncio.sleep(1)
         harness.system.end(first.process, 9)
         await asyncio.sleep(1)
-        harness.claims.attach(Arrival(owner.pid))
+        harness.attachments.attach(Arrival(owner.pid))
         await asyncio.sleep(3600)
         record = harness.records.server("toy")
         assert record.launch != first.launch
@@ -455,7 +455,7 @@ def test_a_server_that_ends_after_the_linger_is_not_started_again(harness: Engin
 def test_a_number_that_no_process_has_is_no_owner(harness: EngineHarness, pid: int) -> None:
     async def story() -> None:
         with pytest.raises(InvalidParams) as caught:
-            harness.claims.attach(Arrival(pid))
+            harness.attachments.attach(Arrival(pid))
         assert caught.value.field == "pid"
 
     harness.run(story)
@@ -467,7 +467,7 @@ def test_a_thread_or_the_daemon_itself_is_no_owner(harness: EngineHarness) -> No
         harness.system.processes[editor.pid].no_process = f"{editor.pid} is a thread of process 4711"
         for pid in (editor.pid, harness.system.me.pid):
             with pytest.raises(InvalidParams) as caught:
-                harness.claims.attach(Arrival(pid))
+                harness.attachments.attach(Arrival(pid))
             assert caught.value.field == "pid"
         assert harness.records.editors == {}
 
@@ -478,9 +478,9 @@ def test_the_first_process_is_an_owner_only_as_an_editor(harness: EngineHarness)
     async def story() -> None:
         harness.system.start("systemd", pid=1)
         with pytest.raises(InvalidParams, match="outlives"):
-            harness.claims.attach(Arrival(1))
+            harness.attachments.attach(Arrival(1))
         harness.system.end(harness.system.processes[1].identity)
         harness.system.start("godot", "--editor", pid=1)
-        assert harness.claims.attach(Arrival(1)).process.pid == 1
+        assert harness.attachments.attach(Arrival(1)).process.pid == 1
 
     harness.run(story)
