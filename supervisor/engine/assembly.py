@@ -174,7 +174,7 @@ def assemble(
         health=health,
         versions=placement.versions,
         discovery=discovery,
-        explainer=PortReporter(context, recogniser, placement.versions),
+        port_reporter=PortReporter(context, recogniser, placement.versions),
     )
     # The monitor follows up on these events, and starts the daemon's own operations.
     operations.on_ended = monitor.operation_ended

@@ -55,7 +55,7 @@ class Supervisor:
     health: Health
     versions: Versions
     discovery: Discovery
-    explainer: PortReporter
+    port_reporter: PortReporter
 
     def begin(self) -> None:
         """Watch and follow up on everything that a recovery has found."""

@@ -185,7 +185,7 @@ def test_foreign_server_on_the_plugins_ports_is_named(harness: EngineHarness, to
 
     async def story() -> None:
         foreign_server = strangers_toy(harness)
-        explained = await harness.supervisor.explainer.explain("toy", (), project(harness, "game", "4.3.1"))
+        explained = await harness.supervisor.port_reporter.explain("toy", (), project(harness, "game", "4.3.1"))
         assert (explained.version, explained.why and explained.why.source) == ("4.3.1", VersionSource.ADDON)
         (note,) = explained.notes
         assert note.startswith("its plugin looks on http 8000, sessions 9500 only; port 8000: ")

@@ -99,7 +99,7 @@ class DaemonMethods:
 
     @read("ports.explain")
     async def _explain(self, params: d.PortsExplain) -> d.PortsExplainResult:
-        found = await self._supervisor.explainer.explain(params.kind, params.ports or (), params.project)
+        found = await self._supervisor.port_reporter.explain(params.kind, params.ports or (), params.project)
         why = found.why.why if found.why is not None else None
         return d.PortsExplainResult(tuple(map(explained, found.ports)), found.version, why, found.notes)
 
