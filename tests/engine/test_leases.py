@@ -151,7 +151,7 @@ def test_a_lease_that_has_ended_is_not_known_any_more(harness: EngineHarness, en
     harness.run(story)
 
 
-def test_the_end_of_a_lease_is_told(harness: EngineHarness) -> None:
+def test_the_end_of_a_lease_is_reported(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up(harness.editor())
         _, lease = harness.attachments.acquire("toy", "an AI client", TTL_S)

@@ -1,4 +1,4 @@
-"""What the daemon does by itself: failed operations are tried again, with pauses, until they are done."""
+"""The daemon's own work: failed operations are tried again, with pauses, until they are done."""
 
 import asyncio
 import errno

@@ -149,7 +149,7 @@ def test_a_busy_editor_disturbs_only_its_own_servers(harness: EngineHarness, tmp
     harness.run(story)
 
 
-def test_a_change_of_state_is_told_once_with_its_reason_and_its_time(harness: EngineHarness) -> None:
+def test_a_change_of_state_is_published_once_with_its_reason_and_its_time(harness: EngineHarness) -> None:
     async def story() -> None:
         _, editor = await owned(harness)
         harness.attachments.occupy(editor.id, None, TTL_S)

@@ -76,7 +76,7 @@ def test_a_request_during_an_undone_start_waits_and_gets_a_server(harness: Engin
     harness.run(story)
 
 
-def test_a_refusal_for_a_busy_editor_is_told_with_who_asked_and_why(harness: EngineHarness) -> None:
+def test_a_refusal_for_a_busy_editor_is_reported_with_who_asked_and_why(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up(harness.editor())
         (editor,) = harness.records.editors.values()
