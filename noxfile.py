@@ -62,10 +62,9 @@ def full(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Lines and branches of `supervisor/` that README's test command runs, in daemons and commands as well."""
+    """Lines and branches of `supervisor/` that the fast tests run, in the processes that they start as well."""
     session.install("-q", "-e", ".[test,coverage]")
     session.run("coverage", "erase")
-    for arguments in readme_runs():
-        session.run("coverage", "run", "-m", "pytest", *arguments, *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", "-n", "2", "-m", "fast", *session.posargs)
     session.run("coverage", "combine", "-q")
     session.run("coverage", "report")
