@@ -1,4 +1,4 @@
-"""config.toml as frozen objects. Every value knows where it comes from."""
+"""The settings in config.toml, as frozen objects. Every value knows its source."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ VARIABLES: Mapping[str, str] = {
 
 @frozen
 class Config:
-    """The settings. `environments` None: where this home's folders say. `kinds` is unchecked: see the catalogue."""
+    """The settings. `environments` is None where this home's own folder is used. The catalogue checks `kinds`."""
 
     log_level: str = "info"
     event_loop: str = "auto"
@@ -45,15 +45,15 @@ class Config:
     sources: Mapping[str, Source] = field(default_factory=dict)
 
     def source(self, key: str) -> Source:
-        """Where the value of a full key ("daemon.log_level", "kinds.godot-ai.version") comes from."""
+        """Return the source of a full key, such as "daemon.log_level" or "kinds.godot-ai.version"."""
         return self.sources.get(key, Source.DEFAULT)
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Config:
-    """Read the settings. A file that is not there leaves every default.
+    """Read the settings. Without a file, every key has its default.
 
     Raises:
-        ConfigInvalid: it cannot be read, others could have written it, or a key or variable is not possible.
+        ConfigInvalid: the file cannot be read, other users could have written it, or a key or variable is invalid.
     """
     document = parsed(path)
     _only(document, ("daemon", "kinds"), "", path)
@@ -70,7 +70,7 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
             sources[f"daemon.{key}"] = Source.ENVIRONMENT
     tables = _table(document, "kinds", "kinds", path)
     if len(tables) > KINDS_MAX:
-        raise refusal(path, "kinds", f"more than {KINDS_MAX} kinds", "write fewer of them")
+        raise refusal(path, "kinds", f"more than {KINDS_MAX} kinds", "define fewer kinds")
     kinds = {name: _table(tables, name, f"kinds.{name}", path) for name in tables}
     sources |= {f"kinds.{name}.{key}": Source.FILE for name, table in kinds.items() for key in table}
     return Config(**values, kinds=kinds, sources=sources)
@@ -78,7 +78,7 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
 
 @contextlib.contextmanager
 def naming(file: Path) -> Iterator[None]:
-    """A kind does not know the file that it was written in: while inside, what is wrong with one names it."""
+    """Add the file's path to every `ConfigInvalid` raised inside, because a kind does not know its file."""
     try:
         yield
     except ConfigInvalid as error:
@@ -102,7 +102,7 @@ def _table(parent: Mapping[str, Any], key: str, full: str, path: Path) -> dict[s
 def _chosen(key: str, value: Any, path: Path) -> str:
     if not isinstance(value, str) or value not in CHOICES[key]:
         raise refusal(
-            path, f"daemon.{key}", f"{quoted(value)} is not possible here", "one of " + ", ".join(CHOICES[key])
+            path, f"daemon.{key}", f"{quoted(value)} is not a valid value", "one of " + ", ".join(CHOICES[key])
         )
     return value
 
@@ -111,7 +111,7 @@ def _from_environment(key: str, variable: str, value: str) -> str:
     if value not in CHOICES[key]:
         options = ", ".join(CHOICES[key])
         raise ConfigInvalid(
-            f"{variable}: {quoted(value)} is not possible here", hint=f"one of {options}", data={"variable": variable}
+            f"{variable}: {quoted(value)} is not a valid value", hint=f"one of {options}", data={"variable": variable}
         )
     return value
 
@@ -119,7 +119,7 @@ def _from_environment(key: str, variable: str, value: str) -> str:
 def _environments(value: Any, path: Path) -> Path:
     fix = "write an absolute path, or one that begins with ~"
     if not isinstance(value, str) or not value or "\0" in value:
-        raise refusal(path, "daemon.environments", f"{quoted(value)} is no path", fix)
+        raise refusal(path, "daemon.environments", f"{quoted(value)} is not a path", fix)
     try:
         folder = Path(value).expanduser()
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Reads config.toml: within bounds of size and time, and with the place of whatever is wrong in it."""
+"""Reads config.toml within bounds of size and time, and reports the line of a mistake."""
 
 import os
 import re
@@ -11,15 +11,15 @@ from .errors import ConfigInvalid
 from .native import private_files
 
 LIMIT = 1024 * 1024
-"""Bytes. A file of 300 kinds has a tenth of it."""
+"""Bytes. A file with 300 kinds has a tenth of this size."""
 
 PARTS_MAX = 32
-"""Of a dotted key: the parser's time grows with their square."""
+"""Parts of a dotted key, because the parser's time grows with their square."""
 
 KEY_SHOWN = 200
 
 INTEGER_MAX = 2**63
-"""TOML has integers of 64 bits; the parser takes longer ones."""
+"""TOML integers have 64 bits, but the parser accepts longer ones."""
 
 _PART = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""", re.ASCII)
 _LONG_NUMBER = re.compile(r"[0-9_]{4300,}")
@@ -28,17 +28,17 @@ _NESTED_MAX = 100
 
 
 def parsed(path: Path) -> dict[str, Any]:
-    """The document. A file that is not there is an empty one.
+    """Return the document, an empty one if there is no file.
 
     Raises:
-        ConfigInvalid: it cannot be read, others could have written it, or it is not TOML.
+        ConfigInvalid: the file cannot be read, other users could have written it, or it is not valid TOML.
     """
     try:
         content = _read(path)
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise refusal(path, "", f"it cannot be read: {error.strerror}", "make it a file that you may read") from error
+        raise refusal(path, "", f"it cannot be read: {error.strerror}", "make it a file that you can read") from error
     text = _decoded(path, content)
     _refuse_what_takes_long(path, text)
     try:
@@ -47,17 +47,17 @@ def parsed(path: Path) -> dict[str, Any]:
         raise _no_toml(path, text, str(error)) from error
     except RecursionError as error:
         line = _line_of_depth(text)
-        raise refusal(path, "", "brackets are nested too deeply", "write fewer of them", line=line) from error
+        raise refusal(path, "", "brackets are nested too deeply", "nest them less deeply", line=line) from error
     except (ValueError, OverflowError, MemoryError) as error:
         long = _LONG_NUMBER.search(text)
         line = _line_at(text, long.start()) if long else None
-        raise refusal(path, "", f"a value is not possible: {error}", "write a shorter one", line=line) from error
+        raise refusal(path, "", f"a value is not valid: {error}", "write a shorter one", line=line) from error
     _refuse_long_numbers(path, document)
     return document
 
 
 def refusal(path: Path, key: str, problem: str, fix: str, *, line: int | None = None) -> ConfigInvalid:
-    """What is wrong with the file, where, and what mends it."""
+    """Return the error that names the file, the key, the line, the problem, and how to mend it."""
     shown = key if len(key) <= KEY_SHOWN else f"{key[:KEY_SHOWN]}..."
     data: dict[str, Any] = {"file": str(path), "key": shown}
     where = f"{path}: {shown}" if key else str(path)
@@ -68,28 +68,28 @@ def refusal(path: Path, key: str, problem: str, fix: str, *, line: int | None = 
 
 
 def _read(path: Path) -> bytes:
-    """The content, from a file that nobody else can have written."""
-    # O_NONBLOCK, where it exists: a FIFO in its place must not hang the daemon.
+    """Return the content. Refuse a file that another user could have written."""
+    # With O_NONBLOCK, where the system has it, a FIFO in the file's place does not hang the daemon.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:
         info = os.fstat(handle)
         if not stat.S_ISREG(info.st_mode):
-            raise refusal(path, "", "it is no regular file", "put a file there, or nothing")
+            raise refusal(path, "", "it is not a regular file", "replace it by a file, or remove it")
         _refuse_foreign(path, info)
         for folder in {path.parent, path.resolve().parent}:
             _refuse_foreign(folder, folder.stat())
         with open(handle, "rb", closefd=False) as file:
-            # More than the limit is refused, also where it was written after the size was told.
+            # Read one byte more than allowed, because the file may have grown since its size was read.
             content = file.read(LIMIT + 1)
     finally:
         os.close(handle)
     if len(content) > LIMIT:
-        raise refusal(path, "", f"it is longer than {LIMIT // 1024} KiB", "write less; is it the right file?")
+        raise refusal(path, "", f"it is longer than {LIMIT // 1024} KiB", "shorten it; is it the right file?")
     return content
 
 
 def _refuse_foreign(path: Path, info: os.stat_result) -> None:
-    """Whoever may write the settings says what the daemon runs."""
+    """Refuse settings that another user may write, because they decide which programs the daemon runs."""
     trouble = private_files.distrust(path, info, written_by_hand=True)
     if trouble is not None:
         raise refusal(path, "", *trouble)
@@ -98,7 +98,7 @@ def _refuse_foreign(path: Path, info: os.stat_result) -> None:
 def _decoded(path: Path, content: bytes) -> str:
     utf_16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        # A byte order mark is what Windows editors begin with.
+        # Windows editors begin a file with a byte order mark.
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problem = "it is UTF-16, not UTF-8" if utf_16 else f"it is not UTF-8 at byte {error.start}"
@@ -106,12 +106,12 @@ def _decoded(path: Path, content: bytes) -> str:
         raise refusal(path, "", problem, "save it as UTF-8", line=line) from error
     if "\0" in text:
         line = _line_at(text, text.index("\0"))
-        raise refusal(path, "", "it has NUL characters: it is no text, or UTF-16", "save it as UTF-8", line=line)
+        raise refusal(path, "", "it has NUL characters, so it is UTF-16 or not text", "save it as UTF-8", line=line)
     return text
 
 
 def _refuse_what_takes_long(path: Path, text: str) -> None:
-    """Refuse a dotted key of many parts. Each piece between two dots is looked at once."""
+    """Refuse a dotted key of many parts. Each piece between two dots is examined once."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") < PARTS_MAX:
             continue
@@ -153,7 +153,7 @@ def _line_at(text: str, position: int) -> int:
 
 
 def _line_of_depth(text: str) -> int | None:
-    """The line in which brackets are nested more deeply than anybody writes them, texts in quotes not told apart."""
+    """Return the first line with more than `_NESTED_MAX` nested brackets. Brackets in quoted texts count, too."""
     depth = 0
     for number, line in enumerate(text.split("\n"), 1):
         depth += line.count("[") + line.count("{") - line.count("]") - line.count("}")

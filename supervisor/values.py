@@ -1,4 +1,4 @@
-"""What makes a class a value: a frozen dataclass, light to define, for there are 160 of them (ADR 9)."""
+"""Makes a class a value: a frozen dataclass that is cheap to define, because there are 160 of them (ADR 9)."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, dataclass_transform
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(cls: type[T]) -> type[T]:
-    """A frozen, slotted dataclass, which compares, hashes and shows itself by functions that all of them share."""
+    """Return the class as a frozen, slotted dataclass. All of them share one `__eq__`, `__hash__` and `__repr__`."""
     for method in (__eq__, __hash__, __repr__):
         if method.__name__ not in vars(cls):
             setattr(cls, method.__name__, method)
@@ -19,7 +19,7 @@ def _compared(self: Any) -> tuple[Any, ...]:
     return tuple([getattr(self, each.name) for each in fields(self) if each.compare])
 
 
-def __eq__(self: Any, other: object) -> bool:  # noqa: N807 (what it becomes)
+def __eq__(self: Any, other: object) -> bool:  # noqa: N807 (`frozen` makes it a method)
     return _compared(self) == _compared(other) if type(self) is type(other) else NotImplemented
 
 

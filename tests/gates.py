@@ -25,7 +25,7 @@ NOT_FAST = (
     "benchmarks/*",
     "cli/test_real_*.py",
     "e2e/*",
-    "engine/test_environments.py",
+    "engine/test_*environments.py",
     "kinds/test_recipe_*.py",
     "lab/*",
     "simulation/*",

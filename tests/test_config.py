@@ -29,7 +29,7 @@ def refusal(file: Path, environment: dict[str, str] | None = None) -> ConfigInva
     return caught.value
 
 
-def test_a_file_that_is_not_there_leaves_every_default(file: Path) -> None:
+def test_missing_file_leaves_every_default(file: Path) -> None:
     config = load(file, {})
     assert config == Config()
     assert (config.log_level, config.event_loop, config.discover) == ("info", "auto", "watch")
@@ -37,7 +37,7 @@ def test_a_file_that_is_not_there_leaves_every_default(file: Path) -> None:
     assert config.source("daemon.log_level") is Source.DEFAULT
 
 
-def test_every_value_knows_that_it_comes_from_the_file(file: Path) -> None:
+def test_values_from_the_file_have_the_file_as_source(file: Path) -> None:
     write(
         file,
         '[daemon]\nlog_level = "debug"\ndiscover = "observe"\nenvironments = "~/environments"\n'
@@ -60,11 +60,11 @@ def test_the_environment_beats_the_file(file: Path) -> None:
     assert config.source("daemon.log_level") is config.source("daemon.event_loop") is Source.ENVIRONMENT
 
 
-def test_an_empty_variable_says_nothing(file: Path) -> None:
+def test_empty_variable_is_ignored(file: Path) -> None:
     assert load(file, {"GODOT_SUPERVISOR_LOG_LEVEL": ""}).log_level == "info"
 
 
-def test_an_impossible_variable_is_named(file: Path) -> None:
+def test_invalid_variable_is_named(file: Path) -> None:
     error = refusal(file, {"GODOT_SUPERVISOR_EVENT_LOOP": "uvloop"})
     assert "GODOT_SUPERVISOR_EVENT_LOOP" in error.message
     assert error.hint == "one of auto, selector, proactor"
@@ -89,7 +89,7 @@ def test_an_impossible_variable_is_named(file: Path) -> None:
         ("[kinds]\nx = 1\n", "kinds.x", "write [kinds.x]"),
     ],
 )
-def test_a_wrong_key_is_named_with_the_file_and_what_is_allowed(file: Path, text: str, key: str, allowed: str) -> None:
+def test_wrong_key_is_named_with_file_and_allowed_keys(file: Path, text: str, key: str, allowed: str) -> None:
     error = refusal(write(file, text))
     assert f"{file}: {key}: " in error.message
     assert allowed in (error.hint or "")
@@ -113,21 +113,23 @@ def test_a_syntax_error_at_the_end_names_the_last_line(file: Path) -> None:
     [
         ("\nx = " + "[" * 5000, 2, "nested too deeply"),
         ("x = " + "{a=" * 5000, 1, "nested too deeply"),
-        ("\n\nx = " + "9" * 6000, 3, "a value is not possible"),
+        ("\n\nx = " + "9" * 6000, 3, "a value is not valid"),
         ("[kinds.a]\n\n" + "a." * 8000 + "b = 1", 3, "more than 32 parts"),
         ("[" + "a.'b'." * 4000 + "c]", 1, "more than 32 parts"),
         ("x = {" + '"a" . ' * 8000 + "b = 1}", 1, "more than 32 parts"),
         ("[daemon]\n\0", 2, "NUL"),
     ],
 )
-def test_what_breaks_a_reader_is_a_typed_error_with_its_line(file: Path, text: str, line: int, problem: str) -> None:
+def test_content_that_breaks_the_parser_is_a_typed_error_with_line(
+    file: Path, text: str, line: int, problem: str
+) -> None:
     error = refusal(write(file, text))
     assert problem in error.message
     assert (error.data["file"], error.data["line"]) == (str(file), line)
 
 
 @pytest.mark.parametrize("number", ["0x" + "f" * 6000, "0b1" + "0" * 64, "-9223372036854775809"])
-def test_an_integer_of_more_than_64_bits_names_its_key(file: Path, number: str) -> None:
+def test_integer_of_more_than_64_bits_is_refused_with_its_key(file: Path, number: str) -> None:
     error = refusal(write(file, f"[kinds.mine]\ngrace_s = {number}\n"))
     assert error.message == f"{file}: kinds.mine.grace_s: a number of more than 64 bits"
 
@@ -137,23 +139,23 @@ def test_a_file_beyond_the_limit_is_not_read(file: Path) -> None:
     assert load(write(file, "#" * (1024 * 1024)), {}) == Config()
 
 
-def test_many_dots_in_a_text_are_no_long_key(file: Path) -> None:
+def test_many_dots_in_a_text_are_not_a_long_key(file: Path) -> None:
     words = ".".join(["a"] * 100)
     text = f'[kinds.mine]\ncommand = ["x", "{words}", "y"]\n'
     assert load(write(file, text), {}).kinds["mine"]["command"] == ["x", words, "y"]
 
 
-def test_what_a_message_quotes_is_bounded(file: Path) -> None:
+def test_quoted_values_are_shortened(file: Path) -> None:
     assert len(refusal(write(file, f'[daemon]\nlog_level = "{"x" * 100_000}"\n')).message) < 1000
     assert len(refusal(write(file, f"[daemon]\n{'x' * 100_000} = 1\n")).message) < 1000
 
 
-def test_a_mistyped_key_is_answered_with_the_nearest(file: Path) -> None:
+def test_mistyped_key_gets_the_nearest_one_as_hint(file: Path) -> None:
     error = refusal(write(file, '[daemon]\nlog_levle = "info"\n'))
     assert (error.hint or "").startswith("did you mean log_level? allowed: ")
 
 
-def test_more_kinds_than_anybody_has_are_refused(file: Path) -> None:
+def test_too_many_kinds_are_refused(file: Path) -> None:
     tables = "".join(f"[kinds.k{number}]\n" for number in range(1001))
     assert "kinds: more than 1000 kinds" in refusal(write(file, tables)).message
 
@@ -165,13 +167,13 @@ def test_another_encoding_is_named(file: Path, encoding: str) -> None:
     assert "UTF-8" in (refusal(file).hint or "")
 
 
-def test_a_byte_order_mark_is_no_syntax_error(file: Path) -> None:
+def test_byte_order_mark_is_accepted(file: Path) -> None:
     file.write_bytes(b'\xef\xbb\xbf[daemon]\nlog_level = "error"\n')
     file.chmod(0o600)
     assert load(file, {}).log_level == "error"
 
 
-def test_bytes_that_are_no_text_are_a_typed_error(file: Path) -> None:
+def test_undecodable_bytes_are_a_typed_error(file: Path) -> None:
     file.write_bytes(b"[daemon]\n# \xff\n")
     file.chmod(0o600)
     assert "UTF-8" in refusal(file).message
@@ -185,19 +187,17 @@ def test_a_folder_in_the_files_place_is_a_typed_error(file: Path) -> None:
 @POSIX_ONLY
 def test_a_fifo_in_the_files_place_does_not_hang(file: Path) -> None:
     os.mkfifo(file, 0o600)
-    assert "no regular file" in refusal(file).message
+    assert "not a regular file" in refusal(file).message
 
 
 @pytest.fixture
 def company(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody else is in every group."""
+    """Let every group have another member."""
     monkeypatch.setattr(private_files, "nobody_else_by_group", lambda path, group: False)  # noqa: ARG005
 
 
 @POSIX_ONLY
-def test_a_file_that_only_the_users_own_group_may_write_is_the_users(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_writable_by_the_users_own_group_is_accepted(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(private_files, "nobody_else_by_group", lambda path, group: not asked.append(group))  # noqa: ARG005
     write(file, '[daemon]\nlog_level = "error"\n').chmod(0o664)
@@ -209,7 +209,7 @@ def test_a_file_that_only_the_users_own_group_may_write_is_the_users(
 @POSIX_ONLY
 @pytest.mark.usefixtures("company")
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
-def test_a_file_that_others_may_write_is_refused_with_the_command_that_mends_it(file: Path, mode: int) -> None:
+def test_file_that_others_may_write_is_refused_with_a_remedy(file: Path, mode: int) -> None:
     write(file, "").chmod(mode)
     error = refusal(file)
     assert str(file) in error.message
@@ -235,7 +235,7 @@ def test_a_link_is_followed_and_its_target_checked(file: Path, tmp_path: Path) -
 
 
 @POSIX_ONLY
-def test_others_may_read_it(file: Path) -> None:
+def test_file_that_others_may_read_is_accepted(file: Path) -> None:
     write(file, '[daemon]\nlog_level = "error"\n').chmod(0o644)
     file.parent.chmod(0o755)
     assert load(file, {}).log_level == "error"
@@ -244,7 +244,7 @@ def test_others_may_read_it(file: Path) -> None:
 @pytest.mark.needs_root
 @pytest.mark.skipif(not IS_ROOT, reason=ONLY_ROOT)
 @pytest.mark.parametrize("foreign", ["file", "folder"])
-def test_what_belongs_to_another_user_is_refused(file: Path, foreign: str) -> None:
+def test_file_of_another_user_is_refused(file: Path, foreign: str) -> None:
     write(file, "")
     os.chown(file if foreign == "file" else file.parent, 12345, -1)
     error = refusal(file)

@@ -1,6 +1,6 @@
 """The engine's values as messages of the protocol. Pure: everything shown is in the value."""
 
-from ..core.model import Bridge, Ended, Liveness, Occupant, Occupied, Ownership, ServerRecord
+from ..core.model import Bridge, EndedLaunch, Liveness, Occupant, Ownership, PassedOverPort, ServerRecord
 from ..engine.housekeeping import Kept, Leftover
 from ..engine.logs.excerpt import bounded_tail
 from ..engine.starting.port_report import PortFinding
@@ -24,12 +24,12 @@ def version_source(record: ServerRecord) -> str | None:
     return None if record.chosen is None or record.foreign else record.chosen.source.value
 
 
-def relocated(row: Occupied) -> RelocatedPort:
+def relocated(row: PassedOverPort) -> RelocatedPort:
     """Return a port that was passed over."""
     return RelocatedPort(row.port, _occupant(row.occupant), row.reason)
 
 
-def ended(row: Ended) -> EndedServer:
+def ended(row: EndedLaunch) -> EndedServer:
     """Return how a server has ended."""
     return EndedServer(
         row.id,

@@ -1,4 +1,4 @@
-"""Servers that stand in the way of a request, or answer it: ours and foreign, and what may be done with them. Pure."""
+"""Servers that conflict with a request or fulfil it, and whether they may be stopped. Pure."""
 
 from collections.abc import Mapping
 
@@ -8,17 +8,18 @@ from .pep440 import same
 from .processes.owners import DeadOwner, LivingOwner, NoOwner, OwnerSeen, UnknownOwner
 from .processes.proof import Held, Recognised, Stoppable, Unrecognised
 
-MUTE_S = 30.0
-"""A server that has not answered for this long is mute."""
+UNRESPONSIVE_S = 30.0
+"""A server that has not answered for this long, and as often as `UNRESPONSIVE_PROBES`, is unresponsive."""
 
-MUTE_PROBES = 2
+UNRESPONSIVE_PROBES = 2
 
 
 @frozen
 class Use:
-    """Who uses a server besides whoever asks. A count that is None cannot be told, and counts as use.
+    """The users of a server other than the requester. A count of None is unknown and counts as use.
 
-    `owners` are the names of those that are not proven dead; `leases` those of ours and of the server itself.
+    `owners` are the names of the owners that are not proven dead; `leases` counts the daemon's leases and the server's
+    own.
     """
 
     owners: tuple[str, ...] = ()
@@ -27,7 +28,7 @@ class Use:
 
     @property
     def reason(self) -> str | None:
-        """Why it is in use, for people; None: it is not."""
+        """Why the server is in use, for people; None if it is not."""
         if self.owners:
             return f"it belongs to {', '.join(self.owners)}"
         if self.leases is None:
@@ -43,12 +44,12 @@ class Use:
 
 @frozen
 class ForeignServer:
-    """A process that no daemon of this home started, and that listens on a port of a kind.
+    """A process that listens on a port of a kind and that no daemon of this home started.
 
-    `process` listens; `root` is its launcher, or itself. `ports` are those that it has, by name. `other_home`: it
-    belongs to another daemon. `stray`: it carries a launch token of ours that no row knows, so it may have owners that
-    nobody remembers. `claimed`: why another home, or this one once, may need it. `by_client`: a bridge of an AI
-    client has started it from our environment.
+    `process` listens; `root` is its launcher, or the process itself. `ports` are the ports it holds, by name.
+    `other_home`: the server belongs to another daemon. `stray`: it carries a launch token of this home that no server
+    record has, so it may have owners that no record names. `claimed`: why another home, or this one earlier, may need
+    it. `by_client`: a bridge of an AI client has started it from this home's private environment.
     """
 
     kind: str
@@ -67,20 +68,23 @@ class ForeignServer:
     by_client: bool = False
 
     def use(self, asker: ProcessIdentity | None) -> Use:
-        """Who uses it besides the asker."""
+        """Return the users of the server other than the requester."""
         match self.owner:
             case LivingOwner(process) if process != asker:
                 owners: tuple[str, ...] = (f"pid {process.pid}",)
             case UnknownOwner(reason):
-                owners = (f"somebody: {reason}",)
+                owners = (f"an unknown owner: {reason}",)
             case _:
                 owners = ()
         if self.claimed is not None:
-            owners = (*owners, f"somebody: {self.claimed}")
+            owners = (*owners, f"another home: {self.claimed}")
         return Use(owners, self.leases, self.sessions)
 
     def stoppable(self) -> Stoppable | Held:  # noqa: PLR0911 (one for each case)
-        """Whether it may be ended without a user naming it: recognised, and its owner proven dead."""
+        """Return whether the daemon may stop the server without a user's request.
+
+        Its kind and the death of its owner must be proven.
+        """
         if self.other_home is not None:
             return Held("it belongs to another godot-supervisor home")
         if isinstance(self.recognition, Unrecognised):
@@ -88,7 +92,7 @@ class ForeignServer:
         if self.claimed is not None:
             return Held(self.claimed)
         if self.stray:
-            return Held("it may have owners that are not known")
+            return Held("it may have unknown owners")
         match self.owner:
             case DeadOwner(pid):
                 return Stoppable(f"it is recognised, and its owner, pid {pid}, is dead")
@@ -97,25 +101,25 @@ class ForeignServer:
             case UnknownOwner(reason):
                 return Held(reason)
             case NoOwner():
-                return Held("it has no owner that could be proven dead")
+                return Held("it has no owner whose death could be proven")
 
 
 @frozen
-class Silence:
-    """For how long a server has not answered, and how often it was asked in vain."""
+class Outage:
+    """How long a server has not answered, and how many probes have failed in that time."""
 
     seconds: float = 0.0
     probes: int = 0
 
     @property
-    def mute(self) -> bool:
-        """Whether it is more than slow."""
-        return self.seconds >= MUTE_S and self.probes >= MUTE_PROBES
+    def unresponsive(self) -> bool:
+        """Whether the outage is too long for a server that is only slow."""
+        return self.seconds >= UNRESPONSIVE_S and self.probes >= UNRESPONSIVE_PROBES
 
 
 @frozen
-class RivalServer:
-    """A server of the wanted kind in a version that was not asked for, which stays where it is."""
+class ConflictingServer:
+    """A server of the requested kind that can be neither used nor stopped, mostly because of its version."""
 
     what: str
     version: str | None
@@ -123,33 +127,33 @@ class RivalServer:
 
 
 def server_stoppable(record: ServerRecord, *, owners_dead: bool) -> Stoppable | Held:
-    """Whether a server with a row may be ended without a user naming it. `owners_dead`: all that are known are."""
+    """Return whether a recorded server may be stopped without a user's request. `owners_dead`: all known owners are."""
     if record.other_home is not None:
         return Held("it belongs to another godot-supervisor home")
     if not record.foreign and not record.owners_unknown:
         return Stoppable("this daemon's home spawned it")
     if record.owners_unknown:
-        return Held("it may have owners that are not known")
+        return Held("it may have unknown owners")
     if record.ever_owned and owners_dead:
         return Stoppable("it is recognised, and every owner it ever had is dead")
-    return Held("it was not started by this daemon, and no owner of it is proven dead")
+    return Held("this daemon did not start it, and none of its owners is proven dead")
 
 
 def left_to_others(record: ServerRecord) -> str | None:
-    """Why `stop --servers` leaves this one: it may have users that are not known here. None: it does not."""
+    """Return why `stop --servers` leaves this server: it may have unknown users. None if it may be stopped."""
     if record.by_client:
         return None
     if record.observed_only:
-        return "it was only found: others started it"
+        return "this daemon only found it; another program started it"
     if record.foreign and record.owners_unknown:
-        return "others started it, and it may have owners that are not known"
+        return "another program started it, and it may have unknown owners"
     return None
 
 
 def compatible(wanted: str | None, version: str | None) -> bool:
-    """Whether a server of this version will do."""
+    """Return whether a server of this version fulfils a request for `wanted`."""
     return wanted is None or (version is not None and same(wanted, version))
 
 
 ForeignServers = Mapping[int, ForeignServer]
-"""By each port that they hold."""
+"""Foreign servers by each port that they hold."""

@@ -1,13 +1,14 @@
-"""What is known of launches of a server beside its record: the recipe of one, and the end of the last."""
+"""Facts about a launch of a server: its recipe, its version and why, its failure, its end."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 from ..values import frozen
 
 
 @frozen
 class RecipeStamp:
-    """What of its recipe a server was launched with. Its version is `Chosen`'s affair.
+    """The parts of a recipe that a server was launched with, except the version, which `Chosen` explains.
 
     `command` and the values of `environment` are digests; `ports` has the ranges, as text.
     """
@@ -19,18 +20,61 @@ class RecipeStamp:
 
 @frozen
 class RecipeChange:
-    """A part of a recipe that has changed: version, command, ports or environment. `detail` is for people."""
+    """A part of a recipe that has changed since the launch. `detail` is for people.
+
+    `part` is one of version, command, ports and environment.
+    """
 
     part: str
     detail: str
 
 
 @frozen
-class Ended:
+class Failure:
+    """Why a server is not running. `exit` is the exit status, a negative signal, or None if unknown."""
+
+    code: str
+    message: str
+    exit: int | None = None
+    log_tail: tuple[str, ...] = ()
+
+
+class VersionSource(StrEnum):
+    """The source that has chosen a server's version, the strongest last."""
+
+    RECIPE = "recipe"
+    ENGINE = "engine"
+    ADDON = "addon"
+    ASKED = "asked"
+
+    @property
+    def rank(self) -> int:
+        """Its position in that order."""
+        return list(VersionSource).index(self)
+
+
+@frozen
+class Chosen:
+    """Why a server has its version. Texts are for people.
+
+    `project` is the project whose addon was read, `engine` the known engine version. `passed_over` says why the server
+    does not have the addon's version; `beside` names what held the ports where the addon's plugin looks.
+    """
+
+    source: VersionSource
+    why: str
+    project: str | None = None
+    engine: str | None = None
+    passed_over: str | None = None
+    beside: str | None = None
+
+
+@frozen
+class EndedLaunch:
     """How the last launch of a server ended. `since` and `ended` are wall time, seconds.
 
-    `how` is one of stopped, restarted, replaced, reaped, exited and failed; `by` is whoever asked for it. `exit` is the
-    exit status, a negative signal, or None for unknown. `detail` is for people.
+    `how` is one of stopped, restarted, replaced, reaped, exited and failed; `by` is the requester. `exit` is the exit
+    status, a negative signal, or None if unknown. `detail` is for people.
     """
 
     id: str
@@ -51,7 +95,7 @@ class Ended:
 
 @frozen
 class Bridge:
-    """A bridge of an AI client that leads to a server, and the client that runs it, for people."""
+    """A bridge of an AI client that leads to a server, and the client that runs the bridge, for people."""
 
     pid: int
     client: str | None

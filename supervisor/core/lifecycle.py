@@ -1,4 +1,4 @@
-"""The life of a server, as a table. An illegal move is a defect of ours, never of a caller."""
+"""The states of a server and the moves between them, as a table. An illegal move is a defect of the daemon."""
 
 from collections.abc import Mapping
 
@@ -11,17 +11,17 @@ TRANSITIONS: Mapping[ServerState, frozenset[ServerState]] = {
     S.READY: frozenset({S.UNHEALTHY, S.BACKOFF, S.STOPPED, S.STOPPING}),
     S.UNHEALTHY: frozenset({S.READY, S.BACKOFF, S.STOPPED, S.STOPPING}),
     S.BACKOFF: frozenset({S.STARTING, S.FAILED, S.STOPPED, S.STOPPING}),
-    # READY: the daemon's own stop was broken off. What led to it is judged anew.
+    # READY: the daemon has aborted a stop that no user asked for. The reaper judges the server again.
     S.STOPPING: frozenset({S.STOPPED, S.FAILED, S.READY}),
     S.STOPPED: frozenset({S.STARTING}),
     S.FAILED: frozenset({S.STARTING, S.STOPPING, S.READY}),
 }
 
 RUNNING = frozenset({S.STARTING, S.READY, S.UNHEALTHY, S.STOPPING})
-"""States in which a process of the server may live."""
+"""States in which a process of the server may be alive."""
 
 SERVING = frozenset({S.READY, S.UNHEALTHY})
-"""States in which it has been ready."""
+"""States in which the server has been ready."""
 
 
 class IllegalMoveError(Exception):
@@ -29,7 +29,7 @@ class IllegalMoveError(Exception):
 
 
 def move(state: ServerState, to: ServerState) -> ServerState:
-    """The new state.
+    """Return the new state.
 
     Raises:
         IllegalMoveError: the table has no such move.

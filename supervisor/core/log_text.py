@@ -1,4 +1,4 @@
-"""What a server's log says of its end: the lines that people are shown, and whether a port was taken. Pure."""
+"""Reads a server's log: which lines to show to people, and which ports the log says were taken. Pure."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -22,13 +22,13 @@ _TAKEN = re.compile(
     r"|\bport\b.{0,60}\b(in use|taken|occupied|allocated|unavailable|not available|being used)\b",
     re.IGNORECASE,
 )
-"""EADDRINUSE as programs tell it on Linux (98), macOS (48) and Windows (10048; 10013 for a port held exclusively)."""
+"""EADDRINUSE as programs print it on Linux (98), macOS (48) and Windows (10048; 10013 for a port held exclusively)."""
 
 _PORT = re.compile(r"(?:\bports?\b[ =:'\"#]*|[:\]]:?|', |\", )(\d{2,5})\b", re.IGNORECASE)
 
 
 def excerpt(lines: Sequence[str], count: int) -> tuple[str, ...]:
-    """The last lines, at most `count` in all, and before them the first and the last that name an error."""
+    """Return the last lines, at most `count` in all, preceded by the first and the last line that name an error."""
     if len(lines) <= count:
         return tuple(lines)
     tail = len(lines) - count
@@ -37,7 +37,7 @@ def excerpt(lines: Sequence[str], count: int) -> tuple[str, ...]:
     kept = sorted({number for number in (*early, *last) if number < tail + 4})
     if not kept:
         return tuple(lines[tail:])
-    # Each line that is kept from before costs itself and a mark of the gap behind it.
+    # Each line kept from before takes two lines: itself and the mark of the gap behind it.
     begin = len(lines) - count + 2 * len(kept)
     shown = [text for number in kept if number < begin for text in (lines[number], GAP)]
     return (*shown, *lines[begin:])
@@ -48,7 +48,7 @@ def _names_error(line: str) -> bool:
 
 
 def taken_ports(lines: Sequence[str], ports: Collection[int]) -> frozenset[int]:
-    """The ports of these that a log says were taken; all of them where it does not say which."""
+    """Return which of these ports a log says were taken; all of them where the log names no port."""
     taken: set[int] = set()
     for line in lines:
         if not _TAKEN.search(line):

@@ -1,4 +1,4 @@
-"""The nouns of the house: frozen, without behaviour beyond what follows from their own fields."""
+"""The nouns of the domain: frozen values, without behaviour beyond what follows from their own fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -6,24 +6,24 @@ from enum import StrEnum
 from typing import Any, Self
 
 from ..values import frozen
-from .launches import Bridge, Ended, RecipeChange, RecipeStamp
+from .launches import Bridge, Chosen, EndedLaunch, Failure, RecipeChange, RecipeStamp, VersionSource
 
-__all__ = ["Bridge", "Ended", "RecipeChange", "RecipeStamp"]
+__all__ = ["Bridge", "Chosen", "EndedLaunch", "Failure", "RecipeChange", "RecipeStamp", "VersionSource"]
 
 Ports = Mapping[str, int]
 
 
-# Not `frozen` like all others: a look at the process table compares it thousands of times.
+# Not `frozen` like the others, because reading the process table compares it thousands of times.
 @dataclass(frozen=True, slots=True, order=True)
 class ProcessIdentity:
-    """A process. The start token is the kernel's own start time: (pid, token) cannot repeat, a pid can."""
+    """A process. The start token is the kernel's own start time: a pid is reused, the pair of pid and token is not."""
 
     pid: int
     start_token: str
 
 
 class Liveness(StrEnum):
-    """DEAD needs proof. UNKNOWN never kills."""
+    """Whether a process lives. DEAD needs proof. UNKNOWN never permits a kill."""
 
     ALIVE = "alive"
     DEAD = "dead"
@@ -32,7 +32,7 @@ class Liveness(StrEnum):
 
 @frozen
 class ProcessRow:
-    """One line of the system's process table. `session` is the POSIX session id, 0 where there is none.
+    """A line of the system's process table. `session` is the POSIX session id, 0 where there is none.
 
     `on_terminal`: it has a controlling terminal.
     """
@@ -51,7 +51,7 @@ class Topology(StrEnum):
 
 
 class Origin(StrEnum):
-    """How a server came to be known."""
+    """How the daemon came to know a server."""
 
     SPAWNED = "spawned"
     ADOPTED = "adopted"
@@ -60,7 +60,7 @@ class Origin(StrEnum):
 
 
 class ServerState(StrEnum):
-    """See `lifecycle` for the moves between them."""
+    """The state of a server. `lifecycle` has the moves between them."""
 
     STARTING = "starting"
     READY = "ready"
@@ -73,7 +73,7 @@ class ServerState(StrEnum):
 
 @frozen
 class Occupation:
-    """Why an editor does not want its servers disturbed, and for how long: monotonic seconds."""
+    """Why an editor asks that its servers are not disturbed, and for how long: monotonic seconds."""
 
     reason: str
     since: float
@@ -84,7 +84,7 @@ class Occupation:
 class Editor:
     """A Godot process and the project that is open in it. `started_at` is wall time, seconds.
 
-    `occupation` is what its plugin said last; it does not outlive the daemon.
+    `occupation` is the latest report of the editor's plugin; it does not outlive the daemon.
     """
 
     id: str
@@ -97,13 +97,13 @@ class Editor:
     occupation: Occupation | None = None
 
     def busy(self, now: float) -> Occupation | None:
-        """What it is busy with at a monotonic time."""
+        """Return the editor's occupation at a monotonic time, None if it is not busy."""
         return self.occupation if self.occupation and now < self.occupation.until else None
 
 
 @frozen
 class Ownership:
-    """An editor attached to a server. `leaving_since`: monotonic seconds; it detached, and lingers."""
+    """An editor attached to a server. `leaving_since`, monotonic seconds: it has detached and lingers since then."""
 
     editor: str
     process: ProcessIdentity
@@ -111,13 +111,13 @@ class Ownership:
 
     @property
     def leaving(self) -> bool:
-        """Whether it has detached."""
+        """Whether the editor has detached."""
         return self.leaving_since is not None
 
 
 @frozen
 class Lease:
-    """A claim by something that is not an editor. `expires` is monotonic, seconds."""
+    """A claim by a program other than an editor. `expires` is monotonic, seconds."""
 
     id: str
     holder: str
@@ -127,16 +127,16 @@ class Lease:
 
 SHOWN_LENGTH = 500
 SHOWN_WORDS = 50
-"""Characters and words of a stranger's command line that people are shown."""
+"""The characters and words that people are shown of another program's command line."""
 
 
 RELOCATED_KEPT = 8
-"""How many of the ports that a server was kept from are kept in its record. Of the others, their number."""
+"""How many of the ports that a server could not get are kept in its record. The others are only counted."""
 
 
 @frozen
 class Occupant:
-    """Who holds a port, as far as the system tells. `since` is wall time, seconds."""
+    """The process that holds a port, as far as the system tells. `since` is wall time, seconds."""
 
     identity: ProcessIdentity | None = None
     command: tuple[str, ...] = ()
@@ -145,12 +145,12 @@ class Occupant:
 
     @property
     def pid(self) -> int | None:
-        """The pid, for people. Never for signals."""
+        """The pid, for people. Signals use the identity."""
         return self.identity.pid if self.identity else None
 
     @property
     def brief(self) -> tuple[str, ...]:
-        """The beginning of the command line, for people: dozens of them have to fit into one answer."""
+        """The beginning of the command line, for people. Dozens of them have to fit into one answer."""
         room, shown = SHOWN_LENGTH, []
         for word in self.command[:SHOWN_WORDS]:
             shown.append(word[:room])
@@ -162,7 +162,7 @@ class Occupant:
 
 @frozen
 class Listener:
-    """A socket in state LISTEN. `occupant.identity` is None where the system does not tell whose it is."""
+    """A socket in state LISTEN. `occupant.identity` is None where the system does not tell the process."""
 
     address: str
     port: int
@@ -170,7 +170,7 @@ class Listener:
 
 
 class Bind(StrEnum):
-    """What a trial bind on 127.0.0.1 said."""
+    """The result of a trial bind on 127.0.0.1."""
 
     FREE = "free"
     TAKEN = "taken"
@@ -180,7 +180,7 @@ class Bind(StrEnum):
 
 @frozen
 class PortFact:
-    """Everything the system says of one port. `reason` is its own text where the bind was not FREE."""
+    """Everything the system tells about one port. `reason` is the system's own text where the bind was not FREE."""
 
     port: int
     bind: Bind
@@ -189,7 +189,7 @@ class PortFact:
 
 
 @frozen
-class Occupied:
+class PassedOverPort:
     """A wanted port that was passed over, and why."""
 
     port: int
@@ -198,58 +198,18 @@ class Occupied:
 
 
 @frozen
-class Failure:
-    """Why a server is not running. `exit` is the exit status, a negative signal, or None for unknown."""
-
-    code: str
-    message: str
-    exit: int | None = None
-    log_tail: tuple[str, ...] = ()
-
-
-class VersionSource(StrEnum):
-    """Who has chosen the version of a server, the strongest last."""
-
-    RECIPE = "recipe"
-    ENGINE = "engine"
-    ADDON = "addon"
-    ASKED = "asked"
-
-    @property
-    def rank(self) -> int:
-        """Its place in that order."""
-        return list(VersionSource).index(self)
-
-
-@frozen
-class Chosen:
-    """Why a server has its version. Texts are for people.
-
-    `project` is the project whose addon was read, `engine` the engine version that was known. `passed_over` is why the
-    addon's version is not the server's; `beside` is what held the ports where the addon's plugin looks.
-    """
-
-    source: VersionSource
-    why: str
-    project: str | None = None
-    engine: str | None = None
-    passed_over: str | None = None
-    beside: str | None = None
-
-
-@frozen
 class ServerRecord:
-    """What the daemon knows and remembers of one server. `since` is wall time, seconds.
+    """The daemon's record of one server. `since` is wall time, seconds.
 
-    `launch` names one start of it; `process` is the listener, `root` the process that we started (or, adopted, the
-    topmost one that is the server's). `connect` is the command line of a bridge for AI clients. `generation` counts the
-    changes of its claims (owners and leases). `recipe`: what it was launched by. `owners_unknown`: its row was rebuilt,
-    it may have owners that we do not know. `until_stopped`: it was asked for without an owner, so it runs until it is
-    stopped, whoever owns it.
-    `stop_requested`: a user asked for it to be stopped. `foreign`: no daemon of this home started it. `other_home`: the
-    home whose launch token it carries, if that is not ours: then it is shown and never touched. `chosen` is why it has
-    its version, None for one that others started. `by_client`: a bridge of an AI client started it, from our
-    environment. `bridges`: those seen when it was stopped; never written.
+    `launch` names one start of it. `process` is the listener; `root` is the process that the daemon started or, for an
+    adopted server, the topmost process that belongs to it. `connect` is the command line of a bridge for AI clients.
+    `generation` counts the changes of its claims (owners and leases). `recipe` has the recipe of its launch.
+    `owners_unknown`: the record was rebuilt, so the server may have owners that no record names. `until_stopped`: it
+    was requested without an owner, so it runs until it is stopped, also if it has owners. `stop_requested`: a user
+    asked to stop it. `foreign`: no daemon of this home started it. `other_home`: the home whose launch token it
+    carries, if that is another one; then it is shown and never touched. `chosen` says why it has its version, None if
+    another program started it. `by_client`: a bridge of an AI client started it, from this home's private environment.
+    `bridges`: those seen at its stop; never written to the registry.
     """
 
     id: str
@@ -273,7 +233,7 @@ class ServerRecord:
     other_home: str | None = None
     generation: int = 0
     restarts: int = 0
-    relocated: tuple[Occupied, ...] = ()
+    relocated: tuple[PassedOverPort, ...] = ()
     relocated_more: int = 0
     failure: Failure | None = None
     log: str | None = None
@@ -286,17 +246,17 @@ class ServerRecord:
 
     @property
     def observed_only(self) -> bool:
-        """Whether it was merely found: nobody asked this daemon to look after it."""
+        """Whether the daemon only found it: no user or program asked this daemon to manage it."""
         return self.origin in (Origin.DISCOVERED, Origin.EXTERNAL)
 
     def with_(self, **changes: Any) -> Self:
-        """A copy with these fields changed."""
+        """Return a copy with these fields changed."""
         return replace(self, **changes)
 
 
 @frozen
 class StickyPorts:
-    """The set that a project had last time."""
+    """The port set that a project had last time."""
 
     kind: str
     project: str
@@ -305,9 +265,9 @@ class StickyPorts:
 
 @frozen
 class State:
-    """All that outlives the daemon."""
+    """All data that outlives the daemon."""
 
     editors: Mapping[str, Editor] = field(default_factory=dict)
     servers: Mapping[str, ServerRecord] = field(default_factory=dict)
     sticky: tuple[StickyPorts, ...] = ()
-    ended: tuple[Ended, ...] = ()
+    ended: tuple[EndedLaunch, ...] = ()

@@ -1,6 +1,6 @@
-"""Versions as PEP 440 reads them: which texts are one, which are equal, and in which order they stand. Pure.
+"""Reads versions as PEP 440 defines them: their normal form, their equality and their order. Pure.
 
-The daemon does without `packaging`: it needs to compare and to name, and pays for each import with memory.
+The daemon does without `packaging`, because it only compares and names versions, and each import costs memory.
 """
 
 import re
@@ -9,7 +9,7 @@ from functools import lru_cache
 from ..values import frozen
 
 LONGEST = 64
-"""Characters of a version that is read. Longer texts are none: whoever sends them wants something else."""
+"""Characters of a version. A longer text is not read as a version."""
 
 _FORM = re.compile(
     r"""v?
@@ -28,7 +28,10 @@ Part = tuple[int, int | str]
 
 @frozen
 class Version:
-    """A version, taken apart. `pre` is its letter and number; `local` what stands behind the plus, None for nothing."""
+    """A version, taken apart.
+
+    `pre` is its letter and number; `local` has the parts behind the plus, None without a plus.
+    """
 
     epoch: int
     release: tuple[int, ...]
@@ -39,7 +42,10 @@ class Version:
 
     @property
     def text(self) -> str:
-        """The version in its normal form. Zeros at the end of the release stay: they are part of a file's name."""
+        """The version in its normal form.
+
+        Zeros at the end of the release stay, because they are part of a file's name.
+        """
         epoch = f"{self.epoch}!" if self.epoch else ""
         release = ".".join(map(str, self.release))
         pre = f"{self.pre[0]}{self.pre[1]}" if self.pre else ""
@@ -50,12 +56,12 @@ class Version:
 
     @property
     def order(self) -> tuple[object, ...]:
-        """What sorts versions as PEP 440 does: dev, pre, release, local, post. Equal versions have equal ones."""
+        """The sort key of PEP 440: dev, pre, release, local, post. Equal versions have equal keys."""
         return (*self.public, (0, ()) if self.local is None else (1, self.local))
 
     @property
     def public(self) -> tuple[object, ...]:
-        """As `order`, for the part before the plus."""
+        """The same for the part before the plus."""
         pre: tuple[int, str, int] = (1, "", 0)
         if self.pre is not None:
             pre = (0, *self.pre)
@@ -67,7 +73,7 @@ class Version:
 
 
 def significant(release: tuple[int, ...]) -> tuple[int, ...]:
-    """A release without the zeros at its end: 4.3 and 4.3.0 are one."""
+    """Return a release without the zeros at its end: 4.3 and 4.3.0 are the same version."""
     while len(release) > 1 and release[-1] == 0:
         release = release[:-1]
     return release
@@ -75,7 +81,7 @@ def significant(release: tuple[int, ...]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=128)
 def parse(text: str) -> Version | None:
-    """The version that a text is; None: it is none."""
+    """Return the version that a text denotes, None if it is not a version."""
     text = text.strip().lower()
     found = _FORM.fullmatch(text) if len(text) <= LONGEST and text.isascii() else None
     if found is None:
@@ -92,15 +98,15 @@ def parse(text: str) -> Version | None:
 
 
 def canonical(text: str) -> str:
-    """A version in its normal form; any other text as it is."""
+    """Return a version in its normal form, any other text unchanged."""
     version = parse(text)
     return text if version is None else version.text
 
 
 def same(wanted: str, found: str) -> bool:
-    """Whether a version is the one that was wanted, as `wanted == found` in PEP 440.
+    """Return whether a version is the wanted one, as `wanted == found` in PEP 440.
 
-    One that was wanted without a local part is any build of it. Texts that are no versions are compared as they are.
+    A wanted version without a local part stands for any build of it. Other texts are compared as they are.
     """
     if wanted == found:
         return True
@@ -111,16 +117,16 @@ def same(wanted: str, found: str) -> bool:
 
 
 def equal(one: str | None, other: str | None) -> bool:
-    """Whether two texts are one version, the part behind the plus included."""
+    """Return whether two texts denote one version, including the part behind the plus."""
     first, second = parse(one or ""), parse(other or "")
     return one == other if first is None or second is None else first.order == second.order
 
 
 def agree(one: str, other: str) -> bool:
-    """Whether two texts may speak of one build: equal, or one of them does not tell what stands behind the plus."""
+    """Return whether two texts may denote one build: they are equal, or one of them omits the part behind the plus."""
     return same(one, other) or same(other, one)
 
 
 def _part(text: str) -> Part:
-    """One part of what stands behind the plus: numbers come after words."""
+    """Return one part of the text behind the plus as a sort key: numbers come after words."""
     return (1, int(text)) if text.isdecimal() else (0, text)

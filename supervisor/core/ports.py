@@ -1,12 +1,12 @@
-"""Which ports a server gets. A port that we cannot tell about is not free."""
+"""Chooses the ports of a server. A port whose state is unknown is not free. Pure."""
 
 from collections.abc import Mapping
 
-from .model import Bind, Occupied, PortFact, Ports
+from .model import Bind, PassedOverPort, PortFact, Ports
 
 
 def candidates(ranges: Mapping[str, range], first: Ports | None = None) -> tuple[Ports, ...]:
-    """The port sets of a kind in order of preference. The ranges move together; `first` (a sticky set) leads."""
+    """Return the port sets of a kind in order of preference. The ranges move together; `first`, a sticky set, leads."""
     sets: list[Ports] = [dict(zip(ranges, numbers, strict=True)) for numbers in zip(*ranges.values(), strict=True)] or [
         {}
     ]
@@ -16,22 +16,22 @@ def candidates(ranges: Mapping[str, range], first: Ports | None = None) -> tuple
     return tuple(sets)
 
 
-def obstacles(ports: Ports, facts: Mapping[int, PortFact], reserved: Mapping[int, str]) -> list[Occupied]:
-    """Everything that stands in the way of a set."""
+def obstacles(ports: Ports, facts: Mapping[int, PortFact], reserved: Mapping[int, str]) -> list[PassedOverPort]:
+    """Return everything that prevents the use of a set of ports."""
     return [found for port in ports.values() if (found := obstacle(port, facts.get(port), reserved))]
 
 
-def obstacle(port: int, fact: PortFact | None, reserved: Mapping[int, str]) -> Occupied | None:
-    """What stands in the way of using a port; None: nothing."""
+def obstacle(port: int, fact: PortFact | None, reserved: Mapping[int, str]) -> PassedOverPort | None:
+    """Return what prevents the use of a port, None if nothing does."""
     if port in reserved:
         holder = fact.listeners[0].occupant if fact is not None and fact.listeners else None
-        return Occupied(port, holder, f"reserved for {reserved[port]}")
+        return PassedOverPort(port, holder, f"reserved for {reserved[port]}")
     if fact is None:
-        return Occupied(port, None, "the system does not tell whether it is free")
+        return PassedOverPort(port, None, "the system does not tell whether it is free")
     if fact.listeners:
         listener = fact.listeners[0]
-        who = "somebody" if listener.occupant.identity else "a process that the system does not tell about"
-        return Occupied(port, listener.occupant, f"{who} listens on {listener.address}")
+        who = "another process" if listener.occupant.identity else "a process that the system does not identify"
+        return PassedOverPort(port, listener.occupant, f"{who} listens on {listener.address}")
     if fact.bind is not Bind.FREE:
-        return Occupied(port, None, fact.reason or f"a bind says: {fact.bind}")
+        return PassedOverPort(port, None, fact.reason or f"a trial bind says: {fact.bind}")
     return None

@@ -1,4 +1,4 @@
-"""Whether a server is an orphan: two samples, one grace apart, and every doubt keeps it."""
+"""Judges whether a server is an orphan: by two samples, one grace period apart; any doubt keeps the server. Pure."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,21 @@ from ..values import frozen
 from .model import Liveness
 
 SILENCE_S = 30.0
-"""A server that has not answered for this long, with every owner dead, has no sessions and holds no leases."""
+"""After this long without an answer, and with all owners dead, a server has no sessions and holds no leases."""
 
 LATE_S = 5.0
-"""A second sample later than this says nothing: the daemon or the machine stood still in between. That counts once for
-a suspicion: a daemon that lags all the time reaps later, and reaps."""
+"""A second sample later than this proves nothing, because the daemon or the machine was suspended in between.
+
+Lateness counts once per suspicion, so that a daemon which always lags reaps later, but reaps.
+"""
 
 
 @frozen
 class OwnerFact:
-    """One owner. `lingering`: it detached, and its linger has not passed. `released`: it has."""
+    """The state of an owner. `lingering`: it detached, and its linger time has not passed.
+
+    `released`: that time has passed.
+    """
 
     editor: str
     liveness: Liveness
@@ -24,18 +29,18 @@ class OwnerFact:
 
     @property
     def holds(self) -> bool:
-        """Whether it keeps the server."""
+        """Whether this owner keeps the server."""
         return not self.released and self.liveness is not Liveness.DEAD
 
 
 @frozen
 class Observation:
-    """One sample, taken between `began` and `now`. Times are monotonic seconds; None for a count: cannot tell.
+    """A sample, taken between `began` and `now`. Times are monotonic seconds; a count of None is unknown.
 
-    `leases` are those that we grant, `own_leases` those of the server itself. `silent_s`: for how long the server has
-    failed to answer while every owner was dead. `until_stopped`: it was asked for without an owner. `idle_s`: after how
-    long such a server, or one that never had an owner, counts as unused; 0: never. `hands_off`: why it
-    is none of our business at all.
+    `leases` are the daemon's own, `own_leases` those of the server itself. `silent_s`: how long the server has failed
+    to answer while every owner was dead. `until_stopped`: it was requested without an owner. `idle_s`: after how long
+    such a server, or one that never had an owner, counts as unused; 0: never. `hands_off`: why the daemon must not end
+    it at all.
     """
 
     launch: str
@@ -56,15 +61,15 @@ class Observation:
 
     @property
     def ends_with_owners(self) -> bool:
-        """Whether it is there for its owners alone."""
+        """Whether the server runs for its owners only."""
         return self.ever_owned and not self.until_stopped
 
 
 @frozen
 class Suspicion:
-    """The first sample, remembered. It speaks of one launch and one set of claims.
+    """The first sample, remembered, of one launch and one set of claims.
 
-    `renewed`: it took the place of one whose second sample came too late.
+    `renewed`: it replaces a suspicion whose second sample came too late.
     """
 
     launch: str
@@ -76,7 +81,10 @@ class Suspicion:
 
 @frozen
 class Keep:
-    """Not an orphan. `watch_sessions`: only sessions or the server's own leases keep it, and nobody tells their end."""
+    """The server is not an orphan.
+
+    `watch_sessions`: only sessions or the server's own leases keep it, and no event reports their end.
+    """
 
     reasons: tuple[str, ...]
     watch_sessions: bool = False
@@ -84,7 +92,7 @@ class Keep:
 
 @frozen
 class Suspect:
-    """Looks like an orphan; to be looked at again when the suspicion is due."""
+    """The server looks like an orphan; sample it again when the suspicion is due."""
 
     suspicion: Suspicion
     reasons: tuple[str, ...]
@@ -92,7 +100,7 @@ class Suspect:
 
 @frozen
 class Reap:
-    """Was and is an orphan."""
+    """Both samples show an orphan."""
 
     suspicion: Suspicion
     reasons: tuple[str, ...]
@@ -102,7 +110,7 @@ Verdict = Keep | Suspect | Reap
 
 
 def judge(suspicion: Suspicion | None, seen: Observation) -> Verdict:
-    """The verdict on one more sample."""
+    """Return the verdict on one more sample."""
     exempt = _exempt(seen)
     if exempt is not None:
         return Keep((exempt,))
@@ -131,9 +139,9 @@ def _exempt(seen: Observation) -> str | None:
     if seen.hands_off is not None:
         return seen.hands_off
     if seen.owners_unknown:
-        return "it may have owners that are not known"
+        return "it may have unknown owners"
     if not seen.ends_with_owners and not seen.idle_s:
-        return "it was asked for without an owner" if seen.ever_owned else "it never had an owner"
+        return "it was requested without an owner" if seen.ever_owned else "it never had an owner"
     return None
 
 
@@ -152,7 +160,7 @@ def _gone(owner: OwnerFact) -> str:
 
 
 def _claims(seen: Observation) -> tuple[str, ...]:
-    """What only the server or its connections tell."""
+    """Return the claims that only the server or its connections can report."""
     silent = seen.silent_s >= SILENCE_S
     claims = []
     if seen.own_leases is None and not silent:

@@ -1,4 +1,4 @@
-"""What to do about a request for a server, given what there is. Every plan carries its reason."""
+"""Plans how to fulfil a request for a server, given the facts. Every plan carries its reason. Pure."""
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -6,27 +6,27 @@ from dataclasses import field
 from enum import StrEnum
 
 from ..values import frozen
-from .foreign import ForeignServer, ForeignServers, RivalServer, Silence, Use, compatible
-from .model import Occupied, PortFact, Ports, ProcessIdentity, ServerRecord, Topology
+from .foreign import ConflictingServer, ForeignServer, ForeignServers, Outage, Use, compatible
+from .model import PassedOverPort, PortFact, Ports, ProcessIdentity, ServerRecord, Topology
 from .ports import obstacle, obstacles
 from .processes.owners import LivingOwner
 from .processes.proof import Held, Stoppable, Unrecognised
 
 
 class Answer(StrEnum):
-    """What our own server said when it was asked who it is."""
+    """The answer of the daemon's own server when it was asked for its identity."""
 
     RIGHT = "right"
     WRONG = "wrong"
-    MUTE = "mute"
+    NO_ANSWER = "no answer"
 
 
 @frozen
 class ServerSpec:
-    """A server as asked for. `version` is None where any will do; `wanted` are port sets, best first.
+    """A requested server. `version` is None if any version is accepted; `wanted` are port sets, best first.
 
-    `asker` is the process that will own it. A stranger serves a project that nobody can tell: in `per-editor` it will
-    do only for the very process that owns it.
+    `asker` is the process that will own it. No answer tells which project a foreign server serves, so a `per-editor`
+    request accepts one only if the asker itself owns it.
     """
 
     server: str
@@ -39,20 +39,23 @@ class ServerSpec:
 
 @frozen
 class OwnServer:
-    """The server of that id, alive, how it answers, who uses it, and whether it may be ended without being named."""
+    """The running server of the requested id, its answer, and its users.
+
+    `proof` says whether it may be stopped without a user's request.
+    """
 
     record: ServerRecord
     answer: Answer
     use: Use = Use()
-    right: Stoppable | Held = Held("not looked at")
-    silence: Silence = Silence()
+    proof: Stoppable | Held = Held("not looked at")
+    outage: Outage = Outage()
 
 
 @frozen
 class Snapshot:
-    """The facts about ports at one moment. `reserved` maps them to the servers that they are promised to.
+    """The facts about ports at one moment. `reserved` maps ports to the servers that they are promised to.
 
-    `own`: those of them that are promised to servers of ours. Where those are, no other process stands in the way.
+    `own` are the ports promised to the daemon's own servers. Where those are open, no other process is in the way.
     """
 
     ports: Mapping[int, PortFact] = field(default_factory=dict)
@@ -63,15 +66,15 @@ class Snapshot:
 
 @frozen
 class Reuse:
-    """It runs already."""
+    """The server runs already."""
 
     record: ServerRecord
-    reason: str = "it runs, answers, and will do"
+    reason: str = "it runs, answers, and has a matching version"
 
 
 @frozen
 class Adopt:
-    """Somebody else's server will do: look after it from now on."""
+    """A foreign server fulfils the request: manage it from now on."""
 
     foreign_server: ForeignServer
     reason: str
@@ -79,7 +82,7 @@ class Adopt:
 
 @frozen
 class Replace:
-    """End this one, and start another on its ports. The old one comes back if the new one does not become ready."""
+    """Stop this server and start another on its ports. The old one is restored if the new one does not become ready."""
 
     old: ServerRecord | ForeignServer
     ports: Ports
@@ -89,7 +92,7 @@ class Replace:
 
 @frozen
 class Spawn:
-    """Start it on the ports that it likes best."""
+    """Start the server on its preferred ports."""
 
     ports: Ports
     reason: str = "nothing holds these ports"
@@ -97,16 +100,16 @@ class Spawn:
 
 @frozen
 class Relocate:
-    """Start it on other ports: those it likes better are held. `rivals`: beside other versions of itself."""
+    """Start the server on other ports, because its preferred ones are held, perhaps by `conflicting_servers`."""
 
     ports: Ports
-    occupied: tuple[Occupied, ...]
-    rival_servers: tuple[RivalServer, ...] = ()
+    occupied: tuple[PassedOverPort, ...]
+    conflicting_servers: tuple[ConflictingServer, ...] = ()
     reason: str = "its preferred ports are in use"
 
 
 class Refusal(StrEnum):
-    """Why a request cannot be met."""
+    """Why a request cannot be fulfilled."""
 
     PORTS_DIFFER = "ports differ"
     UNHEALTHY = "unhealthy"
@@ -115,50 +118,50 @@ class Refusal(StrEnum):
 
 @frozen
 class Refuse:
-    """It cannot be done. `reason` is for people."""
+    """The request cannot be fulfilled. `reason` is for people."""
 
     refusal: Refusal
     reason: str
-    occupied: tuple[Occupied, ...] = ()
+    occupied: tuple[PassedOverPort, ...] = ()
 
 
 @frozen
-class Beside:
-    """The server of that id stays as it is; the request needs another one beside it."""
+class StartAnother:
+    """Leave the server of that id as it is and start another one beside it."""
 
-    rival_server: RivalServer
+    conflicting_server: ConflictingServer
 
 
 Plan = Adopt | Replace | Spawn | Relocate | Refuse
 
 
 def reconcile(spec: ServerSpec, snapshot: Snapshot) -> Plan:
-    """The plan for a server that does not run. `with_own` has it for one that does."""
-    rival_servers: list[RivalServer] = []
-    occupied: list[Occupied] = []
-    for ports in untaken(spec.wanted, snapshot.own):
-        plan = _with_set(spec, snapshot, ports, occupied, rival_servers)
+    """Return the plan for a server that does not run. `with_own` plans for one that does."""
+    conflicting_servers: list[ConflictingServer] = []
+    occupied: list[PassedOverPort] = []
+    for ports in unreserved(spec.wanted, snapshot.own):
+        plan = _with_set(spec, snapshot, ports, occupied, conflicting_servers)
         if plan is not None:
             return plan
-    ours = [
+    own_ports = [
         found
         for ports in spec.wanted
         for port in ports.values()
         if port in snapshot.own and (found := obstacle(port, snapshot.ports.get(port), snapshot.reserved))
     ]
-    return Refuse(Refusal.EXHAUSTED, f"no free ports for {spec.server}", (*ours, *occupied))
+    return Refuse(Refusal.EXHAUSTED, f"no free ports for {spec.server}", (*own_ports, *occupied))
 
 
-def untaken(wanted: Sequence[Ports], own: AbstractSet[int]) -> list[Ports]:
-    """The sets without a port that is promised to another server of ours: taking the next one is no relocation."""
+def unreserved(wanted: Sequence[Ports], own: AbstractSet[int]) -> list[Ports]:
+    """Return the sets without a port of another server of the daemon's own. Skipping such a set is not a relocation."""
     return [ports for ports in wanted if own.isdisjoint(ports.values())]
 
 
-def with_own(spec: ServerSpec, own: OwnServer) -> Reuse | Replace | Refuse | Beside:
-    """What becomes of the server that has the wanted id."""
+def with_own(spec: ServerSpec, own: OwnServer) -> Reuse | Replace | Refuse | StartAnother:
+    """Return what to do with the running server that has the requested id."""
     record = own.record
     if record.other_home is not None:
-        return Beside(RivalServer(record.id, record.version, "it belongs to another godot-supervisor home"))
+        return StartAnother(ConflictingServer(record.id, record.version, "it belongs to another godot-supervisor home"))
     if any(record.ports.get(name) != port for name, port in spec.explicit_ports.items()):
         held = ", ".join(f"{name} {port}" for name, port in record.ports.items())
         return Refuse(Refusal.PORTS_DIFFER, f"{record.id} runs on other ports ({held})")
@@ -169,43 +172,49 @@ def with_own(spec: ServerSpec, own: OwnServer) -> Reuse | Replace | Refuse | Bes
     return _unhealthy(own)
 
 
-def _another_version(spec: ServerSpec, own: OwnServer) -> Replace | Beside:
+def _another_version(spec: ServerSpec, own: OwnServer) -> Replace | StartAnother:
     record = own.record
     in_use = own.use.reason
     if in_use is not None:
-        return Beside(RivalServer(record.id, record.version, in_use))
-    if isinstance(own.right, Held):
-        return Beside(RivalServer(record.id, record.version, own.right.reason))
-    reason = f"{record.id} runs version {record.version}, asked for {spec.version}, and nobody else uses it"
-    return Replace(record, record.ports, reason, own.right.reason)
+        return StartAnother(ConflictingServer(record.id, record.version, in_use))
+    if isinstance(own.proof, Held):
+        return StartAnother(ConflictingServer(record.id, record.version, own.proof.reason))
+    reason = f"{record.id} runs version {record.version}, {spec.version} was requested, and it has no other user"
+    return Replace(record, record.ports, reason, own.proof.reason)
 
 
 def _unhealthy(own: OwnServer) -> Replace | Refuse:
-    """One that is slow because it works is never taken from those who use it."""
+    """Replace an unresponsive server only if it has no other user, because it may be slow with their work."""
     record = own.record
-    if own.silence.mute and own.use.reason is None and isinstance(own.right, Stoppable):
-        reason = f"{record.id} has not answered for {own.silence.seconds:.0f} s, and nobody else uses it"
-        return Replace(record, record.ports, reason, own.right.reason)
+    if own.outage.unresponsive and own.use.reason is None and isinstance(own.proof, Stoppable):
+        reason = f"{record.id} has not answered for {own.outage.seconds:.0f} s and has no other user"
+        return Replace(record, record.ports, reason, own.proof.reason)
     why = f": {own.use.reason}" if own.use.reason else ""
     return Refuse(Refusal.UNHEALTHY, f"{record.id} is running but does not answer as {record.kind}{why}")
 
 
 def _with_set(
-    spec: ServerSpec, snapshot: Snapshot, ports: Ports, occupied: list[Occupied], rival_servers: list[RivalServer]
+    spec: ServerSpec,
+    snapshot: Snapshot,
+    ports: Ports,
+    occupied: list[PassedOverPort],
+    conflicting_servers: list[ConflictingServer],
 ) -> Plan | None:
-    """The plan for one set of ports; None: it is passed over, and what stands there is added to the lists."""
+    """Return the plan for one set of ports. None: the set is passed over, and its obstacles are added to the lists."""
     free = not (found := obstacles(ports, snapshot.ports, snapshot.reserved))
     if free:
-        if not occupied and not rival_servers:
+        if not occupied and not conflicting_servers:
             return Spawn(ports)
-        beside = f"; beside {rival_servers[0].what}: {rival_servers[0].reason}" if rival_servers else ""
-        return Relocate(ports, tuple(occupied), tuple(rival_servers), f"its preferred ports are in use{beside}")
+        beside = (
+            f"; beside {conflicting_servers[0].what}: {conflicting_servers[0].reason}" if conflicting_servers else ""
+        )
+        return Relocate(ports, tuple(occupied), tuple(conflicting_servers), f"its preferred ports are in use{beside}")
     for foreign_server in _foreign_servers(ports, snapshot):
-        plan = with_stranger(spec, foreign_server, snapshot.reserved)
+        plan = with_foreign_server(spec, foreign_server, snapshot.reserved)
         if isinstance(plan, Adopt | Replace):
             return plan
-        if isinstance(plan, RivalServer):
-            rival_servers.append(plan)
+        if isinstance(plan, ConflictingServer):
+            conflicting_servers.append(plan)
     occupied += found
     return None
 
@@ -219,10 +228,10 @@ def _foreign_servers(ports: Ports, snapshot: Snapshot) -> list[ForeignServer]:
     return found
 
 
-def with_stranger(  # noqa: PLR0911 (one for each case)
+def with_foreign_server(  # noqa: PLR0911 (one for each case)
     spec: ServerSpec, foreign_server: ForeignServer, reserved: Mapping[int, str]
-) -> Adopt | Replace | RivalServer | str:
-    """What becomes of a stranger on a wanted port. A text: it is none of our business, and why."""
+) -> Adopt | Replace | ConflictingServer | str:
+    """Return what to do with a foreign server on a wanted port. A text says why it is left alone."""
     if isinstance(foreign_server.recognition, Unrecognised):
         return foreign_server.recognition.reason
     if foreign_server.other_home is not None:
@@ -230,26 +239,26 @@ def with_stranger(  # noqa: PLR0911 (one for each case)
     if not reserved.keys().isdisjoint(foreign_server.ports.values()):
         return "some of its ports are promised to another server"
     if spec.explicit_ports and dict(spec.explicit_ports) != dict(foreign_server.ports):
-        return "it is on other ports than those asked for"
+        return "it does not use the requested ports"
     if spec.topology is Topology.PER_EDITOR and not _its_own(spec, foreign_server):
-        return "nobody can tell which project it serves"
+        return "it is not known which project it serves"
     if compatible(spec.version, foreign_server.version):
         version = f" {foreign_server.version}" if foreign_server.version else ""
         what = f"{foreign_server.kind}{version} of pid {foreign_server.process.pid}"
-        return Adopt(foreign_server, f"{what} will do: {foreign_server.recognition.reason}")
-    return _other_strangers_version(spec, foreign_server)
+        return Adopt(foreign_server, f"{what} fulfils the request: {foreign_server.recognition.reason}")
+    return _foreign_of_another_version(spec, foreign_server)
 
 
-def _other_strangers_version(spec: ServerSpec, foreign_server: ForeignServer) -> Replace | RivalServer:
+def _foreign_of_another_version(spec: ServerSpec, foreign_server: ForeignServer) -> Replace | ConflictingServer:
     what = f"{foreign_server.kind} of pid {foreign_server.process.pid}"
     in_use = foreign_server.use(spec.asker).reason
     if in_use is not None:
-        return RivalServer(what, foreign_server.version, in_use)
-    right = foreign_server.stoppable()
-    if isinstance(right, Held):
-        return RivalServer(what, foreign_server.version, right.reason)
-    reason = f"{what} runs version {foreign_server.version}, asked for {spec.version}, and nobody uses it"
-    return Replace(foreign_server, foreign_server.ports, reason, right.reason)
+        return ConflictingServer(what, foreign_server.version, in_use)
+    proof = foreign_server.stoppable()
+    if isinstance(proof, Held):
+        return ConflictingServer(what, foreign_server.version, proof.reason)
+    reason = f"{what} runs version {foreign_server.version}, {spec.version} was requested, and it has no user"
+    return Replace(foreign_server, foreign_server.ports, reason, proof.reason)
 
 
 def _its_own(spec: ServerSpec, foreign_server: ForeignServer) -> bool:

@@ -1,9 +1,9 @@
-"""When a server that ended by itself is started again, and when that is given up."""
+"""Decides when to restart a server that ended by itself, and when to give up. Pure."""
 
 from ..values import frozen
 
 STABLE_S = 60.0
-"""A server that was ready for this long has proven itself: its earlier exits are forgotten."""
+"""A server that was ready for this long counts as stable: its earlier exits are forgotten."""
 
 EXITS_ALLOWED = 5
 FIRST_PAUSE_S = 0.5
@@ -13,25 +13,25 @@ JITTER = 0.2
 
 @frozen
 class At:
-    """Start it again after this pause, seconds."""
+    """Restart the server after this pause, seconds."""
 
     pause_s: float
 
 
 @frozen
 class GiveUp:
-    """It flaps. `reason` is for people."""
+    """The server keeps failing, so do not restart it. `reason` is for people."""
 
     reason: str
 
 
 def exits_in_a_row(before: int, ready_for_s: float) -> int:
-    """How many exits there have been without a stable time between them, this one included."""
+    """Return the number of exits without a stable time between them, including this one."""
     return 1 if ready_for_s >= STABLE_S else before + 1
 
 
 def next_start(exits: int, chance: float) -> At | GiveUp:
-    """What follows on an exit that nobody asked for. `chance` is random, from 0 to 1: it spreads the pauses."""
+    """Return how to react to an unrequested exit. `chance` is random, from 0 to 1: it spreads the pauses."""
     if exits >= EXITS_ALLOWED:
         return GiveUp(f"it ended {exits} times without being ready for {STABLE_S:g} s in between")
     if exits <= 1:

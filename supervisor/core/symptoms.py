@@ -1,4 +1,4 @@
-"""Why a server did not become ready, from what was last seen of it, in words. Pure."""
+"""Explains why a server did not become ready, from the last facts about it. Pure."""
 
 from collections.abc import Collection, Iterable
 
@@ -9,16 +9,17 @@ LOOPBACK = "127.0.0.1"
 SERVES_LOOPBACK = frozenset({LOOPBACK, "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
 
 SHOWN = 8
-"""How many ports, addresses or pids are named."""
+"""At most this many ports, addresses or pids are named."""
 
 
 @frozen
 class Symptoms:
-    """What was last seen of a start.
+    """The last facts about a start.
 
-    `wanted` are the ports that it was to listen on, by name. `sockets` are the addresses and ports that processes of
-    this launch listen on. `answer` says why its last answer would not do; None: it was not asked. `background`: the
-    processes that go on although the one that was started has ended. `told_ports`: its command or its environment has
+    `wanted` are the ports it was to listen on, by name. `sockets` are the addresses and ports on which processes of
+    this launch listen. `answer` says why its last answer was not accepted; None if it was not asked. `background`: the
+    processes that run on although the started one has ended. `told_ports`: its command or its environment contains the
+    ports.
     """
 
     wanted: Ports
@@ -29,32 +30,32 @@ class Symptoms:
 
 
 @frozen
-class Told:
-    """What is said to the user. `advice` None: the log is the next place to look at."""
+class Diagnosis:
+    """A problem and how to mend it, for the user. If `advice` is None, the log is the next place to look."""
 
     problem: str
     advice: str | None = None
 
 
-def tell(seen: Symptoms) -> Told:
-    """What was last seen, and what may help."""
+def diagnose(seen: Symptoms) -> Diagnosis:
+    """Return the problem that was last seen, and advice."""
     listening, advice = _listening(seen)
     if seen.background:
         pids = _some(sorted(seen.background))
-        where = f", and {listening.removeprefix('it ').removeprefix('runs, and ')}" if listening else ""
-        return Told(f"it puts itself into the background (pid {pids}){where}", IN_FOREGROUND)
+        where = f", and {listening.removeprefix('it ').removeprefix('runs, but ')}" if listening else ""
+        return Diagnosis(f"it puts itself into the background (pid {pids}){where}", IN_FOREGROUND)
     if listening:
-        return Told(listening, advice)
+        return Diagnosis(listening, advice)
     if seen.answer is not None:
-        return Told(seen.answer, _about(seen.answer))
-    return Told("it listens on its ports")
+        return Diagnosis(seen.answer, _about(seen.answer))
+    return Diagnosis("it listens on its ports")
 
 
 IN_FOREGROUND = "start it in the foreground: most programs that go into the background have an option for that"
 
 
 def _listening(seen: Symptoms) -> tuple[str, str | None]:
-    """What is wrong with where it listens, and what helps; empty: nothing."""
+    """Return what is wrong with the ports it listens on, and advice; an empty text if nothing is wrong."""
     served = {port for address, port in seen.sockets if address in SERVES_LOOPBACK}
     missing = {name: port for name, port in seen.wanted.items() if port not in served}
     if not missing:
@@ -62,7 +63,7 @@ def _listening(seen: Symptoms) -> tuple[str, str | None]:
     elsewhere = sorted({address for address, port in seen.sockets if port in missing.values()})
     if elsewhere:
         return (
-            f"it listens on {_some(elsewhere)} only; {LOOPBACK} is asked",
+            f"it listens on {_some(elsewhere)} only, not on {LOOPBACK}",
             f"have it listen on {LOOPBACK}, or on all addresses",
         )
     others = sorted({port for _, port in seen.sockets if port not in seen.wanted.values()})
@@ -73,21 +74,21 @@ def _listening(seen: Symptoms) -> tuple[str, str | None]:
     advice = None if seen.told_ports else "its command never mentions the port: write {http}, by the port's name"
     if others:
         return f"it listens on {_some(others)}, not on {_some(missing.values())}", advice or (
-            "it may have found its port taken and gone to another: have it use exactly the one that it is given"
+            "it may have found its port taken and chosen another: make it use exactly the given port"
         )
-    return "it runs, and listens on nothing", advice
+    return "it runs, but listens on no port", advice
 
 
 def _about(answer: str) -> str | None:
-    """What helps against an answer."""
+    """Return advice for an answer that was not accepted."""
     hints = {
         "redirects are not followed": "ask for that path instead: identify.http, or ready.http",
-        "it wants a": "it may be ready all the same: ready = { http = ..., status = 401 }, or ready = { tcp = ... }",
+        "it wants a": "if it is ready then, write ready = { http = ..., status = 401 }, or ready = { tcp = ... }",
         "WebSocket": "name the port that speaks HTTP: identify.port, or ready.port; or write ready = { tcp = ... }",
-        "not JSON": "without identify.match any answer with a status of 200 to 299 will do",
-        "it speaks TLS": "servers are asked by plain HTTP: switch TLS off, or write ready = { tcp = ... }",
-        "it wants TLS": "servers are asked by plain HTTP: switch TLS off, or write ready = { tcp = ... }",
-        "answers 404": "is it the right path? identify.http, or ready.http, names it",
+        "not JSON": "without identify.match any answer with a status of 200 to 299 is accepted",
+        "it speaks TLS": "the daemon asks by plain HTTP: switch TLS off, or write ready = { tcp = ... }",
+        "it wants TLS": "the daemon asks by plain HTTP: switch TLS off, or write ready = { tcp = ... }",
+        "answers 404": "check the path: identify.http, or ready.http",
         "longer than": "ask for a path with a shorter answer: identify.http, or ready.http",
         "not HTTP": "name the port that speaks HTTP: identify.port; or write ready = { tcp = ... }",
     }

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ..core.model import ProcessIdentity, ProcessRow, State
-from ..engine.state.records import Store
+from ..engine.state.registry_writer import Store
 from ..native.api import Command, Platform, ProcessControl
 from .home_ownership import HomeOwnership
 

@@ -47,7 +47,8 @@ from .state.context import TOKEN_VARIABLE, EngineContext
 from .state.events import Events, Log
 from .state.exit_watches import ExitWatches
 from .state.randomness import SYSTEM_RANDOM, RandomSource
-from .state.records import Records, Store
+from .state.records import Records
+from .state.registry_writer import Store
 from .state.standing import Standing
 from .supervisor import Supervisor
 

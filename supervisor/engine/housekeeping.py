@@ -1,30 +1,31 @@
-"""What the private environments are used for, and the end of those that are used for nothing."""
+"""Finds the users of private environments, and removes environments without a user."""
 
 import contextlib
-import os
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-from ..core.model import Liveness, ServerRecord
+from ..core.model import ServerRecord
 from ..errors import InvalidParams, KindUnknown, NotFound, StateNotWritable
 from ..kinds.kind import Kind
 from ..native.lane import Lane
 from ..values import frozen
+from .environments.build_watch import weigh
 from .environments.running_from import Commands, commands_of_all, running_from
 from .environments.store import Environment, Wanted
 from .operations.shared_answers import SharedAnswers
 from .state.context import EngineContext
+from .state.standing import may_live
 
 SIZES_KEPT_S = 30.0
-"""For how long the size of an environment is not counted again."""
+"""How long a measured size of an environment is reused."""
 
 
 @frozen
 class Kept:
-    """An environment on the disk. `size` is in bytes; `used_by` is for people, and empty where nothing uses it.
+    """An environment on the disk. `size` is in bytes; `used_by` is for people, and empty if it has no user.
 
-    `named_by` are the kinds that may ask for it again: they have it built anew if it is gone then.
+    `named_by` are the kinds that may request it again; if it is gone by then, they have it rebuilt.
     """
 
     environment: Environment
@@ -35,7 +36,7 @@ class Kept:
 
 @frozen
 class Leftover:
-    """A folder beside the environments that is none. `removable`: `prune` removes it."""
+    """A folder beside the environments that is not one. `removable`: `prune` removes it."""
 
     path: Path
     size: int
@@ -44,10 +45,10 @@ class Leftover:
 
 
 class Housekeeping:
-    """Looks after the folder of private environments, which daemons of other homes may share.
+    """Manages the folder of private environments, which daemons of other homes may share.
 
-    An environment is used by a kind that names its version, by a server of this home that will be started from it, and
-    by every process that was started from it: a server of any home, or the bridge of an AI client.
+    The users of an environment are the kinds that name its version, the servers of this home that will be started from
+    it, and every process that was started from it: a server of any home, or the bridge of an AI client.
     """
 
     def __init__(self, context: EngineContext) -> None:
@@ -58,7 +59,7 @@ class Housekeeping:
         self._sizes: dict[Environment, tuple[float, int]] = {}
 
     async def look(self) -> list[Kept]:
-        """Return every environment. All who ask while a look is under way share the next one."""
+        """Return every environment. All callers during a look share the next one."""
         return await self._shared.ask("look", self._look)
 
     async def _look(self) -> list[Kept]:
@@ -71,7 +72,10 @@ class Housekeeping:
         return [Kept(found, 0, self._users(found, commands), self._kinds(found)) for found in published]
 
     async def _sized(self, kept: Kept) -> Kept:
-        """A published environment does not change, so its bytes are counted again only after a while."""
+        """Return the environment with its size.
+
+        A published environment does not change, so a size is reused for a while.
+        """
         now, environment = self._context.platform.clock.monotonic(), kept.environment
         self._sizes = {found: sized for found, sized in self._sizes.items() if now - sized[0] < SIZES_KEPT_S}
         if environment not in self._sizes:
@@ -79,16 +83,17 @@ class Housekeeping:
         return replace(kept, size=self._sizes[environment][1])
 
     async def leftovers(self) -> list[Leftover]:
-        """Return the folders that are no environments: builds under way, broken off or replaced, and other people's."""
+        """Return the folders that are not environments: builds, replaced ones, and folders of other programs."""
         return await self._lanes.do(self._leftovers)
 
     async def prune(self, *, dry_run: bool, named: bool = False, keys: Collection[str] = ()) -> list[Kept]:
-        """Remove what nothing uses; `dry_run`: only say what that is.
+        """Remove environments without a user. With `dry_run`, only return them.
 
-        `named`: also what kinds name and nothing runs from. `keys`: only these, whether a kind names them or not.
+        `named` includes those that kinds name but no process runs from. `keys` restricts the removal to these, named or
+        not.
 
         Returns:
-            What was removed, or would be.
+            The environments that were removed, or would be.
 
         Raises:
             NotFound: there is no environment of one of these keys.
@@ -97,16 +102,16 @@ class Housekeeping:
         found = await self._unsized()
         for key in keys:
             if key not in {kept.environment.key for kept in found}:
-                raise NotFound(f"no environment {key}", hint="godot-supervisor environments list")
+                raise NotFound(f"no environment {key}", hint="to see all of them: godot-supervisor environments list")
         named = named or bool(keys)
         meant = [kept for kept in found if not keys or kept.environment.key in keys]
         unused = [kept for kept in meant if not kept.used_by and (named or not kept.named_by)]
-        # What stays is not measured.
+        # Only the environments to remove are measured.
         sized = [await self._sized(kept) for kept in unused]
         return [kept for kept in sized if dry_run or await self._discard(kept.environment, named=named)]
 
     async def sweep(self, *, dry_run: bool) -> list[Leftover]:
-        """Remove the builds that broke off or were replaced; `dry_run`: only say which."""
+        """Remove aborted and replaced builds. With `dry_run`, only return them."""
         rubbish = [left for left in await self.leftovers() if left.removable]
         if dry_run or not rubbish:
             return rubbish
@@ -146,9 +151,9 @@ class Housekeeping:
         return (*(f"server {server}" for server in by_server), *others)
 
     def _servers(self, environment: Environment) -> list[str]:
-        """Return the servers of this home that run from it or are started from it again.
+        """Return the servers of this home that run from an environment or will be started from it again.
 
-        A server that others started runs from wherever they have it: its processes tell.
+        A foreign server is found by its processes instead, because another program has chosen where it runs from.
         """
         return [
             record.id
@@ -160,12 +165,12 @@ class Housekeeping:
         try:
             package = self._context.catalog.get(record.kind).package
         except KindUnknown:
-            # It was taken out of the configuration: the server may run from whatever has its version.
+            # The kind was removed from the configuration, so the server may run from any package of its version.
             package = environment.package
         return bool(package and record.version) and self._path_of(package, record.version) == environment.path
 
     def _kinds(self, environment: Environment) -> tuple[str, ...]:
-        """Return the kinds that may ask for it by themselves."""
+        """Return the kinds that may request an environment by themselves."""
         catalog = self._context.catalog
         kinds = [catalog.get(name) for name in catalog.names()]
         return tuple(
@@ -178,7 +183,7 @@ class Housekeeping:
         """Return the environment that a version of a package is started from, None if there is none."""
         if not package or not version:
             return None
-        # The version of a server is what it says: any text.
+        # The version of a server is its own statement and may be any text.
         with contextlib.suppress(InvalidParams):
             found = self._environments.store.find(Wanted.checked(package, version))
             return found.path if found else None
@@ -199,13 +204,13 @@ class Housekeeping:
                     continue
                 builders = store.builders(folder)
                 if folder in rubbish:
-                    what = "replaced" if store.replaced(folder) else "a build that broke off"
+                    what = "replaced" if store.replaced(folder) else "an aborted build"
                 elif store.replaced(folder):
                     what = "replaced, and a process still runs from it"
-                elif any(probe.sample(builder) is not Liveness.DEAD for builder in builders):
+                elif any(may_live(probe, builder) for builder in builders):
                     what = "a build under way"
                 elif builders:
-                    what = "a build that broke off; a process still runs from it"
+                    what = "an aborted build; a process still runs from it"
                 else:
                     what = "not made by godot-supervisor, or its list of builders is lost"
                 found.append(Leftover(folder, _size(folder), what, folder in rubbish))
@@ -213,15 +218,11 @@ class Housekeeping:
 
 
 def _versions(kind: Kind) -> set[str]:
-    """Return every version that a kind may ask for by itself."""
+    """Return every version that a kind may request by itself."""
     return {version for version in (kind.version, *kind.engine.values()) if version}
 
 
 def _size(folder: Path) -> int:
-    """Return bytes, as far as they can be counted. Blocking."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += (Path(place) / name).lstat().st_size
-    return total
+    """Return the bytes in a folder, as far as they can be counted. Blocking."""
+    _, size = weigh([folder])
+    return size

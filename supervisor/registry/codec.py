@@ -1,4 +1,8 @@
-"""Registry bytes, versioned. Unknown keys are skipped; a row that cannot be read is an error, never a missing row."""
+"""Encodes and decodes the registry, which has a schema version. Pure.
+
+Unknown keys are skipped. An unreadable entry is an error. It must not count as a missing one, because its server would
+be lost.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,9 +15,9 @@ from ..core.model import (
     Failure,
     Lease,
     Occupant,
-    Occupied,
     Origin,
     Ownership,
+    PassedOverPort,
     ProcessIdentity,
     ServerRecord,
     ServerState,
@@ -32,19 +36,19 @@ _json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class UnreadableError(Exception):
-    """These bytes are no registry of a schema that we know."""
+    """These bytes are not a registry of a known schema."""
 
 
 class Encoder:
-    """Encodes one state after the other. Rows are frozen: one that is still the same object is not encoded again."""
+    """Encodes one state after another. An entry is encoded again only if its frozen object was replaced."""
 
     def __init__(self, homes: Callable[[], tuple[str, ...]] = tuple) -> None:
-        """`homes`: the ids of the homes whose launch tokens these servers may carry; asked for at every write."""
+        """`homes` returns the ids of the homes whose launch tokens these servers may carry; called for every write."""
         self._homes = homes
         self._rows: dict[tuple[str, str], tuple[object, str]] = {}
 
     def encode(self, state: State) -> bytes:
-        """The registry as it lies on the disk."""
+        """Return the registry as it is written to the disk."""
         before, self._rows = self._rows, {}
         servers = self._encoded(before, "server", {row.id: row for row in state.servers.values()}, _server)
         editors = self._encoded(before, "editor", {row.id: row for row in state.editors.values()}, _editor)
@@ -69,15 +73,15 @@ class Encoder:
 
 
 def encode(state: State) -> bytes:
-    """The registry as it lies on the disk."""
+    """Return the registry as it is written to the disk."""
     return Encoder().encode(state)
 
 
 def decode(data: bytes) -> State:
-    """The state in these bytes. Monotonic times come back as 0: that clock has begun again.
+    """Return the state in these bytes. Monotonic times are read as 0, because that clock has started anew.
 
     Raises:
-        UnreadableError: torn, garbage, or written by a later schema.
+        UnreadableError: the bytes are incomplete, not a registry, or of a later schema.
     """
     try:
         document = json.loads(data)
@@ -95,10 +99,10 @@ def decode(data: bytes) -> State:
 
 
 def homes_of(data: bytes) -> tuple[str, ...]:
-    """The ids of the homes that wrote these bytes; none in a registry of an earlier release.
+    """Return the ids of the homes that wrote these bytes; none in a registry of an earlier release.
 
     Raises:
-        UnreadableError: they are no registry.
+        UnreadableError: the bytes are not a registry.
     """
     try:
         return tuple(text(home) for home in json.loads(data).get("homes", ()))
@@ -180,7 +184,7 @@ def _server(record: ServerRecord) -> dict[str, Any]:
 
 
 def _read_server(row: Any) -> ServerRecord:
-    # An earlier release kept all of them: hundreds.
+    # An earlier release kept all of them, which could be hundreds.
     relocated = row.get("relocated", ())
     return ServerRecord(
         id=text(row["id"]),
@@ -208,7 +212,7 @@ def _read_server(row: Any) -> ServerRecord:
         ),
         ever_owned=bool(row.get("ever_owned")),
         owners_unknown=bool(row.get("owners_unknown")),
-        until_stopped=bool(row.get("until_stopped", _asked_for_by_nobody(row))),
+        until_stopped=bool(row.get("until_stopped", _requested_without_owner(row))),
         stop_requested=bool(row.get("named")),
         foreign=bool(row.get("foreign")),
         other_home=perhaps(text, row.get("other_home")),
@@ -225,8 +229,8 @@ def _read_server(row: Any) -> ServerRecord:
     )
 
 
-def _asked_for_by_nobody(row: Any) -> bool:
-    """An earlier release told servers that were asked for without an owner by their never having had one."""
+def _requested_without_owner(row: Any) -> bool:
+    """Return whether an entry of an earlier release stands for a request without an owner: it never had one."""
     found = Origin(row["origin"]) in (Origin.DISCOVERED, Origin.EXTERNAL)
     return not (row.get("ever_owned") or row.get("owners_unknown") or found)
 
@@ -236,7 +240,7 @@ def _chosen(chosen: Chosen | None) -> dict[str, Any] | None:
         return None
     texts = {"source": chosen.source.value, "why": chosen.why, "project": chosen.project, "engine": chosen.engine}
     rest = {"passed_over": chosen.passed_over, "beside": chosen.beside}
-    # Most have none of these, and the registry is written often.
+    # Leave out empty fields: most entries have none of them, and the registry is written often.
     return {name: text for name, text in (texts | rest).items() if text is not None}
 
 
@@ -245,7 +249,7 @@ def _read_chosen(row: Any) -> Chosen:
     return Chosen(VersionSource(row["source"]), text(row["why"]), *further)
 
 
-def _occupied(occupied: Occupied) -> dict[str, Any]:
+def _occupied(occupied: PassedOverPort) -> dict[str, Any]:
     who = occupied.occupant
     occupant = who and {
         "process": _identity(who.identity),
@@ -256,7 +260,7 @@ def _occupied(occupied: Occupied) -> dict[str, Any]:
     return {"port": occupied.port, "reason": occupied.reason, "occupant": occupant}
 
 
-def _read_occupied(row: Any) -> Occupied:
+def _read_occupied(row: Any) -> PassedOverPort:
     who = row.get("occupant")
     occupant = (
         None
@@ -268,7 +272,7 @@ def _read_occupied(row: Any) -> Occupied:
             perhaps(seconds, who.get("since")),
         )
     )
-    return Occupied(integer(row["port"]), occupant, text(row["reason"]))
+    return PassedOverPort(integer(row["port"]), occupant, text(row["reason"]))
 
 
 def _failure(failure: Failure | None) -> dict[str, Any] | None:

@@ -1,13 +1,13 @@
-"""What is kept of launches: the recipe that one was made by, and how the last one has ended."""
+"""Encodes and decodes the launches in the registry: the recipe of a launch, and how the last launch has ended."""
 
 from typing import Any
 
-from ..core.model import Ended, RecipeStamp
+from ..core.model import EndedLaunch, RecipeStamp
 from .values import integer, perhaps, ports_in, seconds, text
 
 
-def ended_row(row: Ended) -> dict[str, Any]:
-    """The end of a launch."""
+def ended_row(row: EndedLaunch) -> dict[str, Any]:
+    """Return the entry of an ended launch."""
     return {
         "id": row.id,
         "kind": row.kind,
@@ -26,9 +26,9 @@ def ended_row(row: Ended) -> dict[str, Any]:
     }
 
 
-def read_ended(row: Any) -> Ended:
-    """The same, read."""
-    return Ended(
+def read_ended(row: Any) -> EndedLaunch:
+    """Return the ended launch of an entry."""
+    return EndedLaunch(
         id=text(row["id"]),
         kind=text(row["kind"]),
         version=perhaps(text, row.get("version")),
@@ -47,7 +47,7 @@ def read_ended(row: Any) -> Ended:
 
 
 def recipe_row(stamp: RecipeStamp | None) -> dict[str, Any] | None:
-    """What a launch was made by."""
+    """Return the entry of a launch's recipe."""
     if stamp is None:
         return None
     variables = dict(stamp.environment)
@@ -55,7 +55,7 @@ def recipe_row(stamp: RecipeStamp | None) -> dict[str, Any] | None:
 
 
 def read_recipe(row: Any) -> RecipeStamp | None:
-    """The same, read."""
+    """Return the recipe of an entry."""
     if row is None:
         return None
     return RecipeStamp(

@@ -1,4 +1,4 @@
-"""The registry file: one writer, replaced atomically, never lost silently."""
+"""The registry file: one writer, replaced atomically, never lost without a report."""
 
 import contextlib
 from collections.abc import Callable
@@ -15,7 +15,7 @@ LIMIT = 64 * 1024 * 1024
 
 
 class Found(StrEnum):
-    """What lay at the registry's path."""
+    """How the registry was found at its path."""
 
     READ = "read"
     MISSING = "missing"
@@ -24,9 +24,9 @@ class Found(StrEnum):
 
 @frozen
 class Loaded:
-    """The state, and how it was come by. `aside` is where an unreadable file went.
+    """A state, and how it was loaded. `aside` is the new path of an unreadable file.
 
-    `homes` are the ids of the homes that the file was written for; none in one of an earlier release.
+    `homes` are the ids of the homes that the file was written for; none in a file of an earlier release.
     """
 
     state: State
@@ -37,7 +37,7 @@ class Loaded:
 
 
 class FileStore:
-    """Survives SIGKILL of its writer at any moment. No fsync: after a power loss no server lives."""
+    """Survives SIGKILL of its writer at any moment. Writes without fsync, because no server survives a power loss."""
 
     def __init__(
         self,
@@ -51,12 +51,14 @@ class FileStore:
         self._encoder = Encoder(homes)
 
     def load(self) -> Loaded:
-        """What the last daemon wrote. A file that is unreadable, or that others could have written, is kept elsewhere.
+        """Return the state that the last daemon wrote.
 
-        Its rows say which processes may be ended.
+        Rename a file that is unreadable or that others could have written.
+
+        Such a file is not used, because its entries say which processes may be ended.
 
         Raises:
-            OSError: it is there but cannot be read or renamed.
+            OSError: the file exists but cannot be read or renamed.
         """
         try:
             data = private_files.patiently(lambda: trust.contents(self._path, LIMIT))
@@ -67,10 +69,10 @@ class FileStore:
             return Loaded(State(), Found.SET_ASIDE, self._set_aside(), str(error))
 
     def probe(self) -> None:
-        """Return if `load` would; nothing is changed.
+        """Return if `load` would succeed. Changes nothing.
 
         Raises:
-            OSError: the file is there but cannot be read.
+            OSError: the file exists but cannot be read.
         """
         with contextlib.suppress(FileNotFoundError, trust.DistrustedError):
             private_files.patiently(lambda: trust.contents(self._path, LIMIT))
@@ -79,7 +81,7 @@ class FileStore:
         """Replace the file.
 
         Raises:
-            OSError: it could not be written; the old one stands.
+            OSError: the write failed; the old file stands.
         """
         data = self._encoder.encode(state)
         try:
@@ -91,10 +93,10 @@ class FileStore:
             raise
 
     def set_aside(self, reason: str) -> Loaded:
-        """Keep what lies there elsewhere, and begin without it.
+        """Rename the file and start with an empty state.
 
         Raises:
-            OSError: it cannot be renamed.
+            OSError: the file cannot be renamed.
         """
         return Loaded(State(), Found.SET_ASIDE, self._set_aside(), reason)
 
@@ -107,10 +109,10 @@ class FileStore:
 
 
 def homes_in(path: Path) -> tuple[str, ...]:
-    """The ids of the homes that a registry was written for; none where there is none, or none that can be read.
+    """Return the ids of the homes that a registry was written for; none if it is missing or unreadable.
 
     Raises:
-        OSError: it is there, and cannot be looked at.
+        OSError: the file exists but cannot be opened.
     """
     try:
         return homes_of(private_files.patiently(lambda: trust.contents(path, LIMIT)))

@@ -1,4 +1,4 @@
-"""What the rows of a registry are made of: each value is checked when it is read."""
+"""Checks the values in a registry while they are read."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -11,16 +11,16 @@ def ports_in(row: Any) -> Mapping[str, int]:
     """Return ports by name.
 
     Raises:
-        TypeError: it is none.
+        TypeError: the value is not such a table.
     """
     return {text(name): integer(port) for name, port in row.items()}
 
 
 def perhaps(read: Callable[[Any], T], value: Any) -> T | None:
-    """Return null as it is, anything else as `read` takes it.
+    """Return None for null, any other value as `read` returns it.
 
     Raises:
-        TypeError: it is none.
+        TypeError: `read` refused the value.
     """
     return None if value is None else read(value)
 
@@ -29,7 +29,7 @@ def text(value: Any) -> str:
     """Return a text.
 
     Raises:
-        TypeError: it is none.
+        TypeError: the value is not a text.
     """
     if not isinstance(value, str):
         raise TypeError(f"expected text, got {value!r}")
@@ -40,7 +40,7 @@ def seconds(value: Any) -> float:
     """Return a finite number.
 
     Raises:
-        TypeError: it is none.
+        TypeError: the value is not a finite number.
     """
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise TypeError(f"expected a number, got {value!r}")
@@ -51,7 +51,7 @@ def integer(value: Any) -> int:
     """Return a whole number.
 
     Raises:
-        TypeError: it is none.
+        TypeError: the value is not a whole number.
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"expected a whole number, got {value!r}")

@@ -1,4 +1,4 @@
-"""Whatever the ports, the rows and the processes are: no decision ends a process without proof, or doubles a port."""
+"""For any ports, records and processes: no decision ends a process without proof or gives a port to two servers."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.core.foreign import ForeignServer, Silence, Use, server_stoppable
+from supervisor.core.foreign import ForeignServer, Outage, Use, server_stoppable
 from supervisor.core.model import (
     Bind,
     Listener,
@@ -23,7 +23,6 @@ from supervisor.core.processes.proof import Held, Recognised, Stoppable, Unrecog
 from supervisor.core.reconcile import (
     Adopt,
     Answer,
-    Beside,
     OwnServer,
     Plan,
     Refuse,
@@ -33,6 +32,7 @@ from supervisor.core.reconcile import (
     ServerSpec,
     Snapshot,
     Spawn,
+    StartAnother,
     reconcile,
     with_own,
 )
@@ -62,7 +62,7 @@ listeners = st.builds(
 
 @st.composite
 def worlds(draw: st.DrawFn) -> tuple[ServerSpec, Snapshot]:
-    """A wish, and everything that stands around it."""
+    """A request and the facts for its plan."""
     facts = {}
     for port in draw(st.lists(st.sampled_from(NUMBERS), unique=True, min_size=2)):
         found = draw(st.lists(listeners, max_size=2))
@@ -102,7 +102,7 @@ def _stranger(draw: st.DrawFn, ports: dict[str, int]) -> ForeignServer:
 
 @st.composite
 def servers(draw: st.DrawFn) -> OwnServer:
-    """One of ours that runs."""
+    """A running server of the daemon."""
     record = ServerRecord(
         "godot-ai",
         "godot-ai",
@@ -120,13 +120,13 @@ def servers(draw: st.DrawFn) -> OwnServer:
         other_home=draw(st.sampled_from([None, None, "ab12"])),
     )
     use = Use(draw(st.sampled_from([(), ("my-game-1",)])), draw(COUNTS), draw(COUNTS))
-    silence = Silence(draw(st.sampled_from([0.0, 60.0])), draw(st.integers(0, 3)))
+    outage = Outage(draw(st.sampled_from([0.0, 60.0])), draw(st.integers(0, 3)))
     right = server_stoppable(record, owners_dead=draw(st.booleans()))
-    return OwnServer(record, draw(st.sampled_from(Answer)), use, right, silence)
+    return OwnServer(record, draw(st.sampled_from(Answer)), use, right, outage)
 
 
 def why_a_stranger_may_end(plan: Replace, spec: ServerSpec) -> None:
-    """Both proofs: that nobody else uses it, and that it may be ended at all."""
+    """Both proofs must hold: the server has no other user, and it may be stopped at all."""
     old = plan.old
     assert isinstance(old, ForeignServer)
     assert isinstance(old.recognition, Recognised)
@@ -144,7 +144,7 @@ def handed_out(plan: Plan) -> list[int]:
 
 @settings(max_examples=examples(1500), deadline=None)
 @given(worlds())
-def test_every_decision_has_a_reason_and_a_proof_and_doubles_no_port(world: tuple[ServerSpec, Snapshot]) -> None:
+def test_every_plan_has_a_reason_a_proof_and_unique_ports(world: tuple[ServerSpec, Snapshot]) -> None:
     spec, snapshot = world
     plan: Any = reconcile(spec, snapshot)
     assert isinstance(plan, Adopt | Replace | Spawn | Relocate | Refuse)
@@ -164,13 +164,13 @@ def test_every_decision_has_a_reason_and_a_proof_and_doubles_no_port(world: tupl
 
 @settings(max_examples=examples(1500), deadline=None)
 @given(worlds(), servers())
-def test_what_becomes_of_a_server_that_runs_has_a_reason_and_a_proof(
+def test_every_plan_for_a_running_server_has_a_reason_and_a_proof(
     world: tuple[ServerSpec, Snapshot], own: OwnServer
 ) -> None:
     spec, _ = world
     plan: Any = with_own(spec, own)
-    assert isinstance(plan, Reuse | Replace | Refuse | Beside)
-    assert plan.rival_server.reason if isinstance(plan, Beside) else plan.reason
+    assert isinstance(plan, Reuse | Replace | Refuse | StartAnother)
+    assert plan.conflicting_server.reason if isinstance(plan, StartAnother) else plan.reason
     if isinstance(plan, Reuse):
         assert own.answer is Answer.RIGHT
         assert own.record.other_home is None
@@ -178,16 +178,16 @@ def test_what_becomes_of_a_server_that_runs_has_a_reason_and_a_proof(
         assert plan.proof
         assert plan.old is own.record
         assert own.record.other_home is None
-        assert isinstance(own.right, Stoppable)
+        assert isinstance(own.proof, Stoppable)
         assert own.use.reason is None
-        assert own.record.version != spec.version or own.silence.mute
+        assert own.record.version != spec.version or own.outage.unresponsive
         assert not (own.record.foreign and not own.record.ever_owned)
         assert not own.record.owners_unknown
 
 
 @settings(max_examples=examples(300), deadline=None)
 @given(st.lists(worlds(), min_size=2, max_size=4))
-def test_wishes_one_after_the_other_never_get_the_same_port(wishes: list[tuple[ServerSpec, Snapshot]]) -> None:
+def test_successive_requests_never_get_the_same_port(wishes: list[tuple[ServerSpec, Snapshot]]) -> None:
     reserved: dict[int, str] = {}
     for number, (spec, snapshot) in enumerate(wishes):
         plan = reconcile(spec, replace(snapshot, reserved={**snapshot.reserved, **reserved}))
@@ -197,7 +197,7 @@ def test_wishes_one_after_the_other_never_get_the_same_port(wishes: list[tuple[S
 
 
 @given(owners, st.booleans())
-def test_a_stranger_is_only_stoppable_when_its_owner_is_proven_dead(owner: Any, stray: Any) -> None:
+def test_foreign_server_is_stoppable_only_with_a_dead_owner(owner: Any, stray: Any) -> None:
     process = ProcessIdentity(9, "t")
     found = ForeignServer("toy", process, process, Occupant(process), {}, Recognised("so"), owner=owner, stray=stray)
     proof = found.stoppable()

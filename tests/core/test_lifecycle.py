@@ -10,7 +10,7 @@ def test_every_state_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("state", list(ServerState))
 @pytest.mark.parametrize("to", list(ServerState))
-def test_only_the_moves_of_the_table_are_possible(state: ServerState, to: ServerState) -> None:
+def test_only_moves_in_the_table_are_legal(state: ServerState, to: ServerState) -> None:
     if to in TRANSITIONS[state]:
         assert move(state, to) is to
     else:
@@ -18,5 +18,5 @@ def test_only_the_moves_of_the_table_are_possible(state: ServerState, to: Server
             move(state, to)
 
 
-def test_a_server_that_has_stopped_can_only_start_again() -> None:
+def test_stopped_server_can_only_start_again() -> None:
     assert TRANSITIONS[ServerState.STOPPED] == {ServerState.STARTING}

@@ -1,4 +1,4 @@
-"""Versions as PEP 440 reads them. `packaging`, which pytest brings along, says the same."""
+"""Versions as PEP 440 defines them. The results agree with `packaging`, which pytest installs."""
 
 from itertools import pairwise
 
@@ -39,7 +39,7 @@ ORDERED = [
         ("a build of mine", "a build of mine"),
     ],
 )
-def test_versions_that_pep_440_takes_for_one_are_the_same(wanted: str, found: str) -> None:
+def test_equal_versions_by_pep_440_are_the_same(wanted: str, found: str) -> None:
     assert same(wanted, found)
 
 
@@ -61,7 +61,7 @@ def test_versions_that_pep_440_takes_for_one_are_the_same(wanted: str, found: st
         ("4.3.1", ""),
     ],
 )
-def test_versions_that_pep_440_tells_apart_differ(wanted: str, found: str) -> None:
+def test_different_versions_by_pep_440_differ(wanted: str, found: str) -> None:
     assert not same(wanted, found)
 
 
@@ -69,7 +69,7 @@ def test_versions_that_pep_440_tells_apart_differ(wanted: str, found: str) -> No
     "text", ["", "latest", "4.", ".4", "4..3", "4.3.x", "4.3.*", ">=4", "==4.3", "4 3", "4.3.1+", "4.3.1-foo", "4,3",
              "٤.٣", "-1", "1!", "4.3.1+a..b", "4.3/../..", "1" * 65, "4.3.1;x", "4.3.1 4.3.2"],
 )  # fmt: skip
-def test_a_text_that_is_no_version_is_none(text: str) -> None:
+def test_other_texts_are_not_versions(text: str) -> None:
     assert parse(text) is None
     assert canonical(text) == text
 
@@ -85,12 +85,12 @@ def test_a_text_that_is_no_version_is_none(text: str) -> None:
         ("4.3.1+Local_7", "4.3.1+local.7"),
     ],
 )
-def test_a_version_has_one_normal_form(text: str, normal: str) -> None:
+def test_version_has_one_normal_form(text: str, normal: str) -> None:
     assert canonical(text) == normal
     assert canonical(normal) == normal
 
 
-def test_versions_stand_in_the_order_of_pep_440() -> None:
+def test_versions_sort_in_the_order_of_pep_440() -> None:
     versions = [parse(text) for text in ORDERED]
     for before, after in pairwise(versions):
         assert before is not None
@@ -98,7 +98,7 @@ def test_versions_stand_in_the_order_of_pep_440() -> None:
         assert before.order < after.order
 
 
-def test_packaging_reads_the_same() -> None:
+def test_packaging_agrees() -> None:
     for first in ORDERED:
         assert canonical(first) == str(packaging.version.Version(first))
         for second in ORDERED:

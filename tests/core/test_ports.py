@@ -23,44 +23,44 @@ def test_ranges_move_together() -> None:
     assert SETS == ({"http": 8000, "ws": 9500}, {"http": 8001, "ws": 9501}, {"http": 8002, "ws": 9502})
 
 
-def test_a_sticky_set_leads_and_is_not_repeated() -> None:
+def test_sticky_set_comes_first_and_is_not_repeated() -> None:
     sets = candidates(RANGES, {"http": 8002, "ws": 9502})
     assert sets[0] == {"http": 8002, "ws": 9502}
     assert len(sets) == 3
 
 
-def test_a_sticky_set_outside_the_ranges_is_forgotten() -> None:
+def test_sticky_set_outside_the_ranges_is_ignored() -> None:
     assert candidates(RANGES, {"http": 7000, "ws": 7001}) == SETS
 
 
-def test_a_kind_without_ports_has_one_empty_set_and_nothing_stands_in_its_way() -> None:
+def test_kind_without_ports_has_one_empty_free_set() -> None:
     assert candidates({}) == ({},)
     assert obstacles({}, {}, {}) == []
 
 
-def test_nothing_stands_in_the_way_of_a_free_set() -> None:
+def test_free_set_has_no_obstacles() -> None:
     assert obstacles(SETS[0], free(), {}) == []
 
 
-def test_one_held_port_stands_in_the_way_of_its_set_and_the_occupant_is_named() -> None:
+def test_held_port_is_an_obstacle_with_its_occupant() -> None:
     found = obstacles(SETS[0], free(listened(9500)), {})
     assert [(row.port, row.occupant) for row in found] == [(9500, STRANGER)]
     assert obstacles(SETS[1], free(listened(9500)), {}) == []
 
 
 @pytest.mark.parametrize("address", ["::1", "0.0.0.0", "::"])
-def test_a_squatter_beside_a_free_loopback_is_an_obstacle(address: str) -> None:
+def test_listener_on_another_address_is_an_obstacle(address: str) -> None:
     (found,) = obstacles(SETS[0], free(listened(8000, address, Bind.FREE)), {})
     assert address in found.reason
 
 
-def test_what_cannot_be_told_is_not_free() -> None:
+def test_port_with_unknown_state_is_not_free() -> None:
     facts = free()
     del facts[8000]
     assert [row.port for row in obstacles(SETS[0], facts, {})] == [8000]
 
 
-def test_an_excluded_port_keeps_the_systems_reason() -> None:
+def test_excluded_port_keeps_the_systems_reason() -> None:
     (found,) = obstacles(SETS[0], free(PortFact(8000, Bind.EXCLUDED, reason="WinError 10013")), {})
     assert found.reason == "WinError 10013"
 
@@ -69,7 +69,7 @@ def test_an_excluded_port_keeps_the_systems_reason() -> None:
     held=st.sets(st.sampled_from([port for ports in SETS for port in ports.values()])),
     promised=st.sets(st.sampled_from([port for ports in SETS for port in ports.values()])),
 )
-def test_whatever_is_held_or_promised_is_an_obstacle_and_nothing_else_is(held: set[int], promised: set[int]) -> None:
+def test_exactly_held_and_promised_ports_are_obstacles(held: set[int], promised: set[int]) -> None:
     facts = free(*(listened(port) for port in held))
     for ports in SETS:
         found = {row.port for row in obstacles(ports, facts, dict.fromkeys(promised, "other"))}

@@ -7,23 +7,18 @@ from hypothesis import strategies as st
 
 from supervisor.core.model import Origin, ProcessIdentity, ProcessRow
 from supervisor.core.processes.proof import (
-    Appearance,
-    Evidence,
     Held,
-    Link,
-    Member,
+    ListenerFacts,
     Recognised,
+    SignalEvidence,
     Stoppable,
+    TreeMember,
+    TreeRole,
     Unrecognised,
-    foreign_tree,
-    guarded,
-    launcher,
-    parents,
     recognised,
-    still_launches,
     stoppable,
-    tree,
 )
+from supervisor.core.processes.trees import foreign_tree, guarded, launcher, parents, still_launches, tree
 
 
 def who(pid: int, token: str = "t") -> ProcessIdentity:
@@ -34,39 +29,39 @@ def row(pid: int, parent: int = 1, session: int = 0) -> ProcessRow:
     return ProcessRow(who(pid), parent, session)
 
 
-SERVER = Member(who(50), Link.ROOT)
-OURS = Evidence(observed=who(50), token="home.godot-ai.abc", origin=Origin.SPAWNED)
+SERVER = TreeMember(who(50), TreeRole.ROOT)
+OURS = SignalEvidence(observed=who(50), token="home.godot-ai.abc", origin=Origin.SPAWNED)
 
 
-def test_what_we_spawned_may_be_stopped() -> None:
+def test_spawned_server_may_be_stopped() -> None:
     assert isinstance(stoppable(SERVER, OURS), Stoppable)
 
 
 @pytest.mark.parametrize("observed", [None, who(50, "later"), who(51)])
-def test_another_process_behind_the_pid_is_never_touched(observed: ProcessIdentity | None) -> None:
-    assert isinstance(stoppable(SERVER, replace(OURS, observed=observed, named=True, orphan=True)), Held)
+def test_another_process_with_the_pid_is_never_signalled(observed: ProcessIdentity | None) -> None:
+    assert isinstance(stoppable(SERVER, replace(OURS, observed=observed, stop_requested=True, orphan=True)), Held)
 
 
-def test_an_editor_is_never_touched_even_if_a_user_names_it() -> None:
-    assert isinstance(stoppable(SERVER, replace(OURS, guarded=frozenset({who(50)}), named=True)), Held)
+def test_editor_is_never_signalled_even_on_a_users_request() -> None:
+    assert isinstance(stoppable(SERVER, replace(OURS, guarded=frozenset({who(50)}), stop_requested=True)), Held)
 
 
 @pytest.mark.parametrize("token", [None, "", "home.godot-ai.other", "other.godot-ai.abc"])
-def test_a_left_over_needs_the_launch_token(token: str | None) -> None:
-    member = Member(who(50), Link.LEFT_OVER, token)
+def test_left_over_member_needs_the_launch_token(token: str | None) -> None:
+    member = TreeMember(who(50), TreeRole.LEFT_OVER, token)
     assert isinstance(stoppable(member, OURS), Held)
     assert isinstance(stoppable(replace(member, launch_token=OURS.token), OURS), Stoppable)
 
 
 @pytest.mark.parametrize("origin", [Origin.ADOPTED, Origin.DISCOVERED, Origin.EXTERNAL])
-def test_a_stranger_needs_a_name_or_dead_owners(origin: Origin) -> None:
+def test_foreign_server_needs_a_users_request_or_dead_owners(origin: Origin) -> None:
     evidence = replace(OURS, origin=origin)
     assert isinstance(stoppable(SERVER, evidence), Held)
-    assert isinstance(stoppable(SERVER, replace(evidence, named=True)), Stoppable)
+    assert isinstance(stoppable(SERVER, replace(evidence, stop_requested=True)), Stoppable)
     assert isinstance(stoppable(SERVER, replace(evidence, orphan=True)), Stoppable)
 
 
-# shell 10 (session 10) runs a job 11; daemon 20; server 50 (session 50) with child 51 and grandchild 52 in a session of
+# Shell 10 (session 10) runs a job 11; daemon 20; server 50 (session 50) with child 51 and grandchild 52 in a session of
 # its own; an editor 60 that the server started, with its game 61.
 TABLE = (
     row(10, 1, 10),
@@ -81,53 +76,53 @@ TABLE = (
 GUARD = guarded(TABLE, editors=[who(60)], daemon=who(20), roots=[who(50)])
 
 
-def members(table: tuple[ProcessRow, ...]) -> dict[int, Link]:
-    return {member.identity.pid: member.link for member in tree(table, who(50), GUARD)}
+def members(table: tuple[ProcessRow, ...]) -> dict[int, TreeRole]:
+    return {member.identity.pid: member.role for member in tree(table, who(50), GUARD)}
 
 
-def test_a_tree_is_the_root_its_descendants_and_its_session_but_no_editor() -> None:
-    assert members(TABLE) == {50: Link.ROOT, 51: Link.BELOW, 52: Link.BELOW}
+def test_tree_has_descendants_and_session_but_no_editor() -> None:
+    assert members(TABLE) == {50: TreeRole.ROOT, 51: TreeRole.BELOW, 52: TreeRole.BELOW}
 
 
-def test_the_daemon_does_not_guard_the_servers_that_it_runs() -> None:
+def test_daemon_does_not_guard_its_servers() -> None:
     assert who(20) in GUARD
     assert not GUARD & {who(50), who(51), who(52)}
 
 
-def test_what_an_editor_runs_is_guarded_with_it() -> None:
+def test_descendants_of_an_editor_are_guarded() -> None:
     assert {who(60), who(61)} <= GUARD
 
 
-def test_an_editor_that_started_the_daemon_does_not_guard_the_servers() -> None:
+def test_editor_that_started_the_daemon_does_not_guard_servers() -> None:
     table = (row(60, 1, 60), row(20, 60, 20), row(50, 20, 50))
     assert guarded(table, [who(60)], who(20), [who(50)]) == {who(60), who(20)}
 
 
-def test_a_member_of_the_session_whose_parent_died_still_belongs_while_the_root_leads() -> None:
-    assert members((*TABLE, row(70, 1, 50)))[70] is Link.BELOW
+def test_session_member_without_parent_belongs_to_the_tree() -> None:
+    assert members((*TABLE, row(70, 1, 50)))[70] is TreeRole.BELOW
 
 
-def test_what_has_a_session_of_its_own_is_apart_and_so_is_what_it_runs() -> None:
+def test_process_with_its_own_session_is_apart_with_descendants() -> None:
     table = (*TABLE, row(53, 52, 52), row(54, 53, 54), row(55, 51, 50))
     apart = {member.identity.pid for member in tree(table, who(50), GUARD) if member.apart}
     assert apart == {52, 53, 54}
 
 
-def test_below_a_stranger_apart_is_what_shares_no_session_with_it() -> None:
+def test_foreign_descendant_in_another_session_is_apart() -> None:
     table = (row(40, 10, 10), row(41, 40, 41), row(42, 41, 41), row(43, 41, 43), row(44, 43, 43), row(45, 41, 10))
     apart = {member.identity.pid for member in foreign_tree(table, who(41), who(40), frozenset()) if member.apart}
     assert apart == {43, 44}
 
 
-def test_a_new_session_of_the_roots_number_is_none_of_its() -> None:
+def test_new_session_of_the_roots_number_is_not_in_the_tree() -> None:
     later = (ProcessRow(who(50, "later"), 1, 50), row(51, 50, 50), row(52, 1, 50))
     assert tree(later, who(50), frozenset()) == ()
 
 
-def test_after_the_root_has_gone_its_session_is_only_left_over() -> None:
+def test_session_is_left_over_after_the_root_has_gone() -> None:
     rest = tuple(line for line in TABLE if line.identity.pid != 50)
     orphaned = tuple(replace(line, parent=1) if line.parent == 50 else line for line in rest)
-    assert members(orphaned) == {51: Link.LEFT_OVER, 52: Link.LEFT_OVER}
+    assert members(orphaned) == {51: TreeRole.LEFT_OVER, 52: TreeRole.LEFT_OVER}
 
 
 @given(
@@ -135,7 +130,7 @@ def test_after_the_root_has_gone_its_session_is_only_left_over() -> None:
     sessions=st.lists(st.integers(0, 30), min_size=30, max_size=30),
     editors=st.sets(st.integers(1, 30)),
 )
-def test_no_tree_ever_holds_a_guarded_process(parents: list[int], sessions: list[int], editors: set[int]) -> None:
+def test_tree_never_contains_a_guarded_process(parents: list[int], sessions: list[int], editors: set[int]) -> None:
     table = tuple(row(pid + 1, parent, sessions[pid]) for pid, parent in enumerate(parents))
     guard = guarded(table, [who(pid) for pid in editors if pid != 1], who(2), [who(1)])
     assert not guard & {member.identity for member in tree(table, who(1), guard)}
@@ -143,12 +138,12 @@ def test_no_tree_ever_holds_a_guarded_process(parents: list[int], sessions: list
 
 # --- recognised ---
 
-GODOT_AI = Appearance(
+GODOT_AI = ListenerFacts(
     "godot-ai", same_user=True, command_fits=True, strong=True, matches=True, complete=True, detail="it says who it is"
 )
 
 
-def test_a_command_line_and_an_answer_of_the_kind_are_recognised() -> None:
+def test_command_line_and_answer_of_the_kind_are_recognised() -> None:
     assert isinstance(recognised(GODOT_AI), Recognised)
 
 
@@ -165,7 +160,7 @@ def test_a_command_line_and_an_answer_of_the_kind_are_recognised() -> None:
     ],
     ids=str,
 )
-def test_whatever_is_missing_nobody_is_recognised_and_the_reason_is_told(lacking: dict[str, Any]) -> None:
+def test_each_missing_fact_prevents_recognition_with_its_reason(lacking: dict[str, Any]) -> None:
     proof = recognised(replace(GODOT_AI, **lacking))
     assert isinstance(proof, Unrecognised)
     assert proof.reason
@@ -175,16 +170,16 @@ def test_whatever_is_missing_nobody_is_recognised_and_the_reason_is_told(lacking
     ("same_user", "reason"),
     [(False, "it belongs to another user"), (None, "the system does not tell which user it belongs to")],
 )
-def test_another_user_and_an_unknown_one_are_told_apart(*, same_user: bool | None, reason: str) -> None:
+def test_another_user_and_an_unknown_user_differ(*, same_user: bool | None, reason: str) -> None:
     proof = recognised(replace(GODOT_AI, same_user=same_user))
     assert isinstance(proof, Unrecognised)
     assert proof.reason == reason
 
 
-# --- the tree of a server that somebody else started ---
+# --- the tree of a foreign server ---
 
-# a terminal's shell 10 runs uvx 40, which runs the server 41 with a worker 42; an editor 60 runs npx 61 -> server 62.
-STRANGERS = (
+# A terminal's shell 10 runs uvx 40, which runs the server 41 with a worker 42; an editor 60 runs npx 61 -> server 62.
+FOREIGN_SERVERS = (
     row(10, 1, 10),
     row(40, 10, 10),
     row(41, 40, 10),
@@ -202,17 +197,17 @@ COMMANDS = {
 }
 
 
-def test_a_known_runner_above_the_listener_is_its_launcher_and_a_shell_is_not() -> None:
-    assert launcher(STRANGERS, who(41), COMMANDS, ()) == who(40)
-    assert launcher(STRANGERS, who(62), COMMANDS, ()) == who(61)
+def test_runner_above_a_listener_is_its_launcher_a_shell_is_not() -> None:
+    assert launcher(FOREIGN_SERVERS, who(41), COMMANDS, ()) == who(40)
+    assert launcher(FOREIGN_SERVERS, who(62), COMMANDS, ()) == who(61)
 
 
-def test_a_runner_with_another_child_is_somebodys() -> None:
-    assert launcher((*STRANGERS, row(43, 40, 10)), who(41), COMMANDS, ()) == who(41)
+def test_runner_with_another_child_is_not_a_launcher() -> None:
+    assert launcher((*FOREIGN_SERVERS, row(43, 40, 10)), who(41), COMMANDS, ()) == who(41)
 
 
-def test_a_launcher_whose_server_has_ended_stays_one_while_it_does_nothing_else() -> None:
-    ended = tuple(each for each in STRANGERS if each.identity.pid not in (41, 42))
+def test_idle_launcher_stays_one_after_its_server_has_ended() -> None:
+    ended = tuple(each for each in FOREIGN_SERVERS if each.identity.pid not in (41, 42))
     proven = {who(40), who(41), who(42)}
     assert still_launches(ended, who(40), COMMANDS, (), proven)
     assert not still_launches(ended, who(40), COMMANDS, (), proven - {who(40)})
@@ -221,40 +216,44 @@ def test_a_launcher_whose_server_has_ended_stays_one_while_it_does_nothing_else(
     assert not still_launches((*ended, row(43, 40, 10)), who(40), COMMANDS, (), proven)
 
 
-def test_a_runner_that_is_an_owner_itself_is_no_launcher() -> None:
-    assert launcher(STRANGERS, who(41), COMMANDS, (who(40),)) == who(41)
+def test_runner_that_is_an_owner_is_not_a_launcher() -> None:
+    assert launcher(FOREIGN_SERVERS, who(41), COMMANDS, (who(40),)) == who(41)
 
 
-def test_runners_above_runners_are_seen_through() -> None:
-    table = (*STRANGERS, row(90, 1, 90), row(91, 90, 90), row(92, 91, 90))
+def test_topmost_of_several_runners_is_the_launcher() -> None:
+    table = (*FOREIGN_SERVERS, row(90, 1, 90), row(91, 90, 90), row(92, 91, 90))
     commands = {**COMMANDS, who(90): ("sh", "-c", "uvx godot-ai"), who(91): ("uvx", "godot-ai")}
     assert launcher(table, who(92), commands, ()) == who(90)
     assert parents(table, who(92)) == (who(91), who(90))
 
 
-def test_a_runner_that_leads_a_session_on_a_terminal_is_no_launcher() -> None:
-    # A terminal that was opened for one command: it would close with it.
+def test_runner_leading_a_terminal_session_is_not_a_launcher() -> None:
+    # The terminal was opened for one command and would close with it.
     opened = replace(row(40, 10, 40), on_terminal=True)
-    table = (*(each for each in STRANGERS if each.identity.pid != 40), opened)
+    table = (*(each for each in FOREIGN_SERVERS if each.identity.pid != 40), opened)
     assert launcher(table, who(41), COMMANDS, ()) == who(41)
     assert not still_launches((opened,), who(40), COMMANDS, (), {who(40), who(41)})
     assert launcher((*table[:-1], replace(opened, on_terminal=False)), who(41), COMMANDS, ()) == who(40)
 
 
-def test_the_tree_of_a_stranger_is_launcher_listener_and_descendants_but_not_its_session() -> None:
-    found = foreign_tree(STRANGERS, who(41), who(40), frozenset())
-    assert {member.identity.pid: member.link for member in found} == {40: Link.ROOT, 41: Link.ROOT, 42: Link.BELOW}
+def test_foreign_tree_excludes_the_session() -> None:
+    found = foreign_tree(FOREIGN_SERVERS, who(41), who(40), frozenset())
+    assert {member.identity.pid: member.role for member in found} == {
+        40: TreeRole.ROOT,
+        41: TreeRole.ROOT,
+        42: TreeRole.BELOW,
+    }
 
 
-def test_an_editor_below_a_stranger_is_left_out_with_what_it_runs() -> None:
-    table = (*STRANGERS, row(43, 42, 10), row(44, 43, 10))
+def test_foreign_tree_excludes_editors_and_their_descendants() -> None:
+    table = (*FOREIGN_SERVERS, row(43, 42, 10), row(44, 43, 10))
     guard = guarded(table, [who(43)], who(20), [who(41), who(40)])
     found = foreign_tree(table, who(41), who(40), guard)
     assert {member.identity.pid for member in found} == {40, 41, 42}
 
 
-def test_of_a_stranger_that_has_gone_nothing_is_left_but_its_launcher() -> None:
-    found = foreign_tree(STRANGERS, who(41, "earlier"), who(40), frozenset())
+def test_foreign_tree_of_an_ended_server_is_its_launcher() -> None:
+    found = foreign_tree(FOREIGN_SERVERS, who(41, "earlier"), who(40), frozenset())
     assert {member.identity.pid for member in found} == {40}
 
 
@@ -264,7 +263,7 @@ def test_of_a_stranger_that_has_gone_nothing_is_left_but_its_launcher() -> None:
     process=st.integers(1, 20),
     root=st.integers(1, 20),
 )
-def test_no_strangers_tree_ever_holds_a_guarded_process(
+def test_foreign_tree_never_contains_a_guarded_process(
     parents_of: list[int], editors: set[int], process: int, root: int
 ) -> None:
     table = tuple(row(pid + 1, parent, 1) for pid, parent in enumerate(parents_of))

@@ -41,18 +41,18 @@ def test_the_second_sample_one_grace_later_reaps() -> None:
     assert "game-1 is dead" in verdict.reasons
 
 
-def test_a_sample_that_began_before_the_grace_had_passed_does_not_reap() -> None:
+def test_sample_begun_within_the_grace_does_not_reap() -> None:
     suspicion = first_sample()
     assert judge(suspicion, later(4.99)) == Suspect(suspicion, ("game-1 is dead", "no lease", "no session"))
 
 
-def test_a_second_sample_that_comes_far_too_late_begins_again() -> None:
+def test_very_late_second_sample_starts_over() -> None:
     verdict = judge(first_sample(), later(5.2 + LATE_S))
     assert isinstance(verdict, Suspect)
     assert verdict.suspicion.since > 105
 
 
-def test_lateness_counts_once_so_that_overload_delays_a_reap() -> None:
+def test_lateness_counts_only_once_per_suspicion() -> None:
     first = judge(first_sample(), later(6 + LATE_S))
     assert isinstance(first, Suspect)
     renewed = first.suspicion
@@ -64,7 +64,7 @@ def test_lateness_counts_once_so_that_overload_delays_a_reap() -> None:
 
 
 @pytest.mark.parametrize("change", [{"launch": "b"}, {"generation": 4}])
-def test_a_renewed_suspicion_speaks_of_one_case_too(change: dict[str, object]) -> None:
+def test_renewed_suspicion_concerns_one_case(change: dict[str, object]) -> None:
     renewed = replace(first_sample(), renewed=True)
     verdict = judge(renewed, replace(later(6), **change))
     assert isinstance(verdict, Suspect)
@@ -72,7 +72,7 @@ def test_a_renewed_suspicion_speaks_of_one_case_too(change: dict[str, object]) -
 
 
 @pytest.mark.parametrize("change", [{"launch": "b"}, {"generation": 4}])
-def test_a_suspicion_speaks_of_one_launch_and_one_set_of_claims(change: dict[str, object]) -> None:
+def test_suspicion_concerns_one_launch_and_one_set_of_claims(change: dict[str, object]) -> None:
     assert isinstance(judge(first_sample(), replace(later(6), **change)), Suspect)
 
 
@@ -89,43 +89,43 @@ def test_a_suspicion_speaks_of_one_launch_and_one_set_of_claims(change: dict[str
         ({"sessions": 2}, "open sessions: 2"),
         ({"sessions": None}, "its sessions are unknown"),
         ({"ever_owned": False, "owners": ()}, "it never had an owner"),
-        ({"owners_unknown": True}, "it may have owners that are not known"),
+        ({"owners_unknown": True}, "it may have unknown owners"),
     ],
 )
-def test_every_doubt_keeps(facts: dict[str, object], reason: str) -> None:
+def test_every_doubt_keeps_the_server(facts: dict[str, object], reason: str) -> None:
     for suspicion in (None, first_sample()):
         verdict = judge(suspicion, replace(later(6), **facts))
         assert isinstance(verdict, Keep)
         assert reason in verdict.reasons
 
 
-def test_a_released_owner_holds_nothing_even_alive() -> None:
+def test_released_owner_does_not_keep_the_server() -> None:
     released = replace(ORPHAN, owners=(OwnerFact("game-1", Liveness.ALIVE, released=True),))
     assert isinstance(judge(None, released), Suspect)
 
 
 @pytest.mark.parametrize("claim", ["sessions", "own_leases"])
-def test_what_only_the_server_could_tell_is_worth_another_look_soon(claim: str) -> None:
+def test_sessions_and_own_leases_are_watched(claim: str) -> None:
     verdict = judge(None, replace(ORPHAN, **{claim: 1}))
     assert isinstance(verdict, Keep)
     assert verdict.watch_sessions
 
 
-def test_a_lease_of_ours_is_not_for_its_end_is_told() -> None:
+def test_lease_of_the_daemon_needs_no_watch() -> None:
     assert judge(None, replace(ORPHAN, leases=1, sessions=1)) == Keep(("leases: 1",))
 
 
-def test_unknown_claims_fall_once_the_server_has_been_silent_long_enough() -> None:
+def test_long_silence_clears_unknown_claims() -> None:
     mute = replace(ORPHAN, sessions=None, own_leases=None)
     assert isinstance(judge(None, replace(mute, silent_s=SILENCE_S - 0.1)), Keep)
     assert isinstance(judge(None, replace(mute, silent_s=SILENCE_S)), Suspect)
 
 
-def test_silence_does_not_override_a_session_that_is_seen() -> None:
+def test_silence_does_not_override_a_visible_session() -> None:
     assert isinstance(judge(None, replace(ORPHAN, sessions=1, silent_s=SILENCE_S * 2)), Keep)
 
 
-def test_a_server_without_owner_goes_after_its_idle_time_where_its_kind_has_one() -> None:
+def test_server_without_owner_is_reaped_after_its_idle_time() -> None:
     idle = replace(ORPHAN, ever_owned=False, owners=(), idle_s=60.0)
     suspicion = first_sample(idle)
     assert suspicion.due == pytest.approx(160.1)

@@ -1,4 +1,4 @@
-"""Launchers are recognised exactly: everything else belongs to its user."""
+"""Only exactly recognised programs are runners; any other program belongs to its user."""
 
 import pytest
 
@@ -110,10 +110,10 @@ NO_RUNNERS = [
 
 
 @pytest.mark.parametrize("command", RUNNERS, ids=" ".join)
-def test_what_only_runs_another_program_is_a_launcher(command: tuple[str, ...]) -> None:
+def test_program_that_only_runs_another_is_a_runner(command: tuple[str, ...]) -> None:
     assert is_runner(command)
 
 
 @pytest.mark.parametrize("command", NO_RUNNERS, ids=" ".join)
-def test_a_program_that_does_more_is_no_launcher(command: tuple[str, ...]) -> None:
+def test_program_that_does_more_is_not_a_runner(command: tuple[str, ...]) -> None:
     assert not is_runner(command)

@@ -93,7 +93,7 @@ def another_python(home: Home) -> None:
         (without_module, "packed is in it, but no module 'packed'"),
         (without_dependency, "it has no module needed"),
         (without_content, "files of it are missing or were changed: "),
-        (without_interpreter, "its interpreter is not there any more"),
+        (without_interpreter, "its interpreter no longer exists"),
         (not_executable, "its interpreter cannot be started: "),
         (another_python, "packed is not in it"),
     ],

@@ -302,7 +302,7 @@ def test_server_found_by_its_token_is_kept_for_unknown_owners(toy: Home) -> None
     toy.event("editor.ended", pid=owner.pid)
     (judged,) = toy.call("reap", {"dry_run": False})["servers"]
     assert judged["verdict"] == "keep"
-    assert judged["reasons"] == ["it may have owners that are not known"]
+    assert judged["reasons"] == ["it may have unknown owners"]
     assert lives(server["process"]["pid"])
     assert toy.cli("down", "toy").returncode == 0
     gone(toy, server)

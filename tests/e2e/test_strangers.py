@@ -391,7 +391,7 @@ def test_an_owner_that_cannot_be_understood_keeps_the_server(watching: Home, pla
     watching.start()
     row = judged(watching, foreign_server.pid)
     assert (row["origin"], row["owners"]) == ("discovered", [])
-    assert row["reap"]["reasons"] == ["it may have owners that are not known"]
+    assert row["reap"]["reasons"] == ["it may have unknown owners"]
     keeps_living(foreign_server.pid, AT_REST_S)
 
 
@@ -404,7 +404,7 @@ def test_an_owner_in_another_pid_namespace_keeps_the_server(watching: Home, plac
     toy_of_a_stranger(watching, place.set(0), owner=gone, before=words)
     watching.start()
     row = judged(watching, eventually(lambda: rows(watching), "it is found")[0]["process"]["pid"])
-    assert row["reap"]["reasons"] == ["it may have owners that are not known"]
+    assert row["reap"]["reasons"] == ["it may have unknown owners"]
     keeps_living(row["process"]["pid"], AT_REST_S)
     os.kill(row["process"]["pid"], signal.SIGKILL)
 

@@ -1,9 +1,9 @@
 """Two homes of one user, and a server that others started."""
 
 import pytest
-from tests.e2e.foreign_servers import Place, found, toy_of_a_stranger
 
 from tests.e2e.conftest import MakeHome
+from tests.e2e.foreign_servers import Place, found, toy_of_a_stranger
 from tests.e2e.home import eventually, keeps_living, lives
 from tests.gates import rest_in_full
 

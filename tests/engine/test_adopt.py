@@ -8,7 +8,7 @@ from supervisor.engine.starting.adopt import AdoptRequest, Candidate
 from supervisor.errors import Busy, NotOurs
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Command
-from tests.core.grounds import foreign_server
+from tests.core.examples import foreign_server
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.harness import TOY, EngineHarness, serve
 from tests.fakes import FakeProcess, FakeProcessControl, FakeSystem

@@ -1,4 +1,4 @@
-"""What an interpreter says of its environment, and what is concluded from that."""
+"""The report of an interpreter about its environment, and the conclusions from it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ MADE = Environment(Path("/e"), Path("/e/python"), "toy", "1", "1.0", "3.11.7", w
 WELL = Examined("3.11.7", "1.0", True, (), 0)
 
 
-def test_an_environment_as_it_was_made_is_well() -> None:
+def test_unchanged_environment_has_no_damage() -> None:
     assert WELL.refusal("toy", "1", "toy") is None
     assert WELL.damage(MADE, "toy") is None
 
@@ -26,23 +26,23 @@ def test_an_environment_as_it_was_made_is_well() -> None:
         (replace(WELL, module_found=False), "toy is in it, but no module 'toy'"),
         (replace(WELL, lost=("/e/a.py",), lost_count=1), "files of it are missing or were changed: /e/a.py"),
         (replace(WELL, lost=("/e/a.py",), lost_count=3), "files of it are missing or were changed: /e/a.py and 2 more"),
-        (replace(WELL, python="3.12.1"), "its Python is 3.12.1 now, 3.11.7 made it"),
+        (replace(WELL, python="3.12.1"), "its Python is now 3.12.1, but it was made with 3.11.7"),
         (
             replace(WELL, python="3.12.1", version=None),
-            "its Python is 3.12.1 now, 3.11.7 made it, and toy is not in it",
+            "its Python is now 3.12.1, but it was made with 3.11.7, and toy is not in it",
         ),
     ],
 )
-def test_what_has_changed_is_the_reason(seen: Examined, reason: str) -> None:
+def test_damage_names_what_has_changed(seen: Examined, reason: str) -> None:
     assert seen.damage(MADE, "toy") == reason
 
 
-def test_files_that_never_were_there_are_no_damage() -> None:
+def test_files_missing_from_the_start_are_not_damage() -> None:
     odd = replace(MADE, whole=False)
     assert replace(WELL, lost=("/e/a.py",), lost_count=1).damage(odd, "toy") is None
 
 
-def test_what_an_interpreter_says_beside_its_answer_is_passed_over() -> None:
+def test_other_output_of_the_interpreter_is_ignored() -> None:
     answer = '{"python": "3.11.7", "version": "1.0", "module": true, "lost": [], "lost_count": 0}'
     assert read(["a warning", MARK + answer, "another"]) == WELL
     assert read(["a warning"]) is None
@@ -60,5 +60,5 @@ def test_what_an_interpreter_says_beside_its_answer_is_passed_over() -> None:
         ((), None),
     ],
 )
-def test_the_module_of_a_kind_is_what_its_python_runs(command: tuple[str, ...], module: str | None) -> None:
+def test_module_of_a_kind_is_found_in_its_command(command: tuple[str, ...], module: str | None) -> None:
     assert module_of(Kind("toy", command=command)) == module

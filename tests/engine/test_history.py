@@ -1,11 +1,11 @@
-"""What has ended stays visible, until it is pruned."""
+"""The history keeps ended servers visible until it drops them."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from supervisor.core.model import Ended, ServerState
+from supervisor.core.model import EndedLaunch, ServerState
 from supervisor.engine.logs.tail import LogTail
 from supervisor.engine.state.history import KEPT, KEPT_S, History
 from supervisor.errors import NotFound, StartFailed
@@ -54,7 +54,7 @@ def test_reaped_server_is_remembered(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_crash_is_remembered_beside_the_server_that_came_back(harness: EngineHarness) -> None:
+def test_crash_is_remembered_after_the_restart(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -68,7 +68,7 @@ def test_crash_is_remembered_beside_the_server_that_came_back(harness: EngineHar
     harness.run(story)
 
 
-def test_failed_server_that_nobody_wants_is_remembered(harness: EngineHarness) -> None:
+def test_unwanted_failed_server_is_remembered(harness: EngineHarness) -> None:
     harness.system.programs["toy"] = lambda system, process, command: system.end(process.identity, 3)  # noqa: ARG005
 
     async def story() -> None:
@@ -100,7 +100,7 @@ def test_history_survives_the_daemon(harness: EngineHarness) -> None:
     later.run(second)
 
 
-def test_crash_loop_says_how_often_how_long_and_how(harness: EngineHarness) -> None:
+def test_crash_loop_names_number_duration_and_exit(harness: EngineHarness) -> None:
     def crashing(system: FakeSystem, process: FakeProcess, command: Command) -> None:
         serve(system, process, command)
         asyncio.get_running_loop().call_later(1, system.end, process.identity, 7)
@@ -118,7 +118,7 @@ def test_crash_loop_says_how_often_how_long_and_how(harness: EngineHarness) -> N
     harness.run(story)
 
 
-def test_start_that_fails_on_and_on_keeps_its_reason(harness: EngineHarness) -> None:
+def test_repeatedly_failing_start_keeps_its_reason(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         del harness.system.programs["toy"]
@@ -133,9 +133,9 @@ def test_start_that_fails_on_and_on_keeps_its_reason(harness: EngineHarness) -> 
     harness.run(story)
 
 
-def row(number: int, at: float) -> Ended:
+def row(number: int, at: float) -> EndedLaunch:
     name = f"toy-{number}"
-    return Ended(name, "toy", None, None, "l", {}, None, None, at - 1, at, "stopped")
+    return EndedLaunch(name, "toy", None, None, "l", {}, None, None, at - 1, at, "stopped")
 
 
 def test_history_is_bounded_in_number_and_age() -> None:
@@ -149,7 +149,7 @@ def test_history_is_bounded_in_number_and_age() -> None:
     assert [kept.id for kept in history.rows()] == [f"toy-{KEPT}", "toy-0"]
 
 
-def test_log_of_what_has_ended_can_be_read(harness: EngineHarness) -> None:
+def test_log_of_an_ended_server_can_be_read(harness: EngineHarness) -> None:
     harness.system.programs["toy"] = writing
 
     async def story() -> None:
@@ -169,7 +169,7 @@ def test_log_of_what_has_ended_can_be_read(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_log_of_what_never_was_is_not_found(harness: EngineHarness) -> None:
+def test_log_of_an_unknown_server_is_not_found(harness: EngineHarness) -> None:
     async def story() -> None:
         secret = harness.folder / "logs" / "own.log"
         secret.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which private environments are used, and what becomes of the others."""
+"""The users of private environments, and the removal of unused ones."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from supervisor.errors import NotFound, StateNotWritable
 from tests.engine.harness import TOY, EngineHarness
 
 
-class Shelf(EngineHarness):
+class EnvironmentsHarness(EngineHarness):
     """A harness whose kind `toy` has a package, and a folder with environments."""
 
     def __init__(self, tmp_path: Path) -> None:
@@ -46,11 +46,11 @@ class Shelf(EngineHarness):
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path)
+def shelf(tmp_path: Path) -> EnvironmentsHarness:
+    return EnvironmentsHarness(tmp_path)
 
 
-def test_a_kind_uses_every_version_that_it_may_ask_for(shelf: Shelf) -> None:
+def test_kind_uses_every_version_that_it_may_request(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         for version in ("1.0", "1.5", "2.0"):
             shelf.publish(version)
@@ -61,7 +61,7 @@ def test_a_kind_uses_every_version_that_it_may_ask_for(shelf: Shelf) -> None:
     shelf.run(story)
 
 
-def test_a_server_uses_the_version_that_it_has(shelf: Shelf) -> None:
+def test_server_uses_the_environment_of_its_version(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         shelf.publish("1.0")
         await shelf.up(version="1.0")
@@ -71,7 +71,7 @@ def test_a_server_uses_the_version_that_it_has(shelf: Shelf) -> None:
     shelf.run(story)
 
 
-def test_a_server_whose_kind_nobody_knows_any_more_uses_whatever_has_its_version(shelf: Shelf) -> None:
+def test_server_of_a_removed_kind_uses_every_package_of_its_version(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         shelf.publish("1.0")
         record = await shelf.up(version="1.0")
@@ -81,7 +81,7 @@ def test_a_server_whose_kind_nobody_knows_any_more_uses_whatever_has_its_version
     shelf.run(story)
 
 
-def test_a_process_uses_what_its_command_line_names_whoever_started_it(shelf: Shelf) -> None:
+def test_process_uses_the_environment_in_its_command_line(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         folder, other = shelf.publish("1.0"), shelf.publish("1.1")
         bridge = shelf.system.start(str(folder / "venv" / "bin" / "python"), "-m", "toy", "attach")
@@ -91,7 +91,7 @@ def test_a_process_uses_what_its_command_line_names_whoever_started_it(shelf: Sh
     shelf.run(story)
 
 
-def test_what_nothing_uses_is_removed_and_told(shelf: Shelf) -> None:
+def test_unused_environment_is_removed_and_reported(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         gone = shelf.publish("1.0")
         stays = [shelf.publish("2.0"), shelf.publish("2.0", package="other")]
@@ -107,7 +107,7 @@ def test_what_nothing_uses_is_removed_and_told(shelf: Shelf) -> None:
     shelf.run(story)
 
 
-def test_a_dry_run_removes_nothing(shelf: Shelf) -> None:
+def test_a_dry_run_removes_nothing(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         shelf.publish("1.0")
         assert len(await shelf.housekeeping.prune(dry_run=True)) == 1
@@ -117,7 +117,9 @@ def test_a_dry_run_removes_nothing(shelf: Shelf) -> None:
     shelf.run(story)
 
 
-def test_who_begins_to_use_it_in_the_last_moment_keeps_it(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_used_at_the_last_moment_is_kept(
+    shelf: EnvironmentsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def story() -> None:
         folder = shelf.publish("1.0")
         look = shelf.housekeeping._unsized
@@ -134,7 +136,7 @@ def test_who_begins_to_use_it_in_the_last_moment_keeps_it(shelf: Shelf, monkeypa
     shelf.run(story)
 
 
-def test_what_somebody_builds_anew_is_left_to_them(shelf: Shelf) -> None:
+def test_environment_being_rebuilt_is_kept(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         shelf.publish("1.0")
         with FileLock(shelf.root / "toy-server-1.0.lock"):
@@ -144,7 +146,7 @@ def test_what_somebody_builds_anew_is_left_to_them(shelf: Shelf) -> None:
     shelf.run(story)
 
 
-def test_what_was_replaced_since_it_was_looked_at_is_left(shelf: Shelf) -> None:
+def test_environment_replaced_since_the_look_is_kept(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         old = shelf.publish("1.0")
         [before] = shelf.supervisor.context.environments.published()
@@ -159,7 +161,7 @@ def test_what_was_replaced_since_it_was_looked_at_is_left(shelf: Shelf) -> None:
     shelf.run(story)
 
 
-def test_a_folder_that_cannot_be_written_is_a_typed_error(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritable_folder_is_a_typed_error(shelf: EnvironmentsHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         shelf.publish("1.0")
 
@@ -174,7 +176,7 @@ def test_a_folder_that_cannot_be_written_is_a_typed_error(shelf: Shelf, monkeypa
     shelf.run(story)
 
 
-def test_a_server_of_others_keeps_the_environment_it_runs_from_only(shelf: Shelf) -> None:
+def test_foreign_server_keeps_only_the_environment_it_runs_from(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         shelf.publish("1.0")
         record = await shelf.up(version="1.0")
@@ -184,7 +186,7 @@ def test_a_server_of_others_keeps_the_environment_it_runs_from_only(shelf: Shelf
     shelf.run(story)
 
 
-def test_an_equal_version_names_the_same_environment(shelf: Shelf) -> None:
+def test_equal_versions_name_one_environment(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         shelf.publish("2.0.0")
         await shelf.up(version="2.0")
@@ -193,7 +195,7 @@ def test_an_equal_version_names_the_same_environment(shelf: Shelf) -> None:
     shelf.run(story)
 
 
-def test_what_a_kind_names_is_removed_when_asked_for(shelf: Shelf) -> None:
+def test_environment_named_by_a_kind_is_removed_on_request(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         for version in ("1.5", "2.0", "3.0"):
             shelf.publish(version)
@@ -212,7 +214,7 @@ def test_what_a_kind_names_is_removed_when_asked_for(shelf: Shelf) -> None:
     shelf.run(story)
 
 
-def test_builds_that_broke_off_are_told_from_other_folders(shelf: Shelf) -> None:
+def test_aborted_builds_differ_from_other_folders(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         published = shelf.publish("1.0")
         store = shelf.supervisor.context.environments.store
@@ -230,10 +232,10 @@ def test_builds_that_broke_off_are_told_from_other_folders(shelf: Shelf) -> None
         left = {one.path.name: (one.what, one.removable) for one in await shelf.housekeeping.leftovers()}
         assert left == {
             "replaced": ("replaced", True),
-            "toy-1-aa": ("a build that broke off", True),
+            "toy-1-aa": ("an aborted build", True),
             "toy-1-bb": ("a build under way", False),
             "toy-1-cc": ("not made by godot-supervisor, or its list of builders is lost", False),
-            "toy-1-dd": ("a build that broke off; a process still runs from it", False),
+            "toy-1-dd": ("an aborted build; a process still runs from it", False),
         }
         assert len(await shelf.housekeeping.sweep(dry_run=True)) == 2
         assert {one.path.name for one in await shelf.housekeeping.sweep(dry_run=False)} == {"replaced", "toy-1-aa"}

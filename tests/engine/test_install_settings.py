@@ -1,4 +1,4 @@
-"""What of a user's pip and uv settings reaches an installation."""
+"""The settings of a user's pip and uv that reach an installation."""
 
 import os
 import tomllib
@@ -44,7 +44,7 @@ ELSEWHERE = [
     "config-settings",
     "upgrade-strategy",
 ]
-"""Options of pip that say where packages go, whether, and what else: none of them may pass."""
+"""Options of pip that say where packages go, or whether they are installed: none of them may pass."""
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def surroundings(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """An environment whose every settings file lies below the test's folder."""
+    """Variables whose settings files all lie below the test's folder."""
     monkeypatch.setattr(settings_folders, "ETC", tmp_path / "etc")
     everyone = str(tmp_path / "everyone")
     return {
@@ -72,14 +72,14 @@ def surroundings(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def pip(environment: Mapping[str, str], home: Path) -> dict[str, str]:
-    """The PIP_ variables that pip is given."""
+    """Return the PIP_ variables that pip gets."""
     given = variables_for(environment, home / "tmp", uv=False)
     assert given.pop("PIP_CONFIG_FILE") == os.devnull
     return {name: value for name, value in given.items() if name.startswith("PIP_")}
 
 
 def uv(environment: Mapping[str, str], home: Path) -> dict[str, object]:
-    """The file that uv is given."""
+    """Return the settings file that uv gets."""
     given = variables_for(environment, home / "tmp", uv=True)
     if "UV_CONFIG_FILE" not in given:
         assert given["UV_NO_CONFIG"] == "1"
@@ -100,7 +100,7 @@ def test_pip_options_that_move_packages_do_not_pass(surroundings: dict[str, str]
     assert pip({**surroundings, variable: "/elsewhere"}, home) == {}
 
 
-def test_pip_options_that_say_where_from_pass(surroundings: dict[str, str], home: Path) -> None:
+def test_pip_options_about_the_source_pass(surroundings: dict[str, str], home: Path) -> None:
     config = "[global]\nindex_url = https://a/simple\nextra-index-url =\n    https://b\n    https://c\ntimeout = 5\n"
     write(pip_files(surroundings)[-1], config + "[install]\nindex-url = https://d/simple\n[download]\nproxy = x\n")
     given = pip({**surroundings, "PIP_TIMEOUT": "9", "PIP_CERT": "/ca.pem", "PIP_TRUSTED_HOST": ""}, home)
@@ -109,7 +109,7 @@ def test_pip_options_that_say_where_from_pass(surroundings: dict[str, str], home
     assert given == {"PIP_INDEX_URL": "https://d/simple", "PIP_TIMEOUT": "9", "PIP_CERT": "/ca.pem"}
 
 
-def test_a_pip_file_of_choice_takes_the_place_of_the_users(surroundings: dict[str, str], home: Path) -> None:
+def test_chosen_pip_file_replaces_the_users_files(surroundings: dict[str, str], home: Path) -> None:
     write(pip_files(surroundings)[-1], "[global]\nproxy = mine\ncert = mine\n")
     chosen = write(home / "chosen.conf", "[global]\nproxy = chosen\n")
     assert pip({**surroundings, "PIP_CONFIG_FILE": str(chosen)}, home) == {"PIP_PROXY": "chosen"}
@@ -118,7 +118,7 @@ def test_a_pip_file_of_choice_takes_the_place_of_the_users(surroundings: dict[st
     assert pip({**surroundings, "PIP_CONFIG_FILE": os.devnull}, home) == {}
 
 
-def test_a_users_pip_file_counts_more_than_everyones(surroundings: dict[str, str], home: Path) -> None:
+def test_users_pip_file_overrides_the_systems(surroundings: dict[str, str], home: Path) -> None:
     first, *_, last = pip_files(surroundings)
     write(first, "[global]\nproxy = everyone\ncert = everyone\n")
     write(last, "[global]\nproxy = mine\n")
@@ -126,7 +126,7 @@ def test_a_users_pip_file_counts_more_than_everyones(surroundings: dict[str, str
 
 
 @pytest.mark.parametrize("system", ["linux", "macos", "windows"])
-def test_pip_files_are_those_that_pip_names(
+def test_pip_files_are_those_in_its_manual(
     surroundings: dict[str, str], home: Path, monkeypatch: pytest.MonkeyPatch, system: str
 ) -> None:
     monkeypatch.setattr(facts, "SYSTEM", system)
@@ -138,7 +138,7 @@ def test_pip_files_are_those_that_pip_names(
     assert pip_files(surroundings)[-2:] == expected[system]
 
 
-def test_variables_for_python_reach_no_installer(surroundings: dict[str, str], home: Path) -> None:
+def test_variables_for_python_do_not_reach_installers(surroundings: dict[str, str], home: Path) -> None:
     poison = {"PYTHONPATH": "x", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": "x", "VIRTUAL_ENV": "x"}
     for uses_uv in (False, True):
         given = variables_for(
@@ -169,7 +169,7 @@ def test_uv_settings_that_move_packages_do_not_pass(surroundings: dict[str, str]
     assert uv(surroundings, home) == {}
 
 
-def test_uv_settings_that_say_where_from_pass(surroundings: dict[str, str], home: Path) -> None:
+def test_uv_settings_about_the_source_pass(surroundings: dict[str, str], home: Path) -> None:
     file = write(
         uv_files(surroundings)[0],
         'offline = true\nfind-links = ["wheels", "https://x/\\u007f\\"é"]\nindex = [{ name = "a", url = "b" }]\n'
@@ -185,7 +185,7 @@ def test_uv_settings_that_say_where_from_pass(surroundings: dict[str, str], home
     }
 
 
-def test_uv_variables_pass_if_they_say_where_from(surroundings: dict[str, str], home: Path) -> None:
+def test_uv_variables_about_the_source_pass(surroundings: dict[str, str], home: Path) -> None:
     passing = {
         "UV_INDEX": "https://a",
         "UV_INDEX_OURS_PASSWORD": "secret",
@@ -199,7 +199,7 @@ def test_uv_variables_pass_if_they_say_where_from(surroundings: dict[str, str], 
     assert "UV_LINK_MODE" not in variables_for({**surroundings, "UV_LINK_MODE": "symlink"}, home, uv=True)
 
 
-def test_uv_files_are_left_alone_where_the_user_says_so(surroundings: dict[str, str], home: Path) -> None:
+def test_uv_files_are_ignored_with_no_config(surroundings: dict[str, str], home: Path) -> None:
     write(uv_files(surroundings)[0], "offline = true\n")
     assert uv({**surroundings, "UV_NO_CONFIG": "1"}, home) == {}
     assert uv(surroundings, home) == {"offline": True}

@@ -15,7 +15,7 @@ from tests.contract.worlds import until
 from tests.fakes import FakeClock
 
 
-class Quiet:
+class SilentLog:
     def __init__(self, on_event: Callable[[str], None] = lambda _: None) -> None:
         self._on_event = on_event
 
@@ -25,12 +25,12 @@ class Quiet:
     warning = error = info
 
 
-def test_a_log_that_grows_past_its_cap_is_cut_and_the_writer_goes_on_at_its_end(tmp_path: Path) -> None:
+def test_log_beyond_its_cap_is_cut_and_writing_goes_on(tmp_path: Path) -> None:
     async def story() -> None:
         platform = open_platform()
         seen = asyncio.Event()
         cap = LogCap(
-            platform.files, platform.clock, Events(Quiet(lambda _: seen.set()), platform.clock), cap_bytes=4000
+            platform.files, platform.clock, Events(SilentLog(lambda _: seen.set()), platform.clock), cap_bytes=4000
         )
         path = tmp_path / "server.log"
         writer = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -49,11 +49,11 @@ def test_a_log_that_grows_past_its_cap_is_cut_and_the_writer_goes_on_at_its_end(
     asyncio.run(story())
 
 
-def test_a_log_that_is_not_there_is_told_and_costs_nothing(tmp_path: Path) -> None:
+def test_missing_log_is_reported_and_costs_nothing(tmp_path: Path) -> None:
     async def story() -> None:
         platform = open_platform()
         told: list[str] = []
-        cap = LogCap(platform.files, platform.clock, Events(Quiet(told.append), platform.clock))
+        cap = LogCap(platform.files, platform.clock, Events(SilentLog(told.append), platform.clock))
         cap.keep("toy", tmp_path / "nowhere.log")
         assert told == ["log.not_watched"]
         with pytest.raises(FileNotFoundError) as missing:
@@ -65,8 +65,8 @@ def test_a_log_that_is_not_there_is_told_and_costs_nothing(tmp_path: Path) -> No
     asyncio.run(story())
 
 
-class Told:
-    """Tells of writes when the test says so."""
+class FakeFileWatcher:
+    """A file watcher that reports writes when the test says so."""
 
     def __init__(self) -> None:
         self.tell: Callable[[], None] = lambda: None
@@ -79,12 +79,12 @@ class Told:
         return io.BytesIO()
 
 
-def test_after_a_cut_a_loud_log_is_looked_at_as_soon_as_its_noise_asks_for(tmp_path: Path) -> None:
-    """At a rate at which it would be full again in a second, half a second is the longest that may pass."""
+def test_loud_log_is_checked_in_time_after_a_cut(tmp_path: Path) -> None:
+    """At a rate that fills the log in one second, it must be checked again within half a second."""
 
     async def story() -> None:
-        files, clock = Told(), FakeClock()
-        cap = LogCap(files, clock, Events(Quiet(), clock), cap_bytes=4000)
+        files, clock = FakeFileWatcher(), FakeClock()
+        cap = LogCap(files, clock, Events(SilentLog(), clock), cap_bytes=4000)
         path = tmp_path / "server.log"
         path.write_bytes(b"the first line\n")
         cap.keep("toy", path)
@@ -101,11 +101,11 @@ def test_after_a_cut_a_loud_log_is_looked_at_as_soon_as_its_noise_asks_for(tmp_p
     asyncio.run(story())
 
 
-def test_a_log_that_comes_later_is_capped_then(tmp_path: Path) -> None:
+def test_log_that_appears_later_is_capped(tmp_path: Path) -> None:
     async def story() -> None:
         platform = open_platform()
         told: list[str] = []
-        cap = LogCap(platform.files, platform.clock, Events(Quiet(told.append), platform.clock), cap_bytes=4000)
+        cap = LogCap(platform.files, platform.clock, Events(SilentLog(told.append), platform.clock), cap_bytes=4000)
         path = tmp_path / "server.log"
         cap.keep("toy", path)
         path.write_bytes(b"x" * 5000)
@@ -116,7 +116,7 @@ def test_a_log_that_comes_later_is_capped_then(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_without_descriptors_a_log_is_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_is_emptied_without_free_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "server.log"
     path.write_bytes(b"x" * 5000)
 
@@ -129,11 +129,11 @@ def test_without_descriptors_a_log_is_emptied(tmp_path: Path, monkeypatch: pytes
     assert path.stat().st_size == 0
 
 
-def test_what_was_written_before_a_log_was_watched_counts(tmp_path: Path) -> None:
+def test_growth_before_the_watch_counts(tmp_path: Path) -> None:
     async def story() -> None:
         platform = open_platform()
         told: list[str] = []
-        events = Events(Quiet(told.append), platform.clock)
+        events = Events(SilentLog(told.append), platform.clock)
         cap = LogCap(platform.files, platform.clock, events, cap_bytes=4000)
         path = tmp_path / "server.log"
         path.write_bytes(b"x" * 5000)

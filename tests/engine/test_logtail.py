@@ -9,7 +9,9 @@ import pytest
 from supervisor.core.model import Origin, ServerRecord, ServerState
 from supervisor.engine.assembly import Engine, Site, assemble
 from supervisor.engine.logs.cap import CUT_MARK, LogCap
-from supervisor.engine.logs.tail import CHUNK_BYTES, LINE_LENGTH, PAGE_BYTES, LogTail, Page
+from supervisor.engine.logs.follower import CHUNK_BYTES
+from supervisor.engine.logs.page import LINE_LENGTH, PAGE_BYTES, Page
+from supervisor.engine.logs.tail import LogTail
 from supervisor.errors import NotFound
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Watch
@@ -25,7 +27,7 @@ Say = Callable[[str], object]
 
 
 class Reader:
-    """Follows a log, and keeps what it is told."""
+    """Follows a log and keeps the lines that it receives."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -43,13 +45,13 @@ class Reader:
             self.logs.append(log)
 
     async def has(self, *lines: str) -> None:
-        """It has been told exactly this, in this order."""
+        """Wait until exactly these lines have arrived, in this order."""
         await until(lambda: len(self.lines) >= len(lines))
         assert self.lines == list(lines)
 
 
 class EngineHarness:
-    """An engine on the real platform, of which only the logs are used."""
+    """An engine on the real platform; tests use only its logs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -78,7 +80,7 @@ class EngineHarness:
         asyncio.run(life())
 
     def launch(self, launch: str = "first", *, log: bool = True) -> Path:
-        """A server has been started, and writes to a log of its own."""
+        """Start a server that writes to a log of its own."""
         path = self.folder / f"{launch}.log"
         record = ServerRecord("toy", "toy", None, None, ServerState.READY, Origin.SPAWNED, launch, {}, 0.0)
         self.records.put(record.with_(log=str(path) if log else None))
@@ -86,7 +88,7 @@ class EngineHarness:
         return path
 
     def writer(self, path: Path) -> Say:
-        """A program's output: to the end of its file, whatever becomes of that."""
+        """Append a program's output to its open file, also after the file was removed or replaced."""
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._writers.append(descriptor)
         return lambda text: os.write(descriptor, text.encode())
@@ -106,7 +108,7 @@ class EngineHarness:
         self._followers.append(close)
 
     def cap(self, path: Path) -> None:
-        """Cut this log now, as it would be at the next look."""
+        """Cut this log now, as the cap does at its next check."""
         platform = self.engine.context.platform
         cap = LogCap(platform.files, platform.clock, self.events, 4000)
         cap.keep("toy", path)
@@ -122,7 +124,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(LIMIT_S):
-        while not condition():  # noqa: ASYNC110 (what is waited for is plain state)
+        while not condition():  # noqa: ASYNC110 (plain state sets no event)
             await asyncio.sleep(0.005)
 
 
@@ -137,7 +139,7 @@ def text(lines: Sequence[str]) -> str:
 # --- read -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_last_lines_are_read(harness: EngineHarness) -> None:
+def test_last_lines_are_read(harness: EngineHarness) -> None:
     async def story() -> None:
         harness.launch().write_text(text(numbered(0, 100)) + "half")
         assert (await harness.tail.read("toy", 3, whole_lines=False)).lines == ("line 98", "line 99", "half")
@@ -148,7 +150,7 @@ def test_the_last_lines_are_read(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_what_was_not_written_yet_is_empty_and_what_is_not_known_is_not_found(harness: EngineHarness) -> None:
+def test_unwritten_log_is_empty_and_unknown_server_not_found(harness: EngineHarness) -> None:
     async def story() -> None:
         path = harness.launch()
         page = await harness.tail.read("toy", 10, whole_lines=False)
@@ -162,7 +164,7 @@ def test_what_was_not_written_yet_is_empty_and_what_is_not_known_is_not_found(ha
 
 
 @pytest.mark.parametrize("filler", ["x", "\N{PILE OF POO}", "\x01", '"'], ids=["letters", "wide", "control", "quotes"])
-def test_no_answer_is_longer_than_a_frame(harness: EngineHarness, filler: str) -> None:
+def test_answer_is_never_longer_than_a_frame(harness: EngineHarness, filler: str) -> None:
     async def story() -> None:
         harness.launch().write_text(text([filler * LINE_LENGTH] * 500))
         page = await harness.tail.read("toy", 10_000, whole_lines=False)
@@ -173,7 +175,7 @@ def test_no_answer_is_longer_than_a_frame(harness: EngineHarness, filler: str) -
     harness.run(story)
 
 
-def test_a_line_is_cut_where_people_stop_reading_and_bytes_that_are_no_text_are_marked(harness: EngineHarness) -> None:
+def test_long_line_is_shortened_and_bad_bytes_are_marked(harness: EngineHarness) -> None:
     async def story() -> None:
         harness.launch().write_bytes(b"x" * 2 * PAGE_BYTES + b"\n" + b"y" * 5000 + b"\nbad \xff byte\n")
         page = await harness.tail.read("toy", 3, whole_lines=False)
@@ -185,7 +187,7 @@ def test_a_line_is_cut_where_people_stop_reading_and_bytes_that_are_no_text_are_
 # --- follow -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_written_is_told_once_and_in_order(harness: EngineHarness) -> None:
+def test_written_lines_are_passed_on_once_and_in_order(harness: EngineHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.launch())
         say(text(numbered(0, 10)))
@@ -199,7 +201,7 @@ def test_what_is_written_is_told_once_and_in_order(harness: EngineHarness) -> No
     harness.run(story)
 
 
-def test_a_line_is_told_when_it_is_whole(harness: EngineHarness) -> None:
+def test_line_is_passed_on_when_complete(harness: EngineHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.launch())
         say("one\nhal")
@@ -213,7 +215,7 @@ def test_a_line_is_told_when_it_is_whole(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_what_was_written_between_the_answer_and_the_follower_is_told(harness: EngineHarness) -> None:
+def test_lines_between_page_and_follower_are_passed_on(harness: EngineHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.launch())
         say("one\n")
@@ -225,7 +227,7 @@ def test_what_was_written_between_the_answer_and_the_follower_is_told(harness: E
     harness.run(story)
 
 
-def test_much_at_once_is_told_in_bearable_pieces(harness: EngineHarness) -> None:
+def test_large_output_is_passed_on_in_pieces(harness: EngineHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.launch())
         reader = await harness.follow()
@@ -239,7 +241,7 @@ def test_much_at_once_is_told_in_bearable_pieces(harness: EngineHarness) -> None
     harness.run(story)
 
 
-def test_the_log_of_the_next_launch_follows_on_the_last_line_of_the_one_before(harness: EngineHarness) -> None:
+def test_next_launch_follows_after_the_last_line(harness: EngineHarness) -> None:
     async def story() -> None:
         say_first = harness.writer(harness.launch())
         say_first("one\n")
@@ -257,7 +259,7 @@ def test_the_log_of_the_next_launch_follows_on_the_last_line_of_the_one_before(h
     harness.run(story)
 
 
-def test_the_end_of_the_server_is_told_after_its_last_words(harness: EngineHarness) -> None:
+def test_end_of_the_server_follows_its_last_lines(harness: EngineHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.launch())
         reader = await harness.follow()
@@ -272,7 +274,7 @@ def test_the_end_of_the_server_is_told_after_its_last_words(harness: EngineHarne
     harness.run(story)
 
 
-def test_whoever_has_closed_is_told_nothing_more_and_costs_nothing(harness: EngineHarness) -> None:
+def test_closed_follower_gets_no_lines_and_costs_nothing(harness: EngineHarness) -> None:
     async def story() -> None:
         path = harness.launch()
         say = harness.writer(path)
@@ -288,7 +290,7 @@ def test_whoever_has_closed_is_told_nothing_more_and_costs_nothing(harness: Engi
     harness.run(story)
 
 
-def test_a_log_that_somebody_empties_is_followed_from_its_beginning(harness: EngineHarness) -> None:
+def test_emptied_log_is_followed_from_its_beginning(harness: EngineHarness) -> None:
     async def story() -> None:
         path = harness.launch()
         say = harness.writer(path)
@@ -302,13 +304,13 @@ def test_a_log_that_somebody_empties_is_followed_from_its_beginning(harness: Eng
 
 
 @pytest.mark.parametrize("unread", [0, 3, 40])
-def test_nothing_is_lost_or_doubled_when_the_log_is_cut(harness: EngineHarness, unread: int) -> None:
+def test_cut_log_loses_and_repeats_no_lines(harness: EngineHarness, unread: int) -> None:
     async def story() -> None:
         path = harness.launch()
         say = harness.writer(path)
         say(text(numbered(0, 600 - unread)))
         reader = await harness.follow(lines=0)
-        # Written and cut within one turn of the loop: the follower has had no chance to look.
+        # Write and cut within one loop iteration, so that the follower cannot read in between.
         say(text(numbered(600 - unread, 600)))
         harness.cap(path)
         say("after the cut\n")
@@ -317,7 +319,7 @@ def test_nothing_is_lost_or_doubled_when_the_log_is_cut(harness: EngineHarness, 
     harness.run(story)
 
 
-def test_where_a_cut_takes_what_was_not_told_the_mark_tells_that(harness: EngineHarness) -> None:
+def test_mark_shows_where_a_cut_has_lost_lines(harness: EngineHarness) -> None:
     async def story() -> None:
         path = harness.launch()
         say = harness.writer(path)
@@ -334,13 +336,13 @@ def test_where_a_cut_takes_what_was_not_told_the_mark_tells_that(harness: Engine
 # --- the daemon's own -------------------------------------------------------------------------------------------------
 
 
-@POSIX_ONLY  # Windows renames no file that somebody has open: there the log goes on as it is (daemon/logs.py)
-def test_the_daemons_own_log_is_followed_across_its_rotation(harness: EngineHarness) -> None:
+@POSIX_ONLY  # Windows does not rename an open file, so the log is not rotated there (daemon/logs.py)
+def test_own_log_is_followed_across_its_rotation(harness: EngineHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.own_log)
         say("one\n")
         reader = await harness.follow(None)
-        # Written and begun anew within one turn of the loop.
+        # Write and rotate within one loop iteration.
         say("two\nthree\n")
         harness.own_log.rename(harness.own_log.with_suffix(".log.1"))
         say_second = harness.writer(harness.own_log)
@@ -353,7 +355,7 @@ def test_the_daemons_own_log_is_followed_across_its_rotation(harness: EngineHarn
     harness.run(story)
 
 
-def test_the_log_waits_for_a_receiver_that_does_not_keep_up(harness: EngineHarness) -> None:
+def test_follower_waits_for_a_slow_receiver(harness: EngineHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.launch())
         page = await harness.tail.read("toy", 0, whole_lines=True)
@@ -371,7 +373,7 @@ def test_the_log_waits_for_a_receiver_that_does_not_keep_up(harness: EngineHarne
         def has_room() -> bool:
             nonlocal looks, room
             looks += 1
-            # Every other look finds it ready again.
+            # Every other check finds the receiver ready.
             room = room or looks % 2 == 0
             return room
 
@@ -384,8 +386,8 @@ def test_the_log_waits_for_a_receiver_that_does_not_keep_up(harness: EngineHarne
     harness.run(story)
 
 
-class Deaf:
-    """A system that watches no file."""
+class NoFileWatcher:
+    """A file watcher that can watch no file."""
 
     def note(self) -> str | None:
         return None
@@ -394,11 +396,9 @@ class Deaf:
         raise OSError(errno.EMFILE, "Too many open files")
 
 
-def test_a_log_that_nobody_tells_of_is_followed_by_looking(
-    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unwatched_log_is_followed_by_polling(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
-        monkeypatch.setattr(harness.engine.context.platform.files, "watch", Deaf().watch)
+        monkeypatch.setattr(harness.engine.context.platform.files, "watch", NoFileWatcher().watch)
         say = harness.writer(harness.launch())
         reader = await harness.follow(lines=0)
         say("one\n")
@@ -411,7 +411,7 @@ def test_a_log_that_nobody_tells_of_is_followed_by_looking(
 
 
 @POSIX_ONLY
-def test_what_is_written_to_a_removed_log_is_followed(harness: EngineHarness) -> None:
+def test_removed_log_is_still_followed(harness: EngineHarness) -> None:
     async def story() -> None:
         path = harness.launch()
         say = harness.writer(path)
@@ -426,7 +426,7 @@ def test_what_is_written_to_a_removed_log_is_followed(harness: EngineHarness) ->
     harness.run(story)
 
 
-def test_a_log_that_cannot_be_read_ends_with_the_reason(
+def test_unreadable_log_ends_the_following_with_a_reason(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("supervisor.engine.logs.tail.UNREADABLE_FOR_S", 0.5)

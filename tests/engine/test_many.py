@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.control.views import Views
-from supervisor.core.model import Occupied, ProcessIdentity
+from supervisor.core.model import PassedOverPort, ProcessIdentity
 from supervisor.engine.starting.planning import kept_from, passed_over
 from tests.engine.harness import TOY, EngineHarness
 from tests.fakes import FakePortTable, FakeProbe
@@ -129,7 +129,7 @@ def test_an_owner_whose_end_no_event_told_is_found_with_the_next(harness: Engine
 
 
 def test_of_many_ports_in_the_way_the_first_are_kept_and_the_rest_counted() -> None:
-    occupied = [Occupied(20000 + number, None, "held") for number in range(30)]
+    occupied = [PassedOverPort(20000 + number, None, "held") for number in range(30)]
     kept = kept_from(occupied)
     assert (len(kept["relocated"]), kept["relocated_more"]) == (8, 22)
     told = passed_over(occupied)

@@ -67,8 +67,8 @@ def ends(status: int, then: Callable[[FakeSystem, FakeProcess], None] | None = N
 @pytest.mark.parametrize(
     ("program", "seen"),
     [
-        (listening(), "it runs, and listens on nothing"),
-        (listening(("::1", 8000)), "it listens on ::1 only; 127.0.0.1 is asked"),
+        (listening(), "it runs, but listens on no port"),
+        (listening(("::1", 8000)), "it listens on ::1 only, not on 127.0.0.1"),
         (listening(("127.0.0.1", 8001)), "it listens on 8001, not on 8000"),
     ],
 )
@@ -268,7 +268,7 @@ def test_unproven_process_on_the_ports_is_named_and_not_touched(harness: EngineH
 def test_server_in_the_background_without_listeners_is_named(harness: EngineHarness) -> None:
     error = fails(harness, ends(0, leaves("toy", port=None)))
     assert "it was not ready after 10 s: it puts itself into the background" in error.message
-    assert "listens on nothing" in error.message
+    assert "listens on no port" in error.message
     assert len(error.data["left_behind"]) == 1
     assert harness.system.calls["spawn"] == 1
 

@@ -4,21 +4,21 @@ from pathlib import Path
 import pytest
 
 from supervisor.engine.holders.editors import Arrival
-from supervisor.engine.state.records import RETRY_S
+from supervisor.engine.state.registry_writer import RETRY_S
 from supervisor.errors import StateNotWritable
 from supervisor.registry.codec import decode
 from tests.engine.harness import EngineHarness
 
 
 def count_writes(harness: EngineHarness) -> list[float]:
-    """When somebody tried to write."""
+    """The times of the attempts to write."""
     tried: list[float] = []
     honest = harness.store.write
     harness.store.write = lambda state: (tried.append(harness.system.clock.now), honest(state))[1]  # type: ignore[method-assign]
     return tried
 
 
-def test_a_write_that_failed_is_tried_again_though_nothing_changes(tmp_path: Path) -> None:
+def test_failed_write_is_retried_without_a_change(tmp_path: Path) -> None:
     harness = EngineHarness(tmp_path)
 
     async def story() -> None:
@@ -34,7 +34,7 @@ def test_a_write_that_failed_is_tried_again_though_nothing_changes(tmp_path: Pat
     harness.run(story)
 
 
-def test_a_write_of_what_was_there_already_is_tried_again_too(tmp_path: Path) -> None:
+def test_failed_rewrite_is_retried(tmp_path: Path) -> None:
     harness = EngineHarness(tmp_path)
 
     async def story() -> None:
@@ -49,7 +49,7 @@ def test_a_write_of_what_was_there_already_is_tried_again_too(tmp_path: Path) ->
     harness.run(story)
 
 
-def test_whoever_waits_for_one_turns_changes_shares_one_write(tmp_path: Path) -> None:
+def test_waiters_of_one_loop_iteration_share_one_write(tmp_path: Path) -> None:
     harness = EngineHarness(tmp_path)
 
     async def change(name: str) -> None:
@@ -68,7 +68,7 @@ def test_whoever_waits_for_one_turns_changes_shares_one_write(tmp_path: Path) ->
     harness.run(story)
 
 
-def test_a_disk_that_stays_full_is_asked_now_and_then_and_a_good_one_not_at_all(tmp_path: Path) -> None:
+def test_only_a_full_disk_is_retried_at_intervals(tmp_path: Path) -> None:
     harness = EngineHarness(tmp_path)
 
     async def story() -> None:
@@ -86,7 +86,7 @@ def test_a_disk_that_stays_full_is_asked_now_and_then_and_a_good_one_not_at_all(
     harness.run(story)
 
 
-def test_with_the_daemon_go_its_tries(tmp_path: Path) -> None:
+def test_closing_ends_the_retries(tmp_path: Path) -> None:
     harness = EngineHarness(tmp_path)
 
     async def story() -> None:

@@ -9,7 +9,7 @@ from tests.engine.harness import EngineHarness
 from tests.fakes import FakeProcessControl
 
 
-def test_a_link_that_leads_nowhere_among_the_logs_keeps_no_server_from_starting(tmp_path: Path) -> None:
+def test_broken_link_among_logs_does_not_prevent_a_start(tmp_path: Path) -> None:
     harness = EngineHarness(tmp_path)
     folder = tmp_path / "logs" / "servers" / "toy"
     folder.mkdir(parents=True)
@@ -25,7 +25,7 @@ def test_a_link_that_leads_nowhere_among_the_logs_keeps_no_server_from_starting(
     harness.run(story)
 
 
-def test_starts_that_fail_leave_no_more_logs_than_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_starts_leave_no_extra_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     harness = EngineHarness(tmp_path)
 
     def missing(_control: FakeProcessControl, command: Command) -> object:

@@ -1,4 +1,4 @@
-"""What a stop signals, and what it leaves alone."""
+"""The processes that a stop signals, and those that it leaves alone."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import Occupant, ProcessIdentity
-from supervisor.engine.processes.stop import TOLD_WITHIN_S
+from supervisor.engine.processes.tree import LOOK_TIMEOUT_S
 from supervisor.errors import StartFailed, StopFailed
 from supervisor.native.lane import Lane
 from supervisor.native.shared.lanes import Lanes
@@ -28,7 +28,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 async def found_under_a_shell(harness: EngineHarness) -> tuple[ProcessIdentity, ProcessIdentity, ProcessIdentity]:
-    """A server that was found, the shell that launched it, and its owner."""
+    """Return a discovered server, the shell that launched it, and its owner."""
     owner = harness.editor()
     shell = harness.system.start("sh", "-c", "toy 8000 9500; something else")
     toy = strangers_toy(harness, owner=str(owner.pid), parent=shell)
@@ -43,7 +43,7 @@ async def reaped(harness: EngineHarness, owner: ProcessIdentity) -> None:
     assert harness.records.servers == {}
 
 
-def test_a_launcher_that_has_become_another_program_is_left_alone(harness: EngineHarness) -> None:
+def test_launcher_that_became_another_program_is_left_alone(harness: EngineHarness) -> None:
     async def story() -> None:
         toy, shell, owner = await found_under_a_shell(harness)
         harness.system.processes[shell.pid].command = ("important-work",)
@@ -54,7 +54,7 @@ def test_a_launcher_that_has_become_another_program_is_left_alone(harness: Engin
     harness.run(story)
 
 
-def test_a_launcher_that_has_started_something_else_too_is_left_alone(harness: EngineHarness) -> None:
+def test_launcher_with_another_child_is_left_alone(harness: EngineHarness) -> None:
     async def story() -> None:
         toy, shell, owner = await found_under_a_shell(harness)
         work = harness.system.fork(shell, "make", "all")
@@ -64,7 +64,7 @@ def test_a_launcher_that_has_started_something_else_too_is_left_alone(harness: E
     harness.run(story)
 
 
-def test_a_launcher_that_outlives_its_server_and_the_request_is_killed(harness: EngineHarness) -> None:
+def test_launcher_that_ignores_the_request_is_killed(harness: EngineHarness) -> None:
     async def story() -> None:
         _, shell, owner = await found_under_a_shell(harness)
         harness.system.processes[shell.pid].ignores_sigterm = True
@@ -74,7 +74,7 @@ def test_a_launcher_that_outlives_its_server_and_the_request_is_killed(harness: 
     harness.run(story)
 
 
-def test_a_launcher_that_goes_on_once_its_server_has_ended_is_not_killed(harness: EngineHarness) -> None:
+def test_launcher_that_runs_on_after_its_server_is_not_killed(harness: EngineHarness) -> None:
     async def story() -> None:
         toy, shell, owner = await found_under_a_shell(harness)
         harness.system.processes[shell.pid].ignores_sigterm = True
@@ -89,7 +89,7 @@ def test_a_launcher_that_goes_on_once_its_server_has_ended_is_not_killed(harness
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, hidden: Callable[[ProcessIdentity], bool]) -> None:
-    """The system does not tell about some processes."""
+    """Make the system hide some processes."""
     honest = FakeProbe.identify
 
     def identify(self: FakeProbe, pid: int) -> ProcessIdentity | None:
@@ -101,7 +101,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, hidden: Callable[[ProcessIdentity], bo
     monkeypatch.setattr(FakeProbe, "identify", identify)
 
 
-def test_whom_the_system_does_not_tell_about_for_a_moment_is_asked_before_it_is_killed(
+def test_briefly_unidentified_process_is_asked_before_the_kill(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
@@ -115,9 +115,7 @@ def test_whom_the_system_does_not_tell_about_for_a_moment_is_asked_before_it_is_
     harness.run(story)
 
 
-def test_whom_the_system_never_tells_about_is_not_signalled(
-    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unidentified_process_is_not_signalled(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         hide(monkeypatch, lambda process: process == record.process)
@@ -129,9 +127,7 @@ def test_whom_the_system_never_tells_about_is_not_signalled(
     harness.run(story)
 
 
-def test_a_stop_does_not_wait_for_the_names_of_those_it_left_behind(
-    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stop_does_not_wait_to_name_left_processes(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Lanes.look
 
     async def look(self: Lanes, read: Callable[..., Any], *arguments: Any, lane: Lane | None = None) -> Any:
@@ -145,7 +141,7 @@ def test_a_stop_does_not_wait_for_the_names_of_those_it_left_behind(
         await harness.up(harness.editor())
         began = harness.system.clock.now
         await harness.supervisor.stop("toy")
-        assert harness.system.clock.now - began < TOLD_WITHIN_S + 1
+        assert harness.system.clock.now - began < LOOK_TIMEOUT_S + 1
         assert harness.records.servers == {}
 
     harness.run(story)
@@ -168,7 +164,7 @@ async def restarted(harness: EngineHarness) -> None:
 async def replaced(harness: EngineHarness) -> None:
     for owner in harness.records.server("toy").owners:
         harness.system.end(owner.process)
-    # The new one still answers as 1.0, and is rolled back: by then the old one's tree was stopped.
+    # The new server still answers as 1.0 and is rolled back, after the old server's tree was stopped.
     with pytest.raises(StartFailed):
         await harness.up(harness.editor(), version="2.0")
 
@@ -178,7 +174,7 @@ How = Callable[[EngineHarness], Awaitable[None]]
 
 
 @HOW
-def test_a_godot_editor_that_a_server_has_started_is_not_even_asked(harness: EngineHarness, how: How) -> None:
+def test_editor_started_by_a_server_is_not_even_asked(harness: EngineHarness, how: How) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -193,7 +189,7 @@ def test_a_godot_editor_that_a_server_has_started_is_not_even_asked(harness: Eng
 
 
 @HOW
-def test_what_leads_a_session_of_its_own_is_asked_and_then_left_and_named(harness: EngineHarness, how: How) -> None:
+def test_process_with_its_own_session_is_asked_left_and_named(harness: EngineHarness, how: How) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -209,7 +205,7 @@ def test_what_leads_a_session_of_its_own_is_asked_and_then_left_and_named(harnes
 
 
 @HOW
-def test_a_descendant_has_its_time_after_it_was_asked(harness: EngineHarness, how: How) -> None:
+def test_descendant_gets_time_after_the_request(harness: EngineHarness, how: How) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -225,7 +221,7 @@ def test_a_descendant_has_its_time_after_it_was_asked(harness: EngineHarness, ho
     harness.run(story)
 
 
-def test_what_holds_a_port_is_the_servers_whatever_session_it_leads(harness: EngineHarness) -> None:
+def test_process_holding_a_port_is_killed_despite_its_session(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -239,7 +235,7 @@ def test_what_holds_a_port_is_the_servers_whatever_session_it_leads(harness: Eng
     harness.run(story)
 
 
-def test_a_crash_asks_what_it_left_in_the_session_before_it_is_killed(harness: EngineHarness) -> None:
+def test_session_left_by_a_crash_is_asked_before_the_kill(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -257,9 +253,7 @@ def test_a_crash_asks_what_it_left_in_the_session_before_it_is_killed(harness: E
     harness.run(story)
 
 
-def test_a_descendant_that_cannot_be_told_from_an_editor_is_left(
-    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_descendant_that_may_be_an_editor_is_left(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = FakeProbe.describe
     hidden: list[int] = []
 

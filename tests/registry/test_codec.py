@@ -13,9 +13,9 @@ from supervisor.core.model import (
     Failure,
     Lease,
     Occupant,
-    Occupied,
     Origin,
     Ownership,
+    PassedOverPort,
     ProcessIdentity,
     ServerRecord,
     ServerState,
@@ -41,7 +41,7 @@ RECORD = ServerRecord(
     leases=(Lease("l-1", "ci", 30.0, 0.0),),
     ever_owned=True,
     restarts=2,
-    relocated=(Occupied(8000, Occupant(ProcessIdentity(9, "boot:0"), ("nc", "-l"), "dev", 1.0), "held"),),
+    relocated=(PassedOverPort(8000, Occupant(ProcessIdentity(9, "boot:0"), ("nc", "-l"), "dev", 1.0), "held"),),
     failure=Failure("START_FAILED", "no", -9, ("last line",)),
     log="/logs/x.log",
     url="http://127.0.0.1:8001/mcp",
@@ -50,7 +50,7 @@ RECORD = ServerRecord(
 STATE = State({EDITOR.id: EDITOR}, {RECORD.id: RECORD}, (StickyPorts("k", "/p", {"http": 8005}),))
 
 
-def test_what_was_written_is_read_back() -> None:
+def test_written_state_is_read_back() -> None:
     back = decode(encode(STATE))
     assert back.editors == STATE.editors
     assert back.sticky == STATE.sticky
@@ -59,7 +59,7 @@ def test_what_was_written_is_read_back() -> None:
     assert server.with_(owners=()) == RECORD.with_(owners=())
 
 
-def test_no_secret_can_be_in_it() -> None:
+def test_registry_contains_no_secret() -> None:
     assert "secret" not in encode(STATE).decode()
 
 
@@ -71,7 +71,7 @@ def test_keys_of_a_later_version_are_skipped() -> None:
     assert decode(json.dumps(document).encode()).editors == STATE.editors
 
 
-def test_a_later_schema_is_not_guessed_at() -> None:
+def test_later_schema_is_refused() -> None:
     with pytest.raises(UnreadableError, match="schema 2"):
         decode(b'{"schema":2,"editors":[],"servers":[],"sticky":[]}')
 
@@ -84,13 +84,13 @@ def test_every_truncation_is_noticed() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_garbage_is_unreadable_and_nothing_else(data: bytes) -> None:
+def test_garbage_is_always_unreadable(data: bytes) -> None:
     with pytest.raises(UnreadableError):
         decode(data)
 
 
 def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Where there is anything in a document."""
+    """The paths of all values in a document."""
     yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in inner:
@@ -98,7 +98,7 @@ def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 
 
 @pytest.mark.parametrize("strange", [None, 5, -1.5, float("inf"), True, "x", [], ["x"], [1], {}, {"x": 1}], ids=repr)
-def test_whatever_stands_in_the_place_of_a_value_is_unreadable_or_will_do(strange: object) -> None:
+def test_any_other_value_is_unreadable_or_accepted(strange: object) -> None:
     whole = json.loads(encode(STATE))
     for path in places(whole):
         document = {"all": copy.deepcopy(whole)}
@@ -127,7 +127,7 @@ def test_a_registry_of_the_first_release_is_read() -> None:
 
 
 @pytest.mark.parametrize("change", [{"state": "asleep"}, {"ports": {"http": "8000"}}, {"process": {"pid": True}}])
-def test_a_row_with_a_wrong_value_is_unreadable(change: dict[str, object]) -> None:
+def test_entry_with_a_wrong_value_is_unreadable(change: dict[str, object]) -> None:
     document = json.loads(encode(STATE))
     document["servers"][0].update(change)
     with pytest.raises(UnreadableError):

@@ -18,7 +18,7 @@ def test_a_missing_file_is_an_empty_state(tmp_path: Path) -> None:
     assert FileStore(tmp_path / "registry.json").load().found is Found.MISSING
 
 
-def test_what_was_written_is_loaded_by_the_next(tmp_path: Path) -> None:
+def test_written_state_is_loaded_by_the_next_daemon(tmp_path: Path) -> None:
     FileStore(tmp_path / "registry.json").write(STATE)
     loaded = FileStore(tmp_path / "registry.json").load()
     assert loaded.found is Found.READ
@@ -26,7 +26,7 @@ def test_what_was_written_is_loaded_by_the_next(tmp_path: Path) -> None:
 
 
 @POSIX_ONLY
-def test_only_the_owner_may_read_it_whatever_was_done_to_it_meanwhile(tmp_path: Path) -> None:
+def test_file_is_private_after_each_write(tmp_path: Path) -> None:
     path = tmp_path / "registry.json"
     store = FileStore(path, file_replacer())
     store.write(STATE)
@@ -38,7 +38,7 @@ def test_only_the_owner_may_read_it_whatever_was_done_to_it_meanwhile(tmp_path: 
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_copy_by_another_name_stays_as_it_was(tmp_path: Path) -> None:
+def test_copy_of_the_file_is_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "registry.json"
     store = FileStore(path, file_replacer())
     store.write(STATE)
@@ -59,7 +59,7 @@ def test_a_file_that_cannot_be_read_is_set_aside_and_kept(tmp_path: Path) -> Non
         assert not path.exists()
 
 
-def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path) -> None:
+def test_failed_write_leaves_the_old_file_complete(tmp_path: Path) -> None:
     path = tmp_path / "registry.json"
     store = FileStore(path)
     store.write(STATE)
@@ -71,7 +71,7 @@ def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("replace", [private_files.replace, file_replacer()], ids=["anywhere", "here"])
-def test_a_shorter_state_leaves_nothing_of_a_longer_one(tmp_path: Path, replace: Replace) -> None:
+def test_shorter_state_replaces_a_longer_one_completely(tmp_path: Path, replace: Replace) -> None:
     path = tmp_path / "registry.json"
     store = FileStore(path, replace)
     for state in (STATE, STATE, State(), STATE, State(), State()):

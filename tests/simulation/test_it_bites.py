@@ -13,8 +13,9 @@ from supervisor.core import reaping
 from supervisor.core.model import ProcessIdentity, ProcessRow, ServerRecord
 from supervisor.core.processes import proof
 from supervisor.core.processes.owners import DeadOwner
-from supervisor.core.processes.proof import Stoppable, tree
-from supervisor.core.processes.token_carriers import Carrier
+from supervisor.core.processes.proof import Stoppable
+from supervisor.core.processes.token_carriers import TokenCarrier
+from supervisor.core.processes.trees import tree
 from supervisor.core.single_flight import Operation
 from supervisor.daemon.home_ownership import HomeOwnership
 from supervisor.engine.ending import reap
@@ -67,7 +68,7 @@ def test_a_signal_to_a_bare_pid(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def aimed(self: Signals, member: Any) -> Any:
         now = self.observe(member.identity.pid)
-        return type(member)(now, member.link, member.launch_token) if now else member
+        return type(member)(now, member.role, member.launch_token) if now else member
 
     async def ask_bluntly(self: Signals, member: Any, evidence: Any, *, server: str) -> Any:
         return await ask(self, aimed(self, member), evidence, server=server)
@@ -97,12 +98,12 @@ def test_an_editor_that_counts_as_part_of_a_tree(monkeypatch: pytest.MonkeyPatch
 def test_a_token_that_counts_as_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any process that carries the token and leads a session is the server."""
 
-    def eldest(carriers: Collection[Carrier], fits: object) -> ProcessIdentity | None:  # noqa: ARG001
+    def eldest(carriers: Collection[TokenCarrier], fits: object) -> ProcessIdentity | None:  # noqa: ARG001
         leaders = [carrier.identity for carrier in carriers if carrier.row.session == carrier.identity.pid]
         return leaders[-1] if leaders else None
 
-    monkeypatch.setattr(recover, "first_of", eldest)
-    monkeypatch.setattr(rebuild, "first_of", eldest)
+    monkeypatch.setattr(recover, "launched_process", eldest)
+    monkeypatch.setattr(rebuild, "launched_process", eldest)
     monkeypatch.setitem(ACTIONS, events.registry_lost, 3)
     bites("no signal to what is not stoppable", "every live server of ours is known", "one server for each key")
 

@@ -20,7 +20,7 @@ from supervisor.daemon.home_ownership import HomeOwnership
 from supervisor.daemon.loop import choose
 from supervisor.daemon.settings import Settings
 from supervisor.engine.assembly import Engine, Site, assemble
-from supervisor.engine.state.records import Store
+from supervisor.engine.state.registry_writer import Store
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Command, Watch
 from supervisor.native.facts import Folders

@@ -69,7 +69,7 @@ def _envelopes(calls: Mapping[str, Schema], notices: Mapping[str, Schema]) -> di
 def error_classes(cls: type[errors.SupervisorError] = errors.SupervisorError) -> Iterator[type[errors.SupervisorError]]:
     """Every error of `supervisor.errors`, in its order."""
     for each in cls.__subclasses__():
-        if each.__module__ == errors.__name__:
+        if each.__module__.startswith(f"{errors.__name__}."):
             yield each
             yield from error_classes(each)
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ...engine.logs.tail import LogTail, Page
+from ...engine.logs.page import Page
+from ...engine.logs.tail import LogTail
 from ...engine.state.events import Event, Events
 from ...values import frozen
 from ...wire.jsonrpc import Id

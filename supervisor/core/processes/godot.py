@@ -1,4 +1,4 @@
-"""Which command lines belong to Godot editors: what they hold may not be saved. Pure.
+"""Recognises Godot editors by their command lines, because an editor may hold unsaved work. Pure.
 
 The rules are those of Godot's `main/main.cpp` (`Main::setup`, `Main::start`).
 """
@@ -12,8 +12,7 @@ PROGRAM = re.compile(
     r"|console|linuxbsd|linux|x11|server|headless|windows|win32|win64|macos|osx|universal|x86|32|64|x86_64|arm32|arm64"
     r"|rv64|llvm|san|wrapped|bin|exe|app|appimage))*"
 )
-"""The names of the builds of Godot and its forks, and those that distributions give them. Servers for Godot are not
-among them."""
+"""The names of the builds of Godot and its forks, including those of distributions. Servers for Godot do not match."""
 
 LAUNCHERS = frozenset(
     {

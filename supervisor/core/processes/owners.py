@@ -1,4 +1,4 @@
-"""Whom a server that we did not start belongs to: the process that its environment names, under strict rules."""
+"""Judges the owner of a foreign server: the process that the server's environment names. Pure."""
 
 from dataclasses import field
 
@@ -8,12 +8,12 @@ from ..model import ProcessIdentity
 
 @frozen
 class NoOwner:
-    """Its environment names none."""
+    """The server's environment names no owner."""
 
 
 @frozen
 class LivingOwner:
-    """The process that it was started for. `name` is what it runs, for people."""
+    """The process for which the server was started. `name` is its program, for people."""
 
     process: ProcessIdentity
     name: str | None = field(default=None, compare=False)
@@ -21,14 +21,14 @@ class LivingOwner:
 
 @frozen
 class DeadOwner:
-    """Proven: nobody has that pid, or somebody who is younger than the server."""
+    """The owner is proven dead: no process has its pid, or one that is younger than the server."""
 
     pid: int
 
 
 @frozen
 class UnknownOwner:
-    """It may have one that lives. `reason` is for people."""
+    """The server may have a living owner. `reason` is for people."""
 
     reason: str
 
@@ -37,12 +37,12 @@ OwnerSeen = NoOwner | LivingOwner | DeadOwner | UnknownOwner
 
 
 @frozen
-class Named:
-    """What is known of the process behind the pid that a server's environment names.
+class OwnerCandidate:
+    """The facts about the pid that a server's environment names.
 
-    Times are those of `Probe.born`: wall time may be set between one answer and the next. `same_namespace`: whether
-    server and daemon mean the same process by a pid; None: cannot tell. `observed` is who has the pid now, None:
-    nobody. `readable`: whether the system told.
+    Times are those of `Probe.born`, because wall time may be set between two answers. `same_namespace`: whether server
+    and daemon mean the same process by a pid; None if unknown. `observed` is the process that has the pid now, None if
+    there is none. `readable`: whether the system told.
     """
 
     text: str
@@ -57,17 +57,17 @@ PID_DIGITS = 10
 
 
 def is_pid(text: str) -> bool:
-    """Whether this can be a pid as servers are handed it."""
-    # The length first: Python refuses to read very long numbers.
+    """Return whether a text can be a pid as servers receive it."""
+    # Check the length first, because Python refuses to read very long numbers.
     return text.isascii() and text.isdecimal() and len(text) <= PID_DIGITS and 0 < int(text) < 2**32
 
 
-def judge_owner(named: Named | None) -> OwnerSeen:  # noqa: PLR0911 (one for each case)
-    """The owner. Only what is proven counts as dead; every doubt is an owner that may live."""
+def judge_owner(named: OwnerCandidate | None) -> OwnerSeen:  # noqa: PLR0911 (one for each case)
+    """Return the owner. Only a proven death counts as one; in doubt the owner may live."""
     if named is None:
         return NoOwner()
     if not is_pid(named.text):
-        return UnknownOwner("its environment names an owner that is no pid")
+        return UnknownOwner("its environment names an owner that is not a pid")
     pid = int(named.text)
     if named.same_namespace is not True:
         return UnknownOwner(f"its owner {pid} may be a pid of another namespace")

@@ -1,6 +1,6 @@
-"""Which command lines belong to programs that only start another program and wait for it. Pure.
+"""Recognises programs that only start another program and wait for it, by their command lines. Pure.
 
-A program that is not recognised here is never stopped for what it has started. Option letters keep their case.
+The daemon never stops an unrecognised program for the server that it has started. Option letters keep their case.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ BASH_FLAGS = frozenset(
 """Options that bash takes with one dash or two, before all others (shell.c, long_args)."""
 
 BASH_FILES = frozenset({"init-file", "rcfile"})
-"""The same, followed by a file name."""
+"""Such options that are followed by a file name."""
 
 UV_VALUES = frozenset(
     {
@@ -60,7 +60,7 @@ def is_runner(command: Sequence[str]) -> bool:
 
 
 def _name(word: str) -> str:
-    """Return the name of a program, as login shells and Windows spell it, too."""
+    """Return the name of a program, also as login shells and Windows spell it."""
     base = word.replace("\\", "/").rpartition("/")[2].lower()
     return base.removeprefix("-").removesuffix(".exe").removesuffix(".cmd")
 
@@ -119,7 +119,7 @@ def _node(words: Sequence[str]) -> bool:
 
 
 def _cmd(words: Sequence[str]) -> bool:
-    """Return whether cmd was given a command by /c. /k stays when the command has ended; which comes first counts."""
+    """Return whether cmd was given a command by /c. With /k it stays open. The first of the two counts."""
     for word in words:
         if not word.startswith("/"):
             return False
@@ -132,7 +132,7 @@ def _cmd(words: Sequence[str]) -> bool:
 
 
 def _powershell(words: Sequence[str]) -> bool:
-    """Return whether PowerShell was given a command, and ends with it. Its options can be cut short."""
+    """Return whether PowerShell was given a command and ends with it. Its options may be abbreviated."""
     queue = list(words)
     while queue and queue[0][:1] in ("-", "/"):
         option = queue.pop(0)[1:].lower().removeprefix("-")
@@ -141,13 +141,13 @@ def _powershell(words: Sequence[str]) -> bool:
         if option in POWERSHELL_SHORT or (option and any(value.startswith(option) for value in POWERSHELL_VALUES)):
             queue = queue[1:]
         elif not (option[2:] and any(flag.startswith(option) for flag in POWERSHELL_FLAGS)):
-            # -NoExit stays; -File runs somebody's script; the rest is not known.
+            # -NoExit keeps the shell open; -File runs a user's script; other options are unknown.
             return False
     return False
 
 
 def _operands(words: Sequence[str], values: frozenset[str]) -> list[str]:
-    """Return what is neither an option nor the value of one of these."""
+    """Return the words that are neither an option nor the value of one of these options."""
     found: list[str] = []
     queue = list(words)
     while queue:

@@ -1,4 +1,4 @@
-"""Which of the processes that carry a launch token is the server: a token is inherited, and proves nothing. Pure."""
+"""Finds the server among the processes that carry a launch token. A token is inherited, so it proves nothing. Pure."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -7,11 +7,11 @@ from ..model import ProcessIdentity, ProcessRow
 from .godot import is_editor
 
 Fits = Callable[[Sequence[str]], bool]
-"""Whether a command line is that of the server."""
+"""Returns whether a command line is that of the server."""
 
 
 @frozen
-class Carrier:
+class TokenCarrier:
     """A living process with a launch token of this home in its environment, and its command line."""
 
     row: ProcessRow
@@ -20,15 +20,15 @@ class Carrier:
 
     @property
     def identity(self) -> ProcessIdentity:
-        """The process."""
+        """The identity of the process."""
         return self.row.identity
 
 
-def first_of(carriers: Collection[Carrier], fits: Fits) -> ProcessIdentity | None:
-    """Return the process that a daemon has spawned for this launch. None: there is none, or more than one may be it.
+def launched_process(carriers: Collection[TokenCarrier], fits: Fits) -> ProcessIdentity | None:
+    """Return the process that a daemon spawned for this launch; None if there is none, or more than one candidate.
 
-    The daemon's own process leads a session, has the server's command line, and no other carrier has started it. What
-    an editor starts that a server has launched carries the token, too, but below that editor.
+    The daemon's own process leads a session, has the server's command line, and no other carrier has started it. An
+    editor that a server has launched passes the token on, too, but to processes below that editor.
     """
     pids = {carrier.identity.pid for carrier in carriers}
     found = [
@@ -39,10 +39,11 @@ def first_of(carriers: Collection[Carrier], fits: Fits) -> ProcessIdentity | Non
     return found[0] if len(found) == 1 else None
 
 
-def below(carriers: Collection[Carrier], root: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
-    """Return a process and those that it has started, nearest first, as far as they carry the token.
+def with_descendants(carriers: Collection[TokenCarrier], root: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
+    """Return a process and the processes that it has started, nearest first, as far as they carry the token.
 
-    A Godot editor, and what that runs, is left out. So is what cannot be read: it may be an editor.
+    A Godot editor and its descendants are left out. So are processes whose command line cannot be read, because they
+    may be editors.
     """
     programs = [carrier for carrier in carriers if carrier.command and not is_editor(carrier.command)]
     found: list[ProcessIdentity] = []
@@ -55,5 +56,5 @@ def below(carriers: Collection[Carrier], root: ProcessIdentity) -> tuple[Process
 
 
 def ends_with(command: Sequence[str], words: Sequence[str]) -> bool:
-    """Return whether a command line ends with these words. Its beginning may be an interpreter's."""
+    """Return whether a command line ends with these words. It may begin with an interpreter."""
     return bool(words) and tuple(command[-len(words) :]) == tuple(words)

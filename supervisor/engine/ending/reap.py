@@ -230,7 +230,7 @@ class Reaper:
             own_leases=own_leases,
             sessions=sessions,
             hands_off=hands_off,
-            silent_s=min(deserted_s, self._server_client.silence(record).seconds),
+            silent_s=min(deserted_s, self._server_client.outage(record).seconds),
             idle_s=kind.idle_s,
             until_stopped=record.until_stopped,
         )

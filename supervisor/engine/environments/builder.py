@@ -1,4 +1,4 @@
-"""Private environments: one for each package and version, built aside, and published whole or not at all."""
+"""Private environments, one per package and version. Each is built aside and published complete or not at all."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,8 @@ from ...errors import InstallFailed, NotOurs
 from ...native import trust
 from ...native.api import Platform
 from ...native.lane import Lane
-from .installer import Growth, Installer, Job, Progress, StopTree
+from .build_watch import BuildWatch, weigh
+from .installer import Installer, Job, Progress, StopTree
 from .running_from import Commands, commands_of_all, running_from
 from .shared_build import SharedBuild
 from .store import BUILDERS, Environment, EnvironmentStore, Wanted, remove_build, remove_tree
@@ -26,10 +27,10 @@ LOCK_PAUSE_S = 0.5
 
 
 class Environments:
-    """Makes and finds private environments under one folder, which several daemons may share.
+    """Builds and finds private environments under one folder, which several daemons may share.
 
-    `stop_tree` ends an installer and all that it started. `environment` is what installers inherit from, None for the
-    daemon's own. `no_progress_s` is how long an installer, or another daemon's build, may show nothing new, seconds.
+    `stop_tree` ends an installer and its descendants. Installers inherit `environment`, or the daemon's own if it is
+    None. `no_progress_s` limits how long an installer, or another daemon's build, may show no progress, seconds.
     """
 
     def __init__(
@@ -55,14 +56,17 @@ class Environments:
     async def provide(
         self, package: str, version: str, progress: Progress, *, module: str | None = None
     ) -> Environment:
-        """Return the environment with exactly this version, built if need be. Concurrent callers share one build.
+        """Return the environment with exactly this version; build it if it does not exist.
 
-        `module` is what is to be run from it. Cancelling the last caller stops the installer; nothing is left behind.
+        Concurrent callers share one build.
+
+        `module` is the module that will be run from it. If the last caller is cancelled, the installer is stopped and
+        its files are removed.
 
         Raises:
-            InvalidParams: the version cannot be one.
-            NotOurs: somebody else may write into the folder: what lies there is run.
-            InstallFailed: `data.output` has the installer's last lines, `data.versions` what there is instead.
+            InvalidParams: the text is not an exact version.
+            NotOurs: another user may write into the folder, and the daemon runs what is in it.
+            InstallFailed: `data.output` has the installer's last lines, `data.versions` the versions on offer.
         """
         wanted = Wanted.checked(package, version)
         self._refuse_foreign_folder()
@@ -77,7 +81,7 @@ class Environments:
     async def rebuild(
         self, broken: Environment, reason: str, progress: Progress, *, module: str | None = None
     ) -> Environment:
-        """Return an environment in the place of a broken one, built anew unless somebody has done that already.
+        """Return an environment in place of a broken one. Build it, unless another daemon already has.
 
         Raises:
             NotOurs, InstallFailed: as for `provide`; the broken one is still published.
@@ -94,37 +98,37 @@ class Environments:
         return await self._verifier.damage(environment, module, self._root / f".examined-{secrets.token_hex(4)}")
 
     def ready(self, package: str, version: str) -> Environment | None:
-        """Return the environment with exactly this version, if it is there; nothing is built.
+        """Return the environment with exactly this version, None if it does not exist. Builds nothing.
 
         Raises:
-            InvalidParams: the version cannot be one.
+            InvalidParams: the text is not an exact version.
         """
         found = self._store.find(Wanted.checked(package, version))
         return found if found is not None and found.usable else None
 
     @property
     def root(self) -> Path:
-        """The folder that all of them are in."""
+        """The folder that contains all of them."""
         return self._root
 
     @property
     def store(self) -> EnvironmentStore:
-        """What lies there."""
+        """The records and builds in that folder."""
         return self._store
 
     def known(self) -> list[Environment]:
-        """Return every published environment whose interpreter is there."""
+        """Return every published environment whose interpreter exists."""
         return [found for found in self.published() if found.usable]
 
     def published(self) -> list[Environment]:
-        """Return every published environment, also one whose interpreter has gone."""
+        """Return every published environment, also one whose interpreter is missing."""
         return self._store.published()
 
     async def discard(self, environment: Environment, unused: Callable[[], bool]) -> bool:
         """Remove a published environment. `unused` is asked at the last moment.
 
         Returns:
-            False: it is used after all, somebody builds it anew, or it is not there any more.
+            False if it is in use, another daemon rebuilds it, or it no longer exists.
 
         Raises:
             OSError: the system refused.
@@ -138,7 +142,7 @@ class Environments:
         try:
             if self._store.record(key) != environment or not unused():
                 return False
-            # Nothing was awaited since the question. From here on nobody finds it, so nobody can begin to use it.
+            # There was no await since the question. Without its record no caller finds the environment any more.
             (self._root / f"{key}.json").unlink()
             await self._lanes.do(remove_build, environment.path, lane=Lane.FILES)
         finally:
@@ -146,10 +150,10 @@ class Environments:
         return True
 
     def sweep(self) -> list[Path]:
-        """Remove the builds of daemons that are proven dead, and replaced ones that nothing runs from. Blocking.
+        """Remove the builds of dead daemons, and replaced environments that no process runs from. Blocking.
 
         Returns:
-            What was removed.
+            The removed folders.
         """
         return [folder for folder in self.rubbish() if _gone(folder)]
 
@@ -160,7 +164,7 @@ class Environments:
         for marker in self._root.glob(f"*/{BUILDERS}"):
             build = marker.parent
             builders = self._store.builders(build)
-            # Asked in this order: what the dead have not published they never will.
+            # Sample first, then read the records: a dead builder cannot publish between the two.
             dead = builders and all(self._probe.sample(builder) is Liveness.DEAD for builder in builders)
             if (dead or self._store.replaced(build)) and build not in {found.path for found in self.known()}:
                 commands = commands_of_all(self._processes, self._probe) if commands is None else commands
@@ -173,13 +177,13 @@ class Environments:
         if problem is not None:
             raise NotOurs(
                 f"the folder of environments: {problem}",
-                hint=problem.fix or "daemon.environments in config.toml chooses another",
+                hint=problem.fix or "set daemon.environments in config.toml to another folder",
             )
 
     async def _share(
         self, wanted: Wanted, progress: Progress, module: str | None, instead_of: Environment | None, why: str | None
     ) -> Environment | None:
-        """Begin a build or join the one under way; None if that one was being cancelled: look again."""
+        """Begin a build or join the one under way. Return None if that one was being cancelled; then look again."""
         build = self._builds.get(wanted.key)
         if build is None:
             build = self._begin(wanted, module, instead_of, why)
@@ -199,7 +203,7 @@ class Environments:
         def done(task: asyncio.Task[Environment]) -> None:
             self._builds.pop(wanted.key, None)
             if not task.cancelled():
-                task.exception()  # Somebody has asked: without a waiter left, asyncio would complain.
+                task.exception()  # Retrieve it: asyncio would complain if no waiter was left to do so.
 
         build.task.add_done_callback(done)
         return build
@@ -214,27 +218,27 @@ class Environments:
                 if ready is not None and ready.usable and (instead_of is None or ready.path != instead_of.path):
                     return ready
                 if why is not None:
-                    tell("rebuilding", f"building the environment of {wanted.requirement} anew: {why}")
+                    tell("rebuilding", f"rebuilding the environment of {wanted.requirement}: {why}")
                 await self._lanes.do(self.sweep, lane=Lane.FILES)
                 return await self._make(wanted, module, why, tell)
         except (OSError, trust.DistrustedError) as error:
-            hint = f"is there room, and may you write there: {self._root}"
+            hint = f"check that the disk has room and that you may write to {self._root}"
             raise InstallFailed(f"{wanted.requirement} could not be installed: {error}", hint=hint) from error
 
     @contextlib.asynccontextmanager
     async def _alone(self, wanted: Wanted, tell: Progress) -> AsyncIterator[None]:
         lock = FileLock(self._root / f"{wanted.key}.lock")
-        growth = Growth(lambda: self._root.glob(f"{wanted.key}-*"), self._lanes, self._no_progress_s)
+        watch = BuildWatch(lambda: weigh(self._root.glob(f"{wanted.key}-*")), self._lanes, self._no_progress_s)
         while True:
             try:
                 lock.acquire(timeout=0)
                 break
             except Timeout:
                 tell("waiting", f"waiting for another daemon's build of {wanted.requirement}")
-            if await growth.stalled():
+            if await watch.stalled():
                 raise InstallFailed(
                     f"another daemon's build of {wanted.requirement}: no progress for {self._no_progress_s:g} s",
-                    hint=f"if that daemon hangs, end it; it holds {lock.lock_file}",
+                    hint=f"if that daemon hangs, end it: it holds {lock.lock_file}",
                 )
             await asyncio.sleep(LOCK_PAUSE_S)
         try:
@@ -256,7 +260,7 @@ class Environments:
             note(self._probe.identify(os.getpid()))
             job.temporary.mkdir()
             await self._installer.install(job, note)
-            tell("verifying", f"looking whether {wanted.requirement} is in its environment")
+            tell("verifying", f"checking that {wanted.requirement} is in its environment")
             made = await self._verifier.verified(job, module, note)
             return await self._publish(replace(made, rebuilt_for=why), job)
         except BaseException:
@@ -273,7 +277,7 @@ class Environments:
         return made
 
     def _retire(self, folder: Path, commands: Commands) -> None:
-        """Remove what was replaced, unless something runs from it: then that is left until nothing does."""
+        """Remove a replaced environment. If a process still runs from it, mark it for removal later."""
         if running_from(folder, commands):
             with contextlib.suppress(OSError):
                 self._store.retire(folder)

@@ -1,4 +1,4 @@
-"""Whether what is in a private environment is what was to be installed there, as its own interpreter sees it."""
+"""Examines whether a private environment contains what was installed, as its own interpreter sees it."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from ...values import frozen
 from .store import Environment
 
 MARK = "godot-supervisor examined: "
-"""In front of the answer: an interpreter may have more to say."""
+"""Precedes the answer, because an interpreter may print other lines, too."""
 
 SCRIPT = f"""\
 import importlib.metadata, importlib.util, json, os, sys
@@ -42,17 +42,17 @@ for path, listed in sizes.items():
             said["lost"].append(path)
 print({MARK!r} + json.dumps(said))
 """
-"""Run by the environment's own interpreter, isolated. It imports nothing of what is installed.
+"""Run by the environment's own interpreter in isolated mode. The script imports none of the installed packages.
 
-A file that several packages list may have any of their sizes; what has no hash was made at the installation.
+A file that several packages list may have the size of any of them. A file without a hash was made at installation.
 """
 
 
 @frozen
 class Examined:
-    """What an interpreter says of its environment.
+    """The facts that an interpreter reports about its environment.
 
-    `lost` are some of the files that are missing, cannot be read or have another size.
+    `lost` are some of the files that are missing, unreadable, or of another size.
     """
 
     python: str
@@ -72,9 +72,9 @@ class Examined:
         return None
 
     def damage(self, environment: Environment, module: str | None) -> str | None:
-        """Return what has become of an environment that was published, None if it is as it was."""
+        """Return how a published environment has changed, None if it has not."""
         if environment.made_with and self.python != environment.made_with:
-            changed = f"its Python is {self.python} now, {environment.made_with} made it"
+            changed = f"its Python is now {self.python}, but it was made with {environment.made_with}"
         else:
             changed = None
         refused = self.refusal(environment.package, environment.version, module)
@@ -87,12 +87,12 @@ class Examined:
 
 
 def arguments(package: str, module: str | None) -> tuple[str, ...]:
-    """Return what follows the interpreter on the command line of an examination."""
+    """Return the arguments of an interpreter that examines its environment."""
     return ("-I", "-c", SCRIPT, package, (module or "").partition(".")[0])
 
 
 def read(lines: Sequence[str]) -> Examined | None:
-    """Return what an interpreter has said, None if it said nothing of the kind."""
+    """Return the interpreter's report, None if its output has none."""
     for line in reversed(lines):
         if line.startswith(MARK):
             try:
@@ -103,11 +103,11 @@ def read(lines: Sequence[str]) -> Examined | None:
 
 
 def module_of(kind: Kind) -> str | None:
-    """Return the module that a kind runs, None if its command runs none."""
+    """Return the module that a kind runs, None if its command does not run one."""
     words = iter(kind.command)
     if next(words, None) != "{python}":
         return None
-    # The first word that is no option is a script, and what follows it is the script's own.
+    # The first word that is not an option is a script; the words after it are the script's arguments.
     option = next((word for word in words if word == "-m" or not word.startswith("-")), None)
     module = next(words, None) if option == "-m" else None
     return module if module and "{" not in module else None

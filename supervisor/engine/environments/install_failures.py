@@ -1,4 +1,4 @@
-"""What a user can do about an installation that failed, by what pip or uv said of it."""
+"""Finds advice for a failed installation in the output of pip or uv."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ from ...kinds.versions import number, versions_offered
 VERSIONS_SHOWN = 20
 
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "PIP_PROXY")
-"""What leads installers to a proxy; the first three in lower case too."""
+"""Variables that give installers a proxy. The first three count in lower case, too."""
 
 _PIP_OTHER_PYTHON = re.compile(
     r"Ignored the following versions that require a different python version: (?P<ignored>.+)", re.IGNORECASE
@@ -25,40 +25,43 @@ _UV_OTHER_PYTHON = re.compile(
 _UV_THIS_PYTHON = re.compile(r"Because (?P<package>[\w.-]+)==\S+ requires Python (?P<needs>[<>=!~]\S*) and")
 _FULL = "the disk is full: make room, also in the folder for temporary files"
 _KNOWN = {
-    "ensurepip": "this Python makes no environments: install its venv package (python3-venv), or uv",
+    "ensurepip": "this Python cannot make environments: install its venv package (python3-venv), or uv",
     "No space left on device": _FULL,
     "os error 28": _FULL,
     "(constraint)": "a constraint in the user's pip settings excludes it: see `pip config list` and PIP_CONSTRAINT",
 }
-"""Words of an installer, and what they mean for a user."""
+"""Words in an installer's output, and the advice for a user."""
 
 
 def hint_for(package: str, version: str, said: str, versions: Collection[str], variables: Collection[str]) -> str:
-    """Return the next step for a user. `versions` are those on offer, `variables` what the installer was given."""
+    """Return the next step for a user.
+
+    `versions` are those on offer, `variables` the names that the installer was given.
+    """
     needs = _needs_python(package, version, said)
     if needs is not None:
-        ours = ".".join(map(str, sys.version_info[:3]))
-        return f"{needs}, this daemon runs on {ours}: install godot-supervisor with such a Python"
+        own = ".".join(map(str, sys.version_info[:3]))
+        return f"{needs}, this daemon runs on {own}: install godot-supervisor with such a Python"
     if versions:
-        return "there is: " + ", ".join(list(versions)[-VERSIONS_SHOWN:])
+        return "available versions: " + ", ".join(list(versions)[-VERSIONS_SHOWN:])
     for words, hint in _KNOWN.items():
         if words in said:
             return hint
     proxies = [name for name in variables if name.upper() in PROXIES]
     if proxies:
-        # pip says nothing of a proxy that does not answer where it is not to try again.
-        return f"does the proxy answer? The daemon was started with {', '.join(sorted(proxies))}"
-    return "can the package index be reached? PIP_* and UV_* variables of the daemon say which one is asked"
+        # Without retries, pip does not report that a proxy does not answer.
+        return f"check that the proxy answers: the daemon was started with {', '.join(sorted(proxies))}"
+    return "check that the package index can be reached; the daemon's PIP_* and UV_* variables choose the index"
 
 
 def is_missing(package: str, version: str, said: str) -> bool:
-    """Whether uv says that there is no such version, of which it names no other."""
+    """Return whether uv says that there is no such version. uv then names no other version."""
     text = " ".join(said.split())
     return re.search(rf"there is no version of {_pattern(package)}=={re.escape(version)}\b", text) is not None
 
 
 def versions_named(package: str, lines: Iterable[str]) -> list[str]:
-    """Return the versions that pip or uv has named, oldest first: on offer, or chosen by uv."""
+    """Return the versions that pip or uv has named, on offer or chosen, oldest first."""
     said = list(lines)
     chosen = re.compile(rf" \+ {_pattern(package)}==(\S+)")
     named = [*versions_offered(package, "\n".join(said)), *(found[1] for line in said if (found := chosen.match(line)))]
@@ -71,7 +74,7 @@ def _pattern(package: str) -> str:
 
 
 def _needs_python(package: str, version: str, said: str) -> str | None:
-    """Return which package needs which Python, None if nothing was said about that."""
+    """Return which package needs which Python, None if the output does not say."""
     text = " ".join(said.split())
     for pattern in (_PIP_THIS_PYTHON, _UV_THIS_PYTHON, _UV_OTHER_PYTHON):
         if found := pattern.search(text):

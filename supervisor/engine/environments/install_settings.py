@@ -1,7 +1,7 @@
-"""Which of a user's pip and uv settings reach an installation: those that say where packages come from (ADR 11).
+"""Selects a user's pip and uv settings that say where packages come from; only those reach an installation (ADR 11).
 
-Settings that say where packages go, and whether they are installed, would leave a private environment empty. Whatever
-is not listed here does not pass, so a setting that a later installer brings cannot move packages either.
+Settings that say where packages go, or whether they are installed, would leave a private environment empty. A setting
+that is not listed here is not passed on, so a setting of a later installer cannot redirect packages either.
 """
 
 import json
@@ -28,7 +28,7 @@ PIP_SOURCES = _words(
     constraint build-constraint only-binary no-binary prefer-binary uploaded-prior-to
     """
 )
-"""Options of pip that pass. The last line is a user's policy about what may come from there."""
+"""The options of pip that pass. The last line is a user's policy about which packages are allowed."""
 
 UV_SOURCES = _words(
     """
@@ -43,7 +43,7 @@ UV_SOURCES = _words(
     no-binary no-binary-package no-build no-build-package malware-check
     """
 )
-"""Settings of uv that pass, as keys of uv.toml and, with UV_ in front, as variables."""
+"""The settings of uv that pass, as keys of uv.toml and, with UV_ in front, as variables."""
 
 _UV_CREDENTIALS = re.compile(r"UV_INDEX_\w+_(?:USERNAME|PASSWORD)")
 _LINKS_INTO_THE_CACHE = "symlink"
@@ -56,23 +56,23 @@ ETC = Path("/etc")
 
 
 def variables_for(environment: Mapping[str, str], temporary: Path, *, uv: bool) -> dict[str, str]:
-    """Return the environment of an installer. What uv is to read is written into `temporary`.
+    """Return the environment of an installer. A settings file for uv is written into `temporary`.
 
     Raises:
         InstallFailed: a file with the user's settings cannot be read.
-        OSError: the file for uv cannot be written.
+        OSError: the settings file for uv cannot be written.
     """
     chosen = _for_uv(environment, temporary) if uv else _for_pip(environment)
     return {**without_settings(environment), **chosen}
 
 
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without what says something to an installer, or to a Python."""
+    """Return an environment without the variables that configure an installer or a Python."""
     return {name: value for name, value in environment.items() if not _decides(name)}
 
 
 def _decides(name: str) -> bool:
-    """Whether a variable says something to an installer, or to the Python that it runs in."""
+    """Return whether a variable configures an installer, or the Python that runs it."""
     upper = name.upper()
     return upper.startswith(("PIP_", "UV_", "_PIP_")) or upper in _OTHER_PYTHON or search_path.of_the_interpreter(upper)
 
@@ -90,7 +90,7 @@ def _for_pip(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _pip_sections(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Return what pip's files say, by section; of two files, the later one counts."""
+    """Return the settings in pip's files, by section. A later file overrides an earlier one."""
     import configparser
 
     sections: dict[str, dict[str, str]] = {}
@@ -110,13 +110,13 @@ def _pip_sections(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def pip_files(environment: Mapping[str, str]) -> list[Path]:
-    """Return the files that pip reads, the one that counts most last: pip.pypa.io/en/stable/topics/configuration."""
+    """Return the files that pip reads, the strongest last: pip.pypa.io/en/stable/topics/configuration."""
     chosen = environment.get("PIP_CONFIG_FILE")
     if chosen == os.devnull:
         return []
     everyone, mine = settings_folders.pip_files(environment)
     if chosen:
-        # A file of the user's choice takes the place of the user's others, if it is there.
+        # If the file that PIP_CONFIG_FILE names exists, pip reads it instead of the user's other files.
         return [*everyone, *([] if Path(chosen).exists() else mine), Path(chosen)]
     return [*everyone, *mine]
 
@@ -137,7 +137,7 @@ def _for_uv(environment: Mapping[str, str], temporary: Path) -> dict[str, str]:
 
 
 def _uv_settings(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return what passes of uv's files; of two, the earlier one counts, and lists are joined."""
+    """Return the settings in uv's files that pass. An earlier file overrides a later one, and lists are joined."""
     import tomllib
 
     found: dict[str, Any] = {}
@@ -159,9 +159,9 @@ def _uv_settings(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def uv_files(environment: Mapping[str, str]) -> list[Path]:
-    """Return the files that uv reads for a user, the one that counts most first: docs.astral.sh/uv.
+    """Return the files that uv reads for a user, the strongest first: docs.astral.sh/uv.
 
-    Files of projects are left out: no project is being installed, whatever lies above the folder of environments.
+    Project files above the folder of environments are left out, because no project is being installed.
     """
     chosen = environment.get("UV_CONFIG_FILE")
     if chosen:
@@ -171,7 +171,7 @@ def uv_files(environment: Mapping[str, str]) -> list[Path]:
 
 
 def _passing(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return what passes of a table of uv.toml, relative paths made absolute."""
+    """Return the settings of a table of uv.toml that pass, with absolute paths."""
     passed: dict[str, Any] = {}
     for name, value in table.items():
         if name == "pip" and isinstance(value, dict):
@@ -197,7 +197,7 @@ def _placed(value: Any, folder: Path) -> Any:
 
 
 def _named(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """Return the variables with a prefix, by the option that each stands for."""
+    """Return the variables with a prefix, by the option that each sets."""
     return {
         name[len(prefix) :].lower().replace("_", "-"): value
         for name, value in environment.items()
@@ -206,7 +206,7 @@ def _named(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
 
 
 def _toml(value: Any) -> str:
-    """Return a value of a TOML file, written as one."""
+    """Return a value as TOML text."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, bool):
@@ -221,5 +221,5 @@ def _toml(value: Any) -> str:
 def _unreadable(tool: str, path: Path, error: Exception) -> InstallFailed:
     return InstallFailed(
         f"the settings of {tool} cannot be read: {path}: {error}",
-        hint=f"mend {path}: {tool} itself could not use it either",
+        hint=f"mend {path}: {tool} itself cannot read it either",
     )

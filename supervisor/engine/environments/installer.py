@@ -1,11 +1,10 @@
-"""Runs the installer of one private environment: uv where there is one, else venv and pip."""
+"""Runs the installer of one private environment: uv if it is installed, else venv and pip."""
 
 import asyncio
 import contextlib
-import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import Protocol
 from ...core.model import Liveness, ProcessIdentity
 from ...errors import InstallFailed
 from ...native import facts
-from ...native.api import Command, Lanes, Platform
-from ...native.lane import Lane
+from ...native.api import Command, Platform
+from .build_watch import BuildWatch, weigh
 from .install_failures import hint_for, is_missing, versions_named
 from .install_settings import variables_for, without_settings
 
 LOOK_EVERY_S = 0.25
-WEIGH_EVERY_S = 5.0
 LINES_SHOWN = 20
 VERSIONS_LOOKED_FOR = 6
 
@@ -34,19 +32,19 @@ _WORTH_TELLING = re.compile(r"\s*(?:Downloading|Building|Prepared|Installed|Succ
 
 
 class Progress(Protocol):
-    """Told how far a build is. Never blocks."""
+    """Receives the progress of a build. Never blocks."""
 
     def __call__(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
-        """`done` of `total` packages, as far as they are known."""
+        """Report progress: `done` of `total` packages, as far as these are known."""
         ...
 
 
 @dataclass
 class Job:
-    """One build at work: its folder, and what its installers have said so far.
+    """One build: its folder, and the output of its installers so far.
 
-    `interpreter` is one that is there already. `variables` are names of those that the installers are given.
-    `past_cache` installs once more, from the index itself; None where no cache is linked into the environment.
+    `interpreter` is an existing one to use. `variables` are the names of the variables that the installers get.
+    `past_cache` installs again without the cache; None where no file of a cache is linked into the environment.
     """
 
     package: str
@@ -65,7 +63,7 @@ class Job:
 
     @property
     def requirement(self) -> str:
-        """What is to be installed."""
+        """The requirement to install."""
         return f"{self.package}=={self.version}"
 
     @property
@@ -75,21 +73,21 @@ class Job:
 
     @property
     def python(self) -> Path:
-        """Its interpreter."""
+        """The interpreter of the virtual environment."""
         return self.interpreter or self.venv / facts.VENV_PYTHON
 
     @property
     def temporary(self) -> Path:
-        """Where the installers put what they need for a while."""
+        """The folder for the installers' temporary files."""
         return self.folder / "tmp"
 
     @property
     def log(self) -> Path:
-        """What the installers say."""
+        """The output of the installers."""
         return self.folder / "install.log"
 
     def follow(self) -> bool:
-        """Read on in the log, and tell how far it is. Whether there was anything new."""
+        """Read new output in the log and report the progress. Return whether there was new output."""
         try:
             with self.log.open("rb") as file:
                 file.seek(self._offset)
@@ -117,17 +115,17 @@ class Job:
         self.tell("installing", line.strip(), min(done, self._total) if self._total else done, self._total)
 
     def weigh(self) -> tuple[int, int]:
-        """Files and bytes written so far. Blocking: call it off the loop."""
-        # uv downloads and unpacks under such names in its cache before it links packages into the environment.
+        """Return the files and bytes written so far. Blocking: call it off the loop."""
+        # uv downloads and unpacks packages under such names in its cache, then links them into the environment.
         aside = self.uv_cache.glob(".tmp*") if self.uv_cache else ()
-        return _weigh((self.folder, *aside))
+        return weigh((self.folder, *aside))
 
     def versions(self) -> list[str]:
-        """The versions that its installers have named, oldest first."""
+        """Return the versions that its installers have named, oldest first."""
         return versions_named(self.package, self.lines)
 
     def failure(self, message: str, output: list[str] | None = None) -> InstallFailed:
-        """What went wrong, in the installers' words: `output`, else the last ones."""
+        """Return an error that quotes the installers: `output`, or else their last lines."""
         said = [*self.lines, *filter(None, [self._rest.decode(errors="replace")])]
         text = "\n".join(said)
         versions = self.versions()
@@ -136,43 +134,11 @@ class Job:
         return InstallFailed(message, hint=hint, data={"output": shown, "versions": versions})
 
 
-def _weigh(tops: Iterable[Path]) -> tuple[int, int]:
-    """Files and bytes below these folders. Blocking."""
-    files = size = 0
-    for top in tops:
-        for folder, _, names in os.walk(top):
-            for name in names:
-                with contextlib.suppress(OSError):
-                    size += (Path(folder) / name).lstat().st_size
-                    files += 1
-    return files, size
-
-
-class Growth:
-    """Whether somebody else's build gets on: it shows in the folders that `tops` finds. `patience_s` is seconds."""
-
-    def __init__(self, tops: Callable[[], Iterable[Path]], lanes: Lanes, patience_s: float) -> None:
-        self._tops = tops
-        self._lanes = lanes
-        self._patience_s = patience_s
-        self._weight: tuple[int, int] | None = None
-        self._grown = self._weighed = asyncio.get_running_loop().time()
-
-    async def stalled(self) -> bool:
-        """Whether nothing new was seen for the whole patience. To be asked again and again."""
-        now = asyncio.get_running_loop().time()
-        if self._weight is None or now - self._weighed > min(WEIGH_EVERY_S, self._patience_s / 4):
-            before, self._weight = self._weight, await self._lanes.do(lambda: _weigh(self._tops()), lane=Lane.FILES)
-            self._weighed = now
-            self._grown = now if self._weight != before else self._grown
-        return now - self._grown > self._patience_s
-
-
 class Installer:
-    """Runs installers, and sees that they get on.
+    """Runs installers and watches their progress.
 
-    `stop_tree` ends an installer and all that it started. `environment` is what installers inherit from.
-    `no_progress_s` is how long one may neither say nor write anything, seconds.
+    `stop_tree` ends an installer and its descendants. Installers inherit `environment`. `no_progress_s` limits how long
+    an installer may neither print nor write anything, seconds.
     """
 
     def __init__(
@@ -187,7 +153,7 @@ class Installer:
         self._no_progress_s = no_progress_s
 
     async def install(self, job: Job, started: Started) -> None:
-        """Make the virtual environment of a job, with its package in it. `started` is told of every installer.
+        """Make the virtual environment of a job and install its package. `started` is called with every installer.
 
         No installer outlives this call, cancelled or not.
 
@@ -195,7 +161,7 @@ class Installer:
             InstallFailed: an installer failed, or made no progress.
             OSError: an installer could not be started.
         """
-        # Late, as in environments.py: the daemon rarely needs it, and it brings bz2 and lzma.
+        # Imported here, because the daemon rarely needs it, and it imports bz2 and lzma.
         import shutil
 
         uv = shutil.which("uv", path=self._environment.get("PATH", ""))
@@ -210,42 +176,44 @@ class Installer:
             raise job.failure(f"no environment for {job.requirement} could be made")
         job.tell("installing", job.requirement)
         if uv:
-            # uv links files of its cache into environments: what writes to one of them changes both.
+            # uv links files of its cache into environments, so a write to one of the two changes both.
             job.past_cache = partial(run, (*install, "--reinstall", "--no-cache", job.requirement))
         if await run((*install, job.requirement)) == 0 and job.python.exists():
             return
         failure = job.failure(f"{job.requirement} could not be installed")
         if uv and is_missing(job.package, job.version, "\n".join(job.lines)):
-            await self._look_for_versions(job, lambda wish: run((*install, "--dry-run", "--no-deps", wish)))
+            await self._look_for_versions(
+                job, lambda requirement: run((*install, "--dry-run", "--no-deps", requirement))
+            )
             failure = job.failure(failure.message, failure.data["output"])
         raise failure
 
     async def run(self, job: Job, argv: tuple[str, ...], started: Started) -> int | None:
-        """Run the interpreter of a job, to its end. Returns its exit status, None where that is unknown.
+        """Run the interpreter of a job to its end. Return its exit status, None if unknown.
 
         Raises:
-            InstallFailed: it made no progress.
-            OSError: it could not be started.
+            InstallFailed: the interpreter made no progress.
+            OSError: the interpreter could not be started.
         """
         variables = {**without_settings(self._environment), **_own(job)}
         return await self._run(job, variables, argv, started=started)
 
     async def _look_for_versions(self, job: Job, resolve: Callable[[str], Awaitable[int | None]]) -> None:
-        """Have uv name some versions that are there: the newest, and one older than the last, again and again."""
-        # uv says that a version is missing, not which ones there are, unless nothing at all can match.
-        wish = f"{job.package}>{'9' * 9}"
+        """Have uv name some existing versions: the newest, then repeatedly one older than the last."""
+        # uv lists the existing versions only if no version at all can match.
+        requirement = f"{job.package}>{'9' * 9}"
         for _ in range(VERSIONS_LOOKED_FOR):
             before = set(job.versions())
-            await resolve(wish)
+            await resolve(requirement)
             new = [version for version in job.versions() if version not in before]
             if not new:
                 return
-            wish = f"{job.package}<{new[0]}"
+            requirement = f"{job.package}<{new[0]}"
 
     async def _run(
         self, job: Job, variables: Mapping[str, str], argv: tuple[str, ...], *, started: Started
     ) -> int | None:
-        """Run an installer to its end. Its exit status, None where that is unknown."""
+        """Run an installer to its end. Return its exit status, None if unknown."""
         command = Command(argv, variables, job.folder, job.log)
         installer = self._processes.spawn(command)
         ended = asyncio.Event()
@@ -261,22 +229,16 @@ class Installer:
         return self._processes.exit_status(installer)
 
     async def _attend(self, job: Job, installer: ProcessIdentity, ended: asyncio.Event) -> None:
-        """Until the installer has ended: pass on what it says, and see that it gets on."""
-        clock = asyncio.get_running_loop().time
-        last_sign = last_weighed = clock()
-        weight: tuple[int, int] | None = None
+        """Until the installer has ended, pass on its output and check its progress."""
+        watch = BuildWatch(job.weigh, self._lanes, self._no_progress_s)
         while self._probe.sample(installer) is not Liveness.DEAD:
             with contextlib.suppress(TimeoutError):
-                # The event is a hint: where the probe does not agree yet, it is asked again, not all the time.
+                # The event is only a hint. If the probe does not agree yet, ask it again after a pause.
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await (asyncio.sleep(LOOK_EVERY_S) if ended.is_set() else ended.wait())
             if job.follow():
-                last_sign = clock()
-            elif clock() - last_weighed > min(WEIGH_EVERY_S, self._no_progress_s / 4):
-                before, weight = weight, await self._lanes.do(job.weigh, lane=Lane.FILES)
-                last_weighed = clock()
-                last_sign = last_weighed if weight != before else last_sign
-            if clock() - last_sign > self._no_progress_s:
+                watch.progressed()
+            elif await watch.stalled():
                 raise job.failure(f"installing {job.requirement}: no progress for {self._no_progress_s:g} s")
 
 
@@ -286,12 +248,12 @@ def _own(job: Job) -> dict[str, str]:
 
 
 def _commands(job: Job, uv: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """How to make the virtual environment, and how to install into it (less what)."""
-    # The interpreter below the daemon's own environment: that one may be removed, or upgraded, under ours.
+    """Return the commands that make the virtual environment and install into it, the latter without the requirement."""
+    # Use the base interpreter, because the daemon's own environment may be removed or upgraded.
     base = getattr(sys, "_base_executable", "") or sys.executable
     python = str(job.python)
     if uv:
-        # Without bytecode each start of a server compiles what it imports, which takes as long as all the rest of it.
+        # Without bytecode each start of a server compiles its imports, which takes as long as the rest of the start.
         uv_install = (uv, "pip", "install", "--compile-bytecode", "--python")
         return (uv, "venv", "--no-project", "--python", base, str(job.venv)), (*uv_install, python)
     pip = (python, "-P", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-user", "--compile")

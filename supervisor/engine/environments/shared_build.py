@@ -7,7 +7,7 @@ from .store import Environment
 
 
 class SharedBuild:
-    """One build, and the callers who wait for it. Cancelling the last of them cancels the build."""
+    """One build and the callers who wait for it. If the last of them is cancelled, the build is cancelled."""
 
     task: asyncio.Task[Environment]
 
@@ -16,7 +16,7 @@ class SharedBuild:
 
     @property
     def abandoned(self) -> bool:
-        """Whether its last caller has left, so that it is being cancelled."""
+        """Whether the build is being cancelled, because its last caller has left."""
         return not self._waiting and (self.task.cancelling() > 0 or self.task.done())
 
     def tell(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
@@ -25,7 +25,7 @@ class SharedBuild:
             progress(stage, message, done, total)
 
     async def join(self, progress: Progress) -> Environment:
-        """Wait for the environment, and pass the progress on."""
+        """Wait for the environment and pass the progress on."""
         self._waiting.append(progress)
         try:
             return await asyncio.shield(self.task)

@@ -1,4 +1,4 @@
-"""The folder of private environments as it lies on the disk: records of what is published, and folders of builds."""
+"""The folder of private environments on the disk: records of published environments, and folders of builds."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from ...values import frozen
 
 SCHEMA = 1
 BUILDERS = "builders.json"
-"""In every build: the daemon and the installers that work on it."""
+"""A file in every build that lists the daemon and the installers that work on the build."""
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
@@ -24,10 +24,10 @@ _VERSION = re.compile(r"[0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
 
 @frozen
 class Environment:
-    """A published environment. `python` is its interpreter, `version` the one asked for, `installed` the one in it.
+    """A published environment. `python` is its interpreter, `version` the requested one, `installed` the one in it.
 
-    `made_with` is the version of Python that it was made with, empty where an older daemon made it. `whole`: every
-    file that its packages list was there. `rebuilt_for` is why it took the place of another one.
+    `made_with` is the Python version that made it, empty if an older daemon made it. `whole`: every file that its
+    packages list existed. `rebuilt_for` says why it has replaced another one.
     """
 
     path: Path
@@ -41,12 +41,12 @@ class Environment:
 
     @property
     def key(self) -> str:
-        """What it is published as, and what users name it by."""
+        """The name of its record, by which users refer to it."""
         return key_of(self.package, self.version)
 
     @property
     def usable(self) -> bool:
-        """Whether its interpreter is there. A link to a base Python that was removed leads nowhere."""
+        """Whether its interpreter exists. A link to a removed base Python is broken."""
         return self.python.exists()
 
 
@@ -60,25 +60,25 @@ class Wanted:
 
     @classmethod
     def checked(cls, package: str, version: str) -> "Wanted":
-        """Check both texts.
+        """Return the pair, if both texts are valid.
 
         Raises:
-            InvalidParams: one of them cannot be what it should be.
+            InvalidParams: one of them is not.
         """
         if not _NAME.fullmatch(package):
-            raise InvalidParams("package", f"{package!r} is no name of a package")
+            raise InvalidParams("package", f"{package!r} is not a package name")
         if not _VERSION.fullmatch(version):
-            raise InvalidParams("version", f"{version!r} is no exact version", hint='ask for one like "4.3.0"')
+            raise InvalidParams("version", f"{version!r} is not an exact version", hint='use one like "4.3.0"')
         return cls(package, version, key_of(package, version))
 
     @property
     def requirement(self) -> str:
-        """What an installer is asked for."""
+        """The requirement for an installer."""
         return f"{self.package}=={self.version}"
 
 
 def key_of(package: str, version: str) -> str:
-    """Return what an environment is published as. Names of packages differ in letters that mean the same."""
+    """Return the key under which an environment is published. Equivalent spellings of a package have one key."""
     return f"{_normal(package)}-{version}"
 
 
@@ -89,7 +89,10 @@ class EnvironmentStore:
         self.root = root.absolute()
 
     def find(self, wanted: Wanted) -> Environment | None:
-        """Return what is published for a version, usable or not: under its own name, else under an equal one."""
+        """Return the environment of a version, usable or not.
+
+        The one under the version's own key comes first, then those of equal versions.
+        """
         found = self.record(wanted.key)
         if found is not None and found.usable:
             return found
@@ -101,12 +104,12 @@ class EnvironmentStore:
         return next((other for other in equals if other.usable), found)
 
     def published(self) -> list[Environment]:
-        """Return every published environment, also one whose interpreter has gone."""
+        """Return every published environment, also one whose interpreter is missing."""
         keys = sorted(path.stem for path in self.root.glob("*.json"))
         return [found for key in keys if (found := self.record(key)) is not None]
 
     def record(self, key: str) -> Environment | None:
-        """Return what is published under this key, broken or not. Only folders of ours count."""
+        """Return the environment published under this key, broken or not. Only folders of this user count."""
         if trust.problem_of(self.root) is not None:
             return None
         content = read_json(self.root / f"{key}.json")
@@ -114,7 +117,7 @@ class EnvironmentStore:
         path, python, package, version = (text if isinstance(text, str) else "" for text in texts)
         if content.get("schema") != SCHEMA or not (python and package and version):
             return None
-        # The name is compared too, because `..` also has the root as its parent, and what is recorded may be removed.
+        # Compare the name too: `..` also has the root as its parent, and a recorded path may be removed later.
         if Path(path).parent != self.root or not re.fullmatch(rf"{re.escape(key)}-[0-9a-f]+", Path(path).name):
             return None
         installed, made_with, rebuilt_for = (content.get(name) for name in ("installed", "made_with", "rebuilt_for"))
@@ -130,7 +133,7 @@ class EnvironmentStore:
         )
 
     def publish(self, environment: Environment, created: float) -> None:
-        """Let everybody find it from now on. Blocking.
+        """Publish an environment: from now on every daemon finds it. Blocking.
 
         Raises:
             OSError: the record cannot be written.
@@ -150,24 +153,24 @@ class EnvironmentStore:
         write_json(self.root / f"{environment.key}.json", content)
 
     def note_builders(self, build: Path, builders: list[ProcessIdentity]) -> None:
-        """Write down which processes work on a build: it is rubbish when all of them are dead, and not before."""
+        """Record which processes work on a build. The build may be removed only after all of them are dead."""
         named = [{"pid": one.pid, "start_token": one.start_token} for one in builders]
         write_json(build / BUILDERS, {"schema": SCHEMA, "builders": named})
 
     def retire(self, build: Path) -> None:
-        """Write down that another one has taken the place of a build that processes still run from.
+        """Record that another environment has replaced a build that processes still run from.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the record cannot be written.
         """
         write_json(build / BUILDERS, {"schema": SCHEMA, "replaced": True})
 
     def replaced(self, build: Path) -> bool:
-        """Whether another one has taken its place."""
+        """Return whether another environment has replaced this build."""
         return read_json(build / BUILDERS).get("replaced") is True
 
     def builders(self, build: Path) -> list[ProcessIdentity]:
-        """Return the builders that were noted; none at all where one cannot be read."""
+        """Return the recorded builders; none if one of them cannot be read."""
         try:
             content = read_json(build / BUILDERS).get("builders") or ()
             return [ProcessIdentity(int(one["pid"]), str(one["start_token"])) for one in content]
@@ -176,7 +179,7 @@ class EnvironmentStore:
 
 
 def remove_build(folder: Path) -> None:
-    """Remove a build, its list of builders last: what is left of it can be told to be rubbish again."""
+    """Remove a build, its list of builders last, so that a partly removed build is still known as removable."""
     with contextlib.suppress(OSError):
         for entry in list(folder.iterdir()):
             if entry.is_dir() and not entry.is_symlink():
@@ -188,14 +191,14 @@ def remove_build(folder: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove what can be removed."""
+    """Remove as much of a folder as can be removed."""
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a file; empty where there is none that can be read."""
+    """Return the object in a JSON file, an empty one if the file is missing or unreadable."""
     try:
         content = json.loads(private_files.patiently(path.read_bytes))
     except (OSError, ValueError):
@@ -204,10 +207,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace a file by an object.
+    """Replace a file by a JSON object.
 
     Raises:
-        OSError: the old one stands.
+        OSError: the old file stands.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     temporary.write_text(json.dumps(content), encoding="utf-8")

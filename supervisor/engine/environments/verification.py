@@ -1,4 +1,4 @@
-"""Has the interpreters of environments look at what is in them: before they are published, and after a failure."""
+"""Verifies environments by their own interpreters: before they are published, and after a server failed to start."""
 
 import asyncio
 import errno
@@ -17,16 +17,16 @@ from .installer import Installer, Job
 from .store import Environment, remove_tree
 
 EXAMINED_WITHIN_S = 60.0
-"""How long the interpreter of a published environment may take to look around in it."""
+"""How long the interpreter of a published environment may take to examine it."""
 
 NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.ELOOP)
-"""What the system says of a program that is not there or cannot be run. Anything else says nothing about it."""
+"""The system's errors for a program that is missing or cannot be run. Other errors prove nothing about the program."""
 
-NO_INTERPRETER = "its interpreter is not there any more"
+NO_INTERPRETER = "its interpreter no longer exists"
 
 
 class Verifier:
-    """Asks by the runner of installers, so nothing that is asked outlives its time."""
+    """Runs interpreters like installers, so that none outlives its time."""
 
     def __init__(self, installer: Installer, lanes: Lanes) -> None:
         self._installer = installer
@@ -35,22 +35,25 @@ class Verifier:
     async def verified(
         self, job: Job, module: str | None, note: Callable[[ProcessIdentity | None], None]
     ) -> Environment:
-        """Return what was installed, as the new interpreter itself sees it.
+        """Return the installed environment as its own interpreter sees it.
 
         Raises:
-            InstallFailed: it is not what was to be installed.
+            InstallFailed: the environment does not contain what was to be installed.
         """
         said = len(job.lines)
         examined = await self._examined(job, module, note)
         if not _is_whole(examined, job, module) and job.past_cache is not None:
-            job.tell("installing", f"{job.requirement} is damaged in the installer's cache: once more, without that")
+            job.tell(
+                "installing",
+                f"{job.requirement} is damaged in the installer's cache: installing again without the cache",
+            )
             await job.past_cache()
             examined = await self._examined(job, module, note)
         refused = _refusal(examined, job, module)
         if refused is not None or isinstance(examined, str):
             raise InstallFailed(
                 f"{job.requirement} was installed, but its environment cannot be used: {refused}",
-                hint="what the installer said is in the details; a setting of pip or uv may have sent it elsewhere",
+                hint="see the installer's output; a setting of pip or uv may have installed it elsewhere",
                 data={"output": job.lines[:said][-20:], "versions": []},
             )
         installed = examined.version or job.version
@@ -58,7 +61,7 @@ class Verifier:
         return Environment(job.folder, job.python, job.package, job.version, installed, examined.python, whole)
 
     async def _examined(self, job: Job, module: str | None, note: Callable[[ProcessIdentity], None]) -> Examined | str:
-        """Return what the interpreter of a job says of its environment, or why it says nothing."""
+        """Return the interpreter's report about its environment, or why there is none."""
         said = len(job.lines)
         status = await self._installer.run(job, (str(job.python), *examination.arguments(job.package, module)), note)
         examined = examination.read(job.lines[said:])
@@ -71,7 +74,7 @@ class Verifier:
     async def damage(self, environment: Environment, module: str | None, folder: Path) -> str | None:
         """Return what is wrong with a published environment, None if nothing was found. Starts its interpreter.
 
-        `folder` is made for the time that takes.
+        `folder` is created for the time of the examination.
         """
         if not environment.usable:
             return NO_INTERPRETER
@@ -105,4 +108,4 @@ def _is_whole(examined: Examined | str, job: Job, module: str | None) -> bool:
 
 
 def _silent(stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
-    """For what nobody waits for."""
+    """Ignore progress."""

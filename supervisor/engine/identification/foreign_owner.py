@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from ...core.model import Editor, Ownership, ProcessIdentity
 from ...core.processes.godot import is_editor
-from ...core.processes.owners import LivingOwner, Named, OwnerSeen, UnknownOwner, is_pid, judge_owner
-from ...core.processes.proof import parents
+from ...core.processes.owners import LivingOwner, OwnerCandidate, OwnerSeen, UnknownOwner, is_pid, judge_owner
+from ...core.processes.trees import parents
 from ...kinds.kind import Kind
 from ...native.api import variable_if_told
 from ..state.context import TOKEN_VARIABLE, EngineContext
@@ -39,7 +39,7 @@ def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> Ow
     except OSError:
         readable = False
     owner = judge_owner(
-        Named(
+        OwnerCandidate(
             text,
             probe.same_namespace(process),
             observed,

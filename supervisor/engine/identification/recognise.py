@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from ...core.foreign import ForeignServer
 from ...core.model import Occupant, PortFact, Ports, ProcessIdentity, ProcessRow
 from ...core.processes.owners import OwnerSeen, UnknownOwner
-from ...core.processes.proof import Appearance, Recognised, launcher, parents, recognised
+from ...core.processes.proof import ListenerFacts, Recognised, recognised
+from ...core.processes.trees import launcher, parents
 from ...kinds.kind import Kind
 from ...kinds.programs import is_of
 from ...kinds.queries.identify import Identification
@@ -110,8 +111,8 @@ class Recogniser:
         *,
         command_fits: bool,
         complete: bool,
-    ) -> Appearance:
-        return Appearance(
+    ) -> ListenerFacts:
+        return ListenerFacts(
             kind.name,
             self._platform.probe.same_user(process),
             command_fits=command_fits,
@@ -125,10 +126,7 @@ class Recogniser:
 async def launcher_of(context: EngineContext, process: ProcessIdentity) -> ProcessIdentity:
     """Return the topmost process that does nothing but run this server, or the server itself."""
     table, commands = await context.platform.lanes.look(_above, context, process)
-    records = context.records
-    forbidden = {editor.process for editor in records.editors.values()} | {context.me}
-    forbidden |= {owner.process for record in records.servers.values() for owner in record.owners}
-    return launcher(table, process, commands, forbidden)
+    return launcher(table, process, commands, context.records.owner_processes() | {context.me})
 
 
 def _above(

@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...core.foreign import Silence
+from ...core.foreign import Outage
 from ...core.model import Liveness, Ports, ProcessIdentity, ServerRecord
 from ...core.pep440 import agree
-from ...core.processes.proof import family
+from ...core.processes.trees import family
 from ...core.reconcile import Answer
 from ...kinds.credentials import mint, read_back
 from ...kinds.kind import Kind, Ready, SessionRoute
@@ -29,7 +29,7 @@ limit exceeds the 30 s after which clients are told to retry."""
 
 
 @dataclass(slots=True)
-class _Outage:
+class _Failures:
     """Questions that failed one after the other: when the first and the last ended, in monotonic seconds."""
 
     first: float
@@ -51,7 +51,7 @@ class ServerClient:
         """The secrets of the daemon's own servers, by launch."""
         self._foreign_secrets: dict[ProcessIdentity, Mapping[str, str]] = {}
         """The secrets of foreign processes that were recognised with them."""
-        self._outages: dict[str, _Outage] = {}
+        self._failures: dict[str, _Failures] = {}
 
     def mint(self, record: ServerRecord, kind: Kind) -> Mapping[str, str]:
         """Create the secrets of a launch, and keep them."""
@@ -61,7 +61,7 @@ class ServerClient:
     def forget(self, record: ServerRecord) -> None:
         """Drop the secrets and the outage of a launch that has ended."""
         self._secrets.pop(record.launch, None)
-        self._outages.pop(record.launch, None)
+        self._failures.pop(record.launch, None)
 
     def learn(self, record: ServerRecord, process: ProcessIdentity) -> None:
         """Keep the secrets that a foreign process was recognised with, now that it has a record."""
@@ -69,13 +69,13 @@ class ServerClient:
         if secrets:
             self._secrets[record.launch] = secrets
 
-    def silence(self, record: ServerRecord) -> Silence:
+    def outage(self, record: ServerRecord) -> Outage:
         """Return for how long, and to how many questions, the server has given no answer."""
         now = self._platform.clock.monotonic()
-        outage = self._outages.get(record.launch)
-        if outage is None or now - outage.last > OUTAGE_GAP_S:
-            return Silence()
-        return Silence(now - outage.first, outage.failed)
+        failures = self._failures.get(record.launch)
+        if failures is None or now - failures.last > OUTAGE_GAP_S:
+            return Outage()
+        return Outage(now - failures.first, failures.failed)
 
     async def ask(self, record: ServerRecord, kind: Kind) -> Identification | None:
         """Return what the server says of itself.
@@ -175,15 +175,15 @@ class ServerClient:
 
     def _note(self, record: ServerRecord, *, answered: bool) -> None:
         """End the outage of a server that has answered, begin or prolong that of a server that has not."""
-        outage = self._outages.pop(record.launch, None)
+        failures = self._failures.pop(record.launch, None)
         if answered:
             return
         now = self._platform.clock.monotonic()
-        if outage is None or now - outage.last > OUTAGE_GAP_S:
+        if failures is None or now - failures.last > OUTAGE_GAP_S:
             launches = {row.launch for row in self._context.records.servers.values()}
-            self._outages = {launch: kept for launch, kept in self._outages.items() if launch in launches}
-            outage = _Outage(now, now, 0)
-        self._outages[record.launch] = _Outage(outage.first, now, outage.failed + 1)
+            self._failures = {launch: kept for launch, kept in self._failures.items() if launch in launches}
+            failures = _Failures(now, now, 0)
+        self._failures[record.launch] = _Failures(failures.first, now, failures.failed + 1)
 
     def _secrets_for(
         self, record: ServerRecord, kind: Kind, known: Mapping[str, str] | None
@@ -243,7 +243,7 @@ def _can_be_asked(record: ServerRecord, name: str) -> bool:
 def answer_of(record: ServerRecord, kind: Kind, said: Identification | None) -> Answer:
     """Return whether what a server said is what its record says; `said` is None if it did not answer."""
     if said is None:
-        return Answer.MUTE
+        return Answer.NO_ANSWER
     return Answer.RIGHT if said.matches and version_fits(record, kind, said) else Answer.WRONG
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from ...core.foreign import ForeignServers, Silence, Use, compatible, server_stoppable
+from ...core.foreign import ForeignServers, Outage, Use, compatible, server_stoppable
 from ...core.lifecycle import SERVING
 from ...core.model import Liveness, Ownership, PortFact, Ports, ProcessIdentity, ServerRecord
 from ...core.ports import obstacles
 from ...core.processes.proof import Held
-from ...core.reconcile import Answer, OwnServer, Snapshot, untaken
+from ...core.reconcile import Answer, OwnServer, Snapshot, unreserved
 from ...kinds.kind import Kind
 from ...kinds.versions import fitted
 from ..state.context import EngineContext
@@ -35,16 +35,16 @@ class SnapshotReader:
         """
         kind = fitted(kind, record.version)
         answer = await self._server_client.answer(record, kind)
-        silence = self._server_client.silence(record) if answer is Answer.MUTE else Silence()
+        outage = self._server_client.outage(record) if answer is Answer.NO_ANSWER else Outage()
         record = self._records.servers.get(record.id, record)
         if answer is Answer.RIGHT and compatible(version, record.version):
             return OwnServer(record, answer)
         owners = [owner for owner in record.owners if not (fresh and owner.process == asker)]
         dead = all(self._platform.probe.sample(owner.process) is Liveness.DEAD for owner in owners)
-        use = await self.use(record, kind, asker, deserted=dead and silence.mute)
+        use = await self.use(record, kind, asker, deserted=dead and outage.unresponsive)
         reason = await self._platform.lanes.look(claimed_beside, self._context, record)
         right = Held(reason) if reason else server_stoppable(record, owners_dead=dead)
-        return OwnServer(record, answer, use, right, silence)
+        return OwnServer(record, answer, use, right, outage)
 
     def owners(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None) -> tuple[str, ...]:
         """Return the owners of a server, other than the asker, that still keep it alive."""
@@ -84,7 +84,7 @@ class SnapshotReader:
         foreign_servers: ForeignServers = {}
         # Do not look at ports of own servers: with a hundred servers each start would look at two hundred ports.
         own = self._records.own_ports(server)
-        wanted = untaken(wanted, own)
+        wanted = unreserved(wanted, own)
         if not wanted:
             return Snapshot({}, self._records.reserved(server), {}, own)
         for sets in (wanted[:1], wanted):

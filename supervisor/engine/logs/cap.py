@@ -1,6 +1,6 @@
-"""Keeps each server's log below a hard cap. A quiet server costs nothing: the system tells when a log is written.
+"""Keeps each server's log below a hard cap. A quiet server costs nothing, because the system reports writes to its log.
 
-Where nobody tells, the file watcher looks by itself; where even that fails, the cap does.
+Where the system does not report writes, the file watcher checks the file; where that fails too, the cap itself does.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ CUT_MARK = b"--- cut by godot-supervisor: the log had reached its cap ---\n"
 SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
 UNWATCHED_PAUSE_S = 5.0
-"""Between two attempts to watch a log that cannot be watched at all: it has gone, or cannot be looked at."""
+"""Between two attempts to watch a log that cannot be watched: it was removed, or cannot be read."""
 
 NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
@@ -34,7 +34,7 @@ class _Kept:
 
 
 class LogCap:
-    """Cuts logs that have grown too long; the server goes on writing at the end of what is left."""
+    """Cuts logs that have grown too long. The server goes on writing at the end of the rest."""
 
     def __init__(self, files: FileWatcher, clock: Clock, events: Events, cap_bytes: int = CAP_BYTES) -> None:
         self._cap_bytes = cap_bytes
@@ -42,10 +42,10 @@ class LogCap:
         self._clock = clock
         self._events = events
         self._kept: dict[str, _Kept] = {}
-        self._unsubscribe = events.subscribe(self._happened)
+        self._unsubscribe = events.subscribe(self._on_event)
 
     def keep(self, server_id: str, path: Path) -> None:
-        """Watch the log of a server from now on, and no older one of it."""
+        """Watch the current log of a server, and no longer an older one."""
         known = self._kept.get(server_id)
         if known is not None and known.path == path:
             return
@@ -54,7 +54,7 @@ class LogCap:
         self._arm(server_id)
 
     def forget(self, server_id: str) -> None:
-        """The server has gone."""
+        """Stop watching the log of a server that has gone."""
         kept = self._kept.pop(server_id, None)
         if kept is not None:
             if kept.watch is not None:
@@ -63,18 +63,18 @@ class LogCap:
                 kept.timer.cancel()
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching all logs."""
         self._unsubscribe()
         for server_id in list(self._kept):
             self.forget(server_id)
 
-    def _happened(self, event: Event) -> None:
-        """A server that is being started writes too, and may be for as long as it is given to become ready."""
+    def _on_event(self, event: Event) -> None:
+        """Watch a server's log from its start, because a server may write a lot before it is ready."""
         if event.name == "server.spawned" and event.details.get("log"):
             self.keep(event.details["server"], Path(event.details["log"]))
 
     def note(self) -> str | None:
-        """What a user should know: which logs are not capped at the moment, and why. None: nothing."""
+        """Return which logs are not capped at the moment, and why, for the user; None if all are."""
         unwatched = [f"{server}: {kept.trouble}" for server, kept in self._kept.items() if kept.trouble]
         return f"logs that cannot be kept short: {'; '.join(unwatched)}" if unwatched else None
 
@@ -89,7 +89,7 @@ class LogCap:
         else:
             kept.trouble = None
             if self._over(kept):
-                # It was written before anybody watched: while the server was starting, or by an earlier daemon's.
+                # The log has grown before the watch: while the server was starting, or under an earlier daemon.
                 kept.timer = asyncio.get_running_loop().call_later(0.0, self._written, server_id)
 
     def _over(self, kept: _Kept) -> bool:
@@ -99,7 +99,7 @@ class LogCap:
             return False
 
     def _look(self, server_id: str) -> None:
-        """Look at a log of which nobody tells."""
+        """Check a log whose writes the system does not report."""
         kept = self._kept[server_id]
         kept.timer = None
         if kept.path.exists():
@@ -115,7 +115,7 @@ class LogCap:
             self._events.warn(event, server=server_id, log=str(kept.path), reason=str(error))
 
     def _written(self, server_id: str) -> None:
-        """Look at the size now, and again at half the time that the log would take to reach the cap."""
+        """Check the size now, and again after half the time that the log would take to reach the cap."""
         kept = self._kept[server_id]
         if kept.watch is not None:
             kept.watch.close()
@@ -133,30 +133,30 @@ class LogCap:
         except OSError as error:
             self._warn_once(server_id, "log.not_cut", error)
             size = kept.size
-        # By what was written, not by what a cut has left of it.
+        # Compute the rate from what was written, not from what a cut has left.
         rate = max(0, grown) / max(now - kept.looked, SHORTEST_PAUSE_S)
         kept.size, kept.looked = size, now
         left_s = (self._cap_bytes - size) / rate / 2 if rate > 0 else LONGEST_PAUSE_S
         pause = min(max(left_s, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
-        # A loud log is looked at again whoever tells of writes: a watcher that looks by itself would add its own pause.
+        # Check a loud log by timer instead of by watch, because a polling watcher would add its own pause.
         follow = self._written if grown > 0 else self._arm
         kept.timer = asyncio.get_running_loop().call_later(pause, follow, server_id)
 
 
 def cut(path: Path, kept_bytes: int) -> tuple[int, int]:
-    """Shorten a log that another process is appending to, to its last bytes; where they ended, before and after.
+    """Cut a log that another process is appending to down to its last bytes. Return its size before and after.
 
-    Lines written between the reading and the cut are lost.
+    Lines written between the read and the cut are lost.
 
     Raises:
-        OSError: it cannot be read or written.
+        OSError: the log cannot be read or written.
     """
     try:
         handle = os.open(path, os.O_RDWR | os.O_APPEND)
     except OSError as error:
         if error.errno not in NO_DESCRIPTORS:
             raise
-        # The last lines are lost with the rest, because they cannot be read without a descriptor. The disk comes first.
+        # Empty the log: without a free descriptor its last lines cannot be read, and a full disk would be worse.
         was = path.stat().st_size
         os.truncate(path, 0)
         return was, 0
@@ -165,5 +165,5 @@ def cut(path: Path, kept_bytes: int) -> tuple[int, int]:
         tail = file.read(kept_bytes)
         file.truncate(0)
         file.write(CUT_MARK + tail.partition(b"\n")[2])
-        # Not the length of it: the writer may have been quicker, and is before it then.
+        # Not the file's length, because the writer may have appended before the mark was written.
         return was, file.tell()

@@ -1,4 +1,4 @@
-"""The lines of a log that people are shown."""
+"""Selects the lines of a log that people are shown."""
 
 import json
 from collections.abc import Sequence
@@ -9,17 +9,17 @@ from ...core.log_text import GAP, excerpt
 LOG_TAIL_LINES = 20
 LOG_TAIL_BYTES = 16 * 1024
 EARLY_LINES = 4
-"""At most so many lines of a tail are an excerpt of what stands before it, the marks of gaps included."""
+"""How many lines of a tail may be an excerpt of the log before it, including the marks of gaps."""
 
 LOG_TAIL_LINE = 400
-"""Characters. What people are shown of a line; `logs` has all of it."""
+"""Characters of a line that people are shown; `logs` shows the whole line."""
 
 LOG_TAIL_JSON = 4096
-"""Bytes of JSON. Each failed server's tail lies in the registry, and in front of whoever asks about it."""
+"""Bytes of JSON. The registry, and every answer about a failed server, contains its tail."""
 
 
 def log_lines(path: str | None) -> tuple[str, ...]:
-    """The beginning and the end of a log, line by line; empty where there is none."""
+    """Return the lines at the beginning and the end of a log; none if there is no log."""
     if path is None:
         return ()
     try:
@@ -35,14 +35,14 @@ def log_lines(path: str | None) -> tuple[str, ...]:
 
 
 def log_tail(path: str | None) -> tuple[str, ...]:
-    """What people are shown of a log: its last lines, and before them those that name an error."""
+    """Return the lines of a log to show to people: its last lines, and before them those that name an error."""
     return bounded_tail(excerpt(log_lines(path), LOG_TAIL_LINES))
 
 
 def bounded_tail(lines: Sequence[str]) -> tuple[str, ...]:
-    """The last lines that people are shown: printable, each cut, and as many as fit into `LOG_TAIL_JSON`.
+    """Return the last lines: printable, each shortened, and as many as fit into `LOG_TAIL_JSON`.
 
-    Lines that end with a gap stand for an earlier part of the log, and are kept before others are.
+    Lines that end with a gap mark come from an earlier part of the log; they are kept in preference to the others.
     """
     lines = lines[-LOG_TAIL_LINES:]
     begins = max((number + 1 for number, line in enumerate(lines[:EARLY_LINES]) if line == GAP), default=0)
@@ -52,7 +52,7 @@ def bounded_tail(lines: Sequence[str]) -> tuple[str, ...]:
 
 
 def _fitting(lines: Sequence[str], room: int) -> tuple[list[str], int]:
-    """As many of these lines as fit, as they are shown, and the room that is left."""
+    """Return as many of these lines as fit, as they are shown, and the remaining room."""
     kept: list[str] = []
     for line in lines:
         shown = "".join(
@@ -66,7 +66,7 @@ def _fitting(lines: Sequence[str], room: int) -> tuple[list[str], int]:
 
 
 def written_at(log: Path) -> float:
-    """Wall time. The oldest is whatever cannot be looked at: it may have gone meanwhile, or lead nowhere."""
+    """Return when a log was last written, wall time. A log that cannot be read counts as the oldest."""
     try:
         return log.stat().st_mtime
     except OSError:

@@ -1,35 +1,37 @@
-"""What a launch left running once the process that was started has ended, found by its launch token."""
+"""Finds the processes that a launch left running after its started process has ended, by their launch token."""
 
 import asyncio
 import contextlib
 from collections.abc import Collection
 
-from ...core.model import Liveness, ProcessIdentity, ProcessRow
+from ...core.model import ProcessIdentity, ProcessRow
 from ...core.processes.godot import is_editor
-from ...core.processes.offspring import Offspring, head, ours
-from ...core.processes.proof import Recognised, Unrecognised, guarded
+from ...core.processes.leftovers import LeftoverProcess, common_ancestor, judge_leftover
+from ...core.processes.proof import Recognised, Unrecognised
+from ...core.processes.trees import guarded
 from ...kinds.kind import Kind
 from ...kinds.programs import is_of
 from ...native.api import variable_if_told
 from ...values import frozen
 from ..state.context import TOKEN_VARIABLE, EngineContext
-
-TOLD_WITHIN_S = 2.0
-"""How long a look may take: a process that hangs in the kernel cannot be read."""
+from ..state.standing import may_live
+from .tree import LOOK_TIMEOUT_S
 
 UNREAD_AGAIN_S = 0.1
-"""After how long a command line that cannot be read is asked for again, within that time."""
+"""After how long an unreadable command line is read again, within that time."""
 
 LOOKS = 3
-"""As many as a program forks to put itself into the background, and one more."""
+"""As often as a program forks to put itself into the background, and once more."""
 
 
 @frozen
-class Left:
-    """The process table, and the processes that carry the token. `free` are those that no editor or daemon runs.
+class Leftovers:
+    """The process table, and the processes that carry the token.
 
-    `unread`: those that may be editors, because their command lines could not be read. `held`: they too, and what they
-    run: none of it is proven to be the server.
+    `guard`: the editors, the daemon, and their descendants.
+
+    `unread`: those that may be editors, because their command lines could not be read. `held` adds these and their
+    descendants to `guard`: none of them is proven to be the server.
     """
 
     table: tuple[ProcessRow, ...] = ()
@@ -40,12 +42,12 @@ class Left:
 
     @property
     def free(self) -> tuple[ProcessIdentity, ...]:
-        """The carriers that may be the server's."""
+        """The carriers that may belong to the server."""
         return tuple(carrier for carrier in self.carriers if carrier not in self.guard)
 
 
-class Leftovers:
-    """The looks for one launch. What is older, or carries another token, is not read again."""
+class LeftoverFinder:
+    """Looks for the leftovers of one launch. A process that is older or carries another token is read only once."""
 
     def __init__(self, context: EngineContext, token: str, root: ProcessIdentity) -> None:
         self._context = context
@@ -55,49 +57,50 @@ class Leftovers:
         self._born = context.platform.probe.born(root)
         self._others: set[ProcessIdentity] = set()
 
-    async def look(self) -> Left:
-        """What lives of the launch. Nothing where that cannot be told in `TOLD_WITHIN_S`."""
-        left = Left()
+    async def look(self) -> Leftovers:
+        """Return the living processes of the launch; nothing if that takes longer than `LOOK_TIMEOUT_S`."""
+        left = Leftovers()
         with contextlib.suppress(TimeoutError, OSError):
-            async with asyncio.timeout(TOLD_WITHIN_S):
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
                 left = await self._platform.lanes.look(self._look)
                 while left.unread:
                     await asyncio.sleep(UNREAD_AGAIN_S)
                     left = await self._platform.lanes.look(self._look)
         return left
 
-    def _look(self) -> Left:
-        """Blocking. A process may fork and end between the table and its environment: one empty look proves nothing."""
-        left = Left()
+    def _look(self) -> Leftovers:
+        """Look until a carrier is found. Blocking.
+
+        A process may fork and end between the reading of the table and of its environment, so one empty look proves
+        nothing.
+        """
+        left = Leftovers()
         for _ in range(LOOKS):
             left = self._look_once()
             if left.carriers:
                 break
         return left
 
-    def _look_once(self) -> Left:
+    def _look_once(self) -> Leftovers:
         table = self._platform.processes.table()
         records = self._context.records
-        owners = {owner.process for record in records.servers.values() for owner in record.owners}
-        editors = {editor.process for editor in records.editors.values()} | owners
-        roots = {r for record in records.servers.values() for r in (record.root, record.process) if r}
+        editors = records.owner_processes()
         carriers = tuple(row.identity for row in table if self._carries(row.identity))
-        # An editor that the server launched inherits the token, and what it starts does, too.
+        # An editor that the server launched inherits the token, and so do the editor's own children.
         commands = {carrier: self._command(carrier) for carrier in carriers}
         editors |= {carrier for carrier, command in commands.items() if is_editor(command)}
-        unread = frozenset(each for each, command in commands.items() if not command and self._lives(each))
-        keep = roots | {self._root}
+        unread = frozenset(
+            each for each, command in commands.items() if not command and may_live(self._platform.probe, each)
+        )
+        keep = records.server_processes() | {self._root}
         guard = guarded(table, editors, self._context.me, keep)
         held = guarded(table, editors | unread, self._context.me, keep) if unread else guard
-        return Left(table, carriers, guard, unread, held)
+        return Leftovers(table, carriers, guard, unread, held)
 
     def _command(self, process: ProcessIdentity) -> tuple[str, ...]:
-        """What it runs; nothing where that cannot be read."""
+        """Return the command line of a process, nothing where it cannot be read."""
         seen = self._platform.probe.describe(process.pid)
         return seen.command if seen.identity == process else ()
-
-    def _lives(self, process: ProcessIdentity) -> bool:
-        return self._platform.probe.sample(process) is not Liveness.DEAD
 
     def _carries(self, process: ProcessIdentity) -> bool:
         if process in self._others or process == self._context.me:
@@ -105,19 +108,23 @@ class Leftovers:
         born = self._platform.probe.born(process) if self._born is not None else None
         older = self._born is not None and born is not None and born < self._born
         token = None if older else variable_if_told(self._platform.processes, process, TOKEN_VARIABLE)
-        # None is no answer for good: an environment reads empty while a program is being exchanged for another.
+        # None is not final: an environment reads empty while a process executes another program (execve).
         if older or token not in (None, self._token):
             self._others.add(process)
         return token == self._token
 
     async def server(
-        self, left: Left, kind: Kind, listening: Collection[ProcessIdentity], seen_below: Collection[ProcessIdentity]
+        self,
+        left: Leftovers,
+        kind: Kind,
+        listening: Collection[ProcessIdentity],
+        seen_below: Collection[ProcessIdentity],
     ) -> ProcessIdentity | Unrecognised:
-        """The process of those that listen on the launch's ports which is the server; or why none is proven to be."""
+        """Return the listening process that is the server, or why none is proven to be."""
         fits = await self._platform.lanes.look(self._of_the_kind, kind, left.free)
         for process in listening:
-            proof = ours(
-                Offspring(
+            proof = judge_leftover(
+                LeftoverProcess(
                     process,
                     self._platform.probe.same_user(process),
                     seen_below=process in seen_below,
@@ -128,13 +135,13 @@ class Leftovers:
             )
             if not isinstance(proof, Recognised):
                 return proof
-        found = head(left.table, listening, fits)
-        return found or Unrecognised("its ports are held by processes of which none has started the others")
+        found = common_ancestor(left.table, listening, fits)
+        return found or Unrecognised("its ports are held by several processes without a common parent among them")
 
     def _of_the_kind(self, kind: Kind, processes: Collection[ProcessIdentity]) -> dict[ProcessIdentity, bool]:
-        """Whether each runs the kind's program. Blocking."""
+        """Return for each process whether it runs the kind's program. Blocking."""
         described = {process: self._platform.probe.describe(process.pid) for process in processes}
         return {process: seen.identity == process and is_of(kind, seen.command) for process, seen in described.items()}
 
-    def _left_over(self, process: ProcessIdentity, left: Left) -> bool:
+    def _left_over(self, process: ProcessIdentity, left: Leftovers) -> bool:
         return any(row.identity == process and row.session == self._root.pid for row in left.table)

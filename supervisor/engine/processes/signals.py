@@ -1,9 +1,9 @@
-"""The one door through which every signal goes. It proves the right again, immediately before."""
+"""The only place that sends signals. It proves the right to signal immediately before."""
 
 from enum import StrEnum
 
 from ...core.model import Liveness, ProcessIdentity
-from ...core.processes.proof import Evidence, Member, Stoppable, stoppable
+from ...core.processes.proof import SignalEvidence, Stoppable, TreeMember, stoppable
 from ...native.api import Probe, ProcessControl
 from ..state.events import Events
 
@@ -16,10 +16,10 @@ class Signal(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a signal.
+    """The result of a signal.
 
-    GONE: its process is proven dead. HELD: the proof is missing. FAILED: the system refused. UNTOLD: the system does
-    not tell now who would get it; it may later.
+    GONE: the process is proven dead. HELD: the proof is missing. FAILED: the system refused. UNTOLD: the system cannot
+    identify the receiver now, but may be able to later.
     """
 
     SENT = "sent"
@@ -30,7 +30,7 @@ class Outcome(StrEnum):
 
 
 class Signals:
-    """Sends, or tells why not."""
+    """Sends signals, or reports why a signal was not sent."""
 
     def __init__(self, probe: Probe, processes: ProcessControl, events: Events) -> None:
         self._probe = probe
@@ -38,13 +38,13 @@ class Signals:
         self._events = events
 
     def observe(self, pid: int) -> ProcessIdentity | None:
-        """Who is behind a pid now; None also where the system would not tell."""
+        """Return the process that has a pid now, None also where the system does not tell."""
         try:
             return self._probe.identify(pid)
         except OSError:
             return None
 
-    async def ask(self, member: Member, evidence: Evidence, *, server: str) -> Outcome:
+    async def ask(self, member: TreeMember, evidence: SignalEvidence, *, server: str) -> Outcome:
         """Ask one process to end, if that is proven right."""
         proof = self._prove(member, evidence, server)
         if isinstance(proof, Outcome):
@@ -55,7 +55,7 @@ class Signals:
             return self._failed(member, error, server)
         return self._sent(Signal.ASK, member, proof, server, reached=sent)
 
-    def kill(self, member: Member, evidence: Evidence, *, server: str) -> Outcome:
+    def kill(self, member: TreeMember, evidence: SignalEvidence, *, server: str) -> Outcome:
         """Kill one process, if that is proven right."""
         proof = self._prove(member, evidence, server)
         if isinstance(proof, Outcome):
@@ -66,8 +66,8 @@ class Signals:
             return self._failed(member, error, server)
         return self._sent(Signal.KILL, member, proof, server, reached=sent)
 
-    def _prove(self, member: Member, evidence: Evidence, server: str) -> Stoppable | Outcome:
-        """The proof; or what becomes of the signal without one."""
+    def _prove(self, member: TreeMember, evidence: SignalEvidence, server: str) -> Stoppable | Outcome:
+        """Return the proof, or the outcome of the signal without one."""
         proof = stoppable(member, evidence)
         if isinstance(proof, Stoppable):
             return proof
@@ -76,19 +76,19 @@ class Signals:
         self._events.warn("signal.refused", server=server, pid=member.identity.pid, reason=proof.reason)
         return Outcome.HELD
 
-    def _sent(self, signal: Signal, member: Member, proof: Stoppable, server: str, *, reached: bool) -> Outcome:
+    def _sent(self, signal: Signal, member: TreeMember, proof: Stoppable, server: str, *, reached: bool) -> Outcome:
         self._events.publish(
             "signal.sent",
             server=server,
             pid=member.identity.pid,
             signal=signal,
-            link=member.link,
+            link=member.role,
             proof=proof.reason,
             reached=reached,
         )
         return Outcome.SENT if reached else Outcome.GONE
 
-    def _failed(self, member: Member, error: OSError, server: str) -> Outcome:
+    def _failed(self, member: TreeMember, error: OSError, server: str) -> Outcome:
         self._events.warn("signal.failed", server=server, pid=member.identity.pid, reason=str(error))
         unknown = self._probe.sample(member.identity) is Liveness.UNKNOWN
         return Outcome.UNTOLD if unknown else Outcome.FAILED
@@ -97,6 +97,6 @@ class Signals:
         if self._probe.sample(identity) is Liveness.DEAD:
             return Outcome.GONE
         self._events.warn(
-            "signal.failed", server=server, pid=identity.pid, reason="the system does not tell who that is"
+            "signal.failed", server=server, pid=identity.pid, reason="the system does not identify the process"
         )
         return Outcome.UNTOLD

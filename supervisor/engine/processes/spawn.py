@@ -1,4 +1,4 @@
-"""Turns a recipe into a running process, with an environment and a log of its own."""
+"""Turns a recipe into a running process, with its own environment and log."""
 
 import contextlib
 import errno
@@ -15,7 +15,7 @@ from ...values import frozen
 from ..environments.store import Environment
 from ..logs.excerpt import written_at
 from ..state.context import PROJECT_VARIABLE, TOKEN_VARIABLE, EngineContext
-from .spawn_errors import explained
+from .spawn_errors import explain_spawn_error
 
 LOGS_KEPT = 5
 
@@ -37,26 +37,28 @@ class Spawner:
         self._context = context
 
     def log_for(self, server_id: str, launch: str) -> Path:
-        """The log file of a launch that is about to begin.
+        """Return the log file of a launch that is about to begin.
 
         Raises:
-            StateNotWritable: its folder cannot be made.
+            StateNotWritable: the folder of the log cannot be made.
         """
         folder = self._context.logs.joinpath("servers", server_id)
         try:
             if not folder.is_dir():
                 folder.mkdir(parents=True)
         except OSError as error:
-            raise StateNotWritable(f"no folder for the server's log: {error}", hint="make it writable") from error
+            raise StateNotWritable(
+                f"the folder for the server's log cannot be made: {error}", hint="make it writable"
+            ) from error
         return folder / f"{launch}.log"
 
     def prune_logs(self, record: ServerRecord) -> None:
-        """Remove what is too old beside a server's current log."""
+        """Remove a server's older logs, all but the newest few."""
         if record.log is None:
             return
         current = Path(record.log)
         older: list[Path] = []
-        # A folder that cannot be looked at is no reason to do without the server.
+        # A folder that cannot be listed must not prevent the start.
         with contextlib.suppress(OSError):
             older = [path for path in current.parent.iterdir() if path.suffix == ".log" and path != current]
         for path in sorted(older, key=written_at)[: 1 - LOGS_KEPT]:
@@ -76,10 +78,10 @@ class Spawner:
             raise _not_started(record, error, command) from error
 
     async def rehearse(self, record: ServerRecord, recipe: Recipe) -> None:
-        """Do what `spawn` does, but for the start itself.
+        """Do everything that `spawn` does except the start itself.
 
         Raises:
-            ConfigInvalid: the recipe has a placeholder that nothing can be put in for.
+            ConfigInvalid: the recipe has a placeholder without a value.
             StartFailed: the program cannot be run.
         """
         command = self._command(record, recipe)
@@ -102,16 +104,16 @@ class Spawner:
 
 
 def _not_started(record: ServerRecord, error: OSError, command: Command) -> StartFailed:
-    told = explained(error, command)
+    diagnosis = explain_spawn_error(error, command)
     data = {}
     if error.errno == errno.ENOENT and not os.path.split(command.argv[0])[0]:
-        # The command compares this with the user's own PATH.
+        # The command line compares this PATH with the user's own.
         data = {"program": command.argv[0], "daemon_path": command.environment.get("PATH", "")}
-    return StartFailed(f"{record.id} could not be started: {told.problem}", hint=told.advice, data=data)
+    return StartFailed(f"{record.id} could not be started: {diagnosis.problem}", hint=diagnosis.advice, data=data)
 
 
 def values_of(record: ServerRecord, private: Environment | None) -> dict[str, str]:
-    """What the placeholders of a recipe stand for."""
+    """Return the values of a recipe's placeholders."""
     values = {name: str(port) for name, port in record.ports.items()}
     values["server_id"] = record.id
     values["project"] = record.project or ""
@@ -123,7 +125,7 @@ def values_of(record: ServerRecord, private: Environment | None) -> dict[str, st
 
 
 def addresses(kind: Kind, record: ServerRecord, private: Environment | None) -> tuple[str | None, tuple[str, ...]]:
-    """The URL of a server, and the command line of its bridge for AI clients where what it runs in is there."""
+    """Return the URL of a server, and the command line of its bridge for AI clients if its environment exists."""
     kind, values = fitted(kind, record.version), values_of(record, private)
     wants_python = any("{python}" in word for word in kind.connect)
     connect = tuple(expand(word, values) for word in kind.connect) if private or not wants_python else ()

@@ -1,4 +1,4 @@
-"""Why a program could not be run, in words: the system names the program for most of what may be missing."""
+"""Explains why a program could not be run, because the system's own error often does not name what is missing."""
 
 import errno
 import os
@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from ...core.symptoms import Told
+from ...core.symptoms import Diagnosis
 from ...native.api import Command
 
 FIRST_LINE = 256
@@ -15,73 +15,75 @@ FIRST_LINE = 256
 CHECK = "check the kind's command"
 
 
-def explained(error: OSError, command: Command) -> Told:
-    """What is wrong with the program of a command that was refused, and what helps."""
+def explain_spawn_error(error: OSError, command: Command) -> Diagnosis:
+    """Return what is wrong with the program of a command that the system refused, and advice."""
     program = command.argv[0]
     refused = _refused(error)
     why = _why(error, program, command)
-    return Told(f"{refused}: {why.problem}", why.advice) if why else Told(refused, CHECK)
+    return Diagnosis(f"{refused}: {why.problem}", why.advice) if why else Diagnosis(refused, CHECK)
 
 
-def _why(error: OSError, program: str, command: Command) -> Told | None:
-    """None: the system's own words say it all."""
+def _why(error: OSError, program: str, command: Command) -> Diagnosis | None:
+    """Return the cause, None if the system's own words suffice."""
     file = _file_of(program, command)
     if file is None:
         missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
         return _not_there(program, command) if missing else None
     if file.is_dir():
-        return Told("it is a folder", f"{CHECK}: name the program in it")
+        return Diagnosis("it is a folder", f"{CHECK}: name the program in it")
     if error.errno == errno.EACCES:
         return _not_allowed(file)
     return _not_run(error, program, _first_line(file))
 
 
-def _not_there(program: str, command: Command) -> Told | None:
+def _not_there(program: str, command: Command) -> Diagnosis | None:
     words = program.split()
     if len(words) > 1 and _file_of(words[0], command) is not None:
         shown = ", ".join(f'"{word}"' for word in (*words, *command.argv[1:]))
-        return Told("it is one word, blanks included", f"write command = [{shown}]")
+        return Diagnosis("the command is one word that contains spaces", f"write command = [{shown}]")
     path = command.environment.get("PATH", "")
     problems = {
         "~ is not expanded": program.startswith("~"),
         "variables are not expanded": "$" in program or re.search(r"%\w+%", program) is not None,
         f"no such program in the daemon's PATH ({path})": os.path.dirname(program) == "",  # noqa: PTH120 (as written)
-        f"relative to {command.cwd}, where servers run": not Path(program).is_absolute(),
+        f"the path is relative to {command.cwd}, where servers run": not Path(program).is_absolute(),
     }
     problem = next((text for text, holds in problems.items() if holds), None)
-    return Told(problem, "write the whole path") if problem else None
+    return Diagnosis(problem, "write the whole path") if problem else None
 
 
-def _not_run(error: OSError, program: str, first: bytes) -> Told | None:
+def _not_run(error: OSError, program: str, first: bytes) -> Diagnosis | None:
     script = first.startswith(b"#!")
     if error.errno == errno.ENOEXEC and not script:
-        return Told(
-            "it is no program of this system, and no script with a #! line",
+        return Diagnosis(
+            "it is not a program of this system, and not a script with a #! line",
             f'name its interpreter first: command = ["sh", "{program}"]',
         )
     return _no_interpreter(first) if error.errno == errno.ENOENT and script else None
 
 
-def _not_allowed(file: Path) -> Told | None:
+def _not_allowed(file: Path) -> Diagnosis | None:
     if os.access(file, os.X_OK):
         return None
-    return Told("it is not executable", f"chmod +x {file}, or name its interpreter first")
+    return Diagnosis("it is not executable", f"chmod +x {file}, or name its interpreter first")
 
 
-def _no_interpreter(first: bytes) -> Told:
+def _no_interpreter(first: bytes) -> Diagnosis:
     line = first[2:].split(b"\n", 1)[0]
     if line.endswith(b"\r"):
-        return Told(
-            "its first line ends with a carriage return (CRLF), which counts as a part of its interpreter's name",
+        return Diagnosis(
+            "its first line ends with a carriage return (CRLF), which becomes part of the interpreter's name",
             "save the script with the line ends of this system (LF)",
         )
     interpreter = os.fsdecode(line).strip().split(" ", 1)[0]
     shown = "".join(letter if letter.isprintable() else "?" for letter in interpreter)
-    return Told(f"its interpreter {shown} is not there", "mend the script's first line, or install the interpreter")
+    return Diagnosis(
+        f"its interpreter {shown} does not exist", "mend the script's first line, or install the interpreter"
+    )
 
 
 def _file_of(program: str, command: Command) -> Path | None:
-    """The file that is run; None: there is none."""
+    """Return the file that the command runs, None if there is none."""
     if os.path.dirname(program) == "":  # noqa: PTH120 (the same)
         found = shutil.which(program, path=command.environment.get("PATH"))
         return Path(found) if found else None
@@ -98,6 +100,6 @@ def _first_line(file: Path) -> bytes:
 
 
 def _refused(error: OSError) -> str:
-    """The system's words without its number."""
+    """Return the system's message without its number."""
     beside = f": {error.filename}" if error.filename else ""
     return f"{error.strerror}{beside}" if error.strerror else str(error)

@@ -1,48 +1,46 @@
-"""Stopping a server's tree: prove, ask, wait, ask what it ran, wait, kill what is left, verify that none lives."""
+"""Stops a server's tree: prove, ask, wait, ask the descendants, wait, kill the rest, verify that no process is left."""
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum, auto
 
-from ...core.deadlines import KILL_PATIENCE_S
-from ...core.model import Liveness, Origin, ProcessIdentity
-from ...core.processes.proof import Evidence, Link, Member
+from ...core.deadlines import KILL_TIMEOUT_S
+from ...core.model import Origin, ProcessIdentity
+from ...core.processes.proof import SignalEvidence, TreeMember, TreeRole
 from ...errors import NotOurs, StopFailed
 from ...native.api import Platform
 from ..state.events import Events
 from ..state.records import Records
+from ..state.standing import may_live
 from .signals import Outcome, Signals
-from .tree import ProcessTree, Target, TreeReader
+from .tree import LOOK_TIMEOUT_S, ProcessTree, Target, TreeReader
 
-HELPER_PATIENCE_S = 2.0
+HELPER_TIMEOUT_S = 2.0
 """How long a helper of the daemon gets to end by itself."""
 
-ORPHANED_PATIENCE_S = 2.0
-"""How long descendants get to end by themselves once the server itself has gone, before they are asked."""
+DESCENDANTS_TIMEOUT_S = 2.0
+"""How long descendants get to end by themselves after the server has ended, before they are asked."""
 
 ASKING_S = 5.0
-"""For how long somebody is asked again to end of whom the system told nothing. It has to fit into `STOP_SLACK_S`."""
+"""How long to retry the polite request while the system cannot identify the process. Must fit into `STOP_SLACK_S`."""
 
 ASK_AGAIN_S = 0.5
 
-TOLD_WITHIN_S = 2.0
-"""How long a look may take whose only purpose is to tell people something."""
-
 
 class StopReason(Enum):
-    """Why a stop may be tried. It decides which processes are proven to be stoppable."""
+    """Why a server is to be stopped. The reason decides which processes are proven to be stoppable."""
 
     USER = auto()
     """A user asked for it."""
     ORPHAN = auto()
     """The reaper has judged the server an orphan twice."""
     DAEMON = auto()
-    """The daemon ends what it started itself: a helper, what a server left behind, a launch that makes room."""
+    """The daemon ends processes that it started itself: a helper, a server's leftovers, a launch that makes room."""
 
 
 class Stopper:
-    """Stops trees. What it may not touch is asked for at every look."""
+    """Stops trees. Reads at every step which processes must not be touched."""
 
     def __init__(
         self, platform: Platform, records: Records, events: Events, me: ProcessIdentity, token_variable: str
@@ -52,25 +50,25 @@ class Stopper:
         self._events = events
         self._signals = Signals(platform.probe, platform.processes, events)
 
-    async def members(self, target: Target) -> tuple[Member, ...]:
-        """The living processes of a tree, with what is needed to prove them."""
+    async def members(self, target: Target) -> tuple[TreeMember, ...]:
+        """Return the living processes of a tree, with the facts that prove them."""
         return (await self._tree_reader.look(target)).members
 
     async def stop(
         self,
         target: Target,
         reason: StopReason,
-        patience_s: float,
-        begin: Callable[[Sequence[str]], None] = lambda command: None,  # noqa: ARG005 (nobody looks)
+        timeout_s: float,
+        begin: Callable[[Sequence[str]], None] = lambda command: None,  # noqa: ARG005 (the default ignores it)
     ) -> tuple[int, ...]:
-        """End the tree. On return none of it lives, but for what was left to itself, which is told and returned.
+        """End the tree. Return the pids of the processes left running on purpose; all others of the tree have ended.
 
-        `begin` is called immediately before the first signal, with the command line that a server of somebody else's
-        has now; what it raises stops the stop. `patience_s`: for the server, and then for what it ran.
+        `begin` is called immediately before the first signal, with the command line that a foreign server has now; an
+        exception from it aborts the stop. `timeout_s` is the time for the server, and then again for its descendants.
 
         Raises:
-            NotOurs: there is no proof that it may be stopped; nothing was signalled.
-            StopFailed: something of it survives.
+            NotOurs: there is no proof that the tree may be stopped; no process was signalled.
+            StopFailed: a process of the tree survives.
         """
         look = await self._tree_reader.look(target)
         self._refuse_the_guarded(target, look)
@@ -79,86 +77,90 @@ class Stopper:
             return ()
         asked = await self._ask(target, reason, look)
         heads = [member for member in look.members if member.identity in target.heads]
-        in_time = asked and await self._gone([head.identity for head in heads], patience_s)
+        in_time = asked and await self._gone([head.identity for head in heads], timeout_s)
         look = (await self._tree_reader.look(target, look)).after(look, target)
         if in_time or not heads:
             below = [member.identity for member in look.members if member.identity not in target.heads]
-            await self._gone(below, min(ORPHANED_PATIENCE_S, patience_s))
+            await self._gone(below, min(DESCENDANTS_TIMEOUT_S, timeout_s))
         else:
             heads = [member for member in look.members if member.identity in target.heads]
-            self._kill_all(target, reason, look, [head for head in heads if self._lives(head)])
-        return await self._end_the_rest(target, reason, look, patience_s)
+            self._kill_all(target, reason, look, [head for head in heads if self._lives(head.identity)])
+        return await self._end_the_rest(target, reason, look, timeout_s)
 
     async def stop_child(self, child: ProcessIdentity) -> None:
-        """End a helper process of the daemon's own, such as an installer, with all that it runs."""
+        """End a helper process of the daemon, such as an installer, and its descendants."""
         target = Target("a helper of the daemon", None, Origin.SPAWNED, child, child)
-        await self.stop(target, StopReason.DAEMON, HELPER_PATIENCE_S)
+        await self.stop(target, StopReason.DAEMON, HELPER_TIMEOUT_S)
 
-    async def sweep(self, target: Target, patience_s: float) -> tuple[int, ...]:
-        """End what a server that has ended left behind. What was left to itself is told and returned.
+    async def sweep(self, target: Target, timeout_s: float) -> tuple[int, ...]:
+        """End the processes that an ended server left behind. Return the pids of those left running on purpose.
 
         Raises:
-            StopFailed: something of it survives.
+            StopFailed: one of them survives.
         """
-        # It led its session, so this says that nothing is left; a look at every process takes milliseconds.
+        # The server led its session, so an empty session proves that no process is left. A look takes milliseconds.
         if all(self._platform.processes.vacant(pid) for pid in {target.root.pid, target.process.pid}):
             return ()
-        return await self._end_the_rest(target, StopReason.DAEMON, await self._tree_reader.look(target), patience_s)
+        return await self._end_the_rest(target, StopReason.DAEMON, await self._tree_reader.look(target), timeout_s)
 
     async def left_behind(self, target: Target) -> tuple[int, ...]:
-        """Who carries the launch token of a tree that has ended. That alone is no proof: nobody touches them.
+        """Return the pids that carry the launch token of an ended tree.
 
-        Empty also where that cannot be told in `TOLD_WITHIN_S`: a process that hangs in the kernel cannot be read.
+        The token alone is no proof, so they are not touched. The result is empty if the look takes longer than
+        `LOOK_TIMEOUT_S`.
         """
         try:
-            async with asyncio.timeout(TOLD_WITHIN_S):
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
                 guard = (await self._tree_reader.look(target)).guard
                 return await self._platform.lanes.look(self._tree_reader.carriers, target.token, guard)
         except TimeoutError:
             return ()
 
     def _refuse_the_guarded(self, target: Target, look: ProcessTree) -> None:
-        """A server may be an editor or owner itself: then its tree is empty, and yet it lives."""
+        """Refuse a server that is an editor or owner itself: its tree is empty, although it lives."""
         found = {member.identity for member in look.members}
         for identity in (target.process, target.root):
             if identity == target.root and not look.launched and identity not in look.guard:
-                # It does something else by now, and is none of this tree.
+                # The launcher now runs something else, so it does not belong to this tree.
                 continue
-            if identity not in found and self._platform.probe.sample(identity) is not Liveness.DEAD:
-                raise NotOurs(f"pid {identity.pid} is an editor or owner itself, or run by one", hint="end it yourself")
+            if identity not in found and self._lives(identity):
+                raise NotOurs(
+                    f"pid {identity.pid} is an editor or an owner, or was started by one", hint="end it yourself"
+                )
 
     async def _ask(self, target: Target, reason: StopReason, look: ProcessTree) -> bool:
-        """Ask the server to end. Of whom the system tells nothing now, it may in a moment."""
+        """Ask the server to end. Retry processes that the system could not identify."""
         loop = asyncio.get_running_loop()
         end = loop.time() + ASKING_S
         command, asked = look.command, set[ProcessIdentity]()
         while await self._ask_once(target, reason, look, asked) and loop.time() < end:
             await asyncio.sleep(ASK_AGAIN_S)
             look = await self._tree_reader.look(target, look)
-            turned = look.command != command and self._platform.probe.sample(target.process) is not Liveness.DEAD
+            turned = look.command != command and self._lives(target.process)
             if turned and reason is StopReason.ORPHAN:
                 raise NotOurs(
-                    f"pid {target.process.pid} has become another program", hint="if you know it, name it: down"
+                    f"pid {target.process.pid} has become another program",
+                    hint="if it is still the server, stop it by its id: godot-supervisor down ID",
                 )
         return bool(asked)
 
     async def _ask_once(
         self, target: Target, reason: StopReason, look: ProcessTree, asked: set[ProcessIdentity]
     ) -> bool:
-        """Ask the server itself. Whether somebody is to be asked again."""
+        """Ask the server itself once. Return whether a process has to be asked again."""
         heads = [member for member in look.members if member.identity in target.heads]
         outcomes = await self._ask_all(target, reason, look, [m for m in heads if m.identity not in asked])
         asked.update(identity for identity, outcome in outcomes.items() if outcome is Outcome.SENT)
-        living = [m for m in heads if self._lives(m)]
+        living = [m for m in heads if self._lives(m.identity)]
         if living and Outcome.HELD in outcomes.values() and not asked:
             raise NotOurs(
-                f"pid {living[0].identity.pid} may not be stopped: the proof is missing",
-                hint="the daemon's log has the reason: godot-supervisor logs",
+                f"pid {living[0].identity.pid} may not be stopped: a proof is missing",
+                hint="the daemon's log names the missing proof: godot-supervisor logs --daemon",
             )
         return Outcome.UNTOLD in outcomes.values()
 
     async def _ask_all(
-        self, target: Target, reason: StopReason, look: ProcessTree, members: Iterable[Member]
+        self, target: Target, reason: StopReason, look: ProcessTree, members: Iterable[TreeMember]
     ) -> dict[ProcessIdentity, Outcome]:
         return {
             member.identity: await self._signals.ask(
@@ -168,36 +170,41 @@ class Stopper:
         }
 
     async def _end_the_rest(
-        self, target: Target, reason: StopReason, before: ProcessTree, patience_s: float
+        self, target: Target, reason: StopReason, before: ProcessTree, timeout_s: float
     ) -> tuple[int, ...]:
-        """What the server ran is asked, too, and has as much time. Then it is killed, unless it was made to outlive it.
+        """Ask the server's descendants to end and give them the same time.
 
-        An editor that a server has started may lead a session of its own, or be of a kind that nobody recognises here.
+        Then kill them, except those made to outlive it.
+
+        A descendant that leads its own session may be an editor that the daemon does not recognise.
         """
         look = (await self._tree_reader.look(target, before)).after(before, target)
-        rest = [m for m in look.members if m.identity not in target.heads and self._lives(m)]
+        rest = [m for m in look.members if m.identity not in target.heads and self._lives(m.identity)]
         outcomes = await self._ask_all(target, reason, look, rest)
         asked = [identity for identity, outcome in outcomes.items() if outcome is Outcome.SENT]
-        await self._gone(asked, patience_s)
+        await self._gone(asked, timeout_s)
         left = await self._kill(target, reason, look)
         if left:
             self._events.warn("server.left_behind", server=target.label, pids=list(left))
         return left
 
     async def _kill(self, target: Target, reason: StopReason, before: ProcessTree) -> tuple[int, ...]:
-        """Kill until a look finds nobody: what forks between two is found by the next. Those left are returned."""
+        """Kill until a look finds no living process. Return the pids of those left running.
+
+        A process that forks between two looks is found by the next one.
+        """
         loop = asyncio.get_running_loop()
-        end = loop.time() + KILL_PATIENCE_S
+        end = loop.time() + KILL_TIMEOUT_S
         pause_s = 0.05
         while True:
             look = before = (await self._tree_reader.look(target, before)).after(before, target)
-            living = [m for m in look.members if self._lives(m)]
+            living = [m for m in look.members if self._lives(m.identity)]
             spared = await self._spared(target, living)
             living = [m for m in living if m.identity not in spared]
             killed = self._kill_all(target, reason, look, living)
-            if not killed and all(member.link is Link.LEFT_OVER for member in living):
-                # Nobody is left, or nobody who is provably ours: those are held, and told by the refused signals.
-                return tuple(sorted(each.pid for each in {*spared, *look.editors, *look.unread} if self._runs(each)))
+            if not killed and all(member.role is TreeRole.LEFT_OVER for member in living):
+                # No process is left that is proven to be the server's; refused signals were reported as events.
+                return tuple(sorted(each.pid for each in {*spared, *look.editors, *look.unread} if self._lives(each)))
             if loop.time() > end:
                 pids = ", ".join(str(member.identity.pid) for member in living)
                 raise StopFailed(
@@ -208,15 +215,15 @@ class Stopper:
                 pause_s = min(2 * pause_s, ASK_AGAIN_S)
             await self._gone(killed, max(0.05, end - loop.time()))
 
-    async def _spared(self, target: Target, living: Collection[Member]) -> frozenset[ProcessIdentity]:
-        """What leads a life of its own, and keeps no port of the server's from its next launch."""
+    async def _spared(self, target: Target, living: Collection[TreeMember]) -> frozenset[ProcessIdentity]:
+        """Return the processes that are apart and hold no port that the server's next launch needs."""
         apart = frozenset(member.identity for member in living if member.apart)
         return apart - await self._tree_reader.listening(target, apart)
 
     def _kill_all(
-        self, target: Target, reason: StopReason, look: ProcessTree, members: Iterable[Member]
+        self, target: Target, reason: StopReason, look: ProcessTree, members: Iterable[TreeMember]
     ) -> list[ProcessIdentity]:
-        """Kill these, where that is proven right. Those that the signal was sent to."""
+        """Kill these processes where that is proven right. Return those that got the signal."""
         return [
             member.identity
             for member in members
@@ -224,28 +231,25 @@ class Stopper:
             is Outcome.SENT
         ]
 
-    def _lives(self, member: Member) -> bool:
-        return self._runs(member.identity)
-
-    def _runs(self, identity: ProcessIdentity) -> bool:
-        return self._platform.probe.sample(identity) is not Liveness.DEAD
+    def _lives(self, identity: ProcessIdentity) -> bool:
+        return may_live(self._platform.probe, identity)
 
     def _evidence(
-        self, target: Target, reason: StopReason, member: Member, guard: frozenset[ProcessIdentity]
-    ) -> Evidence:
-        return Evidence(
+        self, target: Target, reason: StopReason, member: TreeMember, guard: frozenset[ProcessIdentity]
+    ) -> SignalEvidence:
+        return SignalEvidence(
             observed=self._signals.observe(member.identity.pid),
             token=target.token,
             origin=target.origin,
-            named=reason is StopReason.USER,
+            stop_requested=reason is StopReason.USER,
             orphan=reason is StopReason.ORPHAN,
             guarded=guard,
         )
 
-    async def _gone(self, identities: Iterable[ProcessIdentity], patience_s: float) -> bool:
-        """Whether all of them have ended in time."""
+    async def _gone(self, identities: Iterable[ProcessIdentity], timeout_s: float) -> bool:
+        """Return whether all of them have ended in time."""
         try:
-            async with asyncio.timeout(max(0.0, patience_s)):
+            async with asyncio.timeout(max(0.0, timeout_s)):
                 for identity in identities:
                     await self.end_of(identity)
         except TimeoutError:

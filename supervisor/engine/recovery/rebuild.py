@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...core.model import Origin, Ports, ProcessIdentity, ServerRecord, ServerState
 from ...core.processes.owners import NoOwner, OwnerSeen
-from ...core.processes.token_carriers import Carrier, below, first_of
+from ...core.processes.token_carriers import TokenCarrier, launched_process, with_descendants
 from ...errors import KindUnknown
 from ...kinds.kind import Kind
 from ...kinds.programs import is_of
@@ -35,7 +35,7 @@ class Rebuilder:
         self._context = context
         self._server_client = server_client
 
-    async def rebuild(self, token: str, carriers: tuple[Carrier, ...]) -> None:
+    async def rebuild(self, token: str, carriers: tuple[TokenCarrier, ...]) -> None:
         """Add the server behind these processes to the records, or warn with the reason why not.
 
         A process that carries the token need not belong to the server: an editor that the server has launched carries
@@ -98,13 +98,13 @@ class Rebuilder:
             "server.rebuilt", server=record.id, launch=record.launch, ports=dict(record.ports), version=record.version
         )
 
-    async def _serving(self, kind: Kind, carriers: tuple[Carrier, ...]) -> Serving | str:
+    async def _serving(self, kind: Kind, carriers: tuple[TokenCarrier, ...]) -> Serving | str:
         """Return the process that serves as the kind does, else the reason why it is not known, for people."""
         fitting = [carrier for carrier in carriers if is_of(kind, carrier.command)]
         if not fitting:
             return f"no process that carries it runs {kind.name}"
-        root = first_of(carriers, partial(is_of, kind))
-        among = below(carriers, root) if root else tuple(carrier.identity for carrier in fitting)
+        root = launched_process(carriers, partial(is_of, kind))
+        among = with_descendants(carriers, root) if root else tuple(carrier.identity for carrier in fitting)
         held = await self._held(kind, among)
         if root is not None:
             nearest: dict[str, ProcessIdentity] = {}

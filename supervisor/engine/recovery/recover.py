@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ...core.model import Failure, Liveness, ProcessIdentity, ServerRecord, ServerState
-from ...core.processes.token_carriers import Carrier, Fits, ends_with, first_of
+from ...core.processes.token_carriers import Fits, TokenCarrier, ends_with, launched_process
 from ...errors import ConfigInvalid, StartFailed
 from ...kinds.kind import expand
 from ...kinds.programs import is_of
@@ -23,12 +23,12 @@ class RecoveryReport:
     `hanging`: session leaders of this user that hang in the kernel, so that their environments are unknown.
     """
 
-    carriers: Mapping[str, tuple[Carrier, ...]]
+    carriers: Mapping[str, tuple[TokenCarrier, ...]]
     hanging: tuple[int, ...] = ()
 
     def leader(self, token: str, fits: Fits) -> ProcessIdentity | None:
         """Return the process of a launch that an earlier daemon has spawned. `fits` judges its command line."""
-        return first_of(self.carriers.get(token, ()), fits)
+        return launched_process(self.carriers.get(token, ()), fits)
 
 
 class Recovery:
@@ -57,7 +57,7 @@ class Recovery:
             else:
                 await self._rebuild(token, carriers)
 
-    async def _rebuild(self, token: str, carriers: tuple[Carrier, ...]) -> None:
+    async def _rebuild(self, token: str, carriers: tuple[TokenCarrier, ...]) -> None:
         """Rebuild one server; a failure must not keep the daemon from the others."""
         try:
             await self._rebuilder.rebuild(token, carriers)
@@ -72,7 +72,7 @@ class Recovery:
 
         A process that hangs in the kernel costs only its own look.
         """
-        found: dict[str, list[Carrier]] = {}
+        found: dict[str, list[TokenCarrier]] = {}
         hanging: list[int] = []
         processes, probe = self._context.platform.processes, self._context.platform.probe
         for row in processes.table():
@@ -88,7 +88,7 @@ class Recovery:
                 continue
             if token is not None and token.startswith(f"{self._context.home_id}."):
                 command = probe.describe(row.identity.pid).command
-                found.setdefault(token, []).append(Carrier(row, token, command))
+                found.setdefault(token, []).append(TokenCarrier(row, token, command))
         return RecoveryReport({token: tuple(carriers) for token, carriers in found.items()}, tuple(hanging))
 
     def _prove(self, record: ServerRecord, report: RecoveryReport) -> None:

@@ -2,7 +2,7 @@
 
 from ...core.lifecycle import SERVING
 from ...core.model import ServerRecord, ServerState
-from ...core.reconcile import Answer, Beside, OwnServer, Refusal, Refuse, Replace, Reuse, with_own
+from ...core.reconcile import Answer, OwnServer, Refusal, Refuse, Replace, Reuse, StartAnother, with_own
 from ...errors import VersionConflict
 from ..operations.operation import RunningOperation
 from ..state.context import EngineContext
@@ -49,14 +49,16 @@ class Ensurer:
         if isinstance(plan, Refuse):
             raise refusal(record, plan)
 
-    def _follow(self, resolved: ResolvedRequest, plan: Reuse | Replace | Refuse | Beside) -> ServerRecord | Replace:
+    def _follow(
+        self, resolved: ResolvedRequest, plan: Reuse | Replace | Refuse | StartAnother
+    ) -> ServerRecord | Replace:
         """Follow the plan for a server that runs."""
         # Read the record again, because the server may have got owners while it was asked.
         record = self._records.server(resolved.server)
         match plan:
             case Replace():
                 return plan
-            case Beside(rival):
+            case StartAnother(rival):
                 raise VersionConflict(
                     f"{rival.what} runs version {rival.version} and cannot be replaced: {rival.reason}",
                     hint="ask again: another one is started beside it",

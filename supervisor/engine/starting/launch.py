@@ -12,7 +12,7 @@ from ...values import frozen
 from ..environments.store import Environment
 from ..identification.server_client import ServerClient
 from ..logs.excerpt import log_tail
-from ..processes.leftovers import Leftovers
+from ..processes.leftovers import LeftoverFinder
 from ..processes.spawn import Recipe, Spawner, addresses
 from ..processes.stop import Stopper, StopReason
 from ..processes.tree import Target, target_of
@@ -96,7 +96,7 @@ class Launcher:
         """
         target = target_of(record, self._context.token(record))
         assert target is not None  # noqa: S101 (it was spawned)
-        left = Leftovers(self._context, self._context.token(record), target.root)
+        left = LeftoverFinder(self._context, self._context.token(record), target.root)
         try:
             ready = await self._readiness.wait(record, kind, target, partial(self._moved, record.id))
         except (NotReadyError, PortLostError) as error:
@@ -125,7 +125,7 @@ class Launcher:
         if target is None:
             self._server_client.forget(record)
             return
-        left = Leftovers(self._context, self._context.token(record), target.root)
+        left = LeftoverFinder(self._context, self._context.token(record), target.root)
         await self._clear_away(record, kind, target, left)
 
     def _moved(self, server: str, process: ProcessIdentity) -> None:
@@ -139,7 +139,9 @@ class Launcher:
             return None
         return self._context.platform.processes.exit_status(root)
 
-    async def _clear_away(self, record: ServerRecord, kind: Kind, target: Target, left: Leftovers) -> tuple[int, ...]:
+    async def _clear_away(
+        self, record: ServerRecord, kind: Kind, target: Target, left: LeftoverFinder
+    ) -> tuple[int, ...]:
         """Stop the processes that are proven to be of the launch. Returns the pids of those left, and warns of them.
 
         The launch token alone is no proof, because a process can inherit it.

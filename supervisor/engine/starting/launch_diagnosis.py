@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ...core.log_text import taken_ports
-from ...core.model import Occupied, Ports, ProcessIdentity, ServerRecord
+from ...core.model import PassedOverPort, Ports, ProcessIdentity, ServerRecord
 from ...core.symptoms import Symptoms
 from ...kinds.kind import Kind, mentions_ports
 from ..identification.server_client import ServerClient
 from ..logs.excerpt import log_lines
-from ..processes.leftovers import Leftovers
+from ..processes.leftovers import LeftoverFinder
 from ..processes.stop import Stopper
 from ..processes.tree import Target
 from ..state.context import EngineContext
@@ -31,7 +31,7 @@ class WatchedLaunch:
     kind: Kind
     target: Target
     waits: Ports
-    left: Leftovers
+    left: LeftoverFinder
     moved: Callable[[ProcessIdentity], None]
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     below: set[ProcessIdentity] = field(default_factory=set)
@@ -39,7 +39,7 @@ class WatchedLaunch:
     answer: str | None = None
     hung_up: int | None = None
     unknown_listeners: str | None = None
-    thieves: dict[int, Occupied] = field(default_factory=dict)
+    thieves: dict[int, PassedOverPort] = field(default_factory=dict)
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -71,13 +71,13 @@ class LaunchDiagnosis:
         told = mentions_ports(launch.kind)
         return Symptoms(launch.waits, sockets, answer, pids_of(launch.background), told_ports=told)
 
-    async def lost_ports(self, launch: WatchedLaunch) -> tuple[Occupied, ...]:
+    async def lost_ports(self, launch: WatchedLaunch) -> tuple[PassedOverPort, ...]:
         """Return the ports that another process has or had: as is seen now, as was seen before, or as the log says."""
         others = await self._other_listeners(launch)
         if others or launch.thieves:
             return others or tuple(launch.thieves.values())
         said = taken_ports(log_lines(launch.record.log), launch.record.ports.values())
-        return tuple(Occupied(port, None, "the server's log says that it was in use") for port in sorted(said))
+        return tuple(PassedOverPort(port, None, "the server's log says that it was in use") for port in sorted(said))
 
     async def note_thieves(self, launch: WatchedLaunch) -> None:
         """Note other processes on the ports, because they may have gone when the server has failed for them."""
@@ -89,14 +89,14 @@ class LaunchDiagnosis:
         """Return the addresses and ports that these processes listen on. Blocks."""
         return frozenset(socket for process in processes for socket in self._platform.ports.addresses(process))
 
-    async def _other_listeners(self, launch: WatchedLaunch) -> tuple[Occupied, ...]:
+    async def _other_listeners(self, launch: WatchedLaunch) -> tuple[PassedOverPort, ...]:
         facts = await self._platform.lanes.look(self._platform.ports.facts, launch.record.ports.values())
         if not any(fact.listeners for fact in facts.values()):
             return ()
         own = {member.identity for member in await self._stopper.members(launch.target)}
         own.update((await launch.left.look()).carriers)
         return tuple(
-            Occupied(fact.port, listener.occupant, f"another process listens on {listener.address} now")
+            PassedOverPort(fact.port, listener.occupant, f"another process listens on {listener.address} now")
             for fact in facts.values()
             for listener in fact.listeners
             if listener.occupant.identity not in own

@@ -3,11 +3,11 @@
 import asyncio
 from dataclasses import replace
 
-from ...core.foreign import RivalServer, compatible
+from ...core.foreign import ConflictingServer, compatible
 from ...core.lifecycle import RUNNING, SERVING
 from ...core.model import ServerRecord, ServerState
 from ...core.pep440 import equal
-from ...core.reconcile import Beside
+from ...core.reconcile import StartAnother
 from ...core.single_flight import Operation
 from ...errors import VersionConflict
 from ..identification.snapshot import SnapshotReader
@@ -50,24 +50,24 @@ class Placement:
         if resolved.server not in self._context.records.servers or self._fits(resolved):
             # A free id is that of the first server of the kind.
             return resolved
-        rival_servers: dict[str, RivalServer] = {}
+        conflicting_servers: dict[str, ConflictingServer] = {}
         for record in of_kind(self._context, resolved.kind, resolved.project, resolved.asker):
             if self._becomes(resolved, record):
                 return _for(resolved, record)
-            rival_server = await self._rival(_for(resolved, record), record)
-            if rival_server is None:
+            conflicting_server = await self._rival(_for(resolved, record), record)
+            if conflicting_server is None:
                 # A fitting server may have been started while this one was asked.
                 now = resolve(self._context, request)
                 return now if self._fits(now) else _for(resolved, record)
-            rival_servers[record.id] = rival_server
-        if not rival_servers:
+            conflicting_servers[record.id] = conflicting_server
+        if not conflicting_servers:
             return resolved
         now = resolve(self._context, request)
-        if now.server not in rival_servers or self._fits(now):
+        if now.server not in conflicting_servers or self._fits(now):
             # A fitting server was started while these were asked, or one of these has become a fitting one.
             return now
         server = free_id(self._context, base_id(resolved.kind, resolved.project))
-        return replace(resolved, server=server, fresh=True, rival_servers=tuple(rival_servers.values()))
+        return replace(resolved, server=server, fresh=True, conflicting_servers=tuple(conflicting_servers.values()))
 
     def after_waiting(self, resolved: ResolvedRequest, request: EnsureRequest) -> ResolvedRequest:
         """Resolve a request again once it was queued, because a fitting server may have been started in between.
@@ -106,21 +106,21 @@ class Placement:
         record = self._context.records.servers.get(resolved.server)
         return record is not None and compatible(resolved.required, record.version)
 
-    async def _rival(self, resolved: ResolvedRequest, record: ServerRecord) -> RivalServer | None:
+    async def _rival(self, resolved: ResolvedRequest, record: ServerRecord) -> ConflictingServer | None:
         """Return why a server of another version stays as it is, None if it may be replaced."""
         if record.state in (ServerState.FAILED, ServerState.STOPPED):
             return None
         owners = self._gatherer.owners(record, resolved.kind, resolved.asker)
         if owners:
-            return RivalServer(record.id, record.version, f"it belongs to {', '.join(owners)}")
+            return ConflictingServer(record.id, record.version, f"it belongs to {', '.join(owners)}")
         if record.state not in SERVING or self._standing.dead(record):
             return None
         try:
             async with asyncio.timeout(PATIENCE_S):
                 found = await self._planner.with_own(resolved, record)
         except TimeoutError:
-            return RivalServer(record.id, record.version, "it is too slow to tell whether it is in use")
-        return found.rival_server if isinstance(found, Beside) else None
+            return ConflictingServer(record.id, record.version, "it is too slow to tell whether it is in use")
+        return found.conflicting_server if isinstance(found, StartAnother) else None
 
 
 def _for(resolved: ResolvedRequest, record: ServerRecord) -> ResolvedRequest:

@@ -4,10 +4,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...core.foreign import ForeignServer, RivalServer
-from ...core.model import RELOCATED_KEPT, Bind, Occupied, PortFact, Ports, ServerRecord
+from ...core.foreign import ConflictingServer, ForeignServer
+from ...core.model import RELOCATED_KEPT, Bind, PassedOverPort, PortFact, Ports, ServerRecord
 from ...core.ports import candidates
-from ...core.reconcile import Beside, Plan, Refusal, Refuse, Replace, Reuse, ServerSpec, Snapshot, reconcile, with_own
+from ...core.reconcile import (
+    Plan,
+    Refusal,
+    Refuse,
+    Replace,
+    Reuse,
+    ServerSpec,
+    Snapshot,
+    StartAnother,
+    reconcile,
+    with_own,
+)
 from ...errors import InvalidParams, PortsExhausted, StartFailed, SupervisorError
 from ..identification.bridges import come_up
 from ..identification.snapshot import SnapshotReader
@@ -23,13 +34,20 @@ class Planner:
         self._context = context
         self._gatherer = gatherer
 
-    async def with_own(self, resolved: ResolvedRequest, record: ServerRecord) -> Reuse | Replace | Refuse | Beside:
+    async def with_own(
+        self, resolved: ResolvedRequest, record: ServerRecord
+    ) -> Reuse | Replace | Refuse | StartAnother:
         """Return the plan for the server that has the requested id and has been ready."""
         own = await self._gatherer.own(record, resolved.kind, resolved.required, resolved.asker, fresh=resolved.fresh)
         return with_own(self.spec(resolved, ()), own)
 
     async def without(
-        self, resolved: ResolvedRequest, lost: Sequence[Occupied], *, replacing: bool, vacated: Collection[int] = ()
+        self,
+        resolved: ResolvedRequest,
+        lost: Sequence[PassedOverPort],
+        *,
+        replacing: bool,
+        vacated: Collection[int] = (),
     ) -> Plan:
         """Return the plan for a server that has no process: its ports, or the foreign server that takes its place.
 
@@ -72,17 +90,19 @@ class Planner:
         # Ports that a user once chose lie outside the ranges. A restart keeps them nevertheless.
         return sets if resolved.first is None or resolved.first in sets else (resolved.first, *sets)
 
-    def tell_conflict(self, resolved: ResolvedRequest, rival_servers: Sequence[RivalServer], ports: Ports) -> None:
+    def tell_conflict(
+        self, resolved: ResolvedRequest, conflicting_servers: Sequence[ConflictingServer], ports: Ports
+    ) -> None:
         """Warn that servers of other versions stay where they are, and name both sides."""
-        for rival_server in dict.fromkeys((*resolved.rival_servers, *rival_servers)):
+        for conflicting_server in dict.fromkeys((*resolved.conflicting_servers, *conflicting_servers)):
             self._context.events.warn(
                 "server.version_conflict",
                 server=resolved.server,
                 version=resolved.version,
                 ports=dict(ports),
-                beside=rival_server.what,
-                beside_version=rival_server.version,
-                reason=rival_server.reason,
+                beside=conflicting_server.what,
+                beside_version=conflicting_server.version,
+                reason=conflicting_server.reason,
             )
 
 
@@ -98,7 +118,7 @@ def refusal(record: ServerRecord, plan: Refuse) -> SupervisorError:
             return exhausted(plan.reason, plan.occupied)
 
 
-def exhausted(reason: str, occupied: Sequence[Occupied]) -> PortsExhausted:
+def exhausted(reason: str, occupied: Sequence[PassedOverPort]) -> PortsExhausted:
     """Return the error for ports that are all taken, with the table of occupants."""
     rows = [
         {
@@ -113,12 +133,12 @@ def exhausted(reason: str, occupied: Sequence[Occupied]) -> PortsExhausted:
     return PortsExhausted(reason, hint="godot-supervisor ports tells who holds them", data={"occupants": rows})
 
 
-def kept_from(occupied: Sequence[Occupied]) -> dict[str, Any]:
+def kept_from(occupied: Sequence[PassedOverPort]) -> dict[str, Any]:
     """Return the fields of a record for ports that were passed over: the first few, and the number of the others."""
     return {"relocated": tuple(occupied[:RELOCATED_KEPT]), "relocated_more": len(occupied[RELOCATED_KEPT:])}
 
 
-def passed_over(occupied: Sequence[Occupied]) -> dict[str, object]:
+def passed_over(occupied: Sequence[PassedOverPort]) -> dict[str, object]:
     """Return the fields of an event for ports that were passed over: the first few, and the number of the others."""
     rows = [
         {"port": row.port, "pid": row.occupant.pid if row.occupant else None, "reason": row.reason}

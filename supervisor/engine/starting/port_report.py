@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from ...core.foreign import RivalServer, compatible
-from ...core.model import Chosen, Occupant, Occupied, PortFact, Ports, VersionSource
+from ...core.foreign import ConflictingServer, compatible
+from ...core.model import Chosen, Occupant, PassedOverPort, PortFact, Ports, VersionSource
 from ...core.ports import candidates, obstacle
-from ...core.reconcile import Adopt, Replace, ServerSpec, Snapshot, reconcile, with_stranger
+from ...core.reconcile import Adopt, Replace, ServerSpec, Snapshot, reconcile, with_foreign_server
 from ...errors import InvalidParams
 from ...kinds.kind import Kind
 from ...kinds.versions import choose
@@ -109,8 +109,8 @@ class PortReporter:
         found = obstacle(port, fact, snapshot.reserved)
         if found is None:
             return self._free(port, spec.wanted[0], snapshot)
-        why = with_stranger(spec, foreign_server, snapshot.reserved) if foreign_server is not None else None
-        reason = why.reason if isinstance(why, RivalServer) else why if isinstance(why, str) else None
+        why = with_foreign_server(spec, foreign_server, snapshot.reserved) if foreign_server is not None else None
+        reason = why.reason if isinstance(why, ConflictingServer) else why if isinstance(why, str) else None
         return PortFinding(port, found.occupant, "relocate", f"{found.reason}: {reason}" if reason else found.reason)
 
     def _free(self, port: int, ports: Ports, snapshot: Snapshot) -> PortFinding:
@@ -135,7 +135,7 @@ class PortReporter:
         reserved: Mapping[int, str] = self._records.reserved("")
         if fact.port in reserved:
             return self._known(fact.port, fact.listeners[0].occupant if fact.listeners else None, reserved[fact.port])
-        found: Occupied | None = obstacle(fact.port, fact, {})
+        found: PassedOverPort | None = obstacle(fact.port, fact, {})
         if found is None:
             return PortFinding(fact.port, None, "use", "it is free")
         return PortFinding(fact.port, found.occupant, "relocate", found.reason)

@@ -6,14 +6,14 @@ import errno
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from ...core.model import Liveness, Occupied, Ports, ProcessIdentity, ServerRecord
-from ...core.processes.proof import Link, Unrecognised
-from ...core.symptoms import IN_FOREGROUND, LOOPBACK, Symptoms, tell
+from ...core.model import Liveness, PassedOverPort, Ports, ProcessIdentity, ServerRecord
+from ...core.processes.proof import TreeRole, Unrecognised
+from ...core.symptoms import IN_FOREGROUND, LOOPBACK, Symptoms, diagnose
 from ...kinds.kind import Kind
 from ...kinds.queries.identify import Identification
 from ...values import frozen
 from ..identification.server_client import ANSWER_TIMEOUT_S, ServerClient, version_fits
-from ..processes.leftovers import Leftovers
+from ..processes.leftovers import LeftoverFinder
 from ..processes.stop import Stopper
 from ..processes.tree import Target
 from ..state.context import EngineContext
@@ -55,7 +55,7 @@ class NotReadyError(Exception):
 class PortLostError(Exception):
     """Another process has taken one of the ports."""
 
-    def __init__(self, occupied: tuple[Occupied, ...]) -> None:
+    def __init__(self, occupied: tuple[PassedOverPort, ...]) -> None:
         super().__init__(f"lost port {occupied[0].port}")
         self.occupied = occupied
 
@@ -82,14 +82,14 @@ class Readiness:
             PortLostError: another process was quicker, and no process of this launch is left outside the tree.
         """
         token = self._context.token(record)
-        left = Leftovers(self._context, token, target.root)
+        left = LeftoverFinder(self._context, token, target.root)
         launch = WatchedLaunch(record, kind, target, waited_for(kind, record.ports), left, moved)
         with contextlib.ExitStack() as watches:
             try:
                 async with asyncio.timeout(kind.ready_timeout_s):
                     return await self._look_until_ready(launch, watches)
             except TimeoutError:
-                told = tell(await self._diagnosis.symptoms(launch))
+                told = diagnose(await self._diagnosis.symptoms(launch))
                 error = NotReadyError(f"it was not ready after {kind.ready_timeout_s:g} s: {told.problem}", told.advice)
             except NotReadyError as refused:
                 error = refused
@@ -132,7 +132,7 @@ class Readiness:
             return Ready(launch.target.root, None)
         launch.background = (await launch.left.look()).free
         if launch.background:
-            raise NotReadyError(tell(Symptoms({}, background=pids_of(launch.background))).problem, IN_FOREGROUND)
+            raise NotReadyError(diagnose(Symptoms({}, background=pids_of(launch.background))).problem, IN_FOREGROUND)
         raise NotReadyError(f"it ended within {SETTLED_S:g} s of its start")
 
     async def _in_background(self, launch: WatchedLaunch) -> bool:
@@ -153,7 +153,7 @@ class Readiness:
         server = await launch.left.server(left, launch.kind, set(listening.values()), launch.below)
         if isinstance(server, Unrecognised):
             sockets = [(LOOPBACK, port) for port in launch.ports]
-            told = tell(Symptoms(launch.waits, sockets, background=pids_of(left.free)))
+            told = diagnose(Symptoms(launch.waits, sockets, background=pids_of(left.free)))
             raise NotReadyError(f"{told.problem}, and is not proven to be the server: {server.reason}", told.advice)
         launch.background = ()
         launch.target = replace(launch.target, root=server, process=server)
@@ -170,7 +170,7 @@ class Readiness:
         if whole_tree:
             members = await self._stopper.members(launch.target)
             token = launch.target.token
-            among = [m.identity for m in members if m.link is not Link.LEFT_OVER or m.launch_token == token]
+            among = [m.identity for m in members if m.role is not TreeRole.LEFT_OVER or m.launch_token == token]
             launch.below.update(among)
         listening = await self._listening(launch, among)
         return listening[launch.ports[0]] if all(port in listening for port in launch.ports) else None

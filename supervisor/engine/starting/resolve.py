@@ -2,7 +2,7 @@
 
 from dataclasses import field
 
-from ...core.foreign import RivalServer, compatible
+from ...core.foreign import ConflictingServer, compatible
 from ...core.lifecycle import RUNNING
 from ...core.model import (
     Chosen,
@@ -47,8 +47,8 @@ class ResolvedRequest:
     `required` is the version that must run, None if any version fits. `version` is the version to start, None if the
     kind has no versions. `ports` are the ports that the caller asked for; `first` is the set to try before others.
     `asker` is the process that the server is for, and `fresh` says that it did not own this server before.
-    `rival_servers` are servers of the kind in another version, which stay beside it. `chosen` is why the version was
-    chosen, None for a foreign server.
+    `conflicting_servers` are servers of the kind in another version, which stay beside it. `chosen` says why the
+    version was chosen, None for a foreign server.
     """
 
     kind: Kind
@@ -60,7 +60,7 @@ class ResolvedRequest:
     first: Ports | None = None
     asker: ProcessIdentity | None = None
     fresh: bool = True
-    rival_servers: tuple[RivalServer, ...] = ()
+    conflicting_servers: tuple[ConflictingServer, ...] = ()
     chosen: Chosen | None = None
 
 

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from ...core.deadlines import START_ATTEMPTS
-from ...core.model import Failure, Liveness, Occupied, Origin, Ports, ServerRecord, ServerState
+from ...core.model import Failure, Liveness, Origin, PassedOverPort, Ports, ServerRecord, ServerState
 from ...core.reconcile import Adopt, Refuse, Relocate, Replace, Spawn
 from ...errors import StartFailed, SupervisorError
 from ...kinds.kind import Kind
@@ -138,7 +138,7 @@ class Starter:
         if private is not None:
             # Record the version that was installed: a request for 4.3 installs 4.3.0.
             resolved = replace(resolved, version=private.installed)
-        lost: tuple[Occupied, ...] = ()
+        lost: tuple[PassedOverPort, ...] = ()
         for _ in range(START_ATTEMPTS):
             plan = await self._planner.without(resolved, lost, replacing=replacing)
             if isinstance(plan, Adopt | Replace):
@@ -179,16 +179,16 @@ class Starter:
         return self._takeover.adopt(resolved.server, resolved.kind, found, asker, named=False, why=plan.reason)
 
     def _reserve(
-        self, resolved: ResolvedRequest, plan: Spawn | Relocate | Refuse, lost: tuple[Occupied, ...]
+        self, resolved: ResolvedRequest, plan: Spawn | Relocate | Refuse, lost: tuple[PassedOverPort, ...]
     ) -> ServerRecord:
         """Reserve the planned ports for a launch."""
         occupied = lost
         match plan:
             case Spawn(ports):
                 self._planner.tell_conflict(resolved, (), ports)
-            case Relocate(ports, held, rival_servers):
+            case Relocate(ports, held, conflicting_servers):
                 occupied = (*lost, *held)
-                self._planner.tell_conflict(resolved, rival_servers, ports)
+                self._planner.tell_conflict(resolved, conflicting_servers, ports)
             case Refuse(reason=reason, occupied=held):
                 raise exhausted(reason, (*lost, *held))
         launch = self._context.random.token(4)

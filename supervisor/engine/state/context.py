@@ -1,4 +1,4 @@
-"""What every operation of the engine works with, put together once by `daemon/app.py`."""
+"""The shared services of the engine's operations, put together once by `engine/assembly.py`."""
 
 import contextlib
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ PROJECT_VARIABLE = "GODOT_SUPERVISOR_PROJECT"
 
 @frozen
 class EngineContext:
-    """`me` is the daemon's own process; `environment` is what it was started with.
+    """The shared services. `me` is the daemon's own process; `environment` is the one that the daemon was started with.
 
-    `discover`: what becomes of servers that others started: watch, observe or off.
+    `discover` says how to treat servers that other programs started: watch, observe or off.
     """
 
     platform: Platform
@@ -42,21 +42,24 @@ class EngineContext:
     random: RandomSource = SYSTEM_RANDOM
 
     def token(self, record: ServerRecord) -> str:
-        """The launch token of a server: home, server, launch."""
+        """Return the launch token of a server: home, server, launch."""
         return f"{self.home_id}.{record.id}.{record.launch}"
 
     def kind_of(self, record: ServerRecord) -> Kind:
-        """The recipe of a server that exists, for its version; the defaults where the configuration has it no more."""
+        """Return the kind of a server, fitted to its version.
+
+        If the configuration no longer has the kind, its defaults are returned.
+        """
         try:
             return fitted(self.catalog.get(record.kind), record.version)
         except KindUnknown:
             return Kind(record.kind, command=())
 
     def private_of(self, kind: Kind, version: str | None) -> Environment | None:
-        """The private environment that a version of a kind runs in, where it is there already."""
+        """Return the private environment of a version of a kind, None if it does not exist yet."""
         if kind.package is None or version is None:
             return None
-        # The version of a server that others started is what it says: any text.
+        # The version of a foreign server is its own statement and may be any text.
         with contextlib.suppress(InvalidParams):
             return self.environments.ready(kind.package, version)
         return None

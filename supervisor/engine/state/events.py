@@ -1,4 +1,4 @@
-"""What happened, in order: to the daemon's log, to whoever subscribed, and kept for those who come back."""
+"""Records events in order: in the daemon's log, for subscribers, and for subscribers that come back."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -8,28 +8,31 @@ from ...native.api import Clock
 from ...values import frozen
 
 KEPT = 1000
-"""How many events a subscriber may have missed without having to begin anew."""
+"""How many events a subscriber may miss without having to start over."""
 
 
 class Log(Protocol):
     """A structured log, as the engine needs it."""
 
     def info(self, event: str, **fields: Any) -> Any:
-        """Something happened."""
+        """Log an event."""
         ...
 
     def warning(self, event: str, **fields: Any) -> Any:
-        """Something a user may want to know."""
+        """Log an event that a user may want to know."""
         ...
 
     def error(self, event: str, **fields: Any) -> Any:
-        """Something went wrong. `exc_info` adds the traceback."""
+        """Log a failure. `exc_info` adds the traceback."""
         ...
 
 
 @frozen
 class Event:
-    """One thing that happened. `seq` rises by one within a life of the daemon; `at` is wall time, `mono` monotonic."""
+    """One event.
+
+    `seq` rises by one during the life of the daemon; `at` is wall time, `mono` monotonic time, seconds.
+    """
 
     seq: int
     at: float
@@ -43,7 +46,7 @@ Listener = Callable[[Event], None]
 
 
 class Events:
-    """The one place where events come from."""
+    """The only source of events."""
 
     def __init__(self, log: Log, clock: Clock, kept: int = KEPT) -> None:
         self._log = log
@@ -52,25 +55,29 @@ class Events:
         self._listeners: dict[int, Listener] = {}
         self._subscriptions = 0
         self.last = 0
-        """The number of the newest event; 0: nothing has happened yet."""
+        """The number of the newest event; 0 if there was none yet."""
 
     def publish(self, event: str, **fields: Any) -> None:
-        """Tell that something happened. Fields are JSON-ready and hold no secret."""
-        told = self._note("info", event, fields)
-        self._log.info(event, seq=told.seq, mono=told.mono, **fields)
+        """Publish an event. Fields are JSON-ready and hold no secret."""
+        published = self._note("info", event, fields)
+        self._log.info(event, seq=published.seq, mono=published.mono, **fields)
 
     def warn(self, event: str, **fields: Any) -> None:
-        """Tell that something is not as it should be."""
-        told = self._note("warning", event, fields)
-        self._log.warning(event, seq=told.seq, mono=told.mono, **fields)
+        """Publish an event that is a warning."""
+        published = self._note("warning", event, fields)
+        self._log.warning(event, seq=published.seq, mono=published.mono, **fields)
 
     def failed(self, event: str, error: BaseException, **fields: Any) -> None:
-        """Tell that an operation of the daemon's own failed. Its traceback goes to the log only."""
-        told = self._note("error", event, {**fields, "error": f"{type(error).__name__}: {error}"})
-        self._log.error(event, seq=told.seq, mono=told.mono, exc_info=error, **fields)
+        """Publish the failure of an operation of the daemon. Its traceback goes to the log only."""
+        published = self._note("error", event, {**fields, "error": f"{type(error).__name__}: {error}"})
+        self._log.error(event, seq=published.seq, mono=published.mono, exc_info=error, **fields)
 
     def after(self, seq: int) -> list[Event] | None:
-        """What happened after an event of this life; 0: all that is kept. None: some of it is not kept any more."""
+        """Return the events after the one of this number; all that are kept for 0.
+
+        Returns:
+            None if some of the events after that number are no longer kept.
+        """
         kept = list(self._kept)
         if seq == 0:
             return kept
@@ -80,7 +87,10 @@ class Events:
         return kept[seq + 1 - oldest :]
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event from now on, until the answer is called. It must not raise or publish."""
+        """Call `listener` with every further event until the returned function is called.
+
+        It must not raise or publish.
+        """
         self._subscriptions += 1
         number = self._subscriptions
         self._listeners[number] = listener
@@ -94,7 +104,7 @@ class Events:
         clock = self._clock
         event = Event(self.last, round(clock.wall(), 3), round(clock.monotonic(), 4), level, name, fields)
         self._kept.append(event)
-        # A listener that closes its connection takes others of that connection with it.
+        # Iterate over a copy: a listener that closes its connection removes other listeners of that connection.
         for listener in list(self._listeners.values()):
             listener(event)
         return event

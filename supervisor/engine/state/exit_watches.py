@@ -1,4 +1,4 @@
-"""Keeps one armed watch for each editor and each server."""
+"""Keeps one armed exit watch for each editor and each server."""
 
 from collections.abc import Callable
 
@@ -7,21 +7,21 @@ from ...native.api import ExitWatcher, Watch
 
 
 class ExitWatches:
-    """Watches by name. Arming a name again replaces its watch."""
+    """Exit watches by name. Arming a name again replaces its watch."""
 
     def __init__(self, exits: ExitWatcher) -> None:
         self._exits = exits
         self._watches: dict[str, tuple[ProcessIdentity, Watch]] = {}
         self._watched: dict[ProcessIdentity, int] = {}
         self.revision = 0
-        """Rises with every change of what `lives` says."""
+        """Rises with every change of the answers of `lives`."""
 
     def lives(self, identity: ProcessIdentity) -> bool:
-        """Whether a process is watched and its end was not noticed yet. Asks nobody."""
+        """Return whether a process is watched and its end has not been reported. Does not ask the system."""
         return identity in self._watched
 
     def arm(self, name: str, identity: ProcessIdentity, on_exit: Callable[[], None]) -> None:
-        """Call `on_exit` when this process has ended. Arming the same again changes nothing."""
+        """Call `on_exit` when this process has ended. Arming the same process again changes nothing."""
         known = self._watches.get(name)
         if known is not None and known[0] == identity:
             return
@@ -36,13 +36,13 @@ class ExitWatches:
         self.revision += 1
 
     def disarm(self, name: str) -> None:
-        """Forget the watch of this name, if there is one."""
+        """Close the watch of this name, if there is one."""
         known = self._forget(name)
         if known is not None:
             known.close()
 
     def close(self) -> None:
-        """Forget all."""
+        """Close all watches."""
         for name in list(self._watches):
             self.disarm(name)
 

@@ -1,29 +1,35 @@
-"""Whether a server still lives, and whether anything still needs it."""
+"""Answers whether a server lives, and whether it is needed."""
 
-from ...core.model import Liveness, ServerRecord
+from ...core.model import Liveness, ProcessIdentity, ServerRecord
+from ...native.api import Probe
 from .context import EngineContext
 
 
+def may_live(probe: Probe, process: ProcessIdentity) -> bool:
+    """Return whether a process is not proven dead. A process that the system does not tell about may live."""
+    return probe.sample(process) is not Liveness.DEAD
+
+
 class Standing:
-    """Answers four questions about a server record, by samples of its processes and of its owners."""
+    """Answers four questions about a server record by sampling its processes and its owners."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
 
     def dead(self, record: ServerRecord) -> bool:
-        """Whether its process has ended, or it has none."""
-        return record.process is None or self._context.platform.probe.sample(record.process) is Liveness.DEAD
+        """Return whether the server's process has ended, or the server has none."""
+        return record.process is None or not may_live(self._context.platform.probe, record.process)
 
     def gone(self, record: ServerRecord) -> bool:
-        """Whether nothing of it is known to live."""
+        """Return whether none of the server's known processes lives."""
         known = (record.root, record.process)
-        return all(i is None or self._context.platform.probe.sample(i) is Liveness.DEAD for i in known)
+        return all(each is None or not may_live(self._context.platform.probe, each) for each in known)
 
     def wanted(self, record: ServerRecord) -> bool:
-        """Whether an owner that is not proven dead, a lease, or whoever asked without an owner wants it to run.
+        """Return whether an owner not proven dead, a lease, or a request without an owner keeps the server.
 
-        An owner that lingers may come back. Nobody has asked this daemon for a server that was merely found: its plugin
-        has plans of its own.
+        An owner that lingers may come back. A server that is only observed is not wanted: no request to this daemon
+        named it, and its own plugin manages it.
         """
         if record.observed_only or record.until_stopped:
             return record.until_stopped and not record.observed_only
@@ -32,10 +38,10 @@ class Standing:
         linger_s = self._context.kind_of(record).linger_s
         return any(lease.expires > now for lease in record.leases) or any(
             (owner.leaving_since is None or now < owner.leaving_since + linger_s)
-            and platform.probe.sample(owner.process) is not Liveness.DEAD
+            and may_live(platform.probe, owner.process)
             for owner in record.owners
         )
 
     def expected(self, record: ServerRecord) -> bool:
-        """Whether it is to be there: somebody wants it, or it was started for nobody and runs until it is stopped."""
+        """Return whether the server should run: it is wanted, or it was started without ever having an owner."""
         return self.wanted(record) or not (record.ever_owned or record.observed_only)

@@ -13,9 +13,12 @@ def told_beside(resolved: ResolvedRequest, plan: Spawn | Relocate) -> Chosen | N
     chosen = resolved.chosen
     if chosen is None or resolved.kind.addon is None or dict(plan.ports) == first_ports(resolved.kind):
         return chosen and replace(chosen, beside=None)
-    rival_servers = (*resolved.rival_servers, *(plan.rival_servers if isinstance(plan, Relocate) else ()))
+    others = (
+        *resolved.conflicting_servers,
+        *(plan.conflicting_servers if isinstance(plan, Relocate) else ()),
+    )
     held = plan.occupied if isinstance(plan, Relocate) else ()
-    named = [" ".join(filter(None, (rival_server.what, rival_server.version))) for rival_server in rival_servers]
+    named = [" ".join(filter(None, (other.what, other.version))) for other in others]
     named += [f"pid {row.occupant.pid}" for row in held if row.occupant is not None and row.occupant.pid is not None]
     return replace(chosen, beside=named[0] if named else "something")
 

@@ -1,23 +1,25 @@
-"""Whether a process that a launch left behind is the server that was started. Pure.
+"""Judges whether a process that a launch left behind is the server that was started. Pure.
 
-Programs that put themselves into the background, and launchers that end once their server is up, leave the server
-without the process that we started. The launch token alone proves nothing: everything that a server starts inherits it.
+A program that puts itself into the background, or a launcher that ends once its server is up, leaves the server without
+the process that the daemon started. The launch token alone proves nothing, because everything that a server starts
+inherits it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 
 from ...values import frozen
 from ..model import ProcessIdentity, ProcessRow
-from .proof import Recognised, Unrecognised, family, parents
+from .proof import Recognised, Unrecognised
+from .trees import family, parents
 
 
 @frozen
-class Offspring:
-    """What is known of a process that carries the token of a launch whose first process has ended.
+class LeftoverProcess:
+    """The facts about a process that carries the token of a launch whose first process has ended.
 
-    `seen_below`: it was a descendant of that process, or in its session, while that lived. `left_over`: it still is in
-    that session. `command_fits`: its command line is of the kind. `same_user`: None where the system does not tell.
-    `guarded`: an editor or the daemon runs it, or what may be an editor.
+    `seen_below`: it was a descendant of that process, or in its session, while that process lived. `left_over`: it is
+    still in that session. `command_fits`: its command line is that of the kind. `same_user` is None where the system
+    does not tell. `guarded`: it is, or runs below, the daemon, an editor, or a process that may be an editor.
     """
 
     identity: ProcessIdentity
@@ -28,13 +30,13 @@ class Offspring:
     guarded: bool
 
 
-def ours(seen: Offspring) -> Recognised | Unrecognised:
-    """Whether a process that listens on the ports of this very launch is its server."""
+def judge_leftover(seen: LeftoverProcess) -> Recognised | Unrecognised:
+    """Return whether a process that listens on the ports of this launch is its server."""
     pid = seen.identity.pid
     if seen.same_user is not True:
         return Unrecognised(f"pid {pid} belongs to another user, or the system does not tell whose it is")
     if seen.guarded:
-        return Unrecognised(f"pid {pid} is, or is run by, an editor, the daemon, or what may be an editor")
+        return Unrecognised(f"pid {pid} is, or is run by, the daemon, an editor, or a process that may be an editor")
     if seen.seen_below:
         return Recognised("it came from the process that was started, and listens on this launch's ports")
     if seen.left_over:
@@ -44,14 +46,14 @@ def ours(seen: Offspring) -> Recognised | Unrecognised:
     return Unrecognised(f"pid {pid} carries this launch's token, but its command line is not that of the kind")
 
 
-def head(
+def common_ancestor(
     table: Sequence[ProcessRow],
     listening: Collection[ProcessIdentity],
     heads: Mapping[ProcessIdentity, bool],
 ) -> ProcessIdentity | None:
-    """The one process that all that listen come from; None: there is none.
+    """Return the one process from which all listening processes descend, None if there is none.
 
-    `heads`: the processes that may be it without listening themselves, because they run the kind's program.
+    `heads` are the processes that run the kind's program: the ancestor may be one of them without listening itself.
     """
     for candidate in sorted(listening, key=lambda identity: identity.pid):
         if set(listening) <= set(family(table, [candidate])):

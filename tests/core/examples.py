@@ -1,9 +1,9 @@
-"""Port tables, servers and strangers to decide about."""
+"""Example port tables, servers and foreign servers for tests of decisions."""
 
 from dataclasses import replace
 from typing import Any
 
-from supervisor.core.foreign import ForeignServer, Silence, Use
+from supervisor.core.foreign import ForeignServer, Outage, Use
 from supervisor.core.model import (
     Bind,
     Listener,
@@ -41,19 +41,19 @@ OTHER = ProcessIdentity(71, "other")
 
 
 def wants(version: str | None, **more: Any) -> ServerSpec:
-    """A wish for a version."""
+    """A request for a version."""
     return replace(ANY, version=version, **more)
 
 
 def held(port: int, pid: int | None = 9, address: str = "127.0.0.1", bind: Bind = Bind.TAKEN) -> PortFact:
-    """A port with a listener. Without a pid: the system does not tell whose it is."""
+    """A port with a listener. Without a pid, the system does not tell the process."""
     identity = None if pid is None else ProcessIdentity(pid, "t")
     occupant = Occupant(identity, ("nc",) if pid else (), "dev")
     return PortFact(port, bind, (Listener(address, port, occupant),), None if bind is Bind.FREE else "in use")
 
 
 def foreign_server(ports: Ports = PORTS, **more: Any) -> ForeignServer:
-    """A godot-ai that somebody else started, and whose owner is dead."""
+    """A godot-ai that another program started and whose owner is dead."""
     process = ProcessIdentity(9, "t")
     facts: dict[str, Any] = {
         "kind": "godot-ai",
@@ -68,8 +68,8 @@ def foreign_server(ports: Ports = PORTS, **more: Any) -> ForeignServer:
     return ForeignServer(**{**facts, **more})
 
 
-def with_strangers(*foreign_servers: ForeignServer) -> Snapshot:
-    """They hold the ports that they listen on."""
+def with_foreign_servers(*foreign_servers: ForeignServer) -> Snapshot:
+    """A snapshot in which these servers hold the ports they listen on."""
     ports = {port: held(port, each.process.pid) for each in foreign_servers for port in each.ports.values()}
     by_port = {port: each for each in foreign_servers for port in each.ports.values()}
     return Snapshot({**FREE, **ports}, foreign_servers=by_port)
@@ -78,9 +78,9 @@ def with_strangers(*foreign_servers: ForeignServer) -> Snapshot:
 def running(
     answer: Answer = Answer.RIGHT,
     use: Use = Use(),  # noqa: B008 (frozen)
-    right: Any = OURS,
-    silence: Silence = Silence(),  # noqa: B008 (frozen)
+    proof: Any = OURS,
+    outage: Outage = Outage(),  # noqa: B008 (frozen)
     record: ServerRecord = RECORD,
 ) -> OwnServer:
-    """Our server runs on its ports."""
-    return OwnServer(record, answer, use, right, silence)
+    """The daemon's own server, running on its ports."""
+    return OwnServer(record, answer, use, proof, outage)

@@ -7,7 +7,7 @@ from supervisor.values import frozen
 
 @frozen
 class Greeting:
-    """Whom it is for."""
+    """The receiver of the greeting."""
 
     to: str
     words: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ def test_a_value_is_frozen_and_has_no_room_for_more() -> None:
 
 @frozen
 class Letter:
-    """Its stamp is nobody's business, and what it says is not shown."""
+    """A letter: its stamp is not compared, and its text is not shown."""
 
     words: str = field(repr=False)
     stamp: int = field(default=0, compare=False)
@@ -53,7 +53,7 @@ class Letter:
 
 @frozen
 class Sealed:
-    """Shows itself its own way."""
+    """A class with a `__repr__` of its own."""
 
     words: str
 
@@ -61,12 +61,12 @@ class Sealed:
         return "Sealed"
 
 
-def test_what_a_field_says_of_itself_is_kept_to() -> None:
+def test_field_options_are_respected() -> None:
     assert Letter("hello", 1) == Letter("hello", 2)
     assert hash(Letter("hello", 1)) == hash(Letter("hello", 2))
     assert repr(Letter("hello", 1)) == "Letter(stamp=1)"
 
 
-def test_what_a_class_has_of_its_own_is_kept() -> None:
+def test_own_methods_of_a_class_are_kept() -> None:
     assert repr(Sealed("hello")) == "Sealed"
     assert Sealed("hello") == Sealed("hello")

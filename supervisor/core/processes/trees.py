@@ -1,0 +1,170 @@
+"""Finds the processes that belong to a server in the system's process table: trees, launchers, families. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from ..model import ProcessIdentity, ProcessRow
+from .proof import TreeMember, TreeRole
+from .runners import is_runner
+
+
+def guarded(
+    table: Sequence[ProcessRow],
+    editors: Iterable[ProcessIdentity],
+    daemon: ProcessIdentity,
+    roots: Collection[ProcessIdentity],
+) -> frozenset[ProcessIdentity]:
+    """Return the processes that no tree may contain: the daemon, the editors, and their descendants.
+
+    A server may be a child of the daemon or of an editor, so subtrees of `roots` are left out.
+    """
+    children = _children(table)
+    living = {row.identity for row in table}
+    keep = frozenset(roots)
+    found: set[ProcessIdentity] = set()
+    queue = [identity for identity in (daemon, *editors) if identity in living]
+    while queue:
+        identity = queue.pop()
+        if identity in found:
+            continue
+        found.add(identity)
+        queue.extend(child for child in children.get(identity.pid, ()) if child not in keep)
+    return frozenset(found)
+
+
+def tree(
+    table: Sequence[ProcessRow], root: ProcessIdentity, forbidden: frozenset[ProcessIdentity]
+) -> tuple[TreeMember, ...]:
+    """Return the processes of a server that the daemon spawned: the root, its descendants, and the rest of its session.
+
+    Guarded processes are left out with their descendants. The caller still has to read the launch tokens of LEFT_OVER
+    members. If another process has the root's pid now, the session of that number belongs to that process.
+    """
+    children = _children(table)
+    sessions = {row.identity: row.session for row in table}
+    own = sessions.get(root, root.pid)
+    in_session = TreeRole.BELOW if own == root.pid and root in sessions else TreeRole.LEFT_OVER
+    queue = [(row.identity, TreeRole.ROOT, False) for row in table if row.identity == root]
+    if not any(row.identity.pid == root.pid and row.identity != root for row in table):
+        rest = [row.identity for row in table if row.session == root.pid and row.identity != root]
+        queue += [(identity, in_session, False) for identity in rest]
+    members: dict[ProcessIdentity, TreeMember] = {}
+    while queue:
+        identity, role, apart = queue.pop(0)
+        if identity in members or identity in forbidden:
+            continue
+        members[identity] = TreeMember(identity, role, apart=apart)
+        # A descendant of a left-over process is no better proven than that process.
+        below = TreeRole.LEFT_OVER if role is TreeRole.LEFT_OVER else TreeRole.BELOW
+        found = children.get(identity.pid, ())
+        queue[:0] = [(child, below, apart or sessions[child] != own) for child in found]
+    return tuple(members.values())
+
+
+def foreign_tree(
+    table: Sequence[ProcessRow], process: ProcessIdentity, root: ProcessIdentity, forbidden: frozenset[ProcessIdentity]
+) -> tuple[TreeMember, ...]:
+    """Return the processes of a foreign server: the listener, its descendants, and its launcher `root`.
+
+    Its session is not included, because shells and editors share their session with the programs that they run.
+    """
+    children = _children(table)
+    sessions = {row.identity: row.session for row in table}
+    own = {sessions[head] for head in (root, process) if head in sessions}
+    members = {root: TreeMember(root, TreeRole.ROOT)} if root in sessions and root not in forbidden else {}
+    queue = [(process, False)] if process in sessions else []
+    while queue:
+        identity, apart = queue.pop(0)
+        if identity in forbidden or (identity in members and identity != root):
+            continue
+        head = identity in (root, process)
+        members[identity] = TreeMember(identity, TreeRole.ROOT if head else TreeRole.BELOW, apart=apart and not head)
+        found = [child for child in children.get(identity.pid, ()) if child not in members]
+        queue += [(child, apart or sessions[child] not in own) for child in found]
+    return tuple(members.values())
+
+
+def launcher(
+    table: Sequence[ProcessRow],
+    process: ProcessIdentity,
+    commands: Mapping[ProcessIdentity, Sequence[str]],
+    forbidden: Collection[ProcessIdentity],
+) -> ProcessIdentity:
+    """Return the topmost process that only runs this server, or the server itself if there is none."""
+    return (process, *launchers(table, process, commands, forbidden))[-1]
+
+
+def launchers(
+    table: Sequence[ProcessRow],
+    process: ProcessIdentity,
+    commands: Mapping[ProcessIdentity, Sequence[str]],
+    forbidden: Collection[ProcessIdentity],
+) -> tuple[ProcessIdentity, ...]:
+    """Return the processes that only run this one: known runners above it without another child, nearest first.
+
+    A process that leads its session on a terminal is never included: the terminal was opened for it and closes with it.
+    """
+    children = _children(table)
+    terminals = _terminals(table)
+    found: list[ProcessIdentity] = []
+    below = process
+    for above in parents(table, process):
+        alone = above not in forbidden and above not in terminals and children.get(above.pid) == [below]
+        if not (alone and is_runner(commands.get(above, ()))):
+            break
+        found.append(above)
+        below = above
+    return tuple(found)
+
+
+def still_launches(
+    table: Sequence[ProcessRow],
+    root: ProcessIdentity,
+    commands: Mapping[ProcessIdentity, Sequence[str]],
+    forbidden: Collection[ProcessIdentity],
+    proven: Collection[ProcessIdentity],
+) -> bool:
+    """Return whether a launcher whose server has ended runs nothing else.
+
+    `proven` are the server's tree and its launchers, as they were before its end.
+    """
+    rest = _children(table).get(root.pid, [])
+    if root not in proven or root in forbidden or root in _terminals(table):
+        return False
+    return set(proven).issuperset(rest) and is_runner(commands.get(root, ()))
+
+
+def parents(table: Sequence[ProcessRow], process: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
+    """Return the processes above this one, nearest first."""
+    rows = {row.identity.pid: row for row in table}
+    found: list[ProcessIdentity] = []
+    row = rows.get(process.pid)
+    while row is not None and (above := rows.get(row.parent)) is not None and above.identity not in found:
+        found.append(above.identity)
+        row = above
+    return tuple(found)
+
+
+def family(table: Sequence[ProcessRow], processes: Iterable[ProcessIdentity]) -> tuple[ProcessIdentity, ...]:
+    """Return the living ones of these processes, and their descendants."""
+    children = _children(table)
+    living = {row.identity for row in table}
+    found: dict[ProcessIdentity, None] = {}
+    queue = [identity for identity in processes if identity in living]
+    while queue:
+        identity = queue.pop()
+        if identity not in found:
+            found[identity] = None
+            queue += children.get(identity.pid, ())
+    return tuple(found)
+
+
+def _children(table: Sequence[ProcessRow]) -> Mapping[int, list[ProcessIdentity]]:
+    children: dict[int, list[ProcessIdentity]] = {}
+    for row in table:
+        children.setdefault(row.parent, []).append(row.identity)
+    return children
+
+
+def _terminals(table: Sequence[ProcessRow]) -> frozenset[ProcessIdentity]:
+    """Return the processes that lead their session on a controlling terminal."""
+    return frozenset(row.identity for row in table if row.on_terminal and row.session == row.identity.pid)
