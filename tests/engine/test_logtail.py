@@ -50,7 +50,7 @@ class Reader:
         assert self.lines == list(lines)
 
 
-class EngineHarness:
+class LogsHarness:
     """An engine on the real platform; tests use only its logs."""
 
     def __init__(self, folder: Path) -> None:
@@ -59,7 +59,7 @@ class EngineHarness:
         self._writers: list[int] = []
         self._followers: list[Callable[[], None]] = []
 
-    def live(self, story: Callable[[], Awaitable[None]]) -> None:
+    def run(self, story: Callable[[], Awaitable[None]]) -> None:
         async def life() -> None:
             platform = open_platform()
             me = platform.probe.identify(os.getpid())
@@ -118,8 +118,8 @@ class EngineHarness:
 
 
 @pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
+def harness(tmp_path: Path) -> LogsHarness:
+    return LogsHarness(tmp_path)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -139,7 +139,7 @@ def text(lines: Sequence[str]) -> str:
 # --- read -------------------------------------------------------------------------------------------------------------
 
 
-def test_last_lines_are_read(harness: EngineHarness) -> None:
+def test_last_lines_are_read(harness: LogsHarness) -> None:
     async def story() -> None:
         harness.launch().write_text(text(numbered(0, 100)) + "half")
         assert (await harness.tail.read("toy", 3, whole_lines=False)).lines == ("line 98", "line 99", "half")
@@ -150,7 +150,7 @@ def test_last_lines_are_read(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_unwritten_log_is_empty_and_unknown_server_not_found(harness: EngineHarness) -> None:
+def test_unwritten_log_is_empty_and_unknown_server_not_found(harness: LogsHarness) -> None:
     async def story() -> None:
         path = harness.launch()
         page = await harness.tail.read("toy", 10, whole_lines=False)
@@ -164,7 +164,7 @@ def test_unwritten_log_is_empty_and_unknown_server_not_found(harness: EngineHarn
 
 
 @pytest.mark.parametrize("filler", ["x", "\N{PILE OF POO}", "\x01", '"'], ids=["letters", "wide", "control", "quotes"])
-def test_answer_is_never_longer_than_a_frame(harness: EngineHarness, filler: str) -> None:
+def test_answer_is_never_longer_than_a_frame(harness: LogsHarness, filler: str) -> None:
     async def story() -> None:
         harness.launch().write_text(text([filler * LINE_LENGTH] * 500))
         page = await harness.tail.read("toy", 10_000, whole_lines=False)
@@ -175,7 +175,7 @@ def test_answer_is_never_longer_than_a_frame(harness: EngineHarness, filler: str
     harness.run(story)
 
 
-def test_long_line_is_shortened_and_bad_bytes_are_marked(harness: EngineHarness) -> None:
+def test_long_line_is_shortened_and_bad_bytes_are_marked(harness: LogsHarness) -> None:
     async def story() -> None:
         harness.launch().write_bytes(b"x" * 2 * PAGE_BYTES + b"\n" + b"y" * 5000 + b"\nbad \xff byte\n")
         page = await harness.tail.read("toy", 3, whole_lines=False)
@@ -187,7 +187,7 @@ def test_long_line_is_shortened_and_bad_bytes_are_marked(harness: EngineHarness)
 # --- follow -----------------------------------------------------------------------------------------------------------
 
 
-def test_written_lines_are_passed_on_once_and_in_order(harness: EngineHarness) -> None:
+def test_written_lines_are_passed_on_once_and_in_order(harness: LogsHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.launch())
         say(text(numbered(0, 10)))
@@ -201,7 +201,7 @@ def test_written_lines_are_passed_on_once_and_in_order(harness: EngineHarness) -
     harness.run(story)
 
 
-def test_line_is_passed_on_when_complete(harness: EngineHarness) -> None:
+def test_line_is_passed_on_when_complete(harness: LogsHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.launch())
         say("one\nhal")
@@ -215,7 +215,7 @@ def test_line_is_passed_on_when_complete(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_lines_between_page_and_follower_are_passed_on(harness: EngineHarness) -> None:
+def test_lines_between_page_and_follower_are_passed_on(harness: LogsHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.launch())
         say("one\n")
@@ -227,7 +227,7 @@ def test_lines_between_page_and_follower_are_passed_on(harness: EngineHarness) -
     harness.run(story)
 
 
-def test_large_output_is_passed_on_in_pieces(harness: EngineHarness) -> None:
+def test_large_output_is_passed_on_in_pieces(harness: LogsHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.launch())
         reader = await harness.follow()
@@ -241,7 +241,7 @@ def test_large_output_is_passed_on_in_pieces(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_next_launch_follows_after_the_last_line(harness: EngineHarness) -> None:
+def test_next_launch_follows_after_the_last_line(harness: LogsHarness) -> None:
     async def story() -> None:
         say_first = harness.writer(harness.launch())
         say_first("one\n")
@@ -259,7 +259,7 @@ def test_next_launch_follows_after_the_last_line(harness: EngineHarness) -> None
     harness.run(story)
 
 
-def test_end_of_the_server_follows_its_last_lines(harness: EngineHarness) -> None:
+def test_end_of_the_server_follows_its_last_lines(harness: LogsHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.launch())
         reader = await harness.follow()
@@ -274,7 +274,7 @@ def test_end_of_the_server_follows_its_last_lines(harness: EngineHarness) -> Non
     harness.run(story)
 
 
-def test_closed_follower_gets_no_lines_and_costs_nothing(harness: EngineHarness) -> None:
+def test_closed_follower_gets_no_lines_and_costs_nothing(harness: LogsHarness) -> None:
     async def story() -> None:
         path = harness.launch()
         say = harness.writer(path)
@@ -290,7 +290,7 @@ def test_closed_follower_gets_no_lines_and_costs_nothing(harness: EngineHarness)
     harness.run(story)
 
 
-def test_emptied_log_is_followed_from_its_beginning(harness: EngineHarness) -> None:
+def test_emptied_log_is_followed_from_its_beginning(harness: LogsHarness) -> None:
     async def story() -> None:
         path = harness.launch()
         say = harness.writer(path)
@@ -304,7 +304,7 @@ def test_emptied_log_is_followed_from_its_beginning(harness: EngineHarness) -> N
 
 
 @pytest.mark.parametrize("unread", [0, 3, 40])
-def test_cut_log_loses_and_repeats_no_lines(harness: EngineHarness, unread: int) -> None:
+def test_cut_log_loses_and_repeats_no_lines(harness: LogsHarness, unread: int) -> None:
     async def story() -> None:
         path = harness.launch()
         say = harness.writer(path)
@@ -319,7 +319,7 @@ def test_cut_log_loses_and_repeats_no_lines(harness: EngineHarness, unread: int)
     harness.run(story)
 
 
-def test_mark_shows_where_a_cut_has_lost_lines(harness: EngineHarness) -> None:
+def test_mark_shows_where_a_cut_has_lost_lines(harness: LogsHarness) -> None:
     async def story() -> None:
         path = harness.launch()
         say = harness.writer(path)
@@ -337,7 +337,7 @@ def test_mark_shows_where_a_cut_has_lost_lines(harness: EngineHarness) -> None:
 
 
 @POSIX_ONLY  # Windows does not rename an open file, so the log is not rotated there (daemon/logs.py)
-def test_own_log_is_followed_across_its_rotation(harness: EngineHarness) -> None:
+def test_own_log_is_followed_across_its_rotation(harness: LogsHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.own_log)
         say("one\n")
@@ -355,7 +355,7 @@ def test_own_log_is_followed_across_its_rotation(harness: EngineHarness) -> None
     harness.run(story)
 
 
-def test_follower_waits_for_a_slow_receiver(harness: EngineHarness) -> None:
+def test_follower_waits_for_a_slow_receiver(harness: LogsHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.launch())
         page = await harness.tail.read("toy", 0, whole_lines=True)
@@ -396,7 +396,7 @@ class NoFileWatcher:
         raise OSError(errno.EMFILE, "Too many open files")
 
 
-def test_unwatched_log_is_followed_by_polling(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwatched_log_is_followed_by_polling(harness: LogsHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         monkeypatch.setattr(harness.engine.context.platform.files, "watch", NoFileWatcher().watch)
         say = harness.writer(harness.launch())
@@ -411,7 +411,7 @@ def test_unwatched_log_is_followed_by_polling(harness: EngineHarness, monkeypatc
 
 
 @POSIX_ONLY
-def test_removed_log_is_still_followed(harness: EngineHarness) -> None:
+def test_removed_log_is_still_followed(harness: LogsHarness) -> None:
     async def story() -> None:
         path = harness.launch()
         say = harness.writer(path)
@@ -426,10 +426,8 @@ def test_removed_log_is_still_followed(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_unreadable_log_ends_the_following_with_a_reason(
-    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("supervisor.engine.logs.tail.UNREADABLE_FOR_S", 0.5)
+def test_unreadable_log_ends_the_following_with_a_reason(harness: LogsHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.engine.logs.follower.UNREADABLE_FOR_S", 0.5)
 
     async def story() -> None:
         path = harness.launch()
@@ -440,7 +438,7 @@ def test_unreadable_log_ends_the_following_with_a_reason(
         def refuse(*_: object) -> None:
             raise OSError(errno.EMFILE, "Too many open files")
 
-        monkeypatch.setattr("supervisor.engine.logs.tail.FileIO", refuse)
+        monkeypatch.setattr("supervisor.engine.logs.follower.FileIO", refuse)
         reader = harness.follow_on("toy", page)
         await until(lambda: reader.ended)
         assert reader.reason == "its log cannot be read: Too many open files"
