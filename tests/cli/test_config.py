@@ -127,7 +127,7 @@ def test_reload_reports_what_needs_a_restart(run: Run, daemon: Script) -> None:
 
 
 def test_a_refused_reload_is_explained(run: Run, daemon: Script) -> None:
-    daemon.answers["daemon.reload"] = ConfigInvalid("config.toml: daemon.discover: 'x' is not possible here")
+    daemon.answers["daemon.reload"] = ConfigInvalid("config.toml: daemon.discover: 'x' is not a valid value")
     assert run("config", "reload").code == 1
 
 

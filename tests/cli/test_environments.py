@@ -56,12 +56,12 @@ def test_prune_takes_ids_and_all(run: Run, daemon: Script) -> None:
 
 
 def test_leftovers_and_broken_environments_are_shown(run: Run, daemon: Script) -> None:
-    left = {"path": "/e/toy-2.0-ab", "size": 400, "what": "a build that broke off", "removable": True}
+    left = {"path": "/e/toy-2.0-ab", "size": 400, "what": "an aborted build", "removable": True}
     broken = {**environment("4.3", 600), "id": "toy-4.3", "installed": "4.3.0", "broken": True}
     daemon.answers["environments.list"] = {"folder": "/e", "environments": [broken], "leftovers": [left]}
     assert run("environments", "list").out.splitlines()[1:] == [
         "toy-4.3  4.3.0    600 B  (broken: its interpreter is missing)",
-        "/e/toy-2.0-ab: a build that broke off, 400 B",
+        "/e/toy-2.0-ab: an aborted build, 400 B",
         "in /e",
     ]
     daemon.answers["environments.prune"] = {"removed": [], "leftovers": [left]}

@@ -55,7 +55,7 @@ def stops_servers(daemon: Script, left: list[dict[str, str]], **events: str) -> 
     }
 
 
-FOUND = {"server": "b", "reason": "it was only found: others started it"}
+FOUND = {"server": "b", "reason": "this daemon only found it; another program started it"}
 
 
 def test_stop_servers_reports_each_server(run: Run, daemon: Script) -> None:
@@ -63,7 +63,7 @@ def test_stop_servers_reports_each_server(run: Run, daemon: Script) -> None:
     outcome = run("stop", "--servers")
     assert (outcome.code, outcome.out) == (1, "stopped\n")
     assert outcome.err.splitlines() == [
-        "b: left running, it was only found: others started it",
+        "b: left running, this daemon only found it; another program started it",
         "a: stopped",
         "c: not stopped",
         "error: c: still alive after a kill: pid 7",

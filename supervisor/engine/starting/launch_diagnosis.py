@@ -63,7 +63,7 @@ class LaunchDiagnosis:
         if launch.hung_up is not None:
             port = launch.hung_up
             if {address for address, bound in sockets if bound == port} == {"::"}:
-                answer = "it listens on :: for IPv6 only; 127.0.0.1 is asked"
+                answer = "it listens on :: for IPv6 only, not on 127.0.0.1"
             elif await self._server_client.speaks_tls(port):
                 answer = "the answer is not HTTP: it speaks TLS"
         if launch.unknown_listeners is not None:
