@@ -258,7 +258,7 @@ def test_stop_without_a_user_is_finished_by_the_next_daemon(monkeypatch: pytest.
     """Half a restart ends a server."""
 
     def finish(self: Monitor, record: ServerRecord) -> None:
-        stop = partial(self._termination.stop, reason=StopReason.ORPHAN)
+        stop = partial(self.termination.stop, reason=StopReason.ORPHAN)
         self._start(record.id, Operation.STOP, stop, "it had begun")
 
     monkeypatch.setattr(Monitor, "_judge_again", finish)
