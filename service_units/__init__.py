@@ -1,1 +1,1 @@
-"""What `service install` renders. In the package these files are `supervisor.service.units`."""
+"""The templates that `service install` renders. In the package these files are `supervisor.service.units`."""

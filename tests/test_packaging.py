@@ -22,7 +22,7 @@ def run(*argv: str | Path, cwd: Path | None = None) -> subprocess.CompletedProce
 
 
 def pip(python: Path, arguments: Sequence[str | Path], scratch: Path) -> None:
-    """Runs pip. An index that does not answer is nobody's defect; anything else is."""
+    """Run pip. Skip the test if the package index does not answer; every other failure is a defect."""
     done = run(python, "-m", "pip", *arguments)
     if done.returncode == 0:
         return
@@ -39,7 +39,7 @@ def in_environment(environment: Path, program: str) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: a build leaves folders beside its sources."""
+    """Build the wheel from a copy, because a build leaves folders beside its sources."""
     scratch = tmp_path_factory.mktemp("wheel")
     tree = scratch / "tree"
     for folder in SOURCES:
@@ -53,7 +53,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both, supervisord last, so that its files win where names are shared."""
+    """Install both, supervisord last, so that its files win where names are shared."""
     scratch = tmp_path_factory.mktemp("environment")
     made = scratch / "venv"
     assert run(sys.executable, "-m", "venv", made).returncode == 0
@@ -81,7 +81,7 @@ def test_the_wheel_has_every_file_of_the_tree(wheel: Path) -> None:
     assert wanted - inside == set()
 
 
-def test_the_wheel_has_nothing_beside_the_package_and_its_launcher(wheel: Path) -> None:
+def test_the_wheel_has_only_the_package_and_its_launcher(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert tops == {"supervisor", "godot_supervisor.py", f"godot_supervisor-{expected_version()}.dist-info"}
 
@@ -95,7 +95,7 @@ def test_both_commands_work_beside_each_other(environment: Path) -> None:
 
 
 @pytest.mark.full
-def test_no_module_of_ours_has_the_name_of_one_of_supervisord(wheel: Path, environment: Path) -> None:
+def test_no_module_has_the_name_of_one_of_supervisord(wheel: Path, environment: Path) -> None:
     found = run(in_environment(environment, "python"), "-m", "pip", "show", "--files", "supervisor").stdout
     theirs = {line.strip().replace("\\", "/") for line in found.splitlines() if line.strip().endswith(".py")}
     assert "supervisor/supervisord.py" in theirs

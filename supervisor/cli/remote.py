@@ -61,10 +61,10 @@ def raise_if_a_daemon_runs(where: Folders, problem: DaemonNotRunning, *, ignore_
     Raises:
         DaemonUnreachable: a daemon holds the lock.
     """
-    from ..daemon.lock import STARTS_WITHIN_S, holder
+    from ..daemon.lock import STARTS_WITHIN_S, lock_holder
 
     try:
-        held = holder(where.lock)
+        held = lock_holder(where.lock)
     except OSError:
         # The lock cannot be read, so only the first error is certain.
         return

@@ -1,4 +1,4 @@
-"""The daemon, put together: the one place that constructs things."""
+"""The daemon, put together: the one place that constructs the services around the engine."""
 
 import asyncio
 import contextlib
@@ -28,17 +28,19 @@ from . import loop, version
 from .guard import GuardedStore, guarded_platform
 from .home_files import HomeFiles, Identity
 from .home_ownership import HomeOwnership
-from .lock import MOMENT_S, HomeFolder, who_runs
+from .lock import LOCK_TEST_S, HomeFolder, describe_running
 from .logs import LOG_NAME, LogFile, open_log
 from .loop_errors import LoopErrors
 from .settings import Reloader, Settings, read
 
 WITHDRAW_S = 5.0
-"""How long a daemon that has lost its home waits for its own operations, which may do nothing any more."""
+"""How long a daemon that has lost its home waits for its operations, which can no longer act."""
 
 
 def run(folders: Folders, *, console: bool, manager: ServiceManager | None = None) -> int:
-    """Be the daemon of a home until told to stop. The exit status. `manager`: who looks after it, if anybody does.
+    """Be the daemon of a home until it is stopped, and return the exit status.
+
+    `manager` is the service manager that started the daemon, if one did.
 
     Raises:
         ConfigInvalid: the configuration cannot be used.
@@ -47,28 +49,28 @@ def run(folders: Folders, *, console: bool, manager: ServiceManager | None = Non
     inherited.begin_daemon()
     manager = manager or NoServiceManager()
     settings = read(folders)
-    tenancy = HomeOwnership(HomeFolder(folders))
+    ownership = HomeOwnership(HomeFolder(folders))
     try:
-        taken = tenancy.take(MOMENT_S)
+        taken = ownership.take(LOCK_TEST_S)
     except OSError as error:
         raise StateNotWritable(f"the home folder cannot be used: {error}", hint="make it a folder of yours") from error
     if not taken:
-        sys.stdout.write(f"already running: {who_runs(folders)}\n")
+        sys.stdout.write(f"already running: {describe_running(folders)}\n")
         manager.ready()
         return 0
     try:
-        return loop.run(Daemon(folders, tenancy, settings, manager, console=console).live(), settings.loop)
+        return loop.run(Daemon(folders, ownership, settings, manager, console=console).live(), settings.loop)
     finally:
-        tenancy.release()
+        ownership.release()
 
 
 class Daemon:
-    """One life of the daemon."""
+    """One run of the daemon, from its start to its end."""
 
     def __init__(
         self,
         folders: Folders,
-        tenancy: HomeOwnership,
+        ownership: HomeOwnership,
         settings: Settings,
         manager: ServiceManager,
         *,
@@ -76,7 +78,7 @@ class Daemon:
     ) -> None:
         self._loop = settings.loop
         self._folders = folders
-        self._tenancy = tenancy
+        self._ownership = ownership
         self._settings = settings
         self._manager = manager
         self._log_file = LogFile(folders.logs)
@@ -87,31 +89,31 @@ class Daemon:
         self._with_servers = False
         self._stop: asyncio.Event
         self._me: ProcessIdentity
-        self._keeper: HomeFiles
+        self._home_files: HomeFiles
         self._reloader: Reloader
-        self._mender: LoopErrors
+        self._loop_errors: LoopErrors
         self._open_listener: Listener | None = None
 
     async def live(self) -> int:
-        """Recover, open the door, wait to be told, and leave in order. The servers live on."""
+        """Recover, listen, wait for the order to stop, and shut down. The servers keep running."""
         running_loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        store = FileStore(self._folders.registry, file_replacer(), lambda: self._tenancy.homes)
+        store = FileStore(self._folders.registry, file_replacer(), lambda: self._ownership.homes)
         engine = self._engine(store)
         self._me = engine.context.me
         events, records = engine.context.events, engine.context.records
-        self._keeper = HomeFiles(self._folders, self._tenancy, events, records, self._log_file, watch_places)
+        self._home_files = HomeFiles(self._folders, self._ownership, events, records, self._log_file, watch_places)
         ours = Identity(self._me, self._instance_id, self._version, self._token)
-        self._keeper.begin(ours, self._stop.set)
+        self._home_files.begin(ours, self._stop.set)
         lanes = engine.context.platform.lanes
         self._reloader = Reloader(
             self._folders, self._settings, lanes, events, self._publish_again, engine.supervisor.look_again
         )
         listener = self._listener(engine)
-        self._mender = LoopErrors(events, listener, partial(self._publish, listener), self._loop)
-        self._keeper.mends(self._mender)
-        running_loop.set_exception_handler(self._mender)
-        with loop.heeding(running_loop, self._stop.set, self._reloader.quietly):
+        self._loop_errors = LoopErrors(events, listener, partial(self._publish, listener), self._loop)
+        self._home_files.also_check(self._loop_errors.look)
+        running_loop.set_exception_handler(self._loop_errors)
+        with loop.handling_signals(running_loop, self._stop.set, self._reloader.quietly):
             await self._serve(engine, store, listener)
         return 0
 
@@ -128,7 +130,7 @@ class Daemon:
         running_loop = asyncio.get_running_loop()
         await self._manager.begin(lambda: running_loop.call_soon_threadsafe(self._stop.set))
         await engine.context.platform.lanes.prepare()
-        await engine.recovery.run(self._keeper.load(store))
+        await engine.recovery.run(self._home_files.load(store))
         engine.supervisor.begin()
         engine.attachments.begin()
         await listener.open()
@@ -142,8 +144,8 @@ class Daemon:
             self._open_listener = None
             self._manager.stopping()
             events.publish("daemon.stopping", servers=self._with_servers)
-            self._mender.close()
-            self._keeper.close()
+            self._loop_errors.close()
+            self._home_files.close()
             listener.begin_shutdown()
             await self._close(engine)
             await listener.close()
@@ -152,8 +154,8 @@ class Daemon:
             endpoint.withdraw(self._folders.endpoint, self._instance_id)
 
     async def _close(self, engine: Engine) -> None:
-        """Bring what is under way to its end. Where the home is another daemon's, that one takes it up."""
-        if self._tenancy.lost is None:
+        """Complete the operations that are running. If another daemon has the home, it takes them up instead."""
+        if self._ownership.lost is None:
             await engine.supervisor.close(servers=self._with_servers)
             return
         with contextlib.suppress(TimeoutError):
@@ -161,10 +163,10 @@ class Daemon:
                 await engine.supervisor.close(servers=False)
 
     def _engine(self, store: FileStore) -> Engine:
-        platform = guarded_platform(open_platform(raise_descriptor_limit()), self._tenancy)
+        platform = guarded_platform(open_platform(raise_descriptor_limit()), self._ownership)
         me = platform.probe.identify(os.getpid())
         if me is None:
-            raise OSError("the system does not tell about this very process")
+            raise OSError("the system tells nothing about the daemon's own process")
         site = Site(
             home_id=self._folders.home_id,
             logs=self._folders.logs,
@@ -172,7 +174,7 @@ class Daemon:
             environment={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},
             discover=self._settings.config.discover,
         )
-        return assemble(platform, GuardedStore(store, self._tenancy), self._log, self._settings.catalog, me, site)
+        return assemble(platform, GuardedStore(store, self._ownership), self._log, self._settings.catalog, me, site)
 
     def _listener(self, engine: Engine) -> Listener:
         context = engine.context
@@ -189,7 +191,7 @@ class Daemon:
             notes=lambda: self._notes(engine),
             reload=self._reloader.reload,
             shut_down=self._shut_down,
-            variables=shell_variables.told(context.environment),
+            variables=shell_variables.names_for_clients(context.environment),
         )
         views = Views(context, engine.supervisor.reaper, engine.exit_watches)
         logs = LogTail(context, self._folders.logs / LOG_NAME)
@@ -205,15 +207,15 @@ class Daemon:
         return Listener(admission, self._folders.socket)
 
     def _notes(self, engine: Engine) -> tuple[str, ...]:
-        notes = (*engine.notes, self._tenancy.note, self._log_file.note, self._loop.note, self._mender.note)
+        notes = (*engine.notes, self._ownership.note, self._log_file.note, self._loop.note, self._loop_errors.note)
         return (*(told for note in notes if (told := note())), *inherited.notes())
 
     def _publish(self, listener: Listener) -> None:
-        self._keeper.publish(listener.transports)
+        self._home_files.publish(listener.transports)
 
     def _publish_again(self) -> None:
         if self._open_listener is not None:
-            self._keeper.look()
+            self._home_files.look()
             self._publish(self._open_listener)
 
     def _shut_down(self, servers: bool) -> None:  # noqa: FBT001 (the protocol's own flag)

@@ -1,4 +1,4 @@
-"""What acts on the world, behind the question whether this daemon still has its home."""
+"""Guards around everything that acts: each act first checks whether the home is still this daemon's."""
 
 from dataclasses import replace
 
@@ -8,21 +8,21 @@ from ..native.api import Command, Platform, ProcessControl
 from .home_ownership import HomeOwnership
 
 
-def guarded_platform(platform: Platform, tenancy: HomeOwnership) -> Platform:
-    """The wing, whose processes are started and ended only while the home is this daemon's."""
-    return replace(platform, processes=GuardedProcesses(platform.processes, tenancy))
+def guarded_platform(platform: Platform, ownership: HomeOwnership) -> Platform:
+    """Return the platform with guarded processes: it starts and ends them only while the home is this daemon's."""
+    return replace(platform, processes=GuardedProcesses(platform.processes, ownership))
 
 
 class GuardedProcesses:
-    """Asks before every start and every signal. Raises HomeLostError, an OSError, where the answer is no."""
+    """Checks the home before every start and every signal. Raises HomeLostError, an OSError, if the home is lost."""
 
-    def __init__(self, processes: ProcessControl, tenancy: HomeOwnership) -> None:
-        self._tenancy = tenancy
+    def __init__(self, processes: ProcessControl, ownership: HomeOwnership) -> None:
+        self._ownership = ownership
         self._processes = processes
 
     def spawn(self, command: Command) -> ProcessIdentity:
         """See `ProcessControl`."""
-        self._tenancy.assure()
+        self._ownership.check_may_act()
         return self._processes.spawn(command)
 
     def rehearse(self, command: Command) -> None:
@@ -35,12 +35,12 @@ class GuardedProcesses:
 
     async def ask_to_end(self, identity: ProcessIdentity) -> bool:
         """See `ProcessControl`."""
-        self._tenancy.assure()
+        self._ownership.check_may_act()
         return await self._processes.ask_to_end(identity)
 
     def kill(self, identity: ProcessIdentity) -> bool:
         """See `ProcessControl`."""
-        self._tenancy.assure()
+        self._ownership.check_may_act()
         return self._processes.kill(identity)
 
     def table(self) -> tuple[ProcessRow, ...]:
@@ -57,13 +57,13 @@ class GuardedProcesses:
 
 
 class GuardedStore:
-    """Asks before every write."""
+    """Checks the home before every write. Raises HomeLostError, an OSError, if the home is lost or unusable."""
 
-    def __init__(self, store: Store, tenancy: HomeOwnership) -> None:
+    def __init__(self, store: Store, ownership: HomeOwnership) -> None:
         self._store = store
-        self._tenancy = tenancy
+        self._ownership = ownership
 
     def write(self, state: State) -> None:
         """See `Store`."""
-        self._tenancy.assure_writable()
+        self._ownership.check_may_write()
         self._store.write(state)

@@ -1,7 +1,7 @@
-"""Keeps a daemon's files where clients look for them, and lets it go when its home is another's.
+"""Keeps a daemon's files where clients look for them, and ends the daemon when its home is another daemon's.
 
-Nothing ticks: the system tells when a file loses its place (Linux), whoever finds no daemon asks for it outside the
-home, and every act looks first.
+There is no timer, because three events make the daemon look: the system reports that a file was moved or removed
+(Linux), a client that finds no daemon asks for it through its presence, and every act checks the home first.
 """
 
 import asyncio
@@ -22,17 +22,16 @@ from ..values import frozen
 from ..wire.messages.session import PROTOCOL_MAX, PROTOCOL_MIN
 from .home_ownership import HomeOwnership, Standing
 from .logs import LogFile
-from .loop_errors import LoopErrors
 
 SETTLE_S = 0.2
-"""How long after a file has lost its place the home is looked at: a folder is removed file by file."""
+"""Seconds between the report that a file was removed and the look at the home: folders are removed file by file."""
 
 WatchPlaces = Callable[[Iterable[Path], Callable[[], None]], Watch | None]
 
 
 @frozen
 class Identity:
-    """This life of the daemon, as it is published. The token stays out of reprs."""
+    """This run of the daemon, as it is published. The token stays out of reprs."""
 
     process: ProcessIdentity
     instance_id: str
@@ -41,19 +40,19 @@ class Identity:
 
 
 class HomeFiles:
-    """Looks after one home while the daemon lives."""
+    """Looks after the files of one home while the daemon runs."""
 
     def __init__(
         self,
         folders: Folders,
-        tenancy: HomeOwnership,
+        ownership: HomeOwnership,
         events: Events,
         records: Records,
         log_file: LogFile,
         watch_places: WatchPlaces,
     ) -> None:
         self._folders = folders
-        self._tenancy = tenancy
+        self._ownership = ownership
         self._events = events
         self._records = records
         self._log_file = log_file
@@ -62,27 +61,27 @@ class HomeFiles:
         self._settling: asyncio.TimerHandle | None = None
         self._published: Endpoint | None = None
         self._ours: Identity
-        self._mender: LoopErrors | None = None
-        self._told = ""
+        self._check: Callable[[], None] = _nothing
+        self._reported = ""
 
     def begin(self, ours: Identity, withdraw: Callable[[], object]) -> None:
-        """Answer those who ask outside the home. `withdraw` ends the daemon, when its home is another daemon's."""
+        """Answer clients that ask through the presence. `withdraw` ends the daemon if it loses its home."""
         self._ours = ours
 
         def lost() -> None:
-            self._events.warn("daemon.home_lost", reason=self._tenancy.lost)
+            self._events.warn("daemon.home_lost", reason=self._ownership.lost)
             withdraw()
 
-        self._tenancy.on_lost = lost
-        self._tenancy.on_restored = self._restored
-        self._tenancy.listen(self._answer)
+        self._ownership.on_lost = lost
+        self._ownership.on_restored = self._restored
+        self._ownership.listen(self._answer)
 
     def load(self, store: FileStore) -> Loaded:
-        """What the last daemon of this folder left. Rows of a home that has a daemon of its own are set aside."""
+        """Return what the last daemon of this folder saved. Set aside the rows of a home that has another daemon."""
         loaded = store.load()
-        if not loaded.state.servers or self._tenancy.inherit(loaded.homes):
+        if not loaded.state.servers or self._ownership.inherit(loaded.homes):
             return loaded
-        return store.set_aside("the folder is a copy, or was moved: the daemon of its own home lives")
+        return store.set_aside("the folder was copied or moved, and the daemon of its old home is running")
 
     def publish(self, transports: tuple[Mapping[str, Any], ...]) -> None:
         """Publish where the daemon answers, and keep it published.
@@ -102,16 +101,16 @@ class HomeFiles:
             transports=transports,
             home=str(self._folders.home),
         )
-        self._tenancy.assure_writable()
+        self._ownership.check_may_write()
         endpoint.publish(self._folders.endpoint, published)
         self._arm()
 
-    def mends(self, mender: LoopErrors) -> None:
-        """Whom to tell that the socket may have lost its place."""
-        self._mender = mender
+    def also_check(self, check: Callable[[], None]) -> None:
+        """Call `check` at every look: the listener's socket may have been removed as well."""
+        self._check = check
 
     def close(self) -> None:
-        """The daemon ends: nothing is made again."""
+        """Stop restoring files, because the daemon ends."""
         self._published = None
         if self._watch is not None:
             self._watch.close()
@@ -119,17 +118,16 @@ class HomeFiles:
             self._settling.cancel()
 
     def look(self) -> None:
-        """See that everything is where clients look for it."""
-        standing = self._tenancy.look()
+        """Check that every file is where clients look for it, and restore what is missing."""
+        standing = self._ownership.look()
         if standing is Standing.UNUSABLE:
-            if self._tenancy.trouble != self._told:
-                self._told = self._tenancy.trouble or ""
-                self._events.warn("daemon.home_unusable", reason=self._told)
+            if self._ownership.trouble != self._reported:
+                self._reported = self._ownership.trouble or ""
+                self._events.warn("daemon.home_unusable", reason=self._reported)
         elif standing is not Standing.LOST and self._published is not None:
-            self._told = ""
+            self._reported = ""
             self._publish_again(self._published)
-            if self._mender is not None:
-                self._mender.look()
+            self._check()
             self._arm()
 
     def _publish_again(self, published: Endpoint) -> None:
@@ -143,8 +141,8 @@ class HomeFiles:
             self._events.publish("daemon.published_again")
 
     def _restored(self) -> None:
-        """The folder, or the lock in it, has been made again."""
-        # Its entries went to a file that has no name any more; the next one makes it anew.
+        """Restore the other files after the folder, or the lock in it, was made again."""
+        # Entries since then went to a removed file. The next entry makes the log file anew.
         self._log_file.reopen()
         self._events.warn("daemon.home_restored", home=str(self._folders.home))
         loop = asyncio.get_running_loop()
@@ -152,9 +150,9 @@ class HomeFiles:
         loop.call_soon(self.look)
 
     def _answer(self) -> bytes:
-        """Somebody has found no daemon in the home."""
+        """Answer a client that has found no daemon in the home."""
         self.look()
-        problem = self._tenancy.lost or self._tenancy.trouble
+        problem = self._ownership.lost or self._ownership.trouble
         return Present(self._ours.process.pid, self._ours.version, self._published, problem).encode()
 
     def _changed(self) -> None:
@@ -174,5 +172,9 @@ class HomeFiles:
         try:
             self._watch = self._watch_places(places, self._changed)
         except OSError as error:
-            # The other two ways are left: who asks, and every act.
+            # Two occasions for a look are left: a client that asks, and every act.
             self._events.publish("daemon.home_not_watched", reason=str(error))
+
+
+def _nothing() -> None:
+    pass

@@ -1,4 +1,4 @@
-"""One daemon for each home: a folder that is ours alone, and a lock that is held for life."""
+"""One daemon for each home: a folder that only its user can write, and a lock that the daemon holds until it ends."""
 
 import contextlib
 import os
@@ -15,26 +15,28 @@ from ..native.startup import homes
 from ..registry.store import homes_in
 from ..values import frozen
 
-NOTE_LIMIT = 32
+PID_FILE_LIMIT = 32
+"""Bytes."""
+
 POLL_S = 0.02
-MOMENT_S = 0.5
-"""For how long the lock may be held by no daemon: by who only looks, or by the child of one that was killed between its
-fork and its exec."""
+LOCK_TEST_S = 0.5
+"""How long the lock may be held although no daemon runs: by a process that only tests the lock, or by a forked child of
+a killed daemon before its exec."""
 
 ASK_S = 1.0
-"""How long the daemon that runs may take to say who it is."""
+"""Seconds for the running daemon to identify itself."""
 
 STARTS_WITHIN_S = 20.0
-"""How long whoever starts a daemon waits for it."""
+"""Seconds for a daemon to start, before a process that started it gives up."""
 
 
-def own_home(where: Folders) -> None:
-    """Make the home folder, or see that nobody else could have written into it.
+def make_home(where: Folders) -> None:
+    """Make the home folder, or check that no other user could have written into it.
 
     Raises:
-        NotOurs: it belongs to another user, or others may write into it, or a link of another user's leads there.
-        StateNotWritable: it lies in what is no folder.
-        OSError: it cannot be made.
+        NotOurs: the folder or a link to it belongs to another user, or other users may write into it.
+        StateNotWritable: the folder's path leads through a file.
+        OSError: the folder cannot be made.
     """
     homes.refuse(where)
     try:
@@ -44,20 +46,20 @@ def own_home(where: Folders) -> None:
 
 
 class HomeLock:
-    """The lock. The system releases it when the process ends, however it ends."""
+    """The lock of a home. The system releases it when the process ends, in whatever way."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = LockFile(path)
 
-    def take(self, patience_s: float = 0.0) -> bool:
-        """Whether this process is the daemon of its home from now on. `patience_s`: for how long to try.
+    def take(self, timeout_s: float = 0.0) -> bool:
+        """Try for `timeout_s` to take the lock. Return False if another process holds it.
 
         Raises:
-            NotOurs: a link lies in its place: what it leads to would be emptied.
+            NotOurs: the path is a link, whose target would be emptied.
             OSError: the lock file cannot be made.
         """
-        until = time.monotonic() + patience_s
+        until = time.monotonic() + timeout_s
         while True:
             if self._path.is_symlink():
                 raise NotOurs(f"{self._path} is a link", hint=f"rm '{self._path}'")
@@ -68,81 +70,81 @@ class HomeLock:
             time.sleep(POLL_S)
 
     def holds(self) -> bool:
-        """Whether the file that this process has locked is the one at the path. Cheap."""
+        """Return whether the file at the path is the one that this process has locked. Cheap."""
         return self._lock.intact()
 
-    def sign(self) -> None:
-        """Note who holds it, for people. Windows lets nobody read a locked file, so the note lies beside it."""
+    def write_pid(self) -> None:
+        """Write this process's pid for people, into a file of its own: Windows lets no process read a locked file."""
         with contextlib.suppress(OSError):
-            private_files.write(_note(self._path), f"{os.getpid()}\n".encode())
+            private_files.write(_pid_file(self._path), f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Let the next one in. A note beside a lock that is another's by now is left."""
+        """Release the lock. The pid file is left if another process holds the lock at this path."""
         if self._lock.intact():
             with contextlib.suppress(OSError):
-                _note(self._path).unlink(missing_ok=True)
+                _pid_file(self._path).unlink(missing_ok=True)
         self._lock.release()
 
 
 class HomeFolder:
-    """The real home: its folder, its lock, its registry, and what the system keeps outside of it."""
+    """The real home: its folder, its lock, its registry, and its presence outside of the folder."""
 
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
-        self._instance = HomeLock(folders.lock)
+        self._lock = HomeLock(folders.lock)
 
     def home_id(self) -> str:
-        """See `Ground`."""
+        """See `HomeStorage`."""
         return Folders(self._folders.home, moved=self._folders.moved).home_id
 
     def path_id(self) -> str:
-        """See `Ground`."""
+        """See `HomeStorage`."""
         return self._folders.path_id
 
     def make(self) -> None:
-        """See `Ground`."""
-        own_home(self._folders)
+        """See `HomeStorage`."""
+        make_home(self._folders)
 
     def owners(self) -> tuple[str, ...]:
-        """See `Ground`. A registry that cannot be read names nobody: the next write sets it aside for no one."""
+        """See `HomeStorage`. An unreadable registry names no home. The store sets it aside at the next write."""
         return homes_in(self._folders.registry)
 
     def holds_lock(self) -> bool:
-        """See `Ground`."""
-        return self._instance.holds()
+        """See `HomeStorage`."""
+        return self._lock.holds()
 
     def take_lock(self) -> bool:
-        """See `Ground`."""
-        taken = self._instance.take()
+        """See `HomeStorage`."""
+        taken = self._lock.take()
         if taken:
-            self._instance.sign()
+            self._lock.write_pid()
         return taken
 
     def release_lock(self) -> None:
-        """See `Ground`."""
-        self._instance.release()
+        """See `HomeStorage`."""
+        self._lock.release()
 
     def claim(self, home_id: str) -> Presence:
-        """See `Ground`."""
+        """See `HomeStorage`."""
         return presence.take(home_id)
 
 
 @frozen
-class Holder:
-    """Whoever holds the lock, as far as it has noted: to be shown, never to be signalled on the strength of it.
+class LockHolder:
+    """The process that holds the lock, as its pid file says. To be shown; no proof that would justify a signal.
 
-    `since`: wall time, seconds. None for what is not known.
+    `since` is wall time in seconds. A field is None if it is unknown.
     """
 
     pid: int | None
     since: float | None
 
     def for_s(self, now: float) -> float:
-        """For how long it has held it; for ever, if that is not known."""
+        """Return for how many seconds the process has held the lock: infinity if that is unknown."""
         return float("inf") if self.since is None else now - self.since
 
     def unreachable(self, why: str) -> DaemonUnreachable:
-        """What to tell somebody who can neither reach it nor take its place."""
+        """Return the error for a client that can neither reach the daemon nor replace it."""
         who = "a daemon" if self.pid is None else f"a daemon (pid {self.pid})"
         name = "its process" if self.pid is None else f"pid {self.pid}"
         if HAS_HANGUP_SIGNAL and self.pid is not None:
@@ -152,36 +154,36 @@ class Holder:
         return DaemonUnreachable(f"{who} runs and cannot be reached: {why}", hint=hint, data={"pid": self.pid})
 
 
-def holder(path: Path) -> Holder | None:
-    """Whoever holds this lock; None: nobody. To see that, it is taken for a moment.
+def lock_holder(path: Path) -> LockHolder | None:
+    """Return the process that holds this lock, or None if it is free. A free lock is taken for a moment to test it.
 
     Raises:
-        NotOurs: a link lies in its place.
-        OSError: it cannot be opened.
+        NotOurs: the path is a link.
+        OSError: the lock file cannot be opened.
     """
     if not path.exists():
         return None
-    instance = HomeLock(path)
-    if instance.take():
-        instance.release()
+    lock = HomeLock(path)
+    if lock.take():
+        lock.release()
         return None
-    return noted(path)
+    return holder_by_pid_file(path)
 
 
-def noted(path: Path) -> Holder:
-    """What whoever holds this lock has noted."""
+def holder_by_pid_file(path: Path) -> LockHolder:
+    """Return the process that the pid file beside this lock names."""
     try:
-        pid = int(trust.contents(_note(path), NOTE_LIMIT))
-        return Holder(pid, min(_note(path).stat().st_mtime, time.time()))
+        pid = int(trust.contents(_pid_file(path), PID_FILE_LIMIT))
+        return LockHolder(pid, min(_pid_file(path).stat().st_mtime, time.time()))
     except (OSError, ValueError, trust.DistrustedError):
-        return Holder(None, None)
+        return LockHolder(None, None)
 
 
-def who_runs(folders: Folders) -> str:
-    """Whoever is the daemon of this home, in a few words. Asked, it makes again what has gone of its files.
+def describe_running(folders: Folders) -> str:
+    """Describe the running daemon of this home in a few words. The question makes it restore its missing files.
 
     Raises:
-        DaemonUnreachable: it has had time enough to publish where it is, and that cannot be used.
+        DaemonUnreachable: the daemon had enough time to publish its endpoint, but the endpoint cannot be used.
     """
     said = presence.ask(folders.home_id, ASK_S)
     if said is None and folders.path_id != folders.home_id:
@@ -189,8 +191,8 @@ def who_runs(folders: Folders) -> str:
     present = endpoint.decode_present(said) if said else None
     if present is not None and present.endpoint is not None:
         return f"pid {present.pid}, version {present.version}"
-    held, running = noted(folders.lock), None
-    problem = "what it published has gone"
+    held, running = holder_by_pid_file(folders.lock), None
+    problem = "its endpoint file is missing"
     try:
         running = endpoint.read(folders.endpoint)
     except DaemonNotRunning as error:
@@ -198,11 +200,11 @@ def who_runs(folders: Folders) -> str:
     if running is not None and held.pid in (None, running.pid):
         return f"pid {running.pid}, version {running.version}"
     if present is not None:
-        held, problem = Holder(present.pid, held.since), present.problem or problem
+        held, problem = LockHolder(present.pid, held.since), present.problem or problem
     if held.for_s(time.time()) < STARTS_WITHIN_S:
         return "starting up"
     raise held.unreachable(problem if running is None else f"another daemon (pid {running.pid}) published in its place")
 
 
-def _note(path: Path) -> Path:
+def _pid_file(path: Path) -> Path:
     return path.with_suffix(".pid")

@@ -23,24 +23,27 @@ MAX_BYTES = 5 * 1024 * 1024
 BACKUPS = 3
 
 RETRY_FIRST_S, RETRY_LAST_S = 1.0, 60.0
-"""When a rollover that the system refused is tried again: at first, and at most."""
+"""Pause before a refused rollover is tried again: the first and the longest."""
 
 _COLOUR_OR_CONTROL = re.compile("(\x1b\\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class LogFile:
-    """Appends lines at once (2 us each), so that a daemon that is killed loses none; a full disk costs entries only.
+    """The log file with its backups.
 
-    It begins anew after `MAX_BYTES`. Where that is refused (Windows renames no file that somebody has open) it
-    goes on in the same file, up to what all of them may have together, and tries again later.
+    Lines are appended at once (2 us each), so that a killed daemon loses none. A full disk costs only entries.
+
+    A new file begins after `MAX_BYTES`. If the rollover is refused (Windows renames no file that a process has open),
+    the log goes on in the same file, up to the size of all files together, and the rollover is tried again later.
     """
 
     def __init__(self, folder: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Make the folder, ours alone, and open the file.
+        """Make the folder, for this user only, and open the file.
 
         Raises:
-            NotOurs: somebody else may write into the folder. Servers run in it, and Python's look there for modules.
-            OSError: it cannot be opened.
+            NotOurs: another user may write into the folder, which is dangerous because servers run in it, and those in
+                Python look there for modules.
+            OSError: the file cannot be opened.
         """
         try:
             trust.make_folder(folder)
@@ -62,7 +65,7 @@ class LogFile:
         self._open()
 
     def msg(self, line: str) -> None:
-        """Append one line. Never raises: what could not be written is told by `note`."""
+        """Append one line. Never raises: `note` reports lines that could not be written."""
         data = line.encode() + b"\n"
         if self._size + len(data) > MAX_BYTES:
             self._roll_over()
@@ -72,20 +75,20 @@ class LogFile:
     debug = info = warning = error = critical = msg
 
     def note(self) -> str | None:
-        """What a user should know."""
+        """Return a note for users, or None."""
         if self._lost:
             return f"{self._lost} entries of {self._path} were lost: {self._lost_to}"
         return f"{self._path} cannot begin anew: {self._refusal}" if self._refusal else None
 
     def reopen(self) -> None:
-        """Go on in the file that lies at the path, which is made, with its folder, where there is none."""
+        """Go on in the file at the path. Make it, with its folder, if there is none."""
         self.close()
-        # What cannot be made costs entries, and `note` tells of them.
+        # A folder that cannot be made costs entries, which `note` reports.
         with contextlib.suppress(OSError, trust.DistrustedError):
             trust.make_folder(self._path.parent)
 
     def close(self) -> None:
-        """Write no more. The next entry opens it again."""
+        """Close the file. The next entry opens it again."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
@@ -102,13 +105,13 @@ class LogFile:
     def _write(self, data: bytes) -> None:
         descriptor = self._open()
         if self._torn:
-            # A full disk took half of a line.
+            # A full disk has taken only a part of the line before.
             data = b"\n" + data
         written = os.write(descriptor, data)
         self._size += written
         self._torn = written < len(data)
         if self._torn:
-            raise OSError("the disk took half of it")
+            raise OSError("the disk took only a part of it")
 
     def _lose(self, error: OSError) -> None:
         self._lost += 1
@@ -122,10 +125,10 @@ class LogFile:
         return self._descriptor
 
     def _roll_over(self) -> None:
-        """daemon.log becomes daemon.log.1, and so on; the oldest goes."""
+        """Rename daemon.log to daemon.log.1, and so on. The oldest backup is overwritten."""
         if self._refusal is not None and self._monotonic() < self._not_before:
             return
-        # Windows renames no file that anybody has open, us included.
+        # Windows renames no file that a process has open, the daemon included.
         self.close()
         try:
             self._begin_anew()
@@ -136,7 +139,7 @@ class LogFile:
             self._size = 0
 
     def _begin_anew(self) -> None:
-        """The file itself is moved first, aside: where that is refused, every backup is where it was."""
+        """Move the file itself aside first, so that every backup stays in its place if that is refused."""
         if self._aside.exists():
             self._file_away()
         with contextlib.suppress(FileNotFoundError):
@@ -144,7 +147,7 @@ class LogFile:
         self._file_away()
 
     def _file_away(self) -> None:
-        """What is aside becomes the first backup; where one of them may not be moved, it is put back."""
+        """Make the file that is aside the first backup. Put it back if a backup cannot be moved."""
         try:
             for newer, older in reversed([*pairwise((self._aside, *self._backups))]):
                 with contextlib.suppress(FileNotFoundError):
@@ -154,13 +157,13 @@ class LogFile:
             raise
 
     def _take_back(self) -> None:
-        """What was left aside, by us or by a daemon that was ended in between, is the log, if there is no other."""
+        """Make a file that was left aside the log, if there is none: a daemon may have ended during its rollover."""
         with contextlib.suppress(OSError):
             if not self._path.exists():
                 self._aside.replace(self._path)
 
     def _put_off(self, refusal: OSError) -> None:
-        """Try again later. That somebody has it open is nothing but shown; anything else is an error, told once."""
+        """Try again later. A file that a process has open is only a note; any other refusal is logged once as error."""
         known = str(self._refusal) == str(refusal)
         self._pause_s = min(2 * self._pause_s, RETRY_LAST_S) if self._refusal else RETRY_FIRST_S
         self._refusal = refusal
@@ -173,8 +176,8 @@ class LogFile:
 
 
 def open_log(file: LogFile, level: str, *, console: bool) -> FilteringBoundLogger:
-    """The log, written to `file`; with `console`, to standard error as well."""
-    # Without the frames' variables: some of them are secrets.
+    """Return the log, which writes to `file` and with `console` to standard error as well."""
+    # Tracebacks go without the frames' variables, because some of them are secrets.
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     processors: list[Processor] = [
         structlog.processors.add_log_level,
@@ -189,7 +192,7 @@ def open_log(file: LogFile, level: str, *, console: bool) -> FilteringBoundLogge
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
     )
-    # Bound at once: unbound, every entry would make a logger of its own.
+    # Bound at once, because an unbound logger makes a new logger for every entry.
     bound: FilteringBoundLogger = logger.bind()
     return bound
 
@@ -198,14 +201,14 @@ _ENCODER = json.JSONEncoder(default=repr)
 
 
 def _json(entry: EventDict, **_: object) -> str:
-    """An entry as JSON. `json.dumps` would make an encoder for each; a server that is started again waits for six."""
+    """Return an entry as JSON. `json.dumps` would make an encoder each time, and a restart writes six entries."""
     return _ENCODER.encode(entry)
 
 
 class _Console:
     """Shows every entry on its way to the file. Its tracebacks have no variables either.
 
-    Names of folders and processes are other people's bytes: of what moves a terminal only colours get through.
+    Names of folders and processes may contain control characters, so only colour sequences reach the terminal.
     """
 
     def __init__(self) -> None:

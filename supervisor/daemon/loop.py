@@ -1,4 +1,7 @@
-"""The event loop is chosen once, here, by a factory: never a policy, never at import."""
+"""The event loop: which one the daemon runs on, and the signals that it handles.
+
+The loop comes from a factory, never from a policy, and nothing is chosen at import.
+"""
 
 import asyncio
 import contextlib
@@ -20,35 +23,35 @@ SETTING = "event_loop"
 
 @frozen
 class Choice:
-    """Which loop, and why. `forced`: somebody has said so."""
+    """The chosen event loop and the reason. `forced`: the user has chosen it."""
 
     name: str
     reason: str
     forced: bool = False
 
     def make(self) -> asyncio.AbstractEventLoop:
-        """A new loop of this kind."""
+        """Return a new loop of this kind."""
         if self.name == PROACTOR:
             made: asyncio.AbstractEventLoop = getattr(asyncio, "ProactorEventLoop")()  # noqa: B009 (only Windows has it)
             return made
         return asyncio.SelectorEventLoop() if self.name == SELECTOR else asyncio.new_event_loop()
 
     def note(self) -> str | None:
-        """What a user should know."""
+        """Return a note for users, or None."""
         return f"the event loop is {self.name}: {self.reason}" if self.forced else None
 
 
 def choose(config: Config, *, has_proactor: bool = facts.HAS_PROACTOR_LOOP) -> Choice:
-    """The loop for this system, or the one that the user wants.
+    """Return the loop that the user wants, or else the loop for this system.
 
     Raises:
-        ConfigInvalid: there is no such loop on this system.
+        ConfigInvalid: this system does not have the wanted loop.
     """
     wanted = config.event_loop
     if wanted == "auto":
         if not has_proactor:
             return Choice("default", "Python's own for this system")
-        # CPython gh-93821: one peer that resets before it was accepted closes the listening socket.
+        # CPython gh-93821: a peer that resets before it was accepted closes the listening socket of a proactor loop.
         return Choice(SELECTOR, "under the proactor loop a peer that resets can close the listening socket")
     from_file = config.source(f"daemon.{SETTING}") is Source.FILE
     place = f"daemon.{SETTING}" if from_file else VARIABLES[SETTING]
@@ -66,39 +69,42 @@ def run(main: Coroutine[Any, Any, int], choice: Choice) -> int:
 
 
 @contextlib.contextmanager
-def heeding(
+def handling_signals(
     running: asyncio.AbstractEventLoop, stop: Callable[[], object], reload: Callable[[], object]
 ) -> Iterator[None]:
-    """While inside, a user or a service manager is heard: signals call these on the loop."""
+    """Call these functions on the loop when a user or a service manager sends a signal, while the context is open."""
     wanted = {"SIGTERM": stop, "SIGINT": stop, "SIGBREAK": stop, "SIGHUP": reload}
-    # No system has them all.
-    heard = {getattr(signal, name): heed for name, heed in wanted.items() if hasattr(signal, name)}
-    with (_heeding if facts.LOOPS_HANDLE_SIGNALS else _heeding_on_windows)(running, heard):
+    # No system has all of them.
+    handlers = {getattr(signal, name): handler for name, handler in wanted.items() if hasattr(signal, name)}
+    with (_handling_on_posix if facts.LOOPS_HANDLE_SIGNALS else _handling_on_windows)(running, handlers):
         yield
 
 
-_Heard = Mapping[signal.Signals, Callable[[], object]]
+_Handlers = Mapping[signal.Signals, Callable[[], object]]
 
 
 @contextlib.contextmanager
-def _heeding(running: asyncio.AbstractEventLoop, heard: _Heard) -> Iterator[None]:
-    for number, heed in heard.items():
-        running.add_signal_handler(number, heed)
+def _handling_on_posix(running: asyncio.AbstractEventLoop, handlers: _Handlers) -> Iterator[None]:
+    for number, handler in handlers.items():
+        running.add_signal_handler(number, handler)
     try:
         yield
     finally:
-        for number in heard:
+        for number in handlers:
             running.remove_signal_handler(number)
 
 
 @contextlib.contextmanager
-def _heeding_on_windows(running: asyncio.AbstractEventLoop, heard: _Heard) -> Iterator[None]:
-    """Loops have no signal handlers there. Ctrl-C is SIGINT; Ctrl-Break, a closed console and a logoff are SIGBREAK."""
+def _handling_on_windows(running: asyncio.AbstractEventLoop, handlers: _Handlers) -> Iterator[None]:
+    """Handle signals without the loop, which has no signal handlers on Windows.
 
-    def tell(number: int, _frame: FrameType | None) -> None:
-        running.call_soon_threadsafe(heard[signal.Signals(number)])
+    Ctrl-C is SIGINT there; Ctrl-Break, a closed console and a logoff are SIGBREAK.
+    """
 
-    before = {number: signal.signal(number, tell) for number in heard}
+    def call(number: int, _frame: FrameType | None) -> None:
+        running.call_soon_threadsafe(handlers[signal.Signals(number)])
+
+    before = {number: signal.signal(number, call) for number in handlers}
     try:
         with _waking(running):
             yield
@@ -109,21 +115,21 @@ def _heeding_on_windows(running: asyncio.AbstractEventLoop, heard: _Heard) -> It
 
 @contextlib.contextmanager
 def _waking(running: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """A signal arrives in a thread of the system's; without this, a select() that waits does not notice.
+    """Wake the loop's select() at every signal, which Windows delivers in a thread of its own.
 
     The proactor loop does the same by itself.
     """
     if not isinstance(running, asyncio.SelectorEventLoop):
         yield
         return
-    ear, mouth = socket.socketpair()
-    with ear, mouth:
-        ear.setblocking(False)
-        mouth.setblocking(False)
-        running.add_reader(ear, ear.recv, 4096)
-        before = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    receiver, sender = socket.socketpair()
+    with receiver, sender:
+        receiver.setblocking(False)
+        sender.setblocking(False)
+        running.add_reader(receiver, receiver.recv, 4096)
+        before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
         try:
             yield
         finally:
             signal.set_wakeup_fd(before)
-            running.remove_reader(ear)
+            running.remove_reader(receiver)

@@ -1,4 +1,4 @@
-"""What the event loop reports, and a door that an error of one connection has closed."""
+"""Errors that the event loop reports, and the listener that is opened again when one of them has closed it."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,26 +14,27 @@ PEER_HAS_GONE = frozenset({64, 10053, 10054})
 
 RETRY_FIRST_S, RETRY_LAST_S = 0.5, 30.0
 
-SAME_TROUBLE_S = 60.0
+SAME_ERROR_S = 60.0
+"""An equal error is logged at most once in so many seconds."""
 
 
-class Troubles:
-    """What the loop reported lately. asyncio repeats itself a hundred times a second without descriptors."""
+class RecentErrors:
+    """The errors that the loop reported lately. Without free descriptors asyncio reports a hundred times a second."""
 
     def __init__(self) -> None:
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
 
-    def is_news(self, trouble: str, now: float) -> bool:
-        """Whether it is to be told: it was not within the last minute."""
-        self._told = {known: told for known, told in self._told.items() if now - told < SAME_TROUBLE_S}
-        if trouble in self._told:
+    def is_new(self, error: str, now: float) -> bool:
+        """Return whether the error is to be logged, because it was not within the last minute."""
+        self._reported = {known: at for known, at in self._reported.items() if now - at < SAME_ERROR_S}
+        if error in self._reported:
             return False
-        self._told[trouble] = now
+        self._reported[error] = now
         return True
 
 
 class LoopErrors:
-    """The loop's exception handler. What is reported may have cost a listening socket: it looks, and opens it again."""
+    """The loop's exception handler. An error may have closed a listening socket, so it checks and opens it again."""
 
     def __init__(self, events: Events, listener: Listener, publish: Callable[[], None], choice: Choice) -> None:
         self._events = events
@@ -41,20 +42,20 @@ class LoopErrors:
         self._publish = publish
         self._choice = choice
         self._dropped = 0
-        self._troubles = Troubles()
+        self._recent = RecentErrors()
         self._again = False
-        self._mending: asyncio.Task[None] | None = None
+        self._check: asyncio.Task[None] | None = None
 
     def note(self) -> str | None:
-        """What a user should know."""
+        """Return a note for users, or None."""
         if not self._dropped:
             return None
         return f"{self._dropped} errors of connections that had been reset were dropped (the {self._choice.name} loop)"
 
     def close(self) -> None:
-        """There is nothing to mend any more."""
-        if self._mending is not None:
-            self._mending.cancel()
+        """Stop checking the listener, because the daemon ends."""
+        if self._check is not None:
+            self._check.cancel()
 
     def __call__(self, running: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """See `asyncio.loop.set_exception_handler`."""
@@ -62,30 +63,30 @@ class LoopErrors:
         if self._is_noise(error, context):
             self._dropped += 1
             return
-        if _is_told_twice(error, context):
+        if _is_duplicate(error, context):
             return
-        if self._troubles.is_news(f"{context['message']}: {error!r}", running.time()):
-            self._tell(error, context)
+        if self._recent.is_new(f"{context['message']}: {error!r}", running.time()):
+            self._report(error, context)
         self.look()
 
     def look(self) -> None:
-        """See whether the daemon still listens, and open what has closed."""
+        """Check whether the daemon still listens, and open what has closed."""
         self._again = True
-        if self._mending is None:
-            self._mending = asyncio.get_running_loop().create_task(self._mend())
+        if self._check is None:
+            self._check = asyncio.get_running_loop().create_task(self._check_listener())
 
-    def _tell(self, error: BaseException, context: dict[str, Any]) -> None:
+    def _report(self, error: BaseException, context: dict[str, Any]) -> None:
         if _of_accept(error, context):
             self._events.warn("listener.reset", error=f"{type(error).__name__}: {error}")
         else:
             self._events.failed("loop.error", error, what=context["message"])
 
     def _is_noise(self, error: BaseException, context: dict[str, Any]) -> bool:
-        """The proactor shuts a socket down that its peer has reset, and raises what that says."""
+        """Return whether the error is noise: the proactor shuts a reset socket down, and raises when that fails."""
         torn_down = "_call_connection_lost" in context["message"]
         return self._choice.name == PROACTOR and torn_down and _number(error) in PEER_HAS_GONE
 
-    async def _mend(self) -> None:
+    async def _check_listener(self) -> None:
         pause_s = RETRY_FIRST_S
         try:
             while self._again:
@@ -103,18 +104,18 @@ class LoopErrors:
                     self._publish()
                     self._events.publish("daemon.listens_again")
         finally:
-            self._mending = None
+            self._check = None
 
 
 def _of_accept(error: BaseException, context: dict[str, Any]) -> bool:
-    """A peer that had gone before it was accepted. It costs the proactor its listening socket (CPython gh-93821)."""
+    """Return whether a peer had gone before it was accepted, which closes a proactor's listener (CPython gh-93821)."""
     if context["message"] == "Accept failed on a socket":
         return isinstance(error, OSError)
     return "_accept_connection" in context["message"] and isinstance(error, ConnectionError)
 
 
-def _is_told_twice(error: BaseException, context: dict[str, Any]) -> bool:
-    """The proactor tells of a failed accept by its future, and by a task of its own that nobody waits for."""
+def _is_duplicate(error: BaseException, context: dict[str, Any]) -> bool:
+    """Return whether the loop reports a failed accept again: the proactor also has a task that is never awaited."""
     coroutine = context["future"].get_coro() if isinstance(context.get("future"), asyncio.Task) else None
     return (
         isinstance(error, OSError)

@@ -1,4 +1,4 @@
-"""Ends a daemon of another release, which understands none of our protocol's versions."""
+"""Ending a daemon of another release, which speaks none of our protocol's versions."""
 
 import asyncio
 
@@ -7,11 +7,14 @@ from ..core.model import ProcessIdentity
 from ..native.platforms import open_platform
 
 
-def ask_to_leave(published: Endpoint) -> bool:
-    """Send the polite request to exactly the process that published this endpoint. False: it was gone already.
+def ask_to_end(published: Endpoint) -> bool:
+    """Send the polite request to end to exactly the process that published this endpoint.
+
+    Returns:
+        False if the process had ended already.
 
     Raises:
-        PlatformUnsupported: there is no wing for this system.
+        PlatformUnsupported: this system is not supported.
         OSError: the system refused.
     """
     return asyncio.run(open_platform().processes.ask_to_end(ProcessIdentity(published.pid, published.start_token)))

@@ -1,4 +1,4 @@
-"""Everything of a daemon's start that can fail, tried while another daemon runs. Nothing of that one's is touched."""
+"""A rehearsal of a daemon's start: every step that can fail is tried, without touching a daemon that runs."""
 
 import errno
 import os
@@ -11,25 +11,25 @@ from ..native.facts import Folders
 from ..native.platforms import open_platform
 from ..registry.store import FileStore
 from . import settings
-from .lock import own_home
+from .lock import make_home
 from .logs import LOG_NAME
 
 
 def rehearse(folders: Folders) -> None:
-    """Return if a daemon could start here now, were there no other.
+    """Return if a daemon could start here now, if no other were running.
 
     Raises:
         ConfigInvalid: the configuration cannot be used.
         NotOurs, StateNotWritable: a folder or file cannot be used.
-        PlatformUnsupported: this system has no wing.
+        PlatformUnsupported: this system is not supported.
     """
     read = settings.read(folders)
     try:
-        own_home(folders)
-        _see_folders(folders.logs, read.config.environments or folders.environments)
+        make_home(folders)
+        _check_folders(folders.logs, read.config.environments or folders.environments)
         if folders.lock.is_symlink():
             raise NotOurs(f"{folders.lock} is a link", hint=f"rm '{folders.lock}'")
-        _see_files(folders.lock, folders.logs / LOG_NAME)
+        _check_files(folders.lock, folders.logs / LOG_NAME)
         if folders.endpoint.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(folders.endpoint))
         FileStore(folders.registry).probe()
@@ -42,11 +42,11 @@ def rehearse(folders: Folders) -> None:
             f"a daemon could not start: {error}", hint="make it a file or folder of yours"
         ) from error
     if me is None:
-        raise StateNotWritable("the system does not tell a process about itself", hint="is /proc there?")
+        raise StateNotWritable("the system tells a process nothing about itself", hint="is /proc there?")
 
 
-def _see_folders(*folders: Path) -> None:
-    """Those that are there have to be ours; what is not has to be made, in the nearest folder above that is there."""
+def _check_folders(*folders: Path) -> None:
+    """Check that existing folders are ours, and that missing ones could be made in the nearest existing parent."""
     for folder in folders:
         try:
             if os.path.lexists(folder):
@@ -58,8 +58,8 @@ def _see_folders(*folders: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
 
 
-def _see_files(*files: Path) -> None:
-    """Those that are there have to be files that can be written."""
+def _check_files(*files: Path) -> None:
+    """Check that existing paths are files that can be written."""
     for file in files:
         if file.exists() and not (file.is_file() and os.access(file, os.W_OK)):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))

@@ -1,4 +1,4 @@
-"""`service run`: the daemon as a service manager wants it."""
+"""`service run`: the daemon as a service manager starts it."""
 
 import faulthandler
 import json
@@ -12,21 +12,21 @@ from ..native.service_api import ServiceManager
 from ..native.services import manager as services
 
 CONFIGURATION = 78
-"""EX_CONFIG of sysexits.h: to try again will not help. systemd is told not to (`RestartPreventExitStatus=`)."""
+"""EX_CONFIG of sysexits.h. Another start would fail too, so the unit forbids it (`RestartPreventExitStatus=`)."""
 
 FAILED = 1
 SERVICE_NAME = "godot-supervisor"
 
 
 def serve(home: str | None = None, *, as_json: bool = False) -> int:
-    """Be the daemon until told to end. The exit status; why, if it is not 0, goes to standard error.
+    """Be the daemon until it is stopped, and return the exit status. Write an error to standard error.
 
-    `home`: in place of the one that the environment names. `as_json`: why, as an error object.
+    `home` replaces the home that the environment names. `as_json`: write the error as an error object.
     """
     _have_streams()
-    # Before anything imports asyncio: see daemon/__main__.py.
+    # Before any import of asyncio, for the reason in daemon/__main__.py.
     sys.modules["ssl"] = None  # type: ignore[assignment]
-    # A loop that hangs is ended by systemd's watchdog with SIGABRT: where it hung is worth to know.
+    # systemd's watchdog ends a loop that hangs with SIGABRT. The traceback then shows where the loop hung.
     faulthandler.enable()
     if home is not None:
         os.environ[HOME_VARIABLE] = home
@@ -60,7 +60,7 @@ def _refuse_the_machine() -> None:
 
 
 def _have_streams() -> None:
-    """A process without a console has none (Windows, pythonw.exe), and a thread that prints would end with an error."""
+    """Replace missing standard streams (Windows, pythonw.exe), because a thread that prints would fail without them."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 (for life)

@@ -1,4 +1,4 @@
-"""What config.toml says to a daemon: read at its start, and again when a user asks."""
+"""The daemon's settings from config.toml: read at its start, and again when a user asks for it."""
 
 import asyncio
 import os
@@ -14,13 +14,13 @@ from ..native.lane import Lane
 from ..values import frozen
 from . import loop
 
-LASTING = ("log_level", "event_loop", "discover", "environments")
-"""What holds from a daemon's start to its end."""
+FIXED_KEYS = ("log_level", "event_loop", "discover", "environments")
+"""Keys of `[daemon]` that are read at the daemon's start only."""
 
 
 @frozen
 class Settings:
-    """One reading of config.toml, complete and usable."""
+    """The settings of one reading of config.toml, complete and usable."""
 
     config: Config
     catalog: Catalog
@@ -28,10 +28,10 @@ class Settings:
 
 
 def read(folders: Folders) -> Settings:
-    """The settings of a home, as a daemon would start with them. Blocking.
+    """Return the settings of a home, with which a daemon would start. Blocking.
 
     Raises:
-        ConfigInvalid: they cannot be used.
+        ConfigInvalid: the settings cannot be used.
     """
     config = load(folders.config, os.environ)
     choice = loop.choose(config)
@@ -40,7 +40,10 @@ def read(folders: Folders) -> Settings:
 
 
 class Reloader:
-    """Reads the settings again. `publish` and `look_again` are the daemon's own."""
+    """Reads the settings again.
+
+    `publish` publishes the endpoint again; `look_again` has the engine look at its servers with the new settings.
+    """
 
     def __init__(
         self,
@@ -61,22 +64,22 @@ class Reloader:
         self._task: asyncio.Task[None] | None = None
 
     async def reload(self) -> tuple[str, ...]:
-        """Publish the endpoint anew, and read the configuration. Settings that changed and wait for the next start.
+        """Publish the endpoint and read the configuration again. Return the changed keys that wait for the next start.
 
         Raises:
             StateNotWritable: the endpoint cannot be published.
-            ConfigInvalid: the configuration cannot be used; everything is as it was.
+            ConfigInvalid: the configuration cannot be used; the old settings stay.
         """
         try:
             self._publish()
         except OSError as error:
             raise StateNotWritable(f"the endpoint cannot be published: {error}") from error
         async with self._one_at_a_time:
-            # Off the loop, because a parser takes a second for the largest file that there may be.
+            # In a thread, because the parser takes a second for the largest file that is allowed.
             found = await self._lanes.do(read, self._folders, lane=Lane.FILES)
             catalog, before = self._settings.catalog, self._settings.config
             catalog.kinds = found.catalog.kinds
-        waiting = tuple(f"daemon.{key}" for key in LASTING if getattr(found.config, key) != getattr(before, key))
+        waiting = tuple(f"daemon.{key}" for key in FIXED_KEYS if getattr(found.config, key) != getattr(before, key))
         self._events.publish(
             "daemon.reloaded", config=str(self._folders.config), kinds=catalog.names(), waiting=waiting
         )
@@ -84,7 +87,7 @@ class Reloader:
         return waiting
 
     def quietly(self) -> None:
-        """SIGHUP: nobody waits for an answer."""
+        """Reload at a SIGHUP, which has no answer: an error is an event."""
         self._task = asyncio.get_running_loop().create_task(self._quietly())
 
     async def _quietly(self) -> None:

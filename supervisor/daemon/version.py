@@ -1,4 +1,4 @@
-"""Which version of this distribution is installed."""
+"""The installed version of this distribution."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ _PREFIX, _SUFFIX = "godot_supervisor-", ".dist-info"
 
 
 def installed() -> str:
-    """The version, from the name of the distribution's metadata folder.
+    """Return the version, from the name of the distribution's metadata folder.
 
-    `importlib.metadata` would read it too, and cost a daemon that runs for weeks 1.3 MiB for it: it stands in where the
-    metadata has another form.
+    `importlib.metadata` costs 1.3 MiB in a daemon that runs for weeks, so it is only the fallback for metadata in
+    another form.
     """
     for folder in sys.path:
         try:

@@ -1,4 +1,4 @@
-"""The catalogue of kinds: built-in recipes, the user's tables laid over them, every key checked."""
+"""The catalogue of kinds: the built-in recipes with the user's tables laid over them, every key checked."""
 
 import re
 import tomllib
@@ -37,16 +37,16 @@ _ENTRY = re.compile(r"[^/\n](?:[^\n]*[^/\n])?/[^/\n]+")
 
 @dataclass(slots=True)
 class Catalog:
-    """Every kind there is. Kinds are frozen; `reload` replaces all of them at once."""
+    """All kinds by name. Kinds are frozen; `reload` replaces all of them at once."""
 
     kinds: Mapping[str, Kind]
 
     @classmethod
     def build(cls, tables: Tables) -> "Catalog":
-        """The built-in kinds with the user's `[kinds.*]` tables laid over them, key by key, sub-tables included.
+        """Return the built-in kinds with the user's `[kinds.*]` tables laid over them, key by key, sub-tables included.
 
         Raises:
-            ConfigInvalid: names `kinds.NAME.KEY`, what is wrong there, and the fix.
+            ConfigInvalid: a key is wrong. The error names `kinds.NAME.KEY`, the problem, and the fix.
         """
         merged = dict(_built_in())
         for name, table in tables.items():
@@ -58,18 +58,18 @@ class Catalog:
         return cls({name: _Recipe(name, table).kind() for name, table in merged.items()})
 
     def reload(self, tables: Tables) -> None:
-        """Begin anew with other tables.
+        """Replace all kinds by those of other tables.
 
         Raises:
-            ConfigInvalid: as in `build`; the kinds are what they were.
+            ConfigInvalid: as in `build`; the old kinds stay.
         """
         self.kinds = Catalog.build(tables).kinds
 
     def get(self, name: str) -> Kind:
-        """The kind of that name.
+        """Return the kind of that name.
 
         Raises:
-            KindUnknown: there is none; the hint lists those there are.
+            KindUnknown: no kind has that name. The hint lists all names.
         """
         if name not in self.kinds:
             known = ", ".join(self.names())
@@ -79,18 +79,18 @@ class Catalog:
         return self.kinds[name]
 
     def names(self) -> tuple[str, ...]:
-        """All names, sorted."""
+        """Return all names, sorted."""
         return tuple(sorted(self.kinds))
 
 
 def _built_in() -> dict[str, Mapping[str, Any]]:
-    # importlib.resources would cost the daemon tempfile, bz2 and lzma; installers unpack every wheel.
+    # A plain path, because importlib.resources imports tempfile, bz2 and lzma. Installers unpack every wheel.
     files = Path(__file__).with_name("recipes").glob("*.toml")
     return {file.stem: tomllib.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
 def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` wins. Tables of tables are merged once: [kinds.x.env] adds to a recipe's variables."""
+    """Lay `above` over `below`. Sub-tables are merged one level deep, so [kinds.x.env] adds to a recipe's variables."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
@@ -99,7 +99,7 @@ def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
 
 
 class _Recipe(Table):
-    """The table of one kind."""
+    """The table of one kind, checked key by key."""
 
     def __init__(self, name: str, content: Mapping[str, Any]) -> None:
         super().__init__(f"kinds.{name}", content, _KEYS)

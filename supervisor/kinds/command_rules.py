@@ -1,4 +1,4 @@
-"""What a kind's command has to be, beside a list of words: errors that a start could only fail with."""
+"""Rules for a kind's command: mistakes that would let every start fail are refused when the recipe is read."""
 
 import os
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ COMMAND_SHOWN = 500
 
 
 def refuse_text(key: str, given: Any) -> None:
-    """Refuse a command that is one text, as a shell takes it.
+    """Refuse a command that is one text for a shell.
 
     Raises:
-        ConfigInvalid: it is; the hint has it as a list.
+        ConfigInvalid: the command is a text. The hint shows it as a list.
     """
     if isinstance(given, str) and given.strip():
         words = ", ".join(f'"{word}"' for word in given.split())
@@ -27,11 +27,11 @@ def refuse_program(key: str, program: str) -> None:
     """Refuse a program that only a shell would find.
 
     Raises:
-        ConfigInvalid: it begins with a variable, or it is a path from a folder that nobody means.
+        ConfigInvalid: the program begins with a variable, or is a relative path.
     """
     if program.startswith(("~", "$", "%")):
         refuse(key, f"{quoted(program)} is not expanded, because no shell reads it", "write the whole path")
-    # A placeholder stands for an absolute path. A name without a folder is looked for in PATH.
+    # A placeholder stands for an absolute path. A name without a folder is searched in PATH.
     if {"/", os.sep} & {*program} and not program.startswith("{") and not Path(program).is_absolute():
         refuse(key, f"{quoted(program)} is relative, and servers run in their log folder", "write the whole path")
 
@@ -39,10 +39,10 @@ def refuse_program(key: str, program: str) -> None:
 def refuse_unmentioned_ports(
     key: str, ports: Mapping[str, PortRange], command: tuple[str, ...], env: Mapping[str, str]
 ) -> None:
-    """Refuse a port that is chosen from a range, and handed over nowhere. `key` is the full name of the kind's ports.
+    """Refuse a port that is chosen from a range, but not passed to the server. `key` is the full name of `ports`.
 
     Raises:
-        ConfigInvalid: there is one. A single port may be known to the server.
+        ConfigInvalid: a port is passed nowhere. A single port is allowed, because the server may know it.
     """
     told = {name for template in (*command, *env.values()) for name in placeholders(template)}
     for name, wanted in ports.items():

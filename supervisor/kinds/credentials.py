@@ -1,4 +1,4 @@
-"""The secrets that a server is started with: made here, and read again from the server's own record. Never stored."""
+"""The secrets of a server: made for its start, and read back from the server's own record. The daemon stores none."""
 
 import json
 import os
@@ -17,16 +17,16 @@ from .versions import covers
 
 RECORD_LIMIT = 64 * 1024
 
-# What goes into a header must not be able to end it.
+# A secret goes into an HTTP header, so it must not contain what ends a header.
 _SECRET = re.compile(r"[!-~]+")
 
 
 class _DistrustedError(Exception):
-    """The record is there, but somebody else may have written or read it."""
+    """The record exists, but another user may have written or read it."""
 
 
 def mint(kind: Kind, version: str | None) -> dict[str, str]:
-    """Fresh secrets, by variable, for one launch of this version. None: a version that is not known takes all."""
+    """Return fresh secrets by variable for one launch of this version. A version of None gets all secrets."""
     return {
         secret.variable: secrets.token_hex(32) if secret.format == "hex" else secrets.token_urlsafe(32)
         for secret in kind.secrets
@@ -37,10 +37,10 @@ def mint(kind: Kind, version: str | None) -> dict[str, str]:
 def read_back(
     kind: Kind, ports: Ports, environment: Mapping[str, str], values: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The secrets of a running server, by variable, from its own record.
+    """Return the secrets of a running server by variable, from its own record.
 
-    `environment` is what the server was started with, as far as it says where records lie. `values` are further
-    placeholders. Empty where there is no record, or none that can be trusted.
+    The result is empty if there is no record that can be trusted. `environment` is the server's, as far as it says
+    where records lie. `values` are further placeholders.
     """
     if kind.record is None:
         return {}
@@ -54,7 +54,7 @@ def read_back(
 def record_path(
     kind: Kind, ports: Ports, environment: Mapping[str, str], values: Mapping[str, str] | None = None
 ) -> Path:
-    """Where the server on these ports keeps its record. The kind must have `record`."""
+    """Return where the server on these ports keeps its record. The kind must have `record`."""
     known = {name: str(port) for name, port in ports.items()}
     known |= {"config_dir": str(settings_folders.config_folder(environment)), **(values or {})}
     path = Path(expand(kind.record or "", known))
@@ -63,7 +63,7 @@ def record_path(
 
 
 def _read(path: Path) -> bytes:
-    # O_NONBLOCK: a FIFO in its place must not hang the daemon.
+    # O_NONBLOCK, because a FIFO in the record's place must not hang the daemon.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     handle = os.open(path, flags)
     try:
@@ -76,9 +76,9 @@ def _read(path: Path) -> bytes:
 
 def _distrust(path: Path, info: os.stat_result) -> None:
     if not stat.S_ISREG(info.st_mode):
-        raise _DistrustedError("it is no regular file")
+        raise _DistrustedError("the record is not a regular file")
     if info.st_size > RECORD_LIMIT:
-        raise _DistrustedError(f"it is longer than {RECORD_LIMIT} bytes")
+        raise _DistrustedError(f"the record is longer than {RECORD_LIMIT} bytes")
     trouble = private_files.exposed(path, info)
     if trouble is not None:
         raise _DistrustedError(trouble)

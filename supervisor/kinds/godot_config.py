@@ -1,4 +1,4 @@
-"""Reads texts in the form of Godot's ConfigFile, as far as they can be read. Pure."""
+"""A reader of files in the form of Godot's ConfigFile. It reads as much of a broken file as it can. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ _OPEN, _CLOSE, _QUOTES = "([{", ")]}", "\"'"
 
 
 def value_in(text: str, section: str, key: str) -> str | None:
-    """Return the last value of a key in a section, a string without its quotes. None: there is none.
+    """Return the last value of a key in a section, a string without its quotes, or None.
 
-    What is no entry is skipped, line by line: Godot refuses such a file, but its version may still be told.
+    Lines that are no entries are skipped. Godot refuses such a file, but the version in it may still be readable.
     """
     found = None
     for at, name, value in _entries(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")):
@@ -39,7 +39,7 @@ def _entries(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _value(text: str, start: int) -> tuple[str, int]:
-    """Return the value that begins there, and where the next entry may begin."""
+    """Return the value that begins at `start`, and the position where the next entry may begin."""
     string = _STRING.match(text, start)
     if string is not None:
         content = string[1] if string[1] is not None else string[2]
@@ -52,7 +52,7 @@ def _value(text: str, start: int) -> tuple[str, int]:
         depth += (letter in _OPEN) - (letter in _CLOSE)
         if depth > 0 and letter in _QUOTES:
             string = _STRING.match(text, position)
-            # One without an end takes the rest of the file.
+            # A string without an end takes the rest of the file.
             position = len(text) if string is None else string.end()
         else:
             position += 1

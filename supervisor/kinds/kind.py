@@ -1,4 +1,4 @@
-"""A kind: the recipe of a server, after every key has been checked, and what its templates become for one launch."""
+"""A kind: the checked recipe of a server, and the expansion of its templates for one launch."""
 
 import re
 from collections.abc import Mapping
@@ -17,15 +17,16 @@ NEVER_INHERITED = (
     "GODOT_SUPERVISOR_PROJECT",
     "GODOT_SUPERVISOR_HOME",
 )
-"""Variables that mean the daemon itself, or that would lead a server out of its private environment.
+"""Variables that concern the daemon itself, or that would lead a server out of its private environment.
 
-CPython's own are not inherited either: meant for the user's programs, they change or break those of an environment.
+CPython's own variables are not inherited either, because the user set them for other programs, and they change or break
+the Python of a private environment.
 """
 
 PORT_MAX = 65535
 
 ANSWER_TIMEOUT_S = 2.0
-"""How long one answer may take, unless `ready.timeout_s` says otherwise."""
+"""Seconds for one answer, unless `ready.timeout_s` says otherwise."""
 
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -33,7 +34,7 @@ _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 @frozen
 class PortRange:
-    """Inclusive. The ranges of one kind are equally long and move together."""
+    """A range of ports, both ends included. The ranges of one kind are equally long and move together."""
 
     low: int
     high: int
@@ -43,12 +44,12 @@ class PortRange:
         """Read "8100-8119", or "8100" for a single port.
 
         Raises:
-            ValueError: it is no rising range of port numbers.
+            ValueError: the text is not a rising range of port numbers.
         """
         found = _PORTS.fullmatch(text)
         low, high = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
         if not 1 <= low <= high <= PORT_MAX:
-            raise ValueError(f"{text!r} is no rising range of ports between 1 and {PORT_MAX}")
+            raise ValueError(f"{text!r} is not a rising range of ports between 1 and {PORT_MAX}")
         return cls(low, high)
 
 
@@ -56,10 +57,10 @@ class PortRange:
 class Identify:
     """How to ask a running server who it is. `match`, `null`, `version` and `leases` name values of the JSON answer.
 
-    A name is a path: "info.name" is the key `name` of the object `info` (see `match.py`). `null` names what has to be
-    there and be null, which TOML cannot write. `bearer` names the secret that goes into the Authorization header.
-    Without `match` any answer with a status of 200 to 299 will do, and proves nothing. `versions` is the range of
-    server versions that can be asked, `leases_versions` that of those which grant leases; None for all.
+    A name is a path: "info.name" is the key `name` of the object `info` (see `match.py`). `null` names values that must
+    be present and null, which TOML cannot write. `bearer` names the secret for the Authorization header. Without
+    `match` every answer with a status of 200 to 299 is accepted, and proves nothing. `versions` is the range of server
+    versions that can be asked; `leases_versions` is the range of those that grant leases. None stands for all versions.
     """
 
     http: str
@@ -75,10 +76,10 @@ class Identify:
 
 @frozen
 class Ready:
-    """When a server counts as started, apart from who it says it is.
+    """When a server counts as started, apart from its identification.
 
-    `tcp` are the names of the ports that it must listen on; with `http` it must answer there too, with one of `status`
-    (empty: 200 to 299), each time within `timeout_s` seconds.
+    `tcp` are the names of the ports that it must listen on. With `http` it must also answer there, with one of `status`
+    (empty stands for 200 to 299), within `timeout_s` seconds.
     """
 
     tcp: tuple[str, ...]
@@ -90,7 +91,7 @@ class Ready:
 
 @frozen
 class SessionRoute:
-    """Where a server tells its editor sessions itself. `count` names a key of the JSON answer: a list, or a number."""
+    """The route on which a server reports its editor sessions. `count` names a list or number of the JSON answer."""
 
     http: str
     port: str
@@ -99,7 +100,7 @@ class SessionRoute:
 
 @frozen
 class Addon:
-    """Where a project's addon tells its version: a file in the project, in the form of Godot's ConfigFile."""
+    """The place of an addon's version: a file in the project, in the form of Godot's ConfigFile."""
 
     file: str
     section: str
@@ -108,10 +109,11 @@ class Addon:
 
 @frozen
 class Secret:
-    """A secret handed over by environment variable.
+    """A secret that a server gets in an environment variable.
 
-    `format` is `token` (43 URL-safe characters) or `hex` (64 lower hex digits); `recorded_as` is its key in the
-    server's own owner-only record; `versions` is the range of server versions that take it, None for all.
+    `format` is `token` (43 URL-safe characters) or `hex` (64 lower hex digits). `recorded_as` is its key in the record
+    that the server keeps for its own user only. `versions` is the range of server versions that take the secret, or
+    None for all.
     """
 
     variable: str
@@ -122,16 +124,19 @@ class Secret:
 
 @frozen
 class Kind:
-    """Times are seconds. `engine` maps a range of engine versions ("<4.7") to the newest server version for it.
+    """A kind of server. Times are seconds.
 
-    `addon`: a project that has it wants the server in the addon's version, on the first ports of the ranges.
-    `defaults` are variables that the server gets unless the user has set them. `sessions` is the port whose connections
-    are the editor sessions, or the route that tells them. `record` is where the server writes its own record;
-    `record_dir_variable` names the variable that, where it is set, gives that record another folder. `connect_versions`
-    is the range of server versions that have the bridge of `connect`, None for all. `ready` None: a server is ready
-    once it listens on all its ports, and `identify` is satisfied. `stdin` is "closed" or "open": the input of a server
-    is empty, or never ends. `client_mark` is the variable by which a bridge marks a server that it has started itself;
-    `bridge_locks` are the files that bridges lock while they do so.
+    `engine` maps a range of engine versions ("<4.7") to the newest server version for it.
+    `addon`: a project with this addon wants the server in the addon's version, on the first ports of the ranges.
+    `defaults` are variables that the server gets unless the user has set them.
+    `sessions` is the port whose connections are the editor sessions, or the route that reports them.
+    `record` is the file that the server writes as its own record. If the variable that `record_dir_variable` names is
+    set, the record lies in that folder instead.
+    `connect_versions` is the range of server versions that have the bridge of `connect`, or None for all.
+    `ready` None: a server is ready when it listens on all its ports and `identify` matches.
+    `stdin` is "closed" or "open": the input of a server is empty, or never ends.
+    `client_mark` is the variable with which a bridge marks a server that it starts itself. `bridge_locks` are the files
+    that bridges lock during such a start.
     """
 
     name: str
@@ -167,7 +172,7 @@ class Kind:
 
 
 def placeholders(template: str) -> frozenset[str]:
-    """The names that a template wants values for.
+    """Return the names of a template's placeholders.
 
     Raises:
         ValueError: a brace stands alone.
@@ -182,7 +187,7 @@ def placeholders(template: str) -> frozenset[str]:
 
 
 def expand(template: str, values: Mapping[str, str]) -> str:
-    """The template with its placeholders replaced; `{{` and `}}` become braces.
+    """Return the template with its placeholders replaced; `{{` and `}}` become braces.
 
     Raises:
         ConfigInvalid: a placeholder has no value.
@@ -194,7 +199,7 @@ def expand(template: str, values: Mapping[str, str]) -> str:
             return token[0][0]
         if name not in values:
             raise ConfigInvalid(
-                f"{template!r}: nothing to put in for {{{name}}}", hint="known here: " + ", ".join(sorted(values))
+                f"{template!r}: {{{name}}} has no value here", hint="known here: " + ", ".join(sorted(values))
             )
         return values[name]
 
@@ -202,7 +207,7 @@ def expand(template: str, values: Mapping[str, str]) -> str:
 
 
 def command_line(kind: Kind, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The argv of one launch.
+    """Return the argv of one launch.
 
     Raises:
         ConfigInvalid: a placeholder has no value.
@@ -211,7 +216,7 @@ def command_line(kind: Kind, values: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def mentions_ports(kind: Kind) -> bool:
-    """Whether a launch is told any of its ports; a kind without ports has none to tell."""
+    """Return whether a launch passes any port to the server. True for a kind without ports."""
     templates = (*kind.command, *kind.env.values())
     return not kind.ports or any(not placeholders(each).isdisjoint(kind.ports) for each in templates)
 
@@ -219,11 +224,12 @@ def mentions_ports(kind: Kind) -> bool:
 def environment(
     kind: Kind, base: Mapping[str, str], values: Mapping[str, str], secrets: Mapping[str, str]
 ) -> dict[str, str]:
-    """The environment of one launch: `base` without what must not be inherited, then the kind's own, then its secrets.
+    """Return the environment of one launch: `base` without what must not be inherited, the kind's `env`, its secrets.
 
-    The kind's defaults yield to all of these.
+    Later ones win. The kind's defaults yield to all of these.
 
-    An entry whose placeholder has no value, or an empty one, is left out: no owner is not an owner called "".
+    An entry of `env` whose placeholder has no value, or an empty one, is left out, because a server would take an empty
+    variable for an owner called "".
     """
     dropped = (*NEVER_INHERITED, *kind.scrub, *kind.env, *(secret.variable for secret in kind.secrets))
     exact = frozenset(entry for entry in dropped if not entry.endswith("*"))
@@ -242,6 +248,6 @@ def environment(
 
 
 def bridge_locks(kind: Kind, ports: Mapping[str, int], environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """The files that the kind's bridges lock for these ports. What needs a folder that is not told is left out."""
+    """Return the files that the kind's bridges lock for these ports, without those whose folder is unknown."""
     values = {name: str(port) for name, port in ports.items()} | lock_folders(environment)
     return tuple(Path(expand(t, values)) for t in kind.bridge_locks if placeholders(t) <= values.keys())

@@ -1,4 +1,4 @@
-"""Values in a JSON answer: where a recipe says they are, and whether they are what it says they should be."""
+"""Values in a JSON answer: finding them by the path in a recipe, and comparing them with expected values."""
 
 import math
 import re
@@ -9,14 +9,14 @@ _STEP = re.compile(r"((?:\\.|[^.\\])+)(\.|$)", re.DOTALL)
 
 
 class Missing:
-    """What is found where an answer has nothing."""
+    """The class of `MISSING`, which stands for a value that an answer does not have."""
 
 
 MISSING: Final = Missing()
 
 
 def path_of(text: str) -> tuple[str, ...]:
-    r"""The steps of a dotted path: keys of objects, or numbers of list items. `\.` is a dot within a key.
+    r"""Return the steps of a dotted path: keys of objects, or numbers of list items. `\.` is a dot within a key.
 
     Raises:
         ValueError: a step is empty, or a backslash stands at the end.
@@ -33,7 +33,7 @@ def path_of(text: str) -> tuple[str, ...]:
 
 
 def found(said: object, path: str) -> object:
-    """The value at a path; `MISSING` where there is none."""
+    """Return the value at a path, or `MISSING`."""
     for step in path_of(path):
         if isinstance(said, Mapping) and step in said:
             said = said[step]
@@ -45,7 +45,7 @@ def found(said: object, path: str) -> object:
 
 
 def same(expected: object, said: object) -> bool:
-    """Whether two JSON values are equal. `true` is not 1; 2 and 2.0 are the same number."""
+    """Return whether two JSON values are equal. `true` is not 1; 2 and 2.0 are the same number."""
     if isinstance(expected, bool) or isinstance(said, bool):
         return expected is said
     if isinstance(expected, list) and isinstance(said, list):
@@ -56,10 +56,10 @@ def same(expected: object, said: object) -> bool:
 
 
 def flat(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A table of expected values with its sub-tables as dotted paths.
+    """Return a table of expected values with its sub-tables as dotted paths.
 
     Raises:
-        ValueError: a key is no path, or a value is none of JSON's; the text says which.
+        ValueError: a key is no path, or JSON has no such value. The text says which.
     """
     values: dict[str, Any] = {}
     for key, value in table.items():

@@ -1,4 +1,4 @@
-"""Whether a command line is of a kind: by the program that it runs, never by a word somewhere in it."""
+"""Recognising command lines of a kind, by the program that runs and never by a word somewhere in the line."""
 
 import re
 from collections.abc import Sequence
@@ -6,28 +6,28 @@ from collections.abc import Sequence
 from ..core.model import Ports
 from .kind import Kind
 
-# Programs that run other programs: what counts is what they are told to run.
+# Programs that run other programs. The program that counts is in their arguments.
 INTERPRETERS = re.compile(r"(python|pypy)[0-9.]*w?|node|uv|uvx|npx|sh|bash|dash|zsh|cmd")
 
-# Options of Python's that take their value from the next word.
+# Options of Python that take their value from the next word.
 TAKE_A_VALUE = ("-X", "-W")
 
 
 def is_of(kind: Kind, command: Sequence[str]) -> bool:
-    """Whether this is a command line of the kind."""
+    """Return whether this is a command line of the kind."""
     program = program_of(command)
     return program is not None and _plain(program) in programs_of(kind)
 
 
 def programs_of(kind: Kind) -> frozenset[str]:
-    """The names that a server of this kind runs under: those of its recipe, its command and its package."""
+    """Return the program names of a kind's servers: those of its recipe, its command and its package."""
     own = program_of([word for word in kind.command if not word.startswith("{") or word == "{python}"])
     names = [*kind.programs, *([own] if own else []), *([kind.package] if kind.package else [])]
     return frozenset(_plain(name) for name in names)
 
 
 def program_of(command: Sequence[str]) -> str | None:
-    """What a command line really runs: a program, a script or a Python module; None: it cannot be told."""
+    """Return the program, script or Python module that a command line runs, or None if it cannot be told."""
     words = list(command)
     if not words:
         return None
@@ -52,7 +52,7 @@ def _base(path: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """One spelling for what is the same program on every system: godot_ai, godot-ai, Godot-AI.exe."""
+    """Return one spelling for names of the same program: godot_ai, godot-ai, Godot-AI.exe."""
     name = _base(name).lower()
     for ending in (".exe", ".cmd", ".py"):
         name = name.removesuffix(ending)
@@ -60,10 +60,10 @@ def _plain(name: str) -> str:
 
 
 def is_bridge(kind: Kind, command: Sequence[str], ports: Ports, *, preferred: bool) -> bool:
-    """Whether this is a command line of the kind's bridge, to a server on these ports.
+    """Return whether this is a command line of the kind's bridge to a server on these ports.
 
-    It is known by the words that it has and a server has not. `preferred`: they are the ports that a bridge takes which
-    is told none.
+    A bridge is recognised by words of `connect` that a server's command does not have. `preferred`: these are the ports
+    that a bridge without ports on its command line uses.
     """
     marks = [word for word in kind.connect if "{" not in word and not word.startswith("-") and word not in kind.command]
     if not marks or not is_of(kind, command) or not all(mark in command for mark in marks):

@@ -1,4 +1,4 @@
-"""The parts of a recipe that say how a running server is asked: `identify`, `ready`, `sessions`."""
+"""The parts of a recipe that say how a running server is asked: `identify`, `ready` and `sessions`."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -18,7 +18,7 @@ _PATH = re.compile(r"/[!-~]*")
 
 
 def identify_of(recipe: Table, ports: Ranges, secrets: Collection[Secret]) -> Identify | None:
-    """How a server is asked who it is; None: it cannot be asked.
+    """Return how a server is asked who it is, or None if it cannot be asked.
 
     Raises:
         ConfigInvalid: a key is wrong.
@@ -31,9 +31,7 @@ def identify_of(recipe: Table, ports: Ranges, secrets: Collection[Secret]) -> Id
         refuse(table.at("http"), "missing", 'write http = "/health"')
     bearer = table.text("bearer")
     if bearer is not None and bearer not in [secret.variable for secret in secrets]:
-        refuse(
-            table.at("bearer"), f"{quoted(bearer)} is no secret of this kind", f"set {recipe.at('secrets')}.{bearer}"
-        )
+        refuse(table.at("bearer"), f"this kind has no secret {quoted(bearer)}", f"set {recipe.at('secrets')}.{bearer}")
     nulls = table.words("null", fix='write null = ["error"]')
     for word in nulls:
         _check_path(table.at("null"), word)
@@ -51,7 +49,7 @@ def identify_of(recipe: Table, ports: Ranges, secrets: Collection[Secret]) -> Id
 
 
 def ready_of(recipe: Table, ports: Ranges) -> Ready | None:
-    """When a server counts as started, where that is another question than who it is; None: it is the same.
+    """Return when a server counts as started, or None if its identification decides that.
 
     Raises:
         ConfigInvalid: a key is wrong.
@@ -74,7 +72,7 @@ def ready_of(recipe: Table, ports: Ranges) -> Ready | None:
 
 
 def sessions_of(recipe: Table, ports: Ranges) -> str | SessionRoute | None:
-    """The port whose connections are the editor sessions, or the route that tells them.
+    """Return the port whose connections are the editor sessions, or the route that reports them.
 
     Raises:
         ConfigInvalid: a key is wrong.
@@ -95,10 +93,10 @@ def sessions_of(recipe: Table, ports: Ranges) -> str | SessionRoute | None:
 
 
 def range_of(table: Table, key: str) -> str | None:
-    """A range of versions, as it is written; None: the key is not there.
+    """Return a range of versions as it is written, or None if the key is missing.
 
     Raises:
-        ConfigInvalid: it is none.
+        ConfigInvalid: the value is not a range of versions.
     """
     text = table.text(key)
     try:
@@ -136,11 +134,13 @@ def _check_path(key: str, path: str) -> None:
 
 
 def _names(recipe: Table, table: Table, ports: Ranges) -> tuple[str, ...]:
-    """The ports that a start waits for: one name, a list of them, or all."""
+    """Return the names of the ports that a start waits for: one name, a list of names, or all."""
     told = table.content.get("tcp", list(ports))
     names = [told] if isinstance(told, str) else told
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        refuse(table.at("tcp"), "no name of a port, nor a list of them", 'write tcp = "http" or tcp = ["http", "ws"]')
+        refuse(
+            table.at("tcp"), "neither a port's name nor a list of them", 'write tcp = "http" or tcp = ["http", "ws"]'
+        )
     for name in names:
         _known(recipe, table, "tcp", name, ports)
     return tuple(names)
@@ -153,7 +153,7 @@ def _statuses(table: Table) -> tuple[int, ...]:
         if isinstance(status, bool) or not isinstance(status, int) or status not in STATUSES:
             refuse(
                 table.at("status"),
-                f"{quoted(status)} is no status of HTTP",
+                f"{quoted(status)} is not an HTTP status",
                 "write status = 200 or status = [200, 401]",
             )
     return tuple(statuses)

@@ -1,4 +1,4 @@
-"""Variables of a user's shell that a daemon, started from another shell, may lack. Only their names are ever told."""
+"""Variables of a user's shell that a daemon from another shell may lack. Only their names are sent to clients."""
 
 import re
 from collections.abc import Mapping
@@ -23,6 +23,6 @@ def of_the_network(environment: Mapping[str, str]) -> frozenset[str]:
     return frozenset(name for name, value in environment.items() if value and _NETWORK.fullmatch(name.upper()))
 
 
-def told(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names that the daemon tells its clients, so that they can compare."""
+def names_for_clients(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names that the daemon sends to clients, which compare them with their own."""
     return tuple(sorted(opt_outs(environment) | of_the_network(environment)))

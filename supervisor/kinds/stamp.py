@@ -1,4 +1,4 @@
-"""What of a recipe a launch depends on: kept with the server, and compared with the recipe as it is now."""
+"""The stamp of a recipe: what a launch depends on, kept with the server and compared with the recipe of today."""
 
 import hashlib
 import json
@@ -13,13 +13,13 @@ _BY_RECIPE = (VersionSource.RECIPE, VersionSource.ENGINE)
 
 
 def stamp(kind: Kind) -> RecipeStamp:
-    """The stamp of a launch. No value of a variable can be read out of it: they may be secrets."""
+    """Return the stamp of a launch. Values of variables are only digests in it, because they may be secrets."""
     ports = {name: f"{reach.low}-{reach.high}" for name, reach in kind.ports.items()}
     return RecipeStamp(_digest([kind.package, *kind.command]), ports, _variables(kind))
 
 
 def changes(record: ServerRecord, kind: Kind) -> tuple[RecipeChange, ...]:
-    """What has changed since a server was launched, as far as it matters to one that runs."""
+    """Return which parts of the recipe have changed since a server was launched, as far as a restart would differ."""
     then = record.recipe
     if then is None:
         return ()
@@ -43,7 +43,10 @@ def changes(record: ServerRecord, kind: Kind) -> tuple[RecipeChange, ...]:
 
 
 def moved(record: ServerRecord, kind: Kind) -> bool:
-    """Whether a server's ports are none of its recipe's any more. Those that a user chose never were, and stay."""
+    """Return whether a server's ports are no longer in its recipe's ranges.
+
+    False for ports that a user chose outside of the ranges, because they stay.
+    """
     if record.ports.keys() != kind.ports.keys():
         return True
     then = record.recipe.ports if record.recipe else {}

@@ -1,4 +1,4 @@
-"""One table of a configuration, read key by key; whatever is wrong is refused with the key and the fix."""
+"""One table of a configuration, read key by key. A wrong value is refused with its key and the fix."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -8,14 +8,14 @@ from ..errors import ConfigInvalid, allowed_names, quoted
 
 KEY_SHOWN = 200
 LONGEST_S = 1e15
-"""Thirty million years: a longer one cannot be told from for ever."""
+"""Thirty million years. Clocks cannot tell a longer time from for ever."""
 
 NOT_ZERO = ("ready_timeout_s",)
-"""Times of which none is too short."""
+"""Times that must not be 0."""
 
 
 def refuse(key: str, problem: str, fix: str) -> NoReturn:
-    """Say what is wrong with a key, and how to mend it.
+    """Raise the error for a wrong key, with the fix.
 
     Raises:
         ConfigInvalid: always.
@@ -35,11 +35,11 @@ class Table:
             refuse(self.at(unknown[0]), "no such key", allowed_names(unknown[0], sorted(allowed or ())))
 
     def at(self, key: str) -> str:
-        """The full name of a key, for people."""
+        """Return the full name of a key, for people."""
         return f"{self.path}.{key}"
 
     def text(self, key: str, form: re.Pattern[str] | None = None, fix: str = "write a text in quotes") -> str | None:
-        """A text that is not empty, in this form; None: the key is not there."""
+        """Return a text that is not empty and has this form, or None if the key is missing."""
         value = self.content.get(key)
         if value is None:
             return None
@@ -48,7 +48,7 @@ class Table:
         return value
 
     def words(self, key: str, form: re.Pattern[str] | None = None, fix: str = 'write ["a", "b"]') -> tuple[str, ...]:
-        """A list of texts, each in this form; empty where the key is not there."""
+        """Return a list of texts of this form, empty if the key is missing."""
         value = self.content.get(key, [])
         if not isinstance(value, list):
             refuse(self.at(key), "not a list of texts", fix)
@@ -58,14 +58,14 @@ class Table:
         return tuple(value)
 
     def table(self, key: str, allowed: Collection[str] | None = None) -> "Table":
-        """A table within this one; empty where the key is not there."""
+        """Return a table within this one, empty if the key is missing."""
         value = self.content.get(key, {})
         if not isinstance(value, Mapping):
             refuse(self.at(key), "not a table", f"write {key} = {{ … }}")
         return Table(self.at(key), value, allowed)
 
     def texts(self, key: str, names: re.Pattern[str] | None = None) -> dict[str, str]:
-        """A table of texts, its keys in the form of `names`."""
+        """Return a table of texts whose keys have the form of `names`."""
         table = self.table(key)
         for name, value in table.content.items():
             if names and not names.fullmatch(name):
@@ -75,14 +75,14 @@ class Table:
         return dict(table.content)
 
     def choice(self, key: str, options: Collection[str], default: str | None = None) -> str:
-        """One of the options."""
+        """Return one of the options."""
         value = self.content.get(key, default)
         if not isinstance(value, str) or value not in options:
             refuse(self.at(key), f"{quoted(value)} is not possible here", "one of " + ", ".join(options))
         return value
 
     def seconds(self, key: str, default: float) -> float:
-        """A finite time of at least 0 s."""
+        """Return a finite time of at least 0 s."""
         value = self.content.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LONGEST_S:
             refuse(self.at(key), "not a number of seconds", f"write {key} = {default:g}")

@@ -1,4 +1,4 @@
-"""Ranges of versions, and what depends on them: dotted numbers, ordered as PEP 440 orders releases."""
+"""Ranges of versions and the choice of a version. Versions are dotted numbers, ordered as PEP 440 orders releases."""
 
 import operator
 import re
@@ -17,7 +17,7 @@ Number = tuple[int, ...]
 
 _NUMBER = re.compile(r"\s*v?(\d+(?:\.\d+)*)")
 _EPOCH = 1 << 40
-"""What an epoch counts: more than the number of any release."""
+"""The weight of an epoch: more than any number in a release."""
 
 _CLAUSE = re.compile(r"\s*(<=|>=|==|!=|<|>)\s*(\d+(?:\.\d+)*)\s*")
 _COMPARE: dict[str, Callable[[Number, Number], bool]] = {
@@ -31,7 +31,7 @@ _COMPARE: dict[str, Callable[[Number, Number], bool]] = {
 
 
 def number(text: str) -> Number | None:
-    """The dotted number that a version begins with, trailing zeros dropped; None: it begins with none.
+    """Return the dotted number that a version begins with, without trailing zeros, or None.
 
     "4.6.3-stable (official)" is (4, 6, 3). A pre-release counts as its release: Godot 4.7-beta1 speaks 4.7's protocol.
     """
@@ -45,7 +45,7 @@ def number(text: str) -> Number | None:
 
 @frozen
 class Range:
-    """Versions that satisfy every clause."""
+    """A range of versions: those that satisfy every clause."""
 
     clauses: tuple[tuple[str, Number], ...]
 
@@ -54,13 +54,13 @@ class Range:
         """Read "<4.7" or ">=4.5,<4.7".
 
         Raises:
-            ValueError: it is no such range; the text says what one looks like.
+            ValueError: the text is not such a range. The error shows an example.
         """
         clauses = []
         for part in text.split(","):
             found = _CLAUSE.fullmatch(part)
             if not found:
-                raise ValueError(f'{text!r} is no range of versions like "<4.7" or ">=4.5,<4.7"')
+                raise ValueError(f'{text!r} is not a range of versions like "<4.7" or ">=4.5,<4.7"')
             clauses.append((found[1], _significant(found[2])))
         return cls(tuple(clauses))
 
@@ -69,7 +69,7 @@ class Range:
 
 
 def covers(range_text: str, version: str) -> bool:
-    """Whether a version lies in a range. A version without a number lies in none.
+    """Return whether a version lies in a range. A version without a number lies in no range.
 
     Raises:
         ValueError: the range cannot be read.
@@ -79,7 +79,7 @@ def covers(range_text: str, version: str) -> bool:
 
 
 def lacks(range_text: str | None, version: str | None) -> bool:
-    """Whether a version is known to lie outside a range. False where there is no range, or the version has no number.
+    """Return whether a version is known to lie outside a range. False without a range, or for one without a number.
 
     Raises:
         ValueError: the range cannot be read.
@@ -89,19 +89,19 @@ def lacks(range_text: str | None, version: str | None) -> bool:
 
 
 def fitted(kind: Kind, version: str | None) -> Kind:
-    """Return the kind without what its servers of this version do not have: the route of `identify`, or a bridge."""
+    """Return the kind without the features that its servers of this version lack: `identify`, or a bridge."""
     if kind.identify is not None and lacks(kind.identify.versions, version):
         kind = replace(kind, identify=None)
     return replace(kind, connect=()) if kind.connect and lacks(kind.connect_versions, version) else kind
 
 
 def version_for(kind: Kind, wanted: str | None, engine_version: str | None) -> str | None:
-    """The server version to run: the one asked for, else the engine's, else the kind's; None: the kind has none.
+    """Return the server version to run: the requested one, else the engine's, else the kind's, which may be None.
 
-    The version that a kind names for a range of engines is the newest that works there; older ones may be asked for.
+    The version that a kind names for a range of engines is the newest that works there. Older ones may be requested.
 
     Raises:
-        VersionConflict: the version asked for is too new for this engine; `data.works` is the one that works.
+        VersionConflict: the requested version is too new for this engine. `data.works` is the newest one that works.
     """
     for_engine = _for_engine(kind, engine_version)
     if wanted is None:
@@ -119,12 +119,13 @@ def version_for(kind: Kind, wanted: str | None, engine_version: str | None) -> s
 def choose(
     kind: Kind, wanted: str | None, engine_version: str | None, addon: AddonSeen | None
 ) -> tuple[str | None, Chosen]:
-    """Return the server version to run, and why: the one asked for, else the addon's, the engine's, the recipe's.
+    """Return the server version to run and the reason: the requested one, else the addon's, engine's or recipe's.
 
-    The addon's counts where it can be had and works with the engine. `addon` is None for a project without one.
+    The addon's version is used if it can be installed and works with the engine. `addon` is None if the project has no
+    addon.
 
     Raises:
-        VersionConflict: the version asked for is too new for this engine.
+        VersionConflict: the requested version is too new for this engine.
     """
     version = version_for(kind, wanted, engine_version)
     project = addon.project if addon is not None else None
@@ -143,7 +144,7 @@ def choose(
 
 
 def _passed_over(kind: Kind, engine_version: str | None, addon: AddonSeen | None) -> str | None:
-    """Return why the addon's version is not taken; None: it is, or there is no addon."""
+    """Return why the addon's version is not used, or None if it is used or the project has no addon."""
     if addon is None:
         return None
     if addon.version is None:
@@ -180,7 +181,7 @@ def _significant(dotted: str) -> Number:
 
 
 def index_lacks(package: str, version: str, said: str) -> bool:
-    """Whether pip or uv says that there is no such version, while it could ask which versions there are."""
+    """Return whether pip or uv reports that the index, which it could reach, does not have this version."""
     text = " ".join(said.split())
     name = "[-_.]+".join(map(re.escape, re.split(r"[-_.]+", package)))
     wanted = rf"{name}=={re.escape(version)}(?![\w.+!])"
@@ -189,14 +190,14 @@ def index_lacks(package: str, version: str, said: str) -> bool:
     offered = re.search(rf"satisfies the requirement {wanted} \(from versions: ([^)]+)\)", text, re.IGNORECASE)
     if offered is None or offered[1].strip() == "none":
         return False
-    # pip leaves out those that need another Python: then there is one, and that is what has to be told.
+    # pip leaves out versions that need another Python. Then the version exists, and the user has to know about Python.
     ignored = re.search(r"require a different python version: (.+?)(?: ERROR:|$)", text, re.IGNORECASE)
     others = re.findall(r"(\S+) Requires-Python", ignored[1]) if ignored else []
     return not any(same(version, other) for other in others)
 
 
 def versions_offered(package: str, installer_output: str) -> list[str]:
-    """The versions that pip or uv says there are, when it could not find the one it was asked for; oldest first."""
+    """Return the versions that pip or uv lists after it could not find the requested one, oldest first."""
     text = " ".join(installer_output.split())
     name = re.escape(package)
     pip = re.findall(rf"requirement {name}\S* .{{0,200}}?\(from versions: ([^)]*)\)", text, re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""What an installed service says other than this installation would write."""
+"""Differences between an installed service and the one that this installation would write."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,16 +6,16 @@ VERSION = "version"
 COMMAND = "command"
 
 MARK = "Written by godot-supervisor "
-"""Begins the remark in which settings that know no version carry one; a semicolon ends it."""
+"""The beginning of a comment with the version, for settings without a field for it. A semicolon ends the version."""
 
 
 def differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> tuple[str, ...]:
-    """In words, one for each setting; nothing where they agree."""
+    """Return a sentence for each setting that differs."""
     return tuple(_told(found, wanted))
 
 
 def marked_version(text: str) -> str:
-    """The version in a remark; empty: there is no such remark."""
+    """Return the version in a comment, or an empty text if there is none."""
     return text.partition(MARK)[2].partition(";")[0]
 
 

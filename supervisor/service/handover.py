@@ -1,4 +1,4 @@
-"""The daemon that runs while a service is installed or removed. Its servers go on, unless the user says otherwise."""
+"""The daemon that runs while a service is installed or removed. Its servers keep running unless the user stops them."""
 
 import time
 
@@ -10,14 +10,14 @@ from ..errors import DaemonNotRunning
 from ..native.facts import Folders
 from .steps import Steps
 
-PATIENCE_S = 60.0
+SHUTDOWN_TIMEOUT_S = 60.0
 
 
 def running(where: Folders) -> Endpoint | None:
-    """What the daemon that answers says of itself; None: none does.
+    """Return the endpoint of the running daemon, or None if no daemon answers.
 
     Raises:
-        ProtocolUnsupported: it speaks another protocol.
+        ProtocolUnsupported: the daemon speaks another protocol.
     """
     try:
         found = discovery.find(where)
@@ -27,29 +27,29 @@ def running(where: Folders) -> Endpoint | None:
     return found
 
 
-def make_way(where: Folders, steps: Steps, *, unless: int | None, for_another: bool = True) -> None:
-    """End the daemon that runs, unless it is the one that the service manager started (its pid). Servers go on.
+def end_running(where: Folders, steps: Steps, *, unless: int | None, for_another: bool = True) -> None:
+    """End the running daemon, unless its pid is `unless`, the service manager's own. Its servers keep running.
 
-    `for_another`: a daemon shall run in its place, so that one is seen to be able to first.
+    `for_another`: another daemon will take its place, so a start is rehearsed first.
 
     Raises:
-        TimedOut: it was asked, and is still at it.
-        SupervisorError: no other could start in its place; it goes on.
+        TimedOut: the daemon was asked to end, and has not ended yet.
+        SupervisorError: no other daemon could start in its place. The running one goes on.
     """
     found = running(where)
     if found is not None and found.pid != unless:
         if for_another and not steps.dry_run:
             rehearse(where)
-        what = f"the daemon of pid {found.pid}, so that the service can take over; its servers go on"
+        what = f"the daemon of pid {found.pid}, so that the service can take over; its servers keep running"
         steps.act("stopped", what, lambda: _shut_down(where, found, servers=False))
 
 
 def stop_servers(where: Folders, steps: Steps) -> None:
-    """Stop every server, and the daemon. Where none runs, one is started: only a daemon knows which are ours.
+    """Stop every server, and the daemon. If no daemon runs, start one first, because only a daemon knows its servers.
 
     Raises:
-        StopFailed: one could not be stopped.
-        TimedOut: the daemon was asked, and is still at it.
+        StopFailed: a server could not be stopped.
+        TimedOut: the daemon was asked to end, and has not ended yet.
     """
 
     def end() -> None:
@@ -61,5 +61,5 @@ def stop_servers(where: Folders, steps: Steps) -> None:
 
 def _shut_down(where: Folders, found: Endpoint, *, servers: bool) -> None:
     with Client.connect(found) as client:
-        client.call("daemon.shutdown", {"servers": servers}, timeout_s=PATIENCE_S)
-    endpoint.wait_until_withdrawn(where.endpoint, found.instance_id, time.monotonic() + PATIENCE_S)
+        client.call("daemon.shutdown", {"servers": servers}, timeout_s=SHUTDOWN_TIMEOUT_S)
+    endpoint.wait_until_withdrawn(where.endpoint, found.instance_id, time.monotonic() + SHUTDOWN_TIMEOUT_S)

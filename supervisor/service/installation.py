@@ -1,4 +1,4 @@
-"""What a service starts: this very installation, for one home."""
+"""The installation that a service starts: this very one, for one home."""
 
 import os
 import sys
@@ -13,15 +13,16 @@ from ..values import frozen
 NAME = "godot-supervisor"
 
 HANDED_OVER = ("PATH", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
-"""Of the user's shell: without them a daemon of a service manager would look for programs, for its settings and for its
-logs in other places than one that the shell starts."""
+"""Variables of the user's shell that a service keeps. Without them a daemon of a service manager would look for
+programs, settings and logs in other places than a daemon that the shell starts."""
 
 
 @frozen
 class Installation:
-    """The command that a service manager starts, and what goes with it.
+    """The command that a service manager starts, with its folders and variables.
 
-    `name` names the service: each home has its own. `program` and `arguments` are the command, with absolute paths.
+    `name` is the name of the service; each home has its own. `program` and `arguments` are the command, with absolute
+    paths.
     """
 
     name: str
@@ -34,12 +35,12 @@ class Installation:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The whole command line."""
+        """Return the whole command line."""
         return (self.program, *self.arguments)
 
 
 def this_installation(where: Folders, version: str, environment: Mapping[str, str] = os.environ) -> Installation:
-    """The installation that runs this, as a service for these folders.
+    """Return the running installation, as a service for these folders.
 
     Raises:
         InvalidParams: this user has no home folder.
@@ -61,12 +62,12 @@ def _user_home() -> Path:
     try:
         return Path.home()
     except RuntimeError as problem:
-        unknown = "it is not set, and the system knows no home folder of this user"
+        unknown = "HOME is not set, and the system knows no home folder of this user"
         raise InvalidParams("HOME", unknown, hint="set HOME to your home folder") from problem
 
 
 def _kept(name: str, value: str) -> str:
-    """Without what means something else in another working folder; each folder once."""
+    """Return a variable without relative paths, which depend on the working folder, and each folder once."""
     if name != "PATH":
         return value if Path(value).is_absolute() else ""
     folders = dict.fromkeys(folder for folder in value.split(os.pathsep) if Path(folder).is_absolute())

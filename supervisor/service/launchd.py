@@ -11,29 +11,29 @@ from ..errors import ServiceRefused
 from .differences import COMMAND, VERSION, differences, marked_version
 from .installation import NAME, Installation
 from .report import Report
-from .steps import Ran, Steps
+from .steps import CommandResult, Steps
 from .templates import for_xml, render
 
 TEMPLATE = "launchd.plist"
 LABEL_PREFIX = "io.github."
 
 ALREADY_LOADED = (5, 37)
-"""What `bootstrap` says of an agent that it has: "Input/output error", "Operation already in progress"."""
+"""Exit statuses of `bootstrap` for an agent that is loaded: "Input/output error", "Operation already in progress"."""
 NO_SUCH_DOMAIN = (112, 125)
-"""Nobody is logged in at the screen: there is no `gui` domain."""
+"""Exit statuses without a `gui` domain, because no user is logged in at the screen."""
 NOT_LOADED = (3, 36, 113)
-"""What `bootout` says of an agent that it does not have, or that is on its way out."""
+"""Exit statuses of `bootout` for an agent that is not loaded, or that is just being unloaded."""
 
-LEAVING_PATIENCE_S = 30.0
+UNLOAD_TIMEOUT_S = 30.0
 _POLL_S = 0.2
 
 _INDENT = "\t\t"
 _VOLATILE = "EnvironmentVariables"
-"""Depends on the shell from which the agent was written."""
+"""A key that depends on the shell from which the agent was written, so it is not compared."""
 
 
 class Launchd:
-    """The service of one installation as an agent of this user."""
+    """The service of one installation, as a launchd agent of this user."""
 
     name = "launchd"
     takes_over = True
@@ -57,7 +57,7 @@ class Launchd:
         self.file = folder / f"{self._label}.plist"
 
     def text(self) -> str:
-        """The agent as this installation would write it."""
+        """Return the agent as this installation would write it."""
         installation = self._installation
         words = [f"{_INDENT}<string>{for_xml(word)}</string>" for word in installation.command]
         variables = [
@@ -77,7 +77,7 @@ class Launchd:
         )
 
     def main_pid(self) -> int | None:
-        """The process that it watches; None: none."""
+        """Return the pid of the process that launchd watches, or None."""
         pid = self._printed().get("pid", "")
         return int(pid) if pid.isdecimal() else None
 
@@ -85,7 +85,7 @@ class Launchd:
         """Write the agent.
 
         Raises:
-            ServiceRefused: there is no launchd.
+            ServiceRefused: launchctl does not work.
             StateNotWritable: the agent, or the folder of its log, cannot be written.
         """
         self._domain()
@@ -93,31 +93,31 @@ class Launchd:
         self._changed = self._steps.write(self.file, self.text())
 
     def begin(self) -> None:
-        """Load it, anew if it has changed; it starts at once, and at every login.
+        """Load the agent, again if it has changed. The daemon starts at once, and at every login.
 
         Raises:
-            ServiceRefused: launchd did not take it.
+            ServiceRefused: launchd did not load the agent.
         """
         domain = self._domain()
         target = f"{domain}/{self._label}"
-        # One that was disabled by hand would be refused.
+        # An agent that was disabled by hand would be refused.
         self._launchctl("enable", target, may_fail=True)
         if self._loaded(target):
             if not self._changed:
                 self._launchctl("kickstart", target)
                 return
-            self._leave(target)
+            self._unload(target)
         ran = self._bootstrap(domain, also_fine=(*ALREADY_LOADED, *NO_SUCH_DOMAIN))
         if ran.status in NO_SUCH_DOMAIN:
             domain = self._without_screen()
             target = f"{domain}/{self._label}"
             ran = self._bootstrap(domain, also_fine=ALREADY_LOADED)
         if ran.status in ALREADY_LOADED:
-            self._leave(target)
+            self._unload(target)
             self._bootstrap(domain)
 
     def remove(self) -> None:
-        """Unload it, which stops the daemon, and remove it. Servers go on.
+        """Unload the agent, which stops the daemon, and remove it. Servers keep running.
 
         Raises:
             ServiceRefused: launchd refused.
@@ -125,11 +125,11 @@ class Launchd:
         """
         for domain in (f"gui/{self._user}", f"user/{self._user}"):
             if self._loaded(f"{domain}/{self._label}"):
-                self._leave(f"{domain}/{self._label}")
+                self._unload(f"{domain}/{self._label}")
         self._steps.remove(self.file)
 
     def report(self) -> Report:
-        """How it is."""
+        """Return the state of the service."""
         printed = self._printed()
         installed = self.file.exists()
         pid = printed.get("pid", "")
@@ -145,45 +145,45 @@ class Launchd:
         )
 
     def start_if_installed(self) -> bool:
-        """Start it where it is installed; whether launchd has taken that."""
+        """Start the service if it is installed. Return whether launchd accepted that."""
         if not self.file.exists():
             return False
         ran = self._steps.run("launchctl", "kickstart", f"{self._domain()}/{self._label}", may_fail=True)
         return ran.status == 0
 
-    def _bootstrap(self, domain: str, also_fine: tuple[int, ...] = ()) -> Ran:
+    def _bootstrap(self, domain: str, also_fine: tuple[int, ...] = ()) -> CommandResult:
         return self._steps.run("launchctl", "bootstrap", domain, str(self.file), fine=(0, *also_fine))
 
-    def _leave(self, target: str) -> None:
-        """Unload it, and wait until it is: `bootout` may return before that, and `bootstrap` is refused until then."""
+    def _unload(self, target: str) -> None:
+        """Unload the agent and wait for the end: `bootout` may return early, and `bootstrap` is refused until then."""
         self._steps.run("launchctl", "bootout", target, fine=(0, *NOT_LOADED))
         waited = 0.0
         while not self._steps.dry_run and self._loaded(target):
-            if waited >= LEAVING_PATIENCE_S:
+            if waited >= UNLOAD_TIMEOUT_S:
                 raise ServiceRefused(f"launchd does not unload {target}")
             self._pause(_POLL_S)
             waited += _POLL_S
 
     def _domain(self) -> str:
-        """Where this user's agents live: at the screen if there is one."""
+        """Return the domain of this user's agents: the one at the screen if the user is logged in there."""
         ran = self._steps.ask("launchctl", "print", f"gui/{self._user}")
         if ran.status == 0:
             return f"gui/{self._user}"
         if self._steps.ask("launchctl", "version").status != 0:
-            raise ServiceRefused("launchctl does not answer", data={"output": ran.last_words})
+            raise ServiceRefused("launchctl does not answer", data={"output": ran.last_line})
         return self._without_screen()
 
     def _without_screen(self) -> str:
-        told = "nobody is logged in at the screen: it runs in the background session of this user until then"
-        if told not in self._steps.notes:
-            self._steps.note(told)
+        note = "you are not logged in at the screen, so the daemon runs in your background session until then"
+        if note not in self._steps.notes:
+            self._steps.note(note)
         return f"user/{self._user}"
 
     def _loaded(self, target: str) -> bool:
         return self._steps.ask("launchctl", "print", target).status == 0
 
     def _printed(self) -> dict[str, str]:
-        """What launchd tells of it: `name = value` lines, of which the first with a name is the agent's own."""
+        """Return what launchd prints of the agent: lines `name = value`. The first of a name is the agent's own."""
         for domain in (f"gui/{self._user}", f"user/{self._user}"):
             ran = self._steps.ask("launchctl", "print", f"{domain}/{self._label}")
             if ran.status == 0:
@@ -196,9 +196,9 @@ class Launchd:
         try:
             return differences(_settings(found), _settings(self.text().encode()))
         except (plistlib.InvalidFileException, ExpatError, ValueError):
-            return (f"{self.file} makes no sense",)
+            return (f"{self.file} cannot be read",)
 
-    def _launchctl(self, *words: str, may_fail: bool = False) -> Ran:
+    def _launchctl(self, *words: str, may_fail: bool = False) -> CommandResult:
         return self._steps.run("launchctl", *words, may_fail=may_fail)
 
 

@@ -1,4 +1,4 @@
-"""The service manager of this system, and what the command line wants of it."""
+"""The service manager of this system: installing, removing and showing the service, for the command line."""
 
 import os
 import time
@@ -16,47 +16,47 @@ from .installation import this_installation
 from .report import Report
 from .steps import Runner, Steps, system_runner
 
-ANSWER_PATIENCE_S = 20.0
+ANSWER_TIMEOUT_S = 20.0
 _POLL_S = 0.1
 
 RUNTIME_VARIABLE = "XDG_RUNTIME_DIR"
 
 
 class Manager(Protocol):
-    """One service manager, for one installation."""
+    """A service manager, for one installation."""
 
     name: str
 
     @property
     def takes_over(self) -> bool:
-        """Whether `begin` starts a daemon."""
+        """Return whether `begin` starts a daemon."""
 
     @property
     def removal_ends_servers(self) -> bool:
-        """Whether servers would end with the service, unless the daemon has ended by itself before."""
+        """Return whether removing the service would end the servers, unless the daemon has ended before."""
 
     def main_pid(self) -> int | None:
-        """The process that it watches; None: none."""
+        """Return the pid of the process that the service manager watches, or None."""
 
     def prepare(self) -> None:
-        """Have the service installed."""
+        """Install the service."""
 
     def begin(self) -> None:
-        """Have it run, as it is installed now."""
+        """Run the service as it is installed now."""
 
     def remove(self) -> None:
-        """Have it stopped, and no longer installed."""
+        """Stop and uninstall the service."""
 
     def report(self) -> Report:
-        """How it is."""
+        """Return the state of the service."""
 
     def start_if_installed(self) -> bool:
-        """Start it where it is installed; whether it was."""
+        """Start the service if it is installed. Return whether that succeeded."""
 
 
 @frozen
-class OperationRequest:
-    """What the user said of how to install it. Windows only: nobody else has a choice."""
+class InstallOptions:
+    """How the user wants the service to be installed. Only Windows has a choice."""
 
     mode: str | None = None
     account: str | None = None
@@ -64,37 +64,37 @@ class OperationRequest:
 
 
 def install(where: Folders, manager: Manager, steps: Steps) -> None:
-    """Have the service installed and running, and it alone. Repeating it repairs what is not as it should be.
+    """Install the service and run it as the only daemon. A repeated installation repairs what differs.
 
     Raises:
-        ServiceRefused: the service manager is not there, or refused.
-        StateNotWritable: its settings cannot be written.
-        TimedOut: the daemon that ran was asked to make way, and is still at it.
+        ServiceRefused: the service manager does not answer, or refused.
+        StateNotWritable: the settings of the service cannot be written.
+        TimedOut: the running daemon was asked to end, and has not ended yet.
     """
     manager.prepare()
     if manager.takes_over:
-        handover.make_way(where, steps, unless=manager.main_pid())
+        handover.end_running(where, steps, unless=manager.main_pid())
     manager.begin()
     if manager.takes_over and not steps.dry_run:
-        _see_it_answer(where)
+        _wait_for_answer(where)
 
 
 def uninstall(where: Folders, manager: Manager, steps: Steps, *, stop_servers: bool) -> None:
-    """Have the service stopped and removed. Servers go on, unless they shall be stopped.
+    """Stop and remove the service. Servers keep running unless `stop_servers` is given.
 
     Raises:
         ServiceRefused: the service manager refused.
-        StopFailed: a server could not be stopped; the service is as it was.
+        StopFailed: a server could not be stopped. The service stays.
     """
     if stop_servers:
         handover.stop_servers(where, steps)
     elif manager.removal_ends_servers and manager.report().installed:
-        handover.make_way(where, steps, unless=None, for_another=False)
+        handover.end_running(where, steps, unless=None, for_another=False)
     manager.remove()
 
 
 def status(where: Folders, manager: Manager) -> tuple[Report, Mapping[str, Any] | None]:
-    """How the service is, and the daemon that answers, whoever has started it."""
+    """Return the state of the service, and the running daemon, even if the service has not started it."""
     report = manager.report()
     running = handover.running(where)
     daemon = {"pid": running.pid, "version": running.version} if running else None
@@ -105,15 +105,15 @@ def open_manager(
     where: Folders,
     version: str,
     steps: Steps,
-    wish: OperationRequest = OperationRequest(),  # noqa: B008 (frozen)
+    options: InstallOptions = InstallOptions(),  # noqa: B008 (frozen)
     environment: Mapping[str, str] = os.environ,
 ) -> Manager:
-    """The service manager of this system.
+    """Return the service manager of this system.
 
     Raises:
-        PlatformUnsupported: there is none that we know.
-        InvalidParams: what is wished for cannot be.
-        ServiceRefused: this user may not have it so.
+        PlatformUnsupported: this system has no service manager that is supported.
+        InvalidParams: the options are impossible.
+        ServiceRefused: the options need rights that this user does not have.
     """
     installation = this_installation(where, version, environment)
     system = facts.SYSTEM
@@ -127,12 +127,15 @@ def open_manager(
 
         return Launchd(installation, steps, installation.user_home / "Library" / "LaunchAgents", _user())
     if system == "windows":
-        return _windows(where, version, steps, wish)
+        return _windows(where, version, steps, options)
     raise PlatformUnsupported(f"no service manager of {system} is known", hint="godot-supervisor start --foreground")
 
 
 def runner(environment: Mapping[str, str] = os.environ) -> Runner:
-    """Runs the service manager's own commands. A shell without a session is shown the way to the user's manager."""
+    """Return the runner of the service manager's commands.
+
+    A shell without a session lacks the variable that leads to the user's service manager, so the runner adds it.
+    """
     folder = facts.user_runtime_folder()
     if folder is not None and not environment.get(RUNTIME_VARIABLE) and Path(folder).is_dir():
         environment = {**environment, RUNTIME_VARIABLE: folder}
@@ -140,18 +143,21 @@ def runner(environment: Mapping[str, str] = os.environ) -> Runner:
 
 
 def start_if_installed(where: Folders, version: str) -> bool:
-    """Have the service start the daemon, where there is one; whether it has. For whoever is about to start a daemon."""
+    """Start the daemon through the service, if one is installed. Return whether that succeeded.
+
+    For a client that is about to start a daemon.
+    """
     try:
         return open_manager(where, version, Steps(runner())).start_if_installed()
     except (ServiceRefused, PlatformUnsupported, InvalidParams):
         return False
 
 
-def _windows(where: Folders, version: str, steps: Steps, wish: OperationRequest) -> Manager:
+def _windows(where: Folders, version: str, steps: Steps, options: InstallOptions) -> Manager:
     from .windows import Mode, Windows, checked_account, chosen
 
-    mode, why = chosen(wish.mode, elevated=control.elevated())
-    if wish.mode is None:
+    mode, why = chosen(options.mode, elevated=control.elevated())
+    if options.mode is None:
         steps.note(f"mode {mode}: {why}")
     return Windows(
         this_installation(where, version),
@@ -160,17 +166,17 @@ def _windows(where: Folders, version: str, steps: Steps, wish: OperationRequest)
         where.home,
         control.account_name(),
         mode=mode,
-        account=checked_account(wish.account) if mode is Mode.ACCOUNT_SERVICE else None,
-        password=wish.password,
+        account=checked_account(options.account) if mode is Mode.ACCOUNT_SERVICE else None,
+        password=options.password,
     )
 
 
-def _see_it_answer(where: Folders) -> None:
-    deadline = time.monotonic() + ANSWER_PATIENCE_S
+def _wait_for_answer(where: Folders) -> None:
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
     while handover.running(where) is None:
         if time.monotonic() > deadline:
             raise ServiceRefused(
-                f"the service is installed, and after {ANSWER_PATIENCE_S:g} s no daemon answers",
+                f"the service is installed, but no daemon answers after {ANSWER_TIMEOUT_S:g} s",
                 hint="godot-supervisor service status",
             )
         time.sleep(_POLL_S)

@@ -1,4 +1,4 @@
-"""What `service status` says of a service."""
+"""The report of `service status`."""
 
 from dataclasses import asdict
 from typing import Any
@@ -8,11 +8,12 @@ from ..values import frozen
 
 @frozen
 class Report:
-    """One service, as its manager and its settings tell of it.
+    """The state of one service, from its service manager and its settings.
 
-    `mode`: how, where a manager knows several ways. `state`: in the manager's own word; None: nobody told. `pid`: of
-    the process that the manager watches. `differences`: what this installation would write otherwise. `lingering`:
-    whether it outlives the user's last session; None: the system has no such thing, or nobody told.
+    `mode` is the way of starting, for a manager that has several. `state` is the manager's own word, or None if the
+    manager did not report it. `pid` is the process that the manager watches. `differences` are settings that this
+    installation would write differently. `lingering` is whether the service outlives the user's last session, or None
+    if the system has no lingering or did not report it.
     """
 
     manager: str
@@ -27,5 +28,5 @@ class Report:
     lingering: bool | None = None
 
     def document(self) -> dict[str, Any]:
-        """As JSON shows it."""
+        """Return the report as a JSON-ready object."""
         return {**asdict(self), "differences": [*self.differences]}

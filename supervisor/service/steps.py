@@ -1,4 +1,4 @@
-"""What `service` writes and runs, one step after the other, and the record of it; in a dry run only the record."""
+"""The steps of `service`: it writes files and runs commands in order, and records them. A dry run only records."""
 
 import os
 import subprocess
@@ -13,36 +13,36 @@ COMMAND_TIMEOUT_S = 120.0
 NO_SUCH_PROGRAM = 127
 
 
-class Ran(NamedTuple):
-    """What a command of the service manager came to."""
+class CommandResult(NamedTuple):
+    """The result of a command of the service manager."""
 
     status: int
     out: str
     err: str
 
     @property
-    def last_words(self) -> str:
-        """What it said last, for people."""
+    def last_line(self) -> str:
+        """Return the last line of its output, for people."""
         lines = (self.err or self.out).strip().splitlines()
         return lines[-1] if lines else f"exit status {self.status}"
 
 
-Runner = Callable[[Sequence[str]], Ran]
+Runner = Callable[[Sequence[str]], CommandResult]
 
 
 @frozen
 class Step:
-    """One thing that was done, or would be."""
+    """One step that was taken, or that a dry run would have taken."""
 
     action: str
     what: str
     status: int | None = None
     text: str | None = None
-    """What a dry run would write."""
+    """The content that a dry run would have written."""
 
 
 class Steps:
-    """Does one thing after the other, and keeps the record. `dry_run`: keeps the record only."""
+    """Takes steps and records them. `dry_run`: records them only."""
 
     def __init__(self, runner: Runner, *, dry_run: bool = False) -> None:
         self._runner = runner
@@ -51,7 +51,7 @@ class Steps:
         self.notes: list[str] = []
 
     def write(self, path: Path, text: str, encoding: str = "utf-8") -> bool:
-        """Write a file, atomically. False: this is what it said already.
+        """Write a file, atomically. Return False if the file had this content already.
 
         Raises:
             StateNotWritable: the system refused.
@@ -72,7 +72,7 @@ class Steps:
         return True
 
     def folder(self, path: Path) -> None:
-        """Make a folder, for its user only.
+        """Make a folder that only this user can enter.
 
         Raises:
             StateNotWritable: the system refused.
@@ -88,7 +88,7 @@ class Steps:
         self.taken.append(Step("made", str(path)))
 
     def remove(self, path: Path) -> bool:
-        """Remove a file. False: it is not there.
+        """Remove a file. Return False if it does not exist.
 
         Raises:
             StateNotWritable: the system refused.
@@ -103,44 +103,44 @@ class Steps:
         self.taken.append(Step("removed", str(path)))
         return True
 
-    def run(self, *argv: str, may_fail: bool = False, fine: Sequence[int] = (0,)) -> Ran:
-        """Run a command that changes something; in a dry run it is taken to succeed.
+    def run(self, *argv: str, may_fail: bool = False, fine: Sequence[int] = (0,)) -> CommandResult:
+        """Run a command that changes something. A dry run assumes that the command would succeed.
 
         Raises:
-            ServiceRefused: it failed, and that is not `fine`.
+            ServiceRefused: the command failed with a status that is not in `fine`.
         """
-        ran = Ran(0, "", "") if self.dry_run else self._runner(argv)
+        ran = CommandResult(0, "", "") if self.dry_run else self._runner(argv)
         self.taken.append(Step("ran", " ".join(argv), None if self.dry_run else ran.status))
         if ran.status not in fine and not may_fail:
             raise ServiceRefused(
-                f"{argv[0]} failed: {ran.last_words}",
+                f"{argv[0]} failed: {ran.last_line}",
                 data={"command": [*argv], "exit": ran.status, "output": (ran.err or ran.out).strip()},
             )
         return ran
 
     def act(self, action: str, what: str, do: Callable[[], object]) -> None:
-        """Do something for which there is no command. It raises what `do` raises."""
+        """Take a step for which there is no command. Raises what `do` raises."""
         if not self.dry_run:
             do()
         self.taken.append(Step(action, what))
 
-    def ask(self, *argv: str) -> Ran:
-        """Run a command that only tells something, in a dry run too. It is not put on record."""
+    def ask(self, *argv: str) -> CommandResult:
+        """Run a command that changes nothing, in a dry run too. It is not recorded."""
         return self._runner(argv)
 
     def note(self, text: str) -> None:
-        """Something that the user should know besides."""
+        """Add a note for the user."""
         self.notes.append(text)
 
 
 def system_runner(environment: Mapping[str, str] = os.environ) -> Runner:
-    """Runs the real commands, with no input, their output in plain English where the program knows that.
+    """Return the runner of real commands, without input and with English output (LC_ALL=C).
 
-    A program that is not there has the exit status that a shell would give it.
+    A program that does not exist has the exit status that a shell would report.
     """
     variables = {**environment, "LC_ALL": "C"}
 
-    def run(argv: Sequence[str]) -> Ran:
+    def run(argv: Sequence[str]) -> CommandResult:
         try:
             done = subprocess.run(
                 argv,
@@ -153,12 +153,12 @@ def system_runner(environment: Mapping[str, str] = os.environ) -> Runner:
                 check=False,
             )
         except FileNotFoundError:
-            return Ran(NO_SUCH_PROGRAM, "", f"{argv[0]} is not there")
+            return CommandResult(NO_SUCH_PROGRAM, "", f"{argv[0]} is not installed")
         except subprocess.TimeoutExpired as problem:
             raise ServiceRefused(
                 f"{argv[0]} did not end within {COMMAND_TIMEOUT_S:g} s", data={"command": [*argv]}
             ) from problem
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
     return run
 

@@ -7,19 +7,19 @@ from ..errors import ServiceRefused
 from .differences import COMMAND, VERSION, differences, marked_version
 from .installation import Installation
 from .report import Report
-from .steps import Ran, Steps
+from .steps import CommandResult, Steps
 from .templates import command_for_systemd, for_systemd, render
 
 TEMPLATE = "godot-supervisor.service"
 SYSTEMCTL = ("systemctl", "--user")
-LEAVING_PATIENCE_S = 3.0
+STOPPING_TIMEOUT_S = 3.0
 _POLL_S = 0.02
 VOLATILE = "Environment"
-"""Depends on the shell from which the unit was written."""
+"""A setting that depends on the shell from which the unit was written, so it is not compared."""
 
 
 class Systemd:
-    """The service of one installation in the user's service manager."""
+    """The service of one installation, as a unit of the user's service manager."""
 
     name = "systemd"
     takes_over = True
@@ -35,7 +35,7 @@ class Systemd:
         self.file = folder / self._unit
 
     def text(self) -> str:
-        """The unit as this installation would write it."""
+        """Return the unit as this installation would write it."""
         installation = self._installation
         variables = (for_systemd(f"{name}={value}") for name, value in installation.variables.items())
         return render(
@@ -48,37 +48,37 @@ class Systemd:
         )
 
     def main_pid(self) -> int | None:
-        """The process that it watches; None: none."""
-        return int(self._shown().get("MainPID", "0") or 0) or None
+        """Return the pid of the process that systemd watches, or None."""
+        return int(self._properties().get("MainPID", "0") or 0) or None
 
     def prepare(self) -> None:
-        """Write the unit, and have it started at every login.
+        """Write the unit, and enable it for every login.
 
         Raises:
-            ServiceRefused: no service manager of this user answers, or it refused.
+            ServiceRefused: the user's service manager does not answer, or refused.
             StateNotWritable: the unit cannot be written.
         """
-        self._answers()
+        self._require_answer()
         self._new = not self.file.exists()
         self._changed = self._steps.write(self.file, self.text())
         if self._changed:
             self._systemctl("daemon-reload")
-        if self._shown().get("UnitFileState") != "enabled":
+        if self._properties().get("UnitFileState") != "enabled":
             self._systemctl("enable", self._unit)
-        self._linger()
+        self._enable_lingering()
 
     def begin(self) -> None:
-        """Start it, anew if it runs and its unit has changed. Returns when the daemon answers.
+        """Start the unit, or restart it if it has changed. Returns when the daemon answers.
 
         Raises:
-            ServiceRefused: it did not start.
+            ServiceRefused: the unit did not start.
         """
-        state = self._shown().get("ActiveState")
+        state = self._properties().get("ActiveState")
         runs = state in ("active", "reloading")
         if runs and not self._changed:
             return
         if state == "failed" or not self._new:
-            self._forgive()
+            self._reset_failures()
         try:
             self._systemctl("restart" if runs else "start", self._unit)
         except ServiceRefused as problem:
@@ -86,7 +86,7 @@ class Systemd:
             raise
 
     def remove(self) -> None:
-        """Stop it, and remove its unit. Servers go on.
+        """Stop the service, and remove its unit. Servers keep running.
 
         Raises:
             ServiceRefused: the service manager refused.
@@ -94,22 +94,22 @@ class Systemd:
         """
         if not self.file.exists():
             return
-        if self._silence() is None:
+        if self._why_silent() is None:
             self._systemctl("disable", "--now", self._unit)
         else:
-            self._steps.note("the user's service manager does not answer: nothing was stopped")
+            self._steps.note("the user's service manager does not answer, so nothing was stopped")
         self._steps.remove(self.file)
-        if self._silence() is None:
+        if self._why_silent() is None:
             self._systemctl("daemon-reload")
-            self._forgive()
-        if self._lingers():
-            self._steps.note("lingering is left as it is; to end it: loginctl disable-linger")
+            self._reset_failures()
+        if self._lingering():
+            self._steps.note("lingering stays enabled; to end it: loginctl disable-linger")
 
     def report(self) -> Report:
-        """How it is."""
+        """Return the state of the service."""
         installed = self.file.exists()
-        shown = self._shown()
-        silence = self._silence()
+        shown = self._properties()
+        silence = self._why_silent()
         if silence is not None:
             self._steps.note(f"the user's service manager does not answer: {silence}")
         return Report(
@@ -121,74 +121,74 @@ class Systemd:
             state=shown.get("ActiveState"),
             pid=int(shown.get("MainPID", "0") or 0) or None,
             differences=self._differences() if installed else (),
-            lingering=self._lingers(),
+            lingering=self._lingering(),
         )
 
     def start_if_installed(self) -> bool:
-        """Start it where it is installed; whether it runs now."""
+        """Start the service if it is installed. Return whether it runs now."""
         if not self.file.exists():
             return False
-        self._see_it_leave()
-        self._forgive()
+        self._wait_while_stopping()
+        self._reset_failures()
         return self._systemctl("start", self._unit, may_fail=True).status == 0
 
-    def _see_it_leave(self) -> None:
-        """A daemon takes its endpoint away before it ends: until then its unit runs, and to start it does nothing."""
-        deadline = time.monotonic() + LEAVING_PATIENCE_S
-        first = found = self._shown()
+    def _wait_while_stopping(self) -> None:
+        """Wait for a daemon that has removed its endpoint to end, because starting a unit that runs has no effect."""
+        deadline = time.monotonic() + STOPPING_TIMEOUT_S
+        first = found = self._properties()
         while found.get("ActiveState") in ("active", "deactivating") and found["MainPID"] == first["MainPID"]:
             if time.monotonic() > deadline:
                 return
             time.sleep(_POLL_S)
-            found = self._shown()
+            found = self._properties()
 
-    def _forgive(self) -> None:
-        """What it has done does not count any more: the limit on starts is for crashes, not for what a user wants."""
+    def _reset_failures(self) -> None:
+        """Reset the count of starts, because its limit is meant for crashes, not for starts that a user wants."""
         self._systemctl("reset-failed", self._unit, may_fail=True)
 
     def _differences(self) -> tuple[str, ...]:
         found = self.file.read_text(encoding="utf-8", errors="replace")
         return differences(_settings(found), _settings(self.text()))
 
-    def _shown(self) -> dict[str, str]:
+    def _properties(self) -> dict[str, str]:
         ran = self._steps.ask(*SYSTEMCTL, "show", "--property=ActiveState,MainPID,UnitFileState", self._unit)
         pairs = (line.partition("=") for line in ran.out.splitlines() if ran.status == 0)
         return {name: value for name, _, value in pairs}
 
-    def _silence(self) -> str | None:
-        """Why the user's service manager does not answer; None: it does."""
+    def _why_silent(self) -> str | None:
+        """Return why the user's service manager does not answer, or None if it does."""
         ran = self._steps.ask(*SYSTEMCTL, "show", "--property=Version")
-        return None if ran.status == 0 else ran.last_words
+        return None if ran.status == 0 else ran.last_line
 
-    def _answers(self) -> None:
-        silence = self._silence()
+    def _require_answer(self) -> None:
+        silence = self._why_silent()
         if silence is not None:
-            told = f"the user's service manager does not answer: {silence}"
+            problem = f"the user's service manager does not answer: {silence}"
             if not self._steps.dry_run:
-                raise ServiceRefused(told, hint="the daemon runs without a service too: godot-supervisor start")
-            self._steps.note(f"{told}; nothing can be installed from here")
+                raise ServiceRefused(problem, hint="the daemon runs without a service too: godot-supervisor start")
+            self._steps.note(f"{problem}; nothing can be installed from here")
 
-    def _linger(self) -> None:
-        """Without it a service of a user ends with the user's last session, and with it all that it started."""
-        if self._lingers():
+    def _enable_lingering(self) -> None:
+        """Enable lingering: a user's services, and all that they started, would end with the user's last session."""
+        if self._lingering():
             return
         ran = self._steps.run("loginctl", "--no-ask-password", "enable-linger", may_fail=True)
         if ran.status != 0:
             self._steps.note(
-                f"it ends with your last session, and the servers with it: lingering is off ({ran.last_words}). "
-                f"To switch it on: sudo loginctl enable-linger {self._user}"
+                f"lingering is off, so the daemon and its servers end with your last session ({ran.last_line}). "
+                f"To switch lingering on: sudo loginctl enable-linger {self._user}"
             )
 
-    def _lingers(self) -> bool | None:
+    def _lingering(self) -> bool | None:
         ran = self._steps.ask("loginctl", "show-user", "--property=Linger", "--value", self._user)
         return {"yes": True, "no": False}.get(ran.out.strip()) if ran.status == 0 else None
 
-    def _systemctl(self, *words: str, may_fail: bool = False) -> Ran:
+    def _systemctl(self, *words: str, may_fail: bool = False) -> CommandResult:
         return self._steps.run(*SYSTEMCTL, *words, may_fail=may_fail)
 
 
 def _settings(unit: str) -> dict[str, str]:
-    """What a unit says, but for what depends on the shell from which it was written."""
+    """Return the settings of a unit, without those that depend on the shell from which it was written."""
     lines = (line.partition("=") for line in unit.splitlines() if not line.startswith(("#", "[")))
     settings = {name.strip(): value.strip() for name, _, value in lines if name.strip() and name != VOLATILE}
     command = settings.pop("ExecStart", "")

@@ -14,31 +14,31 @@ SOURCES = Path(__file__).parents[2] / "service_units"
 
 
 def render(template: str, values: Mapping[str, str]) -> str:
-    """A template with its placeholders filled in; the values are already quoted as its format wants them."""
+    """Return a template with its placeholders filled in. The values must be quoted for its format already."""
     try:
         folder: Traversable = resources.files(UNITS)
     except ModuleNotFoundError:
-        # It runs from its sources, without having been installed.
+        # The program runs from its sources, without having been installed.
         folder = SOURCES
     return Template(folder.joinpath(template).read_text(encoding="utf-8")).substitute(values)
 
 
 def command_for_systemd(words: Sequence[str]) -> str:
-    """A command line in a unit file: quoted, nothing in it expanded.
+    """Return a command line for a unit file, quoted so that nothing in it is expanded.
 
     Raises:
-        InvalidParams: it cannot be written down.
+        InvalidParams: a word has characters that a unit file cannot contain.
     """
-    # In all words but the first variables are expanded, and `$$` is a `$` (systemd.service(5), Command lines).
+    # systemd expands variables in all words but the first, and `$$` is a `$` (systemd.service(5), Command lines).
     program, *arguments = (for_systemd(word) for word in words)
     return " ".join([program, *(word.replace("$", "$$") for word in arguments)])
 
 
 def for_systemd(word: str) -> str:
-    """A word in a unit file where `$` means nothing, as after `Environment=` (systemd.exec(5)).
+    """Return a word for a place in a unit file where `$` has no meaning, as after `Environment=` (systemd.exec(5)).
 
     Raises:
-        InvalidParams: it cannot be written down.
+        InvalidParams: the word has characters that a unit file cannot contain.
     """
     _printable(word)
     for letter, written in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%")):
@@ -47,10 +47,10 @@ def for_systemd(word: str) -> str:
 
 
 def for_xml(text: str) -> str:
-    """Text between two tags.
+    """Return text for the content of an XML element.
 
     Raises:
-        InvalidParams: it cannot be written down.
+        InvalidParams: the text has characters that XML cannot contain.
     """
     _printable(text)
     return escape(text)
@@ -58,4 +58,4 @@ def for_xml(text: str) -> str:
 
 def _printable(text: str) -> None:
     if not text.isprintable():
-        raise InvalidParams("path", f"{text!r} has letters that cannot stand in a service's settings")
+        raise InvalidParams("path", f"{text!r} has characters that a service's settings cannot contain")

@@ -1,4 +1,4 @@
-"""How Windows starts the daemon: by a logon task, as a service for each user, or as a service with an account."""
+"""The service on Windows: a logon task, a service for each user, or a service with an account."""
 
 import re
 import subprocess
@@ -40,25 +40,25 @@ REFUSED = frozenset({"localsystem", "system", "localservice", "local service", "
 
 
 def chosen(mode: str | None, *, elevated: bool) -> tuple[Mode, str]:
-    """How it shall be started, and why.
+    """Return the mode in which the daemon is started, and the reason.
 
     Raises:
-        ServiceRefused: that takes an elevated prompt, and this is none.
+        ServiceRefused: the mode needs an elevated prompt, and this prompt is not elevated.
     """
     if mode is None:
         if elevated:
             return Mode.USER_SERVICE, "this prompt is elevated; --mode task makes a logon task instead"
-        return Mode.TASK, "this prompt is not elevated; a service, which is started again faster, takes one that is"
+        return Mode.TASK, "this prompt is not elevated; a service, which restarts faster, needs an elevated prompt"
     if mode != Mode.TASK and not elevated:
-        raise ServiceRefused(f"mode {mode} takes an elevated prompt", hint="or: service install --mode task")
+        raise ServiceRefused(f"mode {mode} needs an elevated prompt", hint="or: service install --mode task")
     return Mode(mode), "as you said"
 
 
 def checked_account(account: str | None) -> str:
-    """The account of an account-service.
+    """Return the account of an account-service, complete with its domain.
 
     Raises:
-        InvalidParams: there is none, or it is one that belongs to the machine.
+        InvalidParams: no account is given, or it is one of the machine's own.
     """
     if not account:
         raise InvalidParams("account", "an account-service runs as a user", hint=r"--account .\NAME")
@@ -67,15 +67,15 @@ def checked_account(account: str | None) -> str:
             "account",
             f"{account} is refused: the code of every project would run with the machine's own rights, and see "
             "another profile than yours",
-            hint=r"an account of a person: --account .\NAME",
+            hint=r"use the account of a person: --account .\NAME",
         )
     return account if "\\" in account or "@" in account else f".\\{account}"
 
 
 class Windows:
-    """The service of one installation, in one of the modes; `account` and `password` for an account-service.
+    """The service of one installation, in one of the modes. `account` and `password` are for an account-service.
 
-    `user`: with the domain. `folder`: where the task's settings are kept.
+    `user` includes the domain. `folder` is for the file with the task's settings.
     """
 
     name = "windows"
@@ -106,11 +106,11 @@ class Windows:
 
     @property
     def takes_over(self) -> bool:
-        """Whether it is started at once: the first instance for a user starts at the user's next logon."""
+        """Return whether the service starts at once. A user-service starts at the user's next logon."""
         return self._mode is not Mode.USER_SERVICE
 
     def text(self) -> str:
-        """The task as this installation would write it."""
+        """Return the task as this installation would write it."""
         program, *arguments = self._command()
         return render(
             TEMPLATE,
@@ -124,7 +124,7 @@ class Windows:
         )
 
     def definition(self) -> Definition:
-        """The service as this installation would have it."""
+        """Return the service as this installation would create it."""
         as_account = self._mode is Mode.ACCOUNT_SERVICE
         return Definition(
             name=self._installation.name,
@@ -138,12 +138,12 @@ class Windows:
         )
 
     def main_pid(self) -> int | None:
-        """The process that the service control manager watches; None: none, or nobody tells."""
+        """Return the pid of the process that the service control manager watches, or None."""
         found = self._query()
         return found.pid if found else None
 
     def prepare(self) -> None:
-        """Have it in this mode, and in no other.
+        """Install the service in this mode, and remove it in the others.
 
         Raises:
             ServiceRefused: Windows refused.
@@ -157,7 +157,7 @@ class Windows:
             self._prepare_service()
 
     def begin(self) -> None:
-        """Start it now, where that can be.
+        """Start the service now, if its mode allows that.
 
         Raises:
             ServiceRefused: Windows refused.
@@ -166,18 +166,18 @@ class Windows:
         if self._mode is Mode.TASK:
             self._steps.run("schtasks", "/Run", "/TN", name)
         elif self._mode is Mode.ACCOUNT_SERVICE:
-            self._steps.note("it runs in session 0, where no window can be seen")
+            self._steps.note("the daemon runs in session 0, where windows are invisible")
             self._act("started", f"service {name}", lambda: self._control.start(name))
         else:
             self._steps.note(
-                "it starts at your next logon; until then: godot-supervisor start, in a prompt of your own"
+                "the daemon starts at your next logon; until then: godot-supervisor start, in a normal prompt"
             )
             self._steps.note(
-                "every user who logs on to this machine gets one, from this installation; --mode task makes one for you"
+                "every user of this machine gets a daemon at logon, from this installation; --mode task is only for you"
             )
 
     def remove(self) -> None:
-        """Remove whichever there is. The daemon has been told to end before; servers go on.
+        """Remove the task and the service. The daemon was ended before; servers keep running.
 
         Raises:
             ServiceRefused: Windows refused.
@@ -186,7 +186,7 @@ class Windows:
         self._remove_service()
 
     def report(self) -> Report:
-        """How it is."""
+        """Return the state of the service."""
         service, task = self._query(), self._task()
         if service is not None:
             mode = _TYPES.get(service.type)
@@ -206,24 +206,24 @@ class Windows:
             installed=task is not None,
             file=str(self.file) if task is not None else None,
             mode=Mode.TASK.value if task is not None else None,
-            enabled=None if task is None else _said(task, "Settings/Enabled") != "false",
+            enabled=None if task is None else _text_of(task, "Settings/Enabled") != "false",
             differences=() if task is None else differences(_task_settings(task), _task_settings(self.text())),
         )
 
     def start_if_installed(self) -> bool:
-        """Start the task where there is one; whether Windows has taken that. Services start at logon, or at boot."""
+        """Start the task if there is one. Return whether Windows accepted that. Services start at logon or boot."""
         if not self.file.exists():
             return False
         return self._steps.run("schtasks", "/Run", "/TN", self._installation.name, may_fail=True).status == 0
 
     def _command(self) -> tuple[str, ...]:
-        """Without a console: at a logon its window would open before the user's eyes."""
+        """Return the command with an interpreter without a console, whose window would open at every logon."""
         windowless = Path(self._installation.program).with_name(WINDOWLESS)
         return (str(windowless) if windowless.exists() else self._installation.program, *self._installation.arguments)
 
     def _prepare_task(self) -> None:
         name = self._installation.name
-        # What schtasks reads as XML it takes for UTF-16.
+        # schtasks reads XML files as UTF-16.
         changed = self._steps.write(self.file, self.text(), encoding="utf-16")
         known = self._task()
         if changed or known is None or differences(_task_settings(known), _task_settings(self.text())):
@@ -242,7 +242,7 @@ class Windows:
 
     def _remove_task(self) -> None:
         if self._task() is not None:
-            # Not /End before it: that ends the task's whole job, and whatever server is in it.
+            # Without /End before it, which ends the task's whole job, with every server in it.
             self._steps.run("schtasks", "/Delete", "/TN", self._installation.name, "/F")
         self._steps.remove(self.file)
 
@@ -266,7 +266,7 @@ class Windows:
             raise _refused(problem) from problem
 
     def _task(self) -> str | None:
-        """The task's settings, as Windows has them; None: there is no such task."""
+        """Return the task's settings as Windows has them, or None if there is no such task."""
         ran = self._steps.ask("schtasks", "/Query", "/TN", self._installation.name, "/XML")
         return ran.out if ran.status == 0 else None
 
@@ -287,14 +287,14 @@ def _refused(problem: OSError) -> ServiceRefused:
 
 
 def _task_settings(xml: str) -> dict[str, str]:
-    """What matters of a task. Windows writes down the rest in its own words."""
-    command = f"{_said(xml, 'Actions/Exec/Command')} {_said(xml, 'Actions/Exec/Arguments')}".strip()
-    return {VERSION: _said(xml, "RegistrationInfo/Version"), COMMAND: command}
+    """Return the settings of a task that are compared. Windows writes all others in its own form."""
+    command = f"{_text_of(xml, 'Actions/Exec/Command')} {_text_of(xml, 'Actions/Exec/Arguments')}".strip()
+    return {VERSION: _text_of(xml, "RegistrationInfo/Version"), COMMAND: command}
 
 
-def _said(xml: str, path: str) -> str:
+def _text_of(xml: str, path: str) -> str:
     try:
-        # As text it is decoded already, whatever its first line says.
+        # The text is decoded already, whatever encoding its first line names.
         task = ET.fromstring(xml.partition("?>")[2] or xml)  # noqa: S314 (the system's own, or ours)
     except ET.ParseError:
         return ""

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from supervisor.cli.daemon_commands import service
 from supervisor.errors import NotFound
 from supervisor.service.report import Report
-from supervisor.service.steps import Ran, Steps
+from supervisor.service.steps import CommandResult, Steps
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, event, owner, server, status
 from tests.cli.scripted import Script, Streaming
@@ -82,7 +82,7 @@ def test_events_and_errors_are_as_defined(run: Run, daemon: Script) -> None:
 
 
 def test_the_service_commands_documents_are_as_defined(capsys: pytest.CaptureFixture[str]) -> None:
-    steps = Steps(lambda _: Ran(0, "", ""), dry_run=True)
+    steps = Steps(lambda _: CommandResult(0, "", ""), dry_run=True)
     steps.run("systemctl", "--user", "daemon-reload")
     steps.note("lingering is off")
     service._print_steps(steps, as_json=True)

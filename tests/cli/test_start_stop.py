@@ -131,7 +131,7 @@ def test_an_unreachable_daemon_is_reported_as_running(run: Run, home: Path, comm
         (home / "endpoint.json").chmod(0o600)
     instance = HomeLock(home / "daemon.lock")
     assert instance.take()
-    instance.sign()
+    instance.write_pid()
     os.utime(home / "daemon.pid", (1, 1))
     try:
         outcome = run(*command.split(), "--json")

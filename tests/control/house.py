@@ -24,7 +24,7 @@ KINDS = ("unix", "tcp") if facts.HAS_UNIX_SOCKETS else ("tcp",)
 TOKEN = "t0ken-of-this-instance"
 HELLO = {"protocol": 1, "token": TOKEN, "client": {"name": "test", "version": "0"}}
 LIMIT_S = 10.0
-"""No wait in these tests is longer; none is expected to come near."""
+"""The longest wait in these tests. No wait should come near it."""
 
 
 class Events:
@@ -81,7 +81,7 @@ TEN = tuple(server(number) for number in range(10))
 
 @dataclass
 class Work:
-    """What `server.ensure` does: steps that the test gives, then a result or an error."""
+    """The work of `server.ensure`: steps that the test gives, then a result or an error."""
 
     steps: Callable[[Requester], None] = lambda _requester: None
     outcome: Callable[[], object] = lambda: TEN[0]
@@ -176,7 +176,7 @@ class House:
 
 @dataclass
 class Wire:
-    """A client that can be as rude as a test wants."""
+    """A client that can send anything."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -197,7 +197,7 @@ class Wire:
         return json.loads(line)
 
     async def rest(self) -> bytes:
-        """Everything up to the end of the connection, which has to come."""
+        """Return everything up to the end of the connection, which must come in time."""
         with contextlib.suppress(ConnectionError):
             return await asyncio.wait_for(self.reader.read(), LIMIT_S)
         return b""
@@ -223,7 +223,7 @@ async def open_house(folder: Path, *, peers: Peers | None = None, work: Work | N
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Poll with a generous bound."""
+    """Poll a condition with a generous bound."""
     async with asyncio.timeout(LIMIT_S):
         while not condition():  # noqa: ASYNC110 - what is waited for is plain state of the daemon
             await asyncio.sleep(0.005)

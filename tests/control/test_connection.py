@@ -43,7 +43,7 @@ def test_a_slow_read_does_not_hold_up_the_next(tmp_path: Path) -> None:
 
 
 @POSIX_ONLY
-def test_hello_tells_who_answers_and_what_it_can(tmp_path: Path) -> None:
+def test_hello_returns_the_daemon_and_its_methods(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             wire = await house.knock("unix")
@@ -70,7 +70,7 @@ def test_an_unknown_protocol_is_refused_with_the_known_ones(tmp_path: Path, kind
     asyncio.run(scenario())
 
 
-def test_a_mutation_is_accepted_reported_and_answered_in_this_order(tmp_path: Path) -> None:
+def test_a_mutation_is_accepted_reported_and_answered_in_order(tmp_path: Path) -> None:
     def steps(requester: Requester) -> None:
         accept(requester)
         requester.progress("installing", "godot-ai 4.3.1", 3, 41)
@@ -155,7 +155,7 @@ def test_busy_after_accepted_is_a_defect_of_ours(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_flight_that_is_cancelled_answers_so(tmp_path: Path) -> None:
+def test_a_cancelled_operation_is_answered_as_cancelled(tmp_path: Path) -> None:
     def cancelled() -> object:
         raise asyncio.CancelledError
 
@@ -170,7 +170,7 @@ def test_a_flight_that_is_cancelled_answers_so(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_daemon_on_its_way_out_takes_no_mutation_but_reads(tmp_path: Path) -> None:
+def test_a_daemon_that_shuts_down_answers_reads_only(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             wire = await house.knock()
@@ -201,7 +201,7 @@ def test_typed_errors_reach_the_client_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["crash", "nonsense", "unsendable"])
-def test_a_defect_is_logged_under_the_reference_that_the_client_gets(tmp_path: Path, name: str) -> None:
+def test_a_defect_is_logged_under_the_reference_of_the_answer(tmp_path: Path, name: str) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             wire = await house.knock()
@@ -245,7 +245,7 @@ def test_a_notification_gets_no_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("half", [True, False], ids=["half-open", "gone"])
-def test_a_client_that_vanishes_takes_its_mutation_along(tmp_path: Path, *, half: bool) -> None:
+def test_a_disconnected_client_cancels_its_mutation(tmp_path: Path, *, half: bool) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path, work=Work(accept, waits=True)) as house:
             wire = await house.knock()
@@ -266,7 +266,7 @@ def test_a_client_that_vanishes_takes_its_mutation_along(tmp_path: Path, *, half
 
 
 @POSIX_ONLY
-def test_another_users_connection_is_closed_unheard(tmp_path: Path) -> None:
+def test_another_users_connection_is_closed_without_reading(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path, peers=Peers(answer=False)) as house:
             wire = await house.knock()

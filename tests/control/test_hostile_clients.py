@@ -1,4 +1,4 @@
-"""docs/behaviour.md section 10: whatever one connection does, it gets a typed error or is closed; the others go on."""
+"""docs/behaviour.md section 10: a misbehaving connection gets a typed error or is closed, and the others go on."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ MiB = 1024 * 1024
 
 
 def in_house(folder: Path, scenario: Callable[[House], Awaitable[None]], work: Work | None = None) -> None:
-    """Run it beside a polite client, whose connection has to survive."""
+    """Run a scenario beside a polite client, whose connection must survive."""
 
     async def both() -> None:
         async with open_house(folder, work=work) as house:
@@ -43,7 +43,7 @@ def hello(**changes: Any) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_garbage_of_an_authenticated_client_is_answered_and_forgiven(tmp_path: Path, kind: str) -> None:
+def test_garbage_of_an_authenticated_client_is_answered(tmp_path: Path, kind: str) -> None:
     async def scenario(house: House) -> None:
         wire = await house.knock(kind)
         for garbage in (b"{]", b"\xff\xfe\x00", b"", b"[]", b"null", b"[" * 200_000, b'{"jsonrpc":"2.0"}'):
@@ -60,13 +60,13 @@ def test_garbage_of_an_authenticated_client_is_answered_and_forgiven(tmp_path: P
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("greet", [True, False], ids=["known", "stranger"])
 @pytest.mark.parametrize(("size", "answers"), [(MiB + 1, [["PARSE_ERROR"]]), (2 * MiB, [["PARSE_ERROR"], []])])
-def test_an_oversized_line_is_an_error_and_the_end(
+def test_an_oversized_line_is_an_error_and_ends_the_connection(
     tmp_path: Path, kind: str, size: int, answers: list[list[str]], *, greet: bool
 ) -> None:
     async def scenario(house: House) -> None:
         wire = await house.knock(kind, greet=greet)
         wire.raw(b"x" * size)
-        # Where the rest of the line was still under way, the system may drop the error with the connection.
+        # If the rest of the line was still in transit, the system may drop the error with the connection.
         assert codes(await wire.rest()) in answers
         await wire.close()
 
@@ -106,7 +106,7 @@ def test_another_protocol_is_closed_without_an_answer(tmp_path: Path, request_by
         b"7\n",
     ],
 )
-def test_who_does_not_begin_with_hello_and_token_is_unauthorized(tmp_path: Path, first: bytes) -> None:
+def test_a_client_without_hello_and_token_is_unauthorized(tmp_path: Path, first: bytes) -> None:
     async def scenario(house: House) -> None:
         wire = await house.knock("tcp", greet=False)
         wire.raw(first + b'{"jsonrpc":"2.0","id":2,"method":"server.ensure","params":{"kind":"godot-ai"}}\n')
@@ -117,7 +117,7 @@ def test_who_does_not_begin_with_hello_and_token_is_unauthorized(tmp_path: Path,
     in_house(tmp_path, scenario)
 
 
-def test_a_hello_with_wrong_types_is_named_and_the_end(tmp_path: Path) -> None:
+def test_a_hello_with_wrong_types_ends_the_connection(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         wire = await house.knock("tcp", greet=False)
         wire.raw(hello(token=["x"]))
@@ -128,7 +128,9 @@ def test_a_hello_with_wrong_types_is_named_and_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b'{"jsonrpc":'], ids=["nothing", "half-a-line"])
-def test_who_does_not_say_hello_in_time_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+def test_a_connection_without_hello_in_time_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
     monkeypatch.setattr(connection, "HELLO_S", 0.1)
 
     async def scenario(house: House) -> None:
@@ -140,7 +142,7 @@ def test_who_does_not_say_hello_in_time_is_closed(tmp_path: Path, monkeypatch: p
     in_house(tmp_path, scenario)
 
 
-def test_who_said_hello_may_be_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_may_be_silent_after_hello(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HELLO_S", 0.05)
 
     async def scenario(house: House) -> None:
@@ -153,7 +155,7 @@ def test_who_said_hello_may_be_silent(tmp_path: Path, monkeypatch: pytest.Monkey
     in_house(tmp_path, scenario)
 
 
-def test_of_many_strangers_the_oldest_makes_room(tmp_path: Path) -> None:
+def test_the_oldest_unauthenticated_connection_makes_room(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         foreign_servers = [await house.knock("tcp", greet=False) for _ in range(admission.UNAUTHENTICATED + 8)]
         for gone in foreign_servers[:8]:
@@ -166,7 +168,7 @@ def test_of_many_strangers_the_oldest_makes_room(tmp_path: Path) -> None:
     in_house(tmp_path, scenario)
 
 
-def test_idle_strangers_do_not_keep_a_client_out(tmp_path: Path) -> None:
+def test_idle_unauthenticated_connections_keep_no_client_out(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         foreign_servers = [await house.knock("tcp", greet=False) for _ in range(40)]
         wire = await house.knock("tcp")
@@ -178,9 +180,7 @@ def test_idle_strangers_do_not_keep_a_client_out(tmp_path: Path) -> None:
 
 
 @POSIX_ONLY
-def test_beyond_the_limit_a_connection_is_told_that_the_house_is_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_beyond_the_limit_is_refused_as_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "CONNECTIONS", 8)
 
     async def scenario(house: House) -> None:
@@ -197,7 +197,7 @@ def test_beyond_the_limit_a_connection_is_told_that_the_house_is_full(
 
 
 @POSIX_ONLY
-def test_in_a_full_house_a_stranger_makes_room_for_a_known_user(
+def test_an_unauthenticated_connection_makes_room_for_a_known_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admission, "CONNECTIONS", 4)
@@ -215,7 +215,7 @@ def test_in_a_full_house_a_stranger_makes_room_for_a_known_user(
 
 
 async def _fill(wire: Wire, house: House) -> Connection:
-    """Ask until the daemon listens no more: the kernel has buffers too. The daemon's end of the connection."""
+    """Send requests until the daemon stops reading, as the kernel has buffers too. Return the daemon's connection."""
     hello = {**HELLO, "client": {"name": "filler", "version": "0"}}
     assert "result" in await wire.ask("hello", hello)
     wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -233,7 +233,7 @@ async def _fill(wire: Wire, house: House) -> Connection:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_client_that_asks_and_does_not_read_is_not_listened_to(tmp_path: Path, kind: str) -> None:
+def test_requests_of_a_client_that_does_not_read_are_not_read(tmp_path: Path, kind: str) -> None:
     async def scenario(house: House) -> None:
         wire = await house.knock(kind)
         slot = await _fill(wire, house)
@@ -265,9 +265,7 @@ def test_a_client_that_reads_late_gets_every_answer(tmp_path: Path) -> None:
     in_house(tmp_path, scenario)
 
 
-def test_answers_that_took_their_time_wait_for_a_reader_as_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_late_answers_wait_for_the_reader_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbound, "OUTBOUND_LIMIT", 3 * outbound.COMFORTABLE)
 
     async def scenario(house: House) -> None:
@@ -283,7 +281,7 @@ def test_answers_that_took_their_time_wait_for_a_reader_as_well(
     in_house(tmp_path, scenario)
 
 
-def test_one_client_with_many_requests_does_not_hold_up_the_others(tmp_path: Path) -> None:
+def test_many_requests_of_one_client_do_not_delay_the_others(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         one, other = await house.knock(), await house.knock()
         one.raw(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n' * 5000)
@@ -313,7 +311,7 @@ def test_too_many_requests_at_once_are_refused(tmp_path: Path, monkeypatch: pyte
     in_house(tmp_path, scenario, Work(accept, waits=True))
 
 
-def test_a_client_that_resets_at_once_leaves_the_listener_alone(tmp_path: Path) -> None:
+def test_a_client_that_resets_at_once_does_not_close_the_listener(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
         for _ in range(50):
             wire = await house.knock("tcp", greet=False)
@@ -324,9 +322,7 @@ def test_a_client_that_resets_at_once_leaves_the_listener_alone(tmp_path: Path) 
     in_house(tmp_path, scenario)
 
 
-def test_nothing_but_the_function_that_takes_the_same_time_for_every_token_decides(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tokens_are_compared_in_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[bytes, bytes]] = []
 
     def compare(one: bytes, other: bytes) -> bool:

@@ -45,7 +45,7 @@ def test_tcp_is_the_literal_loopback_address(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_the_second_of_two_messages_does_not_wait_for_an_acknowledgement(tmp_path: Path) -> None:
+def test_a_second_message_does_not_wait_for_an_acknowledgement(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             wire = await house.knock("tcp")
@@ -57,7 +57,7 @@ def test_the_second_of_two_messages_does_not_wait_for_an_acknowledgement(tmp_pat
     asyncio.run(scenario())
 
 
-def test_an_open_folder_of_ours_is_closed_to_others(tmp_path: Path) -> None:
+def test_an_open_socket_folder_is_closed_to_other_users(tmp_path: Path) -> None:
     (tmp_path / "control").mkdir(mode=0o755)
 
     async def scenario() -> None:
@@ -133,7 +133,7 @@ def test_closing_leaves_the_socket_file_of_another_daemon(tmp_path: Path) -> Non
     assert (tmp_path / "control" / "socket").exists()
 
 
-def test_a_check_finds_nothing_wrong_with_what_listens(tmp_path: Path) -> None:
+def test_a_check_leaves_listening_sockets_alone(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             assert await house.listener.check() is False
@@ -142,7 +142,7 @@ def test_a_check_finds_nothing_wrong_with_what_listens(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_tcp_socket_that_is_gone_is_rebuilt_on_its_port(tmp_path: Path) -> None:
+def test_a_closed_tcp_socket_is_rebuilt_on_its_port(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             before = house.listener.transports
@@ -157,7 +157,7 @@ def test_a_tcp_socket_that_is_gone_is_rebuilt_on_its_port(tmp_path: Path) -> Non
     asyncio.run(scenario())
 
 
-def test_a_port_that_was_taken_meanwhile_is_exchanged_for_another(tmp_path: Path) -> None:
+def test_a_port_that_another_program_took_is_replaced(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             port = house.listener.transports[1]["port"]
@@ -172,7 +172,7 @@ def test_a_port_that_was_taken_meanwhile_is_exchanged_for_another(tmp_path: Path
     asyncio.run(scenario())
 
 
-def test_a_unix_socket_whose_folder_was_tidied_away_is_rebuilt(tmp_path: Path) -> None:
+def test_a_unix_socket_whose_folder_was_removed_is_rebuilt(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             (tmp_path / "control" / "socket").unlink()
@@ -183,7 +183,7 @@ def test_a_unix_socket_whose_folder_was_tidied_away_is_rebuilt(tmp_path: Path) -
     asyncio.run(scenario())
 
 
-def test_where_no_unix_socket_can_be_tcp_has_to_do(tmp_path: Path) -> None:
+def test_tcp_is_enough_if_the_unix_socket_cannot_be_made(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path / ("long" * 30)) as house:
             assert [each["kind"] for each in house.listener.transports] == ["tcp"]
@@ -193,9 +193,7 @@ def test_where_no_unix_socket_can_be_tcp_has_to_do(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_where_the_system_has_no_unix_sockets_there_is_tcp_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_system_without_unix_sockets_uses_tcp_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts, "HAS_UNIX_SOCKETS", False)
 
     async def scenario() -> None:
@@ -207,7 +205,7 @@ def test_where_the_system_has_no_unix_sockets_there_is_tcp_only(
     asyncio.run(scenario())
 
 
-def test_closing_sends_what_is_queued_and_ends_every_connection(tmp_path: Path) -> None:
+def test_closing_flushes_and_ends_every_connection(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             wire, foreign_server = await house.knock(), await house.knock("tcp", greet=False)
@@ -224,7 +222,7 @@ def test_closing_sends_what_is_queued_and_ends_every_connection(tmp_path: Path) 
     asyncio.run(scenario())
 
 
-def test_after_the_shutdown_began_nobody_new_comes_in(tmp_path: Path) -> None:
+def test_no_connection_is_accepted_after_the_shutdown_began(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_house(tmp_path) as house:
             endpoint = house.endpoint

@@ -1,4 +1,4 @@
-"""What lists show has to fit a frame, however many servers there are and whatever they left behind."""
+"""Lists fit into a frame for any number of servers and any length of their logs."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ def views(harness: EngineHarness) -> Views:
 
 
 def crowded(harness: EngineHarness, count: int, *, project: str = "/x") -> Callable[[], Awaitable[None]]:
-    """A story in which so many servers have failed, each with all that an earlier release kept of its log."""
+    """Return a story with `count` failed servers, each with as much log as an earlier release kept."""
 
     async def story() -> None:
         record = await harness.up(harness.editor())
@@ -41,7 +41,7 @@ def crowded(harness: EngineHarness, count: int, *, project: str = "/x") -> Calla
     return story
 
 
-def test_a_list_of_many_failed_servers_fits_a_frame_and_each_of_them_is_told_in_full(harness: EngineHarness) -> None:
+def test_a_list_of_many_failed_servers_fits_a_frame(harness: EngineHarness) -> None:
     async def story() -> None:
         await crowded(harness, 120)()
         shown = views(harness)
@@ -59,7 +59,7 @@ def test_a_list_of_many_failed_servers_fits_a_frame_and_each_of_them_is_told_in_
     harness.run(story)
 
 
-def test_of_more_servers_than_fit_the_others_are_counted(harness: EngineHarness) -> None:
+def test_servers_that_do_not_fit_into_a_list_are_counted(harness: EngineHarness) -> None:
     async def story() -> None:
         await crowded(harness, 400, project="/" + "x" * 4000)()
         shown = views(harness)

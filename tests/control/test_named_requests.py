@@ -1,4 +1,4 @@
-"""Requests that carry an id of their client's, from their frame to their outcome: sent again, and cancelled."""
+"""Requests with ids that clients have chosen: repeated, cancelled, and found again after a reconnect."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ def told(tmp_path: Path, story: Callable[[Stage, Talk], Awaitable[None]]) -> Non
     Stage(tmp_path).tell(play)
 
 
-def test_a_stop_that_is_sent_again_is_answered_though_its_server_is_forgotten(tmp_path: Path) -> None:
+def test_a_repeated_stop_is_answered_after_its_server_is_forgotten(tmp_path: Path) -> None:
     async def story(_: Stage, shell: Talk) -> None:
         await shell.ask("server.ensure", kind="toy")
         first = await shell.ask("server.stop", server="toy", request="mine")
@@ -34,7 +34,7 @@ def test_a_stop_that_is_sent_again_is_answered_though_its_server_is_forgotten(tm
     told(tmp_path, story)
 
 
-def test_a_restart_that_is_sent_again_is_answered_though_its_server_is_forgotten(tmp_path: Path) -> None:
+def test_a_repeated_restart_is_answered_after_its_server_is_forgotten(tmp_path: Path) -> None:
     async def story(_: Stage, shell: Talk) -> None:
         await shell.ask("server.ensure", kind="toy")
         first = await shell.ask("server.restart", server="toy", request="mine")
@@ -45,7 +45,7 @@ def test_a_restart_that_is_sent_again_is_answered_though_its_server_is_forgotten
     told(tmp_path, story)
 
 
-def test_an_ensure_that_is_sent_again_is_answered_though_its_owner_has_ended(tmp_path: Path) -> None:
+def test_a_repeated_ensure_is_answered_after_its_owner_ended(tmp_path: Path) -> None:
     async def story(stage: Stage, shell: Talk) -> None:
         born = await stage.happen("editor_starts")
         params: dict[str, Any] = {"kind": "toy", "owner": {"pid": born["pid"]}, "request": "mine"}
@@ -59,7 +59,7 @@ def test_an_ensure_that_is_sent_again_is_answered_though_its_owner_has_ended(tmp
     told(tmp_path, story)
 
 
-def test_a_cancel_that_comes_in_one_piece_with_its_request_finds_it(tmp_path: Path) -> None:
+def test_a_cancel_in_one_packet_with_its_request_finds_it(tmp_path: Path) -> None:
     async def story(_: Stage, shell: Talk) -> None:
         shell.say("server.ensure", kind="toy", request="mine")
         assert await shell.ask("request.cancel", request="mine") == {"goes_on": False}
@@ -69,8 +69,8 @@ def test_a_cancel_that_comes_in_one_piece_with_its_request_finds_it(tmp_path: Pa
     told(tmp_path, story)
 
 
-def test_a_request_that_is_still_looking_can_be_cancelled() -> None:
-    """Before its admission, nobody but its arrival knows it."""
+def test_a_pending_request_can_be_cancelled() -> None:
+    """Before its admission, only `PendingRequests` knows a request."""
 
     async def story() -> None:
         arrivals = PendingRequests()
@@ -90,14 +90,14 @@ def test_a_request_that_is_still_looking_can_be_cancelled() -> None:
     asyncio.run(story())
 
 
-def test_what_cannot_be_undone_any_more_is_said_to_go_on(tmp_path: Path) -> None:
+def test_a_cancel_that_is_too_late_reports_that_the_request_goes_on(tmp_path: Path) -> None:
     async def story(stage: Stage, shell: Talk) -> None:
         server = await shell.ask("server.ensure", kind="toy")
         stage.system.processes[server["process"]["pid"]].ignores_sigterm = True
         plugin = await greeted(stage, "plugin")
         plugin.say("server.stop", server="toy", request="mine")
         await plugin.told("progress", stage="stopping")
-        # Another client has made no such request, though it has the same name: both are connected.
+        # The other client has made no such request, although its name is the same, because both are connected.
         assert (await shell.ask("request.cancel", request="mine"))["data"]["code"] == "NOT_FOUND"
         plugin.say("request.cancel", request="mine")
         assert (await plugin.answer()) == {"goes_on": True}
@@ -105,7 +105,7 @@ def test_what_cannot_be_undone_any_more_is_said_to_go_on(tmp_path: Path) -> None
     told(tmp_path, story)
 
 
-def test_two_clients_that_number_their_requests_alike_never_meet(tmp_path: Path) -> None:
+def test_equal_request_ids_of_two_clients_are_different_requests(tmp_path: Path) -> None:
     async def story(stage: Stage, shell: Talk) -> None:
         editors = [(await stage.happen("editor_starts"))["pid"] for _ in range(2)]
         talks = [await greeted(stage, f"plugin-{number}") for number in range(2)]
@@ -115,7 +115,7 @@ def test_two_clients_that_number_their_requests_alike_never_meet(tmp_path: Path)
         assert first["owners"] != second["owners"]
         stop = await talks[1].ask("server.stop", server="toy", request="2")
         assert stop["state"] == "stopped"
-        # By its connection, by its owner: each finds its own.
+        # Each client finds its own request, by its connection or by its owner.
         for number, talk in enumerate(talks):
             own = await talk.ask("request.result", request="1")
             named = await shell.ask("request.result", request="1", owner={"pid": editors[number]})
@@ -155,8 +155,8 @@ def test_one_id_has_one_meaning_and_the_difference_is_named(
     told(tmp_path, story)
 
 
-def test_an_id_of_an_editor_that_has_ended_is_not_the_next_editors(tmp_path: Path) -> None:
-    """Editors' ids are given out again."""
+def test_a_reused_editor_id_does_not_get_the_old_request(tmp_path: Path) -> None:
+    """Ids of editors are reused."""
 
     async def story(stage: Stage, shell: Talk) -> None:
         outcomes = []
@@ -175,7 +175,7 @@ def test_an_id_of_an_editor_that_has_ended_is_not_the_next_editors(tmp_path: Pat
 
 
 @pytest.mark.parametrize("instance", [None, "plugin-7f3a"])
-def test_a_client_that_comes_back_finds_its_outcome(tmp_path: Path, instance: str | None) -> None:
+def test_a_reconnected_client_finds_its_outcome(tmp_path: Path, instance: str | None) -> None:
     hello: dict[str, Any] = {**HELLO, "client": {"name": "plugin", "version": "1", "instance": instance}}
     other = {**HELLO, "client": {"name": "plugin", "version": "1", "instance": instance and "plugin-0000"}}
 
@@ -199,28 +199,28 @@ def test_a_client_that_comes_back_finds_its_outcome(tmp_path: Path, instance: st
     told(tmp_path, story)
 
 
-def test_a_name_that_the_daemon_gave_is_everybodys(tmp_path: Path) -> None:
+def test_an_id_from_the_daemon_is_valid_for_every_client(tmp_path: Path) -> None:
     async def story(stage: Stage, shell: Talk) -> None:
         plugin = await greeted(stage, "plugin")
         plugin.say("server.ensure", kind="toy")
         accepted = await plugin.told("accepted")
         server = await plugin.answer()
         assert (await shell.ask("request.result", request=accepted["request"]))["since"] == server["since"]
-        # A client that chooses such a name gets a request of its own.
+        # A client that chooses an id like this gets its own request.
         stopped = await shell.ask("server.stop", server="toy", request=accepted["request"])
         assert stopped["state"] == "stopped"
 
     told(tmp_path, story)
 
 
-def test_a_cancel_of_what_nobody_knows_is_not_found(tmp_path: Path) -> None:
+def test_a_cancel_of_an_unknown_request_is_not_found(tmp_path: Path) -> None:
     async def story(_: Stage, shell: Talk) -> None:
         assert (await shell.ask("request.cancel", request="nobody's"))["data"]["code"] == "NOT_FOUND"
 
     told(tmp_path, story)
 
 
-def test_sessions_are_counted_when_a_server_is_asked_whether_it_is_well(tmp_path: Path) -> None:
+def test_a_health_check_counts_the_sessions(tmp_path: Path) -> None:
     async def story(stage: Stage, shell: Talk) -> None:
         born = await stage.happen("editor_starts")
         await shell.ask("server.ensure", kind="toy", owner={"pid": born["pid"]})
@@ -230,7 +230,7 @@ def test_sessions_are_counted_when_a_server_is_asked_whether_it_is_well(tmp_path
     told(tmp_path, story)
 
 
-def test_an_owner_that_cannot_be_is_called_what_it_was_called(tmp_path: Path) -> None:
+def test_an_impossible_owner_is_named_by_its_field(tmp_path: Path) -> None:
     async def story(_: Stage, shell: Talk) -> None:
         server = await shell.ask("server.ensure", kind="toy")
         refused = await shell.ask("server.ensure", kind="toy", owner={"pid": server["process"]["pid"]})

@@ -1,4 +1,4 @@
-"""What lists show is kept until something happens: everything that happens has to be seen in them."""
+"""Rows of lists are kept until an event, and every event is visible in them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -47,14 +47,14 @@ def methods(harness: EngineHarness, views: Views, notes: list[str]) -> MethodTab
         event_loop="a loop",
         notes=lambda: tuple(notes),
         reload=nothing_waits,
-        shut_down=lambda servers: None,  # noqa: ARG005 (nobody asks)
+        shut_down=lambda servers: None,  # noqa: ARG005 (not called)
     )
     logs = LogTail(context, Path("daemon.log"))
     return all_methods(engine.supervisor, engine.attachments, context, views, about, logs, engine.housekeeping)
 
 
 def tell(harness: EngineHarness, story: Story) -> None:
-    """A server that is ready, for an editor that lives."""
+    """Run a story with a ready server and a living editor."""
 
     async def life() -> None:
         editor = harness.editor()
@@ -65,7 +65,7 @@ def tell(harness: EngineHarness, story: Story) -> None:
     harness.run(life)
 
 
-def test_what_rests_is_looked_at_once(harness: EngineHarness) -> None:
+def test_an_unchanged_row_is_built_once(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
         servers, editors = views.servers(), views.editors()
         await asyncio.sleep(3600)
@@ -75,7 +75,7 @@ def test_what_rests_is_looked_at_once(harness: EngineHarness) -> None:
     tell(harness, story)
 
 
-def test_an_owner_that_has_ended_is_shown_so_at_once(harness: EngineHarness) -> None:
+def test_an_ended_owner_is_shown_at_once(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:
         assert views.servers()[0].owners[0].liveness == "alive"
         harness.system.end(editor)
@@ -87,7 +87,7 @@ def test_an_owner_that_has_ended_is_shown_so_at_once(harness: EngineHarness) -> 
     tell(harness, story)
 
 
-def test_what_counts_down_is_looked_at_each_time(harness: EngineHarness) -> None:
+def test_a_row_with_a_countdown_is_built_each_time(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
         views.servers()
         lease = harness.attachments.acquire("toy", "an AI client", 60)[1]
@@ -108,7 +108,7 @@ def test_what_counts_down_is_looked_at_each_time(harness: EngineHarness) -> None
     tell(harness, story)
 
 
-def test_whose_end_nobody_would_notice_is_asked_for_each_time(harness: EngineHarness) -> None:
+def test_an_unwatched_owner_is_probed_each_time(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:
         views = Views(
             harness.engine.context, harness.supervisor.reaper, ExitWatches(harness.engine.context.platform.exits)
@@ -120,7 +120,7 @@ def test_whose_end_nobody_would_notice_is_asked_for_each_time(harness: EngineHar
     tell(harness, story)
 
 
-def test_every_watch_and_every_verdict_is_news(harness: EngineHarness) -> None:
+def test_every_new_watch_and_verdict_is_shown(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
         exit_watches, reaper = harness.engine.exit_watches, harness.supervisor.reaper
         seen = [exit_watches.revision]
@@ -140,7 +140,7 @@ def test_every_watch_and_every_verdict_is_news(harness: EngineHarness) -> None:
     tell(harness, story)
 
 
-def test_a_busy_editor_is_shown_until_its_time_is_over(harness: EngineHarness) -> None:
+def test_a_busy_editor_is_shown_as_busy_until_its_time_is_over(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
         (name,) = harness.records.editors
         assert views.editors()[0].state == "ready"
@@ -152,7 +152,7 @@ def test_a_busy_editor_is_shown_until_its_time_is_over(harness: EngineHarness) -
     tell(harness, story)
 
 
-def test_sessions_and_verdicts_are_shown_as_they_are_counted(harness: EngineHarness) -> None:
+def test_sessions_and_verdicts_are_shown_at_once(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:
         assert views.servers()[0].sessions is None
         await harness.supervisor.check("toy")
@@ -169,7 +169,7 @@ def test_sessions_and_verdicts_are_shown_as_they_are_counted(harness: EngineHarn
     tell(harness, story)
 
 
-def test_a_status_is_put_together_once(harness: EngineHarness) -> None:
+def test_an_unchanged_status_is_built_once(harness: EngineHarness) -> None:
     notes: list[str] = []
 
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)

@@ -62,13 +62,13 @@ def since(seq: int, instance: str = ME) -> dict[str, Any]:
 
 
 async def heard(wire: Wire, count: int) -> list[tuple[int, str]]:
-    """The numbers and names of the next events."""
+    """Return the numbers and names of the next events."""
     told = [(await wire.hear())["params"] for _ in range(count)]
     return [(row["seq"], row["event"]) for row in told]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_subscriber_hears_what_happens_after_its_answer(tmp_path: Path, kind: str) -> None:
+def test_a_subscriber_gets_the_events_after_its_answer(tmp_path: Path, kind: str) -> None:
     async def story() -> None:
         async with open_studio(tmp_path) as studio:
             studio.happens.publish("before")
@@ -103,7 +103,7 @@ def test_a_subscriber_hears_what_happens_after_its_answer(tmp_path: Path, kind: 
 @pytest.mark.parametrize(
     ("seq", "expected"), [(0, [1, 2, 3]), (1, [2, 3]), (3, [])], ids=["all that is kept", "the rest", "nothing"]
 )
-def test_what_was_missed_is_told_again(tmp_path: Path, seq: int, expected: list[int]) -> None:
+def test_missed_events_are_sent_again(tmp_path: Path, seq: int, expected: list[int]) -> None:
     async def story() -> None:
         async with open_studio(tmp_path) as studio:
             for name in ("one", "two", "three"):
@@ -124,7 +124,7 @@ def test_what_was_missed_is_told_again(tmp_path: Path, seq: int, expected: list[
     [(since(1), "gap"), (since(KEPT + 100), "gap"), (since(1, "another"), "another instance")],
     ids=["too long ago", "never happened", "of another daemon"],
 )
-def test_what_cannot_be_told_again_is_a_new_beginning(tmp_path: Path, params: dict[str, Any], reason: str) -> None:
+def test_a_gap_begins_the_stream_anew(tmp_path: Path, params: dict[str, Any], reason: str) -> None:
     async def story() -> None:
         async with open_studio(tmp_path) as studio:
             for _ in range(KEPT + 2):
@@ -145,7 +145,7 @@ def test_what_cannot_be_told_again_is_a_new_beginning(tmp_path: Path, params: di
     asyncio.run(story())
 
 
-def test_since_0_with_more_than_is_kept_says_where_it_begins(tmp_path: Path) -> None:
+def test_since_0_tells_where_the_kept_events_begin(tmp_path: Path) -> None:
     async def story() -> None:
         async with open_studio(tmp_path) as studio:
             for _ in range(KEPT + 5):
@@ -159,7 +159,7 @@ def test_since_0_with_more_than_is_kept_says_where_it_begins(tmp_path: Path) -> 
     asyncio.run(story())
 
 
-def test_each_stream_has_the_id_of_its_request_and_no_other_request_may_use_it(tmp_path: Path) -> None:
+def test_the_id_of_a_stream_is_taken_for_other_requests(tmp_path: Path) -> None:
     async def story() -> None:
         async with open_studio(tmp_path) as studio:
             wire = await studio.knock()
@@ -175,7 +175,7 @@ def test_each_stream_has_the_id_of_its_request_and_no_other_request_may_use_it(t
     asyncio.run(story())
 
 
-def test_streams_count_as_requests_that_run(tmp_path: Path) -> None:
+def test_streams_count_as_requests_in_flight(tmp_path: Path) -> None:
     async def story() -> None:
         async with open_studio(tmp_path) as studio:
             wire = await studio.knock()
@@ -206,17 +206,17 @@ def test_streams_end_with_their_connection(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_a_subscriber_that_never_reads_is_closed_in_the_middle_of_an_event_and_the_others_hear_it(
+def test_a_subscriber_that_never_reads_is_closed(
     tmp_path: Path,
 ) -> None:
     async def story() -> None:
         async with open_studio(tmp_path) as studio:
             deaf, wire = await studio.knock(), await studio.knock()
-            # Several streams: the first that is one too much takes the others of its connection along.
+            # Several streams, because the first one that exceeds the limit ends all streams of its connection.
             for number in range(3):
                 await deaf.ask("events.subscribe", identifier=number)
             await wire.ask("events.subscribe")
-            # Its kernel's buffer is all that takes what is sent.
+            # Only the kernel's buffer of the client takes what is sent.
             deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
             for number in range(200):
                 studio.happens.publish("much", text="x" * 100_000)
@@ -229,7 +229,7 @@ def test_a_subscriber_that_never_reads_is_closed_in_the_middle_of_an_event_and_t
     asyncio.run(story())
 
 
-def test_an_event_that_fits_no_frame_ends_its_subscription_and_not_its_publisher(tmp_path: Path) -> None:
+def test_an_oversized_event_ends_only_its_subscription(tmp_path: Path) -> None:
     async def story() -> None:
         async with open_studio(tmp_path) as studio:
             wire = await studio.knock()

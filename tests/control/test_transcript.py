@@ -1,4 +1,4 @@
-"""tests/data/transcript.jsonl against the daemon: what clients said is said again, and the answers are the same."""
+"""tests/data/transcript.jsonl against the daemon: the same messages of clients must get the same answers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +25,8 @@ def as_it_is(frame: Line) -> Line:
 
 
 @pytest.mark.parametrize("said", [as_it_is, lines.from_later])
-def test_the_daemon_answers_as_it_did(tmp_path: Path, said: Callable[[Line], Line]) -> None:
-    """The ids, pids and times are today's. With `from_later`, clients are of a later release than the daemon."""
+def test_the_daemon_answers_as_recorded(tmp_path: Path, said: Callable[[Line], Line]) -> None:
+    """Ids, pids and times are those of this run. With `from_later`, the clients are newer than the daemon."""
     then, now = Names(), Names(tmp_path.resolve())
 
     async def play(stage: Stage) -> None:
@@ -63,7 +63,7 @@ def test_the_daemon_has_the_methods_of_the_protocol(tmp_path: Path) -> None:
     Stage(tmp_path).tell(look)
 
 
-def test_every_frame_is_one_of_the_schema() -> None:
+def test_every_recorded_frame_fits_the_schema() -> None:
     asked: dict[tuple[str, Any], str] = {}
     for line in RECORDED:
         frame = line.get("frame", {})

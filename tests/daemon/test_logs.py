@@ -32,7 +32,7 @@ def entries(folder: Path) -> list[dict[str, Any]]:
 
 
 def break_with(token: str) -> None:
-    """Fails with the token in two frames, neither in a message."""
+    """Raise an error with the token in two frames, but in no message."""
     headers = {"Authorization": f"Bearer {token}"}
     try:
         [][len(headers)]
@@ -46,7 +46,7 @@ def broken(token: str) -> RuntimeError:
     return caught.value
 
 
-def test_an_entry_is_one_line_of_json_with_time_level_event_and_fields(folder: Path) -> None:
+def test_an_entry_is_one_line_of_json_with_all_its_fields(folder: Path) -> None:
     log = open_log(LogFile(folder), "info", console=False)
     log.info("server.planned", server="toy", ports={"http": 8000}, reason="two\nlines, “quoted”")
     log.warning("port.lost", port=8000)
@@ -69,7 +69,7 @@ def test_entries_below_the_level_are_not_written(folder: Path) -> None:
     assert [entry["event"] for entry in entries(folder)] == ["loud"]
 
 
-def test_a_traceback_has_its_frames_and_causes_but_no_local_variables(folder: Path) -> None:
+def test_a_traceback_in_the_log_has_no_local_variables(folder: Path) -> None:
     token = secrets.token_urlsafe(32)
     events = Events(open_log(LogFile(folder), "info", console=False), FakeClock())
     events.failed("operation.broke", broken(token), server="toy")
@@ -84,9 +84,7 @@ def test_a_traceback_has_its_frames_and_causes_but_no_local_variables(folder: Pa
     assert token not in text(folder)
 
 
-def test_a_traceback_on_the_console_has_no_local_variables_either(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_traceback_on_the_console_has_no_local_variables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     token = secrets.token_urlsafe(32)
     open_log(LogFile(folder), "info", console=True).error("operation.broke", exc_info=broken(token))
     shown = capsys.readouterr().err
@@ -95,7 +93,7 @@ def test_a_traceback_on_the_console_has_no_local_variables_either(
     assert token not in shown
 
 
-def test_the_secrets_of_a_server_are_not_in_the_log_of_the_start_that_broke(folder: Path, tmp_path: Path) -> None:
+def test_the_log_of_a_failed_start_has_no_secrets_of_the_server(folder: Path, tmp_path: Path) -> None:
     harness = EngineHarness(tmp_path)
     harness.tables = {"toy": {**TOY, "secrets": {"TOY_BEARER": {"format": "token"}}}}
     harness.events = open_log(LogFile(folder), "debug", console=False)  # type: ignore[assignment]
@@ -113,7 +111,7 @@ def test_the_secrets_of_a_server_are_not_in_the_log_of_the_start_that_broke(fold
         broke = [entry for entry in entries(folder) if entry["event"] == "operation.broke"]
         assert broke
         assert all(entry["exception"] for entry in broke)
-        # No `in` on the text itself: a failure would show the secret.
+        # Without `in` on the text itself, because a failure would show the secret.
         leaked = secret in text(folder)
         assert not leaked
 
@@ -121,14 +119,14 @@ def test_the_secrets_of_a_server_are_not_in_the_log_of_the_start_that_broke(fold
 
 
 @POSIX_ONLY
-def test_the_folder_is_ours_alone_even_where_it_was_open_to_others(folder: Path) -> None:
+def test_an_open_log_folder_is_closed_to_other_users(folder: Path) -> None:
     folder.mkdir(parents=True)
     folder.chmod(0o755)
     open_log(LogFile(folder), "info", console=False)
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_the_log_has_a_hard_cap_and_keeps_what_is_newest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_has_a_hard_cap_and_keeps_the_newest_entries(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "MAX_BYTES", 4000)
     log = open_log(LogFile(folder), "info", console=False)
     sizes = []
@@ -148,7 +146,7 @@ def test_a_log_is_continued_by_the_next_daemon(folder: Path) -> None:
 
 
 class Held:
-    """Another process has files open, in the way that keeps Windows from renaming them."""
+    """Another process that has files open, in the way that keeps Windows from renaming them."""
 
     def __init__(self, *files: Path) -> None:
         holder = "import sys; files = [open(name) for name in sys.argv[1:]]; print(flush=True); sys.stdin.read()"
@@ -165,7 +163,7 @@ class Held:
 
 
 class Refusing:
-    """What Windows says of a rename while another process holds the file; counts how often it was asked."""
+    """The error of Windows for a rename while another process has the file open. Counts the attempts."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.refuses = True
@@ -185,14 +183,14 @@ class Refusing:
         monkeypatch.setattr(Path, "replace", ask)
 
     def refusal(self, path: Path) -> OSError:
-        """On Windows an OSError of a number of the system's has it as `winerror`; elsewhere none has."""
+        """Set `winerror`, which only Windows sets from a number of the system."""
         error = PermissionError(13, "The process cannot access the file", str(path))
         error.winerror = self.number  # type: ignore[assignment, attr-defined, unused-ignore]
         return error
 
 
 def backups(folder: Path) -> dict[str, str]:
-    """What three earlier rollovers have left."""
+    """Write the files that three earlier rollovers would have left."""
     folder.mkdir()
     made = {f"{LOG_NAME}.{number}": f'{{"number": -{number}}}\n' for number in (1, 2, 3)}
     for name, content in made.items():
@@ -201,14 +199,12 @@ def backups(folder: Path) -> dict[str, str]:
 
 
 def numbers(folder: Path) -> list[int]:
-    """Of the entries of all files, oldest first."""
+    """Return the numbers of the entries in all files, oldest first."""
     files = sorted(folder.iterdir(), key=lambda path: path.name, reverse=True)
     return [json.loads(line)["number"] for path in files for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_rollover_that_is_refused_loses_no_entry_and_is_tried_again_later(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_rollover_loses_no_entry_and_is_retried(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "MAX_BYTES", 4000)
     clock, refusing = FakeClock(), Refusing(monkeypatch)
     file = LogFile(folder, clock.monotonic)
@@ -218,7 +214,7 @@ def test_a_rollover_that_is_refused_loses_no_entry_and_is_tried_again_later(
         clock.advance(0.1)
     assert numbers(folder) == [*range(60)]
     assert [path.name for path in folder.iterdir()] == [LOG_NAME]
-    # 1 s, 2 s, ...: about forty entries came after it was full, and four seconds.
+    # Retries follow after 1 s, 2 s, ... About forty entries came after the file was full, and four seconds.
     assert refusing.asked <= 3
     assert "cannot begin anew" in (file.note() or "")
     refusing.refuses = False
@@ -229,7 +225,7 @@ def test_a_rollover_that_is_refused_loses_no_entry_and_is_tried_again_later(
     assert file.note() is None
 
 
-def test_a_rollover_that_is_refused_moves_no_backup(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_rollover_moves_no_backup(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "MAX_BYTES", 1000)
     made, clock, refusing = backups(folder), FakeClock(), Refusing(monkeypatch)
     log = open_log(LogFile(folder, clock.monotonic), "info", console=False)
@@ -243,7 +239,7 @@ def test_a_rollover_that_is_refused_moves_no_backup(folder: Path, monkeypatch: p
     assert numbers(folder) == [-2, -1, *range(21)]
 
 
-def test_where_a_backup_is_held_the_log_goes_on_where_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_held_backup_lets_the_log_go_on_in_its_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "MAX_BYTES", 1000)
     backups(folder)
     clock, refusing = FakeClock(), Refusing(monkeypatch)
@@ -260,7 +256,7 @@ def test_where_a_backup_is_held_the_log_goes_on_where_it_was(folder: Path, monke
     assert numbers(folder) == [-2, -1, *range(21)]
 
 
-def test_what_was_left_aside_is_neither_lost_nor_written_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_left_aside_is_neither_lost_nor_overwritten(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "MAX_BYTES", 1000)
     folder.mkdir()
     (folder / f"{LOG_NAME}.0").write_text('{"number": 0}\n', encoding="utf-8")
@@ -275,7 +271,7 @@ def test_what_was_left_aside_is_neither_lost_nor_written_over(folder: Path, monk
 
 
 @pytest.mark.parametrize("number", [5, 32, 33, None, 1392])
-def test_a_rollover_that_fails_for_another_reason_is_an_error_in_the_log_told_once(
+def test_another_failure_of_a_rollover_is_logged_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
 ) -> None:
     monkeypatch.setattr(logs, "MAX_BYTES", 1000)
@@ -292,7 +288,7 @@ def test_a_rollover_that_fails_for_another_reason_is_an_error_in_the_log_told_on
     assert "cannot begin anew" in (file.note() or "")
 
 
-def test_a_log_that_can_never_begin_anew_stays_within_its_cap_and_says_what_it_lost(
+def test_a_log_without_rollover_stays_within_its_cap_and_counts_losses(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "MAX_BYTES", 1000)
@@ -306,7 +302,7 @@ def test_a_log_that_can_never_begin_anew_stays_within_its_cap_and_says_what_it_l
     assert f"{100 - kept} entries of" in (file.note() or "")
 
 
-def test_an_entry_that_the_disk_took_half_of_spoils_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partly_written_entry_spoils_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = LogFile(folder)
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[: len(data) // 2]))
@@ -317,7 +313,7 @@ def test_an_entry_that_the_disk_took_half_of_spoils_no_other(folder: Path, monke
     assert "1 entries" in (file.note() or "")
 
 
-def test_while_another_process_holds_the_log_no_entry_is_lost(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_entry_is_lost_while_another_process_has_the_log_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "MAX_BYTES", 4000)
     clock = FakeClock()
     log = open_log(LogFile(folder, clock.monotonic), "info", console=False)
@@ -326,7 +322,7 @@ def test_while_another_process_holds_the_log_no_entry_is_lost(folder: Path, monk
             log.info("server.state", number=number, note="x" * 100)
             clock.advance(0.1)
         assert numbers(folder) == [*range(60)]
-        # Elsewhere a file that is open can be renamed.
+        # Other systems can rename a file that is open.
         assert (folder / f"{LOG_NAME}.1").exists() == (facts.SYSTEM != "windows")
     clock.advance(logs.RETRY_LAST_S)
     log.info("server.state", number=60)
@@ -335,7 +331,7 @@ def test_while_another_process_holds_the_log_no_entry_is_lost(folder: Path, monk
 
 
 @pytest.mark.linux_only
-def test_a_full_disk_costs_entries_and_nothing_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_costs_only_log_entries(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder.mkdir()
     (folder / LOG_NAME).symlink_to("/dev/full")
     file = LogFile(folder)

@@ -1,4 +1,4 @@
-"""The choice of the loop, and what signals say to it."""
+"""The choice of the event loop, and its signals."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.config import Config, Source, load
-from supervisor.daemon.loop import Choice, choose, heeding, run
+from supervisor.daemon.loop import Choice, choose, handling_signals, run
 from supervisor.errors import ConfigInvalid
 from supervisor.native import facts
 
@@ -25,7 +25,7 @@ def test_each_system_has_its_loop_and_a_reason(*, has_proactor: bool, name: str)
 
 
 @pytest.mark.parametrize("wanted", ["selector", "proactor"])
-def test_a_loop_that_somebody_wants_is_taken_and_shown_with_who_said_so(wanted: str, tmp_path: Path) -> None:
+def test_a_wanted_loop_is_used_and_its_source_is_shown(wanted: str, tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     by_variable = choose(load(file, {"GODOT_SUPERVISOR_EVENT_LOOP": wanted}), has_proactor=True)
     assert by_variable.name == wanted
@@ -38,7 +38,7 @@ def test_a_loop_that_somebody_wants_is_taken_and_shown_with_who_said_so(wanted: 
 @pytest.mark.parametrize(
     ("source", "named"), [(Source.FILE, "daemon.event_loop"), (Source.ENVIRONMENT, "GODOT_SUPERVISOR_EVENT_LOOP")]
 )
-def test_a_loop_that_this_system_does_not_have_is_refused(source: Source, named: str) -> None:
+def test_a_loop_that_this_system_lacks_is_refused(source: Source, named: str) -> None:
     config = Config(event_loop="proactor", sources={"daemon.event_loop": source})
     with pytest.raises(ConfigInvalid, match=f"{named}: there is no proactor loop on {facts.SYSTEM_LABEL}") as caught:
         choose(config, has_proactor=False)
@@ -55,11 +55,11 @@ def test_the_daemon_runs_on_the_loop_that_was_chosen(name: str) -> None:
 
 @pytest.mark.parametrize("name", LOOPS)
 @pytest.mark.parametrize("heard", HEARD)
-def test_a_signal_wakes_a_loop_that_waits_for_nothing_else(name: str, heard: str) -> None:
+def test_a_signal_wakes_an_idle_loop(name: str, heard: str) -> None:
     async def live() -> int:
         stop = asyncio.Event()
-        with heeding(asyncio.get_running_loop(), stop.set, lambda: None):
-            # From another thread, as the system does it on Windows; there is no timer that would end the wait.
+        with handling_signals(asyncio.get_running_loop(), stop.set, lambda: None):
+            # From another thread, as Windows does it. No timer would end the wait.
             sender = threading.Timer(0.05, signal.raise_signal, (getattr(signal, heard),))
             sender.start()
             await stop.wait()
@@ -75,16 +75,16 @@ def test_a_signal_wakes_a_loop_that_waits_for_nothing_else(name: str, heard: str
         rescue.cancel()
 
 
-def test_afterwards_signals_mean_what_they_meant_before() -> None:
+def test_signal_handlers_are_restored() -> None:
     before = [signal.getsignal(getattr(signal, name)) for name in HEARD]
 
     async def live() -> int:
-        with heeding(asyncio.get_running_loop(), lambda: None, lambda: None):
+        with handling_signals(asyncio.get_running_loop(), lambda: None, lambda: None):
             during = [signal.getsignal(getattr(signal, name)) for name in HEARD]
             assert all(now is not then for now, then in zip(during, before, strict=True))
         return 0
 
-    # Not by `run`: asyncio.Runner hears Ctrl-C itself.
+    # Without `run`, because asyncio.Runner handles Ctrl-C itself.
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(live())

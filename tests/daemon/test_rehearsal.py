@@ -1,4 +1,4 @@
-"""A start that is tried while another daemon runs: told what would fail, and nothing is touched."""
+"""The rehearsal of a start while another daemon runs: it reports what would fail, and changes nothing."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def where(tmp_path: Path) -> Folders:
 
 
 def everything(folder: Path) -> dict[str, bytes | None]:
-    """What lies in a folder."""
+    """Return the contents of a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
@@ -66,7 +66,7 @@ FAILURES = (
 
 
 @pytest.mark.parametrize(("spoil", "error"), FAILURES, ids=[spoil.__name__ for spoil, _ in FAILURES])
-def test_what_would_fail_is_told_and_nothing_is_touched(
+def test_a_rehearsal_reports_what_would_fail_and_changes_nothing(
     where: Folders, spoil: Callable[[Folders], None], error: type[SupervisorError]
 ) -> None:
     spoil(where)
@@ -78,14 +78,14 @@ def test_what_would_fail_is_told_and_nothing_is_touched(
     assert everything(where.home) == before
 
 
-def test_a_start_that_could_succeed_leaves_nothing_behind(where: Folders) -> None:
+def test_a_successful_rehearsal_leaves_nothing_behind(where: Folders) -> None:
     rehearse(where)
     assert everything(where.home) == {}
 
 
 @POSIX_ONLY
 @pytest.mark.parametrize("what", ["lock", "socket folder", "socket", "home"])
-def test_what_others_could_have_made_is_refused(where: Folders, what: str) -> None:
+def test_folders_and_files_of_other_users_are_refused(where: Folders, what: str) -> None:
     match what:
         case "lock":
             where.lock.symlink_to(where.home / "elsewhere")
@@ -100,7 +100,9 @@ def test_what_others_could_have_made_is_refused(where: Folders, what: str) -> No
         rehearse(where)
 
 
-def test_the_trial_runs_apart_with_the_environment_of_a_start(where: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rehearsal_runs_apart_with_the_environment_of_a_start(
+    where: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(HOME_VARIABLE, os.fspath(where.home.with_name("another")))
     rehearse_apart(where)
     monkeypatch.setenv("GODOT_SUPERVISOR_EVENT_LOOP", "magic")
@@ -115,7 +117,9 @@ def test_the_trial_runs_apart_with_the_environment_of_a_start(where: Folders, mo
     assert not where.endpoint.exists()
 
 
-def test_an_interpreter_that_cannot_run_the_package_is_told(where: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interpreter_that_cannot_run_the_package_is_reported(
+    where: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command = (*autostart.COMMAND[:1], "-c", "import no_such_module")
     monkeypatch.setattr(autostart, "COMMAND", command)
     with pytest.raises(SupervisorError) as caught:

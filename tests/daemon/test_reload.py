@@ -43,7 +43,7 @@ def test_a_reload_publishes_the_endpoint_again(tmp_path: Path) -> None:
     assert not stage.daemon._folders.endpoint.exists(), "nobody publishes what has ended"
 
 
-@POSIX_ONLY  # Windows has every loop that there is a name for
+@POSIX_ONLY  # Windows has every loop that has a name
 def test_a_reload_refuses_what_the_next_start_would_refuse(tmp_path: Path) -> None:
     async def story(stage: Stage) -> None:
         shell = await greeted(stage, "shell")
@@ -58,7 +58,7 @@ def test_a_reload_refuses_what_the_next_start_would_refuse(tmp_path: Path) -> No
 
 
 class Quiet:
-    """A log that keeps nothing."""
+    """A log that keeps no entry."""
 
     def info(self, event: str, **fields: Any) -> Any: ...
 
@@ -66,9 +66,9 @@ class Quiet:
     error = info
 
 
-def test_a_reload_that_takes_long_leaves_the_loop_free(tmp_path: Path) -> None:
+def test_a_slow_reload_does_not_block_the_loop(tmp_path: Path) -> None:
     folders = Folders(tmp_path, moved=True)
-    # Some 300 ms of work for the parser, and nothing that a daemon may not read.
+    # About 300 ms of work for the parser, but valid settings.
     folders.config.write_text("[kinds]\n" + "".join(f"{'a.' * 30}b{number} = 1\n" for number in range(9000)))
     folders.config.chmod(0o600)
 
@@ -101,7 +101,7 @@ BREAKS_A_READER = {
 
 
 @pytest.mark.parametrize("text", BREAKS_A_READER.values(), ids=BREAKS_A_READER)
-def test_a_reload_survives_what_breaks_a_reader(tmp_path: Path, text: str) -> None:
+def test_a_reload_survives_unreadable_configuration(tmp_path: Path, text: str) -> None:
     async def story(stage: Stage) -> None:
         shell = await greeted(stage, "shell")
         stage.daemon._folders.config.write_text(text)

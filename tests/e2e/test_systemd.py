@@ -213,7 +213,7 @@ def a_daemon_that_an_editor_started_does_not_die_with_the_editors_group(told: Ch
 @holds
 def a_daemon_that_runs_makes_way_for_the_service(told: Chapters) -> None:
     assert told["handed over"]["gone"]
-    assert "its servers go on" in told["handed over"]["out"]
+    assert "its servers keep running" in told["handed over"]["out"]
     assert told["handed over"]["after"] == told["handed over"]["main"]
 
 

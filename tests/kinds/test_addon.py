@@ -1,4 +1,4 @@
-"""What the addon of a project wants, by its plugin.cfg."""
+"""The version that the addon of a project wants, by its plugin.cfg."""
 
 import os
 from pathlib import Path
@@ -47,18 +47,20 @@ def test_a_version_is_read_in_its_normal_form(tmp_path: Path, file: Path, writte
     [
         (b"", "has no version in [plugin]"),
         (b"[plugin]\n", "has no version in [plugin]"),
-        (b'[plugin]\nversion=""\n', "has '' for a version, which is none"),
-        (b'[plugin]\nversion="latest"\n', "has 'latest' for a version, which is none"),
-        (b'[plugin]\nversion=">=4"\n', "has '>=4' for a version, which is none"),
-        (b'[plugin]\nversion="4.3.1; rm -rf ~"\n', "has '4.3.1; rm -rf ~' for a version, which is none"),
-        (b'[plugin]\nversion="../../x"\n', "has '../../x' for a version, which is none"),
-        (b'[plugin]\nversion="\x1b[2J"\n', "has '\\x1b[2J' for a version, which is none"),
+        (b'[plugin]\nversion=""\n', "has '' for a version, which is not a version"),
+        (b'[plugin]\nversion="latest"\n', "has 'latest' for a version, which is not a version"),
+        (b'[plugin]\nversion=">=4"\n', "has '>=4' for a version, which is not a version"),
+        (b'[plugin]\nversion="4.3.1; rm -rf ~"\n', "has '4.3.1; rm -rf ~' for a version, which is not a version"),
+        (b'[plugin]\nversion="../../x"\n', "has '../../x' for a version, which is not a version"),
+        (b'[plugin]\nversion="\x1b[2J"\n', "has '\\x1b[2J' for a version, which is not a version"),
         ('[plugin]\nversion="4.3.1"\n'.encode("utf-16"), "has no version in [plugin]"),
         (b'[plugin]\nversion="4.3.1"\n'.ljust(LIMIT + 1), f"is longer than {LIMIT} bytes"),
-        (b'[plugin]\nversion="' + b"4" * 5000 + b'"\n', f"has '{'4' * 60}…' for a version, which is none"),
+        (b'[plugin]\nversion="' + b"4" * 5000 + b'"\n', f"has '{'4' * 60}…' for a version, which is not a version"),
     ],
 )
-def test_a_file_without_a_usable_version_says_why(tmp_path: Path, file: Path, written: bytes, problem: str) -> None:
+def test_a_file_without_a_usable_version_gives_the_reason(
+    tmp_path: Path, file: Path, written: bytes, problem: str
+) -> None:
     file.write_bytes(written)
     assert (seen(tmp_path).version, seen(tmp_path).problem) == (None, problem)
 
@@ -71,15 +73,15 @@ def test_a_project_without_the_addon_wants_nothing(tmp_path: Path, file: Path) -
     assert not file.exists()
 
 
-def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path, file: Path) -> None:
+def test_a_folder_in_the_place_of_the_file_is_reported(tmp_path: Path, file: Path) -> None:
     file.mkdir()
     problem = seen(tmp_path).problem
     assert problem is not None
-    assert IS_WINDOWS or problem == "is no regular file"
+    assert IS_WINDOWS or problem == "is not a regular file"
 
 
 @POSIX_ONLY
-def test_links_are_followed_and_their_loops_and_pipes_are_told(tmp_path: Path, file: Path) -> None:
+def test_links_are_followed_and_loops_and_pipes_are_reported(tmp_path: Path, file: Path) -> None:
     (tmp_path / "elsewhere.cfg").write_text('[plugin]\nversion="4.3.1"\n')
     file.symlink_to(tmp_path / "elsewhere.cfg")
     assert seen(tmp_path).version == "4.3.1"
@@ -91,10 +93,10 @@ def test_links_are_followed_and_their_loops_and_pipes_are_told(tmp_path: Path, f
     assert look(ADDON, str(tmp_path)) is None
     file.unlink()
     os.mkfifo(file)
-    assert seen(tmp_path).problem == "is no regular file"
+    assert seen(tmp_path).problem == "is not a regular file"
 
 
-def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 

@@ -40,7 +40,7 @@ def test_a_single_port_is_a_range_of_one() -> None:
     assert build(ports={"http": 8100}).ports == {"http": PortRange(8100, 8100)}
 
 
-def test_identification_asks_on_the_first_port_unless_told() -> None:
+def test_identification_asks_on_the_first_port_by_default() -> None:
     ports = {"http": 8100, "admin": 8200}
     assert build(ports=ports, identify={"http": "/"}).identify.port == "http"
     assert build(ports=ports, identify={"http": "/", "port": "admin"}).identify.port == "admin"
@@ -64,12 +64,12 @@ def test_ready_is_a_route_or_some_of_the_ports() -> None:
     assert build().ready is None
 
 
-def test_input_of_a_server_is_closed_unless_it_is_to_stay_open() -> None:
+def test_the_input_of_a_server_is_closed_by_default() -> None:
     assert build().stdin == "closed"
     assert build(stdin="open").stdin == "open"
 
 
-def test_sessions_are_connections_on_a_port_or_what_a_route_tells() -> None:
+def test_sessions_are_connections_on_a_port_or_counted_by_a_route() -> None:
     ports = {"http": 8100, "admin": 8200}
     told = {"http": "/sessions", "count": "open"}
     assert build(ports=ports, sessions=told).sessions == SessionRoute("/sessions", "http", "open")

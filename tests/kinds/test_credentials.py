@@ -74,7 +74,7 @@ def test_a_kind_without_a_record_has_nothing_to_read() -> None:
     assert read_back(kind, {}, {}) == {}
 
 
-def test_where_there_is_no_record_there_are_no_secrets(tmp_path: Path) -> None:
+def test_without_a_record_there_are_no_secrets(tmp_path: Path) -> None:
     assert read(tmp_path) == {}
 
 
@@ -84,7 +84,7 @@ def test_a_record_of_nonsense_has_none(tmp_path: Path, content: bytes) -> None:
     assert read(tmp_path) == {}
 
 
-def test_values_that_could_break_out_of_a_header_are_not_taken(tmp_path: Path) -> None:
+def test_values_that_could_end_a_header_are_not_taken(tmp_path: Path) -> None:
     record(tmp_path, json.dumps({"http": "a\r\nX: y", "websocket": 5}).encode())
     assert read(tmp_path) == {}
 

@@ -38,7 +38,7 @@ def http(body: bytes, status: str = "200 OK", more: str = "") -> bytes:
 
 
 def ask(handler: Handler, *, kind: Kind = KIND, timeout_s: float = 20.0) -> Identification | None:
-    """Ask a server that is served by this handler, and see that no connection outlives the question."""
+    """Ask a server with this handler, and check that no connection stays open."""
 
     async def main() -> Identification | None:
         ended = asyncio.Event()
@@ -98,7 +98,7 @@ def test_the_request_names_the_port_and_carries_the_bearer() -> None:
     [
         (http(b'{"name": "other"}'), "name is not 'mine'"),
         (http(b"{}"), "name is not 'mine'"),
-        (http(b"[]"), "no JSON object"),
+        (http(b"[]"), "not a JSON object"),
         (http(b"hello"), "not JSON"),
         (http(b"\xff\xfe"), "not JSON"),
         (http(b"[" * 60_000), "not JSON"),
@@ -114,7 +114,7 @@ def test_the_request_names_the_port_and_carries_the_bearer() -> None:
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, "longer than"),
     ],
 )
-def test_any_other_answer_does_not_match_and_says_why(data: bytes, reason: str) -> None:
+def test_any_other_answer_does_not_match_and_gives_the_reason(data: bytes, reason: str) -> None:
     said = ask(answering(data))
     assert said is not None
     assert not said.matches
@@ -140,7 +140,7 @@ ANY = Catalog.build({"any": {"command": ["x"], "ports": {"http": 8100}, "identif
         http(b"x" * 100_000),
     ],
 )
-def test_any_success_will_do_where_nothing_is_to_match(data: bytes) -> None:
+def test_any_success_matches_a_kind_without_expected_values(data: bytes) -> None:
     said = ask(answering(data), kind=ANY)
     assert said is not None
     assert said.matches
@@ -247,7 +247,7 @@ def test_server_that_wants_localhost_for_a_name_is_asked_by_it() -> None:
 
 
 @pytest.mark.parametrize(("first", "speaks"), [(b"\x16\x03\x03\x00", True), (b"HTTP/1.1 400 Bad", False), (b"", False)])
-def test_handshake_tells_who_speaks_tls(first: bytes, speaks: bool) -> None:  # noqa: FBT001
+def test_a_handshake_shows_whether_a_server_speaks_tls(first: bytes, speaks: bool) -> None:  # noqa: FBT001
     async def main() -> bool:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readexactly(5)
@@ -285,7 +285,7 @@ def test_silence_is_no_answer() -> None:
     assert ask(answering(b""), timeout_s=0.2) is None
 
 
-def test_a_dripping_server_cannot_hold_us() -> None:
+def test_a_server_that_sends_slowly_cannot_hold_the_daemon() -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         for byte in http(json.dumps({**ANSWER, "more": "x" * 2000}).encode()):
@@ -298,7 +298,7 @@ def test_a_dripping_server_cannot_hold_us() -> None:
     assert time.monotonic() - begin < 10
 
 
-def test_hanging_up_without_a_word_is_no_answer() -> None:
+def test_a_connection_closed_without_data_is_no_answer() -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.close()
@@ -317,7 +317,7 @@ def test_an_answer_that_breaks_off_does_not_match() -> None:
     assert not said.matches
 
 
-def test_nobody_listening_is_no_answer() -> None:
+def test_a_closed_port_is_no_answer() -> None:
     async def main() -> Identification | None:
         server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
@@ -328,7 +328,7 @@ def test_nobody_listening_is_no_answer() -> None:
     assert asyncio.run(main()) is None
 
 
-def test_a_kind_that_cannot_be_asked_is_a_mistake_of_the_caller() -> None:
+def test_asking_a_kind_without_a_route_is_an_error() -> None:
     with pytest.raises(ValueError, match="no identify"):
         asyncio.run(identify(Kind("x", ("x",)), {}, {}, 1))
 
@@ -344,7 +344,7 @@ def test_a_kind_that_cannot_be_asked_is_a_mistake_of_the_caller() -> None:
         ({"version": "mine"}, None),
     ],
 )
-def test_untold_leases_are_none_where_the_version_grants_none(answer: dict[str, object], leases: int | None) -> None:
+def test_missing_leases_count_as_0_if_the_version_grants_none(answer: dict[str, object], leases: int | None) -> None:
     assert KIND.identify is not None
     kind = replace(KIND, identify=replace(KIND.identify, leases_versions=">=2"))
     said = ask(answering(http(json.dumps({"name": "mine", **answer}).encode())), kind=kind)

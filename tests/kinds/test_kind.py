@@ -19,7 +19,7 @@ def test_a_value_is_not_expanded_again() -> None:
 
 
 def test_a_placeholder_without_a_value_is_a_typed_error() -> None:
-    with pytest.raises(ConfigInvalid, match=r"nothing to put in for \{owner_pid\}"):
+    with pytest.raises(ConfigInvalid, match=r"\{owner_pid\} has no value here"):
         expand("--owner={owner_pid}", {"http": "1"})
 
 
@@ -40,7 +40,7 @@ def test_the_command_line_is_expanded_word_by_word() -> None:
     assert command_line(kind(), {"http": "8000 --evil"}) == ("run", "--port", "8000 --evil")
 
 
-def test_what_would_mislead_a_server_is_never_inherited() -> None:
+def test_variables_that_would_mislead_a_server_are_not_inherited() -> None:
     base = dict.fromkeys(
         ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "GODOT_SUPERVISOR_SERVER_ID", "GODOT_SUPERVISOR_HOME"), "x"
     )
@@ -48,7 +48,7 @@ def test_what_would_mislead_a_server_is_never_inherited() -> None:
 
 
 @pytest.mark.parametrize("name", ["PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDONTWRITEBYTECODE", "PYTHONUSERBASE"])
-def test_what_changes_the_users_python_changes_no_server(name: str) -> None:
+def test_python_variables_of_the_user_do_not_reach_a_server(name: str) -> None:
     assert environment(kind(), {name: "1", "PYTHON_KEYRING_BACKEND": "x"}, {}, {}) == {"PYTHON_KEYRING_BACKEND": "x"}
 
 
@@ -57,7 +57,7 @@ def test_the_kinds_scrub_list_takes_names_and_beginnings() -> None:
     assert set(environment(kind(scrub=("MINE_*", "OTHER")), base, {}, {})) == {"MINE", "OTHERS"}
 
 
-def test_an_entry_without_a_value_is_left_out_even_where_it_could_be_inherited() -> None:
+def test_an_entry_without_a_value_is_left_out_and_not_inherited() -> None:
     owned = kind(env={"OWNER": "{owner_pid}", "PROJECT": "{project}", "MODE": "x"})
     assert environment(owned, {"OWNER": "1"}, {"project": ""}, {}) == {"MODE": "x"}
     values = {"owner_pid": "77", "project": "/p"}
@@ -93,6 +93,6 @@ def test_ranges_of_ports() -> None:
 @pytest.mark.parametrize(
     "text", ["", "0", "65536", "8019-8000", "8000-", "-8000", "8000 - 8001", "8000-8001-8002", "٨"]
 )
-def test_what_is_no_range_of_ports_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no rising range of ports"):
+def test_an_invalid_range_of_ports_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a rising range of ports"):
         PortRange.parse(text)

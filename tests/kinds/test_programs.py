@@ -45,21 +45,21 @@ def test_a_word_somewhere_in_a_command_line_proves_nothing(command: tuple[str, .
     assert not is_of(GODOT_AI, command)
 
 
-def test_a_kind_of_ones_own_is_known_by_its_command() -> None:
+def test_a_users_own_kind_is_known_by_its_command() -> None:
     assert programs_of(MINE) == {"my-server"}
     assert is_of(MINE, ("/usr/local/bin/my_server.py", "--port", "1"))
     assert is_of(MINE, ("python3", "/opt/my_server.py", "--port", "1"))
     assert not is_of(MINE, ("python3", "/opt/another.py"))
 
 
-def test_a_script_is_known_by_its_own_name_and_by_those_that_its_recipe_adds() -> None:
+def test_a_script_is_known_by_its_name_and_those_of_its_recipe() -> None:
     assert programs_of(SCRIPT) == {"serve", "served"}
     assert is_of(SCRIPT, ("python3", "/elsewhere/serve.py"))
     assert is_of(SCRIPT, ("served",))
     assert not is_of(SCRIPT, ("python3", "-m", "http.server"))
 
 
-def test_what_a_shell_is_told_to_run_cannot_be_told() -> None:
+def test_the_program_of_a_shell_command_is_unknown() -> None:
     assert program_of(SHELL.command) is None
     assert programs_of(SHELL) == frozenset()
     assert not is_of(SHELL, ("sh", "-c", "serve 8000"))

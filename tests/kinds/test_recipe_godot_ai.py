@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.needs_index, pytest.mark.timeout(400)]
 
 
 def free_ports() -> dict[str, int]:
-    """Two ports that were free a moment ago, below those that the system hands out for connections."""
+    """Return two ports that were free a moment ago, below those that the system uses for connections."""
     found: list[int] = []
     for port in range(20000 + os.getpid() % 5000, 30000):
         with socket.socket() as probe:
@@ -39,7 +39,7 @@ def free_ports() -> dict[str, int]:
 
 
 class Server:
-    """One real server, started as the recipe says."""
+    """A real server, started as the recipe says."""
 
     def __init__(self, folder: Path, version: str) -> None:
         self.folder = folder
@@ -49,7 +49,7 @@ class Server:
         self.secrets = mint(KIND, version)
         folders = ("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA")
         self.base = {**os.environ, **{name: str(folder / name) for name in folders}}
-        # What a plugin's launch leaves behind must not reach this one.
+        # Variables of a plugin's own launch must not reach this server.
         self.base |= {"GODOT_AI_DISABLE_TELEMETRY": "true", "GODOT_AI_WS_TOKEN": "stale", "GODOT_AI_OWNER_PID": "1"}
         for name in folders:
             (folder / name).mkdir(mode=0o700)
@@ -86,7 +86,7 @@ class Server:
 
 
 async def tools_through_bridge(server: Server) -> tuple[list[str], int | None]:
-    """What an AI client sees that runs the recipe's `connect`, and the leases that the server counts meanwhile."""
+    """Run the recipe's `connect` as an AI client does. Return what it sees, and the leases that the server counts."""
     argv = [expand(word, server.values) for word in KIND.connect]
     private = {name: value for name, value in server.base.items() if name != "GODOT_AI_WS_TOKEN"}
     bridge = await asyncio.create_subprocess_exec(

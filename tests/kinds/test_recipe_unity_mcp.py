@@ -1,4 +1,4 @@
-"""The built-in recipe: what it asks for, and the real server from the package index."""
+"""The built-in recipe, and the real server from the package index."""
 
 import asyncio
 import os
@@ -32,20 +32,20 @@ TALKATIVE = {
 VALUES = {"python": "/env/bin/python", "http": "8080", "version": VERSION, "log_dir": "/logs/unity-mcp"}
 
 
-def test_where_it_listens_is_on_its_command_line_where_no_variable_can_change_it() -> None:
+def test_host_and_port_are_on_the_command_line() -> None:
     words = command_line(KIND, VALUES)
     assert words[:4] == ("/env/bin/python", "-P", "-m", "main")
     assert " ".join(words[4:]) == "--transport http --http-host 127.0.0.1 --http-port 8080"
     assert expand(KIND.url or "", VALUES) == "http://127.0.0.1:8080/mcp"
 
 
-def test_a_server_that_an_editor_started_is_of_the_kind_and_the_packages_other_program_is_not() -> None:
+def test_only_the_server_program_of_the_package_is_of_the_kind() -> None:
     assert is_of(KIND, ["/cache/uv/x/bin/python", "/cache/uv/x/bin/mcp-for-unity", "--transport", "http"])
     assert is_of(KIND, command_line(KIND, VALUES))
     assert not is_of(KIND, ["/cache/uv/x/bin/python", "/cache/uv/x/bin/unity-mcp", "instances"])
 
 
-def test_its_life_cycle_is_not_inherited_and_preferences_are() -> None:
+def test_preferences_are_inherited_but_not_launch_settings() -> None:
     launch = ("UNITY_MCP_HTTP_URL", "UNITY_MCP_HTTP_PORT", "UNITY_MCP_HTTP_REMOTE_HOSTED", "UNITY_MCP_INSTANCE_TOKEN")
     secrets = ("UNITY_MCP_API_KEY_SERVICE_TOKEN", "UNITY_MCP_API_KEY_VALIDATION_URL")
     wishes = {"DISABLE_TELEMETRY": "1", "UNITY_MCP_PROJECT_SCOPED_TOOLS": "true", "FASTMCP_LOG_LEVEL": "DEBUG"}
@@ -56,20 +56,20 @@ def test_its_life_cycle_is_not_inherited_and_preferences_are() -> None:
     assert given["UNITY_MCP_LOG_DIR"] == "/logs/unity-mcp/unity-mcp"
 
 
-def test_it_reports_to_nobody_unless_the_user_wants_it() -> None:
+def test_telemetry_is_off_unless_the_user_enables_it() -> None:
     assert environment(KIND, {}, VALUES, {})["UNITY_MCP_DISABLE_TELEMETRY"] == "true"
     assert TALKATIVE.items() <= environment(KIND, TALKATIVE, VALUES, {}).items()
 
 
 class Proxy:
-    """Where a server's requests to the network end up; `asked` has their first lines."""
+    """A proxy that receives a server's requests to the network. `asked` has their first lines."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
 
     @asynccontextmanager
     async def variables(self) -> AsyncIterator[dict[str, str]]:
-        """The variables that send a program here."""
+        """Return the variables that send a program's requests to this proxy."""
 
         async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.asked.append((await reader.readline()).decode().strip())
@@ -84,7 +84,7 @@ class Proxy:
 
 
 class Server:
-    """One real server, started as the recipe says."""
+    """A real server, started as the recipe says."""
 
     def __init__(self, folder: Path, platform: Platform, port: int) -> None:
         folder.mkdir()
@@ -143,7 +143,7 @@ async def provide(platform: Platform) -> Path:
 
 @pytest.mark.needs_index
 @pytest.mark.timeout(400)
-def test_the_real_server_answers_as_itself_asks_the_network_only_if_told_to_and_stops(tmp_path: Path) -> None:
+def test_the_real_server_identifies_itself_and_stays_off_the_network(tmp_path: Path) -> None:
     platform = open_platform()
     ports = free_ports(2)
     quiet, talkative = (Server(tmp_path / str(port), platform, port) for port in ports)
@@ -158,7 +158,7 @@ def test_the_real_server_answers_as_itself_asks_the_network_only_if_told_to_and_
             assert isinstance(KIND.sessions, SessionRoute)
             assert await count_sessions(KIND.sessions, quiet.ports, 5) == 0
             talkative.start(python, {**to_talk, **TALKATIVE})
-            # It has begun later: what it does by itself, the other one would have done before.
+            # This server has started later. The other one has had time for everything that it does by itself.
             async with asyncio.timeout(PATIENCE_S):
                 while not {"pypi.org:443", "api-prod.coplay.dev:443"} <= {line.split()[1] for line in talk.asked}:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
@@ -176,7 +176,7 @@ def test_the_real_server_answers_as_itself_asks_the_network_only_if_told_to_and_
 
 @pytest.mark.needs_index
 @pytest.mark.timeout(400)
-def test_the_real_server_exits_3_where_its_port_is_taken(tmp_path: Path) -> None:
+def test_the_real_server_exits_with_3_if_its_port_is_taken(tmp_path: Path) -> None:
     platform = open_platform()
     (port,) = free_ports(1)
     server = Server(tmp_path / "late", platform, port)

@@ -1,4 +1,4 @@
-"""Counting the sessions that a server tells."""
+"""Counting the sessions that a server reports."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ ROUTE = SessionRoute("/api/instances", "http", "instances")
 
 
 def told(answer: bytes, timeout_s: float = 20.0) -> tuple[int | None, bytes]:
-    """What is made of an answer, and the first line of the question."""
+    """Return the count from an answer, and the first line of the request."""
     asked: list[bytes] = []
 
     async def main() -> int | None:
@@ -55,16 +55,16 @@ def test_a_list_is_counted_and_a_number_taken(value: object, count: int) -> None
         http(b" " * 100_000),
     ],
 )
-def test_anything_else_is_an_answer_that_does_not_tell_them(answer: bytes) -> None:
+def test_any_other_answer_does_not_report_the_sessions(answer: bytes) -> None:
     with pytest.raises(UnusableAnswerError):
         told(answer)
 
 
-def test_a_server_that_says_nothing_cannot_be_told() -> None:
+def test_a_silent_server_has_no_session_count() -> None:
     assert told(b"", timeout_s=0.2)[0] is None
 
 
-def test_nobody_there_cannot_be_told() -> None:
+def test_a_closed_port_has_no_session_count() -> None:
     async def main() -> int | None:
         server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]

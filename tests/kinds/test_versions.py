@@ -62,8 +62,8 @@ def test_ranges_compare_numbers_not_texts(range_text: str, version: str, inside:
 
 
 @pytest.mark.parametrize("text", ["", "4.7", "<", "<4.x", "<4.7,", "~=4.7", "<4.7 or >5"])
-def test_what_is_no_range_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match="no range of versions like"):
+def test_an_invalid_range_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="not a range of versions like"):
         Range.parse(text)
 
 
@@ -75,20 +75,20 @@ def test_every_version_is_below_equal_or_above_every_bound(version: list[int], b
     assert covers("<" + texts[1], texts[0]) is (padded[0] < padded[1])
 
 
-def test_the_engine_decides_where_no_version_is_asked_for() -> None:
+def test_the_engine_decides_if_no_version_is_requested() -> None:
     assert version_for(GODOT_AI, None, "4.6.3-stable (official)") == "3.2.5"
     assert version_for(GODOT_AI, None, "4.7-stable (official)") == "4.3.1"
     assert version_for(GODOT_AI, None, "a build of my own") == "4.3.1"
     assert version_for(GODOT_AI, None, None) == "4.3.1"
 
 
-def test_a_version_asked_for_wins() -> None:
+def test_a_requested_version_wins() -> None:
     assert version_for(GODOT_AI, "4.2.0", None) == "4.2.0"
     assert version_for(GODOT_AI, "3.2.5", "4.7") == "3.2.5"
     assert version_for(GODOT_AI, "2.4.2", "4.6.3") == "2.4.2"
 
 
-def test_a_version_too_new_for_the_engine_is_refused_with_the_one_that_works() -> None:
+def test_a_version_too_new_for_the_engine_is_refused() -> None:
     with pytest.raises(VersionConflict, match=re.escape("godot-ai 4.3.1 does not work with engine 4.6.3")) as caught:
         version_for(GODOT_AI, "4.3.1", "4.6.3")
     assert caught.value.data["works"] == "3.2.5"
@@ -140,7 +140,7 @@ UV_NOTHING = (
         ("", []),
     ],
 )
-def test_the_versions_that_an_installer_offers_are_found_in_its_words(output: str, versions: list[str]) -> None:
+def test_the_versions_that_an_installer_offers_are_found(output: str, versions: list[str]) -> None:
     assert versions_offered("godot-ai", output) == versions
 
 
@@ -206,7 +206,7 @@ def addon(version: str | None = None, problem: str | None = None) -> AddonSeen:
         (None, None, addon("9.9.9", "which the index lacks"), "4.3.1", VersionSource.RECIPE),
     ],
 )
-def test_asked_for_comes_before_addon_engine_and_recipe(
+def test_a_requested_version_precedes_addon_engine_and_recipe(
     wanted: str | None, engine: str | None, seen: AddonSeen | None, version: str, source: VersionSource
 ) -> None:
     chosen = choose(GODOT_AI, wanted, engine, seen)
@@ -229,7 +229,7 @@ def test_asked_for_comes_before_addon_engine_and_recipe(
         ("3.0.5", None, addon("2.5.9"), "plugin.cfg has 2.5.9: its plugin does not use another version"),
     ],
 )
-def test_an_addon_that_is_passed_over_is_told(
+def test_an_addon_that_is_passed_over_is_reported(
     wanted: str | None, engine: str | None, seen: AddonSeen, reason: str | None
 ) -> None:
     assert choose(GODOT_AI, wanted, engine, seen)[1].passed_over == reason
@@ -254,12 +254,12 @@ UV_DEPENDENCY = """  --> Because there is no version of fastmcp==9.9.9 and godot
 
 
 @pytest.mark.parametrize("said", [PIP_MISSING, UV_MISSING, UV_MISSING.replace("godot-ai", "Godot_AI")])
-def test_an_index_that_lacks_a_version_is_understood(said: str) -> None:
+def test_a_version_that_the_index_lacks_is_recognised(said: str) -> None:
     assert index_lacks("godot-ai", "9.9.9", said)
     assert not index_lacks("godot-ai", "9.9", said)
     assert not index_lacks("godot", "9.9.9", said)
 
 
 @pytest.mark.parametrize("said", [PIP_OFFLINE, PIP_OTHER_PYTHON, UV_OTHER_PYTHON, UV_DEPENDENCY, "", "No space left"])
-def test_another_failure_is_no_missing_version(said: str) -> None:
+def test_another_failure_is_not_a_missing_version(said: str) -> None:
     assert not index_lacks("godot-ai", "9.9.9", said)

@@ -31,7 +31,7 @@ NOT_FOR_AN_AGENT = {"UserName", "GroupName", "RootDirectory", "SessionCreate"}
 
 
 def offences(agent: Mapping[str, Any]) -> list[str]:
-    """What launchd would not understand, and what would do harm."""
+    """Return what launchd would not understand, and what would do harm."""
     return [*_syntax(agent), *_rules(agent)]
 
 

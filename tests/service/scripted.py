@@ -4,37 +4,37 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from supervisor.service.installation import Installation
-from supervisor.service.steps import Ran
+from supervisor.service.steps import CommandResult
 
-WELL = Ran(0, "", "")
+WELL = CommandResult(0, "", "")
 
-Answer = Ran | Callable[[], Ran]
+Answer = CommandResult | Callable[[], CommandResult]
 
 
 class Script:
-    """Answers by the longest beginning of a command that it knows, and keeps what it was asked."""
+    """A runner that answers by the longest known beginning of a command, and records the commands."""
 
     def __init__(self, answers: dict[str, Answer]) -> None:
         self.answers = answers
         self.asked: list[str] = []
 
-    def __call__(self, argv: Sequence[str]) -> Ran:
+    def __call__(self, argv: Sequence[str]) -> CommandResult:
         line = " ".join(argv)
         self.asked.append(line)
         known = [beginning for beginning in self.answers if line.startswith(beginning)]
         assert known, f"nobody expects {line}"
         answer = self.answers[max(known, key=len)]
-        return answer if isinstance(answer, Ran) else answer()
+        return answer if isinstance(answer, CommandResult) else answer()
 
 
-def in_turn(*answers: Ran) -> Callable[[], Ran]:
-    """One after the other; the last one for good."""
+def in_turn(*answers: CommandResult) -> Callable[[], CommandResult]:
+    """Return the answers one after the other, and the last one from then on."""
     left = [*answers]
     return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
 def installation(folder: Path, **other: object) -> Installation:
-    """As it might be found on a disk."""
+    """Return an installation as it might be found on a disk."""
     facts: dict[str, object] = {
         "name": "godot-supervisor",
         "program": "/opt/tools/bin/python",

@@ -1,4 +1,4 @@
-"""What the Task Scheduler schema says of the elements that we use: [MS-TSCH] 2.5, "Task Scheduler Schema"."""
+"""The schema of the elements in our task: [MS-TSCH] 2.5, "Task Scheduler Schema"."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -59,7 +59,7 @@ TASK: Mapping[str, Any] = {
 
 
 def offences(xml: str) -> list[str]:
-    """What the Task Scheduler would refuse."""
+    """Return what the Task Scheduler would refuse."""
     task = ET.fromstring(xml.partition("?>")[2])
     found = [*_children("Task", task, TASK)]
     if task.tag != f"{NAMESPACE}Task" or task.get("version") not in ("1.2", "1.3", "1.4"):

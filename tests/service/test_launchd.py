@@ -1,4 +1,4 @@
-"""The launchd agent, and what is asked of launchctl, with the answers that it is known to give."""
+"""The launchd agent, and the commands of launchctl, with the answers that it is known to give."""
 
 import plistlib
 from pathlib import Path
@@ -9,17 +9,19 @@ import pytest
 
 from supervisor.errors import ServiceRefused
 from supervisor.service.launchd import Launchd
-from supervisor.service.steps import Ran, Steps
+from supervisor.service.steps import CommandResult, Steps
 from tests.service.plist_rules import offences
 from tests.service.scripted import WELL, Answer, Script, in_turn, installation
 
 GUI = "gui/501"
 LABEL = "io.github.godot-supervisor"
-NOT_FOUND = Ran(113, "", f'Could not find service "{LABEL}" in domain for port\n')
-NO_SCREEN = Ran(125, "", "Bootstrap failed: 125: Domain does not support specified action\n")
-LOADED_ALREADY = Ran(5, "", "Bootstrap failed: 5: Input/output error\n")
-IN_PROGRESS = Ran(37, "", "Bootstrap failed: 37: Operation already in progress\n")
-PRINTED = Ran(0, f"{GUI}/{LABEL} = {{\n\tstate = running\n\tpid = 812\n\tevents = {{\n\t\tstate = 0\n\t}}\n}}\n", "")
+NOT_FOUND = CommandResult(113, "", f'Could not find service "{LABEL}" in domain for port\n')
+NO_SCREEN = CommandResult(125, "", "Bootstrap failed: 125: Domain does not support specified action\n")
+LOADED_ALREADY = CommandResult(5, "", "Bootstrap failed: 5: Input/output error\n")
+IN_PROGRESS = CommandResult(37, "", "Bootstrap failed: 37: Operation already in progress\n")
+PRINTED = CommandResult(
+    0, f"{GUI}/{LABEL} = {{\n\tstate = running\n\tpid = 812\n\tevents = {{\n\t\tstate = 0\n\t}}\n}}\n", ""
+)
 
 
 def make(tmp_path: Path, script: Script, *, dry_run: bool = False, **facts: object) -> tuple[Launchd, Steps]:
@@ -42,7 +44,7 @@ def agent(tmp_path: Path, **facts: object) -> dict[str, Any]:
 
 
 @pytest.mark.linux_only(and_macos=True)
-def test_the_agent_is_one_that_launchd_understands(tmp_path: Path) -> None:
+def test_the_agent_follows_the_rules_of_launchd(tmp_path: Path) -> None:
     found = agent(tmp_path)
     assert offences(found) == []
     assert found["ProgramArguments"] == ["/opt/tools/bin/python", "-P", "-m", "supervisor", "service", "run"]
@@ -60,24 +62,24 @@ def test_the_agent_is_one_that_launchd_understands(tmp_path: Path) -> None:
         {"LimitLoadToSessionType": ["Water"]}, {"EnvironmentVariables": {"PATH": 1}},
     ],
 )  # fmt: skip
-def test_the_rules_bite(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_the_rules_refuse_a_wrong_agent(tmp_path: Path, change: dict[str, Any]) -> None:
     assert offences({**agent(tmp_path), **change}) != []
 
 
-def test_names_with_letters_of_xml_arrive_as_they_are(tmp_path: Path) -> None:
+def test_names_with_xml_characters_arrive_unchanged(tmp_path: Path) -> None:
     found = agent(tmp_path, program="/o p/<a>&amp;/python", variables={"PATH": "/a&b"})
     assert found["ProgramArguments"][0] == "/o p/<a>&amp;/python"
     assert found["EnvironmentVariables"] == {"PATH": "/a&b"}
 
 
-def test_another_parser_reads_the_same(tmp_path: Path) -> None:
+def test_another_parser_reads_the_same_agent(tmp_path: Path) -> None:
     manager, _ = make(tmp_path, Script({}))
     (top,) = ET.fromstring(manager.text())
     assert read(top) == agent(tmp_path)
 
 
 def read(element: ET.Element) -> Any:
-    """A value of a property list, by what plist(5) says of its XML."""
+    """Return a value of a property list, read by the rules of plist(5) for its XML."""
     if element.tag == "dict":
         keys, values = element[::2], element[1::2]
         assert [key.tag for key in keys] == ["key"] * len(values)
@@ -89,7 +91,7 @@ def read(element: ET.Element) -> Any:
     return {"string": str, "integer": int}[element.tag](element.text)
 
 
-def test_it_is_written_and_loaded(tmp_path: Path) -> None:
+def test_the_agent_is_written_and_loaded(tmp_path: Path) -> None:
     manager, steps = make(tmp_path, Script(answers()))
     manager.prepare()
     manager.begin()
@@ -99,7 +101,7 @@ def test_it_is_written_and_loaded(tmp_path: Path) -> None:
     assert changes(steps) == [f"enable {GUI}/{LABEL}", f"bootstrap {GUI} {manager.file}"]
 
 
-def test_again_it_is_only_seen_to_run(tmp_path: Path) -> None:
+def test_a_second_installation_only_starts_the_agent(tmp_path: Path) -> None:
     make(tmp_path, Script(answers()))[0].prepare()
     manager, steps = make(tmp_path, Script(answers(**{f"launchctl print {GUI}/{LABEL}": PRINTED})))
     manager.prepare()
@@ -108,7 +110,7 @@ def test_again_it_is_only_seen_to_run(tmp_path: Path) -> None:
     assert "-k" not in " ".join(changes(steps))
 
 
-def test_a_changed_agent_is_loaded_anew_once_the_old_one_has_left(tmp_path: Path) -> None:
+def test_a_changed_agent_is_loaded_after_the_old_one_is_unloaded(tmp_path: Path) -> None:
     make(tmp_path, Script(answers()), program="/old/python")[0].prepare()
     leaves = in_turn(PRINTED, PRINTED, PRINTED, NOT_FOUND)
     script = Script(answers(**{f"launchctl print {GUI}/{LABEL}": leaves}))
@@ -122,7 +124,7 @@ def test_a_changed_agent_is_loaded_anew_once_the_old_one_has_left(tmp_path: Path
 
 
 @pytest.mark.parametrize("refusal", [LOADED_ALREADY, IN_PROGRESS])
-def test_one_that_is_loaded_already_is_unloaded_first(tmp_path: Path, refusal: Ran) -> None:
+def test_a_loaded_agent_is_unloaded_first(tmp_path: Path, refusal: CommandResult) -> None:
     script = Script(answers(**{"launchctl bootstrap": in_turn(refusal, WELL)}))
     manager, steps = make(tmp_path, script)
     manager.prepare()
@@ -131,7 +133,7 @@ def test_one_that_is_loaded_already_is_unloaded_first(tmp_path: Path, refusal: R
     assert changes(steps)[1:] == [load, f"bootout {GUI}/{LABEL}", load]
 
 
-def test_what_is_refused_for_good_is_told(tmp_path: Path) -> None:
+def test_a_final_refusal_is_reported(tmp_path: Path) -> None:
     manager, _ = make(tmp_path, Script(answers(**{"launchctl bootstrap": LOADED_ALREADY})))
     manager.prepare()
     with pytest.raises(ServiceRefused, match="Input/output error"):
@@ -139,7 +141,7 @@ def test_what_is_refused_for_good_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("told_by", ["print", "bootstrap"])
-def test_without_a_screen_it_goes_to_the_background_session(tmp_path: Path, told_by: str) -> None:
+def test_without_a_screen_the_background_session_is_used(tmp_path: Path, told_by: str) -> None:
     script = Script(
         answers(
             **{
@@ -157,13 +159,13 @@ def test_without_a_screen_it_goes_to_the_background_session(tmp_path: Path, told
 
 
 def test_without_launchd_nothing_is_written(tmp_path: Path) -> None:
-    manager, steps = make(tmp_path, Script({"launchctl": Ran(127, "", "launchctl is not there")}))
+    manager, steps = make(tmp_path, Script({"launchctl": CommandResult(127, "", "launchctl is not there")}))
     with pytest.raises(ServiceRefused):
         manager.prepare()
     assert steps.taken == []
 
 
-def test_an_agent_that_does_not_leave_is_told(tmp_path: Path) -> None:
+def test_an_agent_that_is_not_unloaded_is_reported(tmp_path: Path) -> None:
     make(tmp_path, Script(answers()), program="/old/python")[0].prepare()
     manager, _ = make(tmp_path, Script(answers(**{f"launchctl print {GUI}/{LABEL}": PRINTED})))
     manager.prepare()
@@ -171,7 +173,7 @@ def test_an_agent_that_does_not_leave_is_told(tmp_path: Path) -> None:
         manager.begin()
 
 
-def test_status_tells_what_launchd_prints(tmp_path: Path) -> None:
+def test_status_shows_what_launchd_prints(tmp_path: Path) -> None:
     make(tmp_path, Script(answers()), program="/old/python", version="1.2.2")[0].prepare()
     manager, _ = make(tmp_path, Script(answers(**{f"launchctl print {GUI}/{LABEL}": PRINTED})))
     report = manager.report()
@@ -179,10 +181,10 @@ def test_status_tells_what_launchd_prints(tmp_path: Path) -> None:
     assert manager.main_pid() == 812
     assert len(report.differences) == 2
     manager.file.write_text("no list")
-    assert "makes no sense" in manager.report().differences[0]
+    assert "cannot be read" in manager.report().differences[0]
 
 
-def test_removal_unloads_it_wherever_it_is_and_can_be_repeated(tmp_path: Path) -> None:
+def test_removal_unloads_the_agent_and_can_be_repeated(tmp_path: Path) -> None:
     make(tmp_path, Script(answers()))[0].prepare()
     script = Script(
         {"launchctl print gui": NOT_FOUND, "launchctl print user": in_turn(PRINTED, NOT_FOUND), "launchctl": WELL}
@@ -196,5 +198,5 @@ def test_removal_unloads_it_wherever_it_is_and_can_be_repeated(tmp_path: Path) -
     assert steps.taken == []
 
 
-def test_a_home_of_its_own_has_a_label_of_its_own(tmp_path: Path) -> None:
+def test_each_home_has_its_own_label(tmp_path: Path) -> None:
     assert agent(tmp_path, name="godot-supervisor-abc")["Label"] == f"{LABEL}.abc"

@@ -1,4 +1,4 @@
-"""Doing one thing after the other, and keeping the record."""
+"""Steps in order, and their record."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.errors import ServiceRefused, StateNotWritable
-from supervisor.service.steps import NO_SUCH_PROGRAM, Ran, Step, Steps, system_runner
+from supervisor.service.steps import NO_SUCH_PROGRAM, CommandResult, Step, Steps, system_runner
 from tests.service.scripted import WELL, Script
 
 
@@ -21,7 +21,7 @@ def test_a_file_is_written_once(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["unit"]
 
 
-def test_a_dry_run_leaves_no_trace_and_tells_the_same_story(tmp_path: Path) -> None:
+def test_a_dry_run_changes_nothing_and_records_the_same_steps(tmp_path: Path) -> None:
     (tmp_path / "old").touch()
     script = Script({"ctl ask": WELL, "ctl do": WELL})
 
@@ -41,8 +41,8 @@ def test_a_dry_run_leaves_no_trace_and_tells_the_same_story(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["act", "logs", "unit"]
 
 
-def test_a_command_that_fails_is_an_error_with_its_own_words() -> None:
-    steps = Steps(Script({"ctl": Ran(4, "", "a hint\nno such unit\n")}))
+def test_a_failed_command_is_an_error_with_its_output() -> None:
+    steps = Steps(Script({"ctl": CommandResult(4, "", "a hint\nno such unit\n")}))
     with pytest.raises(ServiceRefused, match="ctl failed: no such unit") as caught:
         steps.run("ctl", "start", "it")
     assert caught.value.data == {"command": ["ctl", "start", "it"], "exit": 4, "output": "a hint\nno such unit"}
@@ -51,14 +51,14 @@ def test_a_command_that_fails_is_an_error_with_its_own_words() -> None:
     assert steps.taken[0] == Step("ran", "ctl start it", 4)
 
 
-def test_the_real_runner_tells_status_and_output_and_waits_for_no_input() -> None:
+def test_the_runner_returns_status_and_output_and_gives_no_input() -> None:
     program = "import sys; sys.stdin.read(); print('out'); print('err', file=sys.stderr); sys.exit(3)"
-    assert system_runner()((sys.executable, "-c", program)) == Ran(3, "out\n", "err\n")
+    assert system_runner()((sys.executable, "-c", program)) == CommandResult(3, "out\n", "err\n")
 
 
-def test_a_program_that_is_not_there_is_no_traceback() -> None:
+def test_a_missing_program_is_a_result_and_no_traceback() -> None:
     ran = system_runner()(("no-such-service-manager",))
-    assert (ran.status, ran.last_words) == (NO_SUCH_PROGRAM, "no-such-service-manager is not there")
+    assert (ran.status, ran.last_line) == (NO_SUCH_PROGRAM, "no-such-service-manager is not installed")
 
 
 def test_a_folder_that_cannot_be_written_is_a_typed_error(tmp_path: Path) -> None:

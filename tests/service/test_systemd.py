@@ -1,20 +1,20 @@
-"""The systemd user unit, and what is asked of systemctl. `tests/e2e/test_systemd.py` has the real one."""
+"""The systemd user unit, and the commands of systemctl. `tests/e2e/test_systemd.py` tests the real systemd."""
 
 from pathlib import Path
 
 import pytest
 
 from supervisor.errors import InvalidParams, ServiceRefused
-from supervisor.service.steps import Ran, Steps
+from supervisor.service.steps import CommandResult, Steps
 from supervisor.service.systemd import Systemd
 from tests.service.scripted import WELL, Answer, Script, in_turn, installation
 
 SHOW = "systemctl --user show --property=ActiveState"
-SILENT = Ran(1, "", "Failed to connect to bus: No medium found\n")
+SILENT = CommandResult(1, "", "Failed to connect to bus: No medium found\n")
 
 
-def shown(active: str = "inactive", pid: int = 0, file: str = "") -> Ran:
-    return Ran(0, f"MainPID={pid}\nActiveState={active}\nUnitFileState={file}\n", "")
+def shown(active: str = "inactive", pid: int = 0, file: str = "") -> CommandResult:
+    return CommandResult(0, f"MainPID={pid}\nActiveState={active}\nUnitFileState={file}\n", "")
 
 
 def answers(**changed: Answer) -> dict[str, Answer]:
@@ -22,7 +22,7 @@ def answers(**changed: Answer) -> dict[str, Answer]:
         "systemctl --user show --property=Version": WELL,
         SHOW: shown(),
         "systemctl --user": WELL,
-        "loginctl show-user": Ran(0, "yes\n", ""),
+        "loginctl show-user": CommandResult(0, "yes\n", ""),
         **changed,
     }
 
@@ -60,13 +60,13 @@ def test_the_unit_keeps_servers_alive_and_its_daemon_watched(tmp_path: Path) -> 
     assert wanted.items() <= unit.items()
 
 
-def test_nothing_is_restricted_that_servers_would_inherit(tmp_path: Path) -> None:
+def test_the_unit_sets_no_restriction_that_servers_would_inherit(tmp_path: Path) -> None:
     unit = settings(make(tmp_path, Script({}))[0].text())
     hardening = ("Private", "Protect", "Restrict", "System", "Memory", "NoNewPrivileges", "Lock", "Limit", "IPAddress")
     assert [name for name in unit if name.startswith(hardening)] == []
 
 
-def test_what_systemd_would_expand_is_written_as_it_is_meant(tmp_path: Path) -> None:
+def test_characters_that_systemd_expands_are_escaped(tmp_path: Path) -> None:
     home = "/h $HOME %t"
     manager, _ = make(
         tmp_path, Script({}), program='/o p/%h/$HOME/"q"/\\x', arguments=("run", home), variables={"PATH": "/a %b/$c"}
@@ -81,7 +81,7 @@ def test_a_path_with_a_line_break_is_refused(tmp_path: Path) -> None:
         make(tmp_path, Script({}), program="/opt/a\nExecStop=/b")[0].text()
 
 
-def test_it_is_written_loaded_enabled_and_started(tmp_path: Path) -> None:
+def test_the_unit_is_written_loaded_enabled_and_started(tmp_path: Path) -> None:
     manager, steps = make(tmp_path, Script(answers()))
     manager.prepare()
     manager.begin()
@@ -91,7 +91,7 @@ def test_it_is_written_loaded_enabled_and_started(tmp_path: Path) -> None:
     assert steps.notes == []
 
 
-def test_again_there_is_nothing_to_do(tmp_path: Path) -> None:
+def test_a_second_installation_has_nothing_to_do(tmp_path: Path) -> None:
     make(tmp_path, Script(answers()))[0].prepare()
     manager, steps = make(tmp_path, Script(answers(**{SHOW: shown("active", 7, "enabled")})))
     manager.prepare()
@@ -99,7 +99,7 @@ def test_again_there_is_nothing_to_do(tmp_path: Path) -> None:
     assert [step.action for step in steps.taken] == ["unchanged"]
 
 
-def test_an_installation_that_has_moved_is_noticed_and_repaired(tmp_path: Path) -> None:
+def test_a_moved_installation_is_noticed_and_repaired(tmp_path: Path) -> None:
     make(tmp_path, Script(answers()), program="/old/python", version="1.2.2")[0].prepare()
     manager, steps = make(tmp_path, Script(answers(**{SHOW: shown("active", 7, "enabled")})))
     words = '"-P" "-m" "supervisor" "service" "run"'
@@ -114,7 +114,7 @@ def test_an_installation_that_has_moved_is_noticed_and_repaired(tmp_path: Path) 
     assert manager.report().differences == ()
 
 
-def test_a_unit_that_was_edited_is_noticed(tmp_path: Path) -> None:
+def test_an_edited_unit_is_noticed(tmp_path: Path) -> None:
     manager, _ = make(tmp_path, Script(answers()))
     manager.prepare()
     edited = manager.text().replace("KillMode=process", "KillMode=mixed").replace("UMask=0077\n", "PrivateTmp=yes\n")
@@ -126,7 +126,7 @@ def test_a_unit_that_was_edited_is_noticed(tmp_path: Path) -> None:
     )
 
 
-def test_another_shell_with_another_path_is_no_difference(tmp_path: Path) -> None:
+def test_another_path_variable_is_no_difference(tmp_path: Path) -> None:
     make(tmp_path, Script(answers()), variables={"PATH": "/elsewhere"})[0].prepare()
     assert make(tmp_path, Script(answers()))[0].report().differences == ()
 
@@ -140,17 +140,19 @@ def test_without_a_service_manager_nothing_is_written(tmp_path: Path) -> None:
     assert not manager.file.exists()
 
 
-def test_lingering_is_switched_on(tmp_path: Path) -> None:
-    script = Script(answers(**{"loginctl show-user": Ran(0, "no\n", ""), "loginctl --no-ask-password": WELL}))
+def test_lingering_is_enabled(tmp_path: Path) -> None:
+    script = Script(answers(**{"loginctl show-user": CommandResult(0, "no\n", ""), "loginctl --no-ask-password": WELL}))
     manager, steps = make(tmp_path, script)
     manager.prepare()
     assert "loginctl --no-ask-password enable-linger" in changes(steps)
     assert steps.notes == []
 
 
-def test_lingering_that_is_refused_is_told_and_does_not_fail(tmp_path: Path) -> None:
-    refused = Ran(1, "", "Could not enable linger: Access denied\n")
-    script = Script(answers(**{"loginctl show-user": Ran(0, "no\n", ""), "loginctl --no-ask-password": refused}))
+def test_refused_lingering_is_a_note_and_no_failure(tmp_path: Path) -> None:
+    refused = CommandResult(1, "", "Could not enable linger: Access denied\n")
+    script = Script(
+        answers(**{"loginctl show-user": CommandResult(0, "no\n", ""), "loginctl --no-ask-password": refused})
+    )
     manager, steps = make(tmp_path, script)
     manager.prepare()
     (note,) = steps.notes
@@ -167,8 +169,8 @@ def test_a_failed_unit_may_try_again(tmp_path: Path) -> None:
     assert changes(steps)[-2:] == ["reset-failed godot-supervisor.service", "start godot-supervisor.service"]
 
 
-def test_a_start_that_fails_says_where_to_look(tmp_path: Path) -> None:
-    script = Script(answers(**{"systemctl --user start": Ran(1, "", "Job failed.\n")}))
+def test_a_failed_start_names_the_journal(tmp_path: Path) -> None:
+    script = Script(answers(**{"systemctl --user start": CommandResult(1, "", "Job failed.\n")}))
     manager, _ = make(tmp_path, script)
     manager.prepare()
     with pytest.raises(ServiceRefused) as caught:
@@ -176,7 +178,7 @@ def test_a_start_that_fails_says_where_to_look(tmp_path: Path) -> None:
     assert caught.value.hint == "journalctl --user -u godot-supervisor.service"
 
 
-def test_removal_stops_it_and_leaves_nothing_and_can_be_repeated(tmp_path: Path) -> None:
+def test_removal_stops_the_unit_and_can_be_repeated(tmp_path: Path) -> None:
     manager, _ = make(tmp_path, Script(answers()))
     manager.prepare()
     again, steps = make(tmp_path, Script(answers()))
@@ -184,13 +186,13 @@ def test_removal_stops_it_and_leaves_nothing_and_can_be_repeated(tmp_path: Path)
     unit = "godot-supervisor.service"
     assert changes(steps) == [f"disable --now {unit}", "daemon-reload", f"reset-failed {unit}"]
     assert not again.file.exists()
-    assert steps.notes == ["lingering is left as it is; to end it: loginctl disable-linger"]
+    assert steps.notes == ["lingering stays enabled; to end it: loginctl disable-linger"]
     last, steps = make(tmp_path, Script({}))
     last.remove()
     assert steps.taken == []
 
 
-def test_where_nobody_answers_the_unit_is_removed_all_the_same(tmp_path: Path) -> None:
+def test_the_unit_is_removed_without_a_service_manager(tmp_path: Path) -> None:
     make(tmp_path, Script(answers()))[0].prepare()
     manager, steps = make(tmp_path, Script({"systemctl": SILENT, "loginctl": SILENT}))
     manager.remove()
@@ -198,8 +200,8 @@ def test_where_nobody_answers_the_unit_is_removed_all_the_same(tmp_path: Path) -
     assert "nothing was stopped" in steps.notes[0]
 
 
-def test_a_daemon_is_started_through_the_unit_only_where_there_is_one(tmp_path: Path) -> None:
-    script = Script(answers(**{"systemctl --user start": in_turn(WELL, Ran(1, "", "no"))}))
+def test_a_daemon_is_started_through_an_installed_unit_only(tmp_path: Path) -> None:
+    script = Script(answers(**{"systemctl --user start": in_turn(WELL, CommandResult(1, "", "no"))}))
     manager, _ = make(tmp_path, script)
     assert not manager.start_if_installed()
     assert script.asked == []
@@ -208,8 +210,8 @@ def test_a_daemon_is_started_through_the_unit_only_where_there_is_one(tmp_path: 
     assert not manager.start_if_installed()
 
 
-def test_a_start_that_a_user_wants_is_not_counted_with_the_crashes(tmp_path: Path) -> None:
-    """systemd 257: the sixth start within a minute is refused, whoever asked for the five before."""
+def test_a_start_by_a_user_is_not_counted_with_the_crashes(tmp_path: Path) -> None:
+    """systemd 257 refuses the sixth start within a minute, no matter what caused the five before."""
     make(tmp_path, Script(answers()))[0].prepare()
     script = Script(answers())
     assert make(tmp_path, script)[0].start_if_installed()
@@ -218,8 +220,8 @@ def test_a_start_that_a_user_wants_is_not_counted_with_the_crashes(tmp_path: Pat
     ]
 
 
-def test_a_unit_whose_daemon_is_about_to_end_is_started_when_it_has(tmp_path: Path) -> None:
-    """Found under load: to start a unit that still runs is nothing to do, and the next daemon came up beside it."""
+def test_a_stopping_unit_is_started_after_its_end(tmp_path: Path) -> None:
+    """Found under load: starting a unit that still runs has no effect, so the next daemon started without the unit."""
     make(tmp_path, Script(answers()))[0].prepare()
     leaves = in_turn(shown("active", 7), shown("active", 7), shown("deactivating", 7), shown("inactive"))
     script = Script(answers(**{SHOW: leaves}))
@@ -240,8 +242,8 @@ def test_a_dry_run_needs_no_service_manager(tmp_path: Path) -> None:
     assert [changes(steps)[0], changes(steps)[-1]] == ["daemon-reload", "start godot-supervisor.service"]
 
 
-def test_a_dry_run_runs_nothing_that_changes_anything(tmp_path: Path) -> None:
-    script = Script({"systemctl --user show": shown(), "loginctl show-user": Ran(0, "no\n", "")})
+def test_a_dry_run_runs_no_command_that_changes_anything(tmp_path: Path) -> None:
+    script = Script({"systemctl --user show": shown(), "loginctl show-user": CommandResult(0, "no\n", "")})
     manager, steps = make(tmp_path, script, dry_run=True)
     manager.prepare()
     manager.begin()

@@ -1,4 +1,4 @@
-"""The ways of Windows. Services are real under Wine (`test_windows_service.py`); the rest is checked by its schema."""
+"""The service on Windows. `test_windows_service.py` has real services under Wine; tasks are checked by their schema."""
 
 import subprocess
 from pathlib import Path
@@ -8,18 +8,18 @@ import pytest
 
 from supervisor.errors import InvalidParams, ServiceRefused
 from supervisor.native.service_api import OWN_PROCESS, USER_OWN_PROCESS, Definition, Installed
-from supervisor.service.steps import Ran, Steps
+from supervisor.service.steps import CommandResult, Steps
 from supervisor.service.windows import Mode, Windows, checked_account, chosen
 from tests.service.scripted import WELL, Answer, Script, installation
 from tests.service.task_schema import NAMESPACE, offences
 
-NO_TASK = Ran(1, "", "ERROR: The system cannot find the file specified.\n")
+NO_TASK = CommandResult(1, "", "ERROR: The system cannot find the file specified.\n")
 PROGRAM = r"C:\Program Files\Tool & Co\Scripts\python.exe"
 USER = r"LAB\dev"
 
 
 class Control:
-    """A service control manager that keeps what it is told."""
+    """A service control manager that records its calls."""
 
     def __init__(self, *, refuses: bool = False) -> None:
         self.services: dict[str, Definition] = {}
@@ -102,10 +102,10 @@ def changes(steps: Steps) -> list[str]:
     return [f"{step.action} {step.what}" for step in steps.taken if step.action != "unchanged"]
 
 
-# --- which ------------------------------------------------------------------------------------------------------------
+# --- the mode ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_elevated_prompt_gets_a_service_and_another_one_a_task_and_is_told() -> None:
+def test_the_default_mode_follows_the_prompt_and_is_explained() -> None:
     assert chosen(None, elevated=True)[0] is Mode.USER_SERVICE
     mode, why = chosen(None, elevated=False)
     assert mode is Mode.TASK
@@ -113,7 +113,7 @@ def test_an_elevated_prompt_gets_a_service_and_another_one_a_task_and_is_told() 
 
 
 @pytest.mark.parametrize("mode", [Mode.USER_SERVICE, Mode.ACCOUNT_SERVICE])
-def test_a_service_takes_an_elevated_prompt(mode: Mode) -> None:
+def test_a_service_needs_an_elevated_prompt(mode: Mode) -> None:
     assert chosen(mode.value, elevated=True)[0] is mode
     with pytest.raises(ServiceRefused, match="elevated"):
         chosen(mode.value, elevated=False)
@@ -130,12 +130,12 @@ def test_a_service_takes_an_elevated_prompt(mode: Mode) -> None:
         r"NT AUTHORITY\NETWORK SERVICE",
     ],
 )
-def test_the_accounts_of_the_machine_are_refused_with_the_reason(account: str) -> None:
+def test_accounts_of_the_machine_are_refused_with_the_reason(account: str) -> None:
     with pytest.raises(InvalidParams, match="machine's own rights"):
         checked_account(account)
 
 
-def test_an_account_is_one_of_this_machine_unless_it_says_otherwise() -> None:
+def test_an_account_without_domain_is_one_of_this_machine() -> None:
     assert [checked_account(name) for name in ("dev", r".\dev", r"CORP\dev", "dev@corp")] == [
         r".\dev", r".\dev", r"CORP\dev", "dev@corp",
     ]  # fmt: skip
@@ -146,7 +146,7 @@ def test_an_account_is_one_of_this_machine_unless_it_says_otherwise() -> None:
 # --- the task ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_task_is_one_that_the_scheduler_understands(tmp_path: Path) -> None:
+def test_the_task_follows_the_schema_of_the_scheduler(tmp_path: Path) -> None:
     text = make(tmp_path)[0].text()
     assert offences(text) == []
     task = ET.fromstring(text.partition("?>")[2])
@@ -170,13 +170,13 @@ def test_the_task_is_one_that_the_scheduler_understands(tmp_path: Path) -> None:
         ("IgnoreNew", "Ignore"), ("mit/task", "mit/tusk"), (r"<URI>\godot", "<URI>godot"),
     ],
 )  # fmt: skip
-def test_the_schema_bites(tmp_path: Path, right: str, wrong: str) -> None:
+def test_the_schema_refuses_a_wrong_task(tmp_path: Path, right: str, wrong: str) -> None:
     text = make(tmp_path)[0].text()
     assert right in text
     assert offences(text.replace(right, wrong)) != []
 
 
-def test_the_task_is_made_and_run(tmp_path: Path) -> None:
+def test_the_task_is_created_and_run(tmp_path: Path) -> None:
     manager, steps = make(tmp_path)
     manager.prepare()
     manager.begin()
@@ -192,10 +192,10 @@ def test_the_task_is_made_and_run(tmp_path: Path) -> None:
 
 def known_task(tmp_path: Path, **facts: object) -> dict[str, Answer]:
     text = make(tmp_path, **facts)[0].text()  # type: ignore[arg-type]
-    return {"schtasks /Query": Ran(0, text, ""), "schtasks": WELL}
+    return {"schtasks /Query": CommandResult(0, text, ""), "schtasks": WELL}
 
 
-def test_a_task_that_is_as_it_should_be_stays(tmp_path: Path) -> None:
+def test_an_unchanged_task_stays(tmp_path: Path) -> None:
     make(tmp_path)[0].prepare()
     manager, steps = make(tmp_path, script=Script(known_task(tmp_path)))
     manager.prepare()
@@ -204,7 +204,7 @@ def test_a_task_that_is_as_it_should_be_stays(tmp_path: Path) -> None:
     assert (report.installed, report.mode, report.enabled, report.differences) == (True, "task", True, ())
 
 
-def test_a_task_of_an_installation_that_has_moved_is_noticed_and_repaired(tmp_path: Path) -> None:
+def test_a_task_of_a_moved_installation_is_noticed_and_repaired(tmp_path: Path) -> None:
     make(tmp_path)[0].prepare()
     script = Script(known_task(tmp_path, program=r"D:\old\python.exe", version="1.2.2"))
     manager, steps = make(tmp_path, script=script)
@@ -216,7 +216,7 @@ def test_a_task_of_an_installation_that_has_moved_is_noticed_and_repaired(tmp_pa
     assert [step.what.split()[1] for step in steps.taken if step.action == "ran"] == ["/Create"]
 
 
-def test_a_task_is_never_ended_from_outside_because_its_servers_would_go_with_it(tmp_path: Path) -> None:
+def test_a_task_is_never_ended_because_its_servers_would_end_too(tmp_path: Path) -> None:
     make(tmp_path)[0].prepare()
     script = Script(known_task(tmp_path))
     manager, steps = make(tmp_path, script=script)
@@ -233,7 +233,7 @@ def test_a_task_is_never_ended_from_outside_because_its_servers_would_go_with_it
 # --- services ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_service_for_each_user_is_created_with_the_type_of_one(tmp_path: Path) -> None:
+def test_a_user_service_is_created_with_its_own_type(tmp_path: Path) -> None:
     control = Control()
     manager, steps = make(tmp_path, Mode.USER_SERVICE, control=control)
     manager.prepare()
@@ -251,7 +251,7 @@ def test_a_service_for_each_user_is_created_with_the_type_of_one(tmp_path: Path)
     assert "next logon" in steps.notes[0]
 
 
-def test_a_service_with_an_account_starts_at_once_and_the_password_is_nowhere(tmp_path: Path) -> None:
+def test_an_account_service_starts_at_once_and_hides_the_password(tmp_path: Path) -> None:
     control = Control()
     manager, steps = make(tmp_path, Mode.ACCOUNT_SERVICE, control=control)
     manager.prepare()
@@ -264,7 +264,7 @@ def test_a_service_with_an_account_starts_at_once_and_the_password_is_nowhere(tm
     assert "session 0" in steps.notes[0]
 
 
-def test_a_service_that_is_as_it_should_be_stays_and_one_that_has_moved_is_repaired(tmp_path: Path) -> None:
+def test_an_unchanged_service_stays_and_a_moved_one_is_repaired(tmp_path: Path) -> None:
     control = Control()
     make(tmp_path, Mode.USER_SERVICE, control=control, program=r"D:\old\python.exe")[0].prepare()
     manager, _ = make(tmp_path, Mode.USER_SERVICE, control=control)
@@ -275,7 +275,7 @@ def test_a_service_that_is_as_it_should_be_stays_and_one_that_has_moved_is_repai
     assert manager.report().differences == ()
 
 
-def test_another_mode_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+def test_a_new_mode_replaces_the_old_one(tmp_path: Path) -> None:
     control = Control()
     make(tmp_path, Mode.ACCOUNT_SERVICE, control=control)[0].prepare()
     control.start("godot-supervisor")
@@ -288,7 +288,7 @@ def test_another_mode_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     assert any(line.startswith("schtasks /Delete") for line in script.asked)
 
 
-def test_whichever_there_is_is_removed(tmp_path: Path) -> None:
+def test_both_task_and_service_are_removed(tmp_path: Path) -> None:
     for mode in (Mode.USER_SERVICE, Mode.ACCOUNT_SERVICE):
         control = Control()
         make(tmp_path, mode, control=control)[0].prepare()
@@ -299,7 +299,7 @@ def test_whichever_there_is_is_removed(tmp_path: Path) -> None:
         assert not manager.report().installed
 
 
-def test_what_windows_refuses_is_a_typed_error_with_the_way_out(tmp_path: Path) -> None:
+def test_a_refusal_of_windows_is_an_error_with_a_hint(tmp_path: Path) -> None:
     manager, _ = make(tmp_path, Mode.USER_SERVICE, control=Control(refuses=True))
     with pytest.raises(ServiceRefused, match="denied") as caught:
         manager.prepare()
@@ -319,7 +319,7 @@ def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "task.xml").exists()
 
 
-def test_no_window_opens_at_logon_where_there_is_an_interpreter_without_one(tmp_path: Path) -> None:
+def test_the_windowless_interpreter_is_used_if_there_is_one(tmp_path: Path) -> None:
     (tmp_path / "pythonw.exe").touch()
     # Paths of this system, so that the file can be there.
     manager, _ = make(tmp_path, program=f"{tmp_path}/python.exe")

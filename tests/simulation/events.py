@@ -2,8 +2,8 @@
 
 from supervisor.core.model import ProcessIdentity
 from supervisor.daemon.home_ownership import HomeOwnership
-from tests.ground import FakeGround
-from tests.ground import FakeSystem as Presences
+from tests.fake_home import FakeHome
+from tests.fake_home import FakeSystem as Presences
 from tests.simulation.driver import Simulation
 from tests.simulation.life import Life
 from tests.simulation.world import EDITOR, OTHER, OURS, STRANGER, TOKEN, Manners
@@ -174,7 +174,7 @@ def home_vanished(sim: Simulation) -> None:
     sim.note("the home's lock has gone")
     sim.faults.note("home vanished")
     sim.world.folder.replace_lock()
-    newcomer = HomeOwnership(FakeGround(sim.world.folder, sim.world.machine))
+    newcomer = HomeOwnership(FakeHome(sim.world.folder, sim.world.machine))
     sim.expect(not newcomer.take(), "never two daemons that both act: a second one has started")
 
 
@@ -183,7 +183,7 @@ def home_taken(sim: Simulation) -> None:
     life = sim.life
     if life is None or not life.ready:
         return
-    other = HomeOwnership(FakeGround(sim.world.folder, Presences()))
+    other = HomeOwnership(FakeHome(sim.world.folder, Presences()))
     sim.world.folder.replace_lock()
     sim.expect(other.take(), "nobody has locked it yet")
     sim.note("another daemon has the home")

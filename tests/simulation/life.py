@@ -23,8 +23,8 @@ from supervisor.native.shared.lanes import Lanes
 from supervisor.native.shared.patient_probe import Looks
 from supervisor.registry.codec import Encoder, UnreadableError, decode
 from supervisor.registry.store import Found, Loaded
+from tests.fake_home import FakeHome
 from tests.fakes import FakeFileWatcher, FakeMarks, FakePeerCheck, FakePortTable, FakeProbe, FakeProcessControl
-from tests.ground import FakeGround
 from tests.simulation.faults import InjectedError
 from tests.simulation.loop import DaemonKilledError, SimulatedLoop
 from tests.simulation.world import HOME, World
@@ -95,7 +95,7 @@ class Life:
         self.judge = judge
         self.loop = SimulatedLoop(world.clock, self._thread_delay_s)
         self._encoder = Encoder()
-        self.ground = FakeGround(world.folder, world.machine)
+        self.ground = FakeHome(world.folder, world.machine)
         self.tenancy = HomeOwnership(self.ground)
         self.tenancy.on_lost = lambda: world.plan(0.0, self.withdraw)
         self.me = world.start("daemon")

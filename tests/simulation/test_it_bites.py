@@ -267,8 +267,8 @@ def test_stop_without_a_user_is_finished_by_the_next_daemon(monkeypatch: pytest.
 
 def test_a_daemon_that_does_not_look_whether_its_home_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The daemon goes on beside the one that has taken its home."""
-    monkeypatch.setattr(HomeOwnership, "assure", lambda self: None)  # noqa: ARG005
-    monkeypatch.setattr(HomeOwnership, "assure_writable", lambda self: None)  # noqa: ARG005
+    monkeypatch.setattr(HomeOwnership, "check_may_act", lambda self: None)  # noqa: ARG005
+    monkeypatch.setattr(HomeOwnership, "check_may_write", lambda self: None)  # noqa: ARG005
     monkeypatch.setitem(ACTIONS, events.home_taken, 6)
     bites("never two daemons that both act")
 

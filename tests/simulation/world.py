@@ -10,9 +10,9 @@ from random import Random
 from supervisor.core.model import ProcessIdentity
 from supervisor.kinds.queries.loopback import Answer, UnusableAnswerError
 from supervisor.native.api import Command
+from tests.fake_home import FakeFolder
+from tests.fake_home import FakeSystem as Presences
 from tests.fakes import SERVES_LOOPBACK, FakeClock, FakeProcess, FakeSystem
-from tests.ground import FakeFolder
-from tests.ground import FakeSystem as Presences
 from tests.simulation.environments import Shelf
 from tests.simulation.faults import Faults
 

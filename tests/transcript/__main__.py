@@ -1,4 +1,4 @@
-"""Tells the story again, and keeps what was said."""
+"""Records the transcript again."""
 
 import json
 import re
@@ -12,16 +12,16 @@ from tests.transcript.stage import Line, Stage
 from tests.transcript.story import story
 
 DRAWN = {"launch": "{:08x}", "lease": "lease-{:012x}"}
-"""What is drawn at random is numbered instead, so that two recordings differ in what the daemon does differently."""
+"""Random ids are numbered instead, so that two recordings differ only where the daemon behaves differently."""
 
 
 def record() -> list[Line]:
-    """The lines of a new telling."""
+    """Return the lines of a new recording."""
     told: list[Line] = []
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(Path(folder), told.append)
         stage.tell(story)
-    # The daemon closes what is left in no order of its own.
+    # The daemon closes the remaining connections in no particular order.
     ends = sum(1 for _ in takewhile(lambda line: line.get("closes"), reversed(told)))
     told[-ends:] = sorted(told[-ends:], key=lambda line: str(line["connection"]))
     drawn: list[str] = []

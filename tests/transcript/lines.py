@@ -1,4 +1,4 @@
-"""tests/data/transcript.jsonl: one line for each thing that was said or happened."""
+"""tests/data/transcript.jsonl: one line for each message and each event around the daemon."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ COMMAND = "python -m tests.transcript"
 
 LATER = "a field of a later release"
 NAMES_ARE_DATA = frozenset({"ports", "details"})
-"""Objects whose fields are no part of the protocol."""
+"""Objects whose fields are not part of the protocol."""
 
 
 def read() -> list[Line]:
@@ -24,12 +24,12 @@ def write(lines: Sequence[Line]) -> None:
 
 
 def of(connection: str, lines: Sequence[Line]) -> list[Line]:
-    """What was said on one connection."""
+    """Return the messages of one connection."""
     return [line for line in lines if line.get("connection") == connection]
 
 
 def from_later(value: Any, field: str = "") -> Any:
-    """As a later release would say it: with more fields, wherever fields have a meaning."""
+    """Return a message as a later release would send it, with further fields in every object of the protocol."""
     if isinstance(value, list):
         return [from_later(each, field) for each in value]
     if not isinstance(value, dict):

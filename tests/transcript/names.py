@@ -1,4 +1,4 @@
-"""What comes out differently each time a story is told: the ids, and the times. Each is renamed, none is left out."""
+"""Ids and times, which differ in each recording. Each of them is renamed, and none is left out."""
 
 import os
 import re
@@ -15,7 +15,7 @@ KINDS: Mapping[str, str] = {
 PID_FIELDS = frozenset({"pid", "root_pid", "owner_pid"})
 TIME_FIELDS = frozenset({"at", "ended", "mono", "since", "started_at"})
 HOME = "/home/user"
-"""What stands for the folder that a story was told in."""
+"""The text that stands for the folder of a recording."""
 
 RAW = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in KINDS.items()))
 LABEL = re.compile(r"<(?:launch|lease|request|pid) \d+>")
@@ -36,7 +36,7 @@ class Names:
         self._zero: dict[str, float] = {}
 
     def neutral(self, value: Any, field: str = "") -> Any:
-        """A value in neutral words."""
+        """Return a value with neutral names."""
         match value:
             case Mapping():
                 return {name: self.neutral(each, name) for name, each in value.items()}
@@ -51,7 +51,7 @@ class Names:
         return value
 
     def own(self, then: "Names", value: Any, field: str = "") -> Any:
-        """What was said in another telling, in the words of this one. An id that is new here is taken over."""
+        """Return a message of another recording with the names of this one. New ids are taken over."""
         neutral = then.neutral(value, field)
         words = self._own(then, neutral, field)
         self.neutral(words, field)

@@ -26,8 +26,8 @@ from supervisor.native.api import Command, Watch
 from supervisor.native.facts import Folders
 from supervisor.native.service_api import NoServiceManager
 from tests import virtual
+from tests.fake_home import FakeHome
 from tests.fakes import FakeProcess, FakeSystem, fake_wing
-from tests.ground import FakeGround
 
 Line = dict[str, Any]
 
@@ -44,14 +44,14 @@ sessions = {{ tcp = "sessions" }}
 url = "http://127.0.0.1:{{http}}/"
 """
 STARTS_IN_S = 6.0
-"""How long the toy program takes until it listens: long enough for a heartbeat."""
+"""Seconds until the toy program listens: long enough for a heartbeat."""
 
 PATIENCE_S = 120.0
 """Virtual seconds."""
 
 
 class Pen:
-    """Writes files, and tells whoever watches them."""
+    """Writes files, and notifies their watchers."""
 
     def __init__(self) -> None:
         self._readers: dict[Path, list[Callable[[], None]]] = {}
@@ -81,14 +81,14 @@ class _Armed:
 
 
 class StagedDaemon(Daemon):
-    """Everything but the platform, the sockets, and what is drawn at random to be nobody else's."""
+    """The daemon, without the platform, the sockets, and random instance ids and tokens."""
 
     def __init__(self, folders: Folders, system: FakeSystem, pen: Pen) -> None:
         config = load(folders.config, {})
         settings = Settings(config, Catalog.build(config.kinds), choose(config, has_proactor=False))
-        tenancy = HomeOwnership(FakeGround())
-        assert tenancy.take()
-        super().__init__(folders, tenancy, settings, NoServiceManager(), console=False)
+        ownership = HomeOwnership(FakeHome())
+        assert ownership.take()
+        super().__init__(folders, ownership, settings, NoServiceManager(), console=False)
         self._instance_id, self._token, self._version = ENDPOINT.instance_id, ENDPOINT.token, ENDPOINT.version
         self._system = system
         self._pen = pen
@@ -114,12 +114,12 @@ class StagedDaemon(Daemon):
 
 
 class Cable(asyncio.Transport):
-    """A connection's way out."""
+    """A transport that records what the daemon sends on a connection."""
 
     def __init__(self, says: Callable[[Line], None], connection: Connection) -> None:
         super().__init__()
         self.asleep = False
-        """Whether the client does not read."""
+        """Return whether the client has stopped reading."""
         self._says = says
         self._connection = connection
         self._closed = False
@@ -130,10 +130,10 @@ class Cable(asyncio.Transport):
             self._says({"frame": json.loads(line)})
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """What is written has been read at once."""
+        """Return the unread bytes: none, because a client that reads does so at once."""
 
     def pause_reading(self) -> None:
-        """The client says one thing at a time."""
+        """Do nothing, because the client sends one message at a time."""
 
     def resume_reading(self) -> None:
         """See `pause_reading`."""
@@ -154,13 +154,13 @@ class Cable(asyncio.Transport):
         self._connection.buffer_updated(len(data))
 
     def hang_up(self) -> None:
-        """The client has gone."""
+        """Disconnect the client."""
         self._closed = True
         self._connection.connection_lost(None)
 
 
 class Stage:
-    """Where a story is told. Each line of it is noted, in order: what clients say, the daemon, and the world."""
+    """The stage of a story. Each line is recorded in order: messages of clients and the daemon, and outside events."""
 
     def __init__(self, folder: Path, note: Callable[[Line], None] = lambda _line: None) -> None:
         self.folder = folder.resolve()
@@ -179,7 +179,7 @@ class Stage:
         self._configure("info")
 
     def tell(self, story: Callable[["Stage"], Coroutine[Any, Any, None]]) -> None:
-        """From the daemon's start to its end, which the story has to bring about."""
+        """Run the daemon from its start to its end, which the story has to cause."""
 
         async def life() -> None:
             self.daemon = StagedDaemon(self._folders, self.system, self._pen)
@@ -192,7 +192,7 @@ class Stage:
         virtual.run(self.system.clock, life())
 
     def send(self, connection: str, line: Mapping[str, Any]) -> None:
-        """A client says something: a `frame`, or `raw` bytes. Or it `leaves`."""
+        """Send a client's `frame` or `raw` bytes, or disconnect the client (`leaves`)."""
         self._note({"connection": connection, "from": "client", **line})
         if line.get("leaves"):
             self._cables[connection].hang_up()
@@ -206,16 +206,16 @@ class Stage:
         self._cables[connection].receive(text.encode() + b"\n")
 
     async def hear(self, connection: str) -> Line:
-        """The next that the daemon says on a connection."""
+        """Return the daemon's next message on a connection."""
         async with asyncio.timeout(PATIENCE_S):
             return await self._heard[connection].get()
 
     def unheard(self) -> list[Line]:
-        """What nobody has listened to."""
+        """Return the messages that no story has read."""
         return [queue.get_nowait() for queue in self._heard.values() for _ in range(queue.qsize())]
 
     async def happen(self, does: str, **details: Any) -> Line:
-        """Something happens around the daemon: what was to be seen of it."""
+        """Cause an event around the daemon, and return what is visible of it."""
         if does == "time_passes":
             self._note({"from": "world", "does": does, "with": details})
             await asyncio.sleep(details["seconds"])
@@ -229,7 +229,7 @@ class Stage:
         self._note(line)
         self._heard[connection].put_nowait(line)
 
-    # --- the world ---
+    # --- events around the daemon ---
 
     def _editor_starts(self) -> Line:
         return {"pid": self.system.start("godot", "--editor").pid}

@@ -1,4 +1,4 @@
-"""What a transcript tells: each verb, both phases, streams, refusals, and an end."""
+"""The story of the transcript: each method, both phases of a mutation, streams, refusals, and the shutdown."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ HELLO = {"protocol": 1, "token": ENDPOINT.token, "client": CLIENT}
 
 
 class Talk:
-    """One connection. It counts its requests as the client library does, and asks for one thing at a time."""
+    """One connection. Like the client library, it numbers its requests and sends one at a time."""
 
     def __init__(self, stage: Stage, name: str) -> None:
         self._stage = stage
@@ -32,14 +32,14 @@ class Talk:
         return await self.answer()
 
     async def answer(self) -> Any:
-        """The answer to what was asked last, its result or its error."""
+        """Return the answer to the last request, its result or its error."""
         while True:
             frame = (await self._stage.hear(self._name))["frame"]
             if frame.get("id") == self._calls or "error" in frame:
                 return frame.get("result", frame.get("error"))
 
     async def told(self, method: str, **params: Any) -> Line:
-        """The next such notification."""
+        """Return the next notification of that method."""
         while True:
             frame = (await self._stage.hear(self._name))["frame"]
             if frame.get("method") == method and params.items() <= frame["params"].items():
@@ -81,7 +81,7 @@ async def attach(stage: Stage, plugin: Talk) -> str:
 
 
 async def two_phases(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> None:
-    """Accepted, progress, a heartbeat, a refusal, two who join, and one result for all of them."""
+    """Accepted, progress, a heartbeat, a refusal, two requests that join, and one result for all of them."""
     await plugin.ask("ping")
     plugin.say("server.ensure", kind="toy", editor=editor)
     accepted = await plugin.told("accepted")
@@ -133,7 +133,7 @@ async def logs_and_a_crash(stage: Stage, shell: Talk) -> None:
 
 
 async def known_again(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> None:
-    """A request that is cancelled, and one that is sent again after its connection was lost."""
+    """A request that is cancelled, and a request that is repeated after its connection was lost."""
     plugin.say("server.ensure", kind="toy", editor=editor, request="mine-2")
     await plugin.told("accepted")
     await shell.ask("request.cancel", request="mine-2", editor=editor)
@@ -161,7 +161,7 @@ async def refusals(stage: Stage, shell: Talk) -> None:
 
 
 async def streams(stage: Stage, shell: Talk) -> None:
-    """Taking up where one left off, another daemon's events, and a reader that sleeps."""
+    """A stream that is resumed, one of another daemon, and a client that does not read."""
     late = await greeted(stage, "late")
     answer = await late.ask("events.subscribe")
     late.leave()

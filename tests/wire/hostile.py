@@ -1,4 +1,4 @@
-"""What somebody may say who means harm, or does not know any better: bytes, frames, and fields of verbs."""
+"""Input of a hostile or broken client: bytes, frames, and fields of methods."""
 
 import json
 import types
@@ -43,13 +43,13 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=8,
 )
-"""Everything that Python can write as JSON, NaN and Infinity included, which are none."""
+"""Everything that Python can write as JSON, including NaN and Infinity, which JSON does not have."""
 
 METHOD = st.sampled_from(["ping", "status", "server.get", "hello", "no.such", "rpc.discover", ""]) | TEXT
 
 
 def envelopes() -> st.SearchStrategy[bytes]:
-    """Requests of which some parts are not what they should be."""
+    """Return requests with some wrong parts."""
     parts = {
         "jsonrpc": st.just("2.0") | JSON,
         "id": st.integers(0, 99) | JSON,
@@ -60,7 +60,7 @@ def envelopes() -> st.SearchStrategy[bytes]:
 
 
 def duplicates() -> st.SearchStrategy[bytes]:
-    """Objects with the same key twice."""
+    """Return objects with the same key twice."""
     pair = st.tuples(st.sampled_from(["jsonrpc", "id", "method", "params"]), JSON).map(
         lambda found: b"%s:%s" % (_text(found[0]), _text(found[1]))
     )
@@ -68,7 +68,7 @@ def duplicates() -> st.SearchStrategy[bytes]:
 
 
 def monsters() -> st.SearchStrategy[bytes]:
-    """What is too deep, too long, or no number."""
+    """Return values that are too deep, too long, or no number."""
     depth = st.sampled_from([10, 500, 1000, 50_000])
     nested = st.builds(lambda n, unit: unit * n, depth, st.sampled_from([b"[", b'{"a":', b'[{"":']))
     closed = depth.map(lambda n: b"[" * n + b"]" * n)
@@ -80,7 +80,7 @@ def monsters() -> st.SearchStrategy[bytes]:
 
 
 def lines() -> st.SearchStrategy[bytes]:
-    """A line, or what one has become on its way: cut short, doubled, with a byte changed, or two in one."""
+    """Return lines, some of them damaged: cut short, doubled, with a changed byte, or two in one."""
     whole = envelopes() | duplicates() | monsters() | st.binary(max_size=200)
     cut = st.builds(lambda line, share: line[: int(len(line) * share)], whole, st.floats(0, 1))
     spoilt = st.builds(
@@ -93,7 +93,7 @@ def lines() -> st.SearchStrategy[bytes]:
 
 
 def params_of(method: str) -> st.SearchStrategy[Any]:
-    """Params of a verb: each field as it should be, or anything, or not there; and fields that nobody knows."""
+    """Return params of a method: each field valid, wrong or missing, and some unknown fields."""
     return _object(METHODS[method].params) | JSON
 
 
@@ -101,7 +101,7 @@ def _object(cls: type[Any]) -> st.SearchStrategy[dict[str, Any]]:
     hints = get_type_hints(cls, include_extras=True)
     always = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
     values = {name: _value(hint) for name, hint in hints.items()}
-    # What is needed is there most of the time: the rest is not looked at without it.
+    # Required fields are mostly present, because the other fields are not read without them.
     plain = st.fixed_dictionaries(
         {name: value for name, value in values.items() if name in always},
         optional={**{name: value for name, value in values.items() if name not in always}, "nobody": JSON},
@@ -111,7 +111,7 @@ def _object(cls: type[Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def _value(hint: Any) -> st.SearchStrategy[Any]:
-    """Mostly what the hint asks for."""
+    """Return values that mostly fit the hint."""
     generic = _GENERIC.get(get_origin(hint))
     if generic is not None:
         return generic(*get_args(hint))

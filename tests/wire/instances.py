@@ -1,4 +1,4 @@
-"""Values to try a schema with: some that it allows, some that miss it by a little, and some by much."""
+"""Values to try a schema with: valid ones, and some that are a little or very wrong."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,12 +19,12 @@ JUNK: Values = st.recursive(
 
 
 def near(document: Schema, name: str) -> Values:
-    """Instances of a definition, and values like them."""
+    """Return instances of a definition, and similar values."""
     return _Nearby(document).of({"$ref": f"#/$defs/{name}"})
 
 
 def _mostly(right: Values, *wrong: Values) -> Values:
-    """So rarely wrong that whole objects have a chance to be right."""
+    """Return values that are wrong so rarely that whole objects can be right."""
     return st.integers(1, RARELY).flatmap(lambda dice: st.one_of(wrong) if dice == RARELY else right)
 
 

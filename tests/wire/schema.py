@@ -1,4 +1,4 @@
-"""docs/protocol.schema.json, made from the messages. `python -m tests.wire.schema` writes it anew.
+"""docs/protocol.schema.json, made from the messages. `python -m tests.wire.schema` writes the file.
 
 Nothing at run time needs it, and it describes what no single room may import: the messages, and the endpoint file.
 """
@@ -31,7 +31,7 @@ def _envelope(description: str, required: Iterable[str], **properties: Any) -> S
 
 
 def _by_method(shapes: Mapping[str, Schema]) -> Iterator[Schema]:
-    """What the params of each method must be. An unknown method may have any: it is answered METHOD_NOT_FOUND."""
+    """Yield the rule for the params of each method. Unknown methods may have any: the answer is METHOD_NOT_FOUND."""
     for method, shape in shapes.items():
         needs = {"required": ["params"]} if "required" in shape or "oneOf" in shape else {}
         then = {"properties": {"params": ref(f"{method}.params")}, **needs}
@@ -67,7 +67,7 @@ def _envelopes(calls: Mapping[str, Schema], notices: Mapping[str, Schema]) -> di
 
 
 def error_classes(cls: type[errors.SupervisorError] = errors.SupervisorError) -> Iterator[type[errors.SupervisorError]]:
-    """Every error of `supervisor.errors`, in its order."""
+    """Return every error of `supervisor.errors`, in the order of that module."""
     for each in cls.__subclasses__():
         if each.__module__.startswith(f"{errors.__name__}."):
             yield each
@@ -114,7 +114,7 @@ def _errors() -> dict[str, Schema]:
 
 
 def _endpoint(shapes: Shapes) -> dict[str, Schema]:
-    """The discovery file, which is no message."""
+    """Return the schema of the discovery file, which is no message."""
     unix = {"properties": {"kind": {"const": "unix"}, "path": {"type": "string"}}, "required": ["path"]}
     port = {"type": "integer", "minimum": 1, "maximum": 65535}
     tcp = {
@@ -132,14 +132,14 @@ def _endpoint(shapes: Shapes) -> dict[str, Schema]:
     shapes.of(Endpoint)
     endpoint = shapes.found.pop(Endpoint.__name__)
     endpoint["properties"]["transports"]["items"] = ref("Transport")
-    # Earlier releases did not write it.
+    # Earlier releases did not write this field.
     endpoint["properties"]["home"] = {"type": "string"}
     endpoint["required"].remove("home")
     return {"endpoint.json": endpoint, "Transport": transport}
 
 
 def document() -> Schema:
-    """The whole schema. It fits any frame of the protocol; each part is under `$defs` by its own name."""
+    """Return the whole schema. It fits any frame of the protocol; each part has its own name under `$defs`."""
     read, sent = Shapes(read=True), Shapes(read=False)
     aliases: dict[str, Shape] = {}
     for method, call in METHODS.items():
@@ -183,12 +183,12 @@ def _united(parts: Iterable[Mapping[str, Shape]]) -> dict[str, Shape]:
 
 
 def text() -> str:
-    """The contents of the file."""
+    """Return the contents of the file."""
     return _laid_out(document()) + "\n"
 
 
 def _laid_out(value: Any, indent: str = "", label: str = "") -> str:
-    """JSON in which everything that fits on a line stands on one."""
+    """Return JSON text in which each value that fits on a line stands on one line."""
     line = indent + label + json.dumps(value)
     if len(line) < WIDTH or not isinstance(value, dict | list):
         return line

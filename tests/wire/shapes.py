@@ -1,4 +1,4 @@
-"""Type hints of messages to JSON Schema: what `wire.fields` reads and writes, said for others."""
+"""Type hints of messages as JSON Schema, so that clients know what `wire.fields` reads and writes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, is_dataclass
@@ -16,7 +16,7 @@ from supervisor.wire.messages.servers import ServerAdopt, ServerEnsure
 
 Schema = dict[str, Any]
 Shape = Schema | bool
-"""A schema. `True` is one too: anything."""
+"""A schema. `True` is a schema too, which fits any value."""
 
 NULL: Schema = {"type": "null"}
 NO_NUL = "^[^\\u0000]*$"
@@ -24,16 +24,16 @@ SCALARS = {bool: "boolean", int: "integer", float: "number", NoneType: "null"}
 
 
 def ref(name: str) -> Schema:
-    """A reference to a definition."""
+    """Return a reference to a definition."""
     return {"$ref": f"#/$defs/{name}"}
 
 
 def given(field: str) -> Schema:
-    """The field is there, and is not null."""
+    """Return a schema for objects that have the field, and not as null."""
     return {"required": [field], "properties": {field: {"not": NULL}}}
 
 
-# What a `__post_init__` demands beyond the hints.
+# The demands of a `__post_init__` beyond the hints.
 BEYOND_HINTS: Mapping[type[Any], Schema] = {
     ServerEnsure: {"not": {"allOf": [given("editor"), given("owner")]}},
     ServerAdopt: {"oneOf": [given("pid"), given("port")]},
@@ -55,10 +55,10 @@ class Shapes:
         self._read = read
 
     def of(self, hint: Any) -> Shape:
-        """The schema of a hint.
+        """Return the schema of a hint.
 
         Raises:
-            TypeError: nobody has said what the hint means.
+            TypeError: this module does not know the hint.
         """
         if hint in NAMED:
             name, shape = NAMED[hint]
@@ -82,7 +82,7 @@ class Shapes:
 
     def _defined(self, cls: type[Any]) -> Schema:
         if cls.__name__ not in self.found:
-            # It holds its place, and stands before what it refers to.
+            # An empty entry keeps the place, so that the class stands before the classes that it refers to.
             self.found[cls.__name__] = {}
             self.found[cls.__name__] = self._object(cls)
         return ref(cls.__name__)
@@ -104,7 +104,7 @@ class Shapes:
         return {**shape, "default": encode(default) if is_dataclass(default) else default}
 
     def _one_of(self, *hints: Any) -> Schema:
-        """Several types in one schema where that says the same, because it reads better."""
+        """Return several types in one schema if that means the same, because it reads better."""
         shapes = [self.of(each) for each in hints]
         if len(shapes) == 2 and shapes[1] == NULL and isinstance(shapes[0], dict) and "type" in shapes[0]:
             return {**shapes[0], "type": [shapes[0]["type"], "null"]}
@@ -128,7 +128,7 @@ class Shapes:
 
 
 def text(length: Length) -> Schema:
-    """A text as the daemon reads it: without NUL characters. (Nor with lone surrogates, which are no Unicode.)"""
+    """Return the schema of a text for the daemon: without NUL. (Nor lone surrogates, which are no Unicode.)"""
     return {"type": "string", "minLength": length.low, "maxLength": length.high, "pattern": NO_NUL}
 
 

@@ -103,7 +103,7 @@ def test_hostile_values_are_typed_errors(value: object) -> None:
         assert fields.decode(Outer, fields.encode(decoded)) == decoded
 
 
-def test_defaults_stand_in_for_what_is_absent() -> None:
+def test_defaults_replace_missing_fields() -> None:
     assert fields.decode(Outer, GOOD) == Outer("t", 1, 0.5, True, Inner(5), Colour.RED, "one")
 
 
@@ -115,7 +115,7 @@ def test_an_optional_field_may_be_null() -> None:
     assert fields.decode(Inner, {"pid": 5, "note": None}) == Inner(5)
 
 
-def test_a_whole_number_does_for_a_float() -> None:
+def test_a_whole_number_is_accepted_for_a_float() -> None:
     ratio = fields.decode(Outer, {**GOOD, "ratio": 2}).ratio
     assert (ratio, type(ratio)) == (2.0, float)
 
@@ -148,25 +148,25 @@ def test_a_whole_number_does_for_a_float() -> None:
         ("short", "abcd", "short: expected a string of 1 to 3 characters, got a string of 4 characters"),
     ],
 )
-def test_a_wrong_field_is_named_with_what_was_expected_and_what_came(field: str, value: object, said: str) -> None:
+def test_a_wrong_field_is_named_with_expected_and_actual_value(field: str, value: object, said: str) -> None:
     assert problem({**GOOD, field: value}).startswith(said)
 
 
-def test_a_float_does_for_a_whole_number_where_it_is_one() -> None:
+def test_a_float_without_fraction_is_accepted_as_whole_number() -> None:
     count = fields.decode(Outer, {**GOOD, "count": 2.0}).count
     assert (count, type(count)) == (2, int)
     assert problem({**GOOD, "inner": {"pid": 101.0}}).startswith("inner.pid: expected a whole number from 1 to 100")
 
 
-def test_params_that_are_no_object_say_so() -> None:
+def test_params_that_are_no_object_are_refused() -> None:
     assert problem([1]) == "params: expected an object, got an array"
 
 
-def test_a_wrong_string_is_not_quoted_because_it_may_be_a_secret() -> None:
+def test_a_wrong_string_is_not_quoted() -> None:
     assert "hunter2" not in problem({**GOOD, "count": "hunter2"})
 
 
-def test_encoding_leaves_nothing_that_json_does_not_know() -> None:
+def test_encoded_values_are_json_ready() -> None:
     outer = Outer(
         "t", 1, 0.5, True, Inner(5), Colour.RED, "one", Inner(6), (Inner(7),), ("a",), MappingProxyType({"http": 80})
     )
@@ -191,11 +191,11 @@ def test_a_dataclass_without_fields_is_an_empty_object() -> None:
     assert fields.decode(Empty, {"x": 1}) == Empty()
 
 
-def test_what_is_no_dataclass_is_not_encoded() -> None:
+def test_a_value_that_is_no_dataclass_is_not_encoded() -> None:
     with pytest.raises(TypeError):
         fields.encode({"a": 1})
 
 
-def test_a_hint_that_nobody_can_read_fails_at_preparation() -> None:
+def test_an_unreadable_hint_fails_at_preparation() -> None:
     with pytest.raises(TypeError, match="set"):
         fields.prepare(Unreadable)

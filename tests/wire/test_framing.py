@@ -18,14 +18,14 @@ def cut(stream: bytes, at: list[int]) -> list[bytes]:
 
 
 @given(LINES, st.lists(st.integers(min_value=0)), st.sampled_from([b"\n", b"\r\n"]))
-def test_however_a_stream_is_cut_its_lines_are_the_same(lines: list[bytes], at: list[int], end: bytes) -> None:
+def test_lines_do_not_depend_on_how_a_stream_is_cut(lines: list[bytes], at: list[int], end: bytes) -> None:
     decoder = LineDecoder()
     found = [line for chunk in cut(b"".join(line + end for line in lines), at) for line in decoder.feed(chunk)]
     assert found == lines
 
 
 @given(st.lists(st.binary(max_size=64)), st.integers(min_value=1, max_value=32))
-def test_hostile_bytes_never_keep_more_than_the_limit(chunks: list[bytes], limit: int) -> None:
+def test_hostile_bytes_never_occupy_more_than_the_limit(chunks: list[bytes], limit: int) -> None:
     decoder = LineDecoder(limit)
     errors = 0
     for chunk in chunks:
@@ -43,14 +43,14 @@ def test_a_line_at_the_limit_passes_and_one_byte_more_does_not() -> None:
         LineDecoder(4).feed(b"abcde\n")
 
 
-def test_an_unfinished_line_beyond_the_limit_is_refused_before_its_end_comes() -> None:
+def test_an_unfinished_line_beyond_the_limit_is_refused() -> None:
     decoder = LineDecoder(4)
     assert decoder.feed(b"abc") == []
     with pytest.raises(ParseError):
         decoder.feed(b"de")
 
 
-def test_after_an_oversized_line_input_is_dropped_without_another_error() -> None:
+def test_input_after_an_oversized_line_is_dropped() -> None:
     decoder = LineDecoder(4)
     with pytest.raises(ParseError):
         decoder.feed(b"abcdef")
@@ -66,7 +66,7 @@ def test_a_megabyte_in_single_bytes_takes_linear_time() -> None:
                 decoder.feed(b"x")
         return time.thread_time() - start
 
-    # The same bytes in lines of a tenth: Windows counts a thread's time in steps of 16 ms.
+    # The same bytes in lines of a tenth, because Windows counts a thread's time in steps of 16 ms.
     short = min(seconds(100, 10_000) for _ in range(3))
     # Ten times linear is a hundred times quadratic; the bound leaves room for a noisy machine.
     assert min(seconds(10, 100_000) for _ in range(3)) < 4 * short
@@ -82,19 +82,19 @@ def test_undecodable_bytes_of_a_command_line_become_question_marks() -> None:
 
 
 @pytest.mark.parametrize("message", [float("nan"), float("inf"), "x" * FRAME_LIMIT])
-def test_what_no_reader_would_take_is_not_sent(message: object) -> None:
+def test_a_frame_that_no_reader_accepts_is_not_sent(message: object) -> None:
     with pytest.raises(ValueError, match=r"JSON|too long"):
         encode(message)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=9))
-def test_what_is_encoded_reads_the_same(message: object) -> None:
+def test_an_encoded_message_reads_the_same(message: object) -> None:
     frame = encode(message)
     assert frame.count(b"\n") == 1
     assert json.loads(frame) == json.loads(json.dumps(message).encode("utf-8", "replace"))
 
 
-def test_a_circle_ends() -> None:
+def test_a_circular_message_is_an_error() -> None:
     circle: list[object] = []
     circle.append(circle)
     with pytest.raises(RecursionError):

@@ -1,4 +1,4 @@
-"""Hypothesis at the decoder, the envelope and the fields: a message, or a typed error that goes on the wire again."""
+"""Hypothesis against decoder, envelope and fields: the result is a message, or an error that can be sent."""
 
 import contextlib
 import json
@@ -14,20 +14,20 @@ from supervisor.wire.messages.methods import METHODS
 from tests import protocol
 from tests.wire import hostile
 
-# The same examples in every run: a build does not fail because of what another one did not try.
+# The same examples in every run, so that a build does not fail with an example that another build did not try.
 BUDGET = settings(derandomize=True, max_examples=200, deadline=None, database=None)
 FOR_EACH_VERB = settings(BUDGET, max_examples=40)
 
 
 def sent(problem: SupervisorError, identifier: Any = None) -> None:
-    """The error is one that the schema knows, and fits a frame."""
+    """Check that the schema has the error, and that the error fits into a frame."""
     frame = framing.encode(jsonrpc.error(identifier, problem))
     protocol.check_frame(json.loads(frame))
 
 
 @BUDGET
 @given(st.lists(hostile.lines(), max_size=4), st.integers(1, 64))
-def test_lines_come_out_as_they_went_in_however_they_were_cut(said: list[bytes], size: int) -> None:
+def test_lines_survive_any_way_of_cutting_them(said: list[bytes], size: int) -> None:
     stream = b"".join(line + b"\n" for line in said)
     decoder = framing.LineDecoder()
     pieces = [stream[start : start + size * 1024] for start in range(0, len(stream), size * 1024)]
@@ -50,11 +50,11 @@ def test_a_line_is_a_message_or_a_typed_error(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_params_are_taken_or_the_field_is_named(method: str) -> None:
+def test_params_are_accepted_or_the_wrong_field_is_named(method: str) -> None:
     @FOR_EACH_VERB
     @given(hostile.params_of(method))
     def attempt(value: Any) -> None:
-        # As it comes over the wire: tuples and NaN do not.
+        # As the wire transmits it, which has no tuples and no NaN.
         with contextlib.suppress(ParseError, InvalidRequest):
             request = jsonrpc.parse(json.dumps(jsonrpc.request(1, method, value)).encode())
             try:

@@ -79,7 +79,7 @@ def test_params_may_be_absent() -> None:
     ],
     ids=lambda received: repr(received[:24]),
 )
-def test_what_is_no_unambiguous_json_is_a_parse_error(received: bytes) -> None:
+def test_ambiguous_json_is_a_parse_error(received: bytes) -> None:
     with pytest.raises(ParseError):
         jsonrpc.parse(received)
 
@@ -112,7 +112,7 @@ REQUEST = {"jsonrpc": "2.0", "id": 7, "method": "ping", "params": {}}
         ({"jsonrpc": "2.0", "id": 7, "result": {}}, 7),
     ],
 )
-def test_json_that_is_no_request_names_the_id_where_there_is_one(message: object, reply_to: object) -> None:
+def test_json_that_is_no_request_is_answered_with_its_id(message: object, reply_to: object) -> None:
     with pytest.raises(InvalidEnvelope) as caught:
         jsonrpc.parse(line(message))
     assert caught.value.id == reply_to
@@ -130,12 +130,12 @@ def test_json_that_is_no_request_names_the_id_where_there_is_one(message: object
         {"jsonrpc": "2.0", "id": [], "error": {}},
     ],
 )
-def test_what_is_no_answer_is_an_invalid_request(message: object) -> None:
+def test_a_message_that_is_no_answer_is_refused(message: object) -> None:
     with pytest.raises(InvalidRequest):
         jsonrpc.parse_reply(line(message))
 
 
-def test_an_error_object_carries_the_code_that_is_the_contract() -> None:
+def test_an_error_object_has_the_code_of_the_contract() -> None:
     sent = json.loads(line(jsonrpc.error(None, Busy("x", hint="wait", data={"running": {"method": "server.stop"}}))))
     assert sent["id"] is None
     assert sent["error"]["data"]["code"] == "BUSY"

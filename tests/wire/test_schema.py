@@ -1,4 +1,4 @@
-"""docs/protocol.schema.json: it is what the messages say, and it says what `wire.fields` does."""
+"""docs/protocol.schema.json matches the messages, and `wire.fields` matches the schema."""
 
 import json
 from typing import Any
@@ -25,11 +25,11 @@ SENT = sorted({call.result for call in METHODS.values()} | {*NOTIFICATIONS.value
 NOT_TO_BE_GUESSED = {EventNotice: {"details": st.dictionaries(st.text(), st.none() | st.integers() | st.text())}}
 
 
-def test_the_file_is_what_the_messages_say() -> None:
+def test_the_schema_file_is_up_to_date() -> None:
     assert SCHEMA.read_text(encoding="utf-8") == schema.text(), f"write it anew: {schema.COMMAND}"
 
 
-def test_it_is_a_schema() -> None:
+def test_the_file_is_a_valid_json_schema() -> None:
     Draft202012Validator.check_schema(DOCUMENT)
 
 
@@ -39,13 +39,13 @@ def test_every_reference_leads_somewhere() -> None:
     assert {f"{method}.{half}" for method in METHODS for half in ("params", "result")} <= DOCUMENT["$defs"].keys()
 
 
-def test_every_class_says_what_it_is() -> None:
+def test_every_message_class_has_a_description() -> None:
     objects = [each for each in DOCUMENT["$defs"].values() if each.get("type") == "object"]
     assert [each for each in objects if len(each.get("description", "")) < len("No params.")] == []
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_schema_takes_exactly_the_params_that_the_daemon_takes(method: str) -> None:
+def test_the_schema_accepts_the_params_that_the_daemon_accepts(method: str) -> None:
     @settings(max_examples=examples(150), deadline=None)
     @given(near(DOCUMENT, f"{method}.params"))
     def agree(params: Any) -> None:
@@ -60,7 +60,7 @@ def test_the_schema_takes_exactly_the_params_that_the_daemon_takes(method: str) 
 
 
 @pytest.mark.parametrize("cls", SENT, ids=lambda cls: cls.__name__)
-def test_the_schema_knows_everything_that_the_daemon_can_say(cls: type[Any]) -> None:
+def test_the_schema_accepts_every_result_of_the_daemon(cls: type[Any]) -> None:
     required = DOCUMENT["$defs"][cls.__name__].get("required", [])
 
     @settings(max_examples=examples(20), deadline=None)
@@ -83,7 +83,7 @@ def test_every_error_is_an_error_of_the_schema(cls: type[SupervisorError]) -> No
     assert not fits("Failure", {**frame, "error": {**frame["error"], "data": {}}})
 
 
-def test_a_refusal_says_what_runs() -> None:
+def test_a_refusal_names_the_running_operation() -> None:
     running = {"method": "server.stop", "request": "r-1", "holder": "a client", "elapsed_ms": 12}
     check_frame(jsonrpc.error(7, Busy("wait", data={"running": running, "requested": "server.ensure"})))
     for broken in ({"running": running}, {"running": {}, "requested": "server.ensure"}):
@@ -100,7 +100,7 @@ def test_a_refusal_says_what_runs() -> None:
         jsonrpc.notification("resync", {"id": 1, "reason": "too slow"}),
     ],
 )
-def test_a_frame_of_the_protocol_is_one_of_the_schema(frame: dict[str, Any]) -> None:
+def test_a_frame_of_the_protocol_fits_the_schema(frame: dict[str, Any]) -> None:
     check_frame(frame)
     Draft202012Validator(DOCUMENT).validate(frame)
 
@@ -118,7 +118,7 @@ def test_a_frame_of_the_protocol_is_one_of_the_schema(frame: dict[str, Any]) -> 
         jsonrpc.notification("accepted", {"id": 1, "request": "r-1", "joined": "no", "deadline_s": 1}),
     ],
 )
-def test_what_is_no_frame_of_the_protocol_is_none_of_the_schema(frame: dict[str, Any]) -> None:
+def test_a_wrong_frame_does_not_fit_the_schema(frame: dict[str, Any]) -> None:
     assert not Draft202012Validator(DOCUMENT).is_valid(frame)
 
 
@@ -131,7 +131,7 @@ def test_the_endpoint_file_is_in_the_schema() -> None:
         assert not fits("endpoint.json", {**written, "transports": [wrong]})
 
 
-def test_an_answer_that_is_none_of_the_verb_is_noticed() -> None:
+def test_an_answer_of_another_method_is_noticed() -> None:
     hello = {"protocol": 1, "instance_id": "i-1", "version": "0.1.0", "capabilities": ["ping"]}
     check("hello", hello)
     with pytest.raises(AssertionError, match=r"no hello.result: \$.capabilities: 'ping' is not of type 'array'"):

@@ -19,7 +19,7 @@ from ..follow import LOST
 from ..text import bridge_notes
 
 if TYPE_CHECKING:
-    from ...daemon.lock import Holder
+    from ...daemon.lock import LockHolder
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 60.0
@@ -178,11 +178,11 @@ def _say(text: str, *, quiet: bool) -> None:
 
 def _end_other_release(where: Folders, deadline: Deadline) -> None:
     """End a daemon of another release by a signal, because it speaks no protocol of this release."""
-    from ...daemon.older_daemon import ask_to_leave
+    from ...daemon.older_daemon import ask_to_end
 
     running = discovery.find(where)
     try:
-        asked = ask_to_leave(running)
+        asked = ask_to_end(running)
     except OSError as problem:
         raise ProtocolUnsupported(
             f"the daemon ({running.version}) speaks another protocol and could not be ended: {problem}",
@@ -221,7 +221,7 @@ def _give_up_at(deadline: Deadline) -> float:
     return time.monotonic() + deadline.or_else(STOP_TIMEOUT_S)
 
 
-def _holder(where: Folders) -> "Holder | None":
-    from ...daemon.lock import holder
+def _holder(where: Folders) -> "LockHolder | None":
+    from ...daemon.lock import lock_holder
 
-    return holder(where.lock)
+    return lock_holder(where.lock)

@@ -10,7 +10,7 @@ from ...errors import ServiceRefused
 from ...native.facts import folders
 from ...native.startup import homes
 from ...service import managers
-from ...service.managers import OperationRequest
+from ...service.managers import InstallOptions
 from ...service.report import Report
 from ...service.steps import Step, Steps
 from .. import exit_codes, options, output
@@ -47,8 +47,8 @@ def install(*, mode: str | None, account: str | None, dry_run: bool, as_json: bo
     where = folders()
     homes.refuse(where)
     steps = Steps(managers.runner(), dry_run=dry_run)
-    wish = OperationRequest(mode, account, _password(account, dry_run=dry_run) if mode == "account-service" else None)
-    managers.install(where, managers.open_manager(where, version(), steps, wish), steps)
+    wanted = InstallOptions(mode, account, _password(account, dry_run=dry_run) if mode == "account-service" else None)
+    managers.install(where, managers.open_manager(where, version(), steps, wanted), steps)
     _print_steps(steps, as_json=as_json)
 
 

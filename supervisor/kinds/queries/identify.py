@@ -1,4 +1,4 @@
-"""Asks a running server over HTTP on the loopback: who it is, and whether it is ready."""
+"""Questions to a running server over HTTP on the loopback: who it is, and whether it is ready."""
 
 import asyncio
 import json
@@ -19,15 +19,15 @@ COUNT_MAX = 1_000_000
 REDIRECTS = range(300, 400)
 
 WRONG_HOST = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.MISDIRECTED_REQUEST)
-"""What servers say that serve only certain names, against DNS rebinding. Some of them want `localhost`."""
+"""Answers of servers that serve only certain host names, against DNS rebinding. Some of them want `localhost`."""
 
 
 @frozen
 class Identification:
-    """What a server answered. `matches`: success, and every value that the kind names as it should be.
+    """A server's answer. `matches`: the status is a success, and every value that the kind names is as expected.
 
-    For a kind without `match` that says only that somebody answered: it recognises nobody. `leases` None: not told.
-    `detail` is for people, and holds no secret.
+    For a kind without `match`, `matches` only says that a server answered, and identifies none. `leases` is None if the
+    server does not report them. `detail` is text for people, without secrets.
     """
 
     matches: bool
@@ -37,9 +37,10 @@ class Identification:
 
 
 async def identify(kind: Kind, ports: Ports, secrets: Mapping[str, str], timeout_s: float) -> Identification | None:
-    """Ask the server on these ports. None: no complete answer within `timeout_s`, or nobody listens.
+    """Ask the server on these ports who it is. Redirects are not followed. The kind must have `identify`.
 
-    Redirects are not followed. The kind must have `identify`.
+    Returns:
+        None if no complete answer came within `timeout_s`, or no process listens.
 
     Raises:
         ValueError: the kind does not say how to ask.
@@ -57,10 +58,13 @@ async def identify(kind: Kind, ports: Ports, secrets: Mapping[str, str], timeout
 
 
 async def ask_ready(how: Ready, ports: Ports) -> Identification | None:
-    """Ask a server whether it is ready. None: no complete answer in time, or nobody listens. `how` must have `http`.
+    """Ask a server whether it is ready. `how` must have `http`.
+
+    Returns:
+        None if no complete answer came in time, or no process listens.
 
     Raises:
-        ValueError: there is nothing to ask.
+        ValueError: `how` has no route.
     """
     if how.http is None or how.port is None:
         raise ValueError("nothing is asked without http")
@@ -74,7 +78,7 @@ async def ask_ready(how: Ready, ports: Ports) -> Identification | None:
 
 
 async def _get(port: int, path: str, bearer: str | None, timeout_s: float, *, whole: bool) -> Answer | None:
-    """The answer; to a server that does not want its address for a name, as `localhost`."""
+    """Return the answer. A server that refuses its address as host name is asked again as `localhost`."""
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout_s
     answer = await get(port, path, bearer, timeout_s, whole=whole)
@@ -106,7 +110,7 @@ def _judge(how: Identify, answer: Answer) -> Identification:
 
 
 def _leases(how: Identify, said: object, version: str | None) -> int | None:
-    """Return the leases that a server tells, 0 where its version is known to grant none; None: not told."""
+    """Return the leases that a server reports, 0 if its version is known to grant none, or None if it reports none."""
     if how.leases is None:
         return None
     told = found(said, how.leases)
@@ -114,14 +118,14 @@ def _leases(how: Identify, said: object, version: str | None) -> int | None:
 
 
 def _wrong(how: Identify, said: object, answer: Answer) -> str | None:
-    """What an answer lacks of what the kind names; None: nothing."""
+    """Return which value of an answer is not as the kind expects, or None."""
     if not how.match and not how.null:
         return None
     if said is MISSING:
         return "the answer is not JSON" if answer.body else f"the answer is empty (status {answer.status})"
     paths = [*how.match, *how.null]
     if not isinstance(said, dict) and not (isinstance(said, list) and paths[0][:1].isdecimal()):
-        return "the answer is no JSON object"
+        return "the answer is not a JSON object"
     for path in paths:
         expected = how.match.get(path)
         there = found(said, path)
@@ -132,7 +136,7 @@ def _wrong(how: Identify, said: object, answer: Answer) -> str | None:
 
 
 def _instead(there: object) -> str:
-    """What is there instead, where it cannot be a secret."""
+    """Describe the value that was found instead, if it cannot be a secret."""
     if there is MISSING:
         return ": the answer has no such key"
     if there is None or isinstance(there, bool | int | float):
@@ -141,7 +145,7 @@ def _instead(there: object) -> str:
 
 
 def _refused(path: str, answer: Answer) -> str:
-    """An answer with another status than the one wanted, in words."""
+    """Describe an answer with an unexpected status."""
     text = f"GET {path} answers {answer.status}"
     status = answer.status
     if status in REDIRECTS and answer.location:
@@ -166,7 +170,7 @@ def _credentials(challenge: str) -> str:
 
 
 def counted(told: object) -> int | None:
-    """A number of things as a server may tell it; None: that is none."""
+    """Return a count that a server reported, or None if the value is not a plausible count."""
     return told if isinstance(told, int) and not isinstance(told, bool) and 0 <= told <= COUNT_MAX else None
 
 

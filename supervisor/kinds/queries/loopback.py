@@ -12,28 +12,28 @@ if TYPE_CHECKING:
     import h11
 
 ANSWER_LIMIT = 64 * 1024
-"""Bytes, headers included. Nothing that is asked of a server needs more."""
+"""Bytes of an answer, headers included. No answer that the daemon asks for needs more."""
 
 QUOTED = 100
-"""Characters of it, at most, that are shown to people."""
+"""Characters of an answer that are shown to people, at most."""
 
 LOCALHOST = "localhost"
 
 SUCCESS = range(200, 300)
 
 TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
-"""How a record of TLS begins: an alert, a handshake."""
+"""The first bytes of a TLS record: an alert, a handshake."""
 
 CLIENT_HELLO = bytes.fromhex(
     "16030100350100003103034d8f1c0b6a2e4f3e9d5b7c8a1f2e3d4c5b6a798807162534435261708f9eadbc00000a"
     "c02bc02fc030009c002f0100"
 )
-"""The smallest beginning of a handshake of TLS 1.2. A server that speaks TLS answers it with a record of its own."""
+"""The smallest ClientHello of TLS 1.2. A server that speaks TLS answers it with a record of its own."""
 
 
 @frozen
 class Answer:
-    """A complete answer, whatever it says. `location` and `challenge` are its headers, as far as they can be shown."""
+    """A complete answer with any status. `location` and `challenge` are its headers, as far as they can be shown."""
 
     status: int
     body: bytes
@@ -42,7 +42,7 @@ class Answer:
 
 
 class UnusableAnswerError(Exception):
-    """Somebody answers, but not with HTTP, or with too much. The text is for people."""
+    """A server answers, but not with HTTP, or with too many bytes. The text is for people."""
 
 
 class _TooMuchError(Exception):
@@ -52,15 +52,18 @@ class _TooMuchError(Exception):
 async def get(
     port: int, path: str, bearer: str | None, timeout_s: float, *, host: str = LOOPBACK, whole: bool = True
 ) -> Answer | None:
-    """Ask once; redirects are not followed. None: no complete answer within `timeout_s`, or nobody listens.
+    """Send one GET request. Redirects are not followed.
 
-    `host` is what the request calls the server; it is dialled on 127.0.0.1 in any case. Not `whole`: of a success the
-    status is enough, so its body may be long, or never end.
+    `host` is the host name in the request; the connection goes to 127.0.0.1 in any case. Without `whole` the status of
+    a success is enough, so the body may be long or never end.
+
+    Returns:
+        None if no complete answer came within `timeout_s`, or no process listens.
 
     Raises:
-        UnusableAnswerError: what came cannot be used.
+        UnusableAnswerError: the answer cannot be used.
     """
-    # Loaded when the first server is asked: a daemon whose kinds cannot be asked does without its 300 KiB.
+    # Imported when the first server is asked, because a daemon whose kinds are never asked saves 300 KiB.
     import h11
 
     headers = [("Host", f"{host}:{port}"), ("Accept", "application/json"), ("Connection", "close")]
@@ -74,12 +77,12 @@ async def get(
     except _TooMuchError:
         raise UnusableAnswerError(f"the answer is longer than {ANSWER_LIMIT} bytes") from None
     except h11.RemoteProtocolError as error:
-        # The text quotes what came.
+        # The text quotes the answer.
         raise UnusableAnswerError(f"the answer is not HTTP: {str(error)[:QUOTED]}") from error
 
 
 async def speaks_tls(port: int, timeout_s: float) -> bool:
-    """Whether a server that answers no HTTP answers a handshake of TLS."""
+    """Return whether a server that does not answer HTTP answers a TLS handshake."""
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(LOOPBACK, port)
@@ -95,12 +98,12 @@ async def speaks_tls(port: int, timeout_s: float) -> bool:
 
 
 async def _exchange(port: int, request: "h11.Request", *, whole: bool) -> Answer:
-    """Ask and listen.
+    """Send a request and return the answer.
 
     Raises:
-        OSError: the connection was refused, or ended before anything was answered.
-        h11.RemoteProtocolError: what came is not HTTP, or broke off.
-        _TooMuchError: the answer does not fit.
+        OSError: the connection was refused, or ended before the first byte of an answer.
+        h11.RemoteProtocolError: the answer is not HTTP, or broke off.
+        _TooMuchError: the answer is too long.
     """
     import h11
 
@@ -138,11 +141,16 @@ async def _answer(reader: asyncio.StreamReader, connection: "h11.Connection", *,
         elif isinstance(event, h11.EndOfMessage):
             return replace(answer, body=bytes(body))
         elif not isinstance(event, h11.InformationalResponse):
-            raise h11.RemoteProtocolError("it wants to speak something else")
+            raise h11.RemoteProtocolError("the server wants another protocol")
 
 
 def _check_first(data: bytes) -> None:
-    """Look at the beginning of an answer."""
+    """Check the first bytes of an answer.
+
+    Raises:
+        ConnectionResetError: there is no answer.
+        UnusableAnswerError: the server speaks TLS.
+    """
     if not data:
         raise ConnectionResetError("closed without an answer")
     if data[:2] in TLS_RECORDS:
@@ -151,7 +159,7 @@ def _check_first(data: bytes) -> None:
 
 def _headed(response: "h11.Response") -> Answer:
     headers = {bytes(name): bytes(value).decode("latin-1") for name, value in response.headers}
-    # What follows a question mark may be secret.
+    # The query of a URL may contain secrets.
     location = headers.get(b"location", "").partition("?")[0]
     return Answer(response.status_code, b"", _shown(location), _shown(headers.get(b"www-authenticate", "")))
 

@@ -1,4 +1,4 @@
-"""Counts the editor sessions of a server that tells them itself."""
+"""The count of editor sessions that a server reports itself."""
 
 import json
 from http import HTTPStatus
@@ -12,17 +12,20 @@ from .loopback import Answer, UnusableAnswerError, get
 
 
 async def count_sessions(route: SessionRoute, ports: Ports, timeout_s: float) -> int | None:
-    """How many sessions the server says it has. None: no complete answer within `timeout_s`, or nobody listens.
+    """Return how many sessions the server reports.
+
+    Returns:
+        None if no complete answer came within `timeout_s`, or no process listens.
 
     Raises:
-        UnusableAnswerError: it answers, but not as the route expects.
+        UnusableAnswerError: the server answers, but not as the route expects.
     """
     answer = await get(ports[route.port], route.http, None, timeout_s)
     if answer is None:
         return None
     count = _count(route, answer)
     if count is None:
-        raise UnusableAnswerError(f"{route.http} does not tell the sessions")
+        raise UnusableAnswerError(f"{route.http} does not report the sessions")
     return count
 
 

@@ -1,4 +1,4 @@
-"""Godot's ConfigFile, as far as a version in it can be read."""
+"""Reading a version from files in the form of Godot's ConfigFile."""
 
 import time
 
@@ -65,7 +65,7 @@ def test_the_version_is_found(text: str) -> None:
         "\0\0\0",
     ],
 )
-def test_no_version_is_made_up(text: str) -> None:
+def test_a_text_without_a_version_gives_none(text: str) -> None:
     assert value_in(text, "plugin", "version") is None
 
 

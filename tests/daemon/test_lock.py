@@ -9,7 +9,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.daemon.lock import STARTS_WITHIN_S, Holder, HomeLock, holder, noted, own_home, who_runs
+from supervisor.daemon.lock import (
+    STARTS_WITHIN_S,
+    HomeLock,
+    LockHolder,
+    describe_running,
+    holder_by_pid_file,
+    lock_holder,
+    make_home,
+)
 from supervisor.errors import DaemonUnreachable, NotOurs
 from supervisor.native.facts import Folders
 from tests.privilege import IS_ROOT, NOBODY, ONLY_ROOT
@@ -57,7 +65,7 @@ def lock(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def begin(lock: Path) -> Iterator[Begin]:
-    """Starts another process on the same lock."""
+    """Return a function that starts another process on the same lock."""
     processes: list[subprocess.Popen[str]] = []
 
     def popen(script: str = HOLDER) -> subprocess.Popen[str]:
@@ -72,22 +80,22 @@ def begin(lock: Path) -> Iterator[Begin]:
 
 
 def said(process: subprocess.Popen[str]) -> str:
-    """Its next line."""
+    """Return the next line that the process prints."""
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
 
-def test_of_two_processes_one_has_the_lock(lock: Path, begin: Begin) -> None:
+def test_only_one_of_two_processes_gets_the_lock(lock: Path, begin: Begin) -> None:
     assert said(begin()) == "True"
     assert said(begin()) == "False"
     assert not HomeLock(lock).take()
 
 
-def test_of_many_at_once_one_has_the_lock(begin: Begin) -> None:
+def test_only_one_of_many_processes_gets_the_lock(begin: Begin) -> None:
     assert sorted(said(process) for process in [begin() for _ in range(4)]) == ["False", "False", "False", "True"]
 
 
-def test_a_lock_that_is_released_is_the_next_ones(lock: Path, begin: Begin) -> None:
+def test_a_released_lock_can_be_taken_again(lock: Path, begin: Begin) -> None:
     holder = begin()
     assert said(holder) == "True"
     holder.communicate()
@@ -97,7 +105,7 @@ def test_a_lock_that_is_released_is_the_next_ones(lock: Path, begin: Begin) -> N
     instance.release()
 
 
-def test_a_killed_holder_frees_it(lock: Path, begin: Begin) -> None:
+def test_a_killed_holder_frees_the_lock(lock: Path, begin: Begin) -> None:
     holder = begin()
     assert said(holder) == "True"
     holder.kill()
@@ -107,7 +115,7 @@ def test_a_killed_holder_frees_it(lock: Path, begin: Begin) -> None:
     instance.release()
 
 
-def test_a_server_that_outlives_a_killed_holder_does_not_keep_it(lock: Path, begin: Begin) -> None:
+def test_a_server_of_a_killed_holder_does_not_keep_the_lock(lock: Path, begin: Begin) -> None:
     holder = begin(HOLDER_WITH_SERVER)
     server = int(said(holder))
     try:
@@ -122,25 +130,25 @@ def test_a_server_that_outlives_a_killed_holder_does_not_keep_it(lock: Path, beg
 
 
 @POSIX_ONLY
-def test_the_lock_file_is_ours_alone(lock: Path) -> None:
+def test_the_lock_file_is_for_its_user_only(lock: Path) -> None:
     instance = HomeLock(lock)
     assert instance.take()
     assert lock.stat().st_mode & 0o777 == 0o600
     instance.release()
 
 
-def test_a_lock_that_cannot_be_made_is_no_lock_that_another_holds(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_made_is_an_error_not_a_held_lock(tmp_path: Path) -> None:
     (tmp_path / "home").touch()
     with pytest.raises(OSError, match="home"):
         HomeLock(tmp_path / "home" / "daemon.lock").take()
 
 
 @POSIX_ONLY
-def test_a_home_that_is_made_is_ours_alone(tmp_path: Path) -> None:
+def test_a_new_home_is_for_its_user_only(tmp_path: Path) -> None:
     home = tmp_path / "deep" / "home"
-    own_home(Folders(home, moved=True))
+    make_home(Folders(home, moved=True))
     assert home.stat().st_mode & 0o777 == 0o700
-    own_home(Folders(home, moved=True))
+    make_home(Folders(home, moved=True))
 
 
 @POSIX_ONLY
@@ -148,7 +156,7 @@ def test_a_home_that_is_made_is_ours_alone(tmp_path: Path) -> None:
 def test_a_home_that_others_may_write_into_is_refused(tmp_path: Path, mode: int) -> None:
     tmp_path.chmod(mode)
     with pytest.raises(NotOurs, match="others may write") as caught:
-        own_home(Folders(tmp_path, moved=True))
+        make_home(Folders(tmp_path, moved=True))
     assert caught.value.hint == f"chmod go-w {tmp_path}"
     tmp_path.chmod(0o700)
 
@@ -160,47 +168,47 @@ def test_a_home_of_another_user_is_refused(tmp_path: Path) -> None:
     home.mkdir()
     os.chown(home, NOBODY, -1)
     with pytest.raises(NotOurs, match="belongs to another user"):
-        own_home(Folders(home, moved=True))
+        make_home(Folders(home, moved=True))
 
 
-def test_who_holds_the_lock_is_noted_for_people(lock: Path, begin: Begin) -> None:
-    assert holder(lock) is None
+def test_the_pid_of_the_lock_holder_is_written_for_people(lock: Path, begin: Begin) -> None:
+    assert lock_holder(lock) is None
     assert not lock.exists()
     process = begin(HOLDER)
     assert said(process) == "True"
-    assert holder(lock) == Holder(None, None)
+    assert lock_holder(lock) == LockHolder(None, None)
     process.communicate()
-    assert holder(lock) is None
+    assert lock_holder(lock) is None
     instance = HomeLock(lock)
     assert instance.take()
-    instance.sign()
-    assert noted(lock).pid == os.getpid()
-    assert 0 <= noted(lock).for_s(time.time()) < 60
+    instance.write_pid()
+    assert holder_by_pid_file(lock).pid == os.getpid()
+    assert 0 <= holder_by_pid_file(lock).for_s(time.time()) < 60
     instance.release()
-    assert noted(lock) == Holder(None, None)
+    assert holder_by_pid_file(lock) == LockHolder(None, None)
 
 
-def test_a_daemon_that_starts_is_given_the_time_to_publish(tmp_path: Path) -> None:
+def test_a_starting_daemon_has_time_to_publish_its_endpoint(tmp_path: Path) -> None:
     where = Folders(tmp_path, moved=True)
     instance = HomeLock(where.lock)
     assert instance.take()
-    instance.sign()
-    assert who_runs(where) == "starting up"
+    instance.write_pid()
+    assert describe_running(where) == "starting up"
     long_ago = time.time() - STARTS_WITHIN_S - 1
     os.utime(tmp_path / "daemon.pid", (long_ago, long_ago))
-    with pytest.raises(DaemonUnreachable, match=rf"pid {os.getpid()}\) runs and cannot be reached: .* has gone"):
-        who_runs(where)
+    with pytest.raises(DaemonUnreachable, match=rf"pid {os.getpid()}\) runs and cannot be reached: .* is missing"):
+        describe_running(where)
     instance.release()
 
 
-def test_who_only_looks_keeps_no_daemon_from_starting(lock: Path) -> None:
-    onlooker, daemon = HomeLock(lock), HomeLock(lock)
-    assert onlooker.take()
+def test_a_test_of_the_lock_does_not_keep_a_daemon_from_starting(lock: Path) -> None:
+    tester, daemon = HomeLock(lock), HomeLock(lock)
+    assert tester.take()
     assert not daemon.take()
     # A lock belongs to the thread that took it.
     with ThreadPoolExecutor(1) as thread:
         taken = thread.submit(daemon.take, 60.0)
         assert not taken.done()
-        onlooker.release()
+        tester.release()
         assert taken.result()
         thread.submit(daemon.release).result()

@@ -47,7 +47,7 @@ class FakePresence:
             del self._system.present[self._home_id]
 
 
-class FakeGround:
+class FakeHome:
     """One daemon's view of them."""
 
     def __init__(self, folder: FakeFolder | None = None, system: FakeSystem | None = None) -> None:

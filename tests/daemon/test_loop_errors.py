@@ -1,4 +1,4 @@
-"""Peers that reset, and a listener that outlives them."""
+"""Peers that reset their connections, and a listener that survives them."""
 
 import asyncio
 import gc
@@ -21,7 +21,7 @@ PATIENCE_S = 60.0
 
 
 class Log:
-    """What the daemon would write down."""
+    """A log whose entries tests can read."""
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, str, dict[str, Any]]] = []
@@ -40,7 +40,7 @@ class Log:
 
 
 def reset(port: int) -> None:
-    """A peer that connects, and resets before anybody has accepted it."""
+    """Connect, and reset before the daemon has accepted the connection."""
     with socket.socket() as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if LINGER_IS_SHORT else "ii", 1, 0))
         peer.settimeout(PATIENCE_S)
@@ -52,7 +52,7 @@ LINGER_IS_SHORT = "proactor" in LOOPS
 
 
 async def answers(house: House) -> None:
-    """The door is open, or opens again."""
+    """Wait until the daemon answers."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
@@ -66,7 +66,7 @@ async def answers(house: House) -> None:
             return
 
 
-def mender(house: House, log: Log, name: str) -> LoopErrors:
+def handler(house: House, log: Log, name: str) -> LoopErrors:
     made = LoopErrors(Events(log, FakeClock()), house.listener, lambda: None, Choice(name, "the test says so"))  # type: ignore[arg-type]
     asyncio.get_running_loop().set_exception_handler(made)
     return made
@@ -75,23 +75,23 @@ def mender(house: House, log: Log, name: str) -> LoopErrors:
 # The proactor leaves the sockets of accepts that failed to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("name", LOOPS)
-def test_a_thousand_resets_in_the_backlog_leave_the_door_open_and_no_noise(
+def test_a_thousand_resets_in_the_backlog_leave_the_listener_open(
     name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log = Log()
 
     async def live() -> int:
         async with open_house(tmp_path) as house:
-            mender(house, log, name)
+            handler(house, log, name)
             await answers(house)
             (port,) = (each["port"] for each in house.listener.transports if each["kind"] == "tcp")
             for _ in range(RESETS // AT_ONCE):
-                # The loop does not turn meanwhile: they wait in the backlog.
+                # The loop does not run between these, so all of them wait in the backlog.
                 for _ in range(AT_ONCE):
                     reset(port)
                 await answers(house)
             assert [each["port"] for each in house.listener.transports if each["kind"] == "tcp"] == [port]
-            # One connection is open when the daemon goes, and its peer resets at that moment.
+            # One connection is open when the daemon ends, and its peer resets at that moment.
             wire = await house.knock("tcp")
             wire.writer.transport.abort()
         return 0
@@ -104,18 +104,18 @@ def test_a_thousand_resets_in_the_backlog_leave_the_door_open_and_no_noise(
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_a_listening_socket_that_was_closed_behind_our_back_is_opened_again(name: str, tmp_path: Path) -> None:
+def test_a_listening_socket_that_the_loop_closed_is_reopened(name: str, tmp_path: Path) -> None:
     log = Log()
 
     async def live() -> int:
         async with open_house(tmp_path) as house:
-            mending = mender(house, log, name)
-            entrance = house.listener._endpoints[-1]
-            assert entrance._socket is not None
-            asyncio.get_running_loop()._stop_serving(entrance._socket)  # type: ignore[attr-defined]
+            errors = handler(house, log, name)
+            endpoint = house.listener._endpoints[-1]
+            assert endpoint._socket is not None
+            asyncio.get_running_loop()._stop_serving(endpoint._socket)  # type: ignore[attr-defined]
             error = OSError(22, "The specified network name is no longer available", None, 64)
             context = {"message": "Accept failed on a socket", "exception": error}
-            mending(asyncio.get_running_loop(), context)
+            errors(asyncio.get_running_loop(), context)
             await answers(house)
             assert house.events.named("listener.rebuilt")
         return 0
@@ -125,14 +125,14 @@ def test_a_listening_socket_that_was_closed_behind_our_back_is_opened_again(name
 
 
 def told(name: str, message: str, error: Exception) -> tuple[set[str], str | None]:
-    """What is written down of an error that the loop reports, and the note of it."""
+    """Return the log events and the note for an error that the loop reports."""
     log = Log()
 
     async def live() -> int:
-        mending = LoopErrors(Events(log, FakeClock()), Nothing(), lambda: None, Choice(name, ""))  # type: ignore[arg-type]
-        mending(asyncio.get_running_loop(), {"message": message, "exception": error})
-        notes.append(mending.note())
-        mending.close()
+        errors = LoopErrors(Events(log, FakeClock()), Nothing(), lambda: None, Choice(name, ""))  # type: ignore[arg-type]
+        errors(asyncio.get_running_loop(), {"message": message, "exception": error})
+        notes.append(errors.note())
+        errors.close()
         return 0
 
     notes: list[str | None] = []
@@ -160,7 +160,7 @@ class InvalidHandleError(OSError):
 TEARDOWN = "Exception in callback _ProactorBasePipeTransport._call_connection_lost(None)"
 
 
-def test_of_a_forced_proactor_only_what_its_transports_say_at_their_end_is_dropped_and_counted() -> None:
+def test_proactor_teardown_errors_are_dropped_and_counted() -> None:
     assert told("proactor", TEARDOWN, Reset10054Error()) == (
         set(),
         "1 errors of connections that had been reset were dropped (the proactor loop)",
@@ -170,7 +170,7 @@ def test_of_a_forced_proactor_only_what_its_transports_say_at_their_end_is_dropp
     assert told("selector", TEARDOWN, Reset10054Error()) == ({"loop.error"}, None)
 
 
-def test_a_peer_that_had_gone_before_it_was_accepted_is_a_warning() -> None:
+def test_a_peer_that_left_before_it_was_accepted_is_a_warning() -> None:
     accepting = "Exception in callback BaseSelectorEventLoop._accept_connection(...)"
     assert told("selector", accepting, Reset10054Error()) == ({"listener.reset"}, None)
     assert told("proactor", "Accept failed on a socket", NetworkNameDeletedError()) == ({"listener.reset"}, None)
@@ -178,7 +178,7 @@ def test_a_peer_that_had_gone_before_it_was_accepted_is_a_warning() -> None:
     assert told("proactor", "Accept failed on a socket", ValueError()) == ({"loop.error"}, None)
 
 
-def test_a_door_that_cannot_be_opened_is_tried_again() -> None:
+def test_a_listener_that_cannot_be_opened_is_tried_again() -> None:
     log = Log()
     waited = asyncio.Event()
 
@@ -197,8 +197,8 @@ def test_a_door_that_cannot_be_opened_is_tried_again() -> None:
     async def live() -> int:
         stuck = Stuck()
         choice = Choice(LOOPS[0], "")
-        mending = LoopErrors(Events(log, FakeClock()), stuck, lambda: published.append(None), choice)  # type: ignore[arg-type]
-        mending(asyncio.get_running_loop(), {"message": "anything"})
+        errors = LoopErrors(Events(log, FakeClock()), stuck, lambda: published.append(None), choice)  # type: ignore[arg-type]
+        errors(asyncio.get_running_loop(), {"message": "anything"})
         await asyncio.wait_for(waited.wait(), PATIENCE_S)
         await asyncio.sleep(0)
         return 0

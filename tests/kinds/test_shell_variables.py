@@ -24,10 +24,10 @@ def test_an_empty_variable_is_not_set() -> None:
 @pytest.mark.parametrize(
     "name", ["HTTPS_PROXY", "all_proxy", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "SSL_CERT_FILE"]
 )
-def test_what_packages_are_reached_by_is_known(name: str) -> None:
+def test_network_variables_are_known_by_their_names(name: str) -> None:
     assert shell_variables.of_the_network({name: "http://user:secret@x"}) == {name}
 
 
-def test_names_are_told_and_no_values() -> None:
-    told = shell_variables.told({"HTTPS_PROXY": "http://user:secret@x", "DO_NOT_TRACK": "1", "API_KEY": "s"})
-    assert told == ("DO_NOT_TRACK", "HTTPS_PROXY")
+def test_clients_get_names_and_no_values() -> None:
+    environment = {"HTTPS_PROXY": "http://user:secret@x", "DO_NOT_TRACK": "1", "API_KEY": "s"}
+    assert shell_variables.names_for_clients(environment) == ("DO_NOT_TRACK", "HTTPS_PROXY")

@@ -35,7 +35,7 @@ def test_other_programs_are_accepted(program: str) -> None:
     assert Catalog.build({"mine": table}).get("mine").command == (program,)
 
 
-def test_a_port_that_is_told_nowhere_is_refused() -> None:
+def test_a_port_that_the_server_does_not_get_is_refused() -> None:
     error = refusal(command=["x", "{http}"], ports={"http": "8100-8119", "ws": "9500-9519"})
     assert error.message.startswith("kinds.mine.ports.ws: the server is not told which one: {ws} ")
 
@@ -44,7 +44,7 @@ def test_a_port_that_is_told_nowhere_is_refused() -> None:
     "table",
     [{"command": ["x"], "ports": {"http": 8100}}, {"command": ["x"], "ports": {"a": "1-2"}, "env": {"P": "{a}"}}],
 )
-def test_a_port_may_be_known_to_the_server_or_come_by_a_variable(table: dict[str, Any]) -> None:
+def test_a_port_may_be_known_to_the_server_or_in_a_variable(table: dict[str, Any]) -> None:
     assert Catalog.build({"mine": table}).get("mine").ports
 
 
@@ -53,10 +53,10 @@ def test_a_mistyped_key_of_a_kind_is_answered_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("time", [float("inf"), float("nan"), 1e15, -1, 10**400])
-def test_no_time_is_longer_than_clocks_can_count(time: float) -> None:
+def test_a_time_that_clocks_cannot_count_is_refused(time: float) -> None:
     assert refusal(command=["x"], grace_s=time).data["key"] == "kinds.mine.grace_s"
 
 
-def test_a_kinds_name_is_bounded() -> None:
+def test_the_name_of_a_kind_is_bounded() -> None:
     with pytest.raises(ConfigInvalid, match="no name for a kind"):
         Catalog.build({"k" * 101: {"command": ["x"]}})
