@@ -177,8 +177,8 @@ class Requests:
             raise InvalidParams("request", f"{request!r} was {meaning.operation}", hint=HINT)
         other = [name for name in asked if asked[name] != meaning.params[name]]
         if other:
-            told = ", ".join(f"{name} {meaning.params[name]!r}, not {asked[name]!r}" for name in other)
-            raise InvalidParams("request", f"{request!r} was {operation} with {told}", hint=HINT)
+            differences = ", ".join(f"{name} {meaning.params[name]!r}, not {asked[name]!r}" for name in other)
+            raise InvalidParams("request", f"{request!r} was {operation} with {differences}", hint=HINT)
 
 
 FORGOTTEN = f"name the editor or owner it was made for; outcomes are kept for {KEPT_S:g} s, at most {KEPT}"

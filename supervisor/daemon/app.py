@@ -27,8 +27,9 @@ from ..registry.store import FileStore
 from . import loop, version
 from .guard import GuardedStore, guarded_platform
 from .home_files import HomeFiles, Identity
+from .home_folder import HomeFolder
 from .home_ownership import HomeOwnership
-from .lock import LOCK_TEST_S, HomeFolder, describe_running
+from .lock import LOCK_TEST_S, describe_running
 from .logs import LOG_NAME, LogFile, open_log
 from .loop_errors import LoopErrors
 from .settings import Reloader, Settings, read
@@ -208,7 +209,7 @@ class Daemon:
 
     def _notes(self, engine: Engine) -> tuple[str, ...]:
         notes = (*engine.notes, self._ownership.note, self._log_file.note, self._loop.note, self._loop_errors.note)
-        return (*(told for note in notes if (told := note())), *inherited.notes())
+        return (*(text for note in notes if (text := note())), *inherited.notes())
 
     def _publish(self, listener: Listener) -> None:
         self._home_files.publish(listener.transports)

@@ -1,4 +1,4 @@
-"""One daemon for each home: a folder that only its user can write, and a lock that the daemon holds until it ends."""
+"""The lock of a home, which its daemon holds until it ends, and the process that holds the lock."""
 
 import contextlib
 import os
@@ -8,11 +8,8 @@ from pathlib import Path
 from ..client import endpoint
 from ..errors import DaemonNotRunning, DaemonUnreachable, NotOurs
 from ..native import presence, private_files, trust
-from ..native.facts import HAS_HANGUP_SIGNAL, HOME_VARIABLE, Folders
-from ..native.presence_api import Presence
+from ..native.facts import HAS_HANGUP_SIGNAL, Folders
 from ..native.shared.lock_file import LockFile
-from ..native.startup import homes
-from ..registry.store import homes_in
 from ..values import frozen
 
 PID_FILE_LIMIT = 32
@@ -28,21 +25,6 @@ ASK_S = 1.0
 
 STARTS_WITHIN_S = 20.0
 """Seconds for a daemon to start, before a process that started it gives up."""
-
-
-def make_home(where: Folders) -> None:
-    """Make the home folder, or check that no other user could have written into it.
-
-    Raises:
-        NotOurs: the folder or a link to it belongs to another user, or other users may write into it.
-        StateNotWritable: the folder's path leads through a file.
-        OSError: the folder cannot be made.
-    """
-    homes.refuse(where)
-    try:
-        trust.make_folder(where.home)
-    except trust.DistrustedError as problem:
-        raise NotOurs(str(problem), hint=problem.fix or f"choose another folder: {HOME_VARIABLE}") from problem
 
 
 class HomeLock:
@@ -84,49 +66,6 @@ class HomeLock:
             with contextlib.suppress(OSError):
                 _pid_file(self._path).unlink(missing_ok=True)
         self._lock.release()
-
-
-class HomeFolder:
-    """The real home: its folder, its lock, its registry, and its presence outside of the folder."""
-
-    def __init__(self, folders: Folders) -> None:
-        self._folders = folders
-        self._lock = HomeLock(folders.lock)
-
-    def home_id(self) -> str:
-        """See `HomeStorage`."""
-        return Folders(self._folders.home, moved=self._folders.moved).home_id
-
-    def path_id(self) -> str:
-        """See `HomeStorage`."""
-        return self._folders.path_id
-
-    def make(self) -> None:
-        """See `HomeStorage`."""
-        make_home(self._folders)
-
-    def owners(self) -> tuple[str, ...]:
-        """See `HomeStorage`. An unreadable registry names no home. The store sets it aside at the next write."""
-        return homes_in(self._folders.registry)
-
-    def holds_lock(self) -> bool:
-        """See `HomeStorage`."""
-        return self._lock.holds()
-
-    def take_lock(self) -> bool:
-        """See `HomeStorage`."""
-        taken = self._lock.take()
-        if taken:
-            self._lock.write_pid()
-        return taken
-
-    def release_lock(self) -> None:
-        """See `HomeStorage`."""
-        self._lock.release()
-
-    def claim(self, home_id: str) -> Presence:
-        """See `HomeStorage`."""
-        return presence.take(home_id)
 
 
 @frozen

@@ -11,7 +11,7 @@ from ..native.facts import Folders
 from ..native.platforms import open_platform
 from ..registry.store import FileStore
 from . import settings
-from .lock import make_home
+from .home_folder import make_home
 from .logs import LOG_NAME
 
 

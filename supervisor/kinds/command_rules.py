@@ -44,9 +44,9 @@ def refuse_unmentioned_ports(
     Raises:
         ConfigInvalid: a port is passed nowhere. A single port is allowed, because the server may know it.
     """
-    told = {name for template in (*command, *env.values()) for name in placeholders(template)}
+    passed = {name for template in (*command, *env.values()) for name in placeholders(template)}
     for name, wanted in ports.items():
-        if name not in told and wanted.low != wanted.high:
-            problem = f"the server is not told which one: {{{name}}} is neither in command nor in env"
+        if name not in passed and wanted.low != wanted.high:
+            problem = f"the server does not get the chosen one: {{{name}}} is neither in command nor in env"
             fix = f'add "--port", "{{{name}}}" to command, or MY_PORT = "{{{name}}}" to env'
             refuse(f"{key}.{name}", problem, fix)

@@ -1,10 +1,8 @@
 """The secrets of a server: made for its start, and read back from the server's own record. The daemon stores none."""
 
 import json
-import os
 import re
 import secrets
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from ..core.model import Ports
 from ..native import facts, private_files
 from ..native.shared import settings_folders
 from .kind import Kind, expand
+from .regular_file import UnusableFileError, read_regular
 from .versions import covers
 
 RECORD_LIMIT = 64 * 1024
@@ -46,7 +45,7 @@ def read_back(
         return {}
     try:
         content = json.loads(_read(record_path(kind, ports, environment, values)))
-    except (OSError, _DistrustedError, ValueError, RecursionError):
+    except (OSError, UnusableFileError, _DistrustedError, ValueError, RecursionError):
         return {}
     return _wanted(kind, content) if isinstance(content, dict) else {}
 
@@ -63,25 +62,11 @@ def record_path(
 
 
 def _read(path: Path) -> bytes:
-    # O_NONBLOCK, because a FIFO in the record's place must not hang the daemon.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    handle = os.open(path, flags)
-    try:
-        _distrust(path, os.fstat(handle))
-        with open(handle, "rb", closefd=False) as file:
-            return file.read(RECORD_LIMIT)
-    finally:
-        os.close(handle)
-
-
-def _distrust(path: Path, info: os.stat_result) -> None:
-    if not stat.S_ISREG(info.st_mode):
-        raise _DistrustedError("the record is not a regular file")
-    if info.st_size > RECORD_LIMIT:
-        raise _DistrustedError(f"the record is longer than {RECORD_LIMIT} bytes")
-    trouble = private_files.exposed(path, info)
+    data, status = read_regular(path, RECORD_LIMIT, follow_links=False)
+    trouble = private_files.exposed(path, status)
     if trouble is not None:
         raise _DistrustedError(trouble)
+    return data
 
 
 def _wanted(kind: Kind, content: Mapping[str, Any]) -> dict[str, str]:

@@ -32,30 +32,30 @@ def path_of(text: str) -> tuple[str, ...]:
             return tuple(steps)
 
 
-def found(said: object, path: str) -> object:
+def value_at(answer: object, path: str) -> object:
     """Return the value at a path, or `MISSING`."""
     for step in path_of(path):
-        if isinstance(said, Mapping) and step in said:
-            said = said[step]
-        elif isinstance(said, list) and step.isdecimal() and int(step) < len(said):
-            said = said[int(step)]
+        if isinstance(answer, Mapping) and step in answer:
+            answer = answer[step]
+        elif isinstance(answer, list) and step.isdecimal() and int(step) < len(answer):
+            answer = answer[int(step)]
         else:
             return MISSING
-    return said
+    return answer
 
 
-def same(expected: object, said: object) -> bool:
+def equal(expected: object, actual: object) -> bool:
     """Return whether two JSON values are equal. `true` is not 1; 2 and 2.0 are the same number."""
-    if isinstance(expected, bool) or isinstance(said, bool):
-        return expected is said
-    if isinstance(expected, list) and isinstance(said, list):
-        return len(expected) == len(said) and all(map(same, expected, said))
-    if isinstance(expected, Mapping) and isinstance(said, Mapping):
-        return expected.keys() == said.keys() and all(same(value, said[key]) for key, value in expected.items())
-    return expected == said
+    if isinstance(expected, bool) or isinstance(actual, bool):
+        return expected is actual
+    if isinstance(expected, list) and isinstance(actual, list):
+        return len(expected) == len(actual) and all(map(equal, expected, actual))
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        return expected.keys() == actual.keys() and all(equal(value, actual[key]) for key, value in expected.items())
+    return expected == actual
 
 
-def flat(table: Mapping[str, Any]) -> dict[str, Any]:
+def flattened(table: Mapping[str, Any]) -> dict[str, Any]:
     """Return a table of expected values with its sub-tables as dotted paths.
 
     Raises:
@@ -65,7 +65,7 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in table.items():
         path_of(key)
         if isinstance(value, Mapping):
-            values.update({f"{key}.{below}": inner for below, inner in flat(value).items()})
+            values.update({f"{key}.{below}": inner for below, inner in flattened(value).items()})
         elif _is_json(value):
             values[key] = value
         else:

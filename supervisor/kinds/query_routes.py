@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from ..errors import quoted
 from .kind import ANSWER_TIMEOUT_S, Identify, PortRange, Ready, Secret, SessionRoute
-from .match import flat, path_of
+from .match import flattened, path_of
 from .table import Table, refuse
 from .versions import Range
 
@@ -58,7 +58,7 @@ def ready_of(recipe: Table, ports: Ranges) -> Ready | None:
         return None
     table = recipe.table("ready", ("http", "port", "status", "timeout_s", "tcp"))
     path = _path(table)
-    waits = _names(recipe, table, ports)
+    waits = _tcp_ports(recipe, table, ports)
     if path is None:
         for key in ("port", "status", "timeout_s"):
             if key in table.content:
@@ -114,7 +114,7 @@ def _path(table: Table) -> str | None:
 def _match(table: Table) -> Mapping[str, object]:
     content = table.table("match").content
     try:
-        return flat(content)
+        return flattened(content)
     except ValueError as error:
         refuse(table.at("match"), str(error), 'write match = { name = "x", ok = true, "info.protocol" = 2 }')
 
@@ -133,22 +133,22 @@ def _check_path(key: str, path: str) -> None:
         refuse(key, str(error), r'write keys with dots between them, like "info.name"; a dot in a key is "\\."')
 
 
-def _names(recipe: Table, table: Table, ports: Ranges) -> tuple[str, ...]:
+def _tcp_ports(recipe: Table, table: Table, ports: Ranges) -> tuple[str, ...]:
     """Return the names of the ports that a start waits for: one name, a list of names, or all."""
-    told = table.content.get("tcp", list(ports))
-    names = [told] if isinstance(told, str) else told
+    given = table.content.get("tcp", list(ports))
+    names = [given] if isinstance(given, str) else given
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         refuse(
             table.at("tcp"), "neither a port's name nor a list of them", 'write tcp = "http" or tcp = ["http", "ws"]'
         )
     for name in names:
-        _known(recipe, table, "tcp", name, ports)
+        _check_port(recipe, table, "tcp", name, ports)
     return tuple(names)
 
 
 def _statuses(table: Table) -> tuple[int, ...]:
-    told = table.content.get("status", [])
-    statuses = told if isinstance(told, list) else [told]
+    given = table.content.get("status", [])
+    statuses = given if isinstance(given, list) else [given]
     for status in statuses:
         if isinstance(status, bool) or not isinstance(status, int) or status not in STATUSES:
             refuse(
@@ -169,11 +169,11 @@ def _route_port(recipe: Table, table: Table, ports: Ranges) -> str:
 def _port_of(recipe: Table, table: Table, key: str, ports: Ranges) -> str | None:
     name = table.text(key)
     if name is not None:
-        _known(recipe, table, key, name, ports)
+        _check_port(recipe, table, key, name, ports)
     return name
 
 
-def _known(recipe: Table, table: Table, key: str, name: str, ports: Ranges) -> None:
+def _check_port(recipe: Table, table: Table, key: str, name: str, ports: Ranges) -> None:
     if name not in ports:
         known = ", ".join(ports) or f"none yet, set {recipe.at('ports')}"
         refuse(table.at(key), f"the kind has no port {quoted(name)}", f"ports: {known}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from supervisor.daemon.home_folder import make_home
 from supervisor.daemon.lock import (
     STARTS_WITHIN_S,
     HomeLock,
@@ -16,7 +17,6 @@ from supervisor.daemon.lock import (
     describe_running,
     holder_by_pid_file,
     lock_holder,
-    make_home,
 )
 from supervisor.errors import DaemonUnreachable, NotOurs
 from supervisor.native.facts import Folders

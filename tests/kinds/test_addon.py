@@ -100,5 +100,5 @@ def test_an_unreadable_file_is_reported(tmp_path: Path, monkeypatch: pytest.Monk
     def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("supervisor.kinds.addon.os.open", refuse)
+    monkeypatch.setattr("supervisor.kinds.regular_file.os.open", refuse)
     assert seen(tmp_path).problem == "cannot be read: Permission denied"

@@ -37,7 +37,7 @@ def test_other_programs_are_accepted(program: str) -> None:
 
 def test_a_port_that_the_server_does_not_get_is_refused() -> None:
     error = refusal(command=["x", "{http}"], ports={"http": "8100-8119", "ws": "9500-9519"})
-    assert error.message.startswith("kinds.mine.ports.ws: the server is not told which one: {ws} ")
+    assert error.message.startswith("kinds.mine.ports.ws: the server does not get the chosen one: {ws} ")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.kinds.match import MISSING, flat, found, path_of, same
+from supervisor.kinds.match import MISSING, equal, flattened, path_of, value_at
 
 SAID: dict[str, Any] = {"info": {"name": "x", "a.b": 1}, "servers": [{"name": "one"}], "error": None}
 
@@ -36,11 +36,11 @@ def test_path_without_a_key_is_refused(text: str) -> None:
     ],
 )
 def test_value_is_found_by_its_path(path: str, value: object) -> None:
-    assert found(SAID, path) is value or found(SAID, path) == value
+    assert value_at(SAID, path) is value or value_at(SAID, path) == value
 
 
 @pytest.mark.parametrize(
-    ("expected", "said", "equal"),
+    ("expected", "said", "same"),
     [
         (True, True, True),
         (True, 1, False),
@@ -59,12 +59,12 @@ def test_value_is_found_by_its_path(path: str, value: object) -> None:
         ({"a": 1}, {"a": 1, "b": 2}, False),
     ],
 )
-def test_json_values_are_compared_with_their_types(expected: object, said: object, equal: bool) -> None:  # noqa: FBT001
-    assert same(expected, said) is equal
+def test_json_values_are_compared_with_their_types(expected: object, said: object, same: bool) -> None:  # noqa: FBT001
+    assert equal(expected, said) is same
 
 
 def test_nested_tables_become_paths() -> None:
-    assert flat({"name": "x", "info": {"ok": True, "more": {"n": 1}}}) == {
+    assert flattened({"name": "x", "info": {"ok": True, "more": {"n": 1}}}) == {
         "name": "x",
         "info.ok": True,
         "info.more.n": 1,
@@ -74,4 +74,4 @@ def test_nested_tables_become_paths() -> None:
 @pytest.mark.parametrize("value", [float("nan"), object(), "a\0b", [object()]])
 def test_value_that_json_never_has_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="name: an answer in JSON never has"):
-        flat({"name": value})
+        flattened({"name": value})

@@ -4,12 +4,11 @@ import asyncio
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from ...core.model import Ports
 from ...values import frozen
 from ..kind import Identify, Kind, Ready
-from ..match import MISSING, found, same
+from ..match import MISSING, equal, value_at
 from ..versions import lacks
 from .loopback import LOCALHOST, SUCCESS, Answer, UnusableAnswerError, get
 
@@ -94,53 +93,50 @@ async def _get(port: int, path: str, bearer: str | None, timeout_s: float, *, wh
 def _judge(how: Identify, answer: Answer) -> Identification:
     if answer.status not in SUCCESS:
         return Identification(matches=False, detail=_refused(how.http, answer))
-    try:
-        said: Any = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        said = MISSING
-    wrong = _wrong(how, said, answer)
-    told = found(said, how.version) if how.version else None
-    version = told if isinstance(told, str) and _can_be_shown(told) else None
+    content = answer.json()
+    wrong = _wrong(how, content, answer)
+    value = value_at(content, how.version) if how.version else None
+    version = value if isinstance(value, str) and _can_be_shown(value) else None
     return Identification(
         matches=wrong is None,
         version=version,
-        leases=_leases(how, said, version),
+        leases=_leases(how, content, version),
         detail=wrong or "it says who it is",
     )
 
 
-def _leases(how: Identify, said: object, version: str | None) -> int | None:
+def _leases(how: Identify, content: object, version: str | None) -> int | None:
     """Return the leases that a server reports, 0 if its version is known to grant none, or None if it reports none."""
     if how.leases is None:
         return None
-    told = found(said, how.leases)
-    return 0 if told is MISSING and lacks(how.leases_versions, version) else counted(told)
+    value = value_at(content, how.leases)
+    return 0 if value is MISSING and lacks(how.leases_versions, version) else counted(value)
 
 
-def _wrong(how: Identify, said: object, answer: Answer) -> str | None:
+def _wrong(how: Identify, content: object, answer: Answer) -> str | None:
     """Return which value of an answer is not as the kind expects, or None."""
     if not how.match and not how.null:
         return None
-    if said is MISSING:
+    if content is MISSING:
         return "the answer is not JSON" if answer.body else f"the answer is empty (status {answer.status})"
     paths = [*how.match, *how.null]
-    if not isinstance(said, dict) and not (isinstance(said, list) and paths[0][:1].isdecimal()):
+    if not isinstance(content, dict) and not (isinstance(content, list) and paths[0][:1].isdecimal()):
         return "the answer is not a JSON object"
     for path in paths:
         expected = how.match.get(path)
-        there = found(said, path)
-        if not same(expected, there):
+        actual = value_at(content, path)
+        if not equal(expected, actual):
             shown = repr(expected) if isinstance(expected, str) else json.dumps(expected)
-            return f"{path} is not {shown}{_instead(there)}"
+            return f"{path} is not {shown}{_instead(actual)}"
     return None
 
 
-def _instead(there: object) -> str:
+def _instead(actual: object) -> str:
     """Describe the value that was found instead, if it cannot be a secret."""
-    if there is MISSING:
+    if actual is MISSING:
         return ": the answer has no such key"
-    if there is None or isinstance(there, bool | int | float):
-        return f": it is {json.dumps(there)[:VERSION_LENGTH]}"
+    if actual is None or isinstance(actual, bool | int | float):
+        return f": it is {json.dumps(actual)[:VERSION_LENGTH]}"
     return ""
 
 
@@ -169,9 +165,9 @@ def _credentials(challenge: str) -> str:
     return "a bearer that we do not have" if scheme in ("", "bearer") else f"credentials ({scheme})"
 
 
-def counted(told: object) -> int | None:
+def counted(value: object) -> int | None:
     """Return a count that a server reported, or None if the value is not a plausible count."""
-    return told if isinstance(told, int) and not isinstance(told, bool) and 0 <= told <= COUNT_MAX else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= COUNT_MAX else None
 
 
 def _can_be_shown(version: str) -> bool:

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...native.facts import LOOPBACK
 from ...values import frozen
+from ..match import MISSING
 
 if TYPE_CHECKING:
     import h11
@@ -39,6 +41,13 @@ class Answer:
     body: bytes
     location: str = ""
     challenge: str = ""
+
+    def json(self) -> object:
+        """Return the value of the body, or `MISSING` if the body is not JSON."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return MISSING
 
 
 class UnusableAnswerError(Exception):

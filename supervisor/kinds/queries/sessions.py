@@ -1,12 +1,10 @@
 """The count of editor sessions that a server reports itself."""
 
-import json
 from http import HTTPStatus
-from typing import Any
 
 from ...core.model import Ports
 from ..kind import SessionRoute
-from ..match import found
+from ..match import value_at
 from .identify import counted
 from .loopback import Answer, UnusableAnswerError, get
 
@@ -32,9 +30,5 @@ async def count_sessions(route: SessionRoute, ports: Ports, timeout_s: float) ->
 def _count(route: SessionRoute, answer: Answer) -> int | None:
     if answer.status != HTTPStatus.OK:
         return None
-    try:
-        said: Any = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return None
-    told = found(said, route.count)
-    return len(told) if isinstance(told, list) else counted(told)
+    sessions = value_at(answer.json(), route.count)
+    return len(sessions) if isinstance(sessions, list) else counted(sessions)
