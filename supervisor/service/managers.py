@@ -154,9 +154,10 @@ def start_if_installed(where: Folders, version: str) -> bool:
 
 
 def _windows(where: Folders, version: str, steps: Steps, options: InstallOptions) -> Manager:
-    from .windows import Mode, Windows, checked_account, chosen
+    from .windows import Windows
+    from .windows_modes import Mode, checked_account, choose_mode
 
-    mode, why = chosen(options.mode, elevated=control.elevated())
+    mode, why = choose_mode(options.mode, elevated=control.elevated())
     if options.mode is None:
         steps.note(f"mode {mode}: {why}")
     return Windows(

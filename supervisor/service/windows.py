@@ -3,17 +3,17 @@
 import re
 import subprocess
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from ..errors import InvalidParams, ServiceRefused
+from ..errors import ServiceRefused
 from ..native.service_api import OWN_PROCESS, USER_OWN_PROCESS, Definition, Installed, ServiceControl
 from .differences import COMMAND, VERSION, differences
 from .installation import Installation
 from .report import Report
 from .steps import Steps
 from .templates import for_xml, render
+from .windows_modes import Mode
 
 TEMPLATE = "task.xml"
 TASK_NAMESPACE = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
@@ -26,50 +26,7 @@ LOGON_FAILED = 1069
 _VERSION = re.compile(r"\(godot-supervisor ([^)]+)\)")
 
 
-class Mode(StrEnum):
-    """How Windows starts the daemon."""
-
-    USER_SERVICE = "user-service"
-    TASK = "task"
-    ACCOUNT_SERVICE = "account-service"
-
-
 _TYPES = {USER_OWN_PROCESS: Mode.USER_SERVICE, OWN_PROCESS: Mode.ACCOUNT_SERVICE}
-
-REFUSED = frozenset({"localsystem", "system", "localservice", "local service", "networkservice", "network service"})
-
-
-def chosen(mode: str | None, *, elevated: bool) -> tuple[Mode, str]:
-    """Return the mode in which the daemon is started, and the reason.
-
-    Raises:
-        ServiceRefused: the mode needs an elevated prompt, and this prompt is not elevated.
-    """
-    if mode is None:
-        if elevated:
-            return Mode.USER_SERVICE, "this prompt is elevated; --mode task makes a logon task instead"
-        return Mode.TASK, "this prompt is not elevated; a service, which restarts faster, needs an elevated prompt"
-    if mode != Mode.TASK and not elevated:
-        raise ServiceRefused(f"mode {mode} needs an elevated prompt", hint="or: service install --mode task")
-    return Mode(mode), "as you said"
-
-
-def checked_account(account: str | None) -> str:
-    """Return the account of an account-service, complete with its domain.
-
-    Raises:
-        InvalidParams: no account is given, or it is one of the machine's own.
-    """
-    if not account:
-        raise InvalidParams("account", "an account-service runs as a user", hint=r"--account .\NAME")
-    if account.rpartition("\\")[2].casefold() in REFUSED:
-        raise InvalidParams(
-            "account",
-            f"{account} is refused: the code of every project would run with the machine's own rights, and see "
-            "another profile than yours",
-            hint=r"use the account of a person: --account .\NAME",
-        )
-    return account if "\\" in account or "@" in account else f".\\{account}"
 
 
 class Windows:

@@ -24,7 +24,7 @@ from supervisor.errors import (
     ResponseTimeout,
     SupervisorError,
 )
-from tests.control.house import KINDS, TEN, TOKEN, House, Work, accept, busy, open_house
+from tests.control.harness import KINDS, TEN, TOKEN, ListenerHarness, Work, accept, busy, open_listener
 from tests.systems import POSIX_ONLY
 
 ENSURE = {"kind": "godot-ai"}
@@ -32,39 +32,40 @@ GREETING = {"result": {"protocol": 1, "instance_id": "i-1", "version": "0.1.0", 
 ACCEPTED = {"method": "accepted", "params": {"id": 2, "request": "r-1", "joined": False, "deadline_s": 60}}
 
 
-def in_house(folder: Path, act: Callable[[House], object], work: Work | None = None) -> None:
+def with_listener(folder: Path, act: Callable[[ListenerHarness], object], work: Work | None = None) -> None:
     """Run the blocking client in a thread, and the daemon on an event loop."""
 
     async def scenario() -> None:
-        async with open_house(folder, work=work) as house:
-            await asyncio.to_thread(act, house)
+        async with open_listener(folder, work=work) as harness:
+            await asyncio.to_thread(act, harness)
 
     asyncio.run(scenario())
 
 
-def only(house: House, kind: str) -> Endpoint:
-    return house.endpoint._replace(transports=tuple(each for each in house.endpoint.transports if each["kind"] == kind))
+def only(harness: ListenerHarness, kind: str) -> Endpoint:
+    endpoint = harness.endpoint
+    return endpoint._replace(transports=tuple(each for each in endpoint.transports if each["kind"] == kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_read_over_each_transport(tmp_path: Path, kind: str) -> None:
-    def act(house: House) -> None:
-        with Client.connect(only(house, kind)) as client:
+    def act(harness: ListenerHarness) -> None:
+        with Client.connect(only(harness, kind)) as client:
             assert client.daemon["version"] == "0.1.0"
             assert client.call("ping") == {}
             assert len(client.call("server.list")["servers"]) == len(TEN)
 
-    in_house(tmp_path, act)
+    with_listener(tmp_path, act)
 
 
 @POSIX_ONLY
 def test_tcp_is_tried_when_the_unix_socket_is_gone(tmp_path: Path) -> None:
-    def act(house: House) -> None:
-        Path(house.listener.transports[0]["path"]).unlink()
-        with Client.connect(house.endpoint) as client:
+    def act(harness: ListenerHarness) -> None:
+        Path(harness.listener.transports[0]["path"]).unlink()
+        with Client.connect(harness.endpoint) as client:
             assert client.call("ping") == {}
 
-    in_house(tmp_path, act)
+    with_listener(tmp_path, act)
 
 
 def test_a_mutation_reports_its_two_phases(tmp_path: Path) -> None:
@@ -74,19 +75,19 @@ def test_a_mutation_reports_its_two_phases(tmp_path: Path) -> None:
         accept(requester)
         requester.progress("starting", "godot-ai 4.3.1")
 
-    def act(house: House) -> None:
-        with Client.connect(house.endpoint) as client:
+    def act(harness: ListenerHarness) -> None:
+        with Client.connect(harness.endpoint) as client:
             answer = client.call("server.ensure", ENSURE, on_accepted=reported.append, on_progress=reported.append)
             assert answer["id"] == TEN[0].id
 
-    in_house(tmp_path, act, Work(steps))
+    with_listener(tmp_path, act, Work(steps))
     assert [each.get("stage", "accepted") for each in reported] == ["accepted", "starting"]
     assert reported[0]["deadline_s"] == 60
 
 
 def test_a_remote_error_keeps_every_field_of_the_daemon(tmp_path: Path) -> None:
-    def act(house: House) -> None:
-        with Client.connect(house.endpoint) as client:
+    def act(harness: ListenerHarness) -> None:
+        with Client.connect(harness.endpoint) as client:
             with pytest.raises(RemoteError, match="somebody else is at it") as caught:
                 client.call("server.ensure", ENSURE)
             assert (caught.value.code, caught.value.retryable, caught.value.safe_to_retry) == ("BUSY", True, True)
@@ -96,7 +97,7 @@ def test_a_remote_error_keeps_every_field_of_the_daemon(tmp_path: Path) -> None:
             assert (caught.value.code, caught.value.data) == ("INVALID_PARAMS", {"field": "kind"})
             assert client.call("ping") == {}
 
-    in_house(tmp_path, act, Work(outcome=busy))
+    with_listener(tmp_path, act, Work(outcome=busy))
 
 
 def test_remote_errors_do_not_share_their_codes() -> None:
@@ -119,13 +120,13 @@ def test_a_malformed_error_gets_default_fields(error: dict[str, Any]) -> None:
 
 
 def test_another_instance_at_the_endpoint_is_a_stale_endpoint(tmp_path: Path) -> None:
-    def act(house: House) -> None:
-        for stale in (house.endpoint._replace(instance_id="i-0"), only(house, "tcp")._replace(token="old")):
+    def act(harness: ListenerHarness) -> None:
+        for stale in (harness.endpoint._replace(instance_id="i-0"), only(harness, "tcp")._replace(token="old")):
             with pytest.raises(DaemonNotRunning, match="stale") as caught:
                 Client.connect(stale)
             assert TOKEN not in str(caught.value.to_wire())
 
-    in_house(tmp_path, act)
+    with_listener(tmp_path, act)
 
 
 def test_a_daemon_of_another_protocol_is_refused() -> None:
@@ -149,13 +150,13 @@ def test_a_dead_endpoint_is_daemon_not_running(tmp_path: Path) -> None:
 
 
 def test_params_too_long_for_a_frame_are_refused(tmp_path: Path) -> None:
-    def act(house: House) -> None:
-        with Client.connect(house.endpoint) as client:
+    def act(harness: ListenerHarness) -> None:
+        with Client.connect(harness.endpoint) as client:
             with pytest.raises(InvalidParams, match="too long for a frame"):
                 client.call("server.get", {"server": "x" * 2**20})
             assert client.call("ping") == {}
 
-    in_house(tmp_path, act)
+    with_listener(tmp_path, act)
 
 
 def endpoint_at(port: int) -> Endpoint:
@@ -246,8 +247,8 @@ def test_a_late_answer_does_not_answer_the_next_call() -> None:
 
 
 def test_an_error_without_an_id_answers_the_call() -> None:
-    refusal = frame({"jsonrpc": "2.0", "id": None, "error": Busy("the house is full").to_wire()})
-    with daemon_that(lambda _number: refusal) as where, pytest.raises(RemoteError, match="the house is full"):
+    refusal = frame({"jsonrpc": "2.0", "id": None, "error": Busy("the harness is full").to_wire()})
+    with daemon_that(lambda _number: refusal) as where, pytest.raises(RemoteError, match="the harness is full"):
         Client.connect(where)
 
 
@@ -261,8 +262,8 @@ def test_an_error_in_a_callback_reaches_the_caller(tmp_path: Path) -> None:
     def closed_pipe(_accepted: Mapping[str, Any]) -> None:
         raise BrokenPipeError("stdout")
 
-    def act(house: House) -> None:
-        with Client.connect(house.endpoint) as client, pytest.raises(BrokenPipeError, match="stdout"):
+    def act(harness: ListenerHarness) -> None:
+        with Client.connect(harness.endpoint) as client, pytest.raises(BrokenPipeError, match="stdout"):
             client.call("server.ensure", ENSURE, on_accepted=closed_pipe)
 
-    in_house(tmp_path, act, Work(accept))
+    with_listener(tmp_path, act, Work(accept))

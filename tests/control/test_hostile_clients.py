@@ -11,21 +11,23 @@ import pytest
 
 from supervisor.control import admission, calls, connection, outbound
 from supervisor.control.connection import Connection
-from tests.control.house import HELLO, KINDS, House, Wire, Work, accept, open_house, until
+from tests.control.harness import HELLO, KINDS, ListenerHarness, Wire, Work, accept, open_listener, until
 from tests.systems import POSIX_ONLY
 
 MiB = 1024 * 1024
 
 
-def in_house(folder: Path, scenario: Callable[[House], Awaitable[None]], work: Work | None = None) -> None:
+def with_listener(
+    folder: Path, scenario: Callable[[ListenerHarness], Awaitable[None]], work: Work | None = None
+) -> None:
     """Run a scenario beside a polite client, whose connection must survive."""
 
     async def both() -> None:
-        async with open_house(folder, work=work) as house:
-            witness = await house.knock()
-            await scenario(house)
+        async with open_listener(folder, work=work) as harness:
+            witness = await harness.connect()
+            await scenario(harness)
             assert (await witness.ask("ping"))["result"] == {}
-            newcomer = await house.knock("tcp")
+            newcomer = await harness.connect("tcp")
             assert (await newcomer.ask("ping"))["result"] == {}
             await witness.close()
             await newcomer.close()
@@ -44,8 +46,8 @@ def hello(**changes: Any) -> bytes:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_garbage_of_an_authenticated_client_is_answered(tmp_path: Path, kind: str) -> None:
-    async def scenario(house: House) -> None:
-        wire = await house.knock(kind)
+    async def scenario(harness: ListenerHarness) -> None:
+        wire = await harness.connect(kind)
         for garbage in (b"{]", b"\xff\xfe\x00", b"", b"[]", b"null", b"[" * 200_000, b'{"jsonrpc":"2.0"}'):
             wire.raw(garbage + b"\n")
             reply = await wire.hear()
@@ -54,7 +56,7 @@ def test_garbage_of_an_authenticated_client_is_answered(tmp_path: Path, kind: st
         assert (await wire.ask("ping"))["result"] == {}
         await wire.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,14 +65,14 @@ def test_garbage_of_an_authenticated_client_is_answered(tmp_path: Path, kind: st
 def test_an_oversized_line_is_an_error_and_ends_the_connection(
     tmp_path: Path, kind: str, size: int, answers: list[list[str]], *, greet: bool
 ) -> None:
-    async def scenario(house: House) -> None:
-        wire = await house.knock(kind, greet=greet)
+    async def scenario(harness: ListenerHarness) -> None:
+        wire = await harness.connect(kind, greet=greet)
         wire.raw(b"x" * size)
         # If the rest of the line was still in transit, the system may drop the error with the connection.
         assert codes(await wire.rest()) in answers
         await wire.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 @pytest.mark.parametrize(
@@ -84,13 +86,13 @@ def test_an_oversized_line_is_an_error_and_ends_the_connection(
     ids=["get", "post", "noise", "tls"],
 )
 def test_another_protocol_is_closed_without_an_answer(tmp_path: Path, request_bytes: bytes) -> None:
-    async def scenario(house: House) -> None:
-        wire = await house.knock("tcp", greet=False)
+    async def scenario(harness: ListenerHarness) -> None:
+        wire = await harness.connect("tcp", greet=False)
         wire.raw(request_bytes)
         assert await wire.rest() == b""
         await wire.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 @pytest.mark.parametrize(
@@ -107,24 +109,24 @@ def test_another_protocol_is_closed_without_an_answer(tmp_path: Path, request_by
     ],
 )
 def test_a_client_without_hello_and_token_is_unauthorized(tmp_path: Path, first: bytes) -> None:
-    async def scenario(house: House) -> None:
-        wire = await house.knock("tcp", greet=False)
+    async def scenario(harness: ListenerHarness) -> None:
+        wire = await harness.connect("tcp", greet=False)
         wire.raw(first + b'{"jsonrpc":"2.0","id":2,"method":"server.ensure","params":{"kind":"godot-ai"}}\n')
         assert codes(await wire.rest()) == ["UNAUTHORIZED"]
-        assert not house.work.begun.is_set()
+        assert not harness.work.begun.is_set()
         await wire.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 def test_a_hello_with_wrong_types_ends_the_connection(tmp_path: Path) -> None:
-    async def scenario(house: House) -> None:
-        wire = await house.knock("tcp", greet=False)
+    async def scenario(harness: ListenerHarness) -> None:
+        wire = await harness.connect("tcp", greet=False)
         wire.raw(hello(token=["x"]))
         assert codes(await wire.rest()) == ["INVALID_PARAMS"]
         await wire.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 @pytest.mark.parametrize("said", [b"", b'{"jsonrpc":'], ids=["nothing", "half-a-line"])
@@ -133,67 +135,67 @@ def test_a_connection_without_hello_in_time_is_closed(
 ) -> None:
     monkeypatch.setattr(connection, "HELLO_S", 0.1)
 
-    async def scenario(house: House) -> None:
-        wire = await house.knock("tcp", greet=False)
+    async def scenario(harness: ListenerHarness) -> None:
+        wire = await harness.connect("tcp", greet=False)
         wire.raw(said)
         assert codes(await wire.rest()) == ["UNAUTHORIZED"]
         await wire.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 def test_a_client_may_be_silent_after_hello(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HELLO_S", 0.05)
 
-    async def scenario(house: House) -> None:
-        wire, foreign_server = await house.knock("tcp"), await house.knock("tcp", greet=False)
+    async def scenario(harness: ListenerHarness) -> None:
+        wire, foreign_server = await harness.connect("tcp"), await harness.connect("tcp", greet=False)
         await foreign_server.rest()
         assert (await wire.ask("ping"))["result"] == {}
         await wire.close()
         await foreign_server.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 def test_the_oldest_unauthenticated_connection_makes_room(tmp_path: Path) -> None:
-    async def scenario(house: House) -> None:
-        foreign_servers = [await house.knock("tcp", greet=False) for _ in range(admission.UNAUTHENTICATED + 8)]
+    async def scenario(harness: ListenerHarness) -> None:
+        foreign_servers = [await harness.connect("tcp", greet=False) for _ in range(admission.UNAUTHENTICATED + 8)]
         for gone in foreign_servers[:8]:
             assert await gone.rest() == b""
         assert "result" in await foreign_servers[8].ask("hello", HELLO)
-        assert len(house.admission.connections) <= admission.UNAUTHENTICATED + 2
+        assert len(harness.admission.connections) <= admission.UNAUTHENTICATED + 2
         for wire in foreign_servers:
             await wire.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 def test_idle_unauthenticated_connections_keep_no_client_out(tmp_path: Path) -> None:
-    async def scenario(house: House) -> None:
-        foreign_servers = [await house.knock("tcp", greet=False) for _ in range(40)]
-        wire = await house.knock("tcp")
+    async def scenario(harness: ListenerHarness) -> None:
+        foreign_servers = [await harness.connect("tcp", greet=False) for _ in range(40)]
+        wire = await harness.connect("tcp")
         assert (await wire.ask("ping"))["result"] == {}
         for each in (wire, *foreign_servers):
             await each.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 @POSIX_ONLY
 def test_a_connection_beyond_the_limit_is_refused_as_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "CONNECTIONS", 8)
 
-    async def scenario(house: House) -> None:
-        guests = [await house.knock() for _ in range(7)]
+    async def scenario(harness: ListenerHarness) -> None:
+        guests = [await harness.connect() for _ in range(7)]
         for slot in guests:
             await slot.ask("ping")
-        late = await house.knock()
+        late = await harness.connect()
         assert codes(await late.rest()) == ["BUSY"]
         for each in (*guests, late):
             await each.close()
-        await until(lambda: len(house.admission.connections) == 1)
+        await until(lambda: len(harness.admission.connections) == 1)
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 @POSIX_ONLY
@@ -202,26 +204,26 @@ def test_an_unauthenticated_connection_makes_room_for_a_known_user(
 ) -> None:
     monkeypatch.setattr(admission, "CONNECTIONS", 4)
 
-    async def scenario(house: House) -> None:
-        foreign_servers = [await house.knock("tcp", greet=False) for _ in range(3)]
-        await until(lambda: len(house.admission.connections) == 4)
-        wire = await house.knock()
+    async def scenario(harness: ListenerHarness) -> None:
+        foreign_servers = [await harness.connect("tcp", greet=False) for _ in range(3)]
+        await until(lambda: len(harness.admission.connections) == 4)
+        wire = await harness.connect()
         assert (await wire.ask("ping"))["result"] == {}
         for each in (*foreign_servers, wire):
             await each.close()
-        await until(lambda: len(house.admission.connections) == 1)
+        await until(lambda: len(harness.admission.connections) == 1)
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
-async def _fill(wire: Wire, house: House) -> Connection:
+async def _fill(wire: Wire, harness: ListenerHarness) -> Connection:
     """Send requests until the daemon stops reading, as the kernel has buffers too. Return the daemon's connection."""
     hello = {**HELLO, "client": {"name": "filler", "version": "0"}}
     assert "result" in await wire.ask("hello", hello)
     wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
     (slot,) = (
         each
-        for each in house.admission.connections
+        for each in harness.admission.connections
         if isinstance(each, Connection) and each._calls.caller.who == "filler 0"
     )
     flood = b'{"jsonrpc":"2.0","id":1,"method":"server.list"}\n' * 100
@@ -234,42 +236,42 @@ async def _fill(wire: Wire, house: House) -> Connection:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_requests_of_a_client_that_does_not_read_are_not_read(tmp_path: Path, kind: str) -> None:
-    async def scenario(house: House) -> None:
-        wire = await house.knock(kind)
-        slot = await _fill(wire, house)
+    async def scenario(harness: ListenerHarness) -> None:
+        wire = await harness.connect(kind)
+        slot = await _fill(wire, harness)
         held = slot._transport.get_write_buffer_size()
         wire.raw(b'{"jsonrpc":"2.0","id":1,"method":"server.list"}\n' * 5000)
         await asyncio.sleep(0.1)
         assert slot._transport.get_write_buffer_size() <= held < outbound.OUTBOUND_LIMIT / 2
-        other = await house.knock(kind)
+        other = await harness.connect(kind)
         assert (await other.ask("ping"))["result"] == {}
         await other.close()
         wire.writer.transport.abort()
-        await until(lambda: slot not in house.admission.connections)
+        await until(lambda: slot not in harness.admission.connections)
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 def test_a_client_that_reads_late_gets_every_answer(tmp_path: Path) -> None:
-    async def scenario(house: House) -> None:
-        wire = await house.knock()
+    async def scenario(harness: ListenerHarness) -> None:
+        wire = await harness.connect()
         wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for number in range(6000):
             wire.say({"jsonrpc": "2.0", "id": number, "method": "server.list"})
         await asyncio.sleep(0.2)
         wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert [(await wire.hear())["id"] for _ in range(6000)] == [*range(6000)]
-        assert not house.events.named("connection.closed")
+        assert not harness.events.named("connection.closed")
         await wire.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 def test_late_answers_wait_for_the_reader_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbound, "OUTBOUND_LIMIT", 3 * outbound.COMFORTABLE)
 
-    async def scenario(house: House) -> None:
-        wire = await house.knock()
+    async def scenario(harness: ListenerHarness) -> None:
+        wire = await harness.connect()
         wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for number in range(100):
             wire.say({"jsonrpc": "2.0", "id": number, "method": "slow.page"})
@@ -278,28 +280,28 @@ def test_late_answers_wait_for_the_reader_too(tmp_path: Path, monkeypatch: pytes
         assert {(await wire.hear())["id"] for _ in range(100)} == {*range(100)}
         await wire.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 def test_many_requests_of_one_client_do_not_delay_the_others(tmp_path: Path) -> None:
-    async def scenario(house: House) -> None:
-        one, other = await house.knock(), await house.knock()
+    async def scenario(harness: ListenerHarness) -> None:
+        one, other = await harness.connect(), await harness.connect()
         one.raw(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n' * 5000)
         other.say({"jsonrpc": "2.0", "id": 2, "method": "ping"})
         await other.hear()
-        busy = [slot for slot in house.admission.connections if isinstance(slot, Connection) and slot._lines]
+        busy = [slot for slot in harness.admission.connections if isinstance(slot, Connection) and slot._lines]
         assert busy
         await one.close()
         await other.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 def test_too_many_requests_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "IN_FLIGHT", 3)
 
-    async def scenario(house: House) -> None:
-        wire = await house.knock()
+    async def scenario(harness: ListenerHarness) -> None:
+        wire = await harness.connect()
         for number in range(4):
             wire.say({"jsonrpc": "2.0", "id": number, "method": "server.ensure", "params": {"kind": "godot-ai"}})
         replies = [await wire.hear() for _ in range(4)]
@@ -308,18 +310,18 @@ def test_too_many_requests_at_once_are_refused(tmp_path: Path, monkeypatch: pyte
         assert refused[0]["error"]["data"]["retry_after_ms"] == calls.RETRY_AFTER_MS
         await wire.close()
 
-    in_house(tmp_path, scenario, Work(accept, waits=True))
+    with_listener(tmp_path, scenario, Work(accept, waits=True))
 
 
 def test_a_client_that_resets_at_once_does_not_close_the_listener(tmp_path: Path) -> None:
-    async def scenario(house: House) -> None:
+    async def scenario(harness: ListenerHarness) -> None:
         for _ in range(50):
-            wire = await house.knock("tcp", greet=False)
+            wire = await harness.connect("tcp", greet=False)
             wire.writer.transport.abort()
-        assert await house.listener.check() is False
-        assert not house.events.named("listener.rebuilt")
+        assert await harness.listener.check() is False
+        assert not harness.events.named("listener.rebuilt")
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)
 
 
 def test_tokens_are_compared_in_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,11 +333,11 @@ def test_tokens_are_compared_in_constant_time(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(admission, "compare_digest", compare)
 
-    async def scenario(house: House) -> None:
-        wire = await house.knock("tcp", greet=False)
+    async def scenario(harness: ListenerHarness) -> None:
+        wire = await harness.connect("tcp", greet=False)
         wire.raw(hello(token="wrong"))
         assert "result" in await wire.hear()
         assert compared[-1] == (b"wrong", HELLO["token"].encode())
         await wire.close()
 
-    in_house(tmp_path, scenario)
+    with_listener(tmp_path, scenario)

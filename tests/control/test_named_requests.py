@@ -9,10 +9,10 @@ import pytest
 
 from supervisor.control.pending import PendingRequests
 from tests.transcript.stage import Stage
-from tests.transcript.story import HELLO, Talk, greeted
+from tests.transcript.story import HELLO, StoryClient, greeted
 
 
-def told(tmp_path: Path, story: Callable[[Stage, Talk], Awaitable[None]]) -> None:
+def told(tmp_path: Path, story: Callable[[Stage, StoryClient], Awaitable[None]]) -> None:
     async def play(stage: Stage) -> None:
         shell = await greeted(stage, "shell")
         await story(stage, shell)
@@ -22,7 +22,7 @@ def told(tmp_path: Path, story: Callable[[Stage, Talk], Awaitable[None]]) -> Non
 
 
 def test_a_repeated_stop_is_answered_after_its_server_is_forgotten(tmp_path: Path) -> None:
-    async def story(_: Stage, shell: Talk) -> None:
+    async def story(_: Stage, shell: StoryClient) -> None:
         await shell.ask("server.ensure", kind="toy")
         first = await shell.ask("server.stop", server="toy", request="mine")
         assert (await shell.ask("server.get", server="toy"))["data"]["code"] == "NOT_FOUND"
@@ -35,7 +35,7 @@ def test_a_repeated_stop_is_answered_after_its_server_is_forgotten(tmp_path: Pat
 
 
 def test_a_repeated_restart_is_answered_after_its_server_is_forgotten(tmp_path: Path) -> None:
-    async def story(_: Stage, shell: Talk) -> None:
+    async def story(_: Stage, shell: StoryClient) -> None:
         await shell.ask("server.ensure", kind="toy")
         first = await shell.ask("server.restart", server="toy", request="mine")
         await shell.ask("server.stop", server="toy")
@@ -46,7 +46,7 @@ def test_a_repeated_restart_is_answered_after_its_server_is_forgotten(tmp_path: 
 
 
 def test_a_repeated_ensure_is_answered_after_its_owner_ended(tmp_path: Path) -> None:
-    async def story(stage: Stage, shell: Talk) -> None:
+    async def story(stage: Stage, shell: StoryClient) -> None:
         born = await stage.happen("editor_starts")
         params: dict[str, Any] = {"kind": "toy", "owner": {"pid": born["pid"]}, "request": "mine"}
         first = await shell.ask("server.ensure", **params)
@@ -60,7 +60,7 @@ def test_a_repeated_ensure_is_answered_after_its_owner_ended(tmp_path: Path) -> 
 
 
 def test_a_cancel_in_one_packet_with_its_request_finds_it(tmp_path: Path) -> None:
-    async def story(_: Stage, shell: Talk) -> None:
+    async def story(_: Stage, shell: StoryClient) -> None:
         shell.say("server.ensure", kind="toy", request="mine")
         assert await shell.ask("request.cancel", request="mine") == {"goes_on": False}
         assert (await shell.ask("request.result", request="mine"))["data"]["code"] in {"CANCELLED", "NOT_FOUND"}
@@ -91,7 +91,7 @@ def test_a_pending_request_can_be_cancelled() -> None:
 
 
 def test_a_cancel_that_is_too_late_reports_that_the_request_goes_on(tmp_path: Path) -> None:
-    async def story(stage: Stage, shell: Talk) -> None:
+    async def story(stage: Stage, shell: StoryClient) -> None:
         server = await shell.ask("server.ensure", kind="toy")
         stage.system.processes[server["process"]["pid"]].ignores_sigterm = True
         plugin = await greeted(stage, "plugin")
@@ -106,7 +106,7 @@ def test_a_cancel_that_is_too_late_reports_that_the_request_goes_on(tmp_path: Pa
 
 
 def test_equal_request_ids_of_two_clients_are_different_requests(tmp_path: Path) -> None:
-    async def story(stage: Stage, shell: Talk) -> None:
+    async def story(stage: Stage, shell: StoryClient) -> None:
         editors = [(await stage.happen("editor_starts"))["pid"] for _ in range(2)]
         talks = [await greeted(stage, f"plugin-{number}") for number in range(2)]
         first = await talks[0].ask("server.ensure", kind="toy", owner={"pid": editors[0]}, request="1")
@@ -141,7 +141,7 @@ def test_equal_request_ids_of_two_clients_are_different_requests(tmp_path: Path)
 def test_one_id_has_one_meaning_and_the_difference_is_named(
     tmp_path: Path, changed: dict[str, Any], told_field: str
 ) -> None:
-    async def story(stage: Stage, shell: Talk) -> None:
+    async def story(stage: Stage, shell: StoryClient) -> None:
         pid = (await stage.happen("editor_starts"))["pid"]
         asked = {"kind": "toy", "owner": {"pid": pid}, "request": "1"}
         await shell.ask("server.ensure", **asked)
@@ -158,7 +158,7 @@ def test_one_id_has_one_meaning_and_the_difference_is_named(
 def test_a_reused_editor_id_does_not_get_the_old_request(tmp_path: Path) -> None:
     """Ids of editors are reused."""
 
-    async def story(stage: Stage, shell: Talk) -> None:
+    async def story(stage: Stage, shell: StoryClient) -> None:
         outcomes = []
         for _ in range(2):
             pid = (await stage.happen("editor_starts"))["pid"]
@@ -179,9 +179,9 @@ def test_a_reconnected_client_finds_its_outcome(tmp_path: Path, instance: str | 
     hello: dict[str, Any] = {**HELLO, "client": {"name": "plugin", "version": "1", "instance": instance}}
     other = {**HELLO, "client": {"name": "plugin", "version": "1", "instance": instance and "plugin-0000"}}
 
-    async def story(stage: Stage, shell: Talk) -> None:
+    async def story(stage: Stage, shell: StoryClient) -> None:
         pid = (await stage.happen("editor_starts"))["pid"]
-        first, second, third = (Talk(stage, name) for name in ("first", "second", "third"))
+        first, second, third = (StoryClient(stage, name) for name in ("first", "second", "third"))
         await first.ask("hello", **hello)
         await third.ask("hello", **other)
         server = await first.ask("server.ensure", kind="toy", owner={"pid": pid}, request="1")
@@ -200,7 +200,7 @@ def test_a_reconnected_client_finds_its_outcome(tmp_path: Path, instance: str | 
 
 
 def test_an_id_from_the_daemon_is_valid_for_every_client(tmp_path: Path) -> None:
-    async def story(stage: Stage, shell: Talk) -> None:
+    async def story(stage: Stage, shell: StoryClient) -> None:
         plugin = await greeted(stage, "plugin")
         plugin.say("server.ensure", kind="toy")
         accepted = await plugin.told("accepted")
@@ -214,14 +214,14 @@ def test_an_id_from_the_daemon_is_valid_for_every_client(tmp_path: Path) -> None
 
 
 def test_a_cancel_of_an_unknown_request_is_not_found(tmp_path: Path) -> None:
-    async def story(_: Stage, shell: Talk) -> None:
+    async def story(_: Stage, shell: StoryClient) -> None:
         assert (await shell.ask("request.cancel", request="nobody's"))["data"]["code"] == "NOT_FOUND"
 
     told(tmp_path, story)
 
 
 def test_a_health_check_counts_the_sessions(tmp_path: Path) -> None:
-    async def story(stage: Stage, shell: Talk) -> None:
+    async def story(stage: Stage, shell: StoryClient) -> None:
         born = await stage.happen("editor_starts")
         await shell.ask("server.ensure", kind="toy", owner={"pid": born["pid"]})
         assert (await shell.ask("server.get", server="toy"))["sessions"] is None
@@ -231,7 +231,7 @@ def test_a_health_check_counts_the_sessions(tmp_path: Path) -> None:
 
 
 def test_an_impossible_owner_is_named_by_its_field(tmp_path: Path) -> None:
-    async def story(_: Stage, shell: Talk) -> None:
+    async def story(_: Stage, shell: StoryClient) -> None:
         server = await shell.ask("server.ensure", kind="toy")
         refused = await shell.ask("server.ensure", kind="toy", owner={"pid": server["process"]["pid"]})
         assert (refused["data"]["code"], refused["data"]["field"]) == ("INVALID_PARAMS", "owner.pid")

@@ -18,8 +18,8 @@ from supervisor.engine.state.events import KEPT, Events
 from supervisor.wire.messages.daemon import DaemonInfo, StatusResult
 from supervisor.wire.messages.session import Ping, PingResult
 from supervisor.wire.messages.streams import EventsSubscribe
-from tests.control.house import KINDS, TOKEN, House, Peers, Wire, Work, until
-from tests.control.house import Events as DoorLog
+from tests.control.harness import KINDS, TOKEN, ListenerHarness, Peers, Wire, Work, until
+from tests.control.harness import Events as ConnectionLog
 from tests.engine.harness import EventRecorder
 from tests.fakes import FakeClock
 
@@ -27,7 +27,7 @@ ME = "i-1"
 STATUS = StatusResult(DaemonInfo(1, ME, "0.1.0", 0.0, "/home", "default", ()), (), (), ())
 
 
-class Studio(House):
+class StreamHarness(ListenerHarness):
     """A listener that accepts connections, and the events behind it."""
 
     happens: Events
@@ -37,8 +37,8 @@ class Studio(House):
 
 
 @contextlib.asynccontextmanager
-async def open_studio(folder: Path) -> AsyncIterator[Studio]:
-    happens, log = Events(EventRecorder(), FakeClock()), DoorLog()
+async def open_stream_harness(folder: Path) -> AsyncIterator[StreamHarness]:
+    happens, log = Events(EventRecorder(), FakeClock()), ConnectionLog()
     feed = EventMethods(happens, ME, lambda: STATUS)
     methods = MethodTable(
         [
@@ -49,10 +49,10 @@ async def open_studio(folder: Path) -> AsyncIterator[Studio]:
     admission = Admission(methods=methods, instance_id=ME, version="0.1.0", token=TOKEN, peers=Peers(), log=log)
     listener = Listener(admission, folder / "control" / "socket")
     await listener.open()
-    studio = Studio(admission, listener, log, Work())
-    studio.happens = happens
+    harness = StreamHarness(admission, listener, log, Work())
+    harness.happens = happens
     try:
-        yield studio
+        yield harness
     finally:
         await listener.close()
 
@@ -70,15 +70,15 @@ async def heard(wire: Wire, count: int) -> list[tuple[int, str]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_subscriber_gets_the_events_after_its_answer(tmp_path: Path, kind: str) -> None:
     async def story() -> None:
-        async with open_studio(tmp_path) as studio:
-            studio.happens.publish("before")
-            wire = await studio.knock(kind)
+        async with open_stream_harness(tmp_path) as harness:
+            harness.happens.publish("before")
+            wire = await harness.connect(kind)
             answer = (await wire.ask("events.subscribe"))["result"]
             assert (answer["instance_id"], answer["seq"]) == (ME, 1)
             assert answer["snapshot"]["daemon"]["instance_id"] == ME
-            studio.happens.publish("one", server="toy", editor="game-1", why="because")
-            studio.happens.warn("two")
-            studio.happens.failed("three", ValueError("no"))
+            harness.happens.publish("one", server="toy", editor="game-1", why="because")
+            harness.happens.warn("two")
+            harness.happens.failed("three", ValueError("no"))
             told = [await wire.hear() for _ in range(3)]
             assert [row["method"] for row in told] == ["event"] * 3
             first, second, third = (row["params"] for row in told)
@@ -105,13 +105,13 @@ def test_a_subscriber_gets_the_events_after_its_answer(tmp_path: Path, kind: str
 )
 def test_missed_events_are_sent_again(tmp_path: Path, seq: int, expected: list[int]) -> None:
     async def story() -> None:
-        async with open_studio(tmp_path) as studio:
+        async with open_stream_harness(tmp_path) as harness:
             for name in ("one", "two", "three"):
-                studio.happens.publish(name)
-            wire = await studio.knock()
+                harness.happens.publish(name)
+            wire = await harness.connect()
             answer = (await wire.ask("events.subscribe", since(seq)))["result"]
             assert (answer["seq"], answer["snapshot"]) == (seq, None)
-            studio.happens.publish("four")
+            harness.happens.publish("four")
             told = await heard(wire, len(expected) + 1)
             assert [number for number, _ in told] == [*expected, 4]
             await wire.close()
@@ -126,10 +126,10 @@ def test_missed_events_are_sent_again(tmp_path: Path, seq: int, expected: list[i
 )
 def test_a_gap_begins_the_stream_anew(tmp_path: Path, params: dict[str, Any], reason: str) -> None:
     async def story() -> None:
-        async with open_studio(tmp_path) as studio:
+        async with open_stream_harness(tmp_path) as harness:
             for _ in range(KEPT + 2):
-                studio.happens.publish("something")
-            wire = await studio.knock()
+                harness.happens.publish("something")
+            wire = await harness.connect()
             answer = (await wire.ask("events.subscribe", params))["result"]
             assert answer["seq"] == KEPT + 2
             assert answer["snapshot"] is not None
@@ -138,7 +138,7 @@ def test_a_gap_begins_the_stream_anew(tmp_path: Path, params: dict[str, Any], re
                 "method": "resync",
                 "params": {"id": 1, "reason": reason},
             }
-            studio.happens.publish("next")
+            harness.happens.publish("next")
             assert await heard(wire, 1) == [(KEPT + 3, "next")]
             await wire.close()
 
@@ -147,10 +147,10 @@ def test_a_gap_begins_the_stream_anew(tmp_path: Path, params: dict[str, Any], re
 
 def test_since_0_tells_where_the_kept_events_begin(tmp_path: Path) -> None:
     async def story() -> None:
-        async with open_studio(tmp_path) as studio:
+        async with open_stream_harness(tmp_path) as harness:
             for _ in range(KEPT + 5):
-                studio.happens.publish("something")
-            wire = await studio.knock()
+                harness.happens.publish("something")
+            wire = await harness.connect()
             answer = (await wire.ask("events.subscribe", since(0)))["result"]
             assert answer["seq"] == 5
             assert (await heard(wire, KEPT))[0][0] == 6
@@ -161,14 +161,14 @@ def test_since_0_tells_where_the_kept_events_begin(tmp_path: Path) -> None:
 
 def test_the_id_of_a_stream_is_taken_for_other_requests(tmp_path: Path) -> None:
     async def story() -> None:
-        async with open_studio(tmp_path) as studio:
-            wire = await studio.knock()
+        async with open_stream_harness(tmp_path) as harness:
+            wire = await harness.connect()
             await wire.ask("events.subscribe", identifier="a")
             await wire.ask("events.subscribe", identifier=2)
             for method in ("events.subscribe", "ping"):
                 error = (await wire.ask(method, identifier="a"))["error"]
                 assert error["data"]["code"] == "INVALID_REQUEST"
-            studio.happens.publish("one")
+            harness.happens.publish("one")
             assert {(await wire.hear())["params"]["id"] for _ in range(2)} == {"a", 2}
             await wire.close()
 
@@ -177,31 +177,31 @@ def test_the_id_of_a_stream_is_taken_for_other_requests(tmp_path: Path) -> None:
 
 def test_streams_count_as_requests_in_flight(tmp_path: Path) -> None:
     async def story() -> None:
-        async with open_studio(tmp_path) as studio:
-            wire = await studio.knock()
+        async with open_stream_harness(tmp_path) as harness:
+            wire = await harness.connect()
             for number in range(IN_FLIGHT):
                 assert "result" in await wire.ask("events.subscribe", identifier=number)
             error = (await wire.ask("events.subscribe", identifier="more"))["error"]
             assert error["data"]["code"] == "BUSY"
-            assert studio.listeners() == IN_FLIGHT
+            assert harness.listeners() == IN_FLIGHT
             await wire.close()
-            await until(lambda: studio.listeners() == 0)
+            await until(lambda: harness.listeners() == 0)
 
     asyncio.run(story())
 
 
 def test_streams_end_with_their_connection(tmp_path: Path) -> None:
     async def story() -> None:
-        async with open_studio(tmp_path) as studio:
+        async with open_stream_harness(tmp_path) as harness:
             for number in range(50):
-                wire = await studio.knock(KINDS[number % len(KINDS)])
+                wire = await harness.connect(KINDS[number % len(KINDS)])
                 await wire.ask("events.subscribe")
                 if number % 2:
                     await wire.close()
                 else:
                     wire.writer.transport.abort()
-            await until(lambda: studio.listeners() == 0)
-            studio.happens.publish("one")
+            await until(lambda: harness.listeners() == 0)
+            harness.happens.publish("one")
 
     asyncio.run(story())
 
@@ -210,8 +210,8 @@ def test_a_subscriber_that_never_reads_is_closed(
     tmp_path: Path,
 ) -> None:
     async def story() -> None:
-        async with open_studio(tmp_path) as studio:
-            deaf, wire = await studio.knock(), await studio.knock()
+        async with open_stream_harness(tmp_path) as harness:
+            deaf, wire = await harness.connect(), await harness.connect()
             # Several streams, because the first one that exceeds the limit ends all streams of its connection.
             for number in range(3):
                 await deaf.ask("events.subscribe", identifier=number)
@@ -219,10 +219,10 @@ def test_a_subscriber_that_never_reads_is_closed(
             # Only the kernel's buffer of the client takes what is sent.
             deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
             for number in range(200):
-                studio.happens.publish("much", text="x" * 100_000)
+                harness.happens.publish("much", text="x" * 100_000)
                 assert (await heard(wire, 1)) == [(number + 1, "much")]
-            assert studio.listeners() == 1
-            assert [row["reason"] for row in studio.events.named("connection.closed")] == ["the client does not read"]
+            assert harness.listeners() == 1
+            assert [row["reason"] for row in harness.events.named("connection.closed")] == ["the client does not read"]
             await wire.close()
             await deaf.close()
 
@@ -231,15 +231,15 @@ def test_a_subscriber_that_never_reads_is_closed(
 
 def test_an_oversized_event_ends_only_its_subscription(tmp_path: Path) -> None:
     async def story() -> None:
-        async with open_studio(tmp_path) as studio:
-            wire = await studio.knock()
+        async with open_stream_harness(tmp_path) as harness:
+            wire = await harness.connect()
             await wire.ask("events.subscribe", identifier=1)
-            studio.happens.publish("much", text="x" * 2_000_000)
-            studio.happens.publish("one more")
+            harness.happens.publish("much", text="x" * 2_000_000)
+            harness.happens.publish("one more")
             told = [json.loads(line) for line in (await wire.rest()).splitlines()]
             assert [frame["method"] for frame in told] == ["resync"]
             assert told[0]["params"] == {"id": None, "reason": "too long"}
-            assert studio.listeners() == 0
+            assert harness.listeners() == 0
             await wire.close()
 
     asyncio.run(story())

@@ -12,7 +12,7 @@ import pytest
 from supervisor.daemon.loop import Choice, run
 from supervisor.daemon.loop_errors import LoopErrors
 from supervisor.engine.state.events import Events
-from tests.control.house import House, open_house
+from tests.control.harness import ListenerHarness, open_listener
 from tests.daemon.test_loop import LOOPS
 from tests.fakes import FakeClock
 
@@ -51,12 +51,12 @@ def reset(port: int) -> None:
 LINGER_IS_SHORT = "proactor" in LOOPS
 
 
-async def answers(house: House) -> None:
+async def answers(harness: ListenerHarness) -> None:
     """Wait until the daemon answers."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
-                wire = await house.knock("tcp")
+                wire = await harness.connect("tcp")
                 answer = await wire.ask("ping")
             except (OSError, AssertionError):
                 await asyncio.sleep(0.01)
@@ -66,8 +66,8 @@ async def answers(house: House) -> None:
             return
 
 
-def handler(house: House, log: Log, name: str) -> LoopErrors:
-    made = LoopErrors(Events(log, FakeClock()), house.listener, lambda: None, Choice(name, "the test says so"))  # type: ignore[arg-type]
+def handler(harness: ListenerHarness, log: Log, name: str) -> LoopErrors:
+    made = LoopErrors(Events(log, FakeClock()), harness.listener, lambda: None, Choice(name, "the test says so"))  # type: ignore[arg-type]
     asyncio.get_running_loop().set_exception_handler(made)
     return made
 
@@ -81,18 +81,18 @@ def test_a_thousand_resets_in_the_backlog_leave_the_listener_open(
     log = Log()
 
     async def live() -> int:
-        async with open_house(tmp_path) as house:
-            handler(house, log, name)
-            await answers(house)
-            (port,) = (each["port"] for each in house.listener.transports if each["kind"] == "tcp")
+        async with open_listener(tmp_path) as harness:
+            handler(harness, log, name)
+            await answers(harness)
+            (port,) = (each["port"] for each in harness.listener.transports if each["kind"] == "tcp")
             for _ in range(RESETS // AT_ONCE):
                 # The loop does not run between these, so all of them wait in the backlog.
                 for _ in range(AT_ONCE):
                     reset(port)
-                await answers(house)
-            assert [each["port"] for each in house.listener.transports if each["kind"] == "tcp"] == [port]
+                await answers(harness)
+            assert [each["port"] for each in harness.listener.transports if each["kind"] == "tcp"] == [port]
             # One connection is open when the daemon ends, and its peer resets at that moment.
-            wire = await house.knock("tcp")
+            wire = await harness.connect("tcp")
             wire.writer.transport.abort()
         return 0
 
@@ -108,16 +108,16 @@ def test_a_listening_socket_that_the_loop_closed_is_reopened(name: str, tmp_path
     log = Log()
 
     async def live() -> int:
-        async with open_house(tmp_path) as house:
-            errors = handler(house, log, name)
-            endpoint = house.listener._endpoints[-1]
+        async with open_listener(tmp_path) as harness:
+            errors = handler(harness, log, name)
+            endpoint = harness.listener._endpoints[-1]
             assert endpoint._socket is not None
             asyncio.get_running_loop()._stop_serving(endpoint._socket)  # type: ignore[attr-defined]
             error = OSError(22, "The specified network name is no longer available", None, 64)
             context = {"message": "Accept failed on a socket", "exception": error}
             errors(asyncio.get_running_loop(), context)
-            await answers(house)
-            assert house.events.named("listener.rebuilt")
+            await answers(harness)
+            assert harness.events.named("listener.rebuilt")
         return 0
 
     run(live(), Choice(name, "the test says so"))

@@ -9,7 +9,8 @@ import pytest
 from supervisor.errors import InvalidParams, ServiceRefused
 from supervisor.native.service_api import OWN_PROCESS, USER_OWN_PROCESS, Definition, Installed
 from supervisor.service.steps import CommandResult, Steps
-from supervisor.service.windows import Mode, Windows, checked_account, chosen
+from supervisor.service.windows import Windows
+from supervisor.service.windows_modes import Mode, checked_account, choose_mode
 from tests.service.scripted import WELL, Answer, Script, installation
 from tests.service.task_schema import NAMESPACE, offences
 
@@ -106,18 +107,18 @@ def changes(steps: Steps) -> list[str]:
 
 
 def test_the_default_mode_follows_the_prompt_and_is_explained() -> None:
-    assert chosen(None, elevated=True)[0] is Mode.USER_SERVICE
-    mode, why = chosen(None, elevated=False)
+    assert choose_mode(None, elevated=True)[0] is Mode.USER_SERVICE
+    mode, why = choose_mode(None, elevated=False)
     assert mode is Mode.TASK
     assert "not elevated" in why
 
 
 @pytest.mark.parametrize("mode", [Mode.USER_SERVICE, Mode.ACCOUNT_SERVICE])
 def test_a_service_needs_an_elevated_prompt(mode: Mode) -> None:
-    assert chosen(mode.value, elevated=True)[0] is mode
+    assert choose_mode(mode.value, elevated=True)[0] is mode
     with pytest.raises(ServiceRefused, match="elevated"):
-        chosen(mode.value, elevated=False)
-    assert chosen("task", elevated=True)[0] is Mode.TASK
+        choose_mode(mode.value, elevated=False)
+    assert choose_mode("task", elevated=True)[0] is Mode.TASK
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ PATIENCE_S = 120.0
 """Virtual seconds."""
 
 
-class Pen:
+class FileWriter:
     """Writes files, and notifies their watchers."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class _Armed:
 class StagedDaemon(Daemon):
     """The daemon, without the platform, the sockets, and random instance ids and tokens."""
 
-    def __init__(self, folders: Folders, system: FakeSystem, pen: Pen) -> None:
+    def __init__(self, folders: Folders, system: FakeSystem, writer: FileWriter) -> None:
         config = load(folders.config, {})
         settings = Settings(config, Catalog.build(config.kinds), choose(config, has_proactor=False))
         ownership = HomeOwnership(FakeHome())
@@ -91,13 +91,13 @@ class StagedDaemon(Daemon):
         super().__init__(folders, ownership, settings, NoServiceManager(), console=False)
         self._instance_id, self._token, self._version = ENDPOINT.instance_id, ENDPOINT.token, ENDPOINT.version
         self._system = system
-        self._pen = pen
+        self._writer = writer
         self.admission: Admission
         self.engine: Engine
         self.listens = asyncio.Event()
 
     def _engine(self, store: Store) -> Engine:
-        platform = replace(fake_wing(self._system), files=self._pen)
+        platform = replace(fake_wing(self._system), files=self._writer)
         site = Site("home", self._folders.logs, self._folders.environments, {"PATH": "/bin"})
         self.engine = assemble(platform, store, self._log, self._settings.catalog, self._system.me, site)
         return self.engine
@@ -113,7 +113,7 @@ class StagedDaemon(Daemon):
         self.listens.set()
 
 
-class Cable(asyncio.Transport):
+class RecordedTransport(asyncio.Transport):
     """A transport that records what the daemon sends on a connection."""
 
     def __init__(self, says: Callable[[Line], None], connection: Connection) -> None:
@@ -168,8 +168,8 @@ class Stage:
         self.system.programs["toy"] = self._toy
         self.daemon: StagedDaemon
         self._note = note
-        self._pen = Pen()
-        self._cables: dict[str, Cable] = {}
+        self._writer = FileWriter()
+        self._cables: dict[str, RecordedTransport] = {}
         self._heard: dict[str, asyncio.Queue[Line]] = {}
         self._folders = Folders(self.folder / ".godot-supervisor", moved=True)
         self._folders.home.mkdir(mode=0o700)
@@ -182,7 +182,7 @@ class Stage:
         """Run the daemon from its start to its end, which the story has to cause."""
 
         async def life() -> None:
-            self.daemon = StagedDaemon(self._folders, self.system, self._pen)
+            self.daemon = StagedDaemon(self._folders, self.system, self._writer)
             living = asyncio.create_task(self.daemon.live())
             await self.daemon.listens.wait()
             await story(self)
@@ -199,7 +199,7 @@ class Stage:
             return
         if connection not in self._cables:
             self._heard[connection] = asyncio.Queue()
-            self._cables[connection] = Cable(
+            self._cables[connection] = RecordedTransport(
                 partial(self._said, connection), Connection(self.daemon.admission, needs_token=True)
             )
         text = line["raw"] if "raw" in line else json.dumps(line["frame"])
@@ -243,7 +243,7 @@ class Stage:
     def _server_writes(self, server: str, text: str) -> None:
         log = self.daemon.engine.context.records.server(server).log
         assert log is not None
-        self._pen.write(Path(log), text)
+        self._writer.write(Path(log), text)
 
     def _client_sleeps(self, connection: str) -> None:
         self._cables[connection].asleep = True

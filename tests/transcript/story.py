@@ -9,7 +9,7 @@ CLIENT = {"name": "godot-supervisor", "version": ENDPOINT.version}
 HELLO = {"protocol": 1, "token": ENDPOINT.token, "client": CLIENT}
 
 
-class Talk:
+class StoryClient:
     """One connection. Like the client library, it numbers its requests and sends one at a time."""
 
     def __init__(self, stage: Stage, name: str) -> None:
@@ -50,8 +50,8 @@ class Talk:
             pass
 
 
-async def greeted(stage: Stage, name: str) -> Talk:
-    talk = Talk(stage, name)
+async def greeted(stage: Stage, name: str) -> StoryClient:
+    talk = StoryClient(stage, name)
     await talk.ask("hello", **HELLO)
     return talk
 
@@ -72,7 +72,7 @@ async def story(stage: Stage) -> None:
     await exit_watches.end()
 
 
-async def attach(stage: Stage, plugin: Talk) -> str:
+async def attach(stage: Stage, plugin: StoryClient) -> str:
     born = await stage.happen("editor_starts")
     info = await plugin.ask(
         "editor.attach", pid=born["pid"], project=str(stage.project), engine="godot", engine_version="4.4", name="Godot"
@@ -80,7 +80,7 @@ async def attach(stage: Stage, plugin: Talk) -> str:
     return str(info["id"])
 
 
-async def two_phases(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> None:
+async def two_phases(stage: Stage, plugin: StoryClient, shell: StoryClient, editor: str) -> None:
     """Accepted, progress, a heartbeat, a refusal, two requests that join, and one result for all of them."""
     await plugin.ask("ping")
     plugin.say("server.ensure", kind="toy", editor=editor)
@@ -94,7 +94,7 @@ async def two_phases(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> No
     await script.answer()
 
 
-async def looking(shell: Talk) -> None:
+async def looking(shell: StoryClient) -> None:
     await shell.ask("status")
     await shell.ask("server.list")
     await shell.ask("server.get", server="toy", check=True)
@@ -102,7 +102,7 @@ async def looking(shell: Talk) -> None:
     await shell.ask("reap", dry_run=True)
 
 
-async def claims(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> None:
+async def claims(stage: Stage, plugin: StoryClient, shell: StoryClient, editor: str) -> None:
     await plugin.ask("editor.state", editor=editor, state="busy", reason="importing")
     await shell.ask("server.restart", server="toy")
     await shell.ask("server.restart", server="toy", force=True)
@@ -116,7 +116,7 @@ async def claims(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> None:
     await shell.ask("lease.release", lease=lease["id"])
 
 
-async def logs_and_a_crash(stage: Stage, shell: Talk) -> None:
+async def logs_and_a_crash(stage: Stage, shell: StoryClient) -> None:
     await stage.happen("server_writes", server="toy", text="listening\nfirst request\n")
     reader = await greeted(stage, "reader")
     await reader.ask("logs.read", server="toy", lines=1, follow=True)
@@ -132,7 +132,7 @@ async def logs_and_a_crash(stage: Stage, shell: Talk) -> None:
     reader.leave()
 
 
-async def known_again(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> None:
+async def known_again(stage: Stage, plugin: StoryClient, shell: StoryClient, editor: str) -> None:
     """A request that is cancelled, and a request that is repeated after its connection was lost."""
     plugin.say("server.ensure", kind="toy", editor=editor, request="mine-2")
     await plugin.told("accepted")
@@ -146,7 +146,7 @@ async def known_again(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> N
     await shell.ask("request.result", request="mine-3", editor=editor)
 
 
-async def refusals(stage: Stage, shell: Talk) -> None:
+async def refusals(stage: Stage, shell: StoryClient) -> None:
     await shell.ask("server.migrate", server="toy")
     await shell.ask("server.adopt", port=8019)
     await shell.ask("server.get")
@@ -160,7 +160,7 @@ async def refusals(stage: Stage, shell: Talk) -> None:
     foreign_server.leave()
 
 
-async def streams(stage: Stage, shell: Talk) -> None:
+async def streams(stage: Stage, shell: StoryClient) -> None:
     """A stream that is resumed, one of another daemon, and a client that does not read."""
     late = await greeted(stage, "late")
     answer = await late.ask("events.subscribe")
@@ -178,7 +178,7 @@ async def streams(stage: Stage, shell: Talk) -> None:
     await elsewhere.end()
 
 
-async def farewell(stage: Stage, plugin: Talk, shell: Talk, editor: str) -> None:
+async def farewell(stage: Stage, plugin: StoryClient, shell: StoryClient, editor: str) -> None:
     await stage.happen("configuration_changes")
     await shell.ask("daemon.reload")
     await shell.ask("environments.list")

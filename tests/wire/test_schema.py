@@ -95,7 +95,7 @@ def test_a_refusal_names_the_running_operation() -> None:
     [
         jsonrpc.request("a", "ping", {}),
         {"jsonrpc": "2.0", "id": 1, "method": "status"},
-        jsonrpc.request(1, "later.verb", {"any": "thing"}),
+        jsonrpc.request(1, "later.method", {"any": "thing"}),
         {"jsonrpc": "2.0", "id": 1, "result": {}},
         jsonrpc.notification("resync", {"id": 1, "reason": "too slow"}),
     ],

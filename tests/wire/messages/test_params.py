@@ -1,4 +1,4 @@
-"""The table of verbs in docs/protocol.md, as far as it is about params."""
+"""The params in the table of methods in docs/protocol.md."""
 
 from dataclasses import fields as fields_of
 from typing import Any

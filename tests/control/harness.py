@@ -151,7 +151,7 @@ def table(work: Work) -> MethodTable:
 
 
 @dataclass
-class House:
+class ListenerHarness:
     """A listener that accepts connections, and the log and the work behind it."""
 
     admission: Admission
@@ -163,7 +163,7 @@ class House:
     def endpoint(self) -> Endpoint:
         return Endpoint(1, 1, "x", "i-1", "0.1.0", ProtocolRange(1, 1), TOKEN, self.listener.transports)
 
-    async def knock(self, kind: str = KINDS[0], *, greet: bool = True) -> "Wire":
+    async def connect(self, kind: str = KINDS[0], *, greet: bool = True) -> "Wire":
         (transport,) = (each for each in self.listener.transports if each["kind"] == kind)
         if kind == "unix":
             wire = Wire(*await asyncio.open_unix_connection(transport["path"], limit=8 * 1024 * 1024))
@@ -209,7 +209,9 @@ class Wire:
 
 
 @contextlib.asynccontextmanager
-async def open_house(folder: Path, *, peers: Peers | None = None, work: Work | None = None) -> AsyncIterator[House]:
+async def open_listener(
+    folder: Path, *, peers: Peers | None = None, work: Work | None = None
+) -> AsyncIterator[ListenerHarness]:
     events, work = Events(), work or Work()
     admission = Admission(
         methods=table(work), instance_id="i-1", version="0.1.0", token=TOKEN, peers=peers or Peers(), log=events
@@ -217,7 +219,7 @@ async def open_house(folder: Path, *, peers: Peers | None = None, work: Work | N
     listener = Listener(admission, folder / "control" / "socket")
     await listener.open()
     try:
-        yield House(admission, listener, events, work)
+        yield ListenerHarness(admission, listener, events, work)
     finally:
         await listener.close()
 
