@@ -125,7 +125,7 @@ class Stopper:
                 continue
             if identity not in found and self._lives(identity):
                 raise NotOurs(
-                    f"pid {identity.pid} is an editor or an owner, or was started by one", hint="end it yourself"
+                    f"pid {identity.pid} is an editor or owner itself, or was started by one", hint="end it yourself"
                 )
 
     async def _ask(self, target: Target, reason: StopReason, look: ProcessTree) -> bool:
