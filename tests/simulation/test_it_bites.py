@@ -169,7 +169,7 @@ def test_second_server_beside_a_compatible_one(monkeypatch: pytest.MonkeyPatch) 
     """A request that was placed before a wait is not placed again."""
     monkeypatch.setattr(Placement, "after_waiting", lambda self, resolved, wish: resolved)  # noqa: ARG005
     monkeypatch.setattr(Placement, "_becomes", lambda self, resolved, record: False)  # noqa: ARG005
-    monkeypatch.setattr(Placement, "_will_do", lambda self, resolved: False)  # noqa: ARG005
+    monkeypatch.setattr(Placement, "_fits", lambda self, resolved: False)  # noqa: ARG005
     bites("one server for each key and version")
 
 
