@@ -131,7 +131,7 @@ def describe_running(folders: Folders) -> str:
     if present is not None and present.endpoint is not None:
         return f"pid {present.pid}, version {present.version}"
     held, running = holder_by_pid_file(folders.lock), None
-    problem = "its endpoint file is missing"
+    problem = "its endpoint file is gone"
     try:
         running = endpoint.read(folders.endpoint)
     except DaemonNotRunning as error:

@@ -196,7 +196,7 @@ def test_a_starting_daemon_has_time_to_publish_its_endpoint(tmp_path: Path) -> N
     assert describe_running(where) == "starting up"
     long_ago = time.time() - STARTS_WITHIN_S - 1
     os.utime(tmp_path / "daemon.pid", (long_ago, long_ago))
-    with pytest.raises(DaemonUnreachable, match=rf"pid {os.getpid()}\) runs and cannot be reached: .* is missing"):
+    with pytest.raises(DaemonUnreachable, match=rf"pid {os.getpid()}\) runs and cannot be reached: .* is gone"):
         describe_running(where)
     instance.release()
 
