@@ -291,9 +291,10 @@ class Simulation:
         request.task = life.loop.create_task(perform())
 
     def check(self) -> None:
-        """Every invariant."""
-        if self.trouble is not None:
-            raise self.trouble
+        """Check every invariant."""
+        trouble = self.faults.violation or self.trouble
+        if trouble is not None:
+            raise trouble
         if self.life is not None and not self.life.alive:
             self.kill_daemon("in a call")
         self.checks.after_step(self.life)

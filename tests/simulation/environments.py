@@ -11,7 +11,7 @@ from supervisor.engine.environments.store import Environment, Wanted
 from supervisor.engine.starting.provision import REBUILT_AGAIN_AFTER_S
 from supervisor.errors import InstallFailed
 from tests.fakes import FakeClock
-from tests.simulation.faults import Faults, ViolationError
+from tests.simulation.faults import Faults
 
 REASON = "files of it are missing"
 
@@ -41,7 +41,7 @@ class Shelf:
         """Whether what is started from it ends at once. To be asked at each start."""
         place = self.places.get(Wanted.checked(package, version).key)
         if place is not None and place.condemned:
-            raise ViolationError(f"a broken environment is built anew: {place} is used again")
+            raise self.faults.violated(f"a broken environment is built anew: {place} is used again")
         return place is not None and place.broken
 
     def serves(self, package: str, version: str) -> None:
@@ -66,7 +66,7 @@ class Shelf:
     def rebuilding(self, place: Place, builder: object) -> None:
         """A build in the place of a broken one begins."""
         if self.tried(place, builder) and not place.served:
-            raise ViolationError(f"a broken environment is built anew once: {place} again")
+            raise self.faults.violated(f"a broken environment is built anew once: {place} again")
         place.rebuilt_at, place.rebuilt_by = self.clock.now, builder
         place.condemned = place.served = False
 

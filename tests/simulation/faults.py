@@ -49,6 +49,13 @@ class Faults:
         self.came: Counter[str] = Counter()
         self.quiet = False
         self.last = 0
+        self.violation: ViolationError | None = None
+        """The first promise that a stand-in saw broken. The engine may catch the error that the stand-in raises."""
+
+    def violated(self, promise: str) -> ViolationError:
+        """Note a broken promise, and return the error to raise."""
+        self.violation = self.violation or ViolationError(promise)
+        return self.violation
 
     def hit(self, name: str) -> bool:
         """Whether this fault comes now."""
