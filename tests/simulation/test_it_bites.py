@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.core import reaping
 from supervisor.core.model import ProcessIdentity, ProcessRow, ServerRecord
-from supervisor.core.processes import proof
+from supervisor.core.processes import trees
 from supervisor.core.processes.owners import DeadOwner
 from supervisor.core.processes.proof import Stoppable
 from supervisor.core.processes.token_carriers import TokenCarrier
@@ -110,7 +110,7 @@ def test_a_token_that_counts_as_proof(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_shell_that_counts_as_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any option with a c in it is -c."""
-    monkeypatch.setattr(proof, "is_runner", lambda command: command[:1] == ("bash",))
+    monkeypatch.setattr(trees, "is_runner", lambda command: command[:1] == ("bash",))
     bites("no signal to what is not stoppable")
 
 
