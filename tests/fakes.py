@@ -402,6 +402,12 @@ class FakeMarks:
 
     system: FakeSystem
 
+    def note(self) -> None:
+        """Nothing is wrong with them."""
+
+    def prepare(self) -> None:
+        """They need nothing."""
+
     def put(self, process: ProcessIdentity, home: str) -> None:
         self.system.answer("marks")
         self.system.marks.setdefault(process, set()).add(home)

@@ -14,6 +14,9 @@ LONGEST_S = 1_000_000.0
 
 PARENT = "parent"
 
+OwnerOption = dict[str, Any]
+"""The process of `--owner-pid`, as `server.ensure` and `server.adopt` take an owner."""
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 server: Decorator = click.argument("server", metavar="[ID]", required=False)
@@ -27,17 +30,15 @@ _force: Decorator = click.option("--force", is_flag=True, help="Even if an edito
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
-def _owner_pid(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """Return a process id; `parent` is the process that started this command."""
+def _owner_pid(ctx: click.Context, param: click.Parameter, value: str | None) -> OwnerOption | None:
+    """Return a process; `parent` is the process that started this command."""
     if value is None:
         return None
-    if value == PARENT:
-        from ..native.platforms import parent_pid
-
-        return parent_pid()
-    if not value.isdecimal() or int(value) == 0:
+    if value != PARENT and (not value.isdecimal() or int(value) == 0):
         raise click.BadParameter(f"{value!r} is neither a process id nor {PARENT!r}", ctx, param)
-    return int(value)
+    from .context.owner import seen
+
+    return seen(None if value == PARENT else int(value))
 
 
 owner_pid: Decorator = click.option(

@@ -72,7 +72,10 @@ def _details(data: Mapping[str, Any]) -> Iterable[str]:
             yield from (str(text) for text in tail)
     for row in data.get("occupants") or ():
         if isinstance(row, Mapping):
-            yield f"port {row.get('port')}: {occupant(row.get('occupant', row))}"
+            known = any(row.get(name) for name in ("occupant", "pid", "command", "user"))
+            reason = row.get("reason")
+            shown = occupant(row.get("occupant", row)) if known or not reason else printable(str(reason))
+            yield f"port {row.get('port')}: {shown}"
 
 
 class Progress:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..client import discovery
 from ..client.client import CANCEL_TIMEOUT_S, CancelOutcome, Client
+from ..client.endpoint import START_HINT
 from ..errors import (
     AcceptTimeout,
     Cancelled,
@@ -45,12 +46,26 @@ def connect(where: Folders | None = None, deadline: Deadline | None = None) -> C
         ResponseTimeout: the daemon did not answer before the deadline.
     """
     deadline = deadline or Deadline()
+    where = where or folders()
     try:
-        return discovery.connect(where or folders(), deadline.or_else(CONNECT_TIMEOUT_S))
+        return discovery.connect(where, deadline.or_else(CONNECT_TIMEOUT_S))
     except DaemonNotRunning as problem:
         if deadline.passed:
             raise deadline.error() from problem
+        if problem.hint == START_HINT:
+            problem.hint = _what_refuses_a_start(where) or problem.hint
         raise
+
+
+def _what_refuses_a_start(where: Folders) -> str | None:
+    """Return why no daemon can be started here, and what helps. Returns None where a daemon may be started."""
+    from ..native.startup import homes
+
+    try:
+        homes.refuse(where)
+    except SupervisorError as refusal:
+        return f"{refusal.message}: {refusal.hint}" if refusal.hint else refusal.message
+    return None
 
 
 def raise_if_a_daemon_runs(where: Folders, problem: DaemonNotRunning, *, ignore_starting: bool = False) -> None:

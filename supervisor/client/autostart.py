@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ..errors import DaemonNotRunning, NotOurs, SupervisorError, TimedOut
+from ..errors import DaemonNotRunning, InstallFailed, NotOurs, SupervisorError, TimedOut
 from ..native import trust
 from ..native.facts import HOME_VARIABLE, UTF8_OPTIONS, ending
 from ..native.shared import venv_launcher
@@ -37,6 +38,11 @@ SERVICE_HEAD_START_S = 5.0
 
 REHEARSAL_S = 60.0
 """How long the rehearsal of a start may take. On a busy machine an interpreter takes seconds to start."""
+
+RAISED = re.compile(r"(\w+\.)*[A-Z]\w*(Error|Exception|NotFound|Exit)\b")
+"""The last line of a traceback: the class of an exception, and its text."""
+
+REASON_CHARACTERS = 200
 
 TAIL_BYTES = 4096
 LOG_BYTES = 256 * 1024
@@ -104,6 +110,7 @@ def rehearse(folders: "Folders", timeout_s: float = REHEARSAL_S) -> None:
     """Check that a daemon could start, with the same interpreter, package and environment as a real start.
 
     Raises:
+        InstallFailed: the package or what it depends on cannot be imported, or the daemon cannot be constructed.
         SupervisorError: the daemon could not start. A daemon that already runs is not affected.
     """
     with _refusals(folders):
@@ -119,7 +126,11 @@ def rehearse(folders: "Folders", timeout_s: float = REHEARSAL_S) -> None:
             output.seek(0)
             printed = output.read(TAIL_BYTES * 4).decode(errors="replace")
     if status != 0:
-        raise _failure(printed, child.pid, status, hint="the running daemon was left alone")
+        problem = _failure(printed, child.pid, status, hint="the running daemon was left alone")
+        if problem.code == DaemonNotRunning.code:
+            # A daemon may run: the installation is at fault, because it starts no other one.
+            raise InstallFailed(problem.message, hint="install godot-supervisor again", data=problem.data)
+        raise problem
 
 
 def _start(folders: "Folders") -> "_StartingDaemon":
@@ -188,8 +199,10 @@ def _failure(output: str, pid: int, status: int, *, hint: str) -> SupervisorErro
             error = json.loads(line)
             if isinstance(error, dict) and error.get("pid") == pid:
                 return RemoteError(error)
+    last = next((line.strip() for line in reversed(output.splitlines()) if RAISED.match(line)), None)
+    reason = "" if last is None else f": {last[:REASON_CHARACTERS]}"
     return DaemonNotRunning(
-        f"the daemon could not start ({ending(status)})", hint=hint, data={"exit": status, "output": output}
+        f"the daemon could not start ({ending(status)}){reason}", hint=hint, data={"exit": status, "output": output}
     )
 
 

@@ -59,7 +59,7 @@ def environment(kept: Kept) -> EnvironmentInfo:
     found = kept.environment
     used_by = (*kept.named_by, *kept.used_by)
     return EnvironmentInfo(
-        found.package, found.version, str(found.path), kept.size, used_by, found.key, found.installed, not found.usable
+        found.package, found.version, str(found.path), kept.size, used_by, found.key, found.installed, kept.broken
     )
 
 

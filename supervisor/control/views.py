@@ -172,7 +172,7 @@ class Views:
             until_stopped=record.until_stopped,
             version_source=version_source(record),
             version_why=record.chosen.why if record.chosen is not None and not record.foreign else None,
-            notes=advice(self._context, record),
+            notes=(*advice(self._context, record), *record.left),
             by_client=record.by_client,
             bridges=tuple(map(bridge, record.bridges)),
             recipe_changes=tuple(RecipeChange(change.part, change.detail) for change in older(self._context, record)),

@@ -47,6 +47,11 @@ def _names_error(line: str) -> bool:
     return bool(_ERROR.search(line)) and not _HEADING.search(line)
 
 
+def names_taken(lines: Sequence[str], port: int) -> bool:
+    """Return whether a log says that this very port was taken."""
+    return any(_TAKEN.search(line) and re.search(rf"(?<!\d){port}(?!\d)", line) for line in lines)
+
+
 def taken_ports(lines: Sequence[str], ports: Collection[int]) -> frozenset[int]:
     """Return which of these ports a log says were taken; all of them where the log names no port."""
     taken: set[int] = set()

@@ -209,7 +209,8 @@ class ServerRecord:
     asked to stop it. `foreign`: no daemon of this home started it. `other_home`: the home whose launch token it
     carries, if that is another one; then it is shown and never touched. `chosen` says why it has its version, None if
     another program started it. `by_client`: a bridge of an AI client started it, from this home's private environment.
-    `bridges`: those seen at its stop; never written to the registry.
+    `bridges`: those seen at its stop; `left`: the processes that its stop left running, for people. Both are never
+    written to the registry.
     """
 
     id: str
@@ -243,6 +244,7 @@ class ServerRecord:
     recipe: RecipeStamp | None = None
     by_client: bool = False
     bridges: tuple[Bridge, ...] = ()
+    left: tuple[str, ...] = ()
 
     @property
     def observed_only(self) -> bool:

@@ -99,24 +99,28 @@ class Daemon:
         """Recover, listen, wait for the order to stop, and shut down. The servers keep running."""
         running_loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        store = FileStore(self._folders.registry, file_replacer(), lambda: self._ownership.homes)
-        engine = self._engine(store)
-        self._me = engine.context.me
-        events, records = engine.context.events, engine.context.records
-        self._home_files = HomeFiles(self._folders, self._ownership, events, records, self._log_file, watch_places)
+        engine, store, listener = self.construct()
         ours = Identity(self._me, self._instance_id, self._version, self._token)
         self._home_files.begin(ours, self._stop.set)
-        lanes = engine.context.platform.lanes
-        self._reloader = Reloader(
-            self._folders, self._settings, lanes, events, self._publish_again, engine.supervisor.look_again
-        )
-        listener = self._listener(engine)
-        self._loop_errors = LoopErrors(events, listener, partial(self._publish, listener), self._loop)
         self._home_files.also_check(self._loop_errors.look)
         running_loop.set_exception_handler(self._loop_errors)
         with loop.handling_signals(running_loop, self._stop.set, self._reloader.quietly):
             await self._serve(engine, store, listener)
         return 0
+
+    def construct(self) -> tuple[Engine, FileStore, Listener]:
+        """Construct everything that `live` runs. Nothing is begun, read or opened."""
+        store = FileStore(self._folders.registry, file_replacer(), lambda: self._ownership.homes)
+        engine = self._engine(store)
+        self._me = engine.context.me
+        events, records, lanes = engine.context.events, engine.context.records, engine.context.platform.lanes
+        self._home_files = HomeFiles(self._folders, self._ownership, events, records, self._log_file, watch_places)
+        self._reloader = Reloader(
+            self._folders, self._settings, lanes, events, self._publish_again, engine.supervisor.look_again
+        )
+        listener = self._listener(engine)
+        self._loop_errors = LoopErrors(events, listener, partial(self._publish, listener), self._loop)
+        return engine, store, listener
 
     async def _serve(self, engine: Engine, store: FileStore, listener: Listener) -> None:
         events = engine.context.events
@@ -131,6 +135,7 @@ class Daemon:
         running_loop = asyncio.get_running_loop()
         await self._manager.begin(lambda: running_loop.call_soon_threadsafe(self._stop.set))
         await engine.context.platform.lanes.prepare()
+        await engine.context.platform.lanes.do(engine.context.platform.marks.prepare)
         await engine.recovery.run(self._home_files.load(store))
         engine.supervisor.begin()
         engine.attachments.begin()

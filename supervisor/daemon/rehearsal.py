@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 from ..control.sockets import bind_tcp, see_unix
@@ -9,9 +10,12 @@ from ..errors import NotOurs, StateNotWritable
 from ..native import facts, trust
 from ..native.facts import Folders
 from ..native.platforms import open_platform
+from ..native.service_api import NoServiceManager
 from ..registry.store import FileStore
 from . import settings
-from .home_folder import make_home
+from .app import Daemon
+from .home_folder import HomeFolder, make_home
+from .home_ownership import HomeOwnership
 from .logs import LOG_NAME
 
 
@@ -22,6 +26,7 @@ def rehearse(folders: Folders) -> None:
         ConfigInvalid: the configuration cannot be used.
         NotOurs, StateNotWritable: a folder or file cannot be used.
         PlatformUnsupported: this system is not supported.
+        Exception: the code of the daemon is broken, or does not fit what is installed beside it.
     """
     read = settings.read(folders)
     try:
@@ -37,12 +42,20 @@ def rehearse(folders: Folders) -> None:
         if facts.HAS_UNIX_SOCKETS:
             see_unix(folders.socket)
         me = open_platform().probe.identify(os.getpid())
+        _construct(folders, read)
     except OSError as error:
         raise StateNotWritable(
             f"a daemon could not start: {error}", hint="make it a file or folder of yours"
         ) from error
     if me is None:
         raise StateNotWritable("the system tells a process nothing about itself", hint="is /proc there?")
+
+
+def _construct(folders: Folders, read: settings.Settings) -> None:
+    """Construct a daemon in a folder of its own, which is removed: what cannot be imported or put together is seen."""
+    with tempfile.TemporaryDirectory(prefix=".trial-", dir=folders.home, ignore_cleanup_errors=True) as place:
+        apart = Folders(Path(place), moved=True)
+        Daemon(apart, HomeOwnership(HomeFolder(apart)), read, NoServiceManager(), console=False).construct()
 
 
 def _check_folders(*folders: Path) -> None:

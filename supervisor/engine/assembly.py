@@ -188,5 +188,5 @@ def assemble(
     leases.on_expired = monitor.settle
     attachments = Attachments(context, editors, leases, monitor)
     recovery = Recovery(context, Rebuilder(context, server_client))
-    notes = (platform.exits.note, platform.files.note, log_cap.note, records.note)
+    notes = (platform.exits.note, platform.files.note, platform.marks.note, log_cap.note, records.note)
     return Engine(context, recovery, supervisor, attachments, exit_watches, Housekeeping(context), notes)

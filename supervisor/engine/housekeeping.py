@@ -21,17 +21,22 @@ SIZES_KEPT_S = 30.0
 """How long a measured size of an environment is reused."""
 
 
+LOST_RECORD = "an environment whose record was damaged or removed"
+
+
 @frozen
 class Kept:
     """An environment on the disk. `size` is in bytes; `used_by` is for people, and empty if it has no user.
 
     `named_by` are the kinds that may request it again; if it is gone by then, they have it rebuilt.
+    `broken`: its interpreter was gone when it was looked at.
     """
 
     environment: Environment
     size: int
     used_by: tuple[str, ...]
     named_by: tuple[str, ...] = ()
+    broken: bool = False
 
 
 @frozen
@@ -69,7 +74,10 @@ class Housekeeping:
         """Return every environment without its size."""
         published = self._environments.published()
         commands = await self._lanes.look(self._commands) if published else ()
-        return [Kept(found, 0, self._users(found, commands), self._kinds(found)) for found in published]
+        return [
+            Kept(found, 0, self._users(found, commands), self._kinds(found), broken=not found.usable)
+            for found in published
+        ]
 
     async def _sized(self, kept: Kept) -> Kept:
         """Return the environment with its size.
@@ -204,9 +212,12 @@ class Housekeeping:
                     continue
                 builders = store.builders(folder)
                 if folder in rubbish:
-                    what = "replaced" if store.replaced(folder) else "an aborted build"
+                    lost = LOST_RECORD if store.was_published(folder) else "an aborted build"
+                    what = "replaced" if store.replaced(folder) else lost
                 elif store.replaced(folder):
                     what = "replaced, and a process still runs from it"
+                elif store.was_published(folder):
+                    what = f"{LOST_RECORD}, and a process still runs from it"
                 elif any(may_live(probe, builder) for builder in builders):
                     what = "a build under way"
                 elif builders:

@@ -133,7 +133,9 @@ class Supervisor:
             deadline_s=stop_deadline(self.context.kind_of(record).stop_timeout_s),
         )
         stop = partial(self.termination.stop, server_id, reason=StopReason.USER)
-        return await self._disturb(admitted, stop, editor, force=force)
+        stopped = await self._disturb(admitted, stop, editor, force=force)
+        self.discovery.expect(stopped.bridges)
+        return stopped
 
     async def restart(
         self,

@@ -1,5 +1,6 @@
 """The addon of a project: the version of the server that its plugin wants, from a file of the addon. Blocking."""
 
+import re
 from pathlib import Path
 
 from ..core.pep440 import parse
@@ -13,6 +14,14 @@ LIMIT = 64 * 1024
 
 QUOTED = 60
 """Characters of the file that are shown to people, at most."""
+
+
+PROJECT_FILE = "project.godot"
+
+PROJECT_LIMIT = 4 * 1024 * 1024
+"""Bytes. The file holds all settings of a project, such as its input map."""
+
+_ENGINE = re.compile(r'"([0-9]+\.[0-9]+(?:\.[0-9]+)?)"')
 
 
 @frozen
@@ -58,3 +67,17 @@ def _version(data: bytes, addon: Addon) -> str:
         shown = value if len(value) <= QUOTED else f"{value[:QUOTED]}…"
         raise UnusableFileError(f"has {shown!r} for a version, which is not a version")
     return version.text
+
+
+def engine_of(project: str) -> str | None:
+    """Return the engine version in `application/config/features` of a project, such as "4.6"; None if there is none.
+
+    Godot writes it whenever it saves the project. Blocking.
+    """
+    try:
+        data, _ = read_regular(Path(project, PROJECT_FILE), PROJECT_LIMIT, follow_links=True)
+    except (OSError, UnusableFileError):
+        return None
+    features = value_in(data.decode("utf-8", errors="replace"), "application", "config/features")
+    found = _ENGINE.search(features or "")
+    return found[1] if found else None

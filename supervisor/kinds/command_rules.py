@@ -27,8 +27,14 @@ def refuse_program(key: str, program: str) -> None:
     """Refuse a program that only a shell would find.
 
     Raises:
-        ConfigInvalid: the program begins with a variable, or is a relative path.
+        ConfigInvalid: the program is a command line in one word, begins with a variable, or is a relative path.
     """
+    words = program.split()
+    if len(words) > 1 and not Path(words[0]).is_absolute():
+        shown = ", ".join(f'"{word}"' for word in words)
+        refuse(
+            key, f"{quoted(program)} is one word, blanks included", f"write command = [{shown[:COMMAND_SHOWN]}, ...]"
+        )
     if program.startswith(("~", "$", "%")):
         refuse(key, f"{quoted(program)} is not expanded, because no shell reads it", "write the whole path")
     # A placeholder stands for an absolute path. A name without a folder is searched in PATH.

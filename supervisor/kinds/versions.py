@@ -158,6 +158,11 @@ def _passed_over(kind: Kind, engine_version: str | None, addon: AddonSeen | None
     return None
 
 
+def has_for_engine(kind: Kind, engine_version: str) -> bool:
+    """Return whether a kind names a version of its own for this engine."""
+    return _for_engine(kind, engine_version) is not None
+
+
 def _for_engine(kind: Kind, engine_version: str | None) -> str | None:
     if engine_version is None:
         return None

@@ -264,6 +264,14 @@ class Lanes(Protocol):
 class AdoptionMarks(Protocol):
     """What the daemons of one user tell each other of processes that others started. Blocking, but short."""
 
+    def note(self) -> str | None:
+        """Return what keeps marks from being read, for people; None if nothing does. Does not block."""
+        ...
+
+    def prepare(self) -> None:
+        """Make what the marks of processes that start from now on need."""
+        ...
+
     def put(self, process: ProcessIdentity, home: str) -> None:
         """A home looks after a process.
 

@@ -11,7 +11,7 @@ from supervisor.errors import NotFound
 from supervisor.service.report import Report
 from supervisor.service.steps import CommandResult, Steps
 from tests.cli.conftest import Run
-from tests.cli.objects import editor, event, owner, server, status
+from tests.cli.objects import editor, event, owner, past, server, status
 from tests.cli.scripted import Script, Streaming
 from tests.cli.test_main import every_command
 from tests.protocol import COMMANDS, check_document
@@ -67,6 +67,23 @@ def test_documents_of_a_server_are_as_defined(
         "status": status(editors=[editor()], servers=[found]),
     }
     check_document(command, run(command, *words.split(), "--json").document)
+
+
+def test_of_a_server_that_has_ended_the_document_is_as_defined(run: Run, daemon: Script) -> None:
+    daemon.answers["server.get"] = NotFound("no server 'godot-ai'")
+    daemon.answers["server.history"] = {"servers": [past(by="a script")]}
+    check_document("inspect", run("inspect", "godot-ai", "--json").document)
+
+
+@pytest.mark.parametrize("command", ["down", "restart"])
+def test_of_several_servers_the_document_is_as_defined(run: Run, daemon: Script, command: str) -> None:
+    found = [server(), server(id="other")]
+    daemon.answers |= {
+        "server.list": {"servers": found},
+        "server.stop": lambda params: server(id=params["server"], state="stopped"),
+        "server.restart": lambda params: server(id=params["server"]),
+    }
+    check_document(command, run(command, "godot-ai", "other", "--json").document)
 
 
 def test_events_and_errors_are_as_defined(run: Run, daemon: Script) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.errors import KindUnknown
+from supervisor.cli.context.owner import seen
+from supervisor.errors import KindUnknown, NotOurs
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, owner, server, status
 from tests.cli.scripted import Script
@@ -59,17 +60,19 @@ class TestUp:
 
     def test_an_owner_is_passed_with_the_project(self, run: Run, daemon: Script, tmp_path: Path) -> None:
         (tmp_path / "game").mkdir()
-        run("up", "godot-ai", "--owner-pid", "77", "--project", "../game", "--version", "4.3.1")
+        run("up", "godot-ai", "--owner-pid", str(os.getpid()), "--project", "../game", "--version", "4.3.1")
         assert daemon.params("server.ensure") == {
             "kind": "godot-ai",
-            "owner": {"pid": 77, "project": str((tmp_path / "game").resolve())},
+            "owner": {**seen(os.getpid()), "project": str((tmp_path / "game").resolve())},
             "version": "4.3.1",
         }
 
     def test_parent_is_the_process_that_started_the_command(self, run: Run, daemon: Script) -> None:
+        if psutil.Process().ppid() == 0:
+            pytest.skip("the first process of a pid namespace has no parent there")
         run("up", "godot-ai", "--owner-pid", "parent")
         # os.getppid() ends the process under Wine.
-        assert daemon.params("server.ensure")["owner"] == {"pid": psutil.Process().ppid()}
+        assert daemon.params("server.ensure")["owner"] == seen(psutil.Process().ppid())
 
     def test_a_project_without_an_owner_is_passed_on_its_own(self, run: Run, daemon: Script, tmp_path: Path) -> None:
         run("up", "godot-ai", "--project", str(tmp_path))
@@ -101,3 +104,36 @@ def test_a_project_path_must_be_utf8(run: Run, daemon: Script, tmp_path: Path) -
     assert "is not UTF-8" in outcome.err
     assert "g\\xe4me" in outcome.err
     assert not [method for method, _ in daemon.calls if method == "server.ensure"]
+
+
+def test_down_names_what_it_has_left_running(run: Run, daemon: Script) -> None:
+    note = "left running: pid 31 (godot -e), an editor or not proven to be the server's"
+    daemon.answers["server.stop"] = server(state="stopped", notes=[note, "its recipe has version 9"])
+    outcome = run("down", "godot-ai")
+    assert (outcome.code, outcome.out) == (0, "godot-ai: stopped\n")
+    assert note in outcome.err
+    assert "recipe" not in outcome.err
+
+
+def test_a_log_that_was_removed_is_not_an_empty_one(run: Run, daemon: Script, tmp_path: Path) -> None:
+    daemon.answers["logs.read"] = {"lines": [], "log": str(tmp_path / "gone.log")}
+    outcome = run("logs", "godot-ai", "--json")
+    assert outcome.code == 4
+    assert "was removed" in outcome.err
+
+
+def test_the_hint_names_what_refuses_a_start(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise NotOurs("HOME is /home/ua, and /home/ua belongs to another user (ua)", hint="run it as ua, without sudo")
+
+    monkeypatch.setattr("supervisor.native.startup.homes.refuse", refuse)
+    hint = run("status", "--json").error["hint"]
+    assert hint == "HOME is /home/ua, and /home/ua belongs to another user (ua): run it as ua, without sudo"
+
+
+def test_an_owner_that_is_not_seen_from_here_is_refused(run: Run, daemon: Script) -> None:
+    # The daemon may see another process of that number: the command may run in a container.
+    outcome = run("up", "godot-ai", "--owner-pid", str(2**22 + 1), "--json")
+    assert outcome.code == 4
+    assert outcome.error["code"] == "EDITOR_GONE"
+    assert daemon.calls == []

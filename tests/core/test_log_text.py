@@ -1,6 +1,6 @@
 import pytest
 
-from supervisor.core.log_text import GAP, excerpt, taken_ports
+from supervisor.core.log_text import GAP, excerpt, names_taken, taken_ports
 
 PORTS = (8001, 9501)
 
@@ -67,3 +67,10 @@ def test_excerpt_of_a_short_log_is_the_log() -> None:
 def test_excerpt_of_a_log_without_errors_is_its_end() -> None:
     lines = ["Traceback (most recent call last):", "0 errors", *FRAMES]
     assert excerpt(lines, 20) == tuple(FRAMES[-20:])
+
+
+def test_a_port_that_the_log_does_not_name_is_not_said_to_be_named() -> None:
+    lines = ["OSError: [Errno 98] Address already in use"]
+    assert taken_ports(lines, [8000]) == {8000}
+    assert not names_taken(lines, 8000)
+    assert names_taken(["bind 127.0.0.1:8000: address already in use"], 8000)

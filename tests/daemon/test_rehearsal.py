@@ -9,7 +9,7 @@ import pytest
 from supervisor.client import autostart
 from supervisor.client.autostart import rehearse as rehearse_apart
 from supervisor.daemon.rehearsal import rehearse
-from supervisor.errors import ConfigInvalid, NotOurs, StateNotWritable, SupervisorError
+from supervisor.errors import ConfigInvalid, InstallFailed, NotOurs, StateNotWritable, SupervisorError
 from supervisor.native.facts import HOME_VARIABLE, Folders
 from tests.systems import POSIX_ONLY
 
@@ -122,6 +122,37 @@ def test_an_interpreter_that_cannot_run_the_package_is_reported(
 ) -> None:
     command = (*autostart.COMMAND[:1], "-c", "import no_such_module")
     monkeypatch.setattr(autostart, "COMMAND", command)
-    with pytest.raises(SupervisorError) as caught:
+    with pytest.raises(InstallFailed, match="No module named 'no_such_module'") as caught:
         rehearse_apart(where)
     assert "no_such_module" in caught.value.data["output"]
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [
+        ("structlog", "raise ImportError('structlog is broken')"),
+        ("supervisor.daemon.app", "raise SyntaxError('half an update')"),
+        (
+            "supervisor.engine.assembly",
+            "Engine = object\nSite = dict\ndef assemble(*_):\n    raise TypeError('new code')",
+        ),
+    ],
+)
+def test_code_that_the_daemon_cannot_run_is_found_by_the_trial(
+    where: Folders, monkeypatch: pytest.MonkeyPatch, module: str, code: str
+) -> None:
+    spoilt = (
+        "import sys, types, importlib.abc, importlib.machinery\n"
+        "class Spoiler(importlib.abc.MetaPathFinder, importlib.abc.Loader):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        return importlib.machinery.ModuleSpec(name, self) if name == {module!r} else None\n"
+        f"    def exec_module(self, made): exec({code!r}, made.__dict__)\n"
+        "sys.meta_path.insert(0, Spoiler())\n"
+        "sys.argv = ['supervisor.daemon', '--try']\n"
+        "from supervisor.daemon.__main__ import main\n"
+        "sys.exit(main())"
+    )
+    monkeypatch.setattr(autostart, "COMMAND", (*autostart.COMMAND[:1], "-P", "-c", spoilt))
+    with pytest.raises(InstallFailed, match=r"broken|half an update|new code"):
+        rehearse_apart(where)
+    assert everything(where.home) == {}

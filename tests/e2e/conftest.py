@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.native.platforms import open_platform
 from tests import cache
 from tests.e2e.home import SERVERS, Home
 from tests.ports import reach
@@ -74,6 +75,12 @@ def godot_ai_config(grace: float = 2, linger: float = 2, http: str | None = None
     return GODOT_AI.format(
         cache=cache.environments(), grace=grace, linger=linger, http=http or reach(2), ws=ws or reach(3)
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _mark_folders() -> None:
+    """Make the folders of the marks before any server starts: no test waits for marks of older servers."""
+    open_platform().marks.prepare()
 
 
 @pytest.fixture

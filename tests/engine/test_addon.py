@@ -288,3 +288,29 @@ def test_unreachable_index_does_not_change_the_version(harness: EngineHarness, v
         assert installs(harness.events) == ["9.9.9"]
 
     harness.run(story)
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize(
+    ("features", "version", "source"),
+    [
+        ('PackedStringArray("4.6", "Forward Plus")', "0.5", VersionSource.ENGINE),
+        ('PackedStringArray("4.7")', None, VersionSource.RECIPE),
+        ('PackedStringArray("Mobile")', None, VersionSource.RECIPE),
+    ],
+)
+def test_without_addon_the_engine_of_the_project_decides(
+    harness: EngineHarness, features: str, version: str | None, source: VersionSource
+) -> None:
+    folder = project(harness, "game", None)
+    Path(folder, "project.godot").write_text(f"config_version=5\n[application]\nconfig/features={features}\n")
+
+    async def story() -> None:
+        report = await harness.supervisor.port_reporter.explain("toy", (), folder)
+        record = await harness.up(harness.editor(), project=folder)
+        assert (why(record).source, report.why and report.why.source) == (source, source)
+        if version is not None:
+            assert (record.version, report.version) == (version, version)
+            assert "4.6" in why(record).why
+
+    harness.run(story)

@@ -106,6 +106,22 @@ def test_stop_finds_a_server_that_a_bridge_started_before_discovery(harness: Eng
     harness.run(story)
 
 
+def test_reads_look_for_what_a_bridge_of_a_stopped_server_starts(harness: EngineHarness) -> None:
+    async def story() -> None:
+        await harness.up()
+        found = bridge(harness)
+        await harness.supervisor.stop("toy")
+        discovery = harness.supervisor.discovery
+        assert discovery.expects()
+        process = bridges_server(harness)
+        await discovery.look_once()
+        assert [row.process for row in harness.records.servers.values()] == [process]
+        harness.system.end(found)
+        assert not discovery.expects()
+
+    harness.run(story)
+
+
 @pytest.mark.parametrize(
     ("program", "variables"),
     [("/elsewhere/venv/toy", {}), (None, {"TOY_OWNER": "1"}), (None, {"GODOT_SUPERVISOR_SERVER_ID": "other.toy.1"})],

@@ -243,3 +243,31 @@ def test_aborted_builds_differ_from_other_folders(shelf: EnvironmentsHarness) ->
         assert not (shelf.root / "toy-1-aa").exists()
 
     shelf.run(story)
+
+
+def test_an_environment_whose_record_was_damaged_is_no_build_under_way(shelf: EnvironmentsHarness) -> None:
+    async def story() -> None:
+        folder = shelf.publish("1.0")
+        store, me = shelf.supervisor.context.environments.store, shelf.supervisor.context.me
+        store.note_builders(folder, [me])
+        store.note_published(folder)
+        (shelf.root / "toy-server-1.0.json").write_text("{")
+        (left,) = await shelf.housekeeping.leftovers()
+        assert (left.what, left.removable) == ("an environment whose record was damaged or removed", True)
+        user = shelf.system.start(str(folder / "venv" / "bin" / "python"))
+        (left,) = await shelf.housekeeping.leftovers()
+        assert not left.removable
+        shelf.system.end(user)
+        assert [one.path for one in await shelf.housekeeping.sweep(dry_run=False)] == [folder]
+
+    shelf.run(story)
+
+
+def test_what_was_removed_is_not_told_to_be_broken(shelf: EnvironmentsHarness) -> None:
+    async def story() -> None:
+        shelf.publish("9.0")
+        (removed,) = await shelf.housekeeping.prune(dry_run=False)
+        assert not removed.broken
+        assert not removed.environment.usable
+
+    shelf.run(story)

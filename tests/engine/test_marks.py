@@ -110,3 +110,29 @@ def test_server_adopted_by_another_home_is_not_replaced(harness: EngineHarness) 
         assert harness.events.of("server.planned")[0]["ports"] == {"http": 8001, "sessions": 9501}
 
     harness.run(story)
+
+
+def test_a_mark_that_another_program_removed_is_made_again(harness: EngineHarness) -> None:
+    async def story() -> None:
+        toy = strangers_toy(harness)
+        owner = harness.attachments.attach(Arrival(harness.editor().pid))
+        await harness.supervisor.adopt(AdoptRequest(pid=toy.pid, editor=owner))
+        for _ in range(3):
+            harness.system.marks.clear()
+            await asyncio.sleep(30)
+            assert harness.system.marks[toy] == {"home"}
+
+    harness.run(story)
+
+
+def test_a_server_is_judged_again_once_marks_can_be_read(harness: EngineHarness) -> None:
+    async def story() -> None:
+        toy, owner = await found(harness)
+        harness.system.fails["marks"] = Fault(BlockingIOError("marks may have been removed"), times=3)
+        harness.system.end(owner)
+        await asyncio.sleep(15)
+        assert harness.alive(toy)
+        await asyncio.sleep(120)
+        assert not harness.alive(toy)
+
+    harness.run(story)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from supervisor.core.model import ProcessIdentity, ServerRecord, ServerState
 from supervisor.errors import ConfigInvalid, InstallFailed, KindUnknown, PortsExhausted, StartFailed, SupervisorError
-from tests.engine.harness import TOY, EngineHarness
+from tests.engine.harness import TOY, EngineHarness, serve
 
 RENAMED = {
     **TOY,
@@ -215,3 +216,42 @@ def test_restart_reports_an_unknown_placeholder_before_the_stop(harness: EngineH
 
 def _fields(kind: Any) -> dict[str, Any]:
     return {name: getattr(kind, name) for name in kind.__dataclass_fields__}
+
+
+def test_restart_by_a_new_recipe_that_fails_goes_back_to_the_old(harness: EngineHarness) -> None:
+    async def story() -> None:
+        owner = harness.editor()
+        before = await harness.up(owner)
+        toy = harness.system.programs["toy"]
+        harness.system.programs["new"] = lambda system, process, command: system.end(process.identity, 3)  # noqa: ARG005
+        recipe(harness, command=["new", "{http}", "{sessions}"])
+        with pytest.raises(StartFailed, match="did not start") as caught:
+            await harness.supervisor.restart("toy")
+        after = harness.records.server("toy")
+        assert (after.state, after.ports) == (ServerState.READY, before.ports)
+        assert harness.system.processes[after.process.pid].command[:1] == ("toy",) if after.process else False
+        assert "runs again as before" in (caught.value.hint or "")
+        assert [event["failed"] for event in harness.events.of("server.rolled_back")] == [None]
+        harness.system.programs["new"] = toy
+        assert (await harness.supervisor.restart("toy")).state is ServerState.READY
+
+    harness.run(story)
+
+
+def test_restart_without_a_file_of_the_last_start_leaves_the_server(harness: EngineHarness, tmp_path: Path) -> None:
+    async def story() -> None:
+        settings = tmp_path / "settings.json"
+        settings.touch()
+        harness.system.programs["toy"] = lambda system, process, command: serve(
+            system, process, replace(command, argv=command.argv[:3])
+        )
+        recipe(harness, command=["toy", "{http}", "{sessions}", f"--settings={settings}", f"--out={tmp_path / 'out'}"])
+        before = await harness.up(harness.editor())
+        settings.unlink()
+        with pytest.raises(StartFailed, match=r"settings\.json is not there"):
+            await harness.supervisor.restart("toy")
+        assert harness.alive(before.process)
+        settings.touch()
+        assert (await harness.supervisor.restart("toy")).state is ServerState.READY
+
+    harness.run(story)

@@ -1,6 +1,7 @@
 """The real system's refusals to run a program, explained."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -89,3 +90,10 @@ def test_command_in_one_word_gets_advice_to_split_it(refused: Callable[..., Diag
     told = refused(f"{shell} server.sh", "--port", "1")
     assert "is one word" in told.problem
     assert told.advice == f'write command = ["{shell}", "server.sh", "--port", "1"]'
+
+
+def test_an_interpreter_that_is_gone_is_told_once(tmp_path: Path) -> None:
+    program = script(tmp_path, "#!/opt/none/python\n")
+    command = Command((program,), dict(os.environ), tmp_path, tmp_path / "log")
+    error = OSError(errno.ENOENT, f"cannot start {program!r}: No such file: its interpreter '/opt/none/python'")
+    assert explain_spawn_error(error, command).problem.count("its interpreter") == 1

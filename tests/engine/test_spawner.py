@@ -1,12 +1,15 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from supervisor.engine.processes.spawn import LOGS_KEPT
-from supervisor.errors import StartFailed
+from supervisor.errors import Fault as Blame
+from supervisor.errors import StartFailed, SystemExhausted
 from supervisor.native.api import Command
 from tests.engine.harness import EngineHarness
-from tests.fakes import FakeProcessControl
+from tests.fakes import FakeProcessControl, Fault
 
 
 def test_broken_link_among_logs_does_not_prevent_a_start(tmp_path: Path) -> None:
@@ -39,5 +42,19 @@ def test_failed_starts_leave_no_extra_logs(tmp_path: Path, monkeypatch: pytest.M
             with pytest.raises(StartFailed):
                 await harness.up(harness.editor())
         assert len(list((tmp_path / "logs" / "servers" / "toy").glob("*.log"))) <= LOGS_KEPT
+
+    harness.run(story)
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE], ids=errno.errorcode.get)
+def test_a_start_that_the_system_has_no_room_for_is_not_the_servers_fault(tmp_path: Path, number: int) -> None:
+    harness = EngineHarness(tmp_path)
+
+    async def story() -> None:
+        harness.system.fails["spawn"] = Fault(OSError(number, f"cannot start 'toy': {os.strerror(number)}"))
+        with pytest.raises(SystemExhausted, match="cannot start 'toy'") as caught:
+            await harness.up(harness.editor())
+        assert (caught.value.fault, caught.value.retryable) == (Blame.ENVIRONMENT, True)
+        assert (await harness.up(harness.editor())).process is not None
 
     harness.run(story)

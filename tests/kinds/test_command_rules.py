@@ -60,3 +60,14 @@ def test_a_time_that_clocks_cannot_count_is_refused(time: float) -> None:
 def test_the_name_of_a_kind_is_bounded() -> None:
     with pytest.raises(ConfigInvalid, match="no name for a kind"):
         Catalog.build({"k" * 101: {"command": ["x"]}})
+
+
+@pytest.mark.parametrize("program", ["python3 /x/srv.py", "python3 -m srv --x", "./srv --port 8000"])
+def test_a_command_line_in_one_word_is_recognised(program: str) -> None:
+    error = refusal(command=[program])
+    assert "is one word, blanks included" in error.message
+    assert (error.hint or "").startswith('write command = ["' + program.split(maxsplit=1)[0] + '", "')
+
+
+def test_a_program_whose_path_has_blanks_is_accepted() -> None:
+    assert Catalog.build({"mine": {"command": ["/opt/my app/srv"]}}).get("mine").command == ("/opt/my app/srv",)

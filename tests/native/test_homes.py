@@ -107,6 +107,18 @@ def test_another_users_base_folder_is_named(user: Path, monkeypatch: pytest.Monk
 
 
 @two_users
+@pytest.mark.parametrize("variable", ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"])
+def test_another_users_data_folder_is_refused(user: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    other = user.parent / "other"
+    other.mkdir()
+    os.chown(other, NOBODY, -1)
+    monkeypatch.setenv(variable, str(other))
+    said = refusal(where(user))
+    assert isinstance(said, NotOurs)
+    assert said.message.startswith(f"{variable} is {other}, and {other} belongs to another user")
+
+
+@two_users
 @pytest.mark.parametrize("left", [".godot-supervisor", ".config/godot-supervisor", ".local/state/godot-supervisor/log"])
 def test_what_sudo_left_behind_is_given_back_by_the_hint(user: Path, left: str) -> None:
     (user / left).mkdir(parents=True, mode=0o700)

@@ -40,8 +40,9 @@ def start(*, foreground: bool, as_json: bool, deadline: Deadline) -> int:
     except DaemonNotRunning:
         if foreground:
             return _run_in_foreground(where)
+        asked_at = time.time()
         client = remote.connect_or_start(where, deadline, usual_s=START_TIMEOUT_S)
-        _report(client, "started", as_json=as_json)
+        _report(client, "started", as_json=as_json, since=asked_at)
     else:
         _report(client, "already running", as_json=as_json)
     return 0
@@ -56,9 +57,12 @@ def _run_in_foreground(where: Folders) -> int:
         raise StateNotWritable(f"the daemon cannot run: {problem}") from problem
 
 
-def _report(client: Client, outcome: str, *, as_json: bool) -> None:
+def _report(client: Client, outcome: str, *, as_json: bool, since: float = 0.0) -> None:
+    """Say what became of the daemon. A daemon that began before `since`, wall time in seconds, ran already."""
     with client:
         facts = client.call("status")["daemon"]
+    if facts["started_at"] < since:
+        outcome = "already running"
     if as_json:
         output.document(facts)
     else:

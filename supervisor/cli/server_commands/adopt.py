@@ -27,7 +27,9 @@ def _target(ctx: click.Context, param: click.Parameter, value: str) -> int:
 @options.owner_pid
 @options.as_json
 @options.timeout
-def adopt(*, target: int, kind: str | None, owner_pid: int | None, as_json: bool, deadline: Deadline) -> None:
+def adopt(
+    *, target: int, kind: str | None, owner_pid: options.OwnerOption | None, as_json: bool, deadline: Deadline
+) -> None:
     """Take over a server that another program started.
 
     The server is then treated as if it had been started here. A number that can be a port is tried as a port first,
@@ -35,7 +37,7 @@ def adopt(*, target: int, kind: str | None, owner_pid: int | None, as_json: bool
     """
     params: dict[str, Any] = {} if kind is None else {"kind": kind}
     if owner_pid is not None:
-        params["owner"] = {"pid": owner_pid}
+        params["owner"] = owner_pid
     with remote.connect(deadline=deadline) as client:
         server = _adopt(client, target, params, quiet=as_json, deadline=deadline)
         editors = client.call("status")["editors"] if server["owners"] and not as_json else []

@@ -1,11 +1,17 @@
 """The command `down`, which stops servers."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import click
 
 from .. import options, remote
 from ..deadline import Deadline
 from ..text import bridge_notes
 from . import several_servers
+
+LEFT = "left running: "
+"""How the daemon begins a note on a process that a stop has left alone."""
 
 
 @click.command
@@ -22,5 +28,10 @@ def down(*, servers: tuple[str, ...], every: bool, force: bool, as_json: bool, d
             "down",
             selection,
             line=lambda row: f"{row['id']}: {row['state']}",
-            notes=lambda row: bridge_notes.after_a_stop(row.get("bridges", ())),
+            notes=lambda row: (*_left(row), *bridge_notes.after_a_stop(row.get("bridges", ()))),
         )
+
+
+def _left(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the notes on what the stop has left running."""
+    yield from (str(note) for note in row.get("notes", ()) if str(note).startswith(LEFT))

@@ -75,6 +75,8 @@ def logs(*, server: str | None, follow: bool, lines: int, daemon: bool, as_json:
             answer = server_choice.with_chosen(
                 client, server, "logs", deadline, read, ends_server=False, also_ended=True
             )
+    if server is not None and not answer["lines"] and not Path(answer["log"]).exists():
+        raise NotFound(f"the log of {server} was removed: {answer['log']}", hint="its next start begins a new one")
     _print_answer(answer, as_json=as_json, of_daemon=server is None)
     if answer.get("ended") and not as_json:
         output.note(f"{server} has ended; these lines are from its last log: {answer['log']}")

@@ -28,7 +28,7 @@ from ..text import report
 def up(
     *,
     kind: str,
-    owner_pid: int | None,
+    owner_pid: options.OwnerOption | None,
     project: Path | None,
     version: str | None,
     as_json: bool,
@@ -89,14 +89,16 @@ def _how_to_reload(where: Folders) -> str:
     return f"the kind is in {where.config}, which the daemon has not read since: godot-supervisor config reload"
 
 
-def request(kind: str, owner_pid: int | None, project: Path | None, version: str | None) -> dict[str, Any]:
+def request(
+    kind: str, owner_pid: options.OwnerOption | None, project: Path | None, version: str | None
+) -> dict[str, Any]:
     """Return the params of `server.ensure`. Paths are absolute, because the daemon has another current folder."""
     params: dict[str, Any] = {"kind": kind}
     folder = {} if project is None else {"project": utf8_path(str(project.resolve()))}
     if owner_pid is None:
         params |= folder
     else:
-        params["owner"] = {"pid": owner_pid, **folder}
+        params["owner"] = {**owner_pid, **folder}
     if version is not None:
         params["version"] = version
     return params

@@ -53,7 +53,11 @@ class DaemonMethods:
         return PingResult()
 
     @read("status")
-    def _status(self, _: d.Status) -> d.StatusResult:
+    def _status(self, _: d.Status) -> object:
+        return self._status_after_a_look() if self._supervisor.discovery.expects() else self.status()
+
+    async def _status_after_a_look(self) -> d.StatusResult:
+        await self._supervisor.discovery.look_once()
         return self.status()
 
     def status(self) -> d.StatusResult:

@@ -18,8 +18,12 @@ class ServerMethods:
         self._views = views
 
     @read("server.list")
-    def _list(self, _: ServerList) -> ServerListResult:
-        self._supervisor.discovery.nudge()
+    async def _list(self, _: ServerList) -> ServerListResult:
+        discovery = self._supervisor.discovery
+        if discovery.expects():
+            await discovery.look_once()
+        else:
+            discovery.nudge()
         servers = self._views.servers()
         return ServerListResult(servers, self._views.left_out(servers))
 

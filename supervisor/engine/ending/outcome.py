@@ -1,5 +1,6 @@
 """Follows the end of a launch: processes that are left, the history, and the record."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from ...core.model import Failure, ServerRecord
@@ -42,8 +43,10 @@ class Outcome:
                         data={"pids": [holder.pid], "port": fact.port},
                     )
 
-    async def warn_of_leftovers(self, target: Target, told: tuple[int, ...]) -> None:
+    async def warn_of_leftovers(self, target: Target, told: tuple[int, ...]) -> tuple[str, ...]:
         """Warn of processes of the launch that are left, except those in `told`, of which the caller was warned.
+
+        Returns a note on each of them and of those in `told`, for people.
 
         A descendant that has left its session, and whose parents have ended, cannot be proven to be the server's.
         """
@@ -51,6 +54,17 @@ class Outcome:
             pids = [pid for pid in await self._stopper.left_behind(target) if pid not in told]
             if pids:
                 self._context.events.warn("server.left_behind", server=target.label, pids=pids)
+            told = (*told, *pids)
+        return await self._context.platform.lanes.look(self._described, told) if told else ()
+
+    def _described(self, pids: Sequence[int]) -> tuple[str, ...]:
+        """Return a note on each process that a stop has left running. Blocking."""
+        seen = {pid: self._context.platform.probe.describe(pid) for pid in pids}
+        return tuple(
+            f"left running: pid {pid} ({' '.join(occupant.brief)}), an editor or not proven to be the server's"
+            for pid, occupant in seen.items()
+            if occupant.identity is not None
+        )
 
     def remember(
         self,

@@ -23,6 +23,10 @@ SESSION_INTERVAL_S = 1.0
 AFTER_FAILURE_S = 5.0
 """The pause before a look that failed is repeated."""
 
+MARKS_INTERVAL_S = 20.0
+"""How often the marks of an adopted server are looked at, and made again where another program has removed them; also
+how often a server is looked at that another home may need."""
+
 IDLE_SAMPLES = 10
 """The number of looks at a server without owners within its `idle_s`, because sessions may come and go."""
 
@@ -185,6 +189,10 @@ class Reaper:
             if owner.editor in lingering and owner.leaving_since is not None
         ]
         ends += [lease.expires for lease in record.leases if lease.expires > seen.began]
+        if record.foreign and self._hands_off(record) is None:
+            claimed_elsewhere = seen.hands_off is not None
+            if record.origin is Origin.ADOPTED or claimed_elsewhere:
+                ends.append(seen.now + MARKS_INTERVAL_S)
         return max(0.0, min(ends) - seen.now) if ends else None
 
     def _set_timer(self, server_id: str, delay_s: float | None) -> None:

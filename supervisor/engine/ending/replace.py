@@ -13,10 +13,11 @@ from ..operations.operation import RunningOperation
 from ..processes.stop import StopReason
 from ..starting.planning import Planner
 from ..starting.rehearsal import Rehearsal
-from ..starting.resolve import ResolvedRequest, again, of_kind
+from ..starting.resolve import ResolvedRequest, of_kind
 from ..starting.start import Starter
 from ..starting.takeover import Takeover
 from ..state.context import EngineContext
+from .roll_back import RollBack
 from .termination import Termination
 
 
@@ -40,6 +41,7 @@ class Replacer:
         self._rehearsal = rehearsal
         self._termination = termination
         self._takeover = takeover
+        self._rollback = RollBack(context, starter)
 
     async def run(self, resolved: ResolvedRequest, plan: Replace, operation: RunningOperation) -> ServerRecord:
         """Return the new server, ready, on the ports of the old server if these are free once that has stopped.
@@ -115,30 +117,14 @@ class Replacer:
     async def _roll_back(
         self, resolved: ResolvedRequest, old: ServerRecord, operation: RunningOperation, error: SupervisorError
     ) -> None:
-        """Start the old version again, from its own environment.
-
-        The daemon starts it by its recipe: how another program had started a foreign server is not known.
-        """
-        record = self._records.servers.get(resolved.server)
-        if record is None or record.state is not ServerState.FAILED or record.root is not None:
+        """Start the old version again, from its own environment."""
+        if not self._rollback.possible(resolved.server):
             return
         beside = self._runs_beside(resolved, old)
         if beside is not None:
             error.hint = f"{old.version or 'the old launch'} runs as {beside.id}, which was started in between"
             return
-        self._records.move(resolved.server, ServerState.STARTING, version=old.version, chosen=old.chosen)
-        operation.extend()
-        try:
-            back = await self._starter.start_in_place(again(resolved.kind, old), operation)
-        except SupervisorError as second:
-            self._events.warn(
-                "server.rolled_back", server=old.id, version=old.version, reason=error.message, failed=second.message
-            )
-            error.hint = f"{old.version or 'the old launch'} could not be started again either: {second.message}"
-            return
-        self._events.warn("server.rolled_back", server=back.id, version=back.version, reason=error.message, failed=None)
-        error.data["rolled_back_to"] = back.version
-        error.hint = f"{back.id} {back.version or ''} runs again; its log and this error say what went wrong"
+        await self._rollback.run(self._starter.last_recipe(old.id) or resolved.kind, old, operation, error)
 
     def _runs_beside(self, resolved: ResolvedRequest, old: ServerRecord) -> ServerRecord | None:
         """Return another server of the old version, which a client has started while the new version was tried."""

@@ -1,12 +1,17 @@
 """`server.restart`: restarts a server because a user has asked for it."""
 
+from ...core.lifecycle import SERVING
 from ...core.model import ServerRecord
+from ...errors import SupervisorError
+from ...kinds.stamp import changes
 from ..identification import bridges
 from ..operations.operation import RunningOperation
 from ..starting.rehearsal import Rehearsal
+from ..starting.resolve import ResolvedRequest
 from ..starting.start import Starter
 from ..starting.versions.addon_versions import Versions
 from ..state.context import EngineContext
+from .roll_back import RollBack
 from .termination import Termination
 
 
@@ -27,6 +32,7 @@ class Relauncher:
         self._termination = termination
         self._starter = starter
         self._versions = versions
+        self._rollback = RollBack(context, starter)
 
     async def run(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """Return the server, ready again.
@@ -45,5 +51,22 @@ class Relauncher:
         async with bridges.held_off(self._context, resolved.kind, record.ports):
             ended = await self._termination.end_launch(server_id, operation)
             self._termination.begin_launch(ended)
-            started = await self._starter.start_in_place(resolved, operation)
+            try:
+                started = await self._starter.start_in_place(resolved, operation)
+            except SupervisorError as error:
+                await self._roll_back(resolved, record, operation, error)
+                raise
         return started.with_(bridges=found)
+
+    async def _roll_back(
+        self, resolved: ResolvedRequest, old: ServerRecord, operation: RunningOperation, error: SupervisorError
+    ) -> None:
+        """Start a server that ran by its old recipe and version again, where it was to get another one."""
+        before = self._starter.last_recipe(old.id)
+        changed = bool(changes(old, resolved.kind)) or before not in (None, resolved.kind)
+        if old.state not in SERVING or not self._rollback.possible(old.id):
+            return
+        if before is not None and (changed or old.version != resolved.version):
+            await self._rollback.run(before, old, operation, error)
+        elif changed:
+            error.hint = f"{error.hint}; its old recipe is not known any more, because the daemon was restarted"

@@ -122,11 +122,11 @@ class Termination:
                 begin = partial(self._begin_stop, record, operation, reason, tell, finish=finish)
                 left = await self._stopper.stop(target, reason, patience_s, begin)
                 await self._outcome.verify_ports(record)
-                await self._outcome.warn_of_leftovers(target, left)
+                notes = await self._outcome.warn_of_leftovers(target, left)
             except (StopFailed, NotOurs) as error:
                 self._fail(server_id, error)
                 raise
-            record = self._records.move(server_id, ServerState.STOPPED)
+            record = self._records.move(server_id, ServerState.STOPPED).with_(left=notes)
         self._reaper.forget(server_id)
         return record
 

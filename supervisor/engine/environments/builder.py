@@ -12,7 +12,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ...core.model import Liveness, ProcessIdentity
-from ...errors import InstallFailed, NotOurs
+from ...core.symptoms import MAKE_ROOM, exhausted
+from ...errors import InstallFailed, NotOurs, SystemExhausted
 from ...native import trust
 from ...native.api import Platform
 from ...native.lane import Lane
@@ -66,6 +67,7 @@ class Environments:
         Raises:
             InvalidParams: the text is not an exact version.
             NotOurs: another user may write into the folder, and the daemon runs what is in it.
+            SystemExhausted: the system has no process, memory or descriptor for an installer.
             InstallFailed: `data.output` has the installer's last lines, `data.versions` the versions on offer.
         """
         wanted = Wanted.checked(package, version)
@@ -166,7 +168,8 @@ class Environments:
             builders = self._store.builders(build)
             # Sample first, then read the records: a dead builder cannot publish between the two.
             dead = builders and all(self._probe.sample(builder) is Liveness.DEAD for builder in builders)
-            if (dead or self._store.replaced(build)) and build not in {found.path for found in self.known()}:
+            over = dead or self._store.replaced(build) or self._store.was_published(build)
+            if over and build not in {found.path for found in self.known()}:
                 commands = commands_of_all(self._processes, self._probe) if commands is None else commands
                 if not running_from(build, commands):
                     found.append(build)
@@ -222,6 +225,8 @@ class Environments:
                 await self._lanes.do(self.sweep, lane=Lane.FILES)
                 return await self._make(wanted, module, why, tell)
         except (OSError, trust.DistrustedError) as error:
+            if isinstance(error, OSError) and exhausted(error):
+                raise SystemExhausted(f"an installer could not be started: {error}", hint=MAKE_ROOM) from error
             hint = f"check that the disk has room and that you may write to {self._root}"
             raise InstallFailed(f"{wanted.requirement} could not be installed: {error}", hint=hint) from error
 
@@ -271,6 +276,8 @@ class Environments:
         before = self._store.record(made.key)
         await self._lanes.do(remove_tree, job.temporary, lane=Lane.FILES)
         await self._lanes.do(self._store.publish, made, time.time(), lane=Lane.FILES)
+        with contextlib.suppress(OSError):
+            await self._lanes.do(self._store.note_published, made.path, lane=Lane.FILES)
         if before is not None and before.path != made.path:
             commands = await self._lanes.look(commands_of_all, self._processes, self._probe, lane=Lane.FILES)
             await self._lanes.do(self._retire, before.path, commands, lane=Lane.FILES)

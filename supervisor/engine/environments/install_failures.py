@@ -23,6 +23,12 @@ _UV_OTHER_PYTHON = re.compile(
     r"does not satisfy Python(?P<needs>[<>=!~][^\s]*).{0,20}? and (?P<package>\S+?)[<>=!~,\s]"
 )
 _UV_THIS_PYTHON = re.compile(r"Because (?P<package>[\w.-]+)==\S+ requires Python (?P<needs>[<>=!~]\S*) and")
+INDEX = "check that the package index can be reached; the daemon's PIP_* and UV_* variables choose the index"
+"""The hint where an installer gives no reason that is known."""
+
+_FILE_MISSING = re.compile(
+    r"Could not open requirements file: \[Errno 2\][^:]*: '(?P<file>[^']+)'|(?i:file not found): `(?P<uv>[^`]+)`"
+)
 _FULL = "the disk is full: make room, also in the folder for temporary files"
 _KNOWN = {
     "ensurepip": "this Python cannot make environments: install its venv package (python3-venv), or uv",
@@ -51,7 +57,25 @@ def hint_for(package: str, version: str, said: str, versions: Collection[str], v
     if proxies:
         # Without retries, pip does not report that a proxy does not answer.
         return f"check that the proxy answers: the daemon was started with {', '.join(sorted(proxies))}"
-    return "check that the package index can be reached; the daemon's PIP_* and UV_* variables choose the index"
+    return _no_version_for_this_python(package, said) or _file_missing(said) or INDEX
+
+
+def _no_version_for_this_python(package: str, said: str) -> str | None:
+    ignored = [each for line in _PIP_OTHER_PYTHON.finditer(said) for each in _PIP_VERSION.finditer(line["ignored"])]
+    if not ignored or "from versions: none" not in said:
+        return None
+    needs = ", ".join(dict.fromkeys(each["needs"].strip() for each in ignored))
+    ours = ".".join(map(str, sys.version_info[:3]))
+    return f"no version of {package} is for this Python ({ours}): they need {needs}"
+
+
+def _file_missing(said: str) -> str | None:
+    """Return a hint on a file of the user's settings, such as constraints, that does not exist."""
+    missing = _FILE_MISSING.search(said)
+    if missing is None:
+        return None
+    file = missing["file"] or missing["uv"]
+    return f"{file} is not there, and the user's settings name it: see PIP_CONSTRAINT, UV_CONSTRAINT, `pip config list`"
 
 
 def is_missing(package: str, version: str, said: str) -> bool:

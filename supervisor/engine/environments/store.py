@@ -165,6 +165,18 @@ class EnvironmentStore:
         """
         write_json(build / BUILDERS, {"schema": SCHEMA, "replaced": True})
 
+    def note_published(self, build: Path) -> None:
+        """Write down that a build was published: without a record, its record was damaged or removed.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_json(build / BUILDERS, {**read_json(build / BUILDERS), "published": True})
+
+    def was_published(self, build: Path) -> bool:
+        """Return whether a build was published once."""
+        return read_json(build / BUILDERS).get("published") is True
+
     def replaced(self, build: Path) -> bool:
         """Return whether another environment has replaced this build."""
         return read_json(build / BUILDERS).get("replaced") is True

@@ -218,7 +218,9 @@ class Editors:
         if served:
             raise InvalidParams("pid", f"process {arrival.pid} is the server {served[0]} itself")
         if arrival.start_token is not None and arrival.start_token != identity.start_token:
-            raise InvalidParams("start_token", f"process {arrival.pid} is another one", hint="sandboxed editor?")
+            problem = f"process {arrival.pid} is another process for the daemon than for the program that names it"
+            hint = "the two see different processes (a container or sandbox?): name it by the daemon's number"
+            raise InvalidParams("start_token", problem, hint=hint)
         if self._probe.same_user(identity) is False:
             raise InvalidParams("pid", f"process {arrival.pid} belongs to another user", hint="pass a pid of yours")
         return identity

@@ -5,7 +5,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ...errors import NotFound, StateNotWritable
+from ...core.symptoms import MAKE_ROOM, exhausted
+from ...errors import NotFound, StateNotWritable, SystemExhausted
 from ..state.context import EngineContext
 from .excerpt import written_at
 from .follower import LogFollower, OnLines
@@ -38,6 +39,8 @@ class LogTail:
         except FileNotFoundError:
             return Page(path, (), 0)
         except OSError as error:
+            if exhausted(error):
+                raise SystemExhausted(f"the log cannot be read: {error}", hint=MAKE_ROOM) from error
             raise StateNotWritable(f"the log cannot be read: {error}", hint="make the file readable for you") from error
 
     def follow(

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...core.model import ProcessIdentity, ServerRecord
-from ...errors import StartFailed, StateNotWritable
+from ...core.symptoms import MAKE_ROOM, exhausted
+from ...errors import StartFailed, StateNotWritable, SupervisorError, SystemExhausted
 from ...kinds.kind import Kind, command_line, environment, expand
 from ...kinds.versions import fitted
 from ...native.api import Command
@@ -15,6 +16,7 @@ from ...values import frozen
 from ..environments.store import Environment
 from ..logs.excerpt import written_at
 from ..state.context import PROJECT_VARIABLE, TOKEN_VARIABLE, EngineContext
+from . import arguments
 from .spawn_errors import explain_spawn_error
 
 LOGS_KEPT = 5
@@ -35,6 +37,7 @@ class Spawner:
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
+        self._present: dict[str, frozenset[str]] = {}
 
     def log_for(self, server_id: str, launch: str) -> Path:
         """Return the log file of a launch that is about to begin.
@@ -70,25 +73,35 @@ class Spawner:
 
         Raises:
             StartFailed: the program could not be run.
+            SystemExhausted: the system has no process, memory or descriptor for it.
         """
         command = self._command(record, recipe)
         try:
-            return self._context.platform.processes.spawn(command)
+            spawned = self._context.platform.processes.spawn(command)
         except OSError as error:
             raise _not_started(record, error, command) from error
+        self._present[record.id] = frozenset(path for path in arguments.paths(command.argv) if Path(path).exists())
+        return spawned
 
     async def rehearse(self, record: ServerRecord, recipe: Recipe) -> None:
         """Do everything that `spawn` does except the start itself.
 
         Raises:
             ConfigInvalid: the recipe has a placeholder without a value.
-            StartFailed: the program cannot be run.
+            StartFailed: the program cannot be run, or a file among its arguments has gone.
+            SystemExhausted: the system has no more open files.
         """
         command = self._command(record, recipe)
+        lanes = self._context.platform.lanes
         try:
-            await self._context.platform.lanes.do(self._context.platform.processes.rehearse, command)
+            await lanes.do(self._context.platform.processes.rehearse, command)
         except OSError as error:
             raise _not_started(record, error, command) from error
+        present = self._present.get(record.id, frozenset())
+        gone = await lanes.do(arguments.gone, command.argv, command.cwd, present)
+        if gone is not None:
+            hint = "put it back, or mend the kind's command"
+            raise StartFailed(f"{record.id} could not be started: {gone} is not there", hint=hint)
 
     def _command(self, record: ServerRecord, recipe: Recipe) -> Command:
         values = values_of(record, recipe.private)
@@ -103,7 +116,9 @@ class Spawner:
         return Command(command_line(recipe.kind, values), variables, log.parent, log, keeps_input)
 
 
-def _not_started(record: ServerRecord, error: OSError, command: Command) -> StartFailed:
+def _not_started(record: ServerRecord, error: OSError, command: Command) -> SupervisorError:
+    if exhausted(error):
+        return SystemExhausted(f"{record.id} could not be started: {error.strerror or error}", hint=MAKE_ROOM)
     diagnosis = explain_spawn_error(error, command)
     data = {}
     if error.errno == errno.ENOENT and not os.path.split(command.argv[0])[0]:

@@ -14,12 +14,17 @@ FIRST_LINE = 256
 
 CHECK = "check the kind's command"
 
+INTERPRETER = "its interpreter "
+
 
 def explain_spawn_error(error: OSError, command: Command) -> Diagnosis:
     """Return what is wrong with the program of a command that the system refused, and advice."""
     program = command.argv[0]
     refused = _refused(error)
     why = _why(error, program, command)
+    if why is not None and why.problem.startswith(INTERPRETER):
+        # A trial names the interpreter, too.
+        refused = refused.partition(f": {INTERPRETER}")[0]
     return Diagnosis(f"{refused}: {why.problem}", why.advice) if why else Diagnosis(refused, CHECK)
 
 
@@ -77,9 +82,7 @@ def _no_interpreter(first: bytes) -> Diagnosis:
         )
     interpreter = os.fsdecode(line).strip().split(" ", 1)[0]
     shown = "".join(letter if letter.isprintable() else "?" for letter in interpreter)
-    return Diagnosis(
-        f"its interpreter {shown} does not exist", "mend the script's first line, or install the interpreter"
-    )
+    return Diagnosis(f"{INTERPRETER}{shown} does not exist", "mend the script's first line, or install the interpreter")
 
 
 def _file_of(program: str, command: Command) -> Path | None:

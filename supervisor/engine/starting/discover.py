@@ -1,10 +1,10 @@
 """Finds foreign servers, so that the daemon can look after them. Cheap looks come first, and no request waits long."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from ...core.foreign import ForeignServer
-from ...core.model import PortFact, ServerRecord
+from ...core.model import Bridge, PortFact, ServerRecord
 from ...core.processes.owners import UnknownOwner
 from ...core.processes.proof import Recognised
 from ...kinds.kind import Kind
@@ -36,6 +36,8 @@ class Discovery:
         self._rested_at = 0.0
         self._unread: dict[str, str] = {}
         """The servers whose environment could not be read, by launch."""
+        self._bridges: frozenset[int] = frozenset()
+        """The pids of the bridges whose server was stopped: each may start a server of its own."""
         self._closed = False
         self.on_found: Callable[[ServerRecord], None]
 
@@ -49,6 +51,21 @@ class Discovery:
         if self._context.discover == "off" or self._context.platform.clock.monotonic() < self._rested_at:
             return
         self._start()
+
+    def expect(self, bridges: Iterable[Bridge]) -> None:
+        """Have reads look before they answer, for as long as one of these bridges lives."""
+        self._bridges |= {bridge.pid for bridge in bridges}
+
+    def expects(self) -> bool:
+        """Return whether a bridge may have started a server of its own since the last look."""
+        self._bridges = frozenset(pid for pid in self._bridges if self._may_live(pid))
+        return bool(self._bridges)
+
+    def _may_live(self, pid: int) -> bool:
+        try:
+            return self._context.platform.probe.identify(pid) is not None
+        except OSError:
+            return True
 
     async def look_once(self) -> None:
         """Look now, and wait for the result for `ONCE_S` at most. Does nothing where discovery is off."""

@@ -3,7 +3,7 @@
 from functools import partial
 
 from ...core.model import Liveness, ProcessIdentity, ServerRecord, ServerState
-from ...errors import StartFailed
+from ...errors import StartFailed, SystemExhausted
 from ...kinds.kind import Kind
 from ...kinds.stamp import stamp
 from ...kinds.versions import fitted
@@ -45,6 +45,11 @@ class Launcher:
         self._spawner = spawner
         self._readiness = Readiness(context, server_client, stopper)
         self._stopper = stopper
+        self._ready_by: dict[str, Kind] = {}
+
+    def last_recipe(self, server: str) -> Kind | None:
+        """Return the recipe by which a server became ready last. Returns None if an earlier daemon has started it."""
+        return self._ready_by.get(server)
 
     def log_for(self, server: str, launch: str) -> str:
         """Return the log file of a launch that is about to begin.
@@ -71,7 +76,7 @@ class Launcher:
         await self._records.saved()
         try:
             identity = self._spawner.spawn(record, recipe)
-        except StartFailed:
+        except (StartFailed, SystemExhausted):
             # The failed launch may have left a log, and a client that retries would collect such logs.
             self._spawner.prune_logs(record)
             raise
@@ -85,7 +90,9 @@ class Launcher:
             log=record.log,
         )
         self._spawner.prune_logs(record)
-        return await self.see_ready(record, fitted(resolved.kind, record.version))
+        ready = await self.see_ready(record, fitted(resolved.kind, record.version))
+        self._ready_by[ready.id] = resolved.kind
+        return ready
 
     async def see_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:
         """Wait until a server that was started is ready.

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ...core.log_text import taken_ports
+from ...core.log_text import names_taken, taken_ports
 from ...core.model import PassedOverPort, Ports, ProcessIdentity, ServerRecord
 from ...core.symptoms import Symptoms
 from ...kinds.kind import Kind, mentions_ports
@@ -76,8 +76,13 @@ class LaunchDiagnosis:
         others = await self._other_listeners(launch)
         if others or launch.thieves:
             return others or tuple(launch.thieves.values())
-        said = taken_ports(log_lines(launch.record.log), launch.record.ports.values())
-        return tuple(PassedOverPort(port, None, "the server's log says that it was in use") for port in sorted(said))
+        lines = log_lines(launch.record.log)
+        said = taken_ports(lines, launch.record.ports.values())
+        named = "the server's log says that it was in use"
+        unnamed = "the server's log says that a port was in use, and not which"
+        return tuple(
+            PassedOverPort(port, None, named if names_taken(lines, port) else unnamed) for port in sorted(said)
+        )
 
     async def note_thieves(self, launch: WatchedLaunch) -> None:
         """Note other processes on the ports, because they may have gone when the server has failed for them."""

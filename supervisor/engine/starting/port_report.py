@@ -67,8 +67,9 @@ class PortReporter:
 
     async def _kind(self, kind: Kind, project: str | None) -> PortReport:
         seen = await self._versions.wanted_by(kind, project) if project is not None else None
-        version, why = choose(kind, None, None, seen)
-        required = version if why.source is VersionSource.ADDON else None
+        engine = await self._versions.engine_for(kind, project, seen) if project is not None else None
+        version, why = choose(kind, None, engine, seen)
+        required = version if why.source in {VersionSource.ADDON, VersionSource.ENGINE} else None
         rows = await self._sets(kind, _sets_of(kind), required)
         ports = tuple(rows[port] for reach in kind.ports.values() for port in range(reach.low, reach.high + 1))
         notes = [why.passed_over] if why.passed_over else []

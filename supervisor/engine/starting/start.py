@@ -41,6 +41,10 @@ class Starter:
         self._launcher = launcher
         self._provisioner = Provisioner(context)
 
+    def last_recipe(self, server: str) -> Kind | None:
+        """Return the recipe by which a server became ready last. Returns None if an earlier daemon has started it."""
+        return self._launcher.last_recipe(server)
+
     async def start(
         self, resolved: ResolvedRequest, operation: RunningOperation, before: ServerRecord | None
     ) -> ServerRecord | Replace:

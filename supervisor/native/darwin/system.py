@@ -49,7 +49,7 @@ def darwin_platform(child_descriptors: tuple[int, int] | None) -> Platform:
         files=PollingFileWatcher(),
         peers=DarwinPeerCheck(),
         lanes=Lanes(looks),
-        marks=adoption_marks.FileMarks(mark_folders.of_this_user(), probe.sample),
+        marks=adoption_marks.FileMarks(mark_folders.of_this_user(), probe.sample, probe.started_at, lambda: "all"),
     )
 
 

@@ -46,7 +46,12 @@ def linux_platform(child_descriptors: tuple[int, int] | None) -> Platform:
         files=FallbackFileWatcher(InotifyWatcher(), PollingFileWatcher(), silent),
         peers=LinuxPeerCheck(),
         lanes=Lanes(looks),
-        marks=adoption_marks.FileMarks(mark_folders.of_this_user(), probe.sample),
+        marks=adoption_marks.FileMarks(
+            mark_folders.of_this_user(),
+            probe.sample,
+            probe.started_at,
+            lambda: procfs.pid_namespace("self").strip("pid:[]"),
+        ),
     )
 
 

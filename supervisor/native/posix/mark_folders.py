@@ -10,6 +10,10 @@ assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this run
 
 
 def of_this_user() -> tuple[Path, ...]:
-    """Return the folders, which depend on no variable. The first one may come and go with the user's logins."""
+    """Return the folders, which depend on no variable. The first one may come and go with the user's logins.
+
+    Programs that clean temporary folders empty `/tmp` sooner than `/var/tmp` (tmpfiles.d(5)).
+    """
     user = os.geteuid()
-    return (Path(f"/run/user/{user}/{FOLDER}"), Path(f"/tmp/{FOLDER}-{user}"))  # noqa: S108 (checked before each use)
+    temporary = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 (the folders are checked before each use)
+    return (Path(f"/run/user/{user}/{FOLDER}"), *(folder / f"{FOLDER}-{user}" for folder in temporary))

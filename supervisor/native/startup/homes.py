@@ -33,6 +33,7 @@ def refuse(where: Folders) -> None:
     if not where.moved:
         _refuse_base("XDG_CONFIG_HOME", where.config.parent, os.R_OK | os.X_OK)
         _refuse_base("XDG_STATE_HOME", where.logs, os.R_OK | os.W_OK | os.X_OK)
+        _refuse_base("XDG_DATA_HOME", where.environments, os.R_OK | os.W_OK | os.X_OK)
 
 
 def explained(problem: OSError, where: Folders) -> SupervisorError:

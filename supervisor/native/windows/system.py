@@ -46,7 +46,7 @@ def windows_platform() -> Platform:
         files=PollingFileWatcher(),
         peers=WindowsPeerCheck(),
         lanes=lanes,
-        marks=adoption_marks.FileMarks(mark_folders(), probe.sample),
+        marks=adoption_marks.FileMarks(mark_folders(), probe.sample, probe.started_at, lambda: "all"),
     )
 
 

@@ -1,15 +1,16 @@
 """Finds the version that a project's addon needs, and remembers versions that the package index lacks."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from functools import partial
 
 from ....core.model import ServerRecord, VersionSource
 from ....core.pep440 import equal
 from ....errors import InstallFailed
-from ....kinds.addon import AddonSeen, look
+from ....kinds.addon import AddonSeen, engine_of, look
 from ....kinds.kind import Addon, Kind
-from ....kinds.versions import choose, index_lacks
+from ....kinds.versions import choose, has_for_engine, index_lacks
 from ...operations.shared_answers import SharedAnswers
 from ...state.context import EngineContext
 from ..resolve import EnsureRequest, ResolvedRequest, again, project_of
@@ -31,18 +32,36 @@ class Versions:
         self._looks: SharedAnswers[AddonSeen | None] = SharedAnswers()
 
     async def informed(self, request: EnsureRequest) -> EnsureRequest:
-        """Return the request with the version that its project's addon needs.
+        """Return the request with the version that its project's addon needs, else with the engine of the project file.
 
         Raises:
             InvalidParams: there is no such project.
         """
         kind = self._context.catalog.kinds.get(request.kind)
-        if kind is not None and kind.addon is None:
+        if kind is not None and kind.addon is None and not kind.engine:
             return request
         project = project_of(request)
         if kind is None or project is None:
             return request
-        return replace(request, addon=await self.wanted_by(kind, project))
+        request = replace(request, addon=await self.wanted_by(kind, project)) if kind.addon is not None else request
+        known = request.version or request.engine_version or (request.editor.engine_version if request.editor else None)
+        engine = None if known else await self.engine_for(kind, project, request.addon)
+        return replace(request, engine_version=engine) if engine else request
+
+    async def engine_for(self, kind: Kind, project: str, seen: AddonSeen | None) -> str | None:
+        """Return the engine version that a project file names, where the version of the server depends on it.
+
+        Returns None if the addon decides, or if the kind has no version of its own for this engine: its only version is
+        then no demand.
+        """
+        addon_decides = seen is not None and seen.version is not None and seen.problem is None
+        if addon_decides or not kind.engine:
+            return None
+        engine = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READ_WITHIN_S):
+                engine = await self._context.platform.lanes.look(engine_of, project)
+        return engine if engine and has_for_engine(kind, engine) else None
 
     async def wanted_by(self, kind: Kind, project: str) -> AddonSeen | None:
         """Return the version that the addon of a project needs, and the problem if the index is known to lack it."""
