@@ -8,9 +8,8 @@ from ..config import Config, load, naming
 from ..engine.state.events import Events
 from ..errors import StateNotWritable, SupervisorError
 from ..kinds.catalog import Catalog
-from ..native.api import Lanes
 from ..native.facts import Folders
-from ..native.lane import Lane
+from ..native.lane import Lane, Lanes
 from ..values import frozen
 from . import loop
 

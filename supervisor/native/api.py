@@ -3,13 +3,11 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from socket import socket
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from ..core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
 from ..values import frozen
-from .lane import Lane
-
-T = TypeVar("T")
+from .lane import Lanes
 
 
 class Clock(Protocol):
@@ -227,38 +225,6 @@ class PeerCheck(Protocol):
     def same_user(self, connection: socket) -> bool:
         """Whether the peer runs as the daemon's user. False where the system does not tell."""
         ...
-
-
-class Lanes(Protocol):
-    """Does what blocks, in threads, in the lane of the current task (`native.lane.take`) unless one is named."""
-
-    async def look(self, read: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
-        """Call what only reads. It may be called again: a process that hangs in the kernel is passed over then.
-
-        Raises:
-            SystemExhausted: the system has no thread.
-            TimeoutError: it hangs, and not at a process that could be passed over.
-        """
-        ...
-
-    async def do(self, work: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
-        """Call what is to be done once.
-
-        Raises:
-            SystemExhausted: the system has no thread; it was not done.
-        """
-        ...
-
-    async def prepare(self) -> None:
-        """Make a thread that stays, for when the system has no other any more.
-
-        Raises:
-            SystemExhausted: the system has no thread.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Let what is under way end, for a bounded time: it may be writing."""
 
 
 class AdoptionMarks(Protocol):

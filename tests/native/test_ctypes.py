@@ -12,9 +12,9 @@ import supervisor.native
 NATIVE = Path(supervisor.native.__file__).parent
 
 LOADERS = {"CDLL", "WinDLL", "OleDLL", "PyDLL", "LibraryLoader", "windll", "cdll", "oledll", "pythonapi"}
-DECLARES = "_declared"
+DECLARES = "declared"
 DECLARES_FROM = 3
-"""`_declared(library, name, result, *arguments)`."""
+"""`declared(library, name, result, *arguments)`."""
 
 
 def offences(source: str) -> Iterator[str]:
@@ -63,17 +63,17 @@ def function_of(node: ast.AST, libraries: set[str]) -> str | None:
 
 
 @pytest.mark.parametrize("path", sorted(NATIVE.rglob("*.py")), ids=lambda path: path.stem)
-def test_every_foreign_function_of_a_module_is_declared(path: Path) -> None:
+def test_every_foreign_function_of_a_module_isdeclared(path: Path) -> None:
     assert list(offences(path.read_text(encoding="utf-8"))) == []
 
 
-def test_windows_is_declared_in_modules_of_its_own() -> None:
+def test_windows_isdeclared_in_modules_of_its_own() -> None:
     with_libraries = [
         path.name
         for path in NATIVE.rglob("*.py")
         if any(name in path.read_text(encoding="utf-8") for name in ("WinDLL(", "windll", "OleDLL("))
     ]
-    assert sorted(with_libraries) == ["win32.py", "win32_services.py"]
+    assert sorted(with_libraries) == ["win32.py", "win32_files.py", "win32_services.py"]
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_windows_is_declared_in_modules_of_its_own() -> None:
         ("k = ctypes.WinDLL('k')\nk.f(1)", ["k.f: no argtypes", "k.f: no restype"]),
         ("k = ctypes.WinDLL('k')\nk.f.argtypes = ()\nk.f(1)", ["k.f: no restype"]),
         ("k = ctypes.CDLL(None)\nk.f.restype = int\nk.f(1)", ["k.f: no argtypes"]),
-        ("k = ctypes.WinDLL('k')\nf = _declared(k, 'f')", ["_declared(k, 'f'): no result type"]),
-        ("k = ctypes.WinDLL('k')\ngetattr(k, 'f')(1)", ["getattr(k, 'f'): not by _declared"]),
+        ("k = ctypes.WinDLL('k')\nf = declared(k, 'f')", ["declared(k, 'f'): no result type"]),
+        ("k = ctypes.WinDLL('k')\ngetattr(k, 'f')(1)", ["getattr(k, 'f'): not by declared"]),
         ("ctypes.windll.kernel32.OpenProcess(1)", ["a library that is not kept under a name"]),
         ("k = ctypes.CDLL(None)\nk.f.argtypes = ()\nk.f.restype = int\nk.f()", []),
     ],
@@ -96,7 +96,7 @@ if sys.platform == "win32":
     import ctypes
     from ctypes import wintypes
 
-    from supervisor.native.windows import win32
+    from supervisor.native.windows import win32, win32_files
     from supervisor.native.windows.services import win32_services
 
     POINTERS = {
@@ -116,7 +116,7 @@ if sys.platform == "win32":
     SERVICES = [vars(one) for one in vars(win32_services).values() if isinstance(one, ctypes.WinDLL)]
     FUNCTIONS = {
         name: one
-        for names in (vars(win32), *SERVICES)
+        for names in (vars(win32), vars(win32_files), *SERVICES)
         for name, one in names.items()
         if isinstance(one, ctypes._CFuncPtr) and name.isidentifier() and not name.startswith("_")
     }

@@ -15,10 +15,12 @@ from supervisor.core.model import Bind, Liveness, ProcessIdentity
 from supervisor.native import trust
 from supervisor.native.darwin import libproc, system
 from supervisor.native.darwin.ports import ANOTHER_USER, DarwinPortTable, lsof_listeners
-from supervisor.native.darwin.probe import PID_MAX, DarwinProbe
-from supervisor.native.darwin.system import DarwinPeerCheck, DarwinProcessControl, KqueueWatcher
+from supervisor.native.darwin.probe import PID_MAX, DarwinProbe, possible
+from supervisor.native.darwin.system import DarwinPeerCheck, DarwinProcessControl
 from supervisor.native.platforms import open_platform
+from supervisor.native.posix import kqueue
 from supervisor.native.posix import processes as posix
+from supervisor.native.posix.kqueue import KqueueWatcher
 from tests.contract.worlds import PATIENCE_S, on_loop, unix_connection, until
 from tests.native.macos import BEGAN, ME, Fact, Mac
 
@@ -133,7 +135,7 @@ def test_an_empty_environment_is_one_that_the_system_does_not_show(mac: Mac, pro
 
 def exit_watches(mac: Mac, probe: DarwinProbe) -> tuple[KqueueWatcher, list[ProcessIdentity]]:
     collected: list[ProcessIdentity] = []
-    return KqueueWatcher(probe, collected.append, mac.select), collected
+    return KqueueWatcher(probe, collected.append, mac.select, possible), collected
 
 
 @on_loop
@@ -200,7 +202,7 @@ async def test_one_that_can_not_be_watched_any_more_is_believed_to_have_ended_wh
     exits, collected = exit_watches(mac, probe)
     calls: list[str] = []
     exits.watch(identity(probe), lambda: calls.append("ended"))
-    await asyncio.sleep(system.SETTLE_EVERY_S * 3)
+    await asyncio.sleep(kqueue.SETTLE_EVERY_S * 3)
     assert (calls, collected) == ([], [])
     mac.end(EDITOR, zombie=True, silently=True)
     await until(lambda: calls, "it is told")
@@ -351,7 +353,7 @@ def test_an_lsof_that_is_not_there_tells_nothing(monkeypatch: pytest.MonkeyPatch
 
 def control(mac: Mac, limit: tuple[int, int] | None = None) -> DarwinProcessControl:
     probe = DarwinProbe(mac.psutil, mac.birth_of)
-    exits = KqueueWatcher(probe, lambda _: None, mac.select)
+    exits = KqueueWatcher(probe, lambda _: None, mac.select, possible)
     return DarwinProcessControl(probe, posix.Children(), exits, limit)
 
 

@@ -21,7 +21,7 @@ from supervisor.native import private_files
 from supervisor.native.api import Command
 from supervisor.native.platforms import parent_pid
 from supervisor.native.shared import venv_launcher
-from supervisor.native.windows import tokens, win32
+from supervisor.native.windows import tokens, win32, win32_files
 from supervisor.native.windows.processes import console, exits, handles, jobs, listing, parent, probe
 from supervisor.native.windows.services import account
 from supervisor.native.windows.system import WindowsPeerCheck
@@ -51,11 +51,13 @@ def change_access(pid: int, list_of_access: str) -> None:
     change = advapi32.SetKernelObjectSecurity
     change.argtypes, change.restype = (wintypes.HANDLE, wintypes.DWORD, c_void_p), wintypes.BOOL
     descriptor = c_void_p()
-    assert win32.ConvertStringSecurityDescriptor(list_of_access, win32.SDDL_REVISION_1, ctypes.byref(descriptor), None)
+    assert win32_files.ConvertStringSecurityDescriptor(
+        list_of_access, win32_files.SDDL_REVISION_1, ctypes.byref(descriptor), None
+    )
     write_dac = 0x00040000
     with handles.opened(pid, write_dac) as handle:
-        assert change(handle, win32.DACL_SECURITY_INFORMATION, descriptor)
-    win32.LocalFree(descriptor)
+        assert change(handle, win32_files.DACL_SECURITY_INFORMATION, descriptor)
+    win32_files.LocalFree(descriptor)
 
 
 class TestProbe:

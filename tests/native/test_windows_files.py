@@ -14,7 +14,7 @@ import pytest
 
 from supervisor.native import private_files
 from supervisor.native.platforms import file_replacer
-from supervisor.native.windows import files, tokens, win32
+from supervisor.native.windows import files, tokens, win32, win32_files
 from supervisor.native.windows.processes import spawn
 from tests.windows.access import allow
 from tests.wine import WINE
@@ -73,7 +73,7 @@ def test_a_handle_that_the_c_library_has_no_number_for_is_closed(
         pass
     # Whoever has a file open without sharing that keeps it from being renamed.
     for name in ("file", "log"):
-        handle = win32.CreateFile(str(tmp_path / name), win32.GENERIC_WRITE, 0, None, 4, 0x80, None)
+        handle = win32_files.CreateFile(str(tmp_path / name), win32_files.GENERIC_WRITE, 0, None, 4, 0x80, None)
         assert handle != files.INVALID_HANDLE, name
         win32.CloseHandle(handle)
 
@@ -105,7 +105,7 @@ def test_every_kind_of_entry_that_may_allow_something_counts(ace_type: int, rest
     assert mask & files.WRITES
 
 
-@pytest.mark.parametrize("ace_type", win32.DENYING_ACE_TYPES)
+@pytest.mark.parametrize("ace_type", win32_files.DENYING_ACE_TYPES)
 def test_an_entry_that_denies_allows_nothing(ace_type: int) -> None:
     acl = access_list(ace_type, SID_OF_EVERYONE)
     assert list(files._entries(ctypes.addressof(acl))) == []

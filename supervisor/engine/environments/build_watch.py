@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ...native.api import Lanes
-from ...native.lane import Lane
+from ...native.lane import Lane, Lanes
 
 WEIGH_EVERY_S = 5.0
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ...core.model import ProcessIdentity
 from ...errors import InstallFailed
-from ...native.api import Lanes
-from ...native.lane import Lane
+from ...native.lane import Lane, Lanes
 from . import examination
 from .examination import Examined
 from .installer import Installer, Job

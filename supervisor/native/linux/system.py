@@ -7,14 +7,15 @@ import os
 import resource
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 
 from ...core.model import Liveness, ProcessIdentity, ProcessRow
 from .. import trust
-from ..api import Command, ExitWatcher, Platform, Watch
-from ..posix import mark_folders, processes
-from ..shared import adoption_marks, runnable
+from ..api import Command, Platform, Watch
+from ..posix import mark_folders, process_control, processes
+from ..shared import adoption_marks
 from ..shared.clock import MonotonicClock
 from ..shared.exits import ArmedWatch, Collect, PollingExitWatcher
 from ..shared.file_watch import FallbackFileWatcher, PollingFileWatcher
@@ -131,51 +132,8 @@ class PidfdWatcher:
         return f"{polling}: {self._trouble}" if polling and self._trouble else None
 
 
-class LinuxProcessControl:
+class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxProbe]):
     """Signals go through a pidfd that was opened first and verified after, so they cannot hit a recycled pid."""
-
-    def __init__(
-        self,
-        probe: linux_probe.LinuxProbe,
-        children: processes.Children,
-        exits: ExitWatcher,
-        child_descriptors: tuple[int, int] | None,
-    ) -> None:
-        self._probe = probe
-        self._children = children
-        self._exits = exits
-        self._child_descriptors = child_descriptors
-
-    def spawn(self, command: Command) -> ProcessIdentity:
-        """Start it detached. Called on the event loop, where its end is waited for whether or not anybody watches."""
-        asyncio.get_running_loop()
-        process = processes.start_detached(command)
-        try:
-            identity = self._probe.newborn(process.pid)
-            self._restore_descriptor_limit(process.pid)
-        except OSError:
-            processes.abandon(process)
-            raise
-        processes.disown(process)
-        self._children.add(identity)
-        self._exits.watch(identity, _nothing)
-        return identity
-
-    def rehearse(self, command: Command) -> None:
-        """Whether it could be started."""
-        runnable.rehearse(command)
-
-    def exit_status(self, identity: ProcessIdentity) -> int | None:
-        """Exit status of a child that has ended."""
-        return self._children.exit_status(identity)
-
-    async def ask_to_end(self, identity: ProcessIdentity) -> bool:
-        """SIGTERM."""
-        return self._signal(identity, signal.SIGTERM)
-
-    def kill(self, identity: ProcessIdentity) -> bool:
-        """SIGKILL."""
-        return self._signal(identity, signal.SIGKILL)
 
     def table(self) -> tuple[ProcessRow, ...]:
         """Every living process that can be seen."""
@@ -214,7 +172,18 @@ class LinuxProcessControl:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
         return value
 
-    def _signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
+    def start(self, command: Command) -> "subprocess.Popen[bytes]":
+        """Start a child, and give it the limit of open files that the user set."""
+        process = processes.start_detached(command)
+        try:
+            self._restore_descriptor_limit(process.pid)
+        except OSError:
+            processes.abandon(process)
+            raise
+        return process
+
+    def signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
+        """Send a signal through a pidfd; returns False if the process had ended."""
         try:
             pidfd = _open_pidfd(identity.pid)
         except ProcessLookupError:
@@ -264,7 +233,3 @@ def _open_pidfd(pid: int) -> int:
 
 def _already(watch: ArmedWatch) -> None:
     """For a watch that no source has taken yet."""
-
-
-def _nothing() -> None:
-    """For a child whose end is only waited for."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ctypes import c_void_p
 from pathlib import Path
 
-from . import tokens, win32
+from . import tokens, win32, win32_files
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
@@ -44,13 +44,13 @@ def create(path: Path, *, fresh: bool) -> int:
         # Written over it would keep its access list, whoever that lets in.
         path.unlink(missing_ok=True)
     with _access(OWNER_ONLY_FILE) as attributes:
-        handle: int | None = win32.CreateFile(
+        handle: int | None = win32_files.CreateFile(
             str(path),
-            win32.GENERIC_WRITE,
-            win32.FILE_SHARE_READ_DELETE,
+            win32_files.GENERIC_WRITE,
+            win32_files.FILE_SHARE_READ_DELETE,
             ctypes.byref(attributes),
-            win32.CREATE_NEW,
-            win32.FILE_ATTRIBUTE_NORMAL,
+            win32_files.CREATE_NEW,
+            win32_files.FILE_ATTRIBUTE_NORMAL,
             None,
         )
         if handle is None or handle == INVALID_HANDLE:
@@ -85,7 +85,7 @@ def make_folder(path: Path) -> None:
         raise FileNotFoundError(errno.ENOENT, "there is no such drive or share", str(path))
     make_folder(path.parent)
     with _access(OWNER_ONLY_FOLDER) as attributes:
-        made = win32.CreateDirectory(str(path), ctypes.byref(attributes))
+        made = win32_files.CreateDirectory(str(path), ctypes.byref(attributes))
     if not made and not path.is_dir():
         raise win32.last_error()
 
@@ -122,25 +122,27 @@ def entries(path: Path) -> tuple[tuple[str, int], ...]:
 
 
 @contextlib.contextmanager
-def _access(template: str) -> Iterator[win32.SecurityAttributes]:
+def _access(template: str) -> Iterator[win32_files.SecurityAttributes]:
     descriptor = c_void_p()
     text = template.format(me=tokens.me())
-    if not win32.ConvertStringSecurityDescriptor(text, win32.SDDL_REVISION_1, ctypes.byref(descriptor), None):
+    if not win32_files.ConvertStringSecurityDescriptor(
+        text, win32_files.SDDL_REVISION_1, ctypes.byref(descriptor), None
+    ):
         raise win32.last_error()
     try:
-        yield win32.SecurityAttributes(ctypes.sizeof(win32.SecurityAttributes), descriptor, False)
+        yield win32_files.SecurityAttributes(ctypes.sizeof(win32_files.SecurityAttributes), descriptor, False)
     finally:
-        win32.LocalFree(descriptor)
+        win32_files.LocalFree(descriptor)
 
 
 @contextlib.contextmanager
 def _described(path: Path) -> Iterator[tuple[str, int | None]]:
     """The owner of a file, and where its access list lies in memory while this lasts; None: it has none."""
     owner, acl, descriptor = c_void_p(), c_void_p(), c_void_p()
-    what = win32.OWNER_SECURITY_INFORMATION | win32.DACL_SECURITY_INFORMATION
-    error = win32.GetNamedSecurityInfo(
+    what = win32_files.OWNER_SECURITY_INFORMATION | win32_files.DACL_SECURITY_INFORMATION
+    error = win32_files.GetNamedSecurityInfo(
         str(path),
-        win32.SE_FILE_OBJECT,
+        win32_files.SE_FILE_OBJECT,
         what,
         ctypes.byref(owner),
         None,
@@ -153,7 +155,7 @@ def _described(path: Path) -> Iterator[tuple[str, int | None]]:
     try:
         yield tokens.sid_text(owner.value), acl.value
     finally:
-        win32.LocalFree(descriptor)
+        win32_files.LocalFree(descriptor)
 
 
 def _entries(acl: int) -> Iterator[tuple[str, int]]:
@@ -161,15 +163,15 @@ def _entries(acl: int) -> Iterator[tuple[str, int]]:
 
     One with a condition counts as if that were met. One that cannot be read allows everything to somebody unknown.
     """
-    for number in range(win32.Acl.from_address(acl).count):
+    for number in range(win32_files.Acl.from_address(acl).count):
         entry = c_void_p()
-        if not win32.GetAce(acl, number, ctypes.byref(entry)):
+        if not win32_files.GetAce(acl, number, ctypes.byref(entry)):
             raise win32.last_error()
-        ace = win32.AllowedAce.from_address(entry.value or 0)
-        if ace.type in win32.DENYING_ACE_TYPES or ace.flags & win32.INHERIT_ONLY_ACE:
+        ace = win32_files.AllowedAce.from_address(entry.value or 0)
+        if ace.type in win32_files.DENYING_ACE_TYPES or ace.flags & win32_files.INHERIT_ONLY_ACE:
             continue
-        if ace.type in (win32.ACCESS_ALLOWED_ACE_TYPE, win32.ACCESS_ALLOWED_CALLBACK_ACE_TYPE):
-            sid = (entry.value or 0) + win32.AllowedAce.sid.offset
+        if ace.type in (win32_files.ACCESS_ALLOWED_ACE_TYPE, win32_files.ACCESS_ALLOWED_CALLBACK_ACE_TYPE):
+            sid = (entry.value or 0) + win32_files.AllowedAce.sid.offset
             yield tokens.sid_text(sid), ace.mask
         else:
             yield f"an entry of type {ace.type}", WRITES

@@ -6,7 +6,7 @@ from ctypes import c_void_p
 from ctypes.wintypes import DWORD, HANDLE
 from functools import cache
 
-from . import win32
+from . import win32, win32_files
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
@@ -40,7 +40,7 @@ def name_of(process: int) -> str:
     sizes = [DWORD(NAME_MAX), DWORD(NAME_MAX)]
     name, domain = (ctypes.create_unicode_buffer(NAME_MAX) for _ in sizes)
     use = ctypes.c_int()
-    known = win32.LookupAccountSid(
+    known = win32_files.LookupAccountSid(
         None, sid.address, name, ctypes.byref(sizes[0]), domain, ctypes.byref(sizes[1]), ctypes.byref(use)
     )
     return name.value if known and name.value else sid_text(sid.address)
@@ -53,12 +53,12 @@ def sid_text(sid: int | None) -> str:
         OSError: it is none.
     """
     text = c_void_p()
-    if not win32.ConvertSidToStringSid(sid, ctypes.byref(text)):
+    if not win32_files.ConvertSidToStringSid(sid, ctypes.byref(text)):
         raise win32.last_error()
     try:
         return ctypes.wstring_at(text.value or 0)
     finally:
-        win32.LocalFree(text)
+        win32_files.LocalFree(text)
 
 
 class _Sid:

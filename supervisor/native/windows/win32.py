@@ -33,15 +33,7 @@ WT_EXECUTEONLYONCE = 0x00000008
 INFINITE = 0xFFFFFFFF
 CREATE_SUSPENDED = 0x00000004
 CTRL_BREAK_EVENT = 1
-GENERIC_WRITE = 0x40000000
-FILE_APPEND_DATA = 0x0004
-FILE_READ_ATTRIBUTES = 0x0080
-FILE_SHARE_READ_DELETE = 0x0005
-FILE_SHARE_ALL = 0x0007
-CREATE_NEW = 1
-OPEN_ALWAYS = 4
 ERROR_ALREADY_EXISTS = 183
-FILE_ATTRIBUTE_NORMAL = 0x00000080
 
 # <winerror.h>
 ERROR_FILE_NOT_FOUND = 2
@@ -70,17 +62,6 @@ TCP_TABLE_OWNER_PID_LISTENER = 3
 TCP_TABLE_OWNER_PID_CONNECTIONS = 4
 AF_INET = 2
 AF_INET6 = 23
-
-# <accctrl.h>, <aclapi.h>, <winnt.h>: access lists
-SE_FILE_OBJECT = 1
-OWNER_SECURITY_INFORMATION = 0x00000001
-DACL_SECURITY_INFORMATION = 0x00000004
-ACCESS_ALLOWED_ACE_TYPE = 0
-ACCESS_ALLOWED_CALLBACK_ACE_TYPE = 9
-DENYING_ACE_TYPES = (1, 6, 10, 12)
-"""ACCESS_DENIED_ACE_TYPE, and those for objects, with a callback, and both."""
-INHERIT_ONLY_ACE = 0x08
-SDDL_REVISION_1 = 1
 
 
 class UnicodeString(Structure):
@@ -177,41 +158,12 @@ class TcpRow6(Structure):
     )
 
 
-class SecurityAttributes(Structure):
-    """SECURITY_ATTRIBUTES."""
-
-    _fields_ = (("length", DWORD), ("descriptor", c_void_p), ("inherit", BOOL))
-
-
-class Acl(Structure):
-    """ACL; its entries follow it."""
-
-    _fields_ = (
-        ("revision", c_ubyte),
-        ("reserved", c_ubyte),
-        ("size", ctypes.c_ushort),
-        ("count", ctypes.c_ushort),
-        ("reserved2", ctypes.c_ushort),
-    )
-
-
-class AllowedAce(Structure):
-    """ACCESS_ALLOWED_ACE; the SID begins at its last field."""
-
-    _fields_ = (
-        ("type", c_ubyte),
-        ("flags", c_ubyte),
-        ("size", ctypes.c_ushort),
-        ("mask", DWORD),
-        ("sid", DWORD),
-    )
-
-
 WaitCallback = ctypes.WINFUNCTYPE(None, c_void_p, c_ubyte)
 """WAITORTIMERCALLBACK: the context, and whether the time was up."""
 
 
-def _declared(library: ctypes.WinDLL, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+def declared(library: ctypes.WinDLL, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    """Return a function of a library, with the types of its result and arguments set."""
     function = getattr(library, name)
     function.restype = result
     function.argtypes = arguments
@@ -224,97 +176,64 @@ _iphlpapi = ctypes.WinDLL("iphlpapi")
 _ntdll = ctypes.WinDLL("ntdll")
 
 # <processthreadsapi.h>
-OpenProcess = _declared(_kernel32, "OpenProcess", HANDLE, DWORD, BOOL, DWORD)
-GetProcessId = _declared(_kernel32, "GetProcessId", DWORD, HANDLE)
-GetCurrentProcess = _declared(_kernel32, "GetCurrentProcess", HANDLE)
-GetProcessTimes = _declared(_kernel32, "GetProcessTimes", BOOL, HANDLE, *[POINTER(FILETIME)] * 4)
-GetExitCodeProcess = _declared(_kernel32, "GetExitCodeProcess", BOOL, HANDLE, POINTER(DWORD))
-QueryFullProcessImageName = _declared(
+OpenProcess = declared(_kernel32, "OpenProcess", HANDLE, DWORD, BOOL, DWORD)
+GetProcessId = declared(_kernel32, "GetProcessId", DWORD, HANDLE)
+GetCurrentProcess = declared(_kernel32, "GetCurrentProcess", HANDLE)
+GetProcessTimes = declared(_kernel32, "GetProcessTimes", BOOL, HANDLE, *[POINTER(FILETIME)] * 4)
+GetExitCodeProcess = declared(_kernel32, "GetExitCodeProcess", BOOL, HANDLE, POINTER(DWORD))
+QueryFullProcessImageName = declared(
     _kernel32, "QueryFullProcessImageNameW", BOOL, HANDLE, DWORD, c_wchar_p, POINTER(DWORD)
 )
-TerminateProcess = _declared(_kernel32, "TerminateProcess", BOOL, HANDLE, UINT)
-OpenProcessToken = _declared(_advapi32, "OpenProcessToken", BOOL, HANDLE, DWORD, POINTER(HANDLE))
+TerminateProcess = declared(_kernel32, "TerminateProcess", BOOL, HANDLE, UINT)
+OpenProcessToken = declared(_advapi32, "OpenProcessToken", BOOL, HANDLE, DWORD, POINTER(HANDLE))
 
 # <handleapi.h>, <synchapi.h>, <threadpoollegacyapiset.h>
-CloseHandle = _declared(_kernel32, "CloseHandle", BOOL, HANDLE)
-DuplicateHandle = _declared(
+CloseHandle = declared(_kernel32, "CloseHandle", BOOL, HANDLE)
+DuplicateHandle = declared(
     _kernel32, "DuplicateHandle", BOOL, HANDLE, HANDLE, HANDLE, POINTER(HANDLE), DWORD, BOOL, DWORD
 )
-WaitForSingleObject = _declared(_kernel32, "WaitForSingleObject", DWORD, HANDLE, DWORD)
-CreateEvent = _declared(_kernel32, "CreateEventW", HANDLE, c_void_p, BOOL, BOOL, c_wchar_p)
-OpenEvent = _declared(_kernel32, "OpenEventW", HANDLE, DWORD, BOOL, c_wchar_p)
-SetEvent = _declared(_kernel32, "SetEvent", BOOL, HANDLE)
-RegisterWaitForSingleObject = _declared(
+WaitForSingleObject = declared(_kernel32, "WaitForSingleObject", DWORD, HANDLE, DWORD)
+CreateEvent = declared(_kernel32, "CreateEventW", HANDLE, c_void_p, BOOL, BOOL, c_wchar_p)
+OpenEvent = declared(_kernel32, "OpenEventW", HANDLE, DWORD, BOOL, c_wchar_p)
+SetEvent = declared(_kernel32, "SetEvent", BOOL, HANDLE)
+RegisterWaitForSingleObject = declared(
     _kernel32, "RegisterWaitForSingleObject", BOOL, POINTER(HANDLE), HANDLE, WaitCallback, c_void_p, ULONG, ULONG
 )
-UnregisterWait = _declared(_kernel32, "UnregisterWait", BOOL, HANDLE)
+UnregisterWait = declared(_kernel32, "UnregisterWait", BOOL, HANDLE)
 
 # <jobapi.h>, <jobapi2.h>
-CreateJobObject = _declared(_kernel32, "CreateJobObjectW", HANDLE, c_void_p, c_wchar_p)
-OpenJobObject = _declared(_kernel32, "OpenJobObjectW", HANDLE, DWORD, BOOL, c_wchar_p)
-AssignProcessToJobObject = _declared(_kernel32, "AssignProcessToJobObject", BOOL, HANDLE, HANDLE)
-IsProcessInJob = _declared(_kernel32, "IsProcessInJob", BOOL, HANDLE, HANDLE, POINTER(BOOL))
-SetInformationJobObject = _declared(_kernel32, "SetInformationJobObject", BOOL, HANDLE, ctypes.c_int, LPVOID, DWORD)
-QueryInformationJobObject = _declared(
+CreateJobObject = declared(_kernel32, "CreateJobObjectW", HANDLE, c_void_p, c_wchar_p)
+OpenJobObject = declared(_kernel32, "OpenJobObjectW", HANDLE, DWORD, BOOL, c_wchar_p)
+AssignProcessToJobObject = declared(_kernel32, "AssignProcessToJobObject", BOOL, HANDLE, HANDLE)
+IsProcessInJob = declared(_kernel32, "IsProcessInJob", BOOL, HANDLE, HANDLE, POINTER(BOOL))
+SetInformationJobObject = declared(_kernel32, "SetInformationJobObject", BOOL, HANDLE, ctypes.c_int, LPVOID, DWORD)
+QueryInformationJobObject = declared(
     _kernel32, "QueryInformationJobObject", BOOL, HANDLE, ctypes.c_int, LPVOID, DWORD, POINTER(DWORD)
 )
 
 # <consoleapi2.h>, <wincon.h>
-AttachConsole = _declared(_kernel32, "AttachConsole", BOOL, DWORD)
-GenerateConsoleCtrlEvent = _declared(_kernel32, "GenerateConsoleCtrlEvent", BOOL, DWORD, DWORD)
-SetConsoleCtrlHandler = _declared(_kernel32, "SetConsoleCtrlHandler", BOOL, c_void_p, BOOL)
-
-# <fileapi.h>, <winbase.h>
-CreateFile = _declared(
-    _kernel32, "CreateFileW", HANDLE, c_wchar_p, DWORD, DWORD, POINTER(SecurityAttributes), DWORD, DWORD, HANDLE
-)
-CreateDirectory = _declared(_kernel32, "CreateDirectoryW", BOOL, c_wchar_p, POINTER(SecurityAttributes))
-LocalFree = _declared(_kernel32, "LocalFree", c_void_p, c_void_p)
+AttachConsole = declared(_kernel32, "AttachConsole", BOOL, DWORD)
+GenerateConsoleCtrlEvent = declared(_kernel32, "GenerateConsoleCtrlEvent", BOOL, DWORD, DWORD)
+SetConsoleCtrlHandler = declared(_kernel32, "SetConsoleCtrlHandler", BOOL, c_void_p, BOOL)
 
 # <winternl.h>
-NtQuerySystemInformation = _declared(
+NtQuerySystemInformation = declared(
     _ntdll, "NtQuerySystemInformation", NTSTATUS, ctypes.c_int, LPVOID, ULONG, POINTER(ULONG)
 )
-NtQueryInformationProcess = _declared(
+NtQueryInformationProcess = declared(
     _ntdll, "NtQueryInformationProcess", NTSTATUS, HANDLE, ctypes.c_int, LPVOID, ULONG, POINTER(ULONG)
 )
-NtResumeProcess = _declared(_ntdll, "NtResumeProcess", NTSTATUS, HANDLE)
-RtlNtStatusToDosError = _declared(_ntdll, "RtlNtStatusToDosError", ULONG, NTSTATUS)
+NtResumeProcess = declared(_ntdll, "NtResumeProcess", NTSTATUS, HANDLE)
+RtlNtStatusToDosError = declared(_ntdll, "RtlNtStatusToDosError", ULONG, NTSTATUS)
 
 # <iphlpapi.h>
-GetExtendedTcpTable = _declared(
+GetExtendedTcpTable = declared(
     _iphlpapi, "GetExtendedTcpTable", DWORD, LPVOID, POINTER(DWORD), BOOL, ULONG, ctypes.c_int, ULONG
 )
 
-# <securitybaseapi.h>, <sddl.h>, <aclapi.h>
-GetTokenInformation = _declared(
+# <securitybaseapi.h>
+GetTokenInformation = declared(
     _advapi32, "GetTokenInformation", BOOL, HANDLE, ctypes.c_int, LPVOID, DWORD, POINTER(DWORD)
-)
-GetAce = _declared(_advapi32, "GetAce", BOOL, c_void_p, DWORD, POINTER(c_void_p))
-ConvertSidToStringSid = _declared(_advapi32, "ConvertSidToStringSidW", BOOL, c_void_p, POINTER(c_void_p))
-LookupAccountSid = _declared(
-    _advapi32,
-    "LookupAccountSidW",
-    BOOL,
-    c_wchar_p,
-    c_void_p,
-    c_wchar_p,
-    POINTER(DWORD),
-    c_wchar_p,
-    POINTER(DWORD),
-    POINTER(ctypes.c_int),
-)
-ConvertStringSecurityDescriptor = _declared(
-    _advapi32,
-    "ConvertStringSecurityDescriptorToSecurityDescriptorW",
-    BOOL,
-    c_wchar_p,
-    DWORD,
-    POINTER(c_void_p),
-    POINTER(ULONG),
-)
-GetNamedSecurityInfo = _declared(
-    _advapi32, "GetNamedSecurityInfoW", DWORD, c_wchar_p, ctypes.c_int, DWORD, *[POINTER(c_void_p)] * 5
 )
 
 

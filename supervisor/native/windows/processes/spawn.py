@@ -12,7 +12,7 @@ from pathlib import Path
 from ....core.model import ProcessIdentity
 from ...api import Command
 from ...shared import venv_launcher
-from .. import files, win32
+from .. import files, win32, win32_files
 from . import handles
 from . import jobs as windows_jobs
 
@@ -119,13 +119,13 @@ def appended(path: Path) -> Iterator[int]:
 
     O_APPEND is a matter of the C library here, and is not inherited. The right to append, without that to write, is.
     """
-    handle: int | None = win32.CreateFile(
+    handle: int | None = win32_files.CreateFile(
         str(path),
-        win32.FILE_APPEND_DATA | win32.SYNCHRONIZE | win32.FILE_READ_ATTRIBUTES,
-        win32.FILE_SHARE_ALL,
+        win32_files.FILE_APPEND_DATA | win32.SYNCHRONIZE | win32_files.FILE_READ_ATTRIBUTES,
+        win32_files.FILE_SHARE_ALL,
         None,
-        win32.OPEN_ALWAYS,
-        win32.FILE_ATTRIBUTE_NORMAL,
+        win32_files.OPEN_ALWAYS,
+        win32_files.FILE_ATTRIBUTE_NORMAL,
         None,
     )
     if handle is None or handle == ctypes.c_void_p(-1).value:

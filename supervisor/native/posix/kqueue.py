@@ -1,0 +1,101 @@
+"""Exit watches by kqueue, for macOS and the BSDs. `select` has kqueue only there, so tests hand in a substitute."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ...core.model import Liveness, ProcessIdentity
+from ..api import Probe, Watch
+from ..shared.exits import ArmedWatch, Collect, PollingExitWatcher
+
+SETTLE_EVERY_S, SETTLE_LOOKS = 0.01, 100
+"""NOTE_EXIT may come before the process is a zombie, and can be waited for."""
+
+
+class KqueueWatcher:
+    """One kernel queue for every process watched. Where it cannot watch one, a poll takes over."""
+
+    def __init__(self, probe: Probe, collect: Collect, system: Any, possible: Callable[[int], bool]) -> None:
+        """Use the module `select` as `system`. `possible` says whether a process can have a number."""
+        self._probe = probe
+        self._collect = collect
+        self._system = system
+        self._possible = possible
+        self._queue: Any = None
+        self._watches: dict[int, list[ArmedWatch]] = {}
+        self._polling = PollingExitWatcher(probe, collect, better=self._take_over)
+        self._trouble: OSError | None = None
+
+    def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
+        """Arm. Registered first, verified after."""
+        watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=self._forget)
+        try:
+            self._take_over(watch)
+        except OSError as error:
+            self._trouble = error
+            return self._polling.watch(identity, on_exit)
+        return watch
+
+    def _take_over(self, watch: ArmedWatch) -> None:
+        """Have the kernel queue tell a watch.
+
+        Raises:
+            OSError: it cannot.
+        """
+        loop = asyncio.get_running_loop()
+        gone = not self._register(watch.identity.pid, loop)
+        watch.disarmed_by(self._forget)
+        self._watches.setdefault(watch.identity.pid, []).append(watch)
+        if gone or self._probe.sample(watch.identity) is Liveness.DEAD:
+            # ESRCH, too, may come before it can be waited for.
+            loop.call_soon(self._settle, watch, loop, SETTLE_LOOKS)
+
+    def note(self) -> str | None:
+        """What a user should know of a fallback in use."""
+        polling = self._polling.note()
+        return f"{polling}: {self._trouble}" if polling and self._trouble else None
+
+    def _register(self, pid: int, loop: asyncio.AbstractEventLoop) -> bool:
+        """False: there is no such process."""
+        if not self._possible(pid):
+            return False
+        if self._queue is None:
+            queue = self._system.kqueue()
+            try:
+                loop.add_reader(queue.fileno(), self._read, loop)
+            except OSError:
+                # Kept, it would take watches and tell of none of them.
+                queue.close()
+                raise
+            self._queue = queue
+        flags = self._system.KQ_EV_ADD | self._system.KQ_EV_ONESHOT
+        event = self._system.kevent(
+            pid, filter=self._system.KQ_FILTER_PROC, flags=flags, fflags=self._system.KQ_NOTE_EXIT
+        )
+        try:
+            self._queue.control([event], 0, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        for event in self._queue.control(None, 64, 0):
+            for watch in tuple(self._watches.get(event.ident, ())):
+                self._settle(watch, loop, SETTLE_LOOKS)
+
+    def _settle(self, watch: ArmedWatch, loop: asyncio.AbstractEventLoop, looks: int) -> None:
+        if looks == 0 or self._probe.sample(watch.identity) is Liveness.DEAD:
+            watch.fire()
+        elif watch in self._watches.get(watch.identity.pid, ()):
+            loop.call_later(SETTLE_EVERY_S, self._settle, watch, loop, looks - 1)
+
+    def _forget(self, watch: ArmedWatch) -> None:
+        # A registration that nobody waits for any more ends with its process; the queue goes with the last of them.
+        watches = self._watches[watch.identity.pid]
+        watches.remove(watch)
+        if not watches:
+            del self._watches[watch.identity.pid]
+        if not self._watches:
+            queue, self._queue = self._queue, None
+            asyncio.get_running_loop().remove_reader(queue.fileno())
+            queue.close()

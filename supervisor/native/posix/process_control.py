@@ -1,0 +1,99 @@
+"""What ProcessControl does in the same way on all POSIX systems: starting, waiting for children, ending."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from typing import Generic, Protocol, TypeVar
+
+from ...core.model import ProcessIdentity
+from ..api import Command, ExitWatcher
+from ..shared import runnable
+from . import processes
+
+assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this runs)
+
+
+class ChildProbe(Protocol):
+    """The question about a child that only its parent can ask."""
+
+    def newborn(self, pid: int) -> ProcessIdentity:
+        """Return the identity of a child that has not been waited for; it has one even after its end.
+
+        Raises:
+            OSError: the system does not tell.
+        """
+        ...
+
+
+ProbeT = TypeVar("ProbeT", bound=ChildProbe)
+
+
+class PosixProcessControl(ABC, Generic[ProbeT]):
+    """The common part of ProcessControl; a platform adds how it starts a child, sends a signal and lists processes.
+
+    `child_descriptors`: the limit of open files for children, soft and hard; None leaves the daemon's own.
+    """
+
+    def __init__(
+        self,
+        probe: ProbeT,
+        children: processes.Children,
+        exits: ExitWatcher,
+        child_descriptors: tuple[int, int] | None,
+    ) -> None:
+        self._probe = probe
+        self._children = children
+        self._exits = exits
+        self._child_descriptors = child_descriptors
+
+    @abstractmethod
+    def start(self, command: Command) -> "subprocess.Popen[bytes]":
+        """Start a detached child with the limit of open files that the user set.
+
+        Raises:
+            OSError: the child could not be started; the text names the program.
+        """
+
+    @abstractmethod
+    def signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
+        """Send a signal to exactly this process; return False if it had ended.
+
+        Raises:
+            OSError: the system refused.
+        """
+
+    def spawn(self, command: Command) -> ProcessIdentity:
+        """Start a detached child. Call this on the event loop, which waits for the child even without a watch."""
+        asyncio.get_running_loop()
+        process = self.start(command)
+        try:
+            identity = self._probe.newborn(process.pid)
+        except OSError:
+            processes.abandon(process)
+            raise
+        processes.disown(process)
+        self._children.add(identity)
+        self._exits.watch(identity, _nothing)
+        return identity
+
+    def rehearse(self, command: Command) -> None:
+        """Raise OSError if the command could not be started."""
+        runnable.rehearse(command)
+
+    def exit_status(self, identity: ProcessIdentity) -> int | None:
+        """Return the exit status of a child that has ended."""
+        return self._children.exit_status(identity)
+
+    async def ask_to_end(self, identity: ProcessIdentity) -> bool:
+        """Send SIGTERM."""
+        return self.signal(identity, signal.SIGTERM)
+
+    def kill(self, identity: ProcessIdentity) -> bool:
+        """Send SIGKILL."""
+        return self.signal(identity, signal.SIGKILL)
+
+
+def _nothing() -> None:
+    """Callback of the watch on a child: the watch only collects the exit status."""
