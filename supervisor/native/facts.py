@@ -1,4 +1,4 @@
-"""What is fixed for this process: the system, and where its files lie. Cheap to import: queries pay for it."""
+"""Facts that are fixed for this process: the system, and the places of its files. Queries load this, so it is cheap."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidParams
 
 if TYPE_CHECKING:
-    # Where a query needs no Path it does not load pathlib, and no class here is a dataclass: 8 ms of 45.
+    # Queries that need no Path do not load pathlib, and no class here is a dataclass: together they cost 8 ms of 45.
     from pathlib import Path
 
 HOME_VARIABLE = "GODOT_SUPERVISOR_HOME"
@@ -24,13 +24,13 @@ SYSTEM_LABEL = SYSTEM
 
 LOOPBACK = "127.0.0.1"
 
-# Who listens on one of these answers there.
+# A listener on one of these addresses answers connections to LOOPBACK.
 SERVES_LOOPBACK = frozenset({LOOPBACK, "0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
 
 # sun_path is 108 bytes on Linux and 104 on macOS, the final NUL included.
 SOCKET_PATH_MAX = 103 if sys.platform == "darwin" else 107
 
-# Event loops call a timer up to a tick of this clock early: 15.6 ms on Windows before Python 3.13.
+# Timers of event loops fire up to one tick of this clock early: 15.6 ms on Windows before Python 3.13.
 TICK_S = time.get_clock_info("monotonic").resolution
 
 HAS_UNIX_SOCKETS = sys.platform != "win32"
@@ -63,7 +63,7 @@ RECORDS_CAN_BE_MOVED = sys.platform != "win32"
 
 
 class Folders:
-    """Where everything lies. One variable moves all of it, and with it makes an independent daemon."""
+    """The places of all files. The variable moves all of them, which also makes an independent daemon."""
 
     def __init__(self, home: "str | Path", *, moved: bool) -> None:
         self._home = os.fspath(home)
@@ -71,7 +71,7 @@ class Folders:
 
     @cached_property
     def home(self) -> "Path":
-        """The folder that all of this is in, or is named after."""
+        """The folder that contains the others, or that they are named after."""
         from pathlib import Path
 
         return Path(self._home)
@@ -88,37 +88,37 @@ class Folders:
 
     @property
     def endpoint(self) -> "Path":
-        """How clients find the daemon."""
+        """The file in which clients find the address of the daemon."""
         return self.home / "endpoint.json"
 
     @property
     def lock(self) -> "Path":
-        """Held by the daemon for life."""
+        """The file that the daemon locks for as long as it lives."""
         return self.home / "daemon.lock"
 
     @property
     def registry(self) -> "Path":
-        """All that outlives the daemon."""
+        """The file with all state that outlives the daemon."""
         return self.home / "registry.json"
 
     @cached_property
     def config(self) -> "Path":
-        """The user's settings."""
+        """The settings of the user."""
         return (self.home if self.moved else self._platform_folder("config")) / "config.toml"
 
     @cached_property
     def logs(self) -> "Path":
-        """The daemon's log, and a folder for each server."""
+        """The folder for the daemon's log, with a folder for each server."""
         return self.home / "logs" if self.moved else self._platform_folder("log")
 
     @cached_property
     def environments(self) -> "Path":
-        """Private environments, one for each kind and version."""
+        """The folder for private environments, one for each kind and version."""
         return (self.home if self.moved else self._platform_folder("data")) / "environments"
 
     @property
     def socket(self) -> "Path":
-        """The unix socket; under a short hashed name where the home folder's path is too long for one."""
+        """The unix socket. Its name is short and hashed where the home folder's path is too long for a socket."""
         path = self.home / "control" / "socket"
         if len(os.fsencode(path)) <= SOCKET_PATH_MAX:
             return path
@@ -129,14 +129,14 @@ class Folders:
 
     @cached_property
     def home_id(self) -> str:
-        """Names this home in the launch tokens of its servers. It survives the loss of every file in it."""
+        """The id of this home in the launch tokens of its servers. It survives the loss of every file in the home."""
         import hashlib
 
         return hashlib.sha256(os.fsencode(self.home.resolve())).hexdigest()[:12]
 
     @cached_property
     def path_id(self) -> str:
-        """Names the path of this home, whatever it leads to: the same as `home_id` where no link is on the way."""
+        """The id of the path of this home, links not followed. Without links on the way it equals `home_id`."""
         import hashlib
 
         return hashlib.sha256(os.fsencode(os.path.abspath(self.home))).hexdigest()[:12]  # noqa: PTH100 (follows no link)
@@ -150,7 +150,7 @@ class Folders:
 
 
 def ending(status: int) -> str:
-    """How a process ended, in words. POSIX tells of a signal by its negative number."""
+    """Describe how a process ended. A negative status is the number of a signal, as on POSIX systems."""
     if status >= 0:
         return f"exit status {status}"
     from signal import Signals
@@ -180,29 +180,29 @@ def user_runtime_folder() -> str | None:
 
 
 def is_absolute(path: str) -> bool:
-    """Whether a path means the same from every folder."""
+    """Return whether a path means the same file from every current folder."""
     return os.path.isabs(path)  # noqa: PTH117 (see above)
 
 
 def beside(path: str, named: str) -> str:
-    """A relative path from the current folder on. `named`: the option or variable that it comes from.
+    """Return a relative path as an absolute one. `named` is the option or variable that the path comes from.
 
     Raises:
-        InvalidParams: the current folder has gone.
+        InvalidParams: the current folder has been removed.
     """
     return os.path.join(current_folder(named, path), path)  # noqa: PTH118 (see above)
 
 
 def current_folder(named: str, path: str = ".") -> str:
-    """The current folder, for a relative path that was given by an option or a variable.
+    """Return the current folder, for a relative path from an option or a variable.
 
     Raises:
-        InvalidParams: it has gone.
+        InvalidParams: the folder has been removed.
     """
     try:
         return os.getcwd()  # noqa: PTH109 (see above)
     except OSError as problem:
-        # Shells note where they are. The system does not tell of a folder that was removed.
+        # The system does not name a folder that was removed, but shells note its name in PWD.
         gone = os.environ.get("PWD") or "its name is not known"
         raise InvalidParams(
             named,
@@ -212,7 +212,7 @@ def current_folder(named: str, path: str = ".") -> str:
 
 
 def folders(environment: Mapping[str, str] = os.environ) -> Folders:
-    """The folders that this environment asks for.
+    """Return the folders that this environment asks for.
 
     Raises:
         InvalidParams: one of its variables names a folder that cannot be found.
@@ -232,7 +232,7 @@ def folders(environment: Mapping[str, str] = os.environ) -> Folders:
 
 
 def lock_folders(environment: Mapping[str, str]) -> dict[str, str]:
-    """Folders where programs of the user keep what lasts for a login, by the names that recipes use; as far as told."""
+    """Return the known folders where programs keep files of one login, by the names that recipes use."""
     import tempfile
 
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""On whose behalf a thread works: what is slow in one lane delays none of the others."""
+"""Lanes of blocking work. Each lane has threads of its own, so slow work in one lane delays no other lane."""
 
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Lane(StrEnum):
-    """Each has threads of its own (`native.lanes`)."""
+    """The purpose of a piece of work. `native.shared.lanes` gives each its own threads."""
 
     QUESTIONS = "questions"
     STARTING = "starting"
@@ -20,27 +20,27 @@ class Lane(StrEnum):
 
 
 class Lanes(Protocol):
-    """Does what blocks, in threads, in the lane of the current task (`native.lane.take`) unless one is named."""
+    """Runs blocking work in threads: in the lane of the current task (`native.lane.take`), unless a lane is given."""
 
     async def look(self, read: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
-        """Call what only reads. It may be called again: a process that hangs in the kernel is passed over then.
+        """Call a function that only reads. The call is repeated without a process that hangs in the kernel.
 
         Raises:
             SystemExhausted: the system has no thread.
-            TimeoutError: it hangs, and not at a process that could be passed over.
+            TimeoutError: the call hangs, but at no process that could be left out.
         """
         ...
 
     async def do(self, work: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
-        """Call what is to be done once.
+        """Call a function that must run once only.
 
         Raises:
-            SystemExhausted: the system has no thread; it was not done.
+            SystemExhausted: the system has no thread; the function was not called.
         """
         ...
 
     async def prepare(self) -> None:
-        """Make a thread that stays, for when the system has no other any more.
+        """Make a thread that stays, for the time when the system has no other.
 
         Raises:
             SystemExhausted: the system has no thread.
@@ -48,17 +48,17 @@ class Lanes(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let what is under way end, for a bounded time: it may be writing."""
+        """Wait for a bounded time for running work, because it may be writing."""
 
 
 _current: ContextVar[Lane] = ContextVar("lane", default=Lane.QUESTIONS)
 
 
 def take(lane: Lane) -> None:
-    """Have all that the current task asks from here on asked in this lane. Tasks that it begins inherit that."""
+    """Use this lane for all further blocking work of the current task, and of the tasks that it starts."""
     _current.set(lane)
 
 
 def current() -> Lane:
-    """The lane of the current task."""
+    """Return the lane of the current task."""
     return _current.get()

@@ -1,4 +1,4 @@
-"""Chooses the platform wing, and what is needed before there is one."""
+"""Chooses the platform of this system, and offers what is needed before a platform is open."""
 
 import os
 import sys
@@ -11,10 +11,10 @@ from .api import Platform, Watch
 
 
 def open_platform(child_descriptors: tuple[int, int] | None = None) -> Platform:
-    """The wing of this system. `child_descriptors`: the limit of open files that spawned processes get back.
+    """Return the platform of this system. `child_descriptors` is the limit of open files for spawned processes.
 
     Raises:
-        PlatformUnsupported: there is no wing for this system.
+        PlatformUnsupported: this system is not supported.
     """
     if sys.platform == "linux":
         from .linux.system import linux_platform
@@ -32,9 +32,9 @@ def open_platform(child_descriptors: tuple[int, int] | None = None) -> Platform:
 
 
 def file_replacer() -> Callable[[Path, Path], None]:
-    """Puts its first file in the place of its second, atomically; what it raises is an OSError.
+    """Return a function that atomically replaces its second file with its first; it raises OSError.
 
-    Where the first one was there may be the second now.
+    The second file may then lie in the first one's place, because Linux exchanges the two.
     """
     if sys.platform == "linux":
         from .linux.files import exchange
@@ -44,10 +44,12 @@ def file_replacer() -> Callable[[Path, Path], None]:
 
 
 def watch_places(paths: Iterable[Path], on_change: Callable[[], None]) -> Watch | None:
-    """Call back once, on the running loop, when one of these is removed, replaced or moved; None: nothing tells here.
+    """Call back once, on the running loop, when one of these paths is removed, replaced or moved.
+
+    Returns None on a system that reports no such changes.
 
     Raises:
-        OSError: the system gives no more of these watches.
+        OSError: the system has no more watches of this kind.
     """
     if sys.platform == "linux":
         from .linux.places import PlaceWatch
@@ -57,13 +59,13 @@ def watch_places(paths: Iterable[Path], on_change: Callable[[], None]) -> Watch 
 
 
 def parent_pid() -> int:
-    """The process that started this one; 0 where that has gone.
+    """Return the pid of the process that started this one; 0 if that process has ended.
 
     Raises:
         OSError: the system does not tell.
     """
     if sys.platform == "win32":
-        # os.getppid() compares nothing: the number that it returns may be another's. Under Wine it ends the process.
+        # os.getppid() does not check whether the number was given to another process. Under Wine it crashes.
         from .windows.processes import parent
 
         return parent.starter()
@@ -71,7 +73,7 @@ def parent_pid() -> int:
 
 
 def raise_descriptor_limit() -> tuple[int, int] | None:
-    """Let this process open more files; returns what `open_wing` gives back to children. None: there is no limit."""
+    """Raise the limit of open files; return the former limit, for `open_platform`. None: there is no limit."""
     if sys.platform != "win32":
         from .posix import processes
 

@@ -1,7 +1,7 @@
-"""The daemon's presence: a name that the system keeps while the daemon lives, outside its home folder.
+"""The presence of the daemon: a name that the system keeps, outside the home folder, while the daemon lives.
 
-No file of the home can take it away. It shuts a second daemon of the same home out, and it is where a client asks that
-finds nothing in the home. Cheap to import: the command line asks when there is no endpoint.
+No loss of files in the home can remove the name. A second daemon of the same home is refused by it, and clients that
+find no endpoint in the home ask there. The module is cheap to import, because the command line loads it.
 """
 
 import sys
@@ -10,11 +10,11 @@ from .presence_api import Presence
 
 
 def take(home_id: str) -> Presence:
-    """Be present for a home from now on.
+    """Take the name of a home.
 
     Raises:
-        HeldError: another process of this user is.
-        OSError: this system has no such name to give: it is another user's, or forbidden.
+        HeldError: another process of this user holds it.
+        OSError: this system cannot give the name: another user has it, or it is forbidden.
     """
     if sys.platform == "win32":
         from .windows import presence
@@ -26,7 +26,7 @@ def take(home_id: str) -> Presence:
 
 
 def ask(home_id: str, timeout_s: float) -> bytes | None:
-    """What the daemon that is present for a home says; asking has it look after its files.
+    """Return the answer of the daemon that holds the name. The question makes the daemon check its files.
 
     Returns:
         None if no daemon of this user is present; nothing (b"") if one is and said nothing in time.

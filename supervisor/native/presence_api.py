@@ -1,4 +1,4 @@
-"""The contract of the daemon's presence: see `presence.py`."""
+"""The contract of the daemon's presence; `presence.py` describes it."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -8,16 +8,16 @@ ANSWER_LIMIT = 64 * 1024
 
 
 class HeldError(Exception):
-    """Another process of this user has the name."""
+    """Another process of this user holds the name."""
 
 
 class Presence(Protocol):
-    """The name, held."""
+    """A held name."""
 
     def listen(self, answer: Callable[[], bytes]) -> None:
-        """Answer those who ask, on the running event loop. Where the system carries no answer, `answer` is called."""
+        """Answer questions, on the running event loop. Where the system carries no answer, only `answer` is called."""
         ...
 
     def close(self) -> None:
-        """Give the name up. Harmless when repeated."""
+        """Release the name. Repeated calls are harmless."""
         ...

@@ -1,6 +1,6 @@
-"""Files and folders of the user alone: by mode, on Windows by access list. Cheap to import.
+"""Files and folders that only the user may open: by mode, on Windows by access list. Cheap to import.
 
-And the patience that Windows wants of all who read and replace a file.
+Also retries, which Windows makes necessary for every program that reads or replaces files.
 """
 
 import contextlib
@@ -19,15 +19,17 @@ T = TypeVar("T")
 OWNER_ONLY = 0o700
 
 PAUSES_S = (*[0.01] * 10, *[0.02] * 10, *[0.05] * 5)
-"""Over half a second in all, which is more than virus scanners and readers take."""
+"""The sum exceeds half a second, which is longer than virus scanners and readers keep a file open."""
 
 _ROOT = 0
 _IN_USE = (5, 32, 33)
-"""ERROR_ACCESS_DENIED, _SHARING_VIOLATION, _LOCK_VIOLATION: what Windows says of a file that somebody has open."""
+"""ERROR_ACCESS_DENIED, _SHARING_VIOLATION, _LOCK_VIOLATION: the errors of Windows for a file that another program has
+open.
+"""
 
 
 def create(path: "Path", *, fresh: bool) -> int:
-    """A descriptor to write a file that only the user may open. `fresh`: there must be none yet.
+    """Open a file for writing that only the user may open; `fresh` requires a new file. Returns the descriptor.
 
     Raises:
         OSError: the system refused.
@@ -36,16 +38,16 @@ def create(path: "Path", *, fresh: bool) -> int:
         from .windows import files
 
         return patiently(lambda: files.create(path, fresh=fresh))
-    # A link in its place would have us write elsewhere.
+    # Following a link would write to another file.
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_EXCL if fresh else 0)
     return os.open(path, flags, 0o600)
 
 
 def write(path: "Path", data: bytes) -> None:
-    """Make this all that is in a file, which only the user may open.
+    """Replace the content of a file that only the user may open.
 
     Raises:
-        OSError: it is not; what is in it now is anybody's guess.
+        OSError: the content is not written, and the file may hold a part of it.
     """
     descriptor = create(path, fresh=False)
     if _shared(descriptor):
@@ -56,7 +58,8 @@ def write(path: "Path", data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
-        # Written over and cut off: a file that is emptied first gives back its memory, and is three times as slow.
+        # The content is overwritten and then cut: emptying the file first frees its blocks, and takes three times as
+        # long.
         if os.fstat(descriptor).st_size > len(data):
             os.ftruncate(descriptor, len(data))
     finally:
@@ -64,7 +67,7 @@ def write(path: "Path", data: bytes) -> None:
 
 
 def _shared(descriptor: int) -> bool:
-    """Whether others may open this file, or it has another name: it is not to be written over then."""
+    """Return whether other users may open this file, or it has a second name. Such a file must not be overwritten."""
     if sys.platform == "win32":
         return False
     status = os.fstat(descriptor)
@@ -73,10 +76,10 @@ def _shared(descriptor: int) -> bool:
 
 
 def make_folder(path: "Path") -> None:
-    """A folder that only the user may open. One that is there is left as it is.
+    """Make a folder that only the user may open. An existing folder is left as it is.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be made.
     """
     if path.is_dir():
         return
@@ -92,10 +95,10 @@ def make_folder(path: "Path") -> None:
 def distrust(
     path: "Path", status: os.stat_result | None = None, *, written_by_hand: bool = False
 ) -> tuple[str, str] | None:
-    """Why somebody else could have written this file or folder, and what mends that; None: nobody could.
+    """Return why another user could have written this file or folder, and what mends that; None if none could.
 
-    `status` is what is known of it, where that is to count, and not what lies there by now. `written_by_hand`: a group
-    may write it that nobody else is in, as editors leave it where every user has a group (Debian, Fedora: umask 002).
+    A given `status` is judged in place of what now lies at the path. `written_by_hand` allows a group to write that has
+    no other member: editors leave such files where every user has a group (Debian, Fedora: umask 002).
 
     Raises:
         OSError: the system does not tell.
@@ -134,7 +137,7 @@ def exposed(path: "Path", status: os.stat_result) -> str | None:
 
 
 def nobody_else_by_group(path: "Path", group: int) -> bool:
-    """Whether what its group may do to a file, this user alone may: as OpenSSH on Debian asks it."""
+    """Return whether a group has no member but this user. OpenSSH on Debian asks the same question."""
     if sys.platform == "win32":
         return False
     import grp
@@ -142,7 +145,7 @@ def nobody_else_by_group(path: "Path", group: int) -> bool:
 
     try:
         if sys.platform == "linux" and "system.posix_acl_access" in os.listxattr(path):
-            # The bits of the group stand for whoever is in the list then: acl(5).
+            # With an access list, the bits of the group are a mask for all entries of the list: acl(5).
             return False
         members = set(grp.getgrgid(group).gr_mem)
         me = pwd.getpwuid(os.geteuid()).pw_name
@@ -152,30 +155,30 @@ def nobody_else_by_group(path: "Path", group: int) -> bool:
 
 
 def replace(new: "Path", old: "Path") -> None:
-    """Put the first file in the place of the second, atomically.
+    """Replace the second file by the first one, atomically.
 
     Raises:
-        OSError: the second one stands.
+        OSError: the second file is unchanged.
     """
     patiently(lambda: os.replace(new, old))  # noqa: PTH105 (also where no Path has been loaded)
 
 
 def in_use(problem: OSError) -> bool:
-    """Whether Windows refuses because somebody has the file open, or may: only Python's `winerror` tells."""
+    """Return whether Windows may refuse because another program has the file open: only Python's `winerror` tells."""
     return getattr(problem, "winerror", None) in _IN_USE
 
 
 def patiently(action: Callable[[], T]) -> T:
-    """What the action returns. On Windows a file that somebody has open for a moment refuses to be read or replaced.
+    """Return the result of the action, which is repeated while Windows refuses a file that a program has open.
 
     Raises:
-        OSError: what the action raised, after its last try.
+        OSError: the error of the last attempt.
     """
     for pause_s in PAUSES_S:
         try:
             return action()
         except PermissionError as problem:
-            # `open` goes through the C runtime, which makes EACCES of them all.
+            # `open` goes through the C runtime, which reports all of them as EACCES.
             if sys.platform != "win32" or (problem.winerror or _IN_USE[0]) not in _IN_USE:
                 raise
             time.sleep(pause_s)
@@ -184,9 +187,9 @@ def patiently(action: Callable[[], T]) -> T:
 
 @contextlib.contextmanager
 def locked(path: "Path") -> Iterator[None]:
-    """Hold the advisory lock of a file that others take turns by, while inside. The file stays: they have it open.
+    """Hold the advisory lock of a file while inside. The file remains, because other processes have it open.
 
-    It is the lock of the whole file (flock), on Windows of its first byte.
+    The lock covers the whole file (flock), on Windows its first byte.
 
     Raises:
         OSError: it cannot be opened, or another process holds it.
@@ -203,5 +206,5 @@ def locked(path: "Path") -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
-        # Closing gives the lock back, on every system.
+        # Closing the descriptor releases the lock, on every system.
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The contracts of what looks after the daemon: a service manager, and the service control manager of Windows."""
+"""The contracts of the programs that start the daemon: a service manager, and Windows' service control manager."""
 
 from collections.abc import Callable
 from dataclasses import field
@@ -10,12 +10,12 @@ OWN_PROCESS = 0x10
 """One process for the whole machine (winnt.h, SERVICE_WIN32_OWN_PROCESS)."""
 
 USER_OWN_PROCESS = 0x50
-"""A template: every user who logs on gets an instance of it (winnt.h, SERVICE_USER_OWN_PROCESS)."""
+"""A template of which every user gets an instance at logon (winnt.h, SERVICE_USER_OWN_PROCESS)."""
 
 
 @frozen
 class Definition:
-    """A service as the service control manager of Windows keeps it. `restart_after_ms`: after a crash, one by one."""
+    """A service as stored by Windows. `restart_after_ms`: the delays after the first crash, the second and so on."""
 
     name: str
     display_name: str
@@ -31,7 +31,7 @@ class Definition:
 
 @frozen
 class Installed:
-    """What it knows of a service. `state`: "running", "stopped", or on the way."""
+    """The stored state of a service. `state`: "running", "stopped", or a transition between the two."""
 
     type: int
     command_line: str
@@ -43,48 +43,48 @@ class Installed:
 
 
 class ServiceControl(Protocol):
-    """The service control manager. Everything raises OSError, with the `winerror` of the system."""
+    """The service control manager. Every method raises OSError, with the `winerror` of the system."""
 
     def query(self, name: str) -> Installed | None:
-        """What it knows; None: nothing."""
+        """Return the stored state; None if there is no such service."""
 
     def create(self, definition: Definition) -> None:
-        """Have a new service."""
+        """Create a service."""
 
     def change(self, definition: Definition) -> None:
-        """Have a service as this says."""
+        """Change a service to this definition."""
 
     def start(self, name: str) -> None:
-        """Start it; does nothing where it runs."""
+        """Start the service, unless it runs."""
 
     def stop(self, name: str) -> None:
-        """Stop it, and wait for its end; does nothing where it does not run."""
+        """Stop the service and wait for its end, unless it is stopped."""
 
     def delete(self, name: str) -> None:
-        """Forget it."""
+        """Delete the service."""
 
 
 class ServiceManager(Protocol):
-    """What the daemon says to whoever looks after it. Called on the event loop."""
+    """The daemon's messages to the service manager that started it. Called on the event loop."""
 
     async def begin(self, stop: Callable[[], object]) -> None:
-        """The loop turns. `stop` may be called from any thread, from now on."""
+        """Report that the loop runs. From here on `stop` may be called from any thread."""
 
     def ready(self) -> None:
-        """The daemon answers its clients; or another one does, and this one has nothing to do."""
+        """Report that the daemon answers clients, or that another daemon does and this one has nothing to do."""
 
     def stopping(self) -> None:
-        """It was told to end."""
+        """Report that the daemon was asked to end."""
 
 
 class NoServiceManager:
-    """Started by hand: nobody wants to know."""
+    """The absent service manager of a daemon that was started by hand."""
 
     async def begin(self, stop: Callable[[], object]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def ready(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def stopping(self) -> None:
-        """Nothing."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Whether anybody else could have written what we are about to believe. Cheap to import: queries pay for it."""
+"""Checks whether another user could have written a file or folder, before it is believed. Cheap to import."""
 
 import contextlib
 import errno
@@ -25,9 +25,9 @@ XUCRED, XUCRED_SIZE, XUCRED_VERSION = struct.Struct("II"), 76, 0
 
 
 class DistrustedError(Exception):
-    """Somebody else could have written it, or made it what it is. The text is for people.
+    """Another user could have written the file or folder, or made it what it is. The text is for people.
 
-    `fix` is the command that mends it; None: there is none. `foreign`: it is another user's.
+    `fix` is the command that mends this; None if there is none. `foreign`: the owner is another user.
     """
 
     def __init__(self, problem: str, fix: str | None = None, *, foreign: bool = False) -> None:
@@ -37,15 +37,15 @@ class DistrustedError(Exception):
 
 
 def contents(path: "Path | str", limit: int) -> bytes:
-    """The whole of a file that only we, or root, could have written.
+    """Return the content of a file that only this user, or root, could have written.
 
-    A link in its place is not followed, and nothing that lies there makes us wait.
+    Links are not followed, and opening never waits.
 
     Raises:
-        DistrustedError: it is no such file, or longer than `limit` bytes.
-        OSError: it cannot be read.
+        DistrustedError: the file could have been written by others, is no file, or is longer than `limit` bytes.
+        OSError: the file cannot be read.
     """
-    # A FIFO hangs whoever opens it without O_NONBLOCK; Windows translates line ends without O_BINARY.
+    # Without O_NONBLOCK, opening a FIFO would hang. Without O_BINARY, Windows translates line ends.
     flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
     try:
         handle = os.open(path, flags)
@@ -68,7 +68,7 @@ def contents(path: "Path | str", limit: int) -> bytes:
 
 
 def make_folder(path: "Path") -> None:
-    """Make a folder that is ours alone, or see that the one that is there is ours.
+    """Make a folder for this user alone, or check that the existing one is.
 
     Raises:
         DistrustedError, OSError: it is not.
@@ -83,11 +83,11 @@ def make_folder(path: "Path") -> None:
 
 
 def own_folder(path: "Path | str") -> None:
-    """See that a folder is ours, or root's, and that nobody else may write into it. A link to it has to be ours too.
+    """Check that this user or root owns a folder, and that no other user may write to it. A link must be owned as well.
 
     Raises:
-        DistrustedError: it is not.
-        OSError: it is not there, or hidden.
+        DistrustedError: another user owns it or may write to it.
+        OSError: the folder is missing or hidden.
     """
     link = os.lstat(path)
     if stat.S_ISLNK(link.st_mode):
@@ -107,7 +107,7 @@ def own_folder(path: "Path | str") -> None:
 
 
 def problem_of(folder: "Path | str") -> DistrustedError | None:
-    """What `own_folder` would raise; None: nothing is wrong with it, or it is not there."""
+    """Return what `own_folder` would raise; None if nothing is wrong, or the folder is missing."""
     try:
         own_folder(folder)
     except DistrustedError as problem:
@@ -118,12 +118,12 @@ def problem_of(folder: "Path | str") -> DistrustedError | None:
 
 
 def same_user(connection: socket.socket) -> bool:
-    """Whether what is at the other end of a unix socket is of this user. Where no system tells, it is not."""
+    """Return whether the peer of a unix socket runs as this user; False where the system does not tell."""
     return bool(peer_uid(connection, SYSTEM) == os.getuid())  # type: ignore[attr-defined, unused-ignore]
 
 
 def peer_uid(connection: socket.socket, system: str) -> int | None:
-    """The user at the other end of a unix socket, as the kernel kept it when they connected; None: it does not tell."""
+    """Return the uid of the peer of a unix socket, as the kernel noted it at the connect; None if it does not tell."""
     try:
         if system == "macos":
             version, uid = XUCRED.unpack_from(connection.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, XUCRED_SIZE))
@@ -139,7 +139,7 @@ def peer_uid(connection: socket.socket, system: str) -> int | None:
 
 def _refuse_foreign(path: "Path | str", info: os.stat_result, into: str = "") -> None:
     _refuse_other_owner(path, info, "")
-    # Windows keeps others out by access lists; modes mean nothing there.
+    # On Windows modes mean nothing; access lists keep other users out.
     if SYSTEM != "windows" and info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise DistrustedError(f"others may write{into} {path}", f"chmod go-w {path}")
 
@@ -151,7 +151,7 @@ def _refuse_other_owner(path: "Path | str", info: os.stat_result, what: str) -> 
 
 
 def _fix_of_other_owner(owner: int) -> str | None:
-    """What helps root, who has come with a user's HOME: `sudo` keeps it on some systems."""
+    """Return the hint for root with a user's HOME, which `sudo` keeps on some systems."""
     if SYSTEM == "windows" or os.geteuid() != ROOT:  # type: ignore[attr-defined, unused-ignore]
         return None
     import pwd

@@ -1,4 +1,4 @@
-"""What is called of macOS's libproc, with its types: <libproc.h>, <sys/resource.h>."""
+"""Functions of macOS's libproc, with their types: <libproc.h>, <sys/resource.h>."""
 
 import ctypes
 import sys
@@ -11,7 +11,8 @@ LIBPROC = "/usr/lib/libproc.dylib"
 RUSAGE_INFO_V0 = 0
 
 BirthOf = Callable[[int], int | None]
-"""In which absolute time, in the machine's own ticks, the process of a pid was made; None: the system does not tell."""
+"""The time at which the process of a pid was created, in absolute ticks of the machine; None: the system does not tell.
+"""
 
 
 class RusageInfo(ctypes.Structure):
@@ -33,7 +34,7 @@ class RusageInfo(ctypes.Structure):
 
 
 def open_libproc() -> BirthOf:
-    """What tells when processes were made; where there is no libproc, it tells nothing."""
+    """Return the function that tells creation times; without libproc it returns None for every pid."""
     try:
         libproc = ctypes.CDLL(LIBPROC)
         libproc.proc_pid_rusage.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
@@ -44,7 +45,7 @@ def open_libproc() -> BirthOf:
 
 
 def births(proc_pid_rusage: Callable[..., Any]) -> BirthOf:
-    """The same, of a given function: 0 says that it has filled what the third argument points to."""
+    """Build that function from `proc_pid_rusage`: a result of 0 means that the third argument was filled."""
 
     def birth_of(pid: int) -> int | None:
         usage = RusageInfo()

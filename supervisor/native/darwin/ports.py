@@ -1,4 +1,4 @@
-"""macOS's TCP ports. Nobody but root may ask for all of them at once, so processes are asked one by one."""
+"""The TCP ports of macOS. Only root may list all of them at once, so processes are asked one by one."""
 
 import errno
 import os
@@ -24,7 +24,10 @@ Lsof = Callable[[int], Sequence[int]]
 
 
 class DarwinPortTable:
-    """Our own processes by psutil; for a port that none of them has, lsof; where that is silent, another user."""
+    """Asks the user's own processes by psutil.
+
+    For other listeners lsof is asked; without an answer, another user has the port.
+    """
 
     def __init__(
         self,
@@ -34,7 +37,7 @@ class DarwinPortTable:
         *,
         looks: Looks | None = None,
     ) -> None:
-        """`system` is the module `psutil`."""
+        """Use the module `psutil` as `system`."""
         self._probe = probe
         self._looks = looks or Looks(probe.identify)
         self._patient = PatientProbe(probe, self._looks)
@@ -42,7 +45,7 @@ class DarwinPortTable:
         self._lsof = lsof or lsof_listeners
 
     def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
-        """Every listener on each port, and what a trial bind says."""
+        """Return all listeners on each port, and the result of a trial bind."""
         wanted = frozenset(ports)
         found: dict[int, dict[tuple[str, int], Listener]] = {port: {} for port in wanted}
         for pid in self._ours() if wanted else ():
@@ -52,7 +55,7 @@ class DarwinPortTable:
         return {port: self._fact(port, tuple(found[port].values())) for port in sorted(wanted)}
 
     def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
-        """The ports of these that one of these processes serves on 127.0.0.1; the first of them counts."""
+        """Return the ports that one of these processes serves on 127.0.0.1; the first process counts."""
         wanted = frozenset(ports)
         found: dict[int, ProcessIdentity] = {}
         for identity in among:
@@ -61,23 +64,23 @@ class DarwinPortTable:
         return found
 
     def listening(self, ports: Collection[int]) -> frozenset[int]:
-        """The ports of these that a process of ours listens on. Others cannot be recognised anyway."""
+        """Return the ports that a process of this user listens on. Servers of other users could not be recognised."""
         return frozenset(port for pid in self._ours() for _, port in self._listening(pid) if port in ports)
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
-        """Every port that this process listens on."""
+        """Return every port that this process listens on."""
         return frozenset(port for address, port in self.addresses(identity) if address in ON_LOOPBACK)
 
     def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
-        """Every address and port that this process listens on."""
+        """Return every address and port that this process listens on."""
         held = frozenset(self._listening(identity.pid))
         return held if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
 
     def connections(self, port: int) -> int | None:
-        """ESTABLISHED connections on this local port: of a connection within this machine, the server's end.
+        """Return the number of ESTABLISHED connections on this port; within this machine, those of the server's end.
 
-        None also where some process hides what it has open, and may be the one that serves the port: no other that we
-        can read does, or it was started by one that does.
+        Returns None if a process hides its sockets and may be the one that serves the port: no readable process serves
+        it, or the hidden one was started by a process that does.
         """
         count, serving, hidden = 0, set(), set()
         for pid in self._ours():
@@ -106,7 +109,7 @@ class DarwinPortTable:
                 if self._system.Process(pid).uids().effective == os.geteuid():
                     yield pid
             except self._system.Error:
-                # It has gone, or the system does not tell whose it is.
+                # The process has ended, or the system does not tell its owner.
                 continue
 
     def _listening(self, pid: int) -> Iterator[tuple[str, int]]:
@@ -115,22 +118,22 @@ class DarwinPortTable:
                 yield connection.laddr.ip, connection.laddr.port
 
     def _connections(self, pid: int) -> Sequence[Any] | None:
-        """The sockets of a process, none if it has gone; None: it hides them."""
+        """Return the sockets of a process, none if it has ended; None if it hides them."""
         try:
             process = self._system.Process(pid)
             found: Sequence[Any] = self._looks.at(pid, process.net_connections, kind="tcp")
         except (self._system.NoSuchProcess, self._system.ZombieProcess):
             return ()
         except (self._system.Error, OSError, RuntimeError):
-            # RuntimeError: the list of its descriptors changed while psutil read it (psutil #2116).
+            # psutil raises RuntimeError if the list of descriptors changed while it was read (psutil #2116).
             return None
         return [connection for connection in found if connection.laddr]
 
 
 def try_bind(port: int) -> tuple[Bind, str | None]:
-    """Whether 127.0.0.1 can be bound, and the system's reason where it cannot. With SO_REUSEADDR, as servers do it.
+    """Return whether 127.0.0.1 can be bound, or the system's reason. SO_REUSEADDR is set, as servers do.
 
-    FREE does not mean that nobody listens: with that option 127.0.0.1 can be bound beside a wildcard listener.
+    FREE does not exclude a listener: with that option 127.0.0.1 can be bound beside a wildcard listener.
     """
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
@@ -143,7 +146,7 @@ def try_bind(port: int) -> tuple[Bind, str | None]:
 
 
 def lsof_listeners(port: int) -> Sequence[int]:
-    """The pids that lsof tells for a listener; none where it is not there, or takes too long."""
+    """Return the pids that lsof names for a listener; none if lsof is missing or takes too long."""
     words = [LSOF, "-nP", "-a", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fp"]
     try:
         said = subprocess.run(words, capture_output=True, text=True, timeout=LSOF_TIMEOUT_S, check=False)

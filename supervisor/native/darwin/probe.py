@@ -1,4 +1,4 @@
-"""macOS's answers about one process, by psutil, which asks sysctl KERN_PROC: it tells of every user's processes."""
+"""Facts about one process on macOS, by psutil: it uses sysctl KERN_PROC, which shows the processes of every user."""
 
 import os
 import sys
@@ -15,24 +15,24 @@ PID_MAX = 99999
 
 
 def possible(pid: int) -> bool:
-    """Whether a process can have this number."""
+    """Return whether a process can have this number."""
     return 0 < pid <= PID_MAX
 
 
 class DarwinProbe:
-    """Start tokens are microseconds since the epoch, as the kernel wrote them down when the process began."""
+    """Start tokens are microseconds since the epoch, as the kernel noted them at the start of the process."""
 
     def __init__(self, system: Any, birth_of: libproc.BirthOf) -> None:
-        """`system` is the module `psutil`."""
+        """Use the module `psutil` as `system`."""
         self._system = system
         self._birth_of = birth_of
 
     def pids(self) -> tuple[int, ...]:
-        """Of every process, zombies too."""
+        """Return the pids of all processes, zombies included."""
         return tuple(pid for pid in self._system.pids() if possible(pid))
 
     def identify(self, pid: int) -> ProcessIdentity | None:
-        """Who is behind this pid now. Raises OSError where the system would not tell."""
+        """Return the identity behind this pid. Raises OSError if the system does not tell."""
         if not possible(pid):
             return None
         try:
@@ -46,10 +46,10 @@ class DarwinProbe:
             raise PermissionError(f"the system does not tell about process {pid}") from error
 
     def newborn(self, pid: int) -> ProcessIdentity:
-        """The identity of a child that nobody has waited for: it has one even if it has ended already.
+        """Return the identity of a child that has not been waited for; it has one even after its end.
 
         Raises:
-            OSError: the system would not tell.
+            OSError: the system does not tell.
         """
         try:
             return self._name(self._system.Process(pid))
@@ -57,7 +57,7 @@ class DarwinProbe:
             raise ProcessLookupError(f"the system does not tell about process {pid}") from error
 
     def sample(self, identity: ProcessIdentity) -> Liveness:
-        """Whether exactly this process lives."""
+        """Return whether exactly this process lives."""
         try:
             found = self.identify(identity.pid)
         except OSError:
@@ -65,61 +65,64 @@ class DarwinProbe:
         return Liveness.ALIVE if found == identity else Liveness.DEAD
 
     def same_user(self, identity: ProcessIdentity) -> bool | None:
-        """Whether it belongs to the daemon's user."""
+        """Return whether the daemon's user owns it."""
         uid = self._told(identity, "uids")
         return None if uid is None else uid.effective == os.geteuid()
 
     def same_namespace(self, identity: ProcessIdentity) -> bool | None:
-        """There is one for all."""
+        """Return True: macOS has a single pid namespace."""
         return True if self.sample(identity) is Liveness.ALIVE else None
 
     def started_at(self, identity: ProcessIdentity) -> float | None:
-        """Wall time of its start: it is the token."""
+        """Return the wall time of its start, which the token is."""
         return int(identity.start_token) / 1e6 if identity.start_token.isdecimal() else None
 
     def born(self, identity: ProcessIdentity) -> float | None:
-        """By the time that runs since the boot. The token would not do: it follows a clock that can be set."""
+        """Return the time from the boot to its creation.
+
+        The token would not do, because it follows a clock that can be set.
+        """
         born = self._birth_of(identity.pid) if possible(identity.pid) else None
-        # Asked last: if it is the process now, it was the process then.
+        # The identity is checked last: a process that has it now had it then.
         return born if self.sample(identity) is Liveness.ALIVE else None
 
     def describe(self, pid: int) -> Occupant:
-        """Command line, user and start, for people; empty for a process that has gone."""
+        """Return command line, user and start, for people; empty for a process that has ended."""
         try:
             identity = self.identify(pid)
         except OSError:
             return Occupant()
         if identity is None:
             return Occupant()
-        # The command line of another user's process is hidden.
+        # The command lines of other users' processes are hidden.
         words = self._told(identity, "cmdline") or [self._told(identity, "name") or ""]
         uids = self._told(identity, "uids")
         user = None if uids is None else processes.user_name(uids.effective)
         return Occupant(identity, tuple(word for word in words if word), user, self.started_at(identity))
 
     def no_process(self, pid: int) -> str | None:  # noqa: ARG002 (the Protocol's)
-        """Threads have no numbers of this kind here, and the kernel is pid 0, which is none."""
+        """Return why a pid names no process. Threads have other numbers on macOS, and the kernel is pid 0."""
         return None
 
     def on_terminal(self, pid: int) -> bool:
-        """Whether it has a controlling terminal; False also where the system does not tell."""
+        """Return whether it has a controlling terminal; False also if the system does not tell."""
         try:
             return self._system.Process(pid).terminal() is not None
         except (self._system.Error, OSError):
             return False
 
     def parent(self, pid: int) -> int:
-        """The pid of its parent; 0: unknown."""
+        """Return the pid of its parent; 0 if unknown."""
         try:
             return int(self._system.Process(pid).ppid())
         except self._system.Error:
             return 0
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
-        """An environment variable that the process was started with; None: not set.
+        """Return an environment variable that the process was started with; None if not set.
 
         Raises:
-            OSError: the system does not tell. Of what it protects, it shows an empty environment.
+            OSError: the system does not tell. For protected processes it shows an empty environment.
         """
         found = self._told(identity, "environ")
         if not found:
@@ -128,17 +131,17 @@ class DarwinProbe:
         return value
 
     def _told(self, identity: ProcessIdentity, what: str) -> Any:
-        """What psutil says of exactly this process; None: nothing."""
+        """Return psutil's answer for exactly this process; None if there is none."""
         try:
             answer = getattr(self._system.Process(identity.pid), what)()
         except (self._system.Error, OSError, RuntimeError):
             return None
-        # Asked last: if it is the process now, it was the process then.
+        # The identity is checked last: a process that has it now had it then.
         return answer if self.sample(identity) is Liveness.ALIVE else None
 
     @staticmethod
     def _name(process: Any) -> ProcessIdentity:
-        # create_time() follows the system's clock when that is set; what psutil compares processes by does not.
+        # create_time() follows changes of the system's clock; the ident by which psutil compares processes does not.
         pid, began = process._ident  # noqa: SLF001
         if began is None:
             raise PermissionError(f"the system does not tell when process {pid} began")

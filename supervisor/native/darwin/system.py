@@ -1,4 +1,4 @@
-"""The macOS wing: kqueue, psutil, and LOCAL_PEERCRED. What it asks is handed in: tests need no macOS."""
+"""The platform of macOS: kqueue, psutil and LOCAL_PEERCRED. Tests hand in substitutes, so they need no macOS."""
 
 import contextlib
 import errno
@@ -28,7 +28,7 @@ assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this may
 
 
 def darwin_platform(child_descriptors: tuple[int, int] | None) -> Platform:
-    """The macOS wing. `child_descriptors`: the limit of open files for what is spawned, soft and hard."""
+    """Return the platform of macOS. `child_descriptors` is the limit of open files for children, soft and hard."""
     import psutil
 
     probe = darwin_probe.DarwinProbe(psutil, libproc.open_libproc())
@@ -49,23 +49,23 @@ def darwin_platform(child_descriptors: tuple[int, int] | None) -> Platform:
 
 
 class DarwinProcessControl(process_control.PosixProcessControl[darwin_probe.DarwinProbe]):
-    """There is no handle on a process here: its identity is proven immediately before every signal."""
+    """macOS has no handle for a process, so its identity is proven immediately before every signal."""
 
     def table(self) -> tuple[ProcessRow, ...]:
-        """Every living process that can be seen."""
+        """Return every living process that can be seen."""
         rows = []
         for pid in self._probe.pids():
             with contextlib.suppress(OSError):
                 identity = self._probe.identify(pid)
                 if identity is not None:
                     session = os.getsid(pid)
-                    # Asked of those alone of which it decides something.
+                    # Only a session leader is asked, because only there does the answer decide anything.
                     on_terminal = session == pid and self._probe.on_terminal(pid)
                     rows.append(ProcessRow(identity, self._probe.parent(pid), session, on_terminal))
         return tuple(rows)
 
     def vacant(self, pid: int) -> bool:
-        """Whether it is proven that nothing has this number: no process, no group, no session."""
+        """Return whether it is proven that no process, group or session has this number."""
         if not darwin_probe.possible(pid) or not (_nobody(os.kill, pid) and _nobody(os.killpg, pid)):
             return False
         for other in self._probe.pids():
@@ -78,11 +78,11 @@ class DarwinProcessControl(process_control.PosixProcessControl[darwin_probe.Darw
         return True
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
-        """An environment variable that the process was started with."""
+        """Return an environment variable that the process was started with."""
         return self._probe.variable(identity, name)
 
     def signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
-        """Send a signal; returns False if the process had ended."""
+        """Send a signal; return False if the process had ended."""
         if self._probe.identify(identity.pid) != identity:
             return False
         try:
@@ -92,7 +92,7 @@ class DarwinProcessControl(process_control.PosixProcessControl[darwin_probe.Darw
         return True
 
     def start(self, command: Command) -> "subprocess.Popen[bytes]":
-        """With the limit of open files as the user set it; where that leaves no room to start anything, with ours."""
+        """Start a child with the user's limit of open files, or with the daemon's if that leaves no room to start."""
         try:
             with _limited(self._child_descriptors):
                 return processes.start_detached(command)
@@ -106,13 +106,13 @@ class DarwinPeerCheck:
     """The kernel keeps the credentials that the peer had when it connected (unix(4))."""
 
     def same_user(self, connection: socket.socket) -> bool:
-        """Whether the peer runs as the daemon's user."""
+        """Return whether the peer runs as the daemon's user."""
         return trust.peer_uid(connection, "macos") == os.getuid()
 
 
 @contextlib.contextmanager
 def _limited(descriptors: tuple[int, int] | None) -> Iterator[None]:
-    """No other process's limit can be set here, so ours is, for as long as a child is born."""
+    """Set the daemon's own limit while a child starts: macOS cannot set the limit of another process."""
     if descriptors is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""As much of D-Bus as it takes to call one method: dbus.freedesktop.org/doc/dbus-specification.html."""
+"""The part of D-Bus that is needed to call one method: dbus.freedesktop.org/doc/dbus-specification.html."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ _FIXED = struct.Struct("=BBBBIII")
 
 
 class DBusError(OSError):
-    """The bus, or whom we called over it, answered with an error; `name` is its name."""
+    """The bus, or the service behind it, answered with an error; `name` is the name of that error."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -26,34 +26,34 @@ class DBusError(OSError):
 
 
 class Writer:
-    """Values, one after the other, as they stand in a message."""
+    """Writes values in sequence, in the format of a message."""
 
     def __init__(self) -> None:
         self.data = bytearray()
 
     def align(self, size: int) -> Self:
-        """Fill up to a multiple of so many bytes."""
+        """Pad to a multiple of so many bytes."""
         self.data.extend(bytes(-len(self.data) % size))
         return self
 
     def number(self, value: int) -> Self:
-        """A `u`."""
+        """Append a `u`."""
         self.align(4).data.extend(struct.pack("=I", value))
         return self
 
     def text(self, value: str) -> Self:
-        """An `s`, or an `o`."""
+        """Append an `s` or an `o`."""
         encoded = value.encode()
         self.number(len(encoded)).data.extend(encoded + b"\0")
         return self
 
     def signature(self, value: str) -> Self:
-        """A `g`."""
+        """Append a `g`."""
         self.data.extend(bytes([len(value)]) + value.encode() + b"\0")
         return self
 
     def array(self, alignment: int, fill: Callable[["Writer"], object]) -> Self:
-        """An `a` of whatever `fill` writes."""
+        """Append an `a` of values that `fill` writes."""
         self.number(0)
         length_at = len(self.data) - 4
         start = len(self.align(alignment).data)
@@ -63,7 +63,7 @@ class Writer:
 
 
 def call(serial: int, destination: str, path: str, method: str, signature: str = "", body: bytes = b"") -> bytes:
-    """A method call. `method`: with its interface."""
+    """Return a method call as bytes. `method` includes the interface."""
     interface, _, member = method.rpartition(".")
     named = [(_PATH, "o", path), (_INTERFACE, "s", interface), (_MEMBER, "s", member), (_DESTINATION, "s", destination)]
 
@@ -90,10 +90,10 @@ class Bus:
 
     @classmethod
     async def connect(cls, path: str) -> "Bus":
-        """Knock at a bus as this user, and have it give us a name.
+        """Connect to a bus as this user, and receive a name from it.
 
         Raises:
-            OSError: it does not want us, or speaks in riddles.
+            OSError: the bus refuses, or its answer is not understood.
         """
         reader, writer = await asyncio.open_unix_connection(path)
         bus = cls(reader, writer)
@@ -112,7 +112,7 @@ class Bus:
         self._writer.write(b"BEGIN\r\n")
 
     async def call(self, destination: str, path: str, method: str, signature: str = "", body: bytes = b"") -> None:
-        """Call a method, and wait for its answer.
+        """Call a method and wait for the answer.
 
         Raises:
             DBusError: the answer is an error.
@@ -128,13 +128,13 @@ class Bus:
                 return
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         self._writer.close()
 
     async def _message(self) -> tuple[int, int, str]:
-        """The next message: its type, the call that it answers, and the name of its error."""
+        """Return the next message: its type, the call that it answers, and the name of its error."""
         try:
-            # In the byte order of whoever answers: this machine's.
+            # A message has the byte order of its sender, which is that of this machine.
             _, kind, _, _, body, _, fields = _FIXED.unpack(await self._reader.readexactly(_FIXED.size))
             head = await self._reader.readexactly(fields + -fields % 8)
             await self._reader.readexactly(body)
@@ -150,7 +150,7 @@ class Bus:
 
 
 def _header_fields(data: bytes) -> Iterable[tuple[int, int | str]]:
-    """The fields of a header: numbers and texts are all that there can be (D-Bus specification, Header Fields)."""
+    """Return the fields of a header. Only numbers and texts can occur (D-Bus specification, Header Fields)."""
     at = 0
     while at < len(data):
         at += -at % 8

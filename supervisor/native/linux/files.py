@@ -1,4 +1,4 @@
-"""Files on Linux: replaced without what a rename over another file costs, and told apart by their file system."""
+"""Files on Linux: exchanged, which is cheaper than a rename over another file, and judged by their file system."""
 
 import ctypes
 import errno
@@ -13,10 +13,10 @@ RENAME_EXCHANGE = 1 << 1
 AT_FDCWD = -100
 
 NOT_THERE = (errno.ENOENT, errno.EINVAL, errno.ENOSYS)
-"""Nothing to change places with, or a file system or kernel that cannot: renameat2(2)."""
+"""The other file is missing, or the file system or kernel cannot exchange: renameat2(2)."""
 
-# <linux/magic.h>, and the headers of those that are not part of the kernel. What is written through another machine, or
-# past the kernel's own table of files, is told to nobody (inotify(7)).
+# <linux/magic.h>, and headers of file systems outside the kernel. inotify(7) reports no writes from another machine,
+# nor those that bypass the kernel's table of files.
 SILENT = {
     0x6969: "nfs",
     0x517B: "smb",
@@ -38,7 +38,7 @@ SILENT = {
     0xBACBACBC: "vmhgfs",
 }
 STATFS_SIZE = 256
-"""More than `struct statfs` has anywhere. Its first word is the type."""
+"""Exceeds the size of `struct statfs` on every architecture. Its first word is the type."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
@@ -48,13 +48,13 @@ _libc.statfs.restype = ctypes.c_int
 
 
 def exchange(new: Path, old: Path) -> None:
-    """Put one file in the place of another, atomically; the other takes its place, where there is one.
+    """Put one file in the place of another, atomically; the other file, if it exists, takes its place.
 
-    A rename over it makes ext4 write the data out first (`auto_da_alloc`), which can take milliseconds on a busy disk.
-    Whoever writes again and again has two files that take turns, and the kernel makes and frees none.
+    A rename over a file makes ext4 write the data out first (`auto_da_alloc`), which can take milliseconds on a busy
+    disk. With an exchange, a repeated writer alternates two files, and the kernel neither makes nor frees one.
 
     Raises:
-        OSError: the old one stands.
+        OSError: the old file is unchanged.
     """
     if _libc.renameat2(AT_FDCWD, os.fsencode(new), AT_FDCWD, os.fsencode(old), RENAME_EXCHANGE) == 0:
         return
@@ -65,7 +65,7 @@ def exchange(new: Path, old: Path) -> None:
 
 
 def silent(path: Path) -> str | None:
-    """Return why not every write to a file is told, None if it is, or if that cannot be found out."""
+    """Return why some writes to a file are not reported; None if all are, or if that cannot be found out."""
     room = ctypes.create_string_buffer(STATFS_SIZE)
     if _libc.statfs(os.fsencode(path), room) != 0:
         return None

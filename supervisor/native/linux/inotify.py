@@ -1,4 +1,4 @@
-"""Linux tells when a file is written to, so that nobody has to look. The standard library does not wrap it."""
+"""Reports writes to files by inotify, which makes polling unnecessary. The standard library does not wrap it."""
 
 import asyncio
 import ctypes
@@ -42,7 +42,7 @@ class _ArmedWatch:
 
 
 class InotifyWatcher:
-    """One inotify descriptor for all files, made with the first watch."""
+    """Uses one inotify descriptor for all files; the first watch opens it."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
@@ -51,7 +51,7 @@ class InotifyWatcher:
     def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:
         """See `FileWatcher`."""
         descriptor = self._open()
-        # The same file again is the same number again (inotify(7)): all who watch it share that.
+        # The same file gets the same number again (inotify(7)), so all watches of a file share it.
         number = _checked(_libc.inotify_add_watch(descriptor, os.fsencode(path), IN_MODIFY | IN_ONESHOT), path)
         armed = _ArmedWatch(self, number, on_write)
         self._watches.setdefault(number, []).append(armed)
@@ -76,7 +76,7 @@ class InotifyWatcher:
             try:
                 asyncio.get_running_loop().add_reader(descriptor, self._read, descriptor)
             except OSError:
-                # Kept, it would take watches and tell of none of them.
+                # If the descriptor were kept, it would accept watches and report nothing.
                 os.close(descriptor)
                 raise
             self._descriptor = descriptor
@@ -92,7 +92,7 @@ class InotifyWatcher:
                 watch.on_write()
 
     def _told(self, number: int, mask: int) -> list[_ArmedWatch]:
-        """Return the watches that an event is about, disarmed: all of them if events were lost."""
+        """Return the watches that an event concerns, disarmed: all of them if events were lost."""
         if mask & IN_Q_OVERFLOW:
             everyone = [watch for sharing in self._watches.values() for watch in sharing]
             for watch in everyone:

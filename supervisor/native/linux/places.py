@@ -1,4 +1,4 @@
-"""Linux tells when a file or folder loses its place: it is removed, replaced or moved."""
+"""Reports when a file or folder is removed, replaced or moved, by inotify."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
 
 OF_FOLDER = IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW
 OF_FILE = OF_FOLDER | IN_ATTRIB
-"""A file that a process has open is not deleted with its name: only its count of names changes, an attribute."""
+"""While a process has a file open, removing its name does not delete it: only its link count changes, an attribute."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.inotify_init1.argtypes = (ctypes.c_int,)
@@ -29,13 +29,13 @@ _libc.inotify_add_watch.restype = ctypes.c_int
 
 
 class PlaceWatch:
-    """Calls back once, on the running loop, when one of these loses its place. A hint: look, and watch again."""
+    """Calls back once, on the running loop, when one of these paths changes its file. A hint: check and watch again."""
 
     def __init__(self, paths: Iterable[Path], on_change: Callable[[], None]) -> None:
-        """Arm.
+        """Arm the watch.
 
         Raises:
-            OSError: the system gives no more of these watches.
+            OSError: the system has no more watches of this kind.
         """
         self._on_change = on_change
         self._descriptor = _libc.inotify_init1(FLAGS)
@@ -45,12 +45,12 @@ class PlaceWatch:
         self._loop = asyncio.get_running_loop()
         for path in paths:
             mask = OF_FOLDER if path.is_dir() and not path.is_symlink() else OF_FILE
-            # What is not there has no place to lose: that is no error.
+            # A missing path cannot be watched; that is no error.
             _libc.inotify_add_watch(self._descriptor, os.fsencode(path), mask)
         self._loop.add_reader(self._descriptor, self._fire)
 
     def close(self) -> None:
-        """Disarm. Harmless when repeated."""
+        """Disarm. Repeated calls are harmless."""
         if self._descriptor != -1:
             descriptor, self._descriptor = self._descriptor, -1
             self._loop.remove_reader(descriptor)

@@ -1,4 +1,4 @@
-"""Linux's TCP tables."""
+"""The TCP ports of Linux."""
 
 import errno
 import os
@@ -20,14 +20,14 @@ EVERY_PORT = range(1, 65536)
 
 
 class LinuxPortTable:
-    """Who listens comes from the socket tables and /proc/PID/fd, whether a port is free from a bind."""
+    """Finds listeners in the socket tables and /proc/PID/fd; a trial bind tells whether a port is free."""
 
     def __init__(self, probe: Probe, looks: Looks) -> None:
         self._probe = probe
         self._looks = looks
 
     def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
-        """Every listener on each port, and what a trial bind says."""
+        """Return all listeners on each port, and the result of a trial bind."""
         wanted = frozenset(ports)
         try:
             rows = tcp.rows(tcp.TcpState.LISTEN, wanted)
@@ -42,7 +42,7 @@ class LinuxPortTable:
         return facts
 
     def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
-        """The ports of these that one of these processes serves on 127.0.0.1; the first of them counts."""
+        """Return the ports that one of these processes serves on 127.0.0.1; the first process counts."""
         rows = tcp.rows(tcp.TcpState.LISTEN, frozenset(ports))
         by_inode = {row.inode: row.port for row in rows if row.address in SERVES_LOOPBACK}
         found: dict[int, ProcessIdentity] = {}
@@ -54,15 +54,15 @@ class LinuxPortTable:
         return found
 
     def listening(self, ports: Collection[int]) -> frozenset[int]:
-        """The ports of these that anybody listens on."""
+        """Return the ports that any process listens on."""
         return frozenset(row.port for row in tcp.rows(tcp.TcpState.LISTEN, ports))
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
-        """Every port that this process listens on."""
+        """Return every port that this process listens on."""
         return frozenset(port for address, port in self.addresses(identity) if address in SERVES_LOOPBACK)
 
     def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
-        """Every address and port that this process listens on."""
+        """Return every address and port that this process listens on."""
         try:
             rows = tcp.rows(tcp.TcpState.LISTEN, EVERY_PORT)
             held = self._looks.at(identity.pid, procfs.socket_inodes, identity.pid)
@@ -72,7 +72,7 @@ class LinuxPortTable:
         return found if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
 
     def connections(self, port: int) -> int | None:
-        """ESTABLISHED connections on this local port: of a connection within this machine, the server's end."""
+        """Return the number of ESTABLISHED connections on this port; within this machine, those of the server's end."""
         try:
             return len(tcp.rows(tcp.TcpState.ESTABLISHED, (port,)))
         except OSError:
@@ -88,7 +88,7 @@ class LinuxPortTable:
         }
 
     def _holders(self, inodes: frozenset[int]) -> Mapping[int, int]:
-        """Who holds each socket. Of several (a server and its forked workers) the one that was started first."""
+        """Return the holder of each socket. Of several (a server and its forked workers) the oldest counts."""
         found: dict[int, tuple[int, int]] = {}
         for pid in procfs.pids() if inodes else ():
             try:
@@ -97,7 +97,7 @@ class LinuxPortTable:
                     continue
                 started = procfs.read_stat(pid).ticks
             except OSError:
-                # It has ended since, or it hangs: then nobody knows what it holds.
+                # The process has ended or hangs, so its sockets are unknown.
                 continue
             for inode in held:
                 found[inode] = min(found.get(inode, (started, pid)), (started, pid))
@@ -105,10 +105,10 @@ class LinuxPortTable:
 
 
 def try_bind(port: int) -> tuple[Bind, str | None]:
-    """Whether 127.0.0.1 can be bound, and the system's reason where it cannot.
+    """Return whether 127.0.0.1 can be bound, or the system's reason.
 
-    With SO_REUSEADDR, as servers do it: TIME_WAIT does not count. It does not listen: that would find nothing more,
-    and would accept the connection of a client that is waiting for the real server.
+    SO_REUSEADDR is set, as servers do, so TIME_WAIT does not count. The trial does not listen: listening would find
+    nothing more, and would accept the connection of a client that waits for the real server.
     """
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:

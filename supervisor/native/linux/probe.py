@@ -1,4 +1,4 @@
-"""Linux's answers about one process, out of /proc."""
+"""Facts about one process on Linux, from /proc."""
 
 import errno
 import os
@@ -20,8 +20,8 @@ class LinuxProbe:
         self._ticks_per_second = os.sysconf("SC_CLK_TCK")
 
     def identify(self, pid: int) -> ProcessIdentity | None:
-        """Who is behind this pid now. Raises OSError where the system would not tell."""
-        # Of a process that has ended, signal 0 tells ten times sooner than a path that is not there.
+        """Return the identity behind this pid. Raises OSError if the system does not tell."""
+        # For a process that has ended, signal 0 answers ten times faster than a missing path.
         if not 0 < pid <= procfs.PID_MAX or not _answers_signal_0(pid):
             return None
         try:
@@ -29,24 +29,24 @@ class LinuxProbe:
         except (FileNotFoundError, ProcessLookupError, PermissionError) as error:
             if not _answers_signal_0(pid):
                 return None
-            # It is there, but /proc is mounted with hidepid (proc(5)).
+            # The process exists, but /proc is mounted with hidepid (proc(5)).
             raise PermissionError(errno.EACCES, "hidden by the system", f"/proc/{pid}") from error
         return None if stat.ended else self.name(pid, stat)
 
     def newborn(self, pid: int) -> ProcessIdentity:
-        """The identity of a child that nobody has waited for: it has one even if it has ended already.
+        """Return the identity of a child that has not been waited for; it has one even after its end.
 
         Raises:
-            OSError: the system would not tell.
+            OSError: the system does not tell.
         """
         return self.name(pid, procfs.read_stat(pid))
 
     def name(self, pid: int, stat: procfs.Stat) -> ProcessIdentity:
-        """The identity that these facts make."""
+        """Return the identity that results from these facts."""
         return ProcessIdentity(pid, f"{self._boot}:{stat.ticks}")
 
     def sample(self, identity: ProcessIdentity) -> Liveness:
-        """Whether exactly this process lives."""
+        """Return whether exactly this process lives."""
         if self._ticks(identity) is None:
             return Liveness.DEAD
         try:
@@ -58,16 +58,16 @@ class LinuxProbe:
         return Liveness.ALIVE if found == identity else Liveness.DEAD
 
     def same_user(self, identity: ProcessIdentity) -> bool | None:
-        """Whether it belongs to the daemon's user."""
+        """Return whether the daemon's user owns it."""
         try:
             uid = procfs.owner(identity.pid)
-            # Asked last: if it is the process now, it was the process then.
+            # The identity is checked last: a process that has it now had it then.
             return uid == os.geteuid() if self.identify(identity.pid) == identity else None
         except OSError:
             return None
 
     def same_namespace(self, identity: ProcessIdentity) -> bool | None:
-        """Whether its pid namespace is ours, and so was that of the program that started it."""
+        """Return whether it has the daemon's pid namespace, as does the program that started it."""
         try:
             theirs = procfs.pid_namespace(str(identity.pid))
             from_sandbox = procfs.started_for_a_sandbox(identity.pid)
@@ -78,21 +78,22 @@ class LinuxProbe:
             return None
 
     def started_at(self, identity: ProcessIdentity) -> float | None:
-        """Wall time of its start; known for processes of this boot, living or not."""
+        """Return the wall time of its start; known for processes of this boot, living or not."""
         born = self.born(identity)
         if born is None:
             return None
         boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-        # To the tick: the two clocks are not read at the same instant, and the answer should not differ each time.
+        # Rounded to a tick: the two clocks are not read at the same instant, and the answer should not differ each
+        # time.
         return round(boot + born, 2)
 
     def born(self, identity: ProcessIdentity) -> float | None:
-        """Seconds from the boot to its start."""
+        """Return the seconds from the boot to its start."""
         ticks = self._ticks(identity)
         return None if ticks is None else ticks / self._ticks_per_second
 
     def describe(self, pid: int) -> Occupant:
-        """Command line, user and start, for people; empty for a process that has gone."""
+        """Return command line, user and start, for people; empty for a process that has ended."""
         try:
             identity = self.identify(pid)
             if identity is None:
@@ -103,11 +104,11 @@ class LinuxProbe:
         return Occupant(identity, procfs.command_line(pid), user, self.started_at(identity))
 
     def no_process(self, pid: int) -> str | None:
-        """Whether it is a thread's number: kill(2) and /proc answer for those, too. Or one of the kernel's own."""
+        """Return why a pid names no process: kill(2) and /proc answer for threads too, also those of the kernel."""
         try:
             group, flags = procfs.thread_group(pid), procfs.read_stat(pid).flags
         except (FileNotFoundError, ProcessLookupError):
-            # It has ended; whoever asks has proven, or will, that it lives.
+            # The process has ended; callers prove separately that it lives.
             return None
         if group != pid:
             return f"{pid} is a thread of process {group}"

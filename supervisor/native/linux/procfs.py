@@ -1,4 +1,4 @@
-"""What Linux's /proc says of a process. Formats: proc_pid_stat(5), proc_pid_cmdline(5), proc_pid_fd(5)."""
+"""Facts about processes from Linux's /proc. Formats: proc_pid_stat(5), proc_pid_cmdline(5), proc_pid_fd(5)."""
 
 import contextlib
 import errno
@@ -8,16 +8,16 @@ from pathlib import Path
 from ...values import frozen
 
 PID_MAX = 2**31 - 1
-"""The largest that a pid_t can hold."""
+"""The largest value of a pid_t."""
 
 KERNEL_THREAD = 0x00200000
 """PF_KTHREAD, <linux/sched.h>."""
 
 ENV_START, ENV_END = 47, 48
-"""Where fields 50 and 51 of proc_pid_stat(5) are, counted from the state, which is field 3."""
+"""Positions of fields 50 and 51 of proc_pid_stat(5), counted from the state, which is field 3."""
 
 COMMAND_LINE_LIMIT = 4096
-"""Bytes. A process may have megabytes of arguments, of any user; the kernel itself long showed one page of them."""
+"""Bytes. A process of any user may have megabytes of arguments; older kernels showed one page of them."""
 
 SANDBOX_HELPER = b"flatpak-session-helper"
 """The service of a user's session that starts programs for sandboxed ones (org.freedesktop.Flatpak, HostCommand)."""
@@ -25,9 +25,10 @@ SANDBOX_HELPER = b"flatpak-session-helper"
 
 @frozen
 class Stat:
-    """`ticks`: when it was started, in clock ticks since the boot. `terminal`: its controlling one; 0: it has none.
+    """One line of /proc/PID/stat.
 
-    `flags` are the kernel's own. `environment`: the size of what it was started with, in bytes; None: not told.
+    `ticks`: its start, in clock ticks since the boot. `terminal`: 0 without a controlling one. `flags` are the kernel's
+    own. `environment`: the size of the start environment in bytes; None: not told.
     """
 
     state: str
@@ -41,16 +42,16 @@ class Stat:
 
     @property
     def ended(self) -> bool:
-        """Whether only its exit status is left."""
-        # A main thread that has left by pthread_exit shows as Z while the other threads run on.
+        """Whether only the exit status is left."""
+        # A main thread that left by pthread_exit shows as Z while other threads continue.
         return self.state in "ZXx" and self.threads <= 1
 
 
 def read_stat(pid: int) -> Stat:
-    """What the kernel says of a process; the fastest question there is (about 10 us).
+    """Return the kernel's line about a process; the fastest query (about 10 us).
 
     Raises:
-        OSError: no such process, or it cannot be read.
+        OSError: there is no such process, or the line cannot be read.
     """
     descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
     try:
@@ -60,10 +61,10 @@ def read_stat(pid: int) -> Stat:
 
 
 def parse_stat(line: bytes) -> Stat:
-    """Field 2 is the program's name in parentheses, and may itself contain blanks and parentheses.
+    """Parse such a line. Field 2, the program's name in parentheses, may itself contain blanks and parentheses.
 
     Raises:
-        OSError: this is no such line.
+        OSError: the line has another format.
     """
     fields = line[line.rfind(b")") + 1 :].split()
     try:
@@ -82,7 +83,7 @@ def parse_stat(line: bytes) -> Stat:
 
 
 def _environment_size(fields: list[bytes]) -> int | None:
-    """Fields 50 and 51 (env_start, env_end): 0 while a program is being replaced, and for what may not be seen."""
+    """Read fields 50 and 51 (env_start, env_end): 0 while a program is being replaced, and for a hidden process."""
     if len(fields) <= ENV_END:
         return None
     start, end = int(fields[ENV_START]), int(fields[ENV_END])
@@ -90,26 +91,26 @@ def _environment_size(fields: list[bytes]) -> int | None:
 
 
 def boot_id() -> str:
-    """Names this boot of the machine."""
+    """Return the id of this boot of the machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def pids() -> list[int]:
-    """Every process that can be seen."""
+    """Return the pids of all processes that can be seen."""
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208 (a third of the time)
 
 
 def owner(pid: int) -> int:
-    """The effective user id.
+    """Return the effective user id.
 
     Raises:
-        OSError: no such process.
+        OSError: there is no such process.
     """
     return Path(f"/proc/{pid}").stat().st_uid
 
 
 def command_line(pid: int) -> tuple[str, ...]:
-    """The arguments, as far as they fit into `COMMAND_LINE_LIMIT`; empty where they cannot be read."""
+    """Return the arguments, up to `COMMAND_LINE_LIMIT`; empty if they cannot be read."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:  # noqa: PTH123
         text = file.read(COMMAND_LINE_LIMIT).removesuffix(b"\0")
         return tuple(word.decode(errors="replace") for word in text.split(b"\0")) if text else ()
@@ -117,13 +118,14 @@ def command_line(pid: int) -> tuple[str, ...]:
 
 
 def variable(pid: int, name: str) -> str | None:
-    """An environment variable that the process was started with. None: not set, and all that was set was read.
+    """Return an environment variable that the process was started with; None if it was not set.
 
-    The kernel answers with nothing, or with a part, and no error, while a program is being replaced or ends, and where
-    a page cannot be read (fs/proc/base.c, environ_read). A program may also write over its own environment.
+    The kernel returns nothing, or a part, without an error while a program is being replaced or ends, and where a page
+    cannot be read (fs/proc/base.c, environ_read). A program may also overwrite its own environment. None therefore
+    requires that the whole environment was read.
 
     Raises:
-        OSError: no such process, it may not be read, or what was read is not the whole of it.
+        OSError: there is no such process, its environment may not be read, or only a part was read.
     """
     wanted = os.fsencode(name) + b"="
     block = Path(f"/proc/{pid}/environ").read_bytes()
@@ -137,10 +139,10 @@ def variable(pid: int, name: str) -> str | None:
 
 
 def thread_group(pid: int) -> int:
-    """The process that a number belongs to: another one where the number is a thread's.
+    """Return the process that a number belongs to: another pid if the number is a thread's.
 
     Raises:
-        OSError: no such process or thread, or it cannot be read.
+        OSError: there is no such process or thread, or its files cannot be read.
     """
     for line in Path(f"/proc/{pid}/status").read_bytes().splitlines():
         if line.startswith(b"Tgid:"):
@@ -149,16 +151,16 @@ def thread_group(pid: int) -> int:
 
 
 def pid_namespace(process: str) -> str:
-    """Names the namespace that a process takes its pids from (pid_namespaces(7)). "self" is this very process.
+    """Return the id of the namespace that a process takes its pids from (pid_namespaces(7)). "self": this process.
 
     Raises:
-        OSError: no such process, or it may not be read.
+        OSError: there is no such process, or it may not be read.
     """
     return os.readlink(f"/proc/{process}/ns/pid")  # noqa: PTH115 (as below)
 
 
 def socket_inodes(pid: int) -> frozenset[int]:
-    """The sockets that a process holds open; empty where that may not be read."""
+    """Return the sockets that a process holds open; empty if they may not be read."""
     found = set()
     folder = f"/proc/{pid}/fd"
     with contextlib.suppress(OSError):
@@ -172,10 +174,10 @@ def socket_inodes(pid: int) -> frozenset[int]:
 
 
 def started_for_a_sandbox(pid: int) -> bool:
-    """Whether a process was started out here by a program in a sandbox, which means other processes by its pids.
+    """Return whether a sandboxed program, to which pids mean other processes, had this process started outside.
 
-    `flatpak-spawn --host`, toolbox and distrobox have it done by a helper of the user's session, in whose control group
-    the process stays. Where the system does not tell of control groups, there is no such helper.
+    `flatpak-spawn --host`, toolbox and distrobox use a helper of the user's session for that, and the process stays in
+    the helper's control group. A system that does not tell control groups has no such helper.
 
     Raises:
         OSError: there is no such process.
