@@ -12,7 +12,7 @@ from socket import socket
 from supervisor.core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
 from supervisor.native.api import Command, Platform, Watch
 from supervisor.native.shared.lanes import Lanes
-from supervisor.native.shared.patient_probe import Looks
+from supervisor.native.shared.patient_probe import ProcessQueries
 
 SIGKILLED = -9
 SIGTERMED = -15
@@ -436,7 +436,7 @@ class _Unarmed:
         pass
 
 
-def fake_wing(system: FakeSystem) -> Platform:
+def fake_platform(system: FakeSystem) -> Platform:
     """A wing on this system."""
     probe = FakeProbe(system)
     return Platform(
@@ -447,6 +447,6 @@ def fake_wing(system: FakeSystem) -> Platform:
         ports=FakePortTable(system, probe),
         files=FakeFileWatcher(),
         peers=FakePeerCheck(),
-        lanes=Lanes(Looks(probe.identify)),
+        lanes=Lanes(ProcessQueries(probe.identify)),
         marks=FakeMarks(system),
     )

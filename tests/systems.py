@@ -24,24 +24,28 @@ NOT_ON_WINDOWS: Mapping[str, str] = {
     "cli/test_real_*.py": "they use the harness of e2e",
     "engine/test_*environments.py": "installers are shell scripts here, or take minutes; tests/windows runs a real one",
     "kinds/test_recipe_*.py": "they install the real packages through the harness of e2e; tests/windows does it there",
-    "native/test_linux*.py": "the Linux wing",
-    "native/test_procfs.py": "the Linux wing",
-    "native/test_darwin.py": "the macOS wing, which needs a POSIX system even for its fakes",
-    "native/test_posix.py": "what the POSIX wings share",
+    "native/test_linux*.py": "the platform of Linux",
+    "native/test_procfs.py": "the platform of Linux",
+    "native/test_darwin.py": "the platform of macOS, which needs a POSIX system even for its fakes",
+    "native/test_posix_processes.py": "processes of POSIX systems",
     "lab": "shell scripts of Linux, which start Windows programs there",
     "native/test_inherited.py": "signals, masks and limits that a process inherits, which Windows does not have",
-    "native/test_private.py": "groups of users, which Windows does not have",
+    "native/test_private_files.py": "groups of users, which Windows does not have",
     "contract/test_peer_check.py": "there are no unix sockets, so nobody asks who is at their other end",
     "test_packaging.py": "what a wheel holds is the same everywhere; it is built once, on Linux",
 }
 ONLY_ON_WINDOWS: Mapping[str, str] = {
     "windows": "the daemon on Windows; run under Wine by .ci/run",
-    "native/test_windows*.py": "the Windows wing",
+    "native/test_windows*.py": "the platform of Windows",
 }
 NOT_ON: Mapping[str, Mapping[str, str]] = {
     "windows": NOT_ON_WINDOWS,
     "linux": ONLY_ON_WINDOWS,
-    "macos": {**ONLY_ON_WINDOWS, "native/test_linux*.py": "the Linux wing", "native/test_procfs.py": "the Linux wing"},
+    "macos": {
+        **ONLY_ON_WINDOWS,
+        "native/test_linux*.py": "the platform of Linux",
+        "native/test_procfs.py": "the platform of Linux",
+    },
 }
 
 

@@ -1,1 +1,1 @@
-"""The platform wings. Nobody else asks which system this is."""
+"""Everything that depends on the operating system; no other room asks which one this is."""

@@ -1,4 +1,7 @@
-"""The contracts between the daemon and the platform. One wing implements them all; fakes pass the same tests."""
+"""The contracts between the daemon and the platform.
+
+Each platform implements all of them; fakes pass the same tests.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,68 +14,70 @@ from .lane import Lanes
 
 
 class Clock(Protocol):
-    """Time, handed in. Timers are the event loop's own, so a loop on virtual time moves both."""
+    """The time, handed in. Timers belong to the event loop, so a loop on virtual time moves both."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Return seconds that never decrease."""
         ...
 
     def wall(self) -> float:
-        """Seconds since the epoch, for people."""
+        """Return seconds since the epoch, for people."""
         ...
 
 
 class Probe(Protocol):
-    """Asks the kernel about one process. Never blocks, never signals."""
+    """Asks the kernel about one process. It never blocks and never sends signals."""
 
     def identify(self, pid: int) -> ProcessIdentity | None:
-        """Who is behind this pid now. None: nobody who lives (no such process, or a zombie).
+        """Return the identity of the living process with this pid; None if there is none, or only a zombie.
 
         Raises:
-            OSError: the system would not tell.
+            OSError: the system does not tell.
         """
         ...
 
     def sample(self, identity: ProcessIdentity) -> Liveness:
-        """Whether exactly this process lives. Never raises."""
+        """Return whether exactly this process lives. Never raises."""
         ...
 
     def same_user(self, identity: ProcessIdentity) -> bool | None:
-        """Whether it belongs to the daemon's user; None: cannot tell."""
+        """Return whether the daemon's user owns it; None: cannot tell."""
         ...
 
     def same_namespace(self, identity: ProcessIdentity) -> bool | None:
-        """Whether it means the same processes by their pids as the daemon does; None: cannot tell."""
+        """Return whether it has the daemon's pid namespace; None: cannot tell."""
         ...
 
     def started_at(self, identity: ProcessIdentity) -> float | None:
-        """Wall time of its start, seconds; None: cannot tell."""
+        """Return the wall time of its start, seconds; None: cannot tell."""
         ...
 
     def born(self, identity: ProcessIdentity) -> float | None:
-        """Where it stands in the order of birth, by what nobody can set: of two, the older has less. None: cannot tell.
+        """Return its place in the order of creation, which no user can change: the older process has less.
 
-        What is counted is the system's affair: seconds, ticks, processes. It says nothing beyond the order.
+        None: cannot tell.
+
+        The unit depends on the system: seconds, ticks, processes. Only the order has a meaning.
         """
         ...
 
     def describe(self, pid: int) -> Occupant:
-        """Command line, user and start, for people."""
+        """Return command line, user and start, for people."""
         ...
 
     def no_process(self, pid: int) -> str | None:
-        """Why this number of something that lives names no process of a user, for people; None: it names one.
+        """Return why the number of a living thing is no process of a user, for people; None if it is one.
 
-        It may be a thread's, or a part of the system itself.
+        The number may be a thread's, or that of a part of the system.
 
         Raises:
-            OSError: the system would not tell.
+            OSError: the system does not tell.
         """
         ...
 
 
 class Watch(Protocol):
-    """One armed watch."""
+    """An armed watch."""
 
     def close(self) -> None:
         """Disarm. Harmless when repeated or after the exit."""
@@ -80,22 +85,25 @@ class Watch(Protocol):
 
 
 class ExitWatcher(Protocol):
-    """Calls back once, on the event loop, when a process has ended. A hint: the probe has the verdict."""
+    """Calls back once, on the event loop, when a process has ended. This is a hint; the probe decides."""
 
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
-        """Arm. Registered first, verified after: a process that is already gone is reported on the next turn."""
+        """Arm a watch: register first, then verify.
+
+        A process that has already ended is reported in the next loop iteration.
+        """
         ...
 
     def note(self) -> str | None:
-        """What a user should know of a fallback in use; None: nothing."""
+        """Return what a user should know of a fallback in use; None if there is none."""
         ...
 
 
 @frozen
 class Command:
-    """What to run. `environment` is complete; output goes to the end of `log`.
+    """A command to run. `environment` is complete; output goes to the end of `log`.
 
-    `keeps_input`: its input is empty but does not end as long as it lives, whatever becomes of the daemon.
+    `keeps_input`: the input is empty, but does not end while the process lives, even if the daemon ends.
     """
 
     argv: tuple[str, ...]
@@ -106,32 +114,35 @@ class Command:
 
 
 class ProcessControl(Protocol):
-    """Starts processes and ends them. It proves the identity, not the right: that is `core.proof`."""
+    """Starts and ends processes.
+
+    It proves the identity of a process; `core.proof` decides about the right to end it.
+    """
 
     def spawn(self, command: Command) -> ProcessIdentity:
-        """Start it detached: own session, no input, descriptors closed, limits as the user set them.
+        """Start a detached child: own session, no input, descriptors closed, limits as the user set them.
 
         Raises:
-            OSError: it could not be started; the text names the program.
+            OSError: the child could not be started; the text names the program.
         """
         ...
 
     def rehearse(self, command: Command) -> None:
-        """Do what `spawn` does, but for the start itself. Blocking: call it off the loop.
+        """Do all steps of `spawn` except the start itself. Blocking: call it off the loop.
 
         Raises:
-            OSError: it could not be started; the text names the program.
+            OSError: the child could not be started; the text names the program.
         """
         ...
 
     def exit_status(self, identity: ProcessIdentity) -> int | None:
-        """Exit status of a child that has ended (negative: the signal); None: unknown, or not our child."""
+        """Return the exit status of a child that has ended (negative: the signal); None: unknown."""
         ...
 
     async def ask_to_end(self, identity: ProcessIdentity) -> bool:
-        """The platform's polite request. False: it was gone already.
+        """Send the polite request of the platform; return False if the process had ended.
 
-        Where it takes its time (Windows needs a helper), others have their turn meanwhile; elsewhere nobody has.
+        Windows needs a helper, which takes time, so other tasks run while it works. Elsewhere no other task runs.
 
         Raises:
             OSError: the system refused.
@@ -139,7 +150,7 @@ class ProcessControl(Protocol):
         ...
 
     def kill(self, identity: ProcessIdentity) -> bool:
-        """Cannot be ignored. False: it was gone already.
+        """End the process by force; return False if it had ended.
 
         Raises:
             OSError: the system refused.
@@ -147,15 +158,17 @@ class ProcessControl(Protocol):
         ...
 
     def table(self) -> tuple[ProcessRow, ...]:
-        """Every living process that can be seen, zombies left out. Blocking: call it off the loop."""
+        """Return every living process that can be seen, without zombies. Blocking: call it off the loop."""
         ...
 
     def vacant(self, pid: int) -> bool:
-        """Whether it is proven that nothing has this number: no process, nor a group or session that it led. Cheap."""
+        """Return whether it is proven that no process, and no group or session led by it, has this number. Cheap."""
         ...
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
-        """An environment variable that the process was started with; None: not set. Blocking: call it off the loop.
+        """Return an environment variable that the process was started with; None: not set.
+
+        Blocking: call it off the loop.
 
         Raises:
             OSError: the system does not tell, or the process has ended.
@@ -164,7 +177,7 @@ class ProcessControl(Protocol):
 
 
 def variable_if_told(processes: ProcessControl, identity: ProcessIdentity, name: str) -> str | None:
-    """The same; None also where the system does not tell."""
+    """Return a variable like `ProcessControl.variable`; None also if the system does not tell."""
     try:
         return processes.variable(identity, name)
     except OSError:
@@ -175,15 +188,15 @@ class PortTable(Protocol):
     """Asks the system about TCP ports. Blocking: call it off the loop."""
 
     def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
-        """Every listener on each port, on any address, and what a trial bind on 127.0.0.1 says."""
+        """Return all listeners on each port, on any address, and the result of a trial bind on 127.0.0.1."""
         ...
 
     def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
-        """The ports of these that one of these processes listens on, on 127.0.0.1 or a wildcard. Cheap."""
+        """Return the ports on which one of these processes listens, on 127.0.0.1 or a wildcard. Cheap."""
         ...
 
     def listening(self, ports: Collection[int]) -> frozenset[int]:
-        """The ports of these that anybody listens on, on any address. The cheapest question there is.
+        """Return the ports on which any process listens, on any address. This is the cheapest query.
 
         Raises:
             OSError: the system does not tell.
@@ -191,44 +204,44 @@ class PortTable(Protocol):
         ...
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
-        """Every port that this process listens on, on 127.0.0.1 or a wildcard. Cheap; empty where that is hidden."""
+        """Return every port that this process listens on, on 127.0.0.1 or a wildcard. Cheap; empty if hidden."""
         ...
 
     def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
-        """Every address and port that this process listens on, whatever the address. Empty where that is hidden."""
+        """Return every address and port that this process listens on. Empty if hidden."""
         ...
 
     def connections(self, port: int) -> int | None:
-        """ESTABLISHED connections on this local port; None: cannot tell. Cheap."""
+        """Return the number of ESTABLISHED connections on this local port; None: cannot tell. Cheap."""
         ...
 
 
 class FileWatcher(Protocol):
-    """Tells when a file is written to."""
+    """Reports writes to files."""
 
     def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:
         """Call back once, on the event loop, at the next write.
 
         Raises:
-            OSError: the file is not there, or cannot be watched.
+            OSError: the file is missing, or cannot be watched.
         """
         ...
 
     def note(self) -> str | None:
-        """What a user should know of a fallback in use; None: nothing."""
+        """Return what a user should know of a fallback in use; None if there is none."""
         ...
 
 
 class PeerCheck(Protocol):
-    """Asks who is at the other end of a unix socket."""
+    """Identifies the peer of a unix socket."""
 
     def same_user(self, connection: socket) -> bool:
-        """Whether the peer runs as the daemon's user. False where the system does not tell."""
+        """Return whether the peer runs as the daemon's user; False if the system does not tell."""
         ...
 
 
 class AdoptionMarks(Protocol):
-    """What the daemons of one user tell each other of processes that others started. Blocking, but short."""
+    """Marks by which the daemons of one user tell each other of adopted processes. Blocking, but short."""
 
     def note(self) -> str | None:
         """Return what keeps marks from being read, for people; None if nothing does. Does not block."""
@@ -239,33 +252,33 @@ class AdoptionMarks(Protocol):
         ...
 
     def put(self, process: ProcessIdentity, home: str) -> None:
-        """A home looks after a process.
+        """Note that a home looks after a process.
 
         Raises:
-            OSError: no other daemon would see it.
+            OSError: other daemons would not see the mark.
         """
         ...
 
     def drop(self, process: ProcessIdentity, home: str) -> None:
-        """A home no longer needs a process.
+        """Note that a home no longer needs a process.
 
         Raises:
-            OSError: its mark cannot be removed.
+            OSError: the mark cannot be removed.
         """
         ...
 
     def homes(self, process: ProcessIdentity) -> frozenset[str]:
-        """The homes that look after a process.
+        """Return the homes that look after a process.
 
         Raises:
-            OSError: that cannot be told.
+            OSError: the marks cannot be read.
         """
         ...
 
 
 @frozen
 class Platform:
-    """One platform, complete."""
+    """All contracts of one platform."""
 
     clock: Clock
     probe: Probe

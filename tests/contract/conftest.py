@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.worlds import World, world_of
+from tests.contract.platforms import PlatformHarness, harness_of
 
 
 @pytest.fixture(params=["fake", "real"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    """One world; a test may ask for others by indirect parameters."""
-    with world_of(request.param, tmp_path) as made:
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PlatformHarness]:
+    """One harness; a test may ask for others by indirect parameters."""
+    with harness_of(request.param, tmp_path) as made:
         yield made

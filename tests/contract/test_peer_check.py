@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from supervisor.native.platforms import open_platform
-from tests.contract.worlds import PATIENCE_S, World, unix_connection
+from tests.contract.platforms import PATIENCE_S, PlatformHarness, unix_connection
 from tests.privilege import NEEDS_ROOT, as_nobody
 
 
-def test_a_peer_of_the_same_user_is_known(world: World) -> None:
+def test_a_peer_of_the_same_user_is_known(harness: PlatformHarness) -> None:
     with unix_connection() as (ours, theirs):
-        assert world.platform.peers.same_user(ours)
-        assert world.platform.peers.same_user(theirs)
+        assert harness.platform.peers.same_user(ours)
+        assert harness.platform.peers.same_user(theirs)
 
 
 def test_a_socket_that_tells_nothing_is_refused() -> None:

@@ -15,7 +15,7 @@ from supervisor.native.api import Command
 from supervisor.registry.codec import decode, encode
 from supervisor.registry.store import Found, Loaded
 from tests import virtual
-from tests.fakes import FakeProcess, FakeSystem, fake_wing
+from tests.fakes import FakeProcess, FakeSystem, fake_platform
 from tests.installers import BASE, installer
 
 TOY = {
@@ -104,7 +104,7 @@ class EngineHarness:
         variables = {"PATH": str(self.folder / "bin")}
         site = Site("home", self.folder / "logs", self.folder / "environments", variables, self.discover)
         engine = assemble(
-            fake_wing(self.system),
+            fake_platform(self.system),
             self.store,
             self.events,
             Catalog.build(self.tables),

@@ -11,7 +11,7 @@ import pytest
 from supervisor.engine.logs.cap import LogCap, cut
 from supervisor.engine.state.events import Events
 from supervisor.native.platforms import open_platform
-from tests.contract.worlds import until
+from tests.contract.platforms import until
 from tests.fakes import FakeClock
 
 

@@ -21,7 +21,7 @@ from supervisor.native.platforms import open_platform
 from supervisor.native.posix import kqueue
 from supervisor.native.posix import processes as posix
 from supervisor.native.posix.kqueue import KqueueWatcher
-from tests.contract.worlds import PATIENCE_S, on_loop, unix_connection, until
+from tests.contract.platforms import PATIENCE_S, on_loop, unix_connection, until
 from tests.native.macos import BEGAN, ME, Fact, Mac
 
 EDITOR = 200

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from supervisor.native.shared.exits import ArmedWatch, PollingExitWatcher
-from tests.contract.worlds import on_loop, until
+from tests.contract.platforms import on_loop, until
 from tests.fakes import FakeProbe, FakeSystem
 
 

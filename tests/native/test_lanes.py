@@ -12,7 +12,7 @@ from supervisor.errors import Fault, SystemExhausted
 from supervisor.native.lane import Lane, take
 from supervisor.native.shared import lanes as lanes_module
 from supervisor.native.shared.lanes import THREADS, Lanes
-from supervisor.native.shared.patient_probe import PATIENCE_S, Looks
+from supervisor.native.shared.patient_probe import PATIENCE_S, ProcessQueries
 
 HUNG, WELL = 7, 8
 
@@ -21,13 +21,13 @@ class Kernel:
     """Reads of `HUNG` do not return until they are released."""
 
     def __init__(self) -> None:
-        self.looks = Looks(lambda pid: ProcessIdentity(pid, self.token))
+        self.queries = ProcessQueries(lambda pid: ProcessIdentity(pid, self.token))
         self.token = "1"
         self.released = threading.Event()
         self.reads = 0
 
     def read(self, pid: int) -> str:
-        return self.looks.at(pid, self._read, pid)
+        return self.queries.run(pid, self._read, pid)
 
     def _read(self, pid: int) -> str:
         if pid == HUNG:
@@ -54,7 +54,7 @@ def kernel() -> Iterator[Kernel]:
 
 @pytest.fixture
 def lanes(kernel: Kernel) -> Lanes:
-    return Lanes(kernel.looks)
+    return Lanes(kernel.queries)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -70,7 +70,7 @@ def test_a_scan_passes_over_a_process_that_hangs(kernel: Kernel, lanes: Lanes) -
         began = time.monotonic()
         assert await lanes.look(kernel.scan) == {6: "6 was read", WELL: "8 was read"}
         assert time.monotonic() - began < PATIENCE_S + 2
-        assert kernel.looks.hanging() == (HUNG,)
+        assert kernel.queries.hanging() == (HUNG,)
 
     asyncio.run(story())
 
@@ -90,7 +90,7 @@ def test_a_hanging_process_costs_one_thread_however_often_asked(kernel: Kernel, 
 
 def test_several_hanging_processes_leave_a_lane_its_threads(lanes: Lanes, kernel: Kernel) -> None:
     def read(pid: int) -> None:
-        kernel.looks.at(pid, kernel.released.wait, 60)
+        kernel.queries.run(pid, kernel.released.wait, 60)
 
     async def story() -> None:
         async def ask(pid: int) -> None:
@@ -107,7 +107,7 @@ def test_a_process_is_asked_again_once_its_look_has_returned(kernel: Kernel, lan
     async def story() -> None:
         await lanes.look(kernel.scan)
         kernel.released.set()
-        await until(lambda: not kernel.looks.hanging())
+        await until(lambda: not kernel.queries.hanging())
         assert HUNG in await lanes.look(kernel.scan)
         assert kernel.reads == 2
 

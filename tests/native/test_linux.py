@@ -19,7 +19,7 @@ from supervisor.native.api import Command, variable_if_told
 from supervisor.native.linux.probe import LinuxProbe
 from supervisor.native.linux.procfs import read_stat
 from supervisor.native.platforms import open_platform
-from tests.contract.worlds import PATIENCE_S, PYTHON, SLEEPER, RealWorld, on_loop, until, wait_until
+from tests.contract.platforms import PATIENCE_S, PYTHON, SLEEPER, RealHarness, on_loop, until, wait_until
 from tests.privilege import NEEDS_ROOT, as_nobody
 
 pytestmark = pytest.mark.linux_only
@@ -40,9 +40,9 @@ except PermissionError:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[RealWorld]:
+def harness(tmp_path: Path) -> Iterator[RealHarness]:
     """Real processes."""
-    made = RealWorld(tmp_path)
+    made = RealHarness(tmp_path)
     yield made
     made.close()
 
@@ -78,18 +78,18 @@ def descriptor_limit(pid: int) -> tuple[int, int]:
     return resource.prlimit(pid, resource.RLIMIT_NOFILE)
 
 
-async def waited_for(world: RealWorld, child: ProcessIdentity) -> int:
+async def waited_for(harness: RealHarness, child: ProcessIdentity) -> int:
     """Its exit status, when it is there."""
-    await until(lambda: world.platform.processes.exit_status(child) is not None, "it is waited for")
-    status = world.platform.processes.exit_status(child)
+    await until(lambda: harness.platform.processes.exit_status(child) is not None, "it is waited for")
+    status = harness.platform.processes.exit_status(child)
     assert status is not None
     return status
 
 
-def spawn(world: RealWorld, folder: Path, *argv: str) -> ProcessIdentity:
-    """A child with a log in this folder, ended with its world."""
-    identity = world.platform.processes.spawn(Command(argv, dict(os.environ), folder, folder / "log"))
-    world._known.append(identity)
+def spawn(harness: RealHarness, folder: Path, *argv: str) -> ProcessIdentity:
+    """A child with a log in this folder, ended with its harness."""
+    identity = harness.platform.processes.spawn(Command(argv, dict(os.environ), folder, folder / "log"))
+    harness._known.append(identity)
     return identity
 
 
@@ -120,18 +120,18 @@ def test_a_sample_without_a_free_descriptor_is_unknown() -> None:
 
 
 @on_loop
-async def test_what_cannot_be_proven_is_not_signalled(world: RealWorld) -> None:
-    child = world.child()
+async def test_what_cannot_be_proven_is_not_signalled(harness: RealHarness) -> None:
+    child = harness.child()
     with without_descriptors(), pytest.raises(OSError, match="Too many open files"):
-        world.platform.processes.kill(child)
-    assert world.platform.probe.sample(child) is Liveness.ALIVE
+        harness.platform.processes.kill(child)
+    assert harness.platform.probe.sample(child) is Liveness.ALIVE
 
 
 @pytest.mark.needs_root
 @NEEDS_ROOT[1]
 @on_loop
-async def test_a_process_hidden_by_the_system_is_held(world: RealWorld) -> None:
-    child = world.child()
+async def test_a_process_hidden_by_the_system_is_held(harness: RealHarness) -> None:
+    child = harness.child()
     said = with_hidden_processes("-c", ASK_AS_NOBODY, str(child.pid), child.start_token)
     assert said.splitlines() == ["False alive None", "refused"]
 
@@ -139,9 +139,9 @@ async def test_a_process_hidden_by_the_system_is_held(world: RealWorld) -> None:
 @pytest.mark.needs_root
 @NEEDS_ROOT[1]
 @on_loop
-async def test_a_process_of_another_user_is_seen_and_cannot_be_touched(world: RealWorld) -> None:
-    child = world.child(variable="secret")
-    probe, processes = world.platform.probe, world.platform.processes
+async def test_a_process_of_another_user_is_seen_and_cannot_be_touched(harness: RealHarness) -> None:
+    child = harness.child(variable="secret")
+    probe, processes = harness.platform.probe, harness.platform.processes
 
     def ask() -> str:
         seen = (probe.sample(child), probe.same_user(child), variable_if_told(processes, child, "GREETING"))
@@ -156,19 +156,19 @@ async def test_a_process_of_another_user_is_seen_and_cannot_be_touched(world: Re
 
 
 @on_loop
-async def test_the_start_of_a_process_is_what_others_say_it_is(world: RealWorld) -> None:
-    child = world.child()
+async def test_the_start_of_a_process_is_what_others_say_it_is(harness: RealHarness) -> None:
+    child = harness.child()
     # psutil counts from /proc/stat's btime, which is in whole seconds.
-    assert world.platform.probe.started_at(child) == pytest.approx(psutil.Process(child.pid).create_time(), abs=1.1)
-    assert world.platform.probe.started_at(child) == pytest.approx(time.time(), abs=PATIENCE_S)
-    assert world.platform.probe.started_at(ProcessIdentity(child.pid, "another-boot:1")) is None
+    assert harness.platform.probe.started_at(child) == pytest.approx(psutil.Process(child.pid).create_time(), abs=1.1)
+    assert harness.platform.probe.started_at(child) == pytest.approx(time.time(), abs=PATIENCE_S)
+    assert harness.platform.probe.started_at(ProcessIdentity(child.pid, "another-boot:1")) is None
 
 
 @on_loop
 async def test_which_process_is_the_older_does_not_depend_on_the_wall_clock(
-    world: RealWorld, monkeypatch: pytest.MonkeyPatch
+    harness: RealHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child, probe = world.child(), world.platform.probe
+    child, probe = harness.child(), harness.platform.probe
     before, shown = probe.born(child), probe.started_at(child)
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() - 3600)
@@ -178,19 +178,19 @@ async def test_which_process_is_the_older_does_not_depend_on_the_wall_clock(
 
 
 @on_loop
-async def test_a_child_that_nobody_watches_does_not_stay_a_zombie(world: RealWorld) -> None:
-    child = world.brief(0)
+async def test_a_child_that_nobody_watches_does_not_stay_a_zombie(harness: RealHarness) -> None:
+    child = harness.brief(0)
     await until(lambda: not Path(f"/proc/{child.pid}").exists(), "it is waited for")
 
 
 @on_loop
 async def test_a_child_has_a_session_of_its_own_no_input_and_no_descriptor_of_ours(
-    world: RealWorld, tmp_path: Path
+    harness: RealHarness, tmp_path: Path
 ) -> None:
     inherited = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(inherited, True)
     try:
-        child = spawn(world, tmp_path, *PYTHON, SLEEPER)
+        child = spawn(harness, tmp_path, *PYTHON, SLEEPER)
     finally:
         os.close(inherited)
     wait_until((tmp_path / "log").read_text, "it runs")
@@ -199,10 +199,10 @@ async def test_a_child_has_a_session_of_its_own_no_input_and_no_descriptor_of_ou
 
 
 @on_loop
-async def test_output_is_appended_to_a_log_that_only_its_owner_can_read(world: RealWorld, tmp_path: Path) -> None:
+async def test_output_is_appended_to_a_log_that_only_its_owner_can_read(harness: RealHarness, tmp_path: Path) -> None:
     for word in ("one", "two"):
-        child = spawn(world, tmp_path, "sh", "-c", f"echo {word}; echo {word} >&2")
-        await waited_for(world, child)
+        child = spawn(harness, tmp_path, "sh", "-c", f"echo {word}; echo {word} >&2")
+        await waited_for(harness, child)
     assert (tmp_path / "log").read_text().split() == ["one", "one", "two", "two"]
     assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
 
@@ -210,14 +210,14 @@ async def test_output_is_appended_to_a_log_that_only_its_owner_can_read(world: R
 @on_loop
 async def test_children_get_the_descriptor_limit_back(tmp_path: Path) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    world = RealWorld(tmp_path)
+    harness = RealHarness(tmp_path)
     for limit in ((123, hard), (123, 456)):
-        world.platform = open_platform(limit)
-        child = world.child()
+        harness.platform = open_platform(limit)
+        child = harness.child()
         assert descriptor_limit(child.pid) == limit
-        world.end(child)
-        await waited_for(world, child)
-    world.close()
+        harness.end(child)
+        await waited_for(harness, child)
+    harness.close()
 
 
 def test_nothing_is_started_without_a_loop_to_wait_for_it(tmp_path: Path) -> None:
@@ -227,24 +227,24 @@ def test_nothing_is_started_without_a_loop_to_wait_for_it(tmp_path: Path) -> Non
 
 
 @on_loop
-async def test_without_descriptors_exits_are_polled_and_a_user_is_told(world: RealWorld) -> None:
-    _, grandchild = world.family()
+async def test_without_descriptors_exits_are_polled_and_a_user_is_told(harness: RealHarness) -> None:
+    _, grandchild = harness.family()
     ended = asyncio.Event()
-    assert world.platform.exits.note() is None
+    assert harness.platform.exits.note() is None
     with without_descriptors():
-        watch = world.platform.exits.watch(grandchild, ended.set)
-    assert "Too many open files" in (world.platform.exits.note() or "")
-    world.end(grandchild)
+        watch = harness.platform.exits.watch(grandchild, ended.set)
+    assert "Too many open files" in (harness.platform.exits.note() or "")
+    harness.end(grandchild)
     await asyncio.wait_for(ended.wait(), PATIENCE_S)
-    assert world.platform.exits.note() is None
+    assert harness.platform.exits.note() is None
     watch.close()
 
 
 @on_loop
-async def test_all_watches_of_a_process_share_one_descriptor_and_the_last_one_closes_it(world: RealWorld) -> None:
-    _, grandchild = world.family()
+async def test_all_watches_of_a_process_share_one_descriptor_and_the_last_one_closes_it(harness: RealHarness) -> None:
+    _, grandchild = harness.family()
     before = len(descriptors(os.getpid()))
-    watches = [world.platform.exits.watch(grandchild, pytest.fail) for _ in range(10)]
+    watches = [harness.platform.exits.watch(grandchild, pytest.fail) for _ in range(10)]
     for watch in watches:
         assert len(descriptors(os.getpid())) == before + 1
         watch.close()
@@ -252,8 +252,8 @@ async def test_all_watches_of_a_process_share_one_descriptor_and_the_last_one_cl
 
 
 @on_loop
-async def test_a_watch_that_is_closed_by_another_of_its_process_says_nothing(world: RealWorld) -> None:
-    child = world.child()
+async def test_a_watch_that_is_closed_by_another_of_its_process_says_nothing(harness: RealHarness) -> None:
+    child = harness.child()
     ended = asyncio.Event()
 
     def first() -> None:
@@ -261,22 +261,24 @@ async def test_a_watch_that_is_closed_by_another_of_its_process_says_nothing(wor
         ended.set()
 
     before = len(descriptors(os.getpid()))
-    world.platform.exits.watch(child, first)
-    second = world.platform.exits.watch(child, pytest.fail)
-    world.end(child)
+    harness.platform.exits.watch(child, first)
+    second = harness.platform.exits.watch(child, pytest.fail)
+    harness.end(child)
     await asyncio.wait_for(ended.wait(), PATIENCE_S)
     await until(lambda: len(descriptors(os.getpid())) == before - 1, "the descriptor is closed")
 
 
 @on_loop
-async def test_without_pidfds_signals_go_to_a_verified_pid(world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_signals_reach_a_verified_pid_without_pidfds(
+    harness: RealHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def missing(_pid: int) -> int:
         raise OSError(38, "Function not implemented")
 
-    child = world.child()
+    child = harness.child()
     monkeypatch.setattr(os, "pidfd_open", missing)
-    assert not world.platform.processes.kill(ProcessIdentity(child.pid, world.me.start_token))
-    assert world.platform.probe.sample(child) is Liveness.ALIVE
-    assert await world.platform.processes.ask_to_end(child)
-    assert await waited_for(world, child) == -signal.SIGTERM
-    assert not world.platform.processes.kill(child)
+    assert not harness.platform.processes.kill(ProcessIdentity(child.pid, harness.me.start_token))
+    assert harness.platform.probe.sample(child) is Liveness.ALIVE
+    assert await harness.platform.processes.ask_to_end(child)
+    assert await waited_for(harness, child) == -signal.SIGTERM
+    assert not harness.platform.processes.kill(child)

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.core.model import Bind
 from supervisor.native.linux.ports import try_bind
-from tests.contract.worlds import RealWorld
+from tests.contract.platforms import RealHarness
 from tests.privilege import NEEDS_ROOT, as_nobody
 
 pytestmark = pytest.mark.linux_only
@@ -20,9 +20,9 @@ LOWEST_UNPRIVILEGED = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[RealWorld]:
+def harness(tmp_path: Path) -> Iterator[RealHarness]:
     """Real sockets."""
-    made = RealWorld(tmp_path)
+    made = RealHarness(tmp_path)
     yield made
     made.close()
 
@@ -57,32 +57,32 @@ def test_a_privileged_port_is_excluded_for_others() -> None:
 
 @pytest.mark.needs_root
 @NEEDS_ROOT[1]
-def test_another_users_listener_is_told_with_the_user_and_without_the_process(world: RealWorld) -> None:
-    port = world.listen("127.0.0.1")
+def test_another_users_listener_is_told_with_the_user_and_without_the_process(harness: RealHarness) -> None:
+    port = harness.listen("127.0.0.1")
 
     def ask() -> str:
-        world.hang_up()
-        fact = world.platform.ports.facts([port])[port]
+        harness.hang_up()
+        fact = harness.platform.ports.facts([port])[port]
         occupant = fact.listeners[0].occupant
         return f"{fact.bind} {occupant.identity} {occupant.user}"
 
     assert as_nobody(ask) == "taken None root"
 
 
-def test_of_several_holders_the_oldest_is_told(world: RealWorld) -> None:
-    port = world.listen("127.0.0.1")
-    descriptor = world._listeners[0].fileno()
+def test_of_several_holders_the_oldest_is_told(harness: RealHarness) -> None:
+    port = harness.listen("127.0.0.1")
+    descriptor = harness._listeners[0].fileno()
     code = "print(flush=True); input()"
     argv = [sys.executable, "-I", "-S", "-c", code]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[descriptor]) as worker:
         assert worker.stdout is not None
         worker.stdout.readline()
-        (listener,) = world.platform.ports.facts([port])[port].listeners
-        heir = world.platform.probe.identify(worker.pid)
+        (listener,) = harness.platform.ports.facts([port])[port].listeners
+        heir = harness.platform.probe.identify(worker.pid)
         assert heir is not None
         assert listener.occupant.pid == os.getpid()
-        assert world.platform.ports.listeners([port], [heir, world.me]) == {port: heir}
-        world.hang_up()
-        (listener,) = world.platform.ports.facts([port])[port].listeners
+        assert harness.platform.ports.listeners([port], [heir, harness.me]) == {port: heir}
+        harness.hang_up()
+        (listener,) = harness.platform.ports.facts([port])[port].listeners
         assert listener.occupant.identity == heir
         assert listener.occupant.command[-1] == code

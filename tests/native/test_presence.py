@@ -13,7 +13,7 @@ import pytest
 
 from supervisor.native import presence, trust
 from supervisor.native.presence_api import HeldError
-from tests.contract.worlds import on_loop, until
+from tests.contract.platforms import on_loop, until
 from tests.systems import POSIX_ONLY
 
 HOLDER = """

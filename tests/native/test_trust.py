@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.native import trust
 from supervisor.native.trust import DistrustedError
-from tests.contract.worlds import unix_connection
+from tests.contract.platforms import unix_connection
 from tests.privilege import NEEDS_ROOT, NOBODY
 from tests.systems import POSIX_ONLY
 

@@ -25,14 +25,14 @@ from supervisor.native.windows import tokens, win32, win32_files
 from supervisor.native.windows.processes import console, exits, handles, jobs, listing, parent, probe
 from supervisor.native.windows.services import account
 from supervisor.native.windows.system import WindowsPeerCheck
-from tests.contract.worlds import PATIENCE_S, PYTHON, SLEEPER, RealWorld, on_loop, until, wait_until, world_of
-from tests.native.onwindows import failing, refusing
+from tests.contract.platforms import PATIENCE_S, PYTHON, SLEEPER, RealHarness, harness_of, on_loop, until, wait_until
+from tests.native.on_windows import failing, refusing
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[RealWorld]:
-    with world_of("real", tmp_path) as made:
-        assert isinstance(made, RealWorld)
+def harness(tmp_path: Path) -> Iterator[RealHarness]:
+    with harness_of("real", tmp_path) as made:
+        assert isinstance(made, RealHarness)
         yield made
 
 
@@ -62,61 +62,61 @@ def change_access(pid: int, list_of_access: str) -> None:
 
 class TestProbe:
     @on_loop
-    async def test_a_process_that_may_not_be_opened_is_known_by_the_list_of_all(self, world: RealWorld) -> None:
-        _, known = world.family()
+    async def test_a_process_that_may_not_be_opened_is_known_by_the_list_of_all(self, harness: RealHarness) -> None:
+        _, known = harness.family()
         deny(known.pid)
         with pytest.raises(PermissionError):
             handles.open_raw(known.pid, handles.ASK)
-        assert world.platform.probe.identify(known.pid) == known
-        assert world.platform.probe.sample(known) is Liveness.ALIVE
-        assert world.platform.probe.sample(ProcessIdentity(known.pid, "4711")) is Liveness.DEAD
-        assert world.platform.probe.same_user(known) is None
+        assert harness.platform.probe.identify(known.pid) == known
+        assert harness.platform.probe.sample(known) is Liveness.ALIVE
+        assert harness.platform.probe.sample(ProcessIdentity(known.pid, "4711")) is Liveness.DEAD
+        assert harness.platform.probe.same_user(known) is None
         with pytest.raises(PermissionError):
-            world.platform.processes.kill(known)
+            harness.platform.processes.kill(known)
         allow(known.pid)
-        world.end(known)
+        harness.end(known)
 
-    def test_what_is_denied_and_not_listed_has_ended(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_denied_and_unlisted_process_has_ended(self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(handles, "open_raw", refusing(win32.ERROR_ACCESS_DENIED))
         monkeypatch.setattr(listing, "processes", dict)
-        assert world.platform.probe.identify(4) is None
-        assert world.platform.probe.sample(ProcessIdentity(4, "1")) is Liveness.DEAD
+        assert harness.platform.probe.identify(4) is None
+        assert harness.platform.probe.sample(ProcessIdentity(4, "1")) is Liveness.DEAD
 
     def test_what_is_denied_and_cannot_be_compared_is_alive(
-        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
+        self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(handles, "open_raw", refusing(win32.ERROR_ACCESS_DENIED))
         monkeypatch.setattr(listing, "processes", refusing(win32.ERROR_INVALID_PARAMETER))
-        assert world.platform.probe.sample(ProcessIdentity(4, "1")) is Liveness.ALIVE
+        assert harness.platform.probe.sample(ProcessIdentity(4, "1")) is Liveness.ALIVE
         with pytest.raises(PermissionError):
-            world.platform.probe.identify(4)
+            harness.platform.probe.identify(4)
 
-    def test_any_other_refusal_leaves_it_unknown(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_any_other_refusal_leaves_it_unknown(self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(handles, "open_raw", refusing(8))
-        assert world.platform.probe.sample(world.me) is Liveness.UNKNOWN
+        assert harness.platform.probe.sample(harness.me) is Liveness.UNKNOWN
 
-    def test_a_wait_that_fails_leaves_it_unknown(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_wait_that_fails_leaves_it_unknown(self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> int:
             ctypes.set_last_error(win32.ERROR_INVALID_HANDLE)
             return 0xFFFFFFFF
 
         monkeypatch.setattr(win32, "WaitForSingleObject", fail)
-        assert world.platform.probe.sample(world.me) is Liveness.UNKNOWN
+        assert harness.platform.probe.sample(harness.me) is Liveness.UNKNOWN
 
-    def test_a_handle_without_a_process_is_an_error(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_handle_without_a_process_is_an_error(self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(win32, "GetProcessId", failing(win32.ERROR_INVALID_HANDLE))
-        assert world.platform.probe.sample(world.me) is Liveness.UNKNOWN
+        assert harness.platform.probe.sample(harness.me) is Liveness.UNKNOWN
 
-    def test_a_number_between_two_pids_is_nobody(self, world: RealWorld) -> None:
-        for number in range(world.me.pid + 1, world.me.pid + 4):
-            assert world.platform.probe.identify(number) is None
-            assert world.platform.probe.sample(ProcessIdentity(number, world.me.start_token)) is Liveness.DEAD
-            assert not world.platform.processes.kill(ProcessIdentity(number, world.me.start_token))
+    def test_a_number_between_two_pids_is_nobody(self, harness: RealHarness) -> None:
+        for number in range(harness.me.pid + 1, harness.me.pid + 4):
+            assert harness.platform.probe.identify(number) is None
+            assert harness.platform.probe.sample(ProcessIdentity(number, harness.me.start_token)) is Liveness.DEAD
+            assert not harness.platform.processes.kill(ProcessIdentity(number, harness.me.start_token))
 
-    def test_both_routes_tell_the_same_time(self, world: RealWorld) -> None:
+    def test_both_routes_tell_the_same_time(self, harness: RealHarness) -> None:
         listed = listing.processes()
-        assert listed[os.getpid()].identity == world.me
-        started = world.platform.probe.started_at(world.me)
+        assert listed[os.getpid()].identity == harness.me
+        started = harness.platform.probe.started_at(harness.me)
         assert started is not None
         assert 0 < time.time() - started < 3600
 
@@ -138,28 +138,28 @@ class TestExits:
     @pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, asyncio.ProactorEventLoop])
     def test_an_end_wakes_either_loop(self, tmp_path: Path, loop: type[asyncio.AbstractEventLoop]) -> None:
         async def story() -> None:
-            with world_of("real", tmp_path) as world:
-                child = world.child()
+            with harness_of("real", tmp_path) as harness:
+                child = harness.child()
                 ended = asyncio.Event()
-                world.platform.exits.watch(child, ended.set)
-                world.platform.processes.kill(child)
+                harness.platform.exits.watch(child, ended.set)
+                harness.platform.processes.kill(child)
                 await asyncio.wait_for(ended.wait(), PATIENCE_S)
-                assert world.platform.exits.note() is None
+                assert harness.platform.exits.note() is None
 
         with asyncio.Runner(loop_factory=loop) as runner:
             runner.run(story())
 
     @on_loop
     async def test_where_no_wait_can_be_registered_a_poll_takes_over_and_says_so(
-        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
+        self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        child = world.child()
-        exit_watches = exits.WaitWatcher(world.platform.probe, lambda _: None)
+        child = harness.child()
+        exit_watches = exits.WaitWatcher(harness.platform.probe, lambda _: None)
         monkeypatch.setattr(win32, "RegisterWaitForSingleObject", lambda *_: 0)
         ended = asyncio.Event()
         exit_watches.watch(child, ended.set)
         assert "polling" in (exit_watches.note() or "")
-        world.platform.processes.kill(child)
+        harness.platform.processes.kill(child)
         await asyncio.wait_for(ended.wait(), PATIENCE_S)
 
     def test_a_program_that_ends_has_no_wait_registered(self) -> None:
@@ -168,14 +168,14 @@ class TestExits:
         assert said.stdout.split() == ["1", "0"], said.stderr
 
     @on_loop
-    async def test_more_processes_than_one_wait_can_hold_are_watched(self, world: RealWorld) -> None:
+    async def test_more_processes_than_one_wait_can_hold_are_watched(self, harness: RealHarness) -> None:
         # WaitForMultipleObjects takes 64; this watches one process that often through as many watchers.
-        child = world.child()
-        watchers = [exits.WaitWatcher(world.platform.probe, lambda _: None) for _ in range(80)]
+        child = harness.child()
+        watchers = [exits.WaitWatcher(harness.platform.probe, lambda _: None) for _ in range(80)]
         told: list[int] = []
         for number, exit_watches in enumerate(watchers):
             exit_watches.watch(child, lambda number=number: told.append(number))
-        world.platform.processes.kill(child)
+        harness.platform.processes.kill(child)
         await until(lambda: len(told) == len(watchers), "every one is told")
         assert sorted(told) == list(range(80))
 
@@ -183,17 +183,17 @@ class TestExits:
 class TestConsole:
     @on_loop
     async def test_a_request_is_sent_without_leaving_our_own_console(
-        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
+        self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        child = world.child()
+        child = harness.child()
         monkeypatch.setattr(win32, "AttachConsole", failing(win32.ERROR_ACCESS_DENIED))
-        assert await world.platform.processes.ask_to_end(child)
+        assert await harness.platform.processes.ask_to_end(child)
         # Under Wine no handler runs, but the program ends.
-        await until(lambda: world.platform.probe.sample(child) is Liveness.DEAD, "it ends")
+        await until(lambda: harness.platform.probe.sample(child) is Liveness.DEAD, "it ends")
 
     @on_loop
-    async def test_others_have_their_turn_while_a_request_is_on_its_way(self, world: RealWorld) -> None:
-        asking = asyncio.ensure_future(world.platform.processes.ask_to_end(world.child()))
+    async def test_others_have_their_turn_while_a_request_is_on_its_way(self, harness: RealHarness) -> None:
+        asking = asyncio.ensure_future(harness.platform.processes.ask_to_end(harness.child()))
         turns = 0
         while not asking.done():
             turns += 1
@@ -257,16 +257,16 @@ platform = asyncio.run(main())
 
 class TestSpawn:
     @on_loop
-    async def test_nothing_is_inherited_but_the_log(self, world: RealWorld, tmp_path: Path) -> None:
+    async def test_nothing_is_inherited_but_the_log(self, harness: RealHarness, tmp_path: Path) -> None:
         secret = tmp_path / "secret"
         with secret.open("w") as file:
             os.set_inheritable(file.fileno(), True)
-            world.child()
+            harness.child()
         # Whoever had inherited it would keep it from being removed.
         secret.unlink()
 
     @on_loop
-    async def test_a_log_that_was_cut_is_written_on_at_its_end(self, world: RealWorld, tmp_path: Path) -> None:
+    async def test_a_log_that_was_cut_is_written_on_at_its_end(self, harness: RealHarness, tmp_path: Path) -> None:
         log = tmp_path / "talk.log"
         talk = (
             "import sys\nfor line in range(2000): print('line', line)\nsys.stdout.flush()\n"
@@ -275,29 +275,29 @@ class TestSpawn:
         )
         mark = tmp_path / "mark"
         command = Command((*PYTHON, talk, str(mark)), dict(os.environ), tmp_path, log)
-        child = world.platform.processes.spawn(command)
+        child = harness.platform.processes.spawn(command)
         await until(mark.exists, "it has talked")
         was, size = cut(log, 200)
         assert was > size
         # Whoever looks whether it is there has it open for that moment.
         private_files.patiently(mark.unlink)
-        await until(lambda: world.platform.processes.exit_status(child) is not None, "it ends")
+        await until(lambda: harness.platform.processes.exit_status(child) is not None, "it ends")
         text = log.read_bytes()
         assert text.startswith(CUT_MARK)
         assert text.endswith(b"line 1999\r\nafter the cut\r\n")
         assert b"\0" not in text
 
     @on_loop
-    async def test_the_interpreter_runs_and_not_its_redirector(self, world: RealWorld, tmp_path: Path) -> None:
+    async def test_the_interpreter_runs_and_not_its_redirector(self, harness: RealHarness, tmp_path: Path) -> None:
         scripts = tmp_path / "venv" / "Scripts"
         scripts.mkdir(parents=True)
         (scripts / "python.exe").write_bytes(b"no program at all")
         (scripts.parent / "pyvenv.cfg").write_text(f"home = {Path(sys.base_prefix)}\nversion = 3\n")
         say = "import sys; print(sys.prefix, sys.executable)"
-        child = world.platform.processes.spawn(
+        child = harness.platform.processes.spawn(
             Command((str(scripts / "python.exe"), "-I", "-c", say), dict(os.environ), tmp_path, tmp_path / "log")
         )
-        await until(lambda: world.platform.processes.exit_status(child) is not None, "it ends")
+        await until(lambda: harness.platform.processes.exit_status(child) is not None, "it ends")
         prefix, executable = (tmp_path / "log").read_text().split()
         assert (Path(prefix), Path(executable)) == (scripts.parent, scripts / "python.exe")
 
@@ -312,7 +312,7 @@ class TestSpawn:
     @pytest.mark.parametrize(("number", "tries"), [(win32.ERROR_ACCESS_DENIED, 2), (win32.ERROR_SHARING_VIOLATION, 1)])
     @on_loop
     async def test_only_who_may_not_leave_a_job_is_started_within_it(
-        self, world: RealWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, tries: int
+        self, harness: RealHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, tries: int
     ) -> None:
         asked: list[int] = []
 
@@ -322,7 +322,7 @@ class TestSpawn:
 
         monkeypatch.setattr(subprocess, "Popen", refuse)
         with pytest.raises(PermissionError):
-            world.platform.processes.spawn(Command(("x",), {}, tmp_path, tmp_path / "log"))
+            harness.platform.processes.spawn(Command(("x",), {}, tmp_path, tmp_path / "log"))
         assert [bool(flag) for flag in asked] == [True, False][:tries]
 
     def test_what_is_no_environment_is_run_as_it_is(self, tmp_path: Path) -> None:
@@ -358,13 +358,13 @@ def test_the_epoch_is_that_of_the_clock() -> None:
 
 
 @on_loop
-async def test_a_wait_outlives_whoever_registered_it_without_harm(world: RealWorld) -> None:
+async def test_a_wait_outlives_whoever_registered_it_without_harm(harness: RealHarness) -> None:
     """The system calls back into memory that has to be there, whatever Python has thrown away since."""
-    child = world.child()
+    child = harness.child()
     for _ in range(20):
-        exits.WaitWatcher(world.platform.probe, lambda _: None).watch(child, lambda: None)
+        exits.WaitWatcher(harness.platform.probe, lambda _: None).watch(child, lambda: None)
     gc.collect()
     ended = asyncio.Event()
-    world.platform.exits.watch(child, ended.set)
-    world.platform.processes.kill(child)
+    harness.platform.exits.watch(child, ended.set)
+    harness.platform.processes.kill(child)
     await asyncio.wait_for(ended.wait(), PATIENCE_S)

@@ -16,50 +16,50 @@ from supervisor.native.platforms import open_platform
 from supervisor.native.windows.processes import handles, spawn
 from supervisor.native.windows.processes import jobs as windows_jobs
 from supervisor.native.windows.system import win32, windows_platform
-from tests.contract.worlds import PYTHON, RealWorld, on_loop, wait_until, world_of
-from tests.native.onwindows import control, failing
+from tests.contract.platforms import PYTHON, RealHarness, harness_of, on_loop, wait_until
+from tests.native.on_windows import control, failing
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[RealWorld]:
-    with world_of("real", tmp_path) as made:
-        assert isinstance(made, RealWorld)
+def harness(tmp_path: Path) -> Iterator[RealHarness]:
+    with harness_of("real", tmp_path) as made:
+        assert isinstance(made, RealHarness)
         yield made
 
 
-def strays(world: RealWorld, number: int = 0) -> tuple[ProcessIdentity, windows_jobs.Jobs]:
+def strays(harness: RealHarness, number: int = 0) -> tuple[ProcessIdentity, windows_jobs.Jobs]:
     """A process in the job of a root that has gone, and had this number (0: the process's own); and who knows of it."""
-    parent, stray = world.family()
+    parent, stray = harness.family()
     jobs = windows_jobs.Jobs()
-    jobs._handles[ProcessIdentity(number or stray.pid, "4711")] = control(world)._jobs._handles[parent]
+    jobs._handles[ProcessIdentity(number or stray.pid, "4711")] = control(harness)._jobs._handles[parent]
     return stray, jobs
 
 
 @on_loop
-async def test_the_next_daemon_finds_the_tree_by_the_name_of_its_job(world: RealWorld) -> None:
-    parent, grandchild = world.family()
+async def test_the_next_daemon_finds_the_tree_by_the_name_of_its_job(harness: RealHarness) -> None:
+    parent, grandchild = harness.family()
     rows = {row.identity: row for row in open_platform().processes.table()}
     assert rows[parent].session == rows[grandchild].session == parent.pid
 
 
 @on_loop
-async def test_a_job_ends_nobody_when_its_handles_are_closed(world: RealWorld) -> None:
-    parent, grandchild = world.family()
-    for handle in control(world)._jobs._handles.values():
+async def test_a_job_ends_nobody_when_its_handles_are_closed(harness: RealHarness) -> None:
+    parent, grandchild = harness.family()
+    for handle in control(harness)._jobs._handles.values():
         win32.CloseHandle(handle)
-    control(world)._jobs._handles.clear()
-    world.end(parent)
-    assert world.platform.probe.sample(grandchild) is Liveness.ALIVE
+    control(harness)._jobs._handles.clear()
+    harness.end(parent)
+    assert harness.platform.probe.sample(grandchild) is Liveness.ALIVE
 
 
 @on_loop
-async def test_what_a_forgotten_job_leaves_has_the_number_of_its_lost_ancestor(world: RealWorld) -> None:
-    parent, grandchild = world.family()
-    for handle in control(world)._jobs._handles.values():
+async def test_what_a_forgotten_job_leaves_has_the_number_of_its_lost_ancestor(harness: RealHarness) -> None:
+    parent, grandchild = harness.family()
+    for handle in control(harness)._jobs._handles.values():
         win32.CloseHandle(handle)
-    control(world)._jobs._handles.clear()
-    world.end(parent)
-    world.platform.processes.exit_status(parent)
+    control(harness)._jobs._handles.clear()
+    harness.end(parent)
+    harness.platform.processes.exit_status(parent)
     fresh = windows_platform()
     (row,) = [row for row in fresh.processes.table() if row.identity == grandchild]
     assert (row.session, row.parent) == (parent.pid, 0)
@@ -67,30 +67,32 @@ async def test_what_a_forgotten_job_leaves_has_the_number_of_its_lost_ancestor(w
 
 
 @on_loop
-async def test_what_an_earlier_root_left_is_no_part_of_a_later_one_with_its_number(world: RealWorld) -> None:
-    later = world.child()
-    stray, jobs = strays(world, later.pid)
+async def test_what_an_earlier_root_left_is_no_part_of_a_later_one_with_its_number(harness: RealHarness) -> None:
+    later = harness.child()
+    stray, jobs = strays(harness, later.pid)
     assert jobs.sessions({later.pid: later, stray.pid: stray}) == {later: later.pid}
 
 
 @on_loop
-async def test_a_number_that_somebody_without_a_job_has_by_now_is_still_that_of_what_was_left(world: RealWorld) -> None:
-    stray, jobs = strays(world, world.me.pid)
-    assert jobs.sessions({world.me.pid: world.me, stray.pid: stray}) == {stray: world.me.pid}
+async def test_reused_root_pid_without_a_job_keeps_the_session(
+    harness: RealHarness,
+) -> None:
+    stray, jobs = strays(harness, harness.me.pid)
+    assert jobs.sessions({harness.me.pid: harness.me, stray.pid: stray}) == {stray: harness.me.pid}
 
 
 @on_loop
-async def test_who_was_left_and_has_the_number_of_the_root_by_now_leads_nobody(world: RealWorld) -> None:
-    stray, jobs = strays(world)
+async def test_who_was_left_and_has_the_number_of_the_root_by_now_leads_nobody(harness: RealHarness) -> None:
+    stray, jobs = strays(harness)
     assert jobs.sessions({stray.pid: stray}) == {}
     assert jobs.inhabited(stray.pid)
 
 
 @on_loop
 async def test_a_job_that_does_not_tell_who_is_in_it_is_kept_and_may_be_inhabited(
-    world: RealWorld, monkeypatch: pytest.MonkeyPatch
+    harness: RealHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stray, jobs = strays(world, 4711)
+    stray, jobs = strays(harness, 4711)
     monkeypatch.setattr(win32, "QueryInformationJobObject", failing(win32.ERROR_ACCESS_DENIED))
     assert jobs.sessions({stray.pid: stray}) == {}
     assert jobs.inhabited(4711)
@@ -99,17 +101,17 @@ async def test_a_job_that_does_not_tell_who_is_in_it_is_kept_and_may_be_inhabite
 
 
 @on_loop
-async def test_a_job_that_may_not_be_opened_is_a_job(world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    stray, jobs = strays(world, world.me.pid)
+async def test_a_job_that_may_not_be_opened_is_a_job(harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    stray, jobs = strays(harness, harness.me.pid)
     monkeypatch.setattr(win32, "OpenJobObject", failing(win32.ERROR_ACCESS_DENIED))
     with pytest.raises(PermissionError):
-        jobs.leads(world.me)
-    assert jobs.sessions({world.me.pid: world.me, stray.pid: stray}) == {}
+        jobs.leads(harness.me)
+    assert jobs.sessions({harness.me.pid: harness.me, stray.pid: stray}) == {}
 
 
 @on_loop
-async def test_a_job_that_somebody_else_has_made_is_not_used(world: RealWorld) -> None:
-    child, root = world.child(), ProcessIdentity(4, "5")
+async def test_a_job_that_somebody_else_has_made_is_not_used(harness: RealHarness) -> None:
+    child, root = harness.child(), ProcessIdentity(4, "5")
     theirs = win32.CreateJobObject(None, windows_jobs.name_of(root))
     with handles.opened(child.pid, spawn.MANAGE) as handle, pytest.raises(FileExistsError):
         windows_jobs.Jobs().enclose(handle, root)
@@ -119,9 +121,9 @@ async def test_a_job_that_somebody_else_has_made_is_not_used(world: RealWorld) -
 
 @on_loop
 async def test_a_member_is_asked_with_the_right_that_also_an_elevated_process_gives(
-    world: RealWorld, monkeypatch: pytest.MonkeyPatch
+    harness: RealHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    child, asked = world.child(), []
+    child, asked = harness.child(), []
     real = handles.open_raw
 
     def note(pid: int, access: int) -> int:
@@ -140,20 +142,20 @@ async def test_a_member_is_asked_with_the_right_that_also_an_elevated_process_gi
 
 @on_loop
 async def test_a_child_that_cannot_be_enclosed_does_not_run(
-    world: RealWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    harness: RealHarness, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(win32, "AssignProcessToJobObject", lambda *_: 0)
     mark = tmp_path / "ran"
     with pytest.raises(OSError):  # noqa: PT011 (whatever the last error was)
-        world.platform.processes.spawn(
+        harness.platform.processes.spawn(
             Command((*PYTHON, f"open({str(mark)!r}, 'w')"), dict(os.environ), tmp_path, tmp_path / "log")
         )
     monkeypatch.undo()
     await asyncio.sleep(0)
-    children = [row for row in world.platform.processes.table() if row.parent == os.getpid()]
+    children = [row for row in harness.platform.processes.table() if row.parent == os.getpid()]
     assert not mark.exists()
     wait_until(
-        lambda: not [row for row in children if world.platform.probe.sample(row.identity) is Liveness.ALIVE],
+        lambda: not [row for row in children if harness.platform.probe.sample(row.identity) is Liveness.ALIVE],
         "nothing is left of it",
     )
 
@@ -185,13 +187,13 @@ except PermissionError:
 
 async def main():
     platform = open_platform()
-    child = wing.processes.spawn(Command(tuple(sleep), dict(os.environ), folder, folder / "log"))
+    child = platform.processes.spawn(Command(tuple(sleep), dict(os.environ), folder, folder / "log"))
     inside = ctypes.c_int()
     with handles.opened(child.pid, 0x1400) as handle:
         win32.IsProcessInJob(handle, job, ctypes.byref(inside))
     print("inside" if inside.value else "outside")
-    print("led" if any(row.session == child.pid for row in wing.processes.table()) else "not led")
-    wing.processes.kill(child)
+    print("led" if any(row.session == child.pid for row in platform.processes.table()) else "not led")
+    platform.processes.kill(child)
 
 asyncio.run(main())
 """

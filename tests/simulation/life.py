@@ -20,7 +20,7 @@ from supervisor.kinds.queries.loopback import Answer
 from supervisor.native.api import Command, Platform, Watch
 from supervisor.native.shared.exits import ArmedWatch, PollingExitWatcher
 from supervisor.native.shared.lanes import Lanes
-from supervisor.native.shared.patient_probe import Looks
+from supervisor.native.shared.patient_probe import ProcessQueries
 from supervisor.registry.codec import Encoder, UnreadableError, decode
 from supervisor.registry.store import Found, Loaded
 from tests.fake_home import FakeHome
@@ -112,7 +112,7 @@ class Life:
             ports=_Ports(self, probe),
             files=FakeFileWatcher(),
             peers=FakePeerCheck(),
-            lanes=Lanes(Looks(probe.identify)),
+            lanes=Lanes(ProcessQueries(probe.identify)),
             marks=FakeMarks(world),
         )
         site = Site(HOME, folder / "logs", folder / "environments", {"PATH": "/bin"}, discover="watch")

@@ -27,7 +27,7 @@ from supervisor.native.facts import Folders
 from supervisor.native.service_api import NoServiceManager
 from tests import virtual
 from tests.fake_home import FakeHome
-from tests.fakes import FakeProcess, FakeSystem, fake_wing
+from tests.fakes import FakeProcess, FakeSystem, fake_platform
 
 Line = dict[str, Any]
 
@@ -97,7 +97,7 @@ class StagedDaemon(Daemon):
         self.listens = asyncio.Event()
 
     def _engine(self, store: Store) -> Engine:
-        platform = replace(fake_wing(self._system), files=self._writer)
+        platform = replace(fake_platform(self._system), files=self._writer)
         site = Site("home", self._folders.logs, self._folders.environments, {"PATH": "/bin"})
         self.engine = assemble(platform, store, self._log, self._settings.catalog, self._system.me, site)
         return self.engine

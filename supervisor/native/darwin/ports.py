@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity
 from ..facts import LOOPBACK, SERVES_LOOPBACK
-from ..shared.patient_probe import Looks, PatientProbe
+from ..shared.patient_probe import PatientProbe, ProcessQueries
 from . import probe as darwin_probe
 
 assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this may run; tests run it on Linux)
@@ -35,12 +35,12 @@ class DarwinPortTable:
         system: Any,
         lsof: "Lsof | None" = None,
         *,
-        looks: Looks | None = None,
+        queries: ProcessQueries | None = None,
     ) -> None:
         """Use the module `psutil` as `system`."""
         self._probe = probe
-        self._looks = looks or Looks(probe.identify)
-        self._patient = PatientProbe(probe, self._looks)
+        self._queries = queries or ProcessQueries(probe.identify)
+        self._patient = PatientProbe(probe, self._queries)
         self._system = system
         self._lsof = lsof or lsof_listeners
 
@@ -121,7 +121,7 @@ class DarwinPortTable:
         """Return the sockets of a process, none if it has ended; None if it hides them."""
         try:
             process = self._system.Process(pid)
-            found: Sequence[Any] = self._looks.at(pid, process.net_connections, kind="tcp")
+            found: Sequence[Any] = self._queries.run(pid, process.net_connections, kind="tcp")
         except (self._system.NoSuchProcess, self._system.ZombieProcess):
             return ()
         except (self._system.Error, OSError, RuntimeError):

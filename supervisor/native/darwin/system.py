@@ -20,7 +20,7 @@ from ..shared import adoption_marks
 from ..shared.clock import MonotonicClock
 from ..shared.file_watch import PollingFileWatcher
 from ..shared.lanes import Lanes
-from ..shared.patient_probe import Looks, PatientProbe, PatientProcesses
+from ..shared.patient_probe import PatientProbe, PatientProcesses, ProcessQueries
 from . import libproc, ports
 from . import probe as darwin_probe
 
@@ -32,18 +32,18 @@ def darwin_platform(child_descriptors: tuple[int, int] | None) -> Platform:
     import psutil
 
     probe = darwin_probe.DarwinProbe(psutil, libproc.open_libproc())
-    looks = Looks(probe.identify)
+    queries = ProcessQueries(probe.identify)
     children = processes.Children()
     exits = KqueueWatcher(probe, children.collect, select, darwin_probe.possible)
     return Platform(
         clock=MonotonicClock(),
-        probe=PatientProbe(probe, looks),
+        probe=PatientProbe(probe, queries),
         exits=exits,
-        processes=PatientProcesses(DarwinProcessControl(probe, children, exits, child_descriptors), looks),
-        ports=ports.DarwinPortTable(probe, psutil, looks=looks),
+        processes=PatientProcesses(DarwinProcessControl(probe, children, exits, child_descriptors), queries),
+        ports=ports.DarwinPortTable(probe, psutil, queries=queries),
         files=PollingFileWatcher(),
         peers=DarwinPeerCheck(),
-        lanes=Lanes(looks),
+        lanes=Lanes(queries),
         marks=adoption_marks.FileMarks(mark_folders.of_this_user(), probe.sample, probe.started_at, lambda: "all"),
     )
 

@@ -10,7 +10,7 @@ from ...core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessI
 from ..api import Probe
 from ..facts import LOOPBACK, SERVES_LOOPBACK
 from ..posix import processes
-from ..shared.patient_probe import Looks
+from ..shared.patient_probe import ProcessQueries
 from . import procfs, tcp
 
 assert sys.platform == "linux"  # noqa: S101 (tells type checkers where this runs)
@@ -22,9 +22,9 @@ EVERY_PORT = range(1, 65536)
 class LinuxPortTable:
     """Finds listeners in the socket tables and /proc/PID/fd; a trial bind tells whether a port is free."""
 
-    def __init__(self, probe: Probe, looks: Looks) -> None:
+    def __init__(self, probe: Probe, queries: ProcessQueries) -> None:
         self._probe = probe
-        self._looks = looks
+        self._queries = queries
 
     def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
         """Return all listeners on each port, and the result of a trial bind."""
@@ -47,7 +47,7 @@ class LinuxPortTable:
         by_inode = {row.inode: row.port for row in rows if row.address in SERVES_LOOPBACK}
         found: dict[int, ProcessIdentity] = {}
         for identity in among if by_inode else ():
-            held = self._looks.at(identity.pid, procfs.socket_inodes, identity.pid) & by_inode.keys()
+            held = self._queries.run(identity.pid, procfs.socket_inodes, identity.pid) & by_inode.keys()
             if held and self._probe.identify(identity.pid) == identity:
                 for inode in held:
                     found.setdefault(by_inode[inode], identity)
@@ -65,7 +65,7 @@ class LinuxPortTable:
         """Return every address and port that this process listens on."""
         try:
             rows = tcp.rows(tcp.TcpState.LISTEN, EVERY_PORT)
-            held = self._looks.at(identity.pid, procfs.socket_inodes, identity.pid)
+            held = self._queries.run(identity.pid, procfs.socket_inodes, identity.pid)
         except OSError:
             return frozenset()
         found = frozenset((row.address, row.port) for row in rows if row.inode in held)
@@ -92,7 +92,7 @@ class LinuxPortTable:
         found: dict[int, tuple[int, int]] = {}
         for pid in procfs.pids() if inodes else ():
             try:
-                held = self._looks.at(pid, procfs.socket_inodes, pid) & inodes
+                held = self._queries.run(pid, procfs.socket_inodes, pid) & inodes
                 if not held:
                     continue
                 started = procfs.read_stat(pid).ticks

@@ -1,6 +1,6 @@
-"""A daemon that a plugin or a shell started leaves their control group for one of its own, where systemd can do that.
+"""Moves a daemon that a plugin or a shell started into a control group of its own, if systemd can do that.
 
-Otherwise whatever ends its starter by control group (a service, a terminal's scope) ends the daemon and every server.
+Otherwise the end of its starter's control group (a service, a terminal's scope) would end the daemon and every server.
 """
 
 import asyncio
@@ -20,21 +20,24 @@ if TYPE_CHECKING:
     from .dbus import Bus, Writer
 
 PATIENCE_S = 0.5
-"""All that the start of a daemon is held up for by a bus that does not answer."""
+"""The longest delay of the daemon's start by a bus that does not answer."""
 
 _POLL_S = 0.002
 _SENDER = 0
-"""A process id that means: whoever sends this (systemd, dbus-scope.c). Ours may be another one outside of a sandbox."""
+"""The process id that stands for the sender (systemd, dbus-scope.c).
+
+In a sandbox, our pid may be another one outside.
+"""
 
 
 class Scope:
-    """Nobody looks after this daemon, and nobody shall end it by the way."""
+    """The manager of a daemon that no service manager looks after: it lets it outlive its starter."""
 
     def __init__(self, bus: str | None = None) -> None:
         self._bus = bus_of(os.environ) if bus is None else bus
 
     async def begin(self, stop: Callable[[], object]) -> None:  # noqa: ARG002 (a scope asks nothing)
-        """Leave, before anything is started that would have to leave as well. Where that fails, it stays."""
+        """Leave the starter's control group before any child starts in it. If that fails, the daemon stays."""
         if not is_socket(self._bus):
             return
         with contextlib.suppress(OSError):
@@ -42,20 +45,20 @@ class Scope:
                 await leave(self._bus)
 
     def ready(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def stopping(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def bus_of(environment: Mapping[str, str]) -> str:
-    """Where the bus of this user's systemd is, if there is one."""
+    """Return the path of the bus of this user's systemd, if there is one."""
     folder = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
     return f"{folder}/bus"
 
 
 def is_socket(path: str) -> bool:
-    """Whether somebody could be there."""
+    """Return whether a program may listen there."""
     try:
         return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 (this is asked at every start)
     except OSError:
@@ -63,12 +66,12 @@ def is_socket(path: str) -> bool:
 
 
 async def leave(bus_path: str) -> str:
-    """Move this process to a new scope. The scope's name.
+    """Move this process to a new scope, and return the name of the scope.
 
     Raises:
-        OSError: systemd does not do it.
+        OSError: systemd does not move it.
     """
-    # Only where there is a bus: an idle daemon does not carry it for nothing.
+    # Imported only where there is a bus, so that an idle daemon does not carry it without need.
     from .dbus import Bus, DBusError
 
     name = f"app-godotsupervisor-{secrets.token_hex(8)}.scope"
@@ -77,18 +80,18 @@ async def leave(bus_path: str) -> str:
         try:
             await _start(bus, name, {"OOMPolicy": "continue"})
         except DBusError:
-            # Before systemd 253 a scope has no such property, and does what it says.
+            # Before systemd 253 a scope lacks this property, and does what it says.
             await _start(bus, name, {})
     finally:
         bus.close()
-    # The answer comes when systemd has made up its mind, not when it has acted.
+    # The answer arrives when systemd has decided, not when it has acted.
     while f"/{name}" not in control_group():  # noqa: ASYNC110 (nobody tells)
         await asyncio.sleep(_POLL_S)
     return name
 
 
 def control_group() -> str:
-    """Where this process is, as the kernel says."""
+    """Return the control group of this process, as the kernel reports it."""
     return Path("/proc/self/cgroup").read_text(encoding="utf-8")
 
 

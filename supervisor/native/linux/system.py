@@ -1,4 +1,4 @@
-"""The Linux wing: /proc, pidfds and SO_PEERCRED."""
+"""The platform of Linux: /proc, pidfds and SO_PEERCRED."""
 
 import asyncio
 import errno
@@ -20,7 +20,7 @@ from ..shared.clock import MonotonicClock
 from ..shared.exits import ArmedWatch, Collect, PollingExitWatcher
 from ..shared.file_watch import FallbackFileWatcher, PollingFileWatcher
 from ..shared.lanes import Lanes
-from ..shared.patient_probe import Looks, PatientProbe, PatientProcesses
+from ..shared.patient_probe import PatientProbe, PatientProcesses, ProcessQueries
 from . import ports, procfs
 from . import probe as linux_probe
 
@@ -28,25 +28,25 @@ assert sys.platform == "linux"  # noqa: S101 (tells type checkers where this run
 
 
 def linux_platform(child_descriptors: tuple[int, int] | None) -> Platform:
-    """The Linux wing. `child_descriptors`: the limit of open files for what is spawned, soft and hard."""
-    # Below the assertion on the platform: type checkers of other platforms do not come here.
+    """Return the platform of Linux. `child_descriptors` is the limit of open files for children, soft and hard."""
+    # Imported below the assertion on the platform, which type checkers of other platforms do not pass.
     from .files import silent
     from .inotify import InotifyWatcher
 
     probe = linux_probe.LinuxProbe()
-    looks = Looks(probe.identify)
-    patient = PatientProbe(probe, looks)
+    queries = ProcessQueries(probe.identify)
+    patient = PatientProbe(probe, queries)
     children = processes.Children()
     exits = PidfdWatcher(probe, children.collect)
     return Platform(
         clock=MonotonicClock(),
         probe=patient,
         exits=exits,
-        processes=PatientProcesses(LinuxProcessControl(probe, children, exits, child_descriptors), looks),
-        ports=ports.LinuxPortTable(patient, looks),
+        processes=PatientProcesses(LinuxProcessControl(probe, children, exits, child_descriptors), queries),
+        ports=ports.LinuxPortTable(patient, queries),
         files=FallbackFileWatcher(InotifyWatcher(), PollingFileWatcher(), silent),
         peers=LinuxPeerCheck(),
-        lanes=Lanes(looks),
+        lanes=Lanes(queries),
         marks=adoption_marks.FileMarks(
             mark_folders.of_this_user(),
             probe.sample,
@@ -57,7 +57,7 @@ def linux_platform(child_descriptors: tuple[int, int] | None) -> Platform:
 
 
 class _Pidfd:
-    """One descriptor for a process, however many watch it."""
+    """A descriptor for one process, which serves all watches of it."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -70,7 +70,7 @@ class _Pidfd:
 
 
 class PidfdWatcher:
-    """A pidfd becomes readable when its process ends, whosever child it is. Where there is none, a poll takes over."""
+    """Watches processes by pidfds, which become readable at their end. Without a pidfd, polling takes over."""
 
     def __init__(self, probe: linux_probe.LinuxProbe, collect: Collect) -> None:
         self._probe = probe
@@ -80,7 +80,7 @@ class PidfdWatcher:
         self._trouble: OSError | None = None
 
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
-        """Arm."""
+        """Arm a watch."""
         watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=_already)
         try:
             self._take_over(watch)
@@ -91,10 +91,10 @@ class PidfdWatcher:
         return watch
 
     def _take_over(self, watch: ArmedWatch) -> None:
-        """Have a pidfd tell a watch.
+        """Let a pidfd serve a watch.
 
         Raises:
-            OSError: there is none to be had.
+            OSError: the system gives no pidfd.
         """
         loop = asyncio.get_running_loop()
         identity = watch.identity
@@ -109,7 +109,8 @@ class PidfdWatcher:
 
         watch.disarmed_by(disarm)
         pidfd.watches.append(watch)
-        # It may have ended, and another have its number, before the pidfd was opened; what ends after, the pidfd tells.
+        # The process may have ended, and its number been reused, before the pidfd was opened. The pidfd reports a later
+        # end.
         if not pidfd.verified:
             liveness = self._probe.sample(identity)
             pidfd.verified = liveness is Liveness.ALIVE
@@ -127,16 +128,16 @@ class PidfdWatcher:
         return pidfd
 
     def note(self) -> str | None:
-        """What a user should know of a fallback in use."""
+        """Return what a user should know of a fallback in use."""
         polling = self._polling.note()
         return f"{polling}: {self._trouble}" if polling and self._trouble else None
 
 
 class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxProbe]):
-    """Signals go through a pidfd that was opened first and verified after, so they cannot hit a recycled pid."""
+    """Sends signals through a pidfd that was opened first and verified after, so they cannot hit a recycled pid."""
 
     def table(self) -> tuple[ProcessRow, ...]:
-        """Every living process that can be seen."""
+        """Return every living process that can be seen."""
         rows = []
         for pid in procfs.pids():
             try:
@@ -149,11 +150,11 @@ class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxP
         return tuple(rows)
 
     def vacant(self, pid: int) -> bool:
-        """Whether it is proven that nothing has this number. False before Linux 4.13, which does not tell."""
+        """Return whether it is proven that this number is unused. False before Linux 4.13, which does not tell."""
         if not 0 < pid <= procfs.PID_MAX:
             return False
         # The kernel keeps a number for as long as a process, a group or a session has it (kernel/pid.c, free_pid), and
-        # F_SETOWN says ESRCH for one that it does not keep (fs/fcntl.c, f_setown).
+        # F_SETOWN reports ESRCH for a number that it does not keep (fs/fcntl.c, f_setown).
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:
             fcntl.fcntl(nothing, fcntl.F_SETOWN, pid)
@@ -166,14 +167,14 @@ class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxP
         return False
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
-        """An environment variable that the process was started with."""
+        """Return an environment variable that the process was started with."""
         value = procfs.variable(identity.pid, name)
         if self._probe.identify(identity.pid) != identity:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
         return value
 
     def start(self, command: Command) -> "subprocess.Popen[bytes]":
-        """Start a child, and give it the limit of open files that the user set."""
+        """Start a child, and set the limit of open files that the user set."""
         process = processes.start_detached(command)
         try:
             self._restore_descriptor_limit(process.pid)
@@ -183,7 +184,7 @@ class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxP
         return process
 
     def signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
-        """Send a signal through a pidfd; returns False if the process had ended."""
+        """Send a signal through a pidfd; return False if the process had ended."""
         try:
             pidfd = _open_pidfd(identity.pid)
         except ProcessLookupError:
@@ -191,7 +192,7 @@ class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxP
         except OSError as error:
             if error.errno not in (errno.ENOSYS, errno.EPERM):
                 raise
-            # No pidfds (before Linux 5.3, or a seccomp filter): a look immediately before is the best there is.
+            # No pidfds (before Linux 5.3, or a seccomp filter): the identity is checked immediately before instead.
             return self._deliver(identity, lambda: os.kill(identity.pid, number))
         try:
             return self._deliver(identity, lambda: signal.pidfd_send_signal(pidfd, number))
@@ -213,7 +214,7 @@ class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxP
         try:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, self._child_descriptors)
         except (ProcessLookupError, PermissionError):
-            # It has ended, or is a set-user-id program, which sets up its own limits.
+            # The process has ended, or is a set-user-id program, which sets its own limits.
             return
 
 
@@ -221,7 +222,7 @@ class LinuxPeerCheck:
     """The kernel keeps the credentials that the peer had when it connected (unix(7))."""
 
     def same_user(self, connection: socket.socket) -> bool:
-        """Whether the peer runs as the daemon's user."""
+        """Return whether the peer runs as the daemon's user."""
         return trust.same_user(connection)
 
 
@@ -232,4 +233,4 @@ def _open_pidfd(pid: int) -> int:
 
 
 def _already(watch: ArmedWatch) -> None:
-    """For a watch that no source has taken yet."""
+    """Disarm nothing: no source serves the watch yet."""

@@ -1,7 +1,7 @@
-"""Linux's table of TCP sockets: from netlink, or from /proc/net where a sandbox refuses that.
+"""Linux's table of TCP sockets: from netlink, or from /proc/net if a sandbox refuses netlink.
 
-/proc/net/tcp walks the whole hash table of connections, whatever is asked for: 7 ms on an idle machine of 16 GB, where
-netlink takes 0.06 ms for the listeners. Formats: sock_diag(7), netlink(7), and the kernel's proc_net_tcp.rst.
+Each read of /proc/net/tcp walks the whole hash table of connections: 7 ms on an idle machine with 16 GB, where netlink
+takes 0.06 ms for the listeners. Formats: sock_diag(7), netlink(7), and the kernel's proc_net_tcp.rst.
 """
 
 import errno
@@ -35,7 +35,7 @@ REPLY = struct.Struct("!4xH2x16s16x12x")
 """The beginning of struct inet_diag_msg: local port and address, in network order."""
 
 REPLY_TAIL = struct.Struct("=12xII")
-"""Its rest: uid and inode, in the machine's order."""
+"""The rest of it: uid and inode, in the machine's order."""
 
 V4_LENGTH = 4
 V4_MAPPED = bytes(10) + b"\xff\xff"
@@ -59,10 +59,10 @@ class TcpRow:
 
 
 def rows(state: TcpState, ports: Collection[int]) -> list[TcpRow]:
-    """The sockets in this state on these local ports.
+    """Return the sockets in this state on these local ports.
 
     Raises:
-        OSError: the system tells in neither way.
+        OSError: neither source answers.
     """
     try:
         return netlink_rows(state, ports)
@@ -71,7 +71,7 @@ def rows(state: TcpState, ports: Collection[int]) -> list[TcpRow]:
 
 
 def netlink_rows(state: TcpState, ports: Collection[int]) -> list[TcpRow]:
-    """The same, asked of the kernel directly. Raises OSError where it refuses."""
+    """Return the same rows from netlink. Raises OSError if the kernel refuses."""
     found = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
         for family, length in ((socket.AF_INET, 4), (socket.AF_INET6, 16)):
@@ -101,14 +101,14 @@ def _answers(kernel: socket.socket) -> Iterator[bytes]:
 
 
 def _raise_error(message: bytes) -> None:
-    """Both kinds of last message begin with 0, or with the error as a negative number."""
+    """Raise the error of a last message. Both kinds begin with 0, or with the error as a negative number."""
     number = -int.from_bytes(message[:4], sys.byteorder, signed=True)
     if number > 0:
         raise OSError(number, os.strerror(number))
 
 
 def proc_rows(state: TcpState, ports: Collection[int]) -> list[TcpRow]:
-    """The same, out of /proc/net. Raises OSError where it cannot be read."""
+    """Return the same rows from /proc/net. Raises OSError if it cannot be read."""
     found = list(parse(Path("/proc/net/tcp").read_text(encoding="ascii"), state, ports))
     # Absent where IPv6 was switched off at boot.
     with suppress(FileNotFoundError):
@@ -117,17 +117,17 @@ def proc_rows(state: TcpState, ports: Collection[int]) -> list[TcpRow]:
 
 
 def parse(table: str, state: TcpState, ports: Collection[int]) -> Iterator[TcpRow]:
-    """The rows of /proc/net/tcp or tcp6 in this state on these local ports.
+    """Return the rows of /proc/net/tcp or tcp6 in this state on these local ports.
 
     Raises:
-        OSError: this is no such table.
+        OSError: the text is no such table.
     """
     for line in table.splitlines()[1:]:
         fields = line.split()
         try:
             address, _, port = fields[1].partition(":")
             if int(fields[3], 16) == state and int(port, 16) in ports:
-                # The address is in words of 32 bits, each in the byte order of the machine.
+                # The address consists of words of 32 bits, each in the byte order of the machine.
                 words = (int(address[at : at + 8], 16) for at in range(0, len(address), 8))
                 raw = b"".join(struct.pack("=I", word) for word in words)
                 yield TcpRow(_text(raw), int(port, 16), int(fields[7]), int(fields[9]))

@@ -8,12 +8,12 @@ from ...core.model import Liveness, ProcessIdentity
 from ..api import Probe, Watch
 from ..shared.exits import ArmedWatch, Collect, PollingExitWatcher
 
-SETTLE_EVERY_S, SETTLE_LOOKS = 0.01, 100
-"""NOTE_EXIT may come before the process is a zombie, and can be waited for."""
+SETTLE_EVERY_S, SETTLE_CHECKS = 0.01, 100
+"""NOTE_EXIT may arrive before the process is a zombie that can be waited for, so the probe is asked this often."""
 
 
 class KqueueWatcher:
-    """One kernel queue for every process watched. Where it cannot watch one, a poll takes over."""
+    """Uses one kernel queue for all watched processes. Where the queue cannot watch one, polling does."""
 
     def __init__(self, probe: Probe, collect: Collect, system: Any, possible: Callable[[int], bool]) -> None:
         """Use the module `select` as `system`. `possible` says whether a process can have a number."""
@@ -27,7 +27,7 @@ class KqueueWatcher:
         self._trouble: OSError | None = None
 
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
-        """Arm. Registered first, verified after."""
+        """Arm a watch: register first, then verify."""
         watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=self._forget)
         try:
             self._take_over(watch)
@@ -37,7 +37,7 @@ class KqueueWatcher:
         return watch
 
     def _take_over(self, watch: ArmedWatch) -> None:
-        """Have the kernel queue tell a watch.
+        """Let the kernel queue serve a watch.
 
         Raises:
             OSError: it cannot.
@@ -47,16 +47,16 @@ class KqueueWatcher:
         watch.disarmed_by(self._forget)
         self._watches.setdefault(watch.identity.pid, []).append(watch)
         if gone or self._probe.sample(watch.identity) is Liveness.DEAD:
-            # ESRCH, too, may come before it can be waited for.
-            loop.call_soon(self._settle, watch, loop, SETTLE_LOOKS)
+            # ESRCH, like NOTE_EXIT, may arrive before the process can be waited for.
+            loop.call_soon(self._settle, watch, loop, SETTLE_CHECKS)
 
     def note(self) -> str | None:
-        """What a user should know of a fallback in use."""
+        """Return what a user should know of a fallback in use."""
         polling = self._polling.note()
         return f"{polling}: {self._trouble}" if polling and self._trouble else None
 
     def _register(self, pid: int, loop: asyncio.AbstractEventLoop) -> bool:
-        """False: there is no such process."""
+        """Return False if there is no such process."""
         if not self._possible(pid):
             return False
         if self._queue is None:
@@ -64,7 +64,7 @@ class KqueueWatcher:
             try:
                 loop.add_reader(queue.fileno(), self._read, loop)
             except OSError:
-                # Kept, it would take watches and tell of none of them.
+                # If the queue were kept, it would accept watches and report nothing.
                 queue.close()
                 raise
             self._queue = queue
@@ -81,16 +81,16 @@ class KqueueWatcher:
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         for event in self._queue.control(None, 64, 0):
             for watch in tuple(self._watches.get(event.ident, ())):
-                self._settle(watch, loop, SETTLE_LOOKS)
+                self._settle(watch, loop, SETTLE_CHECKS)
 
-    def _settle(self, watch: ArmedWatch, loop: asyncio.AbstractEventLoop, looks: int) -> None:
-        if looks == 0 or self._probe.sample(watch.identity) is Liveness.DEAD:
+    def _settle(self, watch: ArmedWatch, loop: asyncio.AbstractEventLoop, checks: int) -> None:
+        if checks == 0 or self._probe.sample(watch.identity) is Liveness.DEAD:
             watch.fire()
         elif watch in self._watches.get(watch.identity.pid, ()):
-            loop.call_later(SETTLE_EVERY_S, self._settle, watch, loop, looks - 1)
+            loop.call_later(SETTLE_EVERY_S, self._settle, watch, loop, checks - 1)
 
     def _forget(self, watch: ArmedWatch) -> None:
-        # A registration that nobody waits for any more ends with its process; the queue goes with the last of them.
+        # The kernel drops a registration with its process. The queue is closed with the last watch.
         watches = self._watches[watch.identity.pid]
         watches.remove(watch)
         if not watches:

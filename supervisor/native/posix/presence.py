@@ -1,4 +1,4 @@
-"""The daemon's presence as a listening unix socket: in Linux's abstract namespace, else in a folder of the system's."""
+"""The daemon's presence as a listening unix socket: in Linux's abstract namespace, else in a folder of the system."""
 
 import asyncio
 import contextlib
@@ -18,13 +18,16 @@ assert sys.platform != "win32"  # noqa: S101 (tells type checkers whose file thi
 
 BACKLOG = 64
 AT_ONCE = 16
-"""How many are answered in one turn of the loop."""
+"""The number of questions that are answered in one loop iteration."""
 
 EXHAUSTED_PAUSE_S = 1.0
-"""After how long the next one is answered where the process had no descriptor left."""
+"""The pause before the next answer after the process ran out of descriptors."""
 
 DARWIN_USER_DIR = 65536
-"""<unistd.h> of macOS: `_CS_DARWIN_USER_DIR`, the user's own folder, which no variable moves and nothing tidies."""
+"""<unistd.h> of macOS: `_CS_DARWIN_USER_DIR`, the user's own folder.
+
+No variable moves it, and no cleaner empties it.
+"""
 
 
 def take(home_id: str) -> "SocketPresence":
@@ -44,7 +47,7 @@ def ask(home_id: str, timeout_s: float) -> bytes | None:
 
 
 def in_folder(folder: Path, home_id: str) -> "SocketPresence":
-    """Be present by a lock in this folder, and a socket beside it.
+    """Take the name by a lock in this folder, and a socket beside the lock.
 
     Raises:
         HeldError, OSError: see `presence.take`.
@@ -58,7 +61,7 @@ def in_folder(folder: Path, home_id: str) -> "SocketPresence":
         raise HeldError
     path = _socket_in(folder, home_id)
     try:
-        # What lies there is a dead daemon's: the lock is ours.
+        # A dead daemon left the file: its lock is ours.
         path.unlink(missing_ok=True)
         return SocketPresence(_bound(os.fspath(path)), lock, path)
     except BaseException:
@@ -67,7 +70,7 @@ def in_folder(folder: Path, home_id: str) -> "SocketPresence":
 
 
 class SocketPresence:
-    """A socket that listens; `lock` and `path` where the name is a file."""
+    """A listening socket; `lock` and `path` if the name is a file."""
 
     def __init__(self, listening: socket.socket, lock: LockFile | None = None, path: Path | None = None) -> None:
         self._socket = listening
@@ -106,13 +109,13 @@ class SocketPresence:
                 return
             with connection:
                 connection.setblocking(False)
-                # Whoever has left since gets no answer; anybody may connect, and only the user is answered.
+                # A client that has left gets no answer. Any user may connect, but only this user is answered.
                 with contextlib.suppress(OSError):
                     if trust.same_user(connection):
                         connection.sendall(self._answer())
 
     def _pause(self, problem: OSError) -> None:
-        """Without descriptors a loop would be woken for the same connection again and again."""
+        """Pause the reader: without descriptors, the same connection would wake the loop again and again."""
         if problem.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM) or self._loop is None:
             return
         self._loop.remove_reader(self._socket)
@@ -124,7 +127,7 @@ class SocketPresence:
 
 
 def ask_at(address: str, timeout_s: float) -> bytes | None:
-    """What the process of this user says that listens at an address of unix sockets; None: none does."""
+    """Return the answer of this user's process that listens at a unix address; None if there is none."""
     deadline = time.monotonic() + timeout_s
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
@@ -148,7 +151,7 @@ def ask_at(address: str, timeout_s: float) -> bytes | None:
 
 
 def _abstract(home_id: str) -> str:
-    """unix(7): a name that begins with NUL is in no file system, and goes with the last socket that has it."""
+    """Return an abstract name: it begins with NUL, lies in no file system, and goes with its last socket (unix(7))."""
     return f"\0godot-supervisor/{os.geteuid()}/{home_id}"
 
 
@@ -163,11 +166,11 @@ def _system_folder() -> Path:
 
 
 def _bound(address: str) -> socket.socket:
-    """A socket that listens at this address, which no other has.
+    """Return a socket that alone listens at this address.
 
     Raises:
-        HeldError: another process of this user has it.
-        OSError: the system refuses, or another user has it.
+        HeldError: another process of this user listens there.
+        OSError: the system refuses, or another user's process listens there.
     """
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -183,7 +186,10 @@ def _bound(address: str) -> socket.socket:
 
 
 def _is_foreign(address: str) -> bool:
-    """Whether another user's process listens there. What cannot be told is held by one of ours, on its way."""
+    """Return whether another user's process listens there.
+
+    If the system does not tell, a starting daemon of ours does.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.setblocking(False)
         try:

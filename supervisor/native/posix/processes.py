@@ -1,4 +1,4 @@
-"""What the POSIX wings share."""
+"""Processes on POSIX systems: starting children, waiting for them, and the limit of open files."""
 
 import contextlib
 import os
@@ -14,30 +14,30 @@ from ..api import Command
 assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this runs)
 
 DESCRIPTORS_WANTED = 10240
-"""Plenty for every connection and watch there can be; macOS refuses more (OPEN_MAX in its setrlimit(2))."""
+"""More than all connections and watches need; macOS refuses more (OPEN_MAX in its setrlimit(2))."""
 
 STATUSES_KEPT = 256
 
 
 class Children:
-    """Our own children. Waited for as soon as their end is noticed, so that none stays a zombie."""
+    """The daemon's children. They are waited for as soon as their end is noticed, so that none stays a zombie."""
 
     def __init__(self) -> None:
         self._running: set[ProcessIdentity] = set()
         self._statuses: dict[ProcessIdentity, int] = {}
 
     def add(self, identity: ProcessIdentity) -> None:
-        """A child was born."""
+        """Add a child."""
         self._running.add(identity)
 
     def collect(self, identity: ProcessIdentity) -> None:
-        """Wait for a child that has ended; does nothing with any other process."""
+        """Wait for a child that has ended; do nothing for any other process."""
         if identity not in self._running:
             return
         try:
             pid, status = os.waitpid(identity.pid, os.WNOHANG)
         except ChildProcessError:
-            # Somebody else waited for it, so its status is unknown for good.
+            # Other code has waited for it, so its status stays unknown.
             self._running.discard(identity)
             return
         if pid:
@@ -47,16 +47,16 @@ class Children:
                 del self._statuses[next(iter(self._statuses))]
 
     def exit_status(self, identity: ProcessIdentity) -> int | None:
-        """The status of a child that has ended (negative: the signal); None: unknown."""
+        """Return the status of a child that has ended (negative: the signal); None: unknown."""
         self.collect(identity)
         return self._statuses.get(identity)
 
 
 def start_detached(command: Command) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, with no input, its output going to the end of the log.
+    """Start a process in its own session, without input; its output goes to the end of the log.
 
     Raises:
-        OSError: it could not be started; the text names the program.
+        OSError: the process could not be started; the text names the program.
     """
     program = command.argv[0]
     try:
@@ -80,16 +80,17 @@ def start_detached(command: Command) -> subprocess.Popen[bytes]:
     except ValueError as error:
         raise OSError(f"cannot start {program!r}: {error}") from error
     except OSError as error:
-        # The text names the program already; what else was missing (its folder, the log) is named beside it.
+        # The text already names the program; another missing file (its folder, the log) is named beside it.
         beside = () if error.filename == program else (error.filename,)
         raise OSError(error.errno, f"cannot start {program!r}: {error.strerror}", *beside) from error
 
 
 @contextlib.contextmanager
 def _input(command: Command) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """The standard input of a child, and what it inherits besides.
+    """Yield the standard input of a child, and the descriptors that it inherits besides.
 
-    One that is not to end is a pipe of which the child itself holds the other end: it ends with the child, not with us.
+    An input that must not end is a pipe whose other end the child itself holds: it ends with the child, not with the
+    daemon.
     """
     if not command.keeps_input:
         yield subprocess.DEVNULL, ()
@@ -103,20 +104,20 @@ def _input(command: Command) -> Iterator[tuple[int, tuple[int, ...]]]:
 
 
 def disown(process: subprocess.Popen[bytes]) -> None:
-    """Take the duty to wait away from a Popen: `Children` has it from here on."""
-    # Its destructor warns of, and later waits for, a process whose returncode is None.
+    """Free a Popen of the duty to wait, which `Children` takes over."""
+    # The destructor of Popen warns of, and later waits for, a process whose returncode is None.
     process.returncode = 0
 
 
 def abandon(process: subprocess.Popen[bytes]) -> None:
-    """End a child that cannot be put on record."""
+    """End a child that cannot be recorded."""
     with contextlib.suppress(ProcessLookupError):
         process.kill()
     process.wait()
 
 
 def raise_descriptor_limit() -> tuple[int, int]:
-    """Raise the soft limit of open files for this process; returns soft and hard as they were."""
+    """Raise this process's soft limit of open files; return the former soft and hard limits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_WANTED)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -125,7 +126,7 @@ def raise_descriptor_limit() -> tuple[int, int]:
 
 
 def user_name(uid: int) -> str:
-    """The name of a user, or the number where it has none."""
+    """Return the name of a user, or the number if the user has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

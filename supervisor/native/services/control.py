@@ -1,4 +1,4 @@
-"""The service control manager of Windows, and who may use it."""
+"""Windows' service control manager, and the right to use it."""
 
 import sys
 
@@ -7,10 +7,10 @@ from ..service_api import ServiceControl
 
 
 def open_service_control() -> ServiceControl:
-    """The service control manager.
+    """Return the service control manager.
 
     Raises:
-        PlatformUnsupported: there is none.
+        PlatformUnsupported: this system has none.
     """
     if sys.platform == "win32":
         from ..windows.services.scm import WindowsServiceControl
@@ -20,7 +20,7 @@ def open_service_control() -> ServiceControl:
 
 
 def elevated() -> bool:
-    """Whether this process may change the machine, as an elevated prompt of Windows may."""
+    """Return whether this process may change the machine, as an elevated prompt of Windows may."""
     if sys.platform == "win32":
         from ..windows.services.account import elevated as look
 
@@ -29,7 +29,7 @@ def elevated() -> bool:
 
 
 def account_name() -> str:
-    """The user's name with its domain, as Windows has it.
+    """Return the user's name with its domain, as Windows writes it.
 
     Raises:
         OSError: the system does not tell.

@@ -1,4 +1,4 @@
-"""Who looks after the daemon itself: the system's service manager, or nobody."""
+"""The service manager that started the daemon, if there is one."""
 
 import sys
 from collections.abc import Callable, MutableMapping
@@ -7,7 +7,7 @@ from ..service_api import NoServiceManager, ServiceManager
 
 
 def on_our_own() -> ServiceManager:
-    """For a daemon in the background that a plugin or a shell has started: it leaves what ends with its starter."""
+    """Return the manager for a background daemon that a plugin or a shell started: it leaves their control group."""
     if sys.platform == "linux":
         from ..linux.scope import Scope
 
@@ -16,9 +16,9 @@ def on_our_own() -> ServiceManager:
 
 
 def manager_of(environment: MutableMapping[str, str]) -> ServiceManager:
-    """Who has started this process as its service, by what it was told; nobody where nothing was said.
+    """Return the service manager that started this process, by its variables; without them an absent one.
 
-    What was told goes from the environment: it is not meant for what this process starts.
+    The variables are removed from the environment, because they are not meant for children of this process.
     """
     manager: ServiceManager = NoServiceManager()
     if sys.platform == "linux":
@@ -32,10 +32,10 @@ def manager_of(environment: MutableMapping[str, str]) -> ServiceManager:
 
 
 def as_service(name: str, body: Callable[[ServiceManager], int]) -> int | None:
-    """Be the service that the service control manager of Windows started. The exit status; None: it started nothing.
+    """Run as the service that Windows' service control manager started. Returns the exit status; None: it started none.
 
     Raises:
-        OSError: it does not talk to this process.
+        OSError: the service control manager does not answer this process.
     """
     if sys.platform == "win32":
         from ..windows.services.service import as_service as run
@@ -45,7 +45,7 @@ def as_service(name: str, body: Callable[[ServiceManager], int]) -> int | None:
 
 
 def refused_account() -> str | None:
-    """The name of the account that this process runs as, where that is one that no daemon of ours shall run as."""
+    """Return the name of the account that this process runs as, if no daemon may run as it."""
     if sys.platform == "win32":
         from ..windows.services.account import refused_account as look
 

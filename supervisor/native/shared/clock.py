@@ -4,12 +4,12 @@ import time
 
 
 class MonotonicClock:
-    """Time as the system counts it. The same source as the event loop's."""
+    """The system's time, from the source that the event loop uses."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Return seconds that never decrease."""
         return time.monotonic()
 
     def wall(self) -> float:
-        """Seconds since the epoch."""
+        """Return seconds since the epoch."""
         return time.time()

@@ -1,4 +1,4 @@
-"""What every exit watcher is made of, and the one that needs nothing but a probe."""
+"""The common parts of exit watchers, and the watcher that needs only a probe."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,15 +10,15 @@ Collect = Callable[[ProcessIdentity], None]
 """Waits for a process that has ended, if it is a child of ours. Otherwise does nothing."""
 
 Better = Callable[["ArmedWatch"], None]
-"""Has a better source tell a watch. Raises OSError: there still is none."""
+"""Lets a better source serve a watch. Raises OSError if there still is none."""
 
 POLL_INTERVAL_S = 1.0
 TRY_AGAIN_EVERY_S = 30.0
-"""How often the better source is asked again, after it has refused."""
+"""The interval in which the better source is tried again after a refusal."""
 
 
 class ArmedWatch:
-    """Fires once, or never after it was closed. The exit status is collected before anybody is told."""
+    """Fires once, or never if it was closed before. The exit status is collected before the callback."""
 
     def __init__(
         self,
@@ -35,11 +35,11 @@ class ArmedWatch:
         self._armed = True
 
     def disarmed_by(self, disarm: Callable[["ArmedWatch"], None]) -> None:
-        """Have another source tell it from now on."""
+        """Let another source serve the watch from here on."""
         self._disarm = disarm
 
     def fire(self) -> None:
-        """The process has ended."""
+        """Report that the process has ended."""
         if self._armed:
             self.close()
             self._collect(self.identity)
@@ -53,9 +53,9 @@ class ArmedWatch:
 
 
 class PollingExitWatcher:
-    """Asks the probe about everything watched, once in an interval; with nothing to watch it does not wake.
+    """Asks the probe about all watched processes in an interval; without watches it does not wake.
 
-    `better` is the source that this one stands in for: it gets the watches back once it takes them.
+    `better` is the source that polling replaces. It gets the watches back when it accepts them.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class PollingExitWatcher:
 
     @property
     def watching(self) -> int:
-        """How many processes are polled."""
+        """The number of polled processes."""
         return len(self._watches)
 
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
-        """Arm. A process that is already gone is reported on the next turn."""
+        """Arm a watch. A process that has already ended is reported in the next loop iteration."""
         loop = asyncio.get_running_loop()
         watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=self._forget)
         self._watches.add(watch)
@@ -86,7 +86,7 @@ class PollingExitWatcher:
         return watch
 
     def note(self) -> str | None:
-        """What a user should know."""
+        """Return what a user should know."""
         return f"process exits are noticed by polling, every {self._interval_s:g} s" if self._watches else None
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -100,7 +100,7 @@ class PollingExitWatcher:
             self._give_back(self._better)
 
     def _give_back(self, better: Better) -> None:
-        """Have the better source tell what it takes again."""
+        """Let the better source serve the watches that it accepts again."""
         for watch in tuple(self._watches):
             try:
                 better(watch)

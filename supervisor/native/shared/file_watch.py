@@ -1,4 +1,4 @@
-"""The file watcher that needs nothing of the system but the size of a file, and the one that falls back to it."""
+"""The file watcher that polls sizes of files, which works everywhere, and the one that falls back to it."""
 
 import asyncio
 import math
@@ -11,16 +11,16 @@ from ..api import FileWatcher, Watch
 
 LOOK_EVERY_S = 0.5
 LOOK_AT_LEAST_EVERY_S = 2.0
-"""Files that nobody has written to for a while are looked at less often."""
+"""A file without writes for a while is checked less often."""
 
 TRY_AGAIN_EVERY_S = 30.0
-"""How often the system is asked again to tell of writes, after it has refused."""
+"""The interval in which the system's own watcher is tried again after a refusal."""
 
 REARMED_WITHIN_S = 10.0
-"""Watches fire once. Whoever goes on watching has armed another one by then."""
+"""Watches fire once. A caller that continues to watch arms the next one within this time."""
 
 Stamp = tuple[int, int, int]
-"""Which file it is, its size, and when it was written to last."""
+"""The identity of a file, its size, and the time of its last write."""
 
 
 class _ArmedWatch:
@@ -31,7 +31,7 @@ class _ArmedWatch:
         self.on_write = on_write
 
     def written(self) -> bool:
-        """Whether the file has changed since; also if it has gone, which whoever watches finds out."""
+        """Return whether the file has changed since; also if it is gone, which the caller then finds out."""
         try:
             return stamp_of(self.path) != self.stamp
         except OSError:
@@ -42,7 +42,7 @@ class _ArmedWatch:
 
 
 class PollingFileWatcher:
-    """Looks at everything watched, once in an interval; with nothing to watch it does not wake.
+    """Checks all watched files in an interval; without watches it does not wake.
 
     Windows' own notices of changes come late or never for a file that its writer keeps open.
     """
@@ -64,11 +64,11 @@ class PollingFileWatcher:
         return watch
 
     def note(self) -> str | None:
-        """See `FileWatcher`. Where this is the source of choice, there is nothing to tell."""
+        """Return nothing if polling is the regular source; otherwise see `FileWatcher`."""
         return None
 
     def forget(self, watch: _ArmedWatch) -> None:
-        """It was closed."""
+        """Forget a closed watch."""
         self._watches.pop(watch, None)
         if not self._watches and self._timer is not None:
             self._timer.cancel()
@@ -89,7 +89,7 @@ class PollingFileWatcher:
 
 
 class _Polled:
-    """A watch that a look at the file stands in for."""
+    """A watch that is served by polling."""
 
     def __init__(self, path: Path, reason: str, on_write: Callable[[], None]) -> None:
         self.path = path
@@ -106,9 +106,9 @@ class _Polled:
 
 
 class FallbackFileWatcher:
-    """Has the system tell of writes. Where that refuses, or cannot tell, it looks at the file, and says so.
+    """Lets the system report writes. If the system refuses, or cannot report all writes, it polls, and says so.
 
-    `silent` says why the system would not tell of every write to a file, None if it would.
+    `silent` returns why the system would not report every write to a file, None if it would.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class FallbackFileWatcher:
         self._silent = silent
         self._polled: dict[_Polled, None] = {}
         self._troubles: dict[Path, tuple[str, float]] = {}
-        """Why a file is looked at, and until when that counts: loop time, without end while a watch is armed."""
+        """The reason why a file is polled, and until when it counts: loop time, infinite while a watch is armed."""
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:
@@ -186,7 +186,7 @@ class FallbackFileWatcher:
             self._timer = None
 
     def _try_again(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Move what is looked at back to the system. Its watch is armed before the other one is given up."""
+        """Return polled files to the system. The system's watch is armed before polling stops."""
         self._timer = None
         for polled in tuple(self._polled):
             before = polled.inner
@@ -195,7 +195,7 @@ class FallbackFileWatcher:
             try:
                 watch, polled.reason = self._system_watch(polled.path, partial(_told, polled))
             except FileNotFoundError:
-                # The look tells of that too.
+                # Polling reports that write, too.
                 continue
             if watch is None:
                 continue
@@ -213,20 +213,20 @@ class FallbackFileWatcher:
 
 
 def _told(polled: _Polled) -> None:
-    """The system has told of a write, to a file that was looked at before."""
+    """Handle a write that the system reported, to a file that was polled before."""
     polled.inner = None
     polled.on_write()
 
 
 def _nothing(polled: _Polled) -> None:
-    """For a watch that nobody has armed yet."""
+    """Callback of a watch that is not armed yet."""
 
 
 def stamp_of(path: Path) -> Stamp:
-    """What changes when a file is written to.
+    """Return values that change when a file is written to.
 
     Raises:
-        OSError: it is not there, or cannot be looked at.
+        OSError: the file is missing, or cannot be checked.
     """
     status = os.stat(path)  # noqa: PTH116 (several times a second)
     return status.st_ino, status.st_size, status.st_mtime_ns

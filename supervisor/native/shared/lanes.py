@@ -1,4 +1,4 @@
-"""Threads for what blocks, in lanes: what is slow in one lane delays none of the others."""
+"""Threads for blocking work, in lanes: slow work in one lane delays no other lane."""
 
 import asyncio
 import math
@@ -12,24 +12,25 @@ from typing import Any, Generic, TypeVar
 
 from ...errors import SystemExhausted
 from ..lane import Lane, current
-from .patient_probe import PATIENCE_S, Looks, Reading
+from .patient_probe import PATIENCE_S, ProcessQueries, ProcessQuery
 
 T = TypeVar("T")
 
 IDLE_S = 10.0
-"""A thread without work ends after this time: an idle daemon has none."""
+"""A thread without work ends after this time, so an idle daemon has none."""
 
 NEXT_PATIENCE_S = 0.25
-"""What each further process may take once one has hung in the same look: where one hangs, others may, too."""
+"""The time for each further process once one has hung in the same call: other processes may hang for the same reason.
+"""
 
 WHOLE_S = 30.0
-"""How long a look may take that hangs at no process in particular."""
+"""The time after which a call hangs although it waits for no particular process."""
 
 PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5)
-"""Where the system has no thread, it is asked again after these pauses, before the operation fails."""
+"""The pauses between attempts while the system has no thread, before the operation fails."""
 
 LAST_WORK_S, POLL_S = 5.0, 0.01
-"""How long work may take to end when the daemon ends, and how often that is looked at."""
+"""The time for running work to end when the daemon ends, and the interval of checks."""
 
 
 THREADS: Mapping[Lane, int] = {
@@ -43,43 +44,43 @@ THREADS: Mapping[Lane, int] = {
 
 
 class Work(Generic[T]):
-    """One piece of work in a thread."""
+    """A piece of work for a thread."""
 
-    def __init__(self, call: Callable[[], T], looks: Looks) -> None:
+    def __init__(self, call: Callable[[], T], queries: ProcessQueries) -> None:
         self._call = call
-        self._looks = looks
+        self._queries = queries
         self._began: float | None = None
-        self.reading: Reading | None = None
-        """The look at one process that its thread is in."""
+        self.query: ProcessQuery | None = None
+        """The query about a process in which its thread is."""
 
     def __call__(self) -> T:
-        """Do it."""
+        """Run it."""
         self._began = time.monotonic()
-        self._looks.reading_of_this_thread(self._note)
+        self._queries.report_queries_of_this_thread(self._note)
         try:
             return self._call()
         finally:
-            self._looks.reading_of_this_thread(None)
+            self._queries.report_queries_of_this_thread(None)
 
     def hangs(self, patience_s: float = PATIENCE_S) -> bool:
-        """Whether its thread cannot be counted on."""
-        reading = self.reading
-        if reading is not None and reading.hangs(patience_s):
+        """Return whether its thread must be regarded as lost."""
+        query = self.query
+        if query is not None and query.hangs(patience_s):
             return True
         return self._began is not None and time.monotonic() - self._began > WHOLE_S
 
-    def _note(self, reading: Reading | None) -> None:
-        self.reading = reading
+    def _note(self, query: ProcessQuery | None) -> None:
+        self.query = query
 
 
 class Threads(Executor):
-    """The threads of one lane: made when there is work, ended when there is none. One that hangs is replaced.
+    """The threads of one lane: made for work, ended without it. A thread that hangs is replaced.
 
-    They do not keep the interpreter from ending: a process that hangs in the kernel would.
+    They are daemon threads, so a process that hangs in the kernel does not keep the interpreter from ending.
     """
 
     def __init__(self, name: str, most: int, idle_s: float | None = None) -> None:
-        """`idle_s`: after how long without work a thread ends; None: `IDLE_S`."""
+        """Let a thread end after `idle_s` seconds without work; None: `IDLE_S`."""
         self._name = name
         self._idle_s = idle_s
         self._most = most
@@ -90,10 +91,10 @@ class Threads(Executor):
         self._idle = 0
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """See `Executor`; for a `Work` only.
+        """Queue a `Work`; see `Executor`.
 
         Raises:
-            RuntimeError, MemoryError: the system has no thread for it, and none of this lane will come to it.
+            RuntimeError, MemoryError: the system has no thread for it, and all threads of this lane hang.
         """
         if not isinstance(fn, Work) or args or kwargs:
             raise TypeError("a lane takes pieces of work")
@@ -111,30 +112,30 @@ class Threads(Executor):
         return future
 
     def tend(self) -> None:
-        """Replace threads that hang, where work waits for one."""
+        """Replace threads that hang, if work waits for a thread."""
         with self._changed:
             try:
                 self._make_threads()
             except (RuntimeError, MemoryError):
-                # What waits is done by the threads that there are, or tended again.
+                # The existing threads do the waiting work, or the next call makes threads.
                 return
 
     @property
     def busy(self) -> bool:
-        """Whether work is under way that will end."""
+        """Whether work runs that will end."""
         with self._changed:
             return bool(self._queue) or len(self._running) > self._hung()
 
     @property
     def alive(self) -> int:
-        """How many threads there are, with those that hang."""
+        """The number of threads, including those that hang."""
         return self._alive
 
     def _make_threads(self) -> None:
         while len(self._queue) > self._idle and self._alive - self._hung() < self._most:
             threading.Thread(target=self._work, name=f"lane {self._name}", daemon=True).start()
             self._alive += 1
-            # Counted as idle from its birth: it takes the first that waits.
+            # A new thread counts as idle: it takes the first waiting entry.
             self._idle += 1
 
     def _patience(self) -> float | None:
@@ -153,7 +154,7 @@ class Threads(Executor):
                 with self._changed:
                     self._running.discard(work)
                     self._idle += 1
-            # What it holds must not live on while it waits.
+            # Objects of finished work must not stay alive while the thread waits.
             del entry, future, work
 
     def _next(self) -> tuple[Future[Any], Work[Any]] | None:
@@ -172,7 +173,7 @@ class Threads(Executor):
 
 
 def _nothing() -> None:
-    """For a thread that is only to be there."""
+    """Work of a thread whose only purpose is to exist."""
 
 
 def _perform(future: Future[T], work: Work[T]) -> None:
@@ -187,41 +188,41 @@ def _perform(future: Future[T], work: Work[T]) -> None:
 
 
 class Lanes:
-    """Does what blocks, off the loop, in the lane of the current task.
+    """Runs blocking work off the loop, in the lane of the current task.
 
-    `look` is for what only reads: where it hangs at one process, it is done again in another thread, which passes over
-    that process. `do` is for what is done once.
+    `look` is for calls that only read: if a call hangs at one process, another thread repeats it without that process.
+    `do` is for calls that must run once only.
     """
 
-    def __init__(self, looks: Looks) -> None:
-        self._looks = looks
+    def __init__(self, queries: ProcessQueries) -> None:
+        self._queries = queries
         self._lanes = {lane: Threads(lane.value, most) for lane, most in THREADS.items()}
         self._reserve = Threads("reserve", 1, idle_s=math.inf)
 
     @property
     def threads(self) -> Mapping[Lane, int]:
-        """How many threads each lane has now."""
+        """The present number of threads in each lane."""
         return {lane: threads.alive for lane, threads in self._lanes.items()}
 
     async def prepare(self) -> None:
-        """Make a thread that stays, for all lanes: where the system has no other any more, it does what there is.
+        """Make a thread that stays, for all lanes: it does the work while the system has no other thread.
 
         Raises:
             SystemExhausted: the system has no thread.
         """
-        await self._begin(self._reserve, Work(_nothing, self._looks))
+        await self._begin(self._reserve, Work(_nothing, self._queries))
 
     async def look(self, read: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
-        """Call what only reads.
+        """Call a function that only reads.
 
         Raises:
             SystemExhausted: the system has no thread.
-            TimeoutError: it hangs, and not at a process that could be passed over.
+            TimeoutError: the call hangs, but at no process that could be left out.
         """
         threads = self._lanes[lane or current()]
         patience_s = PATIENCE_S
         while True:
-            work = Work(partial(read, *arguments), self._looks)
+            work = Work(partial(read, *arguments), self._queries)
             future = await self._begin(threads, work)
             try:
                 while not future.done() and not work.hangs(patience_s):
@@ -231,25 +232,25 @@ class Lanes:
                 if future.done():
                     return future.result()
             finally:
-                # Where it has not returned, nobody waits for it any longer.
+                # No caller waits any longer for a call that has not returned.
                 future.cancel()
-            reading = work.reading
-            if reading is None:
+            query = work.query
+            if query is None:
                 raise TimeoutError(f"the system has not answered within {WHOLE_S:g} s")
-            reading.given_up = True
+            query.given_up = True
             patience_s = NEXT_PATIENCE_S
 
     async def do(self, work: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
-        """Call what is to be done once.
+        """Call a function that must run once only.
 
         Raises:
-            SystemExhausted: the system has no thread; it was not done.
+            SystemExhausted: the system has no thread; the function was not called.
         """
         threads = self._lanes[lane or current()]
-        return await (await self._begin(threads, Work(partial(work, *arguments), self._looks)))
+        return await (await self._begin(threads, Work(partial(work, *arguments), self._queries)))
 
     async def close(self) -> None:
-        """Let what is under way end, for a bounded time: it may be writing."""
+        """Wait for a bounded time for running work, because it may be writing."""
         for _ in range(round(LAST_WORK_S / POLL_S)):
             if not any(threads.busy for threads in self._lanes.values()):
                 return

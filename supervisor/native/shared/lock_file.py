@@ -1,4 +1,4 @@
-"""A lock that the system releases with its process, and that knows whether it is still the file at its path."""
+"""A lock that the system releases with its process, and that detects a replaced lock file."""
 
 import errno
 import os
@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 ATTEMPTS = 5
-"""How often the file may be replaced between opening and locking it."""
+"""The number of times that the file may be replaced between opening and locking it."""
 
 
 class LockFile:
-    """One file, locked for as long as this process lives or until `release`. Its descriptor is not inherited."""
+    """A file that is locked until this process ends or calls `release`. Children do not inherit its descriptor."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -18,10 +18,9 @@ class LockFile:
         self._place: tuple[int, int] | None = None
 
     def take(self) -> bool:
-        """Lock the file at the path, made where there is none; a lock on an earlier file is given up for it.
+        """Lock the file at the path, made if missing, and give up a lock on an earlier file.
 
-        Returns:
-            Whether this process holds the lock of the file that lies there now.
+        Returns whether this process holds the lock of the file that now lies there.
 
         Raises:
             OSError: the file cannot be made or opened, or is a link.
@@ -43,22 +42,22 @@ class LockFile:
                 self.release()
                 self._descriptor, self._place = descriptor, place
                 return True
-            # The file was replaced between opening and locking it: this lock keeps nobody out.
+            # The file was replaced between opening and locking it, so this lock excludes no process.
             os.close(descriptor)
         return False
 
     def intact(self) -> bool:
-        """Whether this process holds it, and the file that it locked still lies at the path. Cheap: one stat."""
+        """Return whether this process holds the lock, and the locked file still lies at the path. Cheap: one stat."""
         return self._place is not None and self._place == self._at_path()
 
     def release(self) -> None:
-        """Let the next process in. Harmless when repeated."""
+        """Release the lock. Repeated calls are harmless."""
         if self._descriptor is not None:
             descriptor, self._descriptor, self._place = self._descriptor, None, None
             os.close(descriptor)
 
     def _at_path(self) -> tuple[int, int] | None:
-        """Device and inode of what lies at the path; None: nothing that can be seen."""
+        """Return device and inode of the file at the path; None if no file can be seen."""
         try:
             return _place(os.lstat(self._path))
         except OSError:
@@ -78,11 +77,11 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(descriptor: int) -> bool:
-        # The first byte, which need not be there; the system unlocks it when the descriptor is closed.
+        # The first byte need not exist. The system unlocks it when the descriptor is closed.
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError as problem:
-            # EACCES on Windows, and no number at all under Wine.
+            # Windows reports EACCES; Wine reports no number at all.
             if problem.errno in (errno.EBADF, errno.EINVAL):
                 raise
             return False

@@ -1,4 +1,4 @@
-"""Looks at processes that may hang in the kernel: one at a time for each process, and one thread at most waits."""
+"""Queries about processes that may hang in the kernel: one at a time per process, and at most one thread waits."""
 
 import errno
 import threading
@@ -13,11 +13,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PATIENCE_S = 1.0
-"""How long a look at one process may take before that process counts as hanging."""
+"""The time after which a query about one process counts as hanging."""
 
 
-class Reading:
-    """One look at one process, from its begin to its return. `given_up`: its thread is waited for no longer."""
+class ProcessQuery:
+    """A query about one process, from its start to its return. `given_up`: callers no longer wait for its thread."""
 
     __slots__ = ("given_up", "over", "process", "since")
 
@@ -29,38 +29,38 @@ class Reading:
         self.process: ProcessIdentity | None = None
 
     def hangs(self, patience_s: float = PATIENCE_S) -> bool:
-        """Whether it has taken too long."""
+        """Return whether it takes too long."""
         return self.given_up or time.monotonic() - self.since >= patience_s
 
 
-class Looks:
-    """Knows which processes are being looked at, and which of those looks have not returned.
+class ProcessQueries:
+    """Knows the running queries about processes, and which of them hang.
 
-    A process whose look hangs is not asked again until that look has returned: one thread waits for it, and every
-    other look raises at once. `identify` tells whether the pid belongs to another process since.
+    While a query about a process hangs, one thread waits for it, and every other query about that process raises at
+    once. `identify` tells whether the pid has been given to another process.
     """
 
     def __init__(self, identify: Callable[[int], ProcessIdentity | None]) -> None:
         self._identify = identify
-        self._open: dict[int, Reading] = {}
+        self._open: dict[int, ProcessQuery] = {}
         self._here = threading.local()
 
-    def reading_of_this_thread(self, note: Callable[[Reading | None], None] | None) -> None:
-        """Tell `note` of every look that this thread begins, and None when it has returned."""
+    def report_queries_of_this_thread(self, note: Callable[[ProcessQuery | None], None] | None) -> None:
+        """Report every query that this thread starts to `note`, and None after its return."""
         self._here.note = note
 
-    def at(self, pid: int, read: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Call `read`, which looks at this process. Not to be nested for one pid. Blocking.
+    def run(self, pid: int, read: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Call `read`, which queries this process. Blocking, and must not be nested for one pid.
 
         Raises:
-            TimeoutError: an earlier look at the process hangs.
+            TimeoutError: an earlier query about the process hangs.
         """
-        mine = Reading()
-        # setdefault is atomic: of two threads that come at once, one reads, and the other finds its reading.
+        mine = ProcessQuery()
+        # setdefault is atomic: of two threads that arrive together, one queries, and the other finds its query.
         while (other := self._open.setdefault(pid, mine)) is not mine:
             self._wait_for(pid, other)
             mine.since = time.monotonic()
-        note: Callable[[Reading | None], None] | None = getattr(self._here, "note", None)
+        note: Callable[[ProcessQuery | None], None] | None = getattr(self._here, "note", None)
         if note is not None:
             note(mine)
         try:
@@ -73,10 +73,10 @@ class Looks:
             mine.over.release()
 
     def hanging(self) -> tuple[int, ...]:
-        """The pids whose looks have not returned in time."""
-        return tuple(pid for pid, reading in list(self._open.items()) if reading.hangs())
+        """Return the pids whose queries have not returned in time."""
+        return tuple(pid for pid, query in list(self._open.items()) if query.hangs())
 
-    def _wait_for(self, pid: int, other: Reading) -> None:
+    def _wait_for(self, pid: int, other: ProcessQuery) -> None:
         left_s = other.since + PATIENCE_S - time.monotonic()
         if not other.given_up and left_s > 0 and other.over.acquire(timeout=left_s):
             other.over.release()
@@ -86,23 +86,23 @@ class Looks:
             return
         raise TimeoutError(errno.ETIMEDOUT, f"process {pid} hangs in the kernel: an earlier look has not returned")
 
-    def _is_of_another(self, pid: int, reading: Reading) -> bool:
-        """Whether the pid belongs to another process than the one whose look hangs."""
+    def _is_of_another(self, pid: int, query: ProcessQuery) -> bool:
+        """Return whether the pid now belongs to another process than that of the hanging query."""
         try:
             now = self._identify(pid)
         except OSError:
             return False
-        if reading.process is None:
-            reading.process = now
-        return now is not None and now != reading.process
+        if query.process is None:
+            query.process = now
+        return now is not None and now != query.process
 
 
 class PatientProbe:
-    """A probe whose `describe` leaves a process that hangs without its command line."""
+    """A probe whose `describe` omits the command line of a process that hangs."""
 
-    def __init__(self, probe: Probe, looks: Looks) -> None:
+    def __init__(self, probe: Probe, queries: ProcessQueries) -> None:
         self._probe = probe
-        self._looks = looks
+        self._queries = queries
         self.identify = probe.identify
         self.sample = probe.sample
         self.same_user = probe.same_user
@@ -112,9 +112,9 @@ class PatientProbe:
         self.born = probe.born
 
     def describe(self, pid: int) -> Occupant:
-        """Command line, user and start, for people. Of a process that hangs: which one it is, and its start."""
+        """Return command line, user and start, for people; for a process that hangs, its identity and start."""
         try:
-            return self._looks.at(pid, self._probe.describe, pid)
+            return self._queries.run(pid, self._probe.describe, pid)
         except TimeoutError:
             try:
                 identity = self._probe.identify(pid)
@@ -126,9 +126,9 @@ class PatientProbe:
 class PatientProcesses:
     """Process control whose `variable` raises for a process that hangs."""
 
-    def __init__(self, processes: ProcessControl, looks: Looks) -> None:
+    def __init__(self, processes: ProcessControl, queries: ProcessQueries) -> None:
         self._processes = processes
-        self._looks = looks
+        self._queries = queries
         self.rehearse = processes.rehearse
         self.spawn = processes.spawn
         self.exit_status = processes.exit_status
@@ -138,10 +138,10 @@ class PatientProcesses:
         self.vacant = processes.vacant
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
-        """An environment variable that the process was started with.
+        """Return an environment variable that the process was started with.
 
         Raises:
             TimeoutError: the process hangs.
             OSError: the system does not tell, or the process has ended.
         """
-        return self._looks.at(identity.pid, self._processes.variable, identity, name)
+        return self._queries.run(identity.pid, self._processes.variable, identity, name)

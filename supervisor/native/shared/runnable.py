@@ -1,4 +1,4 @@
-"""Whether a command could be started, without starting it: its program, a script's interpreter, its folder, its log."""
+"""Checks a command without starting it: its program, a script's interpreter, its folder, its log."""
 
 import errno
 import os
@@ -9,14 +9,14 @@ from ..api import Command
 from ..facts import SYSTEM
 
 HEAD_BYTES = 256
-"""What Linux reads of a file to tell how to run it (BINPRM_BUF_SIZE)."""
+"""The number of bytes that Linux reads of a file to tell how to run it (BINPRM_BUF_SIZE)."""
 
 
 def rehearse(command: Command) -> None:
-    """Do all that a start does, but for the start. Blocking.
+    """Do all steps of a start except the start itself. Blocking.
 
     Raises:
-        OSError: it would fail; the text names the program.
+        OSError: the start would fail; the text names the program.
     """
     program = command.argv[0]
     try:
@@ -38,7 +38,7 @@ def _try_folder(folder: Path) -> None:
 
 
 def _try_log(log: Path) -> None:
-    """The log of a launch is new: what is made here goes again."""
+    """Try to make the log. The log of a launch is new, so a file that is made here is removed again."""
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.close(descriptor)
     if log.stat().st_size == 0:
@@ -46,7 +46,7 @@ def _try_log(log: Path) -> None:
 
 
 def _problem_of(command: Command) -> tuple[int, str] | None:
-    """Why the system would not run it, as `Popen` looks for programs: by the PATH and in the folder of the child."""
+    """Return why the system would not run the command. Like `Popen`, search the child's PATH and folder."""
     program = command.argv[0]
     folders = [""] if _has_folder(program) else os.get_exec_path(dict(command.environment))
     worst = errno.ENOENT
@@ -61,7 +61,7 @@ def _problem_of(command: Command) -> tuple[int, str] | None:
 
 
 def _refusal(path: Path) -> int:
-    """The number of the error that running this file would meet; 0: none that can be told before."""
+    """Return the errno that running this file would meet; 0 if none can be predicted."""
     try:
         path.stat()
     except OSError as error:
@@ -70,12 +70,12 @@ def _refusal(path: Path) -> int:
 
 
 def _interpreter_problem(path: Path) -> tuple[int, str] | None:
-    """A script is run by the program in its first line (execve(2)); text without such a line by nobody."""
+    """Return what keeps a script's interpreter, named in its first line, from running it (execve(2))."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError:
-        # It may be run and not read.
+        # The file may be executable but not readable.
         return None
     if not head.startswith(b"#!"):
         return (errno.ENOEXEC, "") if _is_text(head) else None
@@ -90,7 +90,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _missing_on_windows(command: Command) -> tuple[int, str] | None:
-    """Windows looks in more places than can be told: only what is in none that is known counts as missing."""
+    """Return a problem if the program is in no known place. Windows searches more places than can be listed."""
     program = command.argv[0]
     if _has_folder(program):
         there = any(Path(f"{program}{ending}").is_file() for ending in ("", ".exe"))

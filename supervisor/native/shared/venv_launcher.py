@@ -1,4 +1,4 @@
-"""A virtual environment's `python.exe` on Windows, which is no interpreter: it starts one, and waits for it."""
+"""A virtual environment's `python.exe` on Windows: it is no interpreter, but starts one and waits for it."""
 
 import ntpath
 import os
@@ -9,13 +9,14 @@ LAUNCHER_VARIABLE = "__PYVENV_LAUNCHER__"
 
 
 def without(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """A command line and its variables, with the interpreter itself in the redirector's place. Elsewhere as they are.
+    """Return a command line and its variables with the interpreter itself in place of the launcher.
 
-    The redirector would be the process that we know, and it ends the real one when it ends. The variable is what it
-    passes on: Python takes it for its own path, and finds its environment by that (multiprocessing does the same).
+    Otherwise the known process would be the launcher, which ends the real one when it ends. The launcher passes the
+    variable on: Python takes it for its own path, and finds its environment by it (multiprocessing does the same). On
+    other systems nothing changes.
     """
     program = argv[0]
-    # Where a name without its whole path leads is not for us to tell, least of all by what lies in this folder.
+    # A name without a path is not resolved here, least of all by the content of the current folder.
     if sys.platform != "win32" or not ntpath.isabs(program):
         return tuple(argv), environment
     if not ntpath.basename(program).lower().startswith("python"):
@@ -28,7 +29,7 @@ def without(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[tuple[
 
 
 def _base(settings: str) -> str:
-    """The folder of the interpreter that an environment was made with; empty where there is no environment."""
+    """Return the folder of the interpreter that an environment was made with; empty if there is no environment."""
     try:
         with open(settings, encoding="utf-8") as file:  # noqa: PTH123 (the same)
             pairs = [line.partition("=") for line in file]

@@ -1,4 +1,7 @@
-"""Whether this user can have a home folder where the variables say, and what helps where not. Nothing is made here."""
+"""Checks whether this user can have a home folder where the variables say, and explains why not.
+
+Nothing is made here.
+"""
 
 import contextlib
 import errno
@@ -13,17 +16,17 @@ from ..facts import HOME_VARIABLE, SYSTEM, Folders
 
 ROOT = 0
 OVERFLOW = 65534
-"""The owner that Linux shows where a user namespace does not know the real one."""
+"""The owner that Linux shows if a user namespace does not know the real one."""
 
 
 def refuse(where: Folders) -> None:
-    """Raise what keeps this user from having a home there.
+    """Raise the reason why this user cannot have a home there.
 
-    Windows has access lists instead of owners; `trust` asks them.
+    Windows has access lists instead of owners; `trust` checks them.
 
     Raises:
-        NotOurs: it lies in a folder of another user, or in one that this user may not read or write.
-        StateNotWritable: it lies in what is no folder.
+        NotOurs: the home lies in a folder of another user, or in one that this user may not read or write.
+        StateNotWritable: the home lies below a file.
     """
     if SYSTEM == "windows":
         return
@@ -37,7 +40,7 @@ def refuse(where: Folders) -> None:
 
 
 def explained(problem: OSError, where: Folders) -> SupervisorError:
-    """What an error of the system about a file means to a user."""
+    """Return the meaning of a system's error about a file for a user."""
     try:
         refuse(where)
     except SupervisorError as better:
@@ -58,7 +61,7 @@ ENVIRONMENT = frozenset(
         *("ESTALE", "ELOOP", "ENAMETOOLONG", "EAGAIN", "ETXTBSY"),
     )
 )
-"""Errors of the system that no program can prevent: the environment's fault, and no defect."""
+"""Errors of the system that no program can prevent: the environment causes them, not a defect."""
 
 _HELP = {
     errno.EACCES: "may you read and write there?",
@@ -69,12 +72,12 @@ _HELP = {
 
 
 def _refuse_mine(where: Folders) -> None:
-    """Refuse folders that root left in this user's own: a command was run once by sudo, with this user's HOME."""
+    """Refuse folders in this user's home that root owns: a command was run once by sudo, with this user's HOME."""
     control = where.home / "control"
     ours = (where.home, where.endpoint, where.lock, where.registry, control, where.logs, where.environments)
     needed = {**dict.fromkeys(ours, os.R_OK | os.W_OK), where.config.parent: os.R_OK, where.config: os.R_OK}
     left = {place: found for place in needed if (found := _left_by_root(place)) is not None}
-    # A folder that is not there yet has to be made in what root has left.
+    # A missing folder has to be made in the one that root owns.
     blocked = [
         place for place in left if not os.access(place if os.path.lexists(place) else left[place], needed[place])
     ]
@@ -86,7 +89,7 @@ def _refuse_mine(where: Folders) -> None:
 
 
 def _left_by_root(path: Path) -> Path | None:
-    """The topmost part of this path that is root's, in a folder of this user; None: there is none."""
+    """Return the topmost part of this path that root owns in a folder of this user; None if there is none."""
     me = _me()
     top = None
     for place in (path, *path.parents):
@@ -129,7 +132,7 @@ def _refuse_place(variable: str, value: Path, folder: Path, access: int) -> None
         raise NotOurs(f"{what}, and {nearest} belongs to another user ({name})", hint=hint)
     if me == ROOT:
         return
-    # What is not there yet has to be made in the nearest folder, if it is to be written at all.
+    # If the folder is missing, only the right to make it in the nearest one is needed.
     wanted = access if nearest == folder else os.X_OK | access & os.W_OK
     if not os.access(nearest, wanted):
         verb = "write" if os.access(nearest, wanted & ~os.W_OK) else "read"
@@ -137,7 +140,7 @@ def _refuse_place(variable: str, value: Path, folder: Path, access: int) -> None
 
 
 def _nearest(folder: Path) -> tuple[Path, os.stat_result]:
-    """The folder, or the nearest one above it that this user can see."""
+    """Return the folder, or the nearest one above it that this user can see."""
     for place in (folder, *folder.parents):
         try:
             return place, place.stat()
@@ -154,7 +157,7 @@ def _own_home(variable: str) -> str:
 
 
 def _unmapped(uid: int) -> bool:
-    """Whether the real owner may be root or this user: a user namespace shows those that it does not know as one."""
+    """Return whether the real owner may be root or this user: a user namespace shows all unknown users as one."""
     if uid != OVERFLOW:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What a process inherits from the program that started it, and which of it we undo."""
+"""State that a process inherits from the program that started it, and the parts of it that are undone."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ _BASE_FOLDERS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACH
 
 
 def begin() -> None:
-    """Begin as a process of our own: no signal is blocked, none ignored but by convention, and our files are ours.
+    """Begin with no blocked signal, with no ignored signal except by convention, and with private files.
 
-    A command goes on ignoring what shells ignore for `nohup` and for jobs in the background, because their users
-    rely on it. To be called in the main thread, before there are others.
+    A command keeps ignoring the signals that shells ignore for `nohup` and for background jobs, because users rely on
+    it. Call this in the main thread, before other threads exist.
     """
     if sys.platform != "win32":
         _reset_signals({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
@@ -22,11 +22,11 @@ def begin() -> None:
 
 
 def begin_daemon() -> None:
-    """Begin as the daemon, whose servers inherit what it has: every signal as the system has it."""
+    """Begin as the daemon: every signal has the system's default, because servers inherit the daemon's state."""
     if sys.platform == "win32":
         from ..windows import win32
 
-        # Whoever leads a process group ignores Ctrl-C, and so do its children.
+        # The leader of a new process group ignores Ctrl-C on Windows, and its children inherit that.
         win32.SetConsoleCtrlHandler(None, False)
     else:
         _reset_signals(set())
@@ -34,17 +34,17 @@ def begin_daemon() -> None:
 
 
 def raise_limits() -> None:
-    """Undo the limits and the niceness of the program that started the daemon, as far as the system lets us.
+    """Undo the limits and the niceness of the daemon's starter, as far as the system allows.
 
-    For a daemon that a command has started: it serves every shell of the user, and not only the first. What a service
-    manager sets is meant for the daemon.
+    This is for a daemon that a command started: it serves all shells of the user, not only the first. The settings of a
+    service manager are meant for the daemon, and stay.
     """
     if sys.platform == "win32":
         return
     import resource
 
     for limit in (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_AS, resource.RLIMIT_DATA):
-        # macOS refuses some that it reports.
+        # macOS refuses some values that it reports.
         with contextlib.suppress(OSError, ValueError):
             _, hard = resource.getrlimit(limit)
             resource.setrlimit(limit, (hard, hard))
@@ -54,7 +54,7 @@ def raise_limits() -> None:
 
 
 def notes() -> tuple[str, ...]:
-    """What a user should know of limits that hold for the daemon and its servers."""
+    """Return what a user should know of limits that hold for the daemon and its servers."""
     if sys.platform == "win32":
         return ()
     import resource
@@ -75,21 +75,21 @@ if sys.platform != "win32":
     import signal
 
     def _reset_signals(kept: AbstractSet[int]) -> None:
-        """Unblock every signal, and give up ignoring all that are not to be kept."""
-        # Python itself ignores these, and gives its children the system's way again.
+        """Unblock every signal, and stop ignoring all that are not to be kept."""
+        # Python ignores these itself, and restores the default in its children.
         pythons = {signal.SIGPIPE, signal.SIGXFSZ}
         for number in signal.valid_signals() - kept - pythons:
             if signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
-        # Last: what was sent while it was blocked arrives now.
+        # This is last, because signals that were sent while blocked arrive now.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _begin() -> None:
-    # What the owner could not read, nobody could: neither our files nor a server's.
+    # Without the owner's bits, no program of the user could read our files, or a server's.
     os.umask(os.umask(0o077) & 0o077)
     if os.environ.get("HOME") == "":
-        # An empty one would mean the root folder. Without one the system's list of users counts.
+        # An empty HOME would mean the root folder. Without the variable, the system's user database counts.
         del os.environ["HOME"]
     for name in _BASE_FOLDERS:
         if name in os.environ and not is_absolute(os.environ[name]):

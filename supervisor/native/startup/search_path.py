@@ -1,6 +1,6 @@
-"""Where this process looks for modules: in its own installation, whatever variables and the current folder add to it.
+"""Restricts the search for modules to this installation, whatever variables and the current folder add.
 
-Run before anything else is imported, so it imports nothing that is not loaded already (ADR 12).
+This runs before all other imports, so it imports only modules that are already loaded (ADR 12).
 """
 
 import os
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 VARIABLE = "PYTHONPATH"
 
 ROOT = os.path.abspath(os.path.join(__file__, *[os.pardir] * 4))  # noqa: PTH100, PTH118 (no pathlib yet)
-"""The folder that this package was found in."""
+"""The folder in which this package was found."""
 
 
 def keep_to_ourselves() -> None:
-    """Forget the folders that PYTHONPATH, the current folder or the script's folder put in front of our own.
+    """Remove the folders that PYTHONPATH, the current folder or the script's folder put before our own.
 
-    A module that was loaded from one of them is forgotten too. A folder that we were found in stays, and with it all of
-    PYTHONPATH, because an installation that needs that variable has its other packages there as well.
+    A module that was loaded from one of them is forgotten too. A folder in which this package was found stays, and so
+    does all of PYTHONPATH then, because an installation that needs that variable has its other packages there as well.
     """
     added = [] if sys.flags.ignore_environment else _entries(os.environ.get(VARIABLE))
     if ROOT in added:
@@ -33,10 +33,10 @@ def keep_to_ourselves() -> None:
 
 
 def leave_other_interpreter() -> None:
-    """Begin anew where a variable leads a virtual environment's interpreter to the library of another one.
+    """Restart if a variable leads a virtual environment's interpreter to the library of another interpreter.
 
-    An environment notes where its own library is, so it never needs the variable. Windows replaces no process; there
-    the error of whatever is missing has to do.
+    An environment notes the place of its library, so it never needs the variable. Windows cannot replace a process;
+    there the user sees the error about a missing module.
     """
     misled = [name for name in ("PYTHONHOME", "PYTHONPLATLIBDIR") if os.environ.get(name)]
     if not misled or sys.flags.ignore_environment or sys.platform == "win32":
@@ -47,7 +47,7 @@ def leave_other_interpreter() -> None:
 
 
 def without_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment for another process of this installation: only the variables of Python that it needs stay."""
+    """Return an environment for another process of this installation, with only the Python variables that it needs."""
     needed = {"PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE", "PYTHONUSERBASE"}
     if ROOT in _entries(environment.get(VARIABLE)):
         needed.add(VARIABLE)
@@ -55,15 +55,15 @@ def without_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def of_the_interpreter(name: str) -> bool:
-    """Whether a variable is one of CPython's own: PYTHONPATH, PYTHONHOME, PYTHONOPTIMIZE and their like.
+    """Return whether a variable is one of CPython's own, such as PYTHONPATH, PYTHONHOME and PYTHONOPTIMIZE.
 
-    PYTHON_KEYRING_BACKEND and others with an underscore belong to programs, or change nothing that matters here.
+    PYTHON_KEYRING_BACKEND and others with an underscore belong to programs, or have no effect that matters here.
     """
     return name.startswith("PYTHON") and "_" not in name
 
 
 def _entries(value: str | None) -> list[str]:
-    """The folders of a search path, as `site` makes them absolute. An empty entry is the current folder."""
+    """Return the folders of a search path, absolute as `site` makes them. An empty entry is the current folder."""
     return [_absolute(entry) for entry in value.split(os.pathsep)] if value else []
 
 
@@ -71,18 +71,18 @@ def _absolute(folder: str) -> str:
     try:
         return os.path.abspath(folder)  # noqa: PTH100 (no pathlib yet)
     except OSError:
-        # The current folder has gone. `site` leaves such an entry as it is.
+        # The current folder has been removed. `site` leaves such an entry unchanged.
         return folder
 
 
 def _put_first() -> tuple[str, ...]:
-    """What Python itself may have put in front: the current folder, or the one of the script."""
+    """Return the entry that Python itself may have put first: the current folder, or the folder of the script."""
     script = getattr(sys.modules["__main__"], "__file__", None) or ""
     return ("", _absolute(""), _above(os.path.realpath(script)))
 
 
 def _own() -> frozenset[str]:
-    """The folders of the interpreter and its packages. One of them may stand in PYTHONPATH too."""
+    """Return the folders of the interpreter and its packages, which PYTHONPATH may name too."""
     library = os.path.dirname(os.__file__)  # noqa: PTH120 (no pathlib yet)
     site = sys.modules.get("site")
     packages = site.getsitepackages() if site else []
@@ -90,7 +90,7 @@ def _own() -> frozenset[str]:
 
 
 def _forget(folders: Iterable[str]) -> None:
-    """Drop the modules that were loaded from these folders themselves, and what is inside of these."""
+    """Drop the modules that were loaded from these folders, and their submodules."""
     places = {_absolute(folder) for folder in folders}
     loaded = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items() if "." not in name}
     foreign_servers = {

@@ -1,4 +1,4 @@
-"""Files of the user alone, and replacing them while others look: access lists, and patience."""
+"""Files that only the user may open, by access list; Windows lets others keep a file open, so replacing is repeated."""
 
 import contextlib
 import ctypes
@@ -17,31 +17,33 @@ INVALID_HANDLE = c_void_p(-1).value
 
 OWNER_ONLY_FILE = "D:P(A;;FA;;;{me})"
 OWNER_ONLY_FOLDER = "D:P(A;OICI;FA;;;{me})"
-"""Protected: what stands on the folder above does not count. What is made inside gets the same."""
+"""Protected: the list of the folder above has no effect. Files made inside get the same list."""
 
 TRUSTED = frozenset(
     {
         "S-1-5-18",  # the system itself
-        "S-1-5-32-544",  # administrators: they may take whatever they want
-        "S-1-3-0",  # whoever makes something inside
-        "S-1-3-4",  # its owner, who is looked at by himself
+        "S-1-5-32-544",  # administrators, who may take ownership of every file
+        "S-1-3-0",  # the creator of a file inside
+        "S-1-3-4",  # the owner, who is checked separately
         "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464",  # Windows' own installer
     }
 )
-"""Whose right to write is no news: what root is elsewhere."""
+"""SIDs whose right to write is no danger; they have the role of root."""
 
 WRITES = 0x0002 | 0x0004 | 0x0040 | 0x00010000 | 0x00040000 | 0x00080000 | 0x10000000 | 0x40000000
-"""Write or add, append or add a folder, delete inside, delete, change the list, take it; all, and any write."""
+"""Rights by which a file can be changed: write or add, append or add a folder, delete inside, delete, change the list,
+take ownership, all, and generic write.
+"""
 
 
 def create(path: Path, *, fresh: bool) -> int:
-    """A descriptor to write a file anew that only the user may open. `fresh`: there must be none yet.
+    """Open a file for writing anew that only the user may open; `fresh` requires a new file. Returns the descriptor.
 
     Raises:
         OSError: the system refused.
     """
     if not fresh:
-        # Written over it would keep its access list, whoever that lets in.
+        # If the file were overwritten, it would keep its access list, and so all users that the list admits.
         path.unlink(missing_ok=True)
     with _access(OWNER_ONLY_FILE) as attributes:
         handle: int | None = win32_files.CreateFile(
@@ -61,10 +63,10 @@ def create(path: Path, *, fresh: bool) -> int:
 
 
 def descriptor_of(handle: int, flags: int) -> int:
-    """The C library's name for an open file; the handle goes with it, or with the failure.
+    """Return the C library's descriptor for a handle, which is closed with it, or here on failure.
 
     Raises:
-        OSError: there are too many.
+        OSError: too many descriptors are open.
     """
     try:
         return msvcrt.open_osfhandle(handle, flags)
@@ -74,7 +76,7 @@ def descriptor_of(handle: int, flags: int) -> int:
 
 
 def make_folder(path: Path) -> None:
-    """A folder that only the user may open, and whatever is made in it. One that is there is left as it is.
+    """Make a folder that, with its content, only the user may open. An existing folder is left as it is.
 
     Raises:
         OSError: the system refused.
@@ -91,7 +93,7 @@ def make_folder(path: Path) -> None:
 
 
 def distrust(path: Path) -> tuple[str, str] | None:
-    """Why somebody else could have written this file or folder, and what mends that; None: nobody could.
+    """Return why another user could have written this file or folder, and what mends that; None if none could.
 
     Raises:
         OSError: the system does not tell.
@@ -112,7 +114,7 @@ def distrust(path: Path) -> tuple[str, str] | None:
 
 
 def entries(path: Path) -> tuple[tuple[str, int], ...]:
-    """Who may do what with a file, by SID and access mask.
+    """Return which SID may do what with a file, by SID and access mask.
 
     Raises:
         OSError: the system does not tell.
@@ -137,7 +139,7 @@ def _access(template: str) -> Iterator[win32_files.SecurityAttributes]:
 
 @contextlib.contextmanager
 def _described(path: Path) -> Iterator[tuple[str, int | None]]:
-    """The owner of a file, and where its access list lies in memory while this lasts; None: it has none."""
+    """Yield the owner of a file, and the address of its access list while inside; None if it has no list."""
     owner, acl, descriptor = c_void_p(), c_void_p(), c_void_p()
     what = win32_files.OWNER_SECURITY_INFORMATION | win32_files.DACL_SECURITY_INFORMATION
     error = win32_files.GetNamedSecurityInfo(
@@ -159,9 +161,10 @@ def _described(path: Path) -> Iterator[tuple[str, int | None]]:
 
 
 def _entries(acl: int) -> Iterator[tuple[str, int]]:
-    """What is allowed to whom; what is denied takes nothing away that we would count.
+    """Return the allowed rights by SID. Denials are ignored, because they remove no right that matters here.
 
-    One with a condition counts as if that were met. One that cannot be read allows everything to somebody unknown.
+    An entry with a condition counts as if the condition were met. An unreadable entry counts as all rights for an
+    unknown user.
     """
     for number in range(win32_files.Acl.from_address(acl).count):
         entry = c_void_p()

@@ -1,4 +1,4 @@
-"""Windows' TCP tables, with what only a bind tells."""
+"""The TCP ports of Windows: its tables, and trial binds."""
 
 import socket
 import sys
@@ -16,13 +16,13 @@ EVERY_PORT = range(1, 65536)
 
 
 class WindowsPortTable:
-    """Who listens comes from the system's table, whether a port is free from a bind."""
+    """Finds listeners in the system's table; a trial bind tells whether a port is free."""
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
 
     def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
-        """Every listener on each port, and what a trial bind says."""
+        """Return all listeners on each port, and the result of a trial bind."""
         wanted = frozenset(ports)
         try:
             rows = tcp.rows(tcp.TcpState.LISTEN, wanted)
@@ -37,7 +37,7 @@ class WindowsPortTable:
         return facts
 
     def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
-        """The ports of these that one of these processes serves on 127.0.0.1; the first of them counts."""
+        """Return the ports that one of these processes serves on 127.0.0.1; the first process counts."""
         rows = _serving(tcp.rows(tcp.TcpState.LISTEN, frozenset(ports)))
         found: dict[int, ProcessIdentity] = {}
         for identity in among:
@@ -48,15 +48,15 @@ class WindowsPortTable:
         return found
 
     def listening(self, ports: Collection[int]) -> frozenset[int]:
-        """The ports of these that anybody listens on."""
+        """Return the ports that any process listens on."""
         return frozenset(row.port for row in tcp.rows(tcp.TcpState.LISTEN, ports))
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
-        """Every port that this process listens on."""
+        """Return every port that this process listens on."""
         return frozenset(port for address, port in self.addresses(identity) if address in SERVES_LOOPBACK)
 
     def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
-        """Every address and port that this process listens on."""
+        """Return every address and port that this process listens on."""
         try:
             rows = tcp.rows(tcp.TcpState.LISTEN, EVERY_PORT)
         except OSError:
@@ -65,7 +65,7 @@ class WindowsPortTable:
         return found if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
 
     def connections(self, port: int) -> int | None:
-        """ESTABLISHED connections on this local port: of a connection within this machine, the server's end."""
+        """Return the number of ESTABLISHED connections on this port; within this machine, those of the server's end."""
         try:
             return len(tcp.rows(tcp.TcpState.ESTABLISHED, (port,)))
         except OSError:
@@ -76,12 +76,12 @@ class WindowsPortTable:
 
 
 def try_bind(port: int, *, listened: bool) -> tuple[Bind, str | None]:
-    """Whether 127.0.0.1 can be bound, and the system's reason where it cannot.
+    """Return whether 127.0.0.1 can be bound, or the system's reason.
 
-    With SO_EXCLUSIVEADDRUSE, so that nobody shares the port with the trial. FREE does not mean that nobody listens:
-    beside a wildcard listener 127.0.0.1 can be bound, and then gets what comes there. The listeners tell of that one.
-    Windows says 10013 of a range that it keeps to itself, and also of a listener that does not share: `listened` tells
-    them apart.
+    SO_EXCLUSIVEADDRUSE is set, so that no other process shares the port with the trial. FREE does not exclude a
+    listener: 127.0.0.1 can be bound beside a wildcard listener, and then gets its connections. The list of listeners
+    shows that one. Windows reports 10013 for a range that it reserves, and also for a listener that does not share:
+    `listened` tells them apart.
     """
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:

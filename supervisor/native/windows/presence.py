@@ -1,4 +1,4 @@
-"""The daemon's presence on Windows: a named event, which is there for as long as a process has it open."""
+"""The daemon's presence on Windows: a named event, which exists for as long as a process has it open."""
 
 import asyncio
 import sys
@@ -24,7 +24,7 @@ def take(home_id: str) -> "EventPresence":
 
 
 def ask(home_id: str) -> bytes | None:
-    """See `presence.ask`. An event carries no answer: whoever asks reads the endpoint again."""
+    """Set the event; see `presence.ask`. An event carries no answer, so the client reads the endpoint again."""
     handle = win32.OpenEvent(win32.EVENT_MODIFY_STATE, False, _name(home_id))
     if not handle:
         return None
@@ -36,7 +36,7 @@ def ask(home_id: str) -> bytes | None:
 
 
 class EventPresence:
-    """An event that others may set. A thread waits for that; nothing ticks."""
+    """An event that other processes may set. A thread waits for it without polling."""
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
@@ -66,12 +66,12 @@ class EventPresence:
             return
         self._closed = True
         if self._waiter is not None:
-            # In this order: a handle must be open as long as a thread waits for it.
+            # In this order, because a handle must be open while a thread waits for it.
             win32.SetEvent(self._handle)
             self._waiter.join()
         win32.CloseHandle(self._handle)
 
 
 def _name(home_id: str) -> str:
-    """Of all sessions of the user: the home id is a hash of a path, which is one user's."""
+    """Return the name in all sessions of the user: the home id is a hash of a path, which belongs to one user."""
     return f"Global\\godot-supervisor-{home_id}"

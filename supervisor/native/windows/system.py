@@ -1,4 +1,4 @@
-"""The Windows wing: handles, jobs and waits."""
+"""The platform of Windows: handles, jobs and waits."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from ..shared import adoption_marks, runnable
 from ..shared.clock import MonotonicClock
 from ..shared.file_watch import PollingFileWatcher
 from ..shared.lanes import Lanes
-from ..shared.patient_probe import Looks, PatientProbe, PatientProcesses
+from ..shared.patient_probe import PatientProbe, PatientProcesses, ProcessQueries
 from . import ports, win32
 from .processes import console, handles, jobs, listing, start_order
 from .processes import exits as windows_exits
@@ -24,24 +24,24 @@ from .services import account
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
 KILLED = 1
-"""The exit status of what we kill: Windows knows no signals. `taskkill` uses the same."""
+"""The exit status of killed processes, because Windows has no signals. `taskkill` uses the same."""
 
 STATUSES_KEPT = 256
 
 
 def windows_platform() -> Platform:
-    """The Windows wing."""
+    """Return the platform of Windows."""
     probe = windows_probe.WindowsProbe()
-    looks = Looks(probe.identify)
-    lanes = Lanes(looks)
-    patient = PatientProbe(probe, looks)
+    queries = ProcessQueries(probe.identify)
+    lanes = Lanes(queries)
+    patient = PatientProbe(probe, queries)
     children = Children()
     exits = windows_exits.WaitWatcher(probe, children.collect)
     return Platform(
         clock=MonotonicClock(),
         probe=patient,
         exits=exits,
-        processes=PatientProcesses(WindowsProcessControl(probe, children, exits, lanes), looks),
+        processes=PatientProcesses(WindowsProcessControl(probe, children, exits, lanes), queries),
         ports=ports.WindowsPortTable(patient),
         files=PollingFileWatcher(),
         peers=WindowsPeerCheck(),
@@ -51,24 +51,24 @@ def windows_platform() -> Platform:
 
 
 def mark_folders() -> tuple[Path, ...]:
-    """Return where the daemons of this user leave adoption marks, which depends on no variable."""
+    """Return the folders where the daemons of this user leave adoption marks; no variable moves them."""
     local = account.local_app_data()
     return () if local is None else (local / adoption_marks.FOLDER,)
 
 
 class Children:
-    """Our own children. A handle keeps the exit status, and the pid, of each until its end is noticed."""
+    """The daemon's children. A handle keeps the exit status and the pid of each until its end is noticed."""
 
     def __init__(self) -> None:
         self._running: dict[ProcessIdentity, int] = {}
         self._statuses: dict[ProcessIdentity, int] = {}
 
     def add(self, identity: ProcessIdentity, handle: int) -> None:
-        """A child was born. The handle is ours from here on."""
+        """Add a child, and take over its handle."""
         self._running[identity] = handle
 
     def collect(self, identity: ProcessIdentity) -> None:
-        """Take the status of a child that has ended; does nothing with any other process."""
+        """Note the status of a child that has ended; do nothing for any other process."""
         handle = self._running.get(identity)
         if handle is None or handles.runs(handle):
             return
@@ -78,13 +78,13 @@ class Children:
             del self._statuses[next(iter(self._statuses))]
 
     def exit_status(self, identity: ProcessIdentity) -> int | None:
-        """The status of a child that has ended; None: unknown."""
+        """Return the status of a child that has ended; None: unknown."""
         self.collect(identity)
         return self._statuses.get(identity)
 
 
 class WindowsProcessControl:
-    """Everything is done to a handle that was opened first and verified after, so it cannot hit a recycled pid."""
+    """Acts on a handle that was opened first and verified after, so it cannot hit a recycled pid."""
 
     def __init__(self, probe: windows_probe.WindowsProbe, children: Children, exits: ExitWatcher, lanes: Lanes) -> None:
         self._probe = probe
@@ -94,7 +94,7 @@ class WindowsProcessControl:
         self._jobs = jobs.Jobs()
 
     def spawn(self, command: Command) -> ProcessIdentity:
-        """Start it detached. Called on the event loop, where its end is noticed whether or not anybody watches."""
+        """Start a detached child. Call this on the event loop, which notices the child's end even without a watch."""
         asyncio.get_running_loop()
         identity, handle = windows_spawn.start_detached(command, self._jobs)
         self._children.add(identity, handle)
@@ -102,46 +102,52 @@ class WindowsProcessControl:
         return identity
 
     def rehearse(self, command: Command) -> None:
-        """Whether it could be started."""
+        """Raise OSError if the command could not be started."""
         runnable.rehearse(command)
 
     def exit_status(self, identity: ProcessIdentity) -> int | None:
-        """Exit status of a child that has ended."""
+        """Return the exit status of a child that has ended."""
         return self._children.exit_status(identity)
 
     async def ask_to_end(self, identity: ProcessIdentity) -> bool:
-        """CTRL_BREAK, to a server that was started by this home. Nothing else can be asked: then it is refused."""
+        """Send CTRL_BREAK to a server that this home started.
+
+        For other processes Windows has no request, so it is refused.
+        """
         return await self._lanes.do(self._ask_to_end, identity)
 
     def _ask_to_end(self, identity: ProcessIdentity) -> bool:
-        """Blocking: it starts a helper. Proof and request are one as long as the handle is held."""
+        """Send the request by a helper. Blocking.
+
+        While the handle is held, the proven process is the one that is asked.
+        """
         with handles.reached(identity, handles.ASK) as handle:
             if handle is None:
                 return False
-            # To a pid that leads no group the request would go to everybody on its console.
+            # For a pid that leads no group, the request would reach every process on its console.
             if not self._jobs.leads(identity):
                 raise OSError(f"Windows has no polite request for pid {identity.pid}: it was started by others")
             console.send_break(identity.pid)
             return True
 
     def kill(self, identity: ProcessIdentity) -> bool:
-        """TerminateProcess."""
+        """Call TerminateProcess; return False if the process had ended."""
         with handles.reached(identity, handles.ASK | win32.PROCESS_TERMINATE) as handle:
             if handle is None:
                 return False
             if not win32.TerminateProcess(handle, KILLED):
                 error = win32.last_error()
-                # One that is ending already says so by refusing.
+                # A process that is ending refuses.
                 if handles.runs(handle):
                     raise error
                 return False
             return True
 
     def table(self) -> tuple[ProcessRow, ...]:
-        """Every living process. `session`: the pid of the root in whose job it is.
+        """Return every living process. `session` is the pid of the root of its job.
 
-        For what is in no job that we can find, it is the number of the ancestor that has gone, as long as nobody else
-        has that number: a job is forgotten with its root if no daemon ran then. Such a session proves nothing.
+        A process without a job that can be found gets the number of its ancestor that has ended, while no other process
+        has that number: Windows forgets a job with its root if no daemon runs then. Such a session proves nothing.
         """
         listed = listing.processes()
         parents = listing.parents(listed, start_order.sequence)
@@ -156,7 +162,7 @@ class WindowsProcessControl:
         )
 
     def vacant(self, pid: int) -> bool:
-        """Whether it is proven that nothing lives that has this number, is in a job of its, or was made by it."""
+        """Return whether it is proven that no living process has this number, is in a job of it, or was made by it."""
         if not handles.is_pid(pid) or self._jobs.inhabited(pid):
             return False
         try:
@@ -165,7 +171,7 @@ class WindowsProcessControl:
             return False
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
-        """An environment variable that the process was started with, out of its memory."""
+        """Return an environment variable that the process was started with, from its memory."""
         try:
             found = psutil.Process(identity.pid).environ()
         except (psutil.Error, ValueError, OverflowError) as error:
@@ -173,18 +179,18 @@ class WindowsProcessControl:
         if self._probe.identify(identity.pid) != identity:
             raise ProcessLookupError(f"process {identity.pid} has ended")
         if not found:
-            # One that is being made or ends has no memory of it; Windows itself gives everybody some variables.
+            # A process has no such memory while it starts or ends. Windows itself gives every process some variables.
             raise PermissionError(f"the environment of process {identity.pid} reads empty")
         return found.get(name.upper())
 
 
 class WindowsPeerCheck:
-    """There are no unix sockets here that would tell: whoever connects shows the token."""
+    """Windows has no unix sockets that identify a peer, so clients show the token."""
 
     def same_user(self, connection: socket.socket) -> bool:  # noqa: ARG002 (the Protocol's)
-        """No."""
+        """Return False."""
         return False
 
 
 def _nothing() -> None:
-    """For a child whose end is only noticed."""
+    """Callback of the watch on a child: the watch only collects the exit status."""

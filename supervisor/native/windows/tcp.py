@@ -13,13 +13,13 @@ from . import win32
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
 NO_IPV6 = (50, 87)
-"""ERROR_NOT_SUPPORTED and ERROR_INVALID_PARAMETER: what a system without IPv6 may say when it is asked about that."""
+"""ERROR_NOT_SUPPORTED and ERROR_INVALID_PARAMETER: answers of a system without IPv6 to a query about it."""
 
 _TABLE_BEGINS = 4
 
 
 class TcpState(IntEnum):
-    """Windows' own numbers (MIB_TCP_STATE, <tcpmib.h>)."""
+    """Windows' numbers (MIB_TCP_STATE, <tcpmib.h>)."""
 
     LISTEN = 2
     ESTABLISHED = 5
@@ -27,7 +27,7 @@ class TcpState(IntEnum):
 
 @frozen
 class TcpRow:
-    """The local end of a TCP socket. `pid`: None where the system does not tell, which some do by 0."""
+    """The local end of a TCP socket. `pid`: None if the system does not tell, which it may report as 0."""
 
     address: str
     port: int
@@ -35,7 +35,7 @@ class TcpRow:
 
 
 def rows(state: TcpState, ports: Collection[int]) -> list[TcpRow]:
-    """The sockets in this state on these local ports.
+    """Return the sockets in this state on these local ports.
 
     Raises:
         OSError: the system does not tell.
@@ -74,5 +74,5 @@ def _table(state: TcpState, family: int) -> "ctypes.Array[ctypes.c_char]":
             return table
         if error != win32.ERROR_INSUFFICIENT_BUFFER:
             raise ctypes.WinError(error)
-        # Sockets come between two questions.
+        # Sockets may be added between two calls.
         size.value += 4096

@@ -1,4 +1,4 @@
-"""Users, as access tokens and SIDs tell them."""
+"""Users, by access tokens and SIDs."""
 
 import ctypes
 import sys
@@ -14,27 +14,27 @@ NAME_MAX = 256
 
 
 def user_of(process: int) -> str:
-    """The SID of the user that a process runs as, as text. `process` is a handle.
+    """Return the SID of the user that a process runs as, as text. `process` is a handle.
 
     Raises:
-        OSError: the system would not tell.
+        OSError: the system does not tell.
     """
-    # Kept until it has been read: its memory goes with it.
+    # The object is kept until the SID has been read, because the memory is freed with it.
     sid = _Sid(process)
     return sid_text(sid.address)
 
 
 @cache
 def me() -> str:
-    """The SID of this process's own user."""
+    """Return the SID of this process's own user."""
     return user_of(win32.GetCurrentProcess())
 
 
 def name_of(process: int) -> str:
-    """The name of the user that a process runs as, for people; the SID where it has none.
+    """Return the name of the user that a process runs as, for people; the SID if there is no name.
 
     Raises:
-        OSError: the system would not tell.
+        OSError: the system does not tell.
     """
     sid = _Sid(process)
     sizes = [DWORD(NAME_MAX), DWORD(NAME_MAX)]
@@ -47,10 +47,10 @@ def name_of(process: int) -> str:
 
 
 def sid_text(sid: int | None) -> str:
-    """A SID as text ("S-1-5-...").
+    """Return a SID as text ("S-1-5-...").
 
     Raises:
-        OSError: it is none.
+        OSError: the memory holds no SID.
     """
     text = c_void_p()
     if not win32_files.ConvertSidToStringSid(sid, ctypes.byref(text)):
@@ -62,7 +62,7 @@ def sid_text(sid: int | None) -> str:
 
 
 class _Sid:
-    """The SID of a process's user, and the memory that it lies in."""
+    """The SID of a process's user, and the memory that contains it."""
 
     def __init__(self, process: int) -> None:
         token = HANDLE()

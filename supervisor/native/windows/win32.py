@@ -1,7 +1,7 @@
-"""What is called of Windows: every function with its argument and result types, beside its library.
+"""Functions of Windows, each declared with argument and result types beside its library.
 
-A function without declared types passes handles through `int`, which cuts them to 32 bits. A test (`test_ctypes.py`)
-finds one. Sources: the Windows SDK headers that the comments name.
+Without declared types, ctypes passes handles through `int`, which cuts them to 32 bits; `test_ctypes.py` finds
+undeclared functions. Sources: the headers of the Windows SDK that the comments name.
 """
 
 import ctypes
@@ -238,10 +238,10 @@ GetTokenInformation = declared(
 
 
 def last_error() -> OSError:
-    """What the last call said, as an exception; `winerror` has the number."""
+    """Return the error of the last call as an exception; `winerror` has the number."""
     return ctypes.WinError(ctypes.get_last_error())
 
 
 def status_error(status: int) -> OSError:
-    """The same for a status of ntdll's."""
+    """Return the error that a status of ntdll means."""
     return ctypes.WinError(RtlNtStatusToDosError(status))

@@ -1,4 +1,4 @@
-"""The one polite request that Windows knows: CTRL_BREAK, to the console that a server has to itself."""
+"""The polite request of Windows, CTRL_BREAK: sent to the console that a server has for itself."""
 
 import ctypes
 import os
@@ -10,16 +10,16 @@ from ...shared import venv_launcher
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
 PATIENCE_S = 5.0
-"""An interpreter starts in a tenth of a second, in several where a virus scanner looks at it first."""
+"""An interpreter starts in a tenth of a second, or in several seconds if a virus scanner checks it first."""
 
 
 def send_break(group: int) -> None:
-    """CTRL_BREAK to the process group that this process leads, by a helper that may leave its console for theirs.
+    """Send CTRL_BREAK to the process group of this leader, by a helper that can move to the group's console.
 
-    The caller holds a handle to the leader: its number is nobody else's as long as this takes.
+    The caller holds a handle to the leader, so the leader's number cannot be given to another process meanwhile.
 
     Raises:
-        OSError: it has no console, or the helper could not do its work in time.
+        OSError: the leader has no console, or the helper did not succeed in time.
     """
     command = (sys.executable, "-P", "-m", "supervisor.native.windows.processes.send_break", str(group))
     # An environment's python.exe starts the interpreter with a console of its own.

@@ -1,4 +1,4 @@
-"""Windows tells when a process ends: a wait of the system's thread pool on its handle."""
+"""Exit watches on Windows, by waits of the system's thread pool on handles of processes."""
 
 import asyncio
 import atexit
@@ -19,7 +19,7 @@ assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this run
 
 
 class _Wait:
-    """One wait for one process, however many watch it."""
+    """A wait for one process, which serves all watches of it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -33,32 +33,32 @@ class _Wait:
             watch.fire()
 
     def close(self) -> None:
-        """In this order: the handle must be open as long as somebody waits for it."""
+        """Close both, in this order: the handle must be open while the system waits for it."""
         if self.closed:
             return
         self.closed = True
         if self.registered.value:
-            # ERROR_IO_PENDING only says that the callback runs just now; it finds nothing to do.
+            # ERROR_IO_PENDING means that the callback is just running; it will find nothing to do.
             win32.UnregisterWait(self.registered)
         if self.process:
             win32.CloseHandle(self.process)
 
 
-# The system calls by number what it was given, on a thread of its own, and also once more for a wait that is just being
-# closed: what it calls has to be there as long as the process is. A wait that nobody holds any more is not found.
+# The system calls this by number, on its own thread, even for a wait that is just being closed. The callback therefore
+# exists as long as the process, and finds closed waits missing from the table.
 _armed: WeakValueDictionary[int, _Wait] = WeakValueDictionary()
 _numbers = count(1)
 
 
 def _signalled(number: int, _timed_out: int) -> None:
-    """On a thread of the system's."""
+    """Handle the callback, on a thread of the system."""
     wait = _armed.get(number)
     if wait is None or wait.closed:
         return
     try:
         wait.loop.call_soon_threadsafe(wait.fire)
     except RuntimeError:
-        # The loop has been closed since; nobody waits any more.
+        # The loop has been closed since, so no watch is left.
         return
 
 
@@ -67,13 +67,13 @@ _callback = win32.WaitCallback(_signalled)
 
 @atexit.register
 def _end_every_wait() -> None:
-    """An interpreter that is being taken down must not be called back any more."""
+    """Close all waits: the system must not call back into an interpreter that is being finalised."""
     for wait in tuple(_armed.values()):
         wait.close()
 
 
 class WaitWatcher:
-    """The system calls back on a thread of its own, which wakes the loop. Where it refuses, a poll takes over."""
+    """Uses callbacks of the system, on threads that wake the loop. Where the system refuses, polling takes over."""
 
     def __init__(self, probe: Probe, collect: Collect) -> None:
         self._probe = probe
@@ -83,7 +83,7 @@ class WaitWatcher:
         self._trouble: OSError | None = None
 
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
-        """Arm."""
+        """Arm a watch."""
         watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=_already)
         try:
             self._take_over(watch)
@@ -94,10 +94,10 @@ class WaitWatcher:
         return watch
 
     def _take_over(self, watch: ArmedWatch) -> None:
-        """Have the system tell a watch.
+        """Let the system serve a watch.
 
         Raises:
-            OSError: it refused.
+            OSError: the system refused.
         """
         loop = asyncio.get_running_loop()
         identity = watch.identity
@@ -115,7 +115,7 @@ class WaitWatcher:
             loop.call_soon(watch.fire)
 
     def note(self) -> str | None:
-        """What a user should know of a fallback in use."""
+        """Return what a user should know of a fallback in use."""
         polling = self._polling.note()
         return f"{polling}: {self._trouble}" if polling and self._trouble else None
 
@@ -143,4 +143,4 @@ class WaitWatcher:
 
 
 def _already(watch: ArmedWatch) -> None:
-    """For a watch that no source has taken yet."""
+    """Disarm nothing: no source serves the watch yet."""

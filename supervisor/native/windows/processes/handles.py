@@ -14,21 +14,21 @@ assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this run
 PID_MAX = 2**32 - 1
 
 ASK = win32.SYNCHRONIZE | win32.PROCESS_QUERY_LIMITED_INFORMATION
-"""What can be asked with it: whether the process runs, and since when."""
+"""The right to ask whether the process runs, and when it started."""
 
 
 def is_pid(pid: int) -> bool:
-    """Whether a process could have this number. 0 is the idle process, whom nobody can ask about."""
+    """Return whether a process could have this number. 0 is the idle process, which cannot be queried."""
     return 0 < pid <= PID_MAX
 
 
 def open_raw(pid: int, access: int) -> int:
-    """A handle to whatever has this pid now; close it.
+    """Open a handle to the process that now has this pid; the caller closes it.
 
-    Windows rounds what it is given down to the next pid, so the process may have another one: ask the handle.
+    Windows rounds a number down to the next pid, so the process may have another one: ask the handle.
 
     Raises:
-        OSError: `winerror` is 87 where nobody has the pid, 5 where it may not be opened.
+        OSError: `winerror` is 87 if no process has the pid, 5 if it may not be opened.
     """
     handle: int | None = win32.OpenProcess(access, False, pid)
     if not handle:
@@ -38,7 +38,7 @@ def open_raw(pid: int, access: int) -> int:
 
 @contextlib.contextmanager
 def opened(pid: int, access: int = ASK) -> Iterator[int]:
-    """The same, closed in the end."""
+    """Open such a handle, and close it at the end."""
     handle = open_raw(pid, access)
     try:
         yield handle
@@ -48,10 +48,10 @@ def opened(pid: int, access: int = ASK) -> Iterator[int]:
 
 @contextlib.contextmanager
 def reached(identity: ProcessIdentity, access: int) -> Iterator[int | None]:
-    """A handle to exactly this process while it runs; None: it has gone.
+    """Yield a handle to exactly this process while it runs; None if it has ended.
 
     Raises:
-        OSError: the system would not tell, or refuses this access.
+        OSError: the system does not tell, or refuses this access.
     """
     try:
         handle = open_raw(identity.pid, access) if is_pid(identity.pid) else None
@@ -69,10 +69,10 @@ def reached(identity: ProcessIdentity, access: int) -> Iterator[int | None]:
 
 
 def identity_of(handle: int) -> ProcessIdentity:
-    """Who is behind a handle, running or not.
+    """Return the identity of the process behind a handle, running or not.
 
     Raises:
-        OSError: the system would not tell.
+        OSError: the system does not tell.
     """
     pid = int(win32.GetProcessId(handle))
     if not pid:
@@ -81,10 +81,10 @@ def identity_of(handle: int) -> ProcessIdentity:
 
 
 def created(handle: int) -> int:
-    """When the process was made, 100 ns since 1601.
+    """Return when the process was created, 100 ns since 1601.
 
     Raises:
-        OSError: the system would not tell.
+        OSError: the system does not tell.
     """
     times = [FILETIME() for _ in range(4)]
     if not win32.GetProcessTimes(handle, *(ctypes.byref(time) for time in times)):
@@ -93,10 +93,10 @@ def created(handle: int) -> int:
 
 
 def runs(handle: int) -> bool:
-    """Whether the process has not ended. Only the wait tells: a process that has ended can still be opened.
+    """Return whether the process has not ended. Only a wait tells, because an ended process can still be opened.
 
     Raises:
-        OSError: the system would not tell.
+        OSError: the system does not tell.
     """
     said = win32.WaitForSingleObject(handle, 0)
     if said not in (win32.WAIT_OBJECT_0, win32.WAIT_TIMEOUT):
@@ -105,10 +105,10 @@ def runs(handle: int) -> bool:
 
 
 def exit_code(handle: int) -> int:
-    """What a process that has ended left behind.
+    """Return the exit status of a process that has ended.
 
     Raises:
-        OSError: the system would not tell.
+        OSError: the system does not tell.
     """
     code = DWORD()
     if not win32.GetExitCodeProcess(handle, ctypes.byref(code)):

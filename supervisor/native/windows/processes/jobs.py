@@ -1,4 +1,4 @@
-"""One named job for each server: it names the server's tree, also for the next daemon, and ends nothing by itself."""
+"""A named job for each server. It identifies the server's tree, also to the next daemon, and ends no process itself."""
 
 import contextlib
 import ctypes
@@ -15,18 +15,19 @@ from . import handles
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
 MEMBER = (handles.ASK, handles.ASK | win32.PROCESS_QUERY_INFORMATION)
-"""IsProcessInJob is content with the limited right, the only one that an elevated process gives; Wine is not."""
+"""IsProcessInJob accepts the limited right, the only one on an elevated process; Wine requires the other."""
 
 
 def name_of(root: ProcessIdentity) -> str:
-    """The job of the server that this process is the root of. Its identity cannot repeat, so the name cannot either."""
+    """Return the name of the job of the server with this root. Like identities, names never repeat."""
     return rf"Local\godot-supervisor-{root.pid}-{root.start_token}"
 
 
 class Jobs:
-    """The jobs that this daemon knows, by the process that they were made for.
+    """The jobs that this daemon knows, by their root process.
 
-    The root keeps a handle to its own job, so the name outlives the daemon. This keeps one too, should the root go.
+    The root holds a handle to its own job, so the name outlives the daemon. The daemon holds one too, in case the root
+    ends.
     """
 
     def __init__(self) -> None:
@@ -38,15 +39,14 @@ class Jobs:
         """Make a job around a process that has not run yet. `process` is a handle to it, with all rights.
 
         Raises:
-            OSError: the system refused, or somebody else has made a job of that name; the process is in no job of
-                ours then.
+            OSError: the system refused, or a job of that name exists; the process is then in no job of ours.
         """
         ctypes.set_last_error(0)
         job: int | None = win32.CreateJobObject(None, name_of(root))
         if not job:
             raise win32.last_error()
         try:
-            # Of a job that was there already we get a handle as well.
+            # CreateJobObject also returns a handle to a job that existed before.
             if ctypes.get_last_error() == win32.ERROR_ALREADY_EXISTS:
                 raise win32.last_error()
             _let_go(job)
@@ -60,10 +60,10 @@ class Jobs:
             self._handles[root] = job
 
     def sessions(self, living: Mapping[int, ProcessIdentity]) -> dict[ProcessIdentity, int]:
-        """The root's pid, for each of these processes that is in a job of ours.
+        """Return the root's pid for each of these processes that is in a job of ours.
 
-        The jobs of earlier daemons are found by their names. Where the number of a root that has gone is that of
-        another living root by now, what the first one left has none: it is no part of the second one's tree.
+        Jobs of earlier daemons are found by their names. If the number of an ended root now belongs to another living
+        root, the descendants of the first root get no session, because they are no part of the second one's tree.
         """
         found: dict[ProcessIdentity, int] = {}
         with self._lock:
@@ -78,21 +78,21 @@ class Jobs:
         return found
 
     def inhabited(self, pid: int) -> bool:
-        """Whether anything lives, or may live, in a job whose root had this number."""
+        """Return whether a process lives, or may live, in a job whose root had this number."""
         with self._lock:
             return any(_may_be_inhabited(job) for root, job in self._handles.items() if root.pid == pid)
 
     def leads(self, identity: ProcessIdentity) -> bool:
-        """Whether this process is the root of a job of ours.
+        """Return whether this process is the root of a job of ours.
 
         Raises:
-            OSError: the system would not tell.
+            OSError: the system does not tell.
         """
         with self._lock:
             return self._find(identity) is not None
 
     def _told(self, root: ProcessIdentity, job: int, living: Mapping[int, ProcessIdentity]) -> tuple[int, ...]:
-        """The pids in a job, none where the system would not tell. One that is empty for good is forgotten."""
+        """Return the pids in a job, none if the system does not tell. A job that stays empty is forgotten."""
         try:
             members = _members(job)
         except OSError:
@@ -102,7 +102,7 @@ class Jobs:
         return members
 
     def _look_for(self, root: ProcessIdentity) -> bool:
-        """Have its job among those that are known, if it has one. False: the system would not tell."""
+        """Add a process's job to the known ones, if it has a job. Returns False if the system does not tell."""
         try:
             self._find(root)
         except OSError:
@@ -122,7 +122,7 @@ class Jobs:
 
 
 def _let_go(job: int) -> None:
-    """What a server starts may leave the job if it asks to, as it may begin a session of its own elsewhere."""
+    """Let descendants leave the job on request, as they may start a session of their own on other systems."""
     limits = win32.JobExtendedLimits()
     limits.basic.flags = win32.JOB_LIMIT_BREAKAWAY_OK
     if not win32.SetInformationJobObject(
@@ -132,7 +132,7 @@ def _let_go(job: int) -> None:
 
 
 def _hand_over(job: int, process: int) -> None:
-    """Leave a handle to the job in the process: the name is there as long as somebody has one."""
+    """Put a handle to the job into the process: the name exists as long as a process holds one."""
     theirs = HANDLE()
     if not win32.DuplicateHandle(
         win32.GetCurrentProcess(), job, process, ctypes.byref(theirs), win32.JOB_OBJECT_QUERY, False, 0
@@ -141,10 +141,10 @@ def _hand_over(job: int, process: int) -> None:
 
 
 def _members(job: int) -> tuple[int, ...]:
-    """The pids in a job.
+    """Return the pids in a job.
 
     Raises:
-        OSError: the system would not tell.
+        OSError: the system does not tell.
     """
     room = 64
     while True:
@@ -168,7 +168,7 @@ def _may_be_inhabited(job: int) -> bool:
 
 @cache
 def _id_list(room: int) -> type[ctypes.Structure]:
-    """JOBOBJECT_BASIC_PROCESS_ID_LIST for so many processes."""
+    """Return the type JOBOBJECT_BASIC_PROCESS_ID_LIST for so many processes."""
 
     class IdList(ctypes.Structure):
         _fields_ = (("assigned", DWORD), ("count", DWORD), ("pids", ctypes.c_size_t * room))
@@ -177,7 +177,7 @@ def _id_list(room: int) -> type[ctypes.Structure]:
 
 
 def _contains(job: int, identity: ProcessIdentity) -> bool:
-    """Whether exactly this process is in the job: a pid of the list may be another's by now."""
+    """Return whether exactly this process is in the job: a listed pid may already belong to another process."""
     for access in MEMBER:
         with contextlib.suppress(OSError), handles.opened(identity.pid, access) as handle:
             inside = BOOL()

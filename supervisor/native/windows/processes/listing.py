@@ -1,4 +1,4 @@
-"""Every process of the machine in one call, whoever may open it."""
+"""All processes of the machine in one call, including those that may not be opened."""
 
 import ctypes
 import sys
@@ -16,7 +16,7 @@ FIRST_GUESS_BYTES = 512 * 1024
 
 @frozen
 class Listed:
-    """`created`: 100 ns since 1601. `parent` is only the number that its maker had: it may be another's by now."""
+    """One listed process. `created`: 100 ns since 1601. `parent`: the number of its creator, perhaps reused since."""
 
     pid: int
     parent: int
@@ -24,25 +24,25 @@ class Listed:
 
     @property
     def identity(self) -> ProcessIdentity:
-        """The identity that these facts make."""
+        """The identity that results from these facts."""
         return ProcessIdentity(self.pid, str(self.created))
 
 
 def processes() -> dict[int, Listed]:
-    """Every living process, by pid. Those that have ended are not listed, though a handle keeps their pid.
+    """Return every living process, by pid. Ended processes are not listed, even if a handle keeps their pid.
 
     Raises:
-        OSError: the system would not tell.
+        OSError: the system does not tell.
     """
     return {row.pid: row for row in _rows(_table())}
 
 
 def parents(listed: Mapping[int, Listed], sequence: Callable[[ProcessIdentity], int | None]) -> dict[int, int]:
-    """For every pid that of the process that made it; 0 where that has gone, and its number may be another's.
+    """Return the creator's pid for every pid; 0 if the creator has ended, and its number may be reused.
 
-    The older one of two is the one with the smaller number in the sequence. Where the system tells it of one alone,
-    nothing is proven. Where it tells it of neither, as on Wine, the times of creation have to do; of processes that we
-    could end, Windows tells.
+    The older of two processes has the smaller sequence number. If the system tells the number of one process only,
+    nothing is proven. If it tells neither, as on Wine, creation times decide; Windows tells it of all processes that we
+    may end.
     """
     sequences = {pid: sequence(row.identity) for pid, row in listed.items()}
     return {
@@ -52,7 +52,7 @@ def parents(listed: Mapping[int, Listed], sequence: Callable[[ProcessIdentity], 
 
 
 def lost_ancestor(pid: int, listed: Mapping[int, Listed], parents: Mapping[int, int]) -> int:
-    """The number of the nearest ancestor that has gone; 0 where another process has it, or had none of them gone."""
+    """Return the number of the nearest ended ancestor; 0 if it has been reused, or if all ancestors live."""
     seen = set()
     while parents[pid] and pid not in seen:
         seen.add(pid)
@@ -77,7 +77,7 @@ def _table() -> "ctypes.Array[ctypes.c_char]":
             return table
         if status & 0xFFFFFFFF != win32.STATUS_INFO_LENGTH_MISMATCH:
             raise win32.status_error(status)
-        # Processes come between two questions.
+        # Processes may be added between two calls.
         size = max(size, needed.value) * 2
 
 

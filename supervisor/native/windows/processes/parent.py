@@ -1,4 +1,4 @@
-"""Who started this program: not what only stands between, the launchers of scripts and of virtual environments."""
+"""The process that started this program, without the launchers of scripts and virtual environments between them."""
 
 import ctypes
 import os
@@ -15,10 +15,10 @@ PATH_MAX = 32768
 
 
 def starter() -> int:
-    """The pid of the process above our own launchers; 0 where that has gone.
+    """Return the pid of the process above our own launchers; 0 if it has ended.
 
-    `godot-supervisor.exe` runs the virtual environment's `python.exe`, which runs the interpreter that we are in. Both
-    only wait for us.
+    `godot-supervisor.exe` runs the virtual environment's `python.exe`, which runs this interpreter. Both only wait for
+    the interpreter.
 
     Raises:
         OSError: the system does not tell.
@@ -44,7 +44,7 @@ def _same(path: str, other: str) -> bool:
 
 
 def _image(pid: int) -> str:
-    """The file that a process runs; empty where that is not told."""
+    """Return the file that a process runs; empty if the system does not tell."""
     try:
         with handles.opened(pid, win32.PROCESS_QUERY_LIMITED_INFORMATION) as handle:
             path, size = ctypes.create_unicode_buffer(PATH_MAX), DWORD(PATH_MAX)

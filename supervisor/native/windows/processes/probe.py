@@ -1,4 +1,4 @@
-"""Windows' answers about one process."""
+"""Facts about one process on Windows."""
 
 import sys
 
@@ -11,7 +11,7 @@ from . import handles, listing, start_order
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
 EPOCH_OFFSET_S = 11_644_473_600
-"""From 1601, where Windows begins to count, to 1970."""
+"""From 1601, the origin of Windows' times, to 1970."""
 
 
 SYSTEM_PID = 4
@@ -21,13 +21,13 @@ class WindowsProbe:
     """Start tokens are the creation time of the process, as the kernel keeps it: 100 ns since 1601."""
 
     def identify(self, pid: int) -> ProcessIdentity | None:
-        """Who is behind this pid now. Raises OSError where the system would not tell."""
+        """Return the identity behind this pid. Raises OSError if the system does not tell."""
         if not handles.is_pid(pid):
             return None
         try:
             with handles.opened(pid) as handle:
                 found = handles.identity_of(handle)
-                # Windows opens the process below for a number between two pids.
+                # For a number between two pids, Windows opens the process with the lower one.
                 return found if found.pid == pid and handles.runs(handle) else None
         except OSError as error:
             if error.winerror == win32.ERROR_INVALID_PARAMETER:
@@ -37,15 +37,15 @@ class WindowsProbe:
             return self._listed(pid, error)
 
     def newborn(self, process: int) -> ProcessIdentity:
-        """The identity behind a handle of ours, even if it has ended already.
+        """Return the identity behind a handle of ours, even after the end of the process.
 
         Raises:
-            OSError: the system would not tell.
+            OSError: the system does not tell.
         """
         return handles.identity_of(process)
 
     def sample(self, identity: ProcessIdentity) -> Liveness:
-        """Whether exactly this process lives."""
+        """Return whether exactly this process lives."""
         if not identity.start_token.isdecimal():
             return Liveness.DEAD
         try:
@@ -57,7 +57,7 @@ class WindowsProbe:
         return Liveness.ALIVE if found == identity else Liveness.DEAD
 
     def same_user(self, identity: ProcessIdentity) -> bool | None:
-        """Whether it belongs to the daemon's user. None also for one that runs elevated: its token cannot be read."""
+        """Return whether the daemon's user owns it; None also for an elevated process, whose token cannot be read."""
         if not handles.is_pid(identity.pid):
             return None
         try:
@@ -69,21 +69,24 @@ class WindowsProbe:
             return None
 
     def same_namespace(self, identity: ProcessIdentity) -> bool | None:
-        """Every process here means the same by a pid."""
+        """Return True: a pid means the same to every process here."""
         return True if self.sample(identity) is Liveness.ALIVE else None
 
     def started_at(self, identity: ProcessIdentity) -> float | None:
-        """Wall time of its start; known for every process, living or not."""
+        """Return the wall time of its start; known for every process, living or not."""
         if not identity.start_token.isdecimal():
             return None
         return round(int(identity.start_token) / 1e7 - EPOCH_OFFSET_S, 3)
 
     def born(self, identity: ProcessIdentity) -> float | None:
-        """The kernel's count of processes. The token would not do: it was written down by a clock that can be set."""
+        """Return the kernel's count of processes at its creation.
+
+        The token would not do: it follows a clock that can be set.
+        """
         return start_order.sequence(identity)
 
     def describe(self, pid: int) -> Occupant:
-        """Command line, user and start, for people; empty for a process that has gone."""
+        """Return command line, user and start, for people; empty for a process that has ended."""
         try:
             identity = self.identify(pid)
         except OSError:
@@ -93,11 +96,11 @@ class WindowsProbe:
         return Occupant(identity, _command_line(pid), _user(pid), self.started_at(identity))
 
     def no_process(self, pid: int) -> str | None:
-        """A thread's number is never a process's here. The system itself has always the same one."""
+        """Return why a pid names no process. Threads have other numbers here, and the system itself a constant one."""
         return f"{pid} is the system itself" if pid == SYSTEM_PID else None
 
     def _listed(self, pid: int, denied: OSError) -> ProcessIdentity | None:
-        """The other route, for a process that may not be opened: the list of all processes tells their age too."""
+        """Ask the list of all processes, which also tells the age of processes that may not be opened."""
         try:
             row = listing.processes().get(pid)
         except OSError:

@@ -1,7 +1,7 @@
-"""`python -m supervisor.native.windows.processes.send_break GROUP`: CTRL_BREAK to a process group on its own console.
+"""`python -m supervisor.native.windows.processes.send_break GROUP`: sends CTRL_BREAK on the group's console.
 
-A process has one console at a time, and whoever changes it loses its handlers of Ctrl-C: so this is not the daemon's
-own business. The exit status is Windows' error, 0: it was sent.
+A process has one console at a time, and changing it removes its Ctrl-C handlers, so the daemon does not do this itself.
+The exit status is the error of Windows; 0: the signal was sent.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this run
 
 
 def main(group: int) -> int:
-    """Send it. We have no console of our own to leave: whoever starts us sees to that."""
+    """Send the signal. This process has no console to leave, because it is started without one."""
     sent = win32.AttachConsole(group) and win32.GenerateConsoleCtrlEvent(win32.CTRL_BREAK_EVENT, group)
     return 0 if sent else ctypes.get_last_error() or 1
 

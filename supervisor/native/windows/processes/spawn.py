@@ -1,4 +1,4 @@
-"""Starting a process that outlives us: no window, no handle of ours but its log, from the start in its own job."""
+"""Starts processes that outlive the daemon: without a window, in their own job, and with no handle but the log."""
 
 import contextlib
 import ctypes
@@ -29,14 +29,14 @@ MANAGE = (
 )
 
 ABANDONED = 1
-"""The exit status of a child that could not be put on record."""
+"""The exit status of a child that could not be recorded."""
 
 
 def start_detached(command: Command, jobs: windows_jobs.Jobs) -> tuple[ProcessIdentity, int]:
-    """Start a process in a job of its own: who it is, and a handle to it.
+    """Start a process in its own job; return its identity, and a handle to it.
 
     Raises:
-        OSError: it could not be started; the text names the program.
+        OSError: the process could not be started; the text names the program.
     """
     program = command.argv[0]
     try:
@@ -62,7 +62,7 @@ def start_detached(command: Command, jobs: windows_jobs.Jobs) -> tuple[ProcessId
         win32.CloseHandle(handle)
         raise
     finally:
-        # Its destructor warns of a process whose returncode is None; our own handle is the one that counts.
+        # The destructor warns of a process whose returncode is None; our own handle is the one that counts.
         process.returncode = 0
     return identity, handle
 
@@ -89,15 +89,16 @@ def _suspended(command: Command) -> "subprocess.Popen[bytes]":
     except PermissionError as refusal:
         if refusal.winerror != win32.ERROR_ACCESS_DENIED:
             raise
-        # The job that we are in may forbid leaving it. Then the server stays inside, in a job within that one.
+        # The job of this process may forbid leaving it. The server then stays inside, in a nested job.
         return start(APART)
 
 
 @contextlib.contextmanager
 def _input(command: Command) -> Iterator[tuple[int, subprocess.STARTUPINFO | None]]:
-    """The standard input of a child, and what it inherits besides.
+    """Yield the standard input of a child, and the handles that it inherits besides.
 
-    One that is not to end is a pipe of which the child itself holds the other end: it ends with the child, not with us.
+    An input that must not end is a pipe whose other end the child itself holds: it ends with the child, not with the
+    daemon.
     """
     if not command.keeps_input:
         yield subprocess.DEVNULL, None
@@ -105,7 +106,8 @@ def _input(command: Command) -> Iterator[tuple[int, subprocess.STARTUPINFO | Non
     given, kept = os.pipe()
     try:
         handle = msvcrt.get_osfhandle(kept)
-        # Only who lists it inherits it: every start of ours has a list, if only of its own standard handles.
+        # Only a child whose handle list names it inherits it. Every start of ours has a list, at least of its standard
+        # handles.
         os.set_handle_inheritable(handle, True)
         yield given, subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})
     finally:
@@ -115,9 +117,10 @@ def _input(command: Command) -> Iterator[tuple[int, subprocess.STARTUPINFO | Non
 
 @contextlib.contextmanager
 def appended(path: Path) -> Iterator[int]:
-    """A file to write to whose every write goes to its end, whoever has written or cut it since; as a descriptor.
+    """Yield a descriptor of a file whose every write goes to its present end, whatever other writers did to it.
 
-    O_APPEND is a matter of the C library here, and is not inherited. The right to append, without that to write, is.
+    O_APPEND is implemented by the C library on Windows, and is not inherited. The right to append without the right to
+    write is.
     """
     handle: int | None = win32_files.CreateFile(
         str(path),

@@ -1,4 +1,4 @@
-"""The order in which processes were made, by a number that nobody can set. Times of creation follow the clock."""
+"""The order in which processes were created, by a counter that no user can set. Creation times follow the clock."""
 
 import contextlib
 import ctypes
@@ -18,19 +18,19 @@ RIGHTS = (
     win32.PROCESS_QUERY_LIMITED_INFORMATION,
     win32.PROCESS_QUERY_LIMITED_INFORMATION | win32.PROCESS_QUERY_INFORMATION,
 )
-"""Which one it wants is not documented."""
+"""Microsoft does not document which one is needed."""
 
 
 def sequence(identity: ProcessIdentity) -> int | None:
-    """How many processes this boot had made when it made exactly this one. Who has less is the older one.
+    """Return how many processes this boot had created when it created exactly this one; the older one has less.
 
-    None: the system does not tell (before Windows 10, Wine, a process that may not be opened), or what it says is not
-    of this process.
+    None: the system does not tell (before Windows 10, Wine, a process that may not be opened), or its answer is about
+    another process.
     """
     for access in RIGHTS:
         with contextlib.suppress(OSError), handles.opened(identity.pid, access) as handle:
             said = _ask(handle)
-            # The layout is the system's own affair: an answer counts if it repeats what is known of the process.
+            # The layout is internal to Windows: an answer counts if it repeats known facts of the process.
             known = said is not None and identity == ProcessIdentity(said.pid, str(said.created))
             if said is not None and known and said.sequence:
                 return int(said.sequence)

@@ -1,4 +1,4 @@
-"""Who runs this, as Windows has it."""
+"""The account that this process runs as."""
 
 import ctypes
 import sys
@@ -17,12 +17,12 @@ _REFUSED = {"S-1-5-18": "LocalSystem", "S-1-5-19": "LocalService", "S-1-5-20": "
 
 
 def elevated() -> bool:
-    """Whether this process may change the machine."""
+    """Return whether this process may change the machine."""
     return bool(win32.shell32.IsUserAnAdmin())
 
 
 def account_name() -> str:
-    """The user's name with its domain.
+    """Return the user's name with its domain.
 
     Raises:
         OSError: the system does not tell.
@@ -35,14 +35,14 @@ def account_name() -> str:
 
 
 def local_app_data() -> Path | None:
-    """The account's folder for data of this machine, whatever the environment says. None: the system names none."""
+    """Return the account's folder for data of this machine, independent of the environment. None: there is none."""
     path = ctypes.create_unicode_buffer(wintypes.MAX_PATH)
     failed = win32.shell32.SHGetFolderPathW(None, _CSIDL_LOCAL_APPDATA, None, 0, path)
     return None if failed else Path(path.value)
 
 
 def refused_account() -> str | None:
-    """The account that this process runs as, where it belongs to the machine and to no user. None: it is a user's.
+    """Return the account that this process runs as, if it belongs to the machine. None: it is a user's.
 
     Raises:
         OSError: the system does not tell.

@@ -87,7 +87,7 @@ class WindowsServiceControl:
     """See `ServiceControl`."""
 
     def query(self, name: str) -> Installed | None:
-        """What it knows."""
+        """Return the stored state."""
         try:
             with _service(name, _QUERY) as service:
                 return _installed(service)
@@ -97,7 +97,7 @@ class WindowsServiceControl:
             raise
 
     def create(self, definition: Definition) -> None:
-        """Have a new service."""
+        """Create a service."""
         with _manager(_SC_MANAGER_CONNECT | _SC_MANAGER_CREATE_SERVICE) as manager:
             made = win32.advapi32.CreateServiceW(
                 manager, definition.name, definition.display_name, _CHANGE | _QUERY | _START,
@@ -108,8 +108,8 @@ class WindowsServiceControl:
                 _describe(service, definition)
 
     def change(self, definition: Definition) -> None:
-        """Have a service as this says."""
-        # SERVICE_START: whoever sets restart as a failure action needs that right.
+        """Change a service to this definition."""
+        # SERVICE_START: setting restart as a failure action needs that right.
         with _service(definition.name, _CHANGE | _QUERY | _START) as service:
             _checked(
                 win32.advapi32.ChangeServiceConfigW(
@@ -120,13 +120,13 @@ class WindowsServiceControl:
             _describe(service, definition)
 
     def start(self, name: str) -> None:
-        """Start it."""
+        """Start the service."""
         with _service(name, _START) as service:
             if not win32.advapi32.StartServiceW(service, 0, None) and ctypes.get_last_error() != _ALREADY_RUNNING:
                 raise ctypes.WinError(ctypes.get_last_error())
 
     def stop(self, name: str) -> None:
-        """Stop it, and wait for its end."""
+        """Stop the service and wait for its end."""
         with _service(name, _STOP | _QUERY) as service:
             status = _Process()
             if not win32.advapi32.ControlService(service, _CONTROL_STOP, ctypes.byref(status)):
@@ -140,7 +140,7 @@ class WindowsServiceControl:
                 time.sleep(_POLL_S)
 
     def delete(self, name: str) -> None:
-        """Forget it."""
+        """Delete the service."""
         with _service(name, _DELETE) as service:
             _checked(win32.advapi32.DeleteService(service))
 

@@ -1,6 +1,6 @@
-"""Being a service of Windows: the service control manager starts this process, and tells it to end.
+"""Runs as a service of Windows: the service control manager starts this process, and asks it to end.
 
-`winsvc.h`; "Writing a Service Program's main Function" in Microsoft's documentation.
+Sources: `winsvc.h`; "Writing a Service Program's main Function" in Microsoft's documentation.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ ACCEPT_STOP, ACCEPT_SHUTDOWN = 1, 4
 NO_ERROR = 0
 ERROR_CALL_NOT_IMPLEMENTED = 120
 ERROR_FAILED_SERVICE_CONTROLLER_CONNECT = 1063
-"""Nobody started this process as a service."""
+"""This process was not started as a service."""
 ERROR_SERVICE_SPECIFIC_ERROR = 1066
 
 PENDING_HINT_MS = 30000
-"""How long the service control manager waits for a start or a stop before it calls it failed."""
+"""The time that the service control manager waits for a start or a stop before it counts as failed."""
 
 
 class Service:
-    """This process, as the service control manager sees it. It is also what the daemon says to its manager."""
+    """This process, as seen by the service control manager. It also carries the daemon's messages to its manager."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -41,9 +41,9 @@ class Service:
         self._told_to_stop = False
         self._over = threading.Event()
         self.answered = threading.Event()
-        """The service control manager has called, or has said that it will not."""
+        """Set when the service control manager has called, or has refused."""
         self.trouble = NO_ERROR
-        # As long as the dispatcher may call them: ctypes keeps no reference.
+        # Kept while the dispatcher may call them, because ctypes keeps no reference.
         self._main = win32.ServiceMain(self._called)
         self._handler = win32.Handler(self._control)
 
@@ -57,7 +57,7 @@ class Service:
         self.answered.set()
 
     async def begin(self, stop: Callable[[], object]) -> None:
-        """From now on it can be told to end; at once, where it has been told already."""
+        """Accept the request to end from here on; call back at once if it was made before."""
         with self._lock:
             self._stop = stop
             told = self._told_to_stop
@@ -65,20 +65,20 @@ class Service:
             stop()
 
     def ready(self) -> None:
-        """The daemon answers."""
+        """Report that the daemon answers."""
         self._report(RUNNING)
 
     def stopping(self) -> None:
-        """It was told to end."""
+        """Report that the daemon was asked to end."""
         self._report(STOP_PENDING)
 
     def end(self, status: int) -> None:
-        """The body has ended. A service that says so itself has not crashed: it is not started again."""
+        """Report that the body has ended. A service that reports its end has not crashed, and is not restarted."""
         self._report(STOPPED, status)
         self._over.set()
 
     def _called(self, _count: int, _words: object) -> None:
-        """ServiceMain, on a thread of the service control manager. The service ends when it returns."""
+        """Run as ServiceMain, on a thread of the service control manager. The service ends when this returns."""
         self._handle = win32.advapi32.RegisterServiceCtrlHandlerExW(self._name, self._handler, None)
         if not self._handle:
             self.trouble = ctypes.get_last_error()
@@ -95,7 +95,7 @@ class Service:
                 self._told_to_stop = True
                 stop = self._stop
             if stop is not None:
-                # A loop that has closed meanwhile ends without being told.
+                # A loop that has closed in the meantime ends without the request.
                 with contextlib.suppress(RuntimeError):
                     stop()
             return NO_ERROR
@@ -121,9 +121,11 @@ class Service:
 
 
 def as_service(name: str, body: Callable[[ServiceManager], int]) -> int | None:
-    """Be the service that was started. The body runs on this thread, which should be the main one: signals want that.
+    """Run as the service that was started.
 
-    None: this process was not started as a service.
+    The body runs on this thread, which should be the main one, because signals need that.
+
+    Returns None if this process was not started as a service.
 
     Raises:
         OSError: the service control manager does not talk to this process.

@@ -1,4 +1,4 @@
-"""What is called of Windows for services and accounts, with types: `winsvc.h`, `winnt.h`, `secext.h`, `shlobj.h`."""
+"""Functions of Windows for services and accounts, with types: `winsvc.h`, `winnt.h`, `secext.h`, `shlobj.h`."""
 
 import ctypes
 import sys

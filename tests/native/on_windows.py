@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 from supervisor.native.shared.patient_probe import PatientProcesses
 from supervisor.native.windows.system import WindowsProcessControl
-from tests.contract.worlds import RealWorld
+from tests.contract.platforms import RealHarness
 
 assert sys.platform == "win32"
 
 
-def control(world: RealWorld) -> WindowsProcessControl:
+def control(harness: RealHarness) -> WindowsProcessControl:
     """The process control that its patient one asks."""
-    assert isinstance(world.platform.processes, PatientProcesses)
-    assert isinstance(world.platform.processes._processes, WindowsProcessControl)
-    return world.platform.processes._processes
+    assert isinstance(harness.platform.processes, PatientProcesses)
+    assert isinstance(harness.platform.processes._processes, WindowsProcessControl)
+    return harness.platform.processes._processes
 
 
 def refusing(number: int) -> Callable[..., int]:

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.native.api import Watch
 from supervisor.native.shared.file_watch import FallbackFileWatcher, PollingFileWatcher
-from tests.contract.worlds import on_loop, until
+from tests.contract.platforms import on_loop, until
 
 QUICK_S = 0.01
 

@@ -18,7 +18,7 @@ from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.native.api import Command, Platform
 from supervisor.native.platforms import open_platform
 from supervisor.native.shared.exits import PollingExitWatcher
-from tests.fakes import SIGKILLED, FakeProcess, FakeSystem, fake_wing
+from tests.fakes import SIGKILLED, FakeProcess, FakeSystem, fake_platform
 from tests.recycling import Recycled, start_as
 from tests.wine import IS_WINDOWS
 
@@ -79,7 +79,7 @@ def unix_connection() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-class World(Protocol):
+class PlatformHarness(Protocol):
     """A wing, and what makes things happen around it. `me` is the process that the wing runs in.
 
     `killed`: the exit status of what the wing kills; `ended`: of what `end` kills.
@@ -127,7 +127,7 @@ class World(Protocol):
         ...
 
 
-class FakeWorld:
+class FakeHarness:
     """Nothing of it is real."""
 
     killed = ended = SIGKILLED
@@ -135,7 +135,7 @@ class FakeWorld:
     def __init__(self) -> None:
         self.system = FakeSystem()
         self.me = self.system.me
-        self.platform = fake_wing(self.system)
+        self.platform = fake_platform(self.system)
         self._ports = iter(range(40000, 50000))
 
     def child(self, *, stubborn: bool = False, variable: str = "") -> ProcessIdentity:
@@ -181,7 +181,7 @@ class FakeWorld:
         return self.platform.processes.spawn(Command(("program",), {"GREETING": variable}, Path(), Path("log")))
 
 
-class RealWorld:
+class RealHarness:
     """Processes of this machine. `polling`: without kernel events."""
 
     # Windows has no signals: whoever ends a process says what its exit status shall be.
@@ -298,11 +298,11 @@ class RealWorld:
 
 
 @contextlib.contextmanager
-def world_of(name: str, folder: Path) -> Iterator[World]:
-    """A world by name: fake, real, or polling (real, without kernel events)."""
+def harness_of(name: str, folder: Path) -> Iterator[PlatformHarness]:
+    """A harness by name: fake, real, or polling (real, without kernel events)."""
     if name == "fake":
-        yield FakeWorld()
+        yield FakeHarness()
         return
-    world = RealWorld(folder, polling=name == "polling")
-    with contextlib.closing(world):
-        yield world
+    harness = RealHarness(folder, polling=name == "polling")
+    with contextlib.closing(harness):
+        yield harness

@@ -10,13 +10,13 @@ from supervisor.core.model import ProcessIdentity
 from supervisor.native.windows.processes import listing, start_order
 from supervisor.native.windows.processes.listing import Listed
 from supervisor.native.windows.system import win32
-from tests.contract.worlds import RealWorld, on_loop, world_of
+from tests.contract.platforms import RealHarness, harness_of, on_loop
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[RealWorld]:
-    with world_of("real", tmp_path) as made:
-        assert isinstance(made, RealWorld)
+def harness(tmp_path: Path) -> Iterator[RealHarness]:
+    with harness_of("real", tmp_path) as made:
+        assert isinstance(made, RealHarness)
         yield made
 
 
@@ -75,8 +75,8 @@ class Telemetry:
 
 class TestBirths:
     @pytest.fixture
-    def telemetry(self, world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> Telemetry:
-        made = Telemetry({"pid": world.me.pid, "created": int(world.me.start_token), "sequence": 4711})
+    def telemetry(self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> Telemetry:
+        made = Telemetry({"pid": harness.me.pid, "created": int(harness.me.start_token), "sequence": 4711})
         monkeypatch.setattr(win32, "NtQueryInformationProcess", made)
         return made
 
@@ -84,36 +84,36 @@ class TestBirths:
         told = win32.ProcessTelemetryId
         assert (told.pid.offset, told.created.offset, told.sequence.offset) == (4, 16, 40)
 
-    def test_the_place_in_the_sequence_is_the_age(self, world: RealWorld, telemetry: Telemetry) -> None:
+    def test_the_place_in_the_sequence_is_the_age(self, harness: RealHarness, telemetry: Telemetry) -> None:
         telemetry.needs_bytes = 3 * start_order.FIRST_GUESS_BYTES
-        assert world.platform.probe.born(world.me) == 4711
+        assert harness.platform.probe.born(harness.me) == 4711
 
     @pytest.mark.parametrize("wrong", [{"pid": 4}, {"created": 1}, {"sequence": 0}])
     def test_an_answer_that_is_not_proven_to_be_of_this_process_is_none(
-        self, world: RealWorld, telemetry: Telemetry, wrong: dict[str, int]
+        self, harness: RealHarness, telemetry: Telemetry, wrong: dict[str, int]
     ) -> None:
         telemetry.facts = {**telemetry.facts, **wrong}
-        assert world.platform.probe.born(world.me) is None
+        assert harness.platform.probe.born(harness.me) is None
 
-    def test_a_system_that_refuses_tells_nothing(self, world: RealWorld, telemetry: Telemetry) -> None:
+    def test_a_system_that_refuses_tells_nothing(self, harness: RealHarness, telemetry: Telemetry) -> None:
         telemetry.refuses = -0x3FFFFFFD
-        assert world.platform.probe.born(world.me) is None
+        assert harness.platform.probe.born(harness.me) is None
 
-    def test_of_nobody_nothing_is_told(self, world: RealWorld, telemetry: Telemetry) -> None:
-        assert world.platform.probe.born(ProcessIdentity(world.me.pid, "1")) is None
-        assert world.platform.probe.born(ProcessIdentity(0, "1")) is None
+    def test_of_nobody_nothing_is_told(self, harness: RealHarness, telemetry: Telemetry) -> None:
+        assert harness.platform.probe.born(ProcessIdentity(harness.me.pid, "1")) is None
+        assert harness.platform.probe.born(ProcessIdentity(0, "1")) is None
         assert telemetry.facts
 
     @pytest.mark.needs_real_windows
-    def test_windows_tells(self, world: RealWorld) -> None:
-        assert world.platform.probe.born(world.me) is not None
+    def test_windows_tells(self, harness: RealHarness) -> None:
+        assert harness.platform.probe.born(harness.me) is not None
 
     @on_loop
     async def test_a_descendant_that_only_the_clock_calls_younger_is_none(
-        self, world: RealWorld, monkeypatch: pytest.MonkeyPatch
+        self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        parent, child = world.family()
+        parent, child = harness.family()
         sequences = {parent: 8, child: 7}
         monkeypatch.setattr(start_order, "sequence", sequences.get)
-        (row,) = [row for row in world.platform.processes.table() if row.identity == child]
+        (row,) = [row for row in harness.platform.processes.table() if row.identity == child]
         assert row.parent == 0
