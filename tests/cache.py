@@ -1,4 +1,4 @@
-"""What tests keep between runs, outside the clone: provisioned environments and tools, by version."""
+"""Files that tests keep between runs, outside the clone: private environments and tools, by version."""
 
 import os
 import shutil
@@ -12,20 +12,20 @@ UV = "uv==0.13.8"
 
 
 def environments() -> Path:
-    """The folder for private environments. Under Wine both systems may keep theirs in one place."""
+    """Return the folder for private environments. Under Wine both systems may use one parent folder."""
     folder = _root() / ("environments-windows" if sys.platform == "win32" else "environments")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
 def folder_of_uv() -> Path:
-    """Where a `uv` is: the one on PATH, else one of ours."""
+    """Return the path of `uv`: the one on PATH, or a copy of the tests."""
     found = shutil.which("uv")
     if found is not None:
         return Path(found).parent
     tools = _root() / UV.replace("==", "-")
     tools.parent.mkdir(parents=True, exist_ok=True)
-    # Tests run side by side.
+    # Tests run in parallel.
     with FileLock(tools.with_name(f"{tools.name}.lock")):
         if not (tools / "bin" / "uv").exists():
             install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", tools, UV]

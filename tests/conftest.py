@@ -1,4 +1,4 @@
-"""The one place where tests are left out because of the system; and what a run has to say beside its verdict."""
+"""Skips tests that do not belong to this system, and reports results of a run beside its verdict."""
 
 import signal
 import time
@@ -16,8 +16,8 @@ gates.register_profiles()
 
 collect_ignore_glob = [*NOT_ON.get(SYSTEM, {})]
 
-# A shell ignores SIGINT for what it starts in the background, and every process that a test starts would inherit that:
-# the tests press Ctrl-C, and see what it does.
+# A shell ignores SIGINT for background jobs, which every process of a test would inherit. The tests press Ctrl-C, so
+# the default is restored.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -44,7 +44,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """End what a failed test has started and not ended: its fixtures come first."""
+    """End processes that a failed test started and did not end; its fixtures run first."""
     yield
     if item.stash.get(FAILED, False):
         factory = getattr(item.config, "_tmp_path_factory", None)
@@ -54,7 +54,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What a test recorded as `covered`: how much one run has been through."""
+    """Report what tests recorded as `covered`: how much one run has exercised."""
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for name, text in report.user_properties:
             if name == "covered" and report.when == "call":

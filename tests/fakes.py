@@ -22,7 +22,7 @@ SERVES_LOOPBACK = ("127.0.0.1", "0.0.0.0", "::")
 
 @dataclass
 class FakeClock:
-    """Stands still until it is advanced. A loop on virtual time may set `now` itself."""
+    """A clock that stands still until it is advanced. A loop on virtual time may set `now` itself."""
 
     now: float = 1000.0
     epoch: float = 1_700_000_000.0
@@ -39,10 +39,11 @@ class FakeClock:
 
 @dataclass
 class FakeProcess:
-    """`denied`: it is another user's. `unreadable`: the system fails whenever it is asked about it.
+    """A process. `denied`: another user owns it. `unreadable`: every query about it fails.
 
-    `elsewhere`: it lives in another pid namespace. `no_process`: why its number names none, as a thread's does.
-    `on_terminal`: it has a controlling terminal. `blank`: its environment reads empty, as while a program is replaced.
+    `elsewhere`: it lives in another pid namespace. `no_process`: why its number names no process, but for example a
+    thread. `on_terminal`: it has a controlling terminal. `blank`: its environment reads empty, as while a program is
+    replaced.
     """
 
     identity: ProcessIdentity
@@ -71,14 +72,14 @@ class Fault:
 
 
 Program = Callable[["FakeSystem", FakeProcess, Command], None]
-"""What a program does when it is started: it listens, plans its end on the loop, or nothing."""
+"""The action of a program at its start: it listens, plans its end on the loop, or does nothing."""
 
 
 class FakeSystem:
-    """Processes, listeners and connections. Every test and every fake of one wing shares it.
+    """Processes, listeners and connections, shared by a test and all fakes of one platform.
 
-    The calls `spawn`, `table`, `facts`, `listeners` and `connections` are counted in `calls`; `fails` says which of
-    them fail, `meanwhile` what happens, once, between the answer to one of them and its arrival at the caller.
+    The calls `spawn`, `table`, `facts`, `listeners` and `connections` are counted in `calls`; `fails` names those that
+    fail, and `meanwhile` an action that runs once, between the answer to a call and its arrival at the caller.
     """
 
     def __init__(self, clock: FakeClock | None = None) -> None:
@@ -106,7 +107,7 @@ class FakeSystem:
         environment: Mapping[str, str] | None = None,
         pid: int | None = None,
     ) -> ProcessIdentity:
-        """A new process, in a session of its own unless told otherwise."""
+        """Start a process, by default in a session of its own."""
         pid = next(self._pids) if pid is None else pid
         identity = ProcessIdentity(pid, f"fake:{next(self._tokens)}")
         session = pid if session is None else session
@@ -116,18 +117,18 @@ class FakeSystem:
         return identity
 
     def fork(self, parent: ProcessIdentity, *command: str, session: int | None = None) -> ProcessIdentity:
-        """A child: it inherits the environment, and the session unless told otherwise."""
+        """Start a child, which inherits the environment, and by default the session."""
         origin = self.processes[parent.pid]
         session = origin.session if session is None else session
         return self.start(*command, parent=parent.pid, session=session, environment=origin.environment)
 
     def process(self, identity: ProcessIdentity) -> FakeProcess | None:
-        """This very process, if it lives."""
+        """Return exactly this process, if it lives."""
         found = self.processes.get(identity.pid)
         return found if found and found.identity == identity and not found.zombie else None
 
     def end(self, identity: ProcessIdentity, status: int = 0, *, zombie: bool = False) -> None:
-        """It ends, by itself or by a signal. `zombie`: its parent does not wait for it."""
+        """End a process, by itself or by a signal. `zombie`: its parent does not wait for it."""
         process = self.process(identity)
         if process is None:
             return
@@ -145,7 +146,7 @@ class FakeSystem:
             watch.fire_soon()
 
     def answer(self, call: str) -> None:
-        """The answer to this call is on its way, unless it fails."""
+        """Pass the answer to a call on, unless the call fails."""
         self.calls[call] += 1
         happens = self.meanwhile.pop(call, None)
         if happens is not None:
@@ -160,33 +161,33 @@ class FakeSystem:
             raise fault.error.with_traceback(None)
 
     def false_alarm(self, identity: ProcessIdentity) -> None:
-        """The watches on a process that lives tell its end."""
+        """Let the watches on a living process report its end."""
         for watch in self._watches.pop(identity, []):
             watch.fire_soon()
 
     def kill(self, pid: int) -> None:
-        """SIGKILL from outside."""
+        """Kill a process from outside, as by SIGKILL."""
         self.end(self.processes[pid].identity, SIGKILLED)
 
     def recycle(self, pid: int) -> ProcessIdentity:
-        """Whoever had this pid ends; a stranger gets it."""
+        """End the process with this pid, and give the pid to a foreign process."""
         if pid in self.processes:
             self.kill(pid)
         return self.start("stranger", pid=pid)
 
     def listen(self, identity: ProcessIdentity, port: int, address: str = "127.0.0.1") -> None:
-        """It listens from now on."""
+        """Let a process listen from now on."""
         self.listeners.append((address, port, identity))
 
     def watch(self, watch: "FakeWatch") -> None:
-        """Fire it when its process has ended, or on the next turn if it has."""
+        """Fire the watch when its process has ended, or in the next loop iteration if it has."""
         if self.process(watch.identity) is None:
             watch.fire_soon()
         else:
             self._watches.setdefault(watch.identity, []).append(watch)
 
     def forget_watches(self) -> None:
-        """Whoever watched has been killed."""
+        """Forget all watches, because the process that watched was killed."""
         self._watches.clear()
 
     def unwatch(self, watch: "FakeWatch") -> None:
@@ -398,7 +399,7 @@ class FakePeerCheck:
 
 @dataclass
 class FakeMarks:
-    """What lies in the folder that all daemons of a user see: that of the system."""
+    """The marks in the folder that all daemons of a user see: that of the fake system."""
 
     system: FakeSystem
 
@@ -422,7 +423,7 @@ class FakeMarks:
 
 
 class FakeFileWatcher:
-    """Files that nobody writes to."""
+    """A watcher of files to which no program writes."""
 
     def note(self) -> str | None:
         return None
@@ -437,7 +438,7 @@ class _Unarmed:
 
 
 def fake_platform(system: FakeSystem) -> Platform:
-    """A wing on this system."""
+    """Return a platform on this system."""
     probe = FakeProbe(system)
     return Platform(
         clock=system.clock,

@@ -12,13 +12,13 @@ from supervisor.native.api import Command
 from tests.fakes import FakeProcess, FakeSystem, Program
 
 BASE = Path(getattr(sys, "_base_executable", "") or sys.executable).name
-"""What makes virtual environments where there is no uv."""
+"""The program that makes virtual environments without uv."""
 
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 
 
 def installer(pause_s: float, version: Callable[[Path], str | None]) -> Program:
-    """A program that makes an environment in silence, and tells which version is in it: None for none."""
+    """Return a program that makes an environment without output, and reports its version; None for none."""
 
     def run(system: FakeSystem, process: FakeProcess, command: Command) -> None:
         def end() -> None:

@@ -1,4 +1,4 @@
-"""Processes that a failed test has left behind."""
+"""Ends processes that a failed test left behind."""
 
 import os
 import sys
@@ -10,14 +10,14 @@ import psutil
 
 HOME_VARIABLE = "GODOT_SUPERVISOR_HOME"
 SLACK_S = 0.05
-"""A process's start is told in hundredths of a second."""
+"""The start of a process is given in hundredths of a second."""
 
 
 def end_leftovers(since: float, folder: Path) -> list[str]:
-    """Kill what was started since then and still runs; return each command line.
+    """Kill processes that were started since then and still run; return each command line.
 
-    Meant are descendants of this process, and what has its home below the folder: a daemon and its servers are nobody's
-    children. `since` is wall time, seconds.
+    This means descendants of this process, and processes whose home lies below the folder, because a daemon and its
+    servers have no parent among the tests. `since` is wall time, seconds.
     """
     ended = []
     for process in _leftovers(since, folder):
@@ -40,7 +40,7 @@ def _leftovers(since: float, folder: Path) -> Iterator[psutil.Process]:
             if process.pid in family or _home_is_below(process, folder):
                 yield process
         except psutil.Error:
-            # It has ended, or is another user's: no test of ours has left it.
+            # The process has ended, or another user owns it, so it is not a leftover of the tests.
             continue
 
 
@@ -50,7 +50,7 @@ def _home_is_below(process: psutil.Process, folder: Path) -> bool:
 
 
 def _skew_s() -> float:
-    """Return how far psutil's times of starts are from the clock: Linux tells the time of its boot in whole seconds."""
+    """Return the distance of psutil's start times from the clock: Linux gives the boot time in whole seconds."""
     if sys.platform != "linux":
         return 0.0
     return psutil.boot_time() - (time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))

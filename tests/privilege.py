@@ -1,4 +1,4 @@
-"""Tests that only root can run, and acting as somebody else in them."""
+"""Marks for tests that only root can run, and a way to act as another user in them."""
 
 import os
 from collections.abc import Callable
@@ -18,7 +18,7 @@ NEEDS_ROOT = (pytest.mark.needs_root, pytest.mark.skipif(not IS_ROOT, reason=ONL
 
 
 def as_nobody(ask: Callable[[], str]) -> str:
-    """What a function returns when an unprivileged user calls it. It runs in a fork of this process."""
+    """Return the result of a function that an unprivileged user calls, in a fork of this process."""
     receiver, sender = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -1,4 +1,4 @@
-"""Whether what went over the wire is what docs/protocol.schema.json says."""
+"""Compares messages of the protocol with docs/protocol.schema.json."""
 
 import json
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ COMMANDS_ID = "urn:godot-supervisor:commands:1"
 
 
 def check(method: str, result: object) -> None:
-    """See that this is an answer of the verb. What is wrong with it is the message of an AssertionError."""
+    """Check an answer of a method. Raises AssertionError with the difference."""
     _check(f"{method}.result", result)
 
 
 def check_frame(frame: Mapping[str, Any]) -> None:
-    """See that this is a frame of the protocol; what an answer answers, `check` knows."""
+    """Check a frame of the protocol; `check` compares the result in it."""
     _check(_envelope(frame), frame)
 
 
 class CheckedClient(Client):
-    """The client library, and everything that comes through it is compared with the schema."""
+    """The client library, whose received messages are all compared with the schema."""
 
     def call(self, method: str, *arguments: Any, **options: Any) -> Any:
         answer = super().call(method, *arguments, **options)
@@ -54,13 +54,13 @@ class CheckedClient(Client):
 
 
 def check_document(command: str, document: object) -> None:
-    """See that a command prints this with --json. What is wrong with it is the message of an AssertionError."""
+    """Check what a command prints with --json. Raises AssertionError with the difference."""
     problem = best_match(_commands().evolve(schema={"$ref": f"{COMMANDS_ID}#/$defs/{command}"}).iter_errors(document))
     assert problem is None, f"no document of {command}: {problem.json_path}: {problem.message}"
 
 
 def fits(name: str, value: object) -> bool:
-    """Whether this is an instance of a definition of the schema."""
+    """Check that this is an instance of a definition of the schema."""
     return bool(_validator(name).is_valid(value))
 
 
@@ -70,7 +70,7 @@ def _check(name: str, value: object) -> None:
 
 
 def _envelope(frame: Mapping[str, Any]) -> str:
-    """By name, so that the message tells the problem; against all four it would only tell that none fits."""
+    """Return the definition by name. Against all four, the message would only say that none fits."""
     if "method" in frame:
         return "Request" if "id" in frame else "Notification"
     return "Failure" if "error" in frame else "Success"

@@ -1,4 +1,4 @@
-"""Gives a pid that is free to a new process. The kernel's own counter is left alone: other tests' pids depend on it."""
+"""Gives a free pid to a new process. The kernel's counter stays as it is, because other tests' pids depend on it."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ import pytest
 
 PATIENCE_S = 20.0
 
-# clone3(2) with set_tid. CLONE_PARENT makes the new process a child of ours, not of this helper, which ends at once.
+# clone3(2) with set_tid. CLONE_PARENT makes the new process a child of this one, not of the helper, which ends at once.
 HELPER = """
 import ctypes, os, sys
 SYS_CLONE3, CLONE_PARENT = 435, 0x8000
@@ -28,14 +28,14 @@ sys.exit(ctypes.get_errno() if made < 0 else 0)
 
 
 class Recycled:
-    """A child of this process with a pid that it was given. As much of `Popen` as the stories need."""
+    """A child of this process with a chosen pid, and the part of `Popen` that the tests need."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._status: int | None = None
 
     def poll(self) -> int | None:
-        """Its exit status, or None while it runs."""
+        """Return its exit status, or None while it runs."""
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             self._status = os.waitstatus_to_exitcode(status) if pid else None
@@ -49,7 +49,7 @@ class Recycled:
 
 
 def start_as(pid: int, *words: str, environment: Mapping[str, str] | None = None) -> Recycled:
-    """Run a program under this pid. The test is skipped where the kernel does not let us choose."""
+    """Run a program with this pid. The test is skipped if the kernel does not allow the choice."""
     end = time.monotonic() + PATIENCE_S
     while True:
         done = subprocess.run(
@@ -59,7 +59,7 @@ def start_as(pid: int, *words: str, environment: Mapping[str, str] | None = None
             return Recycled(pid)
         if done.returncode in (errno.EPERM, errno.ENOSYS, errno.EINVAL):
             pytest.skip(f"the next pid cannot be chosen here: {os.strerror(done.returncode)}")
-        # Somebody else has the number for a moment: a process, or a thread.
+        # Another process, or a thread, has the number for a moment.
         assert done.returncode == errno.EEXIST, os.strerror(done.returncode)
         assert time.monotonic() < end, f"pid {pid} does not become free"
         time.sleep(0.01)

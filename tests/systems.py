@@ -1,4 +1,4 @@
-"""Which test belongs to which system. tests/conftest.py sees to it, docs/platforms.md says what is left."""
+"""The system to which each test belongs; tests/conftest.py applies it, docs/platforms.md lists the gaps."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ POSIX_ONLY = pytest.mark.linux_only(and_macos=True)
 """A fact that macOS shares with Linux: modes and owners of files, unix sockets, signals, root."""
 
 REASONS = ("linux_only", "needs_macos", "needs_real_windows")
-"""For these, and for nothing else, is a test skipped on Windows."""
+"""The only reasons for which a test is skipped on Windows."""
 
 NOT_ON_WINDOWS: Mapping[str, str] = {
     "e2e": "the harness reads /proc and sends signals; tests/windows is its twin",
@@ -50,7 +50,7 @@ NOT_ON: Mapping[str, Mapping[str, str]] = {
 
 
 def not_here(item: pytest.Item) -> str | None:
-    """Why this test is not run on this system; None: it is."""
+    """Return why this test is not run on this system; None if it is run."""
     linux = item.get_closest_marker("linux_only")
     if linux and SYSTEM != "linux" and not (SYSTEM == "macos" and linux.kwargs.get("and_macos")):
         return "linux_only"
@@ -62,5 +62,5 @@ def not_here(item: pytest.Item) -> str | None:
 
 
 def is_root() -> bool:
-    """Whether this is a POSIX system's root."""
+    """Return whether this process is root on a POSIX system."""
     return hasattr(os, "geteuid") and os.geteuid() == 0

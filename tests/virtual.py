@@ -1,4 +1,4 @@
-"""An event loop on virtual time: nothing waits, and what would run in a thread runs at once, in order."""
+"""An event loop on virtual time: waits take no time, and work for threads runs at once, in order."""
 
 import asyncio
 import selectors
@@ -11,19 +11,19 @@ T = TypeVar("T")
 
 
 class NothingWillHappenError(Exception):
-    """Everybody waits, and no timer is set."""
+    """All tasks wait, and no timer is set."""
 
 
 class LoopSpinsError(Exception):
-    """Somebody does the same thing over and over."""
+    """A task repeats itself without end."""
 
 
 TURNS_ALLOWED = 50_000
-"""How often the loop may turn in one second of virtual time."""
+"""The number of loop iterations that one second of virtual time may have."""
 
 
 class VirtualSelector(selectors.DefaultSelector):
-    """Never sleeps: it moves the clock instead."""
+    """A selector that moves the clock instead of sleeping."""
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class VirtualSelector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Its time is the fake clock's."""
+    """An event loop with the time of the fake clock."""
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(VirtualSelector(clock))
@@ -69,6 +69,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(clock: FakeClock, main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end, in no time."""
+    """Run to the end without real waiting."""
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner:
         return runner.run(main)

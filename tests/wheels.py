@@ -1,4 +1,4 @@
-"""Packages for installers, made on the spot."""
+"""Makes packages for installers."""
 
 import base64
 import hashlib

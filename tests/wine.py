@@ -1,4 +1,4 @@
-"""What tests may not ask of Wine."""
+"""The limits of Wine for tests."""
 
 import sys
 
@@ -8,7 +8,7 @@ IS_WINDOWS = sys.platform == "win32"
 
 
 def _wine() -> int:
-    """The version of Wine; 0: there is none. Tests may ask; the product never does."""
+    """Return the version of Wine; 0: there is none. Only tests may ask, the product never does."""
     if sys.platform != "win32":
         return 0
     import ctypes
@@ -23,9 +23,9 @@ def _wine() -> int:
 WINE = _wine()
 
 REAL_WINDOWS = (pytest.mark.needs_real_windows,)
-"""For what Wine does not do as Windows does."""
+"""For tests of behaviour in which Wine differs from Windows."""
 
 TELLS_OWNERS_SINCE = 9
 
 PORT_OWNERS = (pytest.mark.skipif(0 < WINE < TELLS_OWNERS_SINCE, reason="needs_real_windows"),)
-"""For what needs the system to tell whose a listener is: earlier releases of Wine do not."""
+"""For tests that need the owners of listeners, which earlier releases of Wine do not tell."""

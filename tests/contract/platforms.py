@@ -1,4 +1,4 @@
-"""The same situations, made of real processes and of fake ones."""
+"""The real and the fake platform, in the same situations."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Poll, on the loop's own thread: for what needs no loop to happen."""
+    """Poll on the thread of the loop, for conditions that need no loop to come true."""
     end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, f"in vain: {what}"
@@ -56,7 +56,7 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
-    """Poll, leaving the loop its turns."""
+    """Poll while the loop continues."""
     end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, f"in vain: {what}"
@@ -65,8 +65,8 @@ async def until(condition: Callable[[], object], what: str) -> None:
 
 @contextlib.contextmanager
 def unix_connection() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Both ends of a unix socket, the one that was connected to first. macOS keeps nothing of who made a socketpair."""
-    # A path has 103 bytes there, and its folders of temporary files are deep.
+    """Yield both ends of a unix socket, the accepted one first. On macOS a socketpair carries no credentials."""
+    # A path may have 103 bytes on macOS, whose folders for temporary files are deep.
     with contextlib.ExitStack() as stack:
         path = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp"))) / "socket"
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -80,9 +80,9 @@ def unix_connection() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 class PlatformHarness(Protocol):
-    """A wing, and what makes things happen around it. `me` is the process that the wing runs in.
+    """A platform, and the means to make things happen around it. `me`: the process that runs it.
 
-    `killed`: the exit status of what the wing kills; `ended`: of what `end` kills.
+    `killed`: the exit status of processes that the platform kills; `ended`: of those that `end` kills.
     """
 
     platform: Platform
@@ -91,44 +91,44 @@ class PlatformHarness(Protocol):
     ended: int
 
     def child(self, *, stubborn: bool = False, variable: str = "") -> ProcessIdentity:
-        """Spawned by the wing, and settled. `stubborn`: ignores SIGTERM. `variable`: the value of `GREETING`."""
+        """Spawn a settled child. `stubborn`: ignores SIGTERM. `variable`: the value of `GREETING`."""
         ...
 
     def brief(self, status: int) -> ProcessIdentity:
-        """Spawned by the wing; ends at once with this status."""
+        """Spawn a child that ends at once with this status."""
         ...
 
     def missing(self, *, rehearsed: bool = False) -> None:
-        """Spawn a program that is not there, or only rehearse that."""
+        """Spawn a missing program, or only rehearse that."""
         ...
 
     def family(self) -> tuple[ProcessIdentity, ProcessIdentity]:
-        """A child, and a child of it that it will never wait for."""
+        """Spawn a child with a child that it will never wait for."""
         ...
 
     def end(self, identity: ProcessIdentity) -> None:
-        """Kill it behind the wing's back."""
+        """Kill a process without the platform."""
         ...
 
     def recycle(self, identity: ProcessIdentity) -> ProcessIdentity:
-        """End a child and give its pid to another; returns that one."""
+        """End a child and give its pid to another process; return that process."""
         ...
 
     def listen(self, address: str, port: int = 0) -> int:
-        """We listen from now on."""
+        """Listen from now on, in this process."""
         ...
 
     def connect(self, port: int) -> None:
-        """Somebody connects to us on 127.0.0.1."""
+        """Connect to this process on 127.0.0.1."""
         ...
 
     def hang_up(self) -> None:
-        """We close every connection and every listener, ours first: TIME_WAIT is on our side."""
+        """Close every connection and listener, this process first, so that TIME_WAIT is on its side."""
         ...
 
 
 class FakeHarness:
-    """Nothing of it is real."""
+    """The platform in memory."""
 
     killed = ended = SIGKILLED
 
@@ -184,7 +184,7 @@ class FakeHarness:
 class RealHarness:
     """Processes of this machine. `polling`: without kernel events."""
 
-    # Windows has no signals: whoever ends a process says what its exit status shall be.
+    # Windows has no signals: the killer of a process sets its exit status.
     killed = 1 if IS_WINDOWS else -9
     ended = 9 if IS_WINDOWS else -9
 
@@ -217,7 +217,7 @@ class RealHarness:
         self.platform.processes.rehearse(command) if rehearsed else self.platform.processes.spawn(command)
 
     def reader(self, *, keeps_input: bool) -> ProcessIdentity:
-        """A child that ends with its input."""
+        """Spawn a child that ends with its input."""
         return self._spawn("import sys; sys.stdin.buffer.read()", keeps_input=keeps_input)[0]
 
     def family(self) -> tuple[ProcessIdentity, ProcessIdentity]:
@@ -244,7 +244,7 @@ class RealHarness:
     def listen(self, address: str, port: int = 0) -> int:
         listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         if IS_WINDOWS:
-            # Otherwise "::" is IPv6 alone there, and leaves 127.0.0.1 free.
+            # By default "::" means only IPv6 on Windows, and leaves 127.0.0.1 free.
             if address == "::":
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         else:
@@ -267,7 +267,7 @@ class RealHarness:
         self._listeners.clear()
 
     def close(self) -> None:
-        """End everything that was started."""
+        """End all started processes."""
         self.hang_up()
         for process in self._recycled:
             process.end()
@@ -299,7 +299,7 @@ class RealHarness:
 
 @contextlib.contextmanager
 def harness_of(name: str, folder: Path) -> Iterator[PlatformHarness]:
-    """A harness by name: fake, real, or polling (real, without kernel events)."""
+    """Yield a harness by name: fake, real, or polling (real, without kernel events)."""
     if name == "fake":
         yield FakeHarness()
         return

@@ -1,4 +1,4 @@
-"""What every exit watcher promises."""
+"""The contract of exit watchers."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ RECYCLING_WORLDS = ["fake", *(pytest.param(name, marks=NEEDS_ROOT) for name in R
 
 @pytest.fixture(params=["fake", "real", "polling"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PlatformHarness]:
-    """The fallback keeps the same promises."""
+    """The same contract for the fallback."""
     with harness_of(request.param, tmp_path) as made:
         yield made
 
@@ -44,7 +44,7 @@ async def test_the_end_of_a_child_is_reported_with_its_status(harness: PlatformH
 
 
 @on_loop
-async def test_the_end_of_a_process_that_is_not_our_child_is_reported(harness: PlatformHarness) -> None:
+async def test_end_of_a_process_that_is_no_child_is_reported(harness: PlatformHarness) -> None:
     _, grandchild = harness.family()
     later = asyncio.create_task(ended(harness, grandchild))
     await asyncio.sleep(0)
@@ -55,7 +55,7 @@ async def test_the_end_of_a_process_that_is_not_our_child_is_reported(harness: P
 
 
 @on_loop
-async def test_a_process_that_has_ended_is_reported_on_a_later_turn(harness: PlatformHarness) -> None:
+async def test_ended_process_is_reported_in_a_later_loop_iteration(harness: PlatformHarness) -> None:
     child = harness.child()
     harness.end(child)
     calls: list[str] = []
@@ -66,12 +66,12 @@ async def test_a_process_that_has_ended_is_reported_on_a_later_turn(harness: Pla
 
 
 @on_loop
-async def test_who_begins_to_watch_what_others_watch_is_told_as_they_are(harness: PlatformHarness) -> None:
+async def test_second_watch_of_a_process_reports_like_the_first(harness: PlatformHarness) -> None:
     child = harness.child()
     told: list[str] = []
     harness.platform.exits.watch(child, lambda: told.append("first"))
     harness.end(child)
-    # Nobody has been told yet: the loop had no turn.
+    # No callback has run yet, because the loop had no iteration.
     harness.platform.exits.watch(child, lambda: told.append("second"))
     assert told == []
     await until(lambda: sorted(told) == ["first", "second"], "both are told")
@@ -85,14 +85,14 @@ async def test_a_zombie_is_reported(harness: PlatformHarness) -> None:
 
 
 @on_loop
-async def test_a_process_that_never_was_is_reported(harness: PlatformHarness) -> None:
+async def test_process_that_never_existed_is_reported(harness: PlatformHarness) -> None:
     await ended(harness, ProcessIdentity(2**40, "never"))
     await ended(harness, ProcessIdentity(0, "never"))
 
 
 @pytest.mark.parametrize("harness", RECYCLING_WORLDS, indirect=True)
 @on_loop
-async def test_a_recycled_pid_is_reported_while_the_other_process_lives(harness: PlatformHarness) -> None:
+async def test_recycled_pid_is_reported_while_the_new_process_lives(harness: PlatformHarness) -> None:
     child = harness.child()
     other = harness.recycle(child)
     await ended(harness, child)
@@ -114,7 +114,7 @@ async def test_a_closed_watch_stays_silent(harness: PlatformHarness) -> None:
 
 
 @on_loop
-async def test_a_watch_closed_between_the_event_and_its_turn_stays_silent(harness: PlatformHarness) -> None:
+async def test_watch_closed_between_event_and_callback_stays_silent(harness: PlatformHarness) -> None:
     child = harness.child()
     harness.end(child)
     calls: list[str] = []

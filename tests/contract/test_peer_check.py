@@ -1,4 +1,4 @@
-"""What every peer check promises."""
+"""The contract of peer checks."""
 
 import contextlib
 import socket
@@ -18,7 +18,7 @@ def test_a_peer_of_the_same_user_is_known(harness: PlatformHarness) -> None:
         assert harness.platform.peers.same_user(theirs)
 
 
-def test_a_socket_that_tells_nothing_is_refused() -> None:
+def test_socket_without_peer_credentials_is_refused() -> None:
     peers = open_platform().peers
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     ours.close()

@@ -1,4 +1,4 @@
-"""What every port table promises."""
+"""The contract of port tables."""
 
 import pytest
 
@@ -12,7 +12,7 @@ LOOPBACK = "127.0.0.1"
 KNOWING_WORLDS = ["fake", pytest.param("real", marks=PORT_OWNERS)]
 
 
-def test_a_port_that_nobody_has_is_free(harness: PlatformHarness) -> None:
+def test_unused_port_is_free(harness: PlatformHarness) -> None:
     port = harness.listen(LOOPBACK)
     harness.hang_up()
     fact = harness.platform.ports.facts([port])[port]
@@ -33,8 +33,8 @@ def test_a_listener_on_loopback_takes_the_port(harness: PlatformHarness) -> None
 
 @pytest.mark.parametrize("harness", KNOWING_WORLDS, indirect=True)
 @pytest.mark.parametrize("address", ["0.0.0.0", "::"])
-def test_a_listener_on_a_wildcard_is_in_the_way_whatever_a_bind_says(harness: PlatformHarness, address: str) -> None:
-    # Linux refuses the bind; Windows and macOS let 127.0.0.1 be bound beside it, and it gets what comes there.
+def test_wildcard_listener_is_reported_whatever_a_bind_says(harness: PlatformHarness, address: str) -> None:
+    # Linux refuses the bind. Windows and macOS allow 127.0.0.1 beside the wildcard, and it gets the connections.
     port = harness.listen(address)
     fact = harness.platform.ports.facts([port])[port]
     assert fact.bind is Bind.TAKEN or SYSTEM != "linux"
@@ -42,7 +42,7 @@ def test_a_listener_on_a_wildcard_is_in_the_way_whatever_a_bind_says(harness: Pl
     assert obstacle(port, fact, {}) is not None
 
 
-def test_a_squatter_on_ipv6_loopback_is_seen_beside_a_bind_that_succeeds(harness: PlatformHarness) -> None:
+def test_listener_on_ipv6_loopback_is_seen_beside_a_free_bind(harness: PlatformHarness) -> None:
     port = harness.listen("::1")
     fact = harness.platform.ports.facts([port])[port]
     assert fact.bind is Bind.FREE
@@ -50,7 +50,7 @@ def test_a_squatter_on_ipv6_loopback_is_seen_beside_a_bind_that_succeeds(harness
     assert harness.platform.ports.listeners([port], [harness.me]) == {}
 
 
-def test_every_listener_of_a_port_is_told(harness: PlatformHarness) -> None:
+def test_every_listener_of_a_port_is_reported(harness: PlatformHarness) -> None:
     port = harness.listen(LOOPBACK)
     harness.listen("::1", port)
     fact = harness.platform.ports.facts([port])[port]
@@ -77,7 +77,7 @@ def test_time_wait_counts_as_free(harness: PlatformHarness) -> None:
 
 @pytest.mark.parametrize("harness", KNOWING_WORLDS, indirect=True)
 @on_loop
-async def test_a_listener_is_found_among_those_asked_about(harness: PlatformHarness) -> None:
+async def test_listener_is_found_among_the_given_processes(harness: PlatformHarness) -> None:
     child = harness.child()
     port = harness.listen(LOOPBACK)
     wildcard = harness.listen("0.0.0.0")
@@ -92,7 +92,7 @@ async def test_a_listener_is_found_among_those_asked_about(harness: PlatformHarn
     assert harness.platform.ports.listeners([port], [harness.me]) == {}
 
 
-def test_the_ports_that_anybody_listens_on_are_told(harness: PlatformHarness) -> None:
+def test_ports_with_any_listener_are_reported(harness: PlatformHarness) -> None:
     port, squatted, other = harness.listen(LOOPBACK), harness.listen("::1"), harness.listen(LOOPBACK)
     assert harness.platform.ports.listening({port, squatted}) == {port, squatted}
     assert harness.platform.ports.listening(range(port, port + 1)) == {port}
@@ -103,7 +103,7 @@ def test_the_ports_that_anybody_listens_on_are_told(harness: PlatformHarness) ->
 
 @pytest.mark.parametrize("harness", KNOWING_WORLDS, indirect=True)
 @on_loop
-async def test_the_ports_of_a_process_are_those_that_serve_loopback(harness: PlatformHarness) -> None:
+async def test_ports_of_a_process_are_those_that_serve_loopback(harness: PlatformHarness) -> None:
     child = harness.child()
     port, wildcard, squatted = harness.listen(LOOPBACK), harness.listen("0.0.0.0"), harness.listen("::1")
     held = harness.platform.ports.held_by(harness.me)
@@ -114,7 +114,7 @@ async def test_the_ports_of_a_process_are_those_that_serve_loopback(harness: Pla
 
 @pytest.mark.parametrize("harness", KNOWING_WORLDS, indirect=True)
 @on_loop
-async def test_addresses_of_a_process_are_all_that_it_listens_on(harness: PlatformHarness) -> None:
+async def test_addresses_of_a_process_are_all_its_listeners(harness: PlatformHarness) -> None:
     child = harness.child()
     port, squatted = harness.listen(LOOPBACK), harness.listen("::1")
     assert {(LOOPBACK, port), ("::1", squatted)} <= harness.platform.ports.addresses(harness.me)

@@ -1,4 +1,4 @@
-"""What every probe promises."""
+"""The contract of probes."""
 
 import time
 
@@ -58,7 +58,7 @@ async def test_the_next_pid_is_another_process(harness: PlatformHarness) -> None
 
 
 @pytest.mark.parametrize("pid", [0, -1, -4711, 2**31, 2**80])
-def test_what_is_no_pid_is_nobody(harness: PlatformHarness, pid: int) -> None:
+def test_impossible_pid_has_no_identity(harness: PlatformHarness, pid: int) -> None:
     assert harness.platform.probe.identify(pid) is None
     assert harness.platform.probe.sample(ProcessIdentity(pid, harness.me.start_token)) is Liveness.DEAD
     assert harness.platform.probe.describe(pid).identity is None
@@ -92,7 +92,7 @@ async def test_a_child_started_after_its_parent_and_before_now(harness: Platform
     assert childs is not None
     older, younger = probe.born(harness.me), probe.born(child)
     if WINE and isinstance(harness, RealHarness):
-        # It tells times by a clock that can be set, and nothing else.
+        # Its only clock is one that can be set.
         assert older is younger is None
     else:
         assert older is not None
@@ -118,9 +118,9 @@ def test_the_clock_goes_forward(harness: PlatformHarness) -> None:
     assert harness.platform.clock.wall() > time.mktime((2020, 1, 1, 0, 0, 0, 0, 0, 0))
 
 
-def test_a_process_of_our_own_namespace_is_told(harness: PlatformHarness) -> None:
+def test_process_in_our_namespace_is_recognised(harness: PlatformHarness) -> None:
     assert harness.platform.probe.same_namespace(harness.me) is True
 
 
-def test_the_namespace_of_a_process_that_has_gone_is_unknown(harness: PlatformHarness) -> None:
+def test_namespace_of_an_ended_process_is_unknown(harness: PlatformHarness) -> None:
     assert harness.platform.probe.same_namespace(ProcessIdentity(harness.me.pid, "another")) is None

@@ -1,4 +1,4 @@
-"""What every process control promises."""
+"""The contract of process control."""
 
 import pytest
 
@@ -10,19 +10,19 @@ from tests.privilege import NEEDS_ROOT
 from tests.wine import IS_WINDOWS, REAL_WINDOWS
 
 CONTROL_C_EXIT = 0xC000013A
-"""STATUS_CONTROL_C_EXIT, <ntstatus.h>: what is left of a process that CTRL_BREAK has ended."""
+"""STATUS_CONTROL_C_EXIT, <ntstatus.h>: the exit status of a process that CTRL_BREAK has ended."""
 
 ASKING_WORLDS = ["fake", pytest.param("real", marks=REAL_WINDOWS if IS_WINDOWS else ())]
-"""Wine passes CTRL_BREAK on to nobody, or not as Windows does."""
+"""Wine passes CTRL_BREAK to no process, or not as Windows does."""
 
 UNTOLD = (FileNotFoundError, PermissionError, ProcessLookupError)
-"""What the systems say of a process that is not there, or that they do not tell about."""
+"""The errors of systems for a process that is missing, or that they do not tell about."""
 
 RECYCLING_WORLDS = ["fake", *(() if IS_WINDOWS else (pytest.param("real", marks=NEEDS_ROOT),))]
 
 
 def row(harness: PlatformHarness, identity: ProcessIdentity) -> ProcessRow | None:
-    """Its line of the process table."""
+    """Return its line of the process table."""
     return next((row for row in harness.platform.processes.table() if row.identity == identity), None)
 
 
@@ -33,7 +33,7 @@ async def gone(harness: PlatformHarness, identity: ProcessIdentity) -> None:
 
 @on_loop
 @pytest.mark.parametrize("rehearsed", [False, True])
-async def test_a_program_that_is_not_there_is_named(harness: PlatformHarness, *, rehearsed: bool) -> None:
+async def test_missing_program_is_named(harness: PlatformHarness, *, rehearsed: bool) -> None:
     with pytest.raises(OSError, match="no-such-program"):
         harness.missing(rehearsed=rehearsed)
 
@@ -63,7 +63,7 @@ async def test_a_living_child_has_no_status(harness: PlatformHarness) -> None:
 
 
 @on_loop
-async def test_a_status_is_that_of_the_very_process(harness: PlatformHarness) -> None:
+async def test_status_belongs_to_exactly_this_process(harness: PlatformHarness) -> None:
     child = harness.brief(7)
     await until(lambda: harness.platform.processes.exit_status(child) is not None, "the status is there")
     assert harness.platform.processes.exit_status(ProcessIdentity(child.pid, harness.me.start_token)) is None
@@ -71,7 +71,7 @@ async def test_a_status_is_that_of_the_very_process(harness: PlatformHarness) ->
 
 @pytest.mark.parametrize("harness", ASKING_WORLDS, indirect=True)
 @on_loop
-async def test_a_child_that_is_asked_to_end_ends_by_that(harness: PlatformHarness) -> None:
+async def test_child_ends_by_the_polite_request(harness: PlatformHarness) -> None:
     child = harness.child()
     assert await harness.platform.processes.ask_to_end(child)
     await gone(harness, child)
@@ -82,7 +82,7 @@ async def test_a_child_that_is_asked_to_end_ends_by_that(harness: PlatformHarnes
 
 @pytest.mark.parametrize("harness", ASKING_WORLDS, indirect=True)
 @on_loop
-async def test_a_child_that_ignores_the_request_dies_of_a_kill(harness: PlatformHarness) -> None:
+async def test_child_that_ignores_the_request_is_killed(harness: PlatformHarness) -> None:
     child = harness.child(stubborn=True)
     assert await harness.platform.processes.ask_to_end(child)
     assert harness.platform.probe.sample(child) is Liveness.ALIVE
@@ -93,7 +93,7 @@ async def test_a_child_that_ignores_the_request_dies_of_a_kill(harness: Platform
 
 
 @on_loop
-async def test_a_process_that_is_not_our_child_can_be_ended(harness: PlatformHarness) -> None:
+async def test_process_that_is_no_child_can_be_ended(harness: PlatformHarness) -> None:
     _, grandchild = harness.family()
     if IS_WINDOWS and isinstance(harness, RealHarness):
         with pytest.raises(OSError, match="no polite request"):
@@ -105,7 +105,7 @@ async def test_a_process_that_is_not_our_child_can_be_ended(harness: PlatformHar
 
 
 @on_loop
-async def test_a_signal_to_the_dead_says_so(harness: PlatformHarness) -> None:
+async def test_signal_to_an_ended_process_returns_false(harness: PlatformHarness) -> None:
     child = harness.child()
     _, zombie = harness.family()
     for identity in (child, zombie):
@@ -116,13 +116,13 @@ async def test_a_signal_to_the_dead_says_so(harness: PlatformHarness) -> None:
 
 @pytest.mark.parametrize("pid", [0, -1, 2**40])
 @on_loop
-async def test_a_signal_to_what_is_no_pid_says_so(harness: PlatformHarness, pid: int) -> None:
+async def test_signal_to_an_impossible_pid_returns_false(harness: PlatformHarness, pid: int) -> None:
     assert not await harness.platform.processes.ask_to_end(ProcessIdentity(pid, harness.me.start_token))
     assert not harness.platform.processes.kill(ProcessIdentity(pid, harness.me.start_token))
 
 
 @on_loop
-async def test_a_signal_with_another_start_token_hits_nobody(harness: PlatformHarness) -> None:
+async def test_signal_with_another_start_token_is_not_sent(harness: PlatformHarness) -> None:
     child = harness.child()
     mistaken = ProcessIdentity(child.pid, harness.me.start_token)
     assert not harness.platform.processes.kill(mistaken)
@@ -153,7 +153,7 @@ async def test_the_table_shows_parents_and_sessions(harness: PlatformHarness) ->
 
 
 @on_loop
-async def test_the_table_leaves_the_dead_out(harness: PlatformHarness) -> None:
+async def test_table_omits_ended_processes(harness: PlatformHarness) -> None:
     _, grandchild = harness.family()
     child = harness.child()
     harness.end(grandchild)
@@ -173,7 +173,7 @@ async def test_an_orphan_is_shown_below_another_parent(harness: PlatformHarness)
 
 
 @on_loop
-async def test_the_number_of_a_child_is_vacant_once_it_has_been_collected(harness: PlatformHarness) -> None:
+async def test_pid_of_a_child_is_vacant_after_it_was_collected(harness: PlatformHarness) -> None:
     child = harness.child()
     assert not harness.platform.processes.vacant(child.pid)
     harness.end(child)
@@ -183,7 +183,7 @@ async def test_the_number_of_a_child_is_vacant_once_it_has_been_collected(harnes
 
 
 @on_loop
-async def test_the_number_of_a_leader_is_not_vacant_while_its_session_lives(harness: PlatformHarness) -> None:
+async def test_pid_of_a_leader_is_not_vacant_while_its_session_lives(harness: PlatformHarness) -> None:
     parent, orphan = harness.family()
     harness.end(parent)
     await until(lambda: harness.platform.processes.exit_status(parent) is not None, "it is collected")
@@ -192,16 +192,16 @@ async def test_the_number_of_a_leader_is_not_vacant_while_its_session_lives(harn
 
 
 @on_loop
-async def test_the_number_of_a_zombie_is_not_vacant(harness: PlatformHarness) -> None:
+async def test_pid_of_a_zombie_is_not_vacant(harness: PlatformHarness) -> None:
     _, zombie = harness.family()
     harness.end(zombie)
-    # Windows keeps the number of a process that somebody has a handle to, and nothing else of it.
+    # Windows keeps the number of a process with an open handle, and nothing else of it.
     kept_by_a_handle = IS_WINDOWS and isinstance(harness, RealHarness)
     assert harness.platform.processes.vacant(zombie.pid) is kept_by_a_handle
 
 
 @pytest.mark.parametrize("pid", [0, -1, -(2**30), 2**40])
-def test_what_is_no_number_is_not_vacant(harness: PlatformHarness, pid: int) -> None:
+def test_impossible_pid_is_not_vacant(harness: PlatformHarness, pid: int) -> None:
     assert not harness.platform.processes.vacant(pid)
 
 

@@ -1,4 +1,4 @@
-"""Says what runs here, and sees that it does."""
+"""Prints what runs here, and checks that it works."""
 
 import ctypes
 import platform

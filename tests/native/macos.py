@@ -1,4 +1,4 @@
-"""What of macOS its wing asks, in memory: `select` with kernel queues, and `psutil`."""
+"""An in-memory macOS for its platform: `select` with kernel queues, and `psutil`."""
 
 import errno
 import os
@@ -30,7 +30,9 @@ class AccessDenied(Error):  # noqa: N818 (psutil's name)
 
 @dataclass
 class Fact:
-    """What the kernel knows of a process. `hides`: what only its owner may ask, and the system's own even from him.
+    """The kernel's facts about a process.
+
+    `hides`: facts for its owner only, or hidden by the system even from the owner.
 
     `fails`: reading its descriptors raises this. `ticks`: the absolute time of its start; None: not told.
     """
@@ -74,15 +76,15 @@ class Mac:
         )
         self.queues: list[Kqueue] = []
         self.leaving: set[int] = set()
-        """Processes that are ending: nobody can watch them any more, nor wait for them yet."""
+        """Processes that are ending: they can no longer be watched, and not yet be waited for."""
         self.refuses: OSError | None = None
 
     def birth_of(self, pid: int) -> int | None:
-        """As libproc tells."""
+        """Return the creation time, as libproc does."""
         return self.processes[pid].ticks if pid in self.processes else None
 
     def end(self, pid: int, *, zombie: bool = False, silently: bool = False) -> None:
-        """A process ends. `zombie`: nobody has waited for it yet. `silently`: the event comes later, by `tell`."""
+        """End a process. `zombie`: its parent has not waited for it yet. `silently`: `tell` sends the event later."""
         if zombie:
             self.processes[pid].status = "zombie"
         else:
@@ -91,7 +93,7 @@ class Mac:
             self.tell(pid)
 
     def tell(self, pid: int) -> None:
-        """NOTE_EXIT, to every queue that has asked for it."""
+        """Send NOTE_EXIT to every queue that has asked for it."""
         for queue in self.queues:
             queue.tell(pid)
 
@@ -103,7 +105,7 @@ class Mac:
 
 
 class Kqueue:
-    """Readable, by a pipe, while there are events."""
+    """A queue that is readable, by a pipe, while there are events."""
 
     def __init__(self, mac: Mac) -> None:
         self._mac = mac

@@ -1,4 +1,4 @@
-"""What tests of the Windows wing share."""
+"""Helpers for tests of the platform of Windows."""
 
 import ctypes
 import sys
@@ -12,14 +12,14 @@ assert sys.platform == "win32"
 
 
 def control(harness: RealHarness) -> WindowsProcessControl:
-    """The process control that its patient one asks."""
+    """Return the process control behind the patient one."""
     assert isinstance(harness.platform.processes, PatientProcesses)
     assert isinstance(harness.platform.processes._processes, WindowsProcessControl)
     return harness.platform.processes._processes
 
 
 def refusing(number: int) -> Callable[..., int]:
-    """A system that refuses to open any process."""
+    """Return a function that refuses to open any process."""
 
     def refuse(*_: object) -> int:
         raise ctypes.WinError(number)
@@ -28,7 +28,7 @@ def refusing(number: int) -> Callable[..., int]:
 
 
 def failing(number: int) -> Callable[..., int]:
-    """A function of Windows that fails."""
+    """Return a function of Windows that fails."""
 
     def fail(*_: object) -> int:
         ctypes.set_last_error(number)

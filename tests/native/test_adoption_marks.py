@@ -1,4 +1,4 @@
-"""Files by which daemons of one user tell each other what they look after."""
+"""Marks by which daemons of one user tell each other of adopted processes."""
 
 import os
 import time
@@ -31,7 +31,7 @@ def marks(
     return FileMarks(folders, sample, lambda _: started, lambda: namespace, lambda: time.time() + later)
 
 
-def test_every_daemon_sees_which_homes_look_after_a_process(tmp_path: Path) -> None:
+def test_every_daemon_sees_the_homes_that_look_after_a_process(tmp_path: Path) -> None:
     one, two = marks(tmp_path / "a"), marks(tmp_path / "a")
     assert one.homes(TOY) == frozenset()
     one.put(TOY, "one")
@@ -43,7 +43,7 @@ def test_every_daemon_sees_which_homes_look_after_a_process(tmp_path: Path) -> N
     assert one.homes(TOY) == {"one"}
 
 
-def test_a_folder_that_comes_later_costs_no_mark(tmp_path: Path) -> None:
+def test_folder_that_appears_later_loses_no_mark(tmp_path: Path) -> None:
     early = marks(tmp_path / "login" / "a", tmp_path / "b")
     early.put(TOY, "one")
     (tmp_path / "login").mkdir()
@@ -112,7 +112,7 @@ def test_a_folder_that_stops_every_reap_is_noted(tmp_path: Path) -> None:
     assert found.note() is None
 
 
-def test_without_any_folder_nothing_is_told(tmp_path: Path) -> None:
+def test_without_any_folder_reading_marks_fails(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         marks(tmp_path / "nowhere" / "a").homes(TOY)
 
@@ -142,7 +142,7 @@ def mark_folders() -> Sequence[Path]:
     return found._folders
 
 
-def test_where_marks_lie_follows_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_variable_moves_the_folder_of_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     before = mark_folders()
     for name in ("HOME", "XDG_RUNTIME_DIR", "TMPDIR", "TEMP", "LOCALAPPDATA", "USERPROFILE"):
         monkeypatch.setenv(name, os.fspath(Path.cwd() / "elsewhere"))

@@ -1,4 +1,4 @@
-"""Every foreign function has its argument and result types declared. Without them a handle loses its upper half."""
+"""Every foreign function declares its argument and result types; without them a handle loses its upper half."""
 
 import ast
 import sys
@@ -18,7 +18,7 @@ DECLARES_FROM = 3
 
 
 def offences(source: str) -> Iterator[str]:
-    """Foreign functions of a module that lack a declaration, by name."""
+    """Yield the foreign functions of a module that lack a declaration."""
     nodes = list(ast.walk(ast.parse(source)))
     libraries = {target.id for node in nodes for target in loaded(node)}
     for node in nodes:
@@ -32,7 +32,7 @@ def offences(source: str) -> Iterator[str]:
 
 
 def undeclared(call: ast.Call, function: str, libraries: set[str]) -> Iterator[str]:
-    """What is wrong with this way of getting a foreign function."""
+    """Yield what is wrong with this way of getting a foreign function."""
     if function == DECLARES and len(call.args) < DECLARES_FROM:
         yield f"{ast.unparse(call)}: no result type"
     if function == "getattr" and libraries & {one.id for one in ast.walk(call.args[0]) if isinstance(one, ast.Name)}:
@@ -40,7 +40,7 @@ def undeclared(call: ast.Call, function: str, libraries: set[str]) -> Iterator[s
 
 
 def declarations(statement: ast.Assign, libraries: set[str]) -> Iterator[tuple[str, str]]:
-    """The functions that a statement declares something of, and what."""
+    """Yield the functions that a statement declares types of, and which types."""
     for target in statement.targets:
         name = function_of(target.value, libraries) if isinstance(target, ast.Attribute) else None
         if name is not None:
@@ -48,7 +48,7 @@ def declarations(statement: ast.Assign, libraries: set[str]) -> Iterator[tuple[s
 
 
 def loaded(node: ast.AST) -> Iterator[ast.Name]:
-    """The names that a statement gives to libraries."""
+    """Yield the names that a statement gives to libraries."""
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
         loader = node.value.func
         if isinstance(loader, ast.Attribute) and loader.attr in LOADERS:
@@ -56,18 +56,18 @@ def loaded(node: ast.AST) -> Iterator[ast.Name]:
 
 
 def function_of(node: ast.AST, libraries: set[str]) -> str | None:
-    """The foreign function that an expression names."""
+    """Return the foreign function that an expression names."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in libraries:
         return f"{node.value.id}.{node.attr}"
     return None
 
 
 @pytest.mark.parametrize("path", sorted(NATIVE.rglob("*.py")), ids=lambda path: path.stem)
-def test_every_foreign_function_of_a_module_isdeclared(path: Path) -> None:
+def test_every_foreign_function_of_a_module_is_declared(path: Path) -> None:
     assert list(offences(path.read_text(encoding="utf-8"))) == []
 
 
-def test_windows_isdeclared_in_modules_of_its_own() -> None:
+def test_windows_is_declared_in_modules_of_its_own() -> None:
     with_libraries = [
         path.name
         for path in NATIVE.rglob("*.py")
@@ -122,7 +122,7 @@ if sys.platform == "win32":
     }
 
     @pytest.mark.parametrize("name", sorted(FUNCTIONS))
-    def test_a_function_of_windows_says_what_it_takes_and_gives(name: str) -> None:
+    def test_function_of_windows_has_argument_and_result_types(name: str) -> None:
         function = FUNCTIONS[name]
         assert function.argtypes is not None
         assert (function.restype is wintypes.HANDLE) == (name in POINTERS)

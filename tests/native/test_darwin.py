@@ -1,4 +1,4 @@
-"""The macOS wing on a macOS in memory. What only the real one can show is marked `needs_macos`."""
+"""The platform of macOS on an in-memory macOS. Tests that need the real one are marked `needs_macos`."""
 
 import asyncio
 import ctypes
@@ -46,12 +46,12 @@ def identity(probe: DarwinProbe, pid: int = EDITOR) -> ProcessIdentity:
     return found
 
 
-def test_the_start_token_is_the_microsecond_in_which_it_began(probe: DarwinProbe) -> None:
+def test_start_token_is_the_microsecond_of_the_start(probe: DarwinProbe) -> None:
     assert identity(probe) == ProcessIdentity(EDITOR, "1700000001123456")
     assert probe.started_at(identity(probe)) == pytest.approx(BEGAN + 1)
 
 
-def test_a_zombie_a_recycled_pid_and_nobody_are_dead(mac: Mac, probe: DarwinProbe) -> None:
+def test_zombie_recycled_pid_and_missing_process_are_dead(mac: Mac, probe: DarwinProbe) -> None:
     editor = identity(probe)
     assert probe.sample(editor) is Liveness.ALIVE
     mac.processes[EDITOR].began += 0.000001
@@ -65,11 +65,11 @@ def test_a_zombie_a_recycled_pid_and_nobody_are_dead(mac: Mac, probe: DarwinProb
 
 
 @pytest.mark.parametrize("pid", [0, -1, PID_MAX + 1, 2**80])
-def test_what_is_no_pid_is_nobody(probe: DarwinProbe, pid: int) -> None:
+def test_impossible_pid_has_no_identity(probe: DarwinProbe, pid: int) -> None:
     assert probe.identify(pid) is None
 
 
-def test_what_the_system_does_not_tell_is_unknown_and_never_dead(mac: Mac, probe: DarwinProbe) -> None:
+def test_untold_process_is_unknown_and_never_dead(mac: Mac, probe: DarwinProbe) -> None:
     editor = identity(probe)
 
     def denied(_pid: int) -> None:
@@ -82,7 +82,7 @@ def test_what_the_system_does_not_tell_is_unknown_and_never_dead(mac: Mac, probe
         probe.identify(EDITOR)
 
 
-def test_a_process_of_another_user_is_named_and_nothing_of_it_told(mac: Mac, probe: DarwinProbe) -> None:
+def test_environment_of_another_users_process_is_hidden(mac: Mac, probe: DarwinProbe) -> None:
     mac.processes[EDITOR] = Fact(BEGAN, uid=FOREIGN, words=("python3",), environment={"TOKEN": "x"})
     described = probe.describe(EDITOR)
     assert (described.command, described.user) == (("python3",), str(FOREIGN))
@@ -91,7 +91,7 @@ def test_a_process_of_another_user_is_named_and_nothing_of_it_told(mac: Mac, pro
         probe.variable(identity(probe), "TOKEN")
 
 
-def test_the_older_of_two_is_told_by_a_time_that_nobody_can_set(mac: Mac, probe: DarwinProbe) -> None:
+def test_age_is_compared_by_a_clock_that_cannot_be_set(mac: Mac, probe: DarwinProbe) -> None:
     mac.processes[300] = Fact(BEGAN - 3600, ticks=2000)
     older, younger = identity(probe), identity(probe, 300)
     assert (probe.born(older), probe.born(younger)) == (1000, 2000)
@@ -101,7 +101,7 @@ def test_the_older_of_two_is_told_by_a_time_that_nobody_can_set(mac: Mac, probe:
     assert probe.born(ProcessIdentity(2**40, "1")) is None
 
 
-def test_libproc_tells_it_where_its_header_says() -> None:
+def test_libproc_fills_the_field_that_its_header_names() -> None:
     def proc_pid_rusage(pid: int, flavour: int, usage: Any) -> int:
         assert flavour == 0
         ctypes.memmove(ctypes.addressof(usage._obj) + 80, struct.pack("=QQ", 4711, 0), 16)
@@ -113,7 +113,7 @@ def test_libproc_tells_it_where_its_header_says() -> None:
 
 
 @pytest.mark.linux_only
-def test_where_there_is_no_libproc_nothing_is_told() -> None:
+def test_without_libproc_the_start_is_unknown() -> None:
     assert libproc.open_libproc()(os.getpid()) is None
 
 
@@ -127,7 +127,7 @@ def test_a_variable_is_that_of_exactly_this_process(mac: Mac, probe: DarwinProbe
         probe.variable(editor, "TOKEN")
 
 
-def test_an_empty_environment_is_one_that_the_system_does_not_show(mac: Mac, probe: DarwinProbe) -> None:
+def test_empty_environment_counts_as_hidden(mac: Mac, probe: DarwinProbe) -> None:
     mac.processes[EDITOR].environment.clear()
     with pytest.raises(PermissionError):
         probe.variable(identity(probe), "TOKEN")
@@ -139,7 +139,7 @@ def exit_watches(mac: Mac, probe: DarwinProbe) -> tuple[KqueueWatcher, list[Proc
 
 
 @on_loop
-async def test_an_exit_is_told_once_to_everybody_who_watches_and_its_status_collected_first() -> None:
+async def test_exit_is_reported_once_per_watch_with_its_status() -> None:
     mac = Mac()
     mac.processes[EDITOR] = Fact()
     probe = DarwinProbe(mac.psutil, mac.birth_of)
@@ -160,13 +160,13 @@ async def test_an_exit_is_told_once_to_everybody_who_watches_and_its_status_coll
 
 
 @on_loop
-async def test_who_has_gone_before_or_while_the_queue_was_asked_is_told_on_a_later_turn() -> None:
+async def test_process_that_ended_before_its_watch_is_reported_later() -> None:
     mac = Mac()
     mac.processes[EDITOR] = Fact()
     probe = DarwinProbe(mac.psutil, mac.birth_of)
     exits, _ = exit_watches(mac, probe)
     editor = identity(probe)
-    # The number is another's by now: registered, and found out when it is verified.
+    # The number has been given to another process: it is registered, and rejected by the verification.
     mac.processes[EDITOR] = Fact(BEGAN + 5)
     calls: list[str] = []
     exits.watch(editor, lambda: calls.append("recycled"))
@@ -178,7 +178,7 @@ async def test_who_has_gone_before_or_while_the_queue_was_asked_is_told_on_a_lat
 
 
 @on_loop
-async def test_an_event_that_comes_before_the_process_can_be_waited_for_is_believed_when_it_can() -> None:
+async def test_early_exit_event_counts_once_the_process_can_be_waited_for() -> None:
     mac = Mac()
     mac.processes[EDITOR] = Fact()
     probe = DarwinProbe(mac.psutil, mac.birth_of)
@@ -194,7 +194,7 @@ async def test_an_event_that_comes_before_the_process_can_be_waited_for_is_belie
 
 
 @on_loop
-async def test_one_that_can_not_be_watched_any_more_is_believed_to_have_ended_when_it_can_be_waited_for() -> None:
+async def test_unwatchable_process_has_ended_once_it_can_be_waited_for() -> None:
     mac = Mac()
     mac.processes[EDITOR] = Fact()
     mac.leaving.add(EDITOR)
@@ -209,7 +209,7 @@ async def test_one_that_can_not_be_watched_any_more_is_believed_to_have_ended_wh
 
 
 @on_loop
-async def test_where_there_is_no_queue_a_poll_takes_over_and_says_so() -> None:
+async def test_without_a_kernel_queue_polling_takes_over_with_a_note() -> None:
     mac = Mac()
     mac.processes[EDITOR] = Fact()
     mac.refuses = OSError(24, "Too many open files")
@@ -224,7 +224,7 @@ async def test_where_there_is_no_queue_a_poll_takes_over_and_says_so() -> None:
 
 
 class Connection:
-    """A unix socket whose kernel answers as macOS does."""
+    """A unix socket whose kernel answers like that of macOS."""
 
     def __init__(self, credentials: bytes | OSError) -> None:
         self._credentials = credentials
@@ -248,13 +248,13 @@ def same_user(credentials: bytes | OSError) -> bool:
     return DarwinPeerCheck().same_user(told(credentials))
 
 
-def test_a_client_asks_as_the_daemon_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_checks_its_peer_as_the_daemon_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trust, "SYSTEM", "macos")
     assert trust.same_user(told(xucred(0, os.getuid())))
     assert not trust.same_user(told(xucred(0, os.getuid() + 1)))
 
 
-def test_a_peer_is_ours_by_its_credentials_and_by_nothing_else() -> None:
+def test_peer_is_recognised_by_its_credentials_only() -> None:
     assert len(xucred(0, 0)) == trust.XUCRED_SIZE
     assert same_user(xucred(0, os.getuid()))
     assert trust.peer_uid(told(xucred(0, 2**32 - 2)), "macos") == 2**32 - 2
@@ -279,7 +279,7 @@ def table(mac: Mac, asked: list[int], *found: int) -> DarwinPortTable:
     return DarwinPortTable(DarwinProbe(mac.psutil, mac.birth_of), mac.psutil, lsof)
 
 
-def test_our_own_processes_are_asked_first_and_lsof_only_for_what_none_of_them_has(mac: Mac) -> None:
+def test_lsof_is_asked_only_for_ports_that_no_own_process_has(mac: Mac) -> None:
     listener, port = taken()
     other, second = taken()
     asked: list[int] = []
@@ -294,14 +294,14 @@ def test_our_own_processes_are_asked_first_and_lsof_only_for_what_none_of_them_h
     assert {fact.bind for fact in facts.values()} == {Bind.TAKEN}
 
 
-def test_a_port_that_nobody_tells_of_is_another_users_and_never_guessed(mac: Mac) -> None:
+def test_untold_port_belongs_to_another_user_and_is_not_guessed(mac: Mac) -> None:
     listener, port = taken()
     with listener:
         (listed,) = table(mac, []).facts([port])[port].listeners
     assert (listed.occupant.identity, listed.occupant.user) == (None, ANOTHER_USER)
 
 
-def test_a_free_port_is_free_and_nobody_is_asked(mac: Mac) -> None:
+def test_free_port_needs_no_query_of_processes(mac: Mac) -> None:
     listener, port = taken()
     listener.close()
     asked: list[int] = []
@@ -343,7 +343,7 @@ def test_sessions_of_a_server_that_hides_are_unknown(mac: Mac) -> None:
     assert table(mac, []).connections(4) is None
 
 
-def test_an_lsof_that_is_not_there_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_lsof_names_no_listener(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("supervisor.native.darwin.ports.LSOF", str(tmp_path / "lsof"))
     assert lsof_listeners(1) == ()
     (tmp_path / "lsof").write_text("#!/bin/sh\nprintf 'p12\\nf3\\np14\\n'\n")
@@ -357,7 +357,7 @@ def control(mac: Mac, limit: tuple[int, int] | None = None) -> DarwinProcessCont
     return DarwinProcessControl(probe, posix.Children(), exits, limit)
 
 
-def test_no_signal_is_sent_to_whoever_has_the_number_now(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_signal_is_sent_to_the_new_process_of_a_pid(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
     processes = control(mac)
@@ -368,7 +368,7 @@ def test_no_signal_is_sent_to_whoever_has_the_number_now(mac: Mac, monkeypatch: 
     assert sent == [(EDITOR, 15)]
 
 
-def test_a_child_is_born_with_the_users_own_limit_and_ours_stays() -> None:
+def test_child_gets_the_users_limit_and_the_daemon_keeps_its_own() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lower = min(64, soft)
     with system._limited((lower, hard)):
@@ -376,9 +376,9 @@ def test_a_child_is_born_with_the_users_own_limit_and_ours_stays() -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
 
 
-def test_a_number_that_a_process_a_group_or_a_session_has_is_not_vacant(mac: Mac) -> None:
+def test_pid_of_a_process_group_or_session_is_not_vacant(mac: Mac) -> None:
     processes = control(mac)
-    # The real system is asked for these: signal 0, and the sessions of those processes that there are.
+    # The real system answers signal 0, and names the sessions of these processes.
     mac.processes = {os.getpid(): Fact()}
     assert not processes.vacant(os.getpid())
     assert not processes.vacant(os.getsid(0))
@@ -386,11 +386,11 @@ def test_a_number_that_a_process_a_group_or_a_session_has_is_not_vacant(mac: Mac
     assert not processes.vacant(PID_MAX + 1)
 
 
-def test_a_number_that_nothing_has_is_vacant(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_pid_is_vacant(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(_number: int, _signal: int) -> None:
         raise ProcessLookupError
 
-    # The sessions are those of the real system, and pids are taken again there.
+    # The sessions are those of the real system, where pids are reused.
     monkeypatch.setattr(os, "kill", nobody)
     monkeypatch.setattr(os, "killpg", nobody)
     mac.processes = {os.getpid(): Fact()}
@@ -401,7 +401,7 @@ def test_a_number_that_nothing_has_is_vacant(mac: Mac, monkeypatch: pytest.Monke
 
 
 @pytest.mark.needs_macos
-def test_macos_has_a_wing() -> None:
+def test_macos_has_a_platform() -> None:
     platform = open_platform()
     me = platform.probe.identify(os.getpid())
     assert me is not None

@@ -10,7 +10,7 @@ from tests.fakes import FakeProbe, FakeSystem
 
 
 @on_loop
-async def test_nothing_wakes_the_loop_when_nothing_is_watched() -> None:
+async def test_loop_is_not_woken_without_watches() -> None:
     system = FakeSystem()
     exit_watches = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001)
     assert exit_watches._timer is None
@@ -27,7 +27,7 @@ async def test_nothing_wakes_the_loop_when_nothing_is_watched() -> None:
 
 
 @on_loop
-async def test_one_failing_callback_keeps_no_other_from_being_called() -> None:
+async def test_failing_callback_does_not_stop_the_other_callbacks() -> None:
     system = FakeSystem()
     exit_watches = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001)
     reported: list[str] = []
@@ -47,7 +47,7 @@ async def test_one_failing_callback_keeps_no_other_from_being_called() -> None:
 
 
 @on_loop
-async def test_the_status_is_collected_before_anybody_is_told() -> None:
+async def test_status_is_collected_before_the_callback() -> None:
     system = FakeSystem()
     calls: list[str] = []
     exit_watches = PollingExitWatcher(FakeProbe(system), lambda _: calls.append("collected"), interval_s=0.001)

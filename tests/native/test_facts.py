@@ -1,4 +1,4 @@
-"""Where everything lies."""
+"""The places of all files."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""The file watcher that only looks, and the one that falls back to it."""
+"""The polling file watcher, and the one that falls back to it."""
 
 import asyncio
 import errno
@@ -24,7 +24,7 @@ def watching(path: Path) -> tuple[PollingFileWatcher, list[str]]:
 
 
 @on_loop
-async def test_the_next_write_is_told_once(tmp_path: Path) -> None:
+async def test_next_write_is_reported_once(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
     _, told = watching(path)
@@ -42,7 +42,7 @@ async def test_the_next_write_is_told_once(tmp_path: Path) -> None:
 
 
 @on_loop
-async def test_a_file_that_goes_is_told(tmp_path: Path) -> None:
+async def test_removed_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
     _, told = watching(path)
@@ -66,7 +66,7 @@ async def test_a_closed_watch_stays_silent_and_leaves_no_timer(tmp_path: Path) -
     assert exit_watches._timer is witness._timer is None
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_missing_file_is_refused(tmp_path: Path) -> None:
     async def story() -> None:
         with pytest.raises(FileNotFoundError):
             PollingFileWatcher().watch(tmp_path / "log", lambda: None)
@@ -75,7 +75,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 class Refusing:
-    """The system's own source, that tells as long as nothing is refused."""
+    """A system's watcher that works as long as it refuses nothing."""
 
     def __init__(self) -> None:
         self.refusal: OSError | None = OSError(errno.EMFILE, "Too many open files")
@@ -93,7 +93,7 @@ class Refusing:
 
 
 @on_loop
-async def test_a_file_that_the_system_does_not_watch_is_looked_at(tmp_path: Path) -> None:
+async def test_file_that_the_system_does_not_watch_is_polled(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
     exit_watches = FallbackFileWatcher(Refusing(), PollingFileWatcher(QUICK_S))
@@ -112,7 +112,7 @@ async def test_a_file_that_the_system_does_not_watch_is_looked_at(tmp_path: Path
 
 
 @on_loop
-async def test_the_system_tells_again_once_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_system_watches_again_once_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("supervisor.native.shared.file_watch.TRY_AGAIN_EVERY_S", QUICK_S)
 
     path = tmp_path / "log"
@@ -133,7 +133,7 @@ async def test_the_system_tells_again_once_it_can(tmp_path: Path, monkeypatch: p
 
 
 @on_loop
-async def test_a_write_between_the_sources_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_write_between_the_two_sources_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("supervisor.native.shared.file_watch.TRY_AGAIN_EVERY_S", QUICK_S)
 
     path = tmp_path / "log"
@@ -149,7 +149,7 @@ async def test_a_write_between_the_sources_is_told(tmp_path: Path, monkeypatch: 
 
 
 @on_loop
-async def test_a_file_system_that_tells_nothing_is_looked_at(tmp_path: Path) -> None:
+async def test_file_on_a_silent_file_system_is_polled(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
     system = Refusing()
@@ -166,7 +166,7 @@ async def test_a_file_system_that_tells_nothing_is_looked_at(tmp_path: Path) -> 
 
 
 @on_loop
-async def test_what_nobody_writes_to_is_looked_at_less_often(tmp_path: Path) -> None:
+async def test_file_without_writes_is_polled_less_often(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
     exit_watches = PollingFileWatcher(0.01, 0.16)

@@ -1,4 +1,4 @@
-"""Homes that a user cannot have, and what helps. Most need root, to be two users."""
+"""Homes that a user cannot have, and the hints. Most tests need root, which can act as two users."""
 
 import os
 import tempfile
@@ -18,7 +18,7 @@ pytestmark = POSIX_ONLY
 
 @pytest.fixture
 def user(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The home folder of a user, in which nothing is yet; HOME of this process. Others may come as far as there."""
+    """An empty home folder of a user, which HOME of this process names. Other users may enter it."""
     with tempfile.TemporaryDirectory() as above:
         Path(above).chmod(0o755)
         folder = Path(above) / "user"
@@ -46,7 +46,7 @@ def two_users(test: Callable[..., None]) -> Callable[..., None]:
 
 
 def refused_to_nobody(home: Folders) -> str:
-    """What a user who is not root is told; nothing where that user may have this home."""
+    """Return the error for a user who is not root; nothing if that user may have this home."""
 
     def ask() -> str:
         try:
@@ -64,7 +64,7 @@ def test_an_ordinary_home_is_not_refused(user: Path) -> None:
     assert not list(user.iterdir())
 
 
-def test_a_home_that_is_no_folder_is_named(user: Path) -> None:
+def test_home_that_is_no_folder_is_named(user: Path) -> None:
     (user / "file").touch()
     problem = refusal(where(user / "file"))
     assert isinstance(problem, StateNotWritable)
@@ -74,7 +74,7 @@ def test_a_home_that_is_no_folder_is_named(user: Path) -> None:
 
 
 @two_users
-def test_root_is_sent_away_from_a_users_home(user: Path) -> None:
+def test_root_is_refused_in_a_users_home(user: Path) -> None:
     os.chown(user, NOBODY, -1)
     problem = refusal(where(user))
     assert isinstance(problem, NotOurs)
@@ -84,7 +84,7 @@ def test_root_is_sent_away_from_a_users_home(user: Path) -> None:
 
 
 @two_users
-def test_a_home_that_may_not_be_read_is_named(user: Path) -> None:
+def test_unreadable_home_is_named(user: Path) -> None:
     user.chmod(0o700)
     said = refused_to_nobody(where(user))
     assert said.startswith(f"NOT_OURS: HOME is {user}, which you may not read | set HOME to ")
@@ -120,7 +120,7 @@ def test_another_users_data_folder_is_refused(user: Path, monkeypatch: pytest.Mo
 
 @two_users
 @pytest.mark.parametrize("left", [".godot-supervisor", ".config/godot-supervisor", ".local/state/godot-supervisor/log"])
-def test_what_sudo_left_behind_is_given_back_by_the_hint(user: Path, left: str) -> None:
+def test_hint_gives_back_folders_that_sudo_left(user: Path, left: str) -> None:
     (user / left).mkdir(parents=True, mode=0o700)
     top = user / left.split("/", maxsplit=1)[0]
     top.chmod(0o700)
@@ -131,7 +131,7 @@ def test_what_sudo_left_behind_is_given_back_by_the_hint(user: Path, left: str) 
 
 
 @two_users
-def test_settings_of_root_that_may_be_read_are_no_trouble(user: Path) -> None:
+def test_readable_settings_of_root_are_accepted(user: Path) -> None:
     (user / ".config" / "godot-supervisor").mkdir(parents=True)
     (user / ".config" / "godot-supervisor" / "config.toml").touch()
     os.chown(user, NOBODY, -1)

@@ -1,4 +1,4 @@
-"""Fresh processes that begin with what a careless program left behind."""
+"""Processes that begin with state that a careless program left behind."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def block_all() -> None:
 
 
 def after(begin: str, prepare: Callable[[], object], **variables: str) -> dict[str, Any]:
-    """What a process sees of itself that was prepared before its exec, and then began."""
+    """Return what a process sees of itself that was prepared before its exec, and then began."""
     done = subprocess.run(
         [sys.executable, "-c", SEEN, begin],
         env={**os.environ, **variables},
@@ -86,7 +86,7 @@ def test_the_owner_can_always_read_its_files(given: int, kept: int) -> None:
     assert after("begin", lambda: os.umask(given))["umask"] == kept
 
 
-def test_soft_limits_are_raised_and_hard_ones_told() -> None:
+def test_soft_limits_are_raised_and_hard_ones_reported() -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (100, 1000))
         resource.setrlimit(resource.RLIMIT_FSIZE, (10000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
@@ -97,7 +97,7 @@ def test_soft_limits_are_raised_and_hard_ones_told() -> None:
     assert any("1000 seconds of CPU time" in note for note in seen["notes"])
 
 
-def test_a_niceness_is_undone_or_told() -> None:
+def test_niceness_is_undone_or_reported() -> None:
     seen = after("raise_limits", lambda: os.nice(5))
     assert seen["niceness"] == 0 or any(f"niceness of {seen['niceness']}" in note for note in seen["notes"])
 

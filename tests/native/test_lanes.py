@@ -1,4 +1,4 @@
-"""Threads for what blocks, and what becomes of them beside a process that hangs in the kernel."""
+"""Threads for blocking work, and their fate beside a process that hangs in the kernel."""
 
 import asyncio
 import threading
@@ -65,7 +65,7 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError
 
 
-def test_a_scan_passes_over_a_process_that_hangs(kernel: Kernel, lanes: Lanes) -> None:
+def test_scan_omits_a_process_that_hangs(kernel: Kernel, lanes: Lanes) -> None:
     async def story() -> None:
         began = time.monotonic()
         assert await lanes.look(kernel.scan) == {6: "6 was read", WELL: "8 was read"}
@@ -103,7 +103,7 @@ def test_several_hanging_processes_leave_a_lane_its_threads(lanes: Lanes, kernel
     asyncio.run(story())
 
 
-def test_a_process_is_asked_again_once_its_look_has_returned(kernel: Kernel, lanes: Lanes) -> None:
+def test_process_is_queried_again_after_its_query_returned(kernel: Kernel, lanes: Lanes) -> None:
     async def story() -> None:
         await lanes.look(kernel.scan)
         kernel.released.set()
@@ -114,7 +114,7 @@ def test_a_process_is_asked_again_once_its_look_has_returned(kernel: Kernel, lan
     asyncio.run(story())
 
 
-def test_a_new_process_of_a_hanging_pid_is_asked(kernel: Kernel, lanes: Lanes) -> None:
+def test_new_process_with_the_pid_of_a_hung_one_is_queried(kernel: Kernel, lanes: Lanes) -> None:
     async def story() -> None:
         await lanes.look(kernel.scan)
         await lanes.look(kernel.scan)
@@ -151,7 +151,7 @@ def test_a_full_lane_delays_no_other(lanes: Lanes) -> None:
     asyncio.run(story())
 
 
-def test_a_task_asks_in_the_lane_that_it_took(lanes: Lanes) -> None:
+def test_task_works_in_the_lane_that_it_took(lanes: Lanes) -> None:
     async def name() -> str:
         return await lanes.look(lambda: threading.current_thread().name)
 
@@ -181,7 +181,7 @@ def test_threads_are_made_on_demand_and_end_when_idle(lanes: Lanes, monkeypatch:
 
 @pytest.fixture
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Begin to refuse threads, as the system does at its limit."""
+    """Return a function that makes the system refuse threads, as at its limit."""
 
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -189,7 +189,7 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(threading.Thread, "start", refuse)
 
 
-def test_without_a_thread_the_environment_is_to_blame(
+def test_missing_threads_are_reported_as_system_exhausted(
     lanes: Lanes, no_threads: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lanes_module, "PAUSES_S", (0.01,))
@@ -203,7 +203,7 @@ def test_without_a_thread_the_environment_is_to_blame(
     asyncio.run(story())
 
 
-def test_where_no_thread_is_to_be_had_one_works_for_all(lanes: Lanes, no_threads: Callable[[], None]) -> None:
+def test_reserve_thread_works_for_all_lanes_at_the_thread_limit(lanes: Lanes, no_threads: Callable[[], None]) -> None:
     async def story() -> None:
         await lanes.prepare()
         no_threads()
@@ -213,7 +213,7 @@ def test_where_no_thread_is_to_be_had_one_works_for_all(lanes: Lanes, no_threads
     asyncio.run(story())
 
 
-def test_the_thread_that_stays_does_not_end(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reserve_thread_does_not_end(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes_module, "IDLE_S", 0.01)
 
     async def story() -> None:
@@ -224,7 +224,7 @@ def test_the_thread_that_stays_does_not_end(lanes: Lanes, monkeypatch: pytest.Mo
     asyncio.run(story())
 
 
-def test_a_thread_refused_for_a_moment_costs_nothing(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thread_refused_for_a_moment_fails_no_operation(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
     honest, refused = threading.Thread.start, [2]
 
     def start(thread: threading.Thread) -> None:
@@ -250,7 +250,7 @@ def test_with_no_further_thread_a_lane_works_with_those_it_has(lanes: Lanes, no_
     asyncio.run(story())
 
 
-def test_the_end_waits_for_work_that_ends(kernel: Kernel, lanes: Lanes) -> None:
+def test_close_waits_for_work_that_ends(kernel: Kernel, lanes: Lanes) -> None:
     done: list[int] = []
 
     def write() -> None:
@@ -268,7 +268,7 @@ def test_the_end_waits_for_work_that_ends(kernel: Kernel, lanes: Lanes) -> None:
     asyncio.run(story())
 
 
-def test_what_the_work_raises_reaches_its_caller(lanes: Lanes) -> None:
+def test_exception_of_the_work_reaches_its_caller(lanes: Lanes) -> None:
     async def story() -> None:
         with pytest.raises(ZeroDivisionError):
             await lanes.look(lambda: 1 // 0)

@@ -1,4 +1,4 @@
-"""What is particular to Linux; the rest of its promises are in `tests/contract`."""
+"""Behaviour that only Linux has; `tests/contract` has the rest."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ def harness(tmp_path: Path) -> Iterator[RealHarness]:
 
 @contextmanager
 def without_descriptors() -> Iterator[None]:
-    """No file can be opened."""
+    """Leave no free descriptor while inside."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
@@ -59,13 +59,13 @@ def without_descriptors() -> Iterator[None]:
 
 
 def with_hidden_processes(*arguments: str) -> str:
-    """What Python prints where /proc is mounted with hidepid, in a mount namespace of its own."""
+    """Return what Python prints if /proc is mounted with hidepid, in its own mount namespace."""
     argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", HIDING, "sh", sys.executable, *arguments]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
 def descriptors(pid: int) -> dict[int, str]:
-    """The open files of a process. Of our own: without the one that this question opens."""
+    """Return the open files of a process; for this process, without the one that the query opens."""
     found = {}
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
@@ -74,12 +74,12 @@ def descriptors(pid: int) -> dict[int, str]:
 
 
 def descriptor_limit(pid: int) -> tuple[int, int]:
-    """Soft and hard."""
+    """Return the soft and the hard limit."""
     return resource.prlimit(pid, resource.RLIMIT_NOFILE)
 
 
 async def waited_for(harness: RealHarness, child: ProcessIdentity) -> int:
-    """Its exit status, when it is there."""
+    """Wait for the exit status of a process, and return it."""
     await until(lambda: harness.platform.processes.exit_status(child) is not None, "it is waited for")
     status = harness.platform.processes.exit_status(child)
     assert status is not None
@@ -87,7 +87,7 @@ async def waited_for(harness: RealHarness, child: ProcessIdentity) -> int:
 
 
 def spawn(harness: RealHarness, folder: Path, *argv: str) -> ProcessIdentity:
-    """A child with a log in this folder, ended with its harness."""
+    """Spawn a child with a log in this folder; the harness ends it."""
     identity = harness.platform.processes.spawn(Command(argv, dict(os.environ), folder, folder / "log"))
     harness._known.append(identity)
     return identity
@@ -120,7 +120,7 @@ def test_a_sample_without_a_free_descriptor_is_unknown() -> None:
 
 
 @on_loop
-async def test_what_cannot_be_proven_is_not_signalled(harness: RealHarness) -> None:
+async def test_unproven_process_gets_no_signal(harness: RealHarness) -> None:
     child = harness.child()
     with without_descriptors(), pytest.raises(OSError, match="Too many open files"):
         harness.platform.processes.kill(child)
@@ -130,7 +130,7 @@ async def test_what_cannot_be_proven_is_not_signalled(harness: RealHarness) -> N
 @pytest.mark.needs_root
 @NEEDS_ROOT[1]
 @on_loop
-async def test_a_process_hidden_by_the_system_is_held(harness: RealHarness) -> None:
+async def test_hidden_process_is_not_taken_for_dead(harness: RealHarness) -> None:
     child = harness.child()
     said = with_hidden_processes("-c", ASK_AS_NOBODY, str(child.pid), child.start_token)
     assert said.splitlines() == ["False alive None", "refused"]
@@ -139,7 +139,7 @@ async def test_a_process_hidden_by_the_system_is_held(harness: RealHarness) -> N
 @pytest.mark.needs_root
 @NEEDS_ROOT[1]
 @on_loop
-async def test_a_process_of_another_user_is_seen_and_cannot_be_touched(harness: RealHarness) -> None:
+async def test_process_of_another_user_is_seen_but_not_signalled(harness: RealHarness) -> None:
     child = harness.child(variable="secret")
     probe, processes = harness.platform.probe, harness.platform.processes
 
@@ -156,7 +156,7 @@ async def test_a_process_of_another_user_is_seen_and_cannot_be_touched(harness: 
 
 
 @on_loop
-async def test_the_start_of_a_process_is_what_others_say_it_is(harness: RealHarness) -> None:
+async def test_start_of_a_process_agrees_with_psutil(harness: RealHarness) -> None:
     child = harness.child()
     # psutil counts from /proc/stat's btime, which is in whole seconds.
     assert harness.platform.probe.started_at(child) == pytest.approx(psutil.Process(child.pid).create_time(), abs=1.1)
@@ -165,7 +165,7 @@ async def test_the_start_of_a_process_is_what_others_say_it_is(harness: RealHarn
 
 
 @on_loop
-async def test_which_process_is_the_older_does_not_depend_on_the_wall_clock(
+async def test_order_of_creation_does_not_depend_on_the_wall_clock(
     harness: RealHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child, probe = harness.child(), harness.platform.probe
@@ -178,13 +178,13 @@ async def test_which_process_is_the_older_does_not_depend_on_the_wall_clock(
 
 
 @on_loop
-async def test_a_child_that_nobody_watches_does_not_stay_a_zombie(harness: RealHarness) -> None:
+async def test_unwatched_child_does_not_stay_a_zombie(harness: RealHarness) -> None:
     child = harness.brief(0)
     await until(lambda: not Path(f"/proc/{child.pid}").exists(), "it is waited for")
 
 
 @on_loop
-async def test_a_child_has_a_session_of_its_own_no_input_and_no_descriptor_of_ours(
+async def test_child_has_its_own_session_no_input_and_no_open_file_of_ours(
     harness: RealHarness, tmp_path: Path
 ) -> None:
     inherited = os.open("/dev/null", os.O_RDONLY)
@@ -199,7 +199,7 @@ async def test_a_child_has_a_session_of_its_own_no_input_and_no_descriptor_of_ou
 
 
 @on_loop
-async def test_output_is_appended_to_a_log_that_only_its_owner_can_read(harness: RealHarness, tmp_path: Path) -> None:
+async def test_output_is_appended_to_a_private_log(harness: RealHarness, tmp_path: Path) -> None:
     for word in ("one", "two"):
         child = spawn(harness, tmp_path, "sh", "-c", f"echo {word}; echo {word} >&2")
         await waited_for(harness, child)
@@ -220,14 +220,14 @@ async def test_children_get_the_descriptor_limit_back(tmp_path: Path) -> None:
     harness.close()
 
 
-def test_nothing_is_started_without_a_loop_to_wait_for_it(tmp_path: Path) -> None:
+def test_spawn_requires_a_running_loop(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no running event loop"):
         open_platform().processes.spawn(Command(("touch", "ran"), dict(os.environ), tmp_path, tmp_path / "log"))
     assert not (tmp_path / "log").exists()
 
 
 @on_loop
-async def test_without_descriptors_exits_are_polled_and_a_user_is_told(harness: RealHarness) -> None:
+async def test_without_descriptors_exits_are_polled_with_a_note(harness: RealHarness) -> None:
     _, grandchild = harness.family()
     ended = asyncio.Event()
     assert harness.platform.exits.note() is None
@@ -241,7 +241,7 @@ async def test_without_descriptors_exits_are_polled_and_a_user_is_told(harness: 
 
 
 @on_loop
-async def test_all_watches_of_a_process_share_one_descriptor_and_the_last_one_closes_it(harness: RealHarness) -> None:
+async def test_watches_of_a_process_share_one_descriptor(harness: RealHarness) -> None:
     _, grandchild = harness.family()
     before = len(descriptors(os.getpid()))
     watches = [harness.platform.exits.watch(grandchild, pytest.fail) for _ in range(10)]
@@ -252,7 +252,7 @@ async def test_all_watches_of_a_process_share_one_descriptor_and_the_last_one_cl
 
 
 @on_loop
-async def test_a_watch_that_is_closed_by_another_of_its_process_says_nothing(harness: RealHarness) -> None:
+async def test_watch_closed_by_another_callback_stays_silent(harness: RealHarness) -> None:
     child = harness.child()
     ended = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""What is particular to Linux's ports; the rest of the promises are in `tests/contract`."""
+"""Behaviour of ports that only Linux has; `tests/contract` has the rest."""
 
 import os
 import socket
@@ -29,7 +29,7 @@ def harness(tmp_path: Path) -> Iterator[RealHarness]:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1"])
 @pytest.mark.parametrize("option", ["SO_REUSEADDR", "SO_REUSEPORT"])
-def test_a_bind_alone_finds_every_listener(address: str, option: str) -> None:
+def test_trial_bind_detects_every_listener(address: str, option: str) -> None:
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, getattr(socket, option), 1)
         listener.bind((address, 0))
@@ -57,7 +57,7 @@ def test_a_privileged_port_is_excluded_for_others() -> None:
 
 @pytest.mark.needs_root
 @NEEDS_ROOT[1]
-def test_another_users_listener_is_told_with_the_user_and_without_the_process(harness: RealHarness) -> None:
+def test_listener_of_another_user_is_shown_by_user_without_process(harness: RealHarness) -> None:
     port = harness.listen("127.0.0.1")
 
     def ask() -> str:
@@ -69,7 +69,7 @@ def test_another_users_listener_is_told_with_the_user_and_without_the_process(ha
     assert as_nobody(ask) == "taken None root"
 
 
-def test_of_several_holders_the_oldest_is_told(harness: RealHarness) -> None:
+def test_oldest_of_several_holders_is_reported(harness: RealHarness) -> None:
     port = harness.listen("127.0.0.1")
     descriptor = harness._listeners[0].fileno()
     code = "print(flush=True); input()"

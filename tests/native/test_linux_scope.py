@@ -1,4 +1,4 @@
-"""Leaving a control group, told to a stand-in for the bus of the user; `tests/e2e/test_systemd.py` has the real one."""
+"""Leaving a control group, with a substitute for the user's bus; `tests/e2e/test_systemd.py` uses the real one."""
 
 import asyncio
 import struct
@@ -40,7 +40,7 @@ def answer(kind: int, answers: int, error: str = "", body: bytes = b"") -> bytes
 
 
 class StandIn:
-    """A bus: authenticates, answers each call by a function of its number and its bytes, keeps what it was told."""
+    """A bus that authenticates, answers each call by a function of its number and bytes, and keeps the calls."""
 
     def __init__(self, path: Path, answers: Callable[[int, bytes], bytes | None]) -> None:
         self.path = str(path)
@@ -67,7 +67,7 @@ class StandIn:
                 self.calls.append(rest)
                 said = self._answers(serial, rest)
                 if said is not None:
-                    # A signal that nobody asked for comes in between.
+                    # An unrequested signal comes between.
                     writer.write(answer(4, 0, body=b"\0" * 5) + said)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -79,7 +79,7 @@ def well(serial: int, _: bytes) -> bytes:
     return answer(RETURN, serial, body=Writer().text("/job/1").data)
 
 
-def test_a_call_is_laid_out_as_the_specification_says() -> None:
+def test_call_has_the_layout_of_the_specification() -> None:
     # Computed by hand: all header fields, each aligned to 8, the body after a header whose length is a multiple of 8.
     made = call(7, "a.b", "/c", "d.e.F", "u", Writer().number(5).data)
     assert FIXED.unpack(made[:16]) == (ord("l") if sys.byteorder == "little" else ord("B"), CALL, 0, 1, 4, 7, 71)
@@ -94,12 +94,12 @@ def test_a_call_is_laid_out_as_the_specification_says() -> None:
         )
 
 
-def test_an_array_is_as_long_as_what_is_in_it_without_what_comes_before() -> None:
+def test_length_of_an_array_excludes_its_padding() -> None:
     made = Writer().array(8, lambda inner: inner.align(8).text("ab")).data
     assert made == struct.pack("=II", 7, 0) + struct.pack("=I", 2) + b"ab\0"
 
 
-def test_an_error_is_told_by_its_name(tmp_path: Path) -> None:
+def test_error_carries_its_name(tmp_path: Path) -> None:
     async def story() -> None:
         refuse = "org.freedesktop.DBus.Error.PropertyReadOnly"
         replies = {1: lambda serial: answer(RETURN, serial), 2: lambda serial: answer(ERROR, serial, refuse)}
@@ -114,7 +114,7 @@ def test_an_error_is_told_by_its_name(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_what_is_asked_for_is_a_scope_of_this_process_and_the_end_is_seen_in_the_kernel(
+def test_process_asks_for_a_scope_and_waits_until_proc_shows_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """systemd answers before it acts: the move is over when /proc says so."""
@@ -142,9 +142,7 @@ def test_what_is_asked_for_is_a_scope_of_this_process_and_the_end_is_seen_in_the
     assert next(where, None) is None
 
 
-def test_an_older_systemd_that_does_not_know_a_property_gets_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_older_systemd_gets_no_property_that_it_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def picky(serial: int, said: bytes) -> bytes:
         return answer(ERROR, serial, "x.ReadOnly") if b"OOMPolicy" in said else answer(RETURN, serial)
 
@@ -160,7 +158,7 @@ def test_an_older_systemd_that_does_not_know_a_property_gets_none(
     asyncio.run(story())
 
 
-def test_without_a_bus_nothing_is_waited_for(tmp_path: Path) -> None:
+def test_without_a_bus_the_start_is_not_delayed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     started = time.perf_counter()
     for path in ("gone", "file"):
@@ -169,7 +167,7 @@ def test_without_a_bus_nothing_is_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("replies", [lambda *_: None, lambda serial, _: answer(ERROR, serial, "x.Denied")])
-def test_a_bus_that_is_mute_or_refuses_holds_the_start_up_for_a_moment_at_most(
+def test_silent_or_refusing_bus_delays_the_start_only_briefly(
     tmp_path: Path, replies: Callable[[int, bytes], bytes | None]
 ) -> None:
     async def story() -> float:
@@ -181,6 +179,6 @@ def test_a_bus_that_is_mute_or_refuses_holds_the_start_up_for_a_moment_at_most(
     assert asyncio.run(story()) < 20 * scope.PATIENCE_S
 
 
-def test_the_bus_is_the_one_of_this_users_own_systemd() -> None:
+def test_bus_is_that_of_the_users_own_systemd() -> None:
     assert scope.bus_of({"XDG_RUNTIME_DIR": "/run/user/7"}) == "/run/user/7/bus"
     assert scope.bus_of({}).startswith("/run/user/")

@@ -1,4 +1,4 @@
-"""What systemd is told, by a socket that stands in for systemd's. `tests/e2e/test_systemd.py` has the real one."""
+"""Messages to systemd, by a socket that replaces systemd's. `tests/e2e/test_systemd.py` uses the real one."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from supervisor.native.linux import systemd
 
 
 class Listener:
-    """systemd's end."""
+    """The end of the socket that systemd has."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,7 +39,7 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
     made.socket.close()
 
 
-def test_without_a_socket_nobody_is_told_and_nothing_ticks() -> None:
+def test_without_a_socket_no_message_and_no_timer_exists() -> None:
     assert isinstance(manager_of({}), NoServiceManager)
     assert isinstance(manager_of({"NOTIFY_SOCKET": "relative"}), NoServiceManager)
 
@@ -50,24 +50,24 @@ def test_without_a_socket_nobody_is_told_and_nothing_ticks() -> None:
     asyncio.run(story())
 
 
-def test_what_it_was_told_is_not_handed_on(listener: Listener) -> None:
+def test_variables_of_systemd_are_not_inherited(listener: Listener) -> None:
     environment = {"NOTIFY_SOCKET": str(listener.path), "WATCHDOG_USEC": "1", "WATCHDOG_PID": "1", "PATH": "/bin"}
     manager_of(environment)
     assert environment == {"PATH": "/bin"}
 
 
-def test_it_is_told_when_the_daemon_answers(listener: Listener) -> None:
+def test_systemd_learns_when_the_daemon_answers(listener: Listener) -> None:
     manager = manager_of({"NOTIFY_SOCKET": str(listener.path)})
     manager.ready()
     assert listener.next() == "READY=1"
 
 
-def test_it_is_not_told_that_we_stop_because_it_would_lose_patience(listener: Listener) -> None:
+def test_stopping_is_not_reported_because_of_timeoutstopsec(listener: Listener) -> None:
     manager_of({"NOTIFY_SOCKET": str(listener.path)}).stopping()
     assert "STOPPING" not in listener.next()
 
 
-def test_an_abstract_socket_is_one_too() -> None:
+def test_abstract_socket_of_systemd_works() -> None:
     name = f"godot-supervisor-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind(f"\0{name}")
@@ -76,7 +76,7 @@ def test_an_abstract_socket_is_one_too() -> None:
         assert end.recv(64) == b"READY=1"
 
 
-def test_signs_of_life_come_from_a_loop_that_turns_twice_in_its_patience(listener: Listener) -> None:
+def test_running_loop_sends_two_signs_of_life_per_watchdog_period(listener: Listener) -> None:
     manager = manager_of({"NOTIFY_SOCKET": str(listener.path), "WATCHDOG_USEC": "100000"})
 
     async def turns() -> list[str]:
@@ -88,7 +88,7 @@ def test_signs_of_life_come_from_a_loop_that_turns_twice_in_its_patience(listene
     assert time.monotonic() - started >= 3 * 0.05
 
 
-def test_no_sign_of_life_comes_from_a_loop_that_hangs(listener: Listener) -> None:
+def test_hanging_loop_sends_no_sign_of_life(listener: Listener) -> None:
     manager = manager_of({"NOTIFY_SOCKET": str(listener.path), "WATCHDOG_USEC": "40000"})
 
     async def hangs() -> None:
@@ -102,7 +102,7 @@ def test_no_sign_of_life_comes_from_a_loop_that_hangs(listener: Listener) -> Non
     asyncio.run(hangs())
 
 
-def test_a_watchdog_that_is_meant_for_another_process_is_not_fed() -> None:
+def test_watchdog_of_another_process_gets_no_signs_of_life() -> None:
     environment = {"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"}
     assert systemd.watchdog_s(environment, 8) is None
     assert systemd.watchdog_s(environment, 7) == 30
@@ -110,5 +110,5 @@ def test_a_watchdog_that_is_meant_for_another_process_is_not_fed() -> None:
     assert systemd.watchdog_s({"WATCHDOG_USEC": "soon"}, 8) is None
 
 
-def test_a_manager_that_has_gone_is_nobodys_trouble(tmp_path: Path) -> None:
+def test_missing_service_manager_is_no_error(tmp_path: Path) -> None:
     manager_of({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()

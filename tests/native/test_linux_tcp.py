@@ -1,4 +1,4 @@
-"""Two ways to the same table."""
+"""Two sources of the same table."""
 
 import socket
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ ADDRESSES = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "0.0.0.0", "::1": "::1", "::":
 
 @pytest.fixture
 def listening() -> Iterator[dict[int, str]]:
-    """A listener on every kind of address: port to the address that is to be shown."""
+    """Open a listener on every kind of address; return port to the address that is to be shown."""
     with ExitStack() as stack:
         ports = {}
         for address, shown in ADDRESSES.items():
@@ -28,12 +28,12 @@ def listening() -> Iterator[dict[int, str]]:
 
 
 def unordered(rows: list[TcpRow]) -> set[TcpRow]:
-    """For comparison."""
+    """Return the rows in an order that can be compared."""
     assert len(set(rows)) == len(rows)
     return set(rows)
 
 
-def test_both_ways_find_the_same_listeners(listening: dict[int, str]) -> None:
+def test_netlink_and_proc_find_the_same_listeners(listening: dict[int, str]) -> None:
     asked = tcp.netlink_rows(TcpState.LISTEN, listening)
     assert {row.port: row.address for row in asked} == listening
     assert all(row.inode for row in asked)
@@ -41,7 +41,7 @@ def test_both_ways_find_the_same_listeners(listening: dict[int, str]) -> None:
     assert tcp.netlink_rows(TcpState.LISTEN, ()) == []
 
 
-def test_both_ways_find_the_same_connections(listening: dict[int, str]) -> None:
+def test_netlink_and_proc_find_the_same_connections(listening: dict[int, str]) -> None:
     with ExitStack() as stack:
         for port, address in listening.items():
             host = "::1" if address == "::1" else "127.0.0.1"
@@ -53,16 +53,16 @@ def test_both_ways_find_the_same_connections(listening: dict[int, str]) -> None:
 
 
 @pytest.mark.parametrize("constant", ["NETLINK_SOCK_DIAG", "SOCK_DIAG_BY_FAMILY"])
-def test_where_netlink_refuses_proc_answers(
+def test_proc_answers_if_netlink_refuses(
     listening: dict[int, str], constant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A protocol and a question that this kernel does not have.
+    # A protocol and a request that this kernel does not have.
     monkeypatch.setattr(tcp, constant, 31)
     with pytest.raises(OSError, match=r"not supported|Invalid argument"):
         tcp.netlink_rows(TcpState.LISTEN, listening)
     assert {row.port: row.address for row in tcp.rows(TcpState.LISTEN, listening)} == listening
 
 
-def test_a_table_that_is_not_understood_is_an_error() -> None:
+def test_table_in_another_format_is_an_error() -> None:
     with pytest.raises(OSError, match="not understood"):
         list(tcp.parse("header\n  0: nonsense\n", TcpState.LISTEN, [80]))

@@ -1,4 +1,4 @@
-"""A lock that knows whether it is still the file at its path."""
+"""A lock that detects a replaced lock file."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "daemon.lock"
 
 
-def test_one_of_two_holds_the_lock(path: Path) -> None:
+def test_only_one_of_two_processes_holds_the_lock(path: Path) -> None:
     first, second = LockFile(path), LockFile(path)
     assert first.take()
     assert not second.take()
@@ -26,7 +26,7 @@ def test_one_of_two_holds_the_lock(path: Path) -> None:
 
 @POSIX_ONLY
 @pytest.mark.parametrize("how", ["removed", "replaced", "link", "folder moved"])
-def test_a_lock_that_lost_its_place_is_not_intact(path: Path, how: str) -> None:
+def test_lock_of_a_replaced_file_is_not_intact(path: Path, how: str) -> None:
     lock = LockFile(path)
     assert lock.take()
     match how:
@@ -45,7 +45,7 @@ def test_a_lock_that_lost_its_place_is_not_intact(path: Path, how: str) -> None:
 
 
 @POSIX_ONLY
-def test_the_file_at_the_path_is_what_is_locked_again(path: Path) -> None:
+def test_new_file_at_the_path_is_locked_again(path: Path) -> None:
     lock, other = LockFile(path), LockFile(path)
     assert lock.take()
     path.unlink()

@@ -1,4 +1,4 @@
-"""The choice of the wing."""
+"""The choice of the platform."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from supervisor.native.platforms import open_platform
 
 
 @pytest.mark.linux_only
-def test_linux_has_a_wing() -> None:
+def test_linux_has_a_platform() -> None:
     from supervisor.native.linux.system import PidfdWatcher
 
     assert isinstance(open_platform().exits, PidfdWatcher)

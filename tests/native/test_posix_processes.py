@@ -1,4 +1,4 @@
-"""What the POSIX wings share."""
+"""Processes of POSIX systems."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ RAISE = (
 
 
 def exited(status: int) -> ProcessIdentity:
-    """A child of ours that has ended, not waited for."""
+    """Return a child that has ended and has not been waited for."""
     child = subprocess.Popen([sys.executable, "-I", "-S", "-c", f"raise SystemExit({status})"])
     processes.disown(child)
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -43,7 +43,7 @@ def test_a_child_is_waited_for_once_and_its_status_kept() -> None:
     assert children.exit_status(child) == 3
 
 
-def test_a_child_that_somebody_else_waited_for_has_no_status() -> None:
+def test_child_that_other_code_waited_for_has_no_status() -> None:
     children = processes.Children()
     child = exited(3)
     children.add(child)
@@ -51,14 +51,14 @@ def test_a_child_that_somebody_else_waited_for_has_no_status() -> None:
     assert children.exit_status(child) is None
 
 
-def test_only_children_that_are_ours_to_wait_for_are_waited_for() -> None:
+def test_only_recorded_children_are_waited_for() -> None:
     child = exited(3)
     processes.Children().collect(child)
     _, status = os.waitpid(child.pid, os.WNOHANG)
     assert os.waitstatus_to_exitcode(status) == 3
 
 
-def test_statuses_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_kept_statuses_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "STATUSES_KEPT", 2)
     children = processes.Children()
     ended = [exited(status) for status in (1, 2, 3)]

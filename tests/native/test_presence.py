@@ -1,4 +1,4 @@
-"""The daemon's name outside its home: one process has it, others are told so and can ask."""
+"""The daemon's name outside its home: one process holds it, other processes learn so and can ask."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ def home_id() -> str:
 
 @pytest.fixture
 def holder(home_id: str) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has the name."""
+    """Another process that holds the name."""
     argv = [sys.executable, "-P", "-c", HOLDER, home_id]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -58,7 +58,7 @@ def test_a_killed_holder_frees_the_name(home_id: str, holder: subprocess.Popen[s
     presence.take(home_id).close()
 
 
-def test_nobody_is_present_where_nobody_took_the_name(home_id: str) -> None:
+def test_untaken_name_has_no_holder(home_id: str) -> None:
     assert presence.ask(home_id, 0.1) is None
     held = presence.take(home_id)
     held.close()
@@ -79,7 +79,7 @@ async def test_asking_wakes_the_holder(home_id: str) -> None:
     try:
         said = await asyncio.to_thread(presence.ask, home_id, 10.0)
         await until(lambda: asked, "it is asked")
-        # Windows' event carries no answer.
+        # The event of Windows carries no answer.
         assert said == (b"here" if sys.platform != "win32" else b"")
     finally:
         held.close()
@@ -103,7 +103,7 @@ async def test_a_name_in_a_folder_works_the_same(tmp_path: Path) -> None:
 
 
 @POSIX_ONLY
-def test_another_users_answer_is_not_believed(home_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_of_another_user_is_not_believed(home_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     held = presence.take(home_id)
     monkeypatch.setattr(trust, "same_user", lambda _: False)
     assert presence.ask(home_id, 0.1) is None
@@ -114,7 +114,7 @@ def test_another_users_answer_is_not_believed(home_id: str, monkeypatch: pytest.
 
 @POSIX_ONLY
 @on_loop
-async def test_another_user_who_asks_is_not_answered(home_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_question_of_another_user_is_not_answered(home_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from supervisor.native.posix import presence as posix_presence
 
     asked: list[str] = []

@@ -1,4 +1,4 @@
-"""Reading /proc, byte by byte."""
+"""Parsing /proc."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ def test_a_program_may_have_any_name(name: bytes) -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"4711 (godot) S 1 2", b"4711 (godot) S x" + REST])
-def test_a_line_that_is_not_understood_is_an_error(line: bytes) -> None:
+def test_line_in_another_format_is_an_error(line: bytes) -> None:
     with pytest.raises(OSError, match="not understood"):
         procfs.parse_stat(line)
 
@@ -38,7 +38,7 @@ def test_a_zombie_has_ended_when_its_last_thread_has(state: str, threads: int, e
 
 
 def test_a_command_line_keeps_empty_and_undecodable_words() -> None:
-    # It prints after exec, so its command line is complete by then.
+    # The program prints after exec, so its command line is complete then.
     argv = ["sh", "-c", "echo; read line", "", "b\udcff"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
         assert shell.stdout is not None
@@ -48,7 +48,7 @@ def test_a_command_line_keeps_empty_and_undecodable_words() -> None:
     assert procfs.command_line(procfs.PID_MAX) == ()
 
 
-def test_sockets_are_found_and_other_descriptors_left_out(tmp_path: Path) -> None:
+def test_only_sockets_are_found_among_descriptors(tmp_path: Path) -> None:
     with socket.socket() as one, (tmp_path / "file").open("w") as file:
         inodes = procfs.socket_inodes(os.getpid())
         assert os.fstat(one.fileno()).st_ino in inodes
@@ -71,13 +71,13 @@ time.sleep(60)
 @pytest.mark.parametrize(
     "deed",
     [
-        # PROT_NONE: a page that nobody can read, as while it is being swapped in from a disk that fails.
+        # PROT_NONE makes a page unreadable, like one that is being swapped in from a failing disk.
         pytest.param("assert libc.mprotect(ctypes.c_void_p(page), 4096, 0) == 0", id="a page cannot be read"),
         pytest.param("ctypes.memset(start, 0, end - start - 64)", id="overwritten with zeros"),
         pytest.param("ctypes.memset(start, 32, (end - start) // 2)", id="overwritten with a title"),
     ],
 )
-def test_an_environment_that_was_not_read_whole_names_nothing_and_says_so(deed: str) -> None:
+def test_partly_read_environment_raises(deed: str) -> None:
     environment = {**os.environ, **{f"PADDING_{number}": "x" * 1000 for number in range(12)}}
     argv = [sys.executable, "-I", "-S", "-c", TOLD.format(deed=deed)]
     with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE) as child:
@@ -90,7 +90,7 @@ def test_an_environment_that_was_not_read_whole_names_nothing_and_says_so(deed: 
             child.kill()
 
 
-def test_a_process_without_any_environment_names_nothing() -> None:
+def test_process_without_environment_has_no_variable() -> None:
     with subprocess.Popen(["/bin/sh", "-c", "echo; read line"], env={}, stdin=-1, stdout=-1) as shell:
         assert shell.stdout is not None
         shell.stdout.readline()
@@ -110,7 +110,7 @@ def test_a_thread_belongs_to_its_process() -> None:
         thread.join()
 
 
-def test_what_a_helper_started_for_a_sandbox_is_told_by_its_control_group(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_group_shows_a_process_started_for_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     me = os.getpid()
     assert not procfs.started_for_a_sandbox(me)
     groups = Path("/proc/self/cgroup").read_bytes().strip()
@@ -122,6 +122,6 @@ def test_what_a_helper_started_for_a_sandbox_is_told_by_its_control_group(monkey
     assert probe.same_namespace(identity) is None
 
 
-def test_no_process_was_started_for_no_sandbox() -> None:
+def test_sandbox_question_about_a_missing_process_raises() -> None:
     with pytest.raises(FileNotFoundError):
         procfs.started_for_a_sandbox(procfs.PID_MAX)

@@ -1,4 +1,4 @@
-"""What would keep a command from starting is found without starting it, and as the start itself would tell it."""
+"""Faults that would keep a command from starting are found without a start, with the same errors."""
 
 import errno
 import os
@@ -36,7 +36,7 @@ def test_missing_program_is_named(tmp_path: Path) -> None:
 
 
 @POSIX_ONLY
-def test_program_is_sought_where_the_child_would_seek(tmp_path: Path) -> None:
+def test_program_is_searched_where_the_child_would_search(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     script(programs / "mine", "#!/bin/sh\n")
@@ -57,9 +57,7 @@ def test_program_is_sought_where_the_child_would_seek(tmp_path: Path) -> None:
         ("echo no first line\n", 0o755, errno.ENOEXEC),
     ],
 )
-def test_script_that_nobody_could_run_is_refused_as_by_a_start(
-    tmp_path: Path, text: str, mode: int, number: int
-) -> None:
+def test_unrunnable_script_is_refused_as_by_a_start(tmp_path: Path, text: str, mode: int, number: int) -> None:
     path = script(tmp_path / "program", text, mode)
     with pytest.raises(OSError, match="program") as caught:
         rehearse(command(tmp_path, str(path)))
@@ -76,12 +74,12 @@ def test_folder_is_no_program(tmp_path: Path) -> None:
     assert caught.value.errno == errno.EACCES
 
 
-def test_missing_folder_of_logs_is_told(tmp_path: Path) -> None:
+def test_missing_folder_of_logs_is_reported(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="cannot start"):
         rehearse(command(tmp_path / "gone", sys.executable))
 
 
-def test_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_unwritable_log_is_reported(tmp_path: Path) -> None:
     (tmp_path / "new.log").mkdir()
     with pytest.raises(OSError, match="cannot start"):
         rehearse(command(tmp_path, sys.executable))

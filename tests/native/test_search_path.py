@@ -1,4 +1,4 @@
-"""Fresh interpreters that are led astray, and what they import all the same."""
+"""Interpreters that are led to other modules, and the modules that they import nevertheless."""
 
 import os
 import subprocess
@@ -13,13 +13,13 @@ from supervisor.native.startup.search_path import ROOT, of_the_interpreter, with
 from tests.systems import POSIX_ONLY
 
 LAUNCHER = Path(ROOT) / "godot_supervisor.py"
-# Nothing that Python itself imports at its start: then no program would begin.
+# No module that Python imports at its own start, because then no program would begin.
 SHADOWS = ("click", "json", "signal", "logging")
 
 
 @pytest.fixture
 def trap(tmp_path: Path) -> Path:
-    """A folder with modules that end whoever imports them."""
+    """A folder with modules that end the program that imports them."""
     folder = tmp_path / "trap"
     (folder / "supervisor").mkdir(parents=True)
     (folder / "supervisor" / "__init__.py").touch()
@@ -42,14 +42,14 @@ def run(*words: str | Path, cwd: Path, **variables: str) -> subprocess.Completed
 
 
 @pytest.mark.parametrize("entry", ["", "{trap}", "{trap}{sep}{trap}"])
-def test_the_command_looks_past_pythonpath(trap: Path, entry: str) -> None:
+def test_command_ignores_pythonpath(trap: Path, entry: str) -> None:
     path = entry.format(trap=trap, sep=os.pathsep) + os.pathsep
     done = run(LAUNCHER, "kinds", cwd=trap, PYTHONPATH=path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "godot-ai" in done.stdout
 
 
-def test_the_command_looks_past_its_current_folder(trap: Path) -> None:
+def test_command_ignores_its_current_folder(trap: Path) -> None:
     (trap / "supervisor" / "__init__.py").unlink()
     (trap / "supervisor").rmdir()
     code = f"import sys; sys.path.append({ROOT!r}); from supervisor.__main__ import main; sys.exit(main())"
@@ -58,19 +58,19 @@ def test_the_command_looks_past_its_current_folder(trap: Path) -> None:
     assert "godot-ai" in done.stdout
 
 
-def test_a_package_that_hides_ours_is_named(tmp_path: Path) -> None:
+def test_package_that_hides_ours_is_named(tmp_path: Path) -> None:
     (tmp_path / "supervisor").mkdir()
     (tmp_path / "supervisor" / "__init__.py").touch()
     (tmp_path / "godot_supervisor.py").write_text(LAUNCHER.read_text(encoding="utf-8"), encoding="utf-8")
-    # Without `site`: the finder of an editable installation would find ours all the same.
+    # Without `site`, because the finder of an editable installation would find our package anyway.
     done = run("-S", tmp_path / "godot_supervisor.py", "status", cwd=tmp_path)
     assert done.returncode == 1
     assert str(tmp_path / "supervisor") in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_module_loaded_from_elsewhere_is_forgotten(trap: Path) -> None:
-    # With its package, ours would be found only by the finder of an editable installation.
+def test_module_loaded_from_elsewhere_is_forgotten(trap: Path) -> None:
+    # With its package, our package would be found only by the finder of an editable installation.
     (trap / "supervisor" / "__init__.py").unlink()
     (trap / "supervisor").rmdir()
     (trap / "json.py").write_text("HIDDEN = True\n")
@@ -83,7 +83,7 @@ def test_a_module_loaded_from_elsewhere_is_forgotten(trap: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_an_installation_by_pythonpath_keeps_it() -> None:
+def test_installation_by_pythonpath_keeps_it() -> None:
     path = os.pathsep.join((ROOT, "/other"))
     assert without_interpreter({"PYTHONPATH": path, "PYTHONHOME": "/x"}) == {"PYTHONPATH": path}
 
@@ -103,7 +103,7 @@ def test_the_daemon_inherits_no_variable_that_changes_python(
 
 
 @POSIX_ONLY
-def test_an_environment_is_not_led_to_another_library(tmp_path: Path) -> None:
+def test_virtual_environment_is_not_led_to_another_library(tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(os.path.realpath(sys.executable))
@@ -126,7 +126,7 @@ def test_an_environment_is_not_led_to_another_library(tmp_path: Path) -> None:
 
 
 def test_the_search_path_module_imports_nothing_new() -> None:
-    """It runs before others' folders have been dropped."""
+    """The module runs before foreign folders have been removed."""
     source = Path(search_path.__file__).read_text(encoding="utf-8")
     imported = {line for line in source.splitlines() if line.startswith(("import ", "from "))}
     assert imported == {"import os", "import sys", "from collections.abc import Iterable, Mapping"}

@@ -1,4 +1,4 @@
-"""What others could have written is not believed; a token goes to our own user's process only."""
+"""Files that other users could have written are not believed; a token goes only to this user's processes."""
 
 import os
 import socket
@@ -29,20 +29,20 @@ def test_a_file_of_ours_is_read(file: Path) -> None:
     assert trust.contents(str(file), 4) == b"ours", "others may read it"
 
 
-def test_a_file_that_is_too_long_is_not(file: Path) -> None:
+def test_too_long_file_is_refused(file: Path) -> None:
     with pytest.raises(DistrustedError, match="longer than 3 bytes"):
         trust.contents(file, 3)
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
-def test_a_file_that_others_may_write_is_not_and_the_mend_is_named(file: Path, mode: int) -> None:
+def test_file_that_others_may_write_is_refused_with_the_remedy(file: Path, mode: int) -> None:
     file.chmod(mode)
     with pytest.raises(DistrustedError, match="others may write") as caught:
         trust.contents(file, 4)
     assert caught.value.fix == f"chmod go-w {file}"
 
 
-def test_neither_links_nor_fifos_nor_folders_are_files(file: Path, tmp_path: Path) -> None:
+def test_links_fifos_and_folders_are_refused_as_files(file: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(file)
     os.mkfifo(tmp_path / "fifo")
     for name, problem in (("link", "is a link"), ("fifo", "no regular file"), (".", "no regular file")):
@@ -50,7 +50,7 @@ def test_neither_links_nor_fifos_nor_folders_are_files(file: Path, tmp_path: Pat
             trust.contents(tmp_path / name, 4)
 
 
-def test_what_is_not_there_is_not_there(tmp_path: Path) -> None:
+def test_missing_file_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         trust.contents(tmp_path / "nothing", 4)
     with pytest.raises(FileNotFoundError):
@@ -85,7 +85,7 @@ def test_a_file_is_no_folder(file: Path) -> None:
 
 
 @pytest.mark.parametrize("what", [pytest.param("file", marks=NEEDS_ROOT), pytest.param("link", marks=NEEDS_ROOT)])
-def test_what_another_user_made_is_not_believed(file: Path, tmp_path: Path, what: str) -> None:
+def test_file_of_another_user_is_not_believed(file: Path, tmp_path: Path, what: str) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (tmp_path / "link").symlink_to(folder)
@@ -101,7 +101,7 @@ def test_our_own_process_is_of_our_user() -> None:
         assert trust.same_user(theirs)
 
 
-def test_where_the_system_does_not_tell_who_listens_it_is_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listener_without_credentials_counts_as_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_INET) as nobody:
         assert trust.peer_uid(nobody, "macos") is None
         monkeypatch.delattr(socket, "SO_PEERCRED", raising=False)

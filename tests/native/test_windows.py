@@ -1,4 +1,4 @@
-"""What the Windows wing does beyond the contract, and what it makes of what Windows can answer."""
+"""Behaviour that only Windows has, and how it handles possible answers of Windows."""
 
 import asyncio
 import ctypes
@@ -37,12 +37,12 @@ def harness(tmp_path: Path) -> Iterator[RealHarness]:
 
 
 def deny(pid: int) -> None:
-    """Nobody may open this process from now on, but who changes that again."""
+    """Deny every user to open this process, until the access list is changed again."""
     change_access(pid, "D:(D;;0x1fbfff;;;WD)(A;;WDRC;;;WD)")
 
 
 def allow(pid: int) -> None:
-    """Everybody may open it again."""
+    """Allow every user to open this process again."""
     change_access(pid, "D:(A;;GA;;;WD)")
 
 
@@ -62,7 +62,7 @@ def change_access(pid: int, list_of_access: str) -> None:
 
 class TestProbe:
     @on_loop
-    async def test_a_process_that_may_not_be_opened_is_known_by_the_list_of_all(self, harness: RealHarness) -> None:
+    async def test_unopenable_process_is_known_by_the_process_list(self, harness: RealHarness) -> None:
         _, known = harness.family()
         deny(known.pid)
         with pytest.raises(PermissionError):
@@ -82,7 +82,7 @@ class TestProbe:
         assert harness.platform.probe.identify(4) is None
         assert harness.platform.probe.sample(ProcessIdentity(4, "1")) is Liveness.DEAD
 
-    def test_what_is_denied_and_cannot_be_compared_is_alive(
+    def test_denied_process_without_a_list_is_alive(
         self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(handles, "open_raw", refusing(win32.ERROR_ACCESS_DENIED))
@@ -91,11 +91,13 @@ class TestProbe:
         with pytest.raises(PermissionError):
             harness.platform.probe.identify(4)
 
-    def test_any_other_refusal_leaves_it_unknown(self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_other_refusals_leave_a_process_unknown(
+        self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(handles, "open_raw", refusing(8))
         assert harness.platform.probe.sample(harness.me) is Liveness.UNKNOWN
 
-    def test_a_wait_that_fails_leaves_it_unknown(self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_failed_wait_leaves_a_process_unknown(self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> int:
             ctypes.set_last_error(win32.ERROR_INVALID_HANDLE)
             return 0xFFFFFFFF
@@ -107,20 +109,20 @@ class TestProbe:
         monkeypatch.setattr(win32, "GetProcessId", failing(win32.ERROR_INVALID_HANDLE))
         assert harness.platform.probe.sample(harness.me) is Liveness.UNKNOWN
 
-    def test_a_number_between_two_pids_is_nobody(self, harness: RealHarness) -> None:
+    def test_number_between_two_pids_has_no_identity(self, harness: RealHarness) -> None:
         for number in range(harness.me.pid + 1, harness.me.pid + 4):
             assert harness.platform.probe.identify(number) is None
             assert harness.platform.probe.sample(ProcessIdentity(number, harness.me.start_token)) is Liveness.DEAD
             assert not harness.platform.processes.kill(ProcessIdentity(number, harness.me.start_token))
 
-    def test_both_routes_tell_the_same_time(self, harness: RealHarness) -> None:
+    def test_handle_and_process_list_give_the_same_time(self, harness: RealHarness) -> None:
         listed = listing.processes()
         assert listed[os.getpid()].identity == harness.me
         started = harness.platform.probe.started_at(harness.me)
         assert started is not None
         assert 0 < time.time() - started < 3600
 
-    def test_the_children_of_this_program_know_who_started_them(self) -> None:
+    def test_children_know_their_starter(self) -> None:
         ask = "from supervisor.native.platforms import parent_pid; print(parent_pid())"
         said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
         assert int(said.stdout) == os.getpid()
@@ -150,7 +152,7 @@ class TestExits:
             runner.run(story())
 
     @on_loop
-    async def test_where_no_wait_can_be_registered_a_poll_takes_over_and_says_so(
+    async def test_without_a_system_wait_polling_takes_over_with_a_note(
         self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         child = harness.child()
@@ -163,7 +165,7 @@ class TestExits:
         await asyncio.wait_for(ended.wait(), PATIENCE_S)
 
     def test_a_program_that_ends_has_no_wait_registered(self) -> None:
-        """What is registered at exit runs in reverse order: ours, which came before the watcher's, runs after it."""
+        """Functions registered at exit run in reverse order: ours, registered before the watcher's, runs after it."""
         said = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, check=True)
         assert said.stdout.split() == ["1", "0"], said.stderr
 
@@ -192,7 +194,7 @@ class TestConsole:
         await until(lambda: harness.platform.probe.sample(child) is Liveness.DEAD, "it ends")
 
     @on_loop
-    async def test_others_have_their_turn_while_a_request_is_on_its_way(self, harness: RealHarness) -> None:
+    async def test_other_tasks_run_while_a_request_is_sent(self, harness: RealHarness) -> None:
         asking = asyncio.ensure_future(harness.platform.processes.ask_to_end(harness.child()))
         turns = 0
         while not asking.done():
@@ -201,7 +203,7 @@ class TestConsole:
         assert asking.result()
         assert turns > 2, "a helper that is started takes longer than that"
 
-    def test_what_has_no_console_cannot_be_asked(self, tmp_path: Path) -> None:
+    def test_process_without_console_cannot_be_asked(self, tmp_path: Path) -> None:
         mark = tmp_path / "mark"
         silent = subprocess.Popen(
             [*PYTHON, f"open({str(mark)!r}, 'w'); {SLEEPER}"], creationflags=subprocess.DETACHED_PROCESS
@@ -216,7 +218,7 @@ class TestConsole:
             silent.kill()
             silent.wait()
 
-    def test_a_helper_that_does_not_come_back_is_ended(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_hanging_helper_is_ended(self, monkeypatch: pytest.MonkeyPatch) -> None:
         hangs = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)")
         monkeypatch.setattr(venv_launcher, "without", lambda *_: (hangs, dict(os.environ)))
         monkeypatch.setattr(console, "PATIENCE_S", 0.5)
@@ -262,11 +264,11 @@ class TestSpawn:
         with secret.open("w") as file:
             os.set_inheritable(file.fileno(), True)
             harness.child()
-        # Whoever had inherited it would keep it from being removed.
+        # A process that had inherited the file would keep it from being removed.
         secret.unlink()
 
     @on_loop
-    async def test_a_log_that_was_cut_is_written_on_at_its_end(self, harness: RealHarness, tmp_path: Path) -> None:
+    async def test_truncated_log_is_continued_at_its_end(self, harness: RealHarness, tmp_path: Path) -> None:
         log = tmp_path / "talk.log"
         talk = (
             "import sys\nfor line in range(2000): print('line', line)\nsys.stdout.flush()\n"
@@ -279,7 +281,7 @@ class TestSpawn:
         await until(mark.exists, "it has talked")
         was, size = cut(log, 200)
         assert was > size
-        # Whoever looks whether it is there has it open for that moment.
+        # A program that checks for the file has it open for that moment.
         private_files.patiently(mark.unlink)
         await until(lambda: harness.platform.processes.exit_status(child) is not None, "it ends")
         text = log.read_bytes()
@@ -288,7 +290,7 @@ class TestSpawn:
         assert b"\0" not in text
 
     @on_loop
-    async def test_the_interpreter_runs_and_not_its_redirector(self, harness: RealHarness, tmp_path: Path) -> None:
+    async def test_interpreter_is_started_without_its_launcher(self, harness: RealHarness, tmp_path: Path) -> None:
         scripts = tmp_path / "venv" / "Scripts"
         scripts.mkdir(parents=True)
         (scripts / "python.exe").write_bytes(b"no program at all")
@@ -301,7 +303,7 @@ class TestSpawn:
         prefix, executable = (tmp_path / "log").read_text().split()
         assert (Path(prefix), Path(executable)) == (scripts.parent, scripts / "python.exe")
 
-    def test_an_environment_around_this_folder_is_not_that_of_a_program_without_a_folder(
+    def test_program_without_a_folder_is_not_taken_from_this_environment(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "pyvenv.cfg").write_text(f"home = {Path(sys.base_prefix)}\n")
@@ -311,7 +313,7 @@ class TestSpawn:
 
     @pytest.mark.parametrize(("number", "tries"), [(win32.ERROR_ACCESS_DENIED, 2), (win32.ERROR_SHARING_VIOLATION, 1)])
     @on_loop
-    async def test_only_who_may_not_leave_a_job_is_started_within_it(
+    async def test_child_stays_in_a_job_only_if_it_may_not_leave(
         self, harness: RealHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, tries: int
     ) -> None:
         asked: list[int] = []
@@ -325,7 +327,7 @@ class TestSpawn:
             harness.platform.processes.spawn(Command(("x",), {}, tmp_path, tmp_path / "log"))
         assert [bool(flag) for flag in asked] == [True, False][:tries]
 
-    def test_what_is_no_environment_is_run_as_it_is(self, tmp_path: Path) -> None:
+    def test_command_outside_an_environment_is_unchanged(self, tmp_path: Path) -> None:
         for argv in (("python.exe", "-V"), (str(tmp_path / "Scripts" / "python.exe"),), (r"C:\x\toy.exe",)):
             assert venv_launcher.without(argv, {"A": "b"}) == (argv, {"A": "b"})
 
@@ -358,8 +360,8 @@ def test_the_epoch_is_that_of_the_clock() -> None:
 
 
 @on_loop
-async def test_a_wait_outlives_whoever_registered_it_without_harm(harness: RealHarness) -> None:
-    """The system calls back into memory that has to be there, whatever Python has thrown away since."""
+async def test_wait_may_outlive_its_watcher(harness: RealHarness) -> None:
+    """The system calls back into memory that must exist, whatever Python has freed since."""
     child = harness.child()
     for _ in range(20):
         exits.WaitWatcher(harness.platform.probe, lambda _: None).watch(child, lambda: None)

@@ -1,4 +1,4 @@
-"""Access lists, and the patience of readers and writers."""
+"""Access lists, and the retries of readers and writers."""
 
 import ctypes
 import errno
@@ -23,7 +23,7 @@ EVERYONE = "S-1-1-0"
 SYSTEM = "S-1-5-18"
 
 
-def test_what_is_made_for_the_user_alone_names_nobody_else(tmp_path: Path) -> None:
+def test_private_file_names_only_the_user(tmp_path: Path) -> None:
     os.close(private_files.create(tmp_path / "file", fresh=True))
     private_files.make_folder(tmp_path / "deep" / "folder")
     for path in (tmp_path / "file", tmp_path / "deep" / "folder", tmp_path / "deep"):
@@ -33,7 +33,7 @@ def test_what_is_made_for_the_user_alone_names_nobody_else(tmp_path: Path) -> No
         assert private_files.distrust(path) is None
 
 
-def test_a_file_is_written_anew_and_a_fresh_one_must_not_be_there(tmp_path: Path) -> None:
+def test_file_is_replaced_but_a_fresh_one_must_be_missing(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("something long")
     with os.fdopen(private_files.create(path, fresh=False), "wb") as file:
@@ -43,7 +43,7 @@ def test_a_file_is_written_anew_and_a_fresh_one_must_not_be_there(tmp_path: Path
         private_files.create(path, fresh=True)
 
 
-def test_a_file_that_is_written_anew_is_the_users_alone_whatever_it_was(tmp_path: Path) -> None:
+def test_replaced_file_is_private_whatever_it_was_before(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("loose")
     allow(path, f"D:P(A;;FA;;;WD)(A;;FA;;;{tokens.me()})")
@@ -54,15 +54,13 @@ def test_a_file_that_is_written_anew_is_the_users_alone_whatever_it_was(tmp_path
     assert granted - ({SYSTEM} if WINE else set()) == {tokens.me()}
 
 
-def test_a_drive_that_is_not_there_is_an_error() -> None:
+def test_missing_drive_is_an_error() -> None:
     missing = next(drive for letter in "QRSTUVWX" if not (drive := Path(f"{letter}:\\")).exists())
     with pytest.raises(FileNotFoundError):
         private_files.make_folder(missing / "deep" / "home")
 
 
-def test_a_handle_that_the_c_library_has_no_number_for_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_handle_without_a_descriptor_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_handle: int, _flags: int) -> int:
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -71,7 +69,7 @@ def test_a_handle_that_the_c_library_has_no_number_for_is_closed(
         private_files.create(tmp_path / "file", fresh=True)
     with pytest.raises(OSError, match="Too many"), spawn.appended(tmp_path / "log"):
         pass
-    # Whoever has a file open without sharing that keeps it from being renamed.
+    # A program that has a file open without sharing keeps it from being renamed.
     for name in ("file", "log"):
         handle = win32_files.CreateFile(str(tmp_path / name), win32_files.GENERIC_WRITE, 0, None, 4, 0x80, None)
         assert handle != files.INVALID_HANDLE, name
@@ -79,7 +77,7 @@ def test_a_handle_that_the_c_library_has_no_number_for_is_closed(
 
 
 def access_list(ace_type: int, rest: bytes) -> "ctypes.Array[ctypes.c_char]":
-    """An ACL with one entry, of this type, that allows everything."""
+    """Return an ACL with one entry of this type, which allows everything."""
     ace = struct.pack("<BBHI", ace_type, 0, 8 + len(rest), 0x1F01FF) + rest
     return ctypes.create_string_buffer(struct.pack("<BBHHH", 4, 0, 8 + len(ace), 1, 0) + ace)
 
@@ -98,7 +96,7 @@ SID_OF_EVERYONE = struct.pack("<BB6sI", 1, 1, b"\0\0\0\0\0\1", 0)
     ],
     ids=["plain", "with a condition", "object", "object with a condition", "unknown"],
 )
-def test_every_kind_of_entry_that_may_allow_something_counts(ace_type: int, rest: bytes, who: str) -> None:
+def test_every_kind_of_allowing_entry_counts(ace_type: int, rest: bytes, who: str) -> None:
     acl = access_list(ace_type, rest)
     ((sid, mask),) = files._entries(ctypes.addressof(acl))
     assert sid == who
@@ -106,14 +104,12 @@ def test_every_kind_of_entry_that_may_allow_something_counts(ace_type: int, rest
 
 
 @pytest.mark.parametrize("ace_type", win32_files.DENYING_ACE_TYPES)
-def test_an_entry_that_denies_allows_nothing(ace_type: int) -> None:
+def test_denying_entry_allows_nothing(ace_type: int) -> None:
     acl = access_list(ace_type, SID_OF_EVERYONE)
     assert list(files._entries(ctypes.addressof(acl))) == []
 
 
-def test_an_entry_that_cannot_be_read_is_distrusted_and_the_list_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_entry_is_distrusted_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.close(private_files.create(tmp_path / "file", fresh=True))
     monkeypatch.setattr(files, "_entries", lambda _: [("an entry of type 5", files.WRITES)])
     reason, mend = private_files.distrust(tmp_path / "file") or ("", "")
@@ -122,7 +118,7 @@ def test_an_entry_that_cannot_be_read_is_distrusted_and_the_list_made_anew(
 
 
 @pytest.mark.parametrize("list_of_access", ["D:P(A;;FA;;;WD)", "D:P(A;;FA;;;{me})(A;;FW;;;WD)"])
-def test_what_others_may_write_is_not_trusted(tmp_path: Path, list_of_access: str) -> None:
+def test_file_that_others_may_write_is_not_trusted(tmp_path: Path, list_of_access: str) -> None:
     path = tmp_path / "file"
     path.touch()
     allow(path, list_of_access.format(me=tokens.me()))
@@ -132,7 +128,7 @@ def test_what_others_may_write_is_not_trusted(tmp_path: Path, list_of_access: st
     assert EVERYONE in mend
 
 
-def test_what_others_may_read_and_administrators_write_is_trusted(tmp_path: Path) -> None:
+def test_file_that_administrators_may_write_is_trusted(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
     allow(path, f"D:P(A;;FA;;;{tokens.me()})(A;;FA;;;SY)(A;;FA;;;BA)(A;;FR;;;WD)")
@@ -140,7 +136,7 @@ def test_what_others_may_read_and_administrators_write_is_trusted(tmp_path: Path
 
 
 def held(path: Path, seconds: float) -> Callable[[], None]:
-    """Keep a file open for so long, in another thread; call the answer to see that thread out."""
+    """Keep a file open for so long, in another thread; call the result to join that thread."""
     opened = threading.Event()
 
     def hold() -> None:
@@ -154,7 +150,7 @@ def held(path: Path, seconds: float) -> Callable[[], None]:
     return thread.join
 
 
-def test_a_file_that_is_open_for_a_moment_is_replaced_when_it_is_not(tmp_path: Path) -> None:
+def test_briefly_open_file_is_replaced_once_closed(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text("old")
     new.write_text("new")
@@ -165,7 +161,7 @@ def test_a_file_that_is_open_for_a_moment_is_replaced_when_it_is_not(tmp_path: P
     assert not new.exists()
 
 
-def test_a_file_that_stays_open_is_an_error_in_bounded_time(tmp_path: Path) -> None:
+def test_file_that_stays_open_is_an_error_in_bounded_time(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text("old")
     new.write_text("new")
@@ -184,7 +180,7 @@ def test_readers_and_writers_of_one_file_do_not_disturb_each_other(tmp_path: Pat
     def read() -> None:
         while not done.is_set():
             seen.append(private_files.patiently(path.read_text))
-            # As clients do that wait for a daemon. Whoever does nothing but read lets nobody write.
+            # Like clients that wait for a daemon. Readers without a pause would let no program write.
             time.sleep(0.02)
 
     reader = threading.Thread(target=read)
@@ -201,7 +197,7 @@ def test_readers_and_writers_of_one_file_do_not_disturb_each_other(tmp_path: Pat
     assert path.read_text() == "49"
 
 
-def test_another_error_is_told_at_once(tmp_path: Path) -> None:
+def test_other_errors_are_raised_at_once(tmp_path: Path) -> None:
     calls: list[int] = []
 
     def fail() -> None:

@@ -1,4 +1,4 @@
-"""Jobs: whose tree a process is of, whatever became of its root."""
+"""Jobs: the tree to which a process belongs, whatever became of its root."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ def harness(tmp_path: Path) -> Iterator[RealHarness]:
 
 
 def strays(harness: RealHarness, number: int = 0) -> tuple[ProcessIdentity, windows_jobs.Jobs]:
-    """A process in the job of a root that has gone, and had this number (0: the process's own); and who knows of it."""
+    """Return a process in the job of an ended root with this number, and the jobs that know it; 0: its own number."""
     parent, stray = harness.family()
     jobs = windows_jobs.Jobs()
     jobs._handles[ProcessIdentity(number or stray.pid, "4711")] = control(harness)._jobs._handles[parent]
@@ -43,7 +43,7 @@ async def test_the_next_daemon_finds_the_tree_by_the_name_of_its_job(harness: Re
 
 
 @on_loop
-async def test_a_job_ends_nobody_when_its_handles_are_closed(harness: RealHarness) -> None:
+async def test_closing_a_job_ends_no_process(harness: RealHarness) -> None:
     parent, grandchild = harness.family()
     for handle in control(harness)._jobs._handles.values():
         win32.CloseHandle(handle)
@@ -53,7 +53,7 @@ async def test_a_job_ends_nobody_when_its_handles_are_closed(harness: RealHarnes
 
 
 @on_loop
-async def test_what_a_forgotten_job_leaves_has_the_number_of_its_lost_ancestor(harness: RealHarness) -> None:
+async def test_orphans_of_a_forgotten_job_get_their_ancestors_number(harness: RealHarness) -> None:
     parent, grandchild = harness.family()
     for handle in control(harness)._jobs._handles.values():
         win32.CloseHandle(handle)
@@ -67,7 +67,7 @@ async def test_what_a_forgotten_job_leaves_has_the_number_of_its_lost_ancestor(h
 
 
 @on_loop
-async def test_what_an_earlier_root_left_is_no_part_of_a_later_one_with_its_number(harness: RealHarness) -> None:
+async def test_orphans_do_not_join_a_later_root_with_the_same_pid(harness: RealHarness) -> None:
     later = harness.child()
     stray, jobs = strays(harness, later.pid)
     assert jobs.sessions({later.pid: later, stray.pid: stray}) == {later: later.pid}
@@ -82,14 +82,14 @@ async def test_reused_root_pid_without_a_job_keeps_the_session(
 
 
 @on_loop
-async def test_who_was_left_and_has_the_number_of_the_root_by_now_leads_nobody(harness: RealHarness) -> None:
+async def test_orphan_with_the_reused_root_pid_leads_no_session(harness: RealHarness) -> None:
     stray, jobs = strays(harness)
     assert jobs.sessions({stray.pid: stray}) == {}
     assert jobs.inhabited(stray.pid)
 
 
 @on_loop
-async def test_a_job_that_does_not_tell_who_is_in_it_is_kept_and_may_be_inhabited(
+async def test_job_that_hides_its_members_counts_as_inhabited(
     harness: RealHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stray, jobs = strays(harness, 4711)
@@ -101,7 +101,7 @@ async def test_a_job_that_does_not_tell_who_is_in_it_is_kept_and_may_be_inhabite
 
 
 @on_loop
-async def test_a_job_that_may_not_be_opened_is_a_job(harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unopenable_job_counts_as_a_job(harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     stray, jobs = strays(harness, harness.me.pid)
     monkeypatch.setattr(win32, "OpenJobObject", failing(win32.ERROR_ACCESS_DENIED))
     with pytest.raises(PermissionError):
@@ -110,7 +110,7 @@ async def test_a_job_that_may_not_be_opened_is_a_job(harness: RealHarness, monke
 
 
 @on_loop
-async def test_a_job_that_somebody_else_has_made_is_not_used(harness: RealHarness) -> None:
+async def test_job_made_by_another_process_is_not_used(harness: RealHarness) -> None:
     child, root = harness.child(), ProcessIdentity(4, "5")
     theirs = win32.CreateJobObject(None, windows_jobs.name_of(root))
     with handles.opened(child.pid, spawn.MANAGE) as handle, pytest.raises(FileExistsError):
@@ -120,7 +120,7 @@ async def test_a_job_that_somebody_else_has_made_is_not_used(harness: RealHarnes
 
 
 @on_loop
-async def test_a_member_is_asked_with_the_right_that_also_an_elevated_process_gives(
+async def test_membership_is_asked_with_the_limited_right(
     harness: RealHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child, asked = harness.child(), []
@@ -160,8 +160,8 @@ async def test_a_child_that_cannot_be_enclosed_does_not_run(
     )
 
 
-def test_where_a_job_may_not_be_left_the_server_is_in_one_within_it(tmp_path: Path) -> None:
-    """In a process of its own, which puts itself into a job that forbids leaving."""
+def test_server_in_a_job_without_exit_gets_a_nested_job(tmp_path: Path) -> None:
+    """Run in a separate process, which puts itself into a job that forbids leaving."""
     done = subprocess.run(
         [sys.executable, "-c", STRICT, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
     )

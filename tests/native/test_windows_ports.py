@@ -1,4 +1,4 @@
-"""The table of sockets in the shapes that Windows gives it, and what a bind says there."""
+"""The table of sockets in the formats of Windows, and the results of a bind there."""
 
 import errno
 import socket
@@ -35,8 +35,8 @@ def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return number
 
 
-def test_a_listener_whose_process_is_not_told_has_no_identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Where nobody has that pid any more the shape is the same.
+def test_listener_without_a_known_process_has_no_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    # If no process has that pid any more, the row looks the same.
     ports = table(monkeypatch, TcpRow(LOOPBACK, 5, None), TcpRow("::1", 5, 2**31 - 3))
     fact = ports.facts([5])[5]
     assert [listener.occupant for listener in fact.listeners] == [Occupant(), Occupant()]
@@ -50,15 +50,13 @@ def test_a_refusal_with_a_listener_is_a_taken_port(monkeypatch: pytest.MonkeyPat
     assert refused
 
 
-def test_a_refusal_without_a_listener_is_a_range_that_the_system_keeps(
-    monkeypatch: pytest.MonkeyPatch, refused: int
-) -> None:
+def test_refusal_without_a_listener_is_a_reserved_range(monkeypatch: pytest.MonkeyPatch, refused: int) -> None:
     fact = table(monkeypatch).facts([5])[5]
     assert fact.bind is (Bind.EXCLUDED if refused == win32.WSAEACCES else Bind.TAKEN)
     assert fact.reason
 
 
-def test_a_table_that_is_not_told_is_not_a_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_table_does_not_make_a_port_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(win32, "GetExtendedTcpTable", lambda *_: 5)
     ports = windows_ports.WindowsPortTable(WindowsProbe())
     assert ports.facts([5])[5].bind is Bind.FAILED
@@ -67,7 +65,7 @@ def test_a_table_that_is_not_told_is_not_a_free_port(monkeypatch: pytest.MonkeyP
         ports.listening([5])
 
 
-def test_a_system_without_ipv6_tells_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_system_without_ipv6_lists_ipv4_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     real = win32.GetExtendedTcpTable
 
     def without(*arguments: object) -> object:
@@ -80,7 +78,7 @@ def test_a_system_without_ipv6_tells_the_rest(monkeypatch: pytest.MonkeyPatch) -
 
 
 class Noting(socket.socket):
-    """Notes what a trial is set to when it is bound."""
+    """A socket that notes the options that are set when it is bound."""
 
     exclusive: ClassVar[list[int]] = []
 
@@ -97,5 +95,5 @@ def test_a_trial_bind_does_not_share(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Noting, "exclusive", [])
         monkeypatch.setattr(socket, "socket", Noting)
         assert windows_ports.try_bind(sharing.getsockname()[1], listened=True)[0] is Bind.TAKEN
-    # A bind without it is refused here as well: only the option itself shows that nobody could join the trial.
+    # A bind without the option is refused here as well; only the option itself excludes a second trial.
     assert [bool(set_) for set_ in Noting.exclusive] == [True]

@@ -1,4 +1,4 @@
-"""Which of two processes is the older, and so who is whose parent."""
+"""The order in which two processes were created, and so which can be the parent."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ def harness(tmp_path: Path) -> Iterator[RealHarness]:
 
 
 def listed(*rows: tuple[int, int, int]) -> dict[int, Listed]:
-    """Processes by pid, parent and time of creation."""
+    """Return processes by pid, with parent and time of creation."""
     return {pid: Listed(pid, parent, created) for pid, parent, created in rows}
 
 
@@ -30,24 +30,24 @@ def parents(table: dict[int, Listed], sequences: Mapping[int, int | None]) -> di
 
 
 class TestParents:
-    def test_who_came_before_in_the_sequence_is_the_parent_whatever_the_clock_said(self) -> None:
+    def test_smaller_sequence_number_proves_the_parent(self) -> None:
         table = listed((4, 0, 900), (8, 4, 10), (12, 8, 5))
         assert parents(table, {4: 1, 8: 2, 12: 3}) == {4: 0, 8: 4, 12: 8}
 
-    def test_who_came_after_has_the_number_of_a_parent_that_has_gone(self) -> None:
+    def test_larger_sequence_number_disproves_the_parent(self) -> None:
         table = listed((4, 0, 10), (8, 4, 900))
         assert parents(table, {4: 7, 8: 2}) == {4: 0, 8: 0}
         assert parents(table, {4: 2, 8: 2}) == {4: 0, 8: 0}
 
     @pytest.mark.parametrize("told", [4, 8])
-    def test_where_one_alone_is_told_nothing_is_proven(self, told: int) -> None:
+    def test_single_sequence_number_proves_nothing(self, told: int) -> None:
         assert parents(listed((4, 0, 10), (8, 4, 20)), {told: 5}) == {4: 0, 8: 0}
 
-    def test_where_neither_is_told_the_times_have_to_do(self) -> None:
+    def test_creation_times_decide_without_sequence_numbers(self) -> None:
         assert parents(listed((4, 0, 10), (8, 4, 20)), {})[8] == 4
         assert parents(listed((4, 0, 20), (8, 4, 10)), {})[8] == 0
 
-    def test_the_number_of_a_lost_ancestor_that_another_has_by_now_is_not_told(self) -> None:
+    def test_reused_number_of_a_lost_ancestor_is_not_reported(self) -> None:
         table = listed((8, 4, 10), (12, 8, 11), (4, 0, 20))
         assert listing.lost_ancestor(12, table, parents(table, {})) == 0
         del table[4]
@@ -55,7 +55,7 @@ class TestParents:
 
 
 class Telemetry:
-    """A Windows 10 that tells of every process what `facts` says; `refuses` is a status."""
+    """A Windows 10 that answers `facts` for every process; `refuses` is a status."""
 
     def __init__(self, facts: Mapping[str, int]) -> None:
         self.facts = facts
@@ -80,36 +80,36 @@ class TestBirths:
         monkeypatch.setattr(win32, "NtQueryInformationProcess", made)
         return made
 
-    def test_the_facts_lie_where_windows_puts_them(self) -> None:
+    def test_facts_have_the_layout_of_windows(self) -> None:
         told = win32.ProcessTelemetryId
         assert (told.pid.offset, told.created.offset, told.sequence.offset) == (4, 16, 40)
 
-    def test_the_place_in_the_sequence_is_the_age(self, harness: RealHarness, telemetry: Telemetry) -> None:
+    def test_sequence_number_is_the_order_of_creation(self, harness: RealHarness, telemetry: Telemetry) -> None:
         telemetry.needs_bytes = 3 * start_order.FIRST_GUESS_BYTES
         assert harness.platform.probe.born(harness.me) == 4711
 
     @pytest.mark.parametrize("wrong", [{"pid": 4}, {"created": 1}, {"sequence": 0}])
-    def test_an_answer_that_is_not_proven_to_be_of_this_process_is_none(
+    def test_answer_about_another_process_is_ignored(
         self, harness: RealHarness, telemetry: Telemetry, wrong: dict[str, int]
     ) -> None:
         telemetry.facts = {**telemetry.facts, **wrong}
         assert harness.platform.probe.born(harness.me) is None
 
-    def test_a_system_that_refuses_tells_nothing(self, harness: RealHarness, telemetry: Telemetry) -> None:
+    def test_refusing_system_gives_no_sequence_number(self, harness: RealHarness, telemetry: Telemetry) -> None:
         telemetry.refuses = -0x3FFFFFFD
         assert harness.platform.probe.born(harness.me) is None
 
-    def test_of_nobody_nothing_is_told(self, harness: RealHarness, telemetry: Telemetry) -> None:
+    def test_missing_process_has_no_sequence_number(self, harness: RealHarness, telemetry: Telemetry) -> None:
         assert harness.platform.probe.born(ProcessIdentity(harness.me.pid, "1")) is None
         assert harness.platform.probe.born(ProcessIdentity(0, "1")) is None
         assert telemetry.facts
 
     @pytest.mark.needs_real_windows
-    def test_windows_tells(self, harness: RealHarness) -> None:
+    def test_real_windows_gives_sequence_numbers(self, harness: RealHarness) -> None:
         assert harness.platform.probe.born(harness.me) is not None
 
     @on_loop
-    async def test_a_descendant_that_only_the_clock_calls_younger_is_none(
+    async def test_younger_creation_time_alone_makes_no_descendant(
         self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         parent, child = harness.family()

@@ -1,4 +1,4 @@
-"""Changing who may do what with a file, as an administrator or a careless user does."""
+"""Changes of access lists, as an administrator or a careless user makes them."""
 
 import ctypes
 from ctypes import c_void_p

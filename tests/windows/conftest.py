@@ -1,4 +1,4 @@
-"""The whole daemon on Windows, with real processes. Under Wine it wants a release that tells whose a listener is."""
+"""The whole daemon on Windows, with real processes. Wine must be a release that tells the owners of listeners."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -37,14 +37,14 @@ ready_timeout_s = 30
 
 
 def toy_config(*options: str) -> str:
-    """A configuration with the small real server as a kind of the user's own."""
+    """Return a configuration with the small real server as a kind of the user."""
     words = "".join(f", '{option}'" for option in options)
     return TOY.format(python=sys.executable, server=SERVERS / "toy.py", options=words, http=reach(0), sessions=reach(1))
 
 
 @pytest.fixture
 def make_home(tmp_path: Path) -> Iterator["MakeHome"]:
-    """Homes with a configuration of their own, closed in the end."""
+    """Make homes with a configuration of their own, and close them at the end."""
     made: list[WindowsHome] = []
 
     def make(config: str) -> WindowsHome:
@@ -60,5 +60,5 @@ def make_home(tmp_path: Path) -> Iterator["MakeHome"]:
 
 @pytest.fixture
 def toy(make_home: "MakeHome") -> "WindowsHome":
-    """A home with the small real server as kind `toy`."""
+    """Make a home with the small real server as kind `toy`."""
     return make_home(toy_config())

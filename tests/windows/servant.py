@@ -1,4 +1,4 @@
-"""What the service control manager starts in `test_service.py`. It inherits no environment from the test.
+"""The program that the service control manager starts in `test_service.py`, without the test's environment.
 
 usage: servant.py REPOSITORY LOG stand-in|crash|refuse|daemon [HOME]
 """

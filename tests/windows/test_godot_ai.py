@@ -1,4 +1,4 @@
-"""The main job, on Windows, with the real godot-ai from the package index."""
+"""The main job on Windows, with the real godot-ai from the package index."""
 
 import json
 import urllib.request
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.needs_index, pytest.mark.timeout(600)]
 VERSION = "4.3.1"
 GRACE_S = 1.0
 
-# Compiling its own modules, and the first import of pydantic's, take their time under Wine.
+# Compiling its modules, and the first import of pydantic's, take long under Wine.
 CONFIG = """
 [daemon]
 discover = "off"
@@ -43,7 +43,7 @@ def test_the_main_job(make_home: MakeHome) -> None:
     assert (server["version"], server["state"]) == (VERSION, "ready")
     status = status_of(server, bearer_of(home.environment["LOCALAPPDATA"], server))
     assert (status["name"], status["server_version"]) == ("godot-ai", VERSION)
-    # The environment's own python.exe only starts another one, which would be the process that matters.
+    # The environment's python.exe only starts another one, which would be the process that matters.
     assert "environments" not in image_of(pid)
     assert home.server_processes() == [pid]
 
@@ -53,7 +53,7 @@ def test_the_main_job(make_home: MakeHome) -> None:
     found = home.server("godot-ai")
     assert found is not None
     assert (found["process"], found["state"]) == (server["process"], "ready")
-    # Only its record has the bearer, and without it the server answers nobody.
+    # Only its record has the bearer, without which the server answers no request.
     assert home.ensure("godot-ai", owner={"pid": owner.pid})["process"] == server["process"]
 
     end(owner.pid)
@@ -62,14 +62,14 @@ def test_the_main_job(make_home: MakeHome) -> None:
 
 
 def bearer_of(local: str, server: dict[str, Any]) -> str:
-    """The secret in the server's own record."""
+    """Return the secret in the server's own record."""
     record = Path(local) / "godot-ai" / "capabilities" / f"http-{server['ports']['http']}.json"
     bearer: str = json.loads(record.read_text())["http"]
     return bearer
 
 
 def status_of(server: dict[str, Any], bearer: str) -> dict[str, Any]:
-    """What the server says of itself."""
+    """Return the status that the server reports."""
     request = urllib.request.Request(f"http://127.0.0.1:{server['ports']['http']}/godot-ai/status")
     request.add_header("Authorization", f"Bearer {bearer}")
     with urllib.request.urlopen(request, timeout=20) as response:

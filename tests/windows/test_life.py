@@ -53,7 +53,7 @@ def test_a_server_outlives_its_daemon_and_is_found_by_the_next(toy: WindowsHome)
     eventually(lambda: not lives(before["process"]["pid"]), "the next daemon reaps it")
 
 
-def test_a_server_whose_owner_died_without_a_daemon_is_reaped_by_the_next(toy: WindowsHome) -> None:
+def test_server_whose_owner_died_without_a_daemon_is_reaped_later(toy: WindowsHome) -> None:
     toy.start()
     owner = toy.owner()
     pid = toy.ensure("toy", owner={"pid": owner.pid})["process"]["pid"]
@@ -76,7 +76,7 @@ def test_a_daemon_killed_while_it_starts_a_server_leaves_one_or_none(make_home: 
     assert len(home.server_processes()) == 1
 
 
-def test_a_taken_port_is_stepped_around_and_whoever_has_it_is_named(toy: WindowsHome) -> None:
+def test_taken_port_is_avoided_and_its_holder_named(toy: WindowsHome) -> None:
     toy.start()
     wanted = free_ports_of(toy)
     with socket.create_server(("127.0.0.1", wanted)):
@@ -88,7 +88,7 @@ def test_a_taken_port_is_stepped_around_and_whoever_has_it_is_named(toy: Windows
     assert any(row["port"] == wanted + 1 and row["decision"] == "reuse" for row in shown["ports"]), shown
 
 
-def test_many_who_ask_at_once_get_one_server(toy: WindowsHome) -> None:
+def test_simultaneous_requests_get_one_server(toy: WindowsHome) -> None:
     toy.start()
     answers: list[int] = []
 
@@ -105,14 +105,14 @@ def test_many_who_ask_at_once_get_one_server(toy: WindowsHome) -> None:
     assert len(toy.events("server.spawned")) == 1
 
 
-def test_many_daemons_started_at_once_are_one(toy: WindowsHome) -> None:
+def test_simultaneous_daemon_starts_leave_one_daemon(toy: WindowsHome) -> None:
     started = [toy.begin("start", "--json", "--timeout", "60") for _ in range(3)]
     said = [one.communicate() for one in started]
     assert [one.returncode for one in started] == [0, 0, 0], [errors for _, errors in said]
     assert len({json.loads(out)["pid"] for out, _ in said}) == 1
 
 
-def test_bad_input_harms_nobody(toy: WindowsHome) -> None:
+def test_bad_input_harms_no_other_client(toy: WindowsHome) -> None:
     daemon = toy.start()
     published = endpoint.read(toy.folders.endpoint)
     assert published is not None
@@ -137,7 +137,7 @@ def test_bad_input_harms_nobody(toy: WindowsHome) -> None:
 
 
 def exchange(connection: socket.socket, data: bytes) -> bytes:
-    """What is answered until the daemon hangs up or has said one line."""
+    """Return the answer until the daemon hangs up or has sent one line."""
     try:
         connection.sendall(data)
         return connection.makefile("rb").readline()
@@ -146,6 +146,6 @@ def exchange(connection: socket.socket, data: bytes) -> bytes:
 
 
 def free_ports_of(home: WindowsHome) -> int:
-    """The first port that the toy wants, free."""
+    """Return the first port that the toy wants, free."""
     config = (home.folders.home / "config.toml").read_text()
     return int(config.partition('http = "')[2].partition("-")[0])

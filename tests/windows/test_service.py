@@ -42,7 +42,7 @@ def eventually(look: Callable[[], T | None], what: str) -> T:
 
 
 class Service:
-    """One service of a test's own."""
+    """A service that belongs to one test."""
 
     def __init__(self, name: str, log: Path) -> None:
         self.control: ServiceControl = open_service_control()
@@ -54,7 +54,7 @@ class Service:
         return Definition(self.name, "A test", f"plays {part}", subprocess.list2cmdline(command), OWN_PROCESS)
 
     def start(self) -> None:
-        """A process that takes long to come up is given up by the service control manager; ours is tried again."""
+        """Start it, and retry: the service control manager gives up processes that start slowly."""
 
         def started() -> bool:
             try:
@@ -92,7 +92,7 @@ def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]
         made.control.delete(made.name)
 
 
-def test_what_was_created_is_what_is_told(service: Service) -> None:
+def test_service_reads_back_as_created(service: Service) -> None:
     assert service.control.query(service.name) is None
     definition = service.definition("stand-in")
     service.control.create(definition)
@@ -111,7 +111,7 @@ def test_what_was_created_is_what_is_told(service: Service) -> None:
     assert service.control.query(service.name) is None
 
 
-def test_it_starts_runs_and_stops_in_order_as_often_as_one_likes(service: Service) -> None:
+def test_service_starts_and_stops_repeatedly(service: Service) -> None:
     service.control.create(service.definition("stand-in"))
     pids = set()
     for _ in range(2):
@@ -131,7 +131,7 @@ def test_it_starts_runs_and_stops_in_order_as_often_as_one_likes(service: Servic
     assert [line.split()[0] for line in service.told()] == ["ready", "stopped", "done"] * 2
 
 
-def test_what_keeps_it_from_starting_is_its_exit_code_and_no_crash(service: Service) -> None:
+def test_failed_start_is_an_exit_code_and_no_crash(service: Service) -> None:
     service.control.create(service.definition("refuse"))
     service.start()
     service.reaches("stopped")
@@ -141,13 +141,13 @@ def test_what_keeps_it_from_starting_is_its_exit_code_and_no_crash(service: Serv
 
 @pytest.mark.needs_real_windows
 @pytest.mark.skipif(under_wine(), reason="needs_real_windows: Wine does not act on a crash")
-def test_after_a_crash_it_is_started_again(service: Service) -> None:
+def test_crashed_service_is_restarted(service: Service) -> None:
     service.control.create(service.definition("crash"))
     service.start()
     eventually(lambda: len(service.told()) > 1, "it is started again")
 
 
-def test_after_a_crash_it_can_be_started_again(service: Service) -> None:
+def test_crashed_service_can_be_started_by_hand(service: Service) -> None:
     service.control.create(service.definition("crash"))
     service.start()
     eventually(service.told, "it has started")
@@ -158,7 +158,7 @@ def test_after_a_crash_it_can_be_started_again(service: Service) -> None:
     assert len(service.told()) == 2
 
 
-def test_a_process_that_nobody_started_as_a_service_is_told_at_once(tmp_path: Path) -> None:
+def test_process_not_started_as_a_service_learns_it_at_once(tmp_path: Path) -> None:
     log = tmp_path / "told"
     started = time.monotonic()
     done = subprocess.run(
@@ -169,6 +169,6 @@ def test_a_process_that_nobody_started_as_a_service_is_told_at_once(tmp_path: Pa
     assert time.monotonic() - started < PATIENCE_S / 2
 
 
-def test_who_runs_this_is_told() -> None:
+def test_account_of_this_process_is_reported() -> None:
     assert "\\" in account_name()
     assert isinstance(elevated(), bool)

@@ -1,4 +1,4 @@
-"""The real daemon as a service of Windows: whatever the service control manager does to it, the servers go on."""
+"""The real daemon as a service of Windows: servers continue, whatever the service control manager does to it."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.windows.test_service import Service
 
 @pytest.fixture
 def service(toy: WindowsHome, tmp_path: Path) -> Iterator[Service]:
-    """The daemon of this home, as a service that runs."""
+    """The daemon of this home, as a running service."""
     made = Service(f"gs-daemon-{time.time_ns():x}", tmp_path / "told")
     made.control.create(made.definition("daemon", str(toy.folders.home)))
     yield made
@@ -22,7 +22,7 @@ def service(toy: WindowsHome, tmp_path: Path) -> Iterator[Service]:
 
 
 def runs(toy: WindowsHome, service: Service, *, not_pid: int | None = None) -> int:
-    """The pid of the daemon, once it answers and the service control manager knows it."""
+    """Return the pid of the daemon, once it answers and the service control manager knows it."""
     service.reaches("running")
     pid = eventually(lambda: (found := toy.daemon_pid()) != not_pid and found, "it has published itself")
     known = service.control.query(service.name)
@@ -31,7 +31,7 @@ def runs(toy: WindowsHome, service: Service, *, not_pid: int | None = None) -> i
     return pid
 
 
-def test_servers_outlive_the_stop_the_crash_and_the_next_start_of_a_service(toy: WindowsHome, service: Service) -> None:
+def test_servers_outlive_stop_crash_and_restart_of_the_service(toy: WindowsHome, service: Service) -> None:
     service.start()
     first = runs(toy, service)
     server = toy.ensure("toy")["process"]
@@ -59,7 +59,7 @@ def test_servers_outlive_the_stop_the_crash_and_the_next_start_of_a_service(toy:
     assert toy.call("server.stop", {"server": "toy"})["state"] == "stopped"
 
 
-def test_a_service_that_comes_second_ends_well(toy: WindowsHome, service: Service) -> None:
+def test_service_beside_a_daemon_ends_without_an_error(toy: WindowsHome, service: Service) -> None:
     pid = toy.start()
     service.start()
     eventually(lambda: service.state() == "stopped" and service.exit_code() == "0", "it makes way")

@@ -1,4 +1,4 @@
-"""The trees of servers: what a stop, a death and a restart of the daemon leave of them."""
+"""The trees of servers after a stop, a death and a restart of the daemon."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ DAEMON = (sys.executable, "-P", "-m", "supervisor.daemon")
 
 
 def with_child(make_home: MakeHome, tmp_path: Path) -> tuple[WindowsHome, Path]:
-    """A home whose toy has a child that would go on without it, and where the child's pid is written."""
+    """A home whose toy has a child that would outlive it, and the file with the child's pid."""
     mark = tmp_path / "child"
     return make_home(toy_config("--child", str(mark))), mark
 
@@ -33,9 +33,7 @@ def test_a_stop_ends_the_whole_tree(make_home: MakeHome, tmp_path: Path) -> None
     assert PLATFORM.probe.sample(child) is Liveness.DEAD
 
 
-def test_what_a_server_leaves_behind_is_ended_though_only_its_job_tells_whose_it_is(
-    make_home: MakeHome, tmp_path: Path
-) -> None:
+def test_leftovers_known_only_by_their_job_are_ended(make_home: MakeHome, tmp_path: Path) -> None:
     home, mark = with_child(make_home, tmp_path)
     home.start()
     owner = home.owner()
@@ -43,15 +41,13 @@ def test_what_a_server_leaves_behind_is_ended_though_only_its_job_tells_whose_it
     child = identity(int(mark.read_text()))
     end(server["process"]["pid"])
     eventually(lambda: PLATFORM.probe.sample(child) is Liveness.DEAD, "its child is ended")
-    # Its pid may be the same again.
+    # The pid may be the same again.
     eventually(lambda: len(home.events("server.spawned", server="toy")) > 1, "it is started again")
     again = eventually(lambda: home.server_in("toy", "ready"), "it is ready again")
     assert again["ports"] == server["ports"]
 
 
-def test_what_is_left_of_a_server_that_ended_without_a_daemon_is_ended_by_the_next(
-    make_home: MakeHome, tmp_path: Path
-) -> None:
+def test_leftovers_of_a_server_are_ended_by_the_next_daemon(make_home: MakeHome, tmp_path: Path) -> None:
     home, mark = with_child(make_home, tmp_path)
     home.start()
     server = home.ensure("toy")
@@ -65,7 +61,7 @@ def test_what_is_left_of_a_server_that_ended_without_a_daemon_is_ended_by_the_ne
     assert (sent["signal"], sent["link"]) == ("kill", "left over")
 
 
-def test_what_a_daemon_makes_is_the_users_alone(toy: WindowsHome) -> None:
+def test_files_of_the_daemon_are_private(toy: WindowsHome) -> None:
     made = Folders(toy.projects / "deep" / "home", moved=True)
     daemon = toy.run(*DAEMON, cwd=toy.projects, env={"GODOT_SUPERVISOR_HOME": str(made.home)})
     eventually(made.endpoint.exists, "it has published itself")
@@ -76,8 +72,8 @@ def test_what_a_daemon_makes_is_the_users_alone(toy: WindowsHome) -> None:
     end(daemon.pid)
 
 
-def test_a_home_that_others_may_write_into_is_refused(toy: WindowsHome) -> None:
-    # Its settings would be refused before.
+def test_home_that_others_may_write_to_is_refused(toy: WindowsHome) -> None:
+    # Otherwise its settings would be refused first.
     toy.folders.config.unlink()
     allow(toy.folders.home, "D:P(A;OICI;FA;;;WD)")
     _, error = toy.refused("start")
@@ -85,7 +81,7 @@ def test_a_home_that_others_may_write_into_is_refused(toy: WindowsHome) -> None:
     assert "icacls" in error["data"]["hint"]
 
 
-def test_a_private_environment_is_made_and_its_interpreter_is_the_server(make_home: MakeHome, tmp_path: Path) -> None:
+def test_private_environment_runs_its_interpreter_as_the_server(make_home: MakeHome, tmp_path: Path) -> None:
     config = toy_config()
     command = config[config.index("command = ['") : config.index("', '{http}'")]
     packaged = "package = 'toy-server'\nversion = '1.0'\ncommand = ['{python}', '-P', '-m', 'toy_server"
