@@ -39,14 +39,6 @@ except PermissionError:
 """
 
 
-@pytest.fixture
-def harness(tmp_path: Path) -> Iterator[RealHarness]:
-    """Real processes."""
-    made = RealHarness(tmp_path)
-    yield made
-    made.close()
-
-
 @contextmanager
 def without_descriptors() -> Iterator[None]:
     """Leave no free descriptor while inside."""

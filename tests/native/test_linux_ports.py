@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,6 @@ from tests.privilege import NEEDS_ROOT, as_nobody
 pytestmark = pytest.mark.linux_only
 
 LOWEST_UNPRIVILEGED = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> Iterator[RealHarness]:
-    """Real sockets."""
-    made = RealHarness(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1"])

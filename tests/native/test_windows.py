@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Iterator
 from ctypes import c_void_p, wintypes
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,6 @@ from supervisor.native.windows.services import account
 from supervisor.native.windows.system import WindowsPeerCheck
 from tests.contract.platforms import PATIENCE_S, PYTHON, SLEEPER, RealHarness, harness_of, on_loop, until, wait_until
 from tests.native.on_windows import failing, refusing
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> Iterator[RealHarness]:
-    with harness_of("real", tmp_path) as made:
-        assert isinstance(made, RealHarness)
-        yield made
 
 
 def deny(pid: int) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,8 @@ from supervisor.native.platforms import open_platform
 from supervisor.native.windows.processes import handles, spawn
 from supervisor.native.windows.processes import jobs as windows_jobs
 from supervisor.native.windows.system import win32, windows_platform
-from tests.contract.platforms import PYTHON, RealHarness, harness_of, on_loop, wait_until
+from tests.contract.platforms import PYTHON, RealHarness, on_loop, wait_until
 from tests.native.on_windows import control, failing
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> Iterator[RealHarness]:
-    with harness_of("real", tmp_path) as made:
-        assert isinstance(made, RealHarness)
-        yield made
 
 
 def strays(harness: RealHarness, number: int = 0) -> tuple[ProcessIdentity, windows_jobs.Jobs]:

@@ -1,7 +1,6 @@
 """The order in which two processes were created, and so which can be the parent."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,14 +9,7 @@ from supervisor.core.model import ProcessIdentity
 from supervisor.native.windows.processes import listing, start_order
 from supervisor.native.windows.processes.listing import Listed
 from supervisor.native.windows.system import win32
-from tests.contract.platforms import RealHarness, harness_of, on_loop
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> Iterator[RealHarness]:
-    with harness_of("real", tmp_path) as made:
-        assert isinstance(made, RealHarness)
-        yield made
+from tests.contract.platforms import RealHarness, on_loop
 
 
 def listed(*rows: tuple[int, int, int]) -> dict[int, Listed]:
