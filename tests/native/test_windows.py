@@ -214,7 +214,7 @@ class TestConsole:
         hangs = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)")
         monkeypatch.setattr(venv_launcher, "without", lambda *_: (hangs, dict(os.environ)))
         monkeypatch.setattr(console, "PATIENCE_S", 0.5)
-        with pytest.raises(OSError, match="has not come back"):
+        with pytest.raises(OSError, match="has not returned"):
             console.send_break(os.getpid())
 
 

@@ -84,7 +84,7 @@ class ProcessQueries:
         if self._is_of_another(pid, other):
             self._open.pop(pid, None)
             return
-        raise TimeoutError(errno.ETIMEDOUT, f"process {pid} hangs in the kernel: an earlier look has not returned")
+        raise TimeoutError(errno.ETIMEDOUT, f"process {pid} hangs in the kernel: an earlier query has not returned")
 
     def _is_of_another(self, pid: int, query: ProcessQuery) -> bool:
         """Return whether the pid now belongs to another process than that of the hanging query."""

@@ -104,7 +104,7 @@ def distrust(path: Path) -> tuple[str, str] | None:
         if owner not in TRUSTED and owner != me:
             return f"it belongs to another user ({owner})", f'icacls "{path}" /setowner "*{me}"'
         if not acl:
-            return "everybody may write it: it has no access list", mend
+            return "all users may write it: it has no access list", mend
         for sid, mask in _entries(acl):
             if mask & WRITES and sid not in TRUSTED and sid != me:
                 known = sid.startswith("S-")

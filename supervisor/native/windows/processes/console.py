@@ -36,6 +36,6 @@ def send_break(group: int) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise OSError("the helper that asks has not come back") from error
+        raise OSError("the helper that sends CTRL_BREAK has not returned") from error
     if helper.returncode:
         raise ctypes.WinError(helper.returncode)
