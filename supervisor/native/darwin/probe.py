@@ -66,7 +66,7 @@ class DarwinProbe:
 
     def same_user(self, identity: ProcessIdentity) -> bool | None:
         """Return whether the daemon's user owns it."""
-        uid = self._told(identity, "uids")
+        uid = self._answer_for(identity, "uids")
         return None if uid is None else uid.effective == os.geteuid()
 
     def same_namespace(self, identity: ProcessIdentity) -> bool | None:
@@ -95,8 +95,8 @@ class DarwinProbe:
         if identity is None:
             return Occupant()
         # The command lines of other users' processes are hidden.
-        words = self._told(identity, "cmdline") or [self._told(identity, "name") or ""]
-        uids = self._told(identity, "uids")
+        words = self._answer_for(identity, "cmdline") or [self._answer_for(identity, "name") or ""]
+        uids = self._answer_for(identity, "uids")
         user = None if uids is None else processes.user_name(uids.effective)
         return Occupant(identity, tuple(word for word in words if word), user, self.started_at(identity))
 
@@ -124,13 +124,13 @@ class DarwinProbe:
         Raises:
             OSError: the system does not tell. For protected processes it shows an empty environment.
         """
-        found = self._told(identity, "environ")
+        found = self._answer_for(identity, "environ")
         if not found:
             raise PermissionError(f"the system does not tell what process {identity.pid} was started with")
         value: str | None = found.get(name)
         return value
 
-    def _told(self, identity: ProcessIdentity, what: str) -> Any:
+    def _answer_for(self, identity: ProcessIdentity, what: str) -> Any:
         """Return psutil's answer for exactly this process; None if there is none."""
         try:
             answer = getattr(self._system.Process(identity.pid), what)()

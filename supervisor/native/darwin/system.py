@@ -66,7 +66,7 @@ class DarwinProcessControl(process_control.PosixProcessControl[darwin_probe.Darw
 
     def vacant(self, pid: int) -> bool:
         """Return whether it is proven that no process, group or session has this number."""
-        if not darwin_probe.possible(pid) or not (_nobody(os.kill, pid) and _nobody(os.killpg, pid)):
+        if not darwin_probe.possible(pid) or not (_is_unused(os.kill, pid) and _is_unused(os.killpg, pid)):
             return False
         for other in self._probe.pids():
             with contextlib.suppress(ProcessLookupError):
@@ -124,7 +124,7 @@ def _limited(descriptors: tuple[int, int] | None) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, ours)
 
 
-def _nobody(ask: Callable[[int, int], None], number: int) -> bool:
+def _is_unused(ask: Callable[[int, int], None], number: int) -> bool:
     try:
         ask(number, 0)
     except ProcessLookupError:

@@ -43,11 +43,11 @@ class ProcessQueries:
     def __init__(self, identify: Callable[[int], ProcessIdentity | None]) -> None:
         self._identify = identify
         self._open: dict[int, ProcessQuery] = {}
-        self._here = threading.local()
+        self._local = threading.local()
 
     def report_queries_of_this_thread(self, note: Callable[[ProcessQuery | None], None] | None) -> None:
         """Report every query that this thread starts to `note`, and None after its return."""
-        self._here.note = note
+        self._local.note = note
 
     def run(self, pid: int, read: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Call `read`, which queries this process. Blocking, and must not be nested for one pid.
@@ -60,7 +60,7 @@ class ProcessQueries:
         while (other := self._open.setdefault(pid, mine)) is not mine:
             self._wait_for(pid, other)
             mine.since = time.monotonic()
-        note: Callable[[ProcessQuery | None], None] | None = getattr(self._here, "note", None)
+        note: Callable[[ProcessQuery | None], None] | None = getattr(self._local, "note", None)
         if note is not None:
             note(mine)
         try:
@@ -81,12 +81,12 @@ class ProcessQueries:
         if not other.given_up and left_s > 0 and other.over.acquire(timeout=left_s):
             other.over.release()
             return
-        if self._is_of_another(pid, other):
+        if self._was_reused(pid, other):
             self._open.pop(pid, None)
             return
         raise TimeoutError(errno.ETIMEDOUT, f"process {pid} hangs in the kernel: an earlier query has not returned")
 
-    def _is_of_another(self, pid: int, query: ProcessQuery) -> bool:
+    def _was_reused(self, pid: int, query: ProcessQuery) -> bool:
         """Return whether the pid now belongs to another process than that of the hanging query."""
         try:
             now = self._identify(pid)

@@ -49,10 +49,10 @@ class Jobs:
             # CreateJobObject also returns a handle to a job that existed before.
             if ctypes.get_last_error() == win32.ERROR_ALREADY_EXISTS:
                 raise win32.last_error()
-            _let_go(job)
+            _allow_breakaway(job)
             if not win32.AssignProcessToJobObject(job, process):
                 raise win32.last_error()
-            _hand_over(job, process)
+            _give_handle_to(job, process)
         except OSError:
             win32.CloseHandle(job)
             raise
@@ -67,9 +67,9 @@ class Jobs:
         """
         found: dict[ProcessIdentity, int] = {}
         with self._lock:
-            unknown = {identity for identity in living.values() if not self._look_for(identity)}
+            unknown = {identity for identity in living.values() if not self._find_job_of(identity)}
             for root, job in list(self._handles.items()):
-                members = self._told(root, job, living)
+                members = self._members_of(root, job, living)
                 heir = living.get(root.pid, root)
                 if heir != root and (heir in self._handles or heir in unknown):
                     continue
@@ -91,7 +91,7 @@ class Jobs:
         with self._lock:
             return self._find(identity) is not None
 
-    def _told(self, root: ProcessIdentity, job: int, living: Mapping[int, ProcessIdentity]) -> tuple[int, ...]:
+    def _members_of(self, root: ProcessIdentity, job: int, living: Mapping[int, ProcessIdentity]) -> tuple[int, ...]:
         """Return the pids in a job, none if the system does not tell. A job that stays empty is forgotten."""
         try:
             members = _members(job)
@@ -101,7 +101,7 @@ class Jobs:
             win32.CloseHandle(self._handles.pop(root))
         return members
 
-    def _look_for(self, root: ProcessIdentity) -> bool:
+    def _find_job_of(self, root: ProcessIdentity) -> bool:
         """Add a process's job to the known ones, if it has a job. Returns False if the system does not tell."""
         try:
             self._find(root)
@@ -121,7 +121,7 @@ class Jobs:
         return job or None
 
 
-def _let_go(job: int) -> None:
+def _allow_breakaway(job: int) -> None:
     """Let descendants leave the job on request, as they may start a session of their own on other systems."""
     limits = win32.JobExtendedLimits()
     limits.basic.flags = win32.JOB_LIMIT_BREAKAWAY_OK
@@ -131,7 +131,7 @@ def _let_go(job: int) -> None:
         raise win32.last_error()
 
 
-def _hand_over(job: int, process: int) -> None:
+def _give_handle_to(job: int, process: int) -> None:
     """Put a handle to the job into the process: the name exists as long as a process holds one."""
     theirs = HANDLE()
     if not win32.DuplicateHandle(
