@@ -110,6 +110,7 @@ def test_an_unknown_kind_is_not_found(command: Command) -> None:
 
 
 def test_a_dead_owner_is_refused_before_a_start(command: Command) -> None:
+    command("start")
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait(30)
     outcome = command("up", "mini", "--owner-pid", str(ended.pid), "--json")
