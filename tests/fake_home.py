@@ -8,7 +8,7 @@ from supervisor.native.presence_api import HeldError
 
 @dataclass
 class FakeFolder:
-    """What lies at a home's path. `lock`: which daemon has locked the file there; `lock_file`: which file that is.
+    """The file at a home's path. `lock`: which daemon has locked the file there; `lock_file`: which file that is.
 
     `path_id`: that of the path, where a link leads from it; None: none does.
     """
@@ -21,7 +21,7 @@ class FakeFolder:
     trouble: OSError | None = None
 
     def replace_lock(self) -> None:
-        """Another file lies there, or none: nobody has locked it."""
+        """Put another file there, or none, which no daemon has locked."""
         self.lock_file += 1
         self.lock = None
 
@@ -48,7 +48,7 @@ class FakePresence:
 
 
 class FakeHome:
-    """One daemon's view of them."""
+    """The view that one daemon has of them."""
 
     def __init__(self, folder: FakeFolder | None = None, system: FakeSystem | None = None) -> None:
         self.folder = folder or FakeFolder()

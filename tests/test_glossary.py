@@ -68,6 +68,10 @@ def test_every_name_in_the_glossary_exists() -> None:
     assert {name: term for name, term in listed.items() if name not in names()} == {}
 
 
+def test_no_name_uses_a_retired_term() -> None:
+    assert of_retired_words(names()) == []
+
+
 def test_a_retired_term_is_noticed() -> None:
     source = "class OpenDoor:\n    def __init__(self, wing):\n        self.ticket_id = wing\n"
     assert of_retired_words(dict.fromkeys(names_in(source), "x.py")) == [
@@ -75,3 +79,28 @@ def test_a_retired_term_is_noticed() -> None:
         "x.py: ticket_id",
         "x.py: wing",
     ]
+
+
+def test_public_classes_are_explained_by_their_terms() -> None:
+    """A term that classes in three rooms or more are named by has a line in the glossary, or is an ordinary word."""
+    rooms: dict[str, set[str]] = {}
+    for path in (REPOSITORY / "supervisor").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                for word in words_of(node.name):
+                    rooms.setdefault(word, set()).add(path.parent.as_posix())
+    explained = {word for term in glossary() for word in re.split(r"\W+", term)}
+    explained |= {f"{word}s" for word in explained} | {word.removesuffix("s") for word in explained}
+    shared = {word for word, where in rooms.items() if len(where) >= 3}
+    assert sorted(shared - explained - ORDINARY) == []
+
+
+ORDINARY = frozenset(
+    {
+        *("call", "check", "connection", "control", "error", "file", "log", "manager", "port", "process", "progress"),
+        *("ensure", "failure", "listener", "outcome", "peer", "range", "read", "report", "result", "row", "running"),
+        *("source", "state", "stop", "store", "system", "table", "unusable", "version", "watch", "watcher"),
+        *("darwin", "linux", "windows"),
+    }
+)
+"""Words that mean here what they mean everywhere."""

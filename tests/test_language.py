@@ -36,16 +36,6 @@ TEST_NAME_MAX = 64
 WORDS_OF_A_MESSAGE = 4
 """A string of the product with so many words is a text for people."""
 
-PENDING: frozenset[str] = frozenset(
-    {
-        "docs/reliability.md",
-        "supervisor",
-        "tests",
-        "tests/engine",
-    }
-)
-"""Rooms that are still written in the old language. The list only shrinks."""
-
 
 @dataclass(frozen=True)
 class Text:
@@ -171,20 +161,15 @@ def rooms() -> dict[str, Tally]:
     return {room: tally(read) for room, read in texts.items()}
 
 
-@pytest.mark.parametrize("room", sorted(rooms().keys() - PENDING))
+@pytest.mark.parametrize("room", sorted(rooms()))
 def test_a_room_is_written_in_plain_english(room: str) -> None:
     assert rooms()[room].offences() == []
-
-
-def test_pending_rooms_exist_and_need_it() -> None:
-    assert sorted(room for room in PENDING if room not in rooms()) == []
 
 
 def test_test_names_fit_one_line() -> None:
     long = [
         f"{path.relative_to(REPOSITORY).as_posix()}: {name}"
         for path in sorted((REPOSITORY / "tests").rglob("*.py"))
-        if room_of(path.relative_to(REPOSITORY).as_posix()) not in PENDING
         for name in re.findall(r"def test_(\w+)", path.read_text(encoding="utf-8"))
         if len(name) > TEST_NAME_MAX
     ]

@@ -54,7 +54,7 @@ class Placement:
         for record in of_kind(self._context, resolved.kind, resolved.project, resolved.asker):
             if self._becomes(resolved, record):
                 return _for(resolved, record)
-            conflicting_server = await self._rival(_for(resolved, record), record)
+            conflicting_server = await self._conflicting_server(_for(resolved, record), record)
             if conflicting_server is None:
                 # A fitting server may have been started while this one was asked.
                 now = resolve(self._context, request)
@@ -106,7 +106,7 @@ class Placement:
         record = self._context.records.servers.get(resolved.server)
         return record is not None and compatible(resolved.required, record.version)
 
-    async def _rival(self, resolved: ResolvedRequest, record: ServerRecord) -> ConflictingServer | None:
+    async def _conflicting_server(self, resolved: ResolvedRequest, record: ServerRecord) -> ConflictingServer | None:
         """Return why a server of another version stays as it is, None if it may be replaced."""
         if record.state in (ServerState.FAILED, ServerState.STOPPED):
             return None
