@@ -2,8 +2,6 @@
 so that the same function judges the tree and, below, a source that must offend."""
 
 import ast
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -54,7 +52,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
     "cli": words("daemon client service config kinds native.facts native.startup.homes native.platforms"),
 }
 
-# The rooms of engine/, each with the rooms below it that it may import. A room that is missing here may not be imported.
+# The rooms of engine/, each with the rooms below it that it may import.
 ENGINE_ARROWS: Mapping[str, frozenset[str]] = {
     "environments": frozenset(),
     "state": words("environments"),
@@ -248,7 +246,7 @@ def platform_questions(module: Module) -> Iterator[str]:
 
 
 def threads(module: Module) -> Iterator[str]:
-    """Calls that block go through a lane, because in a shared pool slow calls would delay those that are promised in time."""
+    """Calls that block go through a lane, because in a shared pool slow calls would delay urgent ones."""
     if module.name == "supervisor.native.shared.lanes":
         return
     for node in ast.walk(module.tree):
@@ -482,26 +480,3 @@ def test_rooms_import_each_other_in_no_circle(package: str) -> None:
 def test_a_circle_of_rooms_is_noticed() -> None:
     targets = {"a.b.x": ["a.c.x"], "a.c.x": ["a.d"], "a.d": ["a.b.y"], "a.b.y": [], "a.e": ["a.b.x"]}
     assert circles(targets, targets.__getitem__, "a") == ["b", "c", "d", "e"]
-
-
-def loaded_by(statement: str) -> set[str]:
-    """The modules that a fresh interpreter has loaded after this statement."""
-    program = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
-    run = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
-    )
-    return set(run.stdout.split())
-
-
-def test_the_daemon_is_light() -> None:
-    # asyncio itself imports ssl, so ssl cannot be kept out of the process: rule `weight` keeps it out of our modules.
-    loaded = loaded_by("import supervisor.daemon.app")
-    assert "supervisor.daemon.app" in loaded
-    assert loaded & {"click", "http.client", "urllib.request"} == set()
-
-
-def test_the_loop_is_not_paid_by_the_front_of_the_command_line() -> None:
-    loaded = loaded_by("from supervisor.cli.group import cli; cli.get_command(None, 'status')")
-    assert "supervisor.cli.server_commands.status" in loaded
-    assert loaded & {"asyncio", "psutil", "structlog", "platformdirs", "h11"} == set()
-    assert [name for name in loaded if name.startswith("supervisor.wire.messages.")] == []

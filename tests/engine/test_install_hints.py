@@ -7,7 +7,7 @@ def hint(said: str) -> str:
     return hint_for("godot-ai", "4.3.1", said, (), ())
 
 
-def test_versions_that_all_need_another_python_are_no_trouble_of_the_index() -> None:
+def test_versions_for_another_python_do_not_blame_the_index() -> None:
     said = (
         "ERROR: Ignored the following versions that require a different python version: "
         "4.2.0 Requires-Python >=3.13; 4.3.0 Requires-Python >=3.13\n"
