@@ -47,7 +47,6 @@ ARROWS: Mapping[str, frozenset[str]] = {
         "native.startup.search_path native.trust"
     ),
     "service": frozenset({"client", "native.facts", "native.service_api", "native.services.control"}),
-    "addon": frozenset({"native.facts"}),
     "daemon": words("control engine native kinds registry config core client.endpoint wire.messages.session"),
     "cli": words("daemon client service config kinds native.facts native.startup.homes native.platforms"),
 }
