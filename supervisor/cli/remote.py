@@ -29,12 +29,12 @@ _CANCELLABLE = frozenset({"server.ensure", "server.adopt", "server.stop", "serve
 """Methods that take a `request` id, by which the operation can be cancelled."""
 
 _CANCELLED = {
-    "server.ensure": "cancelled: nothing runs because of this command",
+    "server.ensure": "cancelled: this command has started nothing",
     "server.adopt": "cancelled: nothing was adopted",
     "server.stop": "cancelled: nothing was stopped",
     "server.restart": "cancelled: nothing was stopped; the server keeps running",
 }
-"""What Ctrl-C leaves of an operation that could be undone."""
+"""Printed when a cancel has undone the operation."""
 
 
 def connect(where: Folders | None = None, deadline: Deadline | None = None) -> Client:
@@ -42,7 +42,7 @@ def connect(where: Folders | None = None, deadline: Deadline | None = None) -> C
 
     Raises:
         DaemonNotRunning: no daemon runs.
-        DaemonUnreachable: a daemon runs, and its home is in a state in which the daemon cannot be reached.
+        DaemonUnreachable: a daemon runs, but its home does not lead to it.
         ResponseTimeout: the daemon did not answer before the deadline.
     """
     deadline = deadline or Deadline()

@@ -278,7 +278,7 @@ _UNAVAILABLE = {
 
 def _port_range(table: Table, name: str) -> PortRange:
     if not _PORT_NAME.fullmatch(name) or name in _RESERVED:
-        refuse(table.at(name), "no possible name for a port", "use a-z, 0-9 and _, and no placeholder's name")
+        refuse(table.at(name), "not a valid name of a port", "use a-z, 0-9 and _, and no placeholder's name")
     value = table.content[name]
     if isinstance(value, bool) or not isinstance(value, int | str):
         refuse(table.at(name), f"{quoted(value)} is no range of ports", f'write {name} = "8100-8119" or {name} = 8100')

@@ -56,7 +56,7 @@ def interrupted(daemon: Script, slow: Slow, *words: str) -> tuple[int, str, str]
 @pytest.mark.parametrize(
     ("command", "method", "left"),
     [
-        ("up x", "server.ensure", "nothing runs because of this command"),
+        ("up x", "server.ensure", "this command has started nothing"),
         ("down x", "server.stop", "nothing was stopped"),
         ("restart x", "server.restart", "nothing was stopped; the server keeps running"),
     ],

@@ -28,13 +28,14 @@ MARKS_INTERVAL_S = 20.0
 how often a server is looked at that another home may need."""
 
 IDLE_SAMPLES = 10
-"""The number of looks at a server without owners within its `idle_s`, because sessions may come and go."""
+"""The number of looks at a server without owners within its `idle_s`, because sessions may come and go in between."""
 
 
 class Reaper:
     """Judges servers, and never stops one.
 
-    `on_orphan` requests an operation by the way that clients use, and the operation judges the server again.
+    `on_orphan` requests an operation, admitted like those of clients, which judges the server again.
+    `on_held` gets an owner that keeps a server, so that its exit is watched; `on_answered` gets a server's answer.
     """
 
     def __init__(self, context: EngineContext, server_client: ServerClient, exit_watches: ExitWatches) -> None:

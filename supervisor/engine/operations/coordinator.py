@@ -23,7 +23,8 @@ QUEUED = "queued"
 class Operations:
     """Runs at most one operation on each server.
 
-    A request takes these steps, in which nothing is awaited between the last decision and `run`:
+    A request takes these steps. Nothing is awaited between the last decision and `run`, because another request could
+    start its operation in between:
 
         admitted = operations.admit(...)            # or raises Busy
         while admitted.waits_for is not None:
@@ -33,7 +34,8 @@ class Operations:
         return await operations.run(admitted, work)
 
     A request whose id is known `repeats` an earlier one: it goes to `run` at once.
-    `on_ended` gets the server and the defect, if the operation ended by one; `engine.assembly` sets it.
+    `on_ended` gets the server and the error that is no SupervisorError, if the operation ended by one.
+    `engine.assembly` sets it.
     """
 
     def __init__(self, clock: Clock, events: Events) -> None:
@@ -81,7 +83,7 @@ class Operations:
         return admitted
 
     def readmit(self, admitted: AdmittedRequest, server_id: str) -> None:
-        """Decide again after a wait, perhaps for another server. A request that was accepted is not refused any more.
+        """Decide again after a wait, perhaps for another server. A request that was accepted is never Busy any more.
 
         Raises:
             Busy, ShuttingDown: as `admit`.
@@ -112,7 +114,7 @@ class Operations:
             self.readmit(admitted, admitted.server_id)
 
     async def wait(self, admitted: AdmittedRequest) -> None:
-        """Wait until the other operation has ended. The requester gets `accepted` now.
+        """Wait until the other operation has ended. The requester first gets `accepted`.
 
         Raises:
             Cancelled: the request was cancelled before it began.

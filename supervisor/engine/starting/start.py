@@ -85,7 +85,7 @@ class Starter:
         return started
 
     async def finish(self, record: ServerRecord, kind: Kind) -> ServerRecord:
-        """See a server ready that an earlier daemon started.
+        """Wait until a server of an earlier daemon is ready.
 
         Raises:
             SupervisorError: the server did not become ready, and was stopped.
