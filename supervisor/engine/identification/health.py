@@ -1,6 +1,7 @@
 """Whether a running server answers: asked when a client wants to know, and on a timer where the kind sets one."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 from ...core.lifecycle import SERVING
@@ -10,6 +11,13 @@ from ..operations.coordinator import Operations
 from ..operations.shared_answers import SharedAnswers
 from ..state.context import EngineContext
 from .server_client import ServerClient
+
+_REASONS: Mapping[Answer, str] = {
+    Answer.RIGHT: "it answers again",
+    Answer.WRONG: "it gave a wrong answer",
+    Answer.NO_ANSWER: "it gave no answer",
+}
+"""Why a server becomes ready or unhealthy."""
 
 
 class Health:
@@ -65,7 +73,7 @@ class Health:
             return
         well = answer is Answer.RIGHT
         if self._operations.running(server_id) is None and well is not (record.state is ServerState.READY):
-            reason = "it answers again" if well else f"its answer was {answer}"
+            reason = _REASONS[answer]
             self._records.move(server_id, ServerState.READY if well else ServerState.UNHEALTHY, why=reason)
 
     def _due(self, server_id: str) -> None:
