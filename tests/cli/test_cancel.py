@@ -1,6 +1,7 @@
 """Ctrl-C, and `--timeout`: a command that is not waited for any longer says what becomes of what it asked for."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -97,7 +98,8 @@ def test_a_late_ctrl_c_is_reported(daemon: Script) -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "hint"), [((), "the start is undone"), (("--owner-pid", "1"), "the start continues for its owner")]
+    ("owner", "hint"),
+    [((), "the start is undone"), (("--owner-pid", str(os.getpid())), "the start continues for its owner")],
 )
 def test_a_timeout_says_what_happens_to_the_start(run: Run, daemon: Script, owner: tuple[str, ...], hint: str) -> None:
     Slow(daemon, "server.ensure", goes_on=False)

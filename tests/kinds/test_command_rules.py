@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,4 +71,5 @@ def test_a_command_line_in_one_word_is_recognised(program: str) -> None:
 
 
 def test_a_program_whose_path_has_blanks_is_accepted() -> None:
-    assert Catalog.build({"mine": {"command": ["/opt/my app/srv"]}}).get("mine").command == ("/opt/my app/srv",)
+    program = str(Path(Path.cwd().anchor, "my app", "srv"))
+    assert Catalog.build({"mine": {"command": [program]}}).get("mine").command == (program,)
