@@ -122,6 +122,10 @@ class Daemon:
         self._loop_errors = LoopErrors(events, listener, partial(self._publish, listener), self._loop)
         return engine, store, listener
 
+    def close_log(self) -> None:
+        """Close the log file, for a daemon that was only constructed. The next entry opens it again."""
+        self._log_file.close()
+
     async def _serve(self, engine: Engine, store: FileStore, listener: Listener) -> None:
         events = engine.context.events
         events.publish(

@@ -55,7 +55,12 @@ def _construct(folders: Folders, read: settings.Settings) -> None:
     """Construct a daemon in a folder of its own, which is removed: what cannot be imported or put together is seen."""
     with tempfile.TemporaryDirectory(prefix=".trial-", dir=folders.home, ignore_cleanup_errors=True) as place:
         apart = Folders(Path(place), moved=True)
-        Daemon(apart, HomeOwnership(HomeFolder(apart)), read, NoServiceManager(), console=False).construct()
+        daemon = Daemon(apart, HomeOwnership(HomeFolder(apart)), read, NoServiceManager(), console=False)
+        try:
+            daemon.construct()
+        finally:
+            # Windows removes no folder in which a file is open.
+            daemon.close_log()
 
 
 def _check_folders(*folders: Path) -> None:
