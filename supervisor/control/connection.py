@@ -44,7 +44,8 @@ class Connection(asyncio.BufferedProtocol):
         self._admission = admission
         self._needs_token = needs_token
         self._authenticated = False
-        self._buffer = memoryview(bytearray(READ_SIZE))
+        self._buffer: memoryview | None = None
+        """Made when the client sends something, and dropped with the transport: a crowd of refused clients costs none."""
         self._decoder = framing.LineDecoder()
         self._lines: deque[bytes] = deque()
         self._scheduled = False
@@ -77,6 +78,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """See `asyncio.BufferedProtocol`."""
+        if self._buffer is None:
+            self._buffer = memoryview(bytearray(READ_SIZE))
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -84,7 +87,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._outbound.open:
             return
         try:
-            lines = self._decoder.feed(bytes(self._buffer[:nbytes]))
+            lines = self._decoder.feed(bytes(self.get_buffer(nbytes)[:nbytes]))
         except ParseError as problem:
             self._refuse(None, problem)
             return
@@ -109,6 +112,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, _reason: Exception | None) -> None:
         """See `asyncio.BufferedProtocol`."""
+        self._buffer = None
         self._retire()
         self._admission.leave(self)
 
