@@ -45,7 +45,7 @@ class Connection(asyncio.BufferedProtocol):
         self._needs_token = needs_token
         self._authenticated = False
         self._buffer: memoryview | None = None
-        """Made when the client sends something, and dropped with the transport: a crowd of refused clients costs none."""
+        """Made when the client first sends, and dropped with the transport: a crowd of refused clients costs none."""
         self._decoder = framing.LineDecoder()
         self._lines: deque[bytes] = deque()
         self._scheduled = False
