@@ -4,20 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.engine.processes.arguments import gone, script
+from supervisor.engine.processes.arguments import gone, present, script
+from tests.systems import POSIX_ONLY
+
+HERE = Path.cwd().anchor
+SCRIPT = str(Path(HERE, "x", "srv.py"))
 
 
 @pytest.mark.parametrize(
     ("command", "found"),
     [
-        (("python3.11", "/x/srv.py", "8000"), "/x/srv.py"),
-        (("/usr/bin/node", "--inspect", "srv.js"), "srv.js"),
-        (("C:\\Python\\python.exe", "-u", "srv.py"), "srv.py"),
+        (("python3.11", SCRIPT, "8000"), SCRIPT),
+        (("/usr/bin/node", SCRIPT), SCRIPT),
+        (("C:\\Python\\python.exe", SCRIPT), SCRIPT),
         (("python3", "-m", "srv"), None),
-        (("python3", "-Im", "srv"), None),
-        (("sh", "-c", "srv"), None),
-        (("node", "-r", "hook", "srv.js"), None),
-        (("srv", "/x/y"), None),
+        (("python3", "-u", SCRIPT), None),
+        (("ruby", "-I", SCRIPT), None),
+        (("bun", "run", SCRIPT), None),
+        (("sh", "a-program-of-path"), None),
+        (("srv", SCRIPT), None),
         (("python3",), None),
     ],
 )
@@ -26,8 +31,26 @@ def test_the_script_of_an_interpreter_is_known(command: tuple[str, ...], found: 
 
 
 def test_a_script_that_is_gone_is_named(tmp_path: Path) -> None:
-    command = ("python3", "srv.py", str(tmp_path / "never"))
-    assert gone(command, tmp_path, frozenset()) == "srv.py"
-    (tmp_path / "srv.py").touch()
-    assert gone(command, tmp_path, frozenset()) is None
-    assert gone(command, tmp_path, frozenset({str(tmp_path / "never")})) == str(tmp_path / "never")
+    file, settings = tmp_path / "srv.py", tmp_path / "settings"
+    command = ("python3", str(file), f"--settings={settings}", str(tmp_path / "never"))
+    assert gone(command, frozenset()) == str(file)
+    file.touch()
+    settings.touch()
+    before = present(command)
+    assert before == {str(file), str(settings)}
+    assert gone(command, before) is None
+    settings.unlink()
+    assert gone(command, before) == str(settings)
+
+
+def test_an_argument_that_cannot_be_looked_at_is_no_file() -> None:
+    command = ("srv", HERE + "x" * 5000, HERE + "a\0b", f"--text={HERE}{'y' * 300} and more")
+    assert present(command) == frozenset()
+    assert gone(command, frozenset()) is None
+
+
+@POSIX_ONLY
+def test_a_folder_of_another_user_hides_no_process(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    assert present(("srv", str(closed / "file"))) == frozenset()

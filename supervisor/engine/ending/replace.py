@@ -124,7 +124,7 @@ class Replacer:
         if beside is not None:
             error.hint = f"{old.version or 'the old launch'} runs as {beside.id}, which was started in between"
             return
-        await self._rollback.run(self._starter.last_recipe(old.id) or resolved.kind, old, operation, error)
+        await self._rollback.run(self._starter.recipe_of(old) or resolved.kind, old, operation, error)
 
     def _runs_beside(self, resolved: ResolvedRequest, old: ServerRecord) -> ServerRecord | None:
         """Return another server of the old version, which a client has started while the new version was tried."""

@@ -62,7 +62,7 @@ class Relauncher:
         self, resolved: ResolvedRequest, old: ServerRecord, operation: RunningOperation, error: SupervisorError
     ) -> None:
         """Start a server that ran by its old recipe and version again, where it was to get another one."""
-        before = self._starter.last_recipe(old.id)
+        before = self._starter.recipe_of(old)
         changed = bool(changes(old, resolved.kind)) or before not in (None, resolved.kind)
         if old.state not in SERVING or not self._rollback.possible(old.id):
             return

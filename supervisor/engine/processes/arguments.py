@@ -1,47 +1,51 @@
-"""Files that a command line names beside its program: without them the program starts, and fails."""
+"""Files that a command line names beside its program: without them the program starts, and fails. Blocking."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 INTERPRETER = re.compile(r"(pythonw?|pypy|node|bun|ruby|perl|php|sh|bash|dash|zsh|pwsh|powershell)[0-9.]*(\.exe)?")
-"""Programs whose first argument that is no option is the script that they run."""
-
-CODE_OPTIONS = re.compile(r"-[a-zA-Z]*[cme]|--(eval|print|command|module|require|import)|-p|-r|-[WX]")
-"""Options behind which no script stands, or whose value would be taken for one."""
+"""Programs that run their first argument as a script, if the argument is a whole path."""
 
 
 def script(command: Sequence[str]) -> str | None:
-    """Return the script that an interpreter is told to run; None if the command line has another form."""
-    name = command[0].replace("\\", "/").rpartition("/")[2].lower() if command else ""
-    if not INTERPRETER.fullmatch(name):
-        return None
-    for word in command[1:]:
-        if CODE_OPTIONS.fullmatch(word):
-            return None
-        if not word.startswith("-"):
-            return word
+    """Return the script of an interpreter, None if the command line has another form.
+
+    Only a whole path directly after the interpreter counts. Behind an option stands the option's value, and a name may
+    be a subcommand (`bun run`), or be searched in PATH (`sh NAME`).
+    """
+    if len(command) > 1 and INTERPRETER.fullmatch(command[0].replace("\\", "/").rpartition("/")[2].lower()):
+        return command[1] if Path(command[1]).is_absolute() else None
     return None
 
 
-def paths(command: Sequence[str]) -> Iterator[str]:
+def present(command: Sequence[str]) -> frozenset[str]:
+    """Return the files that are named by whole paths among the arguments, and are there now.
+
+    Sockets and the like do not count, because programs make and remove these themselves. A path that cannot be looked
+    at does not count either: an argument may be a text that only looks like a path.
+    """
+    return frozenset(path for path in _paths(command) if os.path.isfile(path))  # noqa: PTH113 (never raises)
+
+
+def gone(command: Sequence[str], before: frozenset[str]) -> str | None:
+    """Return the script, or a file that was there at the last start, which is not there now.
+
+    Args:
+        command: the program and its arguments.
+        before: `present` of the last start.
+    """
+    wanted = [path for path in _paths(command) if path in before]
+    run = script(command)
+    if run is not None:
+        wanted.insert(0, run)
+    return next((path for path in wanted if not os.path.exists(path)), None)  # noqa: PTH110 (never raises)
+
+
+def _paths(command: Sequence[str]) -> Iterator[str]:
     """Yield the whole paths among the arguments, also those behind `--option=`."""
     for word in command[1:]:
         path = word.partition("=")[2] if word.startswith("-") else word
         if Path(path).is_absolute():
             yield path
-
-
-def gone(command: Sequence[str], folder: Path, present: frozenset[str]) -> str | None:
-    """Return the script, or a path that was there at the last start, which is not there now. Blocking.
-
-    Args:
-        command: the program and its arguments.
-        folder: the current folder of the program, to which a script's path may be relative.
-        present: the paths among the arguments of the last start that were there.
-    """
-    wanted = [path for path in paths(command) if path in present]
-    run = script(command)
-    if run is not None:
-        wanted.insert(0, run)
-    return next((path for path in wanted if not (folder / path).exists()), None)

@@ -76,12 +76,12 @@ class Spawner:
             SystemExhausted: the system has no process, memory or descriptor for it.
         """
         command = self._command(record, recipe)
+        # Look before the start: once there is a process, nothing may fail before its identity is in the record.
+        self._present[record.id] = arguments.present(command.argv)
         try:
-            spawned = self._context.platform.processes.spawn(command)
+            return self._context.platform.processes.spawn(command)
         except OSError as error:
             raise _not_started(record, error, command) from error
-        self._present[record.id] = frozenset(path for path in arguments.paths(command.argv) if Path(path).exists())
-        return spawned
 
     async def rehearse(self, record: ServerRecord, recipe: Recipe) -> None:
         """Do everything that `spawn` does except the start itself.
@@ -97,8 +97,7 @@ class Spawner:
             await lanes.do(self._context.platform.processes.rehearse, command)
         except OSError as error:
             raise _not_started(record, error, command) from error
-        present = self._present.get(record.id, frozenset())
-        gone = await lanes.do(arguments.gone, command.argv, command.cwd, present)
+        gone = await lanes.do(arguments.gone, command.argv, self._present.get(record.id, frozenset()))
         if gone is not None:
             hint = "put it back, or mend the kind's command"
             raise StartFailed(f"{record.id} could not be started: {gone} is not there", hint=hint)

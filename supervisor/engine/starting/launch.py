@@ -45,11 +45,13 @@ class Launcher:
         self._spawner = spawner
         self._readiness = Readiness(context, server_client, stopper)
         self._stopper = stopper
-        self._ready_by: dict[str, Kind] = {}
+        self._ready_by: dict[str, tuple[str, Kind]] = {}
+        """The launch that became ready last, and its recipe, by server."""
 
-    def last_recipe(self, server: str) -> Kind | None:
-        """Return the recipe by which a server became ready last. Returns None if an earlier daemon has started it."""
-        return self._ready_by.get(server)
+    def recipe_of(self, record: ServerRecord) -> Kind | None:
+        """Return the recipe by which a record's launch became ready. Returns None if this daemon did not start it."""
+        launch, kind = self._ready_by.get(record.id, ("", None))
+        return kind if launch == record.launch else None
 
     def log_for(self, server: str, launch: str) -> str:
         """Return the log file of a launch that is about to begin.
@@ -91,7 +93,7 @@ class Launcher:
         )
         self._spawner.prune_logs(record)
         ready = await self.see_ready(record, fitted(resolved.kind, record.version))
-        self._ready_by[ready.id] = resolved.kind
+        self._ready_by[ready.id] = (ready.launch, resolved.kind)
         return ready
 
     async def see_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:

@@ -41,9 +41,9 @@ class Starter:
         self._launcher = launcher
         self._provisioner = Provisioner(context)
 
-    def last_recipe(self, server: str) -> Kind | None:
-        """Return the recipe by which a server became ready last. Returns None if an earlier daemon has started it."""
-        return self._launcher.last_recipe(server)
+    def recipe_of(self, record: ServerRecord) -> Kind | None:
+        """Return the recipe by which a record's launch became ready. Returns None if this daemon did not start it."""
+        return self._launcher.recipe_of(record)
 
     async def start(
         self, resolved: ResolvedRequest, operation: RunningOperation, before: ServerRecord | None
