@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from supervisor.engine.processes.arguments import gone, present, script
-from tests.systems import POSIX_ONLY
 
 HERE = Path.cwd().anchor
 SCRIPT = str(Path(HERE, "x", "srv.py"))
@@ -47,10 +46,3 @@ def test_an_argument_that_cannot_be_looked_at_is_no_file() -> None:
     command = ("srv", HERE + "x" * 5000, HERE + "a\0b", f"--text={HERE}{'y' * 300} and more")
     assert present(command) == frozenset()
     assert gone(command, frozenset()) is None
-
-
-@POSIX_ONLY
-def test_a_folder_of_another_user_hides_no_process(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0)
-    assert present(("srv", str(closed / "file"))) == frozenset()
