@@ -134,7 +134,7 @@ class Calls:
         self._admission.log.error("request.failed", reference=reference, method=request.method, exc_info=problem)
         failure = Internal(
             f"the daemon failed on {request.method}",
-            hint=f"the reason is in its log, under {reference}: godot-supervisor logs",
+            hint=f"the reason is in its log, under {reference}: godot-supervisor logs --daemon",
             data={"log": reference},
         )
         self._outbound.send_error(request.id, failure)

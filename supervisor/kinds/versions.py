@@ -140,7 +140,8 @@ def choose(
     if _for_engine(kind, engine_version) is not None:
         why = f"the newest for engine {engine_version}, from its recipe"
         return version, Chosen(VersionSource.ENGINE, why, project, engine_version, passed_over)
-    return version, Chosen(VersionSource.RECIPE, "from its recipe", project, engine_version, passed_over)
+    why = "from its recipe" if version is not None else "as the server reports it"
+    return version, Chosen(VersionSource.RECIPE, why, project, engine_version, passed_over)
 
 
 def _passed_over(kind: Kind, engine_version: str | None, addon: AddonSeen | None) -> str | None:

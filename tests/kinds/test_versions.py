@@ -263,3 +263,10 @@ def test_a_version_that_the_index_lacks_is_recognised(said: str) -> None:
 @pytest.mark.parametrize("said", [PIP_OFFLINE, PIP_OTHER_PYTHON, UV_OTHER_PYTHON, UV_DEPENDENCY, "", "No space left"])
 def test_another_failure_is_not_a_missing_version(said: str) -> None:
     assert not index_lacks("godot-ai", "9.9.9", said)
+
+
+@pytest.mark.parametrize(("version", "why"), [("1.2", "from its recipe"), (None, "as the server reports it")])
+def test_recipe_without_a_version_leaves_it_to_the_server(version: str | None, why: str) -> None:
+    kind = Kind("mine", command=("srv",), version=version)
+    chosen = choose(kind, None, None, None)
+    assert (chosen[0], chosen[1].why) == (version, why)

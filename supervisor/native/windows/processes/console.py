@@ -16,7 +16,7 @@ PATIENCE_S = 5.0
 def send_break(group: int) -> None:
     """Send CTRL_BREAK to the process group of this leader, by a helper that can move to the group's console.
 
-    The caller holds a handle to the leader, so the leader's number cannot be given to another process meanwhile.
+    The caller holds a handle to the leader, so no other process can get the leader's number.
 
     Raises:
         OSError: the leader has no console, or the helper did not succeed in time.
