@@ -129,13 +129,18 @@ def test_queued_restart_uses_the_recipe_that_is_current_then(harness: EngineHarn
     async def story() -> None:
         before = await harness.up(harness.editor())
         assert before.process is not None
-        flight = asyncio.create_task(harness.supervisor.judge("toy", act=False))
-        restart = asyncio.create_task(harness.supervisor.restart("toy"))
+        harness.system.end(before.process, 1)
+        await asyncio.sleep(0.01)
+        assert harness.supervisor.operations.running("toy") is not None
+        restart = asyncio.create_task(harness.supervisor.restart("toy", request_id="waits"))
+        await asyncio.sleep(0.01)
+        assert harness.supervisor.operations.queued("waits") is not None
         harness.engine.context.catalog.reload({})
         with pytest.raises(KindUnknown):
             await restart
-        await flight
-        assert harness.alive(before.process)
+        after = harness.records.server("toy")
+        assert (after.state, after.restarts) == (ServerState.READY, 1)
+        assert harness.alive(after.process)
 
     harness.run(story)
 
