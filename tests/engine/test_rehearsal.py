@@ -125,16 +125,23 @@ def test_crash_chooses_ports_for_renamed_ports(harness: EngineHarness) -> None:
     harness.run(story)
 
 
+async def turns_until(condition: Callable[[], bool]) -> None:
+    """Turn the loop, at the same virtual time, until this is so."""
+    for _ in range(100):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    pytest.fail("it is not so at this time")
+
+
 def test_queued_restart_uses_the_recipe_that_is_current_then(harness: EngineHarness) -> None:
     async def story() -> None:
         before = await harness.up(harness.editor())
         assert before.process is not None
         harness.system.end(before.process, 1)
-        await asyncio.sleep(0.01)
-        assert harness.supervisor.operations.running("toy") is not None
+        await turns_until(lambda: harness.supervisor.operations.running("toy") is not None)
         restart = asyncio.create_task(harness.supervisor.restart("toy", request_id="waits"))
-        await asyncio.sleep(0.01)
-        assert harness.supervisor.operations.queued("waits") is not None
+        await turns_until(lambda: harness.supervisor.operations.queued("waits") is not None)
         harness.engine.context.catalog.reload({})
         with pytest.raises(KindUnknown):
             await restart
