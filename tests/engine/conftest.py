@@ -13,6 +13,11 @@ from tests.wheels import wheel
 
 
 @pytest.fixture
+def harness(tmp_path: Path) -> EngineHarness:
+    return EngineHarness(tmp_path)
+
+
+@pytest.fixture
 def answers(harness: EngineHarness) -> Answers:
     """The answers that the servers of this engine give, in the place of HTTP."""
     given = Answers()

@@ -1,5 +1,4 @@
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -12,11 +11,6 @@ from tests.core.examples import foreign_server
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.harness import TOY, EngineHarness, serve
 from tests.fakes import FakeProcess, FakeProcessControl, FakeSystem
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:

@@ -12,11 +12,6 @@ from tests.engine.harness import TOY, EngineHarness
 from tests.fakes import FakeProcess
 
 
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
-
-
 def toys(harness: EngineHarness) -> list[FakeProcess]:
     """The living servers, whichever daemon started them."""
     return [process for process in harness.system.processes.values() if process.command[:1] == ("toy",)]

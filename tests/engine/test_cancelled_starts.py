@@ -1,7 +1,6 @@
 """Starts that are shared, cancelled, or left by their callers."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -14,11 +13,6 @@ from supervisor.errors import (
     StopFailed,
 )
 from tests.engine.harness import TOY, EngineHarness, FakeRequester, slow, toys, with_silent_installers
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def test_an_ensure_during_a_stop_gets_accepted_at_once(harness: EngineHarness) -> None:

@@ -1,7 +1,6 @@
 """Servers that end by themselves are started again, with pauses, or given up."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -9,11 +8,6 @@ from supervisor.core.model import ServerState
 from supervisor.native.api import Command
 from tests.engine.harness import EngineHarness, serve
 from tests.fakes import FakeProcess, FakeSystem
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def test_a_server_that_ends_by_itself_is_started_again_on_its_ports(harness: EngineHarness) -> None:

@@ -1,7 +1,6 @@
 """A process that hangs in the kernel, and an earlier daemon's launch that it may be."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -9,11 +8,6 @@ from supervisor.core.model import ProcessIdentity, ServerState
 from supervisor.registry.codec import decode, encode
 from tests.engine.harness import EngineHarness
 from tests.fakes import FakeProcessControl
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def hang(monkeypatch: pytest.MonkeyPatch, process: ProcessIdentity) -> None:

@@ -1,7 +1,6 @@
 """The history keeps ended servers visible until it drops them."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -12,11 +11,6 @@ from supervisor.errors import NotFound, StartFailed
 from supervisor.native.api import Command
 from tests.engine.harness import EngineHarness, serve
 from tests.fakes import SIGTERMED, FakeProcess, FakeSystem
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def told(harness: EngineHarness, server: str = "toy") -> tuple[str, int | None, str | None]:

@@ -1,19 +1,11 @@
 """Servers whose launcher leaves the listening to a child: the one ends before the other."""
 
 import asyncio
-from pathlib import Path
-
-import pytest
 
 from supervisor.core.model import Origin, ProcessIdentity, ServerState
 from supervisor.native.api import Command
 from tests.engine.harness import EngineHarness, serve
 from tests.fakes import FakeProcess, FakeSystem
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def launcher(system: FakeSystem, process: FakeProcess, command: Command) -> None:

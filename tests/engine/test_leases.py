@@ -1,5 +1,4 @@
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -11,11 +10,6 @@ from tests.fakes import FakeSystem
 
 GRACE_S = 5
 TTL_S = 60.0
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def toys(system: FakeSystem) -> list[ProcessIdentity]:

@@ -19,11 +19,6 @@ LINGERED_S = 17.0
 """After `linger_s`, and before the second look of a verdict."""
 
 
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
-
-
 def no_descriptors(*, times: int = 1, after: int = 0) -> Fault:
     return Fault(OSError(errno.EMFILE, "Too many open files"), times, after)
 

@@ -2,19 +2,11 @@
 
 import asyncio
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from supervisor.core.model import Origin, ProcessIdentity, ServerState
 from supervisor.engine.state.context import TOKEN_VARIABLE
 from supervisor.kinds.queries.identify import Identification
 from tests.engine.harness import EngineHarness
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def living_godot_ai(harness: EngineHarness) -> ProcessIdentity:

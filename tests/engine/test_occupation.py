@@ -13,11 +13,6 @@ from tests.engine.harness import EngineHarness
 TTL_S = 60.0
 
 
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
-
-
 async def owned(harness: EngineHarness) -> tuple[ServerRecord, Editor]:
     """A server, and the editor that owns it."""
     record = await harness.up(harness.editor())

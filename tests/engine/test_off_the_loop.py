@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +13,6 @@ from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.harness import EngineHarness
 from tests.fakes import FakeProbe, FakeProcessControl
 from tests.virtual import VirtualLoop
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 @pytest.fixture

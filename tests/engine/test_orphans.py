@@ -3,15 +3,8 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from supervisor.engine.holders.editors import Arrival
 from tests.engine.harness import TOY, EngineHarness
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def test_an_orphan_is_reaped_after_two_samples_one_grace_apart(harness: EngineHarness) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -16,11 +15,6 @@ from tests.fakes import FakeProcess, FakeSystem, Fault, Program
 
 PLAIN = {"command": ["toy", "{http}"], "ports": {"http": "8000-8003"}, "ready_timeout_s": 10}
 PORTLESS = {"command": ["toy"], "ready_timeout_s": 10}
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def fails(harness: EngineHarness, program: Program, **kind: object) -> StartFailed:

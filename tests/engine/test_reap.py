@@ -1,7 +1,6 @@
 """Reasons that keep a server from being reaped."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -10,11 +9,6 @@ from supervisor.core.reaping import Keep
 from tests.engine.answers import ANSWERING, Answers
 from tests.engine.harness import TOY, EngineHarness
 from tests.fakes import FakeProbe
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def test_server_of_a_removed_kind_is_kept_with_its_sessions(

@@ -3,19 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from supervisor.core.model import Origin, ProcessIdentity, ServerState
 from supervisor.registry.codec import decode, encode
 from tests.engine.harness import EngineHarness
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
-
 
 Deed = Callable[[ProcessIdentity], Awaitable[None]]
 

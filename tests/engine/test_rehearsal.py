@@ -19,11 +19,6 @@ RENAMED = {
 }
 
 
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
-
-
 def recipe(harness: EngineHarness, **changes: Any) -> None:
     """Reload the configuration with another recipe of the toy."""
     harness.engine.context.catalog.reload({"toy": {**TOY, **changes}})

@@ -1,5 +1,4 @@
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -9,11 +8,6 @@ from supervisor.errors import Busy, Cancelled, NotFound
 from supervisor.native.api import Command
 from tests.engine.harness import EngineHarness, FakeRequester, serve
 from tests.fakes import FakeProcess, FakeSystem
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:

@@ -1,5 +1,4 @@
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -8,11 +7,6 @@ from supervisor.errors import Busy, KindUnknown, NotFound, StartFailed, StopFail
 from supervisor.native.api import Command
 from tests.engine.harness import TOY, EngineHarness, FakeRequester, serve
 from tests.fakes import FakeProcess, FakeSystem
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def toys(system: FakeSystem) -> list[ProcessIdentity]:

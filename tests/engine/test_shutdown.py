@@ -12,11 +12,6 @@ from supervisor.errors import (
 from tests.engine.harness import EngineHarness, slow, toys, with_silent_installers
 
 
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
-
-
 def test_a_shutdown_with_servers_stops_one_that_is_being_started(harness: EngineHarness) -> None:
     async def story() -> None:
         harness.system.programs["toy"] = slow

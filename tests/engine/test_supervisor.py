@@ -22,11 +22,6 @@ from tests.engine.harness import EngineHarness, FakeRequester, serve
 from tests.fakes import FakeProcess, FakeSystem
 
 
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
-
-
 def test_a_server_is_ready_on_its_best_ports_and_knows_its_owner(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()

@@ -1,7 +1,6 @@
 """A server that was asked for without an owner runs until it is stopped."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -12,11 +11,6 @@ from supervisor.native.api import Command
 from tests.engine.answers import ANSWERING, Answers, strangers_toy
 from tests.engine.harness import TOY, EngineHarness, serve
 from tests.fakes import FakeProcess, FakeSystem
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 def crash(harness: EngineHarness, record: ServerRecord, status: int = 7) -> None:

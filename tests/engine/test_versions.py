@@ -1,7 +1,6 @@
 """Versions of servers are compared as PEP 440 reads versions."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -9,11 +8,6 @@ from supervisor.core.model import ServerState
 from supervisor.errors import StartFailed
 from tests.engine.answers import ANSWERING, Answers, strangers_toy
 from tests.engine.harness import EngineHarness
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> EngineHarness:
-    return EngineHarness(tmp_path)
 
 
 @pytest.mark.parametrize(
