@@ -11,8 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ...core.exhaustion import MAKE_ROOM, exhausted
 from ...core.model import Liveness, ProcessIdentity
-from ...core.symptoms import MAKE_ROOM, exhausted
 from ...errors import InstallFailed, NotOurs, SystemExhausted
 from ...native import trust
 from ...native.api import Platform

@@ -4,11 +4,11 @@ Where the system does not report writes, the file watcher checks the file; where
 """
 
 import asyncio
-import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...core.exhaustion import NO_DESCRIPTORS
 from ...native.api import Clock, FileWatcher, Watch
 from ..state.events import Event, Events
 
@@ -19,8 +19,6 @@ SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
 UNWATCHED_PAUSE_S = 5.0
 """Between two attempts to watch a log that cannot be watched: it was removed, or cannot be read."""
-
-NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ...core.symptoms import MAKE_ROOM, exhausted
+from ...core.exhaustion import MAKE_ROOM, exhausted
 from ...errors import NotFound, StateNotWritable, SystemExhausted
 from ..state.context import EngineContext
 from .excerpt import written_at

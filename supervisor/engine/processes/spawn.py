@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...core.exhaustion import MAKE_ROOM, exhausted
 from ...core.model import ProcessIdentity, ServerRecord
-from ...core.symptoms import MAKE_ROOM, exhausted
 from ...errors import StartFailed, StateNotWritable, SupervisorError, SystemExhausted
 from ...kinds.kind import Kind, command_line, environment, expand
 from ...kinds.versions import fitted

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-import errno
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from ...core.exhaustion import NO_DESCRIPTORS
 from ...core.model import Liveness, PassedOverPort, Ports, ProcessIdentity, ServerRecord
 from ...core.processes.proof import TreeRole, Unrecognised
 from ...core.symptoms import IN_FOREGROUND, LOOPBACK, Symptoms, diagnose
@@ -27,7 +27,6 @@ TREE_EVERY = 5
 THIEVES_EVERY = 10
 """At every tenth look the daemon asks whether another process listens on the ports."""
 
-NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 SETTLED_S = 1.0
 """How long a program without ports has to live until it counts as ready."""
