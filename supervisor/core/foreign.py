@@ -18,19 +18,19 @@ UNRESPONSIVE_PROBES = 2
 class Use:
     """The users of a server other than the requester. A count of None is unknown and counts as use.
 
-    `owners` are the names of the owners that are not proven dead; `leases` counts the daemon's leases and the server's
-    own.
+    `held_by` names for people what keeps the server: owners that are not proven dead, and another home that may need
+    it. `leases` counts the daemon's leases and the server's own.
     """
 
-    owners: tuple[str, ...] = ()
+    held_by: tuple[str, ...] = ()
     leases: int | None = 0
     sessions: int | None = 0
 
     @property
     def reason(self) -> str | None:
         """Why the server is in use, for people; None if it is not."""
-        if self.owners:
-            return f"it belongs to {', '.join(self.owners)}"
+        if self.held_by:
+            return f"it belongs to {', '.join(self.held_by)}"
         if self.leases is None:
             return "its leases are unknown"
         if self.leases:
@@ -71,14 +71,14 @@ class ForeignServer:
         """Return the users of the server other than the requester."""
         match self.owner:
             case LivingOwner(process) if process != asker:
-                owners: tuple[str, ...] = (f"pid {process.pid}",)
+                held_by: tuple[str, ...] = (f"pid {process.pid}",)
             case UnknownOwner(reason):
-                owners = (f"an unknown owner: {reason}",)
+                held_by = (f"an unknown owner: {reason}",)
             case _:
-                owners = ()
+                held_by = ()
         if self.claimed is not None:
-            owners = (*owners, f"another home: {self.claimed}")
-        return Use(owners, self.leases, self.sessions)
+            held_by = (*held_by, f"another home: {self.claimed}")
+        return Use(held_by, self.leases, self.sessions)
 
     def stoppable(self) -> Stoppable | Held:  # noqa: PLR0911 (one for each case)
         """Return whether the daemon may stop the server without a user's request.

@@ -34,13 +34,14 @@ class OwnerFact:
 
 
 @frozen
-class Observation:
-    """A sample, taken between `began` and `now`. Times are monotonic seconds; a count of None is unknown.
+class ServerSample:
+    """A sample of one server, taken between `began` and `now`. Times are monotonic seconds; a count of None is unknown.
 
-    `leases` are the daemon's own, `own_leases` those of the server itself. `silent_s`: how long the server has failed
-    to answer while every owner was dead. `until_stopped`: it was requested without an owner. `idle_s`: after how long
-    such a server, or one that never had an owner, counts as unused; 0: never. `hands_off`: why the daemon must not end
-    it at all.
+    `launch` and `generation` are those of the server's record: a later launch or a changed claim is another case.
+    `grace_s` is the time between the two samples that make an orphan. `leases` are those that the daemon has granted,
+    `server_leases` those that the server itself has granted. `silent_s`: how long the server has failed to answer while
+    every owner was dead. `until_stopped`: it was requested without an owner. `idle_s`: after how long such a server, or
+    one that never had an owner, counts as unused; 0: never. `hands_off`: why the daemon must not end it at all.
     """
 
     launch: str
@@ -52,7 +53,7 @@ class Observation:
     owners_unknown: bool
     owners: Sequence[OwnerFact]
     leases: int
-    own_leases: int | None
+    server_leases: int | None
     sessions: int | None
     hands_off: str | None = None
     silent_s: float = 0.0
@@ -109,7 +110,7 @@ class Reap:
 Verdict = Keep | Suspect | Reap
 
 
-def judge(suspicion: Suspicion | None, seen: Observation) -> Verdict:
+def judge(suspicion: Suspicion | None, seen: ServerSample) -> Verdict:
     """Return the verdict on one more sample."""
     exempt = _exempt(seen)
     if exempt is not None:
@@ -135,7 +136,7 @@ def judge(suspicion: Suspicion | None, seen: Observation) -> Verdict:
     return Reap(suspicion, reasons)
 
 
-def _exempt(seen: Observation) -> str | None:
+def _exempt(seen: ServerSample) -> str | None:
     if seen.hands_off is not None:
         return seen.hands_off
     if seen.owners_unknown:
@@ -145,7 +146,7 @@ def _exempt(seen: Observation) -> str | None:
     return None
 
 
-def _same_case(suspicion: Suspicion, seen: Observation) -> bool:
+def _same_case(suspicion: Suspicion, seen: ServerSample) -> bool:
     return (suspicion.launch, suspicion.generation) == (seen.launch, seen.generation)
 
 
@@ -159,14 +160,14 @@ def _gone(owner: OwnerFact) -> str:
     return f"{owner.editor} has detached" if owner.released else f"{owner.editor} is dead"
 
 
-def _claims(seen: Observation) -> tuple[str, ...]:
+def _claims(seen: ServerSample) -> tuple[str, ...]:
     """Return the claims that only the server or its connections can report."""
     silent = seen.silent_s >= SILENCE_S
     claims = []
-    if seen.own_leases is None and not silent:
+    if seen.server_leases is None and not silent:
         claims.append("its leases are unknown")
-    if seen.own_leases:
-        claims.append(f"leases: {seen.own_leases}")
+    if seen.server_leases:
+        claims.append(f"leases: {seen.server_leases}")
     if seen.sessions is None and not silent:
         claims.append("its sessions are unknown")
     if seen.sessions:

@@ -61,7 +61,7 @@ class Snapshot:
     ports: Mapping[int, PortFact] = field(default_factory=dict)
     reserved: Mapping[int, str] = field(default_factory=dict)
     foreign_servers: ForeignServers = field(default_factory=dict)
-    own: AbstractSet[int] = frozenset()
+    own_ports: AbstractSet[int] = frozenset()
 
 
 @frozen
@@ -136,10 +136,10 @@ Plan = Adopt | Replace | Spawn | Relocate | Refuse
 
 
 def reconcile(spec: ServerSpec, snapshot: Snapshot) -> Plan:
-    """Return the plan for a server that does not run. `with_own` plans for one that does."""
+    """Return the plan for a server that does not run. `plan_for_running` plans for one that does."""
     conflicting_servers: list[ConflictingServer] = []
     occupied: list[PassedOverPort] = []
-    for ports in unreserved(spec.wanted, snapshot.own):
+    for ports in unreserved(spec.wanted, snapshot.own_ports):
         plan = _with_set(spec, snapshot, ports, occupied, conflicting_servers)
         if plan is not None:
             return plan
@@ -147,7 +147,7 @@ def reconcile(spec: ServerSpec, snapshot: Snapshot) -> Plan:
         found
         for ports in spec.wanted
         for port in ports.values()
-        if port in snapshot.own and (found := obstacle(port, snapshot.ports.get(port), snapshot.reserved))
+        if port in snapshot.own_ports and (found := obstacle(port, snapshot.ports.get(port), snapshot.reserved))
     ]
     return Refuse(Refusal.EXHAUSTED, f"no free ports for {spec.server}", (*own_ports, *occupied))
 
@@ -157,7 +157,7 @@ def unreserved(wanted: Sequence[Ports], own: AbstractSet[int]) -> list[Ports]:
     return [ports for ports in wanted if own.isdisjoint(ports.values())]
 
 
-def with_own(spec: ServerSpec, own: OwnServer) -> Reuse | Replace | Refuse | StartAnother:
+def plan_for_running(spec: ServerSpec, own: OwnServer) -> Reuse | Replace | Refuse | StartAnother:
     """Return what to do with the running server that has the requested id."""
     record = own.record
     if record.other_home is not None:
@@ -210,7 +210,7 @@ def _with_set(
         )
         return Relocate(ports, tuple(occupied), tuple(conflicting_servers), f"its preferred ports are in use{beside}")
     for foreign_server in _foreign_servers(ports, snapshot):
-        plan = with_foreign_server(spec, foreign_server, snapshot.reserved)
+        plan = plan_for_foreign(spec, foreign_server, snapshot.reserved)
         if isinstance(plan, Adopt | Replace):
             return plan
         if isinstance(plan, ConflictingServer):
@@ -228,7 +228,7 @@ def _foreign_servers(ports: Ports, snapshot: Snapshot) -> list[ForeignServer]:
     return found
 
 
-def with_foreign_server(  # noqa: PLR0911 (one for each case)
+def plan_for_foreign(  # noqa: PLR0911 (one for each case)
     spec: ServerSpec, foreign_server: ForeignServer, reserved: Mapping[int, str]
 ) -> Adopt | Replace | ConflictingServer | str:
     """Return what to do with a foreign server on a wanted port. A text says why it is left alone."""

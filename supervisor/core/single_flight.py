@@ -69,12 +69,12 @@ def holder_of(editor: str | None, requester: HasName | None) -> str:
 
 @frozen
 class Running:
-    """A running operation. `own`: the daemon started it by itself. `since` is monotonic, seconds."""
+    """A running operation. `by_daemon`: the daemon started it by itself. `since` is monotonic, seconds."""
 
     request: OperationRequest
     request_id: str
     since: float
-    own: bool = False
+    by_daemon: bool = False
 
 
 @frozen
@@ -108,11 +108,11 @@ def admit(running: Running | None, request: OperationRequest) -> Decision:
         return Started()
     if _agree(running.request, request):
         return Joined()
-    if request.operation is Operation.ENSURE and (running.own or running.request.operation in _WAITED_FOR):
+    if request.operation is Operation.ENSURE and (running.by_daemon or running.request.operation in _WAITED_FOR):
         return Waits()
     if request.operation in (Operation.REAP, Operation.RECOVER):
         return Waits()
-    if running.own and running.request.operation is Operation.RECOVER:
+    if running.by_daemon and running.request.operation is Operation.RECOVER:
         # A user who stops a server that crashes again and again need not hit the pause between two starts.
         return Waits()
     return Refused(running)

@@ -107,10 +107,10 @@ class EnsureOperation:
         if last.state in _AT_REST:
             self.placement.refuse_a_second(resolved, request)
         if resolved.server not in records.servers:
-            # The row was dropped with the last launch. Callers that joined since then are owners too.
-            self.registrar.begin_row(resolved, last.owners)
-        row = records.server(resolved.server)
-        before = row if row.state in _AT_REST else None
+            # The record was dropped with the last launch. Callers that joined since then are owners too.
+            self.registrar.begin_record(resolved, last.owners)
+        record = records.server(resolved.server)
+        before = record if record.state in _AT_REST else None
         try:
             return await self._start(resolved, operation, before)
         except InstallFailed as problem:
@@ -141,7 +141,7 @@ class EnsureOperation:
     ) -> ServerRecord:
         """Start, reuse or replace the server.
 
-        `before` is the row at rest that the start began with, None if there was none or if the server runs.
+        `before` is the record at rest that the start began with, None if there was none or if the server runs.
         """
         records = self.context.records
         if records.server(resolved.server).state in _AT_REST:
@@ -178,12 +178,12 @@ class EnsureOperation:
         if now.server == resolved.server:
             return await self._start(now, operation, before)
         found = await self.perform(replace(fallen, request_id=None))
-        row = records.servers.get(resolved.server)
-        if row is not None and row.state is ServerState.FAILED and not row.launch:
-            for owner in row.owners:
+        record = records.servers.get(resolved.server)
+        if record is not None and record.state is ServerState.FAILED and not record.launch:
+            for owner in record.owners:
                 # Callers that joined this request get the other server as well.
                 if (editor := records.editors.get(owner.editor)) is not None and not owner.leaving:
                     self.registrar.own(found.id, editor)
-            records.drop(row.id)
+            records.drop(record.id)
             self.monitor.settle(found.id)
         return records.server(found.id)

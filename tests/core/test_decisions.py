@@ -33,8 +33,8 @@ from supervisor.core.reconcile import (
     Snapshot,
     Spawn,
     StartAnother,
+    plan_for_running,
     reconcile,
-    with_own,
 )
 from tests.gates import examples
 
@@ -69,7 +69,7 @@ def worlds(draw: st.DrawFn) -> tuple[ServerSpec, Snapshot]:
         facts[port] = PortFact(port, draw(st.sampled_from(Bind)), tuple(replace(row, port=port) for row in found))
     foreign_servers: dict[int, ForeignServer] = {}
     for ports in draw(st.lists(st.sampled_from(SETS), max_size=3, unique_by=lambda ports: ports["http"])):
-        found = _stranger(draw, ports)
+        found = _foreign_server(draw, ports)
         foreign_servers |= dict.fromkeys(draw(st.sets(st.sampled_from(sorted(ports.values())), min_size=1)), found)
     reserved = draw(st.dictionaries(st.sampled_from(NUMBERS), st.just("another")))
     spec = ServerSpec(
@@ -82,7 +82,7 @@ def worlds(draw: st.DrawFn) -> tuple[ServerSpec, Snapshot]:
     return spec, Snapshot(facts, reserved, foreign_servers)
 
 
-def _stranger(draw: st.DrawFn, ports: dict[str, int]) -> ForeignServer:
+def _foreign_server(draw: st.DrawFn, ports: dict[str, int]) -> ForeignServer:
     process = draw(PROCESSES)
     return ForeignServer(
         "godot-ai",
@@ -125,7 +125,7 @@ def servers(draw: st.DrawFn) -> OwnServer:
     return OwnServer(record, draw(st.sampled_from(Answer)), use, right, outage)
 
 
-def why_a_stranger_may_end(plan: Replace, spec: ServerSpec) -> None:
+def why_a_foreign_server_may_end(plan: Replace, spec: ServerSpec) -> None:
     """Both proofs must hold: the server has no other user, and it may be stopped at all."""
     old = plan.old
     assert isinstance(old, ForeignServer)
@@ -154,7 +154,7 @@ def test_every_plan_has_a_reason_a_proof_and_unique_ports(world: tuple[ServerSpe
         assert snapshot.ports[port] == PortFact(port, Bind.FREE)
     if isinstance(plan, Replace):
         assert plan.proof
-        why_a_stranger_may_end(plan, spec)
+        why_a_foreign_server_may_end(plan, spec)
     if isinstance(plan, Adopt):
         assert isinstance(plan.foreign_server.recognition, Recognised)
         assert plan.foreign_server.other_home is None
@@ -168,7 +168,7 @@ def test_every_plan_for_a_running_server_has_a_reason_and_a_proof(
     world: tuple[ServerSpec, Snapshot], own: OwnServer
 ) -> None:
     spec, _ = world
-    plan: Any = with_own(spec, own)
+    plan: Any = plan_for_running(spec, own)
     assert isinstance(plan, Reuse | Replace | Refuse | StartAnother)
     assert plan.conflicting_server.reason if isinstance(plan, StartAnother) else plan.reason
     if isinstance(plan, Reuse):

@@ -6,7 +6,7 @@ from supervisor.core.model import ProcessIdentity
 from supervisor.core.processes.owners import DeadOwner, LivingOwner, NoOwner, OwnerCandidate, UnknownOwner, judge_owner
 
 OWNER = ProcessIdentity(70, "t")
-NAMED = OwnerCandidate("70", same_namespace=True, observed=OWNER, readable=True, born=100.0, server_born=200.0)
+NAMED = OwnerCandidate("70", same_namespace=True, process_now=OWNER, readable=True, born=100.0, server_born=200.0)
 
 
 def test_server_without_the_variable_has_no_owner() -> None:
@@ -26,7 +26,7 @@ def test_process_younger_than_the_server_has_a_reused_pid() -> None:
 
 
 def test_unused_pid_is_a_dead_owner() -> None:
-    assert judge_owner(replace(NAMED, observed=None, born=None)) == DeadOwner(70)
+    assert judge_owner(replace(NAMED, process_now=None, born=None)) == DeadOwner(70)
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,12 @@ def test_malformed_value_is_an_unknown_owner(text: str) -> None:
 
 
 @pytest.mark.parametrize("same", [False, None])
-@pytest.mark.parametrize("observed", [None, OWNER])
-def test_pid_of_another_namespace_is_an_unknown_owner(same: bool | None, observed: ProcessIdentity | None) -> None:  # noqa: FBT001
-    assert isinstance(judge_owner(replace(NAMED, same_namespace=same, observed=observed)), UnknownOwner)
+@pytest.mark.parametrize("process_now", [None, OWNER])
+def test_pid_of_another_namespace_is_an_unknown_owner(same: bool | None, process_now: ProcessIdentity | None) -> None:  # noqa: FBT001
+    assert isinstance(judge_owner(replace(NAMED, same_namespace=same, process_now=process_now)), UnknownOwner)
 
 
 def test_missing_facts_never_make_an_owner_dead() -> None:
-    assert isinstance(judge_owner(replace(NAMED, readable=False, observed=None)), UnknownOwner)
+    assert isinstance(judge_owner(replace(NAMED, readable=False, process_now=None)), UnknownOwner)
     assert isinstance(judge_owner(replace(NAMED, born=None)), UnknownOwner)
     assert isinstance(judge_owner(replace(NAMED, server_born=None)), UnknownOwner)

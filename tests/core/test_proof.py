@@ -30,16 +30,16 @@ def row(pid: int, parent: int = 1, session: int = 0) -> ProcessRow:
 
 
 SERVER = TreeMember(who(50), TreeRole.ROOT)
-OURS = SignalEvidence(observed=who(50), token="home.godot-ai.abc", origin=Origin.SPAWNED)
+OURS = SignalEvidence(process_now=who(50), token="home.godot-ai.abc", origin=Origin.SPAWNED)
 
 
 def test_spawned_server_may_be_stopped() -> None:
     assert isinstance(stoppable(SERVER, OURS), Stoppable)
 
 
-@pytest.mark.parametrize("observed", [None, who(50, "later"), who(51)])
-def test_another_process_with_the_pid_is_never_signalled(observed: ProcessIdentity | None) -> None:
-    assert isinstance(stoppable(SERVER, replace(OURS, observed=observed, stop_requested=True, orphan=True)), Held)
+@pytest.mark.parametrize("process_now", [None, who(50, "later"), who(51)])
+def test_another_process_with_the_pid_is_never_signalled(process_now: ProcessIdentity | None) -> None:
+    assert isinstance(stoppable(SERVER, replace(OURS, process_now=process_now, stop_requested=True, orphan=True)), Held)
 
 
 def test_editor_is_never_signalled_even_on_a_users_request() -> None:

@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 
 from supervisor.core.model import Liveness
-from supervisor.core.reaping import LATE_S, SILENCE_S, Keep, Observation, OwnerFact, Reap, Suspect, Suspicion, judge
+from supervisor.core.reaping import LATE_S, SILENCE_S, Keep, OwnerFact, Reap, ServerSample, Suspect, Suspicion, judge
 
 DEAD = OwnerFact("game-1", Liveness.DEAD)
-ORPHAN = Observation(
+ORPHAN = ServerSample(
     launch="a",
     generation=3,
     began=100.0,
@@ -16,18 +16,18 @@ ORPHAN = Observation(
     owners_unknown=False,
     owners=(DEAD,),
     leases=0,
-    own_leases=0,
+    server_leases=0,
     sessions=0,
 )
 
 
-def first_sample(seen: Observation = ORPHAN) -> Suspicion:
+def first_sample(seen: ServerSample = ORPHAN) -> Suspicion:
     verdict = judge(None, seen)
     assert isinstance(verdict, Suspect)
     return verdict.suspicion
 
 
-def later(seconds: float, seen: Observation = ORPHAN) -> Observation:
+def later(seconds: float, seen: ServerSample = ORPHAN) -> ServerSample:
     return replace(seen, began=seen.began + seconds, now=seen.now + seconds)
 
 
@@ -84,8 +84,8 @@ def test_suspicion_concerns_one_launch_and_one_set_of_claims(change: dict[str, o
         ({"owners": (DEAD, OwnerFact("tools-1", Liveness.ALIVE))}, "tools-1 is alive"),
         ({"owners": (OwnerFact("game-1", Liveness.ALIVE, lingering=True),)}, "game-1 detached and may come back"),
         ({"leases": 1}, "leases: 1"),
-        ({"own_leases": 1}, "leases: 1"),
-        ({"own_leases": None}, "its leases are unknown"),
+        ({"server_leases": 1}, "leases: 1"),
+        ({"server_leases": None}, "its leases are unknown"),
         ({"sessions": 2}, "open sessions: 2"),
         ({"sessions": None}, "its sessions are unknown"),
         ({"ever_owned": False, "owners": ()}, "it never had an owner"),
@@ -104,8 +104,8 @@ def test_released_owner_does_not_keep_the_server() -> None:
     assert isinstance(judge(None, released), Suspect)
 
 
-@pytest.mark.parametrize("claim", ["sessions", "own_leases"])
-def test_sessions_and_own_leases_are_watched(claim: str) -> None:
+@pytest.mark.parametrize("claim", ["sessions", "server_leases"])
+def test_sessions_and_leases_of_the_server_are_watched(claim: str) -> None:
     verdict = judge(None, replace(ORPHAN, **{claim: 1}))
     assert isinstance(verdict, Keep)
     assert verdict.watch_sessions
@@ -116,7 +116,7 @@ def test_lease_of_the_daemon_needs_no_watch() -> None:
 
 
 def test_long_silence_clears_unknown_claims() -> None:
-    mute = replace(ORPHAN, sessions=None, own_leases=None)
+    mute = replace(ORPHAN, sessions=None, server_leases=None)
     assert isinstance(judge(None, replace(mute, silent_s=SILENCE_S - 0.1)), Keep)
     assert isinstance(judge(None, replace(mute, silent_s=SILENCE_S)), Suspect)
 

@@ -20,8 +20,8 @@ from supervisor.core.reconcile import (
     Snapshot,
     Spawn,
     StartAnother,
+    plan_for_running,
     reconcile,
-    with_own,
 )
 from tests.core.examples import (
     ANY,
@@ -58,7 +58,7 @@ def test_free_ports_lead_to_a_spawn() -> None:
 
 @pytest.mark.parametrize("version", [None, "4.3.0"])
 def test_compatible_server_that_answers_is_reused(version: str | None) -> None:
-    assert with_own(wants(version), running()) == Reuse(RECORD)
+    assert plan_for_running(wants(version), running()) == Reuse(RECORD)
 
 
 @pytest.mark.parametrize("answer", [Answer.NO_ANSWER, Answer.WRONG])
@@ -68,7 +68,7 @@ def test_compatible_server_that_answers_is_reused(version: str | None) -> None:
         (Use(), Outage()),
         (Use(), Outage(29.0, 9)),
         (Use(), Outage(40.0, 1)),
-        (Use(owners=("my-game-1",)), LONG_OUTAGE),
+        (Use(held_by=("my-game-1",)), LONG_OUTAGE),
         (Use(leases=1), LONG_OUTAGE),
         (Use(sessions=1), LONG_OUTAGE),
         (Use(sessions=None), LONG_OUTAGE),
@@ -76,26 +76,26 @@ def test_compatible_server_that_answers_is_reused(version: str | None) -> None:
     ids=["just now", "not for long", "asked once", "an owner", "a lease", "a session", "sessions unknown"],
 )
 def test_slow_server_is_never_replaced_while_in_use(answer: Answer, use: Use, outage: Outage) -> None:
-    plan = with_own(ANY, running(answer, use, outage=outage))
+    plan = plan_for_running(ANY, running(answer, use, outage=outage))
     assert isinstance(plan, Refuse)
     assert plan.refusal is Refusal.UNHEALTHY
 
 
 def test_unresponsive_unused_server_is_replaced() -> None:
-    plan = with_own(ANY, running(Answer.NO_ANSWER, outage=LONG_OUTAGE))
+    plan = plan_for_running(ANY, running(Answer.NO_ANSWER, outage=LONG_OUTAGE))
     assert isinstance(plan, Replace)
     assert (plan.old, plan.ports) == (RECORD, PORTS)
     assert "31 s" in plan.reason
 
 
 def test_explicit_ports_that_differ_are_refused() -> None:
-    plan = with_own(replace(ANY, explicit_ports=NEXT), running())
+    plan = plan_for_running(replace(ANY, explicit_ports=NEXT), running())
     assert isinstance(plan, Refuse)
     assert plan.refusal is Refusal.PORTS_DIFFER
 
 
 def test_unused_server_of_another_version_is_replaced() -> None:
-    plan = with_own(wants("3.2.5"), running())
+    plan = plan_for_running(wants("3.2.5"), running())
     assert isinstance(plan, Replace)
     assert (plan.old, plan.ports) == (RECORD, PORTS)
     assert "4.3.0" in plan.reason
@@ -104,11 +104,11 @@ def test_unused_server_of_another_version_is_replaced() -> None:
 
 @pytest.mark.parametrize(
     "use",
-    [Use(owners=("my-game-1",)), Use(leases=2), Use(leases=None), Use(sessions=1), Use(sessions=None)],
+    [Use(held_by=("my-game-1",)), Use(leases=2), Use(leases=None), Use(sessions=1), Use(sessions=None)],
     ids=["an owner", "leases", "leases unknown", "a session", "sessions unknown"],
 )
 def test_used_server_of_another_version_stays_beside_the_new_one(use: Use) -> None:
-    plan = with_own(wants("3.2.5"), running(use=use))
+    plan = plan_for_running(wants("3.2.5"), running(use=use))
     assert isinstance(plan, StartAnother)
     assert (plan.conflicting_server.what, plan.conflicting_server.version, plan.conflicting_server.reason) == (
         "godot-ai",
@@ -118,13 +118,13 @@ def test_used_server_of_another_version_stays_beside_the_new_one(use: Use) -> No
 
 
 def test_server_of_another_version_without_proof_stays() -> None:
-    plan = with_own(wants("3.2.5"), running(proof=Held("it may have unknown owners")))
+    plan = plan_for_running(wants("3.2.5"), running(proof=Held("it may have unknown owners")))
     assert isinstance(plan, StartAnother)
     assert plan.conflicting_server.reason == "it may have unknown owners"
 
 
 def test_server_of_another_home_is_never_reused() -> None:
-    assert isinstance(with_own(ANY, running(record=replace(RECORD, other_home="ab12"))), StartAnother)
+    assert isinstance(plan_for_running(ANY, running(record=replace(RECORD, other_home="ab12"))), StartAnother)
 
 
 # --- a foreign server ---
@@ -256,11 +256,11 @@ def test_exhausted_range_is_refused_with_the_occupants() -> None:
 
 def test_skipping_ports_of_own_servers_is_not_a_relocation() -> None:
     reserved = {8000: "toy", 9500: "toy"}
-    assert reconcile(ANY, Snapshot(FREE, reserved, own=frozenset(reserved))) == Spawn(NEXT)
+    assert reconcile(ANY, Snapshot(FREE, reserved, own_ports=frozenset(reserved))) == Spawn(NEXT)
 
 
 def test_exhausted_range_lists_ports_of_own_servers() -> None:
     reserved = {8000: "toy", 9500: "toy"}
-    plan = reconcile(ANY, Snapshot({**FREE, 8001: held(8001)}, reserved, own=frozenset(reserved)))
+    plan = reconcile(ANY, Snapshot({**FREE, 8001: held(8001)}, reserved, own_ports=frozenset(reserved)))
     assert isinstance(plan, Refuse)
     assert [row.port for row in plan.occupied] == [8000, 9500, 8001]

@@ -17,8 +17,8 @@ def request(operation: Operation, version: str | None = None, **ports: int) -> O
     return OperationRequest(operation, "game-1", version, ports)
 
 
-def running(operation: Operation, version: str | None = None, *, own: bool = False, **ports: int) -> Running:
-    return Running(request(operation, version, **ports), "r-1", 0.0, own=own)
+def running(operation: Operation, version: str | None = None, *, by_daemon: bool = False, **ports: int) -> Running:
+    return Running(request(operation, version, **ports), "r-1", 0.0, by_daemon=by_daemon)
 
 
 ENSURE, STOP, REAP, RECOVER = Operation.ENSURE, Operation.STOP, Operation.REAP, Operation.RECOVER
@@ -39,9 +39,9 @@ def test_a_free_door_lets_everything_through(operation: Operation) -> None:
         (running(ENSURE), request(STOP), None),
         (running(STOP), request(STOP), Joined()),
         (running(STOP), request(ENSURE), Waits()),
-        (running(REAP, own=True), request(ENSURE), Waits()),
-        (running(RECOVER, own=True), request(ENSURE), Waits()),
-        (running(REAP, own=True), request(STOP), None),
+        (running(REAP, by_daemon=True), request(ENSURE), Waits()),
+        (running(RECOVER, by_daemon=True), request(ENSURE), Waits()),
+        (running(REAP, by_daemon=True), request(STOP), None),
         (running(ENSURE), request(REAP), Waits()),
         (running(STOP), request(REAP), Waits()),
         (running(ENSURE), request(RECOVER), Waits()),

@@ -136,11 +136,11 @@ def test_history_is_bounded_in_number_and_age() -> None:
     history = History()
     for number in range(2 * KEPT):
         history.add(row(number, 1000.0 + number))
-    assert [kept.id for kept in history.rows()] == [f"toy-{number}" for number in range(KEPT, 2 * KEPT)]
+    assert [kept.id for kept in history.launches()] == [f"toy-{number}" for number in range(KEPT, 2 * KEPT)]
     history.add(row(KEPT, 2000.0))
-    assert [kept.id for kept in history.rows()][-1] == f"toy-{KEPT}"
+    assert [kept.id for kept in history.launches()][-1] == f"toy-{KEPT}"
     history.add(row(0, 1001.0 + 2 * KEPT + KEPT_S))
-    assert [kept.id for kept in history.rows()] == [f"toy-{KEPT}", "toy-0"]
+    assert [kept.id for kept in history.launches()] == [f"toy-{KEPT}", "toy-0"]
 
 
 def test_log_of_an_ended_server_can_be_read(harness: EngineHarness) -> None:

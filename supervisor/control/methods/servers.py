@@ -37,5 +37,5 @@ class ServerMethods:
     @read("server.history")
     def _history(self, params: ServerHistory) -> ServerHistoryResult:
         wanted = params.server
-        rows = [row for row in self._records.history.rows() if wanted in (None, row.id)]
-        return ServerHistoryResult(tuple(map(ended, reversed(rows))))
+        launches = [each for each in self._records.history.launches() if wanted in (None, each.id)]
+        return ServerHistoryResult(tuple(map(ended, reversed(launches))))

@@ -40,14 +40,15 @@ OwnerSeen = NoOwner | LivingOwner | DeadOwner | UnknownOwner
 class OwnerCandidate:
     """The facts about the pid that a server's environment names.
 
-    Times are those of `Probe.born`, because wall time may be set between two answers. `same_namespace`: whether server
-    and daemon mean the same process by a pid; None if unknown. `observed` is the process that has the pid now, None if
-    there is none. `readable`: whether the system told.
+    `text` is the pid as the environment has it. `same_namespace`: whether server and daemon mean the same process by a
+    pid; None if unknown. `process_now` is the process that has the pid now, None if no process has it. `readable`:
+    whether the system answered. `born` and `server_born` are the times of `Probe.born`, because wall time may be set
+    between two answers; None if unknown.
     """
 
     text: str
     same_namespace: bool | None
-    observed: ProcessIdentity | None
+    process_now: ProcessIdentity | None
     readable: bool
     born: float | None
     server_born: float | None
@@ -73,10 +74,10 @@ def judge_owner(named: OwnerCandidate | None) -> OwnerSeen:  # noqa: PLR0911 (on
         return UnknownOwner(f"its owner {pid} may be a pid of another namespace")
     if not named.readable:
         return UnknownOwner(f"the system does not tell about its owner, pid {pid}")
-    if named.observed is None:
+    if named.process_now is None:
         return DeadOwner(pid)
     if named.born is None or named.server_born is None:
         return UnknownOwner(f"the system does not tell how old its owner, pid {pid}, is")
     if named.born > named.server_born:
         return DeadOwner(pid)
-    return LivingOwner(named.observed)
+    return LivingOwner(named.process_now)

@@ -89,12 +89,13 @@ class TreeMember:
 class SignalEvidence:
     """The facts at the moment of a signal.
 
-    `observed`: the process that has the member's pid now. `token`: the launch token that the daemon gave this launch.
-    `stop_requested`: a user asked to stop this very server. `orphan`: it is recognised, and every owner it ever had is
-    proven dead.
+    `process_now` is the process that has the member's pid now, None if no process has it or the system does not tell.
+    `token` is the launch token that the daemon gave this launch. `stop_requested`: a user asked to stop this very
+    server. `orphan`: the server is recognised, and every owner it ever had is proven dead. `guarded` are the daemon,
+    the editors, and the processes that they run.
     """
 
-    observed: ProcessIdentity | None
+    process_now: ProcessIdentity | None
     token: str | None
     origin: Origin
     stop_requested: bool = False
@@ -119,16 +120,16 @@ class Held:
 def stoppable(member: TreeMember, evidence: SignalEvidence) -> Stoppable | Held:
     """Return whether this process may be signalled."""
     pid = member.identity.pid
-    if evidence.observed != member.identity:
+    if evidence.process_now != member.identity:
         return Held(f"pid {pid} is not the process that was recorded")
     if member.identity in evidence.guarded:
         return Held(f"pid {pid} is an editor, the daemon, or run by one of them")
     if member.role is TreeRole.LEFT_OVER and (evidence.token is None or member.launch_token != evidence.token):
         return Held(f"pid {pid} is in a session of the root's number but does not carry the launch token")
-    return _right(evidence)
+    return _reason_to_signal(evidence)
 
 
-def _right(evidence: SignalEvidence) -> Stoppable | Held:
+def _reason_to_signal(evidence: SignalEvidence) -> Stoppable | Held:
     if evidence.origin is Origin.SPAWNED:
         return Stoppable("this daemon's home spawned it")
     if evidence.stop_requested:

@@ -6,7 +6,7 @@ from functools import partial
 
 from ...core.lifecycle import SERVING
 from ...core.model import Liveness, Origin, Ownership, ServerRecord
-from ...core.reaping import Keep, Observation, OwnerFact, Reap, Suspect, Suspicion, Verdict, judge
+from ...core.reaping import Keep, OwnerFact, Reap, ServerSample, Suspect, Suspicion, Verdict, judge
 from ...core.reconcile import Answer
 from ...kinds.kind import Kind
 from ...native import facts
@@ -101,7 +101,7 @@ class Reaper:
             if record is None or record.state not in SERVING:
                 self.forget(server_id)
                 return None
-            seen = await self._observe(record, self._context.kind_of(record))
+            seen = await self._collect_facts(record, self._context.kind_of(record))
             now = self._context.records.servers.get(server_id)
             if now is not None and (now.launch, now.generation) == (seen.launch, seen.generation):
                 break
@@ -145,7 +145,7 @@ class Reaper:
             self._again.discard(server_id)
             self.look(server_id)
 
-    def _note(self, server_id: str, verdict: Verdict, seen: Observation) -> None:
+    def _note(self, server_id: str, verdict: Verdict, seen: ServerSample) -> None:
         """Remember a verdict, publish what is new in it, and plan the next look."""
         before = self._suspicions.pop(server_id, None)
         self._verdicts[server_id] = verdict
@@ -178,7 +178,7 @@ class Reaper:
             case Reap(suspicion):
                 self._suspicions[server_id] = suspicion
 
-    def _next_look(self, server_id: str, seen: Observation, *, watch_sessions: bool) -> float | None:
+    def _next_look(self, server_id: str, seen: ServerSample, *, watch_sessions: bool) -> float | None:
         if watch_sessions:
             return SESSION_INTERVAL_S
         record = self._context.records.servers[server_id]
@@ -205,11 +205,11 @@ class Reaper:
             delay_s = max(0.0, delay_s) + facts.TICK_S + 0.001
             self._timers[server_id] = asyncio.get_running_loop().call_later(delay_s, self.look, server_id)
 
-    async def _observe(self, record: ServerRecord, kind: Kind) -> Observation:
+    async def _collect_facts(self, record: ServerRecord, kind: Kind) -> ServerSample:
         now = self._context.platform.clock.monotonic()
         owners = self._owners(record, kind, now)
         leases = sum(lease.expires > now for lease in record.leases)
-        own_leases: int | None = 0
+        server_leases: int | None = 0
         sessions: int | None = 0
         hands_off = self._hands_off(record)
         if hands_off is None and record.foreign:
@@ -219,14 +219,14 @@ class Reaper:
         judgeable = ((record.ever_owned and not record.until_stopped) or kind.idle_s > 0) and hands_off is None
         if judgeable and not leases and not any(owner.holds for owner in owners):
             self._deserted_since.setdefault(record.id, now)
-            own_leases = await self._own_leases(record, kind)
+            server_leases = await self._server_leases(record, kind)
             sessions = await self._server_client.count_sessions(record, kind)
             self._count(record.id, sessions)
         else:
             self._deserted_since.pop(record.id, None)
         # Count only silence since the last owner died. Earlier silence is a matter between server and owner.
         deserted_s = now - self._deserted_since.get(record.id, now)
-        return Observation(
+        return ServerSample(
             launch=record.launch,
             generation=record.generation,
             began=now,
@@ -236,7 +236,7 @@ class Reaper:
             owners_unknown=record.owners_unknown,
             owners=owners,
             leases=leases,
-            own_leases=own_leases,
+            server_leases=server_leases,
             sessions=sessions,
             hands_off=hands_off,
             silent_s=min(deserted_s, self._server_client.outage(record).seconds),
@@ -286,7 +286,7 @@ class Reaper:
             released=passed,
         )
 
-    async def _own_leases(self, record: ServerRecord, kind: Kind) -> int | None:
+    async def _server_leases(self, record: ServerRecord, kind: Kind) -> int | None:
         """Return the leases that the server itself grants, None if it does not say.
 
         The answer is reported too, because it shows whether the server is healthy.

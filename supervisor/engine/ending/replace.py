@@ -88,7 +88,7 @@ class Replacer:
             return (
                 isinstance(now, Replace) and isinstance(now.old, ForeignServer) and now.old.process == plan.old.process
             )
-        again = await self._planner.with_own(resolved, plan.old)
+        again = await self._planner.plan_for_running(resolved, plan.old)
         if not isinstance(again, Replace):
             raise _came_into_use(plan.old)
         return True

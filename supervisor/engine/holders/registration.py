@@ -1,4 +1,4 @@
-"""The row and the owner of a server, registered before its operation runs."""
+"""The record and the owner of a server, registered before its operation runs."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +26,7 @@ class Registrar:
     def register(
         self, resolved: ResolvedRequest, editor: Editor | None, *, until_stopped: bool = True
     ) -> Callable[[], None]:
-        """Begin the row of a server and add the owner, on disk too, before the requester gets `accepted`.
+        """Begin the record of a server and add the owner, on disk too, before the requester gets `accepted`.
 
         `until_stopped`: a server without an owner runs until a user stops it.
 
@@ -37,7 +37,7 @@ class Registrar:
             StateNotWritable: nothing is registered, because the next daemon would not know of the owner.
         """
         before = self._records.servers.get(resolved.server)
-        self.begin_row(resolved, until_stopped=until_stopped)
+        self.begin_record(resolved, until_stopped=until_stopped)
         if editor is not None:
             self.own(resolved.server, editor)
         try:
@@ -50,10 +50,10 @@ class Registrar:
             raise
         return partial(self.take_back, resolved.server, editor, before)
 
-    def begin_row(
+    def begin_record(
         self, resolved: ResolvedRequest, owners: tuple[Ownership, ...] = (), *, until_stopped: bool = True
     ) -> None:
-        """Write the row of a server that is about to be started, unless the server has a row."""
+        """Write the record of a server that is about to be started, unless the server has one."""
         if resolved.server in self._records.servers:
             return
         self._records.put(

@@ -66,10 +66,10 @@ async def still_client_started(context: EngineContext, record: ServerRecord) -> 
 async def prove_again(context: EngineContext) -> tuple[Bridge, ...]:
     """Prove again which servers bridges have started, and return all bridges that may start more servers."""
     records = context.records
-    for record in [row for row in records.servers.values() if row.by_client]:
+    for record in [each for each in records.servers.values() if each.by_client]:
         if not await still_client_started(context, record):
             records.change(record.id, by_client=False)
-    found = [await seen(context, row) for row in list(records.servers.values())]
+    found = [await seen(context, record) for record in list(records.servers.values())]
     return tuple(dict.fromkeys(bridge for some in found for bridge in some))
 
 
@@ -121,7 +121,7 @@ def _bridges(context: EngineContext, kind: Kind, ports: Ports) -> tuple[Bridge, 
 def _starting(context: EngineContext, kind: Kind, ports: Ports) -> ProcessIdentity | None:
     """Return the server that a bridge has started on these ports, whether it listens or not. Blocks."""
     wanted = {str(port) for port in ports.values()}
-    known = {process for row in context.records.servers.values() for process in (row.root, row.process)}
+    known = {process for record in context.records.servers.values() for process in (record.root, record.process)}
     table = [row.identity for row in context.platform.processes.table() if row.identity not in known]
     for identity, occupant in _described(context, table):
         if wanted <= {*occupant.command} and client_started(context, kind, occupant):

@@ -32,24 +32,24 @@ def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> Ow
     if variable in _handed_over_by_windows(context, process):
         return UnknownOwner(f"its owner {text} may be a pid of Windows")
     probe = context.platform.probe
-    observed, readable, other = None, True, None
+    process_now, readable, other = None, True, None
     try:
-        observed = probe.identify(int(text)) if is_pid(text) else None
-        other = (probe.no_process(int(text)) or _server_behind(context, observed)) if observed else None
+        process_now = probe.identify(int(text)) if is_pid(text) else None
+        other = (probe.no_process(int(text)) or _server_behind(context, process_now)) if process_now else None
     except OSError:
         readable = False
     owner = judge_owner(
         OwnerCandidate(
             text,
             probe.same_namespace(process),
-            observed,
+            process_now,
             readable,
-            probe.born(observed) if observed else None,
+            probe.born(process_now) if process_now else None,
             probe.born(process),
         )
     )
     nearest = _editor_above(context, process)
-    if nearest is not None and nearest != observed and not isinstance(owner, UnknownOwner):
+    if nearest is not None and nearest != process_now and not isinstance(owner, UnknownOwner):
         # The variable was inherited: a program that had it in its environment has started that editor.
         return UnknownOwner(f"it names pid {int(text)}, and runs below the editor pid {nearest.pid}")
     if isinstance(owner, LivingOwner) and other is not None:
@@ -67,8 +67,11 @@ def _handed_over_by_windows(context: EngineContext, process: ProcessIdentity) ->
 
 def _server_behind(context: EngineContext, process: ProcessIdentity) -> str | None:
     """Return why a process is no owner: it is a server, and its pid was reused. None if it is no known server."""
-    rows = list(context.records.servers.values())
-    return next((f"{process.pid} is the server {row.id}" for row in rows if process in (row.root, row.process)), None)
+    records = list(context.records.servers.values())
+    return next(
+        (f"{process.pid} is the server {record.id}" for record in records if process in (record.root, record.process)),
+        None,
+    )
 
 
 def _editor_above(context: EngineContext, process: ProcessIdentity) -> ProcessIdentity | None:

@@ -100,8 +100,8 @@ class Recogniser:
         )
 
     def _ours(self) -> set[ProcessIdentity]:
-        rows = self._context.records.servers.values()
-        return {process for row in rows for process in (row.root, row.process) if process is not None}
+        records = self._context.records.servers.values()
+        return {process for record in records for process in (record.root, record.process) if process is not None}
 
     def _appearance(
         self,

@@ -180,7 +180,7 @@ class ServerClient:
             return
         now = self._platform.clock.monotonic()
         if failures is None or now - failures.last > OUTAGE_GAP_S:
-            launches = {row.launch for row in self._context.records.servers.values()}
+            launches = {record.launch for record in self._context.records.servers.values()}
             self._failures = {launch: kept for launch, kept in self._failures.items() if launch in launches}
             failures = _Failures(now, now, 0)
         self._failures[record.launch] = _Failures(failures.first, now, failures.failed + 1)

@@ -233,7 +233,7 @@ class Operations:
                 return request_id
 
     def _start_own(self, server_id: str, request: OperationRequest, work: Work, deadline_s: float) -> RunningOperation:
-        running = Running(request, self._new_id(), self._clock.monotonic(), own=True)
+        running = Running(request, self._new_id(), self._clock.monotonic(), by_daemon=True)
         operation = self._start(server_id, running, work, deadline_s)
         self.outcomes.remember(running.request_id, operation)
         return operation

@@ -148,7 +148,7 @@ class RunningOperation:
     def _cancel_if_unwanted(self) -> None:
         """Cancel what can still be undone, once no caller wants it."""
         wanted = bool(self._waiters) or any(waiter.keep_if() for waiter in self._disconnected)
-        if not wanted and self._undoable and not self.running.own and not self.task.done():
+        if not wanted and self._undoable and not self.running.by_daemon and not self.task.done():
             self.abandoned = True
             self.task.cancel()
 

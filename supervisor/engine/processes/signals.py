@@ -71,7 +71,7 @@ class Signals:
         proof = stoppable(member, evidence)
         if isinstance(proof, Stoppable):
             return proof
-        if evidence.observed is None:
+        if evidence.process_now is None:
             return self._unseen(member.identity, server)
         self._events.warn("signal.refused", server=server, pid=member.identity.pid, reason=proof.reason)
         return Outcome.HELD

@@ -153,9 +153,9 @@ class Adopter:
         )
 
     def _refuse_a_second_row(self, candidate: Candidate, process: ProcessIdentity) -> None:
-        for row in self._records.servers.values():
-            if row.id != candidate.server and not row.observed_only and process in (row.process, row.root):
-                raise NotOurs(f"pid {process.pid} was adopted as {row.id} in between", hint="ask again")
+        for record in self._records.servers.values():
+            if record.id != candidate.server and not record.observed_only and process in (record.process, record.root):
+                raise NotOurs(f"pid {process.pid} was adopted as {record.id} in between", hint="ask again")
 
     def _refuse_anothers_row(self, server: str, foreign_server: ForeignServer) -> None:
         """Refuse a record that has become that of another living server while the request was queued."""
@@ -171,8 +171,8 @@ class Adopter:
 
     def _candidate(self, kind: Kind, foreign_server: ForeignServer, request: AdoptRequest) -> Candidate:
         project = request.editor.project if request.editor and kind.topology is Topology.PER_EDITOR else None
-        rows = self._records.servers.values()
-        known = next((row.id for row in rows if row.process == foreign_server.process), None)
+        records = self._records.servers.values()
+        known = next((record.id for record in records if record.process == foreign_server.process), None)
         server = known or free_id(self._context, base_id(kind, project))
         return Candidate(server, kind, project, foreign_server, request.editor.process if request.editor else None)
 

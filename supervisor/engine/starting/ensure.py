@@ -2,7 +2,7 @@
 
 from ...core.lifecycle import SERVING
 from ...core.model import ServerRecord, ServerState
-from ...core.reconcile import Answer, OwnServer, Refusal, Refuse, Replace, Reuse, StartAnother, with_own
+from ...core.reconcile import Answer, OwnServer, Refusal, Refuse, Replace, Reuse, StartAnother, plan_for_running
 from ...errors import VersionConflict
 from ..operations.operation import RunningOperation
 from ..state.context import EngineContext
@@ -36,7 +36,7 @@ class Ensurer:
         record = self._records.server(resolved.server)
         if record.state in SERVING:
             operation.progress("deciding", f"looking at {resolved.server}")
-            return self._follow(resolved, await self._planner.with_own(resolved, record))
+            return self._follow(resolved, await self._planner.plan_for_running(resolved, record))
         return await self._starter.start(resolved, operation, before)
 
     def refuse_mismatch(self, resolved: ResolvedRequest, record: ServerRecord) -> None:
@@ -45,7 +45,7 @@ class Ensurer:
         Raises:
             InvalidParams: the server runs on other ports.
         """
-        plan = with_own(self._planner.spec(resolved, ()), OwnServer(record, Answer.RIGHT))
+        plan = plan_for_running(self._planner.spec(resolved, ()), OwnServer(record, Answer.RIGHT))
         if isinstance(plan, Refuse):
             raise refusal(record, plan)
 

@@ -117,7 +117,7 @@ class Placement:
             return None
         try:
             async with asyncio.timeout(PATIENCE_S):
-                found = await self._planner.with_own(resolved, record)
+                found = await self._planner.plan_for_running(resolved, record)
         except TimeoutError:
             return ConflictingServer(record.id, record.version, "it is too slow to tell whether it is in use")
         return found.conflicting_server if isinstance(found, StartAnother) else None

@@ -16,8 +16,8 @@ from ...core.reconcile import (
     ServerSpec,
     Snapshot,
     StartAnother,
+    plan_for_running,
     reconcile,
-    with_own,
 )
 from ...errors import InvalidParams, PortsExhausted, StartFailed, SupervisorError
 from ..identification.bridges import come_up
@@ -34,12 +34,12 @@ class Planner:
         self._context = context
         self._gatherer = gatherer
 
-    async def with_own(
+    async def plan_for_running(
         self, resolved: ResolvedRequest, record: ServerRecord
     ) -> Reuse | Replace | Refuse | StartAnother:
         """Return the plan for the server that has the requested id and has been ready."""
         own = await self._gatherer.own(record, resolved.kind, resolved.required, resolved.asker, fresh=resolved.fresh)
-        return with_own(self.spec(resolved, ()), own)
+        return plan_for_running(self.spec(resolved, ()), own)
 
     async def without(
         self,

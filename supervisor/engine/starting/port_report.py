@@ -6,7 +6,7 @@ from functools import partial
 from ...core.foreign import ConflictingServer, compatible
 from ...core.model import Chosen, Occupant, PassedOverPort, PortFact, Ports, VersionSource
 from ...core.ports import candidates, obstacle
-from ...core.reconcile import Adopt, Replace, ServerSpec, Snapshot, reconcile, with_foreign_server
+from ...core.reconcile import Adopt, Replace, ServerSpec, Snapshot, plan_for_foreign, reconcile
 from ...errors import InvalidParams
 from ...kinds.kind import Kind
 from ...kinds.versions import choose
@@ -110,7 +110,7 @@ class PortReporter:
         found = obstacle(port, fact, snapshot.reserved)
         if found is None:
             return self._free(port, spec.wanted[0], snapshot)
-        why = with_foreign_server(spec, foreign_server, snapshot.reserved) if foreign_server is not None else None
+        why = plan_for_foreign(spec, foreign_server, snapshot.reserved) if foreign_server is not None else None
         reason = why.reason if isinstance(why, ConflictingServer) else why if isinstance(why, str) else None
         return PortFinding(port, found.occupant, "relocate", f"{found.reason}: {reason}" if reason else found.reason)
 

@@ -122,13 +122,15 @@ def of_kind(
     The project of an observed server is unknown. So such a server only answers the request of its own owner.
     """
 
-    def fits(row: ServerRecord) -> bool:
-        if row.kind != kind.name or row.other_home is not None:
+    def fits(record: ServerRecord) -> bool:
+        if record.kind != kind.name or record.other_home is not None:
             return False
-        return row.project == project or (row.observed_only and any(owner.process == asker for owner in row.owners))
+        return record.project == project or (
+            record.observed_only and any(owner.process == asker for owner in record.owners)
+        )
 
-    rows = [row for row in context.records.servers.values() if fits(row)]
-    return sorted(rows, key=lambda row: row.observed_only)
+    fitting = [record for record in context.records.servers.values() if fits(record)]
+    return sorted(fitting, key=lambda record: record.observed_only)
 
 
 def free_id(context: EngineContext, base: str) -> str:
@@ -153,8 +155,8 @@ def _id_for(
     asker: ProcessIdentity | None,
 ) -> str:
     """Return the id of a running server that fits, else of a server to be replaced, else a new id."""
-    rows = of_kind(context, kind, project, asker)
-    fit = [row for row in rows if compatible(required, row.version)]
-    running = [row for row in fit if row.state in RUNNING]
-    chosen = next(iter(running or fit or rows), None)
+    known = of_kind(context, kind, project, asker)
+    fit = [record for record in known if compatible(required, record.version)]
+    running = [record for record in fit if record.state in RUNNING]
+    chosen = next(iter(running or fit or known), None)
     return free_id(context, base_id(kind, project)) if chosen is None else chosen.id

@@ -14,22 +14,22 @@ DETAIL_LENGTH = 200
 class History:
     """One ended launch for each server id, the oldest first."""
 
-    def __init__(self, rows: Iterable[EndedLaunch] = ()) -> None:
-        self._rows = {row.id: row for row in rows}
+    def __init__(self, launches: Iterable[EndedLaunch] = ()) -> None:
+        self._by_server = {launch.id: launch for launch in launches}
 
-    def add(self, row: EndedLaunch) -> None:
+    def add(self, launch: EndedLaunch) -> None:
         """Remember the end of a launch in place of the server's earlier ones."""
-        self._rows.pop(row.id, None)
-        rows = [*self._rows.values(), row][-KEPT:]
-        self._rows = {kept.id: kept for kept in rows if kept.ended > row.ended - KEPT_S}
+        self._by_server.pop(launch.id, None)
+        latest = [*self._by_server.values(), launch][-KEPT:]
+        self._by_server = {kept.id: kept for kept in latest if kept.ended > launch.ended - KEPT_S}
 
     def get(self, server_id: str) -> EndedLaunch | None:
         """Return how the last launch of a server ended, None if that is not remembered."""
-        return self._rows.get(server_id)
+        return self._by_server.get(server_id)
 
-    def rows(self) -> tuple[EndedLaunch, ...]:
+    def launches(self) -> tuple[EndedLaunch, ...]:
         """Return all remembered launches, the oldest first."""
-        return tuple(self._rows.values())
+        return tuple(self._by_server.values())
 
 
 def ended(

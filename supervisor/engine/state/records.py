@@ -40,7 +40,7 @@ class Records(RegistryWriter):
         self._owned = {}
         for record in self.servers.values():
             self._index(record.id, (), record.owners)
-        self._sticky = {(row.kind, row.project): row.ports for row in state.sticky}
+        self._sticky = {(sticky.kind, sticky.project): sticky.ports for sticky in state.sticky}
         self.history = History(state.ended)
         self.revision += 1
         self._written = self.revision
@@ -148,9 +148,9 @@ class Records(RegistryWriter):
             self._events.publish("server.gone", server=server_id, launch=record.launch, was=record.state)
             self._touch()
 
-    def remember(self, row: EndedLaunch) -> None:
+    def remember(self, launch: EndedLaunch) -> None:
         """Remember how a launch has ended."""
-        self.history.add(row)
+        self.history.add(launch)
         self._touch()
 
     def put_editor(self, editor: Editor) -> Editor:
@@ -229,4 +229,4 @@ class Records(RegistryWriter):
             for server_id, record in self.servers.items()
             if not record.observed_only or record.stop_requested or record.leases
         }
-        return State(self.editors, servers, sticky, self.history.rows())
+        return State(self.editors, servers, sticky, self.history.launches())

@@ -127,8 +127,8 @@ class Versions:
         return await self._context.platform.lanes.look(look, addon, project)
 
     def _is_there(self, kind: Kind, version: str) -> bool:
-        rows = self._context.records.servers.values()
-        runs = any(row.kind == kind.name and equal(row.version, version) and row.process for row in rows)
+        records = self._context.records.servers.values()
+        runs = any(record.kind == kind.name and equal(record.version, version) and record.process for record in records)
         return runs or self._context.private_of(kind, version) is not None
 
 
