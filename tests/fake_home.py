@@ -66,7 +66,7 @@ class FakeHome:
         if self.folder.trouble is not None:
             raise self.folder.trouble
 
-    def owners(self) -> tuple[str, ...]:
+    def registry_homes(self) -> tuple[str, ...]:
         return self.folder.owners
 
     def holds_lock(self) -> bool:
@@ -83,7 +83,7 @@ class FakeHome:
             self.folder.lock = None
         self._locked = None
 
-    def claim(self, home_id: str) -> FakePresence:
+    def take_presence(self, home_id: str) -> FakePresence:
         if self.system.refuses is not None:
             raise self.system.refuses
         if self.system.present.setdefault(home_id, self) is not self:

@@ -57,19 +57,19 @@ ENGINE_ARROWS: Mapping[str, frozenset[str]] = {
     "state": words("environments"),
     "logs": words("state"),
     "operations": words("state"),
-    "holders": words("operations starting state"),
+    "claims": words("operations starting state"),
     "housekeeping": words("environments operations state"),
     "identification": words("operations state"),
     "processes": words("environments logs operations state"),
     "recovery": words("identification processes state"),
     "starting": words("environments identification logs operations processes state"),
     "ending": words("identification logs operations processes starting state"),
-    "monitor": words("ending holders identification logs operations processes starting state"),
-    "attachments": words("holders monitor state"),
-    "ensuring": words("ending holders monitor operations starting state"),
-    "supervisor": words("ending ensuring holders identification monitor operations processes starting state"),
+    "monitor": words("ending claims identification logs operations processes starting state"),
+    "attachments": words("claims monitor state"),
+    "ensuring": words("ending claims monitor operations starting state"),
+    "supervisor": words("ending ensuring claims identification monitor operations processes starting state"),
     "assembly": words(
-        "attachments ending ensuring environments holders housekeeping identification logs monitor operations "
+        "attachments ending ensuring environments claims housekeeping identification logs monitor operations "
         "processes recovery starting state supervisor"
     ),
 }

@@ -30,7 +30,7 @@ class CallProgress:
         self._closed = False
 
     @property
-    def who(self) -> str:
+    def name(self) -> str:
         """See `Requester`."""
         return self.caller.who
 

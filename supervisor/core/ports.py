@@ -24,8 +24,8 @@ def obstacles(ports: Ports, facts: Mapping[int, PortFact], reserved: Mapping[int
 def obstacle(port: int, fact: PortFact | None, reserved: Mapping[int, str]) -> PassedOverPort | None:
     """Return what prevents the use of a port, None if nothing does."""
     if port in reserved:
-        holder = fact.listeners[0].occupant if fact is not None and fact.listeners else None
-        return PassedOverPort(port, holder, f"reserved for {reserved[port]}")
+        occupant = fact.listeners[0].occupant if fact is not None and fact.listeners else None
+        return PassedOverPort(port, occupant, f"reserved for {reserved[port]}")
     if fact is None:
         return PassedOverPort(port, None, "the system does not tell whether it is free")
     if fact.listeners:

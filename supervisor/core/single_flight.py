@@ -37,34 +37,37 @@ _WAITED_FOR = (Operation.STOP, Operation.RESTART, Operation.ADOPT)
 class OperationRequest:
     """A mutation of one server, as admission sees it.
 
-    Two `ensure` agree when version and ports do (kind and topology key are in the server's id). `holder` and `why` are
-    for people; a client's request has no `why`.
+    Two `ensure` agree when version and ports do (kind and topology key are in the server's id). `requested_by` names
+    the requester, and `why` gives the reason of a request by the daemon itself; both are for people.
     """
 
     operation: Operation
-    holder: str
+    requested_by: str
     version: str | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
     why: str | None = None
 
     @property
     def what(self) -> str:
-        """The operation and its holder, for people."""
-        return f"{_WORDS[self.operation]} for {self.holder}"
+        """The operation and its requester, for people."""
+        return f"{_WORDS[self.operation]} for {self.requested_by}"
 
 
 class HasName(Protocol):
     """A requester that has a name."""
 
     @property
-    def who(self) -> str:
+    def name(self) -> str:
         """The name, for people."""
         ...
 
 
-def holder_of(editor: str | None, requester: HasName | None) -> str:
-    """Return who makes a request, for the requests that meet its operation, and for the events."""
-    return editor or (requester.who if requester else "the daemon")
+def requester_name(editor: str | None, requester: HasName | None) -> str:
+    """Return the name of a requester, for events and for callers whose requests meet its operation.
+
+    `editor` is the id of the editor that asks, None if none does. Without a requester, the daemon itself asks.
+    """
+    return editor or (requester.name if requester else "the daemon")
 
 
 @frozen

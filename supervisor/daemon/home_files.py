@@ -20,7 +20,7 @@ from ..native.facts import Folders
 from ..registry.store import FileStore, Loaded
 from ..values import frozen
 from ..wire.messages.session import PROTOCOL_MAX, PROTOCOL_MIN
-from .home_ownership import HomeOwnership, Standing
+from .home_ownership import HomeOwnership, HomeState
 from .logs import LogFile
 
 SETTLE_S = 0.2
@@ -119,12 +119,12 @@ class HomeFiles:
 
     def look(self) -> None:
         """Check that every file is where clients look for it, and restore what is missing."""
-        standing = self._ownership.look()
-        if standing is Standing.UNUSABLE:
+        state = self._ownership.look()
+        if state is HomeState.UNUSABLE:
             if self._ownership.trouble != self._reported:
                 self._reported = self._ownership.trouble or ""
                 self._events.warn("daemon.home_unusable", reason=self._reported)
-        elif standing is not Standing.LOST and self._published is not None:
+        elif state is not HomeState.LOST and self._published is not None:
             self._reported = ""
             self._publish_again(self._published)
             self._check()

@@ -43,7 +43,7 @@ class HomeFolder:
         """See `HomeStorage`."""
         make_home(self._folders)
 
-    def owners(self) -> tuple[str, ...]:
+    def registry_homes(self) -> tuple[str, ...]:
         """See `HomeStorage`. An unreadable registry names no home. The store sets it aside at the next write."""
         return homes_in(self._folders.registry)
 
@@ -62,6 +62,6 @@ class HomeFolder:
         """See `HomeStorage`."""
         self._lock.release()
 
-    def claim(self, home_id: str) -> Presence:
+    def take_presence(self, home_id: str) -> Presence:
         """See `HomeStorage`."""
         return presence.take(home_id)

@@ -15,7 +15,7 @@ from ..native.presence_api import HeldError, Presence
 POLL_S = 0.02
 
 
-class Standing(Enum):
+class HomeState(Enum):
     """The result of a look at the home: it is whole, was restored, cannot be used, or belongs to another daemon."""
 
     WHOLE = "whole"
@@ -43,7 +43,7 @@ class HomeStorage(Protocol):
         """Make the home folder, or check that only this user can write into it. Raises SupervisorError, OSError."""
         ...
 
-    def owners(self) -> Collection[str]:
+    def registry_homes(self) -> Collection[str]:
         """Return the home ids that the registry names; none if there is no registry. Raises OSError."""
         ...
 
@@ -59,7 +59,7 @@ class HomeStorage(Protocol):
         """Release the lock for the next daemon."""
         ...
 
-    def claim(self, home_id: str) -> Presence:
+    def take_presence(self, home_id: str) -> Presence:
         """Take the presence of a home. Raises HeldError, OSError."""
         ...
 
@@ -96,7 +96,7 @@ class HomeOwnership:
         """
         self._storage.make()
         until = time.monotonic() + timeout_s
-        while not (self._claim(self._storage.home_id()) and self._claim_path() and self._storage.take_lock()):
+        while not (self._take_presence(self._storage.home_id()) and self._claim_path() and self._storage.take_lock()):
             if time.monotonic() >= until:
                 self.release()
                 return False
@@ -111,7 +111,7 @@ class HomeOwnership:
         """
         if self._only_path in homes:
             self._only_path = None
-        return all(self._claim(home) for home in homes)
+        return all(self._take_presence(home) for home in homes)
 
     def listen(self, answer: Callable[[], bytes]) -> None:
         """Answer, on the running loop, clients that ask through a presence."""
@@ -129,9 +129,9 @@ class HomeOwnership:
             self.trouble = None
             return
         match self.look():
-            case Standing.LOST:
+            case HomeState.LOST:
                 raise HomeLostError(self.lost)
-            case Standing.UNUSABLE if not self._presences:
+            case HomeState.UNUSABLE if not self._presences:
                 # Neither lock nor presence proves that no other daemon acts.
                 raise HomeLostError(self.trouble)
 
@@ -145,26 +145,26 @@ class HomeOwnership:
         if self.trouble is not None:
             raise HomeLostError(self.trouble)
 
-    def look(self) -> Standing:
+    def look(self) -> HomeState:
         """Check whether the home is still this daemon's, and take it again if no other daemon has taken it."""
         if self.lost is not None:
-            return Standing.LOST
+            return HomeState.LOST
         if self._storage.holds_lock():
             self.trouble = None
-            return Standing.WHOLE
+            return HomeState.WHOLE
         try:
             self._storage.make()
             problem = self._take_again()
         except (OSError, SupervisorError) as error:
             self.trouble = f"the home folder cannot be used: {error}"
-            return Standing.UNUSABLE
+            return HomeState.UNUSABLE
         if problem is not None:
             self.lost = problem
             self.on_lost()
-            return Standing.LOST
+            return HomeState.LOST
         self.trouble = None
         self.on_restored()
-        return Standing.RESTORED
+        return HomeState.RESTORED
 
     def release(self) -> None:
         """Give up the home, for the next daemon."""
@@ -180,12 +180,12 @@ class HomeOwnership:
     def _take_again(self) -> str | None:
         """Take the home again. Return why that cannot be, or None if the home is this daemon's again."""
         now = self._storage.home_id()
-        if now not in self._presences and set(self._storage.owners()) - {*self._presences}:
+        if now not in self._presences and set(self._storage.registry_homes()) - {*self._presences}:
             # The folder of another home lies there. Writing here would overwrite its rows.
             return "its path leads to another home now"
         if now == self._only_path:
             self._only_path = None
-        if not self._claim(now):
+        if not self._take_presence(now):
             return "another daemon uses the folder that its path leads to now"
         if not self._storage.take_lock():
             return "another daemon has locked it"
@@ -196,9 +196,9 @@ class HomeOwnership:
         path = self._storage.path_id()
         if path not in self._presences:
             self._only_path = path
-        return self._claim(path)
+        return self._take_presence(path)
 
-    def _claim(self, home_id: str) -> bool:
+    def _take_presence(self, home_id: str) -> bool:
         """Take a presence. Return False if another daemon holds it.
 
         If the system gives no presence at all, the lock alone has to keep other daemons away.
@@ -206,7 +206,7 @@ class HomeOwnership:
         if home_id in self._presences:
             return True
         try:
-            presence = self._presences[home_id] = self._storage.claim(home_id)
+            presence = self._presences[home_id] = self._storage.take_presence(home_id)
         except HeldError:
             return False
         except OSError as problem:

@@ -8,6 +8,9 @@ from ..kinds.catalog import Catalog
 from ..native.api import Platform
 from ..values import frozen
 from .attachments import Attachments
+from .claims.editors import Editors
+from .claims.leases import Leases
+from .claims.registration import Registrar
 from .ending.automatic_restart import Restarter
 from .ending.reap import Reaper
 from .ending.replace import Replacer
@@ -16,9 +19,6 @@ from .ending.shutdown import Shutdown
 from .ending.termination import Termination
 from .ensuring import EnsureOperation
 from .environments.builder import Environments
-from .holders.editors import Editors
-from .holders.leases import Leases
-from .holders.registration import Registrar
 from .housekeeping import Housekeeping
 from .identification.health import Health
 from .identification.queries import OVER_LOOPBACK, ServerQueries
@@ -181,7 +181,7 @@ def assemble(
     operations.on_ended = monitor.operation_ended
     restarter.on_due = monitor.settle
     reaper.on_orphan = monitor.reap
-    reaper.on_held = monitor.watch_holder
+    reaper.on_living_owner = monitor.watch_owner
     reaper.on_answered = health.note
     registrar.on_taken_back = monitor.settle
     discovery.on_found = monitor.server_found

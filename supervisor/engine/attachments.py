@@ -2,8 +2,9 @@
 
 from ..core.model import Editor, Lease, Liveness, ProcessIdentity, ServerRecord
 from ..errors import EditorGone, StateNotWritable
-from .holders.editors import Arrival, Editors
-from .holders.leases import Leases
+from ..native.api import identify_if_told
+from .claims.editors import Arrival, Editors
+from .claims.leases import Leases
 from .monitor import Monitor
 from .state.context import EngineContext
 
@@ -66,12 +67,9 @@ class Attachments:
             raise EditorGone(f"editor: {editor.id} has ended", hint="attach it again", data={"field": "editor"})
         return editor
 
-    def behind(self, pid: int) -> ProcessIdentity | None:
+    def process_of_pid(self, pid: int) -> ProcessIdentity | None:
         """Return the process that has a pid now, None if there is none or the system does not tell."""
-        try:
-            return self._probe.identify(pid)
-        except OSError:
-            return None
+        return identify_if_told(self._probe, pid)
 
     def release(self, server_id: str, editor_id: str) -> ServerRecord:
         """Take an editor from the owners of a server.

@@ -8,12 +8,12 @@ from ..core.deadlines import start_deadline
 from ..core.lifecycle import SERVING
 from ..core.model import Editor, Liveness, ServerRecord, ServerState, VersionSource
 from ..core.reconcile import Replace
-from ..core.single_flight import Operation, OperationRequest, holder_of
+from ..core.single_flight import Operation, OperationRequest, requester_name
 from ..errors import Busy, InstallFailed, StartFailed, SupervisorError
+from .claims.registration import Registrar
 from .ending.automatic_restart import Restarter
 from .ending.replace import Replacer
 from .ending.termination import Termination
-from .holders.registration import Registrar
 from .monitor import Monitor, stop_reason
 from .operations.coordinator import Operations
 from .operations.operation import RunningOperation
@@ -56,7 +56,7 @@ class EnsureOperation:
         owner = request.editor.id if request.editor else None
         admitted = self.operations.admit(
             resolved.server,
-            OperationRequest(Operation.ENSURE, holder_of(owner, requester), resolved.required, resolved.ports),
+            OperationRequest(Operation.ENSURE, requester_name(owner, requester), resolved.required, resolved.ports),
             requester,
             request_id=request.request_id,
             owner=owner,

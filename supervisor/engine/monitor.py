@@ -14,10 +14,10 @@ from ..core.lifecycle import SERVING
 from ..core.model import Editor, Failure, Liveness, Ownership, ProcessIdentity, ServerRecord, ServerState
 from ..core.single_flight import Operation, OperationRequest
 from ..errors import StartFailed, SupervisorError
+from .claims.editors import Editors
 from .ending.automatic_restart import Restarter
 from .ending.reap import Reaper
 from .ending.termination import Termination
-from .holders.editors import Editors
 from .identification.health import Health
 from .logs.cap import LogCap
 from .operations.coordinator import Operations
@@ -163,7 +163,7 @@ class Monitor:
         self.health.keep(record)
         self.reaper.look(record.id)
 
-    def watch_holder(self, owner: Ownership) -> None:
+    def watch_owner(self, owner: Ownership) -> None:
         """Re-arm the watch on an owner that still counts as alive.
 
         Its exit may have been reported before: then the probe was wrong at that time, or is wrong now.
@@ -173,11 +173,11 @@ class Monitor:
             self.watch_editor(editor)
         elif not self._closed:
             # The editor died while its request was queued and its record was dropped, so its id may have been reused.
-            self.exit_watches.arm(f"owner {owner.process}", owner.process, lambda: self._holder_ended(owner))
+            self.exit_watches.arm(f"owner {owner.process}", owner.process, lambda: self._owner_ended(owner))
 
-    def _holder_ended(self, owner: Ownership) -> None:
+    def _owner_ended(self, owner: Ownership) -> None:
         if self.context.platform.probe.sample(owner.process) is not Liveness.DEAD:
-            asyncio.get_running_loop().call_later(RELOOK_S, self.watch_holder, owner)
+            asyncio.get_running_loop().call_later(RELOOK_S, self.watch_owner, owner)
             return
         for record in self.context.records.owned_by(owner.editor):
             self.settle(record.id)

@@ -8,15 +8,15 @@ from functools import partial
 from ..core.deadlines import start_deadline, stop_deadline
 from ..core.model import ServerRecord
 from ..core.reaping import Reap, Verdict
-from ..core.single_flight import Operation, OperationRequest, holder_of
+from ..core.single_flight import Operation, OperationRequest, requester_name
 from ..errors import SupervisorError
+from .claims.editors import Editors
+from .claims.registration import Registrar
 from .ending.reap import Reaper
 from .ending.requested_restart import Relauncher
 from .ending.shutdown import Shutdown
 from .ending.termination import Termination
 from .ensuring import EnsureOperation
-from .holders.editors import Editors
-from .holders.registration import Registrar
 from .identification.health import Health
 from .monitor import Monitor
 from .operations.admitted_request import AdmittedRequest
@@ -87,7 +87,7 @@ class Supervisor:
         editor = request.editor.id if request.editor else None
         admitted = self.operations.admit(
             candidate.server,
-            OperationRequest(Operation.ADOPT, holder_of(editor, requester)),
+            OperationRequest(Operation.ADOPT, requester_name(editor, requester)),
             requester,
             request_id=request.request_id,
             deadline_s=start_deadline(candidate.kind.ready_timeout_s, candidate.kind.stop_timeout_s),
@@ -127,7 +127,7 @@ class Supervisor:
         record = self.context.records.server(server_id)
         admitted = self.operations.admit(
             server_id,
-            OperationRequest(Operation.STOP, holder_of(editor, requester)),
+            OperationRequest(Operation.STOP, requester_name(editor, requester)),
             requester,
             request_id=request_id,
             deadline_s=stop_deadline(self.context.kind_of(record).stop_timeout_s),
@@ -159,7 +159,7 @@ class Supervisor:
         kind = self.context.catalog.get(record.kind)
         admitted = self.operations.admit(
             server_id,
-            OperationRequest(Operation.RESTART, holder_of(editor, requester)),
+            OperationRequest(Operation.RESTART, requester_name(editor, requester)),
             requester,
             request_id=request_id,
             deadline_s=stop_deadline(self.context.kind_of(record).stop_timeout_s)

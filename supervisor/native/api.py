@@ -176,6 +176,14 @@ class ProcessControl(Protocol):
         ...
 
 
+def identify_if_told(probe: Probe, pid: int) -> ProcessIdentity | None:
+    """Return the process that has a pid now like `Probe.identify`; None also if the system does not tell."""
+    try:
+        return probe.identify(pid)
+    except OSError:
+        return None
+
+
 def variable_if_told(processes: ProcessControl, identity: ProcessIdentity, name: str) -> str | None:
     """Return a variable like `ProcessControl.variable`; None also if the system does not tell."""
     try:

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from supervisor.daemon.home_ownership import HomeLostError, HomeOwnership, Standing
+from supervisor.daemon.home_ownership import HomeLostError, HomeOwnership, HomeState
 from tests.fake_home import FakeFolder, FakeHome, FakeSystem
 
 NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
@@ -44,7 +44,7 @@ def test_a_links_own_path_names_no_rows() -> None:
     # The link was replaced by a folder.
     linked.home_id, linked.path_id = "link", None
     linked.replace_lock()
-    assert daemon.look() is Standing.RESTORED
+    assert daemon.look() is HomeState.RESTORED
     assert set(daemon.homes) == {"folder", "link"}
     daemon.release()
     assert machine.present == {}
@@ -66,7 +66,7 @@ def test_a_removed_lock_lets_no_second_daemon_in() -> None:
     folder.replace_lock()
     assert not second.take()
     first.check_may_act()
-    assert first.look() is Standing.WHOLE
+    assert first.look() is HomeState.WHOLE
 
 
 def test_a_lost_lock_is_taken_again_before_an_act_and_reported() -> None:
@@ -93,7 +93,7 @@ def test_a_daemon_that_lost_its_lock_stops_acting() -> None:
             act()
     second.check_may_act()
     assert told == ["lost"]
-    assert first.look() is Standing.LOST
+    assert first.look() is HomeState.LOST
 
 
 def test_a_home_that_cannot_be_used_is_not_written_but_guarded() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from supervisor.core.model import ProcessIdentity, ServerRecord, State
 from supervisor.engine.assembly import Site, assemble
-from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.identification.queries import OVER_LOOPBACK
 from supervisor.engine.starting.resolve import EnsureRequest
 from supervisor.kinds.catalog import Catalog
@@ -70,7 +70,7 @@ class FakeRequester:
         self.told: list[str] = []
         self.joined: bool | None = None
 
-    who = "a test"
+    name = "a test"
 
     def accepted(self, *, request: str, joined: bool, deadline_s: float) -> None:  # noqa: ARG002 (the Protocol's)
         self.told.append("accepted")

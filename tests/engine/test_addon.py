@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import Chosen, Origin, Ports, ServerRecord, ServerState, VersionSource
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.environments.examination import SCRIPT
-from supervisor.engine.holders.editors import Arrival
 from supervisor.engine.starting.versions.advice import advice
 from supervisor.errors import InstallFailed
 from supervisor.native.api import Command

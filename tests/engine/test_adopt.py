@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest, Candidate
 from supervisor.errors import Busy, NotOurs
 from supervisor.kinds.catalog import Catalog

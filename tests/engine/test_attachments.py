@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import Editor, Origin, ServerState
-from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.claims.editors import Arrival
 from supervisor.errors import Busy, InvalidParams, NotOurs, StartFailed
 from tests.engine.harness import TOY, EngineHarness
 from tests.fakes import FakeProcess

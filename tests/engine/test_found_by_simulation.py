@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import Lease, Liveness, Occupant, Origin, ProcessIdentity, ServerRecord, ServerState
-from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.claims.editors import Arrival
 from supervisor.errors import StartFailed, StateNotWritable, VersionConflict
 from supervisor.native.api import Command
 from supervisor.registry.codec import decode, encode

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from supervisor.core.model import Lease, ProcessIdentity, ServerState
-from supervisor.engine.holders.leases import LOOK_EVERY_S
+from supervisor.engine.claims.leases import LOOK_EVERY_S
 from supervisor.errors import Busy, NotFound
 from tests.engine.harness import TOY, EngineHarness
 from tests.fakes import FakeSystem

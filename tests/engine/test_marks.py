@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import ProcessIdentity
-from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.errors import StartFailed
 from tests.engine.answers import ANSWERING, strangers_toy

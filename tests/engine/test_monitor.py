@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import ProcessIdentity, ServerState
-from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.claims.editors import Arrival
 from supervisor.errors import StartFailed, StopFailed
 from tests.engine.harness import EngineHarness
 from tests.fakes import Fault

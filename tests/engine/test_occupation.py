@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import Editor, ServerRecord, ServerState
-from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.claims.editors import Arrival
 from supervisor.errors import Busy, NotFound
 from tests.engine.harness import EngineHarness
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import Occupant, ProcessIdentity
-from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.harness import EngineHarness

@@ -57,7 +57,7 @@ def test_reused_editor_id_does_not_keep_the_old_owners_server(
             return lies.pop() if identity == forgotten and lies else honest(self, identity)
 
         monkeypatch.setattr(FakeProbe, "sample", sample)
-        harness.records.claim("toy", (Ownership(name, forgotten),))
+        harness.records.set_claims("toy", owners=(Ownership(name, forgotten),))
         harness.supervisor.reaper.look("toy")
         await asyncio.sleep(10)
         assert not lies

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.engine.holders.editors import Arrival
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.state.registry_writer import RETRY_S
 from supervisor.errors import StateNotWritable
 from supervisor.registry.codec import decode

@@ -78,7 +78,7 @@ class Teller:
     def __init__(self, request: Request) -> None:
         self._request = request
 
-    who = "a client"
+    name = "a client"
 
     def accepted(self, *, request: str, joined: bool, deadline_s: float) -> None:  # noqa: ARG002 (the Protocol's)
         self._request.accepted += 1

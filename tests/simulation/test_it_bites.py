@@ -18,8 +18,8 @@ from supervisor.core.processes.token_carriers import TokenCarrier
 from supervisor.core.processes.trees import tree
 from supervisor.core.single_flight import Operation
 from supervisor.daemon.home_ownership import HomeOwnership
+from supervisor.engine.claims.leases import Leases
 from supervisor.engine.ending import reap
-from supervisor.engine.holders.leases import Leases
 from supervisor.engine.monitor import Monitor
 from supervisor.engine.operations.admitted_request import AdmittedRequest
 from supervisor.engine.operations.coordinator import Operations
@@ -67,7 +67,7 @@ def test_a_signal_to_a_bare_pid(monkeypatch: pytest.MonkeyPatch) -> None:
     ask, kill = Signals.ask, Signals.kill
 
     def aimed(self: Signals, member: Any) -> Any:
-        now = self.observe(member.identity.pid)
+        now = self.identify(member.identity.pid)
         return type(member)(now, member.role, member.launch_token) if now else member
 
     async def ask_bluntly(self: Signals, member: Any, evidence: Any, *, server: str) -> Any:
@@ -159,7 +159,7 @@ def test_a_reaper_that_forgets_its_timer(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_owner_that_is_not_watched_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe that was wrong once costs an orphan for ever."""
     monkeypatch.setattr(
-        "supervisor.engine.monitor.Monitor.watch_holder",
+        "supervisor.engine.monitor.Monitor.watch_owner",
         lambda self, editor_id: None,  # noqa: ARG005
     )
     bites("an orphan goes in time", rates={"probe denied": 0.2})

@@ -2,7 +2,7 @@
 
 from ...core.model import Editor
 from ...engine.attachments import Attachments
-from ...engine.holders.editors import Arrival
+from ...engine.claims.editors import Arrival
 from ...errors import InvalidParams
 from ...wire.messages.common import EditorInfo, LeaseInfo, Server
 from ...wire.messages.editors import EditorAttach, EditorDetach, EditorState

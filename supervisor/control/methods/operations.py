@@ -129,7 +129,7 @@ class OperationMethods:
             return RequestScope(frozenset(names), known.process if known else None)
         if owner is None:
             return RequestScope()
-        process = self._attachments.behind(owner.pid)
+        process = self._attachments.process_of_pid(owner.pid)
         if owner.start_token is not None and process is not None and process.start_token != owner.start_token:
             process = None
         return RequestScope(frozenset({f"pid {owner.pid}"}), process)

@@ -32,15 +32,15 @@ class Outcome:
         facts = await platform.lanes.look(platform.ports.facts, record.ports.values())
         for fact in facts.values():
             for listener in fact.listeners:
-                holder = listener.occupant.identity
-                if holder is None:
+                process = listener.occupant.identity
+                if process is None:
                     continue
-                token = await platform.lanes.look(variable_if_told, platform.processes, holder, TOKEN_VARIABLE)
+                token = await platform.lanes.look(variable_if_told, platform.processes, process, TOKEN_VARIABLE)
                 if token == self._context.token(record):
                     raise StopFailed(
-                        f"port {fact.port} is still held by pid {holder.pid}, which {record.id} left behind",
-                        hint=f"it cannot be proven to be the server's; if you know it, end it: kill {holder.pid}",
-                        data={"pids": [holder.pid], "port": fact.port},
+                        f"port {fact.port} is still held by pid {process.pid}, which {record.id} left behind",
+                        hint=f"it cannot be proven to be the server's; if you know it, end it: kill {process.pid}",
+                        data={"pids": [process.pid], "port": fact.port},
                     )
 
     async def warn_of_leftovers(self, target: Target, told: tuple[int, ...]) -> tuple[str, ...]:

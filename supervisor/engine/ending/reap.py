@@ -34,8 +34,8 @@ IDLE_SAMPLES = 10
 class Reaper:
     """Judges servers, and never stops one.
 
-    `on_orphan` requests an operation, admitted like those of clients, which judges the server again.
-    `on_held` gets an owner that keeps a server, so that its exit is watched; `on_answered` gets a server's answer.
+    `on_orphan` requests an operation, admitted like those of clients, which judges the server again. `on_answered` gets
+    a server's answer. `on_living_owner` gets an owner that keeps a server, so that its exit is watched.
     """
 
     def __init__(self, context: EngineContext, server_client: ServerClient, exit_watches: ExitWatches) -> None:
@@ -44,7 +44,7 @@ class Reaper:
         self._exit_watches = exit_watches
         self._server_client = server_client
         self.on_orphan: Callable[[str], None]
-        self.on_held: Callable[[Ownership], None]
+        self.on_living_owner: Callable[[Ownership], None]
         self.on_answered: Callable[[ServerRecord, Answer], None]
         self._suspicions: dict[str, Suspicion] = {}
         self._verdicts: dict[str, Verdict] = {}
@@ -157,11 +157,11 @@ class Reaper:
                     events.publish("server.suspicion_cleared", server=server_id, launch=seen.launch, reasons=reasons)
                 self._set_timer(server_id, self._next_look(server_id, seen, watch_sessions=watch_sessions))
                 owners = self._context.records.servers[server_id].owners
-                holders = [owner for owner, fact in zip(owners, seen.owners, strict=True) if fact.holds]
-                for number, owner in enumerate(holders):
+                keeping = [owner for owner, fact in zip(owners, seen.owners, strict=True) if fact.holds]
+                for number, owner in enumerate(keeping):
                     # Only the first was sampled. The others are reported unless their end would be noticed anyway.
                     if number == 0 or not self._exit_watches.lives(owner.process):
-                        self.on_held(owner)
+                        self.on_living_owner(owner)
             case Suspect(suspicion, reasons):
                 self._suspicions[server_id] = suspicion
                 if suspicion != before:

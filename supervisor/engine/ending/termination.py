@@ -61,7 +61,7 @@ class Termination:
         record = await self._end_tree(server_id, operation, reason, tell, finish=reason is StopReason.USER)
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
         how = "reaped" if reason is StopReason.ORPHAN else "stopped"
-        self._outcome.remember_failure(record, how, by=operation.running.request.holder)
+        self._outcome.remember_failure(record, how, by=operation.running.request.requested_by)
         self._outcome.forget(record)
         return record.with_(state=ServerState.STOPPED, root=None, process=None, bridges=found)
 
@@ -92,7 +92,7 @@ class Termination:
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
         request = operation.running.request
         how = "restarted" if request.operation is Operation.RESTART else "replaced"
-        self._outcome.remember(record, how, by=request.holder)
+        self._outcome.remember(record, how, by=request.requested_by)
         return self._records.change(server_id, root=None, process=None)
 
     def begin_launch(self, record: ServerRecord, becomes: ResolvedRequest | None = None) -> None:

@@ -36,7 +36,7 @@ def busy(running: Running, request: OperationRequest, now: float) -> Busy:
     held = {
         "method": running.request.operation.value,
         "request": running.request_id,
-        "holder": running.request.holder,
+        "holder": running.request.requested_by,
         "elapsed_ms": round((now - running.since) * 1000),
     }
     return Busy(

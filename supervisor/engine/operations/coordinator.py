@@ -247,7 +247,7 @@ class Operations:
             server=server_id,
             method=running.request.operation.value,
             request=running.request_id,
-            holder=running.request.holder,
+            holder=running.request.requested_by,
             why=running.request.why,
         )
         operation.task.add_done_callback(lambda task: self._end(operation, task))
@@ -283,6 +283,6 @@ class Operations:
             server=admitted.server_id,
             method=request.operation,
             request=admitted.request_id,
-            holder=request.holder,
+            holder=request.requested_by,
             **details,
         )

@@ -7,7 +7,7 @@ class Requester(Protocol):
     """Receives what becomes of a request. The calls never block, and do nothing once the client has gone."""
 
     @property
-    def who(self) -> str:
+    def name(self) -> str:
         """The name of the client, for events and for other clients that meet its operation."""
         ...
 

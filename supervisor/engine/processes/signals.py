@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from ...core.model import Liveness, ProcessIdentity
 from ...core.processes.proof import SignalEvidence, Stoppable, TreeMember, stoppable
-from ...native.api import Probe, ProcessControl
+from ...native.api import Probe, ProcessControl, identify_if_told
 from ..state.events import Events
 
 
@@ -37,12 +37,9 @@ class Signals:
         self._processes = processes
         self._events = events
 
-    def observe(self, pid: int) -> ProcessIdentity | None:
+    def identify(self, pid: int) -> ProcessIdentity | None:
         """Return the process that has a pid now, None also where the system does not tell."""
-        try:
-            return self._probe.identify(pid)
-        except OSError:
-            return None
+        return identify_if_told(self._probe, pid)
 
     async def ask(self, member: TreeMember, evidence: SignalEvidence, *, server: str) -> Outcome:
         """Ask one process to end, if that is proven right."""

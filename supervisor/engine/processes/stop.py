@@ -238,7 +238,7 @@ class Stopper:
         self, target: Target, reason: StopReason, member: TreeMember, guard: frozenset[ProcessIdentity]
     ) -> SignalEvidence:
         return SignalEvidence(
-            process_now=self._signals.observe(member.identity.pid),
+            process_now=self._signals.identify(member.identity.pid),
             token=target.token,
             origin=target.origin,
             stop_requested=reason is StopReason.USER,

@@ -129,9 +129,9 @@ class Rebuilder:
         for name, ports in numbers.items():
             for port in ports:
                 for listener in facts[port].listeners:
-                    holder = listener.occupant.identity
-                    if holder is not None and holder in among:
-                        found.setdefault(holder, {}).setdefault(name, port)
+                    process = listener.occupant.identity
+                    if process is not None and process in among:
+                        found.setdefault(process, {}).setdefault(name, port)
         return found
 
     def _tell(self, token: str, reason: str) -> None:

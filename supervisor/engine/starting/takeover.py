@@ -54,7 +54,7 @@ class Takeover:
             ever_owned=isinstance(owner, DeadOwner),
         )
         found = ownership_of(self._context, owner) if owned else None
-        record = self._records.claim(record.id, (found,)) if found else record
+        record = self._records.set_claims(record.id, owners=(found,)) if found else record
         self._tell_found(record, _owner_text(owner))
         return record
 
@@ -123,7 +123,7 @@ class Takeover:
             return record
         if any(probe.sample(owner.process) is not Liveness.DEAD for owner in record.owners):
             return record
-        self._records.claim(server_id, ())
+        self._records.set_claims(server_id, owners=())
         record = self._records.change(server_id, ever_owned=False, until_stopped=True)
         # Write at once, so that the promise to the caller holds even if this daemon dies.
         self._records.flush()
@@ -190,7 +190,7 @@ class Takeover:
             owners = (*owners, found)
         unknown = foreign_server.stray or isinstance(foreign_server.owner, UnknownOwner)
         if owners != record.owners:
-            record = self._records.claim(record.id, owners)
+            record = self._records.set_claims(record.id, owners=owners)
         return self._records.change(
             record.id,
             ever_owned=record.ever_owned or isinstance(foreign_server.owner, DeadOwner | UnknownOwner),

@@ -124,13 +124,14 @@ class Records(RegistryWriter):
             )
         )
 
-    def claim(
+    def set_claims(
         self,
         server_id: str,
+        *,
         owners: tuple[Ownership, ...] | None = None,
         leases: tuple[Lease, ...] | None = None,
     ) -> ServerRecord:
-        """Replace a server's owners, its leases, or both, which changes its claims."""
+        """Replace a server's owners, its leases, or both. Those that are None stay."""
         record = self.server(server_id)
         return self.change(
             server_id,

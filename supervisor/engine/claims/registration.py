@@ -86,7 +86,7 @@ class Registrar:
             if owner.process != editor.process
             and (self._exit_watches.lives(owner.process) or self._probe.sample(owner.process) is not Liveness.DEAD)
         )
-        return self._records.claim(server_id, (*others, Ownership(editor.id, editor.process)))
+        return self._records.set_claims(server_id, owners=(*others, Ownership(editor.id, editor.process)))
 
     def take_back(self, server_id: str, editor: Editor | None, before: ServerRecord | None) -> None:
         """Leave a server as it was before a request that is cancelled or refused. `before` is its record then."""
@@ -100,6 +100,6 @@ class Registrar:
         ever_owned = before.ever_owned if before else record is not None and record.foreign and record.ever_owned
         if record is not None:
             others = tuple(owner for owner in record.owners if owner.process != editor.process)
-            self._records.claim(server_id, others)
+            self._records.set_claims(server_id, owners=others)
             self._records.change(server_id, ever_owned=ever_owned or bool(others))
         self.on_taken_back(server_id)

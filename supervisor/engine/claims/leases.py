@@ -88,7 +88,7 @@ class Leases:
         raise NotFound(f"no lease {lease_id!r}", hint="it was released, or has expired: acquire another")
 
     def _put(self, record: ServerRecord, leases: tuple[Lease, ...]) -> None:
-        self._records.claim(record.id, leases=leases)
+        self._records.set_claims(record.id, leases=leases)
         self._arm()
 
     def _in_full(self, lease: Lease) -> Lease:
@@ -124,7 +124,7 @@ class Leases:
         """Give every lease its full time again: no holder could renew while the daemon or the machine stood still."""
         for record in list(self._records.servers.values()):
             if record.leases:
-                self._records.claim(record.id, leases=tuple(self._in_full(lease) for lease in record.leases))
+                self._records.set_claims(record.id, leases=tuple(self._in_full(lease) for lease in record.leases))
 
     def _expire(self, now: float) -> None:
         for record in list(self._records.servers.values()):
@@ -132,7 +132,9 @@ class Leases:
             for lease in expired:
                 self._events.publish("lease.expired", server=record.id, lease=lease.id, holder=lease.holder)
             if expired:
-                self._records.claim(record.id, leases=tuple(lease for lease in record.leases if lease.expires > now))
+                self._records.set_claims(
+                    record.id, leases=tuple(lease for lease in record.leases if lease.expires > now)
+                )
                 self.on_expired(record.id)
 
 

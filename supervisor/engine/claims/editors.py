@@ -119,7 +119,7 @@ class Editors:
                 for owner in record.owners
                 if not (at_once and owner.editor == editor_id)
             )
-            left.append(self._records.claim(record.id, owners))
+            left.append(self._records.set_claims(record.id, owners=owners))
         self._events.publish("editor.detached", editor=editor_id, at_once=at_once, servers=[r.id for r in left])
         return editor, left
 
@@ -139,7 +139,7 @@ class Editors:
         if len(others) == len(record.owners):
             raise NotFound(f"{editor_id} does not own {server_id}", hint="its servers are in its entry of `status`")
         self._events.publish("server.released", server=server_id, editor=editor_id)
-        return self._records.claim(server_id, others)
+        return self._records.set_claims(server_id, owners=others)
 
     def occupy(self, editor_id: str, reason: str | None, ttl_s: float) -> Editor:
         """Mark an editor as busy for a time; without a reason, end that time.
@@ -233,7 +233,7 @@ class Editors:
             if left and record.state is not ServerState.STOPPING:
                 others = tuple(owner for owner in record.owners if owner not in left and owner.editor != editor.id)
                 owners = (*others, Ownership(editor.id, editor.process))
-                inherited.append(self._records.claim(record.id, owners))
+                inherited.append(self._records.set_claims(record.id, owners=owners))
                 self._events.publish("server.inherited", server=record.id, editor=editor.id)
         return inherited
 
