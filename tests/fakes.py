@@ -10,7 +10,7 @@ from pathlib import Path
 from socket import socket
 
 from supervisor.core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
-from supervisor.native.api import Command, Platform, Watch
+from supervisor.native.api import ChildCommand, Platform, Watch
 from supervisor.native.shared.lanes import Lanes
 from supervisor.native.shared.patient_probe import ProcessQueries
 
@@ -71,15 +71,16 @@ class Fault:
     after: int = 0
 
 
-Program = Callable[["FakeSystem", FakeProcess, Command], None]
+Program = Callable[["FakeSystem", FakeProcess, ChildCommand], None]
 """The action of a program at its start: it listens, plans its end on the loop, or does nothing."""
 
 
 class FakeSystem:
     """Processes, listeners and connections, shared by a test and all fakes of one platform.
 
-    The calls `spawn`, `table`, `facts`, `listeners` and `connections` are counted in `calls`; `fails` names those that
-    fail, and `meanwhile` an action that runs once, between the answer to a call and its arrival at the caller.
+    The calls `spawn`, `table`, `facts`, `match_listeners`, `in_use` and `count_connections` are counted in `calls`;
+    `fails` names those that fail, and `meanwhile` an action that runs once, between the answer to a call and its
+    arrival at the caller.
     """
 
     def __init__(self, clock: FakeClock | None = None) -> None:
@@ -225,7 +226,7 @@ class FakeProbe:
         process = self._system.process(identity)
         return None if process is None or process.unreadable else process.since
 
-    def born(self, identity: ProcessIdentity) -> float | None:
+    def creation_order(self, identity: ProcessIdentity) -> float | None:
         process = self._system.process(identity)
         return None if process is None or process.unreadable else process.since
 
@@ -235,7 +236,7 @@ class FakeProbe:
             return Occupant()
         return Occupant(process.identity, process.command, "another" if process.denied else "me", process.since)
 
-    def no_process(self, pid: int) -> str | None:
+    def why_no_process(self, pid: int) -> str | None:
         process = self._system.processes.get(pid)
         return process.no_process if process else None
 
@@ -279,7 +280,7 @@ class FakeProcessControl:
     def __init__(self, system: FakeSystem) -> None:
         self._system = system
 
-    def spawn(self, command: Command) -> ProcessIdentity:
+    def spawn(self, command: ChildCommand) -> ProcessIdentity:
         self._system.answer("spawn")
         programs = self._system.programs
         program = programs.get(command.argv[0]) or programs.get(Path(command.argv[0]).name)
@@ -290,7 +291,7 @@ class FakeProcessControl:
         program(self._system, self._system.processes[identity.pid], command)
         return identity
 
-    def rehearse(self, command: Command) -> None:
+    def rehearse(self, command: ChildCommand) -> None:
         programs = self._system.programs
         if not (programs.get(command.argv[0]) or programs.get(Path(command.argv[0]).name)):
             raise FileNotFoundError(errno.ENOENT, f"cannot start {command.argv[0]!r}: no such program")
@@ -316,7 +317,7 @@ class FakeProcessControl:
         self._system.answer("table")
         return rows
 
-    def vacant(self, pid: int) -> bool:
+    def is_unused(self, pid: int) -> bool:
         known = self._system.processes.items()
         return 0 < pid < 2**22 and not any(pid in (number, process.session) for number, process in known)
 
@@ -347,32 +348,32 @@ class FakePortTable:
         self._system.answer("facts")
         return facts
 
-    def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
+    def match_listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
         wanted = frozenset(ports)
         listening = {
             port: identity
             for address, port, identity in self._system.listeners
             if port in wanted and address in SERVES_LOOPBACK and identity in among
         }
-        self._system.answer("listeners")
+        self._system.answer("match_listeners")
         return listening
 
-    def listening(self, ports: Collection[int]) -> frozenset[int]:
+    def in_use(self, ports: Collection[int]) -> frozenset[int]:
         found = frozenset(port for _, port, _ in self._system.listeners if port in ports)
-        self._system.answer("listening")
+        self._system.answer("in_use")
         return found
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
         rows = self._system.listeners if self._system.process(identity) else []
         return frozenset(port for address, port, held in rows if held == identity and address in SERVES_LOOPBACK)
 
-    def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
+    def addresses_of(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
         rows = self._system.listeners if self._system.process(identity) else []
         return frozenset((address, port) for address, port, held in rows if held == identity)
 
-    def connections(self, port: int) -> int | None:
+    def count_connections(self, port: int) -> int | None:
         count = self._system.connections.get(port, 0)
-        self._system.answer("connections")
+        self._system.answer("count_connections")
         return count
 
     def _fact(self, port: int) -> PortFact:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from supervisor.engine.environments.examination import MARK, SCRIPT
 from supervisor.native import facts
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.fakes import FakeProcess, FakeSystem, Program
 
 BASE = Path(getattr(sys, "_base_executable", "") or sys.executable).name
@@ -20,7 +20,7 @@ PYTHON = ".".join(map(str, sys.version_info[:3]))
 def installer(pause_s: float, version: Callable[[Path], str | None]) -> Program:
     """Return a program that makes an environment without output, and reports its version; None for none."""
 
-    def run(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def run(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         def end() -> None:
             if SCRIPT in command.argv:
                 said = {"python": PYTHON, "version": version(Path(command.argv[0])), "module": True}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ..core.model import ProcessIdentity, ProcessRow, State
 from ..engine.state.registry_writer import Store
-from ..native.api import Command, Platform, ProcessControl
+from ..native.api import ChildCommand, Platform, ProcessControl
 from .home_ownership import HomeOwnership
 
 
@@ -20,12 +20,12 @@ class GuardedProcesses:
         self._ownership = ownership
         self._processes = processes
 
-    def spawn(self, command: Command) -> ProcessIdentity:
+    def spawn(self, command: ChildCommand) -> ProcessIdentity:
         """See `ProcessControl`."""
         self._ownership.check_may_act()
         return self._processes.spawn(command)
 
-    def rehearse(self, command: Command) -> None:
+    def rehearse(self, command: ChildCommand) -> None:
         """See `ProcessControl`."""
         self._processes.rehearse(command)
 
@@ -47,9 +47,9 @@ class GuardedProcesses:
         """See `ProcessControl`."""
         return self._processes.table()
 
-    def vacant(self, pid: int) -> bool:
+    def is_unused(self, pid: int) -> bool:
         """See `ProcessControl`."""
-        return self._processes.vacant(pid)
+        return self._processes.is_unused(pid)
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
         """See `ProcessControl`."""

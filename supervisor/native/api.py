@@ -52,7 +52,7 @@ class Probe(Protocol):
         """Return the wall time of its start, seconds; None: cannot tell."""
         ...
 
-    def born(self, identity: ProcessIdentity) -> float | None:
+    def creation_order(self, identity: ProcessIdentity) -> float | None:
         """Return its place in the order of creation, which no user can change: the older process has less.
 
         None: cannot tell.
@@ -65,7 +65,7 @@ class Probe(Protocol):
         """Return command line, user and start, for people."""
         ...
 
-    def no_process(self, pid: int) -> str | None:
+    def why_no_process(self, pid: int) -> str | None:
         """Return why the number of a living thing is no process of a user, for people; None if it is one.
 
         The number may be a thread's, or that of a part of the system.
@@ -100,7 +100,7 @@ class ExitWatcher(Protocol):
 
 
 @frozen
-class Command:
+class ChildCommand:
     """A command to run. `environment` is complete; output goes to the end of `log`.
 
     `keeps_input`: the input is empty, but does not end while the process lives, even if the daemon ends.
@@ -119,7 +119,7 @@ class ProcessControl(Protocol):
     It proves the identity of a process; `core.proof` decides about the right to end it.
     """
 
-    def spawn(self, command: Command) -> ProcessIdentity:
+    def spawn(self, command: ChildCommand) -> ProcessIdentity:
         """Start a detached child: own session, no input, descriptors closed, limits as the user set them.
 
         Raises:
@@ -127,7 +127,7 @@ class ProcessControl(Protocol):
         """
         ...
 
-    def rehearse(self, command: Command) -> None:
+    def rehearse(self, command: ChildCommand) -> None:
         """Do all steps of `spawn` except the start itself. Blocking: call it off the loop.
 
         Raises:
@@ -161,7 +161,7 @@ class ProcessControl(Protocol):
         """Return every living process that can be seen, without zombies. Blocking: call it off the loop."""
         ...
 
-    def vacant(self, pid: int) -> bool:
+    def is_unused(self, pid: int) -> bool:
         """Return whether it is proven that no process, and no group or session led by it, has this number. Cheap."""
         ...
 
@@ -199,11 +199,11 @@ class PortTable(Protocol):
         """Return all listeners on each port, on any address, and the result of a trial bind on 127.0.0.1."""
         ...
 
-    def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
+    def match_listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
         """Return the ports on which one of these processes listens, on 127.0.0.1 or a wildcard. Cheap."""
         ...
 
-    def listening(self, ports: Collection[int]) -> frozenset[int]:
+    def in_use(self, ports: Collection[int]) -> frozenset[int]:
         """Return the ports on which any process listens, on any address. This is the cheapest query.
 
         Raises:
@@ -215,11 +215,11 @@ class PortTable(Protocol):
         """Return every port that this process listens on, on 127.0.0.1 or a wildcard. Cheap; empty if hidden."""
         ...
 
-    def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
+    def addresses_of(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
         """Return every address and port that this process listens on. Empty if hidden."""
         ...
 
-    def connections(self, port: int) -> int | None:
+    def count_connections(self, port: int) -> int | None:
         """Return the number of ESTABLISHED connections on this local port; None: cannot tell. Cheap."""
         ...
 

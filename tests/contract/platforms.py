@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.native.api import Command, Platform
+from supervisor.native.api import ChildCommand, Platform
 from supervisor.native.platforms import open_platform
 from supervisor.native.shared.exits import PollingExitWatcher
 from tests.fakes import SIGKILLED, FakeProcess, FakeSystem, fake_platform
@@ -139,7 +139,7 @@ class FakeHarness:
         self._ports = iter(range(40000, 50000))
 
     def child(self, *, stubborn: bool = False, variable: str = "") -> ProcessIdentity:
-        def sleeper(_system: FakeSystem, process: FakeProcess, _command: Command) -> None:
+        def sleeper(_system: FakeSystem, process: FakeProcess, _command: ChildCommand) -> None:
             process.ignores_sigterm = stubborn
 
         return self._spawn(sleeper, variable)
@@ -148,7 +148,7 @@ class FakeHarness:
         return self._spawn(lambda system, process, _: system.end(process.identity, status))
 
     def missing(self, *, rehearsed: bool = False) -> None:
-        processes, command = self.platform.processes, Command(("no-such-program",), {}, Path(), Path("log"))
+        processes, command = self.platform.processes, ChildCommand(("no-such-program",), {}, Path(), Path("log"))
         processes.rehearse(command) if rehearsed else processes.spawn(command)
 
     def family(self) -> tuple[ProcessIdentity, ProcessIdentity]:
@@ -175,10 +175,10 @@ class FakeHarness:
         self.system.listeners.clear()
 
     def _spawn(
-        self, program: Callable[[FakeSystem, FakeProcess, Command], None], variable: str = ""
+        self, program: Callable[[FakeSystem, FakeProcess, ChildCommand], None], variable: str = ""
     ) -> ProcessIdentity:
         self.system.programs["program"] = program
-        return self.platform.processes.spawn(Command(("program",), {"GREETING": variable}, Path(), Path("log")))
+        return self.platform.processes.spawn(ChildCommand(("program",), {"GREETING": variable}, Path(), Path("log")))
 
 
 class RealHarness:
@@ -213,7 +213,7 @@ class RealHarness:
         return identity
 
     def missing(self, *, rehearsed: bool = False) -> None:
-        command = Command(("no-such-program",), {}, self._folder, self._folder / "log")
+        command = ChildCommand(("no-such-program",), {}, self._folder, self._folder / "log")
         self.platform.processes.rehearse(command) if rehearsed else self.platform.processes.spawn(command)
 
     def reader(self, *, keeps_input: bool) -> ProcessIdentity:
@@ -291,7 +291,9 @@ class RealHarness:
     def _spawn(self, code: str, variable: str = "", *, keeps_input: bool = False) -> tuple[ProcessIdentity, Path]:
         log = self._folder / f"{len(self._known)}.log"
         environment = {**os.environ, "GREETING": variable}
-        identity = self.platform.processes.spawn(Command((*PYTHON, code), environment, self._folder, log, keeps_input))
+        identity = self.platform.processes.spawn(
+            ChildCommand((*PYTHON, code), environment, self._folder, log, keeps_input)
+        )
         self._known.append(identity)
         self._ours.append(identity)
         return identity, log

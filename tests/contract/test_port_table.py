@@ -47,7 +47,7 @@ def test_listener_on_ipv6_loopback_is_seen_beside_a_free_bind(harness: PlatformH
     fact = harness.platform.ports.facts([port])[port]
     assert fact.bind is Bind.FREE
     assert [listener.address for listener in fact.listeners] == ["::1"]
-    assert harness.platform.ports.listeners([port], [harness.me]) == {}
+    assert harness.platform.ports.match_listeners([port], [harness.me]) == {}
 
 
 def test_every_listener_of_a_port_is_reported(harness: PlatformHarness) -> None:
@@ -81,24 +81,24 @@ async def test_listener_is_found_among_the_given_processes(harness: PlatformHarn
     child = harness.child()
     port = harness.listen(LOOPBACK)
     wildcard = harness.listen("0.0.0.0")
-    assert harness.platform.ports.listeners([port, wildcard], [child]) == {}
-    assert harness.platform.ports.listeners([port, wildcard], []) == {}
-    assert harness.platform.ports.listeners([port, wildcard], [child, harness.me]) == {
+    assert harness.platform.ports.match_listeners([port, wildcard], [child]) == {}
+    assert harness.platform.ports.match_listeners([port, wildcard], []) == {}
+    assert harness.platform.ports.match_listeners([port, wildcard], [child, harness.me]) == {
         port: harness.me,
         wildcard: harness.me,
     }
-    assert harness.platform.ports.listeners([port], [harness.me]) == {port: harness.me}
+    assert harness.platform.ports.match_listeners([port], [harness.me]) == {port: harness.me}
     harness.hang_up()
-    assert harness.platform.ports.listeners([port], [harness.me]) == {}
+    assert harness.platform.ports.match_listeners([port], [harness.me]) == {}
 
 
 def test_ports_with_any_listener_are_reported(harness: PlatformHarness) -> None:
     port, squatted, other = harness.listen(LOOPBACK), harness.listen("::1"), harness.listen(LOOPBACK)
-    assert harness.platform.ports.listening({port, squatted}) == {port, squatted}
-    assert harness.platform.ports.listening(range(port, port + 1)) == {port}
-    assert other in harness.platform.ports.listening({other})
+    assert harness.platform.ports.in_use({port, squatted}) == {port, squatted}
+    assert harness.platform.ports.in_use(range(port, port + 1)) == {port}
+    assert other in harness.platform.ports.in_use({other})
     harness.hang_up()
-    assert harness.platform.ports.listening({port, squatted}) == frozenset()
+    assert harness.platform.ports.in_use({port, squatted}) == frozenset()
 
 
 @pytest.mark.parametrize("harness", KNOWING_WORLDS, indirect=True)
@@ -117,15 +117,15 @@ async def test_ports_of_a_process_are_those_that_serve_loopback(harness: Platfor
 async def test_addresses_of_a_process_are_all_its_listeners(harness: PlatformHarness) -> None:
     child = harness.child()
     port, squatted = harness.listen(LOOPBACK), harness.listen("::1")
-    assert {(LOOPBACK, port), ("::1", squatted)} <= harness.platform.ports.addresses(harness.me)
-    assert harness.platform.ports.addresses(child) == frozenset()
+    assert {(LOOPBACK, port), ("::1", squatted)} <= harness.platform.ports.addresses_of(harness.me)
+    assert harness.platform.ports.addresses_of(child) == frozenset()
 
 
 def test_connections_are_counted_at_our_end(harness: PlatformHarness) -> None:
     port = harness.listen(LOOPBACK)
-    assert harness.platform.ports.connections(port) == 0
+    assert harness.platform.ports.count_connections(port) == 0
     harness.connect(port)
     harness.connect(port)
-    assert harness.platform.ports.connections(port) == 2
+    assert harness.platform.ports.count_connections(port) == 2
     harness.hang_up()
-    assert harness.platform.ports.connections(port) == 0
+    assert harness.platform.ports.count_connections(port) == 0

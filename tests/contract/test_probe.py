@@ -90,7 +90,7 @@ async def test_a_child_started_after_its_parent_and_before_now(harness: Platform
     parents, childs = probe.started_at(harness.me), probe.started_at(child)
     assert parents is not None
     assert childs is not None
-    older, younger = probe.born(harness.me), probe.born(child)
+    older, younger = probe.creation_order(harness.me), probe.creation_order(child)
     if WINE and isinstance(harness, RealHarness):
         # Its only clock is one that can be set.
         assert older is younger is None

@@ -175,11 +175,11 @@ async def test_an_orphan_is_shown_below_another_parent(harness: PlatformHarness)
 @on_loop
 async def test_pid_of_a_child_is_vacant_after_it_was_collected(harness: PlatformHarness) -> None:
     child = harness.child()
-    assert not harness.platform.processes.vacant(child.pid)
+    assert not harness.platform.processes.is_unused(child.pid)
     harness.end(child)
     await until(lambda: harness.platform.processes.exit_status(child) is not None, "it is collected")
     # On Windows its console host ends after it.
-    await until(lambda: harness.platform.processes.vacant(child.pid), "nothing is left")
+    await until(lambda: harness.platform.processes.is_unused(child.pid), "nothing is left")
 
 
 @on_loop
@@ -187,7 +187,7 @@ async def test_pid_of_a_leader_is_not_vacant_while_its_session_lives(harness: Pl
     parent, orphan = harness.family()
     harness.end(parent)
     await until(lambda: harness.platform.processes.exit_status(parent) is not None, "it is collected")
-    assert not harness.platform.processes.vacant(parent.pid)
+    assert not harness.platform.processes.is_unused(parent.pid)
     assert harness.platform.probe.sample(orphan) is Liveness.ALIVE
 
 
@@ -197,12 +197,12 @@ async def test_pid_of_a_zombie_is_not_vacant(harness: PlatformHarness) -> None:
     harness.end(zombie)
     # Windows keeps the number of a process with an open handle, and nothing else of it.
     kept_by_a_handle = IS_WINDOWS and isinstance(harness, RealHarness)
-    assert harness.platform.processes.vacant(zombie.pid) is kept_by_a_handle
+    assert harness.platform.processes.is_unused(zombie.pid) is kept_by_a_handle
 
 
 @pytest.mark.parametrize("pid", [0, -1, -(2**30), 2**40])
 def test_impossible_pid_is_not_vacant(harness: PlatformHarness, pid: int) -> None:
-    assert not harness.platform.processes.vacant(pid)
+    assert not harness.platform.processes.is_unused(pid)
 
 
 @on_loop

@@ -38,7 +38,7 @@ HOLDER_WITH_SERVER = """
 import asyncio, os, sys
 from pathlib import Path
 from supervisor.daemon.lock import HomeLock
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from supervisor.native.platforms import open_platform
 
 async def hold():
@@ -46,7 +46,7 @@ async def hold():
     instance = HomeLock(lock)
     assert instance.take()
     sleeper = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)")
-    server = Command(sleeper, dict(os.environ), lock.parent, lock.with_name("server.log"))
+    server = ChildCommand(sleeper, dict(os.environ), lock.parent, lock.with_name("server.log"))
     print(open_platform().processes.spawn(server).pid, flush=True)
     await asyncio.Event().wait()
 

@@ -99,7 +99,7 @@ def test_the_log_of_a_failed_start_has_no_secrets_of_the_server(folder: Path, tm
     harness.events = open_log(LogFile(folder), "debug", console=False)  # type: ignore[assignment]
 
     async def story() -> None:
-        harness.system.fails["listeners"] = Fault(OSError(24, "Too many open files"), times=3)
+        harness.system.fails["match_listeners"] = Fault(OSError(24, "Too many open files"), times=3)
         with pytest.raises(OSError, match="Too many open files"):
             await harness.up(harness.editor())
         await asyncio.sleep(10)

@@ -11,7 +11,7 @@ from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.identification.queries import OVER_LOOPBACK
 from supervisor.engine.starting.resolve import EnsureRequest
 from supervisor.kinds.catalog import Catalog
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from supervisor.registry.codec import decode, encode
 from supervisor.registry.store import Found, Loaded
 from tests import virtual
@@ -80,7 +80,7 @@ class FakeRequester:
         self.told.append(stage)
 
 
-def serve(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+def serve(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
     """Listen on the ports of the command line, as the toy program does."""
     for word in command.argv[1:]:
         system.listen(process.identity, int(word))
@@ -157,7 +157,7 @@ class EngineHarness:
         return identity is not None and self.system.process(identity) is not None
 
 
-def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+def slow(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
     """Listen after 5 s."""
     asyncio.get_running_loop().call_later(5, serve, system, process, command)
 

@@ -11,7 +11,7 @@ from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.environments.examination import SCRIPT
 from supervisor.engine.starting.versions.advice import advice
 from supervisor.errors import InstallFailed
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.answers import ANSWERING, Answers, strangers_toy
 from tests.engine.harness import EngineHarness, EventRecorder, FakeRequester
 from tests.fakes import FakeProcess, FakeSystem
@@ -218,7 +218,7 @@ def with_an_index(harness: EngineHarness, *versions: str) -> None:
 
     install = installer(3, lambda python: python.parents[2].name.split("-")[1])
 
-    def answer(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def answer(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         package, _, wanted = command.argv[-1].partition("==")
         if not wanted or SCRIPT in command.argv or wanted in versions:
             install(system, process, command)

@@ -6,14 +6,14 @@ from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest, Candidate
 from supervisor.errors import Busy, NotOurs
 from supervisor.kinds.catalog import Catalog
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.core.examples import foreign_server
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.harness import TOY, EngineHarness, serve
 from tests.fakes import FakeProcess, FakeProcessControl, FakeSystem
 
 
-def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+def slow(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
     asyncio.get_running_loop().call_later(5, serve, system, process, command)
 
 
@@ -86,7 +86,7 @@ def test_all_kinds_ask_a_silent_process_at_once(harness: EngineHarness, monkeypa
         serve(
             harness.system,
             harness.system.processes[process.pid],
-            Command(("toy", "8000", "9500"), {}, harness.folder, None),
+            ChildCommand(("toy", "8000", "9500"), {}, harness.folder, None),
         )
 
         async def mute(*_: object) -> None:

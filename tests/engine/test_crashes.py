@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from supervisor.core.model import ServerState
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.harness import EngineHarness, serve
 from tests.fakes import FakeProcess, FakeSystem
 
@@ -62,7 +62,7 @@ def test_a_server_without_owners_is_not_started_again(harness: EngineHarness) ->
 
 @pytest.mark.parametrize("life_s", [0.2, 15.0])
 def test_a_server_that_keeps_ending_is_given_up_after_five(harness: EngineHarness, life_s: float) -> None:
-    def short_lived(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def short_lived(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         serve(system, process, command)
         asyncio.get_running_loop().call_later(life_s, system.end, process.identity, 9)
 
@@ -85,7 +85,7 @@ def test_a_server_that_keeps_ending_is_given_up_after_five(harness: EngineHarnes
 
 
 def test_a_stable_time_forgives_earlier_ends(harness: EngineHarness) -> None:
-    def lasting(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def lasting(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         serve(system, process, command)
         asyncio.get_running_loop().call_later(61, system.end, process.identity, 9)
 
@@ -100,7 +100,7 @@ def test_a_stable_time_forgives_earlier_ends(harness: EngineHarness) -> None:
 
 
 def test_an_owner_that_dies_during_a_pause_ends_the_waiting(harness: EngineHarness) -> None:
-    def short_lived(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def short_lived(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         serve(system, process, command)
         asyncio.get_running_loop().call_later(0.1, system.end, process.identity, 9)
 

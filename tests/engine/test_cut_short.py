@@ -13,7 +13,7 @@ from supervisor.engine.processes.tree import ProcessTree, Target
 from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.errors import Cancelled, ShuttingDown, StartFailed, VersionConflict
 from supervisor.kinds.queries.identify import Identification
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.harness import TOY, EngineHarness, FakeRequester, serve
 from tests.fakes import FakeProcess, FakeSystem, Fault
 
@@ -40,7 +40,7 @@ def answering(harness: EngineHarness) -> None:
 IDENTIFY = {"identify": {"http": "/s", "port": "http", "match": {"name": "toy"}, "version": "version"}}
 
 
-def hangs(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+def hangs(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
     """A server that never listens."""
 
 

@@ -24,13 +24,13 @@ def harness(tmp_path: Path) -> EngineHarness:
 def test_discovery_looks_at_start_and_every_half_minute(harness: EngineHarness) -> None:
     async def story() -> None:
         await asyncio.sleep(1)
-        assert harness.system.calls["listening"] == 1
+        assert harness.system.calls["in_use"] == 1
         await asyncio.sleep(28)
-        assert harness.system.calls["listening"] == 1
+        assert harness.system.calls["in_use"] == 1
         await asyncio.sleep(2)
-        assert harness.system.calls["listening"] == 2
+        assert harness.system.calls["in_use"] == 2
         await asyncio.sleep(300)
-        assert harness.system.calls["listening"] == 12
+        assert harness.system.calls["in_use"] == 12
 
     harness.run(story)
 
@@ -38,7 +38,7 @@ def test_discovery_looks_at_start_and_every_half_minute(harness: EngineHarness) 
 def test_look_without_listeners_asks_only_for_listening_ports(harness: EngineHarness) -> None:
     async def story() -> None:
         await asyncio.sleep(100)
-        assert harness.system.calls["listening"] > 1
+        assert harness.system.calls["in_use"] > 1
         assert harness.system.calls["facts"] == harness.system.calls["table"] - 1 == 0
 
     harness.run(story)
@@ -50,15 +50,15 @@ def test_reads_start_a_look_but_not_too_often(harness: EngineHarness) -> None:
         for _ in range(20):
             harness.supervisor.discovery.nudge()
         await asyncio.sleep(1)
-        assert harness.system.calls["listening"] == 2
+        assert harness.system.calls["in_use"] == 2
         for _ in range(20):
             harness.supervisor.discovery.nudge()
         await asyncio.sleep(1)
-        assert harness.system.calls["listening"] == 2
+        assert harness.system.calls["in_use"] == 2
         await asyncio.sleep(5)
         harness.supervisor.discovery.nudge()
         await asyncio.sleep(0.1)
-        assert harness.system.calls["listening"] == 3
+        assert harness.system.calls["in_use"] == 3
 
     harness.run(story)
 
@@ -69,7 +69,7 @@ def test_discovery_that_is_off_neither_looks_nor_wakes(harness: EngineHarness) -
     async def story() -> None:
         harness.supervisor.discovery.nudge()
         await asyncio.sleep(3600)
-        assert harness.system.calls["listening"] == 0
+        assert harness.system.calls["in_use"] == 0
 
     harness.run(story)
 
@@ -91,13 +91,13 @@ def test_ports_of_known_servers_are_not_looked_at(harness: EngineHarness) -> Non
 def test_failed_look_is_logged_and_repeated(harness: EngineHarness) -> None:
     from tests.fakes import Fault
 
-    harness.system.fails["listening"] = Fault(OSError(5, "no table"), times=1)
+    harness.system.fails["in_use"] = Fault(OSError(5, "no table"), times=1)
 
     async def story() -> None:
         await asyncio.sleep(1)
         assert len(harness.events.of("discovery.failed")) == 1
         await asyncio.sleep(31)
-        assert harness.system.calls["listening"] == 2
+        assert harness.system.calls["in_use"] == 2
         assert len(harness.events.of("discovery.failed")) == 1
 
     harness.run(story)

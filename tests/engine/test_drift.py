@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.core.model import ServerRecord, ServerState
 from supervisor.engine.starting.versions.recipe_drift import older, unusable
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.harness import TOY, EngineHarness
 from tests.fakes import FakeProcess, FakeSystem
 
@@ -61,7 +61,7 @@ def test_changed_recipe_is_reported_for_running_servers(
     harness.run(story)
 
 
-def listening(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+def listening(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
     for word in command.argv[1:]:
         if word.isdecimal():
             system.listen(process.identity, int(word))

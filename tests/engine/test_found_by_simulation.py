@@ -8,7 +8,7 @@ import pytest
 from supervisor.core.model import Lease, Liveness, Occupant, Origin, ProcessIdentity, ServerRecord, ServerState
 from supervisor.engine.claims.editors import Arrival
 from supervisor.errors import StartFailed, StateNotWritable, VersionConflict
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from supervisor.registry.codec import decode, encode
 from tests.engine.harness import TOY, EngineHarness, serve
 from tests.fakes import FakeProbe, FakeProcess, FakeSystem, Fault
@@ -87,7 +87,7 @@ def test_a_failed_server_that_is_ensured_again_promises_no_taken_port(harness: E
     two.mkdir()
     launches = 0
 
-    def program(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def program(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         nonlocal launches
         launches += 1
         if launches != 1:
@@ -150,7 +150,7 @@ def test_a_child_of_unknown_age_is_found_again_by_its_token(
     record = state.servers["toy"]
     killed_before_the_write = record.with_(root=None, process=None, state=ServerState.STARTING)
     harness.store.data = encode(type(state)(state.editors, {"toy": killed_before_the_write}))
-    monkeypatch.setattr(FakeProbe, "born", lambda self, identity: None)  # noqa: ARG005
+    monkeypatch.setattr(FakeProbe, "creation_order", lambda self, identity: None)  # noqa: ARG005
     following = harness.restarted()
     following.tables = harness.tables
 
@@ -234,7 +234,7 @@ def _unread(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch, command: st
 
 
 def test_what_an_unread_editor_runs_is_no_server(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    def leaves_an_editor(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def leaves_an_editor(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         editor = system.fork(process.identity, "renamed", "--editor", "--path", "game", session=0)
         serve(system, system.processes[system.fork(editor, "toy", "8000", "9500").pid], command)
         asyncio.get_running_loop().call_later(0.5, system.end, process.identity, 0)
@@ -251,7 +251,7 @@ def test_what_an_unread_editor_runs_is_no_server(harness: EngineHarness, monkeyp
 
 
 def test_a_server_that_is_unread_for_a_moment_is_used(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    def leaves(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def leaves(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         serve(system, system.processes[system.fork(process.identity, "toy", "8000", "9500", session=0).pid], command)
         asyncio.get_running_loop().call_later(0.5, system.end, process.identity, 0)
 

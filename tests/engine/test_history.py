@@ -8,7 +8,7 @@ from supervisor.core.model import EndedLaunch, ServerState
 from supervisor.engine.logs.tail import LogTail
 from supervisor.engine.state.history import KEPT, KEPT_S, History
 from supervisor.errors import NotFound, StartFailed
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.harness import EngineHarness, serve
 from tests.fakes import SIGTERMED, FakeProcess, FakeSystem
 
@@ -19,7 +19,7 @@ def told(harness: EngineHarness, server: str = "toy") -> tuple[str, int | None, 
     return row.how, row.exit, row.by
 
 
-def writing(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+def writing(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
     serve(system, process, command)
     command.log.parent.mkdir(parents=True, exist_ok=True)
     command.log.write_text("first\nlast words\n")
@@ -95,7 +95,7 @@ def test_history_survives_the_daemon(harness: EngineHarness) -> None:
 
 
 def test_crash_loop_names_number_duration_and_exit(harness: EngineHarness) -> None:
-    def crashing(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def crashing(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         serve(system, process, command)
         asyncio.get_running_loop().call_later(1, system.end, process.identity, 7)
 

@@ -3,12 +3,12 @@
 import asyncio
 
 from supervisor.core.model import Origin, ProcessIdentity, ServerState
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.harness import EngineHarness, serve
 from tests.fakes import FakeProcess, FakeSystem
 
 
-def launcher(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+def launcher(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
     """A program that leaves the listening to a child."""
     serve(system, system.processes[system.fork(process.identity, "worker").pid], command)
 

@@ -93,14 +93,14 @@ def test_a_lease_of_ours_is_not_looked_at_every_second(harness: EngineHarness) -
         await leased_alone(harness, 3600)
         harness.system.connections[9500] = 1
         await asyncio.sleep(1)
-        counted = harness.system.calls["connections"]
+        counted = harness.system.calls["count_connections"]
         sampled = harness.supervisor.reaper.verdict("toy")
         await asyncio.sleep(3590)
         assert harness.supervisor.reaper.verdict("toy") is sampled
-        assert harness.system.calls["connections"] == counted
+        assert harness.system.calls["count_connections"] == counted
         await asyncio.sleep(20)
         # From now on only the session keeps the server, and no event reports its end.
-        assert harness.system.calls["connections"] >= counted + 9
+        assert harness.system.calls["count_connections"] >= counted + 9
 
     harness.run(story)
 

@@ -79,13 +79,13 @@ def test_a_start_that_fails_on_the_platform_is_retried_each_second(
     harness: EngineHarness,
 ) -> None:
     async def story() -> None:
-        harness.system.fails = {"listeners": no_descriptors(times=5), "table": no_descriptors(times=5)}
+        harness.system.fails = {"match_listeners": no_descriptors(times=5), "table": no_descriptors(times=5)}
         owner = harness.editor()
         with pytest.raises(OSError, match="Too many open files"):
             await harness.up(owner)
         (process,) = toys(harness)
         await asyncio.sleep(2.5)
-        assert harness.system.calls["listeners"] <= 4
+        assert harness.system.calls["match_listeners"] <= 4
         await asyncio.sleep(10)
         record = harness.records.server("toy")
         assert record.state is ServerState.READY
@@ -97,7 +97,7 @@ def test_a_start_that_fails_on_the_platform_is_retried_each_second(
 
 def test_a_start_that_broke_and_was_swept_says_that_it_failed(harness: EngineHarness) -> None:
     async def story() -> None:
-        harness.system.fails["listeners"] = no_descriptors()
+        harness.system.fails["match_listeners"] = no_descriptors()
         with pytest.raises(OSError, match="Too many open files"):
             await harness.up(harness.editor())
         await asyncio.sleep(10)
@@ -181,7 +181,7 @@ def test_a_look_that_failed_is_repeated(harness: EngineHarness, error: Exception
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
-        harness.system.fails["connections"] = Fault(error)
+        harness.system.fails["count_connections"] = Fault(error)
         harness.system.end(owner)
         await asyncio.sleep(60)
         (failed,) = harness.events.of("reaper.failed")
@@ -195,7 +195,7 @@ def test_looks_that_keep_failing_do_not_spin_and_never_kill(harness: EngineHarne
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
-        harness.system.fails["connections"] = no_descriptors(times=MANY)
+        harness.system.fails["count_connections"] = no_descriptors(times=MANY)
         harness.system.end(owner)
         await asyncio.sleep(600)
         assert harness.alive(record.process)
@@ -397,7 +397,7 @@ def test_a_server_that_ends_while_it_is_judged_is_not_reaped_but_cleared(harness
         assert process is not None
         harness.system.end(owner)
         await asyncio.sleep(1)
-        harness.system.meanwhile["connections"] = lambda: harness.system.end(process, 9)
+        harness.system.meanwhile["count_connections"] = lambda: harness.system.end(process, 9)
         await asyncio.sleep(20)
         assert harness.records.servers == {}
         assert harness.events.of("signal.sent") == []

@@ -8,7 +8,7 @@ import pytest
 from supervisor.core.deadlines import START_ATTEMPTS
 from supervisor.core.model import ServerState
 from supervisor.errors import PortsExhausted, StartFailed
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.answers import ANSWERING, Answers
 from tests.engine.harness import TOY, EngineHarness, serve
 from tests.fakes import FakeProcess, FakeSystem, Fault, Program
@@ -37,7 +37,7 @@ def fails(harness: EngineHarness, program: Program, **kind: object) -> StartFail
 
 
 def listening(*sockets: tuple[str, int]) -> Program:
-    def program(system: FakeSystem, process: FakeProcess, _command: Command) -> None:
+    def program(system: FakeSystem, process: FakeProcess, _command: ChildCommand) -> None:
         for address, port in sockets:
             system.listen(process.identity, port, address)
 
@@ -47,7 +47,7 @@ def listening(*sockets: tuple[str, int]) -> Program:
 def ends(status: int, then: Callable[[FakeSystem, FakeProcess], None] | None = None, after_s: float = 0.5) -> Program:
     """Return a program that ends by itself; `then` is called before."""
 
-    def program(system: FakeSystem, process: FakeProcess, _command: Command) -> None:
+    def program(system: FakeSystem, process: FakeProcess, _command: ChildCommand) -> None:
         def end() -> None:
             if then is not None:
                 then(system, process)
@@ -113,7 +113,7 @@ def test_readiness_may_need_only_some_of_the_ports(harness: EngineHarness) -> No
 
 
 def test_unknown_listeners_delay_a_start(harness: EngineHarness) -> None:
-    harness.system.fails["listeners"] = Fault(OSError(5, "untold"), times=3)
+    harness.system.fails["match_listeners"] = Fault(OSError(5, "untold"), times=3)
 
     async def story() -> None:
         assert (await harness.up()).state is ServerState.READY
@@ -122,7 +122,7 @@ def test_unknown_listeners_delay_a_start(harness: EngineHarness) -> None:
 
 
 def test_unknown_listeners_are_named_in_the_error(harness: EngineHarness) -> None:
-    harness.system.fails["listeners"] = Fault(OSError(5, "untold"), times=100_000)
+    harness.system.fails["match_listeners"] = Fault(OSError(5, "untold"), times=100_000)
     assert "the system does not tell who listens: [Errno 5] untold" in fails(harness, serve).message
 
 
@@ -280,7 +280,7 @@ def raced(times: int, log: str = "") -> Program:
     """Return a program that loses its ports so many times. With a log, the other process has gone before the look."""
     lost: list[int] = []
 
-    def program(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def program(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         port = int(command.argv[1])
         if len(lost) >= times:
             system.listen(process.identity, port)
@@ -336,7 +336,7 @@ def test_process_that_held_a_port_for_a_moment_is_named(harness: EngineHarness) 
     harness.tables = {"toy": PLAIN}
     attempts: list[int] = []
 
-    def program(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def program(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         attempts.append(int(command.argv[1]))
         if len(attempts) > 1:
             system.listen(process.identity, attempts[-1])

@@ -5,7 +5,7 @@ import pytest
 
 from supervisor.core.model import ServerState
 from supervisor.errors import StartFailed, VersionConflict
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.harness import TOY, EngineHarness, serve
 from tests.fakes import FakeProcess, FakeSystem
 
@@ -21,7 +21,7 @@ def fails(harness: EngineHarness, *numbers: int) -> None:
     """Keep the launches with these numbers, from now on, from listening."""
     launches = 0
 
-    def program(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def program(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         nonlocal launches
         launches += 1
         if launches not in numbers:

@@ -5,12 +5,12 @@ import pytest
 from supervisor.core.model import ServerState
 from supervisor.engine.operations.outcomes import KEPT
 from supervisor.errors import Busy, Cancelled, NotFound
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.harness import EngineHarness, FakeRequester, serve
 from tests.fakes import FakeProcess, FakeSystem
 
 
-def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+def slow(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
     asyncio.get_running_loop().call_later(5, serve, system, process, command)
 
 
@@ -51,7 +51,7 @@ def test_a_request_dropped_with_its_connection_runs_when_sent_again(harness: Eng
 
 
 def test_a_request_during_an_undone_start_waits_and_gets_a_server(harness: EngineHarness) -> None:
-    def stubborn(_: FakeSystem, process: FakeProcess, __: Command) -> None:
+    def stubborn(_: FakeSystem, process: FakeProcess, __: ChildCommand) -> None:
         process.ignores_sigterm = True
 
     async def story() -> None:

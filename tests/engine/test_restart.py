@@ -4,7 +4,7 @@ import pytest
 
 from supervisor.core.model import ProcessIdentity, ServerRecord, ServerState
 from supervisor.errors import Busy, KindUnknown, NotFound, StartFailed, StopFailed
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.harness import TOY, EngineHarness, FakeRequester, serve
 from tests.fakes import FakeProcess, FakeSystem
 
@@ -14,11 +14,11 @@ def toys(system: FakeSystem) -> list[ProcessIdentity]:
     return [process.identity for process in system.processes.values() if process.command[:1] == ("toy",)]
 
 
-def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+def slow(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
     asyncio.get_running_loop().call_later(5, serve, system, process, command)
 
 
-def failing(system: FakeSystem, process: FakeProcess, _: Command) -> None:
+def failing(system: FakeSystem, process: FakeProcess, _: ChildCommand) -> None:
     system.end(process.identity, 3)
 
 
@@ -289,7 +289,7 @@ def test_next_daemon_completes_an_interrupted_restart(harness: EngineHarness, mo
 def test_server_is_given_up_after_five_exits_with_its_log_tail(harness: EngineHarness, lifetime_s: float) -> None:
     harness.tables = {"toy": TOY}
 
-    def crashing(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def crashing(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         serve(system, process, command)
         command.log.parent.mkdir(parents=True, exist_ok=True)
         command.log.write_text("first\nlast words\n")
@@ -319,7 +319,7 @@ def test_server_is_given_up_after_five_exits_with_its_log_tail(harness: EngineHa
 
 
 def test_grandchild_that_holds_the_port_is_stopped_before_a_restart(harness: EngineHarness) -> None:
-    def launching(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def launching(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         child = system.fork(process.identity, "listener")
         system.processes[child.pid].ignores_sigterm = True
         serve(system, system.processes[child.pid], command)

@@ -158,7 +158,7 @@ def test_unknown_listeners_are_neither_an_answer_nor_silence(harness: EngineHarn
 
     async def story() -> None:
         record = await harness.up(kind="leaseless")
-        harness.system.fails["listeners"] = Fault(OSError(24, "Too many open files"), times=100)
+        harness.system.fails["match_listeners"] = Fault(OSError(24, "Too many open files"), times=100)
         asked = len(answers.asked)
         for _ in range(5):
             await refused(harness, record)

@@ -10,7 +10,7 @@ import pytest
 
 from supervisor.core.symptoms import Diagnosis
 from supervisor.engine.processes.spawn_errors import explain_spawn_error
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from supervisor.native.platforms import open_platform
 from tests.systems import POSIX_ONLY
 from tests.wine import IS_WINDOWS
@@ -21,7 +21,7 @@ def refused(tmp_path: Path) -> Callable[..., Diagnosis]:
     """Return the diagnosis for a command that the system refuses to run."""
 
     def run(*argv: str) -> Diagnosis:
-        command = Command(argv, dict(os.environ), tmp_path, tmp_path / "log")
+        command = ChildCommand(argv, dict(os.environ), tmp_path, tmp_path / "log")
 
         async def spawn() -> Diagnosis:
             with pytest.raises(OSError, match="cannot start") as caught:
@@ -94,6 +94,6 @@ def test_command_in_one_word_gets_advice_to_split_it(refused: Callable[..., Diag
 
 def test_an_interpreter_that_is_gone_is_told_once(tmp_path: Path) -> None:
     program = script(tmp_path, "#!/opt/none/python\n")
-    command = Command((program,), dict(os.environ), tmp_path, tmp_path / "log")
+    command = ChildCommand((program,), dict(os.environ), tmp_path, tmp_path / "log")
     error = OSError(errno.ENOENT, f"cannot start {program!r}: No such file: its interpreter '/opt/none/python'")
     assert explain_spawn_error(error, command).problem.count("its interpreter") == 1

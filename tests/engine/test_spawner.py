@@ -7,7 +7,7 @@ import pytest
 from supervisor.engine.processes.spawn import LOGS_KEPT
 from supervisor.errors import Fault as Blame
 from supervisor.errors import StartFailed, SystemExhausted
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.harness import EngineHarness
 from tests.fakes import FakeProcessControl, Fault
 
@@ -31,7 +31,7 @@ def test_broken_link_among_logs_does_not_prevent_a_start(tmp_path: Path) -> None
 def test_failed_starts_leave_no_extra_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     harness = EngineHarness(tmp_path)
 
-    def missing(_control: FakeProcessControl, command: Command) -> object:
+    def missing(_control: FakeProcessControl, command: ChildCommand) -> object:
         command.log.touch()
         raise FileNotFoundError(2, "No such file or directory", "toy")
 

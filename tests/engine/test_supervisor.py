@@ -17,7 +17,7 @@ from supervisor.errors import (
     StateNotWritable,
     StopFailed,
 )
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.harness import EngineHarness, FakeRequester, serve
 from tests.fakes import FakeProcess, FakeSystem
 
@@ -51,7 +51,7 @@ def test_equal_requests_start_one_server(harness: EngineHarness) -> None:
 
 
 def test_a_stop_during_a_start_is_busy_and_says_with_what(harness: EngineHarness) -> None:
-    def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def slow(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         asyncio.get_running_loop().call_later(5, serve, system, process, command)
 
     async def story() -> None:
@@ -118,7 +118,7 @@ def test_an_editor_below_the_server_is_never_signalled(harness: EngineHarness) -
 
 
 def test_a_failed_start_leaves_nothing_and_says_why(harness: EngineHarness) -> None:
-    def give_up(system: FakeSystem, process: FakeProcess, _: Command) -> None:
+    def give_up(system: FakeSystem, process: FakeProcess, _: ChildCommand) -> None:
         asyncio.get_running_loop().call_later(1, system.end, process.identity, 3)
 
     async def story() -> None:
@@ -150,7 +150,7 @@ def test_a_start_that_loses_its_port_tries_the_next_set(harness: EngineHarness) 
     async def story() -> None:
         thief = harness.system.start("thief")
 
-        def robbed(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+        def robbed(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
             if command.argv[1] == "8000":
                 system.listen(thief, 8000)
                 asyncio.get_running_loop().call_later(1, system.end, process.identity, 98)

@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.core.model import ServerRecord, ServerState
 from supervisor.errors import Busy, Cancelled, StartFailed
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from supervisor.registry.codec import decode, encode
 from tests.engine.harness import TOY, EngineHarness, FakeRequester, serve
 from tests.fakes import FakeProcess, FakeSystem
@@ -21,11 +21,11 @@ def harness(tmp_path: Path) -> EngineHarness:
     return harness
 
 
-def ends(system: FakeSystem, process: FakeProcess, command: Command) -> None:  # noqa: ARG001 (the Protocol's)
+def ends(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:  # noqa: ARG001 (the Protocol's)
     system.end(process.identity, 1)
 
 
-def hangs(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+def hangs(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
     """A server that never listens."""
 
 
@@ -133,7 +133,7 @@ def test_a_server_of_unknown_version_comes_back_in_its_recipes(harness: EngineHa
 
     commands: list[tuple[str, ...]] = []
 
-    def program(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def program(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         commands.append(command.argv)
         serve(system, process, replace(command, argv=command.argv[:3]))
 

@@ -7,7 +7,7 @@ import pytest
 from supervisor.core.model import ServerRecord, ServerState
 from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.errors import StartFailed
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.engine.answers import ANSWERING, Answers, strangers_toy
 from tests.engine.harness import TOY, EngineHarness, serve
 from tests.fakes import FakeProcess, FakeSystem
@@ -40,7 +40,7 @@ def test_ownerless_server_is_restarted_after_a_crash(harness: EngineHarness) -> 
 
 
 def test_ownerless_server_that_keeps_crashing_is_given_up(harness: EngineHarness) -> None:
-    def crashing(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def crashing(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         serve(system, process, command)
         asyncio.get_running_loop().call_later(1, system.end, process.identity, 7)
 
@@ -185,7 +185,7 @@ def test_restart_keeps_a_failed_ownerless_server(harness: EngineHarness) -> None
 
 
 def test_cancelled_ownerless_request_leaves_the_server_to_its_owner(harness: EngineHarness) -> None:
-    def slow(system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def slow(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         asyncio.get_running_loop().call_later(5, serve, system, process, command)
 
     async def story() -> None:

@@ -15,7 +15,7 @@ from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.credentials import mint, read_back, record_path
 from supervisor.kinds.kind import command_line, environment, expand
 from supervisor.kinds.queries.identify import Identification, identify
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from supervisor.native.platforms import open_platform
 from tests import cache
 from tests.gates import rest_in_full
@@ -62,7 +62,7 @@ class Server:
         self.values = {**numbers, "python": str(private.python), "version": self.version}
         variables = environment(KIND, self.base, self.values, self.secrets)
         log = self.folder / "server.log"
-        return platform.processes.spawn(Command(command_line(KIND, self.values), variables, self.folder, log))
+        return platform.processes.spawn(ChildCommand(command_line(KIND, self.values), variables, self.folder, log))
 
     async def _kill(self, installer: ProcessIdentity) -> None:
         self.platform.processes.kill(installer)

@@ -16,7 +16,7 @@ from supervisor.kinds.kind import SessionRoute, command_line, environment, expan
 from supervisor.kinds.programs import is_of
 from supervisor.kinds.queries.identify import Identification, identify
 from supervisor.kinds.queries.sessions import count_sessions
-from supervisor.native.api import Command, Platform
+from supervisor.native.api import ChildCommand, Platform
 from supervisor.native.platforms import open_platform
 from tests import cache
 from tests.ports import rest
@@ -100,7 +100,7 @@ class Server:
         }
         values = {"python": str(python), "http": str(self.ports["http"]), "log_dir": str(self.folder)}
         variables = environment(KIND, {**base, **private, **more}, values, {})
-        command = Command(command_line(KIND, values), variables, self.folder, self.folder / "server.log")
+        command = ChildCommand(command_line(KIND, values), variables, self.folder, self.folder / "server.log")
         self.process: ProcessIdentity = self.platform.processes.spawn(command)
 
     def log(self) -> str:

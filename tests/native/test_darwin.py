@@ -94,11 +94,11 @@ def test_environment_of_another_users_process_is_hidden(mac: Mac, probe: DarwinP
 def test_age_is_compared_by_a_clock_that_cannot_be_set(mac: Mac, probe: DarwinProbe) -> None:
     mac.processes[300] = Fact(BEGAN - 3600, ticks=2000)
     older, younger = identity(probe), identity(probe, 300)
-    assert (probe.born(older), probe.born(younger)) == (1000, 2000)
+    assert (probe.creation_order(older), probe.creation_order(younger)) == (1000, 2000)
     mac.processes[EDITOR].ticks = None
-    assert probe.born(older) is None
-    assert probe.born(ProcessIdentity(300, older.start_token)) is None, "the number is another's"
-    assert probe.born(ProcessIdentity(2**40, "1")) is None
+    assert probe.creation_order(older) is None
+    assert probe.creation_order(ProcessIdentity(300, older.start_token)) is None, "the number is another's"
+    assert probe.creation_order(ProcessIdentity(2**40, "1")) is None
 
 
 def test_libproc_fills_the_field_that_its_header_names() -> None:
@@ -316,9 +316,11 @@ def test_ports_of_a_process_are_those_that_serve_loopback(mac: Mac) -> None:
     ports = table(mac, [])
     editor = identity(DarwinProbe(mac.psutil, mac.birth_of))
     assert ports.held_by(editor) == {1, 2}
-    assert ports.listeners([1, 3, 4], [identity(DarwinProbe(mac.psutil, mac.birth_of), ME), editor]) == {1: editor}
-    assert ports.listening([1, 3, 9]) == {1, 3}
-    assert (ports.connections(4), ports.connections(1)) == (1, 0)
+    assert ports.match_listeners([1, 3, 4], [identity(DarwinProbe(mac.psutil, mac.birth_of), ME), editor]) == {
+        1: editor
+    }
+    assert ports.in_use([1, 3, 9]) == {1, 3}
+    assert (ports.count_connections(4), ports.count_connections(1)) == (1, 0)
     assert ports.held_by(ProcessIdentity(EDITOR, "1")) == frozenset()
 
 
@@ -327,20 +329,20 @@ def test_sessions_of_a_server_that_cannot_be_read_are_unknown(mac: Mac, fails: E
     mac.processes[EDITOR].sockets = (("127.0.0.1", 4, "LISTEN"), ("127.0.0.1", 4, "ESTABLISHED"))
     mac.processes[201] = Fact(parent=EDITOR)
     ports, editor = table(mac, []), identity(DarwinProbe(mac.psutil, mac.birth_of))
-    assert ports.connections(4) == 1
+    assert ports.count_connections(4) == 1
     mac.processes[201].fails = fails
-    assert ports.connections(4) is None, "it may have taken a connection over from its parent"
+    assert ports.count_connections(4) is None, "it may have taken a connection over from its parent"
     mac.processes[201].parent = 1
-    assert ports.connections(4) == 1, "the server itself has been read"
+    assert ports.count_connections(4) == 1, "the server itself has been read"
     mac.processes[201] = Fact(status="zombie")
     mac.processes[EDITOR].fails = fails
-    assert ports.connections(4) is None
-    assert ports.held_by(editor) == ports.listening([4]) == frozenset()
+    assert ports.count_connections(4) is None
+    assert ports.held_by(editor) == ports.in_use([4]) == frozenset()
 
 
 def test_sessions_of_a_server_that_hides_are_unknown(mac: Mac) -> None:
     mac.processes[EDITOR].hides = True
-    assert table(mac, []).connections(4) is None
+    assert table(mac, []).count_connections(4) is None
 
 
 def test_missing_lsof_names_no_listener(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -380,10 +382,10 @@ def test_pid_of_a_process_group_or_session_is_not_vacant(mac: Mac) -> None:
     processes = control(mac)
     # The real system answers signal 0, and names the sessions of these processes.
     mac.processes = {os.getpid(): Fact()}
-    assert not processes.vacant(os.getpid())
-    assert not processes.vacant(os.getsid(0))
-    assert not processes.vacant(0)
-    assert not processes.vacant(PID_MAX + 1)
+    assert not processes.is_unused(os.getpid())
+    assert not processes.is_unused(os.getsid(0))
+    assert not processes.is_unused(0)
+    assert not processes.is_unused(PID_MAX + 1)
 
 
 def test_unused_pid_is_vacant(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,9 +397,9 @@ def test_unused_pid_is_vacant(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(os, "killpg", nobody)
     mac.processes = {os.getpid(): Fact()}
     unused = next(number for number in range(2, PID_MAX) if number != os.getsid(0))
-    assert control(mac).vacant(unused)
+    assert control(mac).is_unused(unused)
     monkeypatch.setattr(os, "killpg", lambda *_: None)
-    assert not control(mac).vacant(unused)
+    assert not control(mac).is_unused(unused)
 
 
 @pytest.mark.needs_macos
@@ -406,7 +408,7 @@ def test_macos_has_a_platform() -> None:
     me = platform.probe.identify(os.getpid())
     assert me is not None
     assert platform.probe.sample(me) is Liveness.ALIVE
-    assert platform.probe.born(me) is not None
+    assert platform.probe.creation_order(me) is not None
     with unix_connection() as (ours, theirs):
         assert platform.peers.same_user(ours)
         assert trust.same_user(theirs)

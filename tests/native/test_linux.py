@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.native.api import Command, variable_if_told
+from supervisor.native.api import ChildCommand, variable_if_told
 from supervisor.native.linux.probe import LinuxProbe
 from supervisor.native.linux.procfs import read_stat
 from supervisor.native.platforms import open_platform
@@ -80,7 +80,7 @@ async def waited_for(harness: RealHarness, child: ProcessIdentity) -> int:
 
 def spawn(harness: RealHarness, folder: Path, *argv: str) -> ProcessIdentity:
     """Spawn a child with a log in this folder; the harness ends it."""
-    identity = harness.platform.processes.spawn(Command(argv, dict(os.environ), folder, folder / "log"))
+    identity = harness.platform.processes.spawn(ChildCommand(argv, dict(os.environ), folder, folder / "log"))
     harness._known.append(identity)
     return identity
 
@@ -161,12 +161,12 @@ async def test_order_of_creation_does_not_depend_on_the_wall_clock(
     harness: RealHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child, probe = harness.child(), harness.platform.probe
-    before, shown = probe.born(child), probe.started_at(child)
+    before, shown = probe.creation_order(child), probe.started_at(child)
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() - 3600)
-    assert probe.born(child) == before
+    assert probe.creation_order(child) == before
     assert probe.started_at(child) == pytest.approx((shown or 0.0) - 3600, abs=PATIENCE_S)
-    assert probe.born(ProcessIdentity(child.pid, "another-boot:1")) is None
+    assert probe.creation_order(ProcessIdentity(child.pid, "another-boot:1")) is None
 
 
 @on_loop
@@ -214,7 +214,7 @@ async def test_children_get_the_descriptor_limit_back(tmp_path: Path) -> None:
 
 def test_spawn_requires_a_running_loop(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no running event loop"):
-        open_platform().processes.spawn(Command(("touch", "ran"), dict(os.environ), tmp_path, tmp_path / "log"))
+        open_platform().processes.spawn(ChildCommand(("touch", "ran"), dict(os.environ), tmp_path, tmp_path / "log"))
     assert not (tmp_path / "log").exists()
 
 

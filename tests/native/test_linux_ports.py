@@ -72,7 +72,7 @@ def test_oldest_of_several_holders_is_reported(harness: RealHarness) -> None:
         heir = harness.platform.probe.identify(worker.pid)
         assert heir is not None
         assert listener.occupant.pid == os.getpid()
-        assert harness.platform.ports.listeners([port], [heir, harness.me]) == {port: heir}
+        assert harness.platform.ports.match_listeners([port], [heir, harness.me]) == {port: heir}
         harness.hang_up()
         (listener,) = harness.platform.ports.facts([port])[port].listeners
         assert listener.occupant.identity == heir

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import ProcessIdentity
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from supervisor.native.posix import processes
 
 RAISE = (
@@ -73,14 +73,14 @@ def test_number_of_kept_statuses_is_limited(monkeypatch: pytest.MonkeyPatch) -> 
     [(("no-such-program",), "."), (("true",), "no/such/folder"), (("true", "a\0b"), "."), (("/",), ".")],
 )
 def test_an_error_names_the_program(argv: tuple[str, ...], folder: str, tmp_path: Path) -> None:
-    command = Command(argv, {"PATH": os.environ["PATH"]}, tmp_path / folder, tmp_path / "log")
+    command = ChildCommand(argv, {"PATH": os.environ["PATH"]}, tmp_path / folder, tmp_path / "log")
     with pytest.raises(OSError, match=argv[0]):
         processes.start_detached(command)
 
 
 def test_a_log_that_cannot_be_opened_is_an_error_of_that_program(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="true") as caught:
-        processes.start_detached(Command(("true",), {}, tmp_path, tmp_path / "no" / "log"))
+        processes.start_detached(ChildCommand(("true",), {}, tmp_path, tmp_path / "no" / "log"))
     assert caught.value.filename == str(tmp_path / "no" / "log")
 
 

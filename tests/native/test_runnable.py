@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from supervisor.native.shared.runnable import rehearse
 from tests.systems import POSIX_ONLY
 
 
-def command(folder: Path, *argv: str, path: str = "") -> Command:
-    return Command(argv, {"PATH": path}, folder, folder / "new.log")
+def command(folder: Path, *argv: str, path: str = "") -> ChildCommand:
+    return ChildCommand(argv, {"PATH": path}, folder, folder / "new.log")
 
 
 def script(path: Path, text: str, mode: int = 0o755) -> Path:

@@ -17,7 +17,7 @@ import pytest
 from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.engine.logs.cap import CUT_MARK, cut
 from supervisor.native import private_files
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from supervisor.native.platforms import parent_pid
 from supervisor.native.shared import venv_launcher
 from supervisor.native.windows import tokens, win32, win32_files
@@ -268,7 +268,7 @@ class TestSpawn:
             "print('after the cut', flush=True)"
         )
         mark = tmp_path / "mark"
-        command = Command((*PYTHON, talk, str(mark)), dict(os.environ), tmp_path, log)
+        command = ChildCommand((*PYTHON, talk, str(mark)), dict(os.environ), tmp_path, log)
         child = harness.platform.processes.spawn(command)
         await until(mark.exists, "it has talked")
         was, size = cut(log, 200)
@@ -289,7 +289,7 @@ class TestSpawn:
         (scripts.parent / "pyvenv.cfg").write_text(f"home = {Path(sys.base_prefix)}\nversion = 3\n")
         say = "import sys; print(sys.prefix, sys.executable)"
         child = harness.platform.processes.spawn(
-            Command((str(scripts / "python.exe"), "-I", "-c", say), dict(os.environ), tmp_path, tmp_path / "log")
+            ChildCommand((str(scripts / "python.exe"), "-I", "-c", say), dict(os.environ), tmp_path, tmp_path / "log")
         )
         await until(lambda: harness.platform.processes.exit_status(child) is not None, "it ends")
         prefix, executable = (tmp_path / "log").read_text().split()
@@ -316,7 +316,7 @@ class TestSpawn:
 
         monkeypatch.setattr(subprocess, "Popen", refuse)
         with pytest.raises(PermissionError):
-            harness.platform.processes.spawn(Command(("x",), {}, tmp_path, tmp_path / "log"))
+            harness.platform.processes.spawn(ChildCommand(("x",), {}, tmp_path, tmp_path / "log"))
         assert [bool(flag) for flag in asked] == [True, False][:tries]
 
     def test_command_outside_an_environment_is_unchanged(self, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from supervisor.native.platforms import open_platform
 from supervisor.native.windows.processes import handles, spawn
 from supervisor.native.windows.processes import jobs as windows_jobs
@@ -55,7 +55,7 @@ async def test_orphans_of_a_forgotten_job_get_their_ancestors_number(harness: Re
     fresh = windows_platform()
     (row,) = [row for row in fresh.processes.table() if row.identity == grandchild]
     assert (row.session, row.parent) == (parent.pid, 0)
-    assert not fresh.processes.vacant(parent.pid)
+    assert not fresh.processes.is_unused(parent.pid)
 
 
 @on_loop
@@ -140,7 +140,7 @@ async def test_a_child_that_cannot_be_enclosed_does_not_run(
     mark = tmp_path / "ran"
     with pytest.raises(OSError):  # noqa: PT011 (whatever the last error was)
         harness.platform.processes.spawn(
-            Command((*PYTHON, f"open({str(mark)!r}, 'w')"), dict(os.environ), tmp_path, tmp_path / "log")
+            ChildCommand((*PYTHON, f"open({str(mark)!r}, 'w')"), dict(os.environ), tmp_path, tmp_path / "log")
         )
     monkeypatch.undo()
     await asyncio.sleep(0)
@@ -165,7 +165,7 @@ import asyncio, ctypes, os, subprocess, sys
 from pathlib import Path
 from supervisor.native.windows import win32
 from supervisor.native.windows.processes import handles
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from supervisor.native.platforms import open_platform
 
 folder = Path(sys.argv[1])
@@ -179,7 +179,7 @@ except PermissionError:
 
 async def main():
     platform = open_platform()
-    child = platform.processes.spawn(Command(tuple(sleep), dict(os.environ), folder, folder / "log"))
+    child = platform.processes.spawn(ChildCommand(tuple(sleep), dict(os.environ), folder, folder / "log"))
     inside = ctypes.c_int()
     with handles.opened(child.pid, 0x1400) as handle:
         win32.IsProcessInJob(handle, job, ctypes.byref(inside))

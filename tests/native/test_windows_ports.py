@@ -40,8 +40,8 @@ def test_listener_without_a_known_process_has_no_identity(monkeypatch: pytest.Mo
     ports = table(monkeypatch, TcpRow(LOOPBACK, 5, None), TcpRow("::1", 5, 2**31 - 3))
     fact = ports.facts([5])[5]
     assert [listener.occupant for listener in fact.listeners] == [Occupant(), Occupant()]
-    assert ports.listeners([5], [ProcessIdentity(4, "1")]) == {}
-    assert ports.listening([5]) == {5}
+    assert ports.match_listeners([5], [ProcessIdentity(4, "1")]) == {}
+    assert ports.in_use([5]) == {5}
 
 
 def test_a_refusal_with_a_listener_is_a_taken_port(monkeypatch: pytest.MonkeyPatch, refused: int) -> None:
@@ -60,9 +60,9 @@ def test_unreadable_table_does_not_make_a_port_free(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(win32, "GetExtendedTcpTable", lambda *_: 5)
     ports = windows_ports.WindowsPortTable(WindowsProbe())
     assert ports.facts([5])[5].bind is Bind.FAILED
-    assert ports.connections(5) is None
+    assert ports.count_connections(5) is None
     with pytest.raises(PermissionError):
-        ports.listening([5])
+        ports.in_use([5])
 
 
 def test_system_without_ipv6_lists_ipv4_sockets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,27 +78,27 @@ class TestBirths:
 
     def test_sequence_number_is_the_order_of_creation(self, harness: RealHarness, telemetry: Telemetry) -> None:
         telemetry.needs_bytes = 3 * start_order.FIRST_GUESS_BYTES
-        assert harness.platform.probe.born(harness.me) == 4711
+        assert harness.platform.probe.creation_order(harness.me) == 4711
 
     @pytest.mark.parametrize("wrong", [{"pid": 4}, {"created": 1}, {"sequence": 0}])
     def test_answer_about_another_process_is_ignored(
         self, harness: RealHarness, telemetry: Telemetry, wrong: dict[str, int]
     ) -> None:
         telemetry.facts = {**telemetry.facts, **wrong}
-        assert harness.platform.probe.born(harness.me) is None
+        assert harness.platform.probe.creation_order(harness.me) is None
 
     def test_refusing_system_gives_no_sequence_number(self, harness: RealHarness, telemetry: Telemetry) -> None:
         telemetry.refuses = -0x3FFFFFFD
-        assert harness.platform.probe.born(harness.me) is None
+        assert harness.platform.probe.creation_order(harness.me) is None
 
     def test_missing_process_has_no_sequence_number(self, harness: RealHarness, telemetry: Telemetry) -> None:
-        assert harness.platform.probe.born(ProcessIdentity(harness.me.pid, "1")) is None
-        assert harness.platform.probe.born(ProcessIdentity(0, "1")) is None
+        assert harness.platform.probe.creation_order(ProcessIdentity(harness.me.pid, "1")) is None
+        assert harness.platform.probe.creation_order(ProcessIdentity(0, "1")) is None
         assert telemetry.facts
 
     @pytest.mark.needs_real_windows
     def test_real_windows_gives_sequence_numbers(self, harness: RealHarness) -> None:
-        assert harness.platform.probe.born(harness.me) is not None
+        assert harness.platform.probe.creation_order(harness.me) is not None
 
     @on_loop
     async def test_younger_creation_time_alone_makes_no_descendant(

@@ -17,7 +17,7 @@ from supervisor.engine.state.context import EngineContext
 from supervisor.errors import StateNotWritable
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.queries.loopback import Answer
-from supervisor.native.api import Command, Platform, Watch
+from supervisor.native.api import ChildCommand, Platform, Watch
 from supervisor.native.shared.exits import ArmedWatch, PollingExitWatcher
 from supervisor.native.shared.lanes import Lanes
 from supervisor.native.shared.patient_probe import ProcessQueries
@@ -224,9 +224,9 @@ class _Probe(FakeProbe):
         self._life.touch()
         return None if self._life.world.faults.hit("probe denied") else super().started_at(identity)
 
-    def born(self, identity: ProcessIdentity) -> float | None:
+    def creation_order(self, identity: ProcessIdentity) -> float | None:
         self._life.touch()
-        return None if self._life.world.faults.hit("probe denied") else super().born(identity)
+        return None if self._life.world.faults.hit("probe denied") else super().creation_order(identity)
 
     def describe(self, pid: int) -> Occupant:
         self._life.touch()
@@ -301,7 +301,7 @@ class _Processes(FakeProcessControl):
         super().__init__(life.world)
         self._life = life
 
-    def spawn(self, command: Command) -> ProcessIdentity:
+    def spawn(self, command: ChildCommand) -> ProcessIdentity:
         self._life.touch("spawn refused")
         self._life.act("starts a process")
         identity = super().spawn(command)
@@ -351,26 +351,26 @@ class _Ports(FakePortTable):
         self._life.touch("ports refused")
         return super().facts(ports)
 
-    def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
+    def match_listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
         self._life.touch("ports refused")
-        return super().listeners(ports, among)
+        return super().match_listeners(ports, among)
 
-    def listening(self, ports: Collection[int]) -> frozenset[int]:
+    def in_use(self, ports: Collection[int]) -> frozenset[int]:
         self._life.touch("ports refused")
-        return super().listening(ports)
+        return super().in_use(ports)
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
         self._life.touch()
         return frozenset() if self._life.world.faults.hit("probe denied") else super().held_by(identity)
 
-    def connections(self, port: int) -> int | None:
+    def count_connections(self, port: int) -> int | None:
         self._life.touch()
         faults = self._life.world.faults
         if faults.hit("sessions hidden"):
             return None
         if faults.hit("sessions wrong once"):
             return 1
-        return super().connections(port)
+        return super().count_connections(port)
 
 
 def facilities_of(life: Life) -> EngineContext:

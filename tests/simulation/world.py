@@ -9,7 +9,7 @@ from random import Random
 
 from supervisor.core.model import ProcessIdentity
 from supervisor.kinds.queries.loopback import Answer, UnusableAnswerError
-from supervisor.native.api import Command
+from supervisor.native.api import ChildCommand
 from tests.fake_home import FakeFolder
 from tests.fake_home import FakeSystem as Presences
 from tests.fakes import SERVES_LOOPBACK, FakeClock, FakeProcess, FakeSystem
@@ -192,7 +192,7 @@ class World(FakeSystem):
         if manners.program == PACKAGED:
             self.shelf.serves(PACKAGED, manners.version)
 
-    def _serve(self, system: FakeSystem, process: FakeProcess, command: Command) -> None:  # noqa: ARG002 (the Protocol's)
+    def _serve(self, system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:  # noqa: ARG002 (the Protocol's)
         """Choose how a new server behaves: most listen soon; some never do, end, or leave the work to a child."""
         identity = process.identity
         self.lineage[identity] = Lineage(OURS, identity)

@@ -22,7 +22,7 @@ from supervisor.daemon.settings import Settings
 from supervisor.engine.assembly import Engine, Site, assemble
 from supervisor.engine.state.registry_writer import Store
 from supervisor.kinds.catalog import Catalog
-from supervisor.native.api import Command, Watch
+from supervisor.native.api import ChildCommand, Watch
 from supervisor.native.facts import Folders
 from supervisor.native.service_api import NoServiceManager
 from tests import virtual
@@ -255,7 +255,7 @@ class Stage:
         self._folders.config.write_text(CONFIG.format(level=level))
         self._folders.config.chmod(0o600)
 
-    def _toy(self, system: FakeSystem, process: FakeProcess, command: Command) -> None:
+    def _toy(self, system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
         def serve(identity: ProcessIdentity) -> None:
             if system.process(identity) is not None:
                 for word in command.argv[1:]:

@@ -42,8 +42,8 @@ class OwnerCandidate:
 
     `text` is the pid as the environment has it. `same_namespace`: whether server and daemon mean the same process by a
     pid; None if unknown. `process_now` is the process that has the pid now, None if no process has it. `readable`:
-    whether the system answered. `born` and `server_born` are the times of `Probe.born`, because wall time may be set
-    between two answers; None if unknown.
+    whether the system answered. `born` and `server_born` are answers of `Probe.creation_order`, because wall time may
+    be set between two answers; None if unknown.
     """
 
     text: str

@@ -200,7 +200,7 @@ class Editors:
             raise InvalidParams("pid", f"{arrival.pid} is no process", hint="pass the editor's own pid")
         try:
             identity = self._probe.identify(arrival.pid)
-            other = None if identity is None else self._probe.no_process(arrival.pid)
+            other = None if identity is None else self._probe.why_no_process(arrival.pid)
         except OSError as error:
             raise InvalidParams("pid", f"the system does not tell about {arrival.pid}: {error}") from error
         if other is not None:

@@ -13,7 +13,7 @@ from typing import Protocol
 from ...core.model import Liveness, ProcessIdentity
 from ...errors import InstallFailed
 from ...native import facts
-from ...native.api import Command, Platform
+from ...native.api import ChildCommand, Platform
 from .build_watch import BuildWatch, weigh
 from .install_failures import hint_for, is_missing, versions_named
 from .install_settings import variables_for, without_settings
@@ -214,7 +214,7 @@ class Installer:
         self, job: Job, variables: Mapping[str, str], argv: tuple[str, ...], *, started: Started
     ) -> int | None:
         """Run an installer to its end. Return its exit status, None if unknown."""
-        command = Command(argv, variables, job.folder, job.log)
+        command = ChildCommand(argv, variables, job.folder, job.log)
         installer = self._processes.spawn(command)
         ended = asyncio.Event()
         watch = self._exits.watch(installer, ended.set)

@@ -85,7 +85,7 @@ async def come_up(context: EngineContext, kind: Kind, ports: Ports) -> frozenset
         async with asyncio.timeout(kind.ready_timeout_s):
             while (starting := await context.platform.lanes.look(_starting, context, kind, ports)) is not None:
                 listening = await context.platform.lanes.look(
-                    context.platform.ports.listeners, tuple(ports.values()), (starting,)
+                    context.platform.ports.match_listeners, tuple(ports.values()), (starting,)
                 )
                 if len(listening) == len(ports):
                     return frozenset(listening)

@@ -35,7 +35,7 @@ def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> Ow
     process_now, readable, other = None, True, None
     try:
         process_now = probe.identify(int(text)) if is_pid(text) else None
-        other = (probe.no_process(int(text)) or _server_behind(context, process_now)) if process_now else None
+        other = (probe.why_no_process(int(text)) or _server_behind(context, process_now)) if process_now else None
     except OSError:
         readable = False
     owner = judge_owner(
@@ -44,8 +44,8 @@ def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> Ow
             probe.same_namespace(process),
             process_now,
             readable,
-            probe.born(process_now) if process_now else None,
-            probe.born(process),
+            probe.creation_order(process_now) if process_now else None,
+            probe.creation_order(process),
         )
     )
     nearest = _editor_above(context, process)

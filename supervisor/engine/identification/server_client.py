@@ -171,7 +171,7 @@ class ServerClient:
         if isinstance(kind.sessions, SessionRoute):
             return await self._queries.count_sessions(kind.sessions, ports, timeout_s)
         port = ports.get(kind.sessions)
-        return None if port is None else await self._platform.lanes.look(self._platform.ports.connections, port)
+        return None if port is None else await self._platform.lanes.look(self._platform.ports.count_connections, port)
 
     def _note(self, record: ServerRecord, *, answered: bool) -> None:
         """End the outage of a server that has answered, begin or prolong that of a server that has not."""
@@ -212,7 +212,7 @@ class ServerClient:
         return family(self._platform.processes.table(), known[:1] if record.foreign else known)
 
     def _listens(self, port: int, among: tuple[ProcessIdentity, ...]) -> bool:
-        return port in self._platform.ports.listeners((port,), among)
+        return port in self._platform.ports.match_listeners((port,), among)
 
     def _environment(self, record: ServerRecord, kind: Kind) -> Mapping[str, str]:
         """Return the variables that say where a server keeps its secrets: those of a foreign server may differ."""

@@ -54,7 +54,7 @@ class LeftoverFinder:
         self._platform = context.platform
         self._token = token
         self._root = root
-        self._born = context.platform.probe.born(root)
+        self._born = context.platform.probe.creation_order(root)
         self._others: set[ProcessIdentity] = set()
 
     async def look(self) -> Leftovers:
@@ -105,7 +105,7 @@ class LeftoverFinder:
     def _carries(self, process: ProcessIdentity) -> bool:
         if process in self._others or process == self._context.me:
             return False
-        born = self._platform.probe.born(process) if self._born is not None else None
+        born = self._platform.probe.creation_order(process) if self._born is not None else None
         older = self._born is not None and born is not None and born < self._born
         token = None if older else variable_if_told(self._platform.processes, process, TOKEN_VARIABLE)
         # None is not final: an environment reads empty while a process executes another program (execve).

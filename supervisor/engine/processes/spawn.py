@@ -11,7 +11,7 @@ from ...core.model import ProcessIdentity, ServerRecord
 from ...errors import StartFailed, StateNotWritable, SupervisorError, SystemExhausted
 from ...kinds.kind import Kind, command_line, environment, expand
 from ...kinds.versions import fitted
-from ...native.api import Command
+from ...native.api import ChildCommand
 from ...values import frozen
 from ..environments.store import Environment
 from ..logs.excerpt import written_at
@@ -102,7 +102,7 @@ class Spawner:
             hint = "put it back, or mend the kind's command"
             raise StartFailed(f"{record.id} could not be started: {gone} is not there", hint=hint)
 
-    def _command(self, record: ServerRecord, recipe: Recipe) -> Command:
+    def _command(self, record: ServerRecord, recipe: Recipe) -> ChildCommand:
         values = values_of(record, recipe.private)
         if recipe.owner_pid is not None:
             values["owner_pid"] = str(recipe.owner_pid)
@@ -112,10 +112,10 @@ class Spawner:
             variables[PROJECT_VARIABLE] = record.project
         log = Path(record.log or "")
         keeps_input = recipe.kind.stdin == "open"
-        return Command(command_line(recipe.kind, values), variables, log.parent, log, keeps_input)
+        return ChildCommand(command_line(recipe.kind, values), variables, log.parent, log, keeps_input)
 
 
-def _not_started(record: ServerRecord, error: OSError, command: Command) -> SupervisorError:
+def _not_started(record: ServerRecord, error: OSError, command: ChildCommand) -> SupervisorError:
     if exhausted(error):
         return SystemExhausted(f"{record.id} could not be started: {error.strerror or error}", hint=MAKE_ROOM)
     diagnosis = explain_spawn_error(error, command)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from ...core.symptoms import Diagnosis
-from ...native.api import Command
+from ...native.api import ChildCommand
 
 FIRST_LINE = 256
 """Bytes. Linux reads no more of a script's first line."""
@@ -17,7 +17,7 @@ CHECK = "check the kind's command"
 INTERPRETER = "its interpreter "
 
 
-def explain_spawn_error(error: OSError, command: Command) -> Diagnosis:
+def explain_spawn_error(error: OSError, command: ChildCommand) -> Diagnosis:
     """Return what is wrong with the program of a command that the system refused, and advice."""
     program = command.argv[0]
     refused = _refused(error)
@@ -28,7 +28,7 @@ def explain_spawn_error(error: OSError, command: Command) -> Diagnosis:
     return Diagnosis(f"{refused}: {why.problem}", why.advice) if why else Diagnosis(refused, CHECK)
 
 
-def _why(error: OSError, program: str, command: Command) -> Diagnosis | None:
+def _why(error: OSError, program: str, command: ChildCommand) -> Diagnosis | None:
     """Return the cause, None if the system's own words suffice."""
     file = _file_of(program, command)
     if file is None:
@@ -41,7 +41,7 @@ def _why(error: OSError, program: str, command: Command) -> Diagnosis | None:
     return _not_run(error, program, _first_line(file))
 
 
-def _not_there(program: str, command: Command) -> Diagnosis | None:
+def _not_there(program: str, command: ChildCommand) -> Diagnosis | None:
     words = program.split()
     if len(words) > 1 and _file_of(words[0], command) is not None:
         shown = ", ".join(f'"{word}"' for word in (*words, *command.argv[1:]))
@@ -85,7 +85,7 @@ def _no_interpreter(first: bytes) -> Diagnosis:
     return Diagnosis(f"{INTERPRETER}{shown} does not exist", "mend the script's first line, or install the interpreter")
 
 
-def _file_of(program: str, command: Command) -> Path | None:
+def _file_of(program: str, command: ChildCommand) -> Path | None:
     """Return the file that the command runs, None if there is none."""
     if os.path.dirname(program) == "":  # noqa: PTH120 (the same)
         found = shutil.which(program, path=command.environment.get("PATH"))

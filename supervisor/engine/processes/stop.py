@@ -99,7 +99,7 @@ class Stopper:
             StopFailed: one of them survives.
         """
         # The server led its session, so an empty session proves that no process is left. A look takes milliseconds.
-        if all(self._platform.processes.vacant(pid) for pid in {target.root.pid, target.process.pid}):
+        if all(self._platform.processes.is_unused(pid) for pid in {target.root.pid, target.process.pid}):
             return ()
         return await self._end_the_rest(target, StopReason.DAEMON, await self._tree_reader.look(target), timeout_s)
 

@@ -161,7 +161,7 @@ class TreeReader:
         """Return which of these processes hold a port of this launch."""
         if not among or not target.ports:
             return frozenset()
-        found = await self._platform.lanes.look(self._platform.ports.listeners, target.ports, tuple(among))
+        found = await self._platform.lanes.look(self._platform.ports.match_listeners, target.ports, tuple(among))
         return frozenset(found.values())
 
     def carriers(self, token: str | None, guard: Collection[ProcessIdentity]) -> tuple[int, ...]:

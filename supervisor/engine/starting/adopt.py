@@ -180,7 +180,7 @@ class Adopter:
         if request.pid is not None:
             try:
                 found = self._platform.probe.identify(request.pid)
-                other = self._platform.probe.no_process(request.pid) if found is not None else None
+                other = self._platform.probe.why_no_process(request.pid) if found is not None else None
             except OSError as error:
                 raise NotOurs(f"the system does not tell about process {request.pid}: {error}") from error
             if found is None:

@@ -94,7 +94,7 @@ class Discovery:
         kinds = [kind for kind in self._context.catalog.kinds.values() if kind.identify and kind.identify.match]
         ports = {kind.name: _ports_of(kind) - self._known_ports() for kind in kinds}
         wanted = frozenset[int]().union(*ports.values())
-        listening = await self._context.platform.lanes.look(self._context.platform.ports.listening, wanted)
+        listening = await self._context.platform.lanes.look(self._context.platform.ports.in_use, wanted)
         if not listening:
             return []
         facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, listening)

@@ -87,12 +87,12 @@ class LaunchDiagnosis:
     async def note_thieves(self, launch: WatchedLaunch) -> None:
         """Note other processes on the ports, because they may have gone when the server has failed for them."""
         with contextlib.suppress(OSError):
-            if await self._platform.lanes.look(self._platform.ports.listening, launch.ports):
+            if await self._platform.lanes.look(self._platform.ports.in_use, launch.ports):
                 launch.thieves.update({found.port: found for found in await self._other_listeners(launch)})
 
     def _sockets(self, processes: set[ProcessIdentity]) -> frozenset[tuple[str, int]]:
         """Return the addresses and ports that these processes listen on. Blocks."""
-        return frozenset(socket for process in processes for socket in self._platform.ports.addresses(process))
+        return frozenset(socket for process in processes for socket in self._platform.ports.addresses_of(process))
 
     async def _other_listeners(self, launch: WatchedLaunch) -> tuple[PassedOverPort, ...]:
         facts = await self._platform.lanes.look(self._platform.ports.facts, launch.record.ports.values())

@@ -184,7 +184,9 @@ class Readiness:
         """
         try:
             found = (
-                await self._platform.lanes.look(self._platform.ports.listeners, launch.ports, among) if among else {}
+                await self._platform.lanes.look(self._platform.ports.match_listeners, launch.ports, among)
+                if among
+                else {}
             )
         except OSError as error:
             if error.errno in NO_DESCRIPTORS:

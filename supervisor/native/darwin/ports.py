@@ -54,7 +54,7 @@ class DarwinPortTable:
                     found[port][address, pid] = Listener(address, port, self._patient.describe(pid))
         return {port: self._fact(port, tuple(found[port].values())) for port in sorted(wanted)}
 
-    def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
+    def match_listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
         """Return the ports that one of these processes serves on 127.0.0.1; the first process counts."""
         wanted = frozenset(ports)
         found: dict[int, ProcessIdentity] = {}
@@ -63,20 +63,20 @@ class DarwinPortTable:
                 found.setdefault(port, identity)
         return found
 
-    def listening(self, ports: Collection[int]) -> frozenset[int]:
+    def in_use(self, ports: Collection[int]) -> frozenset[int]:
         """Return the ports that a process of this user listens on. Servers of other users could not be recognised."""
         return frozenset(port for pid in self._ours() for _, port in self._listening(pid) if port in ports)
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
         """Return every port that this process listens on."""
-        return frozenset(port for address, port in self.addresses(identity) if address in ON_LOOPBACK)
+        return frozenset(port for address, port in self.addresses_of(identity) if address in ON_LOOPBACK)
 
-    def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
+    def addresses_of(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
         """Return every address and port that this process listens on."""
         held = frozenset(self._listening(identity.pid))
         return held if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
 
-    def connections(self, port: int) -> int | None:
+    def count_connections(self, port: int) -> int | None:
         """Return the number of ESTABLISHED connections on this port; within this machine, those of the server's end.
 
         Returns None if a process hides its sockets and may be the one that serves the port: no readable process serves

@@ -77,7 +77,7 @@ class DarwinProbe:
         """Return the wall time of its start, which the token is."""
         return int(identity.start_token) / 1e6 if identity.start_token.isdecimal() else None
 
-    def born(self, identity: ProcessIdentity) -> float | None:
+    def creation_order(self, identity: ProcessIdentity) -> float | None:
         """Return the time from the boot to its creation.
 
         The token would not do, because it follows a clock that can be set.
@@ -100,7 +100,7 @@ class DarwinProbe:
         user = None if uids is None else processes.user_name(uids.effective)
         return Occupant(identity, tuple(word for word in words if word), user, self.started_at(identity))
 
-    def no_process(self, pid: int) -> str | None:  # noqa: ARG002 (the Protocol's)
+    def why_no_process(self, pid: int) -> str | None:  # noqa: ARG002 (the Protocol's)
         """Return why a pid names no process. Threads have other numbers on macOS, and the kernel is pid 0."""
         return None
 

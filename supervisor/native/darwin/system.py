@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from ...core.model import ProcessIdentity, ProcessRow
 from .. import trust
-from ..api import Command, Platform
+from ..api import ChildCommand, Platform
 from ..posix import mark_folders, process_control, processes
 from ..posix.kqueue import KqueueWatcher
 from ..shared import adoption_marks
@@ -64,7 +64,7 @@ class DarwinProcessControl(process_control.PosixProcessControl[darwin_probe.Darw
                     rows.append(ProcessRow(identity, self._probe.parent(pid), session, on_terminal))
         return tuple(rows)
 
-    def vacant(self, pid: int) -> bool:
+    def is_unused(self, pid: int) -> bool:
         """Return whether it is proven that no process, group or session has this number."""
         if not darwin_probe.possible(pid) or not (_is_unused(os.kill, pid) and _is_unused(os.killpg, pid)):
             return False
@@ -91,7 +91,7 @@ class DarwinProcessControl(process_control.PosixProcessControl[darwin_probe.Darw
             return False
         return True
 
-    def start(self, command: Command) -> "subprocess.Popen[bytes]":
+    def start(self, command: ChildCommand) -> "subprocess.Popen[bytes]":
         """Start a child with the user's limit of open files, or with the daemon's if that leaves no room to start."""
         try:
             with _limited(self._child_descriptors):

@@ -41,7 +41,7 @@ class LinuxPortTable:
             facts[port] = PortFact(port, bind, listeners, reason)
         return facts
 
-    def listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
+    def match_listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
         """Return the ports that one of these processes serves on 127.0.0.1; the first process counts."""
         rows = tcp.rows(tcp.TcpState.LISTEN, frozenset(ports))
         by_inode = {row.inode: row.port for row in rows if row.address in SERVES_LOOPBACK}
@@ -53,15 +53,15 @@ class LinuxPortTable:
                     found.setdefault(by_inode[inode], identity)
         return found
 
-    def listening(self, ports: Collection[int]) -> frozenset[int]:
+    def in_use(self, ports: Collection[int]) -> frozenset[int]:
         """Return the ports that any process listens on."""
         return frozenset(row.port for row in tcp.rows(tcp.TcpState.LISTEN, ports))
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
         """Return every port that this process listens on."""
-        return frozenset(port for address, port in self.addresses(identity) if address in SERVES_LOOPBACK)
+        return frozenset(port for address, port in self.addresses_of(identity) if address in SERVES_LOOPBACK)
 
-    def addresses(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
+    def addresses_of(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
         """Return every address and port that this process listens on."""
         try:
             rows = tcp.rows(tcp.TcpState.LISTEN, EVERY_PORT)
@@ -71,7 +71,7 @@ class LinuxPortTable:
         found = frozenset((row.address, row.port) for row in rows if row.inode in held)
         return found if self._probe.sample(identity) is Liveness.ALIVE else frozenset()
 
-    def connections(self, port: int) -> int | None:
+    def count_connections(self, port: int) -> int | None:
         """Return the number of ESTABLISHED connections on this port; within this machine, those of the server's end."""
         try:
             return len(tcp.rows(tcp.TcpState.ESTABLISHED, (port,)))

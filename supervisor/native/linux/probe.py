@@ -79,7 +79,7 @@ class LinuxProbe:
 
     def started_at(self, identity: ProcessIdentity) -> float | None:
         """Return the wall time of its start; known for processes of this boot, living or not."""
-        born = self.born(identity)
+        born = self.creation_order(identity)
         if born is None:
             return None
         boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -87,7 +87,7 @@ class LinuxProbe:
         # time.
         return round(boot + born, 2)
 
-    def born(self, identity: ProcessIdentity) -> float | None:
+    def creation_order(self, identity: ProcessIdentity) -> float | None:
         """Return the seconds from the boot to its start."""
         ticks = self._ticks(identity)
         return None if ticks is None else ticks / self._ticks_per_second
@@ -103,7 +103,7 @@ class LinuxProbe:
             return Occupant()
         return Occupant(identity, procfs.command_line(pid), user, self.started_at(identity))
 
-    def no_process(self, pid: int) -> str | None:
+    def why_no_process(self, pid: int) -> str | None:
         """Return why a pid names no process: kill(2) and /proc answer for threads too, also those of the kernel."""
         try:
             group, flags = procfs.thread_group(pid), procfs.read_stat(pid).flags

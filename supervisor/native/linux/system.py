@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from ...core.model import Liveness, ProcessIdentity, ProcessRow
 from .. import trust
-from ..api import Command, Platform, Watch
+from ..api import ChildCommand, Platform, Watch
 from ..posix import mark_folders, process_control, processes
 from ..shared import adoption_marks
 from ..shared.clock import MonotonicClock
@@ -149,7 +149,7 @@ class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxP
                 rows.append(ProcessRow(name, stat.parent, stat.session, on_terminal=stat.terminal != 0))
         return tuple(rows)
 
-    def vacant(self, pid: int) -> bool:
+    def is_unused(self, pid: int) -> bool:
         """Return whether it is proven that this number is unused. False before Linux 4.13, which does not tell."""
         if not 0 < pid <= procfs.PID_MAX:
             return False
@@ -173,7 +173,7 @@ class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxP
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
         return value
 
-    def start(self, command: Command) -> "subprocess.Popen[bytes]":
+    def start(self, command: ChildCommand) -> "subprocess.Popen[bytes]":
         """Start a child, and set the limit of open files that the user set."""
         process = processes.start_detached(command)
         try:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from typing import Generic, Protocol, TypeVar
 
 from ...core.model import ProcessIdentity
-from ..api import Command, ExitWatcher
+from ..api import ChildCommand, ExitWatcher
 from ..shared import runnable
 from . import processes
 
@@ -49,7 +49,7 @@ class PosixProcessControl(ABC, Generic[ProbeT]):
         self._child_descriptors = child_descriptors
 
     @abstractmethod
-    def start(self, command: Command) -> "subprocess.Popen[bytes]":
+    def start(self, command: ChildCommand) -> "subprocess.Popen[bytes]":
         """Start a detached child with the limit of open files that the user set.
 
         Raises:
@@ -64,7 +64,7 @@ class PosixProcessControl(ABC, Generic[ProbeT]):
             OSError: the system refused.
         """
 
-    def spawn(self, command: Command) -> ProcessIdentity:
+    def spawn(self, command: ChildCommand) -> ProcessIdentity:
         """Start a detached child. Call this on the event loop, which waits for the child even without a watch."""
         asyncio.get_running_loop()
         process = self.start(command)
@@ -78,7 +78,7 @@ class PosixProcessControl(ABC, Generic[ProbeT]):
         self._exits.watch(identity, _nothing)
         return identity
 
-    def rehearse(self, command: Command) -> None:
+    def rehearse(self, command: ChildCommand) -> None:
         """Raise OSError if the command could not be started."""
         runnable.rehearse(command)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from ...core.model import ProcessIdentity
-from ..api import Command
+from ..api import ChildCommand
 
 assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this runs)
 
@@ -52,7 +52,7 @@ class Children:
         return self._statuses.get(identity)
 
 
-def start_detached(command: Command) -> subprocess.Popen[bytes]:
+def start_detached(command: ChildCommand) -> subprocess.Popen[bytes]:
     """Start a process in its own session, without input; its output goes to the end of the log.
 
     Raises:
@@ -86,7 +86,7 @@ def start_detached(command: Command) -> subprocess.Popen[bytes]:
 
 
 @contextlib.contextmanager
-def _input(command: Command) -> Iterator[tuple[int, tuple[int, ...]]]:
+def _input(command: ChildCommand) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Yield the standard input of a child, and the descriptors that it inherits besides.
 
     An input that must not end is a pipe whose other end the child itself holds: it ends with the child, not with the

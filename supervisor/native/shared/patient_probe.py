@@ -107,9 +107,9 @@ class PatientProbe:
         self.sample = probe.sample
         self.same_user = probe.same_user
         self.same_namespace = probe.same_namespace
-        self.no_process = probe.no_process
+        self.why_no_process = probe.why_no_process
         self.started_at = probe.started_at
-        self.born = probe.born
+        self.creation_order = probe.creation_order
 
     def describe(self, pid: int) -> Occupant:
         """Return command line, user and start, for people; for a process that hangs, its identity and start."""
@@ -135,7 +135,7 @@ class PatientProcesses:
         self.ask_to_end = processes.ask_to_end
         self.kill = processes.kill
         self.table = processes.table
-        self.vacant = processes.vacant
+        self.is_unused = processes.is_unused
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
         """Return an environment variable that the process was started with.

@@ -5,14 +5,14 @@ import os
 import shutil
 from pathlib import Path
 
-from ..api import Command
+from ..api import ChildCommand
 from ..facts import SYSTEM
 
 HEAD_BYTES = 256
 """The number of bytes that Linux reads of a file to tell how to run it (BINPRM_BUF_SIZE)."""
 
 
-def rehearse(command: Command) -> None:
+def rehearse(command: ChildCommand) -> None:
     """Do all steps of a start except the start itself. Blocking.
 
     Raises:
@@ -45,7 +45,7 @@ def _try_log(log: Path) -> None:
         log.unlink()
 
 
-def _problem_of(command: Command) -> tuple[int, str] | None:
+def _problem_of(command: ChildCommand) -> tuple[int, str] | None:
     """Return why the system would not run the command. Like `Popen`, search the child's PATH and folder."""
     program = command.argv[0]
     folders = [""] if _has_folder(program) else os.get_exec_path(dict(command.environment))
@@ -89,7 +89,7 @@ def _is_text(head: bytes) -> bool:
     return head.isascii() and all(letter.isprintable() or letter in "\t\n\r" for letter in head.decode("ascii"))
 
 
-def _missing_on_windows(command: Command) -> tuple[int, str] | None:
+def _missing_on_windows(command: ChildCommand) -> tuple[int, str] | None:
     """Return a problem if the program is in no known place. Windows searches more places than can be listed."""
     program = command.argv[0]
     if _has_folder(program):

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from ...core.model import ProcessIdentity, ProcessRow
-from ..api import Command, ExitWatcher, Platform
+from ..api import ChildCommand, ExitWatcher, Platform
 from ..shared import adoption_marks, runnable
 from ..shared.clock import MonotonicClock
 from ..shared.file_watch import PollingFileWatcher
@@ -93,7 +93,7 @@ class WindowsProcessControl:
         self._lanes = lanes
         self._jobs = jobs.Jobs()
 
-    def spawn(self, command: Command) -> ProcessIdentity:
+    def spawn(self, command: ChildCommand) -> ProcessIdentity:
         """Start a detached child. Call this on the event loop, which notices the child's end even without a watch."""
         asyncio.get_running_loop()
         identity, handle = windows_spawn.start_detached(command, self._jobs)
@@ -101,7 +101,7 @@ class WindowsProcessControl:
         self._exits.watch(identity, _nothing)
         return identity
 
-    def rehearse(self, command: Command) -> None:
+    def rehearse(self, command: ChildCommand) -> None:
         """Raise OSError if the command could not be started."""
         runnable.rehearse(command)
 
@@ -161,7 +161,7 @@ class WindowsProcessControl:
             for row in listed.values()
         )
 
-    def vacant(self, pid: int) -> bool:
+    def is_unused(self, pid: int) -> bool:
         """Return whether it is proven that no living process has this number, is in a job of it, or was made by it."""
         if not handles.is_pid(pid) or self._jobs.inhabited(pid):
             return False

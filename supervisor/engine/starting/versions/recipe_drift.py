@@ -6,7 +6,7 @@ from ....core.lifecycle import RUNNING
 from ....core.model import RecipeChange, ServerRecord, ServerState
 from ....kinds.kind import Kind, command_line, environment, placeholders
 from ....kinds.stamp import changes
-from ....native.api import Command
+from ....native.api import ChildCommand
 from ...state.context import EngineContext
 
 
@@ -34,7 +34,9 @@ def _problem(context: EngineContext, kind: Kind) -> str | None:
     values |= {"server_id": kind.name, "project": str(logs), "version": kind.version or "", "log_dir": str(logs)}
     log = logs / f"{kind.name}.rehearsal"
     try:
-        command = Command(command_line(kind, values), environment(kind, context.environment, values, {}), logs, log)
+        command = ChildCommand(
+            command_line(kind, values), environment(kind, context.environment, values, {}), logs, log
+        )
         context.platform.processes.rehearse(command)
     except OSError as error:
         return error.strerror or str(error)

@@ -78,7 +78,7 @@ class WindowsProbe:
             return None
         return round(int(identity.start_token) / 1e7 - EPOCH_OFFSET_S, 3)
 
-    def born(self, identity: ProcessIdentity) -> float | None:
+    def creation_order(self, identity: ProcessIdentity) -> float | None:
         """Return the kernel's count of processes at its creation.
 
         The token would not do: it follows a clock that can be set.
@@ -95,7 +95,7 @@ class WindowsProbe:
             return Occupant()
         return Occupant(identity, _command_line(pid), _user(pid), self.started_at(identity))
 
-    def no_process(self, pid: int) -> str | None:
+    def why_no_process(self, pid: int) -> str | None:
         """Return why a pid names no process. Threads have other numbers here, and the system itself a constant one."""
         return f"{pid} is the system itself" if pid == SYSTEM_PID else None
 

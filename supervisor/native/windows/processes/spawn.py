@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ....core.model import ProcessIdentity
-from ...api import Command
+from ...api import ChildCommand
 from ...shared import venv_launcher
 from .. import files, win32, win32_files
 from . import handles
@@ -32,7 +32,7 @@ ABANDONED = 1
 """The exit status of a child that could not be recorded."""
 
 
-def start_detached(command: Command, jobs: windows_jobs.Jobs) -> tuple[ProcessIdentity, int]:
+def start_detached(command: ChildCommand, jobs: windows_jobs.Jobs) -> tuple[ProcessIdentity, int]:
     """Start a process in its own job; return its identity, and a handle to it.
 
     Raises:
@@ -67,7 +67,7 @@ def start_detached(command: Command, jobs: windows_jobs.Jobs) -> tuple[ProcessId
     return identity, handle
 
 
-def _suspended(command: Command) -> "subprocess.Popen[bytes]":
+def _suspended(command: ChildCommand) -> "subprocess.Popen[bytes]":
     argv, environment = venv_launcher.without(command.argv, command.environment)
 
     def start(flags: int) -> "subprocess.Popen[bytes]":
@@ -94,7 +94,7 @@ def _suspended(command: Command) -> "subprocess.Popen[bytes]":
 
 
 @contextlib.contextmanager
-def _input(command: Command) -> Iterator[tuple[int, subprocess.STARTUPINFO | None]]:
+def _input(command: ChildCommand) -> Iterator[tuple[int, subprocess.STARTUPINFO | None]]:
     """Yield the standard input of a child, and the handles that it inherits besides.
 
     An input that must not end is a pipe whose other end the child itself holds: it ends with the child, not with the
