@@ -80,7 +80,7 @@ class ForeignServer:
             held_by = (*held_by, f"another home: {self.claimed}")
         return Use(held_by, self.leases, self.sessions)
 
-    def stoppable(self) -> Stoppable | Held:  # noqa: PLR0911 (one for each case)
+    def judge_stop(self) -> Stoppable | Held:  # noqa: PLR0911 (one for each case)
         """Return whether the daemon may stop the server without a user's request.
 
         Its kind and the death of its owner must be proven.
@@ -126,7 +126,7 @@ class ConflictingServer:
     reason: str
 
 
-def server_stoppable(record: ServerRecord, *, owners_dead: bool) -> Stoppable | Held:
+def judge_stop(record: ServerRecord, *, owners_dead: bool) -> Stoppable | Held:
     """Return whether a recorded server may be stopped without a user's request. `owners_dead`: all known owners are."""
     if record.other_home is not None:
         return Held("it belongs to another godot-supervisor home")

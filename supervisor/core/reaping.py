@@ -9,17 +9,18 @@ SILENCE_S = 30.0
 """After this long without an answer, and with all owners dead, a server has no sessions and holds no leases."""
 
 LATE_S = 5.0
-"""A second sample later than this proves nothing, because the daemon or the machine was suspended in between.
+"""A second sample that begins later than this after it was due proves nothing: daemon or machine were suspended.
 
-Lateness counts once per suspicion, so that a daemon which always lags reaps later, but reaps.
+The lateness of a suspicion counts once, so that a daemon which always lags reaps later, but reaps.
 """
 
 
 @frozen
 class OwnerFact:
-    """The state of an owner. `lingering`: it detached, and its linger time has not passed.
+    """The state of an owner, whose id is `editor`.
 
-    `released`: that time has passed.
+    `lingering`: it has detached, and its linger time has not passed. `released`: it has detached, and that time has
+    passed.
     """
 
     editor: str
@@ -68,9 +69,10 @@ class ServerSample:
 
 @frozen
 class Suspicion:
-    """The first sample, remembered, of one launch and one set of claims.
+    """The first of the two samples that make an orphan, remembered until the second. Times are monotonic seconds.
 
-    `renewed`: it replaces a suspicion whose second sample came too late.
+    `since`: the first sample ended then. `due`: the second sample may begin then. `renewed`: this suspicion replaces
+    one whose second sample came too late.
     """
 
     launch: str
@@ -78,6 +80,10 @@ class Suspicion:
     since: float
     due: float
     renewed: bool = False
+
+    def concerns(self, sample: ServerSample) -> bool:
+        """Return whether a sample shows the same launch with the same claims."""
+        return (self.launch, self.generation) == (sample.launch, sample.generation)
 
 
 @frozen
@@ -110,66 +116,88 @@ class Reap:
 Verdict = Keep | Suspect | Reap
 
 
-def judge(suspicion: Suspicion | None, seen: ServerSample) -> Verdict:
-    """Return the verdict on one more sample."""
-    exempt = _exempt(seen)
+def judge(suspicion: Suspicion | None, sample: ServerSample) -> Verdict:
+    """Return the verdict on one more sample. `suspicion` is that of the last verdict, None if there was none.
+
+    The first rule that applies decides:
+
+    1. Keep: the server is exempt. The daemon must not end it, or nothing says when it is unused.
+    2. Keep: an owner holds it; or, if no owner does, a lease that the daemon has granted.
+    3. Keep, and watch its sessions: it has sessions or leases of its own, or their number is unknown.
+    4. Suspect: no suspicion concerns this launch and these claims.
+    5. Suspect, renewed: the sample began more than `LATE_S` after it was due, for the first time.
+    6. Suspect, unchanged: the sample began before it was due.
+    7. Reap.
+    """
+    return _keep(sample) or _suspect_or_reap(suspicion, sample)
+
+
+def _keep(sample: ServerSample) -> Keep | None:
+    """Return what keeps the server, by the rules 1 to 3 of `judge`; None if nothing does."""
+    exempt = _exempt(sample)
     if exempt is not None:
         return Keep((exempt,))
-    holding = [_holding(owner) for owner in seen.owners if owner.holds]
-    if not holding and seen.leases:
-        holding = [f"leases: {seen.leases}"]
-    if holding:
-        return Keep(tuple(holding))
-    claims = _claims(seen)
-    if claims:
-        return Keep(claims, watch_sessions=True)
-    owners = tuple(_gone(owner) for owner in seen.owners) or ("no owner",)
+    holders = tuple(_why_it_holds(owner) for owner in sample.owners if owner.holds)
+    if holders:
+        return Keep(holders)
+    if sample.leases:
+        return Keep((f"leases: {sample.leases}",))
+    claims = _claims(sample)
+    return Keep(claims, watch_sessions=True) if claims else None
+
+
+def _suspect_or_reap(suspicion: Suspicion | None, sample: ServerSample) -> Suspect | Reap:
+    """Return the verdict on a server that nothing keeps, by the rules 4 to 7 of `judge`."""
+    owners = tuple(_why_it_is_gone(owner) for owner in sample.owners) or ("no owner",)
     reasons = (*owners, "no lease", "no session")
-    same = suspicion is not None and _same_case(suspicion, seen)
-    late = suspicion is not None and same and not suspicion.renewed and seen.began > suspicion.due + LATE_S
-    if suspicion is None or not same or late:
-        wait_s = seen.grace_s if seen.ends_with_owners else max(seen.grace_s, seen.idle_s)
-        fresh = Suspicion(seen.launch, seen.generation, seen.now, seen.now + wait_s, renewed=late)
-        return Suspect(fresh, reasons)
-    if seen.began < suspicion.due:
+    if suspicion is None or not suspicion.concerns(sample):
+        return Suspect(_new_suspicion(sample, renewed=False), reasons)
+    if sample.began > suspicion.due + LATE_S and not suspicion.renewed:
+        return Suspect(_new_suspicion(sample, renewed=True), reasons)
+    if sample.began < suspicion.due:
         return Suspect(suspicion, reasons)
     return Reap(suspicion, reasons)
 
 
-def _exempt(seen: ServerSample) -> str | None:
-    if seen.hands_off is not None:
-        return seen.hands_off
-    if seen.owners_unknown:
+def _new_suspicion(sample: ServerSample, *, renewed: bool) -> Suspicion:
+    wait_s = sample.grace_s if sample.ends_with_owners else max(sample.grace_s, sample.idle_s)
+    return Suspicion(sample.launch, sample.generation, sample.now, sample.now + wait_s, renewed=renewed)
+
+
+def _exempt(sample: ServerSample) -> str | None:
+    """Return why the server is not to be judged, None if it is."""
+    if sample.hands_off is not None:
+        return sample.hands_off
+    if sample.owners_unknown:
         return "it may have unknown owners"
-    if not seen.ends_with_owners and not seen.idle_s:
-        return "it was requested without an owner" if seen.ever_owned else "it never had an owner"
+    if not sample.ends_with_owners and not sample.idle_s:
+        return "it was requested without an owner" if sample.ever_owned else "it never had an owner"
     return None
 
 
-def _same_case(suspicion: Suspicion, seen: ServerSample) -> bool:
-    return (suspicion.launch, suspicion.generation) == (seen.launch, seen.generation)
-
-
-def _holding(owner: OwnerFact) -> str:
+def _why_it_holds(owner: OwnerFact) -> str:
     if owner.lingering:
         return f"{owner.editor} detached and may come back"
     return f"{owner.editor} is {owner.liveness}"
 
 
-def _gone(owner: OwnerFact) -> str:
+def _why_it_is_gone(owner: OwnerFact) -> str:
     return f"{owner.editor} has detached" if owner.released else f"{owner.editor} is dead"
 
 
-def _claims(seen: ServerSample) -> tuple[str, ...]:
-    """Return the claims that only the server or its connections can report."""
-    silent = seen.silent_s >= SILENCE_S
+def _claims(sample: ServerSample) -> tuple[str, ...]:
+    """Return the claims that only the server or its connections can report, for people.
+
+    An unknown number counts as a claim, unless the server has been silent for `SILENCE_S`.
+    """
+    silent = sample.silent_s >= SILENCE_S
     claims = []
-    if seen.server_leases is None and not silent:
+    if sample.server_leases is None and not silent:
         claims.append("its leases are unknown")
-    if seen.server_leases:
-        claims.append(f"leases: {seen.server_leases}")
-    if seen.sessions is None and not silent:
+    if sample.server_leases:
+        claims.append(f"leases: {sample.server_leases}")
+    if sample.sessions is None and not silent:
         claims.append("its sessions are unknown")
-    if seen.sessions:
-        claims.append(f"open sessions: {seen.sessions}")
+    if sample.sessions:
+        claims.append(f"open sessions: {sample.sessions}")
     return tuple(claims)

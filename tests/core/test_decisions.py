@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.core.foreign import ForeignServer, Outage, Use, server_stoppable
+from supervisor.core.foreign import ForeignServer, Outage, Use, judge_stop
 from supervisor.core.model import (
     Bind,
     Listener,
@@ -121,7 +121,7 @@ def servers(draw: st.DrawFn) -> OwnServer:
     )
     use = Use(draw(st.sampled_from([(), ("my-game-1",)])), draw(COUNTS), draw(COUNTS))
     outage = Outage(draw(st.sampled_from([0.0, 60.0])), draw(st.integers(0, 3)))
-    right = server_stoppable(record, owners_dead=draw(st.booleans()))
+    right = judge_stop(record, owners_dead=draw(st.booleans()))
     return OwnServer(record, draw(st.sampled_from(Answer)), use, right, outage)
 
 
@@ -134,7 +134,7 @@ def why_a_foreign_server_may_end(plan: Replace, spec: ServerSpec) -> None:
     assert (old.leases, old.sessions) == (0, 0)
     assert old.other_home is None
     assert not old.stray
-    assert isinstance(old.stoppable(), Stoppable)
+    assert isinstance(old.judge_stop(), Stoppable)
     assert old.version != spec.version
 
 
@@ -200,7 +200,7 @@ def test_successive_requests_never_get_the_same_port(wishes: list[tuple[ServerSp
 def test_foreign_server_is_stoppable_only_with_a_dead_owner(owner: Any, stray: Any) -> None:
     process = ProcessIdentity(9, "t")
     found = ForeignServer("toy", process, process, Occupant(process), {}, Recognised("so"), owner=owner, stray=stray)
-    proof = found.stoppable()
+    proof = found.judge_stop()
     assert isinstance(proof, Stoppable) is (isinstance(owner, DeadOwner) and not stray)
     assert isinstance(proof, Stoppable | Held)
     assert proof.reason

@@ -15,10 +15,17 @@ from supervisor.core.processes.proof import (
     TreeMember,
     TreeRole,
     Unrecognised,
-    recognised,
-    stoppable,
+    judge_listener,
+    judge_signal,
 )
-from supervisor.core.processes.trees import foreign_tree, guarded, launcher, parents, still_launches, tree
+from supervisor.core.processes.trees import (
+    ancestors,
+    foreign_tree,
+    guarded_processes,
+    spawned_tree,
+    still_launches,
+    topmost_launcher,
+)
 
 
 def who(pid: int, token: str = "t") -> ProcessIdentity:
@@ -34,31 +41,33 @@ OURS = SignalEvidence(process_now=who(50), token="home.godot-ai.abc", origin=Ori
 
 
 def test_spawned_server_may_be_stopped() -> None:
-    assert isinstance(stoppable(SERVER, OURS), Stoppable)
+    assert isinstance(judge_signal(SERVER, OURS), Stoppable)
 
 
 @pytest.mark.parametrize("process_now", [None, who(50, "later"), who(51)])
 def test_another_process_with_the_pid_is_never_signalled(process_now: ProcessIdentity | None) -> None:
-    assert isinstance(stoppable(SERVER, replace(OURS, process_now=process_now, stop_requested=True, orphan=True)), Held)
+    assert isinstance(
+        judge_signal(SERVER, replace(OURS, process_now=process_now, stop_requested=True, orphan=True)), Held
+    )
 
 
 def test_editor_is_never_signalled_even_on_a_users_request() -> None:
-    assert isinstance(stoppable(SERVER, replace(OURS, guarded=frozenset({who(50)}), stop_requested=True)), Held)
+    assert isinstance(judge_signal(SERVER, replace(OURS, guarded=frozenset({who(50)}), stop_requested=True)), Held)
 
 
 @pytest.mark.parametrize("token", [None, "", "home.godot-ai.other", "other.godot-ai.abc"])
 def test_left_over_member_needs_the_launch_token(token: str | None) -> None:
     member = TreeMember(who(50), TreeRole.LEFT_OVER, token)
-    assert isinstance(stoppable(member, OURS), Held)
-    assert isinstance(stoppable(replace(member, launch_token=OURS.token), OURS), Stoppable)
+    assert isinstance(judge_signal(member, OURS), Held)
+    assert isinstance(judge_signal(replace(member, launch_token=OURS.token), OURS), Stoppable)
 
 
 @pytest.mark.parametrize("origin", [Origin.ADOPTED, Origin.DISCOVERED, Origin.EXTERNAL])
 def test_foreign_server_needs_a_users_request_or_dead_owners(origin: Origin) -> None:
     evidence = replace(OURS, origin=origin)
-    assert isinstance(stoppable(SERVER, evidence), Held)
-    assert isinstance(stoppable(SERVER, replace(evidence, stop_requested=True)), Stoppable)
-    assert isinstance(stoppable(SERVER, replace(evidence, orphan=True)), Stoppable)
+    assert isinstance(judge_signal(SERVER, evidence), Held)
+    assert isinstance(judge_signal(SERVER, replace(evidence, stop_requested=True)), Stoppable)
+    assert isinstance(judge_signal(SERVER, replace(evidence, orphan=True)), Stoppable)
 
 
 # Shell 10 (session 10) runs a job 11; daemon 20; server 50 (session 50) with child 51 and grandchild 52 in a session of
@@ -73,11 +82,11 @@ TABLE = (
     row(60, 50, 50),
     row(61, 60, 50),
 )
-GUARD = guarded(TABLE, editors=[who(60)], daemon=who(20), roots=[who(50)])
+GUARD = guarded_processes(TABLE, editors=[who(60)], daemon=who(20), roots=[who(50)])
 
 
 def members(table: tuple[ProcessRow, ...]) -> dict[int, TreeRole]:
-    return {member.identity.pid: member.role for member in tree(table, who(50), GUARD)}
+    return {member.identity.pid: member.role for member in spawned_tree(table, who(50), GUARD)}
 
 
 def test_tree_has_descendants_and_session_but_no_editor() -> None:
@@ -95,7 +104,7 @@ def test_descendants_of_an_editor_are_guarded() -> None:
 
 def test_editor_that_started_the_daemon_does_not_guard_servers() -> None:
     table = (row(60, 1, 60), row(20, 60, 20), row(50, 20, 50))
-    assert guarded(table, [who(60)], who(20), [who(50)]) == {who(60), who(20)}
+    assert guarded_processes(table, [who(60)], who(20), [who(50)]) == {who(60), who(20)}
 
 
 def test_session_member_without_parent_belongs_to_the_tree() -> None:
@@ -104,7 +113,7 @@ def test_session_member_without_parent_belongs_to_the_tree() -> None:
 
 def test_process_with_its_own_session_is_apart_with_descendants() -> None:
     table = (*TABLE, row(53, 52, 52), row(54, 53, 54), row(55, 51, 50))
-    apart = {member.identity.pid for member in tree(table, who(50), GUARD) if member.apart}
+    apart = {member.identity.pid for member in spawned_tree(table, who(50), GUARD) if member.apart}
     assert apart == {52, 53, 54}
 
 
@@ -116,7 +125,7 @@ def test_foreign_descendant_in_another_session_is_apart() -> None:
 
 def test_new_session_of_the_roots_number_is_not_in_the_tree() -> None:
     later = (ProcessRow(who(50, "later"), 1, 50), row(51, 50, 50), row(52, 1, 50))
-    assert tree(later, who(50), frozenset()) == ()
+    assert spawned_tree(later, who(50), frozenset()) == ()
 
 
 def test_session_is_left_over_after_the_root_has_gone() -> None:
@@ -132,8 +141,8 @@ def test_session_is_left_over_after_the_root_has_gone() -> None:
 )
 def test_tree_never_contains_a_guarded_process(parents: list[int], sessions: list[int], editors: set[int]) -> None:
     table = tuple(row(pid + 1, parent, sessions[pid]) for pid, parent in enumerate(parents))
-    guard = guarded(table, [who(pid) for pid in editors if pid != 1], who(2), [who(1)])
-    assert not guard & {member.identity for member in tree(table, who(1), guard)}
+    guard = guarded_processes(table, [who(pid) for pid in editors if pid != 1], who(2), [who(1)])
+    assert not guard & {member.identity for member in spawned_tree(table, who(1), guard)}
 
 
 # --- recognised ---
@@ -144,7 +153,7 @@ GODOT_AI = ListenerFacts(
 
 
 def test_command_line_and_answer_of_the_kind_are_recognised() -> None:
-    assert isinstance(recognised(GODOT_AI), Recognised)
+    assert isinstance(judge_listener(GODOT_AI), Recognised)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +170,7 @@ def test_command_line_and_answer_of_the_kind_are_recognised() -> None:
     ids=str,
 )
 def test_each_missing_fact_prevents_recognition_with_its_reason(lacking: dict[str, Any]) -> None:
-    proof = recognised(replace(GODOT_AI, **lacking))
+    proof = judge_listener(replace(GODOT_AI, **lacking))
     assert isinstance(proof, Unrecognised)
     assert proof.reason
 
@@ -171,7 +180,7 @@ def test_each_missing_fact_prevents_recognition_with_its_reason(lacking: dict[st
     [(False, "it belongs to another user"), (None, "the system does not tell which user it belongs to")],
 )
 def test_another_user_and_an_unknown_user_differ(*, same_user: bool | None, reason: str) -> None:
-    proof = recognised(replace(GODOT_AI, same_user=same_user))
+    proof = judge_listener(replace(GODOT_AI, same_user=same_user))
     assert isinstance(proof, Unrecognised)
     assert proof.reason == reason
 
@@ -198,12 +207,12 @@ COMMANDS = {
 
 
 def test_runner_above_a_listener_is_its_launcher_a_shell_is_not() -> None:
-    assert launcher(FOREIGN_SERVERS, who(41), COMMANDS, ()) == who(40)
-    assert launcher(FOREIGN_SERVERS, who(62), COMMANDS, ()) == who(61)
+    assert topmost_launcher(FOREIGN_SERVERS, who(41), COMMANDS, ()) == who(40)
+    assert topmost_launcher(FOREIGN_SERVERS, who(62), COMMANDS, ()) == who(61)
 
 
 def test_runner_with_another_child_is_not_a_launcher() -> None:
-    assert launcher((*FOREIGN_SERVERS, row(43, 40, 10)), who(41), COMMANDS, ()) == who(41)
+    assert topmost_launcher((*FOREIGN_SERVERS, row(43, 40, 10)), who(41), COMMANDS, ()) == who(41)
 
 
 def test_idle_launcher_stays_one_after_its_server_has_ended() -> None:
@@ -217,23 +226,23 @@ def test_idle_launcher_stays_one_after_its_server_has_ended() -> None:
 
 
 def test_runner_that_is_an_owner_is_not_a_launcher() -> None:
-    assert launcher(FOREIGN_SERVERS, who(41), COMMANDS, (who(40),)) == who(41)
+    assert topmost_launcher(FOREIGN_SERVERS, who(41), COMMANDS, (who(40),)) == who(41)
 
 
 def test_topmost_of_several_runners_is_the_launcher() -> None:
     table = (*FOREIGN_SERVERS, row(90, 1, 90), row(91, 90, 90), row(92, 91, 90))
     commands = {**COMMANDS, who(90): ("sh", "-c", "uvx godot-ai"), who(91): ("uvx", "godot-ai")}
-    assert launcher(table, who(92), commands, ()) == who(90)
-    assert parents(table, who(92)) == (who(91), who(90))
+    assert topmost_launcher(table, who(92), commands, ()) == who(90)
+    assert ancestors(table, who(92)) == (who(91), who(90))
 
 
 def test_runner_leading_a_terminal_session_is_not_a_launcher() -> None:
     # The terminal was opened for one command and would close with it.
     opened = replace(row(40, 10, 40), on_terminal=True)
     table = (*(each for each in FOREIGN_SERVERS if each.identity.pid != 40), opened)
-    assert launcher(table, who(41), COMMANDS, ()) == who(41)
+    assert topmost_launcher(table, who(41), COMMANDS, ()) == who(41)
     assert not still_launches((opened,), who(40), COMMANDS, (), {who(40), who(41)})
-    assert launcher((*table[:-1], replace(opened, on_terminal=False)), who(41), COMMANDS, ()) == who(40)
+    assert topmost_launcher((*table[:-1], replace(opened, on_terminal=False)), who(41), COMMANDS, ()) == who(40)
 
 
 def test_foreign_tree_excludes_the_session() -> None:
@@ -247,7 +256,7 @@ def test_foreign_tree_excludes_the_session() -> None:
 
 def test_foreign_tree_excludes_editors_and_their_descendants() -> None:
     table = (*FOREIGN_SERVERS, row(43, 42, 10), row(44, 43, 10))
-    guard = guarded(table, [who(43)], who(20), [who(41), who(40)])
+    guard = guarded_processes(table, [who(43)], who(20), [who(41), who(40)])
     found = foreign_tree(table, who(41), who(40), guard)
     assert {member.identity.pid for member in found} == {40, 41, 42}
 
@@ -267,5 +276,5 @@ def test_foreign_tree_never_contains_a_guarded_process(
     parents_of: list[int], editors: set[int], process: int, root: int
 ) -> None:
     table = tuple(row(pid + 1, parent, 1) for pid, parent in enumerate(parents_of))
-    guard = guarded(table, [who(pid) for pid in editors], who(2), [])
+    guard = guarded_processes(table, [who(pid) for pid in editors], who(2), [])
     assert not guard & {member.identity for member in foreign_tree(table, who(process), who(root), guard)}

@@ -15,7 +15,7 @@ from supervisor.core.processes import trees
 from supervisor.core.processes.owners import DeadOwner
 from supervisor.core.processes.proof import Stoppable
 from supervisor.core.processes.token_carriers import TokenCarrier
-from supervisor.core.processes.trees import tree
+from supervisor.core.processes.trees import spawned_tree
 from supervisor.core.single_flight import Operation
 from supervisor.daemon.home_ownership import HomeOwnership
 from supervisor.engine.claims.leases import Leases
@@ -60,10 +60,10 @@ def test_a_signal_to_a_bare_pid(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def by_number(table: Sequence[ProcessRow], root: ProcessIdentity, forbidden: frozenset[ProcessIdentity]) -> Any:
         now = next((row.identity for row in table if row.identity.pid == root.pid), root)
-        return tree(table, now, forbidden)
+        return spawned_tree(table, now, forbidden)
 
-    monkeypatch.setattr(looks, "tree", by_number)
-    monkeypatch.setattr(signals, "stoppable", lambda member, evidence: Stoppable("because"))  # noqa: ARG005
+    monkeypatch.setattr(looks, "spawned_tree", by_number)
+    monkeypatch.setattr(signals, "judge_signal", lambda member, evidence: Stoppable("because"))  # noqa: ARG005
     ask, kill = Signals.ask, Signals.kill
 
     def aimed(self: Signals, member: Any) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from ...values import frozen
 from ..model import ProcessIdentity, ProcessRow
 from .proof import Recognised, Unrecognised
-from .trees import family, parents
+from .trees import ancestors, family
 
 
 @frozen
@@ -58,7 +58,7 @@ def common_ancestor(
     for candidate in sorted(listening, key=lambda identity: identity.pid):
         if set(listening) <= set(family(table, [candidate])):
             top = candidate
-            for above in parents(table, candidate):
+            for above in ancestors(table, candidate):
                 if not heads.get(above):
                     break
                 top = above

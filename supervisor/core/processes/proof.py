@@ -1,7 +1,7 @@
 """Why the daemon may act on a process, or may not. Pure.
 
-Every signal is preceded by `stoppable`; in doubt the answer is Held. There are two strengths of proof: `recognised` is
-enough to reuse, adopt and watch a server, but only `stoppable` is enough to end one.
+Every signal is preceded by `judge_signal`; in doubt the answer is Held. There are two strengths of proof: Recognised is
+enough to reuse, adopt and watch a server, but only Stoppable is enough to end one.
 """
 
 from enum import StrEnum
@@ -54,7 +54,7 @@ class ListenerFacts:
     detail: str = ""
 
 
-def recognised(seen: ListenerFacts) -> Recognised | Unrecognised:
+def judge_listener(seen: ListenerFacts) -> Recognised | Unrecognised:
     """Return whether a listening process is a server of a kind."""
     proofs = (
         (seen.same_user is not False, "it belongs to another user"),
@@ -117,7 +117,7 @@ class Held:
     reason: str
 
 
-def stoppable(member: TreeMember, evidence: SignalEvidence) -> Stoppable | Held:
+def judge_signal(member: TreeMember, evidence: SignalEvidence) -> Stoppable | Held:
     """Return whether this process may be signalled."""
     pid = member.identity.pid
     if evidence.process_now != member.identity:

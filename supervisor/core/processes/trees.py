@@ -7,7 +7,7 @@ from .proof import TreeMember, TreeRole
 from .runners import is_runner
 
 
-def guarded(
+def guarded_processes(
     table: Sequence[ProcessRow],
     editors: Iterable[ProcessIdentity],
     daemon: ProcessIdentity,
@@ -31,7 +31,7 @@ def guarded(
     return frozenset(found)
 
 
-def tree(
+def spawned_tree(
     table: Sequence[ProcessRow], root: ProcessIdentity, forbidden: frozenset[ProcessIdentity]
 ) -> tuple[TreeMember, ...]:
     """Return the processes of a server that the daemon spawned: the root, its descendants, and the rest of its session.
@@ -83,17 +83,17 @@ def foreign_tree(
     return tuple(members.values())
 
 
-def launcher(
+def topmost_launcher(
     table: Sequence[ProcessRow],
     process: ProcessIdentity,
     commands: Mapping[ProcessIdentity, Sequence[str]],
     forbidden: Collection[ProcessIdentity],
 ) -> ProcessIdentity:
     """Return the topmost process that only runs this server, or the server itself if there is none."""
-    return (process, *launchers(table, process, commands, forbidden))[-1]
+    return (process, *launchers_above(table, process, commands, forbidden))[-1]
 
 
-def launchers(
+def launchers_above(
     table: Sequence[ProcessRow],
     process: ProcessIdentity,
     commands: Mapping[ProcessIdentity, Sequence[str]],
@@ -107,7 +107,7 @@ def launchers(
     terminals = _terminals(table)
     found: list[ProcessIdentity] = []
     below = process
-    for above in parents(table, process):
+    for above in ancestors(table, process):
         alone = above not in forbidden and above not in terminals and children.get(above.pid) == [below]
         if not (alone and is_runner(commands.get(above, ()))):
             break
@@ -133,7 +133,7 @@ def still_launches(
     return set(proven).issuperset(rest) and is_runner(commands.get(root, ()))
 
 
-def parents(table: Sequence[ProcessRow], process: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
+def ancestors(table: Sequence[ProcessRow], process: ProcessIdentity) -> tuple[ProcessIdentity, ...]:
     """Return the processes above this one, nearest first."""
     rows = {row.identity.pid: row for row in table}
     found: list[ProcessIdentity] = []

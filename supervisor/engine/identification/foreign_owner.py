@@ -5,7 +5,7 @@ from dataclasses import replace
 from ...core.model import Editor, Ownership, ProcessIdentity
 from ...core.processes.godot import is_editor
 from ...core.processes.owners import LivingOwner, OwnerCandidate, OwnerSeen, UnknownOwner, is_pid, judge_owner
-from ...core.processes.trees import parents
+from ...core.processes.trees import ancestors
 from ...kinds.kind import Kind
 from ...native.api import variable_if_told
 from ..state.context import TOKEN_VARIABLE, EngineContext
@@ -78,7 +78,7 @@ def _editor_above(context: EngineContext, process: ProcessIdentity) -> ProcessId
     """Return the nearest editor that a process descends from, attached or by its command line. Blocks."""
     known = {editor.process for editor in list(context.records.editors.values())}
     describe = context.platform.probe.describe
-    above = parents(context.platform.processes.table(), process)
+    above = ancestors(context.platform.processes.table(), process)
     return next((each for each in above if each in known or is_editor(describe(each.pid).command)), None)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from ...core.foreign import ForeignServer
 from ...core.model import Occupant, PortFact, Ports, ProcessIdentity, ProcessRow
 from ...core.processes.owners import OwnerSeen, UnknownOwner
-from ...core.processes.proof import ListenerFacts, Recognised, recognised
-from ...core.processes.trees import launcher, parents
+from ...core.processes.proof import ListenerFacts, Recognised, judge_listener
+from ...core.processes.trees import ancestors, topmost_launcher
 from ...kinds.kind import Kind
 from ...kinds.programs import is_of
 from ...kinds.queries.identify import Identification
@@ -61,7 +61,7 @@ class Recogniser:
         fits = is_of(kind, occupant.command)
         if not fits:
             seen = self._appearance(kind, process, None, command_fits=False, complete=False)
-            return ForeignServer(kind.name, process, process, occupant, {}, recognised(seen))
+            return ForeignServer(kind.name, process, process, occupant, {}, judge_listener(seen))
         owner: OwnerSeen | None = None
         try:
             token, home = await self._platform.lanes.look(home_of, self._context, process)
@@ -75,7 +75,7 @@ class Recogniser:
         ports = ports_by_name(kind, held, port)
         said = await self._server_client.ask_foreign(kind, process, ports)
         complete = ports.keys() == kind.ports.keys()
-        proof = recognised(self._appearance(kind, process, said, command_fits=True, complete=complete))
+        proof = judge_listener(self._appearance(kind, process, said, command_fits=True, complete=complete))
         bare = ForeignServer(kind.name, process, process, occupant, ports, proof)
         if said is None or not isinstance(proof, Recognised):
             return bare
@@ -126,7 +126,7 @@ class Recogniser:
 async def launcher_of(context: EngineContext, process: ProcessIdentity) -> ProcessIdentity:
     """Return the topmost process that does nothing but run this server, or the server itself."""
     table, commands = await context.platform.lanes.look(_above, context, process)
-    return launcher(table, process, commands, context.records.owner_processes() | {context.me})
+    return topmost_launcher(table, process, commands, context.records.owner_processes() | {context.me})
 
 
 def _above(
@@ -134,7 +134,7 @@ def _above(
 ) -> tuple[Sequence[ProcessRow], Mapping[ProcessIdentity, tuple[str, ...]]]:
     """Return the process table, and the command lines of the ancestors of a process. Blocks."""
     table = context.platform.processes.table()
-    return table, {above: context.platform.probe.describe(above.pid).command for above in parents(table, process)}
+    return table, {above: context.platform.probe.describe(above.pid).command for above in ancestors(table, process)}
 
 
 def ports_by_name(kind: Kind, held: Collection[int], port: int) -> Ports:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from ...core.foreign import ForeignServers, Outage, Use, compatible, server_stoppable
+from ...core.foreign import ForeignServers, Outage, Use, compatible, judge_stop
 from ...core.lifecycle import SERVING
 from ...core.model import Liveness, Ownership, PortFact, Ports, ProcessIdentity, ServerRecord
 from ...core.ports import obstacles
@@ -43,7 +43,7 @@ class SnapshotReader:
         dead = all(self._platform.probe.sample(owner.process) is Liveness.DEAD for owner in owners)
         use = await self.use(record, kind, asker, deserted=dead and outage.unresponsive)
         reason = await self._platform.lanes.look(claimed_beside, self._context, record)
-        right = Held(reason) if reason else server_stoppable(record, owners_dead=dead)
+        right = Held(reason) if reason else judge_stop(record, owners_dead=dead)
         return OwnServer(record, answer, use, right, outage)
 
     def owners(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None) -> tuple[str, ...]:

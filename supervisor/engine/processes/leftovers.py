@@ -8,7 +8,7 @@ from ...core.model import ProcessIdentity, ProcessRow
 from ...core.processes.godot import is_editor
 from ...core.processes.leftovers import LeftoverProcess, common_ancestor, judge_leftover
 from ...core.processes.proof import Recognised, Unrecognised
-from ...core.processes.trees import guarded
+from ...core.processes.trees import guarded_processes
 from ...kinds.kind import Kind
 from ...kinds.programs import is_of
 from ...native.api import variable_if_told
@@ -93,8 +93,8 @@ class LeftoverFinder:
             each for each, command in commands.items() if not command and may_live(self._platform.probe, each)
         )
         keep = records.server_processes() | {self._root}
-        guard = guarded(table, editors, self._context.me, keep)
-        held = guarded(table, editors | unread, self._context.me, keep) if unread else guard
+        guard = guarded_processes(table, editors, self._context.me, keep)
+        held = guarded_processes(table, editors | unread, self._context.me, keep) if unread else guard
         return Leftovers(table, carriers, guard, unread, held)
 
     def _command(self, process: ProcessIdentity) -> tuple[str, ...]:

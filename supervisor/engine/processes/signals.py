@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from ...core.model import Liveness, ProcessIdentity
-from ...core.processes.proof import SignalEvidence, Stoppable, TreeMember, stoppable
+from ...core.processes.proof import SignalEvidence, Stoppable, TreeMember, judge_signal
 from ...native.api import Probe, ProcessControl, identify_if_told
 from ..state.events import Events
 
@@ -65,7 +65,7 @@ class Signals:
 
     def _prove(self, member: TreeMember, evidence: SignalEvidence, server: str) -> Stoppable | Outcome:
         """Return the proof, or the outcome of the signal without one."""
-        proof = stoppable(member, evidence)
+        proof = judge_signal(member, evidence)
         if isinstance(proof, Stoppable):
             return proof
         if evidence.process_now is None:

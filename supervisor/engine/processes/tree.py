@@ -8,7 +8,14 @@ from functools import partial
 from ...core.model import Origin, ProcessIdentity, ProcessRow, ServerRecord
 from ...core.processes.godot import is_editor
 from ...core.processes.proof import TreeMember, TreeRole
-from ...core.processes.trees import foreign_tree, guarded, launchers, parents, still_launches, tree
+from ...core.processes.trees import (
+    ancestors,
+    foreign_tree,
+    guarded_processes,
+    launchers_above,
+    spawned_tree,
+    still_launches,
+)
 from ...native.api import Platform, variable_if_told
 from ...values import frozen
 from ..operations.shared_answers import SharedAnswers
@@ -128,9 +135,9 @@ class TreeReader:
         """Read the process table, command lines and environments. Blocking."""
         proven = before.proven if before else frozenset[ProcessIdentity]()
         table = self._platform.processes.table() if table is None else table
-        commands = self._commands({*target.heads, *parents(table, target.process)} if target.foreign else ())
+        commands = self._commands({*target.heads, *ancestors(table, target.process)} if target.foreign else ())
         roots = servers | {*target.heads}
-        guard = guarded(table, owners, self._me, roots)
+        guard = guarded_processes(table, owners, self._me, roots)
         found = _tree(table, target, commands, guard, proven)
         living = {row.identity for row in table}
         members = (*found.members, *(before.members if before else ()))
@@ -139,7 +146,7 @@ class TreeReader:
         editors = frozenset(each for each, command in seen.items() if is_editor(command))
         unread = frozenset(each for each in below if not seen.get(each) and may_live(self._platform.probe, each))
         if editors or unread:
-            guard = guarded(table, owners | editors | unread, self._me, roots)
+            guard = guarded_processes(table, owners | editors | unread, self._me, roots)
             found = _tree(table, target, commands, guard, proven)
         return replace(found, members=self._with_tokens(found.members), editors=editors, unread=unread)
 
@@ -183,10 +190,10 @@ def _tree(
 ) -> ProcessTree:
     if target.foreign:
         return _foreign_look(table, target, commands, guard, proven)
-    members = {member.identity: member for member in tree(table, target.root, guard)}
+    members = {member.identity: member for member in spawned_tree(table, target.root, guard)}
     if target.process != target.root:
         # A server may have begun a session of its own: processes in it are no more apart than those in the root's.
-        for member in tree(table, target.process, guard):
+        for member in spawned_tree(table, target.process, guard):
             other = members.get(member.identity)
             members[member.identity] = replace(other, apart=other.apart and member.apart) if other else member
     return ProcessTree(tuple(members.values()), guard)
@@ -200,7 +207,7 @@ def _foreign_look(
     proven: frozenset[ProcessIdentity],
 ) -> ProcessTree:
     """Read a foreign tree. Leave out a launcher that has turned to another task since it was found."""
-    above = launchers(table, target.process, commands, guard)
+    above = launchers_above(table, target.process, commands, guard)
     if any(row.identity == target.process for row in table):
         launched = target.root in (target.process, *above)
     else:

@@ -6,7 +6,7 @@ from functools import partial
 from ...core.foreign import ConflictingServer, compatible
 from ...core.model import Chosen, Occupant, PassedOverPort, PortFact, Ports, VersionSource
 from ...core.ports import candidates, obstacle
-from ...core.reconcile import Adopt, Replace, ServerSpec, Snapshot, plan_for_foreign, reconcile
+from ...core.reconcile import Adopt, LeaveAlone, Replace, ServerSpec, Snapshot, plan_for_foreign, reconcile
 from ...errors import InvalidParams
 from ...kinds.kind import Kind
 from ...kinds.versions import choose
@@ -111,7 +111,7 @@ class PortReporter:
         if found is None:
             return self._free(port, spec.wanted[0], snapshot)
         why = plan_for_foreign(spec, foreign_server, snapshot.reserved) if foreign_server is not None else None
-        reason = why.reason if isinstance(why, ConflictingServer) else why if isinstance(why, str) else None
+        reason = why.reason if isinstance(why, ConflictingServer | LeaveAlone) else None
         return PortFinding(port, found.occupant, "relocate", f"{found.reason}: {reason}" if reason else found.reason)
 
     def _free(self, port: int, ports: Ports, snapshot: Snapshot) -> PortFinding:
