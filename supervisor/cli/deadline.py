@@ -31,15 +31,15 @@ class Deadline:
             raise self.error()
         return left
 
-    def or_else(self, usual_s: float) -> float:
-        """Return the seconds that are left, or `usual_s`, the limit of this step, if the user set none.
+    def left_or(self, default_s: float) -> float:
+        """Return the seconds that are left. Returns `default_s` if there is no limit.
 
         Raises:
             ResponseTimeout: the time is over.
         """
         left = self.left()
-        return usual_s if left is None else left
+        return default_s if left is None else left
 
     def error(self) -> ResponseTimeout:
         """Return the error to raise when the time is over."""
-        return ResponseTimeout(f"not done within {self.timeout_s:g} s", hint="use a longer --timeout")
+        return ResponseTimeout(f"the command did not end within {self.timeout_s:g} s", hint="use a longer --timeout")

@@ -14,30 +14,31 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 
 LOST = (DisconnectedBeforeAccept, DisconnectedAfterAccept)
-"""Errors that mean that the connection ended."""
+"""The errors of a connection that has ended."""
 
 
-def through_restarts(where: Folders, deadline: Deadline, follow: Callable[[Client], bool]) -> None:
-    """Call `follow` with a connection to each daemon, one after the other, until it returns True."""
+def through_restarts(where: Folders, deadline: Deadline, follow: Callable[[Client], None]) -> None:
+    """Call `follow` with a connection to the daemon. If that connection ends, do so again with the next daemon."""
     client = remote.connect(where, deadline)
     while True:
         try:
             with client:
-                if follow(client):
-                    return
+                return follow(client)
         except LOST:
-            client = next_daemon(where, deadline)
-        else:
-            client = remote.connect(where, deadline)
+            client = connect_to_next_daemon(where, deadline)
 
 
-def next_daemon(where: Folders, deadline: Deadline) -> Client:
-    """Wait for a daemon, and connect to it. The endpoint file is checked less and less often."""
+def connect_to_next_daemon(where: Folders, deadline: Deadline) -> Client:
+    """Wait for a daemon, and connect to it. The endpoint file is checked less and less often.
+
+    Raises:
+        ResponseTimeout: no daemon was started before the deadline.
+    """
     output.note("the daemon has ended; waiting for the next one")
     pause_s = FIRST_PAUSE_S
     while True:
         try:
-            time.sleep(min(pause_s, deadline.or_else(pause_s)))
+            time.sleep(min(pause_s, deadline.left_or(pause_s)))
             client = remote.connect(where, deadline)
         except DaemonNotRunning:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

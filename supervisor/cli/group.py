@@ -95,7 +95,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 (click's signature)
+def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 (click's signature)
     if wanted and not ctx.resilient_parsing:
         from .daemon_commands import version
 
@@ -104,7 +104,9 @@ def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
 
 
 @click.group(PROGRAM, cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
-@click.option("-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help=VERSION_HELP)
+@click.option(
+    "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help=VERSION_HELP
+)
 def cli() -> None:
     """Start, watch and stop MCP servers for Godot editors.
 
@@ -123,11 +125,11 @@ def run(given: tuple[str, ...], *, as_json: bool) -> int:
     except click.Abort:
         return exit_codes.INTERRUPTED
     except click.ClickException as problem:
-        return _usage(problem, as_json=as_json)
+        return _report_usage_error(problem, as_json=as_json)
     return code if isinstance(code, int) else exit_codes.DONE
 
 
-def _usage(problem: click.ClickException, *, as_json: bool) -> int:
+def _report_usage_error(problem: click.ClickException, *, as_json: bool) -> int:
     if as_json:
         parameter = getattr(getattr(problem, "param", None), "name", None)
         output.error(InvalidParams(parameter or "command line", problem.format_message()), as_json=True)

@@ -14,7 +14,8 @@ REPORT_AT = "the project's issue tracker"
 # Prompts and scripts run these often. They work without click, whose import takes as long as everything else.
 QUERIES = frozenset({("status",), ("ps",), ("status", "--json"), ("ps", "--json")})
 
-_OF_THE_HOME = frozenset({"DAEMON_UNREACHABLE", "STATE_NOT_WRITABLE", "CONFIG_INVALID", "NOT_OURS"})
+_MAY_COME_FROM_THE_HOME = frozenset({"DAEMON_UNREACHABLE", "STATE_NOT_WRITABLE", "CONFIG_INVALID", "NOT_OURS"})
+"""Codes of errors whose cause may be a home folder that this user cannot have."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,17 +23,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = tuple(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
     _replace_closed_streams()
-    _escape_unprintable_letters()
+    _escape_unencodable_letters()
     try:
         return _run(given, as_json=as_json)
     except SupervisorError as problem:
-        return _failed(_explained_by_home(problem), as_json=as_json)
+        return _report(_reason_in_the_home(problem) or problem, as_json=as_json)
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except Exception as problem:  # noqa: BLE001 (the user gets one line instead of a traceback)
-        if isinstance(problem, OSError) and (reason := _explained_by_system(problem)) is not None:
-            return _failed(reason, as_json=as_json)
-        return _unexpected(problem, as_json=as_json)
+        if isinstance(problem, OSError) and (reason := _meaning_for_a_user(problem)) is not None:
+            return _report(reason, as_json=as_json)
+        return _report_defect(problem, as_json=as_json)
 
 
 def _run(given: tuple[str, ...], *, as_json: bool) -> int:
@@ -52,14 +53,14 @@ def _run(given: tuple[str, ...], *, as_json: bool) -> int:
     return group.run(given, as_json=as_json)
 
 
-def _failed(problem: SupervisorError, *, as_json: bool) -> int:
+def _report(problem: SupervisorError, *, as_json: bool) -> int:
     output.error(problem, as_json=as_json)
     return exit_codes.exit_code(problem.code)
 
 
-def _explained_by_home(problem: SupervisorError) -> SupervisorError:
-    """Return the error, or the reason behind it if this user cannot have such a home folder at all."""
-    if problem.code in _OF_THE_HOME or (problem.code == "DAEMON_NOT_RUNNING" and "file" in problem.data):
+def _reason_in_the_home(problem: SupervisorError) -> SupervisorError | None:
+    """Return why this user cannot have such a home folder. Returns None if that is not behind the error."""
+    if problem.code in _MAY_COME_FROM_THE_HOME or (problem.code == "DAEMON_NOT_RUNNING" and "file" in problem.data):
         from ..native.facts import folders
         from ..native.startup import homes
 
@@ -67,11 +68,11 @@ def _explained_by_home(problem: SupervisorError) -> SupervisorError:
             homes.refuse(folders())
         except SupervisorError as reason:
             return reason
-    return problem
+    return None
 
 
-def _explained_by_system(problem: OSError) -> SupervisorError | None:
-    """Return the meaning of a system error for a user. Returns None if the error may be a defect of this program."""
+def _meaning_for_a_user(problem: OSError) -> SupervisorError | None:
+    """Return what a system error means for a user. Returns None if the error may be a defect of this program."""
     from ..native.facts import folders
     from ..native.startup import homes
 
@@ -81,7 +82,7 @@ def _explained_by_system(problem: OSError) -> SupervisorError | None:
         return reason
 
 
-def _unexpected(problem: Exception, *, as_json: bool) -> int:
+def _report_defect(problem: Exception, *, as_json: bool) -> int:
     if os.environ.get(DEBUG_VARIABLE) == "1":
         raise problem
     text = printable(f"{type(problem).__name__}: {problem}")
@@ -105,7 +106,7 @@ def _replace_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 (open until the process ends)
 
 
-def _escape_unprintable_letters() -> None:
+def _escape_unencodable_letters() -> None:
     """Escape letters that a legacy code page does not have, so that a folder's name cannot fail the command."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:

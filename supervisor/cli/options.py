@@ -9,8 +9,8 @@ import click
 from .context.projects import PROJECT_FILE, Folder
 from .deadline import Deadline
 
-LONGEST_S = 1_000_000.0
-"""Eleven days. Windows limits a wait to 49 days, and poll() to 24."""
+LONGEST_TIMEOUT_S = 1_000_000.0
+"""Eleven days, which every system can wait: Windows limits a wait to 49 days, and poll() to 24."""
 
 PARENT = "parent"
 
@@ -23,22 +23,24 @@ server: Decorator = click.argument("server", metavar="[ID]", required=False)
 
 _servers: Decorator = click.argument("servers", metavar="[ID]...", nargs=-1)
 
-_all: Decorator = click.option("--all", "every", is_flag=True, help="Every server that was started or adopted here.")
+_all: Decorator = click.option(
+    "--all", "every_server", is_flag=True, help="Act on every server that was started or adopted here."
+)
 
-_force: Decorator = click.option("--force", is_flag=True, help="Even if an editor that uses the server is busy.")
+_force: Decorator = click.option("--force", is_flag=True, help="Act even if an editor that uses the server is busy.")
 
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
 def _owner_pid(ctx: click.Context, param: click.Parameter, value: str | None) -> OwnerOption | None:
-    """Return a process; `parent` is the process that started this command."""
+    """Return the process that the user typed; `parent` is the process that started this command."""
     if value is None:
         return None
     if value != PARENT and (not value.isdecimal() or int(value) == 0):
         raise click.BadParameter(f"{value!r} is neither a process id nor {PARENT!r}", ctx, param)
-    from .context.owner import seen
+    from .context.owner import identify_owner
 
-    return seen(None if value == PARENT else int(value))
+    return identify_owner(None if value == PARENT else int(value))
 
 
 owner_pid: Decorator = click.option(
@@ -59,8 +61,10 @@ project: Decorator = click.option(
 
 def _deadline(ctx: click.Context, param: click.Parameter, value: float | None) -> Deadline:
     # Written so that NaN is refused as well: every comparison with NaN is false.
-    if value is not None and not 0 < value <= LONGEST_S:
-        raise click.BadParameter(f"{value} is not a number of seconds between 0 and {LONGEST_S:.0f}", ctx, param)
+    if value is not None and not 0 < value <= LONGEST_TIMEOUT_S:
+        raise click.BadParameter(
+            f"{value} is not a number of seconds between 0 and {LONGEST_TIMEOUT_S:.0f}", ctx, param
+        )
     return Deadline(value)
 
 
@@ -70,12 +74,12 @@ timeout: Decorator = click.option(
     type=float,
     callback=_deadline,
     metavar="SECONDS",
-    help="Give up when the whole command takes longer.",
+    help="Give up if the whole command takes longer than this.",
 )
 
 
 def several_servers(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the arguments and options of a command that acts on several servers."""
+    """Give a command the arguments and options of commands that act on several servers, `down` and `restart`."""
     # The last decorator of a command comes first in its help.
     for decorator in (timeout, as_json, _force, _all, _servers):
         command = decorator(command)

@@ -10,9 +10,12 @@ from ..errors import SupervisorError
 from . import terminal
 from .formatting import coloured, occupant, printable, shortened, without_controls
 
-_CURSOR_HOME, _CLEAR_REST_OF_LINE, _CLEAR_REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+_CURSOR_HOME = "\x1b[H"
+_CLEAR_REST_OF_LINE = "\x1b[K"
+_CLEAR_REST_OF_SCREEN = "\x1b[J"
 _COLUMNS_OFF_A_TERMINAL = 120
 _SECONDS_BETWEEN_LINES = 2.0
+"""Of progress that is not printed to a terminal."""
 
 
 def document(value: Any) -> None:
@@ -72,14 +75,19 @@ def _details(data: Mapping[str, Any]) -> Iterable[str]:
             yield from (str(text) for text in tail)
     for row in data.get("occupants") or ():
         if isinstance(row, Mapping):
-            known = any(row.get(name) for name in ("occupant", "pid", "command", "user"))
-            reason = row.get("reason")
-            shown = occupant(row.get("occupant", row)) if known or not reason else printable(str(reason))
-            yield f"port {row.get('port')}: {shown}"
+            yield f"port {row.get('port')}: {_occupant_or_reason(row)}"
+
+
+def _occupant_or_reason(row: Mapping[str, Any]) -> str:
+    """Return the process that holds the port. Returns the daemon's reason if nothing is known of the process."""
+    is_known = any(row.get(name) for name in ("occupant", "pid", "command", "user"))
+    if not is_known and row.get("reason"):
+        return printable(str(row["reason"]))
+    return occupant(row.get("occupant", row))
 
 
 class Progress:
-    """Progress on stderr: one rewritten line on a terminal, a line now and then elsewhere, nothing beside JSON."""
+    """Progress on stderr: one rewritten line on a terminal, a line now and then elsewhere, nothing if `quiet`."""
 
     def __init__(self, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._quiet = quiet

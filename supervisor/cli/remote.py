@@ -2,12 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..client import discovery
 from ..client.client import CANCEL_TIMEOUT_S, CancelOutcome, Client
 from ..client.endpoint import START_HINT
+from ..client.json_object import JsonObject
 from ..errors import (
     AcceptTimeout,
     Cancelled,
@@ -20,21 +21,16 @@ from ..native.facts import Folders, folders
 from . import output
 from .deadline import Deadline
 
-CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 5.0
+"""How long a question to the daemon may take, if the user gave no `--timeout`."""
 
-Json = Mapping[str, Any]
-
-_CANCELLABLE = frozenset({"server.ensure", "server.adopt", "server.stop", "server.restart"})
-"""Methods that take a `request` id, by which the operation can be cancelled."""
-
-_CANCELLED = {
+_TEXTS_IF_UNDONE = {
     "server.ensure": "cancelled: this command has started nothing",
     "server.adopt": "cancelled: nothing was adopted",
     "server.stop": "cancelled: nothing was stopped",
     "server.restart": "cancelled: nothing was stopped; the server keeps running",
 }
-"""Printed when a cancel has undone the operation."""
+"""What to print when a cancel has undone the operation. The methods are those that take a `request` id to cancel by."""
 
 
 def connect(where: Folders | None = None, deadline: Deadline | None = None) -> Client:
@@ -48,16 +44,16 @@ def connect(where: Folders | None = None, deadline: Deadline | None = None) -> C
     deadline = deadline or Deadline()
     where = where or folders()
     try:
-        return discovery.connect(where, deadline.or_else(CONNECT_TIMEOUT_S))
+        return discovery.connect(where, deadline.left_or(discovery.CONNECT_S))
     except DaemonNotRunning as problem:
         if deadline.passed:
             raise deadline.error() from problem
         if problem.hint == START_HINT:
-            problem.hint = _what_refuses_a_start(where) or problem.hint
+            problem.hint = _why_none_can_start(where) or problem.hint
         raise
 
 
-def _what_refuses_a_start(where: Folders) -> str | None:
+def _why_none_can_start(where: Folders) -> str | None:
     """Return why no daemon can be started here, and what helps. Returns None where a daemon may be started."""
     from ..native.startup import homes
 
@@ -69,9 +65,9 @@ def _what_refuses_a_start(where: Folders) -> str | None:
 
 
 def raise_if_a_daemon_runs(where: Folders, problem: DaemonNotRunning, *, ignore_starting: bool = False) -> None:
-    """Raise if a daemon runs although none could be reached, because its lock is held.
+    """Raise if a daemon runs although none could be reached. A held lock proves that it runs.
 
-    `ignore_starting`: a daemon that has just been started does not count.
+    `problem` is why none could be reached. `ignore_starting`: a daemon that has just been started does not count.
 
     Raises:
         DaemonUnreachable: a daemon holds the lock.
@@ -88,8 +84,10 @@ def raise_if_a_daemon_runs(where: Folders, problem: DaemonNotRunning, *, ignore_
         raise held.unreachable(problem.message if published else "its endpoint file is gone") from problem
 
 
-def connect_or_start(where: Folders, deadline: Deadline, *, usual_s: float) -> Client:
+def connect_or_start(where: Folders, deadline: Deadline, *, default_s: float) -> Client:
     """Connect to the daemon, and start it first if none runs: by the installed service if there is one, else directly.
+
+    `default_s`: how long that may take without `--timeout`.
 
     Raises:
         StateNotWritable, DaemonNotRunning, DaemonUnreachable, ProtocolUnsupported, RemoteError: see `ensure_daemon`.
@@ -98,7 +96,7 @@ def connect_or_start(where: Folders, deadline: Deadline, *, usual_s: float) -> C
     from ..client.autostart import ensure_daemon
 
     try:
-        return ensure_daemon(where, timeout_s=deadline.or_else(usual_s), start_service=lambda: _start_service(where))
+        return ensure_daemon(where, timeout_s=deadline.left_or(default_s), start_service=lambda: _start_service(where))
     except DaemonNotRunning as problem:
         if deadline.passed:
             raise deadline.error() from problem
@@ -114,29 +112,32 @@ def _start_service(where: Folders) -> bool:
 
 def query(
     method: str,
-    params: Json | None = None,
+    params: JsonObject | None = None,
     *,
     deadline: Deadline | None = None,
-    usual_s: float = READ_TIMEOUT_S,
+    default_s: float = READ_TIMEOUT_S,
 ) -> Any:
-    """Connect, call one method, and return the answer. `usual_s` is the time limit without `--timeout`."""
+    """Connect, call one method, and return the answer. `default_s`: how long it may take without `--timeout`."""
     deadline = deadline or Deadline()
     with connect(deadline=deadline) as client:
-        return client.call(method, params, accept_timeout_s=deadline.or_else(usual_s))
+        return client.call(method, params, accept_timeout_s=deadline.left_or(default_s))
 
 
-def server_rows(client: Client, deadline: Deadline) -> Sequence[Json]:
-    """Return the servers that the daemon knows."""
-    answer = client.call("server.list", accept_timeout_s=deadline.or_else(READ_TIMEOUT_S))
-    rows: Sequence[Json] = answer["servers"]
+def server_rows(client: Client, deadline: Deadline) -> Sequence[JsonObject]:
+    """Return the servers that the daemon knows, as `server.list` describes them."""
+    answer = client.call("server.list", accept_timeout_s=deadline.left_or(READ_TIMEOUT_S))
+    rows: Sequence[JsonObject] = answer["servers"]
     return rows
 
 
-def ended_servers(client: Client, server: str | None, deadline: Deadline) -> Sequence[Json]:
-    """Return how servers have ended, the latest first. Empty for a daemon of a release without this history."""
+def ended_servers(client: Client, server: str | None, deadline: Deadline) -> Sequence[JsonObject]:
+    """Return how servers have ended, the latest first; with `server` only that one.
+
+    Returns nothing for a daemon of a release without this history.
+    """
     params = {} if server is None else {"server": server}
     try:
-        rows = client.call("server.history", params, accept_timeout_s=deadline.or_else(READ_TIMEOUT_S))["servers"]
+        rows = client.call("server.history", params, accept_timeout_s=deadline.left_or(READ_TIMEOUT_S))["servers"]
     except SupervisorError as problem:
         if problem.code != MethodNotFound.code:
             raise
@@ -147,68 +148,79 @@ def ended_servers(client: Client, server: str | None, deadline: Deadline) -> Seq
 def run_operation(
     client: Client,
     method: str,
-    params: Json,
+    params: JsonObject,
     *,
-    quiet: bool,
+    as_json: bool,
     deadline: Deadline,
-    on_progress: Callable[[Json], object] = lambda _: None,
+    on_progress: Callable[[JsonObject], object] = lambda _: None,
 ) -> Any:
-    """Call a method that changes something, and return the answer. Progress is shown unless `quiet`.
+    """Call a method that changes something, and return the answer. Show progress, unless `as_json`.
 
     Ctrl-C cancels the operation, and prints the effect.
 
-    Raises:
-        KeyboardInterrupt: after the effect was printed.
-    """
-    progress = output.Progress(quiet=quiet)
+    Args:
+        client: a connection to the daemon.
+        method: its name.
+        params: its params, without a `request` id.
+        as_json: the user wants JSON: no progress, and the effect of Ctrl-C as an error object.
+        deadline: the limit of the whole command.
+        on_progress: called with the params of each `progress`.
 
-    def show(params: Json) -> None:
-        progress.update(params)
-        on_progress(params)
+    Raises:
+        KeyboardInterrupt: after the effect of Ctrl-C was printed.
+        SupervisorError: the operation failed, or the deadline has passed.
+    """
+    display = output.Progress(quiet=as_json)
+
+    def show(progress: JsonObject) -> None:
+        display.update(progress)
+        on_progress(progress)
 
     request = f"cli-{os.getpid()}-{os.urandom(4).hex()}"
-    sent = {**params, "request": request} if method in _CANCELLABLE else params
+    can_be_cancelled = method in _TEXTS_IF_UNDONE
+    sent = {**params, "request": request} if can_be_cancelled else params
     try:
         return client.call(method, sent, on_progress=show, timeout_s=deadline.left())
     except KeyboardInterrupt:
-        progress.end()
-        if method in _CANCELLABLE:
-            if not quiet:
+        display.end()
+        if can_be_cancelled:
+            if not as_json:
                 output.note("cancelling; press Ctrl-C again to leave without waiting")
-            _print_outcome(_cancel(client, method, request, progress.last), quiet=quiet)
+            _print_effect(_cancel(client, method, request, display.last), as_json=as_json)
         raise
     except (AcceptTimeout, ResponseTimeout) as problem:
         if not deadline.passed:
             raise
         late = deadline.error()
-        late.hint = _fate_of_a_start(params) if method == "server.ensure" else problem.hint
+        late.hint = _what_becomes_of_a_start(params) if method == "server.ensure" else problem.hint
         raise late from problem
     finally:
-        progress.end()
+        display.end()
 
 
-def _fate_of_a_start(params: Json) -> str:
+def _what_becomes_of_a_start(params: JsonObject) -> str:
     """Return what happens to a start when this command, and its connection, ends before the server is ready."""
     if params.get("owner"):
         return "the start continues for its owner: godot-supervisor status"
     return "the start is undone; use a longer --timeout, or --owner-pid to let it continue in the background"
 
 
-def _cancel(client: Client, method: str, request: str, stage: str) -> str:
-    """Cancel the operation, and return the effect in words."""
+def _cancel(client: Client, method: str, request: str, last_progress: str) -> str:
+    """Cancel the operation, and return the effect in words. `last_progress`: what the operation was doing, or ""."""
     try:
         match client.cancel(request, CANCEL_TIMEOUT_S):
             case CancelOutcome.UNDONE:
-                return _CANCELLED.get(method, "cancelled")
+                return _TEXTS_IF_UNDONE[method]
             case CancelOutcome.ALREADY_DONE:
                 return "too late to cancel: it was already done; see godot-supervisor status"
     except SupervisorError as problem:
         return f"the outcome is unknown ({problem.message}); see godot-supervisor status"
-    return f"it cannot be undone and continues{': ' + stage if stage else ''}; see godot-supervisor status"
+    doing = f": {last_progress}" if last_progress else ""
+    return f"it cannot be undone and continues{doing}; see godot-supervisor status"
 
 
-def _print_outcome(outcome: str, *, quiet: bool) -> None:
-    if quiet:
-        output.error(Cancelled(outcome), as_json=True)
+def _print_effect(effect: str, *, as_json: bool) -> None:
+    if as_json:
+        output.error(Cancelled(effect), as_json=True)
     else:
-        output.note(outcome)
+        output.note(effect)

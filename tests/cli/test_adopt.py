@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.context.owner import seen
+from supervisor.cli.context.owner import identify_owner
 from supervisor.errors import NotFound, NotOurs
 from tests.cli.conftest import Run
 from tests.cli.objects import server, status
@@ -41,7 +41,7 @@ def test_a_number_above_65535_is_a_process(run: Run, daemon: Script) -> None:
 def test_kind_and_owner_are_sent_to_the_daemon(run: Run, daemon: Script) -> None:
     daemon.answers["server.adopt"] = ADOPTED
     assert run("adopt", "8000", "--kind", "godot-ai", "--owner-pid", str(os.getpid()), "--json").code == 0
-    assert daemon.params("server.adopt") == {"port": 8000, "kind": "godot-ai", "owner": seen(os.getpid())}
+    assert daemon.params("server.adopt") == {"port": 8000, "kind": "godot-ai", "owner": identify_owner(os.getpid())}
 
 
 def test_a_refusal_is_not_retried_as_a_process(run: Run, daemon: Script) -> None:

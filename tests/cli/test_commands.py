@@ -12,15 +12,15 @@ from tests.cli.scripted import Script
 
 BUILT_IN = Catalog.build({}).names()
 
-
-WITHOUT_A_DAEMON = (
+NEEDS_A_DAEMON = (
     "status", "ps", "status --watch", "inspect", "down", "down x", "restart", "restart x --force", "wait --for ready",
     "url", "connect", "reap", "ports", "logs x", "logs -f", "events", "events -f", "config reload", "environments list",
     "environments prune",
 )  # fmt: skip
+"""Command lines that ask a running daemon, and start none. A new command of that sort gets a line here."""
 
 
-@pytest.mark.parametrize("command", WITHOUT_A_DAEMON)
+@pytest.mark.parametrize("command", NEEDS_A_DAEMON)
 def test_without_a_daemon_the_hint_names_start(run: Run, home: Path, command: str) -> None:
     outcome = run(*command.split())
     assert outcome.code == 3

@@ -72,7 +72,7 @@ def test_a_server_without_an_address_has_no_command() -> None:
 
 
 def test_the_report_ends_with_the_command_for_claude() -> None:
-    lines = list(report.lines(server(), [], KIND, already=False))
+    lines = list(report.lines(server(), [], KIND, already_running=False))
     assert lines[0] == "godot-ai 4.3.1 ready"
     assert "  url    http://127.0.0.1:8000/mcp" in lines
     assert "  pid    4300" in lines
@@ -82,7 +82,7 @@ def test_the_report_ends_with_the_command_for_claude() -> None:
 
 
 def test_a_server_that_was_ready_before_is_already_running() -> None:
-    assert next(report.lines(server(), [], KIND, already=True)) == "godot-ai 4.3.1 already running"
+    assert next(report.lines(server(), [], KIND, already_running=True)) == "godot-ai 4.3.1 already running"
 
 
 @pytest.mark.parametrize(
@@ -97,17 +97,19 @@ def test_a_server_that_was_ready_before_is_already_running() -> None:
 )
 def test_a_port_passed_over_shows_the_occupant_or_reason(occupant: dict[str, object] | None, text: str) -> None:
     row = {"port": 8000, "occupant": occupant, "reason": "excluded by the system"}
-    assert f"port 8000 was passed over: {text}" in list(report.lines(server(relocated=[row]), [], KIND, already=False))
+    assert f"port 8000 was passed over: {text}" in list(
+        report.lines(server(relocated=[row]), [], KIND, already_running=False)
+    )
 
 
 def test_the_version_and_notes_are_shown() -> None:
     found = server(version_why="addons/x.cfg in /p has it", notes=["its plugin looks on http 8000 only"])
-    lines = list(report.lines(found, [], KIND, already=False))
+    lines = list(report.lines(found, [], KIND, already_running=False))
     assert "version 4.3.1: addons/x.cfg in /p has it" in lines
     assert "note: its plugin looks on http 8000 only" in lines
 
 
 def test_an_answer_without_reasons_is_understood() -> None:
     assert not [
-        text for text in report.lines(server(), [], KIND, already=False) if text.startswith(("version", "note"))
+        text for text in report.lines(server(), [], KIND, already_running=False) if text.startswith(("version", "note"))
     ]

@@ -111,7 +111,7 @@ def test_a_daemon_that_withdraws_between_two_looks_has_not_died(
         # The daemon removes its endpoint file and releases the lock after the command has read the file.
         (daemon.home / "endpoint.json").unlink(missing_ok=True)
 
-    monkeypatch.setattr("supervisor.cli.daemon_commands.daemon._holder", holder_after_withdrawal)
+    monkeypatch.setattr("supervisor.cli.daemon_commands.daemon._lock_holder", holder_after_withdrawal)
     outcome = run("stop")
     assert (outcome.code, outcome.out, outcome.err) == (0, "stopped\n", "")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.cli.context.owner import seen
+from supervisor.cli.context.owner import identify_owner
 from supervisor.errors import KindUnknown, NotOurs
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, owner, server, status
@@ -63,7 +63,7 @@ class TestUp:
         run("up", "godot-ai", "--owner-pid", str(os.getpid()), "--project", "../game", "--version", "4.3.1")
         assert daemon.params("server.ensure") == {
             "kind": "godot-ai",
-            "owner": {**seen(os.getpid()), "project": str((tmp_path / "game").resolve())},
+            "owner": {**identify_owner(os.getpid()), "project": str((tmp_path / "game").resolve())},
             "version": "4.3.1",
         }
 
@@ -72,7 +72,7 @@ class TestUp:
             pytest.skip("the first process of a pid namespace has no parent there")
         run("up", "godot-ai", "--owner-pid", "parent")
         # os.getppid() ends the process under Wine.
-        assert daemon.params("server.ensure")["owner"] == seen(psutil.Process().ppid())
+        assert daemon.params("server.ensure")["owner"] == identify_owner(psutil.Process().ppid())
 
     def test_a_project_without_an_owner_is_passed_on_its_own(self, run: Run, daemon: Script, tmp_path: Path) -> None:
         run("up", "godot-ai", "--project", str(tmp_path))

@@ -1,4 +1,4 @@
-"""The owner that a command names, as this command sees it: a number alone means another process in another sandbox."""
+"""The process of `--owner-pid`, as this command sees it: in another pid namespace its pid is another process."""
 
 from typing import Any
 
@@ -6,8 +6,10 @@ from ...errors import EditorGone
 from ...native.platforms import open_platform, parent_pid
 
 
-def seen(pid: int | None) -> dict[str, Any]:
-    """Return pid and start token of a process; without the token where the system does not tell it.
+def identify_owner(pid: int | None) -> dict[str, Any]:
+    """Return pid and start token of a process, as `server.ensure` takes an owner.
+
+    The token is left out if the system does not tell it.
 
     The daemon refuses a pid whose process has another start token there: the command runs in another pid namespace.
 

@@ -41,10 +41,10 @@ def start(*, foreground: bool, as_json: bool, deadline: Deadline) -> int:
         if foreground:
             return _run_in_foreground(where)
         asked_at = time.time()
-        client = remote.connect_or_start(where, deadline, usual_s=START_TIMEOUT_S)
-        _report(client, "started", as_json=as_json, since=asked_at)
+        client = remote.connect_or_start(where, deadline, default_s=START_TIMEOUT_S)
+        _print_daemon(client, "started", as_json=as_json, since=asked_at)
     else:
-        _report(client, "already running", as_json=as_json)
+        _print_daemon(client, "already running", as_json=as_json)
     return 0
 
 
@@ -57,8 +57,11 @@ def _run_in_foreground(where: Folders) -> int:
         raise StateNotWritable(f"the daemon cannot run: {problem}") from problem
 
 
-def _report(client: Client, outcome: str, *, as_json: bool, since: float = 0.0) -> None:
-    """Say what became of the daemon. A daemon that began before `since`, wall time in seconds, ran already."""
+def _print_daemon(client: Client, outcome: str, *, as_json: bool, since: float = 0.0) -> None:
+    """Print the outcome and the daemon, and close the connection.
+
+    A daemon that began before `since`, wall time in seconds, is reported as already running.
+    """
     with client:
         facts = client.call("status")["daemon"]
     if facts["started_at"] < since:
@@ -89,7 +92,7 @@ def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline
             events = client.stream("events.subscribe") if servers else None
             answer = _request_shutdown(client, servers=servers, deadline=deadline)
             if events is not None:
-                failed = _report_servers(events, answer, quiet=as_json, deadline=deadline)
+                failed = _print_stopped_servers(events, answer, as_json=as_json, deadline=deadline)
             _wait_for_end(where, client, deadline)
         outcome = "stopped"
     except DaemonNotRunning as problem:
@@ -102,51 +105,53 @@ def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline
         if where.registry.exists() and not as_json:
             output.note(f"servers of an earlier daemon may still run: {START_HINT} finds them")
     if as_json:
-        output.document(_document(answer, failed) if servers else {})
+        output.document(_stop_document(answer, failed) if servers else {})
     else:
         output.line(outcome)
     if failed:
         raise StopFailed("; ".join(f"{server}: {reason}" for server, reason in failed.items()))
 
 
-def _report_servers(events: Stream, answer: Any, *, quiet: bool, deadline: Deadline) -> dict[str, str]:
-    """Print what happens to each server until the daemon has ended. Return the servers that still run, and why."""
-    waits, failed = set(answer.get("stops", ())), {}
+def _print_stopped_servers(events: Stream, answer: Any, *, as_json: bool, deadline: Deadline) -> dict[str, str]:
+    """Print what happens to each server until all have ended or failed to. Return the latter with the reason."""
+    pending = set(answer.get("stops", ()))
+    failed: dict[str, str] = {}
     for row in answer.get("left", ()):
-        _say(f"{row['server']}: left running, {row['reason']}", quiet=quiet)
+        _note(f"{row['server']}: left running, {row['reason']}", as_json=as_json)
     for text in bridge_notes.after_a_stop(answer.get("bridges", ())):
-        _say(text, quiet=quiet)
+        _note(text, as_json=as_json)
     with suppress(*LOST):
-        for method, event in events.listen(deadline.or_else(STOP_TIMEOUT_S)) if waits else ():
-            if method != "event" or event["server"] not in waits:
+        for method, event in events.listen(deadline.left_or(STOP_TIMEOUT_S)) if pending else ():
+            if method != "event" or event["server"] not in pending:
                 continue
             if event["event"] == "server.not_stopped":
                 failed[event["server"]] = str(event["details"].get("reason") or event["details"].get("error"))
-                _say(f"{event['server']}: not stopped", quiet=quiet)
+                _note(f"{event['server']}: not stopped", as_json=as_json)
             elif event["event"] == "server.gone":
-                _say(f"{event['server']}: stopped", quiet=quiet)
+                _note(f"{event['server']}: stopped", as_json=as_json)
             else:
                 continue
-            waits.discard(event["server"])
-            if not waits:
+            pending.discard(event["server"])
+            if not pending:
                 break
     return failed
 
 
-def _document(answer: Any, failed: Mapping[str, str]) -> dict[str, Any]:
-    still = [{"server": server, "reason": reason} for server, reason in failed.items()]
+def _stop_document(answer: Any, failed: Mapping[str, str]) -> dict[str, Any]:
+    """Return what `stop --servers --json` prints."""
+    still_running = [{"server": server, "reason": reason} for server, reason in failed.items()]
     stopped = [server for server in answer.get("stops", ()) if server not in failed]
     bridges = list(answer.get("bridges", ()))
-    return {"stopped": stopped, "left": [*answer.get("left", ()), *still], "bridges": bridges}
+    return {"stopped": stopped, "left": [*answer.get("left", ()), *still_running], "bridges": bridges}
 
 
 def restart_daemon(where: Folders, *, as_json: bool, deadline: Deadline) -> None:
-    """Replace the running daemon by a new one while servers keep running. Start one if none runs."""
+    """Replace the running daemon by a new one while servers keep running. Start a daemon if none runs."""
     outcome = "restarted"
     try:
         with remote.connect(where, deadline) as client:
             _rehearse_start(where, deadline)
-            _say("stopping the daemon; servers keep running", quiet=as_json)
+            _note("stopping the daemon; servers keep running", as_json=as_json)
             _request_shutdown(client, servers=False, deadline=deadline)
             _wait_for_end(where, client, deadline)
     except DaemonNotRunning as problem:
@@ -154,10 +159,10 @@ def restart_daemon(where: Folders, *, as_json: bool, deadline: Deadline) -> None
         outcome = "started"
     except ProtocolUnsupported:
         _rehearse_start(where, deadline)
-        _say("ending a daemon of another release; servers keep running", quiet=as_json)
+        _note("ending a daemon of another release; servers keep running", as_json=as_json)
         _end_other_release(where, deadline)
-    _say("starting a daemon", quiet=as_json)
-    _report(remote.connect_or_start(where, deadline, usual_s=START_TIMEOUT_S), outcome, as_json=as_json)
+    _note("starting a daemon", as_json=as_json)
+    _print_daemon(remote.connect_or_start(where, deadline, default_s=START_TIMEOUT_S), outcome, as_json=as_json)
 
 
 def _rehearse_start(where: Folders, deadline: Deadline) -> None:
@@ -169,14 +174,15 @@ def _rehearse_start(where: Folders, deadline: Deadline) -> None:
     from ...client.autostart import REHEARSAL_S, rehearse
 
     try:
-        rehearse(where, deadline.or_else(REHEARSAL_S))
+        rehearse(where, deadline.left_or(REHEARSAL_S))
     except SupervisorError as problem:
         problem.message = f"{problem.message} (the running daemon was left alone)"
         raise
 
 
-def _say(text: str, *, quiet: bool) -> None:
-    if not quiet:
+def _note(text: str, *, as_json: bool) -> None:
+    """Print a note for people. With `--json`, stderr is for the error object only."""
+    if not as_json:
         output.note(text)
 
 
@@ -199,8 +205,9 @@ def _end_other_release(where: Folders, deadline: Deadline) -> None:
 
 
 def _request_shutdown(client: Client, *, servers: bool, deadline: Deadline) -> Any:
+    """Return the daemon's answer; an empty one if the daemon ended before it answered."""
     with suppress(*LOST):
-        timeout_s = deadline.or_else(remote.READ_TIMEOUT_S)
+        timeout_s = deadline.left_or(remote.READ_TIMEOUT_S)
         return client.call("daemon.shutdown", {"servers": servers}, accept_timeout_s=timeout_s)
     return {}
 
@@ -212,7 +219,11 @@ def _wait_for_end(where: Folders, client: Client, deadline: Deadline) -> None:
     while endpoint.is_published(where.endpoint_name, instance_id) or not client.has_ended():
         # A daemon removes the file before it releases the lock. If the lock is free, a file that is still there belongs
         # to a dead daemon. The file is read again, because the daemon may have removed it before the lock was checked.
-        if client.has_ended() and _holder(where) is None and endpoint.is_published(where.endpoint_name, instance_id):
+        if (
+            client.has_ended()
+            and _lock_holder(where) is None
+            and endpoint.is_published(where.endpoint_name, instance_id)
+        ):
             output.note("the daemon died before it had stopped properly; servers that it had not stopped keep running")
             endpoint.withdraw(where.endpoint, instance_id)
             return
@@ -222,10 +233,10 @@ def _wait_for_end(where: Folders, client: Client, deadline: Deadline) -> None:
 
 
 def _give_up_at(deadline: Deadline) -> float:
-    return time.monotonic() + deadline.or_else(STOP_TIMEOUT_S)
+    return time.monotonic() + deadline.left_or(STOP_TIMEOUT_S)
 
 
-def _holder(where: Folders) -> "LockHolder | None":
+def _lock_holder(where: Folders) -> "LockHolder | None":
     from ...daemon.lock import lock_holder
 
     return lock_holder(where.lock)

@@ -26,7 +26,7 @@ def environments() -> None:
 @options.timeout
 def show(*, as_json: bool, deadline: Deadline) -> None:
     """List every environment, its size, and what uses it."""
-    answer = remote.query("environments.list", deadline=deadline, usual_s=LIST_TIMEOUT_S)
+    answer = remote.query("environments.list", deadline=deadline, default_s=LIST_TIMEOUT_S)
     if as_json:
         output.document(answer)
         return
@@ -52,7 +52,7 @@ def prune(*, ids: Sequence[str], everything: bool, dry_run: bool, as_json: bool,
         params["all"] = True
     if ids:
         params["environments"] = list(ids)
-    answer = remote.query("environments.prune", params, deadline=deadline, usual_s=PRUNE_TIMEOUT_S)
+    answer = remote.query("environments.prune", params, deadline=deadline, default_s=PRUNE_TIMEOUT_S)
     if as_json:
         output.document(answer)
         return

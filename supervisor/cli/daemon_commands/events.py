@@ -3,17 +3,18 @@
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from ...client.client import Client
+from ...client.json_object import JsonObject
 from ...client.stream import Notice
 from ...native.facts import Folders, folders
 from .. import options, output, remote, terminal
 from ..deadline import Deadline
-from ..follow import LOST, next_daemon
+from ..follow import LOST, connect_to_next_daemon
 from ..formatting import coloured, printable
 
 RESYNC = "resync"
@@ -25,8 +26,6 @@ _RESYNCS = {
     "gap": "-- some events are no longer kept; showing all that are",
     "another instance": "-- the daemon was restarted; here are all events of the new one",
 }
-
-Json = Mapping[str, Any]
 
 
 @click.command
@@ -70,26 +69,26 @@ def _followed(where: Folders, since: int, deadline: Deadline) -> Iterator[Notice
                     received = True
                     place = _place(client, params["seq"])
         except LOST:
-            client = next_daemon(where, deadline)
+            client = connect_to_next_daemon(where, deadline)
         else:
             client = remote.connect(where, deadline)
 
 
-def _subscribe(client: Client, place: Json) -> Any:
+def _subscribe(client: Client, place: JsonObject) -> Any:
     return client.stream("events.subscribe", {"since": place})
 
 
-def _place(client: Client, seq: int) -> Json:
+def _place(client: Client, seq: int) -> JsonObject:
     return {"instance_id": client.daemon["instance_id"], "seq": seq}
 
 
-def _show_json(method: str, params: Json) -> None:
+def _show_json(method: str, params: JsonObject) -> None:
     """Print the params of a notification. A `resync` gets its name as `event`, because its params have none."""
     name = {"event": method} if method == RESYNC else {}
     output.json_line({**name, **params})
 
 
-def _show(method: str, params: Json) -> None:
+def _show(method: str, params: JsonObject) -> None:
     if method == RESYNC:
         reason = printable(params["reason"])
         output.line(_RESYNCS.get(reason, f"-- the list starts again ({reason})"))
@@ -106,7 +105,7 @@ def wrapped(text: str, columns: int | None) -> list[str]:
     return textwrap.wrap(text, max(columns, len(_INDENT) * 3), subsequent_indent=_INDENT, break_on_hyphens=False)
 
 
-def line(event: Json, *, now: float) -> str:
+def line(event: JsonObject, *, now: float) -> str:
     """Return one event as text: its number for `--since`, time, name, server, editor, and every detail."""
     at, today = time.localtime(event["at"]), time.localtime(now)
     date = "" if at[:3] == today[:3] else time.strftime("%Y-%m-%d ", at)

@@ -9,7 +9,7 @@ from ..deadline import Deadline
 def find_server(word: str | None, command: str, deadline: Deadline) -> Any:
     """Return the server that the word means, or the only server if the user typed none."""
     with remote.connect(deadline=deadline) as client:
-        timeout_s = deadline.or_else(remote.READ_TIMEOUT_S)
+        timeout_s = deadline.left_or(remote.READ_TIMEOUT_S)
         return server_choice.with_chosen(
             client,
             server_choice.given_or_only(client, word, command, deadline),

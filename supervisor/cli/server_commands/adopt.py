@@ -15,15 +15,15 @@ from ..text import report
 PORT_MAX = 65535
 
 
-def _target(ctx: click.Context, param: click.Parameter, value: str) -> int:
+def _checked_target(ctx: click.Context, param: click.Parameter, value: str) -> int:
     if not value.isdecimal() or int(value) == 0:
         raise click.BadParameter(f"{value!r} is neither a process id nor a port", ctx, param)
     return int(value)
 
 
 @click.command
-@click.argument("target", metavar="PID|PORT", callback=_target)
-@click.option("--kind", help="The kind of the server. Default: the kind that recognises it.")
+@click.argument("target", metavar="PID|PORT", callback=_checked_target)
+@click.option("--kind", metavar="KIND", help="The kind of the server. Default: the kind that recognises it.")
 @options.owner_pid
 @options.as_json
 @options.timeout
@@ -39,31 +39,33 @@ def adopt(
     if owner_pid is not None:
         params["owner"] = owner_pid
     with remote.connect(deadline=deadline) as client:
-        server = _adopt(client, target, params, quiet=as_json, deadline=deadline)
+        server = _adopt(client, target, params, as_json=as_json, deadline=deadline)
         editors = client.call("status")["editors"] if server["owners"] and not as_json else []
     if as_json:
         output.document(server)
         return
-    for text in report.lines(server, editors, recipes.find(server["kind"], folders()), already=False):
+    for text in report.lines(server, editors, recipes.find(server["kind"], folders()), already_running=False):
         output.line(text)
 
 
-def _adopt(client: Client, target: int, params: dict[str, Any], *, quiet: bool, deadline: Deadline) -> dict[str, Any]:
-    def request(**target: int) -> dict[str, Any]:
-        answer: dict[str, Any] = remote.run_operation(
-            client, "server.adopt", {**params, **target}, quiet=quiet, deadline=deadline
+def _adopt(client: Client, target: int, params: dict[str, Any], *, as_json: bool, deadline: Deadline) -> dict[str, Any]:
+    """Adopt the server that listens on port `target`, else the process with that id, and return it."""
+
+    def adopt_by(name: str) -> dict[str, Any]:
+        adopted: dict[str, Any] = remote.run_operation(
+            client, "server.adopt", {**params, name: target}, as_json=as_json, deadline=deadline
         )
-        return answer
+        return adopted
 
     if target > PORT_MAX:
-        return request(pid=target)
+        return adopt_by("pid")
     try:
-        return request(port=target)
+        return adopt_by("port")
     except SupervisorError as error:
         if error.code != NotFound.code:
             raise
     try:
-        return request(pid=target)
+        return adopt_by("pid")
     except SupervisorError as error:
         if error.code != NotFound.code:
             raise

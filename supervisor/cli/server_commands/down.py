@@ -16,14 +16,16 @@ LEFT = "left running: "
 
 @click.command
 @options.several_servers
-def down(*, servers: tuple[str, ...], every: bool, force: bool, as_json: bool, deadline: Deadline) -> int:
+def down(*, servers: tuple[str, ...], every_server: bool, force: bool, as_json: bool, deadline: Deadline) -> int:
     """Stop servers.
 
     ID is a server's id, a kind or a project. With exactly one server it can be left out.
     """
-    selection = several_servers.Selection(servers, every, force, as_json, deadline)
+    selection = several_servers.Selection(
+        servers, every_server=every_server, force=force, as_json=as_json, deadline=deadline
+    )
     with remote.connect(deadline=deadline) as client:
-        return several_servers.run(
+        return several_servers.stop_or_restart_each(
             client,
             "down",
             selection,

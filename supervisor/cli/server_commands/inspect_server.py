@@ -1,13 +1,13 @@
 """The command `inspect`: everything that is known about one server."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import click
 
 from ...client.client import Client
+from ...client.json_object import JsonObject
 from ...errors import NotFound, SupervisorError
 from ...native.facts import ending
 from .. import formatting, options, output, remote, server_choice
@@ -21,8 +21,6 @@ CHECK_TIMEOUT_S = 30.0
 _ALWAYS = frozenset({"project", "url", "process", "log"})
 
 _COUNTS_SESSIONS = frozenset({"ready", "unhealthy"})
-
-Json = Mapping[str, Any]
 
 
 @click.command
@@ -57,7 +55,7 @@ def inspect(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
         output.line(text)
 
 
-def _read(client: Client, server: str, *, deadline: Deadline) -> Json:
+def _read(client: Client, server: str, *, deadline: Deadline) -> JsonObject:
     """Return the server after a check of its health, or the record of its end.
 
     Raises:
@@ -65,7 +63,7 @@ def _read(client: Client, server: str, *, deadline: Deadline) -> Json:
     """
     params = {"server": server, "check": True}
     try:
-        found: Json = client.call("server.get", params, accept_timeout_s=deadline.or_else(CHECK_TIMEOUT_S))
+        found: JsonObject = client.call("server.get", params, accept_timeout_s=deadline.left_or(CHECK_TIMEOUT_S))
     except SupervisorError as problem:
         ended = remote.ended_servers(client, server, deadline) if problem.code == NotFound.code else ()
         if not ended:
@@ -74,7 +72,7 @@ def _read(client: Client, server: str, *, deadline: Deadline) -> Json:
     return found
 
 
-def _show_ended(row: Json, *, as_json: bool) -> None:
+def _show_ended(row: JsonObject, *, as_json: bool) -> None:
     if as_json:
         output.document(row)
         return
@@ -82,7 +80,7 @@ def _show_ended(row: Json, *, as_json: bool) -> None:
         output.line(text)
 
 
-def lines(server: Json, editors: Sequence[Json], *, now: float) -> Iterator[str]:
+def lines(server: JsonObject, editors: Sequence[JsonObject], *, now: float) -> Iterator[str]:
     """Yield the lines about a server. `now` is wall time, seconds."""
     state = formatting.coloured_state(server["state"])
     yield f"{formatting.name_and_version(server)}  {state}  for {formatting.duration(now - server['since'])}"
@@ -103,7 +101,7 @@ def lines(server: Json, editors: Sequence[Json], *, now: float) -> Iterator[str]
             yield f"  | {formatting.printable(text)}"
 
 
-def _facts(server: Json, now: float) -> dict[str, object]:
+def _facts(server: JsonObject, now: float) -> dict[str, object]:
     process, root = server["process"], server["root_pid"]
     reap = server["reap"]
     verdict = [reap["verdict"], due(reap["due_in_s"]), "; ".join(reap["reasons"])]
@@ -124,20 +122,20 @@ def _facts(server: Json, now: float) -> dict[str, object]:
     }
 
 
-def _version(server: Json) -> str | None:
+def _version(server: JsonObject) -> str | None:
     """Return the version with its reason. Returns None without a version, as for a kind that has no package."""
     why = server.get("version_why")
     return f"{server['version']}: {why}" if server["version"] and why else None
 
 
-def _sessions(server: Json) -> object:
+def _sessions(server: JsonObject) -> object:
     """Return the number of sessions, or why it is unknown: a health check counts them, for a server that serves."""
     if server["sessions"] is not None:
         return server["sessions"]
     return "unknown" if server["state"] in _COUNTS_SESSIONS else "not counted"
 
 
-def _process(process: Json, now: float) -> str:
+def _process(process: JsonObject, now: float) -> str:
     started = process["started_at"]
     return f"pid {process['pid']}" + ("" if started is None else f", up {formatting.duration(now - started)}")
 
@@ -148,7 +146,7 @@ def _section(title: str, rows: list[str]) -> Iterator[str]:
         yield from (f"  {row}" for row in rows)
 
 
-def _owners(server: Json, editors: Sequence[Json]) -> list[str]:
+def _owners(server: JsonObject, editors: Sequence[JsonObject]) -> list[str]:
     known = {editor["id"]: editor for editor in editors}
     rows = []
     for owner in server["owners"]:
@@ -159,7 +157,7 @@ def _owners(server: Json, editors: Sequence[Json]) -> list[str]:
     return formatting.table(("EDITOR", "PID", "LIVENESS", "NAME", "PROJECT", "NOTE"), rows) if rows else []
 
 
-def _leases(server: Json) -> list[str]:
+def _leases(server: JsonObject) -> list[str]:
     rows = [
         (lease["id"], lease["holder"], f"{formatting.number(round(lease['expires_in_s'], 1))} s")
         for lease in server["leases"]
@@ -167,7 +165,7 @@ def _leases(server: Json) -> list[str]:
     return formatting.table(("LEASE", "HOLDER", "EXPIRES IN"), rows) if rows else []
 
 
-def _passed_over(server: Json) -> list[str]:
+def _passed_over(server: JsonObject) -> list[str]:
     shown = [f"{row['port']}: {formatting.why_passed_over(row)}" for row in server["relocated"]]
     more = server.get("relocated_more")
     return [*shown, f"and {more} more"] if more else shown

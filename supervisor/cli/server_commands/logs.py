@@ -2,13 +2,14 @@
 
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ...client.client import Client
+from ...client.json_object import JsonObject
 from ...errors import DaemonNotRunning, NotFound, StateNotWritable, SupervisorError
 from ...native.facts import Folders, folders
 from .. import options, output, remote, server_choice, terminal
@@ -22,8 +23,6 @@ LINES_MAX = 10_000
 
 LINES_OF_A_PLACE = 50
 """A follower finds its place in a log again by so many of the last lines."""
-
-Json = Mapping[str, Any]
 
 
 @click.command
@@ -63,7 +62,7 @@ def logs(*, server: str | None, follow: bool, lines: int, daemon: bool, as_json:
         _print_answer({"lines": last_lines(path, lines), "log": str(path)}, as_json=as_json, of_daemon=True)
         return
     with client:
-        timeout_s = deadline.or_else(remote.READ_TIMEOUT_S)
+        timeout_s = deadline.left_or(remote.READ_TIMEOUT_S)
 
         def read(found: str | None) -> Any:
             params = {} if found is None else {"server": found}
@@ -97,7 +96,7 @@ def _only_running_server(where: Folders, deadline: Deadline) -> str | None:
 
 def _follow(where: Folders, server: str | None, lines: int, deadline: Deadline, *, as_json: bool) -> None:
     """Follow the daemon's log, or that of a server. The word is tried as an id first."""
-    target: Json = {} if server is None else {"server": server}
+    target: JsonObject = {} if server is None else {"server": server}
     try:
         through_restarts(where, deadline, _FollowedLog(target, lines, deadline, as_json=as_json).follow)
     except SupervisorError as problem:
@@ -113,7 +112,7 @@ def _follow(where: Folders, server: str | None, lines: int, deadline: Deadline, 
 class _FollowedLog:
     """A log that is followed from one daemon to the next. With a new daemon it continues after the last shown line."""
 
-    def __init__(self, target: Json, lines: int, deadline: Deadline, *, as_json: bool) -> None:
+    def __init__(self, target: JsonObject, lines: int, deadline: Deadline, *, as_json: bool) -> None:
         self._target = target
         self._lines = lines
         self._deadline = deadline
@@ -121,11 +120,11 @@ class _FollowedLog:
         self._file: str | None = None
         self._last: deque[str] = deque(maxlen=LINES_OF_A_PLACE)
 
-    def follow(self, client: Client) -> bool:
-        """Print lines until the server has ended or the output is closed; then return True."""
+    def follow(self, client: Client) -> None:
+        """Print lines until the server has ended, or until the output is no longer read."""
         continues = self._file is not None
         params = {**self._target, "lines": LINES_MAX if continues else self._lines, "follow": True}
-        stream = client.stream("logs.read", params, accept_timeout_s=self._deadline.or_else(remote.READ_TIMEOUT_S))
+        stream = client.stream("logs.read", params, accept_timeout_s=self._deadline.left_or(remote.READ_TIMEOUT_S))
         page = stream.answer
         if continues and page["log"] == self._file:
             page = {**page, "lines": after(self._last, page["lines"], self._lines)}
@@ -138,12 +137,11 @@ class _FollowedLog:
                     if notice.get("reason"):
                         raise StateNotWritable(f"{self._target.get('server', 'the daemon')}: {notice['reason']}")
                     output.note("the server has ended")
-                    return True
+                    return
             if not terminal.has_reader():
-                return True
-        return True
+                return
 
-    def _show(self, page: Json, *, announce: bool) -> None:
+    def _show(self, page: JsonObject, *, announce: bool) -> None:
         if announce and page["log"] != self._file:
             output.note(f"the server was started again: {page['log']}")
         self._file = page["log"]
@@ -160,14 +158,14 @@ def after(seen: Sequence[str], page: Sequence[str], otherwise: int) -> list[str]
     return list(page[-otherwise:]) if otherwise else []
 
 
-def _print_answer(answer: Json, *, as_json: bool, of_daemon: bool) -> None:
+def _print_answer(answer: JsonObject, *, as_json: bool, of_daemon: bool) -> None:
     if as_json:
         output.document(answer)
     else:
         _print_page(answer, as_json=False, of_daemon=of_daemon)
 
 
-def _print_page(page: Json, *, as_json: bool, of_daemon: bool) -> None:
+def _print_page(page: JsonObject, *, as_json: bool, of_daemon: bool) -> None:
     """Print a page. `of_daemon`: the page is from the daemon's log, whose lines are JSON."""
     if as_json:
         output.json_line(page)

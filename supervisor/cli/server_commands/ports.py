@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ...client.json_object import JsonObject
 from ...errors import KindUnknown, SupervisorError
 from ...native.facts import folders
 from .. import formatting, options, output, remote, terminal
@@ -19,8 +20,6 @@ SCAN_TIMEOUT_S = 30.0
 _HEADERS = ("PORT", "OCCUPANT", "DECISION", "REASON")
 _INDENT = " " * 4
 RELOAD = "godot-supervisor config reload"
-
-Json = Mapping[str, Any]
 
 
 @click.command
@@ -52,16 +51,16 @@ def ports(*, kind: str | None, project: Path | None, as_json: bool, deadline: De
             output.line(formatting.printable(f"{found['kind']}: {note}"))
 
 
-def _answers(kind: str | None, project: Path | None, deadline: Deadline) -> dict[str, Json]:
+def _answers(kind: str | None, project: Path | None, deadline: Deadline) -> dict[str, JsonObject]:
     """Return the daemon's answer for this kind, or for each kind that it knows."""
     kinds = [kind] if kind else recipes.catalog(folders()).names()
     with_project = {} if project is None else {"project": utf8_path(str(project.resolve()))}
-    answers: dict[str, Json] = {}
+    answers: dict[str, JsonObject] = {}
     with remote.connect(deadline=deadline) as client:
         for name in kinds:
             params = {"kind": name, **with_project}
             try:
-                answers[name] = client.call("ports.explain", params, accept_timeout_s=deadline.or_else(SCAN_TIMEOUT_S))
+                answers[name] = client.call("ports.explain", params, accept_timeout_s=deadline.left_or(SCAN_TIMEOUT_S))
             except SupervisorError as problem:
                 if kind or problem.code != KindUnknown.code:
                     raise

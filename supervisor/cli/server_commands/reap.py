@@ -17,7 +17,7 @@ def reap(*, dry_run: bool, as_json: bool, deadline: Deadline) -> None:
 
     An orphan is a server whose owners have ended and which no lease and no session keeps.
     """
-    answer = remote.query("reap", {"dry_run": dry_run}, deadline=deadline, usual_s=REAP_TIMEOUT_S)
+    answer = remote.query("reap", {"dry_run": dry_run}, deadline=deadline, default_s=REAP_TIMEOUT_S)
     if as_json:
         output.document(answer)
         return

@@ -18,7 +18,7 @@ from . import several_servers
 @click.option("--daemon", "the_daemon", is_flag=True, help="Restart the daemon itself. Servers keep running.")
 @options.several_servers
 def restart(
-    *, servers: tuple[str, ...], every: bool, the_daemon: bool, force: bool, as_json: bool, deadline: Deadline
+    *, servers: tuple[str, ...], every_server: bool, the_daemon: bool, force: bool, as_json: bool, deadline: Deadline
 ) -> int:
     """Stop servers and start them again.
 
@@ -26,18 +26,20 @@ def restart(
     """
     where = folders()
     if the_daemon:
-        if servers or every or force:
+        if servers or every_server or force:
             raise click.UsageError("--daemon restarts only the daemon: use it without ID, --all and --force")
         daemon.restart_daemon(where, as_json=as_json, deadline=deadline)
         return 0
-    selection = several_servers.Selection(servers, every, force, as_json, deadline)
+    selection = several_servers.Selection(
+        servers, every_server=every_server, force=force, as_json=as_json, deadline=deadline
+    )
     with remote.connect(deadline=deadline) as client:
 
         def notes(row: Mapping[str, Any]) -> Iterator[str]:
             yield from bridge_notes.after_a_restart(row.get("bridges", ()))
             yield from (f"note: {text}" for text in shell.notes(client, recipes.find(row["kind"], where)))
 
-        return several_servers.run(
+        return several_servers.stop_or_restart_each(
             client,
             "restart",
             selection,

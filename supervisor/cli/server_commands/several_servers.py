@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import click
 
 from ...client.client import Client
+from ...client.json_object import JsonObject
 from ...errors import NotFound, SupervisorError
 from .. import exit_codes, output, remote, server_choice
 from ..context import shell
@@ -14,37 +14,41 @@ from ..deadline import Deadline
 
 METHODS = {"down": "server.stop", "restart": "server.restart"}
 
-Row = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
 class Selection:
     """The servers that the user typed, and the options for all of them."""
 
     words: Sequence[str]
-    every: bool
+    """As typed: ids, kinds or projects."""
+    every_server: bool
     force: bool
     as_json: bool
     deadline: Deadline
 
 
-def run(
+def stop_or_restart_each(
     client: Client,
     command: str,
     selection: Selection,
     *,
-    line: Callable[[Row], str],
-    notes: Callable[[Row], Iterable[str]],
+    line: Callable[[JsonObject], str],
+    notes: Callable[[JsonObject], Iterable[str]],
 ) -> int:
-    """Run `down` or `restart` for each selected server, and return the exit code. A failure does not stop the others.
+    """Stop or restart each selected server, and return the exit code. A failure does not stop the others.
 
-    `line` and `notes` return the texts to print about a server that was stopped or restarted.
+    Args:
+        client: a connection to the daemon.
+        command: `down` or `restart`.
+        selection: the servers.
+        line: returns the line to print about a server that was stopped or restarted.
+        notes: returns the notes below that line.
 
     Raises:
         SupervisorError: only one server was selected, and it failed.
     """
-    words = _words(client, command, selection)
-    done: list[Row] = []
+    words = _selected(client, command, selection)
+    done: list[JsonObject] = []
     failed: list[SupervisorError] = []
     for word in words:
         try:
@@ -53,7 +57,7 @@ def run(
                 word,
                 command,
                 selection.deadline,
-                lambda server: _stop_or_restart(client, command, server, selection),
+                lambda server: _stop_or_restart_one(client, command, server, selection),
                 ends_server=True,
             )
         except SupervisorError as problem:
@@ -72,11 +76,11 @@ def run(
     return exit_codes.exit_code(failed[0].code) if failed else exit_codes.DONE
 
 
-def _words(client: Client, command: str, selection: Selection) -> list[str]:
+def _selected(client: Client, command: str, selection: Selection) -> list[str]:
     """Return the words that the user typed, or the ids that --all or no word at all stand for."""
-    if selection.every and selection.words:
+    if selection.every_server and selection.words:
         raise click.UsageError("--all selects every server: use it without an ID")
-    if selection.every:
+    if selection.every_server:
         rows = remote.server_rows(client, selection.deadline)
         ids = [str(row["id"]) for row in rows if server_choice.is_own(row)]
         if not ids:
@@ -86,13 +90,13 @@ def _words(client: Client, command: str, selection: Selection) -> list[str]:
     return typed or [server_choice.only_own_server(client, command, selection.deadline)]
 
 
-def _stop_or_restart(client: Client, command: str, server: str, selection: Selection) -> Row:
+def _stop_or_restart_one(client: Client, command: str, server: str, selection: Selection) -> JsonObject:
     """Stop or restart one server. If a busy editor prevents that, the error's hint names --force."""
     params = {"server": server, "force": True} if selection.force else {"server": server}
     try:
         with shell.explaining(client):
-            answer: Row = remote.run_operation(
-                client, METHODS[command], params, quiet=selection.as_json, deadline=selection.deadline
+            answer: JsonObject = remote.run_operation(
+                client, METHODS[command], params, as_json=selection.as_json, deadline=selection.deadline
             )
     except SupervisorError as problem:
         running = problem.data.get("running")

@@ -42,7 +42,7 @@ def status(*, with_ended: bool, watch: bool, as_json: bool, deadline: Deadline) 
 
 
 def _watch(display: Display, deadline: Deadline) -> None:
-    def follow(client: Client) -> bool:
+    def follow(client: Client) -> None:
         stream = client.stream("events.subscribe")
         display.show(stream.answer["snapshot"])
         for _ in stream.listen(deadline.left()):
@@ -50,8 +50,7 @@ def _watch(display: Display, deadline: Deadline) -> None:
             stream.until_now()
             display.show(client.call("status"))
             if not terminal.has_reader():
-                return True
-        return True
+                return
 
     through_restarts(folders(), deadline, follow)
 

@@ -1,7 +1,7 @@
 """The command `up`, which starts or reuses a server."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,18 +40,18 @@ def up(
     those of config.toml.
     """
     where = folders()
-    params = request(kind, owner_pid, project or project_here(), version)
-    with remote.connect_or_start(where, deadline, usual_s=START_TIMEOUT_S) as client:
+    params = ensure_params(kind, owner_pid, project or project_here(), version)
+    with remote.connect_or_start(where, deadline, default_s=START_TIMEOUT_S) as client:
         asked_at = time.time()
-        adopted: list[object] = []
-
-        def note_adoption(progress: Mapping[str, Any]) -> None:
-            if progress["stage"] == "adopting":
-                adopted.append(progress)
-
+        stages: set[str] = set()
         with shell.explaining(client), _explaining_unknown_kind(kind, where):
             server = remote.run_operation(
-                client, "server.ensure", params, quiet=as_json, deadline=deadline, on_progress=note_adoption
+                client,
+                "server.ensure",
+                params,
+                as_json=as_json,
+                deadline=deadline,
+                on_progress=lambda progress: stages.add(progress["stage"]),
             )
         editors = client.call("status")["editors"] if server["owners"] and not as_json else []
         recipe = recipes.find(server["kind"], where)
@@ -60,8 +60,8 @@ def up(
         output.document(server)
         return
     # Both are wall times of this machine. A server that was just adopted is older than this command, and new here.
-    already = server["since"] < asked_at and not adopted
-    for text in report.lines(server, editors, recipe, already=already):
+    already_running = server["since"] < asked_at and "adopting" not in stages
+    for text in report.lines(server, editors, recipe, already_running=already_running):
         output.line(text)
     for text in notes:
         output.note(f"note: {text}")
@@ -89,7 +89,7 @@ def _how_to_reload(where: Folders) -> str:
     return f"the kind is in {where.config}, which the daemon has not read since: godot-supervisor config reload"
 
 
-def request(
+def ensure_params(
     kind: str, owner_pid: options.OwnerOption | None, project: Path | None, version: str | None
 ) -> dict[str, Any]:
     """Return the params of `server.ensure`. Paths are absolute, because the daemon has another current folder."""

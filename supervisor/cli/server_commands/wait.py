@@ -1,11 +1,11 @@
 """The command `wait`. Uses the daemon's events, without polling."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import click
 
 from ...client.client import Client
+from ...client.json_object import JsonObject
 from ...client.stream import Stream
 from ...errors import NotFound, ResponseTimeout, SupervisorError, TimedOut
 from ...native.facts import folders
@@ -19,8 +19,6 @@ STATES = ("starting", "ready", "unhealthy", "backoff", "stopping", "stopped", "f
 _TRUE_IF_ABSENT = frozenset({"stopped", GONE})
 _AT_REST = frozenset({"stopped", "failed"})
 _AFTER_REST = frozenset({"stopping", "stopped", "failed", GONE})
-
-Json = Mapping[str, Any]
 
 
 @click.command
@@ -49,10 +47,11 @@ class _Waiting:
         self._server = server
         self._wanted = wanted
         self._deadline = deadline
-        self.outcome: tuple[str, Json]
+        self.outcome: tuple[str, JsonObject]
+        """The server's id, and its document for `--json`. Set at the end of the wait."""
 
-    def follow(self, client: Client) -> bool:
-        """Wait until the server is in the wanted state or the connection ends; return True."""
+    def follow(self, client: Client) -> None:
+        """Wait until the server is in the wanted state, and set `outcome`."""
         stream = client.stream("events.subscribe")
         snapshot = stream.answer["snapshot"]
         command = f"wait --for {self._wanted}"
@@ -66,7 +65,6 @@ class _Waiting:
             watched.update()
         self._until(watched, stream)
         self.outcome = watched.id, watched.document()
-        return True
 
     def _until(self, watched: "_Watched", stream: Stream) -> None:
         if watched.has_state():
@@ -87,11 +85,11 @@ class _Waiting:
 class _Watched:
     """The server that is waited for, with its latest known state."""
 
-    def __init__(self, client: Client, server: str, wanted: str, servers: Sequence[Json]) -> None:
+    def __init__(self, client: Client, server: str, wanted: str, servers: Sequence[JsonObject]) -> None:
         self.id = server
         self.wanted = wanted
         self._client = client
-        self._row: Json | None = next((row for row in servers if row["id"] == server), None)
+        self._row: JsonObject | None = next((row for row in servers if row["id"] == server), None)
 
     @property
     def state(self) -> str:
@@ -106,7 +104,7 @@ class _Watched:
                 raise
             self._row = None
 
-    def had_state(self, notice: Json) -> bool:
+    def had_state(self, notice: JsonObject) -> bool:
         """Return whether this event says that the server was in the wanted state, however briefly."""
         subject = (notice.get("event"), notice.get("server"))
         return subject == ("server.state", self.id) and notice["details"]["now"] == self.wanted
@@ -132,6 +130,6 @@ class _Watched:
             )
         return False
 
-    def document(self) -> Json:
+    def document(self) -> JsonObject:
         """Return the server for `--json`, with the state that was waited for even if it has changed since."""
         return {**(self._row or {"id": self.id}), "state": self.wanted}

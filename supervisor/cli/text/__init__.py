@@ -1,0 +1,1 @@
+"""The daemon's answers as text for people, where several commands print it or it is long."""

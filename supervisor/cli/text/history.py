@@ -1,15 +1,13 @@
 """Servers that have ended, as text: the table of `status --all`, and the page of `inspect`."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from ...client.json_object import JsonObject
 from ...native.facts import ending
 from ..formatting import duration, facts, name_and_version, ports, printable, tilde
 from ..formatting import table as table_of
 
 HEADERS = ("SERVER", "RAN FOR", "ENDED", "HOW")
-
-Json = Mapping[str, Any]
 
 _HOW_ENDED = {
     "stopped": "stopped",
@@ -27,7 +25,7 @@ _ENDED_AS_REQUESTED = (0, -15, None)
 """Exit statuses of a server that was asked to end, and did."""
 
 
-def table(rows: Sequence[Json], *, now: float) -> Iterator[str]:
+def table(rows: Sequence[JsonObject], *, now: float) -> Iterator[str]:
     """Yield the lines that `status --all` adds. `now` is wall time, seconds."""
     if not rows:
         yield "no ended servers on record"
@@ -37,7 +35,7 @@ def table(rows: Sequence[Json], *, now: float) -> Iterator[str]:
     yield from table_of(HEADERS, cells)
 
 
-def card(row: Json, *, now: float) -> Iterator[str]:
+def card(row: JsonObject, *, now: float) -> Iterator[str]:
     """Yield the lines that `inspect` shows of an ended server. `now` is wall time, seconds."""
     yield f"{name_and_version(row)}  ended {_ago(row, now)}"
     values = {
@@ -53,7 +51,7 @@ def card(row: Json, *, now: float) -> Iterator[str]:
     yield f"its output: godot-supervisor logs {row['id']}"
 
 
-def how_it_ended(row: Json) -> str:
+def how_it_ended(row: JsonObject) -> str:
     """Return how the server ended, and which program asked for that."""
     how, status, detail = str(row["how"]), row["exit"], row["detail"]
     by = f" by {row['by']}" if row["by"] and how not in _NOT_REQUESTED else ""
@@ -65,10 +63,10 @@ def how_it_ended(row: Json) -> str:
     return printable(f"{words}, {ending(status)}" if is_telling else words)
 
 
-def _ran_for(row: Json) -> str | None:
+def _ran_for(row: JsonObject) -> str | None:
     """Return the running time. Returns None for a server that had failed: the end of its process is not on record."""
     return None if row["detail"] else duration(row["ended"] - row["since"])
 
 
-def _ago(row: Json, now: float) -> str:
+def _ago(row: JsonObject, now: float) -> str:
     return f"{duration(now - row['ended'])} ago"

@@ -1,20 +1,21 @@
 """The report of `up` on a server: its address, how long it runs, and how an AI client connects to it."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ...client.json_object import JsonObject
 from ...kinds.kind import Kind
 from ...native.facts import shell_line
 from .. import formatting
 from .server_remarks import remarks
 
-Json = Mapping[str, Any]
 
-
-def lines(server: Json, editors: Sequence[Json], kind: Kind | None, *, already: bool) -> Iterator[str]:
+def lines(
+    server: JsonObject, editors: Sequence[JsonObject], kind: Kind | None, *, already_running: bool
+) -> Iterator[str]:
     """Yield the report on a server that is ready. `kind` is None if its recipe is not known here."""
-    yield f"{formatting.name_and_version(server)} {'already running' if already else server['state']}"
+    yield f"{formatting.name_and_version(server)} {'already running' if already_running else server['state']}"
     process = server["process"]
     facts = {
         "url": server["url"],
@@ -37,7 +38,7 @@ def lines(server: Json, editors: Sequence[Json], kind: Kind | None, *, already: 
         yield f"  {command}"
 
 
-def lifetime(server: Json, editors: Sequence[Json], kind: Kind | None) -> str:
+def lifetime(server: JsonObject, editors: Sequence[JsonObject], kind: Kind | None) -> str:
     """Return what will end the server, by the same rules as the daemon: see `core.reaping`."""
     living = [owner for owner in server["owners"] if owner["liveness"] != "dead" and not owner["leaving"]]
     sessions = "; it is kept while an editor session is open" if kind is None or kind.sessions else ""
@@ -60,11 +61,11 @@ def lifetime(server: Json, editors: Sequence[Json], kind: Kind | None) -> str:
     return f"no owner: it runs until `{_down(server)}`"
 
 
-def _down(server: Json) -> str:
+def _down(server: JsonObject) -> str:
     return f"godot-supervisor down {server['id']}"
 
 
-def claude_command(server: Json) -> str | None:
+def claude_command(server: JsonObject) -> str | None:
     """Return the command that adds this server to Claude Code. Returns None if the kind has no URL and no bridge."""
     if server["connect"]:
         return f"claude mcp add {_client_name(server)} -- {shell_line(server['connect'])}"
@@ -73,7 +74,7 @@ def claude_command(server: Json) -> str | None:
     return None
 
 
-def client_entry(server: Json, *, typed: bool) -> dict[str, Any] | None:
+def client_entry(server: JsonObject, *, typed: bool) -> dict[str, Any] | None:
     """Return the object that AI clients read from a file. Returns None if the kind has no URL and no bridge.
 
     `typed`: with the name of the transport, which `.mcp.json` requires and Cursor omits.
@@ -90,6 +91,6 @@ def client_entry(server: Json, *, typed: bool) -> dict[str, Any] | None:
     return {"mcpServers": {_client_name(server): found}}
 
 
-def _client_name(server: Json) -> str:
+def _client_name(server: JsonObject) -> str:
     """Return the server's id as a name for Claude Code, which allows letters, digits, hyphens and underscores."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", server["id"])

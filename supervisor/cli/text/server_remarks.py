@@ -1,14 +1,12 @@
 """Remarks below a server in `up` and `status`: the daemon's notes, ports that were passed over, a changed recipe."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from ...client.json_object import JsonObject
 from ..formatting import printable, why_passed_over
 
-Json = Mapping[str, Any]
 
-
-def remarks(server: Json, *, before_note: str, before_port: str) -> Iterator[str]:
+def remarks(server: JsonObject, *, before_note: str, before_port: str) -> Iterator[str]:
     """Yield the remarks on a server, each note and each such port with its prefix."""
     for note in server.get("notes", ()):
         yield printable(f"{before_note}{note}")

@@ -2,9 +2,9 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from ...client.json_object import JsonObject
 from ...errors import DaemonNotRunning
 from ...native.facts import ending, folders
 from .. import output, remote
@@ -14,15 +14,13 @@ from .server_remarks import remarks
 
 _HEADERS = ("OWNER", "PROJECT", "ENGINE", "SERVER", "STATE", "PORT", "SESSIONS", "NOTE")
 
-Json = Mapping[str, Any]
-
 
 def show(*, as_json: bool, deadline: Deadline | None = None, with_ended: bool = False) -> None:
     """Ask the daemon, and print its answer. `with_ended`: also the servers that have ended."""
     where, deadline = folders(), deadline or Deadline()
     try:
         with remote.connect(where, deadline) as client:
-            answer = client.call("status", accept_timeout_s=deadline.or_else(remote.READ_TIMEOUT_S))
+            answer = client.call("status", accept_timeout_s=deadline.left_or(remote.READ_TIMEOUT_S))
             if with_ended:
                 answer = {**answer, "ended": remote.ended_servers(client, None, deadline)}
     except DaemonNotRunning as problem:
@@ -41,7 +39,7 @@ def show(*, as_json: bool, deadline: Deadline | None = None, with_ended: bool = 
         output.line(text)
 
 
-def lines(answer: Json, *, now: float) -> Iterator[str]:
+def lines(answer: JsonObject, *, now: float) -> Iterator[str]:
     """Yield the lines of the table. `now` is wall time, seconds."""
     daemon = answer["daemon"]
     up = duration(now - daemon["started_at"])
@@ -64,7 +62,7 @@ def lines(answer: Json, *, now: float) -> Iterator[str]:
         yield f"note: {printable(note)}"
 
 
-def _rows(editors: Sequence[Json], servers: Sequence[Json]) -> Iterator[tuple[object, ...]]:
+def _rows(editors: Sequence[JsonObject], servers: Sequence[JsonObject]) -> Iterator[tuple[object, ...]]:
     """Yield one row for each editor on a server, one for a server without an editor, then editors without a server."""
     known = {editor["id"]: editor for editor in editors}
     for server in servers:
@@ -86,11 +84,11 @@ def _project_name(folder: str | None) -> str | None:
     return os.path.basename(folder.rstrip(os.sep)) if folder else None  # noqa: PTH119 (pathlib costs 5 ms)
 
 
-def _port_numbers(server: Json) -> str:
+def _port_numbers(server: JsonObject) -> str:
     return ",".join(str(port) for port in server["ports"].values())
 
 
-def _note(server: Json, owner: Json | None, editor: Json) -> str:
+def _note(server: JsonObject, owner: JsonObject | None, editor: JsonObject) -> str:
     notes = [
         ("external", server["origin"] == "external" and not server.get("by_client")),
         ("started by an AI client's bridge", bool(server.get("by_client"))),
@@ -104,7 +102,7 @@ def _note(server: Json, owner: Json | None, editor: Json) -> str:
     return ", ".join(word for word, applies in notes if applies)
 
 
-def _below(server: Json) -> Iterator[str]:
+def _below(server: JsonObject) -> Iterator[str]:
     """Yield the lines below the table about one server."""
     if server.get("version_source") not in (None, "recipe"):
         yield printable(f"{server['id']}: version {server['version']}: {server['version_why']}")
@@ -118,7 +116,7 @@ def _below(server: Json) -> Iterator[str]:
             yield printable(f"  try: godot-supervisor logs {server['id']}, then: {_start_again(server)}")
 
 
-def _failure(failure: Json) -> str:
+def _failure(failure: JsonObject) -> str:
     """Return the failure in words. The message of a crash already has what its code says."""
     if failure["message"].startswith("crashed "):
         return str(failure["message"])
@@ -127,7 +125,7 @@ def _failure(failure: Json) -> str:
     return f"{failure['code']}: {failure['message']}{'' if has_status else f', {ending(status)}'}"
 
 
-def _start_again(server: Json) -> str:
+def _start_again(server: JsonObject) -> str:
     """Return the command that starts the server again."""
     if not server["project"]:
         return f"godot-supervisor up {server['kind']}"
@@ -136,7 +134,7 @@ def _start_again(server: Json) -> str:
     return f"godot-supervisor up {server['kind']} --project {quote(server['project'])}"
 
 
-def _orphans(suspects: Sequence[Json]) -> Iterator[str]:
+def _orphans(suspects: Sequence[JsonObject]) -> Iterator[str]:
     if not suspects:
         return
     yield f"orphans: {len(suspects)}"
