@@ -1,4 +1,4 @@
-"""Turns a recipe into a running process, with its own environment and log."""
+"""Starts the process of a server, with its own environment variables and its own log."""
 
 import contextlib
 import errno
@@ -23,11 +23,14 @@ LOGS_KEPT = 5
 
 
 @frozen
-class Recipe:
-    """Everything that a launch needs besides its record."""
+class LaunchInputs:
+    """What a launch needs besides the server's record.
+
+    `private_environment`: None for a kind without a package. `owner_pid`: the value of the placeholder `owner_pid`.
+    """
 
     kind: Kind
-    private: Environment | None
+    private_environment: Environment | None
     secrets: Mapping[str, str]
     owner_pid: int | None
 
@@ -68,14 +71,14 @@ class Spawner:
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    def spawn(self, record: ServerRecord, recipe: Recipe) -> ProcessIdentity:
+    def spawn(self, record: ServerRecord, inputs: LaunchInputs) -> ProcessIdentity:
         """Start the server of a record that is already in the registry.
 
         Raises:
             StartFailed: the program could not be run.
             SystemExhausted: the system has no process, memory or descriptor for it.
         """
-        command = self._command(record, recipe)
+        command = self._command(record, inputs)
         # Look before the start: once there is a process, nothing may fail before its identity is in the record.
         self._present[record.id] = arguments.present(command.argv)
         try:
@@ -83,7 +86,7 @@ class Spawner:
         except OSError as error:
             raise _not_started(record, error, command) from error
 
-    async def rehearse(self, record: ServerRecord, recipe: Recipe) -> None:
+    async def rehearse(self, record: ServerRecord, inputs: LaunchInputs) -> None:
         """Do everything that `spawn` does except the start itself.
 
         Raises:
@@ -91,7 +94,7 @@ class Spawner:
             StartFailed: the program cannot be run, or a file among its arguments has gone.
             SystemExhausted: the system has no more open files.
         """
-        command = self._command(record, recipe)
+        command = self._command(record, inputs)
         lanes = self._context.platform.lanes
         try:
             await lanes.do(self._context.platform.processes.rehearse, command)
@@ -102,17 +105,17 @@ class Spawner:
             hint = "put it back, or mend the kind's command"
             raise StartFailed(f"{record.id} could not be started: {gone} is not there", hint=hint)
 
-    def _command(self, record: ServerRecord, recipe: Recipe) -> ChildCommand:
-        values = values_of(record, recipe.private)
-        if recipe.owner_pid is not None:
-            values["owner_pid"] = str(recipe.owner_pid)
-        variables = environment(recipe.kind, self._context.environment, values, recipe.secrets)
+    def _command(self, record: ServerRecord, inputs: LaunchInputs) -> ChildCommand:
+        values = values_of(record, inputs.private_environment)
+        if inputs.owner_pid is not None:
+            values["owner_pid"] = str(inputs.owner_pid)
+        variables = environment(inputs.kind, self._context.environment, values, inputs.secrets)
         variables[TOKEN_VARIABLE] = self._context.token(record)
         if record.project is not None:
             variables[PROJECT_VARIABLE] = record.project
         log = Path(record.log or "")
-        keeps_input = recipe.kind.stdin == "open"
-        return ChildCommand(command_line(recipe.kind, values), variables, log.parent, log, keeps_input)
+        keeps_input = inputs.kind.stdin == "open"
+        return ChildCommand(command_line(inputs.kind, values), variables, log.parent, log, keeps_input)
 
 
 def _not_started(record: ServerRecord, error: OSError, command: ChildCommand) -> SupervisorError:
@@ -126,21 +129,23 @@ def _not_started(record: ServerRecord, error: OSError, command: ChildCommand) ->
     return StartFailed(f"{record.id} could not be started: {diagnosis.problem}", hint=diagnosis.advice, data=data)
 
 
-def values_of(record: ServerRecord, private: Environment | None) -> dict[str, str]:
+def values_of(record: ServerRecord, private_environment: Environment | None) -> dict[str, str]:
     """Return the values of a recipe's placeholders."""
     values = {name: str(port) for name, port in record.ports.items()}
     values["server_id"] = record.id
     values["project"] = record.project or ""
     values["version"] = record.version or ""
     values["log_dir"] = str(Path(record.log).parent) if record.log else ""
-    if private is not None:
-        values["python"] = str(private.python)
+    if private_environment is not None:
+        values["python"] = str(private_environment.python)
     return values
 
 
-def addresses(kind: Kind, record: ServerRecord, private: Environment | None) -> tuple[str | None, tuple[str, ...]]:
+def addresses(
+    kind: Kind, record: ServerRecord, private_environment: Environment | None
+) -> tuple[str | None, tuple[str, ...]]:
     """Return the URL of a server, and the command line of its bridge for AI clients if its environment exists."""
-    kind, values = fitted(kind, record.version), values_of(record, private)
+    kind, values = fitted(kind, record.version), values_of(record, private_environment)
     wants_python = any("{python}" in word for word in kind.connect)
-    connect = tuple(expand(word, values) for word in kind.connect) if private or not wants_python else ()
+    connect = tuple(expand(word, values) for word in kind.connect) if private_environment or not wants_python else ()
     return expand(kind.url, values) if kind.url else None, connect

@@ -13,7 +13,7 @@ from ..environments.store import Environment
 from ..identification.server_client import ServerClient
 from ..logs.excerpt import log_tail
 from ..processes.leftovers import LeftoverFinder
-from ..processes.spawn import Recipe, Spawner, addresses
+from ..processes.spawn import LaunchInputs, Spawner, addresses
 from ..processes.stop import Stopper, StopReason
 from ..processes.tree import Target, target_of
 from ..state.context import EngineContext
@@ -71,13 +71,13 @@ class Launcher:
             PortLostError: another process took one of its ports, and no process of the launch is left.
         """
         secrets = self._server_client.mint(record, resolved.kind)
-        recipe = Recipe(resolved.kind, private, secrets, self._living_owner(record))
+        inputs = LaunchInputs(resolved.kind, private, secrets, self._living_owner(record))
         url, connect = addresses(resolved.kind, record, private)
         record = self._records.change(record.id, url=url, connect=connect, recipe=stamp(resolved.kind))
         # Save now: a daemon that later finds the process by its launch token takes everything else from this record.
         await self._records.saved()
         try:
-            identity = self._spawner.spawn(record, recipe)
+            identity = self._spawner.spawn(record, inputs)
         except (StartFailed, SystemExhausted):
             # The failed launch may have left a log, and a client that retries would collect such logs.
             self._spawner.prune_logs(record)
@@ -88,7 +88,7 @@ class Launcher:
             server=record.id,
             launch=record.launch,
             pid=identity.pid,
-            owner_pid=recipe.owner_pid,
+            owner_pid=inputs.owner_pid,
             log=record.log,
         )
         self._spawner.prune_logs(record)

@@ -6,7 +6,7 @@ from ...core.reconcile import Adopt, Refuse, Replace
 from ...errors import SupervisorError
 from ...kinds.credentials import mint
 from ..operations.operation import RunningOperation
-from ..processes.spawn import Recipe, Spawner, addresses
+from ..processes.spawn import LaunchInputs, Spawner, addresses
 from ..state.context import EngineContext
 from .planning import Planner, exhausted
 from .resolve import ResolvedRequest
@@ -51,7 +51,7 @@ class Rehearsal:
         )
         addresses(kind, record, private)
         secrets = mint(kind, resolved.version)
-        await self._spawner.rehearse(record, Recipe(kind, private, secrets, owner_pid=None))
+        await self._spawner.rehearse(record, LaunchInputs(kind, private, secrets, owner_pid=None))
         self._records.commit()
 
     async def _ports(self, resolved: ResolvedRequest, vacated: Ports) -> Ports:
