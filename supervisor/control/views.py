@@ -47,7 +47,7 @@ class Views:
 
     def server(self, record: ServerRecord) -> Server:
         """Return one server."""
-        verdict, sessions = self._reaper.verdict(record.id), self._reaper.sessions(record.id)
+        verdict, sessions = self._reaper.last_verdict(record.id), self._reaper.sampler.last_session_count(record.id)
         liveness = tuple(self._liveness(owner.process) for owner in record.owners)
         if record.leases or isinstance(verdict, Suspect):
             # The remaining time of a lease or suspicion changes with every look.
@@ -72,7 +72,7 @@ class Views:
 
     def _rests(self, record: ServerRecord) -> bool:
         """Return whether a server's row stays valid until an event: no countdown, no owner that can end unnoticed."""
-        counts_down = record.leases or isinstance(self._reaper.verdict(record.id), Suspect)
+        counts_down = record.leases or isinstance(self._reaper.last_verdict(record.id), Suspect)
         return not counts_down and all(self._exit_watches.lives(owner.process) for owner in record.owners)
 
     def _look_at_servers(self) -> tuple[Server, ...]:

@@ -36,27 +36,28 @@ class OwnerFact:
 
 @frozen
 class ServerSample:
-    """A sample of one server, taken between `began` and `now`. Times are monotonic seconds; a count of None is unknown.
+    """A sample of one server, taken between `began` and `ended`.
 
-    `launch` and `generation` are those of the server's record: a later launch or a changed claim is another case.
-    `grace_s` is the time between the two samples that make an orphan. `leases` are those that the daemon has granted,
-    `server_leases` those that the server itself has granted. `silent_s`: how long the server has failed to answer while
-    every owner was dead. `until_stopped`: it was requested without an owner. `idle_s`: after how long such a server, or
-    one that never had an owner, counts as unused; 0: never. `hands_off`: why the daemon must not end it at all.
+    Times are monotonic seconds; a count of None is unknown. `launch` and `generation` are those of the server's record:
+    a later launch or a changed claim is another case. `grace_s` is the time between the two samples that make an
+    orphan. `daemon_leases` are those that the daemon has granted, `server_leases` those that the server itself has
+    granted. `silent_s`: how long the server has failed to answer while every owner was dead. `until_stopped`: it was
+    requested without an owner. `idle_s`: after how long such a server, or one that never had an owner, counts as
+    unused; 0: never. `exemption`: why the daemon must not end it at all.
     """
 
     launch: str
     generation: int
     began: float
-    now: float
+    ended: float
     grace_s: float
     ever_owned: bool
     owners_unknown: bool
     owners: Sequence[OwnerFact]
-    leases: int
+    daemon_leases: int
     server_leases: int | None
     sessions: int | None
-    hands_off: str | None = None
+    exemption: str | None = None
     silent_s: float = 0.0
     idle_s: float = 0.0
     until_stopped: bool = False
@@ -140,8 +141,8 @@ def _keep(sample: ServerSample) -> Keep | None:
     holders = tuple(_why_it_holds(owner) for owner in sample.owners if owner.holds)
     if holders:
         return Keep(holders)
-    if sample.leases:
-        return Keep((f"leases: {sample.leases}",))
+    if sample.daemon_leases:
+        return Keep((f"leases: {sample.daemon_leases}",))
     claims = _claims(sample)
     return Keep(claims, watch_sessions=True) if claims else None
 
@@ -161,13 +162,13 @@ def _suspect_or_reap(suspicion: Suspicion | None, sample: ServerSample) -> Suspe
 
 def _new_suspicion(sample: ServerSample, *, renewed: bool) -> Suspicion:
     wait_s = sample.grace_s if sample.ends_with_owners else max(sample.grace_s, sample.idle_s)
-    return Suspicion(sample.launch, sample.generation, sample.now, sample.now + wait_s, renewed=renewed)
+    return Suspicion(sample.launch, sample.generation, sample.ended, sample.ended + wait_s, renewed=renewed)
 
 
 def _exempt(sample: ServerSample) -> str | None:
     """Return why the server is not to be judged, None if it is."""
-    if sample.hands_off is not None:
-        return sample.hands_off
+    if sample.exemption is not None:
+        return sample.exemption
     if sample.owners_unknown:
         return "it may have unknown owners"
     if not sample.ends_with_owners and not sample.idle_s:

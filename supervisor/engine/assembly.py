@@ -15,6 +15,7 @@ from .ending.automatic_restart import Restarter
 from .ending.reap import Reaper
 from .ending.replace import Replacer
 from .ending.requested_restart import Relauncher
+from .ending.sampling import Sampler
 from .ending.shutdown import Shutdown
 from .ending.termination import Termination
 from .ensuring import EnsureOperation
@@ -117,7 +118,8 @@ def assemble(
     planner = Planner(context, gatherer)
     takeover = Takeover(context, server_client)
     exit_watches = ExitWatches(platform.exits)
-    reaper = Reaper(context, server_client, exit_watches)
+    sampler = Sampler(context, server_client, exit_watches)
+    reaper = Reaper(context, sampler, exit_watches)
     spawner = Spawner(context)
     starter = Starter(context, server_client, planner, takeover, Launcher(context, server_client, spawner, stopper))
     ensurer = Ensurer(context, planner, takeover, starter)
@@ -182,7 +184,7 @@ def assemble(
     restarter.on_due = monitor.settle
     reaper.on_orphan = monitor.reap
     reaper.on_living_owner = monitor.watch_owner
-    reaper.on_answered = health.note
+    sampler.on_answered = health.note
     registrar.on_taken_back = monitor.settle
     discovery.on_found = monitor.server_found
     leases.on_expired = monitor.settle

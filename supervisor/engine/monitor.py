@@ -161,7 +161,7 @@ class Monitor:
             self.log_cap.keep(record.id, Path(record.log))
         self.restarter.ready(record)
         self.health.keep(record)
-        self.reaper.look(record.id)
+        self.reaper.judge_soon(record.id)
 
     def watch_owner(self, owner: Ownership) -> None:
         """Re-arm the watch on an owner that still counts as alive.

@@ -175,7 +175,7 @@ class Supervisor:
         """
         await self.versions.look_again(self.context.records.server(server_id))
         await self.health.check(server_id)
-        await self.reaper.count(server_id)
+        await self.reaper.sampler.count_sessions(server_id)
         return self.context.records.server(server_id)
 
     async def judge(self, server_id: str, *, act: bool) -> Verdict | None:
@@ -183,7 +183,7 @@ class Supervisor:
 
         Returns None if the server is in a state in which it is not judged.
         """
-        verdict = await self.reaper.sample(server_id)
+        verdict = await self.reaper.judge_now(server_id)
         if act and isinstance(verdict, Reap):
             self.monitor.reap(server_id)
         return verdict

@@ -131,7 +131,7 @@ def test_every_new_watch_and_verdict_is_shown(harness: EngineHarness) -> None:
         seen.append(exit_watches.revision)
         assert seen == sorted(set(seen)), "armed, and disarmed"
         seen = [reaper.revision]
-        await reaper.sample("toy")
+        await reaper.judge_now("toy")
         seen.append(reaper.revision)
         reaper.forget("toy")
         seen.append(reaper.revision)
@@ -156,7 +156,7 @@ def test_sessions_and_verdicts_are_shown_at_once(harness: EngineHarness) -> None
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:
         assert views.servers()[0].sessions is None
         await harness.supervisor.check("toy")
-        assert views.servers()[0].sessions == harness.supervisor.reaper.sessions("toy")
+        assert views.servers()[0].sessions == harness.supervisor.reaper.sampler.last_session_count("toy")
         harness.attachments.detach(next(iter(harness.records.editors)), stop=True)
         await asyncio.sleep(1)
         assert views.servers()[0].reap.verdict == "suspect"

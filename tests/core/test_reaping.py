@@ -10,25 +10,25 @@ ORPHAN = ServerSample(
     launch="a",
     generation=3,
     began=100.0,
-    now=100.1,
+    ended=100.1,
     grace_s=5.0,
     ever_owned=True,
     owners_unknown=False,
     owners=(DEAD,),
-    leases=0,
+    daemon_leases=0,
     server_leases=0,
     sessions=0,
 )
 
 
-def first_sample(seen: ServerSample = ORPHAN) -> Suspicion:
-    verdict = judge(None, seen)
+def first_sample(sample: ServerSample = ORPHAN) -> Suspicion:
+    verdict = judge(None, sample)
     assert isinstance(verdict, Suspect)
     return verdict.suspicion
 
 
-def later(seconds: float, seen: ServerSample = ORPHAN) -> ServerSample:
-    return replace(seen, began=seen.began + seconds, now=seen.now + seconds)
+def later(seconds: float, sample: ServerSample = ORPHAN) -> ServerSample:
+    return replace(sample, began=sample.began + seconds, ended=sample.ended + seconds)
 
 
 def test_the_first_sample_only_suspects() -> None:
@@ -57,9 +57,9 @@ def test_lateness_counts_only_once_per_suspicion() -> None:
     assert isinstance(first, Suspect)
     renewed = first.suspicion
     assert renewed.renewed
-    early = replace(ORPHAN, began=renewed.due - 0.1, now=renewed.due)
+    early = replace(ORPHAN, began=renewed.due - 0.1, ended=renewed.due)
     assert judge(renewed, early) == Suspect(renewed, ("game-1 is dead", "no lease", "no session"))
-    late = replace(ORPHAN, began=renewed.due + 10 * LATE_S, now=renewed.due + 10 * LATE_S)
+    late = replace(ORPHAN, began=renewed.due + 10 * LATE_S, ended=renewed.due + 10 * LATE_S)
     assert isinstance(judge(renewed, late), Reap)
 
 
@@ -83,7 +83,7 @@ def test_suspicion_concerns_one_launch_and_one_set_of_claims(change: dict[str, o
         ({"owners": (OwnerFact("game-1", Liveness.UNKNOWN),)}, "game-1 is unknown"),
         ({"owners": (DEAD, OwnerFact("tools-1", Liveness.ALIVE))}, "tools-1 is alive"),
         ({"owners": (OwnerFact("game-1", Liveness.ALIVE, lingering=True),)}, "game-1 detached and may come back"),
-        ({"leases": 1}, "leases: 1"),
+        ({"daemon_leases": 1}, "leases: 1"),
         ({"server_leases": 1}, "leases: 1"),
         ({"server_leases": None}, "its leases are unknown"),
         ({"sessions": 2}, "open sessions: 2"),
@@ -112,7 +112,7 @@ def test_sessions_and_leases_of_the_server_are_watched(claim: str) -> None:
 
 
 def test_lease_of_the_daemon_needs_no_watch() -> None:
-    assert judge(None, replace(ORPHAN, leases=1, sessions=1)) == Keep(("leases: 1",))
+    assert judge(None, replace(ORPHAN, daemon_leases=1, sessions=1)) == Keep(("leases: 1",))
 
 
 def test_long_silence_clears_unknown_claims() -> None:

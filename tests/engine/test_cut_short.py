@@ -343,6 +343,6 @@ def test_a_first_start_that_fails_is_shown_and_not_repeated(harness: EngineHarne
         await asyncio.sleep(600)
         assert harness.records.server("toy").state is ServerState.FAILED
         assert len(harness.system.spawned) == 1
-        assert not isinstance(harness.supervisor.reaper.verdict("toy"), Reap)
+        assert not isinstance(harness.supervisor.reaper.last_verdict("toy"), Reap)
 
     harness.run(story)

@@ -121,7 +121,7 @@ def test_an_owner_whose_end_no_event_told_is_found_with_the_next(harness: Engine
         harness.system.forget_watches()
         harness.system.end(second)
         harness.system.end(first)
-        harness.supervisor.reaper.look("shared")
+        harness.supervisor.reaper.judge_soon("shared")
         await asyncio.sleep(30)
         assert harness.records.servers == {}
 

@@ -70,7 +70,7 @@ def test_unreadable_marks_keep_observed_servers(harness: EngineHarness) -> None:
         await asyncio.sleep(600)
         assert harness.alive(toy)
         harness.system.fails.clear()
-        harness.supervisor.reaper.look("toy")
+        harness.supervisor.reaper.judge_soon("toy")
         await asyncio.sleep(60)
         assert not harness.alive(toy)
 
@@ -91,7 +91,7 @@ def test_mark_is_withdrawn_when_this_home_needs_the_server_no_more(harness: Engi
         assert harness.system.marks[toy] == {"elsewhere"}
         assert harness.alive(toy)
         harness.system.marks[toy].clear()
-        harness.supervisor.reaper.look("toy")
+        harness.supervisor.reaper.judge_soon("toy")
         await asyncio.sleep(60)
         assert not harness.alive(toy)
 

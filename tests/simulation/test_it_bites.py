@@ -116,24 +116,24 @@ def test_a_shell_that_counts_as_a_launcher(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_home_that_is_blind_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """A found server is an orphan when the owner that this home knows has ended."""
-    for module in ("ending.reap", "ending.termination", "identification.snapshot"):
-        monkeypatch.setattr(f"supervisor.engine.{module}.claimed_beside", lambda context, record: None)  # noqa: ARG005
-    monkeypatch.setattr("supervisor.engine.identification.recognise.claimed", lambda context, process: None)  # noqa: ARG005
+    for module in ("ending.sampling", "ending.termination", "identification.snapshot"):
+        monkeypatch.setattr(f"supervisor.engine.{module}.find_claim_on_server", lambda context, record: None)  # noqa: ARG005
+    monkeypatch.setattr("supervisor.engine.identification.recognise.find_claim", lambda context, process: None)  # noqa: ARG005
     bites("no signal to what is not stoppable")
 
 
 @pytest.mark.parametrize(
     "blind",
     [
-        pytest.param(lambda seen: {"owners": ()}, id="for owners"),  # noqa: ARG005
-        pytest.param(lambda seen: {"leases": 0}, id="for leases"),  # noqa: ARG005
-        pytest.param(lambda seen: {"sessions": 0}, id="for sessions"),  # noqa: ARG005
+        pytest.param(lambda sample: {"owners": ()}, id="for owners"),  # noqa: ARG005
+        pytest.param(lambda sample: {"daemon_leases": 0}, id="for leases"),  # noqa: ARG005
+        pytest.param(lambda sample: {"sessions": 0}, id="for sessions"),  # noqa: ARG005
     ],
 )
 def test_a_reaper_that_is_blind(blind: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is needed is reaped."""
     judge = reaping.judge
-    monkeypatch.setattr(reap, "judge", lambda suspicion, seen: judge(suspicion, replace(seen, **blind(seen))))
+    monkeypatch.setattr(reap, "judge", lambda suspicion, sample: judge(suspicion, replace(sample, **blind(sample))))
     bites("what is in use is not reaped")
 
 

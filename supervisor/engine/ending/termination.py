@@ -10,7 +10,7 @@ from ...core.single_flight import Operation
 from ...errors import NotOurs, StartFailed, StopFailed, SupervisorError, VersionConflict
 from ...kinds.programs import is_of
 from ..identification import bridges
-from ..identification.adoption_marks import claimed_beside
+from ..identification.adoption_marks import find_claim_on_server
 from ..identification.server_client import ServerClient
 from ..operations.operation import RunningOperation
 from ..processes.stop import Stopper, StopReason
@@ -132,7 +132,7 @@ class Termination:
 
     async def reap(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """Judge the server again inside the operation, immediately before the signal, and stop an orphan."""
-        verdict = await self._reaper.sample(server_id)
+        verdict = await self._reaper.judge_now(server_id)
         record = self._records.server(server_id)
         if not isinstance(verdict, Reap):
             return record
@@ -250,7 +250,7 @@ class Termination:
         Raises:
             NotOurs: another home has adopted it, or that cannot be found out.
         """
-        reason = claimed_beside(self._context, record)
+        reason = find_claim_on_server(self._context, record)
         if reason is not None:
             raise NotOurs(f"{record.id}: {reason}", hint="if you know it, name it: down")
 

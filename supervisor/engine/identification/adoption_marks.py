@@ -7,7 +7,7 @@ ELSEWHERE = "another godot-supervisor home has adopted it"
 BEFORE = "this home had adopted it before its registry was lost"
 
 
-def claimed(context: EngineContext, process: ProcessIdentity, ours: bool = False) -> str | None:  # noqa: FBT001, FBT002 (for a lane)
+def find_claim(context: EngineContext, process: ProcessIdentity, ours: bool = False) -> str | None:  # noqa: FBT001, FBT002 (for a lane)
     """Return why a foreign process may have owners that this home does not know, None if nothing says so. Blocks.
 
     `ours`: a record of this home has adopted the process.
@@ -21,11 +21,11 @@ def claimed(context: EngineContext, process: ProcessIdentity, ours: bool = False
     return BEFORE if homes and not ours else None
 
 
-def claimed_beside(context: EngineContext, record: ServerRecord) -> str | None:
+def find_claim_on_server(context: EngineContext, record: ServerRecord) -> str | None:
     """Return why the server of a record may have owners that this home does not know. Blocks."""
     if record.process is None or not record.foreign:
         return None
-    return claimed(context, record.process, ours=record.origin is Origin.ADOPTED)
+    return find_claim(context, record.process, ours=record.origin is Origin.ADOPTED)
 
 
 def keep_mark(context: EngineContext, record: ServerRecord, *, needed: bool) -> OSError | None:

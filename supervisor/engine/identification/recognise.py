@@ -13,7 +13,7 @@ from ...kinds.programs import is_of
 from ...kinds.queries.identify import Identification
 from ...native.facts import SERVES_LOOPBACK
 from ..state.context import EngineContext
-from .adoption_marks import claimed
+from .adoption_marks import find_claim
 from .bridges import client_started
 from .foreign_owner import HIDDEN, home_of, owner_of
 from .server_client import ServerClient
@@ -81,7 +81,7 @@ class Recogniser:
             return bare
         if owner is None:
             owner = await self._platform.lanes.look(owner_of, self._context, kind, process)
-        taken = await self._platform.lanes.look(claimed, self._context, process)
+        taken = await self._platform.lanes.look(find_claim, self._context, process)
         return ForeignServer(
             kind.name,
             process,

@@ -11,7 +11,7 @@ from ...core.reconcile import Answer, OwnServer, Snapshot, unreserved
 from ...kinds.kind import Kind
 from ...kinds.versions import fitted
 from ..state.context import EngineContext
-from .adoption_marks import claimed_beside
+from .adoption_marks import find_claim_on_server
 from .recognise import Recogniser
 from .server_client import ServerClient
 
@@ -42,7 +42,7 @@ class SnapshotReader:
         owners = [owner for owner in record.owners if not (fresh and owner.process == asker)]
         dead = all(self._platform.probe.sample(owner.process) is Liveness.DEAD for owner in owners)
         use = await self.use(record, kind, asker, deserted=dead and outage.unresponsive)
-        reason = await self._platform.lanes.look(claimed_beside, self._context, record)
+        reason = await self._platform.lanes.look(find_claim_on_server, self._context, record)
         right = Held(reason) if reason else judge_stop(record, owners_dead=dead)
         return OwnServer(record, answer, use, right, outage)
 
