@@ -7,11 +7,11 @@ from .native.startup import search_path
 
 def main() -> int:
     """Reset the inherited state of this process, run the command line, and return the exit code."""
-    search_path.leave_other_interpreter()
-    search_path.keep_to_ourselves()
+    search_path.restart_without_foreign_library()
+    search_path.remove_foreign_folders()
     from .native.startup import inherited
 
-    inherited.begin()
+    inherited.reset_for_command()
     from .cli.main import main as command
 
     return command()

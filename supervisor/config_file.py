@@ -90,7 +90,7 @@ def _read(path: Path) -> bytes:
 
 def _refuse_foreign(path: Path, info: os.stat_result) -> None:
     """Refuse settings that another user may write, because they decide which programs the daemon runs."""
-    trouble = private_files.distrust(path, info, written_by_hand=True)
+    trouble = private_files.why_distrusted(path, info, written_by_hand=True)
     if trouble is not None:
         raise refusal(path, "", *trouble)
 

@@ -11,7 +11,7 @@ from socket import socket
 
 from supervisor.core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
 from supervisor.native.api import ChildCommand, Platform, Watch
-from supervisor.native.shared.lanes import Lanes
+from supervisor.native.shared.lanes import ThreadLanes
 from supervisor.native.shared.patient_probe import ProcessQueries
 
 SIGKILLED = -9
@@ -449,6 +449,6 @@ def fake_platform(system: FakeSystem) -> Platform:
         ports=FakePortTable(system, probe),
         files=FakeFileWatcher(),
         peers=FakePeerCheck(),
-        lanes=Lanes(ProcessQueries(probe.identify)),
+        lanes=ThreadLanes(ProcessQueries(probe.identify)),
         marks=FakeMarks(system),
     )

@@ -193,13 +193,13 @@ def test_a_fifo_in_the_files_place_does_not_hang(file: Path) -> None:
 @pytest.fixture
 def company(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every group have another member."""
-    monkeypatch.setattr(private_files, "nobody_else_by_group", lambda path, group: False)  # noqa: ARG005
+    monkeypatch.setattr(private_files, "is_own_group", lambda path, group: False)  # noqa: ARG005
 
 
 @POSIX_ONLY
 def test_file_writable_by_the_users_own_group_is_accepted(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(private_files, "nobody_else_by_group", lambda path, group: not asked.append(group))  # noqa: ARG005
+    monkeypatch.setattr(private_files, "is_own_group", lambda path, group: not asked.append(group))  # noqa: ARG005
     write(file, '[daemon]\nlog_level = "error"\n').chmod(0o664)
     file.parent.chmod(0o775)
     assert load(file, {}).log_level == "error"

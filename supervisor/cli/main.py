@@ -65,7 +65,7 @@ def _reason_in_the_home(problem: SupervisorError) -> SupervisorError | None:
         from ..native.startup import homes
 
         try:
-            homes.refuse(folders())
+            homes.check(folders())
         except SupervisorError as reason:
             return reason
     return None
@@ -77,7 +77,7 @@ def _meaning_for_a_user(problem: OSError) -> SupervisorError | None:
     from ..native.startup import homes
 
     try:
-        return homes.explained(problem, folders()) if problem.errno in homes.ENVIRONMENT else None
+        return homes.explain(problem, folders()) if problem.errno in homes.ENVIRONMENT_ERRNOS else None
     except SupervisorError as reason:
         return reason
 

@@ -58,7 +58,7 @@ def _why_none_can_start(where: Folders) -> str | None:
     from ..native.startup import homes
 
     try:
-        homes.refuse(where)
+        homes.check(where)
     except SupervisorError as refusal:
         return f"{refusal.message}: {refusal.hint}" if refusal.hint else refusal.message
     return None

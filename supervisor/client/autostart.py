@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DaemonNotRunning, InstallFailed, NotOurs, SupervisorError, TimedOut
 from ..native import trust
-from ..native.facts import HOME_VARIABLE, UTF8_OPTIONS, ending
+from ..native.facts import HOME_VARIABLE, UTF8_OPTIONS, describe_exit
 from ..native.shared import venv_launcher
 from ..native.startup import homes, search_path
 from . import discovery
@@ -69,7 +69,7 @@ def ensure_daemon(
     client = _connect(folders)
     if client is not None:
         return client
-    homes.refuse(folders)
+    homes.check(folders)
     start_from = time.monotonic() + (SERVICE_HEAD_START_S if start_service() else 0)
     starting: _StartingDaemon | None = None
     while True:
@@ -147,7 +147,7 @@ def _refusals(folders: "Folders") -> Iterator[None]:
         # The daemon would refuse as well, but would print its error into a file that another user's link chose.
         raise NotOurs(str(problem), hint=problem.fix or f"choose another folder: {HOME_VARIABLE}") from problem
     except OSError as problem:
-        reason = homes.explained(problem, folders)
+        reason = homes.explain(problem, folders)
         raise type(reason)(f"cannot start a daemon: {reason.message}", hint=reason.hint) from problem
 
 
@@ -202,7 +202,9 @@ def _failure(output: str, pid: int, status: int, *, hint: str) -> SupervisorErro
     last = next((line.strip() for line in reversed(output.splitlines()) if RAISED.match(line)), None)
     reason = "" if last is None else f": {last[:REASON_CHARACTERS]}"
     return DaemonNotRunning(
-        f"the daemon could not start ({ending(status)}){reason}", hint=hint, data={"exit": status, "output": output}
+        f"the daemon could not start ({describe_exit(status)}){reason}",
+        hint=hint,
+        data={"exit": status, "output": output},
     )
 
 
@@ -215,7 +217,7 @@ def _bound(log: "Path") -> None:
 
 def _spawn(folders: "Folders", output: int, *arguments: str) -> "subprocess.Popen[bytes]":
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-    environment = search_path.without_interpreter(inherited)
+    environment = search_path.without_python_variables(inherited)
     if folders.moved:
         environment[HOME_VARIABLE] = str(folders.home)
     # Windows only, 0 elsewhere. If the job forbids its processes to leave, the daemon stays inside.

@@ -60,7 +60,7 @@ def read(path: "Path | str") -> Endpoint | None:
         ProtocolUnsupported: a later release wrote the file.
     """
     try:
-        text = private_files.patiently(lambda: trust.contents(path, LIMIT))
+        text = private_files.retry_while_open(lambda: trust.contents(path, LIMIT))
     except FileNotFoundError:
         return None
     except OSError as problem:
@@ -100,7 +100,7 @@ def withdraw(path: "Path", instance_id: str) -> None:
     except (DaemonNotRunning, ProtocolUnsupported):
         return
     if published is not None and published.instance_id == instance_id:
-        private_files.patiently(lambda: path.unlink(missing_ok=True))
+        private_files.retry_while_open(lambda: path.unlink(missing_ok=True))
 
 
 def is_published(path: "Path | str", instance_id: str) -> bool:

@@ -12,17 +12,17 @@ TRY = "--try"
 
 def main() -> int:
     """Run the daemon. If it cannot start, write the reason to standard error as an error object, for the starter."""
-    search_path.keep_to_ourselves()
+    search_path.remove_foreign_folders()
     from ..errors import StateNotWritable, SupervisorError
     from ..native.facts import folders
-    from ..native.services.manager import on_our_own
+    from ..native.services.manager import background_manager
     from ..native.startup import inherited
 
     # Nothing here speaks TLS, and Python's own hashes are enough. asyncio and hashlib import OpenSSL if it is available
     # and do without otherwise (their own `except ImportError`). Without it the daemon needs 1.2 MiB less memory and
     # starts 12 ms sooner.
     sys.modules.update(dict.fromkeys(("ssl", "_hashlib")))  # type: ignore[arg-type]
-    inherited.raise_limits()
+    inherited.lift_limits()
     try:
         if sys.argv[1:] == [TRY]:
             from .rehearsal import rehearse
@@ -31,7 +31,7 @@ def main() -> int:
             return 0
         from .app import run
 
-        return run(folders(), console=False, manager=on_our_own())
+        return run(folders(), console=False, manager=background_manager())
     except SupervisorError as error:
         problem = error
     except OSError as error:

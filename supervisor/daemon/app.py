@@ -20,7 +20,7 @@ from ..engine.state.context import TOKEN_VARIABLE
 from ..errors import StateNotWritable
 from ..kinds import shell_variables
 from ..native.facts import Folders
-from ..native.platforms import file_replacer, open_platform, raise_descriptor_limit, watch_places
+from ..native.platforms import file_replacer, open_platform, raise_descriptor_limit, watch_paths
 from ..native.service_api import NoServiceManager, ServiceManager
 from ..native.startup import inherited
 from ..registry.store import FileStore
@@ -47,7 +47,7 @@ def run(folders: Folders, *, console: bool, manager: ServiceManager | None = Non
         ConfigInvalid: the configuration cannot be used.
         NotOurs, StateNotWritable: the home folder cannot be used.
     """
-    inherited.begin_daemon()
+    inherited.reset_for_daemon()
     manager = manager or NoServiceManager()
     settings = read(folders)
     ownership = HomeOwnership(HomeFolder(folders))
@@ -114,7 +114,7 @@ class Daemon:
         engine = self._engine(store)
         self._me = engine.context.me
         events, records, lanes = engine.context.events, engine.context.records, engine.context.platform.lanes
-        self._home_files = HomeFiles(self._folders, self._ownership, events, records, self._log_file, watch_places)
+        self._home_files = HomeFiles(self._folders, self._ownership, events, records, self._log_file, watch_paths)
         self._reloader = Reloader(
             self._folders, self._settings, lanes, events, self._publish_again, engine.supervisor.look_again
         )

@@ -49,14 +49,14 @@ class HomeFiles:
         events: Events,
         records: Records,
         log_file: LogFile,
-        watch_places: WatchPlaces,
+        watch_paths: WatchPlaces,
     ) -> None:
         self._folders = folders
         self._ownership = ownership
         self._events = events
         self._records = records
         self._log_file = log_file
-        self._watch_places = watch_places
+        self._watch_places = watch_paths
         self._watch: Watch | None = None
         self._settling: asyncio.TimerHandle | None = None
         self._published: Endpoint | None = None

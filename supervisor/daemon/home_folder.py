@@ -17,7 +17,7 @@ def make_home(where: Folders) -> None:
         StateNotWritable: the folder's path leads through a file.
         OSError: the folder cannot be made.
     """
-    homes.refuse(where)
+    homes.check(where)
     try:
         trust.make_folder(where.home)
     except trust.DistrustedError as problem:

@@ -169,7 +169,7 @@ class LogFile:
         self._refusal = refusal
         self._not_before = self._monotonic() + self._pause_s
         self._size = self._path.stat().st_size if self._path.exists() else 0
-        if not known and not private_files.in_use(refusal):
+        if not known and not private_files.is_open_elsewhere(refusal):
             at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
             entry = {"event": "log.stuck", "level": "error", "timestamp": at, "reason": str(refusal)}
             self._append(json.dumps(entry).encode() + b"\n")

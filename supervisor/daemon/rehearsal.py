@@ -68,7 +68,7 @@ def _check_folders(*folders: Path) -> None:
     for folder in folders:
         try:
             if os.path.lexists(folder):
-                trust.own_folder(folder)
+                trust.check_folder(folder)
         except trust.DistrustedError as problem:
             raise NotOurs(str(problem), hint=problem.fix or "move it away") from problem
         there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))

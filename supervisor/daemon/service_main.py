@@ -31,8 +31,8 @@ def serve(home: str | None = None, *, as_json: bool = False) -> int:
     if home is not None:
         os.environ[HOME_VARIABLE] = home
     run = partial(_run, as_json=as_json)
-    done = services.as_service(SERVICE_NAME, run)
-    return run(services.manager_of(os.environ)) if done is None else done
+    done = services.run_as_service(SERVICE_NAME, run)
+    return run(services.manager_from(os.environ)) if done is None else done
 
 
 def _run(manager: ServiceManager, *, as_json: bool) -> int:

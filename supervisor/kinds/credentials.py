@@ -63,7 +63,7 @@ def record_path(
 
 def _read(path: Path) -> bytes:
     data, status = read_regular(path, RECORD_LIMIT, follow_links=False)
-    trouble = private_files.exposed(path, status)
+    trouble = private_files.why_exposed(path, status)
     if trouble is not None:
         raise _DistrustedError(trouble)
     return data

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..core.model import Topology
 from ..errors import ConfigInvalid
-from ..native.facts import lock_folders
+from ..native.facts import login_folders
 from ..native.startup import search_path
 from ..values import frozen
 
@@ -237,7 +237,7 @@ def environment(
     inherited = {
         n: value
         for n, value in base.items()
-        if n not in exact and not n.startswith(prefixes) and not search_path.of_the_interpreter(n)
+        if n not in exact and not n.startswith(prefixes) and not search_path.is_python_variable(n)
     }
     own = {
         name: expand(template, values)
@@ -249,5 +249,5 @@ def environment(
 
 def bridge_locks(kind: Kind, ports: Mapping[str, int], environment: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the files that the kind's bridges lock for these ports, without those whose folder is unknown."""
-    values = {name: str(port) for name, port in ports.items()} | lock_folders(environment)
+    values = {name: str(port) for name, port in ports.items()} | login_folders(environment)
     return tuple(Path(expand(t, values)) for t in kind.bridge_locks if placeholders(t) <= values.keys())

@@ -149,7 +149,7 @@ class Folders:
         return {"config": places.user_config_path, "log": places.user_log_path, "data": places.user_data_path}[which]
 
 
-def ending(status: int) -> str:
+def describe_exit(status: int) -> str:
     """Describe how a process ended. A negative status is the number of a signal, as on POSIX systems."""
     if status >= 0:
         return f"exit status {status}"
@@ -184,7 +184,7 @@ def is_absolute(path: str) -> bool:
     return os.path.isabs(path)  # noqa: PTH117 (see above)
 
 
-def beside(path: str, named: str) -> str:
+def make_absolute(path: str, named: str) -> str:
     """Return a relative path as an absolute one. `named` is the option or variable that the path comes from.
 
     Raises:
@@ -219,7 +219,7 @@ def folders(environment: Mapping[str, str] = os.environ) -> Folders:
     """
     moved = environment.get(HOME_VARIABLE)
     if moved:
-        return Folders(moved if is_absolute(moved) else beside(moved, HOME_VARIABLE), moved=True)
+        return Folders(moved if is_absolute(moved) else make_absolute(moved, HOME_VARIABLE), moved=True)
     user = os.path.expanduser("~")  # noqa: PTH111 (see above)
     if not is_absolute(user):
         unknown = "it is not set, and the system knows no home folder of this user"
@@ -231,7 +231,7 @@ def folders(environment: Mapping[str, str] = os.environ) -> Folders:
     return Folders(os.path.join(user, ".godot-supervisor"), moved=False)  # noqa: PTH118 (see above)
 
 
-def lock_folders(environment: Mapping[str, str]) -> dict[str, str]:
+def login_folders(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the known folders where programs keep files of one login, by the names that recipes use."""
     import tempfile
 

@@ -43,7 +43,7 @@ def file_replacer() -> Callable[[Path, Path], None]:
     return private_files.replace
 
 
-def watch_places(paths: Iterable[Path], on_change: Callable[[], None]) -> Watch | None:
+def watch_paths(paths: Iterable[Path], on_change: Callable[[], None]) -> Watch | None:
     """Call back once, on the running loop, when one of these paths is removed, replaced or moved.
 
     Returns None on a system that reports no such changes.
@@ -52,9 +52,9 @@ def watch_places(paths: Iterable[Path], on_change: Callable[[], None]) -> Watch 
         OSError: the system has no more watches of this kind.
     """
     if sys.platform == "linux":
-        from .linux.places import PlaceWatch
+        from .linux.path_watch import PathWatch
 
-        return PlaceWatch(paths, on_change)
+        return PathWatch(paths, on_change)
     return None
 
 

@@ -37,7 +37,7 @@ def create(path: "Path", *, fresh: bool) -> int:
     if sys.platform == "win32":
         from .windows import files
 
-        return patiently(lambda: files.create(path, fresh=fresh))
+        return retry_while_open(lambda: files.create(path, fresh=fresh))
     # Following a link would write to another file.
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_EXCL if fresh else 0)
     return os.open(path, flags, 0o600)
@@ -92,7 +92,7 @@ def make_folder(path: "Path") -> None:
     path.chmod(OWNER_ONLY)
 
 
-def distrust(
+def why_distrusted(
     path: "Path", status: os.stat_result | None = None, *, written_by_hand: bool = False
 ) -> tuple[str, str] | None:
     """Return why another user could have written this file or folder, and what mends that; None if none could.
@@ -106,18 +106,18 @@ def distrust(
     if sys.platform == "win32":
         from .windows import files
 
-        return files.distrust(path)
+        return files.why_distrusted(path)
     status = status or path.stat()
     me = os.geteuid()
     if status.st_uid not in {_ROOT, me}:
         return f"it belongs to another user (uid {status.st_uid})", f"sudo chown {me} '{path}'"
-    by_group = status.st_mode & stat.S_IWGRP and not (written_by_hand and nobody_else_by_group(path, status.st_gid))
+    by_group = status.st_mode & stat.S_IWGRP and not (written_by_hand and is_own_group(path, status.st_gid))
     if by_group or status.st_mode & stat.S_IWOTH:
         return "other users may write it", f"chmod go-w '{path}'"
     return None
 
 
-def exposed(path: "Path", status: os.stat_result) -> str | None:
+def why_exposed(path: "Path", status: os.stat_result) -> str | None:
     """Return why this file of secrets may have been written or read by another user; None if it is private.
 
     Raises:
@@ -127,7 +127,7 @@ def exposed(path: "Path", status: os.stat_result) -> str | None:
         # Access lists in a user's own folders let administrators read as well, so only the right to write counts.
         from .windows import files
 
-        trouble = files.distrust(path)
+        trouble = files.why_distrusted(path)
         return trouble[0] if trouble is not None else None
     if status.st_uid != os.geteuid():
         return f"it belongs to another user (uid {status.st_uid})"
@@ -136,7 +136,7 @@ def exposed(path: "Path", status: os.stat_result) -> str | None:
     return None
 
 
-def nobody_else_by_group(path: "Path", group: int) -> bool:
+def is_own_group(path: "Path", group: int) -> bool:
     """Return whether a group has no member but this user. OpenSSH on Debian asks the same question."""
     if sys.platform == "win32":
         return False
@@ -160,15 +160,15 @@ def replace(new: "Path", old: "Path") -> None:
     Raises:
         OSError: the second file is unchanged.
     """
-    patiently(lambda: os.replace(new, old))  # noqa: PTH105 (also where no Path has been loaded)
+    retry_while_open(lambda: os.replace(new, old))  # noqa: PTH105 (also where no Path has been loaded)
 
 
-def in_use(problem: OSError) -> bool:
+def is_open_elsewhere(problem: OSError) -> bool:
     """Return whether Windows may refuse because another program has the file open: only Python's `winerror` tells."""
     return getattr(problem, "winerror", None) in _IN_USE
 
 
-def patiently(action: Callable[[], T]) -> T:
+def retry_while_open(action: Callable[[], T]) -> T:
     """Return the result of the action, which is repeated while Windows refuses a file that a program has open.
 
     Raises:

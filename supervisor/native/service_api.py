@@ -14,7 +14,7 @@ USER_OWN_PROCESS = 0x50
 
 
 @frozen
-class Definition:
+class ServiceDefinition:
     """A service as stored by Windows. `restart_after_ms`: the delays after the first crash, the second and so on."""
 
     name: str
@@ -30,7 +30,7 @@ class Definition:
 
 
 @frozen
-class Installed:
+class InstalledService:
     """The stored state of a service. `state`: "running", "stopped", or a transition between the two."""
 
     type: int
@@ -45,13 +45,13 @@ class Installed:
 class ServiceControl(Protocol):
     """The service control manager. Every method raises OSError, with the `winerror` of the system."""
 
-    def query(self, name: str) -> Installed | None:
+    def query(self, name: str) -> InstalledService | None:
         """Return the stored state; None if there is no such service."""
 
-    def create(self, definition: Definition) -> None:
+    def create(self, definition: ServiceDefinition) -> None:
         """Create a service."""
 
-    def change(self, definition: Definition) -> None:
+    def change(self, definition: ServiceDefinition) -> None:
         """Change a service to this definition."""
 
     def start(self, name: str) -> None:

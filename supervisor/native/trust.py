@@ -79,10 +79,10 @@ def make_folder(path: "Path") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             path.mkdir(0o700)
-    own_folder(path)
+    check_folder(path)
 
 
-def own_folder(path: "Path | str") -> None:
+def check_folder(path: "Path | str") -> None:
     """Check that this user or root owns a folder, and that no other user may write to it. A link must be owned as well.
 
     Raises:
@@ -100,16 +100,16 @@ def own_folder(path: "Path | str") -> None:
         return
     from pathlib import Path
 
-    trouble = private_files.distrust(Path(path))
+    trouble = private_files.why_distrusted(Path(path))
     if trouble is not None:
         reason, fix = trouble
         raise DistrustedError(f"{path}: {reason}", fix)
 
 
-def problem_of(folder: "Path | str") -> DistrustedError | None:
-    """Return what `own_folder` would raise; None if nothing is wrong, or the folder is missing."""
+def problem_of_folder(folder: "Path | str") -> DistrustedError | None:
+    """Return what `check_folder` would raise; None if nothing is wrong, or the folder is missing."""
     try:
-        own_folder(folder)
+        check_folder(folder)
     except DistrustedError as problem:
         return problem
     except OSError:

@@ -61,7 +61,7 @@ class FileStore:
             OSError: the file exists but cannot be read or renamed.
         """
         try:
-            data = private_files.patiently(lambda: trust.contents(self._path, LIMIT))
+            data = private_files.retry_while_open(lambda: trust.contents(self._path, LIMIT))
             return Loaded(decode(data), Found.READ, homes=homes_of(data))
         except FileNotFoundError:
             return Loaded(State(), Found.MISSING)
@@ -75,7 +75,7 @@ class FileStore:
             OSError: the file exists but cannot be read.
         """
         with contextlib.suppress(FileNotFoundError, trust.DistrustedError):
-            private_files.patiently(lambda: trust.contents(self._path, LIMIT))
+            private_files.retry_while_open(lambda: trust.contents(self._path, LIMIT))
 
     def write(self, state: State) -> None:
         """Replace the file.
@@ -115,6 +115,6 @@ def homes_in(path: Path) -> tuple[str, ...]:
         OSError: the file exists but cannot be opened.
     """
     try:
-        return homes_of(private_files.patiently(lambda: trust.contents(path, LIMIT)))
+        return homes_of(private_files.retry_while_open(lambda: trust.contents(path, LIMIT)))
     except (FileNotFoundError, UnreadableError, trust.DistrustedError):
         return ()

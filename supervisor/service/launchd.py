@@ -10,7 +10,7 @@ from xml.parsers.expat import ExpatError
 from ..errors import ServiceRefused
 from .differences import COMMAND, VERSION, differences, marked_version
 from .installation import NAME, Installation
-from .report import Report
+from .report import ServiceReport
 from .steps import CommandResult, Steps
 from .templates import for_xml, render
 
@@ -32,7 +32,7 @@ _VOLATILE = "EnvironmentVariables"
 """A key that depends on the shell from which the agent was written, so it is not compared."""
 
 
-class Launchd:
+class LaunchdAgent:
     """The service of one installation, as a launchd agent of this user."""
 
     name = "launchd"
@@ -128,12 +128,12 @@ class Launchd:
                 self._unload(f"{domain}/{self._label}")
         self._steps.remove(self.file)
 
-    def report(self) -> Report:
+    def report(self) -> ServiceReport:
         """Return the state of the service."""
         printed = self._printed()
         installed = self.file.exists()
         pid = printed.get("pid", "")
-        return Report(
+        return ServiceReport(
             manager=self.name,
             name=self._label,
             installed=installed,

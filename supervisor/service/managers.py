@@ -13,8 +13,8 @@ from ..native.services import control
 from ..values import frozen
 from . import handover
 from .installation import this_installation
-from .report import Report
-from .steps import Runner, Steps, system_runner
+from .report import ServiceReport
+from .steps import CommandRunner, Steps, system_runner
 
 ANSWER_TIMEOUT_S = 20.0
 _POLL_S = 0.1
@@ -22,7 +22,7 @@ _POLL_S = 0.1
 RUNTIME_VARIABLE = "XDG_RUNTIME_DIR"
 
 
-class Manager(Protocol):
+class ManagedService(Protocol):
     """A service manager, for one installation."""
 
     name: str
@@ -47,7 +47,7 @@ class Manager(Protocol):
     def remove(self) -> None:
         """Stop and uninstall the service."""
 
-    def report(self) -> Report:
+    def report(self) -> ServiceReport:
         """Return the state of the service."""
 
     def start_if_installed(self) -> bool:
@@ -63,7 +63,7 @@ class InstallOptions:
     password: str | None = None
 
 
-def install(where: Folders, manager: Manager, steps: Steps) -> None:
+def install(where: Folders, manager: ManagedService, steps: Steps) -> None:
     """Install the service and run it as the only daemon. A repeated installation repairs what differs.
 
     Raises:
@@ -79,7 +79,7 @@ def install(where: Folders, manager: Manager, steps: Steps) -> None:
         _wait_for_answer(where)
 
 
-def uninstall(where: Folders, manager: Manager, steps: Steps, *, stop_servers: bool) -> None:
+def uninstall(where: Folders, manager: ManagedService, steps: Steps, *, stop_servers: bool) -> None:
     """Stop and remove the service. Servers keep running unless `stop_servers` is given.
 
     Raises:
@@ -93,7 +93,7 @@ def uninstall(where: Folders, manager: Manager, steps: Steps, *, stop_servers: b
     manager.remove()
 
 
-def status(where: Folders, manager: Manager) -> tuple[Report, Mapping[str, Any] | None]:
+def status(where: Folders, manager: ManagedService) -> tuple[ServiceReport, Mapping[str, Any] | None]:
     """Return the state of the service, and the running daemon, even if the service has not started it."""
     report = manager.report()
     running = handover.running(where)
@@ -101,13 +101,13 @@ def status(where: Folders, manager: Manager) -> tuple[Report, Mapping[str, Any] 
     return report, daemon
 
 
-def open_manager(
+def open_service(
     where: Folders,
     version: str,
     steps: Steps,
     options: InstallOptions = InstallOptions(),  # noqa: B008 (frozen)
     environment: Mapping[str, str] = os.environ,
-) -> Manager:
+) -> ManagedService:
     """Return the service manager of this system.
 
     Raises:
@@ -118,20 +118,20 @@ def open_manager(
     installation = this_installation(where, version, environment)
     system = facts.SYSTEM
     if system == "linux":
-        from .systemd import Systemd
+        from .systemd import SystemdUnit
 
         settings = Path(environment.get("XDG_CONFIG_HOME") or installation.user_home / ".config")
-        return Systemd(installation, steps, settings / "systemd" / "user", _user())
+        return SystemdUnit(installation, steps, settings / "systemd" / "user", _user())
     if system == "macos":
-        from .launchd import Launchd
+        from .launchd import LaunchdAgent
 
-        return Launchd(installation, steps, installation.user_home / "Library" / "LaunchAgents", _user())
+        return LaunchdAgent(installation, steps, installation.user_home / "Library" / "LaunchAgents", _user())
     if system == "windows":
         return _windows(where, version, steps, options)
     raise PlatformUnsupported(f"no service manager of {system} is known", hint="godot-supervisor start --foreground")
 
 
-def runner(environment: Mapping[str, str] = os.environ) -> Runner:
+def command_runner(environment: Mapping[str, str] = os.environ) -> CommandRunner:
     """Return the runner of the service manager's commands.
 
     A shell without a session lacks the variable that leads to the user's service manager, so the runner adds it.
@@ -148,19 +148,19 @@ def start_if_installed(where: Folders, version: str) -> bool:
     For a client that is about to start a daemon.
     """
     try:
-        return open_manager(where, version, Steps(runner())).start_if_installed()
+        return open_service(where, version, Steps(command_runner())).start_if_installed()
     except (ServiceRefused, PlatformUnsupported, InvalidParams):
         return False
 
 
-def _windows(where: Folders, version: str, steps: Steps, options: InstallOptions) -> Manager:
-    from .windows import Windows
+def _windows(where: Folders, version: str, steps: Steps, options: InstallOptions) -> ManagedService:
+    from .windows import WindowsService
     from .windows_modes import Mode, checked_account, choose_mode
 
     mode, why = choose_mode(options.mode, elevated=control.elevated())
     if options.mode is None:
         steps.note(f"mode {mode}: {why}")
-    return Windows(
+    return WindowsService(
         this_installation(where, version),
         steps,
         control.open_service_control(),

@@ -7,7 +7,7 @@ from ..values import frozen
 
 
 @frozen
-class Report:
+class ServiceReport:
     """The state of one service, from its service manager and its settings.
 
     `mode` is the way of starting, for a manager that has several. `state` is the manager's own word, or None if the

@@ -27,7 +27,7 @@ class CommandResult(NamedTuple):
         return lines[-1] if lines else f"exit status {self.status}"
 
 
-Runner = Callable[[Sequence[str]], CommandResult]
+CommandRunner = Callable[[Sequence[str]], CommandResult]
 
 
 @frozen
@@ -44,7 +44,7 @@ class Step:
 class Steps:
     """Takes steps and records them. `dry_run`: records them only."""
 
-    def __init__(self, runner: Runner, *, dry_run: bool = False) -> None:
+    def __init__(self, runner: CommandRunner, *, dry_run: bool = False) -> None:
         self._runner = runner
         self.dry_run = dry_run
         self.taken: list[Step] = []
@@ -133,7 +133,7 @@ class Steps:
         self.notes.append(text)
 
 
-def system_runner(environment: Mapping[str, str] = os.environ) -> Runner:
+def system_runner(environment: Mapping[str, str] = os.environ) -> CommandRunner:
     """Return the runner of real commands, without input and with English output (LC_ALL=C).
 
     A program that does not exist has the exit status that a shell would report.

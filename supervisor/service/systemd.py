@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import ServiceRefused
 from .differences import COMMAND, VERSION, differences, marked_version
 from .installation import Installation
-from .report import Report
+from .report import ServiceReport
 from .steps import CommandResult, Steps
 from .templates import command_for_systemd, for_systemd, render
 
@@ -18,7 +18,7 @@ VOLATILE = "Environment"
 """A setting that depends on the shell from which the unit was written, so it is not compared."""
 
 
-class Systemd:
+class SystemdUnit:
     """The service of one installation, as a unit of the user's service manager."""
 
     name = "systemd"
@@ -105,14 +105,14 @@ class Systemd:
         if self._lingering():
             self._steps.note("lingering stays enabled; to end it: loginctl disable-linger")
 
-    def report(self) -> Report:
+    def report(self) -> ServiceReport:
         """Return the state of the service."""
         installed = self.file.exists()
         shown = self._properties()
         silence = self._why_silent()
         if silence is not None:
             self._steps.note(f"the user's service manager does not answer: {silence}")
-        return Report(
+        return ServiceReport(
             manager=self.name,
             name=self._unit,
             installed=installed,

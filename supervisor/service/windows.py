@@ -7,10 +7,10 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from ..errors import ServiceRefused
-from ..native.service_api import OWN_PROCESS, USER_OWN_PROCESS, Definition, Installed, ServiceControl
+from ..native.service_api import OWN_PROCESS, USER_OWN_PROCESS, InstalledService, ServiceControl, ServiceDefinition
 from .differences import COMMAND, VERSION, differences
 from .installation import Installation
-from .report import Report
+from .report import ServiceReport
 from .steps import Steps
 from .templates import for_xml, render
 from .windows_modes import Mode
@@ -29,7 +29,7 @@ _VERSION = re.compile(r"\(godot-supervisor ([^)]+)\)")
 _TYPES = {USER_OWN_PROCESS: Mode.USER_SERVICE, OWN_PROCESS: Mode.ACCOUNT_SERVICE}
 
 
-class Windows:
+class WindowsService:
     """The service of one installation, in one of the modes. `account` and `password` are for an account-service.
 
     `user` includes the domain. `folder` is for the file with the task's settings.
@@ -80,10 +80,10 @@ class Windows:
             },
         )
 
-    def definition(self) -> Definition:
+    def definition(self) -> ServiceDefinition:
         """Return the service as this installation would create it."""
         as_account = self._mode is Mode.ACCOUNT_SERVICE
-        return Definition(
+        return ServiceDefinition(
             name=self._installation.name,
             display_name="Godot Supervisor",
             description=f"{DESCRIPTION} (godot-supervisor {self._installation.version})",
@@ -142,12 +142,12 @@ class Windows:
         self._remove_task()
         self._remove_service()
 
-    def report(self) -> Report:
+    def report(self) -> ServiceReport:
         """Return the state of the service."""
         service, task = self._query(), self._task()
         if service is not None:
             mode = _TYPES.get(service.type)
-            return Report(
+            return ServiceReport(
                 manager=self.name,
                 name=self._installation.name,
                 installed=True,
@@ -157,7 +157,7 @@ class Windows:
                 pid=service.pid,
                 differences=self._service_differences(service),
             )
-        return Report(
+        return ServiceReport(
             manager=self.name,
             name=self._installation.name,
             installed=task is not None,
@@ -211,12 +211,12 @@ class Windows:
             self._act("stopped", f"service {name}", lambda: self._control.stop(name))
         self._act("deleted", f"service {name}", lambda: self._control.delete(name))
 
-    def _service_differences(self, found: Installed) -> tuple[str, ...]:
+    def _service_differences(self, found: InstalledService) -> tuple[str, ...]:
         version = _VERSION.search(found.description)
         wanted = {VERSION: self._installation.version, COMMAND: subprocess.list2cmdline(self._command())}
         return differences({VERSION: version[1] if version else "", COMMAND: found.command_line}, wanted)
 
-    def _query(self) -> Installed | None:
+    def _query(self) -> InstalledService | None:
         try:
             return self._control.query(self._installation.name)
         except OSError as problem:

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from supervisor.cli.daemon_commands import service
 from supervisor.errors import NotFound
-from supervisor.service.report import Report
+from supervisor.service.report import ServiceReport
 from supervisor.service.steps import CommandResult, Steps
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, event, owner, past, server, status
@@ -106,7 +106,7 @@ def test_the_service_commands_documents_are_as_defined(capsys: pytest.CaptureFix
     document = json.loads(capsys.readouterr().out)
     check_document("service install", document)
     check_document("service uninstall", document)
-    report = Report("systemd", "godot-supervisor.service", installed=True, pid=7, differences=("command",))
+    report = ServiceReport("systemd", "godot-supervisor.service", installed=True, pid=7, differences=("command",))
     check_document("service status", {**report.document(), "daemon": None, "notes": []})
 
 

@@ -126,7 +126,7 @@ def test_the_hint_names_what_refuses_a_start(run: Run, monkeypatch: pytest.Monke
     def refuse(_: object) -> None:
         raise NotOurs("HOME is /home/ua, and /home/ua belongs to another user (ua)", hint="run it as ua, without sudo")
 
-    monkeypatch.setattr("supervisor.native.startup.homes.refuse", refuse)
+    monkeypatch.setattr("supervisor.native.startup.homes.check", refuse)
     hint = run("status", "--json").error["hint"]
     assert hint == "HOME is /home/ua, and /home/ua belongs to another user (ua): run it as ua, without sudo"
 

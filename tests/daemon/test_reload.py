@@ -15,7 +15,7 @@ from supervisor.errors import ConfigInvalid
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.facts import Folders
 from supervisor.native.shared.clock import MonotonicClock
-from supervisor.native.shared.lanes import Lanes
+from supervisor.native.shared.lanes import ThreadLanes
 from supervisor.native.shared.patient_probe import ProcessQueries
 from tests.systems import POSIX_ONLY
 from tests.transcript.stage import Stage
@@ -75,7 +75,7 @@ def test_a_slow_reload_does_not_block_the_loop(tmp_path: Path) -> None:
     async def story() -> int:
         events = Events(Quiet(), MonotonicClock())
         settings = Settings(Config(), Catalog.build({}), loop.choose(Config()))
-        lanes = Lanes(ProcessQueries(lambda _: None))
+        lanes = ThreadLanes(ProcessQueries(lambda _: None))
         reloader = Reloader(folders, settings, lanes, events, lambda: None, lambda: None)
         reload = asyncio.create_task(reloader.reload())
         turns = 0

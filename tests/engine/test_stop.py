@@ -11,7 +11,7 @@ from supervisor.core.model import Occupant, ProcessIdentity
 from supervisor.engine.processes.tree import LOOK_TIMEOUT_S
 from supervisor.errors import StartFailed, StopFailed
 from supervisor.native.lane import Lane
-from supervisor.native.shared.lanes import Lanes
+from supervisor.native.shared.lanes import ThreadLanes
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.harness import EngineHarness
 from tests.fakes import FakeProbe
@@ -128,14 +128,14 @@ def test_unidentified_process_is_not_signalled(harness: EngineHarness, monkeypat
 
 
 def test_stop_does_not_wait_to_name_left_processes(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = Lanes.look
+    honest = ThreadLanes.look
 
-    async def look(self: Lanes, read: Callable[..., Any], *arguments: Any, lane: Lane | None = None) -> Any:
+    async def look(self: ThreadLanes, read: Callable[..., Any], *arguments: Any, lane: Lane | None = None) -> Any:
         if getattr(read, "__name__", "") == "carriers" and harness.events.of("signal.sent"):
             await asyncio.sleep(3600)
         return await honest(self, read, *arguments, lane=lane)
 
-    monkeypatch.setattr(Lanes, "look", look)
+    monkeypatch.setattr(ThreadLanes, "look", look)
 
     async def story() -> None:
         await harness.up(harness.editor())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.errors import InvalidParams
-from supervisor.native.facts import HOME_VARIABLE, SOCKET_PATH_MAX, Folders, ending, folders
+from supervisor.native.facts import HOME_VARIABLE, SOCKET_PATH_MAX, Folders, describe_exit, folders
 from tests.systems import POSIX_ONLY
 
 
@@ -127,4 +127,4 @@ print({heavy!r} & sys.modules.keys())"""
     [(0, "exit status 0"), (7, "exit status 7"), (-9, "killed (SIGKILL)"), (-200, "killed (signal 200)")],
 )
 def test_end_of_a_process_in_words(status: int, words: str) -> None:
-    assert ending(status) == words
+    assert describe_exit(status) == words

@@ -35,7 +35,7 @@ def where(folder: Path) -> Folders:
 
 def refusal(home: Folders) -> SupervisorError:
     with pytest.raises(SupervisorError) as caught:
-        homes.refuse(home)
+        homes.check(home)
     return caught.value
 
 
@@ -50,7 +50,7 @@ def refused_to_nobody(home: Folders) -> str:
 
     def ask() -> str:
         try:
-            homes.refuse(home)
+            homes.check(home)
         except SupervisorError as problem:
             return f"{problem.code}: {problem.message} | {problem.hint}"
         return ""
@@ -59,8 +59,8 @@ def refused_to_nobody(home: Folders) -> str:
 
 
 def test_an_ordinary_home_is_not_refused(user: Path) -> None:
-    homes.refuse(where(user))
-    homes.refuse(Folders(user / "a" / "b", moved=True))
+    homes.check(where(user))
+    homes.check(Folders(user / "a" / "b", moved=True))
     assert not list(user.iterdir())
 
 
@@ -145,12 +145,12 @@ def test_an_error_of_the_system_is_explained(user: Path) -> None:
     problem = PermissionError(13, "Permission denied", str(user / "log"))
 
     def ask() -> str:
-        reason = homes.explained(problem, where(user))
+        reason = homes.explain(problem, where(user))
         return f"{reason.code}: {reason.message} | {reason.hint}"
 
     assert as_nobody(ask) == f"NOT_OURS: Permission denied: {user / 'log'} | sudo chown -R {NOBODY} {user / 'log'}"
 
 
 def test_an_error_of_the_system_keeps_its_words(user: Path) -> None:
-    problem = homes.explained(OSError(28, "No space left on device", "/x"), where(user))
+    problem = homes.explain(OSError(28, "No space left on device", "/x"), where(user))
     assert (problem.code, problem.message) == ("STATE_NOT_WRITABLE", "No space left on device: /x")

@@ -55,7 +55,7 @@ def after(begin: str, prepare: Callable[[], object], **variables: str) -> dict[s
     return seen
 
 
-@pytest.mark.parametrize("begin", ["begin", "begin_daemon"])
+@pytest.mark.parametrize("begin", ["reset_for_command", "reset_for_daemon"])
 def test_no_signal_is_blocked(begin: str) -> None:
     assert after(begin, block_all)["blocked"] == []
 
@@ -65,7 +65,7 @@ def test_a_mask_of_the_starting_thread_is_undone_too() -> None:
 
     def in_a_thread() -> None:
         block_all()
-        seen.append(after("begin_daemon", lambda: None))
+        seen.append(after("reset_for_daemon", lambda: None))
 
     thread = threading.Thread(target=in_a_thread)
     thread.start()
@@ -74,16 +74,16 @@ def test_a_mask_of_the_starting_thread_is_undone_too() -> None:
 
 
 def test_the_daemon_ignores_no_signal_but_pythons_own() -> None:
-    assert after("begin_daemon", ignore_all)["ignored"] == PYTHONS
+    assert after("reset_for_daemon", ignore_all)["ignored"] == PYTHONS
 
 
 def test_a_command_ignores_what_shells_ignore_by_convention() -> None:
-    assert after("begin", ignore_all)["ignored"] == sorted({*PYTHONS, *CONVENTIONS})
+    assert after("reset_for_command", ignore_all)["ignored"] == sorted({*PYTHONS, *CONVENTIONS})
 
 
 @pytest.mark.parametrize(("given", "kept"), [(0o777, 0o077), (0o022, 0o022), (0, 0), (0o177, 0o077)])
 def test_the_owner_can_always_read_its_files(given: int, kept: int) -> None:
-    assert after("begin", lambda: os.umask(given))["umask"] == kept
+    assert after("reset_for_command", lambda: os.umask(given))["umask"] == kept
 
 
 def test_soft_limits_are_raised_and_hard_ones_reported() -> None:
@@ -91,21 +91,21 @@ def test_soft_limits_are_raised_and_hard_ones_reported() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (100, 1000))
         resource.setrlimit(resource.RLIMIT_FSIZE, (10000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
-    seen = after("raise_limits", limit)
+    seen = after("lift_limits", limit)
     assert seen["limits"][0] == [1000, 1000]
     assert seen["limits"][1][0] == seen["limits"][1][1]
     assert any("1000 seconds of CPU time" in note for note in seen["notes"])
 
 
 def test_niceness_is_undone_or_reported() -> None:
-    seen = after("raise_limits", lambda: os.nice(5))
+    seen = after("lift_limits", lambda: os.nice(5))
     assert seen["niceness"] == 0 or any(f"niceness of {seen['niceness']}" in note for note in seen["notes"])
 
 
 def test_relative_base_folders_are_ignored_and_absolute_ones_kept() -> None:
-    seen = after("begin", lambda: None, XDG_CONFIG_HOME="mine", XDG_DATA_HOME="/data")
+    seen = after("reset_for_command", lambda: None, XDG_CONFIG_HOME="mine", XDG_DATA_HOME="/data")
     assert (seen["config"], seen["data"]) == (None, "/data")
 
 
 def test_an_empty_home_counts_as_none() -> None:
-    assert after("begin", lambda: None, HOME="")["home"] is None
+    assert after("reset_for_command", lambda: None, HOME="")["home"] is None

@@ -11,7 +11,7 @@ from supervisor.core.model import ProcessIdentity
 from supervisor.errors import Fault, SystemExhausted
 from supervisor.native.lane import Lane, take
 from supervisor.native.shared import lanes as lanes_module
-from supervisor.native.shared.lanes import THREADS, Lanes
+from supervisor.native.shared.lanes import THREADS, ThreadLanes
 from supervisor.native.shared.patient_probe import PATIENCE_S, ProcessQueries
 
 HUNG, WELL = 7, 8
@@ -53,8 +53,8 @@ def kernel() -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def lanes(kernel: Kernel) -> Lanes:
-    return Lanes(kernel.queries)
+def lanes(kernel: Kernel) -> ThreadLanes:
+    return ThreadLanes(kernel.queries)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -65,7 +65,7 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError
 
 
-def test_scan_omits_a_process_that_hangs(kernel: Kernel, lanes: Lanes) -> None:
+def test_scan_omits_a_process_that_hangs(kernel: Kernel, lanes: ThreadLanes) -> None:
     async def story() -> None:
         began = time.monotonic()
         assert await lanes.look(kernel.scan) == {6: "6 was read", WELL: "8 was read"}
@@ -75,7 +75,7 @@ def test_scan_omits_a_process_that_hangs(kernel: Kernel, lanes: Lanes) -> None:
     asyncio.run(story())
 
 
-def test_a_hanging_process_costs_one_thread_however_often_asked(kernel: Kernel, lanes: Lanes) -> None:
+def test_a_hanging_process_costs_one_thread_however_often_asked(kernel: Kernel, lanes: ThreadLanes) -> None:
     async def story() -> None:
         await asyncio.gather(*(lanes.look(kernel.scan) for _ in range(20)))
         began = time.monotonic()
@@ -88,7 +88,7 @@ def test_a_hanging_process_costs_one_thread_however_often_asked(kernel: Kernel, 
     asyncio.run(story())
 
 
-def test_several_hanging_processes_leave_a_lane_its_threads(lanes: Lanes, kernel: Kernel) -> None:
+def test_several_hanging_processes_leave_a_lane_its_threads(lanes: ThreadLanes, kernel: Kernel) -> None:
     def read(pid: int) -> None:
         kernel.queries.run(pid, kernel.released.wait, 60)
 
@@ -103,7 +103,7 @@ def test_several_hanging_processes_leave_a_lane_its_threads(lanes: Lanes, kernel
     asyncio.run(story())
 
 
-def test_process_is_queried_again_after_its_query_returned(kernel: Kernel, lanes: Lanes) -> None:
+def test_process_is_queried_again_after_its_query_returned(kernel: Kernel, lanes: ThreadLanes) -> None:
     async def story() -> None:
         await lanes.look(kernel.scan)
         kernel.released.set()
@@ -114,7 +114,7 @@ def test_process_is_queried_again_after_its_query_returned(kernel: Kernel, lanes
     asyncio.run(story())
 
 
-def test_new_process_with_the_pid_of_a_hung_one_is_queried(kernel: Kernel, lanes: Lanes) -> None:
+def test_new_process_with_the_pid_of_a_hung_one_is_queried(kernel: Kernel, lanes: ThreadLanes) -> None:
     async def story() -> None:
         await lanes.look(kernel.scan)
         await lanes.look(kernel.scan)
@@ -126,7 +126,7 @@ def test_new_process_with_the_pid_of_a_hung_one_is_queried(kernel: Kernel, lanes
     asyncio.run(story())
 
 
-def test_a_caller_that_gives_up_leaves_the_lane_its_threads(kernel: Kernel, lanes: Lanes) -> None:
+def test_a_caller_that_gives_up_leaves_the_lane_its_threads(kernel: Kernel, lanes: ThreadLanes) -> None:
     async def story() -> None:
         for _ in range(THREADS[Lane.QUESTIONS] + 1):
             with pytest.raises(TimeoutError):
@@ -137,7 +137,7 @@ def test_a_caller_that_gives_up_leaves_the_lane_its_threads(kernel: Kernel, lane
     asyncio.run(story())
 
 
-def test_a_full_lane_delays_no_other(lanes: Lanes) -> None:
+def test_a_full_lane_delays_no_other(lanes: ThreadLanes) -> None:
     free = threading.Event()
 
     async def story() -> None:
@@ -151,7 +151,7 @@ def test_a_full_lane_delays_no_other(lanes: Lanes) -> None:
     asyncio.run(story())
 
 
-def test_task_works_in_the_lane_that_it_took(lanes: Lanes) -> None:
+def test_task_works_in_the_lane_that_it_took(lanes: ThreadLanes) -> None:
     async def name() -> str:
         return await lanes.look(lambda: threading.current_thread().name)
 
@@ -166,7 +166,7 @@ def test_task_works_in_the_lane_that_it_took(lanes: Lanes) -> None:
     asyncio.run(story())
 
 
-def test_threads_are_made_on_demand_and_end_when_idle(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_made_on_demand_and_end_when_idle(lanes: ThreadLanes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes_module, "IDLE_S", 0.05)
 
     async def story() -> None:
@@ -190,7 +190,7 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def test_missing_threads_are_reported_as_system_exhausted(
-    lanes: Lanes, no_threads: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    lanes: ThreadLanes, no_threads: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lanes_module, "PAUSES_S", (0.01,))
 
@@ -203,7 +203,9 @@ def test_missing_threads_are_reported_as_system_exhausted(
     asyncio.run(story())
 
 
-def test_reserve_thread_works_for_all_lanes_at_the_thread_limit(lanes: Lanes, no_threads: Callable[[], None]) -> None:
+def test_reserve_thread_works_for_all_lanes_at_the_thread_limit(
+    lanes: ThreadLanes, no_threads: Callable[[], None]
+) -> None:
     async def story() -> None:
         await lanes.prepare()
         no_threads()
@@ -213,7 +215,7 @@ def test_reserve_thread_works_for_all_lanes_at_the_thread_limit(lanes: Lanes, no
     asyncio.run(story())
 
 
-def test_reserve_thread_does_not_end(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reserve_thread_does_not_end(lanes: ThreadLanes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes_module, "IDLE_S", 0.01)
 
     async def story() -> None:
@@ -224,7 +226,7 @@ def test_reserve_thread_does_not_end(lanes: Lanes, monkeypatch: pytest.MonkeyPat
     asyncio.run(story())
 
 
-def test_thread_refused_for_a_moment_fails_no_operation(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thread_refused_for_a_moment_fails_no_operation(lanes: ThreadLanes, monkeypatch: pytest.MonkeyPatch) -> None:
     honest, refused = threading.Thread.start, [2]
 
     def start(thread: threading.Thread) -> None:
@@ -241,7 +243,9 @@ def test_thread_refused_for_a_moment_fails_no_operation(lanes: Lanes, monkeypatc
     asyncio.run(story())
 
 
-def test_with_no_further_thread_a_lane_works_with_those_it_has(lanes: Lanes, no_threads: Callable[[], None]) -> None:
+def test_with_no_further_thread_a_lane_works_with_those_it_has(
+    lanes: ThreadLanes, no_threads: Callable[[], None]
+) -> None:
     async def story() -> None:
         await lanes.do(time.sleep, 0)
         no_threads()
@@ -250,7 +254,7 @@ def test_with_no_further_thread_a_lane_works_with_those_it_has(lanes: Lanes, no_
     asyncio.run(story())
 
 
-def test_close_waits_for_work_that_ends(kernel: Kernel, lanes: Lanes) -> None:
+def test_close_waits_for_work_that_ends(kernel: Kernel, lanes: ThreadLanes) -> None:
     done: list[int] = []
 
     def write() -> None:
@@ -268,7 +272,7 @@ def test_close_waits_for_work_that_ends(kernel: Kernel, lanes: Lanes) -> None:
     asyncio.run(story())
 
 
-def test_exception_of_the_work_reaches_its_caller(lanes: Lanes) -> None:
+def test_exception_of_the_work_reaches_its_caller(lanes: ThreadLanes) -> None:
     async def story() -> None:
         with pytest.raises(ZeroDivisionError):
             await lanes.look(lambda: 1 // 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.native.service_api import NoServiceManager
-from supervisor.native.services.manager import manager_of
+from supervisor.native.services.manager import manager_from
 
 if sys.platform != "linux":
     pytest.skip("systemd is Linux", allow_module_level=True)
@@ -40,11 +40,11 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
 
 
 def test_without_a_socket_no_message_and_no_timer_exists() -> None:
-    assert isinstance(manager_of({}), NoServiceManager)
-    assert isinstance(manager_of({"NOTIFY_SOCKET": "relative"}), NoServiceManager)
+    assert isinstance(manager_from({}), NoServiceManager)
+    assert isinstance(manager_from({"NOTIFY_SOCKET": "relative"}), NoServiceManager)
 
     async def story() -> None:
-        await manager_of({"WATCHDOG_USEC": "1000"}).begin(lambda: None)
+        await manager_from({"WATCHDOG_USEC": "1000"}).begin(lambda: None)
         assert asyncio.get_running_loop()._scheduled == []  # type: ignore[attr-defined]
 
     asyncio.run(story())
@@ -52,18 +52,18 @@ def test_without_a_socket_no_message_and_no_timer_exists() -> None:
 
 def test_variables_of_systemd_are_not_inherited(listener: Listener) -> None:
     environment = {"NOTIFY_SOCKET": str(listener.path), "WATCHDOG_USEC": "1", "WATCHDOG_PID": "1", "PATH": "/bin"}
-    manager_of(environment)
+    manager_from(environment)
     assert environment == {"PATH": "/bin"}
 
 
 def test_systemd_learns_when_the_daemon_answers(listener: Listener) -> None:
-    manager = manager_of({"NOTIFY_SOCKET": str(listener.path)})
+    manager = manager_from({"NOTIFY_SOCKET": str(listener.path)})
     manager.ready()
     assert listener.next() == "READY=1"
 
 
 def test_stopping_is_not_reported_because_of_timeoutstopsec(listener: Listener) -> None:
-    manager_of({"NOTIFY_SOCKET": str(listener.path)}).stopping()
+    manager_from({"NOTIFY_SOCKET": str(listener.path)}).stopping()
     assert "STOPPING" not in listener.next()
 
 
@@ -71,13 +71,13 @@ def test_abstract_socket_of_systemd_works() -> None:
     name = f"godot-supervisor-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind(f"\0{name}")
-        manager_of({"NOTIFY_SOCKET": f"@{name}"}).ready()
+        manager_from({"NOTIFY_SOCKET": f"@{name}"}).ready()
         end.settimeout(20)
         assert end.recv(64) == b"READY=1"
 
 
 def test_running_loop_sends_two_signs_of_life_per_watchdog_period(listener: Listener) -> None:
-    manager = manager_of({"NOTIFY_SOCKET": str(listener.path), "WATCHDOG_USEC": "100000"})
+    manager = manager_from({"NOTIFY_SOCKET": str(listener.path), "WATCHDOG_USEC": "100000"})
 
     async def turns() -> list[str]:
         await manager.begin(lambda: None)
@@ -89,7 +89,7 @@ def test_running_loop_sends_two_signs_of_life_per_watchdog_period(listener: List
 
 
 def test_hanging_loop_sends_no_sign_of_life(listener: Listener) -> None:
-    manager = manager_of({"NOTIFY_SOCKET": str(listener.path), "WATCHDOG_USEC": "40000"})
+    manager = manager_from({"NOTIFY_SOCKET": str(listener.path), "WATCHDOG_USEC": "40000"})
 
     async def hangs() -> None:
         await manager.begin(lambda: None)
@@ -111,4 +111,4 @@ def test_watchdog_of_another_process_gets_no_signs_of_life() -> None:
 
 
 def test_missing_service_manager_is_no_error(tmp_path: Path) -> None:
-    manager_of({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
+    manager_from({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()

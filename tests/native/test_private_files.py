@@ -42,7 +42,7 @@ def test_group_without_other_members_is_the_users_own(
     monkeypatch: pytest.MonkeyPatch, file: Path, listed: tuple[str, ...], by_default: tuple[str, ...], *, alone: bool
 ) -> None:
     users(monkeypatch, listed, by_default)
-    assert private_files.nobody_else_by_group(file, GROUP) is alone
+    assert private_files.is_own_group(file, GROUP) is alone
 
 
 def test_group_without_a_name_may_have_other_members(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
@@ -51,11 +51,11 @@ def test_group_without_a_name_may_have_other_members(monkeypatch: pytest.MonkeyP
 
     users(monkeypatch, (), ("me",))
     monkeypatch.setattr(grp, "getgrgid", unknown)
-    assert private_files.nobody_else_by_group(file, GROUP) is False
+    assert private_files.is_own_group(file, GROUP) is False
 
 
 @pytest.mark.linux_only
 def test_group_bits_mean_nothing_with_an_access_list(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     users(monkeypatch, (), ("me",))
     monkeypatch.setattr(os, "listxattr", lambda _: ["security.selinux", "system.posix_acl_access"])
-    assert private_files.nobody_else_by_group(file, GROUP) is False
+    assert private_files.is_own_group(file, GROUP) is False

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.native.startup import search_path
-from supervisor.native.startup.search_path import ROOT, of_the_interpreter, without_interpreter
+from supervisor.native.startup.search_path import ROOT, is_python_variable, without_python_variables
 from tests.systems import POSIX_ONLY
 
 LAUNCHER = Path(ROOT) / "godot_supervisor.py"
@@ -29,7 +29,7 @@ def trap(tmp_path: Path) -> Path:
 
 
 def run(*words: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not of_the_interpreter(name)}
+    environment = {name: value for name, value in os.environ.items() if not is_python_variable(name)}
     return subprocess.run(
         [sys.executable, *words],
         cwd=cwd,
@@ -76,7 +76,7 @@ def test_module_loaded_from_elsewhere_is_forgotten(trap: Path) -> None:
     (trap / "json.py").write_text("HIDDEN = True\n")
     code = (
         f"import json, sys; assert json.HIDDEN; sys.path.append({ROOT!r});"
-        "from supervisor.native.startup import search_path; search_path.keep_to_ourselves();"
+        "from supervisor.native.startup import search_path; search_path.remove_foreign_folders();"
         "import json; json.loads('1')"
     )
     done = run("-c", code, cwd=trap)
@@ -85,7 +85,7 @@ def test_module_loaded_from_elsewhere_is_forgotten(trap: Path) -> None:
 
 def test_installation_by_pythonpath_keeps_it() -> None:
     path = os.pathsep.join((ROOT, "/other"))
-    assert without_interpreter({"PYTHONPATH": path, "PYTHONHOME": "/x"}) == {"PYTHONPATH": path}
+    assert without_python_variables({"PYTHONPATH": path, "PYTHONHOME": "/x"}) == {"PYTHONPATH": path}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_installation_by_pythonpath_keeps_it() -> None:
 def test_the_daemon_inherits_no_variable_that_changes_python(
     given: Mapping[str, str], passed: Mapping[str, str]
 ) -> None:
-    assert without_interpreter(given) == passed
+    assert without_python_variables(given) == passed
 
 
 @POSIX_ONLY
@@ -112,7 +112,7 @@ def test_virtual_environment_is_not_led_to_another_library(tmp_path: Path) -> No
     script = tmp_path / "script.py"
     script.write_text(
         f"import os, sys; sys.path.append({ROOT!r}); from supervisor.native.startup import search_path\n"
-        "search_path.leave_other_interpreter(); print(os.environ.get('PYTHONHOME'), sys.argv[1:])\n"
+        "search_path.restart_without_foreign_library(); print(os.environ.get('PYTHONHOME'), sys.argv[1:])\n"
     )
     done = subprocess.run(
         [python, script, "a b"],

@@ -54,19 +54,19 @@ def test_missing_file_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         trust.contents(tmp_path / "nothing", 4)
     with pytest.raises(FileNotFoundError):
-        trust.own_folder(tmp_path / "nothing")
-    assert trust.problem_of(tmp_path / "nothing") is None
+        trust.check_folder(tmp_path / "nothing")
+    assert trust.problem_of_folder(tmp_path / "nothing") is None
 
 
 def test_a_folder_of_ours_may_be_reached_over_a_link_of_ours(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir(mode=0o755)
     (tmp_path / "link").symlink_to(folder)
-    trust.own_folder(folder)
-    trust.own_folder(tmp_path / "link")
+    trust.check_folder(folder)
+    trust.check_folder(tmp_path / "link")
     folder.chmod(0o1777)
     for path in (folder, tmp_path / "link"):
-        assert "others may write into" in str(trust.problem_of(path))
+        assert "others may write into" in str(trust.problem_of_folder(path))
 
 
 def test_a_folder_that_we_make_is_ours_alone(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_folder_that_we_make_is_ours_alone(tmp_path: Path) -> None:
 
 def test_a_file_is_no_folder(file: Path) -> None:
     with pytest.raises(NotADirectoryError):
-        trust.own_folder(file)
+        trust.check_folder(file)
 
 
 @pytest.mark.parametrize("what", [pytest.param("file", marks=NEEDS_ROOT), pytest.param("link", marks=NEEDS_ROOT)])
@@ -92,7 +92,7 @@ def test_file_of_another_user_is_not_believed(file: Path, tmp_path: Path, what: 
     os.chown(file, NOBODY, -1)
     os.chown(tmp_path / "link", NOBODY, -1, follow_symlinks=False)
     with pytest.raises(DistrustedError, match="another user"):
-        trust.contents(file, 4) if what == "file" else trust.own_folder(tmp_path / "link")
+        trust.contents(file, 4) if what == "file" else trust.check_folder(tmp_path / "link")
 
 
 def test_our_own_process_is_of_our_user() -> None:

@@ -274,7 +274,7 @@ class TestSpawn:
         was, size = cut(log, 200)
         assert was > size
         # A program that checks for the file has it open for that moment.
-        private_files.patiently(mark.unlink)
+        private_files.retry_while_open(mark.unlink)
         await until(lambda: harness.platform.processes.exit_status(child) is not None, "it ends")
         text = log.read_bytes()
         assert text.startswith(CUT_MARK)

@@ -30,7 +30,7 @@ def test_private_file_names_only_the_user(tmp_path: Path) -> None:
         granted = {sid for sid, mask in files.entries(path) if mask}
         # Wine keeps modes, and shows the system beside the owner.
         assert granted - ({SYSTEM} if WINE else set()) == {tokens.me()}, path
-        assert private_files.distrust(path) is None
+        assert private_files.why_distrusted(path) is None
 
 
 def test_file_is_replaced_but_a_fresh_one_must_be_missing(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_replaced_file_is_private_whatever_it_was_before(tmp_path: Path) -> None
     path = tmp_path / "file"
     path.write_text("loose")
     allow(path, f"D:P(A;;FA;;;WD)(A;;FA;;;{tokens.me()})")
-    assert private_files.distrust(path)
+    assert private_files.why_distrusted(path)
     os.close(private_files.create(path, fresh=False))
     assert path.read_bytes() == b""
     granted = {sid for sid, mask in files.entries(path) if mask}
@@ -112,7 +112,7 @@ def test_denying_entry_allows_nothing(ace_type: int) -> None:
 def test_unreadable_entry_is_distrusted_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.close(private_files.create(tmp_path / "file", fresh=True))
     monkeypatch.setattr(files, "_entries", lambda _: [("an entry of type 5", files.WRITES)])
-    reason, mend = private_files.distrust(tmp_path / "file") or ("", "")
+    reason, mend = private_files.why_distrusted(tmp_path / "file") or ("", "")
     assert "type 5" in reason
     assert mend.endswith("/reset")
 
@@ -122,7 +122,7 @@ def test_file_that_others_may_write_is_not_trusted(tmp_path: Path, list_of_acces
     path = tmp_path / "file"
     path.touch()
     allow(path, list_of_access.format(me=tokens.me()))
-    reason, mend = private_files.distrust(path) or ("", "")
+    reason, mend = private_files.why_distrusted(path) or ("", "")
     assert EVERYONE in reason
     assert mend.startswith("icacls")
     assert EVERYONE in mend
@@ -132,7 +132,7 @@ def test_file_that_administrators_may_write_is_trusted(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
     allow(path, f"D:P(A;;FA;;;{tokens.me()})(A;;FA;;;SY)(A;;FA;;;BA)(A;;FR;;;WD)")
-    assert private_files.distrust(path) is None
+    assert private_files.why_distrusted(path) is None
 
 
 def held(path: Path, seconds: float) -> Callable[[], None]:
@@ -179,7 +179,7 @@ def test_readers_and_writers_of_one_file_do_not_disturb_each_other(tmp_path: Pat
 
     def read() -> None:
         while not done.is_set():
-            seen.append(private_files.patiently(path.read_text))
+            seen.append(private_files.retry_while_open(path.read_text))
             # Like clients that wait for a daemon. Readers without a pause would let no program write.
             time.sleep(0.02)
 
@@ -205,5 +205,5 @@ def test_other_errors_are_raised_at_once(tmp_path: Path) -> None:
         raise FileNotFoundError(tmp_path)
 
     with pytest.raises(FileNotFoundError):
-        private_files.patiently(fail)
+        private_files.retry_while_open(fail)
     assert len(calls) == 1

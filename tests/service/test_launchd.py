@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from supervisor.errors import ServiceRefused
-from supervisor.service.launchd import Launchd
+from supervisor.service.launchd import LaunchdAgent
 from supervisor.service.steps import CommandResult, Steps
 from tests.service.plist_rules import offences
 from tests.service.scripted import WELL, Answer, Script, in_turn, installation
@@ -24,10 +24,10 @@ PRINTED = CommandResult(
 )
 
 
-def make(tmp_path: Path, script: Script, *, dry_run: bool = False, **facts: object) -> tuple[Launchd, Steps]:
+def make(tmp_path: Path, script: Script, *, dry_run: bool = False, **facts: object) -> tuple[LaunchdAgent, Steps]:
     steps = Steps(script, dry_run=dry_run)
     agents = tmp_path / "Library" / "LaunchAgents"
-    return Launchd(installation(tmp_path, **facts), steps, agents, 501, pause=lambda _: None), steps
+    return LaunchdAgent(installation(tmp_path, **facts), steps, agents, 501, pause=lambda _: None), steps
 
 
 def answers(**changed: Answer) -> dict[str, Answer]:

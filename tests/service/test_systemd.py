@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.errors import InvalidParams, ServiceRefused
 from supervisor.service.steps import CommandResult, Steps
-from supervisor.service.systemd import Systemd
+from supervisor.service.systemd import SystemdUnit
 from tests.service.scripted import WELL, Answer, Script, in_turn, installation
 
 SHOW = "systemctl --user show --property=ActiveState"
@@ -27,9 +27,9 @@ def answers(**changed: Answer) -> dict[str, Answer]:
     }
 
 
-def make(tmp_path: Path, script: Script, *, dry_run: bool = False, **facts: object) -> tuple[Systemd, Steps]:
+def make(tmp_path: Path, script: Script, *, dry_run: bool = False, **facts: object) -> tuple[SystemdUnit, Steps]:
     steps = Steps(script, dry_run=dry_run)
-    return Systemd(installation(tmp_path, **facts), steps, tmp_path / "units", 1000), steps
+    return SystemdUnit(installation(tmp_path, **facts), steps, tmp_path / "units", 1000), steps
 
 
 def changes(steps: Steps) -> list[str]:

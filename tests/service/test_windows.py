@@ -7,9 +7,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from supervisor.errors import InvalidParams, ServiceRefused
-from supervisor.native.service_api import OWN_PROCESS, USER_OWN_PROCESS, Definition, Installed
+from supervisor.native.service_api import OWN_PROCESS, USER_OWN_PROCESS, InstalledService, ServiceDefinition
 from supervisor.service.steps import CommandResult, Steps
-from supervisor.service.windows import Windows
+from supervisor.service.windows import WindowsService
 from supervisor.service.windows_modes import Mode, checked_account, choose_mode
 from tests.service.scripted import WELL, Answer, Script, installation
 from tests.service.task_schema import NAMESPACE, offences
@@ -23,16 +23,16 @@ class Control:
     """A service control manager that records its calls."""
 
     def __init__(self, *, refuses: bool = False) -> None:
-        self.services: dict[str, Definition] = {}
+        self.services: dict[str, ServiceDefinition] = {}
         self.states: dict[str, str] = {}
         self.told: list[str] = []
         self._refuses = refuses
 
-    def query(self, name: str) -> Installed | None:
+    def query(self, name: str) -> InstalledService | None:
         made = self.services.get(name)
         if made is None:
             return None
-        return Installed(
+        return InstalledService(
             made.type,
             made.command_line,
             made.account or "",
@@ -42,12 +42,12 @@ class Control:
             None,
         )
 
-    def create(self, definition: Definition) -> None:
+    def create(self, definition: ServiceDefinition) -> None:
         self._tell("create")
         assert definition.name not in self.services
         self.services[definition.name] = definition
 
-    def change(self, definition: Definition) -> None:
+    def change(self, definition: ServiceDefinition) -> None:
         self._tell("change")
         assert self.services[definition.name].type == definition.type
         self.services[definition.name] = definition
@@ -81,12 +81,12 @@ def make(
     control: Control | None = None,
     dry_run: bool = False,
     **facts: object,
-) -> tuple[Windows, Steps]:
+) -> tuple[WindowsService, Steps]:
     steps = Steps(script or Script({"schtasks /Query": NO_TASK, "schtasks": WELL}), dry_run=dry_run)
     home = ("--home", r"C:\my home")
     facts = {"program": PROGRAM, "arguments": ("-P", "-m", "supervisor", "service", "run", *home), **facts}
     account, password = (r".\dev", "s3cret") if mode is Mode.ACCOUNT_SERVICE else (None, None)
-    manager = Windows(
+    manager = WindowsService(
         installation(tmp_path, **facts),
         steps,
         control or Control(),

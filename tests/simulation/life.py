@@ -19,7 +19,7 @@ from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.queries.loopback import Answer
 from supervisor.native.api import ChildCommand, Platform, Watch
 from supervisor.native.shared.exits import ArmedWatch, PollingExitWatcher
-from supervisor.native.shared.lanes import Lanes
+from supervisor.native.shared.lanes import ThreadLanes
 from supervisor.native.shared.patient_probe import ProcessQueries
 from supervisor.registry.codec import Encoder, UnreadableError, decode
 from supervisor.registry.store import Found, Loaded
@@ -112,7 +112,7 @@ class Life:
             ports=_Ports(self, probe),
             files=FakeFileWatcher(),
             peers=FakePeerCheck(),
-            lanes=Lanes(ProcessQueries(probe.identify)),
+            lanes=ThreadLanes(ProcessQueries(probe.identify)),
             marks=FakeMarks(world),
         )
         site = Site(HOME, folder / "logs", folder / "environments", {"PATH": "/bin"}, discover="watch")

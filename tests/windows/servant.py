@@ -12,7 +12,7 @@ repository, log, part, *home = sys.argv[1:]
 sys.path.insert(0, repository)
 
 from supervisor.native.service_api import ServiceManager  # noqa: E402 (that is what the path is for)
-from supervisor.native.services.manager import as_service  # noqa: E402
+from supervisor.native.services.manager import run_as_service  # noqa: E402
 
 
 def tell(what: str) -> None:
@@ -46,7 +46,7 @@ def main() -> int:
         from supervisor.cli.main import main as command
 
         return command(["service", "run", "--home", *home])
-    done = as_service("godot-supervisor", body)
+    done = run_as_service("godot-supervisor", body)
     tell(f"done {done}")
     return 3 if done is None else done
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from supervisor.native.service_api import OWN_PROCESS, Definition, ServiceControl
+from supervisor.native.service_api import OWN_PROCESS, ServiceControl, ServiceDefinition
 from supervisor.native.services.control import account_name, elevated, open_service_control
 
 if sys.platform != "win32":
@@ -49,9 +49,9 @@ class Service:
         self.name = name
         self.log = log
 
-    def definition(self, part: str, *more: str) -> Definition:
+    def definition(self, part: str, *more: str) -> ServiceDefinition:
         command = [sys.executable, str(SERVANT), str(REPOSITORY), str(self.log), part, *more]
-        return Definition(self.name, "A test", f"plays {part}", subprocess.list2cmdline(command), OWN_PROCESS)
+        return ServiceDefinition(self.name, "A test", f"plays {part}", subprocess.list2cmdline(command), OWN_PROCESS)
 
     def start(self) -> None:
         """Start it, and retry: the service control manager gives up processes that start slowly."""

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ...errors import InvalidParams
-from ...native.facts import beside
+from ...native.facts import make_absolute
 
 PROJECT_FILE = "project.godot"
 
@@ -21,7 +21,7 @@ class Folder(click.Path):
             InvalidParams: the current folder was removed.
         """
         folder = Path(value)
-        return super().convert(folder if folder.is_absolute() else beside(value, "--project"), param, ctx)
+        return super().convert(folder if folder.is_absolute() else make_absolute(value, "--project"), param, ctx)
 
 
 def utf8_path(path: str) -> str:

@@ -11,7 +11,7 @@ from ...native.facts import folders
 from ...native.startup import homes
 from ...service import managers
 from ...service.managers import InstallOptions
-from ...service.report import Report
+from ...service.report import ServiceReport
 from ...service.steps import Step, Steps
 from .. import exit_codes, options, output
 from ..formatting import coloured
@@ -45,10 +45,10 @@ def install(*, mode: str | None, account: str | None, dry_run: bool, as_json: bo
     Servers keep running.
     """
     where = folders()
-    homes.refuse(where)
-    steps = Steps(managers.runner(), dry_run=dry_run)
+    homes.check(where)
+    steps = Steps(managers.command_runner(), dry_run=dry_run)
     wanted = InstallOptions(mode, account, _password(account, dry_run=dry_run) if mode == "account-service" else None)
-    managers.install(where, managers.open_manager(where, version(), steps, wanted), steps)
+    managers.install(where, managers.open_service(where, version(), steps, wanted), steps)
     _print_steps(steps, as_json=as_json)
 
 
@@ -62,8 +62,8 @@ def uninstall(*, stop_servers: bool, dry_run: bool, as_json: bool) -> None:
     Servers keep running.
     """
     where = folders()
-    steps = Steps(managers.runner(), dry_run=dry_run)
-    manager = managers.open_manager(where, version(), steps)
+    steps = Steps(managers.command_runner(), dry_run=dry_run)
+    manager = managers.open_service(where, version(), steps)
     managers.uninstall(where, manager, steps, stop_servers=stop_servers)
     _print_steps(steps, as_json=as_json)
 
@@ -76,8 +76,8 @@ def status(*, as_json: bool) -> int:
     Exit code 0: the service is in order; 1: it needs a repair; 4: it is not installed.
     """
     where = folders()
-    steps = Steps(managers.runner())
-    report, daemon = managers.status(where, managers.open_manager(where, version(), steps))
+    steps = Steps(managers.command_runner())
+    report, daemon = managers.status(where, managers.open_service(where, version(), steps))
     if as_json:
         output.document({**report.document(), "daemon": daemon, "notes": steps.notes})
     else:
@@ -134,7 +134,7 @@ def _row(step: Step) -> dict[str, Any]:
     return row if step.text is None else {**row, "text": step.text}
 
 
-def _print_status(report: Report, daemon: Mapping[str, Any] | None, notes: Sequence[str]) -> None:
+def _print_status(report: ServiceReport, daemon: Mapping[str, Any] | None, notes: Sequence[str]) -> None:
     rows: list[tuple[str, object]] = [
         ("service", f"{report.name} ({report.manager}{f', {report.mode}' if report.mode else ''})"),
         ("installed", report.file or "yes" if report.installed else "no"),

@@ -9,7 +9,7 @@ import click
 from ...client.client import Client
 from ...client.json_object import JsonObject
 from ...errors import NotFound, SupervisorError
-from ...native.facts import ending
+from ...native.facts import describe_exit
 from .. import formatting, options, output, remote, server_choice
 from ..deadline import Deadline
 from ..text import history, old_recipes, report
@@ -95,7 +95,7 @@ def lines(server: JsonObject, editors: Sequence[JsonObject], *, now: float) -> I
     failure = server["failure"]
     if failure:
         crashed = failure["message"].startswith("crashed ")
-        status = "" if crashed or failure["exit"] is None else f", {ending(failure['exit'])}"
+        status = "" if crashed or failure["exit"] is None else f", {describe_exit(failure['exit'])}"
         yield formatting.printable(f"failure: {failure['code']}: {failure['message']}{status}")
         for text in failure["log_tail"]:
             yield f"  | {formatting.printable(text)}"

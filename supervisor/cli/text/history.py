@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ...client.json_object import JsonObject
-from ...native.facts import ending
+from ...native.facts import describe_exit
 from ..formatting import duration, facts, name_and_version, ports, printable, tilde
 from ..formatting import table as table_of
 
@@ -60,7 +60,7 @@ def how_it_ended(row: JsonObject) -> str:
         return printable(detail if how in _NOT_REQUESTED else f"{detail}; taken down{by}")
     words = _HOW_ENDED.get(how, how) + by
     is_telling = status is not None and (how in _NOT_REQUESTED or status not in _ENDED_AS_REQUESTED)
-    return printable(f"{words}, {ending(status)}" if is_telling else words)
+    return printable(f"{words}, {describe_exit(status)}" if is_telling else words)
 
 
 def _ran_for(row: JsonObject) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ...client.json_object import JsonObject
 from ...errors import DaemonNotRunning
-from ...native.facts import ending, folders
+from ...native.facts import describe_exit, folders
 from .. import output, remote
 from ..deadline import Deadline
 from ..formatting import coloured_state, duration, name_and_version, number, printable, table
@@ -122,7 +122,7 @@ def _failure(failure: JsonObject) -> str:
         return str(failure["message"])
     status = failure["exit"]
     has_status = status is None or str(abs(status)) in failure["message"]
-    return f"{failure['code']}: {failure['message']}{'' if has_status else f', {ending(status)}'}"
+    return f"{failure['code']}: {failure['message']}{'' if has_status else f', {describe_exit(status)}'}"
 
 
 def _start_again(server: JsonObject) -> str:

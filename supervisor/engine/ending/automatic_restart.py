@@ -7,7 +7,7 @@ from dataclasses import replace
 from ...core.model import Failure, ServerRecord, ServerState
 from ...core.restarting import At, GiveUp, exits_in_a_row, next_start
 from ...errors import SupervisorError
-from ...native.facts import ending
+from ...native.facts import describe_exit
 from ..logs.excerpt import log_tail
 from ..operations.operation import RunningOperation
 from ..starting.resolve import again
@@ -102,7 +102,7 @@ class Restarter:
         if failure.message != ENDED_BY_ITSELF:
             return replace(failure, message=f"{failure.message}; gave up after {number} tries")
         took_s = self._context.platform.clock.monotonic() - self._first_exit[record.id]
-        last = "" if failure.exit is None else f", {ending(failure.exit).replace('exit status', 'exit')}"
+        last = "" if failure.exit is None else f", {describe_exit(failure.exit).replace('exit status', 'exit')}"
         times = "once" if number == 1 else f"{number} times in {took_s:.0f} s"
         return replace(failure, message=f"crashed {times}{last}; gave up")
 

@@ -176,7 +176,7 @@ class Environments:
         return found
 
     def _refuse_foreign_folder(self) -> None:
-        problem = trust.problem_of(self._root)
+        problem = trust.problem_of_folder(self._root)
         if problem is not None:
             raise NotOurs(
                 f"the folder of environments: {problem}",

@@ -74,7 +74,7 @@ def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
 def _decides(name: str) -> bool:
     """Return whether a variable configures an installer, or the Python that runs it."""
     upper = name.upper()
-    return upper.startswith(("PIP_", "UV_", "_PIP_")) or upper in _OTHER_PYTHON or search_path.of_the_interpreter(upper)
+    return upper.startswith(("PIP_", "UV_", "_PIP_")) or upper in _OTHER_PYTHON or search_path.is_python_variable(upper)
 
 
 def _for_pip(environment: Mapping[str, str]) -> dict[str, str]:

@@ -110,7 +110,7 @@ class EnvironmentStore:
 
     def record(self, key: str) -> Environment | None:
         """Return the environment published under this key, broken or not. Only folders of this user count."""
-        if trust.problem_of(self.root) is not None:
+        if trust.problem_of_folder(self.root) is not None:
             return None
         content = read_json(self.root / f"{key}.json")
         texts = [content.get(name) for name in ("path", "python", "package", "version")]
@@ -212,7 +212,7 @@ def remove_tree(folder: Path) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file, an empty one if the file is missing or unreadable."""
     try:
-        content = json.loads(private_files.patiently(path.read_bytes))
+        content = json.loads(private_files.retry_while_open(path.read_bytes))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -100,7 +100,7 @@ async def held_off(context: EngineContext, kind: Kind, ports: Ports) -> AsyncIte
         for path in bridge_locks(kind, ports, context.environment):
             with contextlib.suppress(OSError):
                 # A folder that is not there has no bridge. A folder that other users may write is not this user's.
-                if path.parent.is_dir() and trust.problem_of(path.parent) is None:
+                if path.parent.is_dir() and trust.problem_of_folder(path.parent) is None:
                     held.enter_context(private_files.locked(path))
         yield
 

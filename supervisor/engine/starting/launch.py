@@ -7,7 +7,7 @@ from ...errors import StartFailed, SystemExhausted
 from ...kinds.kind import Kind
 from ...kinds.stamp import stamp
 from ...kinds.versions import fitted
-from ...native.facts import ending
+from ...native.facts import describe_exit
 from ...values import frozen
 from ..environments.store import Environment
 from ..identification.server_client import ServerClient
@@ -167,7 +167,7 @@ class Launcher:
         return tuple(sorted(pids | told))
 
     def _start_failed(self, record: ServerRecord, kind: Kind, failed: Failed) -> StartFailed:
-        exit_text = "" if failed.status is None else f" ({ending(failed.status)})"
+        exit_text = "" if failed.status is None else f" ({describe_exit(failed.status)})"
         return StartFailed(
             f"{record.id} did not start: {failed.error}{exit_text}",
             hint=_hint(record, kind, failed),

@@ -19,7 +19,7 @@ from ..posix.kqueue import KqueueWatcher
 from ..shared import adoption_marks
 from ..shared.clock import MonotonicClock
 from ..shared.file_watch import PollingFileWatcher
-from ..shared.lanes import Lanes
+from ..shared.lanes import ThreadLanes
 from ..shared.patient_probe import PatientProbe, PatientProcesses, ProcessQueries
 from . import libproc, ports
 from . import probe as darwin_probe
@@ -43,7 +43,7 @@ def darwin_platform(child_descriptors: tuple[int, int] | None) -> Platform:
         ports=ports.DarwinPortTable(probe, psutil, queries=queries),
         files=PollingFileWatcher(),
         peers=DarwinPeerCheck(),
-        lanes=Lanes(queries),
+        lanes=ThreadLanes(queries),
         marks=adoption_marks.FileMarks(mark_folders.of_this_user(), probe.sample, probe.started_at, lambda: "all"),
     )
 

@@ -19,7 +19,7 @@ from ..shared import adoption_marks
 from ..shared.clock import MonotonicClock
 from ..shared.exits import ArmedWatch, Collect, PollingExitWatcher
 from ..shared.file_watch import FallbackFileWatcher, PollingFileWatcher
-from ..shared.lanes import Lanes
+from ..shared.lanes import ThreadLanes
 from ..shared.patient_probe import PatientProbe, PatientProcesses, ProcessQueries
 from . import ports, procfs
 from . import probe as linux_probe
@@ -46,7 +46,7 @@ def linux_platform(child_descriptors: tuple[int, int] | None) -> Platform:
         ports=ports.LinuxPortTable(patient, queries),
         files=FallbackFileWatcher(InotifyWatcher(), PollingFileWatcher(), silent),
         peers=LinuxPeerCheck(),
-        lanes=Lanes(queries),
+        lanes=ThreadLanes(queries),
         marks=adoption_marks.FileMarks(
             mark_folders.of_this_user(),
             probe.sample,

@@ -29,7 +29,7 @@ def watchdog_s(environment: Mapping[str, str], pid: int) -> float | None:
     return int(length) / 1e6
 
 
-class Systemd:
+class SystemdNotifier:
     """Reports when the daemon is ready, and, from the loop itself, that the loop runs."""
 
     def __init__(self, listens: str | bytes, environment: Mapping[str, str]) -> None:

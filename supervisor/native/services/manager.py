@@ -6,7 +6,7 @@ from collections.abc import Callable, MutableMapping
 from ..service_api import NoServiceManager, ServiceManager
 
 
-def on_our_own() -> ServiceManager:
+def background_manager() -> ServiceManager:
     """Return the manager for a background daemon that a plugin or a shell started: it leaves their control group."""
     if sys.platform == "linux":
         from ..linux.scope import Scope
@@ -15,30 +15,30 @@ def on_our_own() -> ServiceManager:
     return NoServiceManager()
 
 
-def manager_of(environment: MutableMapping[str, str]) -> ServiceManager:
+def manager_from(environment: MutableMapping[str, str]) -> ServiceManager:
     """Return the service manager that started this process, by its variables; without them an absent one.
 
     The variables are removed from the environment, because they are not meant for children of this process.
     """
     manager: ServiceManager = NoServiceManager()
     if sys.platform == "linux":
-        from ..linux.systemd import VARIABLES, Systemd, address
+        from ..linux.systemd import VARIABLES, SystemdNotifier, address
 
         found = address(environment)
-        manager = Systemd(found, environment) if found else manager
+        manager = SystemdNotifier(found, environment) if found else manager
         for name in VARIABLES:
             environment.pop(name, None)
     return manager
 
 
-def as_service(name: str, body: Callable[[ServiceManager], int]) -> int | None:
+def run_as_service(name: str, body: Callable[[ServiceManager], int]) -> int | None:
     """Run as the service that Windows' service control manager started. Returns the exit status; None: it started none.
 
     Raises:
         OSError: the service control manager does not answer this process.
     """
     if sys.platform == "win32":
-        from ..windows.services.service import as_service as run
+        from ..windows.services.service import run_as_service as run
 
         return run(name, body)
     return None

@@ -187,7 +187,7 @@ def _perform(future: Future[T], work: Work[T]) -> None:
         future.set_result(result)
 
 
-class Lanes:
+class ThreadLanes:
     """Runs blocking work off the loop, in the lane of the current task.
 
     `look` is for calls that only read: if a call hangs at one process, another thread repeats it without that process.

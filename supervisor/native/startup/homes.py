@@ -19,7 +19,7 @@ OVERFLOW = 65534
 """The owner that Linux shows if a user namespace does not know the real one."""
 
 
-def refuse(where: Folders) -> None:
+def check(where: Folders) -> None:
     """Raise the reason why this user cannot have a home there.
 
     Windows has access lists instead of owners; `trust` checks them.
@@ -39,10 +39,10 @@ def refuse(where: Folders) -> None:
         _refuse_base("XDG_DATA_HOME", where.environments, os.R_OK | os.W_OK | os.X_OK)
 
 
-def explained(problem: OSError, where: Folders) -> SupervisorError:
+def explain(problem: OSError, where: Folders) -> SupervisorError:
     """Return the meaning of a system's error about a file for a user."""
     try:
-        refuse(where)
+        check(where)
     except SupervisorError as better:
         return better
     path = problem.filename if isinstance(problem.filename, str) else None
@@ -54,7 +54,7 @@ def explained(problem: OSError, where: Folders) -> SupervisorError:
     return StateNotWritable(text, hint=_HELP.get(problem.errno or 0))
 
 
-ENVIRONMENT = frozenset(
+ENVIRONMENT_ERRNOS = frozenset(
     getattr(errno, name, 0)
     for name in (
         *("EACCES", "EPERM", "ENOTDIR", "EISDIR", "EROFS", "ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM", "EIO"),

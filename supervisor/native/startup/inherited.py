@@ -10,7 +10,7 @@ from ..facts import is_absolute
 _BASE_FOLDERS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
 
 
-def begin() -> None:
+def reset_for_command() -> None:
     """Begin with no blocked signal, with no ignored signal except by convention, and with private files.
 
     A command keeps ignoring the signals that shells ignore for `nohup` and for background jobs, because users rely on
@@ -18,10 +18,10 @@ def begin() -> None:
     """
     if sys.platform != "win32":
         _reset_signals({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
-    _begin()
+    _reset_files_and_variables()
 
 
-def begin_daemon() -> None:
+def reset_for_daemon() -> None:
     """Begin as the daemon: every signal has the system's default, because servers inherit the daemon's state."""
     if sys.platform == "win32":
         from ..windows import win32
@@ -30,10 +30,10 @@ def begin_daemon() -> None:
         win32.SetConsoleCtrlHandler(None, False)
     else:
         _reset_signals(set())
-    _begin()
+    _reset_files_and_variables()
 
 
-def raise_limits() -> None:
+def lift_limits() -> None:
     """Undo the limits and the niceness of the daemon's starter, as far as the system allows.
 
     This is for a daemon that a command started: it serves all shells of the user, not only the first. The settings of a
@@ -85,7 +85,7 @@ if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _begin() -> None:
+def _reset_files_and_variables() -> None:
     # Without the owner's bits, no program of the user could read our files, or a server's.
     os.umask(os.umask(0o077) & 0o077)
     if os.environ.get("HOME") == "":

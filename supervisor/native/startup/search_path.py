@@ -13,7 +13,7 @@ ROOT = os.path.abspath(os.path.join(__file__, *[os.pardir] * 4))  # noqa: PTH100
 """The folder in which this package was found."""
 
 
-def keep_to_ourselves() -> None:
+def remove_foreign_folders() -> None:
     """Remove the folders that PYTHONPATH, the current folder or the script's folder put before our own.
 
     A module that was loaded from one of them is forgotten too. A folder in which this package was found stays, and so
@@ -32,7 +32,7 @@ def keep_to_ourselves() -> None:
     _forget(foreign)
 
 
-def leave_other_interpreter() -> None:
+def restart_without_foreign_library() -> None:
     """Restart if a variable leads a virtual environment's interpreter to the library of another interpreter.
 
     An environment notes the place of its library, so it never needs the variable. Windows cannot replace a process;
@@ -46,15 +46,15 @@ def leave_other_interpreter() -> None:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], kept)  # noqa: S606 (ourselves)
 
 
-def without_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
+def without_python_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return an environment for another process of this installation, with only the Python variables that it needs."""
     needed = {"PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE", "PYTHONUSERBASE"}
     if ROOT in _entries(environment.get(VARIABLE)):
         needed.add(VARIABLE)
-    return {name: value for name, value in environment.items() if name in needed or not of_the_interpreter(name)}
+    return {name: value for name, value in environment.items() if name in needed or not is_python_variable(name)}
 
 
-def of_the_interpreter(name: str) -> bool:
+def is_python_variable(name: str) -> bool:
     """Return whether a variable is one of CPython's own, such as PYTHONPATH, PYTHONHOME and PYTHONOPTIMIZE.
 
     PYTHON_KEYRING_BACKEND and others with an underscore belong to programs, or have no effect that matters here.

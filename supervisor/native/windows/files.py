@@ -92,7 +92,7 @@ def make_folder(path: Path) -> None:
         raise win32.last_error()
 
 
-def distrust(path: Path) -> tuple[str, str] | None:
+def why_distrusted(path: Path) -> tuple[str, str] | None:
     """Return why another user could have written this file or folder, and what mends that; None if none could.
 
     Raises:

@@ -12,7 +12,7 @@ from ..api import ChildCommand, ExitWatcher, Platform
 from ..shared import adoption_marks, runnable
 from ..shared.clock import MonotonicClock
 from ..shared.file_watch import PollingFileWatcher
-from ..shared.lanes import Lanes
+from ..shared.lanes import ThreadLanes
 from ..shared.patient_probe import PatientProbe, PatientProcesses, ProcessQueries
 from . import ports, win32
 from .processes import console, handles, jobs, listing, start_order
@@ -33,7 +33,7 @@ def windows_platform() -> Platform:
     """Return the platform of Windows."""
     probe = windows_probe.WindowsProbe()
     queries = ProcessQueries(probe.identify)
-    lanes = Lanes(queries)
+    lanes = ThreadLanes(queries)
     patient = PatientProbe(probe, queries)
     children = Children()
     exits = windows_exits.WaitWatcher(probe, children.collect)
@@ -86,7 +86,9 @@ class Children:
 class WindowsProcessControl:
     """Acts on a handle that was opened first and verified after, so it cannot hit a recycled pid."""
 
-    def __init__(self, probe: windows_probe.WindowsProbe, children: Children, exits: ExitWatcher, lanes: Lanes) -> None:
+    def __init__(
+        self, probe: windows_probe.WindowsProbe, children: Children, exits: ExitWatcher, lanes: ThreadLanes
+    ) -> None:
         self._probe = probe
         self._children = children
         self._exits = exits

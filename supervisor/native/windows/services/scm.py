@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from ctypes import wintypes
 
-from ...service_api import Definition, Installed
+from ...service_api import InstalledService, ServiceDefinition
 from . import win32_services as win32
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers whose file this is)
@@ -86,7 +86,7 @@ class _Failure(ctypes.Structure):
 class WindowsServiceControl:
     """See `ServiceControl`."""
 
-    def query(self, name: str) -> Installed | None:
+    def query(self, name: str) -> InstalledService | None:
         """Return the stored state."""
         try:
             with _service(name, _QUERY) as service:
@@ -96,7 +96,7 @@ class WindowsServiceControl:
                 return None
             raise
 
-    def create(self, definition: Definition) -> None:
+    def create(self, definition: ServiceDefinition) -> None:
         """Create a service."""
         with _manager(_SC_MANAGER_CONNECT | _SC_MANAGER_CREATE_SERVICE) as manager:
             made = win32.advapi32.CreateServiceW(
@@ -107,7 +107,7 @@ class WindowsServiceControl:
             with _closing(made) as service:
                 _describe(service, definition)
 
-    def change(self, definition: Definition) -> None:
+    def change(self, definition: ServiceDefinition) -> None:
         """Change a service to this definition."""
         # SERVICE_START: setting restart as a failure action needs that right.
         with _service(definition.name, _CHANGE | _QUERY | _START) as service:
@@ -170,7 +170,7 @@ def _checked(result: int) -> None:
         raise ctypes.WinError(ctypes.get_last_error())
 
 
-def _describe(service: int, definition: Definition) -> None:
+def _describe(service: int, definition: ServiceDefinition) -> None:
     actions = (_Action * len(definition.restart_after_ms))(
         *(_Action(_ACTION_RESTART, delay) for delay in definition.restart_after_ms)
     )
@@ -192,13 +192,13 @@ def _status(service: int) -> _Process:
     return status
 
 
-def _installed(service: int) -> Installed:
+def _installed(service: int) -> InstalledService:
     needed = wintypes.DWORD()
     win32.advapi32.QueryServiceConfigW(service, None, 0, needed)
     buffer = ctypes.create_string_buffer(needed.value)
     _checked(win32.advapi32.QueryServiceConfigW(service, buffer, needed.value, needed))
     config, status = _Config.from_buffer(buffer), _status(service)
-    return Installed(
+    return InstalledService(
         type=config.type,
         command_line=config.path or "",
         account=config.account or "",

@@ -120,7 +120,7 @@ class Service:
             win32.advapi32.SetServiceStatus(self._handle, status)
 
 
-def as_service(name: str, body: Callable[[ServiceManager], int]) -> int | None:
+def run_as_service(name: str, body: Callable[[ServiceManager], int]) -> int | None:
     """Run as the service that was started.
 
     The body runs on this thread, which should be the main one, because signals need that.

@@ -28,7 +28,7 @@ _libc.inotify_add_watch.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
 _libc.inotify_add_watch.restype = ctypes.c_int
 
 
-class PlaceWatch:
+class PathWatch:
     """Calls back once, on the running loop, when one of these paths changes its file. A hint: check and watch again."""
 
     def __init__(self, paths: Iterable[Path], on_change: Callable[[], None]) -> None:
