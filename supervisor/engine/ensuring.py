@@ -9,7 +9,7 @@ from ..core.lifecycle import SERVING
 from ..core.model import Editor, Liveness, ServerRecord, ServerState, VersionSource
 from ..core.reconcile import Replace
 from ..core.single_flight import Operation, OperationRequest, requester_name
-from ..errors import Busy, InstallFailed, StartFailed, SupervisorError
+from ..errors import Busy, InstallFailed, StartFailed
 from .claims.registration import Registrar
 from .ending.automatic_restart import Restarter
 from .ending.replace import Replacer
@@ -18,7 +18,7 @@ from .monitor import Monitor, stop_reason
 from .operations.coordinator import Operations
 from .operations.operation import RunningOperation
 from .operations.requester import Requester
-from .operations.waiters import nothing
+from .operations.waiters import do_nothing
 from .starting.ensure import Ensurer
 from .starting.placement import Placement
 from .starting.resolve import EnsureRequest, ResolvedRequest
@@ -53,27 +53,25 @@ class EnsureOperation:
         """
         request = await self.placement.versions.informed(request)
         resolved = await self.placement.place(request)
-        owner = request.editor.id if request.editor else None
+        editor_id = request.editor.id if request.editor else None
         admitted = self.operations.admit(
             resolved.server,
-            OperationRequest(Operation.ENSURE, requester_name(owner, requester), resolved.required, resolved.ports),
+            OperationRequest(Operation.ENSURE, requester_name(editor_id, requester), resolved.required, resolved.ports),
             requester,
             request_id=request.request_id,
-            owner=owner,
+            editor_id=editor_id,
             deadline_s=start_deadline(resolved.kind.ready_timeout_s, resolved.kind.stop_timeout_s),
         )
-        undo = nothing
+        undo = do_nothing
         if admitted.repeats is None:
             while admitted.waits_for is not None:
-                await self.operations.wait(admitted)
+                await self.operations.wait_for_operation(admitted)
                 resolved = self.placement.after_waiting(resolved, request)
-                self.operations.readmit(admitted, resolved.server)
-            try:
+                self.operations.decide(admitted, resolved.server)
+            with self.operations.refuse_on_error(admitted):
                 self._refuse_mismatch(resolved)
                 undo = self.registrar.register(resolved, request.editor)
-            except SupervisorError as error:
-                raise self.operations.refuse(admitted, error) from None
-        return await self.operations.run(
+        return await self.operations.perform(
             admitted,
             partial(self._run, request, resolved),
             undo=undo,
@@ -174,7 +172,7 @@ class EnsureOperation:
             reason=reason,
         )
         operation.progress("deciding", f"{now.server} {now.version or ''} instead: {reason}")
-        operation.extend()
+        operation.restart_deadline()
         if now.server == resolved.server:
             return await self._start(now, operation, before)
         found = await self.perform(replace(fallen, request_id=None))

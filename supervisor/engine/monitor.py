@@ -259,7 +259,7 @@ class Monitor:
         request = OperationRequest(operation, "the daemon", why=why)
         kind = self.context.kind_of(record)
         deadline_s = kind.ready_timeout_s + stop_deadline(kind.stop_timeout_s)
-        running = self.operations.start_own(server_id, request, partial(work, server_id), deadline_s=deadline_s)
+        running = self.operations.start_for_daemon(server_id, request, partial(work, server_id), deadline_s=deadline_s)
         if running is not None:
             running.task.add_done_callback(partial(self._log_failure, server_id, operation))
 

@@ -1,7 +1,5 @@
 """The front door of the engine: the operations that clients ask for, each admitted and handed to its module."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +7,6 @@ from ..core.deadlines import start_deadline, stop_deadline
 from ..core.model import ServerRecord
 from ..core.reaping import Reap, Verdict
 from ..core.single_flight import Operation, OperationRequest, requester_name
-from ..errors import SupervisorError
 from .claims.editors import Editors
 from .claims.registration import Registrar
 from .ending.reap import Reaper
@@ -94,14 +91,14 @@ class Supervisor:
         )
         adopt = partial(self.adopter.run, candidate)
         if admitted.repeats is not None:
-            return await self.operations.run(admitted, adopt)
-        with self._refusing(admitted):
+            return await self.operations.perform(admitted, adopt)
+        with self.operations.refuse_on_error(admitted):
             self.adopter.refuse_the_promised(candidate)
-        await self.operations.turn(admitted)
-        with self._refusing(admitted):
+        await self.operations.wait_until_runnable(admitted)
+        with self.operations.refuse_on_error(admitted):
             resolved = self.adopter.resolved(candidate)
             undo = self.registrar.register(resolved, request.editor, until_stopped=not candidate.owned)
-        return await self.operations.run(admitted, adopt, undo=undo)
+        return await self.operations.perform(admitted, adopt, undo=undo)
 
     async def stop(
         self,
@@ -200,21 +197,13 @@ class Supervisor:
     async def _disturb(self, admitted: AdmittedRequest, work: Work, editor: str | None, *, force: bool) -> ServerRecord:
         """Perform what ends a server, unless one of its owners is busy."""
         if admitted.repeats is None:
-            with self._refusing(admitted):
+            with self.operations.refuse_on_error(admitted):
                 if editor is not None:
                     self.context.records.editor(editor)
                 if not force:
                     server = self.context.records.server(admitted.server_id)
                     self.editors.refuse_to_disturb(server, editor, admitted.request)
-            await self.operations.turn(admitted)
-            with self._refusing(admitted):
+            await self.operations.wait_until_runnable(admitted)
+            with self.operations.refuse_on_error(admitted):
                 self.context.records.commit()
-        return await self.operations.run(admitted, work)
-
-    @contextmanager
-    def _refusing(self, admitted: AdmittedRequest) -> Iterator[None]:
-        """Publish an error that is raised inside as the refusal of the request."""
-        try:
-            yield
-        except SupervisorError as error:
-            raise self.operations.refuse(admitted, error) from None
+        return await self.operations.perform(admitted, work)

@@ -10,7 +10,7 @@ from supervisor.core.single_flight import Operation, OperationRequest
 from supervisor.engine.operations.coordinator import Operations
 from supervisor.engine.operations.known_requests import KnownRequests
 from supervisor.engine.operations.operation import RunningOperation, Work
-from supervisor.engine.operations.waiters import never, nothing
+from supervisor.engine.operations.waiters import do_nothing, never
 from supervisor.engine.state.events import Events
 from tests import virtual
 from tests.engine.harness import EventRecorder
@@ -49,8 +49,8 @@ class OperationsHarness:
         work: Work | None = None,
         *,
         server_id: str = "toy",
-        admitted: Callable[[], None] = nothing,
-        undo: Callable[[], None] = nothing,
+        admitted: Callable[[], None] = do_nothing,
+        undo: Callable[[], None] = do_nothing,
         keep_if: Callable[[], bool] = never,
         deadline_s: float = 100.0,
         **origin: Any,
@@ -60,9 +60,9 @@ class OperationsHarness:
         async def perform() -> ServerRecord:
             admission = self.operations.admit(server_id, request, deadline_s=deadline_s, **origin)
             if admission.repeats is None:
-                await self.operations.turn(admission)
+                await self.operations.wait_until_runnable(admission)
                 admitted()
-            return await self.operations.run(admission, work or lasting(), undo=undo, keep_if=keep_if)
+            return await self.operations.perform(admission, work or lasting(), undo=undo, keep_if=keep_if)
 
         return asyncio.create_task(perform())
 

@@ -119,9 +119,9 @@ def test_the_server_is_free_again_after_the_deadline(harness: OperationsHarness)
 
 def test_a_deadline_that_was_suspended_begins_again_when_it_is_extended(harness: OperationsHarness) -> None:
     async def install_then(seconds: float, operation: RunningOperation) -> ServerRecord:
-        operation.suspend()
+        operation.suspend_deadline()
         await asyncio.sleep(3600)
-        operation.extend()
+        operation.restart_deadline()
         await asyncio.sleep(seconds)
         return RECORD
 
@@ -204,7 +204,7 @@ def test_a_stop_that_has_acted_continues_without_callers(harness: OperationsHarn
 
 def test_the_daemons_own_operation_outlives_callers_that_joined(harness: OperationsHarness) -> None:
     async def story() -> None:
-        own = harness.operations.start_own("toy", STOP, lasting(), deadline_s=100)
+        own = harness.operations.start_for_daemon("toy", STOP, lasting(), deadline_s=100)
         await asyncio.sleep(1)
         joiner = harness.begin(STOP)
         await asyncio.sleep(1)
@@ -219,7 +219,7 @@ def test_the_daemons_own_operation_outlives_callers_that_joined(harness: Operati
 
 def test_the_outcome_of_the_daemons_own_operation_can_be_asked_for(harness: OperationsHarness) -> None:
     async def story() -> None:
-        own = harness.operations.start_own("toy", STOP, lasting(), deadline_s=100)
+        own = harness.operations.start_for_daemon("toy", STOP, lasting(), deadline_s=100)
         assert own is not None
         assert await harness.requests.result(own.running.request_id) == RECORD
 
@@ -230,11 +230,11 @@ def test_the_daemon_starts_nothing_beside_an_operation_or_after_close(harness: O
     async def story() -> None:
         start = harness.begin()
         await asyncio.sleep(1)
-        assert harness.operations.start_own("toy", STOP, lasting(), deadline_s=100) is None
+        assert harness.operations.start_for_daemon("toy", STOP, lasting(), deadline_s=100) is None
         assert await start == RECORD
         assert harness.ended == [("toy", None)]
         await harness.operations.close(10)
-        assert harness.operations.start_own("toy", STOP, lasting(), deadline_s=100) is None
+        assert harness.operations.start_for_daemon("toy", STOP, lasting(), deadline_s=100) is None
 
     harness.run(story)
 
@@ -286,8 +286,8 @@ def test_only_the_daemons_last_operation_starts_after_the_close(harness: Operati
         await harness.operations.close(10)
         with pytest.raises(ShuttingDown):
             await harness.begin()
-        assert await harness.operations.run_last("toy", STOP, lasting(), deadline_s=100) == RECORD
+        assert await harness.operations.perform_after_close("toy", STOP, lasting(), deadline_s=100) == RECORD
         with pytest.raises(TimedOut):
-            await harness.operations.run_last("toy", STOP, lasting(3600), deadline_s=100)
+            await harness.operations.perform_after_close("toy", STOP, lasting(3600), deadline_s=100)
 
     harness.run(story)

@@ -103,7 +103,7 @@ class Checks:
 
     def _door(self, life: Life) -> None:
         now = self.world.clock.now
-        for server_id, operation in life.operations._running.items():
+        for server_id, operation in life.operations._operations.items():
             if operation.task.done() and not life.loop.busy:
                 raise ViolationError(f"the door is free afterwards: {server_id} has landed and blocks it")
             if now - max(operation.running.since, self.ledger.gap_at) > FLIGHT_BOUND_S:

@@ -110,7 +110,7 @@ class OperationMethods:
             return self._views.server(await perform(params))
         progress.request_id = params.request
         meaning = self._requests.begin(params.request, progress.caller, self._scope(params), operation, params)
-        known = self._supervisor.requests.again(meaning.name, operation, None, progress)
+        known = self._supervisor.requests.repeat(meaning.name, operation, None, progress)
         if known is not None:
             return self._views.server(await known)
         self._requests.arrives(meaning)

@@ -64,7 +64,7 @@ class Replacer:
         ended = await self._termination.end_launch(
             resolved.server, operation, reason, partial(self._last_look, resolved, operation)
         )
-        operation.extend()
+        operation.restart_deadline()
         self._termination.begin_launch(ended, becomes=resolved)
         self._takeover.wanted_without_owner(resolved.server, resolved.asker)
         try:

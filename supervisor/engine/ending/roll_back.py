@@ -30,7 +30,7 @@ class RollBack:
         events = self._context.events
         was = old.version or "the old launch"
         self._records.move(old.id, ServerState.STARTING, version=old.version, chosen=old.chosen)
-        operation.extend()
+        operation.restart_deadline()
         try:
             back = await self._starter.start_in_place(again(kind, old), operation)
         except SupervisorError as second:

@@ -52,7 +52,7 @@ class Shutdown:
 
     async def _stop(self, record: ServerRecord) -> None:
         try:
-            await self._operations.run_last(
+            await self._operations.perform_after_close(
                 record.id,
                 OperationRequest(Operation.STOP, "the daemon's shutdown"),
                 partial(self._termination.stop, record.id, reason=StopReason.USER),

@@ -1,7 +1,8 @@
-"""The running operations: which request may start one, joins one, or waits until one has ended."""
+"""Coordinates the operations: at most one runs on each server, and each request starts, joins or awaits one."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ...core import single_flight
@@ -14,7 +15,7 @@ from .admitted_request import AdmittedRequest, busy, cancelled_before_it_began
 from .operation import RunningOperation, Work
 from .outcomes import Outcomes
 from .requester import Requester
-from .waiters import QueuedRequest, Waiter, never, nothing
+from .waiters import QueuedRequest, Waiter, do_nothing, never
 
 QUEUED = "queued"
 """The stage of a request whose operation waits for another one to end. Its deadline has not begun."""
@@ -23,34 +24,36 @@ QUEUED = "queued"
 class Operations:
     """Runs at most one operation on each server.
 
-    A request takes these steps. Nothing is awaited between the last decision and `run`, because another request could
-    start its operation in between:
+    A request takes these steps. Nothing is awaited between the last decision and `perform`, because another request
+    could start its operation in between:
 
         admitted = operations.admit(...)            # or raises Busy
         while admitted.waits_for is not None:
-            await operations.wait(admitted)
-            operations.readmit(admitted, ...)
+            await operations.wait_for_operation(admitted)
+            operations.decide(admitted, ...)
         ...                                          # register what the operation needs
-        return await operations.run(admitted, work)
+        return await operations.perform(admitted, work)
 
-    A request whose id is known `repeats` an earlier one: it goes to `run` at once.
-    `on_ended` gets the server and the error that is no SupervisorError, if the operation ended by one.
-    `engine.assembly` sets it.
+    A request whose id is known `repeats` an earlier one: it goes to `perform` at once. `wait_until_runnable` is the
+    loop above for a request that stays with its server. The daemon's own operations take no such steps:
+    `start_for_daemon` starts one or does not.
+
+    `on_ended` gets the id of the server, and the defect: an error that is no SupervisorError, None if the operation
+    did not end by one. `engine.assembly` sets it.
     """
 
     def __init__(self, clock: Clock, events: Events) -> None:
         self._clock = clock
         self._events = events
         self.outcomes = Outcomes(clock)
-        self._running: dict[str, RunningOperation] = {}
+        self._operations: dict[str, RunningOperation] = {}
         self._queued: dict[str, QueuedRequest] = {}
-        self._count = 0
         self._closing = False
         self.on_ended: Callable[[str, BaseException | None], None]
 
     def running(self, server_id: str) -> Running | None:
-        """Return what runs on a server, None if nothing does."""
-        operation = self._running.get(server_id)
+        """Return the operation that runs on a server, as admission sees it; None if none runs."""
+        operation = self._operations.get(server_id)
         return operation.running if operation else None
 
     def admit(
@@ -60,30 +63,33 @@ class Operations:
         requester: Requester | None = None,
         *,
         request_id: str | None = None,
-        owner: str | None = None,
+        editor_id: str | None = None,
         deadline_s: float,
     ) -> AdmittedRequest:
         """Decide whether a request runs, joins the running operation, or waits for its end.
 
-        The requester is not answered yet, so the request can still be refused. `owner` is the editor that the request
-        is for.
+        The requester is not answered yet, so the request can still be refused. `editor_id` is the editor that the
+        request is for. `deadline_s` counts from the start of the operation.
 
         Raises:
             Busy: another operation holds the server.
             InvalidParams: the id was used for another request.
             ShuttingDown: the daemon is stopping.
         """
-        repeats = None if request_id is None else self.outcomes.repeated(request_id, request.operation, server_id)
+        repeats = None if request_id is None else self.outcomes.find_repeated(request_id, request.operation, server_id)
         deadline_s = deadline_s if repeats is None else repeats.deadline_s
         admitted = AdmittedRequest(
-            server_id, request, request_id or self._new_id(), deadline_s, requester, owner, repeats
+            server_id, request, request_id or self.outcomes.new_id(), deadline_s, requester, editor_id, repeats
         )
         if repeats is None:
-            self.readmit(admitted, server_id)
+            self.decide(admitted, server_id)
         return admitted
 
-    def readmit(self, admitted: AdmittedRequest, server_id: str) -> None:
-        """Decide again after a wait, perhaps for another server. A request that was accepted is never Busy any more.
+    def decide(self, admitted: AdmittedRequest, server_id: str) -> None:
+        """Decide whether a request starts an operation on this server, joins the running one, or waits for its end.
+
+        `admit` decides first. After each wait the decision is made again, perhaps for another server. A request that
+        was accepted is never refused as Busy.
 
         Raises:
             Busy, ShuttingDown: as `admit`.
@@ -91,30 +97,34 @@ class Operations:
         if self._closing:
             raise ShuttingDown("the daemon is stopping", hint="godot-supervisor start")
         admitted.server_id = server_id
-        operation = self._running.get(server_id)
+        operation = self._operations.get(server_id)
         decision = single_flight.admit(operation.running if operation else None, admitted.request)
         if isinstance(decision, Refused) and not admitted.accepted:
-            raise self.refuse(admitted, busy(decision.running, admitted.request, self._clock.monotonic()))
+            raise self._refuse(admitted, busy(decision.running, admitted.request, self._clock.monotonic()))
         joins = isinstance(decision, Joined) and operation is not None and not operation.abandoned
         admitted.joins, admitted.waits_for = (operation, None) if joins else (None, operation)
 
-    def refuse(self, admitted: AdmittedRequest, error: SupervisorError) -> SupervisorError:
-        """Publish that a request is refused before it was accepted, and return the error."""
-        self._publish("flight.refused", admitted, error=error.code, reason=error.message)
-        return error
+    @contextmanager
+    def refuse_on_error(self, admitted: AdmittedRequest) -> Iterator[None]:
+        """Publish a SupervisorError that the block raises as the refusal of the request, and raise it."""
+        try:
+            yield
+        except SupervisorError as error:
+            raise self._refuse(admitted, error) from None
 
-    async def turn(self, admitted: AdmittedRequest) -> None:
-        """Wait until a request may run that stays with its server, however many operations come before it.
+    async def wait_until_runnable(self, admitted: AdmittedRequest) -> None:
+        """Wait until a request can be performed on its server, however many operations come before it.
 
         Raises:
-            Cancelled, ShuttingDown: it does not run.
+            Cancelled: the request was cancelled before it began.
+            ShuttingDown: the daemon is stopping.
         """
         while admitted.waits_for is not None:
-            await self.wait(admitted)
-            self.readmit(admitted, admitted.server_id)
+            await self.wait_for_operation(admitted)
+            self.decide(admitted, admitted.server_id)
 
-    async def wait(self, admitted: AdmittedRequest) -> None:
-        """Wait until the other operation has ended. The requester first gets `accepted`.
+    async def wait_for_operation(self, admitted: AdmittedRequest) -> None:
+        """Wait until the operation `admitted.waits_for` has ended. The requester first gets `accepted`.
 
         Raises:
             Cancelled: the request was cancelled before it began.
@@ -123,13 +133,13 @@ class Operations:
         assert operation is not None  # noqa: S101 (the caller has looked)
         if not admitted.accepted:
             self._publish("flight.waits", admitted, behind=operation.running.request_id)
-        self._accept(admitted, joined=False)
+        admitted.send_accepted(joined=False)
         if admitted.requester is not None:
             admitted.requester.progress(QUEUED, f"waiting for {operation.running.request.what} to finish")
         request_id = admitted.request_id
         queued = self._queued.setdefault(request_id, QueuedRequest(operation.server_id, admitted.deadline_s))
         queued.connections += 1
-        ends: set[asyncio.Future[Any]] = {operation.task, queued.given_up}
+        ends: set[asyncio.Future[Any]] = {operation.task, queued.cancelled}
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -137,15 +147,15 @@ class Operations:
             if not queued.connections:
                 del self._queued[request_id]
                 queued.over.set()
-        if queued.given_up.done():
+        if queued.cancelled.done():
             raise cancelled_before_it_began()
 
-    async def run(
+    async def perform(
         self,
         admitted: AdmittedRequest,
         work: Work,
         *,
-        undo: Callable[[], None] = nothing,
+        undo: Callable[[], None] = do_nothing,
         keep_if: Callable[[], bool] = never,
     ) -> ServerRecord:
         """Perform an admitted request, or share the outcome of the operation that it joins or repeats.
@@ -160,22 +170,24 @@ class Operations:
         joined = operation is not None
         if operation is None:
             running = Running(admitted.request, admitted.request_id, self._clock.monotonic())
-            operation = self._start(admitted.server_id, running, work, admitted.deadline_s)
+            operation = self._begin(admitted.server_id, running, work, admitted.deadline_s)
         elif admitted.joins is not None:
             self._publish("flight.joined", admitted, flight=operation.running.request_id)
-        self._accept(admitted, joined=joined)
-        waiter = Waiter(admitted.request_id, admitted.requester, admitted.owner, undo, keep_if)
-        return await self.outcome(operation, waiter)
+        admitted.send_accepted(joined=joined)
+        waiter = Waiter(admitted.request_id, admitted.requester, admitted.editor_id, undo, keep_if)
+        return await self.wait_for_outcome(operation, waiter)
 
-    async def outcome(self, operation: RunningOperation, waiter: Waiter) -> ServerRecord:
-        """Wait for the outcome of an operation. A waiter that is cancelled leaves; the others keep the operation.
+    async def wait_for_outcome(self, operation: RunningOperation, waiter: Waiter) -> ServerRecord:
+        """Wait for the outcome of an operation. If this call is cancelled, only its waiter leaves the operation.
 
         Raises:
+            Cancelled: the request or the operation was cancelled.
+            ShuttingDown: the operation was cancelled because the daemon is stopping.
             SupervisorError: what the operation raised.
         """
         self.outcomes.remember(waiter.request_id, operation)
         try:
-            record = await operation.outcome(waiter)
+            record = await operation.wait_for_end(waiter)
         except asyncio.CancelledError:
             self._events.publish("request.dropped", server=operation.server_id, request=waiter.request_id)
             operation.disconnect(waiter)
@@ -190,34 +202,34 @@ class Operations:
         """Return a request that waits for another operation to end, None if it does not wait."""
         return self._queued.get(request_id)
 
-    def start_own(
+    def start_for_daemon(
         self, server_id: str, request: OperationRequest, work: Work, *, deadline_s: float
     ) -> RunningOperation | None:
-        """Start an operation of the daemon's own at once.
+        """Start an operation that the daemon itself requests, at once.
 
-        Returns None if another operation is running, or if the daemon is closing.
+        Returns None, and starts nothing, if another operation runs on the server or the daemon is closing.
         """
-        if self._closing or server_id in self._running:
+        if self._closing or server_id in self._operations:
             return None
-        return self._start_own(server_id, request, work, deadline_s)
+        return self._begin_for_daemon(server_id, request, work, deadline_s)
 
-    async def run_last(
+    async def perform_after_close(
         self, server_id: str, request: OperationRequest, work: Work, *, deadline_s: float
     ) -> ServerRecord:
-        """Run the daemon's last operation on a server, after `close`.
+        """Perform the daemon's last operation on a server, when `close` has ended all others.
 
         Raises:
             SupervisorError: what the operation raised.
         """
-        return await self._start_own(server_id, request, work, deadline_s).task
+        return await self._begin_for_daemon(server_id, request, work, deadline_s).task
 
     async def close(self, patience_s: float) -> None:
         """Start no more operations. Let those that have acted end within `patience_s`, and cancel the others."""
         self._closing = True
-        for operation in self._running.values():
+        for operation in self._operations.values():
             if not operation.committed:
                 operation.task.cancel()
-        tasks = [operation.task for operation in self._running.values()]
+        tasks = [operation.task for operation in self._operations.values()]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=patience_s)
             for task in late:
@@ -225,22 +237,18 @@ class Operations:
             if late:
                 await asyncio.wait(late)
 
-    def _new_id(self) -> str:
-        while True:
-            self._count += 1
-            request_id = f"r-{self._count}"
-            if request_id not in self.outcomes.operations:
-                return request_id
-
-    def _start_own(self, server_id: str, request: OperationRequest, work: Work, deadline_s: float) -> RunningOperation:
-        running = Running(request, self._new_id(), self._clock.monotonic(), by_daemon=True)
-        operation = self._start(server_id, running, work, deadline_s)
+    def _begin_for_daemon(
+        self, server_id: str, request: OperationRequest, work: Work, deadline_s: float
+    ) -> RunningOperation:
+        running = Running(request, self.outcomes.new_id(), self._clock.monotonic(), by_daemon=True)
+        operation = self._begin(server_id, running, work, deadline_s)
         self.outcomes.remember(running.request_id, operation)
         return operation
 
-    def _start(self, server_id: str, running: Running, work: Work, deadline_s: float) -> RunningOperation:
+    def _begin(self, server_id: str, running: Running, work: Work, deadline_s: float) -> RunningOperation:
+        """Begin an operation on a server on which none runs, whether a client or the daemon requested it."""
         operation = RunningOperation(server_id, running, deadline_s)
-        self._running[server_id] = operation
+        self._operations[server_id] = operation
         operation.task = asyncio.create_task(operation.run(work), name=f"{running.request.operation} {server_id}")
         self._events.publish(
             "flight.started",
@@ -250,13 +258,13 @@ class Operations:
             holder=running.request.requested_by,
             why=running.request.why,
         )
-        operation.task.add_done_callback(lambda task: self._end(operation, task))
+        operation.task.add_done_callback(lambda task: self._has_ended(operation, task))
         return operation
 
-    def _end(self, operation: RunningOperation, task: asyncio.Task[ServerRecord]) -> None:
+    def _has_ended(self, operation: RunningOperation, task: asyncio.Task[ServerRecord]) -> None:
         operation.ended = self._clock.monotonic()
-        if self._running.get(operation.server_id) is operation:
-            del self._running[operation.server_id]
+        if self._operations.get(operation.server_id) is operation:
+            del self._operations[operation.server_id]
         error = None if task.cancelled() else task.exception()
         outcome = "cancelled" if task.cancelled() else "failed" if error else "done"
         self._events.publish(
@@ -266,15 +274,14 @@ class Operations:
             outcome=outcome,
             error=str(error) if error else None,
         )
-        operation.end(refused=isinstance(error, SupervisorError) and error.fault is Fault.CALLER)
+        # An operation that failed by its callers' fault leaves nothing of their requests behind.
+        operation.release_waiters(undo=isinstance(error, SupervisorError) and error.fault is Fault.CALLER)
         self.on_ended(operation.server_id, None if isinstance(error, SupervisorError) else error)
 
-    @staticmethod
-    def _accept(admitted: AdmittedRequest, *, joined: bool) -> None:
-        """Tell the requester, once, that its request was admitted."""
-        if admitted.requester is not None and not admitted.accepted:
-            admitted.requester.accepted(request=admitted.request_id, joined=joined, deadline_s=admitted.deadline_s)
-        admitted.accepted = True
+    def _refuse(self, admitted: AdmittedRequest, error: SupervisorError) -> SupervisorError:
+        """Publish that a request is refused before it was accepted, and return the error."""
+        self._publish("flight.refused", admitted, error=error.code, reason=error.message)
+        return error
 
     def _publish(self, event: str, admitted: AdmittedRequest, **details: str) -> None:
         request = admitted.request

@@ -25,9 +25,10 @@ def take_lane_of(operation: Operation) -> None:
 class RunningOperation:
     """A running operation on a server.
 
-    `committed`: the operation has acted. `irrevocable`: it has ended a server that stopping the new one would not
-    restore. `abandoned`: it is being cancelled because no caller wants it. `renounced`: the ids of the requests that
-    were cancelled. `ended` is monotonic, seconds, None while the operation runs.
+    `running` is what admission compares later requests with. `deadline_s` counts from the start. `committed`: the
+    operation has acted. `irrevocable`: it has ended a server that stopping the new one would not restore. `abandoned`:
+    it is being cancelled because no caller wants it. `cancelled_requests` are the ids of the requests that were
+    cancelled. `ended` is monotonic, seconds, None while the operation runs.
     """
 
     def __init__(self, server_id: str, running: Running, deadline_s: float) -> None:
@@ -37,12 +38,12 @@ class RunningOperation:
         self.committed = False
         self.irrevocable = False
         self.abandoned = False
-        self.renounced: set[str] = set()
+        self.cancelled_requests: set[str] = set()
         self.ended: float | None = None
         self._waiters: list[Waiter] = []
         self._disconnected: list[Waiter] = []
         self._timeout: asyncio.Timeout | None = None
-        self._progress: tuple[str, str, int | None, int | None] | None = None
+        self._last_progress: tuple[str, str, int | None, int | None] | None = None
         self.task: asyncio.Task[ServerRecord]
 
     async def run(self, work: Work) -> ServerRecord:
@@ -61,39 +62,41 @@ class RunningOperation:
             raise TimedOut(f"{what} did not end within {self.deadline_s:g} s") from error
 
     def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
-        """Send a progress message to every waiter."""
-        self._progress = (stage, message, done, total)
+        """Send a progress message to every waiter, and keep it for waiters that come later."""
+        self._last_progress = (stage, message, done, total)
         for waiter in self._waiters:
             if waiter.requester is not None:
                 waiter.requester.progress(stage, message, done, total)
 
-    def extend(self) -> None:
-        """Begin the deadline again; the time that has passed does not count."""
+    def restart_deadline(self) -> None:
+        """Let the deadline begin again: the time that has passed does not count."""
         if self._timeout is not None:
             self._timeout.reschedule(asyncio.get_running_loop().time() + self.deadline_s)
 
-    def suspend(self) -> None:
-        """Stop the deadline until `extend`, because the next step has limits of its own."""
+    def suspend_deadline(self) -> None:
+        """Stop the deadline until `restart_deadline`, because the next step has limits of its own."""
         if self._timeout is not None:
             self._timeout.reschedule(None)
 
-    async def outcome(self, waiter: Waiter) -> ServerRecord | None:
-        """Wait for the end of the operation. Returns None if the request or the operation was cancelled.
+    async def wait_for_end(self, waiter: Waiter) -> ServerRecord | None:
+        """Wait for the end of the operation, and return the server's record.
+
+        Returns None if the request or the operation was cancelled.
 
         Raises:
             SupervisorError: what the operation raised.
         """
         if self.ended is None:
             self._waiters.append(waiter)
-        if self._progress is not None and waiter.requester is not None:
-            # The others have had this message before.
-            waiter.requester.progress(*self._progress)
-        ends: set[asyncio.Future[Any]] = {self.task, waiter.given_up}
+        if self._last_progress is not None and waiter.requester is not None:
+            # The earlier waiters have had this message.
+            waiter.requester.progress(*self._last_progress)
+        ends: set[asyncio.Future[Any]] = {self.task, waiter.cancelled}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if self.abandoned:
-            # A caller that cancelled is answered when the start has been taken back.
+            # A caller that cancelled is answered only when the start has been taken back.
             await asyncio.wait({self.task})
-        if waiter.given_up.done() or not self.task.done() or self.task.cancelled():
+        if waiter.cancelled.done() or not self.task.done() or self.task.cancelled():
             return None
         error = self.task.exception()
         if isinstance(error, SupervisorError):
@@ -108,39 +111,40 @@ class RunningOperation:
             self._disconnected.append(waiter)
             self._cancel_if_unwanted()
 
-    def give_up(self, request_id: str) -> bool:
-        """Cancel a request. Work that cannot be undone continues, and its result is kept.
+    def cancel_request(self, request_id: str) -> bool:
+        """Cancel a request, and the operation too if no other caller wants it.
 
         Returns:
-            Whether the request was cancelled.
+            Whether the request was cancelled. Work that cannot be undone continues, and its result is kept.
         """
         if not self._undoable or self.task.done():
             return False
-        self.renounced.add(request_id)
+        self.cancelled_requests.add(request_id)
         for waiters in (self._waiters, self._disconnected):
             for waiter in [waiter for waiter in waiters if waiter.request_id == request_id]:
                 waiters.remove(waiter)
-                self._undo(waiter)
-                if not waiter.given_up.done():
-                    waiter.given_up.set_result(None)
+                self._undo_or_pass_on(waiter)
+                if not waiter.cancelled.done():
+                    waiter.cancelled.set_result(None)
         self._cancel_if_unwanted()
         return True
 
-    def _undo(self, waiter: Waiter) -> None:
-        """Undo the caller's changes, or pass the undo on to another waiter of the same owner."""
-        others = [each for each in (*self._waiters, *self._disconnected) if each.owner == waiter.owner]
-        if waiter.owner is None or not others:
+    def _undo_or_pass_on(self, waiter: Waiter) -> None:
+        """Undo the changes of a request, or pass the undo on to another waiter for the same editor."""
+        others = [each for each in (*self._waiters, *self._disconnected) if each.editor_id == waiter.editor_id]
+        if waiter.editor_id is None or not others:
             waiter.undo()
         else:
             others[0].undo = waiter.undo
 
-    def end(self, *, refused: bool) -> None:
-        """Let go of the waiters: the outcome is kept, their connections are not.
+    def release_waiters(self, *, undo: bool) -> None:
+        """Forget the waiters after the end. The outcome is kept, their connections are not.
 
-        `refused`: the operation has failed by the callers' fault, so what their requests changed is undone.
+        With `undo`, what their requests changed is undone.
         """
-        for waiter in (*self._waiters, *self._disconnected) if refused else ():
-            waiter.undo()
+        if undo:
+            for waiter in (*self._waiters, *self._disconnected):
+                waiter.undo()
         self._waiters.clear()
         self._disconnected.clear()
         self._timeout = None

@@ -1,4 +1,4 @@
-"""The client of a request, as the engine sees it."""
+"""The caller of a request, as the engine sees it."""
 
 from typing import Protocol
 
@@ -8,13 +8,17 @@ class Requester(Protocol):
 
     @property
     def name(self) -> str:
-        """The name of the client, for events and for other clients that meet its operation."""
+        """The name of the caller, for events and for other callers that meet its operation."""
         ...
 
     def accepted(self, *, request: str, joined: bool, deadline_s: float) -> None:
-        """Receive that the request was admitted: the error BUSY cannot follow."""
+        """Receive that the request was admitted: the error BUSY cannot follow.
+
+        `request` is its id. `joined`: it shares the operation of another request. `deadline_s` counts from the start of
+        the operation.
+        """
         ...
 
     def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
-        """Receive how far the operation is."""
+        """Receive how far the operation is. `done` and `total` are given only where the work is counted."""
         ...

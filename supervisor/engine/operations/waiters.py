@@ -7,47 +7,48 @@ from .requester import Requester
 
 
 def never() -> bool:
-    """Let the operation end with its last caller."""
+    """Return False: the operation ends with its last caller."""
     return False
 
 
-def nothing() -> None:
-    """Undo nothing."""
+def do_nothing() -> None:
+    """Undo nothing, because the request has changed nothing."""
 
 
 class Waiter:
     """A connection that waits for the outcome of a request.
 
-    `keep_if` tells whether the operation is still wanted after the connection was lost. `undo` takes back what the
-    request has changed; it is called when the request is cancelled or refused. A waiter for the same `owner` that
-    stays takes the undo over. `given_up` is done when the request was cancelled.
+    `editor_id` is the editor that the request is for, None if it is for none. `keep_if` tells whether the operation is
+    still wanted after the connection was lost. `undo` takes back what the request has changed; it is called when the
+    request is cancelled or refused. A waiter for the same editor that stays takes the undo over. `cancelled` is done
+    when the request was cancelled.
     """
 
     def __init__(
         self,
         request_id: str,
         requester: Requester | None,
-        owner: str | None = None,
-        undo: Callable[[], None] = nothing,
+        editor_id: str | None = None,
+        undo: Callable[[], None] = do_nothing,
         keep_if: Callable[[], bool] = never,
     ) -> None:
         self.request_id = request_id
         self.requester = requester
-        self.owner = owner
+        self.editor_id = editor_id
         self.undo = undo
         self.keep_if = keep_if
-        self.given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class QueuedRequest:
     """A request that waits for another operation to end, on one or more connections.
 
-    `given_up` is done when the request was cancelled; `over` is set when the wait has ended.
+    `cancelled` is done when the request was cancelled; `over` is set when the wait has ended.
     """
 
     def __init__(self, server_id: str, deadline_s: float) -> None:
         self.server_id = server_id
         self.deadline_s = deadline_s
         self.connections = 0
-        self.given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.over = asyncio.Event()

@@ -71,7 +71,7 @@ class Provisioner:
         tell = self._telling(resolved, operation, "environment.building", what)
         rebuilt = await self._environments.rebuild(private, reason, tell, module=module)
         self._tell_ready(resolved, rebuilt)
-        operation.extend()
+        operation.restart_deadline()
         return rebuilt
 
     def served(self, private: Environment | None) -> None:
@@ -93,7 +93,7 @@ class Provisioner:
             operation.progress(stage, message, done, total)
 
         # An installer may be silent for longer than a start may take, and has limits of its own.
-        operation.suspend()
+        operation.suspend_deadline()
         return tell
 
     def _tell_ready(self, resolved: ResolvedRequest, environment: Environment) -> None:

@@ -41,7 +41,7 @@ class Rehearsal:
     async def _try(self, resolved: ResolvedRequest, operation: RunningOperation, vacated: Ports) -> None:
         kind = resolved.kind
         private = await self._starter.provide(resolved, operation)
-        operation.extend()
+        operation.restart_deadline()
         launch = self._context.random.token(4)
         record = self._records.server(resolved.server).with_(
             version=resolved.version,

@@ -138,7 +138,7 @@ class Starter:
             if isinstance(plan, Adopt | Replace):
                 return self._settled(resolved, plan, operation)
             private = await self.provide(resolved, operation)
-            operation.extend()
+            operation.restart_deadline()
         if private is not None:
             # Record the version that was installed: a request for 4.3 installs 4.3.0.
             resolved = replace(resolved, version=private.installed)
