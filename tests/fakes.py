@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from socket import socket
 
-from supervisor.core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
+from supervisor.core.model import Bind, ListeningSocket, Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
 from supervisor.native.api import ChildCommand, Platform, Watch
 from supervisor.native.shared.lanes import ThreadLanes
 from supervisor.native.shared.patient_probe import ProcessQueries
@@ -378,7 +378,7 @@ class FakePortTable:
 
     def _fact(self, port: int) -> PortFact:
         rows = [row for row in self._system.listeners if row[1] == port]
-        listeners = tuple(Listener(address, port, self._occupant(identity)) for address, _, identity in rows)
+        listeners = tuple(ListeningSocket(address, port, self._occupant(identity)) for address, _, identity in rows)
         if port in self._system.excluded:
             return PortFact(port, Bind.EXCLUDED, listeners, self._system.excluded[port])
         if any(address in SERVES_LOOPBACK for address, _, _ in rows):

@@ -47,7 +47,7 @@ class CheckedClient(Client):
     def _receive(self, *arguments: Any) -> jsonrpc.Success | jsonrpc.Failure | jsonrpc.Notification:
         message = super()._receive(*arguments)
         if isinstance(message, jsonrpc.Notification):
-            check_frame(jsonrpc.notification(*message))
+            check_frame(jsonrpc.notification_envelope(*message))
         elif isinstance(message, jsonrpc.Failure):
             check_frame({"jsonrpc": "2.0", "id": message.id, "error": message.error})
         return message

@@ -34,7 +34,7 @@ class Connection:
             AcceptTimeout, ResponseTimeout: the daemon did not read the request in time.
         """
         try:
-            frame = framing.encode(jsonrpc.request(identifier, method, dict(params)))
+            frame = framing.frame_message(jsonrpc.request_envelope(identifier, method, dict(params)))
         except ValueError as problem:
             raise InvalidParams("params", str(problem)) from problem
         try:

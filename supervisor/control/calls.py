@@ -65,7 +65,7 @@ class Calls:
                 # The client could not take the first notifications, so the connection closed while they were sent.
                 self._end_streams()
             return
-        self._outbound.send(framing.frame_of(jsonrpc.result_text(request.id, text.json_of(answer))))
+        self._outbound.send(framing.frame_text(jsonrpc.result_envelope_text(request.id, text.json_of(answer))))
 
     async def until_answered(self) -> None:
         """Wait for the requests in flight to be answered."""

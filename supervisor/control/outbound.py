@@ -66,7 +66,7 @@ class Outbound:
         Raises:
             TypeError, ValueError, RecursionError: the error's data cannot be written as a frame.
         """
-        self.send(framing.encode(jsonrpc.error(identifier, problem)))
+        self.send(framing.frame_message(jsonrpc.error_envelope(identifier, problem)))
 
     def notify(self, method: str, params: dict[str, Any]) -> None:
         """Send a notification.
@@ -74,7 +74,7 @@ class Outbound:
         Raises:
             ValueError: the notification is too large for a frame.
         """
-        self.send(framing.encode(jsonrpc.notification(method, params)))
+        self.send(framing.frame_message(jsonrpc.notification_envelope(method, params)))
 
     def publish(self, method: str, notice: object) -> None:
         """Send a notification of a stream, a dataclass of `wire.messages.notifications`."""
@@ -96,5 +96,5 @@ class Outbound:
         if self._transport.get_write_buffer_size() > OUTBOUND_LIMIT:
             self._admission.refusals.record("connection.closed", "the client does not read")
             resync = fields.encode(Resync(None, "too slow"))
-            self._transport.write(framing.encode(jsonrpc.notification("resync", resync)))
+            self._transport.write(framing.frame_message(jsonrpc.notification_envelope("resync", resync)))
             self._hang_up()

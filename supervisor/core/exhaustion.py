@@ -17,9 +17,9 @@ MAKE_ROOM = (
 )
 
 
-def exhausted(error: OSError) -> bool:
-    """Return whether a process could not be started because the system has no process, memory or descriptor for it.
+def is_exhaustion(error: OSError) -> bool:
+    """Return whether an error says that the system has no process, memory or descriptor left.
 
-    The environment is at fault then, not the program: the same start may succeed later.
+    The machine is at fault then, not the program: the same act may succeed later.
     """
     return error.errno in EXHAUSTED or getattr(error, "winerror", None) in WINDOWS_EXHAUSTED

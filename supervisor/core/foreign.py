@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ..values import frozen
 from .model import Occupant, Ports, ProcessIdentity, ServerRecord
-from .pep440 import same
+from .pep440 import matches
 from .processes.owners import DeadOwner, LivingOwner, NoOwner, OwnerSeen, UnknownOwner
 from .processes.proof import Held, Recognised, Stoppable, Unrecognised
 
@@ -152,7 +152,7 @@ def left_to_others(record: ServerRecord) -> str | None:
 
 def compatible(wanted: str | None, version: str | None) -> bool:
     """Return whether a server of this version fulfils a request for `wanted`."""
-    return wanted is None or (version is not None and same(wanted, version))
+    return wanted is None or (version is not None and matches(wanted, version))
 
 
 ForeignServers = Mapping[int, ForeignServer]

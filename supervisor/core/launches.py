@@ -8,7 +8,7 @@ from ..values import frozen
 
 @frozen
 class RecipeStamp:
-    """The parts of a recipe that a server was launched with, except the version, which `Chosen` explains.
+    """The parts of a recipe that a server was launched with, except the version, which `VersionChoice` explains.
 
     `command` and the values of `environment` are digests; `ports` has the ranges, as text.
     """
@@ -30,7 +30,7 @@ class RecipeChange:
 
 
 @frozen
-class Failure:
+class ServerFailure:
     """Why a server is not running. `exit` is the exit status, a negative signal, or None if unknown."""
 
     code: str
@@ -54,7 +54,7 @@ class VersionSource(StrEnum):
 
 
 @frozen
-class Chosen:
+class VersionChoice:
     """Why a server has its version. Texts are for people.
 
     `project` is the project whose addon was read, `engine` the known engine version. `passed_over` says why the server

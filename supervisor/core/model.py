@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any, Self
 
 from ..values import frozen
-from .launches import Bridge, Chosen, EndedLaunch, Failure, RecipeChange, RecipeStamp, VersionSource
+from .launches import Bridge, EndedLaunch, RecipeChange, RecipeStamp, ServerFailure, VersionChoice, VersionSource
 
-__all__ = ["Bridge", "Chosen", "EndedLaunch", "Failure", "RecipeChange", "RecipeStamp", "VersionSource"]
+__all__ = ["Bridge", "EndedLaunch", "RecipeChange", "RecipeStamp", "ServerFailure", "VersionChoice", "VersionSource"]
 
 Ports = Mapping[str, int]
 
@@ -161,7 +161,7 @@ class Occupant:
 
 
 @frozen
-class Listener:
+class ListeningSocket:
     """A socket in state LISTEN. `occupant.identity` is None where the system does not tell the process."""
 
     address: str
@@ -184,7 +184,7 @@ class PortFact:
 
     port: int
     bind: Bind
-    listeners: tuple[Listener, ...] = ()
+    listeners: tuple[ListeningSocket, ...] = ()
     reason: str | None = None
 
 
@@ -236,11 +236,11 @@ class ServerRecord:
     restarts: int = 0
     relocated: tuple[PassedOverPort, ...] = ()
     relocated_more: int = 0
-    failure: Failure | None = None
+    failure: ServerFailure | None = None
     log: str | None = None
     url: str | None = None
     connect: tuple[str, ...] = ()
-    chosen: Chosen | None = None
+    chosen: VersionChoice | None = None
     recipe: RecipeStamp | None = None
     by_client: bool = False
     bridges: tuple[Bridge, ...] = ()

@@ -103,10 +103,10 @@ def canonical(text: str) -> str:
     return text if version is None else version.text
 
 
-def same(wanted: str, found: str) -> bool:
-    """Return whether a version is the wanted one, as `wanted == found` in PEP 440.
+def matches(wanted: str, found: str) -> bool:
+    """Return whether a found version matches the wanted one, as PEP 440 matches `==`.
 
-    A wanted version without a local part stands for any build of it. Other texts are compared as they are.
+    A wanted version without a local part matches every build of it. Texts that are no versions match if they are equal.
     """
     if wanted == found:
         return True
@@ -116,15 +116,15 @@ def same(wanted: str, found: str) -> bool:
     return want.order == have.order if want.local is not None else want.public == have.public
 
 
-def equal(one: str | None, other: str | None) -> bool:
+def same_version(one: str | None, other: str | None) -> bool:
     """Return whether two texts denote one version, including the part behind the plus."""
     first, second = parse(one or ""), parse(other or "")
     return one == other if first is None or second is None else first.order == second.order
 
 
-def agree(one: str, other: str) -> bool:
-    """Return whether two texts may denote one build: they are equal, or one of them omits the part behind the plus."""
-    return same(one, other) or same(other, one)
+def may_be_same_build(one: str, other: str) -> bool:
+    """Return whether two texts may denote one build: the same version, or one text omits the part behind the plus."""
+    return matches(one, other) or matches(other, one)
 
 
 def _part(text: str) -> Part:

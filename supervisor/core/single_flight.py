@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ..values import frozen
-from .pep440 import equal
+from .pep440 import same_version
 
 
 class Operation(StrEnum):
@@ -125,5 +125,5 @@ def _agree(first: OperationRequest, second: OperationRequest) -> bool:
     if first.operation is not second.operation:
         return False
     if first.operation is Operation.ENSURE:
-        return equal(first.version, second.version) and dict(first.ports) == dict(second.ports)
+        return same_version(first.version, second.version) and dict(first.ports) == dict(second.ports)
     return True

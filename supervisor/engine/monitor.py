@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..core.deadlines import stop_deadline
 from ..core.lifecycle import SERVING
-from ..core.model import Editor, Failure, Liveness, Ownership, ProcessIdentity, ServerRecord, ServerState
+from ..core.model import Editor, Liveness, Ownership, ProcessIdentity, ServerFailure, ServerRecord, ServerState
 from ..core.single_flight import Operation, OperationRequest
 from ..errors import StartFailed, SupervisorError
 from .claims.editors import Editors
@@ -96,7 +96,7 @@ class Monitor:
             case ServerState.STARTING if record.root is not None:
                 self._start(record.id, Operation.RECOVER, self.finish, "an earlier daemon had begun to start it")
             case ServerState.STARTING if record.restarts and self.standing.expected(record):
-                broken = Failure(StartFailed.code, "its start was broken off")
+                broken = ServerFailure(StartFailed.code, "its start was broken off")
                 self.context.records.move(record.id, ServerState.BACKOFF, failure=broken)
                 self._start(record.id, Operation.RECOVER, self.termination.resume, broken.message)
             case ServerState.STOPPING if record.stop_requested:

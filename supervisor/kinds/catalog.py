@@ -14,7 +14,7 @@ from .command_rules import refuse_program, refuse_text, refuse_unmentioned_ports
 from .kind import Addon, Kind, PortRange, Secret, command_line, environment, expand, placeholders
 from .query_routes import identify_of, range_of, ready_of, sessions_of
 from .table import Table, refuse
-from .versions import Range, version_for
+from .versions import VersionRange, version_for
 
 __all__ = ["Catalog", "command_line", "environment", "expand", "version_for"]
 
@@ -183,7 +183,7 @@ class _Recipe(Table):
         versions = self.texts("engine")
         for engines, version in versions.items():
             try:
-                Range.parse(engines)
+                VersionRange.parse(engines)
             except ValueError as error:
                 refuse(self.at("engine"), str(error), 'write engine = { "<4.7" = "3.2.5" }')
             if not _is_exact(version):

@@ -75,7 +75,7 @@ class Identify:
 
 
 @frozen
-class Ready:
+class ReadyRule:
     """When a server counts as started, apart from its identification.
 
     `tcp` are the names of the ports that it must listen on. With `http` it must also answer there, with one of `status`
@@ -155,7 +155,7 @@ class Kind:
     record: str | None = None
     record_dir_variable: str | None = None
     identify: Identify | None = None
-    ready: Ready | None = None
+    ready: ReadyRule | None = None
     stdin: str = "closed"
     sessions: str | SessionRoute | None = None
     url: str | None = None

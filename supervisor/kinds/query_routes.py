@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields
 
 from ..errors import quoted
-from .kind import ANSWER_TIMEOUT_S, Identify, PortRange, Ready, Secret, SessionRoute
+from .kind import ANSWER_TIMEOUT_S, Identify, PortRange, ReadyRule, Secret, SessionRoute
 from .match import flattened, path_of
 from .table import Table, refuse
-from .versions import Range
+from .versions import VersionRange
 
 Ranges = Mapping[str, PortRange]
 
@@ -48,7 +48,7 @@ def identify_of(recipe: Table, ports: Ranges, secrets: Collection[Secret]) -> Id
     )
 
 
-def ready_of(recipe: Table, ports: Ranges) -> Ready | None:
+def ready_of(recipe: Table, ports: Ranges) -> ReadyRule | None:
     """Return when a server counts as started, or None if its identification decides that.
 
     Raises:
@@ -65,10 +65,10 @@ def ready_of(recipe: Table, ports: Ranges) -> Ready | None:
                 refuse(table.at(key), "nothing is asked without http", 'write http = "/health", or drop it')
         if "tcp" not in table.content:
             refuse(recipe.at("ready"), "neither http nor tcp", 'write ready = { http = "/health" } or { tcp = "http" }')
-        return Ready(waits)
+        return ReadyRule(waits)
     port = _route_port(recipe, table, ports)
     waits = waits if port in waits else (*waits, port)
-    return Ready(waits, path, port, _statuses(table), table.seconds("timeout_s", ANSWER_TIMEOUT_S))
+    return ReadyRule(waits, path, port, _statuses(table), table.seconds("timeout_s", ANSWER_TIMEOUT_S))
 
 
 def sessions_of(recipe: Table, ports: Ranges) -> str | SessionRoute | None:
@@ -101,7 +101,7 @@ def range_of(table: Table, key: str) -> str | None:
     text = table.text(key)
     try:
         if text is not None:
-            Range.parse(text)
+            VersionRange.parse(text)
     except ValueError as error:
         refuse(table.at(key), str(error), f'write {key} = ">=4"')
     return text

@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 from ..core.model import RecipeChange, RecipeStamp, ServerRecord, VersionSource
-from ..core.pep440 import equal
+from ..core.pep440 import same_version
 from .kind import Kind
-from .versions import choose
+from .versions import choose_version
 
 _BY_RECIPE = (VersionSource.RECIPE, VersionSource.ENGINE)
 
@@ -26,8 +26,8 @@ def changes(record: ServerRecord, kind: Kind) -> tuple[RecipeChange, ...]:
     found = []
     chosen = record.chosen
     if chosen is not None and chosen.source in _BY_RECIPE:
-        version, _ = choose(kind, None, chosen.engine, None)
-        if version is not None and not equal(version, record.version):
+        version, _ = choose_version(kind, None, chosen.engine, None)
+        if version is not None and not same_version(version, record.version):
             found.append(RecipeChange("version", f"{record.version}, now {version}"))
     if then.command != _digest([kind.package, *kind.command]):
         found.append(RecipeChange("command", ""))

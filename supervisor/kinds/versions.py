@@ -1,4 +1,4 @@
-"""Ranges of versions and the choice of a version. Versions are dotted numbers, ordered as PEP 440 orders releases."""
+"""Ranges of versions, and the choice of a server's version. Ranges order versions by their release numbers."""
 
 import operator
 import re
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
-from ..core.model import Chosen, VersionSource
-from ..core.pep440 import canonical, parse, same, significant
+from ..core.model import VersionChoice, VersionSource
+from ..core.pep440 import canonical, matches, parse, significant
 from ..errors import VersionConflict
 from ..values import frozen
 from .addon import AddonSeen
@@ -30,7 +30,7 @@ _COMPARE: dict[str, Callable[[Number, Number], bool]] = {
 }
 
 
-def number(text: str) -> Number | None:
+def release_number(text: str) -> Number | None:
     """Return the dotted number that a version begins with, without trailing zeros, or None.
 
     "4.6.3-stable (official)" is (4, 6, 3). A pre-release counts as its release: Godot 4.7-beta1 speaks 4.7's protocol.
@@ -44,13 +44,13 @@ def number(text: str) -> Number | None:
 
 
 @frozen
-class Range:
+class VersionRange:
     """A range of versions: those that satisfy every clause."""
 
     clauses: tuple[tuple[str, Number], ...]
 
     @classmethod
-    def parse(cls, text: str) -> "Range":
+    def parse(cls, text: str) -> "VersionRange":
         """Read "<4.7" or ">=4.5,<4.7".
 
         Raises:
@@ -74,7 +74,7 @@ def covers(range_text: str, version: str) -> bool:
     Raises:
         ValueError: the range cannot be read.
     """
-    found = number(version)
+    found = release_number(version)
     return found is not None and found in _range(range_text)
 
 
@@ -84,11 +84,11 @@ def lacks(range_text: str | None, version: str | None) -> bool:
     Raises:
         ValueError: the range cannot be read.
     """
-    found = number(version) if version is not None and range_text is not None else None
+    found = release_number(version) if version is not None and range_text is not None else None
     return found is not None and found not in _range(range_text or "")
 
 
-def fitted(kind: Kind, version: str | None) -> Kind:
+def kind_for_version(kind: Kind, version: str | None) -> Kind:
     """Return the kind without the features that its servers of this version lack: `identify`, or a bridge."""
     if kind.identify is not None and lacks(kind.identify.versions, version):
         kind = replace(kind, identify=None)
@@ -116,9 +116,9 @@ def version_for(kind: Kind, wanted: str | None, engine_version: str | None) -> s
     return wanted
 
 
-def choose(
+def choose_version(
     kind: Kind, wanted: str | None, engine_version: str | None, addon: AddonSeen | None
-) -> tuple[str | None, Chosen]:
+) -> tuple[str | None, VersionChoice]:
     """Return the server version to run and the reason: the requested one, else the addon's, engine's or recipe's.
 
     The addon's version is used if it can be installed and works with the engine. `addon` is None if the project has no
@@ -131,17 +131,17 @@ def choose(
     project = addon.project if addon is not None else None
     passed_over = _passed_over(kind, engine_version, addon)
     if wanted is not None:
-        if addon is not None and addon.version is not None and not same(addon.version, version or ""):
+        if addon is not None and addon.version is not None and not matches(addon.version, version or ""):
             passed_over = f"{addon.file} has {addon.version}: its plugin does not use another version"
-        return version, Chosen(VersionSource.ASKED, "as asked for", project, engine_version, passed_over)
+        return version, VersionChoice(VersionSource.ASKED, "as asked for", project, engine_version, passed_over)
     if addon is not None and passed_over is None:
         why = f"from {addon.file} in {addon.project}"
-        return addon.version, Chosen(VersionSource.ADDON, why, project, engine_version)
+        return addon.version, VersionChoice(VersionSource.ADDON, why, project, engine_version)
     if _for_engine(kind, engine_version) is not None:
         why = f"the newest for engine {engine_version}, from its recipe"
-        return version, Chosen(VersionSource.ENGINE, why, project, engine_version, passed_over)
+        return version, VersionChoice(VersionSource.ENGINE, why, project, engine_version, passed_over)
     why = "from its recipe" if version is not None else "as the server reports it"
-    return version, Chosen(VersionSource.RECIPE, why, project, engine_version, passed_over)
+    return version, VersionChoice(VersionSource.RECIPE, why, project, engine_version, passed_over)
 
 
 def _passed_over(kind: Kind, engine_version: str | None, addon: AddonSeen | None) -> str | None:
@@ -171,15 +171,15 @@ def _for_engine(kind: Kind, engine_version: str | None) -> str | None:
 
 
 def _newer(version: str, bound: str) -> bool:
-    ours, limit = number(version), number(bound)
+    ours, limit = release_number(version), release_number(bound)
     if ours is None or limit is None:
         return version != bound
     return ours > limit
 
 
 @lru_cache(maxsize=64)
-def _range(text: str) -> Range:
-    return Range.parse(text)
+def _range(text: str) -> VersionRange:
+    return VersionRange.parse(text)
 
 
 def _significant(dotted: str) -> Number:
@@ -199,7 +199,7 @@ def index_lacks(package: str, version: str, said: str) -> bool:
     # pip leaves out versions that need another Python. Then the version exists, and the user has to know about Python.
     ignored = re.search(r"require a different python version: (.+?)(?: ERROR:|$)", text, re.IGNORECASE)
     others = re.findall(r"(\S+) Requires-Python", ignored[1]) if ignored else []
-    return not any(same(version, other) for other in others)
+    return not any(matches(version, other) for other in others)
 
 
 def versions_offered(package: str, installer_output: str) -> list[str]:
@@ -211,4 +211,4 @@ def versions_offered(package: str, installer_output: str) -> list[str]:
     one_or_more = rf"only (?:the following versions of \S+ are available: )?((?:{name}[<>=]=\S+,? ?)+)"
     for offered in re.findall(one_or_more, text, re.IGNORECASE):
         found += re.findall(r"[<>=]=([^\s,]+)", offered)
-    return sorted(dict.fromkeys(found), key=lambda version: number(version) or ())
+    return sorted(dict.fromkeys(found), key=lambda version: release_number(version) or ())

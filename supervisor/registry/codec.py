@@ -10,19 +10,19 @@ from typing import Any, TypeVar
 
 from ..core.model import (
     RELOCATED_KEPT,
-    Chosen,
     Editor,
-    Failure,
     Lease,
     Occupant,
     Origin,
     Ownership,
     PassedOverPort,
     ProcessIdentity,
+    ServerFailure,
     ServerRecord,
     ServerState,
     State,
     StickyPorts,
+    VersionChoice,
     VersionSource,
 )
 from .launches import ended_row, read_ended, read_recipe, recipe_row
@@ -235,7 +235,7 @@ def _requested_without_owner(row: Any) -> bool:
     return not (row.get("ever_owned") or row.get("owners_unknown") or found)
 
 
-def _chosen(chosen: Chosen | None) -> dict[str, Any] | None:
+def _chosen(chosen: VersionChoice | None) -> dict[str, Any] | None:
     if chosen is None:
         return None
     texts = {"source": chosen.source.value, "why": chosen.why, "project": chosen.project, "engine": chosen.engine}
@@ -244,9 +244,9 @@ def _chosen(chosen: Chosen | None) -> dict[str, Any] | None:
     return {name: text for name, text in (texts | rest).items() if text is not None}
 
 
-def _read_chosen(row: Any) -> Chosen:
+def _read_chosen(row: Any) -> VersionChoice:
     further = (perhaps(text, row.get(name)) for name in ("project", "engine", "passed_over", "beside"))
-    return Chosen(VersionSource(row["source"]), text(row["why"]), *further)
+    return VersionChoice(VersionSource(row["source"]), text(row["why"]), *further)
 
 
 def _occupied(occupied: PassedOverPort) -> dict[str, Any]:
@@ -275,7 +275,7 @@ def _read_occupied(row: Any) -> PassedOverPort:
     return PassedOverPort(integer(row["port"]), occupant, text(row["reason"]))
 
 
-def _failure(failure: Failure | None) -> dict[str, Any] | None:
+def _failure(failure: ServerFailure | None) -> dict[str, Any] | None:
     if failure is None:
         return None
     return {
@@ -286,8 +286,8 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
     }
 
 
-def _read_failure(row: Any) -> Failure | None:
+def _read_failure(row: Any) -> ServerFailure | None:
     if row is None:
         return None
     tail = tuple(text(line) for line in row.get("log_tail", ()))
-    return Failure(text(row["code"]), text(row["message"]), perhaps(integer, row.get("exit")), tail)
+    return ServerFailure(text(row["code"]), text(row["message"]), perhaps(integer, row.get("exit")), tail)

@@ -52,7 +52,7 @@ class LineDecoder:
         raise ParseError(f"a line is longer than {self._limit} bytes")
 
 
-def encode(message: object) -> bytes:
+def frame_message(message: object) -> bytes:
     """Return a message as one frame. Undecodable bytes in its texts (of a command line) become question marks.
 
     Raises:
@@ -60,10 +60,10 @@ def encode(message: object) -> bytes:
         ValueError: the message is too long for a frame, or has a number that JSON does not have.
         RecursionError: the message contains itself.
     """
-    return frame_of(to_text(message))
+    return frame_text(to_text(message))
 
 
-def frame_of(text: str) -> bytes:
+def frame_text(text: str) -> bytes:
     """Return this JSON text as one frame.
 
     Raises:

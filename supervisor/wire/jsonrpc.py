@@ -87,22 +87,22 @@ def parse_reply(line: bytes) -> Success | Failure | Notification:
     return Success(identifier, message["result"])
 
 
-def request(identifier: Id, method: str, params: dict[str, Any]) -> dict[str, Any]:
+def request_envelope(identifier: Id, method: str, params: dict[str, Any]) -> dict[str, Any]:
     """Return the envelope of a request."""
     return {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
 
 
-def notification(method: str, params: dict[str, Any]) -> dict[str, Any]:
+def notification_envelope(method: str, params: dict[str, Any]) -> dict[str, Any]:
     """Return the envelope of a notification."""
     return {"jsonrpc": "2.0", "method": method, "params": params}
 
 
-def result_text(identifier: Id, text: str) -> str:
+def result_envelope_text(identifier: Id, text: str) -> str:
     """Return the envelope of an answer that is JSON text already."""
     return f'{{"jsonrpc":"2.0","id":{json.dumps(identifier)},"result":{text}}}'
 
 
-def error(identifier: Id | None, problem: SupervisorError) -> dict[str, Any]:
+def error_envelope(identifier: Id | None, problem: SupervisorError) -> dict[str, Any]:
     """Return the envelope of an error."""
     return {"jsonrpc": "2.0", "id": identifier, "error": problem.to_wire()}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.control.views import SERVERS_BYTES, Views
-from supervisor.core.model import Failure, ServerState
+from supervisor.core.model import ServerFailure, ServerState
 from supervisor.engine.logs.excerpt import LOG_TAIL_JSON, LOG_TAIL_LINE, LOG_TAIL_LINES, bounded_tail, log_tail
 from supervisor.engine.state.exit_watches import ExitWatches
 from supervisor.wire import framing, text
@@ -32,7 +32,7 @@ def crowded(harness: EngineHarness, count: int, *, project: str = "/x") -> Calla
 
     async def story() -> None:
         record = await harness.up(harness.editor())
-        failure = Failure("START_FAILED", "it ended", 1, (ESCAPES,) * 18)
+        failure = ServerFailure("START_FAILED", "it ended", 1, (ESCAPES,) * 18)
         for number in range(count):
             harness.records.put(
                 replace(record, id=f"toy-{number}", state=ServerState.FAILED, failure=failure, project=project)
@@ -48,7 +48,7 @@ def test_a_list_of_many_failed_servers_fits_a_frame(harness: EngineHarness) -> N
         servers = shown.servers()
         assert len(servers) == 121
         assert shown.left_out(servers) == 0
-        framing.frame_of(text.json_of(ServerListResult(servers)))
+        framing.frame_text(text.json_of(ServerListResult(servers)))
         failed = [server.failure for server in servers if server.failure is not None]
         assert failed[0].log_tail
         assert failed[-1].log_tail == ()

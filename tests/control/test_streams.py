@@ -32,8 +32,8 @@ class StreamHarness(ListenerHarness):
 
     happens: Events
 
-    def listeners(self) -> int:
-        return len(self.happens._listeners)
+    def subscribers(self) -> int:
+        return len(self.happens._subscribers)
 
 
 @contextlib.asynccontextmanager
@@ -183,9 +183,9 @@ def test_streams_count_as_requests_in_flight(tmp_path: Path) -> None:
                 assert "result" in await wire.ask("events.subscribe", identifier=number)
             error = (await wire.ask("events.subscribe", identifier="more"))["error"]
             assert error["data"]["code"] == "BUSY"
-            assert harness.listeners() == IN_FLIGHT
+            assert harness.subscribers() == IN_FLIGHT
             await wire.close()
-            await until(lambda: harness.listeners() == 0)
+            await until(lambda: harness.subscribers() == 0)
 
     asyncio.run(story())
 
@@ -200,7 +200,7 @@ def test_streams_end_with_their_connection(tmp_path: Path) -> None:
                     await wire.close()
                 else:
                     wire.writer.transport.abort()
-            await until(lambda: harness.listeners() == 0)
+            await until(lambda: harness.subscribers() == 0)
             harness.happens.publish("one")
 
     asyncio.run(story())
@@ -221,7 +221,7 @@ def test_a_subscriber_that_never_reads_is_closed(
             for number in range(200):
                 harness.happens.publish("much", text="x" * 100_000)
                 assert (await heard(wire, 1)) == [(number + 1, "much")]
-            assert harness.listeners() == 1
+            assert harness.subscribers() == 1
             assert [row["reason"] for row in harness.events.named("connection.closed")] == ["the client does not read"]
             await wire.close()
             await deaf.close()
@@ -239,7 +239,7 @@ def test_an_oversized_event_ends_only_its_subscription(tmp_path: Path) -> None:
             told = [json.loads(line) for line in (await wire.rest()).splitlines()]
             assert [frame["method"] for frame in told] == ["resync"]
             assert told[0]["params"] == {"id": None, "reason": "too long"}
-            assert harness.listeners() == 0
+            assert harness.subscribers() == 0
             await wire.close()
 
     asyncio.run(story())

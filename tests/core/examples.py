@@ -6,7 +6,7 @@ from typing import Any
 from supervisor.core.foreign import ForeignServer, Outage, Use
 from supervisor.core.model import (
     Bind,
-    Listener,
+    ListeningSocket,
     Occupant,
     Origin,
     PortFact,
@@ -49,7 +49,7 @@ def held(port: int, pid: int | None = 9, address: str = "127.0.0.1", bind: Bind 
     """A port with a listener. Without a pid, the system does not tell the process."""
     identity = None if pid is None else ProcessIdentity(pid, "t")
     occupant = Occupant(identity, ("nc",) if pid else (), "dev")
-    return PortFact(port, bind, (Listener(address, port, occupant),), None if bind is Bind.FREE else "in use")
+    return PortFact(port, bind, (ListeningSocket(address, port, occupant),), None if bind is Bind.FREE else "in use")
 
 
 def foreign_server(ports: Ports = PORTS, **more: Any) -> ForeignServer:

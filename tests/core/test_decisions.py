@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from supervisor.core.foreign import ForeignServer, Outage, Use, judge_stop
 from supervisor.core.model import (
     Bind,
-    Listener,
+    ListeningSocket,
     Occupant,
     Origin,
     PortFact,
@@ -53,7 +53,7 @@ owners = st.one_of(
 )
 recognitions = st.sampled_from([Recognised("by its answer"), Recognised("by its answer"), Unrecognised("mute")])
 listeners = st.builds(
-    lambda address, port, identity: Listener(address, port, Occupant(identity)),
+    lambda address, port, identity: ListeningSocket(address, port, Occupant(identity)),
     st.sampled_from(["127.0.0.1", "0.0.0.0", "::", "::1"]),
     st.just(8000),
     st.none() | PROCESSES,

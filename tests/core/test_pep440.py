@@ -5,7 +5,7 @@ from itertools import pairwise
 import packaging.version
 import pytest
 
-from supervisor.core.pep440 import canonical, parse, same
+from supervisor.core.pep440 import canonical, matches, parse
 
 ORDERED = [
     "1.0.dev1", "1.0a1.dev2", "1.0a1", "1.0a2", "1.0b1", "1.0rc1.dev3", "1.0rc1", "1.0", "1.0+abc", "1.0+abc.5",
@@ -40,7 +40,7 @@ ORDERED = [
     ],
 )
 def test_equal_versions_by_pep_440_are_the_same(wanted: str, found: str) -> None:
-    assert same(wanted, found)
+    assert matches(wanted, found)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_equal_versions_by_pep_440_are_the_same(wanted: str, found: str) -> None
     ],
 )
 def test_different_versions_by_pep_440_differ(wanted: str, found: str) -> None:
-    assert not same(wanted, found)
+    assert not matches(wanted, found)
 
 
 @pytest.mark.parametrize(

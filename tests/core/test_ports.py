@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.model import Bind, Listener, Occupant, PortFact, ProcessIdentity
+from supervisor.core.model import Bind, ListeningSocket, Occupant, PortFact, ProcessIdentity
 from supervisor.core.ports import candidates, obstacles
 
 RANGES = {"http": range(8000, 8003), "ws": range(9500, 9503)}
@@ -16,7 +16,7 @@ def free(*held: PortFact) -> dict[int, PortFact]:
 
 
 def listened(port: int, address: str = "127.0.0.1", bind: Bind = Bind.TAKEN) -> PortFact:
-    return PortFact(port, bind, (Listener(address, port, STRANGER),))
+    return PortFact(port, bind, (ListeningSocket(address, port, STRANGER),))
 
 
 def test_ranges_move_together() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.model import Chosen, Origin, Ports, ServerRecord, ServerState, VersionSource
+from supervisor.core.model import Origin, Ports, ServerRecord, ServerState, VersionChoice, VersionSource
 from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.environments.examination import SCRIPT
 from supervisor.engine.starting.versions.advice import advice
@@ -49,7 +49,7 @@ def project(harness: EngineHarness, name: str, version: str | None) -> str:
     return str(folder)
 
 
-def why(record: ServerRecord) -> Chosen:
+def why(record: ServerRecord) -> VersionChoice:
     assert record.chosen is not None
     return record.chosen
 

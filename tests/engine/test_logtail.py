@@ -170,7 +170,7 @@ def test_answer_is_never_longer_than_a_frame(harness: LogsHarness, filler: str) 
         page = await harness.tail.read("toy", 10_000, whole_lines=False)
         assert len(page.lines) > 10
         assert page.lines[-1] == filler * LINE_LENGTH
-        framing.encode({"lines": list(page.lines), "log": str(page.path)})
+        framing.frame_message({"lines": list(page.lines), "log": str(page.path)})
 
     harness.run(story)
 

@@ -6,7 +6,7 @@ import pytest
 from supervisor.core.model import Topology
 from supervisor.errors import ConfigInvalid, KindUnknown
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.kind import Addon, Identify, PortRange, Ready, Secret, SessionRoute
+from supervisor.kinds.kind import Addon, Identify, PortRange, ReadyRule, Secret, SessionRoute
 
 MINE: dict[str, Any] = {"command": ["my-server", "--port", "{http}"], "ports": {"http": "8100-8119"}}
 
@@ -55,12 +55,12 @@ def test_match_takes_every_value_of_json_by_its_path() -> None:
 
 def test_ready_is_a_route_or_some_of_the_ports() -> None:
     ports = {"http": 8100, "admin": 8200}
-    assert build(ports=ports, ready={"tcp": "http"}).ready == Ready(("http",))
-    assert build(ports=ports, ready={"tcp": ["http", "admin"]}).ready == Ready(("http", "admin"))
+    assert build(ports=ports, ready={"tcp": "http"}).ready == ReadyRule(("http",))
+    assert build(ports=ports, ready={"tcp": ["http", "admin"]}).ready == ReadyRule(("http", "admin"))
     told = {"http": "/live", "status": [200, 401], "timeout_s": 5}
-    assert build(ports=ports, ready=told).ready == Ready(("http", "admin"), "/live", "http", (200, 401), 5.0)
+    assert build(ports=ports, ready=told).ready == ReadyRule(("http", "admin"), "/live", "http", (200, 401), 5.0)
     told = {"http": "/live", "tcp": "http", "port": "admin", "status": 204}
-    assert build(ports=ports, ready=told).ready == Ready(("http", "admin"), "/live", "admin", (204,))
+    assert build(ports=ports, ready=told).ready == ReadyRule(("http", "admin"), "/live", "admin", (204,))
     assert build().ready is None
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.kind import Identify, Kind, Ready
+from supervisor.kinds.kind import Identify, Kind, ReadyRule
 from supervisor.kinds.queries.identify import Identification, ask_ready, identify
 from supervisor.kinds.queries.loopback import speaks_tls
 
@@ -196,7 +196,7 @@ def test_answer_in_tls_is_named() -> None:
     assert said.detail == "the answer is not HTTP: it speaks TLS"
 
 
-def asked(how: Ready, data: bytes) -> Identification | None:
+def asked(how: ReadyRule, data: bytes) -> Identification | None:
     async def main() -> Identification | None:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await answering(data)(reader, writer)
@@ -222,7 +222,7 @@ def test_ready_route_takes_the_statuses_that_its_kind_names(
     status: str,
     matches: bool,  # noqa: FBT001
 ) -> None:
-    said = asked(Ready(("http",), "/live", "http", statuses), f"HTTP/1.1 {status}\r\n\r\n".encode())
+    said = asked(ReadyRule(("http",), "/live", "http", statuses), f"HTTP/1.1 {status}\r\n\r\n".encode())
     assert said is not None
     assert said.matches is matches
 

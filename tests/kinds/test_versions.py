@@ -10,13 +10,13 @@ from supervisor.kinds.addon import AddonSeen
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.kind import Kind
 from supervisor.kinds.versions import (
-    Range,
-    choose,
+    VersionRange,
+    choose_version,
     covers,
-    fitted,
     index_lacks,
+    kind_for_version,
     lacks,
-    number,
+    release_number,
     version_for,
     versions_offered,
 )
@@ -40,7 +40,7 @@ GODOT_AI = Kind("godot-ai", ("x",), Topology.SHARED, package="godot-ai", version
     ],
 )
 def test_the_dotted_number_is_found(text: str, expected: tuple[int, ...] | None) -> None:
-    assert number(text) == expected
+    assert release_number(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_ranges_compare_numbers_not_texts(range_text: str, version: str, inside:
 @pytest.mark.parametrize("text", ["", "4.7", "<", "<4.x", "<4.7,", "~=4.7", "<4.7 or >5"])
 def test_an_invalid_range_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="not a range of versions like"):
-        Range.parse(text)
+        VersionRange.parse(text)
 
 
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=4), st.lists(st.integers(0, 99), min_size=1, max_size=4))
@@ -180,7 +180,7 @@ def test_a_feature_is_missing_only_from_versions_that_are_known(
 def test_the_recipe_of_godot_ai_is_fitted_to_each_version(
     *, version: str | None, is_asked: bool, has_bridge: bool
 ) -> None:
-    kind = fitted(Catalog.build({}).get("godot-ai"), version)
+    kind = kind_for_version(Catalog.build({}).get("godot-ai"), version)
     assert (kind.identify is not None, bool(kind.connect)) == (is_asked, has_bridge)
 
 
@@ -209,7 +209,7 @@ def addon(version: str | None = None, problem: str | None = None) -> AddonSeen:
 def test_a_requested_version_precedes_addon_engine_and_recipe(
     wanted: str | None, engine: str | None, seen: AddonSeen | None, version: str, source: VersionSource
 ) -> None:
-    chosen = choose(GODOT_AI, wanted, engine, seen)
+    chosen = choose_version(GODOT_AI, wanted, engine, seen)
     assert (chosen[0], chosen[1].source) == (version, source)
 
 
@@ -232,7 +232,7 @@ def test_a_requested_version_precedes_addon_engine_and_recipe(
 def test_an_addon_that_is_passed_over_is_reported(
     wanted: str | None, engine: str | None, seen: AddonSeen, reason: str | None
 ) -> None:
-    assert choose(GODOT_AI, wanted, engine, seen)[1].passed_over == reason
+    assert choose_version(GODOT_AI, wanted, engine, seen)[1].passed_over == reason
 
 
 PIP_MISSING = """
@@ -268,5 +268,5 @@ def test_another_failure_is_not_a_missing_version(said: str) -> None:
 @pytest.mark.parametrize(("version", "why"), [("1.2", "from its recipe"), (None, "as the server reports it")])
 def test_recipe_without_a_version_leaves_it_to_the_server(version: str | None, why: str) -> None:
     kind = Kind("mine", command=("srv",), version=version)
-    chosen = choose(kind, None, None, None)
+    chosen = choose_version(kind, None, None, None)
     assert (chosen[0], chosen[1].why) == (version, why)

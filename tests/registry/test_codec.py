@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from supervisor.core.model import (
     Editor,
-    Failure,
     Lease,
     Occupant,
     Origin,
     Ownership,
     PassedOverPort,
     ProcessIdentity,
+    ServerFailure,
     ServerRecord,
     ServerState,
     State,
@@ -42,7 +42,7 @@ RECORD = ServerRecord(
     ever_owned=True,
     restarts=2,
     relocated=(PassedOverPort(8000, Occupant(ProcessIdentity(9, "boot:0"), ("nc", "-l"), "dev", 1.0), "held"),),
-    failure=Failure("START_FAILED", "no", -9, ("last line",)),
+    failure=ServerFailure("START_FAILED", "no", -9, ("last line",)),
     log="/logs/x.log",
     url="http://127.0.0.1:8001/mcp",
     connect=("python", "-m", "x"),

@@ -13,7 +13,7 @@ from unittest.mock import patch
 from supervisor.core.model import ProcessIdentity, ServerRecord
 from supervisor.errors import SupervisorError
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.queries.loopback import Answer
+from supervisor.kinds.queries.loopback import HttpAnswer
 from tests.simulation.checks import Checks
 from tests.simulation.environments import ShelfEnvironments
 from tests.simulation.faults import Faults, InjectedError, ViolationError
@@ -124,7 +124,7 @@ class Simulation:
     def at_the_edges(self) -> Iterator[None]:
         """Take from the seed what the engine reaches past its seams, while this lasts."""
 
-        async def get(port: int, path: str, bearer: str | None, timeout_s: float, **_: object) -> Answer | None:
+        async def get(port: int, path: str, bearer: str | None, timeout_s: float, **_: object) -> HttpAnswer | None:
             assert self.life is not None
             return await self.life.ask(port, path, bearer, timeout_s)
 

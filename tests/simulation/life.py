@@ -16,7 +16,7 @@ from supervisor.engine.identification.queries import OVER_LOOPBACK
 from supervisor.engine.state.context import EngineContext
 from supervisor.errors import StateNotWritable
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.queries.loopback import Answer
+from supervisor.kinds.queries.loopback import HttpAnswer
 from supervisor.native.api import ChildCommand, Platform, Watch
 from supervisor.native.shared.exits import ArmedWatch, PollingExitWatcher
 from supervisor.native.shared.lanes import ThreadLanes
@@ -175,7 +175,7 @@ class Life:
         self.disk.data = self._encoder.encode(state)
         self.done()
 
-    async def ask(self, port: int, path: str, bearer: str | None, timeout_s: float) -> Answer | None:  # noqa: ARG002 (the product's)
+    async def ask(self, port: int, path: str, bearer: str | None, timeout_s: float) -> HttpAnswer | None:  # noqa: ARG002 (the product's)
         """A server is asked who it is."""
         self.touch()
         after_s, answer = self.world.answer_on(port)

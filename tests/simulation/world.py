@@ -8,7 +8,7 @@ from itertools import count
 from random import Random
 
 from supervisor.core.model import ProcessIdentity
-from supervisor.kinds.queries.loopback import Answer, UnusableAnswerError
+from supervisor.kinds.queries.loopback import HttpAnswer, UnusableAnswerError
 from supervisor.native.api import ChildCommand
 from tests.fake_home import FakeFolder
 from tests.fake_home import FakeSystem as Presences
@@ -219,7 +219,7 @@ class World(FakeSystem):
             if roll > 0.85:
                 process.ignores_sigterm = True
 
-    def answer_on(self, port: int) -> tuple[float, Answer | None]:
+    def answer_on(self, port: int) -> tuple[float, HttpAnswer | None]:
         """Return the answer on a port, and its delay in seconds; None if there is never an answer.
 
         Raises:
@@ -234,4 +234,4 @@ class World(FakeSystem):
         if self.clock.now < manners.deaf_until:
             return 3600.0, None
         body = json.dumps({"name": manners.program, "version": manners.version, "leases": 0}).encode()
-        return manners.slow_s + 0.02 * self.rng.random(), Answer(200, body)
+        return manners.slow_s + 0.02 * self.rng.random(), HttpAnswer(200, body)

@@ -19,7 +19,7 @@ class StoryClient:
 
     def say(self, method: str, **params: Any) -> None:
         self._calls += 1
-        self._stage.send(self._name, {"frame": jsonrpc.request(self._calls, method, params)})
+        self._stage.send(self._name, {"frame": jsonrpc.request_envelope(self._calls, method, params)})
 
     def say_nonsense(self, raw: str) -> None:
         self._stage.send(self._name, {"raw": raw})

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.errors import ParseError
-from supervisor.wire.framing import FRAME_LIMIT, LineDecoder, encode
+from supervisor.wire.framing import FRAME_LIMIT, LineDecoder, frame_message
 
 LINES = st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"").rstrip(b"\r")), max_size=10)
 
@@ -73,23 +73,23 @@ def test_a_megabyte_in_single_bytes_takes_linear_time() -> None:
 
 
 def test_a_frame_is_compact_utf8_with_one_line_feed() -> None:
-    assert encode({"a": [1, "ü\n"]}) == '{"a":[1,"ü\\n"]}\n'.encode()
+    assert frame_message({"a": [1, "ü\n"]}) == '{"a":[1,"ü\\n"]}\n'.encode()
 
 
 def test_undecodable_bytes_of_a_command_line_become_question_marks() -> None:
     text = b"\xff".decode(errors="surrogateescape")
-    assert encode(text) == b'"?"\n'
+    assert frame_message(text) == b'"?"\n'
 
 
 @pytest.mark.parametrize("message", [float("nan"), float("inf"), "x" * FRAME_LIMIT])
 def test_a_frame_that_no_reader_accepts_is_not_sent(message: object) -> None:
     with pytest.raises(ValueError, match=r"JSON|too long"):
-        encode(message)
+        frame_message(message)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=9))
 def test_an_encoded_message_reads_the_same(message: object) -> None:
-    frame = encode(message)
+    frame = frame_message(message)
     assert frame.count(b"\n") == 1
     assert json.loads(frame) == json.loads(json.dumps(message).encode("utf-8", "replace"))
 
@@ -98,4 +98,4 @@ def test_a_circular_message_is_an_error() -> None:
     circle: list[object] = []
     circle.append(circle)
     with pytest.raises(RecursionError):
-        encode(circle)
+        frame_message(circle)

@@ -21,7 +21,7 @@ FOR_EACH_VERB = settings(BUDGET, max_examples=40)
 
 def sent(problem: SupervisorError, identifier: Any = None) -> None:
     """Check that the schema has the error, and that the error fits into a frame."""
-    frame = framing.encode(jsonrpc.error(identifier, problem))
+    frame = framing.frame_message(jsonrpc.error_envelope(identifier, problem))
     protocol.check_frame(json.loads(frame))
 
 
@@ -56,12 +56,12 @@ def test_params_are_accepted_or_the_wrong_field_is_named(method: str) -> None:
     def attempt(value: Any) -> None:
         # As the wire transmits it, which has no tuples and no NaN.
         with contextlib.suppress(ParseError, InvalidRequest):
-            request = jsonrpc.parse(json.dumps(jsonrpc.request(1, method, value)).encode())
+            request = jsonrpc.parse(json.dumps(jsonrpc.request_envelope(1, method, value)).encode())
             try:
                 taken = fields.decode(METHODS[method].params, request.params)
             except InvalidParams as problem:
                 sent(problem, 1)
             else:
-                framing.encode(fields.encode(taken))
+                framing.frame_message(fields.encode(taken))
 
     attempt()

@@ -21,24 +21,24 @@ METHOD = TEXT.filter(bool)
 
 
 def line(message: object) -> bytes:
-    return framing.encode(message).rstrip(b"\n")
+    return framing.frame_message(message).rstrip(b"\n")
 
 
 @given(st.integers() | TEXT, METHOD, PARAMS)
 def test_a_request_survives_the_wire(identifier: int | str, method: str, params: dict[str, Any]) -> None:
-    sent = line(jsonrpc.request(identifier, method, params))
+    sent = line(jsonrpc.request_envelope(identifier, method, params))
     assert jsonrpc.parse(sent) == Request(identifier, method, params)
 
 
 @given(METHOD, PARAMS)
 def test_a_notification_survives_the_wire_both_ways(method: str, params: dict[str, Any]) -> None:
-    sent = line(jsonrpc.notification(method, params))
+    sent = line(jsonrpc.notification_envelope(method, params))
     assert jsonrpc.parse(sent) == Notification(method, params) == jsonrpc.parse_reply(sent)
 
 
 @given(st.integers() | TEXT, JSON)
 def test_a_result_survives_the_wire(identifier: int | str, value: object) -> None:
-    assert jsonrpc.parse_reply(jsonrpc.result_text(identifier, json.dumps(value)).encode()) == Success(
+    assert jsonrpc.parse_reply(jsonrpc.result_envelope_text(identifier, json.dumps(value)).encode()) == Success(
         identifier, value
     )
 
@@ -46,7 +46,9 @@ def test_a_result_survives_the_wire(identifier: int | str, value: object) -> Non
 @given(st.none() | st.integers() | TEXT)
 def test_an_error_survives_the_wire(identifier: int | str | None) -> None:
     problem = Busy("somebody else is at it", retry_after_ms=5)
-    assert jsonrpc.parse_reply(line(jsonrpc.error(identifier, problem))) == Failure(identifier, problem.to_wire())
+    assert jsonrpc.parse_reply(line(jsonrpc.error_envelope(identifier, problem))) == Failure(
+        identifier, problem.to_wire()
+    )
 
 
 @given(st.binary(max_size=200) | JSON.map(line))
@@ -136,7 +138,9 @@ def test_a_message_that_is_no_answer_is_refused(message: object) -> None:
 
 
 def test_an_error_object_has_the_code_of_the_contract() -> None:
-    sent = json.loads(line(jsonrpc.error(None, Busy("x", hint="wait", data={"running": {"method": "server.stop"}}))))
+    sent = json.loads(
+        line(jsonrpc.error_envelope(None, Busy("x", hint="wait", data={"running": {"method": "server.stop"}})))
+    )
     assert sent["id"] is None
     assert sent["error"]["data"]["code"] == "BUSY"
     assert sent["error"]["data"]["retryable"] is True

@@ -78,26 +78,26 @@ def test_the_schema_accepts_every_result_of_the_daemon(cls: type[Any]) -> None:
 @pytest.mark.parametrize("cls", [*schema.error_classes()], ids=lambda cls: cls.code)
 def test_every_error_is_an_error_of_the_schema(cls: type[SupervisorError]) -> None:
     problem = cls("field", "wrong") if cls is InvalidParams else cls("wrong", hint="mend it", retry_after_ms=5)
-    frame = jsonrpc.error(7, problem)
+    frame = jsonrpc.error_envelope(7, problem)
     check_frame(frame)
     assert not fits("Failure", {**frame, "error": {**frame["error"], "data": {}}})
 
 
 def test_a_refusal_names_the_running_operation() -> None:
     running = {"method": "server.stop", "request": "r-1", "holder": "a client", "elapsed_ms": 12}
-    check_frame(jsonrpc.error(7, Busy("wait", data={"running": running, "requested": "server.ensure"})))
+    check_frame(jsonrpc.error_envelope(7, Busy("wait", data={"running": running, "requested": "server.ensure"})))
     for broken in ({"running": running}, {"running": {}, "requested": "server.ensure"}):
-        assert not fits("Failure", jsonrpc.error(7, Busy("wait", data=broken)))
+        assert not fits("Failure", jsonrpc.error_envelope(7, Busy("wait", data=broken)))
 
 
 @pytest.mark.parametrize(
     "frame",
     [
-        jsonrpc.request("a", "ping", {}),
+        jsonrpc.request_envelope("a", "ping", {}),
         {"jsonrpc": "2.0", "id": 1, "method": "status"},
-        jsonrpc.request(1, "later.method", {"any": "thing"}),
+        jsonrpc.request_envelope(1, "later.method", {"any": "thing"}),
         {"jsonrpc": "2.0", "id": 1, "result": {}},
-        jsonrpc.notification("resync", {"id": 1, "reason": "too slow"}),
+        jsonrpc.notification_envelope("resync", {"id": 1, "reason": "too slow"}),
     ],
 )
 def test_a_frame_of_the_protocol_fits_the_schema(frame: dict[str, Any]) -> None:
@@ -108,14 +108,14 @@ def test_a_frame_of_the_protocol_fits_the_schema(frame: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "frame",
     [
-        jsonrpc.request(1, "server.get", {}),
+        jsonrpc.request_envelope(1, "server.get", {}),
         {"jsonrpc": "2.0", "id": 1, "method": "server.get"},
         {"jsonrpc": "2.0", "id": None, "method": "ping"},
         {"jsonrpc": "2.0", "id": 1.5, "method": "ping"},
         {"jsonrpc": "1.0", "id": 1, "result": {}},
         {"jsonrpc": "2.0", "id": 1},
-        jsonrpc.notification("resync", {}),
-        jsonrpc.notification("accepted", {"id": 1, "request": "r-1", "joined": "no", "deadline_s": 1}),
+        jsonrpc.notification_envelope("resync", {}),
+        jsonrpc.notification_envelope("accepted", {"id": 1, "request": "r-1", "joined": "no", "deadline_s": 1}),
     ],
 )
 def test_a_wrong_frame_does_not_fit_the_schema(frame: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from ...core.model import Failure, ServerRecord, ServerState
+from ...core.model import ServerFailure, ServerRecord, ServerState
 from ...core.restarting import At, GiveUp, exits_in_a_row, next_start
 from ...errors import SupervisorError
 from ...native.facts import describe_exit
@@ -94,7 +94,7 @@ class Restarter:
             return record
         return self._records.change(record.id, failure=replace(failure, log_tail=log_tail(record.log)))
 
-    def _given_up(self, record: ServerRecord) -> Failure | None:
+    def _given_up(self, record: ServerRecord) -> ServerFailure | None:
         """Return why the server is not restarted any more, for people."""
         failure, number = record.failure, self._exits.get(record.id, 0)
         if failure is None or number < 1:

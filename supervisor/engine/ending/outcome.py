@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypedDict
 
-from ...core.model import Failure, ServerRecord
+from ...core.model import ServerFailure, ServerRecord
 from ...errors import StopFailed
 from ...native.api import variable_if_told
 from ..identification.server_client import ServerClient
@@ -102,6 +102,6 @@ class _Described(TypedDict, total=False):
     detail: str
 
 
-def _described(failure: Failure | None) -> _Described:
+def _described(failure: ServerFailure | None) -> _Described:
     """Return the fields of a history entry that a failure fills."""
     return {} if failure is None else {"status": failure.exit, "detail": failure.message}

@@ -6,7 +6,7 @@ from functools import partial
 from ...core.foreign import ForeignServer
 from ...core.lifecycle import RUNNING
 from ...core.model import ServerRecord, ServerState
-from ...core.pep440 import equal
+from ...core.pep440 import same_version
 from ...core.reconcile import Replace
 from ...errors import SupervisorError, VersionConflict
 from ..operations.operation import RunningOperation
@@ -130,7 +130,9 @@ class Replacer:
         """Return another server of the old version, which a client has started while the new version was tried."""
         others = of_kind(self._context, resolved.kind, resolved.project, resolved.asker)
         stays = RUNNING - {ServerState.STOPPING}
-        return next((r for r in others if r.id != old.id and r.state in stays and equal(r.version, old.version)), None)
+        return next(
+            (r for r in others if r.id != old.id and r.state in stays and same_version(r.version, old.version)), None
+        )
 
 
 def _came_into_use(record: ServerRecord) -> VersionConflict:

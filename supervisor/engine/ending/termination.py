@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ...core.lifecycle import SERVING
-from ...core.model import Failure, ServerRecord, ServerState
+from ...core.model import ServerFailure, ServerRecord, ServerState
 from ...core.reaping import Reap
 from ...core.single_flight import Operation
 from ...errors import NotOurs, StartFailed, StopFailed, SupervisorError, VersionConflict
@@ -179,7 +179,7 @@ class Termination:
         if not self._standing.wanted(record):
             return self._let_go(record)
         self._server_client.forget(record)
-        failure = Failure(StartFailed.code, ENDED_BY_ITSELF, status)
+        failure = ServerFailure(StartFailed.code, ENDED_BY_ITSELF, status)
         record = self._records.move(server_id, ServerState.BACKOFF, failure=failure, root=None, process=None)
         return await self._restarter.after_exit(record, operation)
 
@@ -274,4 +274,4 @@ class Termination:
     def _fail(self, server_id: str, error: SupervisorError) -> None:
         """Record that a server could not be stopped. A server that was not even signalled stays as it was."""
         if self._records.server(server_id).state is ServerState.STOPPING:
-            self._records.move(server_id, ServerState.FAILED, failure=Failure(error.code, error.message))
+            self._records.move(server_id, ServerState.FAILED, failure=ServerFailure(error.code, error.message))

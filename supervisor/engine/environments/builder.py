@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ...core.exhaustion import MAKE_ROOM, exhausted
+from ...core.exhaustion import MAKE_ROOM, is_exhaustion
 from ...core.model import Liveness, ProcessIdentity
 from ...errors import InstallFailed, NotOurs, SystemExhausted
 from ...native import trust
@@ -225,7 +225,7 @@ class Environments:
                 await self._lanes.do(self.sweep, lane=Lane.FILES)
                 return await self._make(wanted, module, why, tell)
         except (OSError, trust.DistrustedError) as error:
-            if isinstance(error, OSError) and exhausted(error):
+            if isinstance(error, OSError) and is_exhaustion(error):
                 raise SystemExhausted(f"an installer could not be started: {error}", hint=MAKE_ROOM) from error
             hint = f"check that the disk has room and that you may write to {self._root}"
             raise InstallFailed(f"{wanted.requirement} could not be installed: {error}", hint=hint) from error

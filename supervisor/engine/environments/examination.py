@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ...core.pep440 import same
+from ...core.pep440 import matches
 from ...kinds.kind import Kind
 from ...values import frozen
 from .store import Environment
@@ -65,7 +65,7 @@ class Examined:
         """Return why an environment must not be used, None if it may be. The text is for people."""
         if self.version is None:
             return f"{package} is not in it"
-        if not same(version, self.version):
+        if not matches(version, self.version):
             return f"it has {package} {self.version}, not {version}"
         if not self.module_found:
             return f"{package} is in it, but no module {module!r}"

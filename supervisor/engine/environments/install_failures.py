@@ -4,8 +4,8 @@ import re
 import sys
 from collections.abc import Collection, Iterable
 
-from ...core.pep440 import same
-from ...kinds.versions import number, versions_offered
+from ...core.pep440 import matches
+from ...kinds.versions import release_number, versions_offered
 
 VERSIONS_SHOWN = 20
 
@@ -89,7 +89,7 @@ def versions_named(package: str, lines: Iterable[str]) -> list[str]:
     said = list(lines)
     chosen = re.compile(rf" \+ {_pattern(package)}==(\S+)")
     named = [*versions_offered(package, "\n".join(said)), *(found[1] for line in said if (found := chosen.match(line)))]
-    return sorted(dict.fromkeys(named), key=lambda version: number(version) or ())
+    return sorted(dict.fromkeys(named), key=lambda version: release_number(version) or ())
 
 
 def _pattern(package: str) -> str:
@@ -106,7 +106,7 @@ def _needs_python(package: str, version: str, said: str) -> str | None:
             return f"{who} needs Python {found['needs'].rstrip('.,')}"
     for line in _PIP_OTHER_PYTHON.finditer(said):
         for ignored in _PIP_VERSION.finditer(line["ignored"]):
-            if same(version, ignored["version"]):
+            if matches(version, ignored["version"]):
                 return f"{package} {version} needs Python {ignored['needs'].strip()}"
     return None
 

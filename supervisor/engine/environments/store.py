@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.model import ProcessIdentity
-from ...core.pep440 import same
+from ...core.pep440 import matches
 from ...errors import InvalidParams
 from ...native import private_files, trust
 from ...values import frozen
@@ -99,7 +99,7 @@ class EnvironmentStore:
         equals = (
             other
             for other in self.published()
-            if _normal(other.package) == _normal(wanted.package) and same(wanted.version, other.installed)
+            if _normal(other.package) == _normal(wanted.package) and matches(wanted.version, other.installed)
         )
         return next((other for other in equals if other.usable), found)
 

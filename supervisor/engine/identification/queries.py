@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from ...core.model import Ports
-from ...kinds.kind import Kind, Ready, SessionRoute
+from ...kinds.kind import Kind, ReadyRule, SessionRoute
 from ...kinds.queries.identify import Identification, ask_ready, identify
 from ...kinds.queries.loopback import speaks_tls
 from ...kinds.queries.sessions import count_sessions
@@ -15,7 +15,7 @@ class ServerQueries:
     """The functions, one for each question. `kinds.queries` says what each function takes and returns."""
 
     identify: Callable[[Kind, Ports, Mapping[str, str], float], Awaitable[Identification | None]]
-    ask_ready: Callable[[Ready, Ports], Awaitable[Identification | None]]
+    ask_ready: Callable[[ReadyRule, Ports], Awaitable[Identification | None]]
     count_sessions: Callable[[SessionRoute, Ports, float], Awaitable[int | None]]
     speaks_tls: Callable[[int, float], Awaitable[bool]]
 

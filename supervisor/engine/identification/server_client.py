@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from ...core.foreign import Outage
 from ...core.model import Liveness, Ports, ProcessIdentity, ServerRecord
-from ...core.pep440 import agree
+from ...core.pep440 import may_be_same_build
 from ...core.processes.trees import family
 from ...core.reconcile import Answer
 from ...kinds.credentials import mint, read_back
-from ...kinds.kind import Kind, Ready, SessionRoute
+from ...kinds.kind import Kind, ReadyRule, SessionRoute
 from ...kinds.queries.identify import Identification
 from ...kinds.queries.loopback import UnusableAnswerError
 from ..state.context import EngineContext
@@ -117,7 +117,7 @@ class ServerClient:
             self._keep_foreign_secrets(process, secrets)
         return said
 
-    async def ask_ready(self, route: Ready, ports: Ports) -> Identification | None:
+    async def ask_ready(self, route: ReadyRule, ports: Ports) -> Identification | None:
         """Return what a starting server answers to the readiness question of its kind, None if it does not answer."""
         return await self._queries.ask_ready(route, ports)
 
@@ -254,4 +254,4 @@ def version_fits(record: ServerRecord, kind: Kind, said: Identification) -> bool
     """
     if kind.identify is None or kind.identify.version is None or record.version is None:
         return True
-    return said.version is not None and agree(record.version, said.version)
+    return said.version is not None and may_be_same_build(record.version, said.version)

@@ -9,7 +9,7 @@ from ...core.ports import obstacles
 from ...core.processes.proof import Held
 from ...core.reconcile import Answer, OwnServer, Snapshot, unreserved
 from ...kinds.kind import Kind
-from ...kinds.versions import fitted
+from ...kinds.versions import kind_for_version
 from ..state.context import EngineContext
 from .adoption_marks import find_claim_on_server
 from .recognise import Recogniser
@@ -33,7 +33,7 @@ class SnapshotReader:
 
         The users of the server are only looked up where the server does not fit as it is.
         """
-        kind = fitted(kind, record.version)
+        kind = kind_for_version(kind, record.version)
         answer = await self._server_client.answer(record, kind)
         outage = self._server_client.outage(record) if answer is Answer.NO_ANSWER else Outage()
         record = self._records.servers.get(record.id, record)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ...core.exhaustion import MAKE_ROOM, exhausted
+from ...core.exhaustion import MAKE_ROOM, is_exhaustion
 from ...errors import NotFound, StateNotWritable, SystemExhausted
 from ..state.context import EngineContext
 from .excerpt import written_at
@@ -39,7 +39,7 @@ class LogTail:
         except FileNotFoundError:
             return Page(path, (), 0)
         except OSError as error:
-            if exhausted(error):
+            if is_exhaustion(error):
                 raise SystemExhausted(f"the log cannot be read: {error}", hint=MAKE_ROOM) from error
             raise StateNotWritable(f"the log cannot be read: {error}", hint="make the file readable for you") from error
 

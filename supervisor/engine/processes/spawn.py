@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...core.exhaustion import MAKE_ROOM, exhausted
+from ...core.exhaustion import MAKE_ROOM, is_exhaustion
 from ...core.model import ProcessIdentity, ServerRecord
 from ...errors import StartFailed, StateNotWritable, SupervisorError, SystemExhausted
 from ...kinds.kind import Kind, command_line, environment, expand
-from ...kinds.versions import fitted
+from ...kinds.versions import kind_for_version
 from ...native.api import ChildCommand
 from ...values import frozen
 from ..environments.store import Environment
@@ -119,7 +119,7 @@ class Spawner:
 
 
 def _not_started(record: ServerRecord, error: OSError, command: ChildCommand) -> SupervisorError:
-    if exhausted(error):
+    if is_exhaustion(error):
         return SystemExhausted(f"{record.id} could not be started: {error.strerror or error}", hint=MAKE_ROOM)
     diagnosis = explain_spawn_error(error, command)
     data = {}
@@ -145,7 +145,7 @@ def addresses(
     kind: Kind, record: ServerRecord, private_environment: Environment | None
 ) -> tuple[str | None, tuple[str, ...]]:
     """Return the URL of a server, and the command line of its bridge for AI clients if its environment exists."""
-    kind, values = fitted(kind, record.version), values_of(record, private_environment)
+    kind, values = kind_for_version(kind, record.version), values_of(record, private_environment)
     wants_python = any("{python}" in word for word in kind.connect)
     connect = tuple(expand(word, values) for word in kind.connect) if private_environment or not wants_python else ()
     return expand(kind.url, values) if kind.url else None, connect

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ...core.model import Failure, Liveness, ProcessIdentity, ServerRecord, ServerState
+from ...core.model import Liveness, ProcessIdentity, ServerFailure, ServerRecord, ServerState
 from ...core.processes.token_carriers import Fits, TokenCarrier, ends_with, launched_process
 from ...errors import ConfigInvalid, StartFailed
 from ...kinds.kind import expand
@@ -103,13 +103,15 @@ class Recovery:
             leader = report.leader(token, self._fits(record)) if record.launch else None
             if leader is None and record.launch and report.carriers.get(token):
                 pids = [carrier.row.identity.pid for carrier in report.carriers[token]]
-                failure = Failure(StartFailed.code, f"an earlier daemon's launch cannot be told apart: pids {pids}")
+                failure = ServerFailure(
+                    StartFailed.code, f"an earlier daemon's launch cannot be told apart: pids {pids}"
+                )
                 self._records.move(record.id, ServerState.FAILED, failure=failure)
                 return
             if leader is None and record.launch and report.hanging:
                 hanging = ", ".join(map(str, report.hanging))
                 problem = f"it may have been started: a process hangs in the kernel and cannot be read (pid {hanging})"
-                failure = Failure(StartFailed.code, problem)
+                failure = ServerFailure(StartFailed.code, problem)
                 self._records.move(record.id, ServerState.FAILED, failure=failure)
                 return
             if leader is None and record.restarts and record.state is ServerState.STARTING:

@@ -6,7 +6,7 @@ from ...core.model import Liveness, ProcessIdentity, ServerRecord, ServerState
 from ...errors import StartFailed, SystemExhausted
 from ...kinds.kind import Kind
 from ...kinds.stamp import stamp
-from ...kinds.versions import fitted
+from ...kinds.versions import kind_for_version
 from ...native.facts import describe_exit
 from ...values import frozen
 from ..environments.store import Environment
@@ -92,7 +92,7 @@ class Launcher:
             log=record.log,
         )
         self._spawner.prune_logs(record)
-        ready = await self.see_ready(record, fitted(resolved.kind, record.version))
+        ready = await self.see_ready(record, kind_for_version(resolved.kind, record.version))
         self._ready_by[ready.id] = (ready.launch, resolved.kind)
         return ready
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from ...core.foreign import ConflictingServer, compatible
 from ...core.lifecycle import RUNNING, SERVING
 from ...core.model import ServerRecord, ServerState
-from ...core.pep440 import equal
+from ...core.pep440 import same_version
 from ...core.reconcile import StartAnother
 from ...core.single_flight import Operation
 from ...errors import VersionConflict
@@ -99,7 +99,7 @@ class Placement:
         running = self._operations.running(record.id)
         if running is None or running.request.operation is not Operation.ENSURE:
             return False
-        return running.request.version is not None and equal(resolved.required, running.request.version)
+        return running.request.version is not None and same_version(resolved.required, running.request.version)
 
     def _fits(self, resolved: ResolvedRequest) -> bool:
         """Return whether the server exists already, in a version that fits."""

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from ...core.foreign import ConflictingServer, compatible
-from ...core.model import Chosen, Occupant, PassedOverPort, PortFact, Ports, VersionSource
+from ...core.model import Occupant, PassedOverPort, PortFact, Ports, VersionChoice, VersionSource
 from ...core.ports import candidates, obstacle
 from ...core.reconcile import Adopt, LeaveAlone, Replace, ServerSpec, Snapshot, plan_for_foreign, reconcile
 from ...errors import InvalidParams
 from ...kinds.kind import Kind
-from ...kinds.versions import choose
+from ...kinds.versions import choose_version
 from ...values import frozen
 from ..identification.recognise import Recogniser
 from ..operations.shared_answers import SharedAnswers
@@ -35,7 +35,7 @@ class PortReport:
 
     ports: tuple[PortFinding, ...]
     version: str | None = None
-    why: Chosen | None = None
+    why: VersionChoice | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -68,7 +68,7 @@ class PortReporter:
     async def _kind(self, kind: Kind, project: str | None) -> PortReport:
         seen = await self._versions.wanted_by(kind, project) if project is not None else None
         engine = await self._versions.engine_for(kind, project, seen) if project is not None else None
-        version, why = choose(kind, None, engine, seen)
+        version, why = choose_version(kind, None, engine, seen)
         required = version if why.source in {VersionSource.ADDON, VersionSource.ENGINE} else None
         rows = await self._sets(kind, _sets_of(kind), required)
         ports = tuple(rows[port] for reach in kind.ports.values() for port in range(reach.low, reach.high + 1))

@@ -5,19 +5,19 @@ from dataclasses import field
 from ...core.foreign import ConflictingServer, compatible
 from ...core.lifecycle import RUNNING
 from ...core.model import (
-    Chosen,
     Editor,
     Ports,
     ProcessIdentity,
     ServerRecord,
     Topology,
+    VersionChoice,
     VersionSource,
 )
 from ...errors import InvalidParams
 from ...kinds.addon import AddonSeen
 from ...kinds.kind import Kind
 from ...kinds.stamp import moved
-from ...kinds.versions import choose
+from ...kinds.versions import choose_version
 from ...values import frozen
 from ..state.context import EngineContext
 from ..state.names import canonical_project, folder_name
@@ -61,7 +61,7 @@ class ResolvedRequest:
     asker: ProcessIdentity | None = None
     fresh: bool = True
     conflicting_servers: tuple[ConflictingServer, ...] = ()
-    chosen: Chosen | None = None
+    chosen: VersionChoice | None = None
 
 
 def project_of(request: EnsureRequest) -> str | None:
@@ -82,7 +82,7 @@ def resolve(context: EngineContext, request: EnsureRequest) -> ResolvedRequest:
     kind = context.catalog.get(request.kind)
     project = project_of(request)
     engine_version = request.engine_version or (request.editor.engine_version if request.editor else None)
-    version, chosen = choose(kind, request.version, engine_version, request.addon)
+    version, chosen = choose_version(kind, request.version, engine_version, request.addon)
     required = version if request.version or engine_version or chosen.source is VersionSource.ADDON else None
     if request.ports and set(request.ports) != set(kind.ports):
         raise InvalidParams(
@@ -110,7 +110,7 @@ def again(kind: Kind, record: ServerRecord) -> ResolvedRequest:
     first = None if moved(record, kind) else record.ports
     version, chosen = record.version, record.chosen
     if version is None and kind.version is not None:
-        version, chosen = choose(kind, None, chosen.engine if chosen else None, None)
+        version, chosen = choose_version(kind, None, chosen.engine if chosen else None, None)
     return ResolvedRequest(kind, record.id, record.project, record.version, version, first=first, chosen=chosen)
 
 

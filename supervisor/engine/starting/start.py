@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from ...core.deadlines import START_ATTEMPTS
-from ...core.model import Failure, Liveness, Origin, PassedOverPort, Ports, ServerRecord, ServerState
+from ...core.model import Liveness, Origin, PassedOverPort, Ports, ServerFailure, ServerRecord, ServerState
 from ...core.reconcile import Adopt, Refuse, Relocate, Replace, Spawn
 from ...errors import StartFailed, SupervisorError
 from ...kinds.kind import Kind
@@ -231,7 +231,9 @@ class Starter:
         record = self._records.servers.get(server)
         if record is None or record.state is not ServerState.STARTING:
             return
-        failure = Failure(error.code, error.message, error.data.get("exit"), tuple(error.data.get("log_tail", ())))
+        failure = ServerFailure(
+            error.code, error.message, error.data.get("exit"), tuple(error.data.get("log_tail", ()))
+        )
         record = self._records.move(server, to, failure=failure)
         if record.root is None or self._context.platform.probe.sample(record.root) is Liveness.DEAD:
             self._records.change(server, root=None, process=None)

@@ -8,7 +8,7 @@ from ...core.model import ProcessIdentity, ServerRecord
 from ...errors import InvalidParams, KindUnknown
 from ...kinds.catalog import Catalog
 from ...kinds.kind import Kind
-from ...kinds.versions import fitted
+from ...kinds.versions import kind_for_version
 from ...native.api import Platform
 from ...values import frozen
 from ..environments.builder import Environments
@@ -51,7 +51,7 @@ class EngineContext:
         If the configuration no longer has the kind, its defaults are returned.
         """
         try:
-            return fitted(self.catalog.get(record.kind), record.version)
+            return kind_for_version(self.catalog.get(record.kind), record.version)
         except KindUnknown:
             return Kind(record.kind, command=())
 

@@ -42,7 +42,7 @@ class Event:
     details: Mapping[str, Any]
 
 
-Listener = Callable[[Event], None]
+Subscriber = Callable[[Event], None]
 
 
 class Events:
@@ -52,7 +52,7 @@ class Events:
         self._log = log
         self._clock = clock
         self._kept: deque[Event] = deque(maxlen=kept)
-        self._listeners: dict[int, Listener] = {}
+        self._subscribers: dict[int, Subscriber] = {}
         self._subscriptions = 0
         self.last = 0
         """The number of the newest event; 0 if there was none yet."""
@@ -86,25 +86,25 @@ class Events:
             return None
         return kept[seq + 1 - oldest :]
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every further event until the returned function is called.
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call `subscriber` with every further event until the returned function is called.
 
         It must not raise or publish.
         """
         self._subscriptions += 1
         number = self._subscriptions
-        self._listeners[number] = listener
+        self._subscribers[number] = subscriber
         return lambda: self._forget(number)
 
     def _forget(self, number: int) -> None:
-        self._listeners.pop(number, None)
+        self._subscribers.pop(number, None)
 
     def _note(self, level: str, name: str, fields: Mapping[str, Any]) -> Event:
         self.last += 1
         clock = self._clock
         event = Event(self.last, round(clock.wall(), 3), round(clock.monotonic(), 4), level, name, fields)
         self._kept.append(event)
-        # Iterate over a copy: a listener that closes its connection removes other listeners of that connection.
-        for listener in list(self._listeners.values()):
-            listener(event)
+        # Iterate over a copy: a subscriber that closes its connection removes other subscribers of that connection.
+        for subscriber in list(self._subscribers.values()):
+            subscriber(event)
         return event

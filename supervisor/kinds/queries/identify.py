@@ -7,10 +7,10 @@ from http import HTTPStatus
 
 from ...core.model import Ports
 from ...values import frozen
-from ..kind import Identify, Kind, Ready
+from ..kind import Identify, Kind, ReadyRule
 from ..match import MISSING, equal, value_at
 from ..versions import lacks
-from .loopback import LOCALHOST, SUCCESS, Answer, UnusableAnswerError, get
+from .loopback import LOCALHOST, SUCCESS, HttpAnswer, UnusableAnswerError, get
 
 VERSION_LENGTH = 64
 COUNT_MAX = 1_000_000
@@ -56,7 +56,7 @@ async def identify(kind: Kind, ports: Ports, secrets: Mapping[str, str], timeout
     return None if answer is None else _judge(how, answer)
 
 
-async def ask_ready(how: Ready, ports: Ports) -> Identification | None:
+async def ask_ready(how: ReadyRule, ports: Ports) -> Identification | None:
     """Ask a server whether it is ready. `how` must have `http`.
 
     Returns:
@@ -76,7 +76,7 @@ async def ask_ready(how: Ready, ports: Ports) -> Identification | None:
     return Identification(matches=answer.status in (how.status or SUCCESS), detail=_refused(how.http, answer))
 
 
-async def _get(port: int, path: str, bearer: str | None, timeout_s: float, *, whole: bool) -> Answer | None:
+async def _get(port: int, path: str, bearer: str | None, timeout_s: float, *, whole: bool) -> HttpAnswer | None:
     """Return the answer. A server that refuses its address as host name is asked again as `localhost`."""
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout_s
@@ -90,7 +90,7 @@ async def _get(port: int, path: str, bearer: str | None, timeout_s: float, *, wh
     return again if again is not None and again.status in SUCCESS else answer
 
 
-def _judge(how: Identify, answer: Answer) -> Identification:
+def _judge(how: Identify, answer: HttpAnswer) -> Identification:
     if answer.status not in SUCCESS:
         return Identification(matches=False, detail=_refused(how.http, answer))
     content = answer.json()
@@ -113,7 +113,7 @@ def _leases(how: Identify, content: object, version: str | None) -> int | None:
     return 0 if value is MISSING and lacks(how.leases_versions, version) else counted(value)
 
 
-def _wrong(how: Identify, content: object, answer: Answer) -> str | None:
+def _wrong(how: Identify, content: object, answer: HttpAnswer) -> str | None:
     """Return which value of an answer is not as the kind expects, or None."""
     if not how.match and not how.null:
         return None
@@ -140,7 +140,7 @@ def _instead(actual: object) -> str:
     return ""
 
 
-def _refused(path: str, answer: Answer) -> str:
+def _refused(path: str, answer: HttpAnswer) -> str:
     """Describe an answer with an unexpected status."""
     text = f"GET {path} answers {answer.status}"
     status = answer.status

@@ -34,7 +34,7 @@ CLIENT_HELLO = bytes.fromhex(
 
 
 @frozen
-class Answer:
+class HttpAnswer:
     """A complete answer with any status. `location` and `challenge` are its headers, as far as they can be shown."""
 
     status: int
@@ -60,7 +60,7 @@ class _TooMuchError(Exception):
 
 async def get(
     port: int, path: str, bearer: str | None, timeout_s: float, *, host: str = LOOPBACK, whole: bool = True
-) -> Answer | None:
+) -> HttpAnswer | None:
     """Send one GET request. Redirects are not followed.
 
     `host` is the host name in the request; the connection goes to 127.0.0.1 in any case. Without `whole` the status of
@@ -106,7 +106,7 @@ async def speaks_tls(port: int, timeout_s: float) -> bool:
         return False
 
 
-async def _exchange(port: int, request: "h11.Request", *, whole: bool) -> Answer:
+async def _exchange(port: int, request: "h11.Request", *, whole: bool) -> HttpAnswer:
     """Send a request and return the answer.
 
     Raises:
@@ -127,10 +127,10 @@ async def _exchange(port: int, request: "h11.Request", *, whole: bool) -> Answer
             await writer.wait_closed()
 
 
-async def _answer(reader: asyncio.StreamReader, connection: "h11.Connection", *, whole: bool) -> Answer:
+async def _answer(reader: asyncio.StreamReader, connection: "h11.Connection", *, whole: bool) -> HttpAnswer:
     import h11
 
-    answer, body, received = Answer(0, b""), bytearray(), 0
+    answer, body, received = HttpAnswer(0, b""), bytearray(), 0
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
@@ -166,11 +166,11 @@ def _check_first(data: bytes) -> None:
         raise UnusableAnswerError("the answer is not HTTP: it speaks TLS")
 
 
-def _headed(response: "h11.Response") -> Answer:
+def _headed(response: "h11.Response") -> HttpAnswer:
     headers = {bytes(name): bytes(value).decode("latin-1") for name, value in response.headers}
     # The query of a URL may contain secrets.
     location = headers.get(b"location", "").partition("?")[0]
-    return Answer(response.status_code, b"", _shown(location), _shown(headers.get(b"www-authenticate", "")))
+    return HttpAnswer(response.status_code, b"", _shown(location), _shown(headers.get(b"www-authenticate", "")))
 
 
 def _shown(text: str) -> str:

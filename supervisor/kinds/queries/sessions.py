@@ -6,7 +6,7 @@ from ...core.model import Ports
 from ..kind import SessionRoute
 from ..match import value_at
 from .identify import counted
-from .loopback import Answer, UnusableAnswerError, get
+from .loopback import HttpAnswer, UnusableAnswerError, get
 
 
 async def count_sessions(route: SessionRoute, ports: Ports, timeout_s: float) -> int | None:
@@ -27,7 +27,7 @@ async def count_sessions(route: SessionRoute, ports: Ports, timeout_s: float) ->
     return count
 
 
-def _count(route: SessionRoute, answer: Answer) -> int | None:
+def _count(route: SessionRoute, answer: HttpAnswer) -> int | None:
     if answer.status != HTTPStatus.OK:
         return None
     sessions = value_at(answer.json(), route.count)

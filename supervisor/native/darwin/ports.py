@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ...core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity
+from ...core.model import Bind, ListeningSocket, Liveness, Occupant, PortFact, ProcessIdentity
 from ..facts import LOOPBACK, SERVES_LOOPBACK
 from ..shared.patient_probe import PatientProbe, ProcessQueries
 from . import probe as darwin_probe
@@ -47,11 +47,11 @@ class DarwinPortTable:
     def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
         """Return all listeners on each port, and the result of a trial bind."""
         wanted = frozenset(ports)
-        found: dict[int, dict[tuple[str, int], Listener]] = {port: {} for port in wanted}
+        found: dict[int, dict[tuple[str, int], ListeningSocket]] = {port: {} for port in wanted}
         for pid in self._ours() if wanted else ():
             for address, port in self._listening(pid):
                 if port in wanted:
-                    found[port][address, pid] = Listener(address, port, self._patient.describe(pid))
+                    found[port][address, pid] = ListeningSocket(address, port, self._patient.describe(pid))
         return {port: self._fact(port, tuple(found[port].values())) for port in sorted(wanted)}
 
     def match_listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
@@ -95,12 +95,12 @@ class DarwinPortTable:
         unknown = hidden if not serving else {pid for pid in hidden if self._probe.parent(pid) in serving}
         return None if unknown else count
 
-    def _fact(self, port: int, listeners: tuple[Listener, ...]) -> PortFact:
+    def _fact(self, port: int, listeners: tuple[ListeningSocket, ...]) -> PortFact:
         bind, reason = try_bind(port)
         if bind is Bind.TAKEN and not listeners:
             occupants = [self._patient.describe(pid) for pid in self._lsof(port)]
             occupants = [occupant for occupant in occupants if occupant.identity] or [Occupant(user=ANOTHER_USER)]
-            listeners = tuple(Listener(LOOPBACK, port, occupant) for occupant in occupants)
+            listeners = tuple(ListeningSocket(LOOPBACK, port, occupant) for occupant in occupants)
         return PortFact(port, bind, listeners, reason)
 
     def _ours(self) -> Iterator[int]:

@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ...core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity
+from ...core.model import Bind, ListeningSocket, Liveness, Occupant, PortFact, ProcessIdentity
 from ..api import Probe
 from ..facts import LOOPBACK, SERVES_LOOPBACK
 from ..posix import processes
@@ -37,7 +37,9 @@ class LinuxPortTable:
         facts = {}
         for port in sorted(wanted):
             bind, reason = try_bind(port)
-            listeners = tuple(Listener(row.address, port, occupants[row.inode]) for row in rows if row.port == port)
+            listeners = tuple(
+                ListeningSocket(row.address, port, occupants[row.inode]) for row in rows if row.port == port
+            )
             facts[port] = PortFact(port, bind, listeners, reason)
         return facts
 

@@ -4,7 +4,7 @@ import socket
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ...core.model import Bind, Listener, Liveness, Occupant, PortFact, ProcessIdentity
+from ...core.model import Bind, ListeningSocket, Liveness, Occupant, PortFact, ProcessIdentity
 from ..api import Probe
 from ..facts import LOOPBACK, SERVES_LOOPBACK
 from . import tcp, win32
@@ -31,7 +31,9 @@ class WindowsPortTable:
         occupants = {pid: self._occupant(pid) for pid in {row.pid for row in rows}}
         facts = {}
         for port in sorted(wanted):
-            listeners = tuple(Listener(row.address, port, occupants[row.pid]) for row in rows if row.port == port)
+            listeners = tuple(
+                ListeningSocket(row.address, port, occupants[row.pid]) for row in rows if row.port == port
+            )
             bind, reason = try_bind(port, listened=any(one.address in SERVES_LOOPBACK for one in listeners))
             facts[port] = PortFact(port, bind, listeners, reason)
         return facts

@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import partial
 
 from ....core.model import ServerRecord, VersionSource
-from ....core.pep440 import equal
+from ....core.pep440 import same_version
 from ....errors import InstallFailed
 from ....kinds.addon import AddonSeen, engine_of, look
 from ....kinds.kind import Addon, Kind
-from ....kinds.versions import choose, has_for_engine, index_lacks
+from ....kinds.versions import choose_version, has_for_engine, index_lacks
 from ...operations.shared_answers import SharedAnswers
 from ...state.context import EngineContext
 from ..resolve import EnsureRequest, ResolvedRequest, again, project_of
@@ -105,9 +105,9 @@ class Versions:
         if chosen is None or chosen.source is VersionSource.ASKED or (record.foreign and chosen.project is None):
             return resolved
         seen = await self.wanted_by(kind, chosen.project) if chosen.project is not None else None
-        version, now = choose(kind, None, chosen.engine, seen)
+        version, now = choose_version(kind, None, chosen.engine, seen)
         # Keep the written form of an equal version, because environments are named by it.
-        version = record.version if equal(version, record.version) else version
+        version = record.version if same_version(version, record.version) else version
         return replace(resolved, required=version, version=version, chosen=now)
 
     async def look_again(self, record: ServerRecord) -> None:
@@ -117,7 +117,7 @@ class Versions:
             return
         seen = await self.wanted_by(kind, chosen.project)
         told = None
-        if seen is not None and seen.version is not None and not equal(seen.version, record.version):
+        if seen is not None and seen.version is not None and not same_version(seen.version, record.version):
             told = f"{seen.file} in {seen.project} has {seen.version} now: godot-supervisor restart {record.id}"
         now = self._context.records.servers.get(record.id)
         if now is not None and now.chosen is chosen and told != chosen.passed_over:
@@ -128,7 +128,9 @@ class Versions:
 
     def _is_there(self, kind: Kind, version: str) -> bool:
         records = self._context.records.servers.values()
-        runs = any(record.kind == kind.name and equal(record.version, version) and record.process for record in records)
+        runs = any(
+            record.kind == kind.name and same_version(record.version, version) and record.process for record in records
+        )
         return runs or self._context.private_of(kind, version) is not None
 
 

@@ -1,9 +1,9 @@
 """Notes for the user on a server: on its version, and on the ports where its plugin looks."""
 
 from ....core.model import ServerRecord, VersionSource
-from ....core.pep440 import equal
+from ....core.pep440 import same_version
 from ....kinds.kind import Kind
-from ....kinds.versions import choose
+from ....kinds.versions import choose_version
 from ...state.context import EngineContext
 from .choice import first_ports, looks_only
 
@@ -31,8 +31,8 @@ def _outdated(kind: Kind, record: ServerRecord) -> str | None:
     asked = chosen is not None and chosen.source is VersionSource.ASKED and chosen.project is None
     if chosen is None or record.foreign or not (asked or chosen.source in _BY_RECIPE):
         return None
-    version, _ = choose(kind, None, chosen.engine, None)
-    if version is None or record.version is None or equal(version, record.version):
+    version, _ = choose_version(kind, None, chosen.engine, None)
+    if version is None or record.version is None or same_version(version, record.version):
         return None
     if asked:
         return f"its recipe has version {version}: godot-supervisor up {kind.name} --version {version}"

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from ....core.model import Chosen, ServerRecord
+from ....core.model import ServerRecord, VersionChoice
 from ....core.reconcile import Relocate, Spawn
 from ....kinds.kind import Kind
 from ..resolve import ResolvedRequest
 
 
-def told_beside(resolved: ResolvedRequest, plan: Spawn | Relocate) -> Chosen | None:
+def told_beside(resolved: ResolvedRequest, plan: Spawn | Relocate) -> VersionChoice | None:
     """Return why a server has its version, and which process keeps it from the ports where plugins look."""
     chosen = resolved.chosen
     if chosen is None or resolved.kind.addon is None or dict(plan.ports) == first_ports(resolved.kind):
@@ -23,7 +23,7 @@ def told_beside(resolved: ResolvedRequest, plan: Spawn | Relocate) -> Chosen | N
     return replace(chosen, beside=named[0] if named else "something")
 
 
-def merged(record: ServerRecord, resolved: ResolvedRequest) -> Chosen | None:
+def merged(record: ServerRecord, resolved: ResolvedRequest) -> VersionChoice | None:
     """Return why a running server has its version, after one more caller was given the server."""
     known, now = record.chosen, resolved.chosen
     if now is None:
