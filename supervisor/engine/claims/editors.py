@@ -214,9 +214,9 @@ class Editors:
             raise EditorGone(
                 f"pid: no process {arrival.pid} lives", hint="pass the editor's own pid", data={"field": "pid"}
             )
-        served = [r.id for r in self._records.servers.values() if identity in (r.root, r.process)]
-        if served:
-            raise InvalidParams("pid", f"process {arrival.pid} is the server {served[0]} itself")
+        servers = self._records.find_by_process(identity)
+        if servers:
+            raise InvalidParams("pid", f"process {arrival.pid} is the server {servers[0].id} itself")
         if arrival.start_token is not None and arrival.start_token != identity.start_token:
             problem = f"process {arrival.pid} is another process for the daemon than for the program that names it"
             hint = "the two see different processes (a container or sandbox?): name it by the daemon's number"

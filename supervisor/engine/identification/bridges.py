@@ -121,7 +121,7 @@ def _bridges(context: EngineContext, kind: Kind, ports: Ports) -> tuple[Bridge, 
 def _starting(context: EngineContext, kind: Kind, ports: Ports) -> ProcessIdentity | None:
     """Return the server that a bridge has started on these ports, whether it listens or not. Blocks."""
     wanted = {str(port) for port in ports.values()}
-    known = {process for record in context.records.servers.values() for process in (record.root, record.process)}
+    known = context.records.server_processes()
     table = [row.identity for row in context.platform.processes.table() if row.identity not in known]
     for identity, occupant in _described(context, table):
         if wanted <= {*occupant.command} and client_started(context, kind, occupant):

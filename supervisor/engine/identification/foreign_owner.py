@@ -67,11 +67,8 @@ def _handed_over_by_windows(context: EngineContext, process: ProcessIdentity) ->
 
 def _server_behind(context: EngineContext, process: ProcessIdentity) -> str | None:
     """Return why a process is no owner: it is a server, and its pid was reused. None if it is no known server."""
-    records = list(context.records.servers.values())
-    return next(
-        (f"{process.pid} is the server {record.id}" for record in records if process in (record.root, record.process)),
-        None,
-    )
+    servers = context.records.find_by_process(process)
+    return f"{process.pid} is the server {servers[0].id}" if servers else None
 
 
 def _editor_above(context: EngineContext, process: ProcessIdentity) -> ProcessIdentity | None:

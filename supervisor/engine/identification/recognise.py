@@ -35,7 +35,7 @@ class Recogniser:
                 identity = listener.occupant.identity
                 if identity is not None and listener.address in SERVES_LOOPBACK:
                     holders.setdefault(identity, (listener.occupant, set()))[1].add(fact.port)
-        for ours in self._ours():
+        for ours in self._context.records.server_processes():
             holders.pop(ours, None)
         looks = [self._look_alone(kind, occupant, next(iter(ports))) for occupant, ports in holders.values()]
         found = await asyncio.gather(*looks)
@@ -98,10 +98,6 @@ class Recogniser:
             claimed=taken,
             by_client=taken is None and await self._platform.lanes.look(client_started, self._context, kind, occupant),
         )
-
-    def _ours(self) -> set[ProcessIdentity]:
-        records = self._context.records.servers.values()
-        return {process for record in records for process in (record.root, record.process) if process is not None}
 
     def _appearance(
         self,

@@ -77,8 +77,8 @@ class Adopter:
             [self._context.catalog.get(request.kind)] if request.kind else list(self._context.catalog.kinds.values())
         )
         process = await self._process(request)
-        for record in self._records.servers.values():
-            if process in (record.process, record.root) and not record.observed_only:
+        for record in self._records.find_by_process(process):
+            if not record.observed_only:
                 return Candidate(record.id, self._context.kind_of(record), record.project, None)
         reasons: list[str] = []
         for occupant in await self._context.platform.lanes.look(self._family, process, kinds):
@@ -153,8 +153,8 @@ class Adopter:
         )
 
     def _refuse_a_second_row(self, candidate: Candidate, process: ProcessIdentity) -> None:
-        for record in self._records.servers.values():
-            if record.id != candidate.server and not record.observed_only and process in (record.process, record.root):
+        for record in self._records.find_by_process(process):
+            if record.id != candidate.server and not record.observed_only:
                 raise NotOurs(f"pid {process.pid} was adopted as {record.id} in between", hint="ask again")
 
     def _refuse_anothers_row(self, server: str, foreign_server: ForeignServer) -> None:

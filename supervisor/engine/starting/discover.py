@@ -148,8 +148,7 @@ class Discovery:
 
     def _new(self, foreign_server: ForeignServer) -> bool:
         """Return whether the server is recognised, and got no record while it was asked."""
-        managed = self._records.servers.values()
-        known = any(foreign_server.process in (record.process, record.root) for record in managed)
+        known = bool(self._records.find_by_process(foreign_server.process))
         taken = not self._known_ports().isdisjoint(foreign_server.ports.values())
         return isinstance(foreign_server.recognition, Recognised) and not known and not taken
 

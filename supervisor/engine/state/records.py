@@ -184,8 +184,13 @@ class Records(RegistryWriter):
         return editors | {owner.process for record in self.servers.values() for owner in record.owners}
 
     def server_processes(self) -> set[ProcessIdentity]:
-        """Return the root and the listener of every server."""
-        return {each for record in self.servers.values() for each in (record.root, record.process) if each}
+        """Return the root and the listener of every server. May be called off the loop."""
+        servers = list(self.servers.values())
+        return {each for record in servers for each in (record.root, record.process) if each}
+
+    def find_by_process(self, process: ProcessIdentity) -> list[ServerRecord]:
+        """Return the servers that have this process as their root or their listener. May be called off the loop."""
+        return [record for record in list(self.servers.values()) if process in (record.root, record.process)]
 
     def _index(self, server_id: str, before: tuple[Ownership, ...], now: tuple[Ownership, ...]) -> None:
         """Update the index of owned servers from a server's owners before and now."""
