@@ -43,9 +43,12 @@ def register_profiles() -> None:
     settings.load_profile(DEV)
 
 
-def examples(in_full: int) -> int:
-    """Return how many examples a test tries that tries `in_full` in the profile `full`."""
-    return in_full if settings.get_current_profile_name() == FULL else min(in_full // DEV_SHARE, DEV_EXAMPLES)
+def examples(in_full: int, at_most_in_dev: int = DEV_EXAMPLES) -> int:
+    """Return how many examples a test tries that tries `in_full` in the profile `full`.
+
+    A test that is repeated for each method or message lowers `at_most_in_dev`.
+    """
+    return in_full if settings.get_current_profile_name() == FULL else min(in_full // DEV_SHARE, at_most_in_dev)
 
 
 def rest_in_full(values: Sequence[Any], keep: int = 1) -> list[Any]:

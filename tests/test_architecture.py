@@ -109,7 +109,11 @@ class Module:
 
     @property
     def tree(self) -> ast.Module:
-        return parsed(self.source)
+        return parsed(self.source)[0]
+
+    @property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        return parsed(self.source)[1]
 
     @property
     def room(self) -> str:
@@ -117,8 +121,10 @@ class Module:
 
 
 @cache
-def parsed(source: str) -> ast.Module:
-    return ast.parse(source)
+def parsed(source: str) -> tuple[ast.Module, tuple[ast.AST, ...]]:
+    """Return the syntax tree of a source, and all its nodes: every rule looks at them."""
+    tree = ast.parse(source)
+    return tree, tuple(ast.walk(tree))
 
 
 def room(name: str) -> str:
@@ -145,7 +151,7 @@ def known_names() -> frozenset[str]:
 
 def imports(module: Module) -> Iterator[str]:
     """Everything imported, absolute, wherever the statement stands. A name out of our module counts as the module."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -202,7 +208,7 @@ def inner_room(name: str, package: str) -> str | None:
 
 
 def relative_only(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         absolute = isinstance(node, ast.ImportFrom) and node.level == 0 and inside(node.module or "", "supervisor")
         if absolute or (isinstance(node, ast.Import) and any(inside(alias.name, "supervisor") for alias in node.names)):
             yield f"{module.name}:{node.lineno} imports its own package by an absolute name"
@@ -214,7 +220,7 @@ def purity(module: Module) -> Iterator[str]:
     for target in imports(module):
         if target.split(".")[0] in IMPURE_IMPORTS:
             yield f"{module.name} is pure and imports {target}"
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
             yield f"{module.name}:{node.lineno} is pure and asynchronous"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
@@ -228,10 +234,10 @@ CHOOSES_BY_SYSTEM = "supervisor.service.managers"
 def platform_questions(module: Module) -> Iterator[str]:
     if module.room == "native":
         return
-    uses = [node.lineno for node in ast.walk(module.tree) if isinstance(node, ast.Attribute) and node.attr == "SYSTEM"]
+    uses = [node.lineno for node in module.nodes if isinstance(node, ast.Attribute) and node.attr == "SYSTEM"]
     if len(uses) > (1 if module.name == CHOOSES_BY_SYSTEM else 0):
         yield from (f"{module.name}:{line} asks for facts.SYSTEM; use a named fact" for line in uses)
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             asked = {node.attr} & PLATFORM_QUESTIONS.get(node.value.id, set())
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -248,7 +254,7 @@ def threads(module: Module) -> Iterator[str]:
     """Calls that block go through a lane, because in a shared pool slow calls would delay urgent ones."""
     if module.name == "supervisor.native.shared.lanes":
         return
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute) and node.attr in {"to_thread", "run_in_executor"}:
             yield f"{module.name}:{node.lineno} uses a thread of no lane"
 
@@ -281,11 +287,11 @@ def construction(module: Module) -> Iterator[str]:
         return
     from_engine = {
         alias.asname or alias.name
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ImportFrom) and inside(origin(module, node), "supervisor.engine")
         for alias in node.names
     }
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             called = node.func.id
             if called in from_engine and called[0].isupper() and called not in values_of_the_engine():
@@ -300,7 +306,7 @@ def questions(module: Module) -> Iterator[str]:
     """Only `ServerClient` asks servers: the functions that do so are taken from `kinds.queries` in one module."""
     if module.room != "engine" or module.name == "supervisor.engine.identification.queries":
         return
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ImportFrom) and inside(origin(module, node), "supervisor.kinds.queries"):
             yield from (f"{module.name} asks: {alias.name}" for alias in node.names if alias.name in ASKERS)
 
@@ -312,7 +318,7 @@ def values_of_the_engine() -> frozenset[str]:
         node.name
         for module in modules()
         if module.room == "engine"
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ClassDef) and any(ast.unparse(mark) == "frozen" for mark in node.decorator_list)
     )
 

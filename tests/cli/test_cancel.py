@@ -103,7 +103,7 @@ def test_a_late_ctrl_c_is_reported(daemon: Script) -> None:
 )
 def test_a_timeout_says_what_happens_to_the_start(run: Run, daemon: Script, owner: tuple[str, ...], hint: str) -> None:
     Slow(daemon, "server.ensure", goes_on=False)
-    outcome = run("up", "x", *owner, "--timeout", "1", "--json")
+    outcome = run("up", "x", *owner, "--timeout", "0.5", "--json")
     assert (outcome.code, outcome.error["code"]) == (6, "RESPONSE_TIMEOUT")
     assert outcome.error["hint"].startswith(hint)
 

@@ -153,7 +153,7 @@ class TestFollowing:
             return subscribed(hangs_up=True)
 
         daemon.answers["events.subscribe"] = vanish
-        outcome = run("events", "-f", "--timeout", "1")
+        outcome = run("events", "-f", "--timeout", "0.5")
         assert (outcome.code, outcome.err.splitlines()[1:]) == (
             6, ["error: no daemon was started in time", "hint: godot-supervisor start"],
         )  # fmt: skip

@@ -100,7 +100,7 @@ def test_following_with_json_is_one_object_per_line(run: Run, daemon: Script) ->
 
 def test_following_ends_at_the_timeout(run: Run, daemon: Script) -> None:
     daemon.answers["logs.read"] = Streaming(PAGE)
-    outcome = run("logs", "--daemon", "-f", "--timeout", "2")
+    outcome = run("logs", "--daemon", "-f", "--timeout", "0.5")
     assert (outcome.code, outcome.out) == (6, "two\nthree\n")
 
 

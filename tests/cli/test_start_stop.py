@@ -39,7 +39,7 @@ def test_stop_waits_until_the_endpoint_file_is_gone(run: Run, daemon: Script) ->
 
 def test_stop_gives_up_after_the_timeout(run: Run, daemon: Script) -> None:
     daemon.answers |= {"events.subscribe": Streaming({}), "daemon.shutdown": {}}
-    outcome = run("stop", "--servers", "--timeout", "1", "--json")
+    outcome = run("stop", "--servers", "--timeout", "0.5", "--json")
     assert (outcome.code, outcome.error["code"]) == (6, "TIMEOUT")
     assert daemon.params("daemon.shutdown") == {"servers": True}
 

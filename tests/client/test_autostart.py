@@ -198,8 +198,8 @@ def test_a_failed_start_reports_the_daemons_output(stage: Stage) -> None:
 
 def test_a_daemon_that_never_answers_is_given_up(stage: Stage) -> None:
     stage.plays("silent")
-    with pytest.raises(DaemonNotRunning, match="did not answer within 1 s"):
-        ensure_daemon(stage.folders, timeout_s=1)
+    with pytest.raises(DaemonNotRunning, match=r"did not answer within 0\.5 s"):
+        ensure_daemon(stage.folders, timeout_s=0.5)
 
 
 def test_a_daemon_is_started_after_the_other_shut_down(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

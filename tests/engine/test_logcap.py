@@ -101,7 +101,9 @@ def test_loud_log_is_checked_in_time_after_a_cut(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_log_that_appears_later_is_capped(tmp_path: Path) -> None:
+def test_log_that_appears_later_is_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.engine.logs.cap.UNWATCHED_PAUSE_S", 0.1)
+
     async def story() -> None:
         platform = open_platform()
         told: list[str] = []

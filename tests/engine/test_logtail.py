@@ -355,7 +355,9 @@ def test_own_log_is_followed_across_its_rotation(harness: LogsHarness) -> None:
     harness.run(story)
 
 
-def test_follower_waits_for_a_slow_receiver(harness: LogsHarness) -> None:
+def test_follower_waits_for_a_slow_receiver(harness: LogsHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.engine.logs.follower.REST_S", 0.02)
+
     async def story() -> None:
         say = harness.writer(harness.launch())
         page = await harness.tail.read("toy", 0, whole_lines=True)
@@ -397,6 +399,8 @@ class NoFileWatcher:
 
 
 def test_unwatched_log_is_followed_by_polling(harness: LogsHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supervisor.engine.logs.follower.UNWATCHED_PAUSE_S", 0.05)
+
     async def story() -> None:
         monkeypatch.setattr(harness.engine.context.platform.files, "watch", NoFileWatcher().watch)
         say = harness.writer(harness.launch())
@@ -427,7 +431,7 @@ def test_removed_log_is_still_followed(harness: LogsHarness) -> None:
 
 
 def test_unreadable_log_ends_the_following_with_a_reason(harness: LogsHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supervisor.engine.logs.follower.UNREADABLE_FOR_S", 0.5)
+    monkeypatch.setattr("supervisor.engine.logs.follower.UNREADABLE_FOR_S", 0.1)
 
     async def story() -> None:
         path = harness.launch()

@@ -215,6 +215,7 @@ async def test_without_a_kernel_queue_polling_takes_over_with_a_note() -> None:
     mac.refuses = OSError(24, "Too many open files")
     probe = DarwinProbe(mac.psutil, mac.birth_of)
     exits, _ = exit_watches(mac, probe)
+    exits._polling._interval_s = 0.05
     ended = asyncio.Event()
     exits.watch(identity(probe), ended.set)
     assert "polling" in (exits.note() or "")

@@ -11,10 +11,13 @@ from supervisor.core.model import ProcessIdentity
 from supervisor.errors import Fault, SystemExhausted
 from supervisor.native.lane import Lane, take
 from supervisor.native.shared import lanes as lanes_module
-from supervisor.native.shared.lanes import THREADS, ThreadLanes
-from supervisor.native.shared.patient_probe import PATIENCE_S, ProcessQueries
+from supervisor.native.shared import patient_probe
+from supervisor.native.shared.lanes import THREADS, ThreadLanes, Work
+from supervisor.native.shared.patient_probe import ProcessQueries, ProcessQuery
 
 HUNG, WELL = 7, 8
+PATIENCE_S = 0.3
+"""What the lanes and the queries of this file have in the place of their own, longer `PATIENCE_S`."""
 
 
 class Kernel:
@@ -50,6 +53,14 @@ def kernel() -> Iterator[Kernel]:
     kernel = Kernel()
     yield kernel
     kernel.released.set()
+
+
+@pytest.fixture(autouse=True)
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (lanes_module, patient_probe):
+        monkeypatch.setattr(module, "PATIENCE_S", PATIENCE_S)
+    for method in (Work.hangs, ProcessQuery.hangs):
+        monkeypatch.setattr(method, "__defaults__", (PATIENCE_S,))
 
 
 @pytest.fixture

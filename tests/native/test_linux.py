@@ -223,6 +223,7 @@ async def test_without_descriptors_exits_are_polled_with_a_note(harness: RealHar
     _, grandchild = harness.family()
     ended = asyncio.Event()
     assert harness.platform.exits.note() is None
+    harness.platform.exits._polling._interval_s = 0.05
     with without_descriptors():
         watch = harness.platform.exits.watch(grandchild, ended.set)
     assert "Too many open files" in (harness.platform.exits.note() or "")

@@ -57,7 +57,7 @@ def test_input_after_an_oversized_line_is_dropped() -> None:
     assert decoder.feed(b"\nok\n") == []
 
 
-def test_a_megabyte_in_single_bytes_takes_linear_time() -> None:
+def test_single_bytes_take_linear_time() -> None:
     def seconds(lines: int, length: int) -> float:
         start = time.thread_time()
         for _ in range(lines):
@@ -67,9 +67,9 @@ def test_a_megabyte_in_single_bytes_takes_linear_time() -> None:
         return time.thread_time() - start
 
     # The same bytes in lines of a tenth, because Windows counts a thread's time in steps of 16 ms.
-    short = min(seconds(100, 10_000) for _ in range(3))
+    short = min(seconds(20, 10_000) for _ in range(3))
     # Ten times linear is a hundred times quadratic; the bound leaves room for a noisy machine.
-    assert min(seconds(10, 100_000) for _ in range(3)) < 4 * short
+    assert min(seconds(2, 100_000) for _ in range(3)) < 4 * short
 
 
 def test_a_frame_is_compact_utf8_with_one_line_feed() -> None:

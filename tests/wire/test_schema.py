@@ -46,7 +46,7 @@ def test_every_message_class_has_a_description() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_schema_accepts_the_params_that_the_daemon_accepts(method: str) -> None:
-    @settings(max_examples=examples(150), deadline=None)
+    @settings(max_examples=examples(150, at_most_in_dev=20), deadline=None)
     @given(near(DOCUMENT, f"{method}.params"))
     def agree(params: Any) -> None:
         try:
