@@ -48,8 +48,8 @@ class ForeignServer:
 
     `process` listens; `root` is its launcher, or the process itself. `ports` are the ports it holds, by name.
     `other_home`: the server belongs to another daemon. `stray`: it carries a launch token of this home that no server
-    record has, so it may have owners that no record names. `claimed`: why another home, or this one earlier, may need
-    it. `by_client`: a bridge of an AI client has started it from this home's private environment.
+    record has, so it may have owners that no record names. `other_adoption`: why another home, or this one earlier, may
+    need it. `by_client`: a bridge of an AI client has started it from this home's private environment.
     """
 
     kind: str
@@ -64,7 +64,7 @@ class ForeignServer:
     sessions: int | None = 0
     other_home: str | None = None
     stray: bool = False
-    claimed: str | None = None
+    other_adoption: str | None = None
     by_client: bool = False
 
     def use(self, asker: ProcessIdentity | None) -> Use:
@@ -76,8 +76,8 @@ class ForeignServer:
                 held_by = (f"an unknown owner: {reason}",)
             case _:
                 held_by = ()
-        if self.claimed is not None:
-            held_by = (*held_by, f"another home: {self.claimed}")
+        if self.other_adoption is not None:
+            held_by = (*held_by, f"another home: {self.other_adoption}")
         return Use(held_by, self.leases, self.sessions)
 
     def judge_stop(self) -> Stoppable | Held:  # noqa: PLR0911 (one for each case)
@@ -89,8 +89,8 @@ class ForeignServer:
             return Held("it belongs to another godot-supervisor home")
         if isinstance(self.recognition, Unrecognised):
             return Held(self.recognition.reason)
-        if self.claimed is not None:
-            return Held(self.claimed)
+        if self.other_adoption is not None:
+            return Held(self.other_adoption)
         if self.stray:
             return Held("it may have unknown owners")
         match self.owner:

@@ -114,8 +114,8 @@ def assemble(
     )
     server_client = ServerClient(context, queries)
     recogniser = Recogniser(context, server_client)
-    gatherer = SnapshotReader(context, server_client, recogniser)
-    planner = Planner(context, gatherer)
+    snapshot_reader = SnapshotReader(context, server_client, recogniser)
+    planner = Planner(context, snapshot_reader)
     takeover = Takeover(context, server_client)
     exit_watches = ExitWatches(platform.exits)
     sampler = Sampler(context, server_client, exit_watches)
@@ -131,7 +131,7 @@ def assemble(
     registrar = Registrar(context, exit_watches)
     leases = Leases(context, operations)
     termination = Termination(context, standing, stopper, server_client, reaper, restarter)
-    placement = Placement(context, planner, gatherer, standing, operations)
+    placement = Placement(context, planner, snapshot_reader, standing, operations)
     discovery = Discovery(context, recogniser, takeover)
     log_cap = LogCap(platform.files, platform.clock, events)
     health = Health(context, operations, server_client)
@@ -184,7 +184,7 @@ def assemble(
     restarter.on_due = monitor.settle
     reaper.on_orphan = monitor.reap
     reaper.on_living_owner = monitor.watch_owner
-    sampler.on_answered = health.note
+    sampler.on_answered = health.record_answer
     registrar.on_taken_back = monitor.settle
     discovery.on_found = monitor.server_found
     leases.on_expired = monitor.settle

@@ -160,7 +160,7 @@ class Monitor:
         if record.log is not None:
             self.log_cap.keep(record.id, Path(record.log))
         self.restarter.ready(record)
-        self.health.keep(record)
+        self.health.start_checks(record)
         self.reaper.judge_soon(record.id)
 
     def watch_owner(self, owner: Ownership) -> None:
@@ -221,7 +221,7 @@ class Monitor:
     def _forget(self, server_id: str) -> None:
         self.exit_watches.disarm(f"server {server_id}")
         self.log_cap.forget(server_id)
-        self.health.forget(server_id)
+        self.health.stop_checks(server_id)
         self.reaper.forget(server_id)
         self.restarter.forget(server_id)
         self.editors.forget_the_dead()

@@ -92,7 +92,7 @@ def test_all_kinds_ask_a_silent_process_at_once(harness: EngineHarness, monkeypa
         async def mute(*_: object) -> None:
             await asyncio.sleep(1)
 
-        monkeypatch.setattr(harness.supervisor.adopter._recogniser, "look", mute)
+        monkeypatch.setattr(harness.supervisor.adopter._recogniser, "recognise", mute)
         began = harness.system.clock.monotonic()
         with pytest.raises(NotOurs):
             await harness.supervisor.adopt(AdoptRequest(port=8000))

@@ -116,14 +116,14 @@ def test_program_of_another_kind_on_a_known_port_is_not_asked(harness: EngineHar
 
 def _failing(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Make every look at the process that holds this port fail."""
-    honest = Recogniser.look
+    honest = Recogniser.recognise
 
     async def look(self: Recogniser, kind: Kind, occupant: Occupant, port: int) -> ForeignServer | None:
         if port == at:
             raise OSError(24, "Too many open files")
         return await honest(self, kind, occupant, port)
 
-    monkeypatch.setattr(Recogniser, "look", look)
+    monkeypatch.setattr(Recogniser, "recognise", look)
 
 
 @pytest.mark.usefixtures("answers")
@@ -163,14 +163,14 @@ def test_found_server_is_followed_up_when_another_kind_fails(
 ) -> None:
     elsewhere = {"command": ["toz", "{http}", "{sessions}"], "ports": {"http": "8100-8103", "sessions": "9600-9603"}}
     harness.tables = {"toy": ANSWERING, "toz": {**ANSWERING, **elsewhere}}
-    honest = Recogniser.among
+    honest = Recogniser.find_servers
 
     async def among(self: Recogniser, kind: Kind, facts: dict[int, PortFact]) -> dict[int, ForeignServer]:
         if kind.name == "toz":
             raise OSError(24, "Too many open files")
         return await honest(self, kind, facts)
 
-    monkeypatch.setattr(Recogniser, "among", among)
+    monkeypatch.setattr(Recogniser, "find_servers", among)
 
     async def story() -> None:
         toy = strangers_toy(harness)

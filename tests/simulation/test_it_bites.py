@@ -117,8 +117,8 @@ def test_a_shell_that_counts_as_a_launcher(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_home_that_is_blind_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """A found server is an orphan when the owner that this home knows has ended."""
     for module in ("ending.sampling", "ending.termination", "identification.snapshot"):
-        monkeypatch.setattr(f"supervisor.engine.{module}.find_claim_on_server", lambda context, record: None)  # noqa: ARG005
-    monkeypatch.setattr("supervisor.engine.identification.recognise.find_claim", lambda context, process: None)  # noqa: ARG005
+        monkeypatch.setattr(f"supervisor.engine.{module}.find_other_adoption_of_server", lambda context, record: None)  # noqa: ARG005
+    monkeypatch.setattr("supervisor.engine.identification.recognise.find_other_adoption", lambda context, process: None)  # noqa: ARG005
     bites("no signal to what is not stoppable")
 
 
@@ -275,7 +275,7 @@ def test_a_daemon_that_does_not_look_whether_its_home_is_its_own(monkeypatch: py
 
 def test_presence_that_lets_a_second_daemon_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the lock removed, a second one starts."""
-    monkeypatch.setattr(HomeOwnership, "_claim", lambda self, home_id: True)  # noqa: ARG005
+    monkeypatch.setattr(HomeOwnership, "_take_presence", lambda self, home_id: True)  # noqa: ARG005
     bites("never two daemons that both act")
 
 

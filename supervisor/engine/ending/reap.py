@@ -168,8 +168,8 @@ class Reaper:
         ]
         ends += [lease.expires for lease in record.leases if lease.expires > sample.began]
         if record.foreign and self.sampler.exemption(record) is None:
-            claimed_elsewhere = sample.exemption is not None
-            if record.origin is Origin.ADOPTED or claimed_elsewhere:
+            adopted_elsewhere = sample.exemption is not None
+            if record.origin is Origin.ADOPTED or adopted_elsewhere:
                 ends.append(sample.ended + MARKS_INTERVAL_S)
         return max(0.0, min(ends) - sample.ended) if ends else None
 

@@ -47,7 +47,7 @@ class Relauncher:
         resolved = await self._versions.again(kind, record)
         await self._rehearsal.of(resolved, operation, vacated=record.ports)
         operation.committed = True
-        found = await bridges.seen(self._context, record)
+        found = await bridges.find_bridges(self._context, record)
         async with bridges.held_off(self._context, resolved.kind, record.ports):
             ended = await self._termination.end_launch(server_id, operation)
             self._termination.begin_launch(ended)

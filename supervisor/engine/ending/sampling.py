@@ -8,7 +8,7 @@ from ...core.model import Liveness, Origin, Ownership, ServerRecord
 from ...core.reaping import OwnerFact, ServerSample
 from ...core.reconcile import Answer
 from ...kinds.kind import Kind
-from ..identification.adoption_marks import find_claim_on_server, keep_mark
+from ..identification.adoption_marks import find_other_adoption_of_server, keep_mark
 from ..identification.server_client import ServerClient, answer_of
 from ..operations.shared_answers import SharedAnswers
 from ..state.context import EngineContext
@@ -117,7 +117,7 @@ class Sampler:
     def _exchange_marks(self, record: ServerRecord, needed: bool) -> str | None:  # noqa: FBT001 (for a thread)
         """Mark for the other homes whether this home needs the server, and return why another home may. Blocks."""
         keep_mark(self._context, record, needed=needed)
-        return find_claim_on_server(self._context, record)
+        return find_other_adoption_of_server(self._context, record)
 
     def _owner_facts(self, record: ServerRecord, kind: Kind, now: float) -> tuple[OwnerFact, ...]:
         """Return the facts about each owner. `now`: monotonic seconds.

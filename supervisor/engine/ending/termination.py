@@ -10,7 +10,7 @@ from ...core.single_flight import Operation
 from ...errors import NotOurs, StartFailed, StopFailed, SupervisorError, VersionConflict
 from ...kinds.programs import is_of
 from ..identification import bridges
-from ..identification.adoption_marks import find_claim_on_server
+from ..identification.adoption_marks import find_other_adoption_of_server
 from ..identification.server_client import ServerClient
 from ..operations.operation import RunningOperation
 from ..processes.stop import Stopper, StopReason
@@ -57,7 +57,11 @@ class Termination:
         Raises:
             NotOurs, StopFailed: the server still runs, and its record says so.
         """
-        found = await bridges.seen(self._context, self._records.server(server_id)) if reason is StopReason.USER else ()
+        found = (
+            await bridges.find_bridges(self._context, self._records.server(server_id))
+            if reason is StopReason.USER
+            else ()
+        )
         record = await self._end_tree(server_id, operation, reason, tell, finish=reason is StopReason.USER)
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
         how = "reaped" if reason is StopReason.ORPHAN else "stopped"
@@ -237,20 +241,20 @@ class Termination:
             raise _ReprievedError
         if (orphan or record.by_client) and record.foreign:
             self._prove_kind(record, command)
-            self._refuse_the_claimed(record)
+            self._refuse_adopted_elsewhere(record)
         operation.committed = True
         tell()
         if record.state is not ServerState.STOPPING:
             self._records.move(record.id, ServerState.STOPPING, stop_requested=finish)
         self._records.flush()
 
-    def _refuse_the_claimed(self, record: ServerRecord) -> None:
+    def _refuse_adopted_elsewhere(self, record: ServerRecord) -> None:
         """Refuse to stop a server that another home has adopted since the verdict.
 
         Raises:
             NotOurs: another home has adopted it, or that cannot be found out.
         """
-        reason = find_claim_on_server(self._context, record)
+        reason = find_other_adoption_of_server(self._context, record)
         if reason is not None:
             raise NotOurs(f"{record.id}: {reason}", hint="if you know it, name it: down")
 

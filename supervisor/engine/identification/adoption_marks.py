@@ -3,29 +3,32 @@
 from ...core.model import Origin, ProcessIdentity, ServerRecord
 from ..state.context import EngineContext
 
-ELSEWHERE = "another godot-supervisor home has adopted it"
-BEFORE = "this home had adopted it before its registry was lost"
+BY_ANOTHER_HOME = "another godot-supervisor home has adopted it"
+BY_THIS_HOME_EARLIER = "this home had adopted it before its registry was lost"
 
 
-def find_claim(context: EngineContext, process: ProcessIdentity, ours: bool = False) -> str | None:  # noqa: FBT001, FBT002 (for a lane)
+def find_other_adoption(context: EngineContext, process: ProcessIdentity, ours: bool = False) -> str | None:  # noqa: FBT001, FBT002 (for a lane)
     """Return why a foreign process may have owners that this home does not know, None if nothing says so. Blocks.
 
-    `ours`: a record of this home has adopted the process.
+    `ours`: this home has a record that says that it has adopted the process.
     """
     try:
         homes = context.platform.marks.homes(process)
     except OSError as error:
         return f"the system does not say whether another home has adopted it: {error}"
     if homes - {context.home_id}:
-        return ELSEWHERE
-    return BEFORE if homes and not ours else None
+        return BY_ANOTHER_HOME
+    return BY_THIS_HOME_EARLIER if homes and not ours else None
 
 
-def find_claim_on_server(context: EngineContext, record: ServerRecord) -> str | None:
-    """Return why the server of a record may have owners that this home does not know. Blocks."""
+def find_other_adoption_of_server(context: EngineContext, record: ServerRecord) -> str | None:
+    """Return the same for the server of a record. Blocks.
+
+    A server that this home has started has no such owners.
+    """
     if record.process is None or not record.foreign:
         return None
-    return find_claim(context, record.process, ours=record.origin is Origin.ADOPTED)
+    return find_other_adoption(context, record.process, ours=record.origin is Origin.ADOPTED)
 
 
 def keep_mark(context: EngineContext, record: ServerRecord, *, needed: bool) -> OSError | None:
@@ -35,7 +38,7 @@ def keep_mark(context: EngineContext, record: ServerRecord, *, needed: bool) -> 
     mark, because two homes that have adopted one server would wait for each other for ever.
 
     Returns:
-        The problem, None if the mark is as it should be.
+        The error that kept the mark from being changed, None if the mark is as it should be.
     """
     if record.process is None or not record.foreign or record.origin is not Origin.ADOPTED:
         return None

@@ -1,6 +1,6 @@
 """Bridges of AI clients: which bridges a server has, which servers bridges have started, and how to hold bridges off.
 
-A bridge whose server has gone starts another server, without an owner, from the environment that the bridge runs in.
+A bridge whose server has gone starts another server. That has no owner, and runs from the environment of the bridge.
 """
 
 import asyncio
@@ -17,26 +17,27 @@ from ..state.context import TOKEN_VARIABLE, EngineContext
 from ..state.names import name_of
 from .foreign_owner import owner_of
 
-SEEN_WITHIN_S = 2.0
+FIND_TIMEOUT_S = 2.0
 """How long the look for bridges may take. The result is only shown to people."""
 
 LOOK_AGAIN_S = 0.2
+"""How often to look whether the server that a bridge is starting listens."""
 
 
-async def seen(context: EngineContext, record: ServerRecord) -> tuple[Bridge, ...]:
-    """Return the bridges of AI clients that lead to a server, and none if the look takes too long."""
+async def find_bridges(context: EngineContext, record: ServerRecord) -> tuple[Bridge, ...]:
+    """Return the bridges of AI clients that lead to a server, none if the look takes longer than `FIND_TIMEOUT_S`."""
     kind = context.kind_of(record)
     if not kind.connect or not record.ports:
         return ()
     try:
-        async with asyncio.timeout(SEEN_WITHIN_S):
-            return await context.platform.lanes.look(_bridges, context, kind, record.ports)
+        async with asyncio.timeout(FIND_TIMEOUT_S):
+            return await context.platform.lanes.look(_read_bridges, context, kind, record.ports)
     except TimeoutError:
         return ()
 
 
-def client_started(context: EngineContext, kind: Kind, occupant: Occupant) -> bool:
-    """Return whether a bridge has started this server for its client, and for no owner. Blocks.
+def is_started_by_bridge(context: EngineContext, kind: Kind, occupant: Occupant) -> bool:
+    """Return whether it is proven that a bridge has started this server for its client, and for no owner. Blocks.
 
     The mark of the bridge alone proves nothing, because a process can inherit it. So the interpreter has to be that of
     an environment of this daemon, and no variable may name an owner or a launch.
@@ -54,26 +55,32 @@ def client_started(context: EngineContext, kind: Kind, occupant: Occupant) -> bo
     return mark is not None and mark != "" and token is None and _without_owner(context, kind, process)
 
 
-async def still_client_started(context: EngineContext, record: ServerRecord) -> bool:
-    """Return whether a server can be proven now to have been started by a bridge."""
+async def is_still_started_by_bridge(context: EngineContext, record: ServerRecord) -> bool:
+    """Return whether the server of a record that says so is still proven to have been started by a bridge."""
     kind, process = context.kind_of(record), record.process
     if not record.by_client or process is None:
         return False
     occupant = await context.platform.lanes.look(context.platform.probe.describe, process.pid)
-    return occupant.identity == process and await context.platform.lanes.look(client_started, context, kind, occupant)
+    return occupant.identity == process and await context.platform.lanes.look(
+        is_started_by_bridge, context, kind, occupant
+    )
 
 
 async def prove_again(context: EngineContext) -> tuple[Bridge, ...]:
-    """Prove again which servers bridges have started, and return all bridges that may start more servers."""
+    """Prove again which servers bridges have started, and correct their records.
+
+    Returns:
+        The bridges of all servers, because they may start more servers.
+    """
     records = context.records
     for record in [each for each in records.servers.values() if each.by_client]:
-        if not await still_client_started(context, record):
+        if not await is_still_started_by_bridge(context, record):
             records.change(record.id, by_client=False)
-    found = [await seen(context, record) for record in list(records.servers.values())]
+    found = [await find_bridges(context, record) for record in list(records.servers.values())]
     return tuple(dict.fromkeys(bridge for some in found for bridge in some))
 
 
-async def come_up(context: EngineContext, kind: Kind, ports: Ports) -> frozenset[int]:
+async def wait_for_server_of_bridge(context: EngineContext, kind: Kind, ports: Ports) -> frozenset[int]:
     """Wait for a server that a bridge is starting on these ports, because a launch would compete with it for them.
 
     Returns:
@@ -83,7 +90,9 @@ async def come_up(context: EngineContext, kind: Kind, ports: Ports) -> frozenset
         return frozenset()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(kind.ready_timeout_s):
-            while (starting := await context.platform.lanes.look(_starting, context, kind, ports)) is not None:
+            while (
+                starting := await context.platform.lanes.look(_server_being_started, context, kind, ports)
+            ) is not None:
                 listening = await context.platform.lanes.look(
                     context.platform.ports.match_listeners, tuple(ports.values()), (starting,)
                 )
@@ -105,12 +114,13 @@ async def held_off(context: EngineContext, kind: Kind, ports: Ports) -> AsyncIte
         yield
 
 
-def _bridges(context: EngineContext, kind: Kind, ports: Ports) -> tuple[Bridge, ...]:
+def _read_bridges(context: EngineContext, kind: Kind, ports: Ports) -> tuple[Bridge, ...]:
+    """Return the bridges that lead to a server of a kind on these ports. Blocks."""
     preferred = all(ports.get(name) == reach.low for name, reach in kind.ports.items())
     parents = {row.identity: row.parent for row in context.platform.processes.table()}
     found = []
-    for identity, described in _described(context, parents):
-        if not is_bridge(kind, described.command, ports, preferred=preferred):
+    for identity, occupant in _living_processes(context, parents):
+        if not is_bridge(kind, occupant.command, ports, preferred=preferred):
             continue
         client = context.platform.probe.describe(parents[identity])
         known = client.identity is not None
@@ -118,18 +128,20 @@ def _bridges(context: EngineContext, kind: Kind, ports: Ports) -> tuple[Bridge, 
     return tuple(found)
 
 
-def _starting(context: EngineContext, kind: Kind, ports: Ports) -> ProcessIdentity | None:
+def _server_being_started(context: EngineContext, kind: Kind, ports: Ports) -> ProcessIdentity | None:
     """Return the server that a bridge has started on these ports, whether it listens or not. Blocks."""
     wanted = {str(port) for port in ports.values()}
     known = context.records.server_processes()
     table = [row.identity for row in context.platform.processes.table() if row.identity not in known]
-    for identity, occupant in _described(context, table):
-        if wanted <= {*occupant.command} and client_started(context, kind, occupant):
+    for identity, occupant in _living_processes(context, table):
+        if wanted <= {*occupant.command} and is_started_by_bridge(context, kind, occupant):
             return identity
     return None
 
 
-def _described(context: EngineContext, among: Iterable[ProcessIdentity]) -> Iterator[tuple[ProcessIdentity, Occupant]]:
+def _living_processes(
+    context: EngineContext, among: Iterable[ProcessIdentity]
+) -> Iterator[tuple[ProcessIdentity, Occupant]]:
     """Yield the living processes of this user, except the daemon, with their command lines. Blocks."""
     probe = context.platform.probe
     for identity in among:
@@ -141,6 +153,7 @@ def _described(context: EngineContext, among: Iterable[ProcessIdentity]) -> Iter
 
 
 def _from_our_environment(context: EngineContext, kind: Kind, occupant: Occupant) -> bool:
+    """Return whether the program lies in a private environment of this daemon for the package of the kind."""
     program = Path(occupant.command[0]) if occupant.command else Path()
     return any(
         environment.package == kind.package and environment.path in program.parents

@@ -1,4 +1,4 @@
-"""The owner of a foreign server, as the environment of its process and the kernel tell."""
+"""Finds the owner of a foreign server, from the environment variables of its process and from the kernel."""
 
 from dataclasses import replace
 
@@ -11,22 +11,26 @@ from ...native.api import variable_if_told
 from ..state.context import TOKEN_VARIABLE, EngineContext
 from ..state.names import name_of, new_editor_id
 
-HIDDEN = "its environment cannot be read"
+ENVIRONMENT_UNREADABLE = "its environment cannot be read"
 """Why the owner of a server is unknown, for people."""
 
-WHERE_RECORDS_LIE = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME")
+VARIABLES_OF_SECRETS = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME")
+"""The variables that say in which folder a server keeps its record of secrets, beside one that its kind may name."""
 
 WSL_VARIABLE = "WSLENV"
 """Lists the variables that Windows and WSL share: names with flags behind a slash, separated by colons."""
 
 
 def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> OwnerSeen:
-    """Return the owner that a server was started for. Blocks, because it reads the environment of the server."""
+    """Return the owner that a foreign server was started for. Blocks.
+
+    A recipe may hand the pid of the owner to its server in a variable; the environment of the server still has it.
+    """
     variable = next((name for name, value in kind.env.items() if value == "{owner_pid}"), None)
     try:
         text = context.platform.processes.variable(process, variable) if variable else None
     except OSError:
-        return UnknownOwner(HIDDEN)
+        return UnknownOwner(ENVIRONMENT_UNREADABLE)
     if text is None:
         return judge_owner(None)
     if variable in _handed_over_by_windows(context, process):
@@ -60,27 +64,27 @@ def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> Ow
 
 
 def _handed_over_by_windows(context: EngineContext, process: ProcessIdentity) -> set[str]:
-    """Return the variables that a Windows program has passed on into WSL: a pid in them is a pid of Windows."""
+    """Return the variables that a Windows program has passed on into WSL. A pid in one of them is a pid of Windows."""
     listed = variable_if_told(context.platform.processes, process, WSL_VARIABLE) or ""
     return {entry.partition("/")[0] for entry in listed.split(":")}
 
 
 def _server_behind(context: EngineContext, process: ProcessIdentity) -> str | None:
-    """Return why a process is no owner: it is a server, and its pid was reused. None if it is no known server."""
+    """Return why a process is no owner: its pid was reused by a known server. None if it is no known server."""
     servers = context.records.find_by_process(process)
     return f"{process.pid} is the server {servers[0].id}" if servers else None
 
 
 def _editor_above(context: EngineContext, process: ProcessIdentity) -> ProcessIdentity | None:
-    """Return the nearest editor that a process descends from, attached or by its command line. Blocks."""
+    """Return the nearest ancestor of a process that is an editor: attached, or one by its command line. Blocks."""
     known = {editor.process for editor in list(context.records.editors.values())}
     describe = context.platform.probe.describe
     above = ancestors(context.platform.processes.table(), process)
     return next((each for each in above if each in known or is_editor(describe(each.pid).command)), None)
 
 
-def ownership_of(context: EngineContext, owner: OwnerSeen) -> Ownership | None:
-    """Return the owner as an editor in the records, None if no owner lives. Adds an editor that was unknown."""
+def record_owner(context: EngineContext, owner: OwnerSeen) -> Ownership | None:
+    """Return the owner as an editor in the records, None if no owner lives. Add an editor that is not there yet."""
     if not isinstance(owner, LivingOwner):
         return None
     records = context.records
@@ -93,8 +97,8 @@ def ownership_of(context: EngineContext, owner: OwnerSeen) -> Ownership | None:
     return Ownership(known.id, known.process)
 
 
-def home_of(context: EngineContext, process: ProcessIdentity) -> tuple[str | None, str | None]:
-    """Return the launch token that a process carries, and the home in the token; None twice without a token. Blocks.
+def token_and_home_of(context: EngineContext, process: ProcessIdentity) -> tuple[str | None, str | None]:
+    """Return the launch token that a process carries, and the home id in it; None and None without a token. Blocks.
 
     Raises:
         OSError: the system does not give the environment.
@@ -103,8 +107,8 @@ def home_of(context: EngineContext, process: ProcessIdentity) -> tuple[str | Non
     return token, token.partition(".")[0] if token is not None else None
 
 
-def environment_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> dict[str, str]:
+def variables_of_secrets(context: EngineContext, kind: Kind, process: ProcessIdentity) -> dict[str, str]:
     """Return those environment variables of a process that say where a server keeps its secrets. Blocks."""
-    names = [*WHERE_RECORDS_LIE, *([kind.record_dir_variable] if kind.record_dir_variable else [])]
+    names = [*VARIABLES_OF_SECRETS, *([kind.record_dir_variable] if kind.record_dir_variable else [])]
     values = {name: variable_if_told(context.platform.processes, process, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}

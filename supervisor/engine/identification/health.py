@@ -1,4 +1,4 @@
-"""Whether a running server answers: asked when a client wants to know, and on a timer where the kind sets one."""
+"""Checks whether servers answer: when a client asks for it, and at the interval that a kind may set."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from ..operations.shared_answers import SharedAnswers
 from ..state.context import EngineContext
 from .server_client import ServerClient
 
-_REASONS: Mapping[Answer, str] = {
+_REASON_FOR: Mapping[Answer, str] = {
     Answer.RIGHT: "it answers again",
     Answer.WRONG: "it gave a wrong answer",
     Answer.NO_ANSWER: "it gave no answer",
@@ -32,61 +32,64 @@ class Health:
         self._checks: set[asyncio.Task[None]] = set()
         self._shared: SharedAnswers[None] = SharedAnswers()
 
-    def keep(self, record: ServerRecord) -> None:
-        """Ask a server at the interval of its kind, if that has one. A second call changes nothing."""
+    def start_checks(self, record: ServerRecord) -> None:
+        """Check a server once the interval of its kind has passed, and so on; a kind may have none.
+
+        While a check is planned, a further call changes nothing.
+        """
         interval_s = self._context.kind_of(record).health_interval_s
         if interval_s > 0 and record.id not in self._timers:
             loop = asyncio.get_running_loop()
-            self._timers[record.id] = loop.call_later(interval_s, self._due, record.id)
+            self._timers[record.id] = loop.call_later(interval_s, self._start_check, record.id)
 
-    def forget(self, server_id: str) -> None:
-        """Stop the timer of a server."""
+    def stop_checks(self, server_id: str) -> None:
+        """Plan no further check of a server."""
         timer = self._timers.pop(server_id, None)
         if timer is not None:
             timer.cancel()
 
     def close(self) -> None:
-        """Stop all timers and checks."""
+        """End all checks, planned and under way."""
         for server_id in list(self._timers):
-            self.forget(server_id)
+            self.stop_checks(server_id)
         for check in self._checks:
             check.cancel()
 
     async def check(self, server_id: str) -> None:
-        """Ask a server now, once for all callers that wait.
+        """Ask a server now whether it answers as its record says, once for all callers that wait.
 
         A server that does not serve, or on which an operation runs, is not asked.
         """
-        await self._shared.ask(server_id, partial(self._check, server_id))
+        await self._shared.ask(server_id, partial(self._check_now, server_id))
 
-    async def _check(self, server_id: str) -> None:
+    async def _check_now(self, server_id: str) -> None:
         asked = self._records.servers.get(server_id)
         if asked is None or asked.state not in SERVING or self._operations.running(server_id):
             return
-        self.note(asked, await self._server_client.answer(asked, self._context.kind_of(asked)))
+        self.record_answer(asked, await self._server_client.check_answer(asked, self._context.kind_of(asked)))
 
-    def note(self, asked: ServerRecord, answer: Answer) -> None:
-        """Record the answer of a server, unless the server has changed since the question."""
+    def record_answer(self, asked: ServerRecord, answer: Answer) -> None:
+        """Move a server to READY or UNHEALTHY by its answer, unless its record has changed since it was `asked`."""
         server_id = asked.id
         record = self._records.servers.get(server_id)
         if record is None or (record.launch, record.state) != (asked.launch, asked.state):
             return
-        well = answer is Answer.RIGHT
-        if self._operations.running(server_id) is None and well is not (record.state is ServerState.READY):
-            reason = _REASONS[answer]
-            self._records.move(server_id, ServerState.READY if well else ServerState.UNHEALTHY, why=reason)
+        is_healthy = answer is Answer.RIGHT
+        if self._operations.running(server_id) is None and is_healthy is not (record.state is ServerState.READY):
+            reason = _REASON_FOR[answer]
+            self._records.move(server_id, ServerState.READY if is_healthy else ServerState.UNHEALTHY, why=reason)
 
-    def _due(self, server_id: str) -> None:
+    def _start_check(self, server_id: str) -> None:
         del self._timers[server_id]
-        check = asyncio.get_running_loop().create_task(self._check_again_and_again(server_id))
+        check = asyncio.get_running_loop().create_task(self._check_and_plan_next(server_id))
         self._checks.add(check)
         check.add_done_callback(self._checks.discard)
 
-    async def _check_again_and_again(self, server_id: str) -> None:
+    async def _check_and_plan_next(self, server_id: str) -> None:
         try:
             await self.check(server_id)
         except Exception as error:  # noqa: BLE001 (a defect costs one check, and is logged)
             self._context.events.failed("health.failed", error, server=server_id)
         record = self._records.servers.get(server_id)
         if record is not None and record.state in SERVING:
-            self.keep(record)
+            self.start_checks(record)

@@ -1,4 +1,4 @@
-"""The functions that send a question to a server, handed in like the clock, so that a test can answer for servers."""
+"""The functions that send questions to servers. They are handed in, so that a test can answer for servers."""
 
 from collections.abc import Awaitable, Callable, Mapping
 

@@ -13,32 +13,35 @@ from ...kinds.programs import is_of
 from ...kinds.queries.identify import Identification
 from ...native.facts import SERVES_LOOPBACK
 from ..state.context import EngineContext
-from .adoption_marks import find_claim
-from .bridges import client_started
-from .foreign_owner import HIDDEN, home_of, owner_of
+from .adoption_marks import find_other_adoption
+from .bridges import is_started_by_bridge
+from .foreign_owner import ENVIRONMENT_UNREADABLE, owner_of, token_and_home_of
 from .server_client import ServerClient
 
 
 class Recogniser:
-    """Tells whether a process is a server of a kind. Calls that block run outside the loop."""
+    """Finds out whether a process is a server of a kind, and whose."""
 
     def __init__(self, context: EngineContext, server_client: ServerClient) -> None:
         self._context = context
         self._platform = context.platform
         self._server_client = server_client
 
-    async def among(self, kind: Kind, facts: Mapping[int, PortFact]) -> dict[int, ForeignServer]:
-        """Return the foreign servers that serve 127.0.0.1 on these ports, by port."""
+    async def find_servers(self, kind: Kind, facts: Mapping[int, PortFact]) -> dict[int, ForeignServer]:
+        """Return by port which foreign process serves 127.0.0.1 on it. Some of them may not be recognised.
+
+        `facts` are the facts about ports, by port.
+        """
         holders: dict[ProcessIdentity, tuple[Occupant, set[int]]] = {}
         for fact in facts.values():
             for listener in fact.listeners:
                 identity = listener.occupant.identity
                 if identity is not None and listener.address in SERVES_LOOPBACK:
                     holders.setdefault(identity, (listener.occupant, set()))[1].add(fact.port)
-        for ours in self._context.records.server_processes():
-            holders.pop(ours, None)
-        looks = [self._look_alone(kind, occupant, next(iter(ports))) for occupant, ports in holders.values()]
-        found = await asyncio.gather(*looks)
+        for own in self._context.records.server_processes():
+            holders.pop(own, None)
+        attempts = [self._recognise_or_log(kind, occupant, next(iter(ports))) for occupant, ports in holders.values()]
+        found = await asyncio.gather(*attempts)
         return {
             port: foreign_server
             for foreign_server, (_, ports) in zip(found, holders.values(), strict=True)
@@ -46,42 +49,47 @@ class Recogniser:
             for port in ports
         }
 
-    async def _look_alone(self, kind: Kind, occupant: Occupant, port: int) -> ForeignServer | None:
-        """Look at one process of several; a look that fails must not hide the other processes."""
+    async def _recognise_or_log(self, kind: Kind, occupant: Occupant, port: int) -> ForeignServer | None:
+        """Recognise one process of several. A failure is logged, because it must not hide the other processes."""
         try:
-            return await self.look(kind, occupant, port)
+            return await self.recognise(kind, occupant, port)
         except Exception as error:  # noqa: BLE001 (logged, and repeated at the next look)
             self._context.events.failed("stranger.failed", error, kind=kind.name, pid=occupant.pid, port=port)
             return None
 
-    async def look(self, kind: Kind, occupant: Occupant, port: int) -> ForeignServer | None:
-        """Return what a process that listens on a port is, None if it belongs to the process tree of a known server."""
+    async def recognise(self, kind: Kind, occupant: Occupant, port: int) -> ForeignServer | None:
+        """Return what the listening process on a port is, recognised or not.
+
+        Return None if it carries the launch token of a server that has a record.
+        """
         process = occupant.identity
         assert process is not None  # noqa: S101 (the caller has checked)
         fits = is_of(kind, occupant.command)
         if not fits:
-            seen = self._appearance(kind, process, None, command_fits=False, complete=False)
+            seen = self._listener_facts(kind, process, None, command_fits=False, complete=False)
             return ForeignServer(kind.name, process, process, occupant, {}, judge_listener(seen))
         owner: OwnerSeen | None = None
         try:
-            token, home = await self._platform.lanes.look(home_of, self._context, process)
+            token, home = await self._platform.lanes.look(token_and_home_of, self._context, process)
         except OSError:
             # The owner counts as unknown from here on, even if the environment becomes readable in a moment.
-            token, home, owner = None, None, UnknownOwner(HIDDEN)
-        ours = home == self._context.home_id
-        if ours and token in {self._context.token(record) for record in self._context.records.servers.values()}:
+            token, home, owner = None, None, UnknownOwner(ENVIRONMENT_UNREADABLE)
+        is_of_this_home = home == self._context.home_id
+        if is_of_this_home and token in {
+            self._context.token(record) for record in self._context.records.servers.values()
+        }:
             return None
         held = await self._platform.lanes.look(self._platform.ports.held_by, process)
         ports = ports_by_name(kind, held, port)
         said = await self._server_client.ask_foreign(kind, process, ports)
         complete = ports.keys() == kind.ports.keys()
-        proof = judge_listener(self._appearance(kind, process, said, command_fits=True, complete=complete))
-        bare = ForeignServer(kind.name, process, process, occupant, ports, proof)
+        proof = judge_listener(self._listener_facts(kind, process, said, command_fits=True, complete=complete))
+        without_details = ForeignServer(kind.name, process, process, occupant, ports, proof)
         if said is None or not isinstance(proof, Recognised):
-            return bare
+            return without_details
         if owner is None:
             owner = await self._platform.lanes.look(owner_of, self._context, kind, process)
-        taken = await self._platform.lanes.look(find_claim, self._context, process)
+        other_adoption = await self._platform.lanes.look(find_other_adoption, self._context, process)
         return ForeignServer(
             kind.name,
             process,
@@ -93,13 +101,14 @@ class Recogniser:
             owner=owner,
             leases=said.leases if kind.identify and kind.identify.leases else 0,
             sessions=await self._server_client.count_foreign_sessions(kind, ports),
-            other_home=None if ours else home,
-            stray=ours,
-            claimed=taken,
-            by_client=taken is None and await self._platform.lanes.look(client_started, self._context, kind, occupant),
+            other_home=None if is_of_this_home else home,
+            stray=is_of_this_home,
+            other_adoption=other_adoption,
+            by_client=other_adoption is None
+            and await self._platform.lanes.look(is_started_by_bridge, self._context, kind, occupant),
         )
 
-    def _appearance(
+    def _listener_facts(
         self,
         kind: Kind,
         process: ProcessIdentity,
@@ -120,12 +129,12 @@ class Recogniser:
 
 
 async def launcher_of(context: EngineContext, process: ProcessIdentity) -> ProcessIdentity:
-    """Return the topmost process that does nothing but run this server, or the server itself."""
-    table, commands = await context.platform.lanes.look(_above, context, process)
+    """Return the topmost process that only runs this server: a launcher, or the server itself."""
+    table, commands = await context.platform.lanes.look(_table_and_commands_above, context, process)
     return topmost_launcher(table, process, commands, context.records.owner_processes() | {context.me})
 
 
-def _above(
+def _table_and_commands_above(
     context: EngineContext, process: ProcessIdentity
 ) -> tuple[Sequence[ProcessRow], Mapping[ProcessIdentity, tuple[str, ...]]]:
     """Return the process table, and the command lines of the ancestors of a process. Blocks."""
@@ -136,7 +145,8 @@ def _above(
 def ports_by_name(kind: Kind, held: Collection[int], port: int) -> Ports:
     """Return the ports that a process listens on by their names in the kind, without the names that are ambiguous.
 
-    `port` is a port that the process was found on. Where no range says otherwise, that port is asked.
+    `held` are the numbers of these ports, `port` the one that the process was found on. A port that lies in the range
+    of one name gets this name. Where that leaves open which port to ask who the server is, `port` is asked.
     """
     found: dict[str, int] = {}
     for name, reach in kind.ports.items():

@@ -14,7 +14,7 @@ from ...kinds.kind import Kind, ReadyRule, SessionRoute
 from ...kinds.queries.identify import Identification
 from ...kinds.queries.loopback import UnusableAnswerError
 from ..state.context import EngineContext
-from .foreign_owner import environment_of
+from .foreign_owner import variables_of_secrets
 from .queries import ServerQueries
 
 ANSWER_TIMEOUT_S = 2.0
@@ -30,11 +30,11 @@ limit exceeds the 30 s after which clients are told to retry."""
 
 @dataclass(slots=True)
 class _Failures:
-    """Questions that failed one after the other: when the first and the last ended, in monotonic seconds."""
+    """Questions that failed in a row: when the first and the last failed, monotonic seconds, and how many."""
 
     first: float
     last: float
-    failed: int = 1
+    count: int = 1
 
 
 class ServerClient:
@@ -52,6 +52,7 @@ class ServerClient:
         self._foreign_secrets: dict[ProcessIdentity, Mapping[str, str]] = {}
         """The secrets of foreign processes that were recognised with them."""
         self._failures: dict[str, _Failures] = {}
+        """The questions that a server has not answered since it last did, by launch."""
 
     def mint(self, record: ServerRecord, kind: Kind) -> Mapping[str, str]:
         """Create the secrets of a launch, and keep them."""
@@ -63,24 +64,24 @@ class ServerClient:
         self._secrets.pop(record.launch, None)
         self._failures.pop(record.launch, None)
 
-    def learn(self, record: ServerRecord, process: ProcessIdentity) -> None:
-        """Keep the secrets that a foreign process was recognised with, now that it has a record."""
+    def take_over_secrets(self, record: ServerRecord, process: ProcessIdentity) -> None:
+        """Keep the secrets that a foreign process was recognised with for its launch, now that it has a record."""
         secrets = self._foreign_secrets.get(process)
         if secrets:
             self._secrets[record.launch] = secrets
 
     def outage(self, record: ServerRecord) -> Outage:
-        """Return for how long, and to how many questions, the server has given no answer."""
+        """Return for how long, and to how many questions in a row, the server has given no answer."""
         now = self._platform.clock.monotonic()
         failures = self._failures.get(record.launch)
         if failures is None or now - failures.last > OUTAGE_GAP_S:
             return Outage()
-        return Outage(now - failures.first, failures.failed)
+        return Outage(now - failures.first, failures.count)
 
     async def ask(self, record: ServerRecord, kind: Kind) -> Identification | None:
         """Return what the server says of itself.
 
-        Returns None if it does not answer in time, or if another process listens on its port.
+        Return None if it does not answer in time, if another process listens on its port, or if it cannot be asked.
         """
         if kind.identify is None or not _can_be_asked(record, kind.identify.port):
             return None
@@ -91,7 +92,7 @@ class ServerClient:
             # The system does not say which process listens, so no question was sent, and no silence begins.
             return None
         said = None if secrets is None else await self._queries.identify(kind, record.ports, secrets, ANSWER_TIMEOUT_S)
-        self._note(record, answered=said is not None)
+        self._record_question(record, answered=said is not None)
         if known is None and secrets and said is not None and said.matches:
             # Kept only after the server has proven them: while a server starts, the record of secrets on disk may still
             # be that of the launch before it.
@@ -101,7 +102,7 @@ class ServerClient:
     async def ask_foreign(self, kind: Kind, process: ProcessIdentity, ports: Ports) -> Identification | None:
         """Return what a foreign process says of itself.
 
-        Returns None if its kind cannot be recognised by an answer, if the process belongs to another user, or if
+        Return None if its kind cannot be recognised by an answer, if the process belongs to another user, or if
         another process has answered. A secret is only ever sent to a process of this user.
         """
         if kind.identify is None or not kind.identify.match or kind.identify.port not in ports:
@@ -128,29 +129,29 @@ class ServerClient:
     async def count_sessions(self, record: ServerRecord, kind: Kind) -> int | None:
         """Return the number of open sessions of a server, None if it cannot be found out."""
         if not isinstance(kind.sessions, SessionRoute):
-            return await self._count(kind, record.ports, ANSWER_TIMEOUT_S)
+            return await self._count_on_ports(kind, record.ports, ANSWER_TIMEOUT_S)
         if not _can_be_asked(record, kind.sessions.port):
             return None
         try:
             serves = await self._platform.lanes.look(self._serves, record, kind.sessions.port)
-            count = await self._count(kind, record.ports, ANSWER_TIMEOUT_S) if serves else None
+            count = await self._count_on_ports(kind, record.ports, ANSWER_TIMEOUT_S) if serves else None
         except OSError:
             return None
         except UnusableAnswerError:
-            self._note(record, answered=True)
+            self._record_question(record, answered=True)
             return None
         # A server that can be asked who it is counts as silent by that question, and not by this one.
         if count is not None or kind.identify is None:
-            self._note(record, answered=count is not None)
+            self._record_question(record, answered=count is not None)
         return count
 
     async def count_foreign_sessions(self, kind: Kind, ports: Ports) -> int | None:
         """Return the number of open sessions of a foreign server, None if it cannot be found out."""
         with contextlib.suppress(UnusableAnswerError):
-            return await self._count(kind, ports, FOREIGN_TIMEOUT_S)
+            return await self._count_on_ports(kind, ports, FOREIGN_TIMEOUT_S)
         return None
 
-    async def answer(self, record: ServerRecord, kind: Kind) -> Answer:
+    async def check_answer(self, record: ServerRecord, kind: Kind) -> Answer:
         """Return whether the server answers as its record says.
 
         A server that cannot be asked counts as right. Its kind may have no question, or its recipe may have changed
@@ -160,7 +161,7 @@ class ServerClient:
             return Answer.RIGHT
         return answer_of(record, kind, await self.ask(record, kind))
 
-    async def _count(self, kind: Kind, ports: Ports, timeout_s: float) -> int | None:
+    async def _count_on_ports(self, kind: Kind, ports: Ports, timeout_s: float) -> int | None:
         """Return the number of sessions of the server on these ports, None if it cannot be found out.
 
         Raises:
@@ -173,8 +174,8 @@ class ServerClient:
         port = ports.get(kind.sessions)
         return None if port is None else await self._platform.lanes.look(self._platform.ports.count_connections, port)
 
-    def _note(self, record: ServerRecord, *, answered: bool) -> None:
-        """End the outage of a server that has answered, begin or prolong that of a server that has not."""
+    def _record_question(self, record: ServerRecord, *, answered: bool) -> None:
+        """End the outage of a server that has answered a question; begin or prolong that of one that has not."""
         failures = self._failures.pop(record.launch, None)
         if answered:
             return
@@ -183,7 +184,7 @@ class ServerClient:
             launches = {record.launch for record in self._context.records.servers.values()}
             self._failures = {launch: kept for launch, kept in self._failures.items() if launch in launches}
             failures = _Failures(now, now, 0)
-        self._failures[record.launch] = _Failures(failures.first, now, failures.failed + 1)
+        self._failures[record.launch] = _Failures(failures.first, now, failures.count + 1)
 
     def _secrets_for(
         self, record: ServerRecord, kind: Kind, known: Mapping[str, str] | None
@@ -196,7 +197,7 @@ class ServerClient:
         assert kind.identify is not None  # noqa: S101 (the caller has checked)
         if not self._serves(record, kind.identify.port):
             return None
-        return read_back(kind, record.ports, self._environment(record, kind)) if known is None else known
+        return read_back(kind, record.ports, self._variables(record, kind)) if known is None else known
 
     def _serves(self, record: ServerRecord, name: str) -> bool:
         """Return whether the server, or a process that the server runs, listens on its port of this name. Blocks.
@@ -208,20 +209,25 @@ class ServerClient:
         return self._listens(port, known[:1]) or self._listens(port, self._family(record, known))
 
     def _family(self, record: ServerRecord, known: tuple[ProcessIdentity, ...]) -> tuple[ProcessIdentity, ...]:
+        """Return the known processes of a server and their descendants. Blocks."""
         # The root of a foreign server may run other programs beside the server, so only its process counts.
         return family(self._platform.processes.table(), known[:1] if record.foreign else known)
 
     def _listens(self, port: int, among: tuple[ProcessIdentity, ...]) -> bool:
+        """Return whether one of these processes listens on the port. Blocks."""
         return port in self._platform.ports.match_listeners((port,), among)
 
-    def _environment(self, record: ServerRecord, kind: Kind) -> Mapping[str, str]:
-        """Return the variables that say where a server keeps its secrets: those of a foreign server may differ."""
+    def _variables(self, record: ServerRecord, kind: Kind) -> Mapping[str, str]:
+        """Return the environment variables that say where a server keeps its secrets. Blocks.
+
+        Those of a foreign server may differ from those of the daemon.
+        """
         if record.foreign and record.process is not None:
-            return environment_of(self._context, kind, record.process)
+            return variables_of_secrets(self._context, kind, record.process)
         return self._context.environment
 
     def _read_foreign_secrets(self, kind: Kind, process: ProcessIdentity, ports: Ports) -> Mapping[str, str]:
-        return read_back(kind, ports, environment_of(self._context, kind, process))
+        return read_back(kind, ports, variables_of_secrets(self._context, kind, process))
 
     def _keep_foreign_secrets(self, process: ProcessIdentity, secrets: Mapping[str, str]) -> None:
         """Keep the secrets of a process, and drop those of processes that have ended."""
@@ -241,7 +247,7 @@ def _can_be_asked(record: ServerRecord, name: str) -> bool:
 
 
 def answer_of(record: ServerRecord, kind: Kind, said: Identification | None) -> Answer:
-    """Return whether what a server said is what its record says; `said` is None if it did not answer."""
+    """Return whether a server said what its record says. `said` is None if it did not answer."""
     if said is None:
         return Answer.NO_ANSWER
     return Answer.RIGHT if said.matches and version_fits(record, kind, said) else Answer.WRONG
@@ -250,7 +256,7 @@ def answer_of(record: ServerRecord, kind: Kind, said: Identification | None) -> 
 def version_fits(record: ServerRecord, kind: Kind, said: Identification) -> bool:
     """Return whether a server says the version of its record. It need not say which build of that version it is.
 
-    Any version fits a record without one, and a kind that does not say where its version stands.
+    Any version fits a record without one, and a kind whose answers name no version.
     """
     if kind.identify is None or kind.identify.version is None or record.version is None:
         return True

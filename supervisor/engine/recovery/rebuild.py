@@ -15,7 +15,7 @@ from ...errors import KindUnknown
 from ...kinds.kind import Kind
 from ...kinds.programs import is_of
 from ...native.api import variable_if_told
-from ..identification.foreign_owner import owner_of, ownership_of
+from ..identification.foreign_owner import owner_of, record_owner
 from ..identification.recognise import launcher_of
 from ..identification.server_client import ServerClient
 from ..processes.spawn import addresses
@@ -89,7 +89,7 @@ class Rebuilder:
 
     def _adopt(self, record: ServerRecord, kind: Kind, seen: OwnerSeen) -> None:
         url, connect = addresses(kind, record, self._context.private_of(kind, record.version))
-        owner = ownership_of(self._context, seen)
+        owner = record_owner(self._context, seen)
         owners = (owner,) if owner else ()
         tells = "{owner_pid}" in kind.env.values() and not record.foreign
         record = record.with_(url=url, connect=connect, owners=owners, ever_owned=bool(owners))

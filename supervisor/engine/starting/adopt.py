@@ -228,4 +228,4 @@ class Adopter:
         if port is None:
             held = await self._context.platform.lanes.look(self._platform.ports.held_by, occupant.identity)
             port = min(held, default=0)
-        return await self._recogniser.look(kind, occupant, port)
+        return await self._recogniser.recognise(kind, occupant, port)

@@ -9,7 +9,7 @@ from ...core.processes.owners import UnknownOwner
 from ...core.processes.proof import Recognised
 from ...kinds.kind import Kind
 from ...native.lane import Lane, take
-from ..identification.foreign_owner import HIDDEN, home_of, owner_of
+from ..identification.foreign_owner import ENVIRONMENT_UNREADABLE, owner_of, token_and_home_of
 from ..identification.recognise import Recogniser
 from ..state.context import EngineContext
 from .takeover import Takeover
@@ -108,13 +108,13 @@ class Discovery:
         return found
 
     async def _look_for(self, kind: Kind, facts: Mapping[int, PortFact]) -> list[ServerRecord]:
-        foreign_servers = await self._recogniser.among(kind, facts)
+        foreign_servers = await self._recogniser.find_servers(kind, facts)
         found = []
         for foreign_server in foreign_servers.values():
             if self._new(foreign_server):
                 record = self._takeover.show(kind, foreign_server)
                 found.append(record)
-                if foreign_server.owner == UnknownOwner(HIDDEN):
+                if foreign_server.owner == UnknownOwner(ENVIRONMENT_UNREADABLE):
                     self._unread[record.launch] = record.id
                 self.on_found(record)
         return found
@@ -132,13 +132,13 @@ class Discovery:
                 del self._unread[launch]
                 continue
             try:
-                _, home = await self._context.platform.lanes.look(home_of, self._context, record.process)
+                _, home = await self._context.platform.lanes.look(token_and_home_of, self._context, record.process)
             except OSError:
                 continue
             owner = await self._context.platform.lanes.look(
                 owner_of, self._context, self._context.kind_of(record), record.process
             )
-            if owner == UnknownOwner(HIDDEN):
+            if owner == UnknownOwner(ENVIRONMENT_UNREADABLE):
                 continue
             del self._unread[launch]
             now = self._records.servers.get(server_id)

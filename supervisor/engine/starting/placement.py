@@ -29,7 +29,7 @@ class Placement:
         self,
         context: EngineContext,
         planner: Planner,
-        gatherer: SnapshotReader,
+        snapshot_reader: SnapshotReader,
         standing: Standing,
         operations: Operations,
     ) -> None:
@@ -37,7 +37,7 @@ class Placement:
         self._context = context
         self._operations = operations
         self._planner = planner
-        self._gatherer = gatherer
+        self._snapshot_reader = snapshot_reader
         self._standing = standing
 
     async def place(self, request: EnsureRequest) -> ResolvedRequest:
@@ -110,7 +110,7 @@ class Placement:
         """Return why a server of another version stays as it is, None if it may be replaced."""
         if record.state in (ServerState.FAILED, ServerState.STOPPED):
             return None
-        owners = self._gatherer.owners(record, resolved.kind, resolved.asker)
+        owners = self._snapshot_reader.owners_besides(record, resolved.kind, resolved.asker)
         if owners:
             return ConflictingServer(record.id, record.version, f"it belongs to {', '.join(owners)}")
         if record.state not in SERVING or self._standing.dead(record):

@@ -20,7 +20,7 @@ from ...core.reconcile import (
     reconcile,
 )
 from ...errors import InvalidParams, PortsExhausted, StartFailed, SupervisorError
-from ..identification.bridges import come_up
+from ..identification.bridges import wait_for_server_of_bridge
 from ..identification.snapshot import SnapshotReader
 from ..logs.excerpt import log_tail
 from ..state.context import EngineContext
@@ -30,15 +30,17 @@ from .resolve import ResolvedRequest
 class Planner:
     """Takes facts from the snapshot reader, and the decision from `core.reconcile`."""
 
-    def __init__(self, context: EngineContext, gatherer: SnapshotReader) -> None:
+    def __init__(self, context: EngineContext, snapshot_reader: SnapshotReader) -> None:
         self._context = context
-        self._gatherer = gatherer
+        self._snapshot_reader = snapshot_reader
 
     async def plan_for_running(
         self, resolved: ResolvedRequest, record: ServerRecord
     ) -> Reuse | Replace | Refuse | StartAnother:
         """Return the plan for the server that has the requested id and has been ready."""
-        own = await self._gatherer.own(record, resolved.kind, resolved.required, resolved.asker, fresh=resolved.fresh)
+        own = await self._snapshot_reader.read_own_server(
+            record, resolved.kind, resolved.required, resolved.asker, fresh=resolved.fresh
+        )
         return plan_for_running(self.spec(resolved, ()), own)
 
     async def without(
@@ -55,12 +57,12 @@ class Planner:
         `vacated`: ports that will be free when the plan is carried out.
         """
         sets = self.wanted(resolved)
-        theirs = await come_up(self._context, resolved.kind, sets[0]) if sets else frozenset()
+        theirs = await wait_for_server_of_bridge(self._context, resolved.kind, sets[0]) if sets else frozenset()
         # Ports that a bridge's server has taken are not lost, because that server takes the place of the start.
         taken = {occupied.port for occupied in lost} - theirs
         wanted = [ports for ports in sets if taken.isdisjoint(ports.values())]
         spec = self.spec(resolved, wanted)
-        snapshot = await self._gatherer.ports(resolved.server, resolved.kind, wanted)
+        snapshot = await self._snapshot_reader.read_ports(resolved.server, resolved.kind, wanted)
         if vacated:
             free = {port: PortFact(port, Bind.FREE) for port in vacated if port in snapshot.ports}
             snapshot = replace(snapshot, ports={**snapshot.ports, **free})
@@ -72,7 +74,7 @@ class Planner:
 
     def owners(self, resolved: ResolvedRequest, record: ServerRecord) -> tuple[str, ...]:
         """Return the owners, other than the asker, that keep a server from being replaced."""
-        return self._gatherer.owners(record, resolved.kind, resolved.asker)
+        return self._snapshot_reader.owners_besides(record, resolved.kind, resolved.asker)
 
     def spec(self, resolved: ResolvedRequest, wanted: Sequence[Ports]) -> ServerSpec:
         """Return a request in the form that `core.reconcile` takes."""

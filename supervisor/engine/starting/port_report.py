@@ -93,7 +93,7 @@ class PortReporter:
     async def _sets(self, kind: Kind, sets: Sequence[Ports], version: str | None = None) -> dict[int, PortFinding]:
         numbers = {port for ports in sets for port in ports.values()}
         facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, numbers) if numbers else {}
-        foreign_servers = await self._recogniser.among(kind, facts)
+        foreign_servers = await self._recogniser.find_servers(kind, facts)
         snapshot = Snapshot(facts, self._records.reserved(""), foreign_servers)
         specs = [ServerSpec(kind.name, version, (ports,), topology=kind.topology) for ports in sets]
         return {port: self._explain(spec, port, snapshot) for spec in specs for port in spec.wanted[0].values()}

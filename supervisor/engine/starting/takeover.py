@@ -5,7 +5,7 @@ from ...core.model import Liveness, Origin, Ownership, ProcessIdentity, ServerRe
 from ...core.processes.owners import DeadOwner, NoOwner, OwnerSeen, UnknownOwner
 from ...kinds.kind import Kind
 from ..identification.adoption_marks import keep_mark
-from ..identification.foreign_owner import ownership_of
+from ..identification.foreign_owner import record_owner
 from ..identification.server_client import ServerClient
 from ..processes.spawn import addresses
 from ..state.context import EngineContext
@@ -53,7 +53,7 @@ class Takeover:
             owners_unknown=False,
             ever_owned=isinstance(owner, DeadOwner),
         )
-        found = ownership_of(self._context, owner) if owned else None
+        found = record_owner(self._context, owner) if owned else None
         record = self._records.set_claims(record.id, owners=(found,)) if found else record
         self._tell_found(record, _owner_text(owner))
         return record
@@ -179,12 +179,12 @@ class Takeover:
         )
         url, connect = addresses(kind, record, self._context.private_of(kind, record.version))
         record = self._records.change(record.id, url=url, connect=connect)
-        self._server_client.learn(record, foreign_server.process)
+        self._server_client.take_over_secrets(record, foreign_server.process)
         return record
 
     def _with_owner(self, record: ServerRecord, foreign_server: ForeignServer) -> ServerRecord:
         """Add the owner that the environment of the server names to the owners that asked for it."""
-        found = ownership_of(self._context, foreign_server.owner)
+        found = record_owner(self._context, foreign_server.owner)
         owners: tuple[Ownership, ...] = record.owners
         if found is not None and all(owner.process != found.process for owner in owners):
             owners = (*owners, found)
