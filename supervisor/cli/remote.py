@@ -72,7 +72,7 @@ def raise_if_a_daemon_runs(where: Folders, problem: DaemonNotRunning, *, ignore_
     Raises:
         DaemonUnreachable: a daemon holds the lock.
     """
-    from ..daemon.lock import STARTS_WITHIN_S, lock_holder
+    from ..daemon.home_lock import STARTS_WITHIN_S, lock_holder
 
     try:
         held = lock_holder(where.lock)

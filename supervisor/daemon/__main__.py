@@ -1,4 +1,4 @@
-"""`python -m supervisor.daemon`: the daemon in the background, without the command line's modules."""
+"""Entry into the daemon in the background: `python -m supervisor.daemon`, without the command line's modules."""
 
 import json
 import os
@@ -25,13 +25,13 @@ def main() -> int:
     inherited.lift_limits()
     try:
         if sys.argv[1:] == [TRY]:
-            from .rehearsal import rehearse
+            from .start_rehearsal import rehearse_start
 
-            rehearse(folders())
+            rehearse_start(folders())
             return 0
-        from .app import run
+        from .app import run_daemon
 
-        return run(folders(), console=False, manager=background_manager())
+        return run_daemon(folders(), console=False, manager=background_manager())
     except SupervisorError as error:
         problem = error
     except OSError as error:

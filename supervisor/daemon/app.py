@@ -1,4 +1,4 @@
-"""The daemon, put together: the one place that constructs the services around the engine."""
+"""From start to end: the daemon, put together. The one place that constructs the services around the engine."""
 
 import asyncio
 import contextlib
@@ -24,21 +24,21 @@ from ..native.platforms import file_replacer, open_platform, raise_descriptor_li
 from ..native.service_api import NoServiceManager, ServiceManager
 from ..native.startup import inherited
 from ..registry.store import FileStore
-from . import loop, version
-from .guard import GuardedStore, guarded_platform
-from .home_files import HomeFiles, Identity
+from . import event_loop, version
+from .daemon_log import LOG_NAME, LogFile, open_log
 from .home_folder import HomeFolder
+from .home_guard import GuardedStore, guarded_platform
+from .home_lock import LOCK_TEST_S, describe_running
 from .home_ownership import HomeOwnership
-from .lock import LOCK_TEST_S, describe_running
-from .logs import LOG_NAME, LogFile, open_log
+from .home_upkeep import DaemonIdentity, HomeUpkeep
 from .loop_errors import LoopErrors
-from .settings import Reloader, Settings, read
+from .settings import Reloader, Settings, read_settings
 
 WITHDRAW_S = 5.0
 """How long a daemon that has lost its home waits for its operations, which can no longer act."""
 
 
-def run(folders: Folders, *, console: bool, manager: ServiceManager | None = None) -> int:
+def run_daemon(folders: Folders, *, console: bool, manager: ServiceManager | None = None) -> int:
     """Be the daemon of a home until it is stopped, and return the exit status.
 
     `manager` is the service manager that started the daemon, if one did.
@@ -49,7 +49,7 @@ def run(folders: Folders, *, console: bool, manager: ServiceManager | None = Non
     """
     inherited.reset_for_daemon()
     manager = manager or NoServiceManager()
-    settings = read(folders)
+    settings = read_settings(folders)
     ownership = HomeOwnership(HomeFolder(folders))
     try:
         taken = ownership.take(LOCK_TEST_S)
@@ -60,7 +60,8 @@ def run(folders: Folders, *, console: bool, manager: ServiceManager | None = Non
         manager.ready()
         return 0
     try:
-        return loop.run(Daemon(folders, ownership, settings, manager, console=console).live(), settings.loop)
+        daemon = Daemon(folders, ownership, settings, manager, console=console)
+        return event_loop.run_to_end(daemon.live(), settings.loop_choice)
     finally:
         ownership.release()
 
@@ -77,7 +78,7 @@ class Daemon:
         *,
         console: bool,
     ) -> None:
-        self._loop = settings.loop
+        self._loop_choice = settings.loop_choice
         self._folders = folders
         self._ownership = ownership
         self._settings = settings
@@ -90,7 +91,7 @@ class Daemon:
         self._with_servers = False
         self._stop: asyncio.Event
         self._me: ProcessIdentity
-        self._home_files: HomeFiles
+        self._upkeep: HomeUpkeep
         self._reloader: Reloader
         self._loop_errors: LoopErrors
         self._open_listener: Listener | None = None
@@ -100,11 +101,11 @@ class Daemon:
         running_loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         engine, store, listener = self.construct()
-        ours = Identity(self._me, self._instance_id, self._version, self._token)
-        self._home_files.begin(ours, self._stop.set)
-        self._home_files.also_check(self._loop_errors.look)
+        ours = DaemonIdentity(self._me, self._instance_id, self._version, self._token)
+        self._upkeep.begin(ours, self._stop.set)
+        self._upkeep.also_check(self._loop_errors.look)
         running_loop.set_exception_handler(self._loop_errors)
-        with loop.handling_signals(running_loop, self._stop.set, self._reloader.quietly):
+        with event_loop.handling_signals(running_loop, self._stop.set, self._reloader.quietly):
             await self._serve(engine, store, listener)
         return 0
 
@@ -114,12 +115,12 @@ class Daemon:
         engine = self._engine(store)
         self._me = engine.context.me
         events, records, lanes = engine.context.events, engine.context.records, engine.context.platform.lanes
-        self._home_files = HomeFiles(self._folders, self._ownership, events, records, self._log_file, watch_paths)
+        self._upkeep = HomeUpkeep(self._folders, self._ownership, events, records, self._log_file, watch_paths)
         self._reloader = Reloader(
             self._folders, self._settings, lanes, events, self._publish_again, engine.supervisor.look_again
         )
         listener = self._listener(engine)
-        self._loop_errors = LoopErrors(events, listener, partial(self._publish, listener), self._loop)
+        self._loop_errors = LoopErrors(events, listener, partial(self._publish, listener), self._loop_choice)
         return engine, store, listener
 
     def close_log(self) -> None:
@@ -133,14 +134,14 @@ class Daemon:
             pid=self._me.pid,
             version=self._version,
             home=str(self._folders.home),
-            event_loop=self._loop.name,
-            event_loop_reason=self._loop.reason,
+            event_loop=self._loop_choice.name,
+            event_loop_reason=self._loop_choice.reason,
         )
         running_loop = asyncio.get_running_loop()
         await self._manager.begin(lambda: running_loop.call_soon_threadsafe(self._stop.set))
         await engine.context.platform.lanes.prepare()
         await engine.context.platform.lanes.do(engine.context.platform.marks.prepare)
-        await engine.recovery.run(self._home_files.load(store))
+        await engine.recovery.run(self._upkeep.load(store))
         engine.supervisor.begin()
         engine.attachments.begin()
         await listener.open()
@@ -155,7 +156,7 @@ class Daemon:
             self._manager.stopping()
             events.publish("daemon.stopping", servers=self._with_servers)
             self._loop_errors.close()
-            self._home_files.close()
+            self._upkeep.close()
             listener.begin_shutdown()
             await self._close(engine)
             await listener.close()
@@ -197,7 +198,7 @@ class Daemon:
             config=str(self._folders.config),
             logs=str(self._folders.logs),
             environments=str(context.environments.root),
-            event_loop=self._loop.name,
+            event_loop=self._loop_choice.name,
             notes=lambda: self._notes(engine),
             reload=self._reloader.reload,
             shut_down=self._shut_down,
@@ -217,15 +218,15 @@ class Daemon:
         return Listener(admission, self._folders.socket)
 
     def _notes(self, engine: Engine) -> tuple[str, ...]:
-        notes = (*engine.notes, self._ownership.note, self._log_file.note, self._loop.note, self._loop_errors.note)
-        return (*(text for note in notes if (text := note())), *inherited.notes())
+        own_notes = (self._ownership.note, self._log_file.note, self._loop_choice.note, self._loop_errors.note)
+        return (*(text for note in (*engine.notes, *own_notes) if (text := note())), *inherited.notes())
 
     def _publish(self, listener: Listener) -> None:
-        self._home_files.publish(listener.transports)
+        self._upkeep.publish(listener.transports)
 
     def _publish_again(self) -> None:
         if self._open_listener is not None:
-            self._home_files.look()
+            self._upkeep.look()
             self._publish(self._open_listener)
 
     def _shut_down(self, servers: bool) -> None:  # noqa: FBT001 (the protocol's own flag)

@@ -1,4 +1,4 @@
-"""The real home of a daemon: its folder, which only its user can write, with its lock, registry and presence."""
+"""At the start: the home's folder is made, which only its user can write. It has the lock, registry and presence."""
 
 from ..errors import NotOurs
 from ..native import presence, trust
@@ -6,7 +6,7 @@ from ..native.facts import HOME_VARIABLE, Folders
 from ..native.presence_api import Presence
 from ..native.startup import homes
 from ..registry.store import homes_in
-from .lock import HomeLock
+from .home_lock import HomeLock
 
 
 def make_home(where: Folders) -> None:

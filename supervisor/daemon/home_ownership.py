@@ -1,4 +1,4 @@
-"""The ownership of a home by one daemon, even if the home's files are moved or removed.
+"""From start to end: one daemon owns the home, even if the home's files are moved or removed.
 
 Two locks make a daemon the owner. The home's lock file shuts out every daemon that sees this very folder. The daemon's
 presence lies outside the home and shuts out every daemon of this path. A daemon acts only while no other can hold both.
@@ -25,7 +25,7 @@ class HomeState(Enum):
 
 
 class HomeLostError(OSError):
-    """The home belongs to another daemon, or its owner is unknown: nothing may be started, ended or written."""
+    """The home is another daemon's, or it is unknown whose it is: nothing may be started, ended or written."""
 
 
 class HomeStorage(Protocol):
@@ -71,7 +71,7 @@ class HomeOwnership:
         self._storage = storage
         self._presences: dict[str, Presence] = {}
         self._only_path: str | None = None
-        """The id of the home's path if the path is a link. Rows in the registry never have this id."""
+        """The id of the home's path if the path is a link. The registry never names this id."""
         self._answer: Callable[[], bytes] | None = None
         self.lost: str | None = None
         """Why the home belongs to another daemon, or None."""
@@ -104,10 +104,10 @@ class HomeOwnership:
         return True
 
     def inherit(self, homes: Collection[str]) -> bool:
-        """Take the presences of the other homes whose rows are in the registry, because the folder was moved.
+        """Take the presences of the other homes that the registry names, because the folder was moved.
 
         Returns:
-            False if a daemon of one of these homes is running, because the rows are that daemon's.
+            False if a daemon of one of these homes is running, because the registry is that daemon's.
         """
         if self._only_path in homes:
             self._only_path = None
@@ -181,7 +181,7 @@ class HomeOwnership:
         """Take the home again. Return why that cannot be, or None if the home is this daemon's again."""
         now = self._storage.home_id()
         if now not in self._presences and set(self._storage.registry_homes()) - {*self._presences}:
-            # The folder of another home lies there. Writing here would overwrite its rows.
+            # The folder of another home lies there. Writing here would overwrite its registry.
             return "its path leads to another home now"
         if now == self._only_path:
             self._only_path = None

@@ -1,4 +1,4 @@
-"""Errors that the event loop reports, and the listener that is opened again when one of them has closed it."""
+"""While the daemon runs: errors of the event loop are handled, and a listener that one has closed is opened again."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 from ..control.listener import Listener
 from ..engine.state.events import Events
 from ..errors import SupervisorError
-from .loop import PROACTOR, Choice
+from .event_loop import PROACTOR, LoopChoice
 
 # ERROR_NETNAME_DELETED, WSAECONNABORTED, WSAECONNRESET
 PEER_HAS_GONE = frozenset({64, 10053, 10054})
@@ -36,7 +36,7 @@ class RecentErrors:
 class LoopErrors:
     """The loop's exception handler. An error may have closed a listening socket, so it checks and opens it again."""
 
-    def __init__(self, events: Events, listener: Listener, publish: Callable[[], None], choice: Choice) -> None:
+    def __init__(self, events: Events, listener: Listener, publish: Callable[[], None], choice: LoopChoice) -> None:
         self._events = events
         self._listener = listener
         self._publish = publish

@@ -1,4 +1,4 @@
-"""Ending a daemon of another release, which speaks none of our protocol's versions."""
+"""Before the start: ending a daemon of another release, which speaks none of our protocol's versions."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""`service run`: the daemon as a service manager starts it."""
+"""Entry into the daemon as a service manager starts it: `service run`."""
 
 import faulthandler
 import json
@@ -36,11 +36,11 @@ def serve(home: str | None = None, *, as_json: bool = False) -> int:
 
 
 def _run(manager: ServiceManager, *, as_json: bool) -> int:
-    from .app import run
+    from .app import run_daemon
 
     try:
         _refuse_the_machine()
-        return run(folders(), console=sys.stderr.isatty(), manager=manager)
+        return run_daemon(folders(), console=sys.stderr.isatty(), manager=manager)
     except SupervisorError as error:
         problem = error
     except OSError as error:

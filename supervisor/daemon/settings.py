@@ -1,4 +1,4 @@
-"""The daemon's settings from config.toml: read at its start, and again when a user asks for it."""
+"""At the start, and again when a user asks for it: the daemon's settings are read from config.toml."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from ..kinds.catalog import Catalog
 from ..native.facts import Folders
 from ..native.lane import Lane, Lanes
 from ..values import frozen
-from . import loop
+from . import event_loop
 
 FIXED_KEYS = ("log_level", "event_loop", "discover", "environments")
 """Keys of `[daemon]` that are read at the daemon's start only."""
@@ -23,17 +23,17 @@ class Settings:
 
     config: Config
     catalog: Catalog
-    loop: loop.Choice
+    loop_choice: event_loop.LoopChoice
 
 
-def read(folders: Folders) -> Settings:
+def read_settings(folders: Folders) -> Settings:
     """Return the settings of a home, with which a daemon would start. Blocking.
 
     Raises:
         ConfigInvalid: the settings cannot be used.
     """
     config = load(folders.config, os.environ)
-    choice = loop.choose(config)
+    choice = event_loop.choose_loop(config)
     with naming(folders.config):
         return Settings(config, Catalog.build(config.kinds), choice)
 
@@ -75,7 +75,7 @@ class Reloader:
             raise StateNotWritable(f"the endpoint cannot be published: {error}") from error
         async with self._one_at_a_time:
             # In a thread, because the parser takes a second for the largest file that is allowed.
-            found = await self._lanes.do(read, self._folders, lane=Lane.FILES)
+            found = await self._lanes.do(read_settings, self._folders, lane=Lane.FILES)
             catalog, before = self._settings.catalog, self._settings.config
             catalog.kinds = found.catalog.kinds
         waiting = tuple(f"daemon.{key}" for key in FIXED_KEYS if getattr(found.config, key) != getattr(before, key))

@@ -1,4 +1,4 @@
-"""The installed version of this distribution."""
+"""At the start: the installed version of this distribution is read."""
 
 import os
 import sys

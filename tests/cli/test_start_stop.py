@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.daemon.lock import HomeLock
+from supervisor.daemon.home_lock import HomeLock
 from tests.cli.conftest import Run
 from tests.cli.objects import status
 from tests.cli.scripted import Script, Streaming
@@ -148,7 +148,7 @@ def test_a_failure_in_the_foreground_is_explained(run: Run, monkeypatch: pytest.
     def fail(*_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("supervisor.daemon.app.run", fail)
+    monkeypatch.setattr("supervisor.daemon.app.run_daemon", fail)
     outcome = run("start", "--foreground", "--json")
     assert (outcome.code, outcome.error["code"]) == (1, "STATE_NOT_WRITABLE")
 

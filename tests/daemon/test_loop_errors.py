@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from supervisor.daemon.loop import Choice, run
+from supervisor.daemon.event_loop import LoopChoice, run_to_end
 from supervisor.daemon.loop_errors import LoopErrors
 from supervisor.engine.state.events import Events
 from tests.control.harness import ListenerHarness, open_listener
-from tests.daemon.test_loop import LOOPS
+from tests.daemon.test_event_loop import LOOPS
 from tests.fakes import FakeClock
 
 RESETS, AT_ONCE = 1000, 50
@@ -67,7 +67,7 @@ async def answers(harness: ListenerHarness) -> None:
 
 
 def handler(harness: ListenerHarness, log: Log, name: str) -> LoopErrors:
-    made = LoopErrors(Events(log, FakeClock()), harness.listener, lambda: None, Choice(name, "the test says so"))  # type: ignore[arg-type]
+    made = LoopErrors(Events(log, FakeClock()), harness.listener, lambda: None, LoopChoice(name, "the test says so"))  # type: ignore[arg-type]
     asyncio.get_running_loop().set_exception_handler(made)
     return made
 
@@ -96,7 +96,7 @@ def test_a_thousand_resets_in_the_backlog_leave_the_listener_open(
             wire.writer.transport.abort()
         return 0
 
-    run(live(), Choice(name, "the test says so"))
+    run_to_end(live(), LoopChoice(name, "the test says so"))
     gc.collect()
     assert [fields for _, event, fields in log.entries if event == "loop.error"] == []
     assert "daemon.cannot_listen" not in log.names()
@@ -120,7 +120,7 @@ def test_a_listening_socket_that_the_loop_closed_is_reopened(name: str, tmp_path
             assert harness.events.named("listener.rebuilt")
         return 0
 
-    run(live(), Choice(name, "the test says so"))
+    run_to_end(live(), LoopChoice(name, "the test says so"))
     assert log.names() <= {"listener.reset", "loop.error", "daemon.listens_again"}
 
 
@@ -129,14 +129,14 @@ def told(name: str, message: str, error: Exception) -> tuple[set[str], str | Non
     log = Log()
 
     async def live() -> int:
-        errors = LoopErrors(Events(log, FakeClock()), Nothing(), lambda: None, Choice(name, ""))  # type: ignore[arg-type]
+        errors = LoopErrors(Events(log, FakeClock()), Nothing(), lambda: None, LoopChoice(name, ""))  # type: ignore[arg-type]
         errors(asyncio.get_running_loop(), {"message": message, "exception": error})
         notes.append(errors.note())
         errors.close()
         return 0
 
     notes: list[str | None] = []
-    run(live(), Choice(LOOPS[0], ""))
+    run_to_end(live(), LoopChoice(LOOPS[0], ""))
     return log.names(), notes[0]
 
 
@@ -196,13 +196,13 @@ def test_a_listener_that_cannot_be_opened_is_tried_again() -> None:
 
     async def live() -> int:
         stuck = Stuck()
-        choice = Choice(LOOPS[0], "")
+        choice = LoopChoice(LOOPS[0], "")
         errors = LoopErrors(Events(log, FakeClock()), stuck, lambda: published.append(None), choice)  # type: ignore[arg-type]
         errors(asyncio.get_running_loop(), {"message": "anything"})
         await asyncio.wait_for(waited.wait(), PATIENCE_S)
         await asyncio.sleep(0)
         return 0
 
-    run(live(), Choice(LOOPS[0], ""))
+    run_to_end(live(), LoopChoice(LOOPS[0], ""))
     assert [event for _, event, _ in log.entries] == ["loop.error", "daemon.cannot_listen", "daemon.listens_again"]
     assert published == [None]

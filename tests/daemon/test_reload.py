@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.client import endpoint
 from supervisor.config import Config
-from supervisor.daemon import loop
+from supervisor.daemon import event_loop
 from supervisor.daemon.settings import Reloader, Settings
 from supervisor.engine.state.events import Events
 from supervisor.errors import ConfigInvalid
@@ -74,7 +74,7 @@ def test_a_slow_reload_does_not_block_the_loop(tmp_path: Path) -> None:
 
     async def story() -> int:
         events = Events(Quiet(), MonotonicClock())
-        settings = Settings(Config(), Catalog.build({}), loop.choose(Config()))
+        settings = Settings(Config(), Catalog.build({}), event_loop.choose_loop(Config()))
         lanes = ThreadLanes(ProcessQueries(lambda _: None))
         reloader = Reloader(folders, settings, lanes, events, lambda: None, lambda: None)
         reload = asyncio.create_task(reloader.reload())

@@ -336,7 +336,7 @@ def test_mark_shows_where_a_cut_has_lost_lines(harness: LogsHarness) -> None:
 # --- the daemon's own -------------------------------------------------------------------------------------------------
 
 
-@POSIX_ONLY  # Windows does not rename an open file, so the log is not rotated there (daemon/logs.py)
+@POSIX_ONLY  # Windows does not rename an open file, so the log is not rotated there (daemon/daemon_log.py)
 def test_own_log_is_followed_across_its_rotation(harness: LogsHarness) -> None:
     async def story() -> None:
         say = harness.writer(harness.own_log)

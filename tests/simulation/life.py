@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from supervisor.core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow, State
-from supervisor.daemon.guard import GuardedStore, guarded_platform
+from supervisor.daemon.home_guard import GuardedStore, guarded_platform
 from supervisor.daemon.home_ownership import HomeOwnership
 from supervisor.engine.assembly import Site, assemble
 from supervisor.engine.identification.queries import OVER_LOOPBACK

@@ -16,8 +16,8 @@ from supervisor.control.listener import Listener
 from supervisor.control.outbound import OUTBOUND_LIMIT
 from supervisor.core.model import ProcessIdentity
 from supervisor.daemon.app import Daemon
+from supervisor.daemon.event_loop import choose_loop
 from supervisor.daemon.home_ownership import HomeOwnership
-from supervisor.daemon.loop import choose
 from supervisor.daemon.settings import Settings
 from supervisor.engine.assembly import Engine, Site, assemble
 from supervisor.engine.state.registry_writer import Store
@@ -85,7 +85,7 @@ class StagedDaemon(Daemon):
 
     def __init__(self, folders: Folders, system: FakeSystem, writer: FileWriter) -> None:
         config = load(folders.config, {})
-        settings = Settings(config, Catalog.build(config.kinds), choose(config, has_proactor=False))
+        settings = Settings(config, Catalog.build(config.kinds), choose_loop(config, has_proactor=False))
         ownership = HomeOwnership(FakeHome())
         assert ownership.take()
         super().__init__(folders, ownership, settings, NoServiceManager(), console=False)

@@ -74,10 +74,10 @@ def validate(*, as_json: bool) -> None:
 
     Works without a daemon.
     """
-    from ...daemon import loop
+    from ...daemon import event_loop
 
     where = folders()
-    loop.choose(recipes.read(where)[0])
+    event_loop.choose_loop(recipes.read(where)[0])
     exists = where.config.exists()
     daemon = other_files.running_daemon(where)
     if as_json:

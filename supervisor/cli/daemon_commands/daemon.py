@@ -19,7 +19,7 @@ from ..follow import LOST
 from ..text import bridge_notes
 
 if TYPE_CHECKING:
-    from ...daemon.lock import LockHolder
+    from ...daemon.home_lock import LockHolder
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 60.0
@@ -49,10 +49,10 @@ def start(*, foreground: bool, as_json: bool, deadline: Deadline) -> int:
 
 
 def _run_in_foreground(where: Folders) -> int:
-    from ...daemon.app import run
+    from ...daemon.app import run_daemon
 
     try:
-        return run(where, console=True)
+        return run_daemon(where, console=True)
     except OSError as problem:
         raise StateNotWritable(f"the daemon cannot run: {problem}") from problem
 
@@ -237,6 +237,6 @@ def _give_up_at(deadline: Deadline) -> float:
 
 
 def _lock_holder(where: Folders) -> "LockHolder | None":
-    from ...daemon.lock import lock_holder
+    from ...daemon.home_lock import lock_holder
 
     return lock_holder(where.lock)

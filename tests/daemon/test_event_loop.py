@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.config import Config, Source, load
-from supervisor.daemon.loop import Choice, choose, handling_signals, run
+from supervisor.daemon.event_loop import LoopChoice, choose_loop, handling_signals, run_to_end
 from supervisor.errors import ConfigInvalid
 from supervisor.native import facts
 
@@ -19,7 +19,7 @@ PATIENCE_S = 20.0
 
 @pytest.mark.parametrize(("has_proactor", "name"), [(True, "selector"), (False, "default")])
 def test_each_system_has_its_loop_and_a_reason(*, has_proactor: bool, name: str) -> None:
-    choice = choose(Config(), has_proactor=has_proactor)
+    choice = choose_loop(Config(), has_proactor=has_proactor)
     assert (choice.name, choice.forced, choice.note()) == (name, False, None)
     assert choice.reason
 
@@ -27,12 +27,13 @@ def test_each_system_has_its_loop_and_a_reason(*, has_proactor: bool, name: str)
 @pytest.mark.parametrize("wanted", ["selector", "proactor"])
 def test_a_wanted_loop_is_used_and_its_source_is_shown(wanted: str, tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
-    by_variable = choose(load(file, {"GODOT_SUPERVISOR_EVENT_LOOP": wanted}), has_proactor=True)
+    by_variable = choose_loop(load(file, {"GODOT_SUPERVISOR_EVENT_LOOP": wanted}), has_proactor=True)
     assert by_variable.name == wanted
     assert by_variable.note() == f"the event loop is {wanted}: GODOT_SUPERVISOR_EVENT_LOOP says so"
     file.write_text(f'[daemon]\nevent_loop = "{wanted}"\n')
     file.chmod(0o600)
-    assert choose(load(file, {}), has_proactor=True).note() == f"the event loop is {wanted}: daemon.event_loop says so"
+    by_file = choose_loop(load(file, {}), has_proactor=True)
+    assert by_file.note() == f"the event loop is {wanted}: daemon.event_loop says so"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_a_wanted_loop_is_used_and_its_source_is_shown(wanted: str, tmp_path: Pa
 def test_a_loop_that_this_system_lacks_is_refused(source: Source, named: str) -> None:
     config = Config(event_loop="proactor", sources={"daemon.event_loop": source})
     with pytest.raises(ConfigInvalid, match=f"{named}: there is no proactor loop on {facts.SYSTEM_LABEL}") as caught:
-        choose(config, has_proactor=False)
+        choose_loop(config, has_proactor=False)
     assert caught.value.hint == "auto or selector"
 
 
@@ -50,7 +51,7 @@ def test_the_daemon_runs_on_the_loop_that_was_chosen(name: str) -> None:
     async def live() -> int:
         return 0 if name in (type(asyncio.get_running_loop()).__name__.lower() + "default") else 1
 
-    assert run(live(), Choice(name, "the test says so")) == 0
+    assert run_to_end(live(), LoopChoice(name, "the test says so")) == 0
 
 
 @pytest.mark.parametrize("name", LOOPS)
@@ -70,7 +71,7 @@ def test_a_signal_wakes_an_idle_loop(name: str, heard: str) -> None:
     rescue.daemon = True
     rescue.start()
     try:
-        assert run(live(), Choice(name, "the test says so")) == 0
+        assert run_to_end(live(), LoopChoice(name, "the test says so")) == 0
     finally:
         rescue.cancel()
 

@@ -1,4 +1,4 @@
-"""The lock of a home, which its daemon holds until it ends, and the process that holds the lock."""
+"""At the start: the lock of the home is taken and held to the end, or the daemon that holds it is described."""
 
 import contextlib
 import os

@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.client import autostart
 from supervisor.client.autostart import rehearse as rehearse_apart
-from supervisor.daemon.rehearsal import rehearse
+from supervisor.daemon.start_rehearsal import rehearse_start
 from supervisor.errors import ConfigInvalid, InstallFailed, NotOurs, StateNotWritable, SupervisorError
 from supervisor.native.facts import HOME_VARIABLE, Folders
 from tests.systems import POSIX_ONLY
@@ -74,12 +74,12 @@ def test_a_rehearsal_reports_what_would_fail_and_changes_nothing(
         where.config.chmod(0o600)
     before = everything(where.home)
     with pytest.raises(error):
-        rehearse(where)
+        rehearse_start(where)
     assert everything(where.home) == before
 
 
 def test_a_successful_rehearsal_leaves_nothing_behind(where: Folders) -> None:
-    rehearse(where)
+    rehearse_start(where)
     assert everything(where.home) == {}
 
 
@@ -97,7 +97,7 @@ def test_folders_and_files_of_other_users_are_refused(where: Folders, what: str)
         case _:
             where.home.chmod(0o777)
     with pytest.raises(NotOurs):
-        rehearse(where)
+        rehearse_start(where)
 
 
 def test_the_rehearsal_runs_apart_with_the_environment_of_a_start(

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from supervisor.daemon.home_folder import make_home
-from supervisor.daemon.lock import (
+from supervisor.daemon.home_lock import (
     STARTS_WITHIN_S,
     HomeLock,
     LockHolder,
@@ -27,7 +27,7 @@ from tests.wine import IS_WINDOWS
 HOLDER = """
 import sys
 from pathlib import Path
-from supervisor.daemon.lock import HomeLock
+from supervisor.daemon.home_lock import HomeLock
 instance = HomeLock(Path(sys.argv[1]))
 print(instance.take(), flush=True)
 sys.stdin.read()
@@ -37,7 +37,7 @@ instance.release()
 HOLDER_WITH_SERVER = """
 import asyncio, os, sys
 from pathlib import Path
-from supervisor.daemon.lock import HomeLock
+from supervisor.daemon.home_lock import HomeLock
 from supervisor.native.api import ChildCommand
 from supervisor.native.platforms import open_platform
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.daemon import logs
-from supervisor.daemon.logs import BACKUPS, LOG_NAME, LogFile, open_log
+from supervisor.daemon import daemon_log
+from supervisor.daemon.daemon_log import BACKUPS, LOG_NAME, LogFile, open_log
 from supervisor.engine.state.events import Events
 from supervisor.native import facts
 from tests.engine.harness import TOY, EngineHarness
@@ -127,7 +127,7 @@ def test_an_open_log_folder_is_closed_to_other_users(folder: Path) -> None:
 
 
 def test_the_log_has_a_hard_cap_and_keeps_the_newest_entries(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "MAX_BYTES", 4000)
+    monkeypatch.setattr(daemon_log, "MAX_BYTES", 4000)
     log = open_log(LogFile(folder), "info", console=False)
     sizes = []
     for number in range(500):
@@ -205,7 +205,7 @@ def numbers(folder: Path) -> list[int]:
 
 
 def test_a_refused_rollover_loses_no_entry_and_is_retried(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "MAX_BYTES", 4000)
+    monkeypatch.setattr(daemon_log, "MAX_BYTES", 4000)
     clock, refusing = FakeClock(), Refusing(monkeypatch)
     file = LogFile(folder, clock.monotonic)
     log = open_log(file, "info", console=False)
@@ -218,7 +218,7 @@ def test_a_refused_rollover_loses_no_entry_and_is_retried(folder: Path, monkeypa
     assert refusing.asked <= 3
     assert "cannot begin anew" in (file.note() or "")
     refusing.refuses = False
-    clock.advance(logs.RETRY_LAST_S)
+    clock.advance(daemon_log.RETRY_LAST_S)
     log.info("server.state", number=60)
     assert (folder / f"{LOG_NAME}.1").exists()
     assert numbers(folder) == [*range(61)]
@@ -226,12 +226,12 @@ def test_a_refused_rollover_loses_no_entry_and_is_retried(folder: Path, monkeypa
 
 
 def test_a_refused_rollover_moves_no_backup(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "MAX_BYTES", 1000)
+    monkeypatch.setattr(daemon_log, "MAX_BYTES", 1000)
     made, clock, refusing = backups(folder), FakeClock(), Refusing(monkeypatch)
     log = open_log(LogFile(folder, clock.monotonic), "info", console=False)
     for number in range(20):
         log.info("server.state", number=number, note="x" * 40)
-        clock.advance(logs.RETRY_LAST_S)
+        clock.advance(daemon_log.RETRY_LAST_S)
     assert refusing.asked > 2
     assert {path.name: path.read_text() for path in folder.iterdir() if path.name != LOG_NAME} == made
     refusing.refuses = False
@@ -240,7 +240,7 @@ def test_a_refused_rollover_moves_no_backup(folder: Path, monkeypatch: pytest.Mo
 
 
 def test_a_held_backup_lets_the_log_go_on_in_its_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "MAX_BYTES", 1000)
+    monkeypatch.setattr(daemon_log, "MAX_BYTES", 1000)
     backups(folder)
     clock, refusing = FakeClock(), Refusing(monkeypatch)
     refusing.what = {f"{LOG_NAME}.1"}
@@ -248,7 +248,7 @@ def test_a_held_backup_lets_the_log_go_on_in_its_file(folder: Path, monkeypatch:
     log = open_log(file, "info", console=False)
     for number in range(20):
         log.info("server.state", number=number, note="x" * 40)
-        clock.advance(logs.RETRY_LAST_S)
+        clock.advance(daemon_log.RETRY_LAST_S)
     assert numbers(folder) == [-2, -1, *range(20)]
     assert "cannot begin anew" in (file.note() or "")
     refusing.refuses = False
@@ -257,7 +257,7 @@ def test_a_held_backup_lets_the_log_go_on_in_its_file(folder: Path, monkeypatch:
 
 
 def test_a_file_left_aside_is_neither_lost_nor_overwritten(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "MAX_BYTES", 1000)
+    monkeypatch.setattr(daemon_log, "MAX_BYTES", 1000)
     folder.mkdir()
     (folder / f"{LOG_NAME}.0").write_text('{"number": 0}\n', encoding="utf-8")
     log = open_log(LogFile(folder), "info", console=False)
@@ -274,14 +274,14 @@ def test_a_file_left_aside_is_neither_lost_nor_overwritten(folder: Path, monkeyp
 def test_another_failure_of_a_rollover_is_logged_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
 ) -> None:
-    monkeypatch.setattr(logs, "MAX_BYTES", 1000)
+    monkeypatch.setattr(daemon_log, "MAX_BYTES", 1000)
     clock, refusing = FakeClock(), Refusing(monkeypatch)
     refusing.number = number
     file = LogFile(folder, clock.monotonic)
     log = open_log(file, "info", console=False)
     for _ in range(20):
         log.info("server.state", note="x" * 40)
-        clock.advance(logs.RETRY_LAST_S)
+        clock.advance(daemon_log.RETRY_LAST_S)
     told = [(entry["event"], entry["level"]) for entry in entries(folder) if entry["level"] != "info"]
     assert told == ([] if number in (5, 32, 33) else [("log.stuck", "error")])
     assert len(entries(folder)) == 20 + len(told)
@@ -291,7 +291,7 @@ def test_another_failure_of_a_rollover_is_logged_once(
 def test_a_log_without_rollover_stays_within_its_cap_and_counts_losses(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "MAX_BYTES", 1000)
+    monkeypatch.setattr(daemon_log, "MAX_BYTES", 1000)
     Refusing(monkeypatch)
     file = LogFile(folder, FakeClock().monotonic)
     log = open_log(file, "info", console=False)
@@ -314,7 +314,7 @@ def test_a_partly_written_entry_spoils_no_other(folder: Path, monkeypatch: pytes
 
 
 def test_no_entry_is_lost_while_another_process_has_the_log_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "MAX_BYTES", 4000)
+    monkeypatch.setattr(daemon_log, "MAX_BYTES", 4000)
     clock = FakeClock()
     log = open_log(LogFile(folder, clock.monotonic), "info", console=False)
     with Held(folder / LOG_NAME):
@@ -324,7 +324,7 @@ def test_no_entry_is_lost_while_another_process_has_the_log_open(folder: Path, m
         assert numbers(folder) == [*range(60)]
         # Other systems can rename a file that is open.
         assert (folder / f"{LOG_NAME}.1").exists() == (facts.SYSTEM != "windows")
-    clock.advance(logs.RETRY_LAST_S)
+    clock.advance(daemon_log.RETRY_LAST_S)
     log.info("server.state", number=60)
     assert (folder / f"{LOG_NAME}.1").exists()
     assert numbers(folder) == [*range(61)]

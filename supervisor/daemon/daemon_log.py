@@ -1,4 +1,4 @@
-"""The daemon's own log: JSON lines in a file with a hard cap, and with `console` a readable rendering of them."""
+"""From start to end: the daemon's own log, JSON lines in a file with a hard cap. A console shows them readably."""
 
 import contextlib
 import json

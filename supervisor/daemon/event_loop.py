@@ -1,4 +1,4 @@
-"""The event loop: which one the daemon runs on, and the signals that it handles.
+"""At the start: the event loop is chosen. Until the end: it handles the signals that users and the system send.
 
 The loop comes from a factory, never from a policy, and nothing is chosen at import.
 """
@@ -22,7 +22,7 @@ SETTING = "event_loop"
 
 
 @frozen
-class Choice:
+class LoopChoice:
     """The chosen event loop and the reason. `forced`: the user has chosen it."""
 
     name: str
@@ -41,7 +41,7 @@ class Choice:
         return f"the event loop is {self.name}: {self.reason}" if self.forced else None
 
 
-def choose(config: Config, *, has_proactor: bool = facts.HAS_PROACTOR_LOOP) -> Choice:
+def choose_loop(config: Config, *, has_proactor: bool = facts.HAS_PROACTOR_LOOP) -> LoopChoice:
     """Return the loop that the user wants, or else the loop for this system.
 
     Raises:
@@ -50,20 +50,20 @@ def choose(config: Config, *, has_proactor: bool = facts.HAS_PROACTOR_LOOP) -> C
     wanted = config.event_loop
     if wanted == "auto":
         if not has_proactor:
-            return Choice("default", "Python's own for this system")
+            return LoopChoice("default", "Python's own for this system")
         # CPython gh-93821: a peer that resets before it was accepted closes the listening socket of a proactor loop.
-        return Choice(SELECTOR, "under the proactor loop a peer that resets can close the listening socket")
+        return LoopChoice(SELECTOR, "under the proactor loop a peer that resets can close the listening socket")
     from_file = config.source(f"daemon.{SETTING}") is Source.FILE
     place = f"daemon.{SETTING}" if from_file else VARIABLES[SETTING]
     if wanted == PROACTOR and not has_proactor:
         data = {"key": place} if from_file else {"variable": place}
         message = f"{place}: there is no {wanted} loop on {facts.SYSTEM_LABEL}"
         raise ConfigInvalid(message, hint="auto or selector", data=data)
-    return Choice(wanted, f"{place} says so", forced=True)
+    return LoopChoice(wanted, f"{place} says so", forced=True)
 
 
-def run(main: Coroutine[Any, Any, int], choice: Choice) -> int:
-    """Run the daemon to its end."""
+def run_to_end(main: Coroutine[Any, Any, int], choice: LoopChoice) -> int:
+    """Run a coroutine to its end on a new loop of this kind, and return its result, the exit status."""
     with asyncio.Runner(loop_factory=choice.make) as runner:
         return runner.run(main)
 

@@ -1,4 +1,4 @@
-"""Guards around everything that acts: each act first checks whether the home is still this daemon's."""
+"""While the daemon runs: each act first checks whether the home is still this daemon's."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A rehearsal of a daemon's start: every step that can fail is tried, without touching a daemon that runs."""
+"""Before the start: a rehearsal, which tries every step that can fail without touching a daemon that runs."""
 
 import errno
 import os
@@ -14,12 +14,12 @@ from ..native.service_api import NoServiceManager
 from ..registry.store import FileStore
 from . import settings
 from .app import Daemon
+from .daemon_log import LOG_NAME
 from .home_folder import HomeFolder, make_home
 from .home_ownership import HomeOwnership
-from .logs import LOG_NAME
 
 
-def rehearse(folders: Folders) -> None:
+def rehearse_start(folders: Folders) -> None:
     """Return if a daemon could start here now, if no other were running.
 
     Raises:
@@ -28,7 +28,7 @@ def rehearse(folders: Folders) -> None:
         PlatformUnsupported: this system is not supported.
         Exception: the code of the daemon is broken, or does not fit what is installed beside it.
     """
-    read = settings.read(folders)
+    read = settings.read_settings(folders)
     try:
         make_home(folders)
         _check_folders(folders.logs, read.config.environments or folders.environments)

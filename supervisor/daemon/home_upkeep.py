@@ -1,6 +1,6 @@
-"""Keeps a daemon's files where clients look for them, and ends the daemon when its home is another daemon's.
+"""While the daemon runs: its files are kept where clients look for them. It ends if its home is another daemon's.
 
-There is no timer, because three events make the daemon look: the system reports that a file was moved or removed
+There is no timer. Three events make the daemon look: the system reports that a file was moved or removed
 (Linux), a client that finds no daemon asks for it through its presence, and every act checks the home first.
 """
 
@@ -20,8 +20,8 @@ from ..native.facts import Folders
 from ..registry.store import FileStore, Loaded
 from ..values import frozen
 from ..wire.messages.session import PROTOCOL_MAX, PROTOCOL_MIN
+from .daemon_log import LogFile
 from .home_ownership import HomeOwnership, HomeState
-from .logs import LogFile
 
 SETTLE_S = 0.2
 """Seconds between the report that a file was removed and the look at the home: folders are removed file by file."""
@@ -30,7 +30,7 @@ WatchPlaces = Callable[[Iterable[Path], Callable[[], None]], Watch | None]
 
 
 @frozen
-class Identity:
+class DaemonIdentity:
     """This run of the daemon, as it is published. The token stays out of reprs."""
 
     process: ProcessIdentity
@@ -39,8 +39,8 @@ class Identity:
     token: str = field(repr=False)
 
 
-class HomeFiles:
-    """Looks after the files of one home while the daemon runs."""
+class HomeUpkeep:
+    """Keeps the files of one home in their places: endpoint, lock, socket, log and registry."""
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class HomeFiles:
         self._watch: Watch | None = None
         self._settling: asyncio.TimerHandle | None = None
         self._published: Endpoint | None = None
-        self._ours: Identity
+        self._ours: DaemonIdentity
         self._check: Callable[[], None] = _nothing
         self._reported = ""
 
-    def begin(self, ours: Identity, withdraw: Callable[[], object]) -> None:
+    def begin(self, ours: DaemonIdentity, withdraw: Callable[[], object]) -> None:
         """Answer clients that ask through the presence. `withdraw` ends the daemon if it loses its home."""
         self._ours = ours
 
@@ -77,7 +77,7 @@ class HomeFiles:
         self._ownership.listen(self._answer)
 
     def load(self, store: FileStore) -> Loaded:
-        """Return what the last daemon of this folder saved. Set aside the rows of a home that has another daemon."""
+        """Return what the last daemon of this folder saved. Set aside the registry of a home with another daemon."""
         loaded = store.load()
         if not loaded.state.servers or self._ownership.inherit(loaded.homes):
             return loaded
