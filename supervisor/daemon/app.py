@@ -117,7 +117,7 @@ class Daemon:
         events, records, lanes = engine.context.events, engine.context.records, engine.context.platform.lanes
         self._upkeep = HomeUpkeep(self._folders, self._ownership, events, records, self._log_file, watch_paths)
         self._reloader = Reloader(
-            self._folders, self._settings, lanes, events, self._publish_again, engine.supervisor.look_again
+            self._folders, self._settings, lanes, events, self._publish_again, engine.supervisor.follow_up_on_all
         )
         listener = self._listener(engine)
         self._loop_errors = LoopErrors(events, listener, partial(self._publish, listener), self._loop_choice)
@@ -204,9 +204,9 @@ class Daemon:
             shut_down=self._shut_down,
             variables=shell_variables.names_for_clients(context.environment),
         )
-        views = Views(context, engine.supervisor.reaper, engine.exit_watches)
+        views = Views(context, engine.inspector.reaper, engine.exit_watches)
         logs = LogTail(context, self._folders.logs / LOG_NAME)
-        methods = all_methods(engine.supervisor, engine.attachments, context, views, about, logs, engine.housekeeping)
+        methods = all_methods(engine, views, about, logs)
         admission = Admission(
             methods=methods,
             instance_id=self._instance_id,

@@ -41,7 +41,7 @@ def read_settings(folders: Folders) -> Settings:
 class Reloader:
     """Reads the settings again.
 
-    `publish` publishes the endpoint again; `look_again` has the engine look at its servers with the new settings.
+    `publish` publishes the endpoint again; `follow_up` has the engine follow up on its servers with the new settings.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Reloader:
         lanes: Lanes,
         events: Events,
         publish: Callable[[], None],
-        look_again: Callable[[], None],
+        follow_up: Callable[[], None],
     ) -> None:
         self._folders = folders
         self._settings = settings
         self._lanes = lanes
         self._events = events
         self._publish = publish
-        self._look_again = look_again
+        self._follow_up = follow_up
         self._one_at_a_time = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -82,7 +82,7 @@ class Reloader:
         self._events.publish(
             "daemon.reloaded", config=str(self._folders.config), kinds=catalog.names(), waiting=waiting
         )
-        self._look_again()
+        self._follow_up()
         return waiting
 
     def quietly(self) -> None:

@@ -51,16 +51,18 @@ from .state.randomness import SYSTEM_RANDOM, RandomSource
 from .state.records import Records
 from .state.registry_writer import Store
 from .state.standing import Standing
-from .supervisor import Supervisor
+from .supervisor import Inspector, Supervisor
 
 
 @frozen
 class Engine:
-    """The parts of an engine that the daemon uses."""
+    """The parts of an engine that the daemon uses. Each of `notes` returns a note for users, None if it has none."""
 
     context: EngineContext
     recovery: Recovery
     supervisor: Supervisor
+    inspector: Inspector
+    requests: KnownRequests
     attachments: Attachments
     exit_watches: ExitWatches
     housekeeping: Housekeeping
@@ -164,7 +166,6 @@ def assemble(
     supervisor = Supervisor(
         context=context,
         operations=operations,
-        requests=KnownRequests(operations, events),
         editors=editors,
         registrar=registrar,
         ensuring=ensuring,
@@ -172,6 +173,11 @@ def assemble(
         relauncher=Relauncher(context, rehearsal, termination, starter, placement.versions),
         termination=termination,
         shutdown=Shutdown(context, operations, discovery, termination),
+        monitor=monitor,
+        discovery=discovery,
+    )
+    inspector = Inspector(
+        context=context,
         monitor=monitor,
         reaper=reaper,
         health=health,
@@ -181,14 +187,21 @@ def assemble(
     )
     # The monitor follows up on these events, and starts the daemon's own operations.
     operations.on_ended = monitor.operation_ended
-    restarter.on_due = monitor.settle
-    reaper.on_orphan = monitor.reap
+    restarter.on_due = monitor.follow_up
+    reaper.on_orphan = monitor.request_reap
     reaper.on_living_owner = monitor.watch_owner
     sampler.on_answered = health.record_answer
-    registrar.on_taken_back = monitor.settle
+    registrar.on_taken_back = monitor.follow_up
     discovery.on_found = monitor.server_found
-    leases.on_expired = monitor.settle
-    attachments = Attachments(context, editors, leases, monitor)
-    recovery = Recovery(context, Rebuilder(context, server_client))
-    notes = (platform.exits.note, platform.files.note, platform.marks.note, log_cap.note, records.note)
-    return Engine(context, recovery, supervisor, attachments, exit_watches, Housekeeping(context), notes)
+    leases.on_expired = monitor.follow_up
+    return Engine(
+        context=context,
+        recovery=Recovery(context, Rebuilder(context, server_client)),
+        supervisor=supervisor,
+        inspector=inspector,
+        requests=KnownRequests(operations, events),
+        attachments=Attachments(context, editors, leases, monitor),
+        exit_watches=exit_watches,
+        housekeeping=Housekeeping(context),
+        notes=(platform.exits.note, platform.files.note, platform.marks.note, log_cap.note, records.note),
+    )

@@ -37,7 +37,7 @@ class Attachments:
         editor, inherited = self._editors.arrive(arrival)
         self._monitor.watch_editor(editor)
         for record in inherited:
-            self._monitor.settle(record.id)
+            self._monitor.follow_up(record.id)
         if inherited:
             # The editor relies on having its server back, so a daemon that is killed now must not lose it.
             self._records.commit()
@@ -52,7 +52,7 @@ class Attachments:
         """
         editor, left = self._editors.leave(editor_id, at_once=stop)
         for record in left:
-            self._monitor.settle(record.id)
+            self._monitor.follow_up(record.id)
         # The answer must hold even if the daemon is killed the moment after.
         self._records.flush()
         return editor
@@ -78,7 +78,7 @@ class Attachments:
             NotFound: no such server or editor, or it does not own it.
         """
         record = self._editors.release(server_id, editor_id)
-        self._monitor.settle(server_id)
+        self._monitor.follow_up(server_id)
         self._records.flush()
         return record
 
@@ -121,12 +121,12 @@ class Attachments:
             NotFound: no such lease, or it has expired.
         """
         server_id, lease = self._leases.release(lease_id)
-        self._monitor.settle(server_id)
+        self._monitor.follow_up(server_id)
         self._records.flush()
         return server_id, lease
 
     def _claimed(self, server_id: str, lease: Lease) -> tuple[str, Lease]:
         """Write a lease to disk before its holder is answered, because the holder relies on it if this daemon ends."""
-        self._monitor.settle(server_id)
+        self._monitor.follow_up(server_id)
         self._records.commit()
         return server_id, lease

@@ -124,7 +124,7 @@ class EnsureOperation:
         record = self.context.records.server(server_id)
         if record.state is ServerState.STARTING and record.root is not None:
             with contextlib.suppress(StartFailed):
-                return await self.monitor.finish(server_id, operation)
+                return await self.monitor.finish_start(server_id, operation)
         elif record.state in SERVING and self.standing.dead(record):
             return await self.termination.clear_away(server_id, operation)
         elif record.state is ServerState.STOPPING or (
@@ -183,5 +183,5 @@ class EnsureOperation:
                 if (editor := records.editors.get(owner.editor)) is not None and not owner.leaving:
                     self.registrar.own(found.id, editor)
             records.drop(record.id)
-            self.monitor.settle(found.id)
+            self.monitor.follow_up(found.id)
         return records.server(found.id)

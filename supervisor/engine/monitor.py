@@ -60,7 +60,7 @@ class Monitor:
         for editor in list(self.context.records.editors.values()):
             self.watch_editor(editor)
         for server_id in list(self.context.records.servers):
-            self.settle(server_id)
+            self.follow_up(server_id)
 
     def close(self) -> None:
         """Stop following up."""
@@ -73,7 +73,7 @@ class Monitor:
         self.log_cap.close()
         self.health.close()
 
-    def settle(self, server_id: str) -> None:
+    def follow_up(self, server_id: str) -> None:
         """Follow up on a server on which no operation runs."""
         if self._closed or self.operations.running(server_id) is not None:
             return
@@ -84,34 +84,38 @@ class Monitor:
         if record is None:
             self._forget(server_id)
         elif record.state in SERVING:
-            self._serve(record)
+            self._follow_up_serving(record)
         elif record.state is ServerState.FAILED:
-            self._failed(record)
+            self._follow_up_failed(record)
         else:
-            self._take_up(record)
+            self._follow_up_unfinished(record)
 
-    def _take_up(self, record: ServerRecord) -> None:
+    def _follow_up_unfinished(self, record: ServerRecord) -> None:
         """Take up what was begun, if no operation runs on it and no timer waits for it."""
         match record.state:
             case ServerState.STARTING if record.root is not None:
-                self._start(record.id, Operation.RECOVER, self.finish, "an earlier daemon had begun to start it")
+                self._start_operation(
+                    record.id, Operation.RECOVER, self.finish_start, "an earlier daemon had begun to start it"
+                )
             case ServerState.STARTING if record.restarts and self.standing.expected(record):
                 broken = ServerFailure(StartFailed.code, "its start was broken off")
                 self.context.records.move(record.id, ServerState.BACKOFF, failure=broken)
-                self._start(record.id, Operation.RECOVER, self.termination.resume, broken.message)
+                self._start_operation(record.id, Operation.RECOVER, self.termination.resume, broken.message)
             case ServerState.STOPPING if record.stop_requested:
                 stop = partial(self.termination.stop, reason=StopReason.USER)
-                self._start(record.id, Operation.STOP, stop, "a stop had begun")
+                self._start_operation(record.id, Operation.STOP, stop, "a stop had begun")
             case ServerState.STOPPING:
                 self._judge_again(record)
             case ServerState.BACKOFF:
                 if not (self.restarter.waits(record.id) and self.standing.wanted(record)):
-                    self._start(record.id, Operation.RECOVER, self.termination.start_again, "its pause is over")
+                    self._start_operation(
+                        record.id, Operation.RECOVER, self.termination.start_again, "its pause is over"
+                    )
             case _:
                 self.context.records.drop(record.id)
                 self._forget(record.id)
 
-    def _failed(self, record: ServerRecord) -> None:
+    def _follow_up_failed(self, record: ServerRecord) -> None:
         if not self.standing.gone(record):
             self._stop_later(record)
         elif self.standing.expected(record):
@@ -123,13 +127,13 @@ class Monitor:
 
     def server_found(self, record: ServerRecord) -> None:
         """Follow up on a foreign server that was found, or whose owner has changed."""
-        self.settle(record.id)
+        self.follow_up(record.id)
 
-    def reap(self, server_id: str) -> None:
+    def request_reap(self, server_id: str) -> None:
         """Start the operation for a verdict of the reaper; the operation judges the server again."""
-        self._start(server_id, Operation.REAP, self.termination.reap, "it was found an orphan twice")
+        self._start_operation(server_id, Operation.REAP, self.termination.reap, "it was found an orphan twice")
 
-    async def finish(self, server_id: str, operation: RunningOperation) -> ServerRecord:
+    async def finish_start(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """See a launch of an earlier daemon ready, unless another operation has."""
         record = self.context.records.server(server_id)
         if record.state is not ServerState.STARTING or record.root is None:
@@ -148,15 +152,15 @@ class Monitor:
         After a defect the follow-up waits, because the same defect would come again at once.
         """
         if defect is None:
-            self.settle(server_id)
+            self.follow_up(server_id)
         elif not self._closed:
             self.context.events.failed("operation.broke", defect, server=server_id)
-            asyncio.get_running_loop().call_later(RELOOK_S, self.settle, server_id)
+            asyncio.get_running_loop().call_later(RELOOK_S, self.follow_up, server_id)
 
-    def _serve(self, record: ServerRecord) -> None:
+    def _follow_up_serving(self, record: ServerRecord) -> None:
         if record.foreign:
             self._watch_owners(record)
-        self._watch(record, record.process)
+        self._watch_process(record, record.process)
         if record.log is not None:
             self.log_cap.keep(record.id, Path(record.log))
         self.restarter.ready(record)
@@ -180,7 +184,7 @@ class Monitor:
             asyncio.get_running_loop().call_later(RELOOK_S, self.watch_owner, owner)
             return
         for record in self.context.records.owned_by(owner.editor):
-            self.settle(record.id)
+            self.follow_up(record.id)
 
     def _watch_owners(self, record: ServerRecord) -> None:
         """Watch the owners of a foreign server, which its environment names: they need not have attached."""
@@ -196,7 +200,7 @@ class Monitor:
     def _stop_later(self, record: ServerRecord) -> None:
         """Watch for the end of a server that could not be stopped, and try the stop again now and then."""
         living = record.root if self.standing.dead(record) else record.process
-        self._watch(record, living)
+        self._watch_process(record, living)
         if record.stop_requested or not self.standing.wanted(record):
             loop = asyncio.get_running_loop()
             self._retries[record.id] = loop.call_later(RETRY_S, self._stop_again, record.id, record.launch)
@@ -212,11 +216,11 @@ class Monitor:
             self._judge_again(record)
         elif record.stop_requested or not self.standing.wanted(record):
             stop = partial(self.termination.stop, reason=stop_reason(record))
-            self._start(server_id, Operation.STOP, stop, "a stop had failed")
+            self._start_operation(server_id, Operation.STOP, stop, "a stop had failed")
 
     def _judge_again(self, record: ServerRecord) -> None:
         """Drop an interrupted stop that no user asked for: the server is READY until the reaper decides again."""
-        self._serve(self.context.records.move(record.id, ServerState.READY))
+        self._follow_up_serving(self.context.records.move(record.id, ServerState.READY))
 
     def _forget(self, server_id: str) -> None:
         self.exit_watches.disarm(f"server {server_id}")
@@ -226,7 +230,7 @@ class Monitor:
         self.restarter.forget(server_id)
         self.editors.forget_the_dead()
 
-    def _watch(self, record: ServerRecord, identity: ProcessIdentity | None) -> None:
+    def _watch_process(self, record: ServerRecord, identity: ProcessIdentity | None) -> None:
         if identity is not None:
             ended = partial(self._server_ended, record.id, record.launch)
             self.exit_watches.arm(f"server {record.id}", identity, ended)
@@ -238,7 +242,7 @@ class Monitor:
             return
         self.context.events.publish("editor.ended", editor=editor.id, pid=editor.process.pid)
         for record in self.context.records.owned_by(editor.id):
-            self.settle(record.id)
+            self.follow_up(record.id)
         self.editors.forget_the_dead()
 
     def _server_ended(self, server_id: str, launch: str) -> None:
@@ -246,12 +250,12 @@ class Monitor:
         if record is None or record.launch != launch or self._closed:
             return
         if record.state in SERVING and self.standing.dead(record):
-            self._start(server_id, Operation.RECOVER, self.termination.clear_away, "its process has ended")
+            self._start_operation(server_id, Operation.RECOVER, self.termination.clear_away, "its process has ended")
         else:
             # The server still lives, or an operation runs on it, whose end is followed by another look.
-            asyncio.get_running_loop().call_later(RELOOK_S, self.settle, server_id)
+            asyncio.get_running_loop().call_later(RELOOK_S, self.follow_up, server_id)
 
-    def _start(self, server_id: str, operation: Operation, work: OwnWork, why: str) -> None:
+    def _start_operation(self, server_id: str, operation: Operation, work: OwnWork, why: str) -> None:
         """Start an operation now. Do nothing while another one runs, because its end is followed by a look."""
         record = self.context.records.servers.get(server_id)
         if record is None:

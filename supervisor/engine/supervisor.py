@@ -1,4 +1,4 @@
-"""The front door of the engine: the operations that clients ask for, each admitted and handed to its module."""
+"""The front door of the engine: what clients ask it to do with servers, and what they ask it about servers."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,6 @@ from .identification.health import Health
 from .monitor import Monitor
 from .operations.admitted_request import AdmittedRequest
 from .operations.coordinator import Operations
-from .operations.known_requests import KnownRequests
 from .operations.operation import Work
 from .operations.requester import Requester
 from .processes.stop import StopReason
@@ -35,11 +34,10 @@ CLOSING_PATIENCE_S = 10.0
 
 @dataclass(eq=False)
 class Supervisor:
-    """Decides who may act on which server."""
+    """Admits each operation that a client asks for, and has it performed. Begins and ends the work of the engine."""
 
     context: EngineContext
     operations: Operations
-    requests: KnownRequests
     editors: Editors
     registrar: Registrar
     ensuring: EnsureOperation
@@ -48,21 +46,17 @@ class Supervisor:
     termination: Termination
     shutdown: Shutdown
     monitor: Monitor
-    reaper: Reaper
-    health: Health
-    versions: Versions
     discovery: Discovery
-    port_reporter: PortReporter
 
     def begin(self) -> None:
         """Watch and follow up on everything that a recovery has found."""
         self.monitor.begin()
         self.discovery.begin()
 
-    def look_again(self) -> None:
+    def follow_up_on_all(self) -> None:
         """Follow up on every server, because the recipes have changed."""
         for server_id in list(self.context.records.servers):
-            self.monitor.settle(server_id)
+            self.monitor.follow_up(server_id)
 
     async def ensure(self, request: EnsureRequest, requester: Requester | None = None) -> ServerRecord:
         """Return the record of a server, once it is ready.
@@ -164,27 +158,6 @@ class Supervisor:
         )
         return await self._disturb(admitted, partial(self.relauncher.run, server_id), editor, force=force)
 
-    async def check(self, server_id: str) -> ServerRecord:
-        """Ask a server for its health, count its sessions, and return its record.
-
-        Raises:
-            NotFound: there is no such server.
-        """
-        await self.versions.look_again(self.context.records.server(server_id))
-        await self.health.check(server_id)
-        await self.reaper.sampler.count_sessions(server_id)
-        return self.context.records.server(server_id)
-
-    async def judge(self, server_id: str, *, act: bool) -> Verdict | None:
-        """Judge now whether a server is an orphan. With `act`, a verdict that is due is carried out.
-
-        Returns None if the server is in a state in which it is not judged.
-        """
-        verdict = await self.reaper.judge_now(server_id)
-        if act and isinstance(verdict, Reap):
-            self.monitor.reap(server_id)
-        return verdict
-
     async def close(self, *, servers: bool) -> None:
         """Start nothing more, and end what is running. With `servers`, stop the servers that are left then."""
         self.monitor.close()
@@ -207,3 +180,37 @@ class Supervisor:
             with self.operations.refuse_on_error(admitted):
                 self.context.records.commit()
         return await self.operations.perform(admitted, work)
+
+
+@dataclass(eq=False)
+class Inspector:
+    """Answers what clients ask about servers, and performs no operation on them."""
+
+    context: EngineContext
+    monitor: Monitor
+    reaper: Reaper
+    health: Health
+    versions: Versions
+    discovery: Discovery
+    port_reporter: PortReporter
+
+    async def check(self, server_id: str) -> ServerRecord:
+        """Ask a server for its health, count its sessions, and return its record.
+
+        Raises:
+            NotFound: there is no such server.
+        """
+        await self.versions.look_again(self.context.records.server(server_id))
+        await self.health.check(server_id)
+        await self.reaper.sampler.count_sessions(server_id)
+        return self.context.records.server(server_id)
+
+    async def judge(self, server_id: str, *, act: bool) -> Verdict | None:
+        """Judge now whether a server is an orphan. With `act`, the daemon starts to stop one whose grace is over.
+
+        Returns None if the server is in a state in which it is not judged.
+        """
+        verdict = await self.reaper.judge_now(server_id)
+        if act and isinstance(verdict, Reap):
+            self.monitor.request_reap(server_id)
+        return verdict

@@ -24,7 +24,9 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 def views(harness: EngineHarness) -> Views:
-    return Views(harness.engine.context, harness.supervisor.reaper, ExitWatches(harness.engine.context.platform.exits))
+    return Views(
+        harness.engine.context, harness.engine.inspector.reaper, ExitWatches(harness.engine.context.platform.exits)
+    )
 
 
 def crowded(harness: EngineHarness, count: int, *, project: str = "/x") -> Callable[[], Awaitable[None]]:

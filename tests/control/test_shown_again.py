@@ -26,7 +26,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 def views(harness: EngineHarness) -> Views:
-    return Views(harness.engine.context, harness.supervisor.reaper, harness.engine.exit_watches)
+    return Views(harness.engine.context, harness.engine.inspector.reaper, harness.engine.exit_watches)
 
 
 async def nothing_waits() -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def methods(harness: EngineHarness, views: Views, notes: list[str]) -> MethodTab
         shut_down=lambda servers: None,  # noqa: ARG005 (not called)
     )
     logs = LogTail(context, Path("daemon.log"))
-    return all_methods(engine.supervisor, engine.attachments, context, views, about, logs, engine.housekeeping)
+    return all_methods(engine, views, about, logs)
 
 
 def tell(harness: EngineHarness, story: Story) -> None:
@@ -111,7 +111,7 @@ def test_a_row_with_a_countdown_is_built_each_time(harness: EngineHarness) -> No
 def test_an_unwatched_owner_is_probed_each_time(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:
         views = Views(
-            harness.engine.context, harness.supervisor.reaper, ExitWatches(harness.engine.context.platform.exits)
+            harness.engine.context, harness.engine.inspector.reaper, ExitWatches(harness.engine.context.platform.exits)
         )
         assert (views.servers()[0].owners[0].liveness, views.editors()[0].liveness) == ("alive", "alive")
         harness.system.end(editor)
@@ -122,7 +122,7 @@ def test_an_unwatched_owner_is_probed_each_time(harness: EngineHarness) -> None:
 
 def test_every_new_watch_and_verdict_is_shown(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
-        exit_watches, reaper = harness.engine.exit_watches, harness.supervisor.reaper
+        exit_watches, reaper = harness.engine.exit_watches, harness.engine.inspector.reaper
         seen = [exit_watches.revision]
         other = harness.editor()
         exit_watches.arm("other", other, lambda: None)
@@ -155,8 +155,8 @@ def test_a_busy_editor_is_shown_as_busy_until_its_time_is_over(harness: EngineHa
 def test_sessions_and_verdicts_are_shown_at_once(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:
         assert views.servers()[0].sessions is None
-        await harness.supervisor.check("toy")
-        assert views.servers()[0].sessions == harness.supervisor.reaper.sampler.last_session_count("toy")
+        await harness.engine.inspector.check("toy")
+        assert views.servers()[0].sessions == harness.engine.inspector.reaper.sampler.last_session_count("toy")
         harness.attachments.detach(next(iter(harness.records.editors)), stop=True)
         await asyncio.sleep(1)
         assert views.servers()[0].reap.verdict == "suspect"

@@ -124,7 +124,7 @@ def test_updated_plugin_gets_its_new_version_on_its_ports(harness: EngineHarness
         folder = project(harness, "game", "4.3.0")
         first = await harness.up(editor, project=folder)
         project(harness, "game", "4.3.1")
-        checked = await harness.supervisor.check("toy")
+        checked = await harness.engine.inspector.check("toy")
         (note,) = advice(harness.engine.context, checked)
         assert note.endswith("has 4.3.1 now: godot-supervisor restart toy")
         second = await harness.up(editor, project=folder)
@@ -185,7 +185,7 @@ def test_foreign_server_on_the_plugins_ports_is_named(harness: EngineHarness, to
 
     async def story() -> None:
         foreign_server = strangers_toy(harness)
-        explained = await harness.supervisor.port_reporter.explain("toy", (), project(harness, "game", "4.3.1"))
+        explained = await harness.engine.inspector.port_reporter.explain("toy", (), project(harness, "game", "4.3.1"))
         assert (explained.version, explained.why and explained.why.source) == ("4.3.1", VersionSource.ADDON)
         (note,) = explained.notes
         assert note.startswith("its plugin looks on http 8000, sessions 9500 only; port 8000: ")
@@ -248,7 +248,7 @@ def test_version_that_the_index_lacks_is_replaced_with_a_reason(harness: EngineH
         assert requester.told.count("accepted") == 1
         assert [owner.process for owner in record.owners] == [record.owners[0].process]
         assert installs(harness.events) == ["9.9.9", "1.0"]
-        assert (await harness.supervisor.requests.result("mine")).id == "toy"
+        assert (await harness.engine.requests.result("mine")).id == "toy"
         again = await harness.up(harness.editor(), project=folder)
         assert (again.process, installs(harness.events)) == (record.process, ["9.9.9", "1.0"])
         await asyncio.sleep(600)
@@ -306,7 +306,7 @@ def test_without_addon_the_engine_of_the_project_decides(
     Path(folder, "project.godot").write_text(f"config_version=5\n[application]\nconfig/features={features}\n")
 
     async def story() -> None:
-        report = await harness.supervisor.port_reporter.explain("toy", (), folder)
+        report = await harness.engine.inspector.port_reporter.explain("toy", (), folder)
         record = await harness.up(harness.editor(), project=folder)
         assert (why(record).source, report.why and report.why.source) == (source, source)
         if version is not None:

@@ -78,7 +78,7 @@ def test_a_cancelled_install_is_ended_and_leaves_nothing(harness: EngineHarness)
     async def story() -> None:
         start = asyncio.create_task(harness.up(harness.editor(), request_id="mine"))
         await asyncio.sleep(20)
-        harness.supervisor.requests.cancel("mine")
+        harness.engine.requests.cancel("mine")
         with pytest.raises(Cancelled):
             await start
         await asyncio.sleep(3600)
@@ -114,7 +114,7 @@ def test_a_caller_that_cancels_a_shared_start_is_no_owner(harness: EngineHarness
         one = asyncio.create_task(harness.up(first, request_id="one"))
         two = asyncio.create_task(harness.up(second, request_id="two"))
         await asyncio.sleep(1)
-        harness.supervisor.requests.cancel("one")
+        harness.engine.requests.cancel("one")
         with pytest.raises(Cancelled):
             await one
         record = await two
@@ -136,7 +136,7 @@ def test_an_owner_that_cancels_its_request_still_owns_the_server(harness: Engine
         again = asyncio.create_task(harness.up(owner, request_id="mine"))
         other = asyncio.create_task(harness.up(harness.editor()))
         await asyncio.sleep(1)
-        harness.supervisor.requests.cancel("mine")
+        harness.engine.requests.cancel("mine")
         with pytest.raises(Cancelled):
             await again
         record = await other
@@ -185,7 +185,7 @@ def test_one_of_two_that_cancels_does_not_stop_the_other(harness: EngineHarness)
         first = asyncio.create_task(harness.up(request_id="one"))
         second = asyncio.create_task(harness.up(request_id="two"))
         await asyncio.sleep(1)
-        harness.supervisor.requests.cancel("one")
+        harness.engine.requests.cancel("one")
         await asyncio.sleep(10)
         assert (await second).state is ServerState.READY
         with pytest.raises(Cancelled):
@@ -199,7 +199,7 @@ def test_a_cancelled_start_says_so(harness: EngineHarness) -> None:
         harness.system.programs["toy"] = slow
         start = asyncio.create_task(harness.up(harness.editor(), request_id="mine"))
         await asyncio.sleep(1)
-        harness.supervisor.requests.cancel("mine")
+        harness.engine.requests.cancel("mine")
         with pytest.raises(Cancelled):
             await start
         assert harness.records.servers == {}
@@ -211,12 +211,12 @@ def test_a_cancelled_start_says_so(harness: EngineHarness) -> None:
 def test_the_outcome_of_a_request_is_kept_for_five_minutes(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up(request_id="mine")
-        assert (await harness.supervisor.requests.result("mine")).state is ServerState.READY
+        assert (await harness.engine.requests.result("mine")).state is ServerState.READY
         with pytest.raises(InvalidParams):
             await harness.supervisor.stop("toy", request_id="mine")
         await asyncio.sleep(301)
         with pytest.raises(NotFound):
-            await harness.supervisor.requests.result("mine")
+            await harness.engine.requests.result("mine")
 
     harness.run(story)
 

@@ -80,7 +80,7 @@ def test_an_update_cancelled_after_its_first_signal_is_completed(harness: Engine
         stubborn(harness, await harness.up(owner))
         update = asyncio.ensure_future(harness.up(owner, version="2.0", request_id="q"))
         await first_signal(harness)
-        harness.supervisor.requests.cancel("q")
+        harness.engine.requests.cancel("q")
         new = await update
         assert (new.version, harness.alive(new.process)) == ("2.0", True)
 
@@ -133,7 +133,7 @@ def test_a_cancelled_start_leaves_the_server_to_its_earlier_owner(harness: Engin
         start = asyncio.ensure_future(harness.up(requester=FakeRequester(), request_id="q"))
         await asyncio.sleep(0.1)
         harness.system.programs["toy"] = serve
-        harness.supervisor.requests.cancel("q")
+        harness.engine.requests.cancel("q")
         with pytest.raises(Cancelled):
             await start
         await asyncio.sleep(60)
@@ -343,6 +343,6 @@ def test_a_first_start_that_fails_is_shown_and_not_repeated(harness: EngineHarne
         await asyncio.sleep(600)
         assert harness.records.server("toy").state is ServerState.FAILED
         assert len(harness.system.spawned) == 1
-        assert not isinstance(harness.supervisor.reaper.last_verdict("toy"), Reap)
+        assert not isinstance(harness.engine.inspector.reaper.last_verdict("toy"), Reap)
 
     harness.run(story)

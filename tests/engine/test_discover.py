@@ -192,9 +192,9 @@ def test_secrets_of_ended_foreign_servers_are_dropped(harness: EngineHarness) ->
     async def story() -> None:
         for _ in range(3):
             toy = strangers_toy(harness)
-            await harness.supervisor.port_reporter.explain("toy", ())
+            await harness.engine.inspector.port_reporter.explain("toy", ())
             harness.system.end(toy)
-        assert len(harness.supervisor.port_reporter._recogniser._server_client._foreign_secrets) == 1
+        assert len(harness.engine.inspector.port_reporter._recogniser._server_client._foreign_secrets) == 1
 
     harness.run(story)
 

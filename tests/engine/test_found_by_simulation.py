@@ -75,7 +75,7 @@ def test_a_request_that_was_answered_cannot_be_given_up_any_more(harness: Engine
     async def story() -> None:
         owner = harness.editor()
         await harness.up(owner, request_id="mine")
-        harness.supervisor.requests.cancel("mine")
+        harness.engine.requests.cancel("mine")
         assert [held.process for held in harness.records.server("toy").owners] == [owner]
 
     harness.run(story)

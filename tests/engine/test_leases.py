@@ -94,9 +94,9 @@ def test_a_lease_of_ours_is_not_looked_at_every_second(harness: EngineHarness) -
         harness.system.connections[9500] = 1
         await asyncio.sleep(1)
         counted = harness.system.calls["count_connections"]
-        sampled = harness.supervisor.reaper.last_verdict("toy")
+        sampled = harness.engine.inspector.reaper.last_verdict("toy")
         await asyncio.sleep(3590)
-        assert harness.supervisor.reaper.last_verdict("toy") is sampled
+        assert harness.engine.inspector.reaper.last_verdict("toy") is sampled
         assert harness.system.calls["count_connections"] == counted
         await asyncio.sleep(20)
         # From now on only the session keeps the server, and no event reports its end.

@@ -82,7 +82,7 @@ def test_servers_of_many_projects_cost_looks_and_bytes_in_proportion(
         assert counter.ports < 10 * count
         assert harness.store.data is not None
         assert len(harness.store.data) < 2000 * count
-        views = Views(harness.engine.context, harness.supervisor.reaper, harness.engine.exit_watches)
+        views = Views(harness.engine.context, harness.engine.inspector.reaper, harness.engine.exit_watches)
         assert views.left_out(views.servers(), views.editors()) == 0
         counter.samples = 0
         for editor in editors:
@@ -121,7 +121,7 @@ def test_an_owner_whose_end_no_event_told_is_found_with_the_next(harness: Engine
         harness.system.forget_watches()
         harness.system.end(second)
         harness.system.end(first)
-        harness.supervisor.reaper.judge_soon("shared")
+        harness.engine.inspector.reaper.judge_soon("shared")
         await asyncio.sleep(30)
         assert harness.records.servers == {}
 

@@ -40,7 +40,7 @@ def test_server_of_another_home_is_not_reaped_but_can_be_stopped(harness: Engine
         harness.system.end(owner)
         await asyncio.sleep(600)
         assert harness.alive(toy)
-        verdict = await harness.supervisor.judge("toy", act=True)
+        verdict = await harness.engine.inspector.judge("toy", act=True)
         assert "another godot-supervisor home" in str(verdict)
         await harness.supervisor.stop("toy")
         assert not harness.alive(toy)
@@ -70,7 +70,7 @@ def test_unreadable_marks_keep_observed_servers(harness: EngineHarness) -> None:
         await asyncio.sleep(600)
         assert harness.alive(toy)
         harness.system.fails.clear()
-        harness.supervisor.reaper.judge_soon("toy")
+        harness.engine.inspector.reaper.judge_soon("toy")
         await asyncio.sleep(60)
         assert not harness.alive(toy)
 
@@ -91,7 +91,7 @@ def test_mark_is_withdrawn_when_this_home_needs_the_server_no_more(harness: Engi
         assert harness.system.marks[toy] == {"elsewhere"}
         assert harness.alive(toy)
         harness.system.marks[toy].clear()
-        harness.supervisor.reaper.judge_soon("toy")
+        harness.engine.inspector.reaper.judge_soon("toy")
         await asyncio.sleep(60)
         assert not harness.alive(toy)
 

@@ -59,7 +59,7 @@ def test_nothing_that_may_hang_is_read_on_the_loop(harness: EngineHarness, on_th
         assert harness.records.server("toy").owners
         await harness.supervisor.adopt(AdoptRequest(pid=shell.pid, editor=editor))
         await harness.up(harness.editor())
-        await harness.supervisor.port_reporter.explain("toy", ())
+        await harness.engine.inspector.port_reporter.explain("toy", ())
         harness.system.processes[toy.pid].ignores_sigterm = True
         for process in [each for each in harness.system.processes.values() if each.command[:1] == ("godot",)]:
             harness.system.end(process.identity)

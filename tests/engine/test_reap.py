@@ -27,7 +27,7 @@ def test_server_of_a_removed_kind_is_kept_with_its_sessions(
         harness.system.end(record.owners[0].process)
         await asyncio.sleep(600)
         assert later.alive(record.process)
-        verdict = later.supervisor.reaper.last_verdict("toy")
+        verdict = later.engine.inspector.reaper.last_verdict("toy")
         assert isinstance(verdict, Keep)
         assert verdict.reasons == ("its kind was removed from the configuration: its sessions cannot be counted",)
 
@@ -58,7 +58,7 @@ def test_reused_editor_id_does_not_keep_the_old_owners_server(
 
         monkeypatch.setattr(FakeProbe, "sample", sample)
         harness.records.set_claims("toy", owners=(Ownership(name, forgotten),))
-        harness.supervisor.reaper.judge_soon("toy")
+        harness.engine.inspector.reaper.judge_soon("toy")
         await asyncio.sleep(10)
         assert not lies
         assert not harness.alive(record.process)
@@ -93,7 +93,7 @@ def test_server_that_does_not_report_its_leases_is_kept(harness: EngineHarness, 
         harness.system.end(owner)
         await asyncio.sleep(600)
         assert harness.alive(record.process)
-        verdict = harness.supervisor.reaper.last_verdict("toy")
+        verdict = harness.engine.inspector.reaper.last_verdict("toy")
         assert isinstance(verdict, Keep)
         assert verdict.reasons == ("its leases are unknown",)
 

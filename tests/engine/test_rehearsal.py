@@ -22,7 +22,7 @@ RENAMED = {
 def recipe(harness: EngineHarness, **changes: Any) -> None:
     """Reload the configuration with another recipe of the toy."""
     harness.engine.context.catalog.reload({"toy": {**TOY, **changes}})
-    harness.supervisor.look_again()
+    harness.supervisor.follow_up_on_all()
 
 
 def taken(harness: EngineHarness) -> None:

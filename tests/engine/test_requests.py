@@ -24,11 +24,11 @@ def test_a_cancelled_operation_that_has_signalled_completes(harness: EngineHarne
         ending = asyncio.create_task(operation("toy", request_id="mine"))
         await asyncio.sleep(1)
         assert harness.events.of("signal.sent") != []
-        harness.supervisor.requests.cancel("mine")
+        harness.engine.requests.cancel("mine")
         outcome = await ending
         assert outcome.state is (ServerState.STOPPED if verb == "stop" else ServerState.READY)
         assert not harness.alive(record.process)
-        assert await harness.supervisor.requests.result("mine") == outcome
+        assert await harness.engine.requests.result("mine") == outcome
 
     harness.run(story)
 
@@ -123,10 +123,10 @@ def test_of_very_many_outcomes_the_last_ones_are_kept(harness: EngineHarness) ->
     async def story() -> None:
         for number in range(KEPT + 20):
             await harness.up(request_id=f"mine-{number}")
-        assert (await harness.supervisor.requests.result(f"mine-{KEPT + 19}")).state is ServerState.READY
-        assert (await harness.supervisor.requests.result("mine-30")).state is ServerState.READY
+        assert (await harness.engine.requests.result(f"mine-{KEPT + 19}")).state is ServerState.READY
+        assert (await harness.engine.requests.result("mine-30")).state is ServerState.READY
         with pytest.raises(NotFound):
-            await harness.supervisor.requests.result("mine-1")
+            await harness.engine.requests.result("mine-1")
 
     harness.run(story)
 
@@ -138,7 +138,7 @@ def test_cancelling_one_of_two_requests_leaves_the_owner(harness: EngineHarness,
         owner = harness.editor()
         requests = {name: asyncio.create_task(harness.up(owner, request_id=name)) for name in ("first", "second")}
         await asyncio.sleep(1)
-        harness.supervisor.requests.cancel(cancelled)
+        harness.engine.requests.cancel(cancelled)
         kept = await requests["second" if cancelled == "first" else "first"]
         assert [held.process for held in kept.owners] == [owner]
         with pytest.raises(Cancelled):
@@ -154,7 +154,7 @@ def test_cancelling_both_requests_removes_the_owner(harness: EngineHarness) -> N
         both = [asyncio.create_task(harness.up(owner, request_id=name)) for name in ("first", "second")]
         await asyncio.sleep(1)
         for name in ("first", "second"):
-            harness.supervisor.requests.cancel(name)
+            harness.engine.requests.cancel(name)
         await asyncio.wait(both)
         assert owner not in [held.process for held in (await other).owners]
 

@@ -48,7 +48,7 @@ def test_answer_in_between_ends_the_silence(harness: EngineHarness, answers: Ans
         answers.mute = True
         await refused(harness, record)
         answers.mute = False
-        await harness.supervisor.check("leaseless")
+        await harness.engine.inspector.check("leaseless")
         answers.mute = True
         await asyncio.sleep(30)
         await refused(harness, record)

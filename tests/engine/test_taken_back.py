@@ -42,7 +42,7 @@ async def taken_back(harness: EngineHarness) -> None:
     harness.system.programs["toy"] = hangs
     start = asyncio.ensure_future(harness.up(harness.editor(), requester=FakeRequester(), request_id="q"))
     await asyncio.sleep(1)
-    harness.supervisor.requests.cancel("q")
+    harness.engine.requests.cancel("q")
     with pytest.raises(Cancelled):
         await start
     await asyncio.sleep(1)

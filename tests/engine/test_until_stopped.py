@@ -195,7 +195,7 @@ def test_cancelled_ownerless_request_leaves_the_server_to_its_owner(harness: Eng
         owner = harness.editor()
         joined = asyncio.create_task(harness.up(owner))
         await asyncio.sleep(1)
-        harness.supervisor.requests.cancel("mine")
+        harness.engine.requests.cancel("mine")
         await asyncio.gather(ownerless, return_exceptions=True)
         assert not (await joined).until_stopped
         harness.system.end(owner)

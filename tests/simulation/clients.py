@@ -210,12 +210,12 @@ def look(sim: Simulation) -> None:
     if roll < 0.3:
         _now(sim, "nudge", lambda life: life.supervisor.discovery.nudge())
     elif server is not None and roll < 0.6:
-        _ask(sim, "check", lambda life, _: life.supervisor.check(server), _request(sim, "check"))
+        _ask(sim, "check", lambda life, _: life.engine.inspector.check(server), _request(sim, "check"))
     elif server is not None:
         act = sim.rng.random() < 0.5
 
         async def judged(life: Life) -> ServerRecord:
-            await life.supervisor.judge(server, act=act)
+            await life.engine.inspector.judge(server, act=act)
             return life.records.server(server)
 
         _ask(sim, "judge", lambda life, _: judged(life), _request(sim, "judge"))
@@ -227,7 +227,7 @@ def again(sim: Simulation) -> None:
     if names:
         name = sim.rng.choice(names)
         request = _request(sim, "result")
-        _ask(sim, "result", lambda life, teller: life.supervisor.requests.result(name, teller), request)
+        _ask(sim, "result", lambda life, teller: life.engine.requests.result(name, teller), request)
 
 
 def cancel(sim: Simulation) -> None:
@@ -235,7 +235,7 @@ def cancel(sim: Simulation) -> None:
     if sim.ended and sim.rng.random() < 0.2:
         # A late cancel changes nothing.
         name = sim.rng.choice(sim.ended)
-        _now(sim, "cancel late", lambda life: (life.supervisor.requests.cancel(name), "done"))
+        _now(sim, "cancel late", lambda life: (life.engine.requests.cancel(name), "done"))
         return
     if not sim.requests:
         return
@@ -248,7 +248,7 @@ def cancel(sim: Simulation) -> None:
         request.task.cancel()
     else:
         sim.faults.note("client cancelled")
-        _now(sim, "cancel", lambda life: (life.supervisor.requests.cancel(request.name), "done"))
+        _now(sim, "cancel", lambda life: (life.engine.requests.cancel(request.name), "done"))
 
 
 def stranger_token() -> str:

@@ -1,10 +1,7 @@
 """All methods of the protocol, put together from their handlers."""
 
-from ...engine.attachments import Attachments
-from ...engine.housekeeping import Housekeeping
+from ...engine.assembly import Engine
 from ...engine.logs.tail import LogTail
-from ...engine.state.context import EngineContext
-from ...engine.supervisor import Supervisor
 from ..views import Views
 from .daemon import About, DaemonMethods
 from .editors import EditorMethods
@@ -15,27 +12,20 @@ from .streams import EventMethods, LogMethods
 from .table import MethodTable, table_of
 
 
-def all_methods(
-    supervisor: Supervisor,
-    attachments: Attachments,
-    context: EngineContext,
-    views: Views,
-    about: About,
-    logs: LogTail,
-    housekeeping: Housekeeping,
-) -> MethodTable:
+def all_methods(engine: Engine, views: Views, about: About, logs: LogTail) -> MethodTable:
     """Return the table of every method of this version.
 
     Raises:
         ValueError: the protocol has a method without a handler, or a handler is declared for none of its methods.
     """
-    daemon = DaemonMethods(supervisor, context, views, about)
+    context = engine.context
+    daemon = DaemonMethods(engine.supervisor, engine.inspector, context, views, about)
     return table_of(
         daemon,
-        EditorMethods(attachments, views),
-        ServerMethods(supervisor, context, views),
-        OperationMethods(supervisor, attachments, context, views),
-        EnvironmentMethods(housekeeping, context),
+        EditorMethods(engine.attachments, views),
+        ServerMethods(engine.inspector, context, views),
+        OperationMethods(engine.supervisor, engine.requests, engine.attachments, context, views),
+        EnvironmentMethods(engine.housekeeping, context),
         EventMethods(context.events, about.instance_id, daemon.status),
         LogMethods(logs),
     )

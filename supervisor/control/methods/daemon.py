@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from ...engine.starting.versions.recipe_drift import unusable
 from ...engine.state.context import EngineContext
-from ...engine.supervisor import Supervisor
+from ...engine.supervisor import Inspector, Supervisor
 from ...values import frozen
 from ...wire.messages import daemon as d
 from ...wire.messages.common import EditorInfo, Server
@@ -41,8 +41,11 @@ class About:
 class DaemonMethods:
     """Handlers of `ping`, `status`, `reap`, `ports.explain` and `daemon.*`."""
 
-    def __init__(self, supervisor: Supervisor, context: EngineContext, views: Views, about: About) -> None:
+    def __init__(
+        self, supervisor: Supervisor, inspector: Inspector, context: EngineContext, views: Views, about: About
+    ) -> None:
         self._supervisor = supervisor
+        self._inspector = inspector
         self._context = context
         self._views = views
         self._about = about
@@ -54,15 +57,15 @@ class DaemonMethods:
 
     @read("status")
     def _status(self, _: d.Status) -> object:
-        return self._status_after_a_look() if self._supervisor.discovery.expects() else self.status()
+        return self._status_after_a_look() if self._inspector.discovery.expects() else self.status()
 
     async def _status_after_a_look(self) -> d.StatusResult:
-        await self._supervisor.discovery.look_once()
+        await self._inspector.discovery.look_once()
         return self.status()
 
     def status(self) -> d.StatusResult:
         """Return the status. While nothing changes, the same object is returned, whose JSON text is kept."""
-        self._supervisor.discovery.nudge()
+        self._inspector.discovery.nudge()
         servers, editors, notes = self._views.servers(), self._views.editors(), self._about.notes()
         last = self._last_status
         if last is None or not (last.servers is servers and last.editors is editors and last.daemon.notes == notes):
@@ -97,13 +100,13 @@ class DaemonMethods:
     async def _reap(self, params: d.Reap) -> d.ReapResult:
         judged = []
         for server_id in list(self._context.records.servers):
-            verdict = self._views.verdict(await self._supervisor.judge(server_id, act=not params.dry_run))
+            verdict = self._views.verdict(await self._inspector.judge(server_id, act=not params.dry_run))
             judged.append(d.JudgedServer(server_id, verdict.verdict, verdict.reasons, verdict.due_in_s))
         return d.ReapResult(tuple(judged))
 
     @read("ports.explain")
     async def _explain(self, params: d.PortsExplain) -> d.PortsExplainResult:
-        found = await self._supervisor.port_reporter.explain(params.kind, params.ports or (), params.project)
+        found = await self._inspector.port_reporter.explain(params.kind, params.ports or (), params.project)
         why = found.why.why if found.why is not None else None
         return d.PortsExplainResult(tuple(map(explained, found.ports)), found.version, why, found.notes)
 

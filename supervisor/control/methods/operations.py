@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from ...core.model import Editor, ServerRecord
 from ...core.single_flight import Operation
 from ...engine.attachments import Attachments
+from ...engine.operations.known_requests import KnownRequests
 from ...engine.operations.operation import take_lane_of
 from ...engine.starting.adopt import AdoptRequest
 from ...engine.starting.resolve import EnsureRequest
@@ -31,13 +32,21 @@ Perform = Callable[[P], Awaitable[ServerRecord]]
 class OperationMethods:
     """Handlers of `server.ensure`, `server.adopt`, `server.stop`, `server.restart` and `request.*`."""
 
-    def __init__(self, supervisor: Supervisor, attachments: Attachments, context: EngineContext, views: Views) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        known: KnownRequests,
+        attachments: Attachments,
+        context: EngineContext,
+        views: Views,
+    ) -> None:
         self._supervisor = supervisor
+        self._known = known
         self._attachments = attachments
         self._records = context.records
         self._views = views
         self._pending = PendingRequests()
-        self._requests = Requests(supervisor.requests.knows)
+        self._requests = Requests(known.knows)
 
     @mutation("server.ensure")
     async def _ensure(self, params: ServerEnsure, progress: CallProgress) -> Server:
@@ -86,14 +95,14 @@ class OperationMethods:
     async def _result(self, params: RequestResult, progress: CallProgress) -> Server:
         progress.request_id = params.request
         name = self._requests.find(params.request, progress.caller, self._scope(params))
-        return self._views.server(await self._supervisor.requests.result(name, progress))
+        return self._views.server(await self._known.result(name, progress))
 
     @read("request.cancel", personal=True)
     async def _cancel(self, params: RequestCancel, caller: Caller) -> RequestCancelResult:
         # A coroutine, because tasks begin in order: the request of the frame just before has begun when this runs.
         name = self._requests.find(params.request, caller, self._scope(params))
         try:
-            return RequestCancelResult(goes_on=self._supervisor.requests.cancel(name))
+            return RequestCancelResult(goes_on=self._known.cancel(name))
         except NotFound:
             if not self._pending.cancel(name):
                 raise
@@ -110,7 +119,7 @@ class OperationMethods:
             return self._views.server(await perform(params))
         progress.request_id = params.request
         meaning = self._requests.begin(params.request, progress.caller, self._scope(params), operation, params)
-        known = self._supervisor.requests.repeat(meaning.name, operation, None, progress)
+        known = self._known.repeat(meaning.name, operation, None, progress)
         if known is not None:
             return self._views.server(await known)
         self._requests.arrives(meaning)

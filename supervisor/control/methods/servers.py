@@ -1,7 +1,7 @@
 """The methods that show servers."""
 
 from ...engine.state.context import EngineContext
-from ...engine.supervisor import Supervisor
+from ...engine.supervisor import Inspector
 from ...wire.messages.common import Server
 from ...wire.messages.servers import ServerGet, ServerHistory, ServerHistoryResult, ServerList, ServerListResult
 from ..conversions import ended
@@ -12,14 +12,14 @@ from .table import read
 class ServerMethods:
     """Handlers of `server.list`, `server.get` and `server.history`."""
 
-    def __init__(self, supervisor: Supervisor, context: EngineContext, views: Views) -> None:
-        self._supervisor = supervisor
+    def __init__(self, inspector: Inspector, context: EngineContext, views: Views) -> None:
+        self._inspector = inspector
         self._records = context.records
         self._views = views
 
     @read("server.list")
     async def _list(self, _: ServerList) -> ServerListResult:
-        discovery = self._supervisor.discovery
+        discovery = self._inspector.discovery
         if discovery.expects():
             await discovery.look_once()
         else:
@@ -32,7 +32,7 @@ class ServerMethods:
         return self._checked(params.server) if params.check else self._views.server(self._records.server(params.server))
 
     async def _checked(self, server: str) -> Server:
-        return self._views.server(await self._supervisor.check(server))
+        return self._views.server(await self._inspector.check(server))
 
     @read("server.history")
     def _history(self, params: ServerHistory) -> ServerHistoryResult:
