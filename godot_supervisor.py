@@ -15,7 +15,7 @@ def main() -> int:
             raise
         found = getattr(sys.modules.get("supervisor"), "__path__", ["an unknown place"])
         _say(f"error: another package called supervisor hides the package of godot-supervisor: {', '.join(found)}")
-        _say("hint: install godot-supervisor in an environment of its own: uv tool install, or pipx install")
+        _say("hint: install godot-supervisor in an environment of its own: uv tool install godot-supervisor")
         return 1
     finally:
         sys.path.remove(folder)

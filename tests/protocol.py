@@ -1,6 +1,7 @@
 """Compares messages of the protocol with docs/protocol.schema.json."""
 
 import json
+import socket
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,9 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from supervisor.client.client import Client
+from supervisor.client.connection import Connection, Message
 from supervisor.client.stream import Stream
+from supervisor.client.timeouts import Timeout
 from supervisor.wire import jsonrpc
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -31,8 +34,24 @@ def check_frame(frame: Mapping[str, Any]) -> None:
     _check(_envelope(frame), frame)
 
 
+class CheckedConnection(Connection):
+    """A connection whose notifications and errors are compared with the schema."""
+
+    def receive(self, method: str, timeout: Timeout) -> Message:
+        message = super().receive(method, timeout)
+        if isinstance(message, jsonrpc.Notification):
+            check_frame(jsonrpc.notification_envelope(*message))
+        elif isinstance(message, jsonrpc.Failure):
+            check_frame({"jsonrpc": "2.0", "id": message.id, "error": message.error})
+        return message
+
+
 class CheckedClient(Client):
     """The client library, whose received messages are all compared with the schema."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        super().__init__(connected)
+        self._connection = CheckedConnection(connected)
 
     def call(self, method: str, *arguments: Any, **options: Any) -> Any:
         answer = super().call(method, *arguments, **options)
@@ -43,14 +62,6 @@ class CheckedClient(Client):
         stream = super().stream(method, *arguments, **options)
         check(method, stream.answer)
         return stream
-
-    def _receive(self, *arguments: Any) -> jsonrpc.Success | jsonrpc.Failure | jsonrpc.Notification:
-        message = super()._receive(*arguments)
-        if isinstance(message, jsonrpc.Notification):
-            check_frame(jsonrpc.notification_envelope(*message))
-        elif isinstance(message, jsonrpc.Failure):
-            check_frame({"jsonrpc": "2.0", "id": message.id, "error": message.error})
-        return message
 
 
 def check_document(command: str, document: object) -> None:

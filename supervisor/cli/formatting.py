@@ -15,12 +15,12 @@ _OWN_COLOUR_OR_CONTROL = re.compile(
     "(\x1b\\[(?:0|31|32|33)m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 )
 _COLOUR_SEQUENCE = re.compile("\x1b\\[[0-9;:]*m")
-_NARROWEST = 8
-_OF_THE_TERMINAL = -1
+_NARROWEST_COLUMN = 8
+_AS_THE_TERMINAL = -1
 
 
 def without_controls(text: str) -> str:
-    """Return the text without characters that a terminal obeys, except our own colours, tabs and line ends.
+    """Return the text with `?` for each character that a terminal obeys, except our own colours, tabs and line ends.
 
     A text may come from a server, a folder's name or a command line. An escape sequence in it could overwrite earlier
     lines, hide text, or make the terminal type the text as input.
@@ -45,7 +45,7 @@ def coloured_state(text: str) -> str:
 
 
 def table(
-    headers: Sequence[str], rows: Iterable[Sequence[object]], *, columns: int | None = _OF_THE_TERMINAL
+    headers: Sequence[str], rows: Iterable[Sequence[object]], *, columns: int | None = _AS_THE_TERMINAL
 ) -> list[str]:
     """Return aligned lines. None and "" become "-"; a cell never breaks its line.
 
@@ -53,7 +53,7 @@ def table(
     """
     cells = [list(headers), *([cell(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
-    if columns == _OF_THE_TERMINAL:
+    if columns == _AS_THE_TERMINAL:
         size = terminal.size(sys.stdout)
         columns = size[0] if size is not None else None
     if columns is not None:
@@ -75,7 +75,7 @@ def _fitted(widths: Sequence[int], columns: int) -> list[int]:
     for column in (len(widths) - 1, *sorted(range(len(widths) - 1), key=lambda number: -widths[number])):
         if excess <= 0:
             break
-        narrower = max(min(_NARROWEST, fitted[column]), fitted[column] - excess)
+        narrower = max(min(_NARROWEST_COLUMN, fitted[column]), fitted[column] - excess)
         excess -= fitted[column] - narrower
         fitted[column] = narrower
     return fitted
@@ -96,7 +96,7 @@ def cell(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text with a question mark for each character that could move a cursor or break a line."""
+    """Return the text with `?` for each character that could move a cursor or break a line, tabs and line ends too."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -124,6 +124,11 @@ def duration(seconds: float) -> str:
 def number(value: float) -> str:
     """Return a number without a needless `.0`."""
     return f"{value:g}"
+
+
+def due(seconds: float | None) -> str | None:
+    """Return when the daemon checks again whether a server is an orphan. Returns None if no check is due."""
+    return None if seconds is None else f"in {number(round(seconds, 1))} s"
 
 
 def name_and_version(server: Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ def _run(given: tuple[str, ...], *, as_json: bool) -> int:
     if given in QUERIES:
         from .text import status_table
 
-        status_table.show(as_json=as_json)
+        status_table.print_status(as_json=as_json)
         return exit_codes.DONE
     match given:
         # Started by service managers. The process runs for weeks, so it does not load click either.

@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
 COMMAND = (sys.executable, "-P", *UTF8_OPTIONS, "-m", "supervisor.daemon")
 NOT_INHERITED = (HOME_VARIABLE, "GODOT_SUPERVISOR_SERVER_ID")
-"""Variables of our own starter: the first is set anew, the second would make the daemon look like a server."""
+"""Variables that the daemon does not get from this process.
+
+The first is set anew. The second, which this process has if a server started it, would make the daemon look like one.
+"""
 
 POLL_S = 0.03
 YIELD_S = 1.0
-"""Our daemon exited because another holds the lock. Wait this long for that one; it may be shutting down."""
+"""How long to wait for the daemon that holds the lock before another start. That daemon may be shutting down."""
 
 SERVICE_HEAD_START_S = 5.0
 """How long a daemon that the service manager started may take to answer before this client starts one as well."""
@@ -39,14 +42,16 @@ SERVICE_HEAD_START_S = 5.0
 REHEARSAL_S = 60.0
 """How long the rehearsal of a start may take. On a busy machine an interpreter takes seconds to start."""
 
-RAISED = re.compile(r"(\w+\.)*[A-Z]\w*(Error|Exception|NotFound|Exit)\b")
+_EXCEPTION = re.compile(r"(\w+\.)*[A-Z]\w*(Error|Exception|NotFound|Exit)\b")
 """The last line of a traceback: the class of an exception, and its text."""
 
-REASON_CHARACTERS = 200
+REASON_CHARACTERS_MAX = 200
 
-TAIL_BYTES = 4096
-LOG_BYTES = 256 * 1024
-"""Size limit of the file for output that a daemon prints before it opens its own log."""
+OUTPUT_TAIL_BYTES = 4096
+"""How much of a daemon's output an error has."""
+
+OUTPUT_FILE_BYTES_MAX = 256 * 1024
+"""Size limit of the file for what daemons print before they open their own log."""
 
 
 def ensure_daemon(
@@ -70,7 +75,8 @@ def ensure_daemon(
     if client is not None:
         return client
     homes.check(folders)
-    start_from = time.monotonic() + (SERVICE_HEAD_START_S if start_service() else 0)
+    service_starts = start_service()
+    start_at = time.monotonic() + (SERVICE_HEAD_START_S if service_starts else 0)
     starting: _StartingDaemon | None = None
     while True:
         client = _connect_by_file(folders)
@@ -79,9 +85,11 @@ def ensure_daemon(
         if time.monotonic() > deadline:
             output = starting.output() if starting else ""
             raise DaemonNotRunning(f"the daemon did not answer within {timeout_s:g} s", data={"output": output})
-        if starting.gave_way() if starting else time.monotonic() >= start_from:
+        if starting is None and time.monotonic() >= start_at:
+            starting = _start(folders)
+        elif starting is not None and starting.gave_way():
             # The files of the other daemon may have been removed. Asking it makes it restore them.
-            client = _connect(folders) if starting else None
+            client = _connect(folders)
             if client is not None:
                 return client
             starting = _start(folders)
@@ -99,7 +107,7 @@ def _connect(folders: "Folders") -> Client | None:
 def _connect_by_file(folders: "Folders") -> Client | None:
     """Connect by the endpoint file only, because asking a daemon that is starting would slow it down."""
     try:
-        published = discovery.published(folders)
+        published = discovery.published_endpoint(folders)
         return Client.connect(published) if published else None
     except DaemonNotRunning:
         # No daemon listens, or the file is stale or damaged. The new daemon will replace the file.
@@ -113,7 +121,7 @@ def rehearse(folders: "Folders", timeout_s: float = REHEARSAL_S) -> None:
         InstallFailed: the package or what it depends on cannot be imported, or the daemon cannot be constructed.
         SupervisorError: the daemon could not start. A daemon that already runs is not affected.
     """
-    with _refusals(folders):
+    with _explaining_refusals(folders):
         trust.make_folder(folders.home)
         with tempfile.TemporaryFile() as output:
             child = _spawn(folders, output.fileno(), "--try")
@@ -124,7 +132,7 @@ def rehearse(folders: "Folders", timeout_s: float = REHEARSAL_S) -> None:
                 child.wait()
                 raise TimedOut(f"checking whether a daemon can start took longer than {timeout_s:g} s") from None
             output.seek(0)
-            printed = output.read(TAIL_BYTES * 4).decode(errors="replace")
+            printed = output.read(OUTPUT_TAIL_BYTES * 4).decode(errors="replace")
     if status != 0:
         problem = _failure(printed, child.pid, status, hint="the running daemon was left alone")
         if problem.code == DaemonNotRunning.code:
@@ -134,13 +142,18 @@ def rehearse(folders: "Folders", timeout_s: float = REHEARSAL_S) -> None:
 
 
 def _start(folders: "Folders") -> "_StartingDaemon":
-    with _refusals(folders):
+    with _explaining_refusals(folders):
         return _StartingDaemon(folders)
 
 
 @contextlib.contextmanager
-def _refusals(folders: "Folders") -> Iterator[None]:
-    """Turn a refusal of the file system into an error that tells the user what to do."""
+def _explaining_refusals(folders: "Folders") -> Iterator[None]:
+    """While inside, turn a refusal of the file system into an error that tells the user what to do.
+
+    Raises:
+        NotOurs: another user may write into a folder, or this user may not.
+        StateNotWritable: a folder or a file cannot be created or written.
+    """
     try:
         yield
     except trust.DistrustedError as problem:
@@ -158,7 +171,7 @@ class _StartingDaemon:
         self._log = folders.logs / "daemon.out"
         trust.make_folder(folders.home)
         trust.make_folder(folders.logs)
-        _bound(self._log)
+        _empty_if_long(self._log)
         with self._log.open("ab") as output:
             self._log_start = output.seek(0, os.SEEK_END)
             self._child = _spawn(folders, output.fileno())
@@ -185,7 +198,7 @@ class _StartingDaemon:
         """Return the last lines that the child printed."""
         with self._log.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
-            log.seek(max(self._log_start, size - TAIL_BYTES))
+            log.seek(max(self._log_start, size - OUTPUT_TAIL_BYTES))
             return log.read().decode(errors="replace")
 
 
@@ -199,8 +212,8 @@ def _failure(output: str, pid: int, status: int, *, hint: str) -> SupervisorErro
             error = json.loads(line)
             if isinstance(error, dict) and error.get("pid") == pid:
                 return RemoteError(error)
-    last = next((line.strip() for line in reversed(output.splitlines()) if RAISED.match(line)), None)
-    reason = "" if last is None else f": {last[:REASON_CHARACTERS]}"
+    last = next((line.strip() for line in reversed(output.splitlines()) if _EXCEPTION.match(line)), None)
+    reason = "" if last is None else f": {last[:REASON_CHARACTERS_MAX]}"
     return DaemonNotRunning(
         f"the daemon could not start ({describe_exit(status)}){reason}",
         hint=hint,
@@ -208,14 +221,15 @@ def _failure(output: str, pid: int, status: int, *, hint: str) -> SupervisorErro
     )
 
 
-def _bound(log: "Path") -> None:
-    """Empty the file when it has become long. A daemon that has the file open continues at its end."""
+def _empty_if_long(log: "Path") -> None:
+    """Empty the file if it has become long. A daemon that has the file open continues at its end."""
     with contextlib.suppress(FileNotFoundError):
-        if log.stat().st_size > LOG_BYTES:
+        if log.stat().st_size > OUTPUT_FILE_BYTES_MAX:
             os.truncate(log, 0)
 
 
 def _spawn(folders: "Folders", output: int, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start a daemon in the background. `output` is the file descriptor that it prints to."""
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
     environment = search_path.without_python_variables(inherited)
     if folders.moved:
@@ -226,7 +240,7 @@ def _spawn(folders: "Folders", output: int, *arguments: str) -> "subprocess.Pope
 
     command, variables = venv_launcher.without((*COMMAND, *arguments), environment)
 
-    def start(flags: int) -> "subprocess.Popen[bytes]":
+    def popen(flags: int) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -239,6 +253,6 @@ def _spawn(folders: "Folders", output: int, *arguments: str) -> "subprocess.Pope
         )
 
     try:
-        return start(apart | breakaway)
+        return popen(apart | breakaway)
     except PermissionError:
-        return start(apart)
+        return popen(apart)

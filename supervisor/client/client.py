@@ -3,7 +3,7 @@
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Self
 
@@ -12,13 +12,14 @@ from ..wire import jsonrpc
 from .connection import Connection
 from .dial import dial
 from .endpoint import START_HINT, Endpoint
+from .json_object import JsonObject
 from .stream import Notice, Stream
 from .timeouts import CallTimeout, StreamTimeout
 
 PROTOCOL = 1
 ACCEPT_TIMEOUT_S = 2.0
 CANCEL_TIMEOUT_S = 30.0
-"""Cancelling a start ends the process that it started: `stop_timeout_s`, and the kill after it."""
+"""How long cancelling may take. A start that is cancelled ends its process: `stop_timeout_s`, and the kill after it."""
 
 
 class CancelOutcome(Enum):
@@ -29,13 +30,14 @@ class CancelOutcome(Enum):
     CONTINUES = "continues"
 
 
-Report = Callable[[Mapping[str, Any]], object]
+Listener = Callable[[JsonObject], object]
+"""Called with the params of a notification."""
 
 
 class RemoteError(SupervisorError):
     """An error that the daemon answered with. Every attribute has the value that the daemon sent."""
 
-    def __init__(self, error: Mapping[str, Any]) -> None:
+    def __init__(self, error: JsonObject) -> None:
         """Take over the fields of a JSON-RPC error object; missing and malformed ones get defaults."""
         data = error.get("data")
         received = dict(data) if isinstance(data, dict) else {}
@@ -63,9 +65,9 @@ class Client:
     def __init__(self, connected: socket.socket) -> None:
         """Use a connected socket, which belongs to the client from now on."""
         self._connection = Connection(connected)
-        self._calls = 0
+        self._last_id = 0
         self._streams: dict[int, deque[Notice]] = {}
-        self.daemon: Mapping[str, Any] = {}
+        self.daemon: JsonObject = {}
         """The daemon's answer to `hello`."""
 
     @classmethod
@@ -93,10 +95,10 @@ class Client:
     def call(
         self,
         method: str,
-        params: Mapping[str, Any] | None = None,
+        params: JsonObject | None = None,
         *,
-        on_accepted: Report | None = None,
-        on_progress: Report | None = None,
+        on_accepted: Listener | None = None,
+        on_progress: Listener | None = None,
         accept_timeout_s: float = ACCEPT_TIMEOUT_S,
         timeout_s: float | None = None,
     ) -> Any:
@@ -118,11 +120,11 @@ class Client:
             AcceptTimeout, ResponseTimeout, DisconnectedBeforeAccept, DisconnectedAfterAccept: no answer came.
             InvalidParams: the params are too long for a frame.
         """
-        _, answer = self._call(method, params or {}, on_accepted, on_progress, accept_timeout_s, timeout_s)
+        _, answer = self._call_with_id(method, params or {}, on_accepted, on_progress, accept_timeout_s, timeout_s)
         return answer
 
     def stream(
-        self, method: str, params: Mapping[str, Any] | None = None, *, accept_timeout_s: float = ACCEPT_TIMEOUT_S
+        self, method: str, params: JsonObject | None = None, *, accept_timeout_s: float = ACCEPT_TIMEOUT_S
     ) -> Stream:
         """Call a method whose answer is followed by notifications. The connection stays free for other calls.
 
@@ -134,7 +136,7 @@ class Client:
         Raises:
             RemoteError, AcceptTimeout, DisconnectedBeforeAccept, InvalidParams: as `call`.
         """
-        identifier, answer = self._call(method, params or {}, None, None, accept_timeout_s, None)
+        identifier, answer = self._call_with_id(method, params or {}, None, None, accept_timeout_s, None)
 
         def wait(until: float) -> None:
             message = self._connection.receive(method, StreamTimeout(until))
@@ -156,7 +158,7 @@ class Client:
             RemoteError: the mutation had failed before.
             AcceptTimeout, ResponseTimeout, DisconnectedBeforeAccept, DisconnectedAfterAccept: no answer came.
         """
-        interrupted = self._calls
+        interrupted = self._last_id
         timeout = CallTimeout(time.monotonic(), accept_timeout_s=timeout_s)
         cancel = self._send("request.cancel", {"request": request}, timeout)
         while True:
@@ -187,15 +189,16 @@ class Client:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
-    def _call(
+    def _call_with_id(
         self,
         method: str,
-        params: Mapping[str, Any],
-        on_accepted: Report | None,
-        on_progress: Report | None,
+        params: JsonObject,
+        on_accepted: Listener | None,
+        on_progress: Listener | None,
         accept_timeout_s: float,
         timeout_s: float | None,
     ) -> tuple[int, Any]:
+        """Call a method as `call` does, and return the id of the request, and the result."""
         timeout = CallTimeout(
             time.monotonic(), accept_timeout_s=accept_timeout_s, timeout_s=timeout_s, has_request_id="request" in params
         )
@@ -209,10 +212,10 @@ class Client:
                     raise RemoteError(error)
                 case jsonrpc.Notification("accepted", received) if received.get("id") == identifier:
                     timeout.accepted(time.monotonic(), _seconds(received.get("deadline_s")))
-                    _report(on_accepted, received)
+                    _pass_on(received, on_accepted)
                 case jsonrpc.Notification("progress", received) if received.get("id") == identifier:
                     timeout.progress(time.monotonic(), received.get("stage", ""))
-                    _report(on_progress, received)
+                    _pass_on(received, on_progress)
                 case jsonrpc.Notification() as notification:
                     self._keep(notification)
 
@@ -223,6 +226,7 @@ class Client:
                 kept.append(notification)
 
     def _greet(self, endpoint: Endpoint, timeout_s: float) -> None:
+        """Say hello, and check that the daemon is the one that published the endpoint."""
         introduction = {"name": "godot-supervisor", "version": endpoint.version}
         params = {"protocol": PROTOCOL, "token": endpoint.token, "client": introduction}
         try:
@@ -231,27 +235,27 @@ class Client:
             # The token comes from the endpoint, so a daemon that refuses it did not write the endpoint.
             if problem.code != "UNAUTHORIZED":
                 raise
-            raise _stale() from problem
+            raise _stale_endpoint() from problem
         except SupervisorError as problem:
             raise DaemonNotRunning(f"no daemon at the endpoint: {problem.message}", hint=START_HINT) from problem
         if not isinstance(self.daemon, dict) or self.daemon.get("instance_id") != endpoint.instance_id:
-            raise _stale()
+            raise _stale_endpoint()
 
-    def _send(self, method: str, params: Mapping[str, Any], timeout: CallTimeout) -> int:
+    def _send(self, method: str, params: JsonObject, timeout: CallTimeout) -> int:
         """Send a request, and return its id."""
-        self._calls += 1
-        self._connection.send(self._calls, method, params, timeout)
-        return self._calls
+        self._last_id += 1
+        self._connection.send(self._last_id, method, params, timeout)
+        return self._last_id
 
 
 def _seconds(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _report(listener: Report | None, params: Mapping[str, Any]) -> None:
+def _pass_on(params: JsonObject, listener: Listener | None) -> None:
     if listener is not None:
         listener(params)
 
 
-def _stale() -> DaemonNotRunning:
+def _stale_endpoint() -> DaemonNotRunning:
     return DaemonNotRunning("the endpoint file is stale: another daemon answers there", hint=START_HINT)

@@ -9,10 +9,10 @@ from typing import Any
 from ..errors import InvalidParams, InvalidRequest, ParseError
 from ..native.facts import LONGEST_BLOCKING_WAIT_S
 from ..wire import framing, jsonrpc
-from .timeouts import FOREVER, CallTimeout, Wait
+from .timeouts import FOREVER, CallTimeout, Timeout
 
-RECEIVED_AT_ONCE = 65536
-"""Bytes."""
+BYTES_AT_ONCE = 65536
+"""How much one read of the socket may return."""
 
 Message = jsonrpc.Success | jsonrpc.Failure | jsonrpc.Notification
 
@@ -48,31 +48,31 @@ class Connection:
             # The daemon has closed the connection. Its reason may still be readable; otherwise the next read fails.
             return
 
-    def receive(self, method: str, wait: Wait) -> Message:
-        """Wait for the next message, whichever request it belongs to. `method` names the call in errors.
+    def receive(self, method: str, timeout: Timeout) -> Message:
+        """Timeout for the next message, whichever request it belongs to. `method` names the call in errors.
 
         Raises:
             AcceptTimeout, ResponseTimeout: no message came in time.
-            DisconnectedBeforeAccept, DisconnectedAfterAccept: the connection has ended, or carried nonsense.
+            DisconnectedBeforeAccept, DisconnectedAfterAccept: the connection has ended, or carried no valid message.
         """
         try:
             while not self._lines:
-                data = self._read(wait)
+                data = self._read(timeout)
                 if not data:
                     raise ConnectionResetError
                 self._lines.extend(self._decoder.feed(data))
             return jsonrpc.parse_reply(self._lines.popleft())
         except TimeoutError:
-            raise wait.timed_out(method) from None
+            raise timeout.timed_out(method) from None
         except (OSError, ParseError, InvalidRequest) as problem:
             self.close()
-            raise wait.disconnected(method) from problem
+            raise timeout.disconnected(method) from problem
 
     def has_ended(self) -> bool:
         """Return whether the daemon has closed the connection. Data that is still unread is discarded."""
         try:
             self._socket.settimeout(0)
-            return not self._socket.recv(RECEIVED_AT_ONCE)
+            return not self._socket.recv(BYTES_AT_ONCE)
         except BlockingIOError:
             return False
         except OSError:
@@ -82,19 +82,20 @@ class Connection:
         """Close the socket. Harmless when repeated."""
         self._socket.close()
 
-    def _read(self, wait: Wait) -> bytes:
+    def _read(self, timeout: Timeout) -> bytes:
+        """Return the bytes that came; empty if the connection has ended. Raises TimeoutError at the deadline."""
         while True:
-            pause = min(_seconds_left(wait), LONGEST_BLOCKING_WAIT_S)
+            pause = min(_seconds_left(timeout), LONGEST_BLOCKING_WAIT_S)
             self._socket.settimeout(pause if pause < FOREVER else None)
             try:
-                return self._socket.recv(RECEIVED_AT_ONCE)
+                return self._socket.recv(BYTES_AT_ONCE)
             except TimeoutError:
                 # Only this pause has ended. `_seconds_left` raises once the whole wait has.
                 continue
 
 
-def _seconds_left(wait: Wait) -> float:
-    left = wait.deadline - time.monotonic()
+def _seconds_left(timeout: Timeout) -> float:
+    left = timeout.deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
     return left

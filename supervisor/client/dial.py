@@ -23,7 +23,7 @@ def dial(endpoint: Endpoint, deadline: float) -> socket.socket:
         if transport["kind"] == "unix" and not hasattr(socket, "AF_UNIX"):
             continue
         try:
-            return _connected(transport, max(0.001, deadline - time.monotonic()))
+            return _connect(transport, max(0.001, deadline - time.monotonic()))
         except OSError as problem:
             problems.append(f"{transport['kind']}: {problem.strerror or problem}")
     raise DaemonNotRunning(
@@ -31,11 +31,11 @@ def dial(endpoint: Endpoint, deadline: float) -> socket.socket:
     )
 
 
-def _connected(transport: Mapping[str, Any], timeout_s: float) -> socket.socket:
-    unix = transport["kind"] == "unix"
-    connection = socket.socket(socket.AddressFamily["AF_UNIX" if unix else "AF_INET"], socket.SOCK_STREAM)
+def _connect(transport: Mapping[str, Any], timeout_s: float) -> socket.socket:
+    is_unix = transport["kind"] == "unix"
+    connection = socket.socket(socket.AddressFamily["AF_UNIX" if is_unix else "AF_INET"], socket.SOCK_STREAM)
     try:
-        if unix:
+        if is_unix:
             _connect_unix(connection, transport["path"], timeout_s)
         else:
             connection.settimeout(timeout_s)

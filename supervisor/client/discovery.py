@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import DaemonNotRunning, DaemonUnreachable
 from . import endpoint
 from .client import Client
-from .endpoint import START_HINT, Endpoint, Present
+from .endpoint import START_HINT, DaemonPresence, Endpoint
 
 if TYPE_CHECKING:
     from ..native.facts import Folders
@@ -33,13 +33,13 @@ def connect(where: "Folders", timeout_s: float = CONNECT_S) -> Client:
     """
     tried: Endpoint | None = None
     try:
-        tried = published(where)
+        tried = published_endpoint(where)
         if tried is not None:
             return Client.connect(tried, timeout_s)
         problem = DaemonNotRunning("no daemon is running", hint=START_HINT)
     except DaemonNotRunning as error:
         problem = error
-    found = ask(where, timeout_s)
+    found = ask_for_endpoint(where, timeout_s)
     if found is None or found == tried:
         raise problem
     return Client.connect(found, timeout_s)
@@ -55,16 +55,16 @@ def find(where: "Folders") -> Endpoint:
     """
     problem = DaemonNotRunning("no daemon is running", hint=START_HINT)
     try:
-        found = published(where)
+        found = published_endpoint(where)
     except DaemonNotRunning as error:
         found, problem = None, error
-    found = found or ask(where, ASK_S)
+    found = found or ask_for_endpoint(where, ASK_S)
     if found is None:
         raise problem
     return found
 
 
-def published(where: "Folders") -> Endpoint | None:
+def published_endpoint(where: "Folders") -> Endpoint | None:
     """Return the endpoint that is published in this home. Returns None if there is none.
 
     Raises:
@@ -72,16 +72,16 @@ def published(where: "Folders") -> Endpoint | None:
         ProtocolUnsupported: a later release wrote it.
     """
     found = endpoint.read(where.endpoint_name)
-    if found is None or found.home is None or _is_same(found.home, where.home_name):
+    if found is None or found.home is None or _is_same_folder(found.home, where.home_name):
         return found
     # A daemon whose folder was moved gives the folder up at its next check. Asking the daemon makes it check now.
-    _ask(_folders_at(found.home, where), ASK_S)
+    _ask_presence(_folders_of(found.home, where), ASK_S)
     raise DaemonNotRunning(
         f"no daemon is running for {where.home_name}: its endpoint file belongs to {found.home}", hint=START_HINT
     )
 
 
-def ask(where: "Folders", timeout_s: float) -> Endpoint | None:
+def ask_for_endpoint(where: "Folders", timeout_s: float) -> Endpoint | None:
     """Ask the daemon that is present for this home for its endpoint. Returns None if no daemon is present.
 
     The question also makes the daemon restore files of its home that were removed.
@@ -91,17 +91,17 @@ def ask(where: "Folders", timeout_s: float) -> Endpoint | None:
         DaemonUnreachable: the daemon cannot use its home, and so listens nowhere.
     """
     deadline = time.monotonic() + min(timeout_s, ASK_S)
-    answer = _ask(where, timeout_s)
-    if answer is None:
+    raw = _ask_presence(where, timeout_s)
+    if raw is None:
         return None
-    present = endpoint.decode_present(answer)
-    if present is not None:
-        return _usable(present)
+    answer = endpoint.decode_daemon_presence(raw)
+    if answer is not None:
+        return _endpoint_in(answer)
     # The daemon is busy, or this system carries no answer; then only the file can tell.
     while time.monotonic() < deadline:
         with contextlib.suppress(DaemonNotRunning):
             found = endpoint.read(where.endpoint_name)
-            if found is not None and (found.home is None or _is_same(found.home, where.home_name)):
+            if found is not None and (found.home is None or _is_same_folder(found.home, where.home_name)):
                 return found
         time.sleep(POLL_S)
     raise DaemonNotRunning(
@@ -111,19 +111,21 @@ def ask(where: "Folders", timeout_s: float) -> Endpoint | None:
     )
 
 
-def _usable(present: Present) -> Endpoint:
-    if present.endpoint is not None:
-        return present.endpoint
-    if present.problem is not None:
+def _endpoint_in(answer: DaemonPresence) -> Endpoint:
+    """Return the endpoint. Otherwise raise the error for the reason why the answer has none."""
+    if answer.endpoint is not None:
+        return answer.endpoint
+    if answer.problem is not None:
         raise DaemonUnreachable(
-            f"a daemon (pid {present.pid}) runs and cannot be reached: {present.problem}", data={"pid": present.pid}
+            f"a daemon (pid {answer.pid}) runs and cannot be reached: {answer.problem}", data={"pid": answer.pid}
         )
     raise DaemonNotRunning(
-        f"the daemon (pid {present.pid}) is starting or ending", hint="try again in a moment", retry_after_ms=500
+        f"the daemon (pid {answer.pid}) is starting or ending", hint="try again in a moment", retry_after_ms=500
     )
 
 
-def _ask(where: "Folders", timeout_s: float) -> bytes | None:
+def _ask_presence(where: "Folders", timeout_s: float) -> bytes | None:
+    """Return what the daemon of this home answers, empty if it is too busy. Returns None if no daemon is present."""
     from ..native import presence
 
     answer = presence.ask(where.home_id, timeout_s)
@@ -133,11 +135,11 @@ def _ask(where: "Folders", timeout_s: float) -> bytes | None:
     return answer
 
 
-def _folders_at(home: str, like: "Folders") -> "Folders":
+def _folders_of(home: str, like: "Folders") -> "Folders":
     return type(like)(home, moved=like.moved)
 
 
-def _is_same(one: str, other: str) -> bool:
+def _is_same_folder(one: str, other: str) -> bool:
     """Return whether two paths lead to one folder. A path that does not exist is the same as no other."""
     if one == other:
         return True

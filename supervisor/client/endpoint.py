@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 WITHDRAWN_POLL_S = 0.05
-LIMIT = 64 * 1024
-"""Bytes. A file that this release writes has less than one thousand."""
+BYTES_MAX = 64 * 1024
+"""A file that is longer is damaged. A file that this release writes has less than one thousand."""
 
 START_HINT = "godot-supervisor start"
 
@@ -60,18 +60,18 @@ def read(path: "Path | str") -> Endpoint | None:
         ProtocolUnsupported: a later release wrote the file.
     """
     try:
-        text = private_files.retry_while_open(lambda: trust.contents(path, LIMIT))
+        text = private_files.retry_while_open(lambda: trust.contents(path, BYTES_MAX))
     except FileNotFoundError:
         return None
     except OSError as problem:
-        raise _unusable(path, f"cannot read {path}: {problem.strerror}", START_HINT) from problem
+        raise _unusable_file(path, f"cannot read {path}: {problem.strerror}", START_HINT) from problem
     except trust.DistrustedError as problem:
         hint = problem.fix if problem.foreign and problem.fix else START_HINT
-        raise _unusable(path, f"the endpoint file cannot be trusted: {problem}", hint) from problem
+        raise _unusable_file(path, f"the endpoint file cannot be trusted: {problem}", hint) from problem
     return decode(text)
 
 
-def _unusable(path: "Path | str", problem: str, hint: str) -> DaemonNotRunning:
+def _unusable_file(path: "Path | str", problem: str, hint: str) -> DaemonNotRunning:
     return DaemonNotRunning(problem, hint=hint, data={"file": os.fspath(path)})
 
 
@@ -160,7 +160,7 @@ def decode(text: bytes) -> Endpoint:
             version=_typed(found["version"], str),
             protocol=ProtocolRange(_typed(protocol["min"], int), _typed(protocol["max"], int)),
             token=_typed(found["token"], str),
-            transports=tuple(transport for transport in found["transports"] if _usable(transport)),
+            transports=tuple(transport for transport in found["transports"] if _can_be_used(transport)),
             home=None if found.get("home") is None else _typed(found["home"], str),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as problem:
@@ -169,16 +169,15 @@ def decode(text: bytes) -> Endpoint:
         ) from problem
 
 
-class Present(NamedTuple):
-    """The answer of a daemon that is asked outside its home: see `native.presence`.
-
-    `endpoint` is None while the daemon starts or ends. `problem` is the reason why it cannot use its home.
-    """
+class DaemonPresence(NamedTuple):
+    """The answer of a daemon that is asked outside its home: see `native.presence`."""
 
     pid: int
     version: str
     endpoint: Endpoint | None
+    """None while the daemon starts or ends."""
     problem: str | None = None
+    """Why the daemon cannot use its home. None if it can."""
 
     def encode(self) -> bytes:
         """Return the bytes to send."""
@@ -188,18 +187,23 @@ class Present(NamedTuple):
         ).encode()
 
 
-def decode_present(text: bytes) -> Present | None:
+def decode_daemon_presence(text: bytes) -> DaemonPresence | None:
     """Return the daemon's answer in these bytes. Returns None if they are damaged."""
     try:
         answer = json.loads(text)
         published = None if answer["endpoint"] is None else decode(json.dumps(answer["endpoint"]).encode())
         problem = None if answer["problem"] is None else _typed(answer["problem"], str)
-        return Present(_typed(answer["pid"], int), _typed(answer["version"], str), published, problem)
+        return DaemonPresence(_typed(answer["pid"], int), _typed(answer["version"], str), published, problem)
     except (ValueError, KeyError, TypeError, RecursionError, DaemonNotRunning):
         return None
 
 
-def _usable(transport: Mapping[str, Any]) -> bool:
+def _can_be_used(transport: Mapping[str, Any]) -> bool:
+    """Return whether this client knows the transport, and may send the token over it.
+
+    Raises:
+        KeyError, TypeError: the transport is damaged.
+    """
     if transport["kind"] == "unix":
         # A path that begins with NUL names an abstract socket, which no folder protects. No other path has a NUL.
         path = _typed(transport["path"], str)
@@ -211,6 +215,7 @@ def _usable(transport: Mapping[str, Any]) -> bool:
 
 
 def _typed(value: Any, kind: type[T]) -> T:
+    """Return the value if it is of this type. Otherwise raise TypeError."""
     if not isinstance(value, kind) or isinstance(value, bool):
         raise TypeError(f"expected {kind.__name__}")
     return value

@@ -2,12 +2,13 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from .json_object import JsonObject
 from .timeouts import FOREVER
 
-Notice = tuple[str, Mapping[str, Any]]
+Notice = tuple[str, JsonObject]
 """A notification: its method (`event`, `log` or `resync`) and its params."""
 
 
@@ -26,7 +27,14 @@ class Stream:
         wait: Callable[[float], None],
         catch_up: Callable[[], object],
     ) -> None:
-        """`wait` waits for one more message, until a monotonic time; `catch_up` for all that the daemon has sent."""
+        """Make a stream of one call.
+
+        Args:
+            answer: the result of the call.
+            kept: where the connection puts the notifications for this stream.
+            wait: waits for one more message, at most until a monotonic time.
+            catch_up: waits for all messages that the daemon has sent so far.
+        """
         self.answer = answer
         """The result, as JSON."""
         self._kept = kept
@@ -34,7 +42,7 @@ class Stream:
         self._catch_up = catch_up
 
     def listen(self, timeout_s: float | None = None) -> Iterator[Notice]:
-        """Wait for notifications, and yield each. None waits without a limit.
+        """Wait for notifications, and yield each. With `timeout_s` None there is no limit.
 
         Raises:
             ResponseTimeout: the time is over.

@@ -8,8 +8,8 @@ MARGIN_S = 5.0
 SILENCE_S = 15.0
 """Three missed heartbeats."""
 
-UNTIMED = ("installing", "queued")
-"""Stages that the deadline does not count: an installation, and another operation that has to end first."""
+UNTIMED_STAGES = ("installing", "queued")
+"""Stages that the daemon's deadline does not count: an installation, and another operation that has to end first."""
 
 FOREVER = float("inf")
 
@@ -25,32 +25,33 @@ class CallTimeout:
     def __init__(
         self, now: float, *, accept_timeout_s: float, timeout_s: float | None = None, has_request_id: bool = False
     ) -> None:
+        """Begin the call. `now` is monotonic, seconds."""
         self.is_accepted = False
         self._has_request_id = has_request_id
-        self._limit = FOREVER if timeout_s is None else now + timeout_s
-        self._wait = now + accept_timeout_s
-        self._silence = FOREVER
+        self._call_ends_at = FOREVER if timeout_s is None else now + timeout_s
+        self._answer_due_at = now + accept_timeout_s
+        self._message_due_at = FOREVER
         self._deadline_s = 0.0
 
     @property
     def deadline(self) -> float:
-        """When to give up, unless a message comes before."""
-        return min(self._limit, self._wait, self._silence)
+        """When to give up, unless a message comes before. Monotonic, seconds."""
+        return min(self._call_ends_at, self._answer_due_at, self._message_due_at)
 
     def accepted(self, now: float, deadline_s: float) -> None:
         """Note that the daemon accepted the request, and its deadline."""
         self.is_accepted = True
         self._deadline_s = deadline_s
-        self._wait = now + deadline_s + MARGIN_S
-        self._silence = now + SILENCE_S
+        self._answer_due_at = now + deadline_s + MARGIN_S
+        self._message_due_at = now + SILENCE_S
 
     def progress(self, now: float, stage: str) -> None:
         """Note that the daemon is at work. Without effect before `accepted`."""
         if not self.is_accepted:
             return
-        self._silence = now + SILENCE_S
-        if stage in UNTIMED:
-            self._wait = now + self._deadline_s + MARGIN_S
+        self._message_due_at = now + SILENCE_S
+        if stage in UNTIMED_STAGES:
+            self._answer_due_at = now + self._deadline_s + MARGIN_S
 
     def timed_out(self, method: str) -> SupervisorError:
         """Return the error to raise at the deadline."""
@@ -58,8 +59,8 @@ class CallTimeout:
             return self._with_safety(
                 AcceptTimeout(f"the daemon did not answer {method} in time", hint="godot-supervisor logs --daemon")
             )
-        if self._silence < min(self._limit, self._wait):
-            return self._with_safety(ResponseTimeout(f"the daemon has been silent on {method} for {SILENCE_S:g} s"))
+        if self._message_due_at < min(self._call_ends_at, self._answer_due_at):
+            return self._with_safety(ResponseTimeout(f"the daemon has been silent for {SILENCE_S:g} s during {method}"))
         return self._with_safety(
             ResponseTimeout(f"no result of {method} in time", hint="it may still complete: godot-supervisor status")
         )
@@ -89,7 +90,7 @@ class StreamTimeout:
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
-        """When to give up."""
+        """When to give up. Monotonic, seconds."""
 
     def timed_out(self, method: str) -> SupervisorError:  # noqa: ARG002 (as `CallTimeout` has it)
         """Return the error to raise at the deadline."""
@@ -102,4 +103,4 @@ class StreamTimeout:
         )
 
 
-Wait = CallTimeout | StreamTimeout
+Timeout = CallTimeout | StreamTimeout

@@ -127,7 +127,7 @@ def describe_running(folders: Folders) -> str:
     said = presence.ask(folders.home_id, ASK_S)
     if said is None and folders.path_id != folders.home_id:
         said = presence.ask(folders.path_id, ASK_S)
-    present = endpoint.decode_present(said) if said else None
+    present = endpoint.decode_daemon_presence(said) if said else None
     if present is not None and present.endpoint is not None:
         return f"pid {present.pid}, version {present.version}"
     held, running = holder_by_pid_file(folders.lock), None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..client import endpoint
-from ..client.endpoint import Endpoint, Present, ProtocolRange
+from ..client.endpoint import DaemonPresence, Endpoint, ProtocolRange
 from ..core.model import ProcessIdentity
 from ..engine.state.events import Events
 from ..engine.state.records import Records
@@ -153,7 +153,7 @@ class HomeUpkeep:
         """Answer a client that has found no daemon in the home."""
         self.look()
         problem = self._ownership.lost or self._ownership.trouble
-        return Present(self._ours.process.pid, self._ours.version, self._published, problem).encode()
+        return DaemonPresence(self._ours.process.pid, self._ours.version, self._published, problem).encode()
 
     def _changed(self) -> None:
         self._watch = None

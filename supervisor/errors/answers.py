@@ -28,7 +28,7 @@ class MethodNotFound(SupervisorError):
 
 
 class InvalidParams(SupervisorError):
-    """A field is missing, has the wrong type, or has a value that is not possible."""
+    """A field is missing, has the wrong type, or has a value that is not possible; `data.field` names it."""
 
     code = "INVALID_PARAMS"
     fault = Fault.CALLER

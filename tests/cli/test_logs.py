@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.server_commands.logs import after
+from supervisor.cli.server_commands.logs import lines_after
 from supervisor.errors import NotFound
 from tests.cli.conftest import Run
 from tests.cli.objects import server
@@ -124,9 +124,9 @@ def test_following_continues_with_the_next_daemon(run: Run, daemon: Script) -> N
 
 
 def test_a_lost_place_continues_at_the_end() -> None:
-    assert after(["x", "y"], ["a", "b", "c"], 2) == ["b", "c"]
-    assert after(["x", "y"], ["a", "b", "c"], 0) == []
-    assert after([], ["a"], 5) == []
+    assert lines_after(["x", "y"], ["a", "b", "c"], 2) == ["b", "c"]
+    assert lines_after(["x", "y"], ["a", "b", "c"], 0) == []
+    assert lines_after([], ["a"], 5) == []
 
 
 def test_the_log_of_an_ended_daemon_is_read_from_its_file(run: Run, home: Path) -> None:

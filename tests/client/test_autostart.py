@@ -242,6 +242,6 @@ def test_a_failure_shows_the_error_of_this_child(stage: Stage) -> None:
 def test_the_file_of_daemon_output_is_bounded(stage: Stage) -> None:
     log = stage.folders.logs / "daemon.out"
     stage.folders.logs.mkdir(parents=True)
-    log.write_bytes(b"x" * (autostart.LOG_BYTES + 1))
+    log.write_bytes(b"x" * (autostart.OUTPUT_FILE_BYTES_MAX + 1))
     with ensure_daemon(stage.folders):
         assert log.stat().st_size < 1000

@@ -9,23 +9,23 @@ from ...native.facts import Folders
 from .. import output, remote
 from ..deadline import Deadline
 
-TIMEOUT_S = 1.0
+ASK_TIMEOUT_S = 1.0
 """How long a command that works without a daemon waits for the daemon's answer."""
 
 
-def running_daemon(where: Folders) -> Mapping[str, Any] | None:
+def ask_running_daemon(where: Folders) -> Mapping[str, Any] | None:
     """Return the facts that the running daemon gives of itself. Returns None if none runs, or none answers in time."""
     try:
-        with remote.connect(where, Deadline(TIMEOUT_S)) as client:
-            found: Mapping[str, Any] = client.call("status", accept_timeout_s=TIMEOUT_S)["daemon"]
+        with remote.connect(where, Deadline(ASK_TIMEOUT_S)) as client:
+            found: Mapping[str, Any] = client.call("status", accept_timeout_s=ASK_TIMEOUT_S)["daemon"]
     except (SupervisorError, OSError):
         return None
     return found
 
 
-def other_file(where: Folders, daemon: Mapping[str, Any] | None) -> str | None:
+def other_config_file(where: Folders, daemon: Mapping[str, Any] | None) -> str | None:
     """Return the configuration file that the daemon reads. Returns None if it is this shell's."""
-    return _other(where.config, daemon, "config")
+    return _path_if_other(where.config, daemon, "config")
 
 
 def warn(where: Folders, daemon: Mapping[str, Any] | None) -> None:
@@ -33,8 +33,8 @@ def warn(where: Folders, daemon: Mapping[str, Any] | None) -> None:
     found = [
         (name, mine, theirs)
         for name, mine, theirs in (
-            ("configuration file", where.config, _other(where.config, daemon, "config")),
-            ("log folder", where.logs, _other(where.logs, daemon, "logs")),
+            ("configuration file", where.config, _path_if_other(where.config, daemon, "config")),
+            ("log folder", where.logs, _path_if_other(where.logs, daemon, "logs")),
         )
         if theirs is not None
     ]
@@ -44,7 +44,7 @@ def warn(where: Folders, daemon: Mapping[str, Any] | None) -> None:
         output.note("to make the daemon use this shell's: godot-supervisor restart --daemon")
 
 
-def _other(mine: "os.PathLike[str]", daemon: Mapping[str, Any] | None, key: str) -> str | None:
+def _path_if_other(mine: "os.PathLike[str]", daemon: Mapping[str, Any] | None, key: str) -> str | None:
     """Return the daemon's path under this key. Returns None if it is `mine`, or not known."""
     theirs = daemon.get(key) if daemon else None
     if not isinstance(theirs, str) or not theirs:

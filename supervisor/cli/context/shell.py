@@ -34,12 +34,12 @@ def _better_hint(problem: SupervisorError, client: Client) -> str | None:
         return _program_of_this_path(problem.data)
     if problem.code == "INSTALL_FAILED":
         missing = _missing(client, shell_variables.of_the_network(os.environ))
-        return f"{problem.hint or ''}; {_not_there(missing)}: {REMEDY}".lstrip("; ") if missing else None
+        return f"{problem.hint or ''}; {_set_only_here(missing)}: {REMEDY}".lstrip("; ") if missing else None
     return None
 
 
 def _program_of_this_path(data: Mapping[str, Any]) -> str | None:
-    """Return a hint with the path of a program that only this shell finds. Returns None if this shell finds none."""
+    """Return a hint with the path of a program that the daemon does not find. Returns None if this shell finds none."""
     import shutil
 
     found = shutil.which(data["program"])
@@ -56,7 +56,7 @@ def notes(client: Client, kind: Kind | None) -> tuple[str, ...]:
     if not missing:
         return ()
     table = f"[kinds.{kind.name}.env]" if kind else "[kinds.KIND.env]"
-    return (f"{_not_there(missing)}, and not for its servers: {REMEDY}, or {table} in config.toml",)
+    return (f"{_set_only_here(missing)}, and not for its servers: {REMEDY}, or {table} in config.toml",)
 
 
 def _missing(client: Client, variables: frozenset[str]) -> list[str]:
@@ -67,7 +67,7 @@ def _missing(client: Client, variables: frozenset[str]) -> list[str]:
     return sorted(variables - frozenset(there)) if there is not None else []
 
 
-def _not_there(missing: list[str]) -> str:
+def _set_only_here(missing: list[str]) -> str:
     verb = "is" if len(missing) == 1 else "are"
     return f"{', '.join(missing)} {verb} set in this shell but not for the daemon"
 

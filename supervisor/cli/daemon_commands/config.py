@@ -31,7 +31,7 @@ def config() -> None:
 def path(*, as_json: bool) -> None:
     """Print the path of config.toml, even if the file does not exist."""
     where = folders()
-    daemon = other_files.running_daemon(where)
+    daemon = other_files.ask_running_daemon(where)
     if as_json:
         output.document({"file": str(where.config), "exists": where.config.exists(), **_daemon_file(where, daemon)})
     else:
@@ -49,7 +49,7 @@ def show(*, kind: str | None, changed: bool, as_json: bool) -> None:
     The source is the file, the environment, or the default. Works without a daemon.
     """
     where = folders()
-    daemon = other_files.running_daemon(where)
+    daemon = other_files.ask_running_daemon(where)
     read, catalog = recipes.read(where)
     beginning = "" if kind is None else f"kinds.{catalog.get(kind).name}."
     found = [
@@ -79,7 +79,7 @@ def validate(*, as_json: bool) -> None:
     where = folders()
     event_loop.choose_loop(recipes.read(where)[0])
     exists = where.config.exists()
-    daemon = other_files.running_daemon(where)
+    daemon = other_files.ask_running_daemon(where)
     if as_json:
         output.document({"file": str(where.config), "exists": exists, "valid": True, **_daemon_file(where, daemon)})
     else:
@@ -111,7 +111,7 @@ def reload(*, as_json: bool, deadline: Deadline) -> None:
 
 def _daemon_file(where: Folders, daemon: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the file that the daemon reads, for a JSON document. Empty if it is this shell's."""
-    other = other_files.other_file(where, daemon)
+    other = other_files.other_config_file(where, daemon)
     return {} if other is None else {"daemon_file": other}
 
 

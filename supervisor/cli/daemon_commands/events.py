@@ -18,11 +18,12 @@ from ..follow import LOST, connect_to_next_daemon
 from ..formatting import coloured, printable
 
 RESYNC = "resync"
+"""The notification that the daemon cannot send the events after the number that the client named."""
 
 _INDENT = " " * 7
-_LEVELS = {"warning": "yellow", "error": "red"}
+_LEVEL_COLOURS = {"warning": "yellow", "error": "red"}
 
-_RESYNCS = {
+_TEXTS_OF_A_RESYNC = {
     "gap": "-- some events are no longer kept; showing all that are",
     "another instance": "-- the daemon was restarted; here are all events of the new one",
 }
@@ -36,13 +37,14 @@ _RESYNCS = {
 def events(*, follow: bool, since: int, as_json: bool, deadline: Deadline) -> None:
     """Show the latest events, the oldest first."""
     show = _show_json if as_json else _show
-    for method, params in _followed(folders(), since, deadline) if follow else _kept(since, deadline):
+    for method, params in _followed_events(folders(), since, deadline) if follow else _kept_events(since, deadline):
         show(method, params)
         if not terminal.has_reader():
             return
 
 
-def _kept(since: int, deadline: Deadline) -> Iterator[Notice]:
+def _kept_events(since: int, deadline: Deadline) -> Iterator[Notice]:
+    """Yield the events after number `since` that the daemon still has."""
     with remote.connect(deadline=deadline) as client:
         for method, params in _subscribe(client, _place(client, since)).until_now():
             yield method, params
@@ -52,7 +54,7 @@ def _kept(since: int, deadline: Deadline) -> Iterator[Notice]:
                 break
 
 
-def _followed(where: Folders, since: int, deadline: Deadline) -> Iterator[Notice]:
+def _followed_events(where: Folders, since: int, deadline: Deadline) -> Iterator[Notice]:
     """Yield events from one daemon after the other. After a `resync` come all events that the daemon still has."""
     client = remote.connect(where, deadline)
     place = _place(client, since)
@@ -64,7 +66,8 @@ def _followed(where: Folders, since: int, deadline: Deadline) -> Iterator[Notice
                     yield method, params
                     if method == RESYNC:
                         # After a resync for a slow reader, the events after the last received one are still kept.
-                        place = place if received else _place(client, 0)
+                        if not received:
+                            place = _place(client, 0)
                         break
                     received = True
                     place = _place(client, params["seq"])
@@ -79,6 +82,7 @@ def _subscribe(client: Client, place: JsonObject) -> Any:
 
 
 def _place(client: Client, seq: int) -> JsonObject:
+    """Return the place after event number `seq` of this daemon, as `events.subscribe` takes it."""
     return {"instance_id": client.daemon["instance_id"], "seq": seq}
 
 
@@ -91,7 +95,7 @@ def _show_json(method: str, params: JsonObject) -> None:
 def _show(method: str, params: JsonObject) -> None:
     if method == RESYNC:
         reason = printable(params["reason"])
-        output.line(_RESYNCS.get(reason, f"-- the list starts again ({reason})"))
+        output.line(_TEXTS_OF_A_RESYNC.get(reason, f"-- the list starts again ({reason})"))
     else:
         size = terminal.size(sys.stdout)
         for text in wrapped(line(params, now=time.time()), size[0] if size else None):
@@ -113,13 +117,14 @@ def line(event: JsonObject, *, now: float) -> str:
     subject = " ".join(word for word in (event["server"], event["editor"]) if word)
     known = ((name, value) for name, value in event["details"].items() if value not in (None, [], {}))
     details = " ".join(f"{name}={_brief(value)}" for name, value in known)
-    colour = _LEVELS.get(event["level"])
+    colour = _LEVEL_COLOURS.get(event["level"])
     name = event["event"] if colour is None else coloured(f"{event['event']} ({event['level']})", colour)
     words = (clock, name.ljust(22), printable(subject), printable(details))
     return "  ".join(word for word in words if word).rstrip()
 
 
 def _brief(value: Any) -> str:
+    """Return a detail on one line, without the brackets of JSON."""
     if isinstance(value, list):
         return ",".join(_brief(each) for each in value)
     if isinstance(value, dict):

@@ -36,7 +36,7 @@ def kinds(*, as_json: bool) -> None:
     ]
     for text in table(("KIND", "TOPOLOGY", "PACKAGE", "VERSION", "PORTS"), rows):
         output.line(text)
-    other_files.warn(where, other_files.running_daemon(where))
+    other_files.warn(where, other_files.ask_running_daemon(where))
 
 
 def _range(ports: PortRange) -> str:

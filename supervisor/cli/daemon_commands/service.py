@@ -26,7 +26,7 @@ dry_run: options.Decorator = click.option("--dry-run", is_flag=True, help="Show 
 def service() -> None:
     """Run the daemon as a service that the system starts at login.
 
-    By systemd, launchd or Windows.
+    The service manager of the system does that: systemd, launchd, or Windows.
     """
 
 
@@ -34,7 +34,7 @@ def service() -> None:
 @click.option(
     "--mode",
     type=click.Choice(MODES),
-    help="Windows: the type of service. Default: what this prompt may install.",
+    help="Windows: the type of service. Default: user-service in an elevated prompt, else task.",
 )
 @click.option("--account", metavar="NAME", help="Windows, account-service: the user that the service runs as.")
 @dry_run
@@ -71,7 +71,7 @@ def uninstall(*, stop_servers: bool, dry_run: bool, as_json: bool) -> None:
 @service.command
 @options.as_json
 def status(*, as_json: bool) -> int:
-    """Show the service.
+    """Show whether the service is installed and in order.
 
     Exit code 0: the service is in order; 1: it needs a repair; 4: it is not installed.
     """
@@ -112,7 +112,7 @@ def _password(account: str | None, *, dry_run: bool) -> str | None:
 
 def _print_steps(steps: Steps, *, as_json: bool) -> None:
     if as_json:
-        rows = [_row(step) for step in steps.taken]
+        rows = [_object(step) for step in steps.taken]
         output.document({"dry_run": steps.dry_run, "steps": rows, "notes": steps.notes})
         return
     done = [step for step in steps.taken if step.action != "unchanged"]
@@ -129,7 +129,7 @@ def _print_steps(steps: Steps, *, as_json: bool) -> None:
         output.note(f"note: {text}")
 
 
-def _row(step: Step) -> dict[str, Any]:
+def _object(step: Step) -> dict[str, Any]:
     row = {"action": step.action, "what": step.what, "exit": step.status}
     return row if step.text is None else {**row, "text": step.text}
 

@@ -10,7 +10,7 @@ from ..deadline import Deadline
 from ..text import bridge_notes
 from . import several_servers
 
-LEFT = "left running: "
+LEFT_RUNNING = "left running: "
 """How the daemon begins a note on a process that a stop has left alone."""
 
 
@@ -30,10 +30,10 @@ def down(*, servers: tuple[str, ...], every_server: bool, force: bool, as_json: 
             "down",
             selection,
             line=lambda row: f"{row['id']}: {row['state']}",
-            notes=lambda row: (*_left(row), *bridge_notes.after_a_stop(row.get("bridges", ()))),
+            notes=lambda row: (*_notes_on_left_processes(row), *bridge_notes.after_a_stop(row.get("bridges", ()))),
         )
 
 
-def _left(row: Mapping[str, Any]) -> Iterator[str]:
+def _notes_on_left_processes(row: Mapping[str, Any]) -> Iterator[str]:
     """Yield the notes on what the stop has left running."""
-    yield from (str(note) for note in row.get("notes", ()) if str(note).startswith(LEFT))
+    yield from (str(note) for note in row.get("notes", ()) if str(note).startswith(LEFT_RUNNING))

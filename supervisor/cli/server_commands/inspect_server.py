@@ -13,14 +13,14 @@ from ...native.facts import describe_exit
 from .. import formatting, options, output, remote, server_choice
 from ..deadline import Deadline
 from ..text import history, old_recipes, report
-from .reap import due
 
 CHECK_TIMEOUT_S = 30.0
 
-# Facts with a line of their own even if the server has none.
-_ALWAYS = frozenset({"project", "url", "process", "log"})
+_ALWAYS_SHOWN = frozenset({"project", "url", "process", "log"})
+"""Facts that have a line even if there is no value. Other facts without a value are left out."""
 
-_COUNTS_SESSIONS = frozenset({"ready", "unhealthy"})
+_STATES_WITH_SESSIONS = frozenset({"ready", "unhealthy"})
+"""States in which the daemon counts sessions."""
 
 
 @click.command
@@ -43,6 +43,7 @@ def inspect(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
             ends_server=False,
             also_ended=True,
         )
+        # Only the record of an end has `how`.
         if "how" in found:
             _show_ended(found, as_json=as_json)
             return
@@ -76,16 +77,16 @@ def _show_ended(row: JsonObject, *, as_json: bool) -> None:
     if as_json:
         output.document(row)
         return
-    for text in history.card(row, now=time.time()):
+    for text in history.page(row, now=time.time()):
         output.line(text)
 
 
 def lines(server: JsonObject, editors: Sequence[JsonObject], *, now: float) -> Iterator[str]:
-    """Yield the lines about a server. `now` is wall time, seconds."""
+    """Yield the lines about a server that has not ended. `now` is wall time, seconds."""
     state = formatting.coloured_state(server["state"])
     yield f"{formatting.name_and_version(server)}  {state}  for {formatting.duration(now - server['since'])}"
     facts = _facts(server, now).items()
-    yield from formatting.facts({name: value for name, value in facts if value is not None or name in _ALWAYS})
+    yield from formatting.facts({name: value for name, value in facts if value is not None or name in _ALWAYS_SHOWN})
     yield from _section("notes", [formatting.printable(note) for note in server.get("notes", ())])
     yield from _section("owners", _owners(server, editors))
     yield from _section("leases", _leases(server))
@@ -104,7 +105,7 @@ def lines(server: JsonObject, editors: Sequence[JsonObject], *, now: float) -> I
 def _facts(server: JsonObject, now: float) -> dict[str, object]:
     process, root = server["process"], server["root_pid"]
     reap = server["reap"]
-    verdict = [reap["verdict"], due(reap["due_in_s"]), "; ".join(reap["reasons"])]
+    verdict = [reap["verdict"], formatting.due(reap["due_in_s"]), "; ".join(reap["reasons"])]
     return {
         "kind": server["kind"],
         "version": _version(server),
@@ -129,10 +130,10 @@ def _version(server: JsonObject) -> str | None:
 
 
 def _sessions(server: JsonObject) -> object:
-    """Return the number of sessions, or why it is unknown: a health check counts them, for a server that serves."""
+    """Return the number of sessions. Returns a word if there is none, because a health check counts them."""
     if server["sessions"] is not None:
         return server["sessions"]
-    return "unknown" if server["state"] in _COUNTS_SESSIONS else "not counted"
+    return "unknown" if server["state"] in _STATES_WITH_SESSIONS else "not counted"
 
 
 def _process(process: JsonObject, now: float) -> str:

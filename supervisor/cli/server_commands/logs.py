@@ -19,10 +19,10 @@ from ..formatting import printable, without_colour_sequences
 
 DAEMON_LOG = "daemon.log"
 LINES_MAX = 10_000
-"""The daemon sends at most so many lines in one answer."""
+"""How many lines the daemon sends at most in one answer."""
 
-LINES_OF_A_PLACE = 50
-"""A follower finds its place in a log again by so many of the last lines."""
+REMEMBERED_LINES = 50
+"""How many of the last lines a follower remembers, to find its place in the log again."""
 
 
 @click.command
@@ -59,7 +59,7 @@ def logs(*, server: str | None, follow: bool, lines: int, daemon: bool, as_json:
         if server is not None:
             raise
         path = where.logs / DAEMON_LOG
-        _print_answer({"lines": last_lines(path, lines), "log": str(path)}, as_json=as_json, of_daemon=True)
+        _print_only_page({"lines": last_lines(path, lines), "log": str(path)}, as_json=as_json, of_daemon=True)
         return
     with client:
         timeout_s = deadline.left_or(remote.READ_TIMEOUT_S)
@@ -76,7 +76,7 @@ def logs(*, server: str | None, follow: bool, lines: int, daemon: bool, as_json:
             )
     if server is not None and not answer["lines"] and not Path(answer["log"]).exists():
         raise NotFound(f"the log of {server} was removed: {answer['log']}", hint="its next start begins a new one")
-    _print_answer(answer, as_json=as_json, of_daemon=server is None)
+    _print_only_page(answer, as_json=as_json, of_daemon=server is None)
     if answer.get("ended") and not as_json:
         output.note(f"{server} has ended; these lines are from its last log: {answer['log']}")
 
@@ -118,7 +118,7 @@ class _FollowedLog:
         self._deadline = deadline
         self._as_json = as_json
         self._file: str | None = None
-        self._last: deque[str] = deque(maxlen=LINES_OF_A_PLACE)
+        self._last: deque[str] = deque(maxlen=REMEMBERED_LINES)
 
     def follow(self, client: Client) -> None:
         """Print lines until the server has ended, or until the output is no longer read."""
@@ -127,7 +127,7 @@ class _FollowedLog:
         stream = client.stream("logs.read", params, accept_timeout_s=self._deadline.left_or(remote.READ_TIMEOUT_S))
         page = stream.answer
         if continues and page["log"] == self._file:
-            page = {**page, "lines": after(self._last, page["lines"], self._lines)}
+            page = {**page, "lines": lines_after(self._last, page["lines"], self._lines)}
         if not continues or page["lines"] or page["log"] != self._file:
             self._show(page, announce=continues)
         for method, notice in stream.listen(self._deadline.left()):
@@ -149,8 +149,8 @@ class _FollowedLog:
         _print_page(page, as_json=self._as_json, of_daemon="server" not in self._target)
 
 
-def after(seen: Sequence[str], page: Sequence[str], otherwise: int) -> list[str]:
-    """Return the lines of a page after those in `seen`. If the page lacks those, return its last `otherwise`."""
+def lines_after(seen: Sequence[str], page: Sequence[str], otherwise: int) -> list[str]:
+    """Return the lines of a page after those in `seen`. If the page lacks those, return its last `otherwise` lines."""
     known = list(seen)
     for end in range(len(page), len(known) - 1, -1):
         if page[end - len(known) : end] == known:
@@ -158,7 +158,8 @@ def after(seen: Sequence[str], page: Sequence[str], otherwise: int) -> list[str]
     return list(page[-otherwise:]) if otherwise else []
 
 
-def _print_answer(answer: JsonObject, *, as_json: bool, of_daemon: bool) -> None:
+def _print_only_page(answer: JsonObject, *, as_json: bool, of_daemon: bool) -> None:
+    """Print the answer of a command that does not follow the log. Its JSON is indented, as of other commands."""
     if as_json:
         output.document(answer)
     else:
@@ -166,7 +167,7 @@ def _print_answer(answer: JsonObject, *, as_json: bool, of_daemon: bool) -> None
 
 
 def _print_page(page: JsonObject, *, as_json: bool, of_daemon: bool) -> None:
-    """Print a page. `of_daemon`: the page is from the daemon's log, whose lines are JSON."""
+    """Print a page of a followed log, as JSON on one line. `of_daemon`: of the daemon's log, whose lines are JSON."""
     if as_json:
         output.json_line(page)
         return

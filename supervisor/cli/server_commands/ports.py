@@ -44,7 +44,7 @@ def ports(*, kind: str | None, project: Path | None, as_json: bool, deadline: De
         return
     for found in versions:
         output.line(formatting.printable(f"{found['kind']} {found['version']}: {found['version_why']}"))
-    for text in lines(list(_runs(rows.values())), terminal.size(sys.stdout)):
+    for text in lines(list(_merged(rows.values())), terminal.size(sys.stdout)):
         output.line(text)
     for found in versions:
         for note in found["notes"]:
@@ -68,36 +68,39 @@ def _answers(kind: str | None, project: Path | None, deadline: Deadline) -> dict
     return answers
 
 
-def lines(runs: Sequence[tuple[str, ...]], size: tuple[int, int] | None) -> Iterator[str]:
-    """Return the table. A reason that does not fit into its row gets lines of its own, because it is the answer."""
-    whole = formatting.table(_HEADERS, runs, columns=None)
+def lines(rows: Sequence[tuple[str, ...]], size: tuple[int, int] | None) -> Iterator[str]:
+    """Yield the table. A reason that does not fit into its row gets lines of its own, because it is the answer.
+
+    `size`: columns and rows of the terminal, None if the output is no terminal.
+    """
+    whole = formatting.table(_HEADERS, rows, columns=None)
     if size is None or max(map(len, whole)) <= size[0]:
         yield from whole
         return
-    heading, *rows = formatting.table(_HEADERS[:-1], [run[:-1] for run in runs], columns=size[0])
+    heading, *shortened = formatting.table(_HEADERS[:-1], [row[:-1] for row in rows], columns=size[0])
     yield heading
-    for row, run in zip(rows, runs, strict=True):
-        yield row
-        if run[-1]:
+    for text, (*_, reason) in zip(shortened, rows, strict=True):
+        yield text
+        if reason:
             yield from textwrap.wrap(
-                formatting.cell(run[-1]), size[0], initial_indent=_INDENT, subsequent_indent=_INDENT
+                formatting.cell(reason), size[0], initial_indent=_INDENT, subsequent_indent=_INDENT
             )
 
 
-def _runs(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+def _merged(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
     """Yield one row for neighbouring ports with equal facts, because most ports of a range are free."""
     pending: list[tuple[int, tuple[str, ...]]] = []
     for row in rows:
         holder = formatting.occupant(row["occupant"]) if row["occupant"] else ""
         fact = (row["port"], (holder, row["decision"], row["reason"]))
         if pending and (pending[-1][0] + 1, pending[-1][1]) != fact:
-            yield _run(pending)
+            yield _merged_row(pending)
             pending = []
         pending.append(fact)
     if pending:
-        yield _run(pending)
+        yield _merged_row(pending)
 
 
-def _run(facts: Sequence[tuple[int, tuple[str, ...]]]) -> tuple[str, ...]:
+def _merged_row(facts: Sequence[tuple[int, tuple[str, ...]]]) -> tuple[str, ...]:
     first, last = facts[0][0], facts[-1][0]
     return (str(first) if first == last else f"{first}-{last}", *facts[0][1])

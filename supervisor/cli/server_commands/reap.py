@@ -25,13 +25,8 @@ def reap(*, dry_run: bool, as_json: bool, deadline: Deadline) -> None:
         output.line("no servers")
         return
     rows = [
-        (row["server"], row["verdict"], due(row.get("due_in_s")), "; ".join(row.get("reasons", ())))
+        (row["server"], row["verdict"], formatting.due(row.get("due_in_s")), "; ".join(row.get("reasons", ())))
         for row in answer["servers"]
     ]
     for text in formatting.table(("SERVER", "VERDICT", "DUE", "REASONS"), rows):
         output.line(text)
-
-
-def due(seconds: float | None) -> str | None:
-    """Return when the server is checked again."""
-    return None if seconds is None else f"in {formatting.number(round(seconds, 1))} s"

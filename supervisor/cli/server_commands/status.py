@@ -16,7 +16,7 @@ from ..text import status_table
 
 
 class Display(Protocol):
-    """The output of a watched status."""
+    """The way in which `status --watch` shows each new status."""
 
     def show(self, answer: Any) -> None:
         """Show the latest status."""
@@ -33,7 +33,7 @@ def status(*, with_ended: bool, watch: bool, as_json: bool, deadline: Deadline) 
     if with_ended and watch:
         raise click.UsageError("--watch cannot be used with --all")
     if not watch:
-        status_table.show(as_json=as_json, deadline=deadline, with_ended=with_ended)
+        status_table.print_status(as_json=as_json, deadline=deadline, with_ended=with_ended)
     elif as_json or not sys.stdout.isatty():
         _watch(_Documents() if as_json else _Tables(), deadline)
     else:
@@ -42,6 +42,8 @@ def status(*, with_ended: bool, watch: bool, as_json: bool, deadline: Deadline) 
 
 
 def _watch(display: Display, deadline: Deadline) -> None:
+    """Show the status, and again after each event, until the user ends the command or its output."""
+
     def follow(client: Client) -> None:
         stream = client.stream("events.subscribe")
         display.show(stream.answer["snapshot"])
@@ -69,6 +71,7 @@ class _Tables:
         self._last: Sequence[str] = ()
 
     def show(self, answer: Any) -> None:
+        # The first line has the daemon's uptime, which changes all the time.
         head, *rest = status_table.lines(answer, now=time.time())
         if rest != self._last:
             for text in ([""] if self._last else []) + [head, *rest]:

@@ -83,7 +83,7 @@ def _explaining_unknown_kind(kind: str, where: Folders) -> Iterator[None]:
 
 
 def _how_to_reload(where: Folders) -> str:
-    other = other_files.other_file(where, other_files.running_daemon(where))
+    other = other_files.other_config_file(where, other_files.ask_running_daemon(where))
     if other is not None:
         return f"the kind is in {where.config}, but the daemon reads {other}: godot-supervisor restart --daemon"
     return f"the kind is in {where.config}, which the daemon has not read since: godot-supervisor config reload"

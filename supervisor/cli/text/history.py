@@ -19,14 +19,15 @@ _HOW_ENDED = {
 }
 """Texts for the values of `how`. Values of a newer daemon are shown unchanged."""
 
-_NOT_REQUESTED = ("reaped", "exited", "failed")
+_WITHOUT_A_REQUEST = ("reaped", "exited", "failed")
+"""Values of `how` for servers that no client asked to end."""
 
-_ENDED_AS_REQUESTED = (0, -15, None)
-"""Exit statuses of a server that was asked to end, and did."""
+_EXPECTED_EXITS = (0, -15, None)
+"""Exit statuses of a server that was asked to end, and did. -15: by SIGTERM."""
 
 
 def table(rows: Sequence[JsonObject], *, now: float) -> Iterator[str]:
-    """Yield the lines that `status --all` adds. `now` is wall time, seconds."""
+    """Yield the lines that `status --all` adds: a table of `rows`. `now` is wall time, seconds."""
     if not rows:
         yield "no ended servers on record"
         return
@@ -35,7 +36,7 @@ def table(rows: Sequence[JsonObject], *, now: float) -> Iterator[str]:
     yield from table_of(HEADERS, cells)
 
 
-def card(row: JsonObject, *, now: float) -> Iterator[str]:
+def page(row: JsonObject, *, now: float) -> Iterator[str]:
     """Yield the lines that `inspect` shows of an ended server. `now` is wall time, seconds."""
     yield f"{name_and_version(row)}  ended {_ago(row, now)}"
     values = {
@@ -54,13 +55,13 @@ def card(row: JsonObject, *, now: float) -> Iterator[str]:
 def how_it_ended(row: JsonObject) -> str:
     """Return how the server ended, and which program asked for that."""
     how, status, detail = str(row["how"]), row["exit"], row["detail"]
-    by = f" by {row['by']}" if row["by"] and how not in _NOT_REQUESTED else ""
+    by = f" by {row['by']}" if row["by"] and how not in _WITHOUT_A_REQUEST else ""
     if detail:
         # The server had failed before it was stopped, and `detail` is the reason of that failure.
-        return printable(detail if how in _NOT_REQUESTED else f"{detail}; taken down{by}")
+        return printable(detail if how in _WITHOUT_A_REQUEST else f"{detail}; taken down{by}")
     words = _HOW_ENDED.get(how, how) + by
-    is_telling = status is not None and (how in _NOT_REQUESTED or status not in _ENDED_AS_REQUESTED)
-    return printable(f"{words}, {describe_exit(status)}" if is_telling else words)
+    status_matters = status is not None and (how in _WITHOUT_A_REQUEST or status not in _EXPECTED_EXITS)
+    return printable(f"{words}, {describe_exit(status)}" if status_matters else words)
 
 
 def _ran_for(row: JsonObject) -> str | None:

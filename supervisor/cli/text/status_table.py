@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from ...client.json_object import JsonObject
 from ...errors import DaemonNotRunning
@@ -15,8 +16,21 @@ from .server_remarks import remarks
 _HEADERS = ("OWNER", "PROJECT", "ENGINE", "SERVER", "STATE", "PORT", "SESSIONS", "NOTE")
 
 
-def show(*, as_json: bool, deadline: Deadline | None = None, with_ended: bool = False) -> None:
-    """Ask the daemon, and print its answer. `with_ended`: also the servers that have ended."""
+class _Row(NamedTuple):
+    """A row of the table, in the order of the headers. A NamedTuple, because dataclasses take longer to import."""
+
+    owner: str | None
+    project: str | None
+    engine: str | None
+    server: str | None = None
+    state: str | None = None
+    port: str | None = None
+    sessions: int | None = None
+    note: str | None = None
+
+
+def print_status(*, as_json: bool, deadline: Deadline | None = None, with_ended: bool = False) -> None:
+    """Ask the daemon for its status, and print it. `with_ended`: also the servers that have ended."""
     where, deadline = folders(), deadline or Deadline()
     try:
         with remote.connect(where, deadline) as client:
@@ -31,53 +45,57 @@ def show(*, as_json: bool, deadline: Deadline | None = None, with_ended: bool = 
     if as_json:
         output.document(answer)
         return
-    shown = list(lines(answer, now=time.time()))
-    if where.moved:
-        # With several homes, two terminals would look alike.
-        shown.insert(1, printable(f"home    {where.home_name}"))
-    for text in shown:
+    first, *others = lines(answer, now=time.time())
+    # With several homes, two terminals would look alike.
+    home = [printable(f"home    {where.home_name}")] if where.moved else []
+    for text in (first, *home, *others):
         output.line(text)
 
 
 def lines(answer: JsonObject, *, now: float) -> Iterator[str]:
-    """Yield the lines of the table. `now` is wall time, seconds."""
+    """Yield the lines of `status`. `answer` is the daemon's; `now` is wall time, seconds."""
     daemon = answer["daemon"]
-    up = duration(now - daemon["started_at"])
-    yield f"daemon  {coloured_state('running')}  pid {daemon['pid']}  up {up}  version {daemon['version']}"
+    uptime = duration(now - daemon["started_at"])
+    yield f"daemon  {coloured_state('running')}  pid {daemon['pid']}  up {uptime}  version {daemon['version']}"
     rows = list(_rows(answer["editors"], answer["servers"]))
     if rows:
         yield from table(_HEADERS, rows)
     else:
         yield "no editors, no servers"
     for server in answer["servers"]:
-        yield from _below(server)
+        yield from _lines_below_the_table(server)
     if "ended" in answer:
         from . import history
 
         yield from history.table(answer["ended"], now=now)
-    yield from _orphans([server for server in answer["servers"] if server["id"] in answer["orphans"]])
+    yield from _lines_about_orphans([server for server in answer["servers"] if server["id"] in answer["orphans"]])
     if answer.get("left_out"):
         yield f"{answer['left_out']} more servers do not fit into one answer: godot-supervisor inspect ID"
     for note in daemon.get("notes", ()):
         yield f"note: {printable(note)}"
 
 
-def _rows(editors: Sequence[JsonObject], servers: Sequence[JsonObject]) -> Iterator[tuple[object, ...]]:
+def _rows(editors: Sequence[JsonObject], servers: Sequence[JsonObject]) -> Iterator[_Row]:
     """Yield one row for each editor on a server, one for a server without an editor, then editors without a server."""
     known = {editor["id"]: editor for editor in editors}
     for server in servers:
-        columns = (name_and_version(server), server["state"], _port_numbers(server), server["sessions"])
         for owner in server["owners"] or [None]:
             editor = known.get(owner["editor"], {}) if owner else {}
-            # One shell may own the servers of several projects, so the server's own project comes first.
-            project = _project_name(server["project"] or editor.get("project"))
-            name = owner["editor"] if owner else None
-            yield name, project, editor.get("engine_version"), *columns, _note(server, owner, editor)
-    attached = {owner["editor"] for server in servers for owner in server["owners"]}
+            yield _Row(
+                owner=owner["editor"] if owner else None,
+                # One shell may own the servers of several projects, so the server's own project comes first.
+                project=_project_name(server["project"] or editor.get("project")),
+                engine=editor.get("engine_version"),
+                server=name_and_version(server),
+                state=server["state"],
+                port=_port_numbers(server),
+                sessions=server["sessions"],
+                note=_note(server, owner, editor),
+            )
+    with_a_server = {owner["editor"] for server in servers for owner in server["owners"]}
     for editor in editors:
-        if editor["id"] not in attached:
-            name, project = editor["id"], _project_name(editor["project"])
-            yield name, project, editor["engine_version"], None, None, None, None, None
+        if editor["id"] not in with_a_server:
+            yield _Row(editor["id"], _project_name(editor["project"]), editor["engine_version"])
 
 
 def _project_name(folder: str | None) -> str | None:
@@ -89,6 +107,7 @@ def _port_numbers(server: JsonObject) -> str:
 
 
 def _note(server: JsonObject, owner: JsonObject | None, editor: JsonObject) -> str:
+    """Return the words of the last column. `editor` is the owner's, or empty."""
     notes = [
         ("external", server["origin"] == "external" and not server.get("by_client")),
         ("started by an AI client's bridge", bool(server.get("by_client"))),
@@ -102,8 +121,8 @@ def _note(server: JsonObject, owner: JsonObject | None, editor: JsonObject) -> s
     return ", ".join(word for word, applies in notes if applies)
 
 
-def _below(server: JsonObject) -> Iterator[str]:
-    """Yield the lines below the table about one server."""
+def _lines_below_the_table(server: JsonObject) -> Iterator[str]:
+    """Yield what does not fit into the server's row: its version's reason, remarks, and its failure."""
     if server.get("version_source") not in (None, "recipe"):
         yield printable(f"{server['id']}: version {server['version']}: {server['version_why']}")
     yield from remarks(server, before_note=f"{server['id']}: ", before_port=f"{server['id']}: ")
@@ -117,12 +136,12 @@ def _below(server: JsonObject) -> Iterator[str]:
 
 
 def _failure(failure: JsonObject) -> str:
-    """Return the failure in words. The message of a crash already has what its code says."""
+    """Return the failure in words: code, message and exit status, as far as the message does not say them already."""
     if failure["message"].startswith("crashed "):
         return str(failure["message"])
     status = failure["exit"]
-    has_status = status is None or str(abs(status)) in failure["message"]
-    return f"{failure['code']}: {failure['message']}{'' if has_status else f', {describe_exit(status)}'}"
+    is_complete = status is None or str(abs(status)) in failure["message"]
+    return f"{failure['code']}: {failure['message']}{'' if is_complete else f', {describe_exit(status)}'}"
 
 
 def _start_again(server: JsonObject) -> str:
@@ -134,11 +153,12 @@ def _start_again(server: JsonObject) -> str:
     return f"godot-supervisor up {server['kind']} --project {quote(server['project'])}"
 
 
-def _orphans(suspects: Sequence[JsonObject]) -> Iterator[str]:
-    if not suspects:
+def _lines_about_orphans(orphans: Sequence[JsonObject]) -> Iterator[str]:
+    """Yield the number of orphans, and for each why it is one, and when the daemon checks that again."""
+    if not orphans:
         return
-    yield f"orphans: {len(suspects)}"
-    for server in suspects:
+    yield f"orphans: {len(orphans)}"
+    for server in orphans:
         due = server["reap"]["due_in_s"]
         when = "" if due is None else f"; checked again in {number(round(due, 1))} s"
         yield printable(f"  {server['id']}: {', '.join(server['reap']['reasons'])}{when}")
