@@ -142,7 +142,7 @@ class ProcessControl(Protocol):
     async def ask_to_end(self, identity: ProcessIdentity) -> bool:
         """Send the polite request of the platform; return False if the process had ended.
 
-        Windows needs a helper, which takes time, so other tasks run while it works. Elsewhere no other task runs.
+        Windows needs a helper, and other tasks run while it works. Elsewhere no other task runs.
 
         Raises:
             OSError: the system refused.

@@ -12,24 +12,24 @@ from tests.fakes import FakeProbe, FakeSystem
 @on_loop
 async def test_loop_is_not_woken_without_watches() -> None:
     system = FakeSystem()
-    exit_watches = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001)
-    assert exit_watches._timer is None
-    first, second = (exit_watches.watch(system.me, pytest.fail) for _ in range(2))
+    watcher = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001)
+    assert watcher._timer is None
+    first, second = (watcher.watch(system.me, pytest.fail) for _ in range(2))
     first.close()
-    timer = exit_watches._timer
+    timer = watcher._timer
     assert timer is not None
     assert not timer.cancelled()
-    assert exit_watches.note()
+    assert watcher.note()
     second.close()
     assert timer.cancelled()
-    assert exit_watches._timer is None
-    assert exit_watches.note() is None
+    assert watcher._timer is None
+    assert watcher.note() is None
 
 
 @on_loop
 async def test_failing_callback_does_not_stop_the_other_callbacks() -> None:
     system = FakeSystem()
-    exit_watches = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001)
+    watcher = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001)
     reported: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(str(context["exception"])))
 
@@ -37,9 +37,9 @@ async def test_failing_callback_does_not_stop_the_other_callbacks() -> None:
         raise RuntimeError("broken")
 
     called = asyncio.Event()
-    exit_watches.watch(system.me, fail)
-    exit_watches.watch(system.me, called.set)
-    exit_watches.watch(system.me, fail)
+    watcher.watch(system.me, fail)
+    watcher.watch(system.me, called.set)
+    watcher.watch(system.me, fail)
     system.end(system.me)
     await called.wait()
     await asyncio.sleep(0)
@@ -50,15 +50,15 @@ async def test_failing_callback_does_not_stop_the_other_callbacks() -> None:
 async def test_status_is_collected_before_the_callback() -> None:
     system = FakeSystem()
     calls: list[str] = []
-    exit_watches = PollingExitWatcher(FakeProbe(system), lambda _: calls.append("collected"), interval_s=0.001)
-    exit_watches.watch(system.me, lambda: calls.append("told"))
+    watcher = PollingExitWatcher(FakeProbe(system), lambda _: calls.append("collected"), interval_s=0.001)
+    watcher.watch(system.me, lambda: calls.append("told"))
     system.end(system.me)
     await until(lambda: "told" in calls, "the watch is called")
     assert calls == ["collected", "told"]
 
 
 @on_loop
-async def test_the_better_source_gets_its_watches_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_watches_return_to_the_system_when_it_accepts_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("supervisor.native.shared.exits.TRY_AGAIN_EVERY_S", 0.002)
     system = FakeSystem()
     refusal: list[OSError] = [OSError(24, "Too many open files")]
@@ -71,15 +71,15 @@ async def test_the_better_source_gets_its_watches_back(monkeypatch: pytest.Monke
         watch.disarmed_by(released.append)
         taken.append(watch)
 
-    exit_watches = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001, better=take)
+    watcher = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001, take_over=take)
     told: list[str] = []
-    watch = exit_watches.watch(system.me, lambda: told.append("ended"))
+    watch = watcher.watch(system.me, lambda: told.append("ended"))
     await asyncio.sleep(0.01)
-    assert exit_watches.watching == 1
+    assert watcher.watching == 1
     refusal.clear()
     await until(lambda: taken == [watch], "it is taken over")
-    assert exit_watches.watching == 0
-    assert exit_watches.note() is None
-    assert exit_watches._timer is None
+    assert watcher.watching == 0
+    assert watcher.note() is None
+    assert watcher._timer is None
     taken[0].fire()
     assert (told, released) == (["ended"], [watch])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import Bind
-from supervisor.native.linux.ports import try_bind
+from supervisor.native.posix.trial_bind import try_bind
 from tests.contract.platforms import RealHarness
 from tests.privilege import NEEDS_ROOT, as_nobody
 

@@ -10,6 +10,7 @@ import pytest
 from supervisor.core.model import ProcessIdentity
 from supervisor.native.api import ChildCommand
 from supervisor.native.posix import processes
+from supervisor.native.shared import exit_statuses
 
 RAISE = (
     "import resource; from supervisor.native.platforms import raise_descriptor_limit; "
@@ -59,7 +60,7 @@ def test_only_recorded_children_are_waited_for() -> None:
 
 
 def test_number_of_kept_statuses_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "STATUSES_KEPT", 2)
+    monkeypatch.setattr(exit_statuses, "KEPT", 2)
     children = processes.Children()
     ended = [exited(status) for status in (1, 2, 3)]
     for child in ended:

@@ -258,7 +258,7 @@ class _Exits:
     def __init__(self, life: Life) -> None:
         self._life = life
         self.watches: dict[ProcessIdentity, list[_Watch]] = {}
-        self.polling = PollingExitWatcher(_Probe(life), lambda _: None, better=self._take_over)
+        self.polling = PollingExitWatcher(_Probe(life), lambda _: None, take_over=self._take_over)
         self.lost: set[ProcessIdentity] = set()
 
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:

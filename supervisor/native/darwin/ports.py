@@ -1,8 +1,6 @@
 """The TCP ports of macOS. Only root may list all of them at once, so processes are asked one by one."""
 
-import errno
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -10,6 +8,7 @@ from typing import Any
 
 from ...core.model import Bind, ListeningSocket, Liveness, Occupant, PortFact, ProcessIdentity
 from ..facts import LOOPBACK, SERVES_LOOPBACK
+from ..posix import trial_bind
 from ..shared.patient_probe import PatientProbe, ProcessQueries
 from . import probe as darwin_probe
 
@@ -96,7 +95,7 @@ class DarwinPortTable:
         return None if unknown else count
 
     def _fact(self, port: int, listeners: tuple[ListeningSocket, ...]) -> PortFact:
-        bind, reason = try_bind(port)
+        bind, reason = trial_bind.try_bind(port)
         if bind is Bind.TAKEN and not listeners:
             occupants = [self._patient.describe(pid) for pid in self._lsof(port)]
             occupants = [occupant for occupant in occupants if occupant.identity] or [Occupant(user=ANOTHER_USER)]
@@ -128,21 +127,6 @@ class DarwinPortTable:
             # psutil raises RuntimeError if the list of descriptors changed while it was read (psutil #2116).
             return None
         return [connection for connection in found if connection.laddr]
-
-
-def try_bind(port: int) -> tuple[Bind, str | None]:
-    """Return whether 127.0.0.1 can be bound, or the system's reason. SO_REUSEADDR is set, as servers do.
-
-    FREE does not exclude a listener: with that option 127.0.0.1 can be bound beside a wildcard listener.
-    """
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind((LOOPBACK, port))
-    except OSError as error:
-        verdict = {errno.EADDRINUSE: Bind.TAKEN, errno.EACCES: Bind.EXCLUDED}.get(error.errno or 0, Bind.FAILED)
-        return verdict, os.strerror(error.errno) if error.errno else str(error)
-    return Bind.FREE, None
 
 
 def lsof_listeners(port: int) -> Sequence[int]:

@@ -1,15 +1,12 @@
 """The TCP ports of Linux."""
 
-import errno
-import os
-import socket
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...core.model import Bind, ListeningSocket, Liveness, Occupant, PortFact, ProcessIdentity
 from ..api import Probe
-from ..facts import LOOPBACK, SERVES_LOOPBACK
-from ..posix import processes
+from ..facts import SERVES_LOOPBACK
+from ..posix import processes, trial_bind
 from ..shared.patient_probe import ProcessQueries
 from . import procfs, tcp
 
@@ -36,7 +33,7 @@ class LinuxPortTable:
         occupants = self._occupants(rows)
         facts = {}
         for port in sorted(wanted):
-            bind, reason = try_bind(port)
+            bind, reason = trial_bind.try_bind(port)
             listeners = tuple(
                 ListeningSocket(row.address, port, occupants[row.inode]) for row in rows if row.port == port
             )
@@ -104,19 +101,3 @@ class LinuxPortTable:
             for inode in held:
                 found[inode] = min(found.get(inode, (started, pid)), (started, pid))
         return {inode: pid for inode, (_, pid) in found.items()}
-
-
-def try_bind(port: int) -> tuple[Bind, str | None]:
-    """Return whether 127.0.0.1 can be bound, or the system's reason.
-
-    SO_REUSEADDR is set, as servers do, so TIME_WAIT does not count. The trial does not listen: listening would find
-    nothing more, and would accept the connection of a client that waits for the real server.
-    """
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind((LOOPBACK, port))
-    except OSError as error:
-        verdict = {errno.EADDRINUSE: Bind.TAKEN, errno.EACCES: Bind.EXCLUDED}.get(error.errno or 0, Bind.FAILED)
-        return verdict, os.strerror(error.errno) if error.errno else str(error)
-    return Bind.FREE, None

@@ -11,13 +11,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from ...core.model import Liveness, ProcessIdentity, ProcessRow
+from ...core.model import ProcessIdentity, ProcessRow
 from .. import trust
-from ..api import ChildCommand, Platform, Watch
+from ..api import ChildCommand, Platform
 from ..posix import mark_folders, process_control, processes
 from ..shared import adoption_marks
 from ..shared.clock import MonotonicClock
-from ..shared.exits import ArmedWatch, Collect, PollingExitWatcher
+from ..shared.exit_events import ExitEvent, PerProcessExitWatcher
 from ..shared.file_watch import FallbackFileWatcher, PollingFileWatcher
 from ..shared.lanes import ThreadLanes
 from ..shared.patient_probe import PatientProbe, PatientProcesses, ProcessQueries
@@ -56,81 +56,29 @@ def linux_platform(child_descriptors: tuple[int, int] | None) -> Platform:
     )
 
 
-class _Pidfd:
-    """A descriptor for one process, which serves all watches of it."""
+class _Pidfd(ExitEvent):
+    """A descriptor for one process, which becomes readable at the end of the process."""
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self.verified = False
-        self.watches: list[ArmedWatch] = []
-
-    def fire(self) -> None:
-        for watch in tuple(self.watches):
-            watch.fire()
-
-
-class PidfdWatcher:
-    """Watches processes by pidfds, which become readable at their end. Without a pidfd, polling takes over."""
-
-    def __init__(self, probe: linux_probe.LinuxProbe, collect: Collect) -> None:
-        self._probe = probe
-        self._collect = collect
-        self._pidfds: dict[ProcessIdentity, _Pidfd] = {}
-        self._polling = PollingExitWatcher(probe, collect, better=self._take_over)
-        self._trouble: OSError | None = None
-
-    def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
-        """Arm a watch."""
-        watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=_already)
+    def __init__(self, descriptor: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._loop = loop
         try:
-            self._take_over(watch)
-        except OSError as error:
-            if not isinstance(error, ProcessLookupError):
-                self._trouble = error
-            return self._polling.watch(identity, on_exit)
-        return watch
+            loop.add_reader(descriptor, self.fire)
+        except OSError:
+            os.close(descriptor)
+            raise
 
-    def _take_over(self, watch: ArmedWatch) -> None:
-        """Let a pidfd serve a watch.
+    def close(self) -> None:
+        self._loop.remove_reader(self._descriptor)
+        os.close(self._descriptor)
 
-        Raises:
-            OSError: the system gives no pidfd.
-        """
-        loop = asyncio.get_running_loop()
-        identity = watch.identity
-        pidfd = self._pidfds.get(identity) or self._open(identity, loop)
 
-        def disarm(watch: ArmedWatch) -> None:
-            pidfd.watches.remove(watch)
-            if not pidfd.watches:
-                del self._pidfds[identity]
-                loop.remove_reader(pidfd.descriptor)
-                os.close(pidfd.descriptor)
-
-        watch.disarmed_by(disarm)
-        pidfd.watches.append(watch)
-        # The process may have ended, and its number been reused, before the pidfd was opened. The pidfd reports a later
-        # end.
-        if not pidfd.verified:
-            liveness = self._probe.sample(identity)
-            pidfd.verified = liveness is Liveness.ALIVE
-            if liveness is Liveness.DEAD:
-                loop.call_soon(watch.fire)
+class PidfdWatcher(PerProcessExitWatcher):
+    """Watches processes by pidfds. Polling serves a process for which the system gives no pidfd."""
 
     def _open(self, identity: ProcessIdentity, loop: asyncio.AbstractEventLoop) -> _Pidfd:
-        pidfd = _Pidfd(_open_pidfd(identity.pid))
-        try:
-            loop.add_reader(pidfd.descriptor, pidfd.fire)
-        except OSError:
-            os.close(pidfd.descriptor)
-            raise
-        self._pidfds[identity] = pidfd
-        return pidfd
-
-    def note(self) -> str | None:
-        """Return what a user should know of a fallback in use."""
-        polling = self._polling.note()
-        return f"{polling}: {self._trouble}" if polling and self._trouble else None
+        return _Pidfd(_open_pidfd(identity.pid), loop)
 
 
 class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxProbe]):
@@ -230,7 +178,3 @@ def _open_pidfd(pid: int) -> int:
     if not 0 < pid <= procfs.PID_MAX:
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     return os.pidfd_open(pid)
-
-
-def _already(watch: ArmedWatch) -> None:
-    """Disarm nothing: no source serves the watch yet."""

@@ -4,44 +4,27 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ...core.model import Liveness, ProcessIdentity
-from ..api import Probe, Watch
-from ..shared.exits import ArmedWatch, Collect, PollingExitWatcher
+from ...core.model import Liveness
+from ..api import Probe
+from ..shared.exit_events import EventExitWatcher
+from ..shared.exits import ArmedWatch, Collect
 
 SETTLE_EVERY_S, SETTLE_CHECKS = 0.01, 100
 """NOTE_EXIT may arrive before the process is a zombie that can be waited for, so the probe is asked this often."""
 
 
-class KqueueWatcher:
-    """Uses one kernel queue for all watched processes. Where the queue cannot watch one, polling does."""
+class KqueueWatcher(EventExitWatcher):
+    """Uses one kernel queue for all watched processes. Polling serves a process that the queue cannot watch."""
 
     def __init__(self, probe: Probe, collect: Collect, system: Any, possible: Callable[[int], bool]) -> None:
         """Use the module `select` as `system`. `possible` says whether a process can have a number."""
-        self._probe = probe
-        self._collect = collect
+        super().__init__(probe, collect)
         self._system = system
         self._possible = possible
         self._queue: Any = None
         self._watches: dict[int, list[ArmedWatch]] = {}
-        self._polling = PollingExitWatcher(probe, collect, better=self._take_over)
-        self._trouble: OSError | None = None
-
-    def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
-        """Arm a watch: register first, then verify."""
-        watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=self._forget)
-        try:
-            self._take_over(watch)
-        except OSError as error:
-            self._trouble = error
-            return self._polling.watch(identity, on_exit)
-        return watch
 
     def _take_over(self, watch: ArmedWatch) -> None:
-        """Let the kernel queue serve a watch.
-
-        Raises:
-            OSError: it cannot.
-        """
         loop = asyncio.get_running_loop()
         gone = not self._register(watch.identity.pid, loop)
         watch.disarmed_by(self._forget)
@@ -50,13 +33,8 @@ class KqueueWatcher:
             # ESRCH, like NOTE_EXIT, may arrive before the process can be waited for.
             loop.call_soon(self._settle, watch, loop, SETTLE_CHECKS)
 
-    def note(self) -> str | None:
-        """Return what a user should know of a fallback in use."""
-        polling = self._polling.note()
-        return f"{polling}: {self._trouble}" if polling and self._trouble else None
-
     def _register(self, pid: int, loop: asyncio.AbstractEventLoop) -> bool:
-        """Return False if there is no such process."""
+        """Register for the exit of the process with this pid; return False if there is no such process."""
         if not self._possible(pid):
             return False
         if self._queue is None:

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 
 from ...core.model import ProcessIdentity
 from ..api import ChildCommand
+from ..shared.exit_statuses import ExitStatuses
 
 assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this runs)
 
 DESCRIPTORS_WANTED = 10240
 """More than all connections and watches need; macOS refuses more (OPEN_MAX in its setrlimit(2))."""
-
-STATUSES_KEPT = 256
 
 
 class Children:
@@ -24,7 +23,7 @@ class Children:
 
     def __init__(self) -> None:
         self._running: set[ProcessIdentity] = set()
-        self._statuses: dict[ProcessIdentity, int] = {}
+        self._statuses = ExitStatuses()
 
     def add(self, identity: ProcessIdentity) -> None:
         """Add a child."""
@@ -42,9 +41,7 @@ class Children:
             return
         if pid:
             self._running.discard(identity)
-            self._statuses[identity] = os.waitstatus_to_exitcode(status)
-            while len(self._statuses) > STATUSES_KEPT:
-                del self._statuses[next(iter(self._statuses))]
+            self._statuses.add(identity, os.waitstatus_to_exitcode(status))
 
     def exit_status(self, identity: ProcessIdentity) -> int | None:
         """Return the status of a child that has ended (negative: the signal); None: unknown."""

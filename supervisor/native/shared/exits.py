@@ -1,4 +1,4 @@
-"""The common parts of exit watchers, and the watcher that needs only a probe."""
+"""An armed watch on a process, and the exit watcher that needs only a probe, because it polls."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,14 +7,15 @@ from ...core.model import Liveness, ProcessIdentity
 from ..api import Probe, Watch
 
 Collect = Callable[[ProcessIdentity], None]
-"""Waits for a process that has ended, if it is a child of ours. Otherwise does nothing."""
+"""Notes the exit status of a process that has ended, if the process is a child of the daemon."""
 
-Better = Callable[["ArmedWatch"], None]
-"""Lets a better source serve a watch. Raises OSError if there still is none."""
+TakeOver = Callable[["ArmedWatch"], None]
+"""Lets the system serve a watch in place of polling. Raises ProcessLookupError if the system has no process with this
+pid, another OSError if the system still refuses."""
 
 POLL_INTERVAL_S = 1.0
 TRY_AGAIN_EVERY_S = 30.0
-"""The interval in which the better source is tried again after a refusal."""
+"""The interval in which polled watches are offered to the system again after a refusal."""
 
 
 class ArmedWatch:
@@ -35,18 +36,18 @@ class ArmedWatch:
         self._armed = True
 
     def disarmed_by(self, disarm: Callable[["ArmedWatch"], None]) -> None:
-        """Let another source serve the watch from here on."""
+        """Set what `close` calls, because another source serves the watch from here on."""
         self._disarm = disarm
 
     def fire(self) -> None:
-        """Report that the process has ended."""
+        """Report that the process has ended. Do nothing for a closed watch."""
         if self._armed:
             self.close()
             self._collect(self.identity)
             self._on_exit()
 
     def close(self) -> None:
-        """Disarm."""
+        """Disarm. Repeated calls are harmless."""
         if self._armed:
             self._armed = False
             self._disarm(self)
@@ -55,13 +56,14 @@ class ArmedWatch:
 class PollingExitWatcher:
     """Asks the probe about all watched processes in an interval; without watches it does not wake.
 
-    `better` is the source that polling replaces. It gets the watches back when it accepts them.
+    `take_over` is for a watcher that polls because the system has refused: it is called for every watch from time to
+    time, and a watch that it accepts is no longer polled.
     """
 
     def __init__(
-        self, probe: Probe, collect: Collect, interval_s: float = POLL_INTERVAL_S, *, better: Better | None = None
+        self, probe: Probe, collect: Collect, interval_s: float = POLL_INTERVAL_S, *, take_over: TakeOver | None = None
     ) -> None:
-        self._better = better
+        self._take_over = take_over
         self._since_tried_s = 0.0
         self._probe = probe
         self._collect = collect
@@ -86,7 +88,7 @@ class PollingExitWatcher:
         return watch
 
     def note(self) -> str | None:
-        """Return what a user should know."""
+        """Return that processes are polled; None if there is no watch."""
         return f"process exits are noticed by polling, every {self._interval_s:g} s" if self._watches else None
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -95,15 +97,15 @@ class PollingExitWatcher:
             if self._probe.sample(watch.identity) is Liveness.DEAD:
                 loop.call_soon(watch.fire)
         self._since_tried_s += self._interval_s
-        if self._better is not None and self._since_tried_s >= TRY_AGAIN_EVERY_S:
+        if self._take_over is not None and self._since_tried_s >= TRY_AGAIN_EVERY_S:
             self._since_tried_s = 0.0
-            self._give_back(self._better)
+            self._give_back(self._take_over)
 
-    def _give_back(self, better: Better) -> None:
-        """Let the better source serve the watches that it accepts again."""
+    def _give_back(self, take_over: TakeOver) -> None:
+        """Offer every watch to the system, until it refuses one."""
         for watch in tuple(self._watches):
             try:
-                better(watch)
+                take_over(watch)
             except ProcessLookupError:
                 continue
             except OSError:

@@ -11,6 +11,7 @@ from ...core.model import ProcessIdentity, ProcessRow
 from ..api import ChildCommand, ExitWatcher, Platform
 from ..shared import adoption_marks, runnable
 from ..shared.clock import MonotonicClock
+from ..shared.exit_statuses import ExitStatuses
 from ..shared.file_watch import PollingFileWatcher
 from ..shared.lanes import ThreadLanes
 from ..shared.patient_probe import PatientProbe, PatientProcesses, ProcessQueries
@@ -25,8 +26,6 @@ assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this run
 
 KILLED = 1
 """The exit status of killed processes, because Windows has no signals. `taskkill` uses the same."""
-
-STATUSES_KEPT = 256
 
 
 def windows_platform() -> Platform:
@@ -61,7 +60,7 @@ class Children:
 
     def __init__(self) -> None:
         self._running: dict[ProcessIdentity, int] = {}
-        self._statuses: dict[ProcessIdentity, int] = {}
+        self._statuses = ExitStatuses()
 
     def add(self, identity: ProcessIdentity, handle: int) -> None:
         """Add a child, and take over its handle."""
@@ -72,10 +71,8 @@ class Children:
         handle = self._running.get(identity)
         if handle is None or handles.runs(handle):
             return
-        self._statuses[identity] = handles.exit_code(handle)
+        self._statuses.add(identity, handles.exit_code(handle))
         win32.CloseHandle(self._running.pop(identity))
-        while len(self._statuses) > STATUSES_KEPT:
-            del self._statuses[next(iter(self._statuses))]
 
     def exit_status(self, identity: ProcessIdentity) -> int | None:
         """Return the status of a child that has ended; None: unknown."""

@@ -3,34 +3,30 @@
 import asyncio
 import atexit
 import ctypes
+import errno
+import os
 import sys
-from collections.abc import Callable
 from ctypes.wintypes import HANDLE
 from itertools import count
 from weakref import WeakValueDictionary
 
-from ....core.model import Liveness, ProcessIdentity
-from ...api import Probe, Watch
-from ...shared.exits import ArmedWatch, Collect, PollingExitWatcher
+from ....core.model import ProcessIdentity
+from ...shared.exit_events import ExitEvent, PerProcessExitWatcher
 from .. import win32
 from . import handles
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
 
-class _Wait:
-    """A wait for one process, which serves all watches of it."""
+class _Wait(ExitEvent):
+    """A wait for one process, by a thread of the system."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
         self.loop = loop
-        self.watches: list[ArmedWatch] = []
         self.process = 0
         self.registered = HANDLE()
         self.closed = False
-
-    def fire(self) -> None:
-        for watch in tuple(self.watches):
-            watch.fire()
 
     def close(self) -> None:
         """Close both, in this order: the handle must be open while the system waits for it."""
@@ -72,59 +68,14 @@ def _end_every_wait() -> None:
         wait.close()
 
 
-class WaitWatcher:
-    """Uses callbacks of the system, on threads that wake the loop. Where the system refuses, polling takes over."""
+class WaitWatcher(PerProcessExitWatcher):
+    """Watches processes by callbacks of the system. Polling serves a process for which the system refuses a wait."""
 
-    def __init__(self, probe: Probe, collect: Collect) -> None:
-        self._probe = probe
-        self._collect = collect
-        self._waits: dict[ProcessIdentity, _Wait] = {}
-        self._polling = PollingExitWatcher(probe, collect, better=self._take_over)
-        self._trouble: OSError | None = None
-
-    def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
-        """Arm a watch."""
-        watch = ArmedWatch(identity, on_exit, collect=self._collect, disarm=_already)
-        try:
-            self._take_over(watch)
-        except OSError as error:
-            if error.winerror != win32.ERROR_INVALID_PARAMETER:
-                self._trouble = error
-            return self._polling.watch(identity, on_exit)
-        return watch
-
-    def _take_over(self, watch: ArmedWatch) -> None:
-        """Let the system serve a watch.
-
-        Raises:
-            OSError: the system refused.
-        """
-        loop = asyncio.get_running_loop()
-        identity = watch.identity
-        wait = self._waits.get(identity) or self._register(identity, loop)
-
-        def disarm(watch: ArmedWatch) -> None:
-            wait.watches.remove(watch)
-            if not wait.watches:
-                del self._waits[identity]
-                wait.close()
-
-        watch.disarmed_by(disarm)
-        wait.watches.append(watch)
-        if self._probe.sample(identity) is Liveness.DEAD:
-            loop.call_soon(watch.fire)
-
-    def note(self) -> str | None:
-        """Return what a user should know of a fallback in use."""
-        polling = self._polling.note()
-        return f"{polling}: {self._trouble}" if polling and self._trouble else None
-
-    def _register(self, identity: ProcessIdentity, loop: asyncio.AbstractEventLoop) -> _Wait:
+    def _open(self, identity: ProcessIdentity, loop: asyncio.AbstractEventLoop) -> _Wait:
         wait = _Wait(loop)
         number = next(_numbers)
         try:
-            pid = identity.pid if handles.is_pid(identity.pid) else 0
-            wait.process = handles.open_raw(pid, handles.ASK)
+            wait.process = _open_process(identity.pid)
             _armed[number] = wait
             if not win32.RegisterWaitForSingleObject(
                 ctypes.byref(wait.registered),
@@ -138,9 +89,19 @@ class WaitWatcher:
         except OSError:
             wait.close()
             raise
-        self._waits[identity] = wait
         return wait
 
 
-def _already(watch: ArmedWatch) -> None:
-    """Disarm nothing: no source serves the watch yet."""
+def _open_process(pid: int) -> int:
+    """Return a handle to the process that has this pid.
+
+    Raises:
+        ProcessLookupError: no process has it.
+        OSError: the system refused.
+    """
+    try:
+        return handles.open_raw(pid if handles.is_pid(pid) else 0, handles.ASK)
+    except OSError as error:
+        if error.winerror == win32.ERROR_INVALID_PARAMETER:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from error
+        raise
