@@ -1,6 +1,8 @@
-"""The contracts between the daemon and the platform.
+"""The contracts between the daemon and the platform. These docstrings are the specification of a platform.
 
-Each platform implements all of them; fakes pass the same tests.
+Each platform implements all of them; fakes pass the same tests (`tests/contract`). An implementation's own docstrings
+say only what is special about its system. Methods are called on the event loop, except those that are "Blocking":
+these may wait for the system, so callers run them in a thread (`Platform.lanes`).
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,96 +16,94 @@ from .lane import Lanes
 
 
 class Clock(Protocol):
-    """The time, handed in. Timers belong to the event loop, so a loop on virtual time moves both."""
+    """The time. It is handed in so that tests control it; timers belong to the event loop, which tests replace too."""
 
     def monotonic(self) -> float:
-        """Return seconds that never decrease."""
-        ...
+        """Return seconds that never decrease, from the clock of the event loop. Only differences have a meaning."""
 
     def wall(self) -> float:
-        """Return seconds since the epoch, for people."""
-        ...
+        """Return seconds since 1970 (Unix time), for people. A user may set this clock back."""
 
 
 class Probe(Protocol):
-    """Asks the kernel about one process. It never blocks and never sends signals."""
+    """Asks the kernel about one process. A probe never acts on a process. Only `describe` may block."""
 
     def identify(self, pid: int) -> ProcessIdentity | None:
-        """Return the identity of the living process with this pid; None if there is none, or only a zombie.
+        """Return the identity of the living process with this pid; None if no process has it, or a zombie has it.
 
         Raises:
             OSError: the system does not tell.
         """
-        ...
 
     def sample(self, identity: ProcessIdentity) -> Liveness:
-        """Return whether exactly this process lives. Never raises."""
-        ...
+        """Return whether exactly this process lives. Never raises.
+
+        A zombie is DEAD, and so is a process whose pid another process has now. UNKNOWN: the system does not tell.
+        """
 
     def same_user(self, identity: ProcessIdentity) -> bool | None:
-        """Return whether the daemon's user owns it; None: cannot tell."""
-        ...
+        """Return whether the process runs as the daemon's user; None if it has ended or the system does not tell."""
 
     def same_namespace(self, identity: ProcessIdentity) -> bool | None:
-        """Return whether it has the daemon's pid namespace; None: cannot tell."""
-        ...
+        """Return whether a pid means the same process to this process as to the daemon; None if that is not known.
+
+        On Linux a process in a container has a pid namespace of its own. Other systems have one for all processes.
+        """
 
     def started_at(self, identity: ProcessIdentity) -> float | None:
-        """Return the wall time of its start, seconds; None: cannot tell."""
-        ...
+        """Return when the process started, in seconds since 1970; None if the system does not tell."""
 
     def creation_order(self, identity: ProcessIdentity) -> float | None:
-        """Return its place in the order of creation, which no user can change: the older process has less.
+        """Return a number that is smaller for the older of two processes; None if the system does not tell.
 
-        None: cannot tell.
-
-        The unit depends on the system: seconds, ticks, processes. Only the order has a meaning.
+        No user can change the order, while `started_at` follows a clock that can be set. The unit depends on the
+        system (seconds, ticks, processes), so only the order has a meaning.
         """
-        ...
 
     def describe(self, pid: int) -> Occupant:
-        """Return command line, user and start, for people."""
-        ...
+        """Return command line, user and start of the process with this pid, for people. Blocking. Never raises.
+
+        What the system does not tell is left out; everything is if the process has ended.
+        """
 
     def why_no_process(self, pid: int) -> str | None:
-        """Return why the number of a living thing is no process of a user, for people; None if it is one.
+        """Return why this pid is no process of a user, for people; None if it is one, or if no process has it.
 
-        The number may be a thread's, or that of a part of the system.
+        On some systems threads have numbers that queries about processes accept, and so have parts of the kernel.
 
         Raises:
             OSError: the system does not tell.
         """
-        ...
 
 
 class Watch(Protocol):
-    """An armed watch."""
+    """An armed watch: its callback has not been called yet."""
 
     def close(self) -> None:
-        """Disarm. Harmless when repeated or after the exit."""
-        ...
+        """Disarm: the callback is not called any more. Harmless when repeated, and after the callback."""
 
 
 class ExitWatcher(Protocol):
-    """Calls back once, on the event loop, when a process has ended. This is a hint; the probe decides."""
+    """Calls back when a process has ended. The call is a hint: a caller asks the probe before it acts."""
 
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
-        """Arm a watch: register first, then verify.
+        """Call back once, on the event loop, when this process has ended. Never raises: if the system refuses, poll.
 
-        A process that has already ended is reported in the next loop iteration.
+        For a process that has already ended, call back in the next loop iteration. An implementation therefore
+        registers with the system first and asks the probe second, so that no end falls between the two.
         """
-        ...
 
     def note(self) -> str | None:
-        """Return what a user should know of a fallback in use; None if there is none."""
-        ...
+        """Return a sentence for users about polling that replaces the system's events; None if nothing is polled."""
 
 
 @frozen
 class ChildCommand:
-    """A command to run. `environment` is complete; output goes to the end of `log`.
+    """A program to start as a child, `argv[0]`, with its arguments.
 
-    `keeps_input`: the input is empty, but does not end while the process lives, even if the daemon ends.
+    `environment` replaces the daemon's own. Standard output and errors go to the end of the file `log`. Standard input
+    is empty and at its end; with `keeps_input` it is empty, but does not end while the child lives, even if the daemon
+    ends.
     """
 
     argv: tuple[str, ...]
@@ -114,66 +114,65 @@ class ChildCommand:
 
 
 class ProcessControl(Protocol):
-    """Starts and ends processes.
+    """Starts, lists and ends processes.
 
-    It proves the identity of a process; `core.proof` decides about the right to end it.
+    An implementation acts on exactly the process that an identity names, never on another one that has its pid now.
+    `core.processes.proof` decides before whether a process may be ended.
     """
 
     def spawn(self, command: ChildCommand) -> ProcessIdentity:
-        """Start a detached child: own session, no input, descriptors closed, limits as the user set them.
+        """Start a child that outlives the daemon, and return its identity. Call this on the running event loop.
+
+        The child has a session of its own (on Windows, a job and a hidden console), inherits no descriptor but those
+        of `ChildCommand`, and has the limits that the user set, not those that the daemon raised for itself. It is
+        waited for as soon as it ends, so that it never stays a zombie.
 
         Raises:
             OSError: the child could not be started; the text names the program.
         """
-        ...
 
     def rehearse(self, command: ChildCommand) -> None:
-        """Do all steps of `spawn` except the start itself. Blocking: call it off the loop.
+        """Check everything that `spawn` needs, without starting the child. Blocking.
 
         Raises:
-            OSError: the child could not be started; the text names the program.
+            OSError: `spawn` would fail; the text names the program.
         """
-        ...
 
     def exit_status(self, identity: ProcessIdentity) -> int | None:
-        """Return the exit status of a child that has ended (negative: the signal); None: unknown."""
-        ...
+        """Return the status of an ended child, negative for a signal; None for any other process, or if forgotten."""
 
     async def ask_to_end(self, identity: ProcessIdentity) -> bool:
-        """Send the polite request of the platform; return False if the process had ended.
+        """Ask the process to end (SIGTERM, on Windows CTRL_BREAK); return False if it had ended already.
 
         Windows needs a helper, and other tasks run while it works. Elsewhere no other task runs.
 
         Raises:
-            OSError: the system refused.
+            OSError: the system refused, or has no request for this process.
         """
-        ...
 
     def kill(self, identity: ProcessIdentity) -> bool:
-        """End the process by force; return False if it had ended.
+        """End the process by force; return False if it had ended already. The end itself may come later.
 
         Raises:
             OSError: the system refused.
         """
-        ...
 
     def table(self) -> tuple[ProcessRow, ...]:
-        """Return every living process that can be seen, without zombies. Blocking: call it off the loop."""
-        ...
+        """Return every living process that the daemon's user can see, without zombies. Blocking.
+
+        Raises:
+            OSError: the system does not tell.
+        """
 
     def is_unused(self, pid: int) -> bool:
-        """Return whether it is proven that no process, and no group or session led by it, has this number. Cheap."""
-        ...
+        """Return whether it is proven that no process, process group or session has this number. False if unsure."""
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
-        """Return an environment variable that the process was started with; None: not set.
-
-        Blocking: call it off the loop.
+        """Return an environment variable that the process was started with; None if it was not set. Blocking.
 
         Raises:
             OSError: the system does not tell, or the process has ended.
         """
-        ...
 
 
 def identify_if_told(probe: Probe, pid: int) -> ProcessIdentity | None:
@@ -185,7 +184,7 @@ def identify_if_told(probe: Probe, pid: int) -> ProcessIdentity | None:
 
 
 def variable_if_told(processes: ProcessControl, identity: ProcessIdentity, name: str) -> str | None:
-    """Return a variable like `ProcessControl.variable`; None also if the system does not tell."""
+    """Return `processes.variable(identity, name)`; None also if the system does not tell. Blocking."""
     try:
         return processes.variable(identity, name)
     except OSError:
@@ -193,100 +192,101 @@ def variable_if_told(processes: ProcessControl, identity: ProcessIdentity, name:
 
 
 class PortTable(Protocol):
-    """Asks the system about TCP ports. Blocking: call it off the loop."""
+    """Asks the system about TCP ports. All methods block. Most systems hide the sockets of other users' processes."""
 
     def facts(self, ports: Iterable[int]) -> Mapping[int, PortFact]:
-        """Return all listeners on each port, on any address, and the result of a trial bind on 127.0.0.1."""
-        ...
+        """Return one entry for each port: its listeners on any address, and the result of a trial bind on 127.0.0.1.
+
+        Never raises: a port about which the system does not tell has the result `Bind.FAILED` and a reason.
+        """
 
     def match_listeners(self, ports: Iterable[int], among: Sequence[ProcessIdentity]) -> Mapping[int, ProcessIdentity]:
-        """Return the ports on which one of these processes listens, on 127.0.0.1 or a wildcard. Cheap."""
-        ...
+        """Return the ports that one of the processes `among` serves on 127.0.0.1, each with its process.
 
-    def in_use(self, ports: Collection[int]) -> frozenset[int]:
-        """Return the ports on which any process listens, on any address. This is the cheapest query.
+        A listener on a wildcard address serves 127.0.0.1 as well. Of several processes on one port, the first counts.
 
         Raises:
             OSError: the system does not tell.
         """
-        ...
+
+    def in_use(self, ports: Collection[int]) -> frozenset[int]:
+        """Return those of the ports on which any process listens, on any address. This is the cheapest query.
+
+        Raises:
+            OSError: the system does not tell.
+        """
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
-        """Return every port that this process listens on, on 127.0.0.1 or a wildcard. Cheap; empty if hidden."""
-        ...
+        """Return every port that this process serves on 127.0.0.1; none if the system does not tell."""
 
     def addresses_of(self, identity: ProcessIdentity) -> frozenset[tuple[str, int]]:
-        """Return every address and port that this process listens on. Empty if hidden."""
-        ...
+        """Return every pair of address and port that this process listens on; none if the system does not tell."""
 
     def count_connections(self, port: int) -> int | None:
-        """Return the number of ESTABLISHED connections on this local port; None: cannot tell. Cheap."""
-        ...
+        """Return how many connections of this local port are ESTABLISHED; None if the system does not tell.
+
+        Of a connection within this machine only the end with this port is counted.
+        """
 
 
 class FileWatcher(Protocol):
-    """Reports writes to files."""
+    """Calls back when a file has been written to."""
 
     def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:
-        """Call back once, on the event loop, at the next write.
+        """Call back once, on the event loop, after the next write to this file. It may be late by seconds.
 
         Raises:
             OSError: the file is missing, or cannot be watched.
         """
-        ...
 
     def note(self) -> str | None:
-        """Return what a user should know of a fallback in use; None if there is none."""
-        ...
+        """Return a sentence for users about polling that replaces the system's events; None if nothing is polled."""
 
 
 class PeerCheck(Protocol):
-    """Identifies the peer of a unix socket."""
+    """Tells which user is at the other end of a unix socket."""
 
     def same_user(self, connection: socket) -> bool:
-        """Return whether the peer runs as the daemon's user; False if the system does not tell."""
-        ...
+        """Return whether the peer ran as the daemon's user when it connected; False if the system does not tell."""
 
 
 class AdoptionMarks(Protocol):
-    """Marks by which the daemons of one user tell each other of adopted processes. Blocking, but short."""
+    """Adoption marks, by which the daemons of one user tell each other which home looks after a process.
+
+    A home is named by `Folders.home_id`. All methods but `note` touch a few small files, so they block, but briefly.
+    """
 
     def note(self) -> str | None:
-        """Return what keeps marks from being read, for people; None if nothing does. Does not block."""
-        ...
+        """Return what has kept marks from being read or written, for people; None if nothing has."""
 
     def prepare(self) -> None:
-        """Make what the marks of processes that start from now on need."""
-        ...
+        """Make the place of the marks. Marks of processes that start after this are known to be complete."""
 
     def put(self, process: ProcessIdentity, home: str) -> None:
-        """Note that a home looks after a process.
+        """Mark that this home looks after a process. A repeated mark changes nothing.
 
         Raises:
             OSError: other daemons would not see the mark.
         """
-        ...
 
     def drop(self, process: ProcessIdentity, home: str) -> None:
-        """Note that a home no longer needs a process.
+        """Remove the mark of this home for a process, if there is one.
 
         Raises:
             OSError: the mark cannot be removed.
         """
-        ...
 
     def homes(self, process: ProcessIdentity) -> frozenset[str]:
-        """Return the homes that look after a process.
+        """Return the homes that have a mark for a process.
 
         Raises:
-            OSError: the marks cannot be read.
+            OSError: the marks cannot be read, or some may have been lost.
         """
-        ...
 
 
 @frozen
 class Platform:
-    """All contracts of one platform."""
+    """All contracts of one platform, implemented. `open_platform` returns the one of this system."""
 
     clock: Clock
     probe: Probe

@@ -29,7 +29,6 @@ class Lanes(Protocol):
             SystemExhausted: the system has no thread.
             TimeoutError: the call hangs, but at no process that could be left out.
         """
-        ...
 
     async def do(self, work: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
         """Call a function that must run once only.
@@ -37,7 +36,6 @@ class Lanes(Protocol):
         Raises:
             SystemExhausted: the system has no thread; the function was not called.
         """
-        ...
 
     async def prepare(self) -> None:
         """Make a thread that stays, for the time when the system has no other.
@@ -45,7 +43,6 @@ class Lanes(Protocol):
         Raises:
             SystemExhausted: the system has no thread.
         """
-        ...
 
     async def close(self) -> None:
         """Wait for a bounded time for running work, because it may be writing."""

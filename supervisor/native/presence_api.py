@@ -16,8 +16,6 @@ class Presence(Protocol):
 
     def listen(self, answer: Callable[[], bytes]) -> None:
         """Answer questions, on the running event loop. Where the system carries no answer, only `answer` is called."""
-        ...
 
     def close(self) -> None:
         """Release the name. Repeated calls are harmless."""
-        ...

@@ -24,7 +24,6 @@ class ChildProbe(Protocol):
         Raises:
             OSError: the system does not tell.
         """
-        ...
 
 
 ProbeT = TypeVar("ProbeT", bound=ChildProbe)
