@@ -308,7 +308,7 @@ class Simulation:
                 self.ended.append(request.name)
         self.requests = [request for request in self.requests if request.outcome is None]
         if self.life is not None:
-            if not self.life.operations._running:
+            if not self.life.operations._operations:
                 self.ledger.asking = [r.asking for r in self.requests if r.asking is not None]
             troubles = [text for text in self.life.loop.troubles if "InjectedError" not in text]
             if troubles:

@@ -67,7 +67,7 @@ def calm(sim: Simulation) -> None:
         sim.check()
         if sim.life is not None:
             sim.expect(not sim.requests, f"every request ends: {sim.requests}")
-            sim.expect(not sim.life.operations._running, "the door is free afterwards")
+            sim.expect(not sim.life.operations._operations, "the door is free afterwards")
     finally:
         sim.faults.quiet = False
 

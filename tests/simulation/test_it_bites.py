@@ -209,19 +209,19 @@ def test_a_launch_that_is_not_written_down_first(monkeypatch: pytest.MonkeyPatch
 
 def test_a_door_that_stays_shut(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancelled operation stays in the table of running operations."""
-    end = Operations._end
+    end = Operations._has_ended
 
     def stuck(self: Operations, operation: RunningOperation, task: Any) -> None:
         if not task.cancelled():
             end(self, operation, task)
 
-    monkeypatch.setattr(Operations, "_end", stuck)
+    monkeypatch.setattr(Operations, "_has_ended", stuck)
     bites("the door is free afterwards", "every operation ends", "every request ends")
 
 
 def test_an_answer_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """An operation without a deadline whose waiters are not told of its end."""
-    outcome = Operations.outcome
+    outcome = Operations.wait_for_outcome
 
     async def deaf(self: Operations, operation: RunningOperation, waiter: Any) -> Any:
         result = await outcome(self, operation, waiter)
@@ -229,13 +229,13 @@ def test_an_answer_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.Event().wait()
         return result
 
-    monkeypatch.setattr(Operations, "outcome", deaf)
+    monkeypatch.setattr(Operations, "wait_for_outcome", deaf)
     bites("every request ends")
 
 
 def test_a_request_that_is_accepted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exactly one answer."""
-    accept = Operations._accept
+    accept = AdmittedRequest.send_accepted
 
     def chatty(admitted: AdmittedRequest, *, joined: bool) -> None:
         before = admitted.accepted
@@ -243,7 +243,7 @@ def test_a_request_that_is_accepted_twice(monkeypatch: pytest.MonkeyPatch) -> No
         admitted.accepted = before
         accept(admitted, joined=joined)
 
-    monkeypatch.setattr(Operations, "_accept", staticmethod(chatty))
+    monkeypatch.setattr(AdmittedRequest, "send_accepted", chatty)
     bites("exactly one answer", "no defect")
 
 
