@@ -11,10 +11,10 @@ from .attachments import Attachments
 from .claims.editors import Editors
 from .claims.leases import Leases
 from .claims.registration import Registrar
-from .ending.automatic_restart import Restarter
+from .ending.automatic_restart import AutomaticRestarter
 from .ending.reap import Reaper
 from .ending.replace import Replacer
-from .ending.requested_restart import Relauncher
+from .ending.requested_restart import RequestedRestarter
 from .ending.sampling import Sampler
 from .ending.shutdown import Shutdown
 from .ending.termination import Termination
@@ -126,13 +126,13 @@ def assemble(
     starter = Starter(context, server_client, planner, takeover, Launcher(context, server_client, spawner, stopper))
     ensurer = Ensurer(context, planner, takeover, starter)
     rehearsal = Rehearsal(context, planner, starter, spawner)
-    restarter = Restarter(context, starter)
+    automatic_restarter = AutomaticRestarter(context, starter)
     standing = Standing(context)
     operations = Operations(platform.clock, events)
     editors = Editors(context, exit_watches)
     registrar = Registrar(context, exit_watches)
     leases = Leases(context, operations)
-    termination = Termination(context, standing, stopper, server_client, reaper, restarter)
+    termination = Termination(context, standing, stopper, server_client, reaper, automatic_restarter)
     placement = Placement(context, planner, snapshot_reader, standing, operations)
     discovery = Discovery(context, recogniser, takeover)
     log_cap = LogCap(platform.files, platform.clock, events)
@@ -144,7 +144,7 @@ def assemble(
         starter=starter,
         termination=termination,
         standing=standing,
-        restarter=restarter,
+        automatic_restarter=automatic_restarter,
         reaper=reaper,
         exit_watches=exit_watches,
         log_cap=log_cap,
@@ -159,7 +159,7 @@ def assemble(
         replacer=Replacer(context, planner, starter, rehearsal, termination, takeover),
         takeover=takeover,
         termination=termination,
-        restarter=restarter,
+        automatic_restarter=automatic_restarter,
         standing=standing,
         monitor=monitor,
     )
@@ -170,7 +170,7 @@ def assemble(
         registrar=registrar,
         ensuring=ensuring,
         adopter=Adopter(context, recogniser, takeover),
-        relauncher=Relauncher(context, rehearsal, termination, starter, placement.versions),
+        requested_restarter=RequestedRestarter(context, rehearsal, termination, starter, placement.versions),
         termination=termination,
         shutdown=Shutdown(context, operations, discovery, termination),
         monitor=monitor,
@@ -187,7 +187,7 @@ def assemble(
     )
     # The monitor follows up on these events, and starts the daemon's own operations.
     operations.on_ended = monitor.operation_ended
-    restarter.on_due = monitor.follow_up
+    automatic_restarter.on_due = monitor.follow_up
     reaper.on_orphan = monitor.request_reap
     reaper.on_living_owner = monitor.watch_owner
     sampler.on_answered = health.record_answer

@@ -11,7 +11,7 @@ from ..core.reconcile import Replace
 from ..core.single_flight import Operation, OperationRequest, requester_name
 from ..errors import Busy, InstallFailed, StartFailed
 from .claims.registration import Registrar
-from .ending.automatic_restart import Restarter
+from .ending.automatic_restart import AutomaticRestarter
 from .ending.replace import Replacer
 from .ending.termination import Termination
 from .monitor import Monitor, stop_reason
@@ -41,7 +41,7 @@ class EnsureOperation:
     replacer: Replacer
     takeover: Takeover
     termination: Termination
-    restarter: Restarter
+    automatic_restarter: AutomaticRestarter
     standing: Standing
     monitor: Monitor
 
@@ -126,7 +126,7 @@ class EnsureOperation:
             with contextlib.suppress(StartFailed):
                 return await self.monitor.finish_start(server_id, operation)
         elif record.state in SERVING and self.standing.dead(record):
-            return await self.termination.clear_away(server_id, operation)
+            return await self.termination.follow_up_exit(server_id, operation)
         elif record.state is ServerState.STOPPING or (
             record.state is ServerState.FAILED and not self.standing.gone(record)
         ):
@@ -143,12 +143,12 @@ class EnsureOperation:
         """
         records = self.context.records
         if records.server(resolved.server).state in _AT_REST:
-            self.restarter.forget(resolved.server)
+            self.automatic_restarter.forget(resolved.server)
             # Admission compares later requests with this version, not with that of the last launch.
             records.move(resolved.server, ServerState.STARTING, version=resolved.version, chosen=resolved.chosen)
         outcome = await self.ensurer.run(resolved, operation, before)
         if isinstance(outcome, Replace):
-            outcome = await self.replacer.run(resolved, outcome, operation)
+            outcome = await self.replacer.replace(resolved, outcome, operation)
         if resolved.asker is None:
             return self.takeover.wanted_without_owner(outcome.id, None)
         return records.server(outcome.id)

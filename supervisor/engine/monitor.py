@@ -15,7 +15,7 @@ from ..core.model import Editor, Liveness, Ownership, ProcessIdentity, ServerFai
 from ..core.single_flight import Operation, OperationRequest
 from ..errors import StartFailed, SupervisorError
 from .claims.editors import Editors
-from .ending.automatic_restart import Restarter
+from .ending.automatic_restart import AutomaticRestarter
 from .ending.reap import Reaper
 from .ending.termination import Termination
 from .identification.health import Health
@@ -47,7 +47,7 @@ class Monitor:
     starter: Starter
     termination: Termination
     standing: Standing
-    restarter: Restarter
+    automatic_restarter: AutomaticRestarter
     reaper: Reaper
     exit_watches: ExitWatches
     log_cap: LogCap
@@ -68,7 +68,7 @@ class Monitor:
         for retry in self._retries.values():
             retry.cancel()
         self.reaper.close()
-        self.restarter.close()
+        self.automatic_restarter.close()
         self.exit_watches.close()
         self.log_cap.close()
         self.health.close()
@@ -100,16 +100,18 @@ class Monitor:
             case ServerState.STARTING if record.restarts and self.standing.expected(record):
                 broken = ServerFailure(StartFailed.code, "its start was broken off")
                 self.context.records.move(record.id, ServerState.BACKOFF, failure=broken)
-                self._start_operation(record.id, Operation.RECOVER, self.termination.resume, broken.message)
+                self._start_operation(
+                    record.id, Operation.RECOVER, self.termination.follow_up_broken_start, broken.message
+                )
             case ServerState.STOPPING if record.stop_requested:
                 stop = partial(self.termination.stop, reason=StopReason.USER)
                 self._start_operation(record.id, Operation.STOP, stop, "a stop had begun")
             case ServerState.STOPPING:
                 self._judge_again(record)
             case ServerState.BACKOFF:
-                if not (self.restarter.waits(record.id) and self.standing.wanted(record)):
+                if not (self.automatic_restarter.is_planned(record.id) and self.standing.wanted(record)):
                     self._start_operation(
-                        record.id, Operation.RECOVER, self.termination.start_again, "its pause is over"
+                        record.id, Operation.RECOVER, self.termination.restart_after_pause, "its pause is over"
                     )
             case _:
                 self.context.records.drop(record.id)
@@ -122,7 +124,7 @@ class Monitor:
             # The failure is shown until the server is asked for again or stopped.
             self.exit_watches.disarm(f"server {record.id}")
         else:
-            self.termination.give_up(record)
+            self.termination.forget_failed(record)
             self._forget(record.id)
 
     def server_found(self, record: ServerRecord) -> None:
@@ -163,7 +165,7 @@ class Monitor:
         self._watch_process(record, record.process)
         if record.log is not None:
             self.log_cap.keep(record.id, Path(record.log))
-        self.restarter.ready(record)
+        self.automatic_restarter.note_ready(record)
         self.health.start_checks(record)
         self.reaper.judge_soon(record.id)
 
@@ -227,7 +229,7 @@ class Monitor:
         self.log_cap.forget(server_id)
         self.health.stop_checks(server_id)
         self.reaper.forget(server_id)
-        self.restarter.forget(server_id)
+        self.automatic_restarter.forget(server_id)
         self.editors.forget_the_dead()
 
     def _watch_process(self, record: ServerRecord, identity: ProcessIdentity | None) -> None:
@@ -250,7 +252,9 @@ class Monitor:
         if record is None or record.launch != launch or self._closed:
             return
         if record.state in SERVING and self.standing.dead(record):
-            self._start_operation(server_id, Operation.RECOVER, self.termination.clear_away, "its process has ended")
+            self._start_operation(
+                server_id, Operation.RECOVER, self.termination.follow_up_exit, "its process has ended"
+            )
         else:
             # The server still lives, or an operation runs on it, whose end is followed by another look.
             asyncio.get_running_loop().call_later(RELOOK_S, self.follow_up, server_id)

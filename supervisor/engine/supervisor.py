@@ -10,7 +10,7 @@ from ..core.single_flight import Operation, OperationRequest, requester_name
 from .claims.editors import Editors
 from .claims.registration import Registrar
 from .ending.reap import Reaper
-from .ending.requested_restart import Relauncher
+from .ending.requested_restart import RequestedRestarter
 from .ending.shutdown import Shutdown
 from .ending.termination import Termination
 from .ensuring import EnsureOperation
@@ -42,7 +42,7 @@ class Supervisor:
     registrar: Registrar
     ensuring: EnsureOperation
     adopter: Adopter
-    relauncher: Relauncher
+    requested_restarter: RequestedRestarter
     termination: Termination
     shutdown: Shutdown
     monitor: Monitor
@@ -156,7 +156,7 @@ class Supervisor:
             deadline_s=stop_deadline(self.context.kind_of(record).stop_timeout_s)
             + start_deadline(kind.ready_timeout_s, kind.stop_timeout_s),
         )
-        return await self._disturb(admitted, partial(self.relauncher.run, server_id), editor, force=force)
+        return await self._disturb(admitted, partial(self.requested_restarter.restart, server_id), editor, force=force)
 
     async def close(self, *, servers: bool) -> None:
         """Start nothing more, and end what is running. With `servers`, stop the servers that are left then."""

@@ -270,7 +270,7 @@ def test_an_orphan_that_an_update_spares_stays_an_orphan(
         process = foreign_server(harness, "99999")
         asker = harness.editor()
         tree_reader = harness.supervisor.ensuring.replacer._termination._stopper._tree_reader
-        look, taken = tree_reader.look, []
+        look, taken = tree_reader.read, []
 
         async def seen_in_use(target: Target, before: ProcessTree | None = None) -> ProcessTree:
             found = await look(target, before)
@@ -278,7 +278,7 @@ def test_an_orphan_that_an_update_spares_stays_an_orphan(
                 taken.append(harness.attachments.acquire("toy", "an AI client", 30))
             return found
 
-        monkeypatch.setattr(tree_reader, "look", seen_in_use)
+        monkeypatch.setattr(tree_reader, "read", seen_in_use)
         with pytest.raises(VersionConflict):
             await harness.up(asker, version="2.0")
         assert harness.alive(process)

@@ -79,7 +79,7 @@ def test_launcher_that_runs_on_after_its_server_is_not_killed(harness: EngineHar
         toy, shell, owner = await found_under_a_shell(harness)
         harness.system.processes[shell.pid].ignores_sigterm = True
         harness.system.end(owner)
-        await harness.supervisor.termination._stopper.end_of(toy)
+        await harness.supervisor.termination._stopper.wait_for_end(toy)
         work = harness.system.fork(shell, "something", "else")
         await asyncio.sleep(60)
         assert harness.records.servers == {}

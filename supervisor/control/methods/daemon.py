@@ -124,11 +124,11 @@ class DaemonMethods:
 
     @read("daemon.shutdown")
     async def _shutdown(self, params: d.DaemonShutdown) -> d.DaemonShutdownResult:
-        found = await self._supervisor.shutdown.look() if params.servers else ()
+        found = await self._supervisor.shutdown.find_bridges() if params.servers else ()
         self._about.shut_down(params.servers)
         if not params.servers:
             return d.DaemonShutdownResult()
-        left = self._supervisor.shutdown.left()
+        left = self._supervisor.shutdown.servers_left()
         return d.DaemonShutdownResult(
             tuple(server for server in self._context.records.servers if server not in left),
             tuple(d.LeftServer(server, reason) for server, reason in left.items()),

@@ -17,7 +17,7 @@ from ..state.context import EngineContext
 ENDED_BY_ITSELF = "it ended by itself"
 
 
-class Restarter:
+class AutomaticRestarter:
     """Counts exits, and keeps a timer for each server that waits for its restart.
 
     `on_due` gets the server whose pause is over; `engine.assembly` sets it.
@@ -33,12 +33,12 @@ class Restarter:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.on_due: Callable[[str], None]
 
-    def ready(self, record: ServerRecord) -> None:
+    def note_ready(self, record: ServerRecord) -> None:
         """Note that a server is ready. For one launch, only the first call counts."""
         if self._ready_since.get(record.id, ("",))[0] != record.launch:
             self._ready_since[record.id] = (record.launch, self._context.platform.clock.monotonic())
 
-    def waits(self, server_id: str) -> bool:
+    def is_planned(self, server_id: str) -> bool:
         """Return whether a restart of the server is planned."""
         return server_id in self._timers
 
@@ -54,7 +54,7 @@ class Restarter:
         for server_id in list(self._timers):
             self._cancel(server_id)
 
-    async def after_exit(self, record: ServerRecord, operation: RunningOperation) -> ServerRecord:
+    async def follow_up_exit(self, record: ServerRecord, operation: RunningOperation) -> ServerRecord:
         """Decide on a record in BACKOFF: restart the server now, plan its restart, or give it up."""
         while True:
             match self._decide(record):
@@ -66,11 +66,11 @@ class Restarter:
                     self._context.events.publish("server.backs_off", server=record.id, pause_s=round(pause_s, 3))
                     self._plan(record.id, pause_s)
                     return self._add_log_tail(record)
-            record = await self.start(record, operation)
+            record = await self.restart(record, operation)
             if record.state is not ServerState.BACKOFF:
                 return record
 
-    async def start(self, record: ServerRecord, operation: RunningOperation) -> ServerRecord:
+    async def restart(self, record: ServerRecord, operation: RunningOperation) -> ServerRecord:
         """Restart the server of a record in BACKOFF, on its own ports if they are free.
 
         Returns:

@@ -43,7 +43,7 @@ class Replacer:
         self._takeover = takeover
         self._rollback = RollBack(context, starter)
 
-    async def run(self, resolved: ResolvedRequest, plan: Replace, operation: RunningOperation) -> ServerRecord:
+    async def replace(self, resolved: ResolvedRequest, plan: Replace, operation: RunningOperation) -> ServerRecord:
         """Return the new server, ready, on the ports of the old server if these are free once that has stopped.
 
         Raises:
@@ -65,7 +65,7 @@ class Replacer:
             resolved.server, operation, reason, partial(self._last_look, resolved, operation)
         )
         operation.restart_deadline()
-        self._termination.begin_launch(ended, becomes=resolved)
+        self._termination.mark_starting(ended, becomes=resolved)
         self._takeover.wanted_without_owner(resolved.server, resolved.asker)
         try:
             new = await self._starter.start_in_place(replace(resolved, first=plan.ports), operation)
@@ -118,13 +118,13 @@ class Replacer:
         self, resolved: ResolvedRequest, old: ServerRecord, operation: RunningOperation, error: SupervisorError
     ) -> None:
         """Start the old version again, from its own environment."""
-        if not self._rollback.possible(resolved.server):
+        if not self._rollback.is_possible(resolved.server):
             return
         beside = self._runs_beside(resolved, old)
         if beside is not None:
             error.hint = f"{old.version or 'the old launch'} runs as {beside.id}, which was started in between"
             return
-        await self._rollback.run(self._starter.recipe_of(old) or resolved.kind, old, operation, error)
+        await self._rollback.roll_back(self._starter.recipe_of(old) or resolved.kind, old, operation, error)
 
     def _runs_beside(self, resolved: ResolvedRequest, old: ServerRecord) -> ServerRecord | None:
         """Return another server of the old version, which a client has started while the new version was tried."""

@@ -15,7 +15,7 @@ from .roll_back import RollBack
 from .termination import Termination
 
 
-class Relauncher:
+class RequestedRestarter:
     """Runs inside the operation of a restart."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Relauncher:
         self._versions = versions
         self._rollback = RollBack(context, starter)
 
-    async def run(self, server_id: str, operation: RunningOperation) -> ServerRecord:
+    async def restart(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """Return the server, ready again.
 
         Raises:
@@ -50,7 +50,7 @@ class Relauncher:
         found = await bridges.find_bridges(self._context, record)
         async with bridges.held_off(self._context, resolved.kind, record.ports):
             ended = await self._termination.end_launch(server_id, operation)
-            self._termination.begin_launch(ended)
+            self._termination.mark_starting(ended)
             try:
                 started = await self._starter.start_in_place(resolved, operation)
             except SupervisorError as error:
@@ -64,9 +64,9 @@ class Relauncher:
         """Start a server that ran by its old recipe and version again, where it was to get another one."""
         before = self._starter.recipe_of(old)
         changed = bool(changes(old, resolved.kind)) or before not in (None, resolved.kind)
-        if old.state not in SERVING or not self._rollback.possible(old.id):
+        if old.state not in SERVING or not self._rollback.is_possible(old.id):
             return
         if before is not None and (changed or old.version != resolved.version):
-            await self._rollback.run(before, old, operation, error)
+            await self._rollback.roll_back(before, old, operation, error)
         elif changed:
             error.hint = f"{error.hint}; its old recipe is not known any more, because the daemon was restarted"

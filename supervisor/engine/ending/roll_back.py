@@ -17,12 +17,14 @@ class RollBack:
         self._records = context.records
         self._starter = starter
 
-    def possible(self, server_id: str) -> bool:
+    def is_possible(self, server_id: str) -> bool:
         """Return whether the replacement has failed and left no process, so that the old launch may come back."""
         record = self._records.servers.get(server_id)
         return record is not None and record.state is ServerState.FAILED and record.root is None
 
-    async def run(self, kind: Kind, old: ServerRecord, operation: RunningOperation, error: SupervisorError) -> None:
+    async def roll_back(
+        self, kind: Kind, old: ServerRecord, operation: RunningOperation, error: SupervisorError
+    ) -> None:
         """Start the old version by its recipe again, and add to the error what came of it.
 
         What other programs had given to the old launch, as its environment, is lost.

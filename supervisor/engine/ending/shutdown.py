@@ -30,7 +30,7 @@ class Shutdown:
         self._discovery = discovery
         self._termination = termination
 
-    async def look(self) -> tuple[Bridge, ...]:
+    async def find_bridges(self) -> tuple[Bridge, ...]:
         """Find the servers that bridges have started, and prove them again.
 
         Returns:
@@ -39,15 +39,15 @@ class Shutdown:
         await self._discovery.look_once()
         return await bridges.prove_again(self._context)
 
-    def left(self) -> Mapping[str, str]:
+    def servers_left(self) -> Mapping[str, str]:
         """Return the ids of the servers that a shutdown does not stop, and why."""
         reasons = ((record.id, left_to_others(record)) for record in self._records.servers.values())
         return {server_id: reason for server_id, reason in reasons if reason is not None}
 
     async def stop_servers(self) -> None:
-        """Stop all servers at the same time, except those in `left`. An event reports a server that survives."""
-        await self.look()
-        left = self.left()
+        """Stop all servers at the same time, except `servers_left`. An event reports a server that survives."""
+        await self.find_bridges()
+        left = self.servers_left()
         await asyncio.gather(*[self._stop(r) for r in self._records.servers.values() if r.id not in left])
 
     async def _stop(self, record: ServerRecord) -> None:

@@ -18,8 +18,8 @@ from ..processes.tree import target_of
 from ..starting.resolve import ResolvedRequest
 from ..state.context import EngineContext
 from ..state.standing import Standing
-from .automatic_restart import ENDED_BY_ITSELF, Restarter
-from .outcome import Outcome
+from .automatic_restart import ENDED_BY_ITSELF, AutomaticRestarter
+from .finish_launch import LaunchFinisher
 from .reap import Reaper
 
 
@@ -37,7 +37,7 @@ class Termination:
         stopper: Stopper,
         server_client: ServerClient,
         reaper: Reaper,
-        restarter: Restarter,
+        automatic_restarter: AutomaticRestarter,
     ) -> None:
         self._context = context
         self._records = context.records
@@ -46,8 +46,8 @@ class Termination:
         self._stopper = stopper
         self._server_client = server_client
         self._reaper = reaper
-        self._restarter = restarter
-        self._outcome = Outcome(context, stopper, server_client)
+        self._automatic_restarter = automatic_restarter
+        self._finisher = LaunchFinisher(context, stopper, server_client)
 
     async def stop(
         self, server_id: str, operation: RunningOperation, reason: StopReason, tell: Callable[[], None] = lambda: None
@@ -65,8 +65,8 @@ class Termination:
         record = await self._end_tree(server_id, operation, reason, tell, finish=reason is StopReason.USER)
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
         how = "reaped" if reason is StopReason.ORPHAN else "stopped"
-        self._outcome.remember_failure(record, how, by=operation.running.request.requested_by)
-        self._outcome.forget(record)
+        self._finisher.add_failure_to_history(record, how, by=operation.running.request.requested_by)
+        self._finisher.drop_record(record)
         return record.with_(state=ServerState.STOPPED, root=None, process=None, bridges=found)
 
     async def end_launch(
@@ -96,15 +96,15 @@ class Termination:
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
         request = operation.running.request
         how = "restarted" if request.operation is Operation.RESTART else "replaced"
-        self._outcome.remember(record, how, by=request.requested_by)
+        self._finisher.add_to_history(record, how, by=request.requested_by)
         return self._records.change(server_id, root=None, process=None)
 
-    def begin_launch(self, record: ServerRecord, becomes: ResolvedRequest | None = None) -> None:
+    def mark_starting(self, record: ServerRecord, becomes: ResolvedRequest | None = None) -> None:
         """Move the record of a server whose launch was ended to STARTING, and count a restart.
 
         `becomes` is the request whose version the record gets, where the version changes.
         """
-        self._restarter.forget(record.id)
+        self._automatic_restarter.forget(record.id)
         if becomes is not None:
             self._records.change(record.id, version=becomes.version, chosen=becomes.chosen)
         if record.state is not ServerState.STARTING:
@@ -125,8 +125,8 @@ class Termination:
                 patience_s = self._context.kind_of(record).stop_timeout_s
                 begin = partial(self._begin_stop, record, operation, reason, tell, finish=finish)
                 left = await self._stopper.stop(target, reason, patience_s, begin)
-                await self._outcome.verify_ports(record)
-                notes = await self._outcome.warn_of_leftovers(target, left)
+                await self._finisher.check_ports_released(record)
+                notes = await self._finisher.warn_of_leftovers(target, left)
             except (StopFailed, NotOurs) as error:
                 self._fail(server_id, error)
                 raise
@@ -160,7 +160,7 @@ class Termination:
             self._events.publish("server.reprieved", server=server_id, launch=record.launch)
             return self._records.server(server_id)
 
-    async def clear_away(self, server_id: str, operation: RunningOperation) -> ServerRecord:
+    async def follow_up_exit(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """Stop what a server that ended by itself has left, and start the server again if it is still needed."""
         record = self._records.server(server_id)
         if record.state not in SERVING or not self._standing.dead(record):
@@ -171,7 +171,7 @@ class Termination:
         # What a foreign server leaves behind belongs to the program that started it.
         if target is not None and not record.foreign:
             try:
-                await self._stopper.sweep(target, self._context.kind_of(record).stop_timeout_s)
+                await self._stopper.end_leftovers(target, self._context.kind_of(record).stop_timeout_s)
             except StopFailed as error:
                 self._records.move(server_id, ServerState.STOPPING)
                 self._fail(server_id, error)
@@ -179,25 +179,29 @@ class Termination:
         # Read the record again, because owners may have come or gone during the sweep.
         record = self._records.server(server_id)
         self._events.publish("server.exited", server=server_id, launch=record.launch, exit=status)
-        self._outcome.remember(record, "exited", status=status)
+        self._finisher.add_to_history(record, "exited", status=status)
         if not self._standing.wanted(record):
-            return self._let_go(record)
+            return self._forget_stopped(record)
         self._server_client.forget(record)
         failure = ServerFailure(StartFailed.code, ENDED_BY_ITSELF, status)
         record = self._records.move(server_id, ServerState.BACKOFF, failure=failure, root=None, process=None)
-        return await self._restarter.after_exit(record, operation)
+        return await self._automatic_restarter.follow_up_exit(record, operation)
 
-    async def start_again(self, server_id: str, operation: RunningOperation) -> ServerRecord:
+    async def restart_after_pause(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """Start a server whose pause after an exit has passed, if it is still needed."""
         record = self._records.server(server_id)
         if record.state is not ServerState.BACKOFF:
             return record
         if not self._standing.wanted(record):
-            return self._let_go(record)
-        record = await self._restarter.start(record, operation)
-        return await self._restarter.after_exit(record, operation) if record.state is ServerState.BACKOFF else record
+            return self._forget_stopped(record)
+        record = await self._automatic_restarter.restart(record, operation)
+        return (
+            await self._automatic_restarter.follow_up_exit(record, operation)
+            if record.state is ServerState.BACKOFF
+            else record
+        )
 
-    async def resume(self, server_id: str, operation: RunningOperation) -> ServerRecord:
+    async def follow_up_broken_start(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """Follow up on a start that broke off before a process was there.
 
         Such a start counts as an exit, so that a start that keeps failing is given up.
@@ -206,18 +210,18 @@ class Termination:
         if record.state is not ServerState.BACKOFF:
             return record
         if not self._standing.expected(record):
-            return self._let_go(record)
-        return await self._restarter.after_exit(record, operation)
+            return self._forget_stopped(record)
+        return await self._automatic_restarter.follow_up_exit(record, operation)
 
-    def give_up(self, record: ServerRecord) -> None:
+    def forget_failed(self, record: ServerRecord) -> None:
         """Forget a server that has failed and is not needed any more."""
-        self._outcome.remember_failure(record, "failed")
+        self._finisher.add_failure_to_history(record, "failed")
         self._records.drop(record.id)
 
-    def _let_go(self, record: ServerRecord) -> ServerRecord:
+    def _forget_stopped(self, record: ServerRecord) -> ServerRecord:
         """Forget a server that has no process and is not needed any more."""
         record = self._records.move(record.id, ServerState.STOPPED)
-        self._outcome.forget(record)
+        self._finisher.drop_record(record)
         return record
 
     def _begin_stop(

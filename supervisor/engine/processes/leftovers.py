@@ -41,7 +41,7 @@ class Leftovers:
     held: frozenset[ProcessIdentity] = frozenset()
 
     @property
-    def free(self) -> tuple[ProcessIdentity, ...]:
+    def unguarded(self) -> tuple[ProcessIdentity, ...]:
         """The carriers that may belong to the server."""
         return tuple(carrier for carrier in self.carriers if carrier not in self.guard)
 
@@ -57,7 +57,7 @@ class LeftoverFinder:
         self._born = context.platform.probe.creation_order(root)
         self._others: set[ProcessIdentity] = set()
 
-    async def look(self) -> Leftovers:
+    async def find(self) -> Leftovers:
         """Return the living processes of the launch; nothing if that takes longer than `LOOK_TIMEOUT_S`."""
         left = Leftovers()
         with contextlib.suppress(TimeoutError, OSError):
@@ -76,12 +76,12 @@ class LeftoverFinder:
         """
         left = Leftovers()
         for _ in range(LOOKS):
-            left = self._look_once()
+            left = self._read_once()
             if left.carriers:
                 break
         return left
 
-    def _look_once(self) -> Leftovers:
+    def _read_once(self) -> Leftovers:
         table = self._platform.processes.table()
         records = self._context.records
         editors = records.owner_processes()
@@ -113,7 +113,7 @@ class LeftoverFinder:
             self._others.add(process)
         return token == self._token
 
-    async def server(
+    async def find_server(
         self,
         left: Leftovers,
         kind: Kind,
@@ -121,7 +121,7 @@ class LeftoverFinder:
         seen_below: Collection[ProcessIdentity],
     ) -> ProcessIdentity | Unrecognised:
         """Return the listening process that is the server, or why none is proven to be."""
-        fits = await self._platform.lanes.look(self._of_the_kind, kind, left.free)
+        fits = await self._platform.lanes.look(self._of_the_kind, kind, left.unguarded)
         for process in listening:
             proof = judge_leftover(
                 LeftoverProcess(

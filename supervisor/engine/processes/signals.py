@@ -15,7 +15,7 @@ class Signal(StrEnum):
     KILL = "kill"
 
 
-class Outcome(StrEnum):
+class SignalOutcome(StrEnum):
     """The result of a signal.
 
     GONE: the process is proven dead. HELD: the proof is missing. FAILED: the system refused. UNTOLD: the system cannot
@@ -41,10 +41,10 @@ class Signals:
         """Return the process that has a pid now, None also where the system does not tell."""
         return identify_if_told(self._probe, pid)
 
-    async def ask(self, member: TreeMember, evidence: SignalEvidence, *, server: str) -> Outcome:
+    async def ask(self, member: TreeMember, evidence: SignalEvidence, *, server: str) -> SignalOutcome:
         """Ask one process to end, if that is proven right."""
         proof = self._prove(member, evidence, server)
-        if isinstance(proof, Outcome):
+        if isinstance(proof, SignalOutcome):
             return proof
         try:
             sent = await self._processes.ask_to_end(member.identity)
@@ -52,10 +52,10 @@ class Signals:
             return self._failed(member, error, server)
         return self._sent(Signal.ASK, member, proof, server, reached=sent)
 
-    def kill(self, member: TreeMember, evidence: SignalEvidence, *, server: str) -> Outcome:
+    def kill(self, member: TreeMember, evidence: SignalEvidence, *, server: str) -> SignalOutcome:
         """Kill one process, if that is proven right."""
         proof = self._prove(member, evidence, server)
-        if isinstance(proof, Outcome):
+        if isinstance(proof, SignalOutcome):
             return proof
         try:
             sent = self._processes.kill(member.identity)
@@ -63,7 +63,7 @@ class Signals:
             return self._failed(member, error, server)
         return self._sent(Signal.KILL, member, proof, server, reached=sent)
 
-    def _prove(self, member: TreeMember, evidence: SignalEvidence, server: str) -> Stoppable | Outcome:
+    def _prove(self, member: TreeMember, evidence: SignalEvidence, server: str) -> Stoppable | SignalOutcome:
         """Return the proof, or the outcome of the signal without one."""
         proof = judge_signal(member, evidence)
         if isinstance(proof, Stoppable):
@@ -71,9 +71,11 @@ class Signals:
         if evidence.process_now is None:
             return self._unseen(member.identity, server)
         self._events.warn("signal.refused", server=server, pid=member.identity.pid, reason=proof.reason)
-        return Outcome.HELD
+        return SignalOutcome.HELD
 
-    def _sent(self, signal: Signal, member: TreeMember, proof: Stoppable, server: str, *, reached: bool) -> Outcome:
+    def _sent(
+        self, signal: Signal, member: TreeMember, proof: Stoppable, server: str, *, reached: bool
+    ) -> SignalOutcome:
         self._events.publish(
             "signal.sent",
             server=server,
@@ -83,17 +85,17 @@ class Signals:
             proof=proof.reason,
             reached=reached,
         )
-        return Outcome.SENT if reached else Outcome.GONE
+        return SignalOutcome.SENT if reached else SignalOutcome.GONE
 
-    def _failed(self, member: TreeMember, error: OSError, server: str) -> Outcome:
+    def _failed(self, member: TreeMember, error: OSError, server: str) -> SignalOutcome:
         self._events.warn("signal.failed", server=server, pid=member.identity.pid, reason=str(error))
         unknown = self._probe.sample(member.identity) is Liveness.UNKNOWN
-        return Outcome.UNTOLD if unknown else Outcome.FAILED
+        return SignalOutcome.UNTOLD if unknown else SignalOutcome.FAILED
 
-    def _unseen(self, identity: ProcessIdentity, server: str) -> Outcome:
+    def _unseen(self, identity: ProcessIdentity, server: str) -> SignalOutcome:
         if self._probe.sample(identity) is Liveness.DEAD:
-            return Outcome.GONE
+            return SignalOutcome.GONE
         self._events.warn(
             "signal.failed", server=server, pid=identity.pid, reason="the system does not identify the process"
         )
-        return Outcome.UNTOLD
+        return SignalOutcome.UNTOLD

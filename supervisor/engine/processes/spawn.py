@@ -16,7 +16,7 @@ from ...values import frozen
 from ..environments.store import Environment
 from ..logs.excerpt import written_at
 from ..state.context import PROJECT_VARIABLE, TOKEN_VARIABLE, EngineContext
-from . import arguments
+from . import argument_files
 from .spawn_errors import explain_spawn_error
 
 LOGS_KEPT = 5
@@ -40,7 +40,7 @@ class Spawner:
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
-        self._present: dict[str, frozenset[str]] = {}
+        self._files_at_start: dict[str, frozenset[str]] = {}
 
     def log_for(self, server_id: str, launch: str) -> Path:
         """Return the log file of a launch that is about to begin.
@@ -80,7 +80,7 @@ class Spawner:
         """
         command = self._command(record, inputs)
         # Look before the start: once there is a process, nothing may fail before its identity is in the record.
-        self._present[record.id] = arguments.present(command.argv)
+        self._files_at_start[record.id] = argument_files.existing_files(command.argv)
         try:
             return self._context.platform.processes.spawn(command)
         except OSError as error:
@@ -100,13 +100,15 @@ class Spawner:
             await lanes.do(self._context.platform.processes.rehearse, command)
         except OSError as error:
             raise _not_started(record, error, command) from error
-        gone = await lanes.do(arguments.gone, command.argv, self._present.get(record.id, frozenset()))
+        gone = await lanes.do(
+            argument_files.find_missing_file, command.argv, self._files_at_start.get(record.id, frozenset())
+        )
         if gone is not None:
             hint = "put it back, or mend the kind's command"
             raise StartFailed(f"{record.id} could not be started: {gone} is not there", hint=hint)
 
     def _command(self, record: ServerRecord, inputs: LaunchInputs) -> ChildCommand:
-        values = values_of(record, inputs.private_environment)
+        values = placeholder_values(record, inputs.private_environment)
         if inputs.owner_pid is not None:
             values["owner_pid"] = str(inputs.owner_pid)
         variables = environment(inputs.kind, self._context.environment, values, inputs.secrets)
@@ -129,7 +131,7 @@ def _not_started(record: ServerRecord, error: OSError, command: ChildCommand) ->
     return StartFailed(f"{record.id} could not be started: {diagnosis.problem}", hint=diagnosis.advice, data=data)
 
 
-def values_of(record: ServerRecord, private_environment: Environment | None) -> dict[str, str]:
+def placeholder_values(record: ServerRecord, private_environment: Environment | None) -> dict[str, str]:
     """Return the values of a recipe's placeholders."""
     values = {name: str(port) for name, port in record.ports.items()}
     values["server_id"] = record.id
@@ -141,11 +143,11 @@ def values_of(record: ServerRecord, private_environment: Environment | None) -> 
     return values
 
 
-def addresses(
+def url_and_connect(
     kind: Kind, record: ServerRecord, private_environment: Environment | None
 ) -> tuple[str | None, tuple[str, ...]]:
     """Return the URL of a server, and the command line of its bridge for AI clients if its environment exists."""
-    kind, values = kind_for_version(kind, record.version), values_of(record, private_environment)
+    kind, values = kind_for_version(kind, record.version), placeholder_values(record, private_environment)
     wants_python = any("{python}" in word for word in kind.connect)
     connect = tuple(expand(word, values) for word in kind.connect) if private_environment or not wants_python else ()
     return expand(kind.url, values) if kind.url else None, connect

@@ -13,7 +13,7 @@ from ...native.api import Platform
 from ..state.events import Events
 from ..state.records import Records
 from ..state.standing import may_live
-from .signals import Outcome, Signals
+from .signals import SignalOutcome, Signals
 from .tree import LOOK_TIMEOUT_S, ProcessTree, Target, TreeReader
 
 HELPER_TIMEOUT_S = 2.0
@@ -50,9 +50,9 @@ class Stopper:
         self._events = events
         self._signals = Signals(platform.probe, platform.processes, events)
 
-    async def members(self, target: Target) -> tuple[TreeMember, ...]:
+    async def read_members(self, target: Target) -> tuple[TreeMember, ...]:
         """Return the living processes of a tree, with the facts that prove them."""
-        return (await self._tree_reader.look(target)).members
+        return (await self._tree_reader.read(target)).members
 
     async def stop(
         self,
@@ -70,18 +70,18 @@ class Stopper:
             NotOurs: there is no proof that the tree may be stopped; no process was signalled.
             StopFailed: a process of the tree survives.
         """
-        look = await self._tree_reader.look(target)
+        look = await self._tree_reader.read(target)
         self._refuse_the_guarded(target, look)
         begin(look.command)
         if not look.members:
             return ()
         asked = await self._ask(target, reason, look)
         heads = [member for member in look.members if member.identity in target.heads]
-        in_time = asked and await self._gone([head.identity for head in heads], timeout_s)
-        look = (await self._tree_reader.look(target, look)).after(look, target)
+        in_time = asked and await self._wait_for_ends([head.identity for head in heads], timeout_s)
+        look = (await self._tree_reader.read(target, look)).after(look, target)
         if in_time or not heads:
             below = [member.identity for member in look.members if member.identity not in target.heads]
-            await self._gone(below, min(DESCENDANTS_TIMEOUT_S, timeout_s))
+            await self._wait_for_ends(below, min(DESCENDANTS_TIMEOUT_S, timeout_s))
         else:
             heads = [member for member in look.members if member.identity in target.heads]
             self._kill_all(target, reason, look, [head for head in heads if self._lives(head.identity)])
@@ -92,7 +92,7 @@ class Stopper:
         target = Target("a helper of the daemon", None, Origin.SPAWNED, child, child)
         await self.stop(target, StopReason.DAEMON, HELPER_TIMEOUT_S)
 
-    async def sweep(self, target: Target, timeout_s: float) -> tuple[int, ...]:
+    async def end_leftovers(self, target: Target, timeout_s: float) -> tuple[int, ...]:
         """End the processes that an ended server left behind. Return the pids of those left running on purpose.
 
         Raises:
@@ -101,9 +101,9 @@ class Stopper:
         # The server led its session, so an empty session proves that no process is left. A look takes milliseconds.
         if all(self._platform.processes.is_unused(pid) for pid in {target.root.pid, target.process.pid}):
             return ()
-        return await self._end_the_rest(target, StopReason.DAEMON, await self._tree_reader.look(target), timeout_s)
+        return await self._end_the_rest(target, StopReason.DAEMON, await self._tree_reader.read(target), timeout_s)
 
-    async def left_behind(self, target: Target) -> tuple[int, ...]:
+    async def find_left_behind(self, target: Target) -> tuple[int, ...]:
         """Return the pids that carry the launch token of an ended tree.
 
         The token alone is no proof, so they are not touched. The result is empty if the look takes longer than
@@ -111,8 +111,8 @@ class Stopper:
         """
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
-                guard = (await self._tree_reader.look(target)).guard
-                return await self._platform.lanes.look(self._tree_reader.carriers, target.token, guard)
+                guard = (await self._tree_reader.read(target)).guard
+                return await self._platform.lanes.look(self._tree_reader.find_token_carriers, target.token, guard)
         except TimeoutError:
             return ()
 
@@ -135,7 +135,7 @@ class Stopper:
         command, asked = look.command, set[ProcessIdentity]()
         while await self._ask_once(target, reason, look, asked) and loop.time() < end:
             await asyncio.sleep(ASK_AGAIN_S)
-            look = await self._tree_reader.look(target, look)
+            look = await self._tree_reader.read(target, look)
             turned = look.command != command and self._lives(target.process)
             if turned and reason is StopReason.ORPHAN:
                 raise NotOurs(
@@ -150,18 +150,18 @@ class Stopper:
         """Ask the server itself once. Return whether a process has to be asked again."""
         heads = [member for member in look.members if member.identity in target.heads]
         outcomes = await self._ask_all(target, reason, look, [m for m in heads if m.identity not in asked])
-        asked.update(identity for identity, outcome in outcomes.items() if outcome is Outcome.SENT)
+        asked.update(identity for identity, outcome in outcomes.items() if outcome is SignalOutcome.SENT)
         living = [m for m in heads if self._lives(m.identity)]
-        if living and Outcome.HELD in outcomes.values() and not asked:
+        if living and SignalOutcome.HELD in outcomes.values() and not asked:
             raise NotOurs(
                 f"pid {living[0].identity.pid} may not be stopped: a proof is missing",
                 hint="the daemon's log names the missing proof: godot-supervisor logs --daemon",
             )
-        return Outcome.UNTOLD in outcomes.values()
+        return SignalOutcome.UNTOLD in outcomes.values()
 
     async def _ask_all(
         self, target: Target, reason: StopReason, look: ProcessTree, members: Iterable[TreeMember]
-    ) -> dict[ProcessIdentity, Outcome]:
+    ) -> dict[ProcessIdentity, SignalOutcome]:
         return {
             member.identity: await self._signals.ask(
                 member, self._evidence(target, reason, member, look.guard), server=target.label
@@ -178,11 +178,11 @@ class Stopper:
 
         A descendant that leads its own session may be an editor that the daemon does not recognise.
         """
-        look = (await self._tree_reader.look(target, before)).after(before, target)
+        look = (await self._tree_reader.read(target, before)).after(before, target)
         rest = [m for m in look.members if m.identity not in target.heads and self._lives(m.identity)]
         outcomes = await self._ask_all(target, reason, look, rest)
-        asked = [identity for identity, outcome in outcomes.items() if outcome is Outcome.SENT]
-        await self._gone(asked, timeout_s)
+        asked = [identity for identity, outcome in outcomes.items() if outcome is SignalOutcome.SENT]
+        await self._wait_for_ends(asked, timeout_s)
         left = await self._kill(target, reason, look)
         if left:
             self._events.warn("server.left_behind", server=target.label, pids=list(left))
@@ -197,7 +197,7 @@ class Stopper:
         end = loop.time() + KILL_TIMEOUT_S
         pause_s = 0.05
         while True:
-            look = before = (await self._tree_reader.look(target, before)).after(before, target)
+            look = before = (await self._tree_reader.read(target, before)).after(before, target)
             living = [m for m in look.members if self._lives(m.identity)]
             spared = await self._spared(target, living)
             living = [m for m in living if m.identity not in spared]
@@ -213,12 +213,12 @@ class Stopper:
             if not killed:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, ASK_AGAIN_S)
-            await self._gone(killed, max(0.05, end - loop.time()))
+            await self._wait_for_ends(killed, max(0.05, end - loop.time()))
 
     async def _spared(self, target: Target, living: Collection[TreeMember]) -> frozenset[ProcessIdentity]:
         """Return the processes that are apart and hold no port that the server's next launch needs."""
         apart = frozenset(member.identity for member in living if member.apart)
-        return apart - await self._tree_reader.listening(target, apart)
+        return apart - await self._tree_reader.find_listening(target, apart)
 
     def _kill_all(
         self, target: Target, reason: StopReason, look: ProcessTree, members: Iterable[TreeMember]
@@ -228,7 +228,7 @@ class Stopper:
             member.identity
             for member in members
             if self._signals.kill(member, self._evidence(target, reason, member, look.guard), server=target.label)
-            is Outcome.SENT
+            is SignalOutcome.SENT
         ]
 
     def _lives(self, identity: ProcessIdentity) -> bool:
@@ -246,17 +246,17 @@ class Stopper:
             guarded=guard,
         )
 
-    async def _gone(self, identities: Iterable[ProcessIdentity], timeout_s: float) -> bool:
+    async def _wait_for_ends(self, identities: Iterable[ProcessIdentity], timeout_s: float) -> bool:
         """Return whether all of them have ended in time."""
         try:
             async with asyncio.timeout(max(0.0, timeout_s)):
                 for identity in identities:
-                    await self.end_of(identity)
+                    await self.wait_for_end(identity)
         except TimeoutError:
             return False
         return True
 
-    async def end_of(self, identity: ProcessIdentity) -> None:
+    async def wait_for_end(self, identity: ProcessIdentity) -> None:
         """Wait until a process has ended."""
         ended = asyncio.Event()
         watch = self._platform.exits.watch(identity, ended.set)

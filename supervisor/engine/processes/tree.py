@@ -88,7 +88,7 @@ class TreeReader:
         self._under_way = 0
         self._tables: SharedAnswers[tuple[ProcessRow, ...]] = SharedAnswers()
 
-    async def look(self, target: Target, before: ProcessTree | None = None) -> ProcessTree:
+    async def read(self, target: Target, before: ProcessTree | None = None) -> ProcessTree:
         """Return the tree now. The findings of an earlier look of the same stop are examined again.
 
         A Godot editor is never part of a tree, attached or not, because it may hold unsaved work. A process whose
@@ -96,12 +96,12 @@ class TreeReader:
         """
         end = asyncio.get_running_loop().time() + SETTLE_S
         while True:
-            found = await self._look_once(target, before)
+            found = await self._read_once(target, before)
             if not found.unread or asyncio.get_running_loop().time() >= end:
                 return found
             await asyncio.sleep(SETTLE_EVERY_S)
 
-    async def _look_once(self, target: Target, before: ProcessTree | None) -> ProcessTree:
+    async def _read_once(self, target: Target, before: ProcessTree | None) -> ProcessTree:
         """Look once.
 
         Concurrent looks share one reading of the process table, begun after all of them were requested.
@@ -164,14 +164,14 @@ class TreeReader:
             for member in members
         )
 
-    async def listening(self, target: Target, among: Collection[ProcessIdentity]) -> frozenset[ProcessIdentity]:
+    async def find_listening(self, target: Target, among: Collection[ProcessIdentity]) -> frozenset[ProcessIdentity]:
         """Return which of these processes hold a port of this launch."""
         if not among or not target.ports:
             return frozenset()
         found = await self._platform.lanes.look(self._platform.ports.match_listeners, target.ports, tuple(among))
         return frozenset(found.values())
 
-    def carriers(self, token: str | None, guard: Collection[ProcessIdentity]) -> tuple[int, ...]:
+    def find_token_carriers(self, token: str | None, guard: Collection[ProcessIdentity]) -> tuple[int, ...]:
         """Return the pids that carry a launch token, for people: a token is inherited, so it proves nothing.
 
         Blocking.

@@ -18,7 +18,7 @@ from ...native.api import variable_if_told
 from ..identification.foreign_owner import owner_of, record_owner
 from ..identification.recognise import launcher_of
 from ..identification.server_client import ServerClient
-from ..processes.spawn import addresses
+from ..processes.spawn import url_and_connect
 from ..state.context import PROJECT_VARIABLE, EngineContext
 
 Serving = tuple[ProcessIdentity | None, ProcessIdentity, Ports]
@@ -88,7 +88,7 @@ class Rebuilder:
         return self._context.catalog.get(name)
 
     def _adopt(self, record: ServerRecord, kind: Kind, seen: OwnerSeen) -> None:
-        url, connect = addresses(kind, record, self._context.private_of(kind, record.version))
+        url, connect = url_and_connect(kind, record, self._context.private_of(kind, record.version))
         owner = record_owner(self._context, seen)
         owners = (owner,) if owner else ()
         tells = "{owner_pid}" in kind.env.values() and not record.foreign

@@ -11,7 +11,7 @@ from ...kinds.kind import expand
 from ...kinds.programs import is_of
 from ...registry.store import Found, Loaded
 from ...values import frozen
-from ..processes.spawn import values_of
+from ..processes.spawn import placeholder_values
 from ..state.context import TOKEN_VARIABLE, EngineContext
 from .rebuild import Rebuilder
 
@@ -131,7 +131,7 @@ class Recovery:
     def _fits(self, record: ServerRecord) -> Fits:
         """Return a function that says whether a command line is that of this launch, or what it has become."""
         kind = self._context.kind_of(record)
-        values = values_of(record, self._context.private_of(kind, record.version))
+        values = placeholder_values(record, self._context.private_of(kind, record.version))
         words: tuple[str, ...] = ()
         with contextlib.suppress(ConfigInvalid):
             words = tuple(expand(word, values) for word in kind.command[1:])

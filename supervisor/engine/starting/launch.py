@@ -13,7 +13,7 @@ from ..environments.store import Environment
 from ..identification.server_client import ServerClient
 from ..logs.excerpt import log_tail
 from ..processes.leftovers import LeftoverFinder
-from ..processes.spawn import LaunchInputs, Spawner, addresses
+from ..processes.spawn import LaunchInputs, Spawner, url_and_connect
 from ..processes.stop import Stopper, StopReason
 from ..processes.tree import Target, target_of
 from ..state.context import EngineContext
@@ -72,7 +72,7 @@ class Launcher:
         """
         secrets = self._server_client.mint(record, resolved.kind)
         inputs = LaunchInputs(resolved.kind, private, secrets, self._living_owner(record))
-        url, connect = addresses(resolved.kind, record, private)
+        url, connect = url_and_connect(resolved.kind, record, private)
         record = self._records.change(record.id, url=url, connect=connect, recipe=stamp(resolved.kind))
         # Save now: a daemon that later finds the process by its launch token takes everything else from this record.
         await self._records.saved()
@@ -161,7 +161,7 @@ class Launcher:
             if tree is not None:
                 told.update(await self._stopper.stop(tree, StopReason.USER, kind.stop_timeout_s))
         self._server_client.forget(record)
-        pids = {process.pid for process in (await left.look()).free}
+        pids = {process.pid for process in (await left.find()).unguarded}
         if pids - told:
             self._context.events.warn("server.left_behind", server=record.id, pids=sorted(pids - told))
         return tuple(sorted(pids | told))

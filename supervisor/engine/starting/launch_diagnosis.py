@@ -57,7 +57,7 @@ class LaunchDiagnosis:
 
     async def symptoms(self, launch: WatchedLaunch) -> Symptoms:
         """Return what can be seen of a launch whose time is over."""
-        own = {member.identity for member in await self._stopper.members(launch.target)} | set(launch.background)
+        own = {member.identity for member in await self._stopper.read_members(launch.target)} | set(launch.background)
         sockets = await self._platform.lanes.look(self._sockets, own)
         answer = launch.answer
         if launch.hung_up is not None:
@@ -98,8 +98,8 @@ class LaunchDiagnosis:
         facts = await self._platform.lanes.look(self._platform.ports.facts, launch.record.ports.values())
         if not any(fact.listeners for fact in facts.values()):
             return ()
-        own = {member.identity for member in await self._stopper.members(launch.target)}
-        own.update((await launch.left.look()).carriers)
+        own = {member.identity for member in await self._stopper.read_members(launch.target)}
+        own.update((await launch.left.find()).carriers)
         return tuple(
             PassedOverPort(fact.port, listener.occupant, f"another process listens on {listener.address} now")
             for fact in facts.values()

@@ -129,7 +129,7 @@ class Readiness:
         await _at_most(min(SETTLED_S, launch.kind.ready_timeout_s / 2), launch.ended)
         if not launch.ended.is_set() and self._platform.probe.sample(launch.target.root) is not Liveness.DEAD:
             return Ready(launch.target.root, None)
-        launch.background = (await launch.left.look()).free
+        launch.background = (await launch.left.find()).unguarded
         if launch.background:
             raise NotReadyError(diagnose(Symptoms({}, background=pids_of(launch.background))).problem, IN_FOREGROUND)
         raise NotReadyError(f"it ended within {SETTLED_S:g} s of its start")
@@ -142,17 +142,17 @@ class Readiness:
         Raises:
             NotReadyError: no process of the launch lives, or none is proven to be the server.
         """
-        left = await launch.left.look()
-        launch.background = left.free
-        listening = await self._listening(launch, left.free)
-        if not left.free or (len(listening) < len(launch.waits) and self._failed(launch)):
+        left = await launch.left.find()
+        launch.background = left.unguarded
+        listening = await self._listening(launch, left.unguarded)
+        if not left.unguarded or (len(listening) < len(launch.waits) and self._failed(launch)):
             raise NotReadyError("it ended before it was ready")
         if len(listening) < len(launch.waits):
             return False
-        server = await launch.left.server(left, launch.kind, set(listening.values()), launch.below)
+        server = await launch.left.find_server(left, launch.kind, set(listening.values()), launch.below)
         if isinstance(server, Unrecognised):
             sockets = [(LOOPBACK, port) for port in launch.ports]
-            told = diagnose(Symptoms(launch.waits, sockets, background=pids_of(left.free)))
+            told = diagnose(Symptoms(launch.waits, sockets, background=pids_of(left.unguarded)))
             raise NotReadyError(f"{told.problem}, and is not proven to be the server: {server.reason}", told.advice)
         launch.background = ()
         launch.target = replace(launch.target, root=server, process=server)
@@ -167,7 +167,7 @@ class Readiness:
     async def _listener(self, launch: WatchedLaunch, *, whole_tree: bool) -> ProcessIdentity | None:
         among = [launch.target.root]
         if whole_tree:
-            members = await self._stopper.members(launch.target)
+            members = await self._stopper.read_members(launch.target)
             token = launch.target.token
             among = [m.identity for m in members if m.role is not TreeRole.LEFT_OVER or m.launch_token == token]
             launch.below.update(among)

@@ -6,7 +6,7 @@ from ...core.reconcile import Adopt, Refuse, Replace
 from ...errors import SupervisorError
 from ...kinds.credentials import mint
 from ..operations.operation import RunningOperation
-from ..processes.spawn import LaunchInputs, Spawner, addresses
+from ..processes.spawn import LaunchInputs, Spawner, url_and_connect
 from ..state.context import EngineContext
 from .planning import Planner, exhausted
 from .resolve import ResolvedRequest
@@ -49,7 +49,7 @@ class Rehearsal:
             launch=launch,
             log=str(self._spawner.log_for(resolved.server, launch)),
         )
-        addresses(kind, record, private)
+        url_and_connect(kind, record, private)
         secrets = mint(kind, resolved.version)
         await self._spawner.rehearse(record, LaunchInputs(kind, private, secrets, owner_pid=None))
         self._records.commit()

@@ -7,7 +7,7 @@ from ...kinds.kind import Kind
 from ..identification.adoption_marks import keep_mark
 from ..identification.foreign_owner import record_owner
 from ..identification.server_client import ServerClient
-from ..processes.spawn import addresses
+from ..processes.spawn import url_and_connect
 from ..state.context import EngineContext
 from .resolve import free_id
 
@@ -177,7 +177,7 @@ class Takeover:
             recipe=None,
             by_client=foreign_server.by_client,
         )
-        url, connect = addresses(kind, record, self._context.private_of(kind, record.version))
+        url, connect = url_and_connect(kind, record, self._context.private_of(kind, record.version))
         record = self._records.change(record.id, url=url, connect=connect)
         self._server_client.take_over_secrets(record, foreign_server.process)
         return record

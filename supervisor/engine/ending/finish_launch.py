@@ -13,7 +13,7 @@ from ..state.context import TOKEN_VARIABLE, EngineContext
 from ..state.history import ended
 
 
-class Outcome:
+class LaunchFinisher:
     """Checks what a launch has left behind, and records how the launch has ended."""
 
     def __init__(self, context: EngineContext, stopper: Stopper, server_client: ServerClient) -> None:
@@ -22,7 +22,7 @@ class Outcome:
         self._stopper = stopper
         self._server_client = server_client
 
-    async def verify_ports(self, record: ServerRecord) -> None:
+    async def check_ports_released(self, record: ServerRecord) -> None:
         """Raise if a process that carries the launch token, but is not proven to be of the tree, still holds a port.
 
         Raises:
@@ -51,7 +51,7 @@ class Outcome:
         A descendant that has left its session, and whose parents have ended, cannot be proven to be the server's.
         """
         if target.token is not None and not target.foreign:
-            pids = [pid for pid in await self._stopper.left_behind(target) if pid not in told]
+            pids = [pid for pid in await self._stopper.find_left_behind(target) if pid not in told]
             if pids:
                 self._context.events.warn("server.left_behind", server=target.label, pids=pids)
             told = (*told, *pids)
@@ -66,7 +66,7 @@ class Outcome:
             if occupant.identity is not None
         )
 
-    def remember(
+    def add_to_history(
         self,
         record: ServerRecord,
         how: str,
@@ -87,11 +87,11 @@ class Outcome:
         wall = self._context.platform.clock.wall()
         self._records.remember(ended(record, how, wall, status=status, by=by, detail=detail))
 
-    def remember_failure(self, record: ServerRecord, how: str, *, by: str | None = None) -> None:
+    def add_failure_to_history(self, record: ServerRecord, how: str, *, by: str | None = None) -> None:
         """Add the end of a launch to the history, with what its failure, if there was one, says of the end."""
-        self.remember(record, how, by=by, **_described(record.failure))
+        self.add_to_history(record, how, by=by, **_described(record.failure))
 
-    def forget(self, record: ServerRecord) -> None:
+    def drop_record(self, record: ServerRecord) -> None:
         """Drop the record of a server, and the secrets of its launch."""
         self._server_client.forget(record)
         self._records.drop(record.id)

@@ -9,7 +9,7 @@ INTERPRETER = re.compile(r"(pythonw?|pypy|node|bun|ruby|perl|php|sh|bash|dash|zs
 """Programs that run their first argument as a script, if the argument is a whole path."""
 
 
-def script(command: Sequence[str]) -> str | None:
+def script_of(command: Sequence[str]) -> str | None:
     """Return the script of an interpreter, None if the command line has another form.
 
     Only a whole path directly after the interpreter counts. Behind an option stands the option's value, and a name may
@@ -20,7 +20,7 @@ def script(command: Sequence[str]) -> str | None:
     return None
 
 
-def present(command: Sequence[str]) -> frozenset[str]:
+def existing_files(command: Sequence[str]) -> frozenset[str]:
     """Return the files that are named by whole paths among the arguments, and are there now.
 
     Sockets and the like do not count, because programs make and remove these themselves. A path that cannot be looked
@@ -29,15 +29,15 @@ def present(command: Sequence[str]) -> frozenset[str]:
     return frozenset(path for path in _paths(command) if os.path.isfile(path))  # noqa: PTH113 (never raises)
 
 
-def gone(command: Sequence[str], before: frozenset[str]) -> str | None:
+def find_missing_file(command: Sequence[str], before: frozenset[str]) -> str | None:
     """Return the script, or a file that was there at the last start, which is not there now.
 
     Args:
         command: the program and its arguments.
-        before: `present` of the last start.
+        before: `existing_files` of the last start.
     """
     wanted = [path for path in _paths(command) if path in before]
-    run = script(command)
+    run = script_of(command)
     if run is not None:
         wanted.insert(0, run)
     return next((path for path in wanted if not os.path.exists(path)), None)  # noqa: PTH110 (never raises)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.engine.processes.arguments import gone, present, script
+from supervisor.engine.processes.argument_files import existing_files, find_missing_file, script_of
 
 HERE = Path.cwd().anchor
 SCRIPT = str(Path(HERE, "x", "srv.py"))
@@ -26,23 +26,23 @@ SCRIPT = str(Path(HERE, "x", "srv.py"))
     ],
 )
 def test_the_script_of_an_interpreter_is_known(command: tuple[str, ...], found: str | None) -> None:
-    assert script(command) == found
+    assert script_of(command) == found
 
 
 def test_a_script_that_is_gone_is_named(tmp_path: Path) -> None:
     file, settings = tmp_path / "srv.py", tmp_path / "settings"
     command = ("python3", str(file), f"--settings={settings}", str(tmp_path / "never"))
-    assert gone(command, frozenset()) == str(file)
+    assert find_missing_file(command, frozenset()) == str(file)
     file.touch()
     settings.touch()
-    before = present(command)
+    before = existing_files(command)
     assert before == {str(file), str(settings)}
-    assert gone(command, before) is None
+    assert find_missing_file(command, before) is None
     settings.unlink()
-    assert gone(command, before) == str(settings)
+    assert find_missing_file(command, before) == str(settings)
 
 
 def test_an_argument_that_cannot_be_looked_at_is_no_file() -> None:
     command = ("srv", HERE + "x" * 5000, HERE + "a\0b", f"--text={HERE}{'y' * 300} and more")
-    assert present(command) == frozenset()
-    assert gone(command, frozenset()) is None
+    assert existing_files(command) == frozenset()
+    assert find_missing_file(command, frozenset()) is None
