@@ -1,4 +1,4 @@
-"""Lanes of blocking work. Each lane has threads of its own, so slow work in one lane delays no other lane."""
+"""Lanes for blocking calls. Each lane has threads of its own, so slow calls in one lane delay no other lane."""
 
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Lane(StrEnum):
-    """The purpose of a piece of work. `native.shared.lanes` gives each its own threads."""
+    """The purpose of a blocking call. `native.shared.lanes` has the threads of each lane."""
 
     QUESTIONS = "questions"
     STARTING = "starting"
@@ -20,10 +20,12 @@ class Lane(StrEnum):
 
 
 class Lanes(Protocol):
-    """Runs blocking work in threads: in the lane of the current task (`native.lane.take`), unless a lane is given."""
+    """Makes blocking calls in threads: in the lane of the current task (`take`), unless a lane is given."""
 
     async def look(self, read: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
-        """Call a function that only reads. The call is repeated without a process that hangs in the kernel.
+        """Call a function that only reads, and return its result.
+
+        If the call hangs at a process, another thread repeats the call without that process.
 
         Raises:
             SystemExhausted: the system has no thread.
@@ -31,28 +33,28 @@ class Lanes(Protocol):
         """
 
     async def do(self, work: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
-        """Call a function that must run once only.
+        """Call a function that must run once only, and return its result.
 
         Raises:
             SystemExhausted: the system has no thread; the function was not called.
         """
 
     async def prepare(self) -> None:
-        """Make a thread that stays, for the time when the system has no other.
+        """Make a reserve thread that does not end. It works for all lanes while the system has no further thread.
 
         Raises:
             SystemExhausted: the system has no thread.
         """
 
     async def close(self) -> None:
-        """Wait for a bounded time for running work, because it may be writing."""
+        """Wait some seconds for running calls to end, because they may be writing."""
 
 
 _current: ContextVar[Lane] = ContextVar("lane", default=Lane.QUESTIONS)
 
 
 def take(lane: Lane) -> None:
-    """Use this lane for all further blocking work of the current task, and of the tasks that it starts."""
+    """Use this lane for all further blocking calls of the current task, and of the tasks that it starts."""
     _current.set(lane)
 
 

@@ -1,4 +1,4 @@
-"""Chooses the platform of this system, and offers what is needed before a platform is open."""
+"""Chooses the platform of this system, and offers what is needed without one."""
 
 import os
 import sys
@@ -11,7 +11,9 @@ from .api import Platform, Watch
 
 
 def open_platform(child_descriptors: tuple[int, int] | None = None) -> Platform:
-    """Return the platform of this system. `child_descriptors` is the limit of open files for spawned processes.
+    """Return the platform of this system.
+
+    `child_descriptors` is the limit of open files for spawned processes, soft and hard; None leaves the daemon's own.
 
     Raises:
         PlatformUnsupported: this system is not supported.
@@ -32,9 +34,9 @@ def open_platform(child_descriptors: tuple[int, int] | None = None) -> Platform:
 
 
 def file_replacer() -> Callable[[Path, Path], None]:
-    """Return a function that atomically replaces its second file with its first; it raises OSError.
+    """Return a function that puts its first file in the place of its second one, atomically, or raises OSError.
 
-    The second file may then lie in the first one's place, because Linux exchanges the two.
+    Afterwards the former second file may lie in the place of the first one, because Linux exchanges the two.
     """
     if sys.platform == "linux":
         from .linux.files import exchange
@@ -73,7 +75,10 @@ def parent_pid() -> int:
 
 
 def raise_descriptor_limit() -> tuple[int, int] | None:
-    """Raise the limit of open files; return the former limit, for `open_platform`. None: there is no limit."""
+    """Raise this process's limit of open files; return the former soft and hard limit, for `open_platform`.
+
+    Returns None on Windows, which has no such limit.
+    """
     if sys.platform != "win32":
         from .posix import processes
 

@@ -29,7 +29,7 @@ def ask(home_id: str, timeout_s: float) -> bytes | None:
     """Return the answer of the daemon that holds the name. The question makes the daemon check its files.
 
     Returns:
-        None if no daemon of this user is present; nothing (b"") if one is and said nothing in time.
+        None if no daemon of this user has the name. b"" if one has it, but has not answered within `timeout_s`.
     """
     if sys.platform == "win32":
         from .windows import presence

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 ANSWER_LIMIT = 64 * 1024
-"""Bytes."""
+"""The longest answer that a client reads, in bytes."""
 
 
 class HeldError(Exception):
@@ -12,10 +12,13 @@ class HeldError(Exception):
 
 
 class Presence(Protocol):
-    """A held name."""
+    """The name of a home, held by this process until `close` or until the process ends."""
 
     def listen(self, answer: Callable[[], bytes]) -> None:
-        """Answer questions, on the running event loop. Where the system carries no answer, only `answer` is called."""
+        """Answer the questions of clients, on the running event loop, with what `answer` returns.
+
+        On Windows no answer can be sent; `answer` is called all the same, because it checks the daemon's files.
+        """
 
     def close(self) -> None:
         """Release the name. Repeated calls are harmless."""

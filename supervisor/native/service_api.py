@@ -1,4 +1,4 @@
-"""The contracts of the programs that start the daemon: a service manager, and Windows' service control manager."""
+"""The contracts of service managers: towards a daemon that they have started, and, on Windows, for installing one."""
 
 from collections.abc import Callable
 from dataclasses import field
@@ -15,7 +15,12 @@ USER_OWN_PROCESS = 0x50
 
 @frozen
 class ServiceDefinition:
-    """A service as stored by Windows. `restart_after_ms`: the delays after the first crash, the second and so on."""
+    """A service as this program asks Windows to store it.
+
+    `type` is one of the numbers above. `account` and `password`: None for the type that has the user's own account.
+    `delayed`: start some minutes after boot. `restart_after_ms`: the pauses after the first crash, the second and so
+    on; the last one counts for all further crashes.
+    """
 
     name: str
     display_name: str
@@ -31,7 +36,10 @@ class ServiceDefinition:
 
 @frozen
 class InstalledService:
-    """The stored state of a service. `state`: "running", "stopped", or a transition between the two."""
+    """A service as Windows has stored it, and its state: "running", "stopped", or a transition between the two.
+
+    `automatic`: Windows starts it at boot or logon. `pid`: None while it does not run.
+    """
 
     type: int
     command_line: str
@@ -65,7 +73,7 @@ class ServiceControl(Protocol):
 
 
 class ServiceManager(Protocol):
-    """The daemon's messages to the service manager that started it. Called on the event loop."""
+    """What the daemon tells the service manager that has started it. Called on the event loop."""
 
     async def begin(self, stop: Callable[[], object]) -> None:
         """Report that the loop runs. From here on `stop` may be called from any thread."""
@@ -78,7 +86,7 @@ class ServiceManager(Protocol):
 
 
 class NoServiceManager:
-    """The absent service manager of a daemon that was started by hand."""
+    """The substitute for a daemon that was started by hand: it does nothing."""
 
     async def begin(self, stop: Callable[[], object]) -> None:
         """Do nothing."""

@@ -133,7 +133,7 @@ def test_empty_environment_counts_as_hidden(mac: Mac, probe: DarwinProbe) -> Non
         probe.variable(identity(probe), "TOKEN")
 
 
-def exit_watches(mac: Mac, probe: DarwinProbe) -> tuple[KqueueWatcher, list[ProcessIdentity]]:
+def kqueue_watcher(mac: Mac, probe: DarwinProbe) -> tuple[KqueueWatcher, list[ProcessIdentity]]:
     collected: list[ProcessIdentity] = []
     return KqueueWatcher(probe, collected.append, mac.select, possible), collected
 
@@ -143,7 +143,7 @@ async def test_exit_is_reported_once_per_watch_with_its_status() -> None:
     mac = Mac()
     mac.processes[EDITOR] = Fact()
     probe = DarwinProbe(mac.psutil, mac.birth_of)
-    exits, collected = exit_watches(mac, probe)
+    exits, collected = kqueue_watcher(mac, probe)
     calls: list[str] = []
     editor = identity(probe)
     exits.watch(editor, lambda: calls.append(f"first {len(collected)}"))
@@ -164,7 +164,7 @@ async def test_process_that_ended_before_its_watch_is_reported_later() -> None:
     mac = Mac()
     mac.processes[EDITOR] = Fact()
     probe = DarwinProbe(mac.psutil, mac.birth_of)
-    exits, _ = exit_watches(mac, probe)
+    exits, _ = kqueue_watcher(mac, probe)
     editor = identity(probe)
     # The number has been given to another process: it is registered, and rejected by the verification.
     mac.processes[EDITOR] = Fact(BEGAN + 5)
@@ -182,7 +182,7 @@ async def test_early_exit_event_counts_once_the_process_can_be_waited_for() -> N
     mac = Mac()
     mac.processes[EDITOR] = Fact()
     probe = DarwinProbe(mac.psutil, mac.birth_of)
-    exits, _ = exit_watches(mac, probe)
+    exits, _ = kqueue_watcher(mac, probe)
     calls: list[str] = []
     exits.watch(identity(probe), lambda: calls.append("ended"))
     mac.tell(EDITOR)
@@ -199,7 +199,7 @@ async def test_unwatchable_process_has_ended_once_it_can_be_waited_for() -> None
     mac.processes[EDITOR] = Fact()
     mac.leaving.add(EDITOR)
     probe = DarwinProbe(mac.psutil, mac.birth_of)
-    exits, collected = exit_watches(mac, probe)
+    exits, collected = kqueue_watcher(mac, probe)
     calls: list[str] = []
     exits.watch(identity(probe), lambda: calls.append("ended"))
     await asyncio.sleep(kqueue.SETTLE_EVERY_S * 3)
@@ -214,7 +214,7 @@ async def test_without_a_kernel_queue_polling_takes_over_with_a_note() -> None:
     mac.processes[EDITOR] = Fact()
     mac.refuses = OSError(24, "Too many open files")
     probe = DarwinProbe(mac.psutil, mac.birth_of)
-    exits, _ = exit_watches(mac, probe)
+    exits, _ = kqueue_watcher(mac, probe)
     exits._polling._interval_s = 0.05
     ended = asyncio.Event()
     exits.watch(identity(probe), ended.set)

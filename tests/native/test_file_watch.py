@@ -17,10 +17,10 @@ QUICK_S = 0.01
 
 
 def watching(path: Path) -> tuple[PollingFileWatcher, list[str]]:
-    exit_watches = PollingFileWatcher(QUICK_S)
+    watcher = PollingFileWatcher(QUICK_S)
     told: list[str] = []
-    exit_watches.watch(path, lambda: told.append("written"))
-    return exit_watches, told
+    watcher.watch(path, lambda: told.append("written"))
+    return watcher, told
 
 
 @on_loop
@@ -54,16 +54,16 @@ async def test_removed_file_is_reported(tmp_path: Path) -> None:
 async def test_a_closed_watch_stays_silent_and_leaves_no_timer(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
-    exit_watches = PollingFileWatcher(QUICK_S)
+    watcher = PollingFileWatcher(QUICK_S)
     told: list[str] = []
-    watch = exit_watches.watch(path, lambda: told.append("closed"))
+    watch = watcher.watch(path, lambda: told.append("closed"))
     witness, seen = watching(path)
     watch.close()
     watch.close()
     path.write_bytes(b"more")
     await until(lambda: seen, "the witness is told")
     assert told == []
-    assert exit_watches._timer is witness._timer is None
+    assert watcher._timer is witness._timer is None
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
@@ -96,19 +96,19 @@ class Refusing:
 async def test_file_that_the_system_does_not_watch_is_polled(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
-    exit_watches = FallbackFileWatcher(Refusing(), PollingFileWatcher(QUICK_S))
+    watcher = FallbackFileWatcher(Refusing(), PollingFileWatcher(QUICK_S))
     told = asyncio.Event()
-    watch = exit_watches.watch(path, told.set)
-    note = exit_watches.note() or ""
+    watch = watcher.watch(path, told.set)
+    note = watcher.note() or ""
     assert note.startswith("writes to 1 log are noticed by looking")
     assert "Too many open files" in note
     path.write_text("x")
     await asyncio.wait_for(told.wait(), 10)
-    assert exit_watches.note() == note, "whoever is told arms another watch in a moment"
+    assert watcher.note() == note, "whoever is told arms another watch in a moment"
     watch.close()
-    assert exit_watches.note() is None
+    assert watcher.note() is None
     with pytest.raises(FileNotFoundError):
-        exit_watches.watch(tmp_path / "gone", told.set)
+        watcher.watch(tmp_path / "gone", told.set)
 
 
 @on_loop
@@ -118,15 +118,15 @@ async def test_system_watches_again_once_it_can(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "log"
     path.touch()
     system = Refusing()
-    exit_watches = FallbackFileWatcher(system, PollingFileWatcher(60))
+    watcher = FallbackFileWatcher(system, PollingFileWatcher(60))
     told: list[str] = []
-    exit_watches.watch(path, lambda: told.append("first"))
-    exit_watches.watch(path, lambda: told.append("second")).close()
+    watcher.watch(path, lambda: told.append("first"))
+    watcher.watch(path, lambda: told.append("second")).close()
     await asyncio.sleep(QUICK_S * 3)
-    assert exit_watches.note() is not None
+    assert watcher.note() is not None
     system.refusal = None
     await until(lambda: bool(system.armed), "it happens")
-    assert exit_watches.note() is None
+    assert watcher.note() is None
     assert told == []
     system.armed[0]()
     assert told == ["first"]
@@ -139,9 +139,9 @@ async def test_write_between_the_two_sources_is_reported(tmp_path: Path, monkeyp
     path = tmp_path / "log"
     path.touch()
     system = Refusing()
-    exit_watches = FallbackFileWatcher(system, PollingFileWatcher(60))
+    watcher = FallbackFileWatcher(system, PollingFileWatcher(60))
     told: list[str] = []
-    exit_watches.watch(path, lambda: told.append("written"))
+    watcher.watch(path, lambda: told.append("written"))
     path.write_text("x")
     system.refusal = None
     await until(lambda: bool(told), "it happens")
@@ -154,12 +154,10 @@ async def test_file_on_a_silent_file_system_is_polled(tmp_path: Path) -> None:
     path.touch()
     system = Refusing()
     system.refusal = None
-    exit_watches = FallbackFileWatcher(
-        system, PollingFileWatcher(QUICK_S), lambda _: "nfs does not tell of every write"
-    )
+    watcher = FallbackFileWatcher(system, PollingFileWatcher(QUICK_S), lambda _: "nfs does not tell of every write")
     told = asyncio.Event()
-    exit_watches.watch(path, told.set)
-    assert "nfs" in (exit_watches.note() or "")
+    watcher.watch(path, told.set)
+    assert "nfs" in (watcher.note() or "")
     assert system.armed == []
     path.write_text("x")
     await asyncio.wait_for(told.wait(), 10)
@@ -169,17 +167,17 @@ async def test_file_on_a_silent_file_system_is_polled(tmp_path: Path) -> None:
 async def test_file_without_writes_is_polled_less_often(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
-    exit_watches = PollingFileWatcher(0.01, 0.16)
-    exit_watches.watch(path, lambda: None)
+    watcher = PollingFileWatcher(0.01, 0.16)
+    watcher.watch(path, lambda: None)
     loop = asyncio.get_running_loop()
-    looks, look = [loop.time()], exit_watches._look
+    looks, look = [loop.time()], watcher._check_files
 
     def counted(*arguments: Any) -> None:
         looks.append(loop.time())
         look(*arguments)
 
-    exit_watches._look = counted  # type: ignore[method-assign]
+    watcher._check_files = counted  # type: ignore[method-assign]
     await until(lambda: len(looks) > 7, "it happens")
     assert looks[7] - looks[6] >= 0.1
-    exit_watches.watch(path, lambda: None)
-    assert exit_watches._pause_s == 0.01
+    watcher.watch(path, lambda: None)
+    assert watcher._pause_s == 0.01

@@ -14,7 +14,7 @@ if sys.platform != "linux":
     pytest.skip("control groups are Linux", allow_module_level=True)
 
 from supervisor.native.linux import scope
-from supervisor.native.linux.dbus import Bus, DBusError, Writer, call
+from supervisor.native.linux.dbus import Bus, DBusError, Writer, encode_call
 from supervisor.native.linux.scope import Scope
 
 CALL, RETURN, ERROR = 1, 2, 3
@@ -81,7 +81,7 @@ def well(serial: int, _: bytes) -> bytes:
 
 def test_call_has_the_layout_of_the_specification() -> None:
     # Computed by hand: all header fields, each aligned to 8, the body after a header whose length is a multiple of 8.
-    made = call(7, "a.b", "/c", "d.e.F", "u", Writer().number(5).data)
+    made = encode_call(7, "a.b", "/c", "d.e.F", "u", Writer().number(5).data)
     assert FIXED.unpack(made[:16]) == (ord("l") if sys.byteorder == "little" else ord("B"), CALL, 0, 1, 4, 7, 71)
     if sys.byteorder == "little":
         assert made[16:] == (
@@ -132,7 +132,7 @@ def test_process_asks_for_a_scope_and_waits_until_proc_shows_it(
                 return next(where, f"0::/user.slice/{name}\n")
 
             monkeypatch.setattr(scope, "control_group", group)
-            assert await scope.leave(stand_in.path) == name
+            assert await scope.move_to_new_scope(stand_in.path) == name
             assert name.endswith(".scope")
             (asked,) = stand_in.calls[1:]
             for word in (b"StartTransientUnit", b"ssa(sv)a(sa(sv))", b"PIDs\0\x02au\0", b"OOMPolicy", b"continue"):
@@ -152,7 +152,7 @@ def test_older_systemd_gets_no_property_that_it_does_not_know(tmp_path: Path, mo
             monkeypatch.setattr(scope, "secrets", type("Fixed", (), {"token_hex": staticmethod(lambda _: "1")}))
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2):
-                    await scope.leave(stand_in.path)
+                    await scope.move_to_new_scope(stand_in.path)
             assert [b"OOMPolicy" in said for said in stand_in.calls] == [False, True, False]
 
     asyncio.run(story())
@@ -180,5 +180,5 @@ def test_silent_or_refusing_bus_delays_the_start_only_briefly(
 
 
 def test_bus_is_that_of_the_users_own_systemd() -> None:
-    assert scope.bus_of({"XDG_RUNTIME_DIR": "/run/user/7"}) == "/run/user/7/bus"
-    assert scope.bus_of({}).startswith("/run/user/")
+    assert scope.bus_path({"XDG_RUNTIME_DIR": "/run/user/7"}) == "/run/user/7/bus"
+    assert scope.bus_path({}).startswith("/run/user/")

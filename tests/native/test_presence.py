@@ -91,15 +91,15 @@ async def test_a_name_in_a_folder_works_the_same(tmp_path: Path) -> None:
     from supervisor.native.posix import presence as posix_presence
 
     folder = tmp_path / "names"
-    held = posix_presence.in_folder(folder, "home")
+    held = posix_presence.take_in_folder(folder, "home")
     with pytest.raises(HeldError):
-        posix_presence.in_folder(folder, "home")
+        posix_presence.take_in_folder(folder, "home")
     held.listen(lambda: b"here")
     address = str(folder / "home.socket")
     assert await asyncio.to_thread(posix_presence.ask_at, address, 10.0) == b"here"
     held.close()
     assert posix_presence.ask_at(address, 0.1) is None
-    posix_presence.in_folder(folder, "home").close()
+    posix_presence.take_in_folder(folder, "home").close()
 
 
 @POSIX_ONLY

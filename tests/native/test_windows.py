@@ -148,11 +148,11 @@ class TestExits:
         self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         child = harness.child()
-        exit_watches = exits.WaitWatcher(harness.platform.probe, lambda _: None)
+        watcher = exits.WaitWatcher(harness.platform.probe, lambda _: None)
         monkeypatch.setattr(win32, "RegisterWaitForSingleObject", lambda *_: 0)
         ended = asyncio.Event()
-        exit_watches.watch(child, ended.set)
-        assert "polling" in (exit_watches.note() or "")
+        watcher.watch(child, ended.set)
+        assert "polling" in (watcher.note() or "")
         harness.platform.processes.kill(child)
         await asyncio.wait_for(ended.wait(), PATIENCE_S)
 
@@ -167,8 +167,8 @@ class TestExits:
         child = harness.child()
         watchers = [exits.WaitWatcher(harness.platform.probe, lambda _: None) for _ in range(80)]
         told: list[int] = []
-        for number, exit_watches in enumerate(watchers):
-            exit_watches.watch(child, lambda number=number: told.append(number))
+        for number, watcher in enumerate(watchers):
+            watcher.watch(child, lambda number=number: told.append(number))
         harness.platform.processes.kill(child)
         await until(lambda: len(told) == len(watchers), "every one is told")
         assert sorted(told) == list(range(80))

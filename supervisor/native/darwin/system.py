@@ -81,8 +81,7 @@ class DarwinProcessControl(process_control.PosixProcessControl[darwin_probe.Darw
         """Return an environment variable that the process was started with."""
         return self._probe.variable(identity, name)
 
-    def signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
-        """Send a signal; return False if the process had ended."""
+    def _send_signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
         if self._probe.identify(identity.pid) != identity:
             return False
         try:
@@ -91,8 +90,8 @@ class DarwinProcessControl(process_control.PosixProcessControl[darwin_probe.Darw
             return False
         return True
 
-    def start(self, command: ChildCommand) -> "subprocess.Popen[bytes]":
-        """Start a child with the user's limit of open files, or with the daemon's if that leaves no room to start."""
+    def _start_child(self, command: ChildCommand) -> "subprocess.Popen[bytes]":
+        """Start a child with the user's limit of open files, or the daemon's if the user's is too low for a start."""
         try:
             with _limited(self._child_descriptors):
                 return processes.start_detached(command)

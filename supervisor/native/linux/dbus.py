@@ -26,34 +26,34 @@ class DBusError(OSError):
 
 
 class Writer:
-    """Writes values in sequence, in the format of a message."""
+    """Appends values to `data`, in the format of a message. The types of D-Bus are one letter each."""
 
     def __init__(self) -> None:
         self.data = bytearray()
 
     def align(self, size: int) -> Self:
-        """Pad to a multiple of so many bytes."""
+        """Pad the data with zeros to a multiple of `size` bytes."""
         self.data.extend(bytes(-len(self.data) % size))
         return self
 
     def number(self, value: int) -> Self:
-        """Append a `u`."""
+        """Append an unsigned number of 32 bits (`u`)."""
         self.align(4).data.extend(struct.pack("=I", value))
         return self
 
     def text(self, value: str) -> Self:
-        """Append an `s` or an `o`."""
+        """Append a text (`s`) or an object path (`o`)."""
         encoded = value.encode()
         self.number(len(encoded)).data.extend(encoded + b"\0")
         return self
 
     def signature(self, value: str) -> Self:
-        """Append a `g`."""
+        """Append a signature (`g`)."""
         self.data.extend(bytes([len(value)]) + value.encode() + b"\0")
         return self
 
     def array(self, alignment: int, fill: Callable[["Writer"], object]) -> Self:
-        """Append an `a` of values that `fill` writes."""
+        """Append an array (`a`) of the values that `fill` appends. `alignment` is that of one value, in bytes."""
         self.number(0)
         length_at = len(self.data) - 4
         start = len(self.align(alignment).data)
@@ -62,8 +62,8 @@ class Writer:
         return self
 
 
-def call(serial: int, destination: str, path: str, method: str, signature: str = "", body: bytes = b"") -> bytes:
-    """Return a method call as bytes. `method` includes the interface."""
+def encode_call(serial: int, destination: str, path: str, method: str, signature: str = "", body: bytes = b"") -> bytes:
+    """Return the message that calls a method. `method` is the interface, a dot, and the name in it."""
     interface, _, member = method.rpartition(".")
     named = [(_PATH, "o", path), (_INTERFACE, "s", interface), (_MEMBER, "s", member), (_DESTINATION, "s", destination)]
 
@@ -116,12 +116,12 @@ class Bus:
 
         Raises:
             DBusError: the answer is an error.
-            OSError: there is none.
+            OSError: the bus gave no answer.
         """
         self._serial += 1
-        self._writer.write(call(self._serial, destination, path, method, signature, body))
+        self._writer.write(encode_call(self._serial, destination, path, method, signature, body))
         while True:
-            kind, answers, error = await self._message()
+            kind, answers, error = await self._read_message()
             if answers == self._serial and kind == _ERROR:
                 raise DBusError(error)
             if answers == self._serial and kind == _RETURN:
@@ -131,8 +131,8 @@ class Bus:
         """Close the connection."""
         self._writer.close()
 
-    async def _message(self) -> tuple[int, int, str]:
-        """Return the next message: its type, the call that it answers, and the name of its error."""
+    async def _read_message(self) -> tuple[int, int, str]:
+        """Return the type of the next message, the serial number of the call that it answers, and its error's name."""
         try:
             # A message has the byte order of its sender, which is that of this machine.
             _, kind, _, _, body, _, fields = _FIXED.unpack(await self._reader.readexactly(_FIXED.size))

@@ -1,4 +1,4 @@
-"""Files on Linux: exchanged, which is cheaper than a rename over another file, and judged by their file system."""
+"""What Linux adds for files: exchanging two of them, and telling on which file systems inotify misses writes."""
 
 import ctypes
 import errno
@@ -17,7 +17,7 @@ NOT_THERE = (errno.ENOENT, errno.EINVAL, errno.ENOSYS)
 
 # <linux/magic.h>, and headers of file systems outside the kernel. inotify(7) reports no writes from another machine,
 # nor those that bypass the kernel's table of files.
-SILENT = {
+MISSING_WRITES = {
     0x6969: "nfs",
     0x517B: "smb",
     0xFF534D42: "cifs",
@@ -54,7 +54,7 @@ def exchange(new: Path, old: Path) -> None:
     disk. With an exchange, a repeated writer alternates two files, and the kernel neither makes nor frees one.
 
     Raises:
-        OSError: the old file is unchanged.
+        OSError: the system refused. Both files are unchanged.
     """
     if _libc.renameat2(AT_FDCWD, os.fsencode(new), AT_FDCWD, os.fsencode(old), RENAME_EXCHANGE) == 0:
         return
@@ -64,10 +64,10 @@ def exchange(new: Path, old: Path) -> None:
     new.replace(old)
 
 
-def silent(path: Path) -> str | None:
-    """Return why some writes to a file are not reported; None if all are, or if that cannot be found out."""
-    room = ctypes.create_string_buffer(STATFS_SIZE)
-    if _libc.statfs(os.fsencode(path), room) != 0:
+def why_writes_are_missed(path: Path) -> str | None:
+    """Return why inotify misses some writes to a file, for people; None if it misses none, or if that is not known."""
+    buffer = ctypes.create_string_buffer(STATFS_SIZE)
+    if _libc.statfs(os.fsencode(path), buffer) != 0:
         return None
-    name = SILENT.get(ctypes.c_long.from_buffer(room).value & 0xFFFFFFFF)
+    name = MISSING_WRITES.get(ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF)
     return f"{name} does not tell of every write" if name else None

@@ -31,14 +31,14 @@ _libc.inotify_rm_watch.argtypes = (ctypes.c_int, ctypes.c_int)
 _libc.inotify_rm_watch.restype = ctypes.c_int
 
 
-class _ArmedWatch:
-    def __init__(self, exit_watches: "InotifyWatcher", number: int, on_write: Callable[[], None]) -> None:
-        self._exit_watches = exit_watches
+class _InotifyWatch:
+    def __init__(self, watcher: "InotifyWatcher", number: int, on_write: Callable[[], None]) -> None:
+        self._watcher = watcher
         self._number = number
         self.on_write = on_write
 
     def close(self) -> None:
-        self._exit_watches.forget(self._number, self)
+        self._watcher.forget(self._number, self)
 
 
 class InotifyWatcher:
@@ -46,19 +46,19 @@ class InotifyWatcher:
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
-        self._watches: dict[int, list[_ArmedWatch]] = {}
+        self._watches: dict[int, list[_InotifyWatch]] = {}
 
     def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:
         """See `FileWatcher`."""
         descriptor = self._open()
         # The same file gets the same number again (inotify(7)), so all watches of a file share it.
         number = _checked(_libc.inotify_add_watch(descriptor, os.fsencode(path), IN_MODIFY | IN_ONESHOT), path)
-        armed = _ArmedWatch(self, number, on_write)
+        armed = _InotifyWatch(self, number, on_write)
         self._watches.setdefault(number, []).append(armed)
         return armed
 
-    def forget(self, number: int, watch: _ArmedWatch) -> None:
-        """Disarm; harmless after the event."""
+    def forget(self, number: int, watch: _InotifyWatch) -> None:
+        """Disarm a watch. Harmless after its event."""
         sharing = self._watches.get(number, [])
         if watch in sharing:
             sharing.remove(watch)
@@ -88,16 +88,16 @@ class InotifyWatcher:
         while offset < len(data):
             number, mask, _, name_length = _EVENT.unpack_from(data, offset)
             offset += _EVENT.size + name_length
-            for watch in self._told(number, mask):
+            for watch in self._take_fired(number, mask):
                 watch.on_write()
 
-    def _told(self, number: int, mask: int) -> list[_ArmedWatch]:
-        """Return the watches that an event concerns, disarmed: all of them if events were lost."""
+    def _take_fired(self, number: int, mask: int) -> list[_InotifyWatch]:
+        """Disarm and return the watches that an event is for: all watches if the system has lost events."""
         if mask & IN_Q_OVERFLOW:
-            everyone = [watch for sharing in self._watches.values() for watch in sharing]
-            for watch in everyone:
+            armed = [watch for sharing in self._watches.values() for watch in sharing]
+            for watch in armed:
                 watch.close()
-            return everyone
+            return armed
         return self._watches.pop(number, []) if mask & (IN_MODIFY | IN_UNMOUNT | IN_IGNORED) else []
 
 

@@ -1,4 +1,4 @@
-"""Reports when a file or folder is removed, replaced or moved, by inotify."""
+"""Reports by inotify when a file or folder is removed, replaced or moved."""
 
 import asyncio
 import contextlib
@@ -17,8 +17,8 @@ IN_MOVE_SELF = 0x00000800
 IN_DONT_FOLLOW = 0x02000000
 FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
 
-OF_FOLDER = IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW
-OF_FILE = OF_FOLDER | IN_ATTRIB
+FOLDER_EVENTS = IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW
+FILE_EVENTS = FOLDER_EVENTS | IN_ATTRIB
 """While a process has a file open, removing its name does not delete it: only its link count changes, an attribute."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -29,7 +29,10 @@ _libc.inotify_add_watch.restype = ctypes.c_int
 
 
 class PathWatch:
-    """Calls back once, on the running loop, when one of these paths changes its file. A hint: check and watch again."""
+    """Calls back once, on the running loop, when one of these paths may have lost the file or folder that it names.
+
+    The call is a hint: the caller checks the paths, and makes a new watch.
+    """
 
     def __init__(self, paths: Iterable[Path], on_change: Callable[[], None]) -> None:
         """Arm the watch.
@@ -44,8 +47,8 @@ class PathWatch:
             raise OSError(number, os.strerror(number))
         self._loop = asyncio.get_running_loop()
         for path in paths:
-            mask = OF_FOLDER if path.is_dir() and not path.is_symlink() else OF_FILE
-            # A missing path cannot be watched; that is no error.
+            mask = FOLDER_EVENTS if path.is_dir() and not path.is_symlink() else FILE_EVENTS
+            # The result is not checked, because a missing path cannot be watched, and that is no error.
             _libc.inotify_add_watch(self._descriptor, os.fsencode(path), mask)
         self._loop.add_reader(self._descriptor, self._fire)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 assert sys.platform == "linux"  # noqa: S101 (tells type checkers whose file this is)
 
-# Below the assertion: type checkers of other platforms do not come here.
+# This stands below the assertion, because type checkers of other platforms stop there.
 if TYPE_CHECKING:
     from .dbus import Bus, Writer
 
@@ -31,18 +31,18 @@ In a sandbox, our pid may be another one outside.
 
 
 class Scope:
-    """The manager of a daemon that no service manager looks after: it lets it outlive its starter."""
+    """The service manager of a daemon that none has started: the daemon leaves its starter's control group."""
 
     def __init__(self, bus: str | None = None) -> None:
-        self._bus = bus_of(os.environ) if bus is None else bus
+        self._bus_path = bus_path(os.environ) if bus is None else bus
 
     async def begin(self, stop: Callable[[], object]) -> None:  # noqa: ARG002 (a scope asks nothing)
         """Leave the starter's control group before any child starts in it. If that fails, the daemon stays."""
-        if not is_socket(self._bus):
+        if not is_socket(self._bus_path):
             return
         with contextlib.suppress(OSError):
             async with asyncio.timeout(PATIENCE_S):
-                await leave(self._bus)
+                await move_to_new_scope(self._bus_path)
 
     def ready(self) -> None:
         """Do nothing."""
@@ -51,22 +51,22 @@ class Scope:
         """Do nothing."""
 
 
-def bus_of(environment: Mapping[str, str]) -> str:
-    """Return the path of the bus of this user's systemd, if there is one."""
+def bus_path(environment: Mapping[str, str]) -> str:
+    """Return where the bus of this user's systemd listens, if there is one."""
     folder = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
     return f"{folder}/bus"
 
 
 def is_socket(path: str) -> bool:
-    """Return whether a program may listen there."""
+    """Return whether a socket lies at this path, so that a bus may answer there."""
     try:
         return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 (this is asked at every start)
     except OSError:
         return False
 
 
-async def leave(bus_path: str) -> str:
-    """Move this process to a new scope, and return the name of the scope.
+async def move_to_new_scope(path_of_bus: str) -> str:
+    """Move this process to a new scope (systemd.scope(5)), and return the name of the scope.
 
     Raises:
         OSError: systemd does not move it.
@@ -75,17 +75,17 @@ async def leave(bus_path: str) -> str:
     from .dbus import Bus, DBusError
 
     name = f"app-godotsupervisor-{secrets.token_hex(8)}.scope"
-    bus = await Bus.connect(bus_path)
+    bus = await Bus.connect(path_of_bus)
     try:
         try:
             await _start(bus, name, {"OOMPolicy": "continue"})
         except DBusError:
-            # Before systemd 253 a scope lacks this property, and does what it says.
+            # Before systemd 253 a scope lacks this property, and always behaves as the property says.
             await _start(bus, name, {})
     finally:
         bus.close()
     # The answer arrives when systemd has decided, not when it has acted.
-    while f"/{name}" not in control_group():  # noqa: ASYNC110 (nobody tells)
+    while f"/{name}" not in control_group():  # noqa: ASYNC110 (the kernel has no event for it)
         await asyncio.sleep(_POLL_S)
     return name
 

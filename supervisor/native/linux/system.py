@@ -30,7 +30,7 @@ assert sys.platform == "linux"  # noqa: S101 (tells type checkers where this run
 def linux_platform(child_descriptors: tuple[int, int] | None) -> Platform:
     """Return the platform of Linux. `child_descriptors` is the limit of open files for children, soft and hard."""
     # Imported below the assertion on the platform, which type checkers of other platforms do not pass.
-    from .files import silent
+    from .files import why_writes_are_missed
     from .inotify import InotifyWatcher
 
     probe = linux_probe.LinuxProbe()
@@ -44,7 +44,7 @@ def linux_platform(child_descriptors: tuple[int, int] | None) -> Platform:
         exits=exits,
         processes=PatientProcesses(LinuxProcessControl(probe, children, exits, child_descriptors), queries),
         ports=ports.LinuxPortTable(patient, queries),
-        files=FallbackFileWatcher(InotifyWatcher(), PollingFileWatcher(), silent),
+        files=FallbackFileWatcher(InotifyWatcher(), PollingFileWatcher(), why_writes_are_missed),
         peers=LinuxPeerCheck(),
         lanes=ThreadLanes(queries),
         marks=adoption_marks.FileMarks(
@@ -121,8 +121,7 @@ class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxP
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
         return value
 
-    def start(self, command: ChildCommand) -> "subprocess.Popen[bytes]":
-        """Start a child, and set the limit of open files that the user set."""
+    def _start_child(self, command: ChildCommand) -> "subprocess.Popen[bytes]":
         process = processes.start_detached(command)
         try:
             self._restore_descriptor_limit(process.pid)
@@ -131,8 +130,7 @@ class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxP
             raise
         return process
 
-    def signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
-        """Send a signal through a pidfd; return False if the process had ended."""
+    def _send_signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
         try:
             pidfd = _open_pidfd(identity.pid)
         except ProcessLookupError:

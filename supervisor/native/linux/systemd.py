@@ -12,8 +12,8 @@ assert sys.platform == "linux"  # noqa: S101 (tells type checkers whose file thi
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
 
 
-def address(environment: Mapping[str, str]) -> str | bytes | None:
-    """Return the address at which systemd listens to this service; None if it does not."""
+def notify_address(environment: Mapping[str, str]) -> str | bytes | None:
+    """Return the address to which this service sends notifications; None if systemd has not started it."""
     path = environment.get("NOTIFY_SOCKET", "")
     if path.startswith("@"):
         return b"\0" + os.fsencode(path[1:])
@@ -30,10 +30,10 @@ def watchdog_s(environment: Mapping[str, str], pid: int) -> float | None:
 
 
 class SystemdNotifier:
-    """Reports when the daemon is ready, and, from the loop itself, that the loop runs."""
+    """Notifies systemd when the daemon is ready, and regularly that the event loop runs."""
 
-    def __init__(self, listens: str | bytes, environment: Mapping[str, str]) -> None:
-        self._listens = listens
+    def __init__(self, address: str | bytes, environment: Mapping[str, str]) -> None:
+        self._address = address
         patience = watchdog_s(environment, os.getpid())
         # Half of it is what sd_watchdog_enabled(3) recommends.
         self._every_s = patience / 2 if patience else None
@@ -44,7 +44,7 @@ class SystemdNotifier:
             self._sign_of_life(asyncio.get_running_loop(), self._every_s)
 
     def ready(self) -> None:
-        """Report that the daemon answers."""
+        """Report that the daemon answers clients."""
         self._notify("READY=1")
 
     def stopping(self) -> None:
@@ -56,7 +56,7 @@ class SystemdNotifier:
         loop.call_later(every_s, self._sign_of_life, loop, every_s)
 
     def _notify(self, message: str) -> None:
-        # A manager that does not listen will see the end itself; after a full queue the next message tries again.
+        # A lost message does no harm: systemd sees the end of the process itself, and signs of life are repeated.
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
-            sender.sendto(message.encode(), self._listens)
+            sender.sendto(message.encode(), self._address)

@@ -18,7 +18,7 @@ assert sys.platform != "win32"  # noqa: S101 (tells type checkers whose file thi
 
 BACKLOG = 64
 AT_ONCE = 16
-"""The number of questions that are answered in one loop iteration."""
+"""The largest number of questions that are answered in one loop iteration."""
 
 EXHAUSTED_PAUSE_S = 1.0
 """The pause before the next answer after the process ran out of descriptors."""
@@ -34,7 +34,7 @@ def take(home_id: str) -> "SocketPresence":
     """See `presence.take`."""
     if sys.platform == "linux":
         return SocketPresence(_bound(_abstract(home_id)))
-    return in_folder(_system_folder(), home_id)
+    return take_in_folder(_system_folder(), home_id)
 
 
 def ask(home_id: str, timeout_s: float) -> bytes | None:
@@ -46,7 +46,7 @@ def ask(home_id: str, timeout_s: float) -> bytes | None:
     return None
 
 
-def in_folder(folder: Path, home_id: str) -> "SocketPresence":
+def take_in_folder(folder: Path, home_id: str) -> "SocketPresence":
     """Take the name by a lock in this folder, and a socket beside the lock.
 
     Raises:
@@ -70,7 +70,7 @@ def in_folder(folder: Path, home_id: str) -> "SocketPresence":
 
 
 class SocketPresence:
-    """A listening socket; `lock` and `path` if the name is a file."""
+    """A listening socket. `lock` and `path`: where the name is a file, the lock beside it and the file itself."""
 
     def __init__(self, listening: socket.socket, lock: LockFile | None = None, path: Path | None = None) -> None:
         self._socket = listening
@@ -119,15 +119,15 @@ class SocketPresence:
         if problem.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM) or self._loop is None:
             return
         self._loop.remove_reader(self._socket)
-        self._loop.call_later(EXHAUSTED_PAUSE_S, self._go_on)
+        self._loop.call_later(EXHAUSTED_PAUSE_S, self._resume)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         if self._loop is not None:
             self._loop.add_reader(self._socket, self._serve)
 
 
 def ask_at(address: str, timeout_s: float) -> bytes | None:
-    """Return the answer of this user's process that listens at a unix address; None if there is none."""
+    """Return the answer of the daemon that listens at a unix address; see `presence.ask`."""
     deadline = time.monotonic() + timeout_s
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
@@ -139,14 +139,14 @@ def ask_at(address: str, timeout_s: float) -> bytes | None:
             return None
         if not trust.same_user(connection):
             return None
-        said = b""
+        answer = b""
         with contextlib.suppress(OSError):
-            while len(said) < ANSWER_LIMIT and (left := deadline - time.monotonic()) > 0:
+            while len(answer) < ANSWER_LIMIT and (left := deadline - time.monotonic()) > 0:
                 connection.settimeout(left)
                 piece = connection.recv(ANSWER_LIMIT)
                 if not piece:
-                    return said
-                said += piece
+                    return answer
+                answer += piece
         return b""
 
 
@@ -186,9 +186,9 @@ def _bound(address: str) -> socket.socket:
 
 
 def _is_foreign(address: str) -> bool:
-    """Return whether another user's process listens there.
+    """Return whether another user's process listens at this address.
 
-    If the system does not tell, a starting daemon of ours does.
+    Returns False if the connection fails: then a daemon of this user is just starting, and does not listen yet.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.setblocking(False)

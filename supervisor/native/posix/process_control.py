@@ -1,4 +1,4 @@
-"""What ProcessControl does in the same way on all POSIX systems: starting, waiting for children, ending."""
+"""The part of `ProcessControl` that is the same on all POSIX systems: starting, waiting for children, ending."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this run
 
 
 class ChildProbe(Protocol):
-    """The question about a child that only its parent can ask."""
+    """A probe that can identify a child even after the child has ended."""
 
     def newborn(self, pid: int) -> ProcessIdentity:
         """Return the identity of a child that has not been waited for; it has one even after its end.
@@ -30,7 +30,7 @@ ProbeT = TypeVar("ProbeT", bound=ChildProbe)
 
 
 class PosixProcessControl(ABC, Generic[ProbeT]):
-    """The common part of ProcessControl; a platform adds how it starts a child, sends a signal and lists processes.
+    """The common part of `ProcessControl`; a platform adds how it starts a child, sends a signal and lists processes.
 
     `child_descriptors`: the limit of open files for children, soft and hard; None leaves the daemon's own.
     """
@@ -48,15 +48,15 @@ class PosixProcessControl(ABC, Generic[ProbeT]):
         self._child_descriptors = child_descriptors
 
     @abstractmethod
-    def start(self, command: ChildCommand) -> "subprocess.Popen[bytes]":
-        """Start a detached child with the limit of open files that the user set.
+    def _start_child(self, command: ChildCommand) -> "subprocess.Popen[bytes]":
+        """Start a detached child with the limit of open files that the user set, and return it.
 
         Raises:
             OSError: the child could not be started; the text names the program.
         """
 
     @abstractmethod
-    def signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
+    def _send_signal(self, identity: ProcessIdentity, number: signal.Signals) -> bool:
         """Send a signal to exactly this process; return False if it had ended.
 
         Raises:
@@ -64,9 +64,9 @@ class PosixProcessControl(ABC, Generic[ProbeT]):
         """
 
     def spawn(self, command: ChildCommand) -> ProcessIdentity:
-        """Start a detached child. Call this on the event loop, which waits for the child even without a watch."""
+        """Start a detached child. Raise RuntimeError if no event loop runs, because the loop waits for the child."""
         asyncio.get_running_loop()
-        process = self.start(command)
+        process = self._start_child(command)
         try:
             identity = self._probe.newborn(process.pid)
         except OSError:
@@ -74,7 +74,8 @@ class PosixProcessControl(ABC, Generic[ProbeT]):
             raise
         processes.disown(process)
         self._children.add(identity)
-        self._exits.watch(identity, _nothing)
+        # The watch collects the exit status.
+        self._exits.watch(identity, _do_nothing)
         return identity
 
     def rehearse(self, command: ChildCommand) -> None:
@@ -87,12 +88,12 @@ class PosixProcessControl(ABC, Generic[ProbeT]):
 
     async def ask_to_end(self, identity: ProcessIdentity) -> bool:
         """Send SIGTERM."""
-        return self.signal(identity, signal.SIGTERM)
+        return self._send_signal(identity, signal.SIGTERM)
 
     def kill(self, identity: ProcessIdentity) -> bool:
         """Send SIGKILL."""
-        return self.signal(identity, signal.SIGKILL)
+        return self._send_signal(identity, signal.SIGKILL)
 
 
-def _nothing() -> None:
-    """Callback of the watch on a child: the watch only collects the exit status."""
+def _do_nothing() -> None:
+    """Do nothing at the end of a child."""

@@ -19,7 +19,7 @@ DESCRIPTORS_WANTED = 10240
 
 
 class Children:
-    """The daemon's children. They are waited for as soon as their end is noticed, so that none stays a zombie."""
+    """The daemon's children. Each is waited for as soon as its end is noticed, so that none stays a zombie."""
 
     def __init__(self) -> None:
         self._running: set[ProcessIdentity] = set()
@@ -44,7 +44,7 @@ class Children:
             self._statuses.add(identity, os.waitstatus_to_exitcode(status))
 
     def exit_status(self, identity: ProcessIdentity) -> int | None:
-        """Return the status of a child that has ended (negative: the signal); None: unknown."""
+        """Return the exit status of a child; see `ProcessControl.exit_status`."""
         self.collect(identity)
         return self._statuses.get(identity)
 
@@ -60,7 +60,7 @@ def start_detached(command: ChildCommand) -> subprocess.Popen[bytes]:
         log = os.open(command.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             # Without a preexec_fn CPython uses vfork, which does not copy the daemon's page tables.
-            with _input(command) as (given, kept):
+            with _standard_input(command) as (given, kept):
                 return subprocess.Popen(
                     command.argv,
                     env=command.environment,
@@ -83,7 +83,7 @@ def start_detached(command: ChildCommand) -> subprocess.Popen[bytes]:
 
 
 @contextlib.contextmanager
-def _input(command: ChildCommand) -> Iterator[tuple[int, tuple[int, ...]]]:
+def _standard_input(command: ChildCommand) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Yield the standard input of a child, and the descriptors that it inherits besides.
 
     An input that must not end is a pipe whose other end the child itself holds: it ends with the child, not with the
@@ -101,7 +101,7 @@ def _input(command: ChildCommand) -> Iterator[tuple[int, tuple[int, ...]]]:
 
 
 def disown(process: subprocess.Popen[bytes]) -> None:
-    """Free a Popen of the duty to wait, which `Children` takes over."""
+    """Keep a Popen from waiting for its process, because `Children` does."""
     # The destructor of Popen warns of, and later waits for, a process whose returncode is None.
     process.returncode = 0
 

@@ -1,4 +1,4 @@
-"""Windows' service control manager, and the right to use it."""
+"""Installing a service of Windows: the service control manager, and the account and rights of this process."""
 
 import sys
 
@@ -20,11 +20,11 @@ def open_service_control() -> ServiceControl:
 
 
 def elevated() -> bool:
-    """Return whether this process may change the machine, as an elevated prompt of Windows may."""
+    """Return whether this process may change the whole machine, as an elevated prompt of Windows may."""
     if sys.platform == "win32":
-        from ..windows.services.account import elevated as look
+        from ..windows.services import account
 
-        return look()
+        return account.elevated()
     return False
 
 
@@ -32,10 +32,11 @@ def account_name() -> str:
     """Return the user's name with its domain, as Windows writes it.
 
     Raises:
+        PlatformUnsupported: this system has no such names.
         OSError: the system does not tell.
     """
     if sys.platform == "win32":
-        from ..windows.services.account import account_name as look
+        from ..windows.services import account
 
-        return look()
+        return account.account_name()
     raise PlatformUnsupported(f"{sys.platform} has no accounts with domains")

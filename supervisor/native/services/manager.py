@@ -1,4 +1,4 @@
-"""The service manager that started the daemon, if there is one."""
+"""The service manager of a running daemon. A daemon that no service manager has started has a substitute."""
 
 import sys
 from collections.abc import Callable, MutableMapping
@@ -7,7 +7,10 @@ from ..service_api import NoServiceManager, ServiceManager
 
 
 def background_manager() -> ServiceManager:
-    """Return the manager for a background daemon that a plugin or a shell started: it leaves their control group."""
+    """Return the substitute for a daemon that a plugin or a shell has started in the background.
+
+    On Linux it moves the daemon out of the control group of its starter.
+    """
     if sys.platform == "linux":
         from ..linux.scope import Scope
 
@@ -16,38 +19,38 @@ def background_manager() -> ServiceManager:
 
 
 def manager_from(environment: MutableMapping[str, str]) -> ServiceManager:
-    """Return the service manager that started this process, by its variables; without them an absent one.
+    """Return the service manager that has started this process, as its variables tell; `NoServiceManager` without them.
 
     The variables are removed from the environment, because they are not meant for children of this process.
     """
     manager: ServiceManager = NoServiceManager()
     if sys.platform == "linux":
-        from ..linux.systemd import VARIABLES, SystemdNotifier, address
+        from ..linux.systemd import VARIABLES, SystemdNotifier, notify_address
 
-        found = address(environment)
-        manager = SystemdNotifier(found, environment) if found else manager
+        address = notify_address(environment)
+        manager = SystemdNotifier(address, environment) if address else manager
         for name in VARIABLES:
             environment.pop(name, None)
     return manager
 
 
 def run_as_service(name: str, body: Callable[[ServiceManager], int]) -> int | None:
-    """Run as the service that Windows' service control manager started. Returns the exit status; None: it started none.
+    """Run `body` as a service of Windows, and return its exit status; None if this process was not started as one.
 
     Raises:
         OSError: the service control manager does not answer this process.
     """
     if sys.platform == "win32":
-        from ..windows.services.service import run_as_service as run
+        from ..windows.services import service
 
-        return run(name, body)
+        return service.run_as_service(name, body)
     return None
 
 
 def refused_account() -> str | None:
     """Return the name of the account that this process runs as, if no daemon may run as it."""
     if sys.platform == "win32":
-        from ..windows.services.account import refused_account as look
+        from ..windows.services import account
 
-        return look()
+        return account.refused_account()
     return None

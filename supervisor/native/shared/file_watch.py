@@ -1,4 +1,4 @@
-"""The file watcher that polls sizes of files, which works everywhere, and the one that falls back to it."""
+"""The file watcher that polls, which works on every system, and the one that polls only where the system refuses."""
 
 import asyncio
 import math
@@ -23,22 +23,22 @@ Stamp = tuple[int, int, int]
 """The identity of a file, its size, and the time of its last write."""
 
 
-class _ArmedWatch:
-    def __init__(self, exit_watches: "PollingFileWatcher", path: Path, on_write: Callable[[], None]) -> None:
-        self._exit_watches = exit_watches
+class _PolledFile:
+    def __init__(self, watcher: "PollingFileWatcher", path: Path, on_write: Callable[[], None]) -> None:
+        self._watcher = watcher
         self.path = path
         self.stamp = stamp_of(path)
         self.on_write = on_write
 
     def written(self) -> bool:
-        """Return whether the file has changed since; also if it is gone, which the caller then finds out."""
+        """Return whether the file has changed since the watch was armed. A missing file counts as changed."""
         try:
             return stamp_of(self.path) != self.stamp
         except OSError:
             return True
 
     def close(self) -> None:
-        self._exit_watches.forget(self)
+        self._watcher.forget(self)
 
 
 class PollingFileWatcher:
@@ -51,52 +51,52 @@ class PollingFileWatcher:
         self._interval_s = interval_s
         self._longest_s = max(interval_s, longest_s)
         self._pause_s = interval_s
-        self._watches: dict[_ArmedWatch, None] = {}
+        self._watches: dict[_PolledFile, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, path: Path, on_write: Callable[[], None]) -> Watch:
         """See `FileWatcher`."""
         loop = asyncio.get_running_loop()
-        watch = _ArmedWatch(self, path, on_write)
+        watch = _PolledFile(self, path, on_write)
         self._watches[watch] = None
         if self._timer is None or self._pause_s > self._interval_s:
-            self._plan(loop, self._interval_s)
+            self._set_timer(loop, self._interval_s)
         return watch
 
     def note(self) -> str | None:
-        """Return nothing if polling is the regular source; otherwise see `FileWatcher`."""
+        """Return None: polling is what this watcher is for."""
         return None
 
-    def forget(self, watch: _ArmedWatch) -> None:
+    def forget(self, watch: _PolledFile) -> None:
         """Forget a closed watch."""
         self._watches.pop(watch, None)
         if not self._watches and self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._plan(loop, min(self._pause_s * 2, self._longest_s))
+    def _check_files(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._set_timer(loop, min(self._pause_s * 2, self._longest_s))
         for watch in tuple(self._watches):
             if watch in self._watches and watch.written():
                 self.forget(watch)
                 watch.on_write()
 
-    def _plan(self, loop: asyncio.AbstractEventLoop, pause_s: float) -> None:
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, pause_s: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._pause_s = pause_s
-        self._timer = loop.call_later(pause_s, self._look, loop)
+        self._timer = loop.call_later(pause_s, self._check_files, loop)
 
 
-class _Polled:
-    """A watch that is served by polling."""
+class _FallbackWatch:
+    """A watch that is served by polling, and by the system once the system accepts it."""
 
     def __init__(self, path: Path, reason: str, on_write: Callable[[], None]) -> None:
         self.path = path
         self.reason = reason
         self.on_write = on_write
         self.inner: Watch | None = None
-        self.on_close: Callable[[_Polled], None] = _nothing
+        self.on_close: Callable[[_FallbackWatch], None] = _do_nothing
 
     def close(self) -> None:
         if self.inner is not None:
@@ -106,18 +106,21 @@ class _Polled:
 
 
 class FallbackFileWatcher:
-    """Lets the system report writes. If the system refuses, or cannot report all writes, it polls, and says so.
+    """Lets the system report writes. Polls a file if the system refuses to watch it, or misses writes to it.
 
-    `silent` returns why the system would not report every write to a file, None if it would.
+    `why_missed` returns why the system would miss writes to a file, for people; None if it would miss none.
     """
 
     def __init__(
-        self, system: FileWatcher, polling: PollingFileWatcher, silent: Callable[[Path], str | None] = lambda _: None
+        self,
+        system: FileWatcher,
+        polling: PollingFileWatcher,
+        why_missed: Callable[[Path], str | None] = lambda _: None,
     ) -> None:
         self._system = system
         self._polling = polling
-        self._silent = silent
-        self._polled: dict[_Polled, None] = {}
+        self._why_missed = why_missed
+        self._polled: dict[_FallbackWatch, None] = {}
         self._troubles: dict[Path, tuple[str, float]] = {}
         """The reason why a file is polled, and until when it counts: loop time, infinite while a watch is armed."""
         self._timer: asyncio.TimerHandle | None = None
@@ -132,7 +135,7 @@ class FallbackFileWatcher:
         if watch is not None:
             self._troubles.pop(path, None)
             return watch
-        polled = _Polled(path, reason, on_write)
+        polled = _FallbackWatch(path, reason, on_write)
         polled.inner = self._polling.watch(path, lambda: self._fire(polled))
         polled.on_close = self._closed
         self._polled[polled] = None
@@ -161,7 +164,7 @@ class FallbackFileWatcher:
         Raises:
             FileNotFoundError: the file is not there.
         """
-        reason = self._silent(path)
+        reason = self._why_missed(path)
         if reason is None:
             try:
                 return self._system.watch(path, on_write), ""
@@ -171,13 +174,13 @@ class FallbackFileWatcher:
                 reason = f"the system does not tell ({error.strerror or error})"
         return None, reason
 
-    def _fire(self, polled: _Polled) -> None:
+    def _fire(self, polled: _FallbackWatch) -> None:
         self._polled.pop(polled, None)
         polled.inner = None
         self._troubles[polled.path] = (polled.reason, asyncio.get_running_loop().time() + REARMED_WITHIN_S)
         polled.on_write()
 
-    def _closed(self, polled: _Polled) -> None:
+    def _closed(self, polled: _FallbackWatch) -> None:
         self._polled.pop(polled, None)
         if not any(other.path == polled.path for other in self._polled):
             self._troubles.pop(polled.path, None)
@@ -186,20 +189,20 @@ class FallbackFileWatcher:
             self._timer = None
 
     def _try_again(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Return polled files to the system. The system's watch is armed before polling stops."""
+        """Offer polled files to the system. Its watch is armed before polling stops, so that no write is lost."""
         self._timer = None
         for polled in tuple(self._polled):
             before = polled.inner
             if before is None or polled not in self._polled:
                 continue
             try:
-                watch, polled.reason = self._system_watch(polled.path, partial(_told, polled))
+                watch, polled.reason = self._system_watch(polled.path, partial(_report_write, polled))
             except FileNotFoundError:
                 # Polling reports that write, too.
                 continue
             if watch is None:
                 continue
-            written = isinstance(before, _ArmedWatch) and before.written()
+            written = isinstance(before, _PolledFile) and before.written()
             before.close()
             polled.inner = watch
             self._polled.pop(polled)
@@ -212,14 +215,14 @@ class FallbackFileWatcher:
             self._timer = loop.call_later(TRY_AGAIN_EVERY_S, self._try_again, loop)
 
 
-def _told(polled: _Polled) -> None:
-    """Handle a write that the system reported, to a file that was polled before."""
+def _report_write(polled: _FallbackWatch) -> None:
+    """Report a write that the system noticed, to a file that was polled before."""
     polled.inner = None
     polled.on_write()
 
 
-def _nothing(polled: _Polled) -> None:
-    """Callback of a watch that is not armed yet."""
+def _do_nothing(polled: _FallbackWatch) -> None:
+    """Do nothing, because the watch is not armed yet."""
 
 
 def stamp_of(path: Path) -> Stamp:

@@ -20,11 +20,10 @@ IDLE_S = 10.0
 """A thread without work ends after this time, so an idle daemon has none."""
 
 NEXT_PATIENCE_S = 0.25
-"""The time for each further process once one has hung in the same call: other processes may hang for the same reason.
-"""
+"""The patience with each further process once one has hung in the same call: others may hang for the same reason."""
 
 WHOLE_S = 30.0
-"""The time after which a call hangs although it waits for no particular process."""
+"""The time after which a call counts as hanging although it waits for no particular process."""
 
 PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5)
 """The pauses between attempts while the system has no thread, before the operation fails."""
@@ -44,17 +43,17 @@ THREADS: Mapping[Lane, int] = {
 
 
 class Work(Generic[T]):
-    """A piece of work for a thread."""
+    """One call for a thread, and the query about a process that the call is in."""
 
     def __init__(self, call: Callable[[], T], queries: ProcessQueries) -> None:
         self._call = call
         self._queries = queries
         self._began: float | None = None
         self.query: ProcessQuery | None = None
-        """The query about a process in which its thread is."""
+        """The query about a process that the call waits for; None if it waits for no particular process."""
 
     def __call__(self) -> T:
-        """Run it."""
+        """Make the call, in a thread of a lane."""
         self._began = time.monotonic()
         self._queries.report_queries_of_this_thread(self._note)
         try:
@@ -63,7 +62,7 @@ class Work(Generic[T]):
             self._queries.report_queries_of_this_thread(None)
 
     def hangs(self, patience_s: float = PATIENCE_S) -> bool:
-        """Return whether its thread must be regarded as lost."""
+        """Return whether the call takes so long that its thread must be regarded as lost."""
         query = self.query
         if query is not None and query.hangs(patience_s):
             return True
@@ -73,8 +72,8 @@ class Work(Generic[T]):
         self.query = query
 
 
-class Threads(Executor):
-    """The threads of one lane: made for work, ended without it. A thread that hangs is replaced.
+class LaneThreads(Executor):
+    """The threads of one lane, at most `most`. They are made for work and end without it; one that hangs is replaced.
 
     They are daemon threads, so a process that hangs in the kernel does not keep the interpreter from ending.
     """
@@ -122,7 +121,7 @@ class Threads(Executor):
 
     @property
     def busy(self) -> bool:
-        """Whether work runs that will end."""
+        """Whether calls run or wait, other than those that hang."""
         with self._changed:
             return bool(self._queue) or len(self._running) > self._hung()
 
@@ -172,8 +171,8 @@ class Threads(Executor):
             return future, work
 
 
-def _nothing() -> None:
-    """Work of a thread whose only purpose is to exist."""
+def _do_nothing() -> None:
+    """Do nothing: the thread that calls this is made so that it exists later."""
 
 
 def _perform(future: Future[T], work: Work[T]) -> None:
@@ -188,7 +187,7 @@ def _perform(future: Future[T], work: Work[T]) -> None:
 
 
 class ThreadLanes:
-    """Runs blocking work off the loop, in the lane of the current task.
+    """Runs blocking calls in threads. See the protocol `Lanes`.
 
     `look` is for calls that only read: if a call hangs at one process, another thread repeats it without that process.
     `do` is for calls that must run once only.
@@ -196,8 +195,8 @@ class ThreadLanes:
 
     def __init__(self, queries: ProcessQueries) -> None:
         self._queries = queries
-        self._lanes = {lane: Threads(lane.value, most) for lane, most in THREADS.items()}
-        self._reserve = Threads("reserve", 1, idle_s=math.inf)
+        self._lanes = {lane: LaneThreads(lane.value, most) for lane, most in THREADS.items()}
+        self._reserve = LaneThreads("reserve", 1, idle_s=math.inf)
 
     @property
     def threads(self) -> Mapping[Lane, int]:
@@ -210,7 +209,7 @@ class ThreadLanes:
         Raises:
             SystemExhausted: the system has no thread.
         """
-        await self._begin(self._reserve, Work(_nothing, self._queries))
+        await self._begin(self._reserve, Work(_do_nothing, self._queries))
 
     async def look(self, read: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
         """Call a function that only reads.
@@ -256,12 +255,12 @@ class ThreadLanes:
                 return
             await asyncio.sleep(POLL_S)
 
-    async def _begin(self, threads: Threads, work: Work[T]) -> "asyncio.Future[T]":
+    async def _begin(self, threads: LaneThreads, work: Work[T]) -> "asyncio.Future[T]":
         loop = asyncio.get_running_loop()
         for pause_s in (*PAUSES_S, None):
-            for able in (threads, self._reserve):
+            for executor in (threads, self._reserve):
                 try:
-                    return loop.run_in_executor(able, work)
+                    return loop.run_in_executor(executor, work)
                 except (RuntimeError, MemoryError) as error:
                     problem = error
             if pause_s is not None:
