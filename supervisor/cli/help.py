@@ -10,13 +10,13 @@ from . import output
 @click.pass_context
 def help_command(ctx: click.Context, command: tuple[str, ...]) -> None:
     """Show the help of COMMAND, or list the commands."""
-    found = ctx.find_root()
+    current = ctx.find_root()
     for word in command:
-        group = found.command
+        group = current.command
         if not isinstance(group, click.Group):
-            found.fail(f"{found.command_path} has no subcommands.")
-        name, inner, _ = group.resolve_command(found, [word])
-        if inner is None:
-            found.fail(f"No such command {word!r}.")
-        found = click.Context(inner, info_name=name, parent=found)
-    output.line(found.command.get_help(found))
+            current.fail(f"{current.command_path} has no subcommands.")
+        name, subcommand, _ = group.resolve_command(current, [word])
+        if subcommand is None:
+            current.fail(f"No such command {word!r}.")
+        current = click.Context(subcommand, info_name=name, parent=current)
+    output.line(current.command.get_help(current))

@@ -44,10 +44,10 @@ def _run(given: tuple[str, ...], *, as_json: bool) -> int:
         return exit_codes.DONE
     match given:
         # Started by service managers. The process runs for weeks, so it does not load click either.
-        case ("service", "run", *home) if not home or (home[0] == "--home" and len(home) == len(("--home", "DIR"))):
+        case ("service", "run") | ("service", "run", "--home", _):
             from ..daemon.service_main import serve
 
-            return serve(*home[1:])
+            return serve(*given[3:])
     from . import group
 
     return group.run(given, as_json=as_json)

@@ -32,7 +32,7 @@ _force: Decorator = click.option("--force", is_flag=True, help="Act even if an e
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
-def _owner_pid(ctx: click.Context, param: click.Parameter, value: str | None) -> OwnerOption | None:
+def _parsed_owner(ctx: click.Context, param: click.Parameter, value: str | None) -> OwnerOption | None:
     """Return the process that the user typed; `parent` is the process that started this command."""
     if value is None:
         return None
@@ -45,7 +45,7 @@ def _owner_pid(ctx: click.Context, param: click.Parameter, value: str | None) ->
 
 owner_pid: Decorator = click.option(
     "--owner-pid",
-    callback=_owner_pid,
+    callback=_parsed_owner,
     metavar="PID|parent",
     help="Stop the server after this process has ended; parent: the shell or program that runs this command.",
 )
@@ -59,7 +59,8 @@ project: Decorator = click.option(
 )
 
 
-def _deadline(ctx: click.Context, param: click.Parameter, value: float | None) -> Deadline:
+def _parsed_deadline(ctx: click.Context, param: click.Parameter, value: float | None) -> Deadline:
+    """Return the deadline, which begins now."""
     # Written so that NaN is refused as well: every comparison with NaN is false.
     if value is not None and not 0 < value <= LONGEST_TIMEOUT_S:
         raise click.BadParameter(
@@ -72,7 +73,7 @@ timeout: Decorator = click.option(
     "--timeout",
     "deadline",
     type=float,
-    callback=_deadline,
+    callback=_parsed_deadline,
     metavar="SECONDS",
     help="Give up if the whole command takes longer than this.",
 )

@@ -1,22 +1,22 @@
 """Finds the server that a word on the command line means: an id, a kind or a project; or the only server."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from ..client.client import Client
+from ..client.json_object import JsonObject
 from ..errors import InvalidParams, NotFound, SupervisorError
 from . import remote
 from .deadline import Deadline
 
 T = TypeVar("T")
-Row = Mapping[str, Any]
 
 NOT_RUNNING = frozenset({"stopped", "failed"})
 """States of a server that does not run and is not about to."""
 
 OWN_ORIGINS = frozenset({"spawned", "adopted"})
-"""Origins of servers that a user of this daemon started or adopted. The daemon only found the others."""
+"""Origins of servers that were started or adopted here. Other servers were only found."""
 
 
 def with_chosen(
@@ -31,8 +31,16 @@ def with_chosen(
 ) -> T:
     """Call `action` with the id of the server that the word means, and return its answer.
 
-    The word is tried as an id first, because the daemon knows every id. `ends_server`: the command stops or restarts
-    the server, so a server that was only found must be named by its id. `also_ended`: consider ended servers as well.
+    The word is tried as an id first, because the daemon knows every id.
+
+    Args:
+        client: a connection to the daemon.
+        word: an id, a kind or a project.
+        command: the command that the user typed, for hints.
+        deadline: the limit of the whole command.
+        action: called with an id; raises NotFound if there is no such server.
+        ends_server: the command stops or restarts the server, so a server that was only found needs its id.
+        also_ended: consider servers that have ended as well.
 
     Raises:
         NotFound: the word means no server.
@@ -64,25 +72,27 @@ def find_id(
     return narrowed_to_one(found, f"{word!r} means several servers", command) if found else None
 
 
-def matching(rows: Iterable[Row], word: str) -> list[Row]:
+def matching(rows: Iterable[JsonObject], word: str) -> list[JsonObject]:
     """Return the rows that a word can mean: by id, else by kind, else by project (its folder, or the folder's name)."""
     known = list(rows)
     folder = os.path.realpath(word) if os.sep in word or word == os.curdir else None
-    tests: tuple[Callable[[Row], bool], ...] = (
+    meanings: tuple[Callable[[JsonObject], bool], ...] = (
         lambda row: bool(row["id"] == word),
         lambda row: bool(row["kind"] == word),
         lambda row: row["project"] is not None and (row["project"] == folder or _folder_name(row["project"]) == word),
     )
-    return next((found for test in tests if (found := [row for row in known if test(row)])), [])
+    return next((found for has_meaning in meanings if (found := [row for row in known if has_meaning(row)])), [])
 
 
-def narrowed_to_one(rows: Sequence[Row], problem: str, command: str) -> str:
-    """Return the id of one of these rows. Of several, those that run count, then those of the current folder's project.
+def narrowed_to_one(rows: Sequence[JsonObject], problem: str, command: str) -> str:
+    """Return the id of the only row that is meant: of several, those that run count, then those of the project here.
+
+    `problem` begins the message, and `command` is for the hint, if several are left.
 
     Raises:
         InvalidParams: several are left.
     """
-    left: Sequence[Row] = rows
+    left: Sequence[JsonObject] = rows
     for narrow in (_running, _of_the_current_folder):
         if len(left) > 1:
             left = narrow(left) or left
@@ -92,7 +102,7 @@ def narrowed_to_one(rows: Sequence[Row], problem: str, command: str) -> str:
     return str(left[0]["id"])
 
 
-def given_or_only(client: Client, server: str | None, command: str, deadline: Deadline) -> str:
+def word_or_only_server(client: Client, server: str | None, command: str, deadline: Deadline) -> str:
     """Return the word that the user typed, else the id of the only server."""
     return server if server is not None else only_server(remote.server_rows(client, deadline), command)
 
@@ -115,7 +125,7 @@ def only_own_server(client: Client, command: str, deadline: Deadline) -> str:
     return only_server([row for row in rows if is_own(row)], command)
 
 
-def only_server(rows: Sequence[Row], command: str) -> str:
+def only_server(rows: Sequence[JsonObject], command: str) -> str:
     """Return the id of the only server that a command without an ID can mean. Servers that run come first.
 
     Raises:
@@ -130,16 +140,16 @@ def only_server(rows: Sequence[Row], command: str) -> str:
     return narrowed_to_one(candidates, f"several servers are {'running' if running else 'known'}", command)
 
 
-def is_own(row: Row) -> bool:
+def is_own(row: JsonObject) -> bool:
     """Return whether a user started or adopted the server here, or a bridge of that user's AI client started it."""
     return row["origin"] in OWN_ORIGINS or bool(row.get("by_client"))
 
 
-def _running(rows: Sequence[Row]) -> list[Row]:
+def _running(rows: Sequence[JsonObject]) -> list[JsonObject]:
     return [row for row in rows if row.get("state") not in NOT_RUNNING]
 
 
-def _of_the_current_folder(rows: Sequence[Row]) -> list[Row]:
+def _of_the_current_folder(rows: Sequence[JsonObject]) -> list[JsonObject]:
     """Return the rows of the project that contains the current folder."""
     try:
         here = os.path.realpath(os.getcwd())  # noqa: PTH109 (pathlib has no more to give here)

@@ -81,7 +81,7 @@ def event(seq: int, name: str = "server.state", server: str | None = "godot-ai",
 
 
 def past(name: str = "godot-ai", **fields: Any) -> dict[str, Any]:
-    """A server that has ended."""
+    """Return the record of a server that has ended."""
     return {
         "id": name,
         "kind": "godot-ai",

@@ -18,7 +18,7 @@ Answer = Any | SupervisorError | Callable[[dict[str, Any]], Any]
 
 @dataclass(frozen=True)
 class Streaming:
-    """An answer, and the notifications after it, for its own request if they name no other id.
+    """An answer, and the notifications after it. They get the id of the request, unless they name another id.
 
     `hangs_up`: the connection ends after them.
     """
@@ -29,15 +29,18 @@ class Streaming:
 
 
 class Script:
-    """`answers`: method -> result, error, or a function from params to a result. `progress`: sent before results."""
+    """What the daemon answers.
+
+    `answers`: by method, a result, an error, or a function from params to a result. `progress`: sent before results.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.answers: dict[str, Answer] = {"server.list": {"servers": []}, "server.history": {"servers": []}}
         self.later: dict[str, Callable[[dict[str, Any]], object]] = {}
-        """Called with the params of methods that get no answer, or only the one in `after`."""
+        """By method: called with the params. Such a request gets no answer, unless `after` has one for it."""
         self.after: dict[str, Any] = {}
-        """Answers to the request before this one, sent once this one is answered."""
+        """By method: the answer to the request before this one, sent after the answer to this one."""
         self.progress: list[dict[str, Any]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, and `--timeout`: a command that is not waited for any longer says what becomes of what it asked for."""
+"""Ctrl-C and `--timeout`: a command that ends early says what becomes of the operation that it asked for."""
 
 import json
 import os
@@ -22,8 +22,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Slow:
-    """A mutation that is answered when the script says so. One thread serves a connection, so cancelling is answered
-    by what the daemon would have sent after it.
+    """A mutation without an answer, until it is cancelled.
+
+    One thread serves a connection, so the answer to the cancelling request is followed by that of the mutation.
     """
 
     def __init__(self, daemon: Script, method: str, *, goes_on: bool) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from supervisor.cli.text import report
+from supervisor.cli.text import ai_clients, report
 from supervisor.core.model import Topology
 from supervisor.kinds.kind import Kind
 from tests.cli.objects import QUOTED, editor, owner, server
@@ -9,35 +9,35 @@ KIND = Kind(name="godot-ai", command=("x",), topology=Topology.SHARED, sessions=
 
 
 def test_the_owner_and_the_grace_are_shown() -> None:
-    text = report.lifetime(server(owners=[owner(pid=123)]), [editor(name="game-1") | {"name": "bash"}], KIND)
+    text = report.what_ends_it(server(owners=[owner(pid=123)]), [editor(name="game-1") | {"name": "bash"}], KIND)
     assert text == (
         "when pid 123 (bash) ends, the server is stopped 5 s later; it is kept while an editor session is open"
     )
 
 
 def test_an_owner_without_a_name_is_known_by_its_id() -> None:
-    assert "pid 123 (game-1) ends" in report.lifetime(server(owners=[owner()]), [], KIND)
+    assert "pid 123 (game-1) ends" in report.what_ends_it(server(owners=[owner()]), [], KIND)
 
 
 def test_all_of_several_owners_have_to_end() -> None:
-    text = report.lifetime(server(owners=[owner(), owner("b", 5)]), [], KIND)
+    text = report.what_ends_it(server(owners=[owner(), owner("b", 5)]), [], KIND)
     assert text.startswith("when pid 123 (game-1) and pid 5 (b) have ended, the server is stopped 5 s later")
 
 
 def test_sessions_are_mentioned_only_if_the_kind_counts_them() -> None:
     kind = Kind(name="silent", command=("x",), grace_s=0.5)
-    assert report.lifetime(server(owners=[owner()]), [], kind) == (
+    assert report.what_ends_it(server(owners=[owner()]), [], kind) == (
         "when pid 123 (game-1) ends, the server is stopped 0.5 s later"
     )
 
 
 def test_without_an_owner_down_is_named() -> None:
-    assert report.lifetime(server(id="a@b"), [], KIND) == "no owner: it runs until `godot-supervisor down a@b`"
+    assert report.what_ends_it(server(id="a@b"), [], KIND) == "no owner: it runs until `godot-supervisor down a@b`"
 
 
 @pytest.mark.parametrize("owners", [[owner(liveness="dead")], [owner(leaving=True)]])
 def test_dead_and_leaving_owners_do_not_keep_the_server(owners: list[dict[str, object]]) -> None:
-    assert report.lifetime(server(owners=owners), [], KIND) == (
+    assert report.what_ends_it(server(owners=owners), [], KIND) == (
         "its owners have ended or are leaving: it is stopped soon, unless it gets a new owner; "
         "it is kept while an editor session is open"
     )
@@ -45,30 +45,30 @@ def test_dead_and_leaving_owners_do_not_keep_the_server(owners: list[dict[str, o
 
 def test_a_suspect_is_about_to_be_stopped() -> None:
     verdict = {"verdict": "suspect", "reasons": ["no owner"], "due_in_s": 4.0}
-    assert report.lifetime(server(reap=verdict), [], KIND).startswith("its owners have ended: it is stopped soon")
+    assert report.what_ends_it(server(reap=verdict), [], KIND).startswith("its owners have ended: it is stopped soon")
 
 
 def test_a_kind_with_an_idle_limit_shows_it() -> None:
     kind = Kind(name="idle", command=("x",), grace_s=5.0, idle_s=600.0)
-    assert report.lifetime(server(), [], kind) == (
+    assert report.what_ends_it(server(), [], kind) == (
         "no owner: it is stopped after 600 s without use, or by `godot-supervisor down godot-ai`"
     )
 
 
 def test_a_bridge_is_added_as_a_command_line() -> None:
-    text = report.claude_command(
+    text = ai_clients.claude_command(
         server(id="godot-ai@my-game", connect=["/opt/my env/python", "attach", "--port", "8000"])
     )
     assert text == f"claude mcp add godot-ai-my-game -- {QUOTED} attach --port 8000"
 
 
 def test_a_server_with_a_url_is_added_by_its_url() -> None:
-    text = report.claude_command(server(connect=[]))
+    text = ai_clients.claude_command(server(connect=[]))
     assert text == "claude mcp add --transport http godot-ai http://127.0.0.1:8000/mcp"
 
 
 def test_a_server_without_an_address_has_no_command() -> None:
-    assert report.claude_command(server(connect=[], url=None)) is None
+    assert ai_clients.claude_command(server(connect=[], url=None)) is None
 
 
 def test_the_report_ends_with_the_command_for_claude() -> None:

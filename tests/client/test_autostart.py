@@ -52,8 +52,9 @@ class Quiet:
 
 async def main():
     identity = f"i-{os.getpid()}"
-    door = Admission(methods=MethodTable([]), instance_id=identity, version="0", token="t", peers=Quiet(), log=Quiet())
-    listener = Listener(door, where.socket)
+    admission = Admission(
+        methods=MethodTable([]), instance_id=identity, version="0", token="t", peers=Quiet(), log=Quiet())
+    listener = Listener(admission, where.socket)
     await listener.open()
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)

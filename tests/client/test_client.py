@@ -88,10 +88,10 @@ def test_a_mutation_reports_its_two_phases(tmp_path: Path) -> None:
 def test_a_remote_error_keeps_every_field_of_the_daemon(tmp_path: Path) -> None:
     def act(harness: ListenerHarness) -> None:
         with Client.connect(harness.endpoint) as client:
-            with pytest.raises(RemoteError, match="somebody else is at it") as caught:
+            with pytest.raises(RemoteError, match="another operation is running") as caught:
                 client.call("server.ensure", ENSURE)
             assert (caught.value.code, caught.value.retryable, caught.value.safe_to_retry) == ("BUSY", True, True)
-            assert caught.value.to_wire() == Busy("somebody else is at it").to_wire()
+            assert caught.value.to_wire() == Busy("another operation is running").to_wire()
             with pytest.raises(RemoteError) as caught:
                 client.call("server.ensure", {})
             assert (caught.value.code, caught.value.data) == ("INVALID_PARAMS", {"field": "kind"})
@@ -171,10 +171,10 @@ def frame(message: object) -> bytes:
 @contextlib.contextmanager
 def daemon_that(says: Callable[[int], bytes | None]) -> Iterator[Endpoint]:
     """Serve one connection: answer each request with these bytes, and close at None."""
-    with socket.create_server(("127.0.0.1", 0)) as door:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            connection, _ = door.accept()
+            connection, _ = listener.accept()
             with connection, connection.makefile("rb") as requests:
                 for number, _ in enumerate(requests, start=1):
                     answer = says(number)
@@ -186,7 +186,7 @@ def daemon_that(says: Callable[[int], bytes | None]) -> Iterator[Endpoint]:
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            yield endpoint_at(door.getsockname()[1])
+            yield endpoint_at(listener.getsockname()[1])
         finally:
             thread.join(10)
             assert not thread.is_alive()

@@ -134,7 +134,7 @@ async def slow_page(_params: Ping) -> LogsReadResult:
 
 
 def busy() -> object:
-    raise Busy("somebody else is at it")
+    raise Busy("another operation is running")
 
 
 def table(work: Work) -> MethodTable:

@@ -45,7 +45,7 @@ def test_a_result_survives_the_wire(identifier: int | str, value: object) -> Non
 
 @given(st.none() | st.integers() | TEXT)
 def test_an_error_survives_the_wire(identifier: int | str | None) -> None:
-    problem = Busy("somebody else is at it", retry_after_ms=5)
+    problem = Busy("another operation is running", retry_after_ms=5)
     assert jsonrpc.parse_reply(line(jsonrpc.error_envelope(identifier, problem))) == Failure(
         identifier, problem.to_wire()
     )

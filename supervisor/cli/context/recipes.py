@@ -9,8 +9,8 @@ from ...kinds.kind import Kind
 from ...native.facts import Folders
 
 
-def read(where: Folders) -> tuple[Config, Catalog]:
-    """Return the settings and the kinds, checked as the daemon checks them.
+def read_config(where: Folders) -> tuple[Config, Catalog]:
+    """Return the settings and every kind, checked as the daemon checks them.
 
     Raises:
         ConfigInvalid: config.toml cannot be used.
@@ -20,18 +20,18 @@ def read(where: Folders) -> tuple[Config, Catalog]:
         return config, Catalog.build(config.kinds)
 
 
-def catalog(where: Folders) -> Catalog:
+def read_catalog(where: Folders) -> Catalog:
     """Return every kind.
 
     Raises:
         ConfigInvalid: config.toml cannot be used.
     """
-    return read(where)[1]
+    return read_config(where)[1]
 
 
-def find(name: str, where: Folders) -> Kind | None:
-    """Return a kind for texts about it. Returns None if only the daemon knows the kind, from an earlier config.toml."""
+def find_kind(name: str, where: Folders) -> Kind | None:
+    """Return the kind of this name. Returns None if only the daemon knows it, from an earlier config.toml."""
     try:
-        return catalog(where).get(name)
+        return read_catalog(where).get(name)
     except (ConfigInvalid, KindUnknown):
         return None

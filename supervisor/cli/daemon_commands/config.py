@@ -50,12 +50,12 @@ def show(*, kind: str | None, changed: bool, as_json: bool) -> None:
     """
     where = folders()
     daemon = other_files.ask_running_daemon(where)
-    read, catalog = recipes.read(where)
-    beginning = "" if kind is None else f"kinds.{catalog.get(kind).name}."
+    config_here, catalog = recipes.read_config(where)
+    prefix = "" if kind is None else f"kinds.{catalog.get(kind).name}."
     found = [
         row
-        for row in settings(where, read, catalog)
-        if row["key"].startswith(beginning) and not (changed and row["source"] == Source.DEFAULT.value)
+        for row in settings(where, config_here, catalog)
+        if row["key"].startswith(prefix) and not (changed and row["source"] == Source.DEFAULT.value)
     ]
     if as_json:
         output.document({"file": str(where.config), "settings": found, **_daemon_file(where, daemon)})
@@ -77,7 +77,7 @@ def validate(*, as_json: bool) -> None:
     from ...daemon import event_loop
 
     where = folders()
-    event_loop.choose_loop(recipes.read(where)[0])
+    event_loop.choose_loop(recipes.read_config(where)[0])
     exists = where.config.exists()
     daemon = other_files.ask_running_daemon(where)
     if as_json:
@@ -97,8 +97,8 @@ def reload(*, as_json: bool, deadline: Deadline) -> None:
     if as_json:
         output.document(answer)
         return
-    read = answer.get("config")
-    output.line(f"reloaded: {printable(read)}" if read else "reloaded")
+    file = answer.get("config")
+    output.line(f"reloaded: {printable(file)}" if file else "reloaded")
     other_files.warn(where, answer)
     if answer["waiting"]:
         output.line(f"changed, but used only after a restart of the daemon: {', '.join(answer['waiting'])}")
@@ -110,7 +110,7 @@ def reload(*, as_json: bool, deadline: Deadline) -> None:
 
 
 def _daemon_file(where: Folders, daemon: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the file that the daemon reads, for a JSON document. Empty if it is this shell's."""
+    """Return the fields of a JSON document for the file that the daemon reads. Empty if it is this shell's file."""
     other = other_files.other_config_file(where, daemon)
     return {} if other is None else {"daemon_file": other}
 

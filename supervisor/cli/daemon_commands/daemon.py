@@ -82,6 +82,7 @@ def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline
 
     Servers keep running without it. The next daemon finds them.
     """
+    # Users type `stop ID` when they mean `down ID`.
     if server is not None:
         raise click.UsageError(f"stop ends the daemon. To stop a server: godot-supervisor down {server}")
     where = folders()

@@ -19,7 +19,7 @@ def kinds(*, as_json: bool) -> None:
     Works without a daemon.
     """
     where = folders()
-    known = recipes.catalog(where)
+    known = recipes.read_catalog(where)
     found = [known.get(name) for name in known.names()]
     if as_json:
         output.document({"kinds": [_object(kind) for kind in found]})

@@ -12,7 +12,7 @@ def find_server(word: str | None, command: str, deadline: Deadline) -> Any:
         timeout_s = deadline.left_or(remote.READ_TIMEOUT_S)
         return server_choice.with_chosen(
             client,
-            server_choice.given_or_only(client, word, command, deadline),
+            server_choice.word_or_only_server(client, word, command, deadline),
             command,
             deadline,
             lambda server: client.call("server.get", {"server": server}, accept_timeout_s=timeout_s),

@@ -44,7 +44,7 @@ def adopt(
     if as_json:
         output.document(server)
         return
-    for text in report.lines(server, editors, recipes.find(server["kind"], folders()), already_running=False):
+    for text in report.lines(server, editors, recipes.find_kind(server["kind"], folders()), already_running=False):
         output.line(text)
 
 

@@ -5,7 +5,7 @@ import click
 from ...errors import NotFound
 from .. import options, output
 from ..deadline import Deadline
-from ..text import report
+from ..text import ai_clients
 from . import address
 
 CLIENTS = ("claude", "cursor", "json")
@@ -46,7 +46,7 @@ def connect(*, client: str, server: str | None, as_json: bool, deadline: Deadlin
     ready.
     """
     found = address.find_server(server, f"connect {client}", deadline)
-    entry = report.client_entry(found, typed=client != "cursor")
+    entry = ai_clients.client_entry(found, with_type=client != "cursor")
     if entry is None:
         raise NotFound(
             f"{found['id']} has no address for AI clients: its kind has neither `url` nor `connect`",
@@ -57,5 +57,5 @@ def connect(*, client: str, server: str | None, as_json: bool, deadline: Deadlin
         if not as_json:
             output.note(FILES[client])
     else:
-        output.line(report.claude_command(found) or "")
+        output.line(ai_clients.claude_command(found) or "")
     return address.exit_code_with_warning(found)

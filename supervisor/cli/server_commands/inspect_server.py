@@ -12,7 +12,7 @@ from ...errors import NotFound, SupervisorError
 from ...native.facts import describe_exit
 from .. import formatting, options, output, remote, server_choice
 from ..deadline import Deadline
-from ..text import history, old_recipes, report
+from ..text import ai_clients, history, old_recipes
 
 CHECK_TIMEOUT_S = 30.0
 
@@ -36,7 +36,7 @@ def inspect(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
     with remote.connect(deadline=deadline) as client:
         found = server_choice.with_chosen(
             client,
-            server_choice.given_or_only(client, server, "inspect", deadline),
+            server_choice.word_or_only_server(client, server, "inspect", deadline),
             "inspect",
             deadline,
             partial(_read, client, deadline=deadline),
@@ -119,7 +119,7 @@ def _facts(server: JsonObject, now: float) -> dict[str, object]:
         "restarts": server["restarts"],
         "reap": ", ".join(word for word in verdict if word),
         "log": server["log"] and formatting.tilde(server["log"]),
-        "for Claude Code": report.claude_command(server),
+        "for Claude Code": ai_clients.claude_command(server),
     }
 
 

@@ -53,7 +53,7 @@ def ports(*, kind: str | None, project: Path | None, as_json: bool, deadline: De
 
 def _answers(kind: str | None, project: Path | None, deadline: Deadline) -> dict[str, JsonObject]:
     """Return the daemon's answer for this kind, or for each kind that it knows."""
-    kinds = [kind] if kind else recipes.catalog(folders()).names()
+    kinds = [kind] if kind else recipes.read_catalog(folders()).names()
     with_project = {} if project is None else {"project": utf8_path(str(project.resolve()))}
     answers: dict[str, JsonObject] = {}
     with remote.connect(deadline=deadline) as client:

@@ -37,7 +37,7 @@ def restart(
 
         def notes(row: Mapping[str, Any]) -> Iterator[str]:
             yield from bridge_notes.after_a_restart(row.get("bridges", ()))
-            yield from (f"note: {text}" for text in shell.notes(client, recipes.find(row["kind"], where)))
+            yield from (f"note: {text}" for text in shell.notes(client, recipes.find_kind(row["kind"], where)))
 
         return several_servers.stop_or_restart_each(
             client,

@@ -54,14 +54,14 @@ def up(
                 on_progress=lambda progress: stages.add(progress["stage"]),
             )
         editors = client.call("status")["editors"] if server["owners"] and not as_json else []
-        recipe = recipes.find(server["kind"], where)
-        notes = () if as_json else shell.notes(client, recipe)
+        known_kind = recipes.find_kind(server["kind"], where)
+        notes = () if as_json else shell.notes(client, known_kind)
     if as_json:
         output.document(server)
         return
     # Both are wall times of this machine. A server that was just adopted is older than this command, and new here.
     already_running = server["since"] < asked_at and "adopting" not in stages
-    for text in report.lines(server, editors, recipe, already_running=already_running):
+    for text in report.lines(server, editors, known_kind, already_running=already_running):
         output.line(text)
     for text in notes:
         output.note(f"note: {text}")
@@ -77,7 +77,7 @@ def _explaining_unknown_kind(kind: str, where: Folders) -> Iterator[None]:
     try:
         yield
     except SupervisorError as problem:
-        if problem.code == KindUnknown.code and recipes.find(kind, where) is not None:
+        if problem.code == KindUnknown.code and recipes.find_kind(kind, where) is not None:
             problem.hint = _how_to_reload(where)
         raise
 

@@ -15,10 +15,14 @@ from ..deadline import Deadline
 GONE = "gone"
 STATES = ("starting", "ready", "unhealthy", "backoff", "stopping", "stopped", "failed", GONE)
 
-# The daemon forgets a server that was stopped, so its absence means these states.
 _TRUE_IF_ABSENT = frozenset({"stopped", GONE})
+"""States of a server that the daemon does not know, because it forgets a server that was stopped."""
+
 _AT_REST = frozenset({"stopped", "failed"})
-_AFTER_REST = frozenset({"stopping", "stopped", "failed", GONE})
+"""States that a server does not leave by itself for one in which it runs."""
+
+_REACHED_FROM_REST = frozenset({"stopping", "stopped", "failed", GONE})
+"""States that a server at rest may still reach."""
 
 
 @click.command
@@ -121,7 +125,7 @@ class _Watched:
             raise NotFound(
                 f"there is no server {self.id}, so it cannot become {self.wanted}", hint="godot-supervisor up KIND"
             )
-        if self.state in _AT_REST and self.wanted not in _AFTER_REST:
+        if self.state in _AT_REST and self.wanted not in _REACHED_FROM_REST:
             failure = self._row["failure"]
             why = f": {failure['message']}" if failure else ""
             raise NotFound(

@@ -1,13 +1,11 @@
-"""The report of `up` on a server: its address, how long it runs, and how an AI client connects to it."""
+"""The report of `up` and `adopt`: the server's address, what will end it, and the command for Claude Code."""
 
-import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from ...client.json_object import JsonObject
 from ...kinds.kind import Kind
-from ...native.facts import shell_line
 from .. import formatting
+from .ai_clients import claude_command
 from .server_remarks import remarks
 
 
@@ -30,7 +28,7 @@ def lines(
     if why and server["version"]:
         yield formatting.printable(f"version {server['version']}: {why}")
     yield from remarks(server, before_note="note: ", before_port="")
-    yield lifetime(server, editors, kind)
+    yield what_ends_it(server, editors, kind)
     command = claude_command(server)
     if command:
         yield ""
@@ -38,13 +36,14 @@ def lines(
         yield f"  {command}"
 
 
-def lifetime(server: JsonObject, editors: Sequence[JsonObject], kind: Kind | None) -> str:
-    """Return what will end the server, by the same rules as the daemon: see `core.reaping`."""
+def what_ends_it(server: JsonObject, editors: Sequence[JsonObject], kind: Kind | None) -> str:
+    """Return one line that says what will end the server, by the same rules as the daemon: see `core.reaping`."""
     living = [owner for owner in server["owners"] if owner["liveness"] != "dead" and not owner["leaving"]]
     sessions = "; it is kept while an editor session is open" if kind is None or kind.sessions else ""
     soon = f"{formatting.number(kind.grace_s)} s later" if kind else "soon after"
-    promised = server.get("until_stopped", not server["owners"]) and not (kind and kind.idle_s)
-    if promised and server["reap"]["verdict"] == "keep":
+    # A server that was started without an owner runs until a user stops it, unless its kind has an idle limit.
+    runs_until_stopped = server.get("until_stopped", not server["owners"]) and not (kind and kind.idle_s)
+    if runs_until_stopped and server["reap"]["verdict"] == "keep":
         reason = "it was also started without an owner" if living else "no owner"
         return f"{reason}: it runs until `{_down(server)}`"
     if living:
@@ -63,34 +62,3 @@ def lifetime(server: JsonObject, editors: Sequence[JsonObject], kind: Kind | Non
 
 def _down(server: JsonObject) -> str:
     return f"godot-supervisor down {server['id']}"
-
-
-def claude_command(server: JsonObject) -> str | None:
-    """Return the command that adds this server to Claude Code. Returns None if the kind has no URL and no bridge."""
-    if server["connect"]:
-        return f"claude mcp add {_client_name(server)} -- {shell_line(server['connect'])}"
-    if server["url"]:
-        return f"claude mcp add --transport http {_client_name(server)} {shell_line([server['url']])}"
-    return None
-
-
-def client_entry(server: JsonObject, *, typed: bool) -> dict[str, Any] | None:
-    """Return the object that AI clients read from a file. Returns None if the kind has no URL and no bridge.
-
-    `typed`: with the name of the transport, which `.mcp.json` requires and Cursor omits.
-    """
-    if server["connect"]:
-        program, *arguments = server["connect"]
-        found = {"type": "stdio", "command": program, "args": arguments}
-    elif server["url"]:
-        found = {"type": "http", "url": server["url"]}
-    else:
-        return None
-    if not typed:
-        del found["type"]
-    return {"mcpServers": {_client_name(server): found}}
-
-
-def _client_name(server: JsonObject) -> str:
-    """Return the server's id as a name for Claude Code, which allows letters, digits, hyphens and underscores."""
-    return re.sub(r"[^A-Za-z0-9_-]", "-", server["id"])
