@@ -10,7 +10,7 @@ from ..wire.messages.environments import EnvironmentInfo, EnvironmentLeftover
 from ..wire.messages.servers import EndedServer
 
 
-def failure(record: ServerRecord) -> FailureInfo | None:
+def failure_info(record: ServerRecord) -> FailureInfo | None:
     """Return why a server has failed, or None if it has not."""
     failed = record.failure
     if failed is None:
@@ -24,37 +24,37 @@ def version_source(record: ServerRecord) -> str | None:
     return None if record.chosen is None or record.foreign else record.chosen.source.value
 
 
-def relocated(row: PassedOverPort) -> RelocatedPort:
+def relocated_port(passed_over: PassedOverPort) -> RelocatedPort:
     """Return a port that was passed over."""
-    return RelocatedPort(row.port, _occupant(row.occupant), row.reason)
+    return RelocatedPort(passed_over.port, _occupant_info(passed_over.occupant), passed_over.reason)
 
 
-def ended(row: EndedLaunch) -> EndedServer:
+def ended_server(launch: EndedLaunch) -> EndedServer:
     """Return how a server has ended."""
     return EndedServer(
-        row.id,
-        row.kind,
-        row.version,
-        row.project,
-        row.launch,
-        row.ports,
-        row.url,
-        row.log,
-        row.since,
-        row.ended,
-        row.how,
-        row.exit,
-        row.by,
-        row.detail,
+        launch.id,
+        launch.kind,
+        launch.version,
+        launch.project,
+        launch.launch,
+        launch.ports,
+        launch.url,
+        launch.log,
+        launch.since,
+        launch.ended,
+        launch.how,
+        launch.exit,
+        launch.by,
+        launch.detail,
     )
 
 
-def bridge(seen: Bridge) -> BridgeInfo:
+def bridge_info(seen: Bridge) -> BridgeInfo:
     """Return a bridge of an AI client."""
     return BridgeInfo(seen.pid, seen.client, seen.client_pid)
 
 
-def environment(kept: Kept) -> EnvironmentInfo:
+def environment_info(kept: Kept) -> EnvironmentInfo:
     """Return a private environment and what uses it."""
     found = kept.environment
     used_by = (*kept.named_by, *kept.used_by)
@@ -63,22 +63,22 @@ def environment(kept: Kept) -> EnvironmentInfo:
     )
 
 
-def leftover(left: Leftover) -> EnvironmentLeftover:
+def environment_leftover(left: Leftover) -> EnvironmentLeftover:
     """Return a folder that lies beside the private environments."""
     return EnvironmentLeftover(str(left.path), left.size, left.what, left.removable)
 
 
-def explained(row: PortFinding) -> ExplainedPort:
+def explained_port(finding: PortFinding) -> ExplainedPort:
     """Return a port and what `server.ensure` would do about it."""
-    return ExplainedPort(row.port, _occupant(row.occupant), row.decision, row.reason)
+    return ExplainedPort(finding.port, _occupant_info(finding.occupant), finding.decision, finding.reason)
 
 
-def owner(ownership: Ownership, liveness: Liveness) -> Owner:
+def owner_info(ownership: Ownership, liveness: Liveness) -> Owner:
     """Return an owner of a server."""
     return Owner(ownership.editor, ownership.process.pid, liveness.value, ownership.leaving)
 
 
-def _occupant(occupant: Occupant | None) -> OccupantInfo | None:
+def _occupant_info(occupant: Occupant | None) -> OccupantInfo | None:
     if occupant is None:
         return None
     return OccupantInfo(occupant.pid, occupant.brief, occupant.user, occupant.since)

@@ -15,8 +15,9 @@ from ..engine.starting.versions.recipe_drift import older
 from ..engine.state.context import EngineContext
 from ..engine.state.exit_watches import ExitWatches
 from ..wire import text
-from ..wire.messages.common import EditorInfo, LeaseInfo, ProcessInfo, ReapVerdict, RecipeChange, Server
-from .conversions import bridge, failure, owner, relocated, version_source
+from ..wire.messages.common import EditorInfo, FailureInfo, LeaseInfo, ProcessInfo, ReapVerdict, RecipeChange, Server
+from .answer_cache import AnswerCache, Basis
+from .conversions import bridge_info, failure_info, owner_info, relocated_port, version_source
 
 T = TypeVar("T")
 
@@ -27,6 +28,9 @@ TAILS_BYTES = 64 * 1024
 """Bytes of a list for the log excerpts of failed servers. `server.get` returns each excerpt."""
 
 NOT_CHECKED = ReapVerdict("keep", ("not checked",), None)
+
+ALL = "all"
+"""The name of the list of all servers, or of all editors, in a cache of answers."""
 
 
 class Views:
@@ -39,63 +43,57 @@ class Views:
         self._clock = context.platform.clock
         self._reaper = reaper
         self._exit_watches = exit_watches
-        self._all_servers: tuple[object, tuple[Server, ...]] = (None, ())
-        self._all_editors: tuple[object, tuple[EditorInfo, ...]] = (None, ())
-        self._servers: dict[str, tuple[tuple[object, ...], Server]] = {}
-        self._tailless: dict[str, tuple[Server, Server]] = {}
-        self._editors: dict[str, tuple[tuple[object, ...], EditorInfo]] = {}
+        self._servers: AnswerCache[Server] = AnswerCache()
+        self._servers_without_tail: AnswerCache[Server] = AnswerCache()
+        self._server_lists: AnswerCache[tuple[Server, ...]] = AnswerCache()
+        self._editors: AnswerCache[EditorInfo] = AnswerCache()
+        self._editor_lists: AnswerCache[tuple[EditorInfo, ...]] = AnswerCache()
 
     def server(self, record: ServerRecord) -> Server:
         """Return one server."""
         verdict, sessions = self._reaper.last_verdict(record.id), self._reaper.sampler.last_session_count(record.id)
         liveness = tuple(self._liveness(owner.process) for owner in record.owners)
-        if record.leases or isinstance(verdict, Suspect):
-            # The remaining time of a lease or suspicion changes with every look.
-            return self._server(record, verdict, sessions, liveness)
-        # Compared by id, because all of them are frozen and replaced as a whole. The key holds the objects themselves
-        # so that their ids are not used again.
-        kinds = self._context.catalog.kinds
-        key = (id(record), id(verdict), id(kinds), sessions, liveness, record, verdict, kinds)
-        shown = self._servers.get(record.id)
-        if shown is None or shown[0][:5] != key[:5]:
-            shown = self._servers[record.id] = (key, self._server(record, verdict, sessions, liveness))
-        return shown[1]
+        if self._counts_down(record):
+            return self._new_server(record, verdict, sessions, liveness)
+        basis = Basis((record, verdict, self._context.catalog.kinds), (sessions, liveness))
+        return self._servers.get(record.id, basis, lambda: self._new_server(record, verdict, sessions, liveness))
 
     def servers(self) -> tuple[Server, ...]:
         """Return all servers, or as many as fit into a frame, with at most `TAILS_BYTES` of log excerpts."""
-        kinds = self._context.catalog.kinds
-        now = (self._records.revision, self._reaper.revision, self._exit_watches.revision, id(kinds), kinds)
-        if self._all_servers[0] != now:
-            rests = all(self._rests(record) for record in self._records.servers.values())
-            self._all_servers = (now if rests else None, self._look_at_servers())
-        return self._all_servers[1]
+        revisions = (self._records.revision, self._reaper.revision, self._exit_watches.revision)
+        basis = Basis((self._context.catalog.kinds,), revisions)
+        return self._server_lists.get(ALL, basis, self._make_server_list, self._server_list_lasts)
 
-    def _rests(self, record: ServerRecord) -> bool:
-        """Return whether a server's row stays valid until an event: no countdown, no owner that can end unnoticed."""
-        counts_down = record.leases or isinstance(self._reaper.last_verdict(record.id), Suspect)
-        return not counts_down and all(self._exit_watches.lives(owner.process) for owner in record.owners)
+    def _server_list_lasts(self) -> bool:
+        return all(map(self._changes_only_by_events, self._records.servers.values()))
 
-    def _look_at_servers(self) -> tuple[Server, ...]:
+    def _counts_down(self, record: ServerRecord) -> bool:
+        """Return whether a server's answer changes with every look: by the rest of a lease or of a suspicion."""
+        return bool(record.leases) or isinstance(self._reaper.last_verdict(record.id), Suspect)
+
+    def _changes_only_by_events(self, record: ServerRecord) -> bool:
+        """Return whether a server's answer is valid until an event: no countdown, no owner that can end unnoticed."""
+        watched = (self._exit_watches.lives(owner.process) for owner in record.owners)
+        return not self._counts_down(record) and all(watched)
+
+    def _make_server_list(self) -> tuple[Server, ...]:
         records = self._records.servers
-        if len(self._servers) > len(records):
-            self._servers = {name: shown for name, shown in self._servers.items() if name in records}
-            self._tailless = {name: shown for name, shown in self._tailless.items() if name in records}
-        rows = [self.server(record) for record in records.values()]
+        self._servers.keep_only(records)
+        self._servers_without_tail.keep_only(records)
+        servers = [self.server(record) for record in records.values()]
         room = TAILS_BYTES
-        for number, row in enumerate(rows):
-            if row.failure is not None and row.failure.log_tail:
-                room -= sum(len(line.encode()) + 3 for line in row.failure.log_tail)
+        for number, server in enumerate(servers):
+            if server.failure is not None and server.failure.log_tail:
+                room -= sum(len(line.encode()) + 3 for line in server.failure.log_tail)
                 if room < 0:
-                    rows[number] = self._without_tail(row)
-        shown = fitting(rows, SERVERS_BYTES)
-        return shown if len(shown) == len(rows) else fitting([_compact(row) for row in rows], SERVERS_BYTES)
+                    servers[number] = self._without_tail(server, server.failure)
+        shown = as_many_as_fit(servers, SERVERS_BYTES)
+        return shown if len(shown) == len(servers) else as_many_as_fit(list(map(_compact, servers)), SERVERS_BYTES)
 
-    def _without_tail(self, row: Server) -> Server:
-        known = self._tailless.get(row.id)
-        if known is None or known[0] is not row:
-            assert row.failure is not None  # noqa: S101 (only what failed has one)
-            known = self._tailless[row.id] = (row, replace(row, failure=replace(row.failure, log_tail=())))
-        return known[1]
+    def _without_tail(self, server: Server, failure: FailureInfo) -> Server:
+        return self._servers_without_tail.get(
+            server.id, Basis((server,)), lambda: replace(server, failure=replace(failure, log_tail=()))
+        )
 
     def editor(self, editor: Editor) -> EditorInfo:
         """Return one editor."""
@@ -103,23 +101,22 @@ class Views:
 
     def editors(self) -> tuple[EditorInfo, ...]:
         """Return all editors, or as many as fit into a frame."""
-        now = (self._records.revision, self._exit_watches.revision)
-        if self._all_editors[0] != now:
-            editors = self._records.editors.values()
-            rests = all(each.occupation is None and self._exit_watches.lives(each.process) for each in editors)
-            self._all_editors = (now if rests else None, self._look_at_editors())
-        return self._all_editors[1]
+        basis = Basis((), (self._records.revision, self._exit_watches.revision))
+        return self._editor_lists.get(ALL, basis, self._make_editor_list, self._editor_list_lasts)
 
-    def _look_at_editors(self) -> tuple[EditorInfo, ...]:
+    def _editor_list_lasts(self) -> bool:
+        editors = self._records.editors.values()
+        return all(editor.occupation is None and self._exit_watches.lives(editor.process) for editor in editors)
+
+    def _make_editor_list(self) -> tuple[EditorInfo, ...]:
         editors = self._records.editors
-        if len(self._editors) > len(editors):
-            self._editors = {name: shown for name, shown in self._editors.items() if name in editors}
+        self._editors.keep_only(editors)
         owned: dict[str, list[str]] = {}
         for record in self._records.servers.values():
             for ownership in record.owners:
                 owned.setdefault(ownership.editor, []).append(record.id)
-        rows = [self._editor(editor, tuple(owned.get(editor.id, ()))) for editor in editors.values()]
-        return fitting(rows, EDITORS_BYTES)
+        shown = [self._editor(editor, tuple(owned.get(editor.id, ()))) for editor in editors.values()]
+        return as_many_as_fit(shown, EDITORS_BYTES)
 
     def left_out(self, servers: Sequence[Server], editors: Sequence[EditorInfo] | None = None) -> int:
         """Return how many servers and editors are missing from these lists."""
@@ -143,7 +140,7 @@ class Views:
         left = max(0.0, lease.expires - self._clock.monotonic())
         return LeaseInfo(lease.id, server, lease.holder, lease.ttl_s, round(left, 3))
 
-    def _server(
+    def _new_server(
         self, record: ServerRecord, verdict: Verdict | None, sessions: int | None, liveness: tuple[Liveness, ...]
     ) -> Server:
         now = self._clock.monotonic()
@@ -159,14 +156,14 @@ class Views:
             ports=record.ports,
             url=record.url,
             connect=record.connect,
-            owners=tuple(map(owner, record.owners, liveness)),
+            owners=tuple(map(owner_info, record.owners, liveness)),
             sessions=sessions,
             leases=tuple(self.lease(record.id, lease) for lease in record.leases if lease.expires > now),
             restarts=record.restarts,
             since=record.since,
-            relocated=tuple(relocated(row) for row in record.relocated),
+            relocated=tuple(map(relocated_port, record.relocated)),
             relocated_more=record.relocated_more,
-            failure=failure(record),
+            failure=failure_info(record),
             reap=self.verdict(verdict),
             log=record.log,
             until_stopped=record.until_stopped,
@@ -174,17 +171,16 @@ class Views:
             version_why=record.chosen.why if record.chosen is not None and not record.foreign else None,
             notes=(*advice(self._context, record), *record.left),
             by_client=record.by_client,
-            bridges=tuple(map(bridge, record.bridges)),
+            bridges=tuple(map(bridge_info, record.bridges)),
             recipe_changes=tuple(RecipeChange(change.part, change.detail) for change in older(self._context, record)),
         )
 
     def _editor(self, editor: Editor, servers: tuple[str, ...]) -> EditorInfo:
         occupation = editor.busy(self._clock.monotonic())
         liveness = self._liveness(editor.process)
-        key = (id(editor), occupation is None, liveness, servers, editor)
-        shown = self._editors.get(editor.id)
-        if shown is None or shown[0][:4] != key[:4]:
-            info = EditorInfo(
+
+        def make() -> EditorInfo:
+            return EditorInfo(
                 id=editor.id,
                 pid=editor.process.pid,
                 started_at=editor.started_at,
@@ -197,8 +193,8 @@ class Views:
                 busy=occupation.reason if occupation else None,
                 servers=servers,
             )
-            shown = self._editors[editor.id] = (key, info)
-        return shown[1]
+
+        return self._editors.get(editor.id, Basis((editor,), (occupation is None, liveness, servers)), make)
 
     def _liveness(self, identity: ProcessIdentity) -> Liveness:
         return Liveness.ALIVE if self._exit_watches.lives(identity) else self._probe.sample(identity)
@@ -207,21 +203,21 @@ class Views:
         return None if identity is None else ProcessInfo(identity.pid, self._probe.started_at(identity))
 
 
-def fitting(rows: Sequence[T], room: int) -> tuple[T, ...]:
-    """Return as many of the first rows as fit into `room` bytes of JSON."""
-    for number, row in enumerate(rows):
-        room -= _size_of(text.json_of(row)) + 1
+def as_many_as_fit(messages: Sequence[T], room: int) -> tuple[T, ...]:
+    """Return as many of the first messages as fit into `room` bytes of JSON, with a comma after each."""
+    for number, message in enumerate(messages):
+        room -= _size_of(text.json_of(message)) + 1
         if room < 0:
-            return tuple(rows[:number])
-    return tuple(rows)
+            return tuple(messages[:number])
+    return tuple(messages)
 
 
-def _compact(row: Server) -> Server:
-    """Return the row without the details that only matter for a single server. `server.get` returns them."""
-    passed_over = row.relocated_more + len(row.relocated)
-    reap = replace(row.reap, reasons=row.reap.reasons[:1])
-    failure = replace(row.failure, log_tail=()) if row.failure else None
-    return replace(row, relocated=(), relocated_more=passed_over, reap=reap, failure=failure)
+def _compact(server: Server) -> Server:
+    """Return a server without the details that only matter for a single server. `server.get` returns them."""
+    passed_over = server.relocated_more + len(server.relocated)
+    reap = replace(server.reap, reasons=server.reap.reasons[:1])
+    failure = replace(server.failure, log_tail=()) if server.failure else None
+    return replace(server, relocated=(), relocated_more=passed_over, reap=reap, failure=failure)
 
 
 def _size_of(json: str) -> int:

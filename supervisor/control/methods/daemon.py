@@ -9,7 +9,7 @@ from ...values import frozen
 from ...wire.messages import daemon as d
 from ...wire.messages.common import EditorInfo, Server
 from ...wire.messages.session import Ping, PingResult
-from ..conversions import bridge, explained
+from ..conversions import bridge_info, explained_port
 from ..views import Views
 from .table import read
 
@@ -108,17 +108,17 @@ class DaemonMethods:
     async def _explain(self, params: d.PortsExplain) -> d.PortsExplainResult:
         found = await self._inspector.port_reporter.explain(params.kind, params.ports or (), params.project)
         why = found.why.why if found.why is not None else None
-        return d.PortsExplainResult(tuple(map(explained, found.ports)), found.version, why, found.notes)
+        return d.PortsExplainResult(tuple(map(explained_port, found.ports)), found.version, why, found.notes)
 
     @read("daemon.reload")
     async def _reload(self, _: d.DaemonReload) -> d.DaemonReloadResult:
         waiting = await self._about.reload()
         problems = await unusable(self._context)
-        outdated = (row for row in self._views.servers() if row.recipe_changes)
+        outdated = (server for server in self._views.servers() if server.recipe_changes)
         return d.DaemonReloadResult(
             waiting,
             self._about.config,
-            tuple(d.OutdatedServer(row.id, row.recipe_changes) for row in outdated),
+            tuple(d.OutdatedServer(server.id, server.recipe_changes) for server in outdated),
             tuple(d.UnusableKind(kind, reason) for kind, reason in problems.items()),
         )
 
@@ -132,5 +132,5 @@ class DaemonMethods:
         return d.DaemonShutdownResult(
             tuple(server for server in self._context.records.servers if server not in left),
             tuple(d.LeftServer(server, reason) for server, reason in left.items()),
-            tuple(map(bridge, found)),
+            tuple(map(bridge_info, found)),
         )

@@ -8,7 +8,7 @@ from ...wire.messages.environments import (
     EnvironmentsPrune,
     EnvironmentsPruneResult,
 )
-from ..conversions import environment, leftover
+from ..conversions import environment_info, environment_leftover
 from .table import read
 
 
@@ -23,7 +23,9 @@ class EnvironmentMethods:
     async def _list(self, _: EnvironmentsList) -> EnvironmentsListResult:
         kept, left = await self._housekeeping.look(), await self._housekeeping.leftovers()
         folder = str(self._context.environments.root)
-        return EnvironmentsListResult(folder, tuple(map(environment, kept)), tuple(map(leftover, left)))
+        return EnvironmentsListResult(
+            folder, tuple(map(environment_info, kept)), tuple(map(environment_leftover, left))
+        )
 
     @read("environments.prune")
     async def _prune(self, params: EnvironmentsPrune) -> EnvironmentsPruneResult:
@@ -31,4 +33,4 @@ class EnvironmentMethods:
             dry_run=params.dry_run, named=params.all, keys=frozenset(params.environments)
         )
         left = () if params.environments else await self._housekeeping.sweep(dry_run=params.dry_run)
-        return EnvironmentsPruneResult(tuple(map(environment, removed)), tuple(map(leftover, left)))
+        return EnvironmentsPruneResult(tuple(map(environment_info, removed)), tuple(map(environment_leftover, left)))

@@ -4,7 +4,7 @@ from ...engine.state.context import EngineContext
 from ...engine.supervisor import Inspector
 from ...wire.messages.common import Server
 from ...wire.messages.servers import ServerGet, ServerHistory, ServerHistoryResult, ServerList, ServerListResult
-from ..conversions import ended
+from ..conversions import ended_server
 from ..views import Views
 from .table import read
 
@@ -38,4 +38,4 @@ class ServerMethods:
     def _history(self, params: ServerHistory) -> ServerHistoryResult:
         wanted = params.server
         launches = [each for each in self._records.history.launches() if wanted in (None, each.id)]
-        return ServerHistoryResult(tuple(map(ended, reversed(launches))))
+        return ServerHistoryResult(tuple(map(ended_server, reversed(launches))))
