@@ -2,8 +2,9 @@
 
 import asyncio
 from hmac import compare_digest
-from typing import Any, Protocol
+from typing import Protocol
 
+from ..engine.state.events import Log
 from ..errors import Busy, ProtocolUnsupported, Unauthorized
 from ..native.api import PeerCheck
 from ..wire.messages.session import PROTOCOL_MAX, PROTOCOL_MIN, Hello, HelloResult
@@ -18,18 +19,6 @@ UNAUTHENTICATED = 16
 REFUSALS = 32
 REFUSALS_EVERY_S = 10.0
 """At most `REFUSALS` log entries about refused clients in so many seconds."""
-
-
-class Log(Protocol):
-    """The part of structlog that a connection needs."""
-
-    def warning(self, event: str, **details: Any) -> Any:
-        """Log a refusal."""
-        ...
-
-    def error(self, event: str, **details: Any) -> Any:
-        """Log a defect of the daemon."""
-        ...
 
 
 class RefusalLog:
@@ -110,7 +99,7 @@ class Admission:
             self._unauthenticated[slot] = None
         self._empty.clear()
 
-    def authenticated(self, slot: ConnectionSlot) -> None:
+    def mark_authenticated(self, slot: ConnectionSlot) -> None:
         """Note that a connection has authenticated itself, so it no longer makes room for others."""
         self._unauthenticated.pop(slot, None)
         self._authenticated.add(slot)
@@ -126,7 +115,7 @@ class Admission:
         """Wait until every connection has ended."""
         await self._empty.wait()
 
-    def check(self, hello: Hello, *, proven: bool) -> None:
+    def check_hello(self, hello: Hello, *, proven: bool) -> None:
         """Compare token and protocol. `proven`: the system has confirmed the peer's user, so no token is needed.
 
         Raises:

@@ -12,9 +12,9 @@ from ..wire.jsonrpc import Request
 from .admission import Admission
 from .methods.streams import End, Opening
 from .methods.table import Method
+from .named_requests import Caller
 from .outbound import Outbound
 from .progress import CallProgress
-from .requests import Caller
 
 IN_FLIGHT = 256
 """Requests and streams that one connection may have at once."""

@@ -48,7 +48,7 @@ class Connection(asyncio.BufferedProtocol):
         """Made when the client first sends, and dropped with the transport: a crowd of refused clients costs none."""
         self._decoder = framing.LineDecoder()
         self._lines: deque[bytes] = deque()
-        self._scheduled = False
+        self._is_serving_scheduled = False
         """Whether the next turn of the event loop serves further frames."""
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
@@ -92,7 +92,7 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse(None, problem)
             return
         self._lines.extend(lines)
-        if not self._scheduled:
+        if not self._is_serving_scheduled:
             self._serve_some()
 
     def pause_writing(self) -> None:
@@ -103,7 +103,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """See `asyncio.BufferedProtocol`."""
         self._outbound.unclog()
-        if not self._scheduled:
+        if not self._is_serving_scheduled:
             self._serve_some()
 
     def eof_received(self) -> None:
@@ -141,17 +141,17 @@ class Connection(asyncio.BufferedProtocol):
 
     def _serve_some(self) -> None:
         """Serve some of the frames that have arrived. The rest waits for the next turn, after the other clients."""
-        self._scheduled = False
+        self._is_serving_scheduled = False
         for _ in range(FRAMES_A_TURN):
-            if not self._serving():
+            if not self._can_serve():
                 break
             self._frame(self._lines.popleft())
         self._pause_or_resume_reading()
-        if self._serving():
-            self._scheduled = True
+        if self._can_serve():
+            self._is_serving_scheduled = True
             asyncio.get_running_loop().call_soon(self._serve_some)
 
-    def _serving(self) -> bool:
+    def _can_serve(self) -> bool:
         return bool(self._lines) and self._outbound.open and not self._outbound.clogged
 
     def _pause_or_resume_reading(self) -> None:
@@ -195,7 +195,7 @@ class Connection(asyncio.BufferedProtocol):
     def _greet(self, request: Request) -> None:
         try:
             hello = fields.decode(Hello, request.params)
-            self._admission.check(hello, proven=self._authenticated)
+            self._admission.check_hello(hello, proven=self._authenticated)
         except SupervisorError as problem:
             if self._authenticated:
                 self._outbound.send_error(request.id, problem)
@@ -205,7 +205,7 @@ class Connection(asyncio.BufferedProtocol):
         self._calls.caller.introduce(hello.client)
         if not self._authenticated:
             self._authenticated = True
-            self._admission.authenticated(self)
+            self._admission.mark_authenticated(self)
             if self._timer is not None:
                 self._timer.cancel()
         self._calls.reply(request, replace(self._admission.greeting, protocol=hello.protocol))

@@ -11,7 +11,7 @@ from typing import Any
 from ..native import facts
 from .admission import Admission
 from .connection import FLUSH_S, Connection
-from .sockets import BACKLOG, bind_tcp, bind_unix, place_of
+from .sockets import BACKLOG, bind_tcp, bind_unix, device_and_inode
 
 Transport = Mapping[str, Any]
 
@@ -24,9 +24,9 @@ class Listener:
 
     def __init__(self, admission: Admission, socket_path: Path) -> None:
         self._admission = admission
-        self._endpoints: list[_Endpoint] = [_TcpEndpoint(admission)]
+        self._acceptors: list[_Acceptor] = [_TcpAcceptor(admission)]
         if facts.HAS_UNIX_SOCKETS:
-            self._endpoints.insert(0, _UnixEndpoint(admission, socket_path))
+            self._acceptors.insert(0, _UnixAcceptor(admission, socket_path))
         self._transports: tuple[Transport, ...] = ()
 
     @property
@@ -42,8 +42,8 @@ class Listener:
             OSError: the system refused to listen on TCP.
         """
         try:
-            for endpoint in self._endpoints:
-                await self._open(endpoint)
+            for acceptor in self._acceptors:
+                await self._open(acceptor)
         except BaseException:
             self._shut()
             raise
@@ -60,11 +60,11 @@ class Listener:
         """
         if self._admission.closing:
             return False
-        for endpoint in self._endpoints:
-            if not endpoint.listens():
-                self._admission.log.warning("listener.rebuilt", **endpoint.transport)
-                endpoint.shut()
-                await self._open(endpoint)
+        for acceptor in self._acceptors:
+            if not acceptor.is_listening():
+                self._admission.log.warning("listener.rebuilt", **acceptor.transport)
+                acceptor.shut()
+                await self._open(acceptor)
         before, self._transports = self._transports, self._open_now()
         return self._transports != before
 
@@ -86,24 +86,24 @@ class Listener:
             async with asyncio.timeout(2 * FLUSH_S):
                 await self._admission.until_empty()
 
-    async def _open(self, endpoint: "_Endpoint") -> None:
+    async def _open(self, acceptor: "_Acceptor") -> None:
         try:
-            await endpoint.open()
+            await acceptor.open()
         except OSError as problem:
-            if not endpoint.optional:
+            if not acceptor.optional:
                 raise
-            self._admission.log.warning("listener.unavailable", reason=str(problem), **endpoint.transport)
+            self._admission.log.warning("listener.unavailable", reason=str(problem), **acceptor.transport)
 
     def _open_now(self) -> tuple[Transport, ...]:
-        return tuple(endpoint.transport for endpoint in self._endpoints if endpoint.listens())
+        return tuple(acceptor.transport for acceptor in self._acceptors if acceptor.is_listening())
 
     def _shut(self) -> None:
-        for endpoint in self._endpoints:
-            endpoint.shut()
+        for acceptor in self._acceptors:
+            acceptor.shut()
 
 
-class _Endpoint:
-    """One listening socket. `optional`: the daemon works without it."""
+class _Acceptor:
+    """Accepts connections on one socket. `optional`: the daemon works without it."""
 
     optional = False
 
@@ -123,7 +123,7 @@ class _Endpoint:
         self._socket = self.bind()
         self._server = await asyncio.get_running_loop().create_server(self._greet, sock=self._socket, backlog=BACKLOG)
 
-    def listens(self) -> bool:
+    def is_listening(self) -> bool:
         # The proactor loop closes the listening socket on an error of one accept (CPython gh-93821).
         return self._socket is not None and self._socket.fileno() != -1
 
@@ -134,7 +134,7 @@ class _Endpoint:
             self._socket.close()
 
 
-class _TcpEndpoint(_Endpoint):
+class _TcpAcceptor(_Acceptor):
     def __init__(self, admission: Admission) -> None:
         super().__init__(partial(Connection, admission, needs_token=True))
         self._port = 0
@@ -153,13 +153,13 @@ class _TcpEndpoint(_Endpoint):
         return bound
 
 
-class _UnixEndpoint(_Endpoint):
+class _UnixAcceptor(_Acceptor):
     optional = True
 
     def __init__(self, admission: Admission, path: Path) -> None:
         super().__init__(partial(Connection, admission, needs_token=False))
         self._path = path
-        self._place: tuple[int, int] | None = None
+        self._socket_file: tuple[int, int] | None = None
 
     @property
     def transport(self) -> Transport:
@@ -167,18 +167,18 @@ class _UnixEndpoint(_Endpoint):
 
     def bind(self) -> socket.socket:
         bound = bind_unix(self._path)
-        self._place = place_of(self._path)
+        self._socket_file = device_and_inode(self._path)
         return bound
 
-    def listens(self) -> bool:
+    def is_listening(self) -> bool:
         # Systems that tidy their folder of temporary files remove the path of a socket that is still in use.
-        return super().listens() and place_of(self._path) == self._place
+        return super().is_listening() and device_and_inode(self._path) == self._socket_file
 
     def shut(self) -> None:
         super().shut()
-        if self._place is not None and place_of(self._path) == self._place:
+        if self._socket_file is not None and device_and_inode(self._path) == self._socket_file:
             self._path.unlink()
             # The folder is empty unless another program keeps a file there.
             with contextlib.suppress(OSError):
                 self._path.parent.rmdir()
-        self._place = None
+        self._socket_file = None

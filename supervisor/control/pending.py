@@ -12,8 +12,8 @@ class PendingRequests:
         self._tasks: dict[str, set[asyncio.Task[object]]] = {}
 
     @contextlib.contextmanager
-    def noted(self, request: str) -> Iterator[None]:
-        """Let the current task be cancelled by the id of its request while the context is open."""
+    def cancellable(self, request: str) -> Iterator[None]:
+        """Let `cancel` cancel the current task, by the name of its request, while the context is open."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 (requests are tasks)
         tasks = self._tasks.setdefault(request, set())
@@ -26,7 +26,7 @@ class PendingRequests:
                 self._tasks.pop(request, None)
 
     def cancel(self, request: str) -> bool:
-        """Cancel a request, of which nothing has been done yet. Return False if no such request is pending."""
+        """Cancel a request of which nothing has been done yet. Return False if no such request is pending."""
         tasks = self._tasks.get(request, ())
         for task in tasks:
             task.cancel()

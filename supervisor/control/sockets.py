@@ -42,8 +42,8 @@ def bind_unix(path: Path) -> socket.socket:
         NotOurs: the folder is a link or another user's, or the path leads to something that is no socket.
         OSError: the system refused.
     """
-    _own_folder(path.parent)
-    _clear(path)
+    _make_own_folder(path.parent)
+    _remove_old_socket(path)
     bound = socket.socket(socket.AddressFamily["AF_UNIX"], socket.SOCK_STREAM)
     try:
         bound.bind(os.fspath(path))
@@ -55,18 +55,18 @@ def bind_unix(path: Path) -> socket.socket:
     return bound
 
 
-def see_unix(path: Path) -> None:
+def check_unix(path: Path) -> None:
     """Return if `bind_unix` could listen there. Nothing is made or replaced.
 
     Raises:
         NotOurs: the path, or its folder, leads to something that is not ours.
     """
     if os.path.lexists(path.parent):
-        _see_folder(path.parent)
-        _see_socket(path)
+        _check_folder(path.parent)
+        _has_socket(path)
 
 
-def place_of(path: Path) -> tuple[int, int] | None:
+def device_and_inode(path: Path) -> tuple[int, int] | None:
     """Return device and inode of the file at the path, or None. They tell our socket file from a later one."""
     try:
         status = path.lstat()
@@ -75,13 +75,13 @@ def place_of(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _own_folder(folder: Path) -> None:
+def _make_own_folder(folder: Path) -> None:
     folder.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
-    if stat.S_IMODE(_see_folder(folder).st_mode) != OWNER_ONLY:
+    if stat.S_IMODE(_check_folder(folder).st_mode) != OWNER_ONLY:
         folder.chmod(OWNER_ONLY)
 
 
-def _see_folder(folder: Path) -> os.stat_result:
+def _check_folder(folder: Path) -> os.stat_result:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
         raise _not_ours(folder, "is a link, not a folder")
@@ -90,12 +90,12 @@ def _see_folder(folder: Path) -> os.stat_result:
     return status
 
 
-def _clear(path: Path) -> None:
-    if _see_socket(path):
+def _remove_old_socket(path: Path) -> None:
+    if _has_socket(path):
         path.unlink()
 
 
-def _see_socket(path: Path) -> bool:
+def _has_socket(path: Path) -> bool:
     """Return whether a socket file lies there. False means that the path is free."""
     try:
         status = path.lstat()

@@ -5,7 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from ..control.sockets import bind_tcp, see_unix
+from ..control.sockets import bind_tcp, check_unix
 from ..errors import NotOurs, StateNotWritable
 from ..native import facts, trust
 from ..native.facts import Folders
@@ -40,7 +40,7 @@ def rehearse_start(folders: Folders) -> None:
         FileStore(folders.registry).probe()
         bind_tcp().close()
         if facts.HAS_UNIX_SOCKETS:
-            see_unix(folders.socket)
+            check_unix(folders.socket)
         me = open_platform().probe.identify(os.getpid())
         _construct(folders, read)
     except OSError as error:

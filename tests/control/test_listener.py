@@ -146,7 +146,7 @@ def test_a_closed_tcp_socket_is_rebuilt_on_its_port(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_listener(tmp_path) as harness:
             before = harness.listener.transports
-            tcp = harness.listener._endpoints[1]
+            tcp = harness.listener._acceptors[1]
             assert tcp._server is not None
             tcp._server.close()
             assert await harness.listener.check() is False
@@ -161,7 +161,7 @@ def test_a_port_that_another_program_took_is_replaced(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_listener(tmp_path) as harness:
             port = harness.listener.transports[1]["port"]
-            tcp = harness.listener._endpoints[1]
+            tcp = harness.listener._acceptors[1]
             assert tcp._server is not None
             tcp._server.close()
             with socket.create_server(("127.0.0.1", port)):

@@ -76,7 +76,7 @@ def test_a_pending_request_can_be_cancelled() -> None:
         arrivals = PendingRequests()
 
         async def arrive() -> None:
-            with arrivals.noted("mine"):
+            with arrivals.cancellable("mine"):
                 await asyncio.Event().wait()
 
         both = [asyncio.create_task(arrive()), asyncio.create_task(arrive())]

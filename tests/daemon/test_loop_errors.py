@@ -110,7 +110,7 @@ def test_a_listening_socket_that_the_loop_closed_is_reopened(name: str, tmp_path
     async def live() -> int:
         async with open_listener(tmp_path) as harness:
             errors = handler(harness, log, name)
-            endpoint = harness.listener._endpoints[-1]
+            endpoint = harness.listener._acceptors[-1]
             assert endpoint._socket is not None
             asyncio.get_running_loop()._stop_serving(endpoint._socket)  # type: ignore[attr-defined]
             error = OSError(22, "The specified network name is no longer available", None, 64)

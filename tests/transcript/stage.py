@@ -104,7 +104,7 @@ class StagedDaemon(Daemon):
 
     def _listener(self, engine: Engine) -> Listener:
         listener = super()._listener(engine)
-        listener._endpoints.clear()
+        listener._acceptors.clear()
         self.admission = listener._admission
         return listener
 

@@ -17,9 +17,9 @@ from ...errors import NotFound
 from ...wire.messages.common import Server
 from ...wire.messages.requests import RequestCancel, RequestCancelResult, RequestResult
 from ...wire.messages.servers import ServerAdopt, ServerEnsure, ServerRestart, ServerStop
+from ..named_requests import Caller, NamedRequests, RequestScope
 from ..pending import PendingRequests
 from ..progress import CallProgress
-from ..requests import Caller, Requests, RequestScope
 from ..views import Views
 from .editors import attached
 from .table import mutation, read
@@ -46,7 +46,7 @@ class OperationMethods:
         self._records = context.records
         self._views = views
         self._pending = PendingRequests()
-        self._requests = Requests(known.knows)
+        self._requests = NamedRequests(known.knows)
 
     @mutation("server.ensure")
     async def _ensure(self, params: ServerEnsure, progress: CallProgress) -> Server:
@@ -118,16 +118,13 @@ class OperationMethods:
         if params.request is None:
             return self._views.server(await perform(params))
         progress.request_id = params.request
-        meaning = self._requests.begin(params.request, progress.caller, self._scope(params), operation, params)
-        known = self._known.repeat(meaning.name, operation, None, progress)
+        request = self._requests.begin(params.request, progress.caller, self._scope(params), operation, params)
+        name = request.engine_name
+        known = self._known.repeat(name, operation, None, progress)
         if known is not None:
             return self._views.server(await known)
-        self._requests.arrives(meaning)
-        try:
-            with self._pending.noted(meaning.name):
-                return self._views.server(await perform(replace(params, request=meaning.name)))
-        finally:
-            self._requests.arrived(meaning)
+        with self._requests.arriving(request), self._pending.cancellable(name):
+            return self._views.server(await perform(replace(params, request=name)))
 
     def _scope(self, params: Any) -> RequestScope:
         """Return for which editor or owner a client asks, as far as the records tell without asking the system."""

@@ -49,13 +49,13 @@ class EventMethods:
         if params.since.instance_id != self._instance_id:
             return self._anew("another instance")
         missed = self._events.after(params.since.seq)
-        return self._anew("gap") if missed is None else self._on(params.since, missed)
+        return self._anew("gap") if missed is None else self._continued(params.since, missed)
 
     def _anew(self, resync: str | None) -> Opening:
         answer = EventsSubscribeResult(self._instance_id, self._events.last, self._snapshot())
         return Opening(answer, partial(self._begin, (), resync))
 
-    def _on(self, since: Since, missed: Sequence[Event]) -> Opening:
+    def _continued(self, since: Since, missed: Sequence[Event]) -> Opening:
         before = missed[0].seq - 1 if missed else since.seq
         return Opening(EventsSubscribeResult(self._instance_id, before, None), partial(self._begin, missed, None))
 
@@ -90,7 +90,7 @@ class LogMethods:
         self._logs = logs
 
     @read("logs.read")
-    async def read(self, params: LogsRead) -> LogsReadResult | Opening:
+    async def read_log(self, params: LogsRead) -> LogsReadResult | Opening:
         """Return the end of a log. With `follow`, send what is written after it as notifications."""
         page = await self._logs.read(params.server, params.lines, whole_lines=params.follow)
         answer = LogsReadResult(page.lines, str(page.path), page.ended)

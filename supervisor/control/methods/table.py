@@ -11,8 +11,8 @@ from ...errors import MethodNotFound
 from ...values import frozen
 from ...wire import fields
 from ...wire.messages.methods import METHODS
+from ..named_requests import Caller
 from ..progress import CallProgress
-from ..requests import Caller
 
 GREETING = "hello"
 """The method that admits a client. The connection answers it itself."""
