@@ -16,8 +16,8 @@ from ..engine.state.context import EngineContext
 from ..engine.state.exit_watches import ExitWatches
 from ..wire import text
 from ..wire.messages.common import EditorInfo, FailureInfo, LeaseInfo, ProcessInfo, ReapVerdict, RecipeChange, Server
-from .answer_cache import AnswerCache, Basis
 from .conversions import bridge_info, failure_info, owner_info, relocated_port, version_source
+from .view_cache import Basis, ViewCache
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ TAILS_BYTES = 64 * 1024
 NOT_CHECKED = ReapVerdict("keep", ("not checked",), None)
 
 ALL = "all"
-"""The name of the list of all servers, or of all editors, in a cache of answers."""
+"""The name of the list of all servers, or of all editors, in a cache of views."""
 
 
 class Views:
@@ -43,11 +43,11 @@ class Views:
         self._clock = context.platform.clock
         self._reaper = reaper
         self._exit_watches = exit_watches
-        self._servers: AnswerCache[Server] = AnswerCache()
-        self._servers_without_tail: AnswerCache[Server] = AnswerCache()
-        self._server_lists: AnswerCache[tuple[Server, ...]] = AnswerCache()
-        self._editors: AnswerCache[EditorInfo] = AnswerCache()
-        self._editor_lists: AnswerCache[tuple[EditorInfo, ...]] = AnswerCache()
+        self._servers: ViewCache[Server] = ViewCache()
+        self._servers_without_tail: ViewCache[Server] = ViewCache()
+        self._server_lists: ViewCache[tuple[Server, ...]] = ViewCache()
+        self._editors: ViewCache[EditorInfo] = ViewCache()
+        self._editor_lists: ViewCache[tuple[EditorInfo, ...]] = ViewCache()
 
     def server(self, record: ServerRecord) -> Server:
         """Return one server."""

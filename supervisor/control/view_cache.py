@@ -1,4 +1,4 @@
-"""Answers that are kept for as long as everything that they were made from stays the same."""
+"""Views that are kept for as long as everything that they were made from stays the same."""
 
 from collections.abc import Callable, Container, Sized
 from operator import is_
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Basis(NamedTuple):
-    """Everything that an answer was made from.
+    """Everything that a view was made from.
 
     `objects` are frozen and replaced as a whole, so they are compared by identity, which is a hundred times cheaper.
     Keeping them here keeps their identities from being used again. `values` are compared by equality.
@@ -18,7 +18,7 @@ class Basis(NamedTuple):
     values: tuple[object, ...] = ()
 
     def is_same(self, other: "Basis") -> bool:
-        """Return whether an answer made from the other basis would be the same. Both bases are of one form."""
+        """Return whether a view made from the other basis would be the same. Both bases are of one form."""
         return all(map(is_, self.objects, other.objects)) and self.values == other.values
 
 
@@ -30,16 +30,16 @@ class Names(Sized, Container[str], Protocol):
     """A collection of names, such as a mapping by name."""
 
 
-class AnswerCache(Generic[T]):
-    """The latest answer for each name."""
+class ViewCache(Generic[T]):
+    """The latest view for each name."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[Basis, T]] = {}
 
     def get(self, name: str, basis: Basis, make: Callable[[], T], lasts: Callable[[], bool] = _always) -> T:
-        """Return the kept answer if it was made from this basis, or else a new one.
+        """Return the kept view if it was made from this basis, or else a new one.
 
-        `lasts` returns whether a new answer may be kept: False if it may change although its basis stays the same.
+        `lasts` returns whether a new view may be kept: False if it may change although its basis stays the same.
         """
         kept = self._kept.pop(name, None)
         if kept is None or not kept[0].is_same(basis):
@@ -50,6 +50,6 @@ class AnswerCache(Generic[T]):
         return kept[1]
 
     def keep_only(self, names: Names) -> None:
-        """Forget the answers for all other names. Cheap if there is no answer too many."""
+        """Forget the views for all other names. Cheap if there is no view too many."""
         if len(self._kept) > len(names):
             self._kept = {name: kept for name, kept in self._kept.items() if name in names}
