@@ -10,8 +10,8 @@ from typing import TypeVar
 from ..core.model import Editor, Lease, Liveness, ProcessIdentity, ServerRecord
 from ..core.reaping import Keep, Reap, Suspect, Verdict
 from ..engine.ending.reap import Reaper
-from ..engine.starting.versions.advice import advice
-from ..engine.starting.versions.recipe_drift import older
+from ..engine.starting.versions.advice import notes_on
+from ..engine.starting.versions.recipe_drift import recipe_changes
 from ..engine.state.context import EngineContext
 from ..engine.state.exit_watches import ExitWatches
 from ..wire import text
@@ -169,10 +169,12 @@ class Views:
             until_stopped=record.until_stopped,
             version_source=version_source(record),
             version_why=record.chosen.why if record.chosen is not None and not record.foreign else None,
-            notes=(*advice(self._context, record), *record.left),
+            notes=(*notes_on(self._context, record), *record.left),
             by_client=record.by_client,
             bridges=tuple(map(bridge_info, record.bridges)),
-            recipe_changes=tuple(RecipeChange(change.part, change.detail) for change in older(self._context, record)),
+            recipe_changes=tuple(
+                RecipeChange(change.part, change.detail) for change in recipe_changes(self._context, record)
+            ),
         )
 
     def _editor(self, editor: Editor, servers: tuple[str, ...]) -> EditorInfo:

@@ -19,7 +19,7 @@ from .ending.sampling import Sampler
 from .ending.shutdown import Shutdown
 from .ending.termination import Termination
 from .ensuring import EnsureOperation
-from .environments.builder import Environments
+from .environments.private_environments import Environments
 from .housekeeping import Housekeeping
 from .identification.health import Health
 from .identification.queries import OVER_LOOPBACK, ServerQueries
@@ -36,12 +36,12 @@ from .recovery.rebuild import Rebuilder
 from .recovery.recover import Recovery
 from .starting.adopt import Adopter
 from .starting.discover import Discovery
-from .starting.ensure import Ensurer
 from .starting.launch import Launcher
 from .starting.placement import Placement
 from .starting.planning import Planner
 from .starting.port_report import PortReporter
 from .starting.rehearsal import Rehearsal
+from .starting.reuse import Reuser
 from .starting.start import Starter
 from .starting.takeover import Takeover
 from .state.context import TOKEN_VARIABLE, EngineContext
@@ -124,7 +124,6 @@ def assemble(
     reaper = Reaper(context, sampler, exit_watches)
     spawner = Spawner(context)
     starter = Starter(context, server_client, planner, takeover, Launcher(context, server_client, spawner, stopper))
-    ensurer = Ensurer(context, planner, takeover, starter)
     rehearsal = Rehearsal(context, planner, starter, spawner)
     automatic_restarter = AutomaticRestarter(context, starter)
     standing = Standing(context)
@@ -155,7 +154,8 @@ def assemble(
         operations=operations,
         placement=placement,
         registrar=registrar,
-        ensurer=ensurer,
+        reuser=Reuser(context, planner, takeover),
+        starter=starter,
         replacer=Replacer(context, planner, starter, rehearsal, termination, takeover),
         takeover=takeover,
         termination=termination,

@@ -19,9 +19,10 @@ from .operations.coordinator import Operations
 from .operations.operation import RunningOperation
 from .operations.requester import Requester
 from .operations.waiters import do_nothing
-from .starting.ensure import Ensurer
 from .starting.placement import Placement
 from .starting.resolve import EnsureRequest, ResolvedRequest
+from .starting.reuse import Reuser
+from .starting.start import Starter
 from .starting.takeover import Takeover
 from .state.context import EngineContext
 from .state.standing import Standing
@@ -37,7 +38,8 @@ class EnsureOperation:
     operations: Operations
     placement: Placement
     registrar: Registrar
-    ensurer: Ensurer
+    reuser: Reuser
+    starter: Starter
     replacer: Replacer
     takeover: Takeover
     termination: Termination
@@ -56,7 +58,9 @@ class EnsureOperation:
         editor_id = request.editor.id if request.editor else None
         admitted = self.operations.admit(
             resolved.server,
-            OperationRequest(Operation.ENSURE, requester_name(editor_id, requester), resolved.required, resolved.ports),
+            OperationRequest(
+                Operation.ENSURE, requester_name(editor_id, requester), resolved.required, resolved.explicit_ports
+            ),
             requester,
             request_id=request.request_id,
             editor_id=editor_id,
@@ -94,7 +98,7 @@ class EnsureOperation:
         if record.project != resolved.project and not record.observed_only:
             raise Busy(f"{resolved.server} is the server of another project", hint="ask again", retry_after_ms=100)
         if record.state in SERVING and not self.standing.dead(record):
-            self.ensurer.refuse_mismatch(resolved, record)
+            self.reuser.refuse_mismatch(resolved, record)
 
     async def _run(
         self, request: EnsureRequest, resolved: ResolvedRequest, operation: RunningOperation
@@ -146,11 +150,16 @@ class EnsureOperation:
             self.automatic_restarter.forget(resolved.server)
             # Admission compares later requests with this version, not with that of the last launch.
             records.move(resolved.server, ServerState.STARTING, version=resolved.version, chosen=resolved.chosen)
-        outcome = await self.ensurer.run(resolved, operation, before)
+        outcome: ServerRecord | Replace
+        if records.server(resolved.server).state in SERVING:
+            operation.progress("deciding", f"looking at {resolved.server}")
+            outcome = await self.reuser.reuse(resolved)
+        else:
+            outcome = await self.starter.start(resolved, operation, before)
         if isinstance(outcome, Replace):
             outcome = await self.replacer.replace(resolved, outcome, operation)
         if resolved.asker is None:
-            return self.takeover.wanted_without_owner(outcome.id, None)
+            return self.takeover.keep_without_owner(outcome.id, None)
         return records.server(outcome.id)
 
     async def _fall_back(

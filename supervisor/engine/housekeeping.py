@@ -10,9 +10,9 @@ from ..errors import InvalidParams, KindUnknown, NotFound, StateNotWritable
 from ..kinds.kind import Kind
 from ..native.lane import Lane
 from ..values import frozen
-from .environments.build_watch import weigh
-from .environments.running_from import Commands, commands_of_all, running_from
-from .environments.store import Environment, Wanted
+from .environments.build_watch import measure
+from .environments.running_from import CommandLines, commands_of_all, running_from
+from .environments.store import Environment, PackageVersion
 from .operations.shared_answers import SharedAnswers
 from .state.context import EngineContext
 from .state.standing import may_live
@@ -120,11 +120,11 @@ class Housekeeping:
 
     async def sweep(self, *, dry_run: bool) -> list[Leftover]:
         """Remove aborted and replaced builds. With `dry_run`, only return them."""
-        rubbish = [left for left in await self.leftovers() if left.removable]
-        if dry_run or not rubbish:
-            return rubbish
+        removable = [left for left in await self.leftovers() if left.removable]
+        if dry_run or not removable:
+            return removable
         gone = await self._lanes.do(self._environments.sweep, lane=Lane.FILES)
-        return [left for left in rubbish if left.path in gone]
+        return [left for left in removable if left.path in gone]
 
     async def _discard(self, environment: Environment, *, named: bool) -> bool:
         def unused() -> bool:
@@ -144,7 +144,7 @@ class Housekeeping:
             )
         return done
 
-    def _users(self, environment: Environment, commands: Commands) -> tuple[str, ...]:
+    def _users(self, environment: Environment, commands: CommandLines) -> tuple[str, ...]:
         """Return the servers that need an environment, and the other processes that run from it."""
         pids = running_from(environment.path, commands)
         servers = {record.id: record for record in self._context.records.servers.values()}
@@ -193,28 +193,28 @@ class Housekeeping:
             return None
         # The version of a server is its own statement and may be any text.
         with contextlib.suppress(InvalidParams):
-            found = self._environments.store.find(Wanted.checked(package, version))
+            found = self._environments.store.find(PackageVersion.checked(package, version))
             return found.path if found else None
         return None
 
-    def _commands(self) -> Commands:
+    def _commands(self) -> CommandLines:
         platform = self._context.platform
         return commands_of_all(platform.processes, platform.probe)
 
     def _leftovers(self) -> list[Leftover]:
         store, probe = self._environments.store, self._context.platform.probe
         published = {found.path for found in store.published()}
-        rubbish = set(self._environments.rubbish())
+        removable = set(self._environments.removable())
         found = []
         with contextlib.suppress(FileNotFoundError):
             for folder in sorted(store.root.iterdir()):
                 if folder in published or not folder.is_dir():
                     continue
                 builders = store.builders(folder)
-                if folder in rubbish:
+                if folder in removable:
                     lost = LOST_RECORD if store.was_published(folder) else "an aborted build"
-                    what = "replaced" if store.replaced(folder) else lost
-                elif store.replaced(folder):
+                    what = "replaced" if store.was_replaced(folder) else lost
+                elif store.was_replaced(folder):
                     what = "replaced, and a process still runs from it"
                 elif store.was_published(folder):
                     what = f"{LOST_RECORD}, and a process still runs from it"
@@ -224,7 +224,7 @@ class Housekeeping:
                     what = "an aborted build; a process still runs from it"
                 else:
                     what = "not made by godot-supervisor, or its list of builders is lost"
-                found.append(Leftover(folder, _size(folder), what, folder in rubbish))
+                found.append(Leftover(folder, _size(folder), what, folder in removable))
         return found
 
 
@@ -235,5 +235,5 @@ def _versions(kind: Kind) -> set[str]:
 
 def _size(folder: Path) -> int:
     """Return the bytes in a folder, as far as they can be counted. Blocking."""
-    _, size = weigh([folder])
+    _, size = measure([folder])
     return size

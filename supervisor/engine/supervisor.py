@@ -25,7 +25,7 @@ from .starting.adopt import Adopter, AdoptRequest
 from .starting.discover import Discovery
 from .starting.port_report import PortReporter
 from .starting.resolve import EnsureRequest
-from .starting.versions.addon_versions import Versions
+from .starting.versions.addon_versions import AddonVersions
 from .state.context import EngineContext
 
 CLOSING_PATIENCE_S = 10.0
@@ -114,7 +114,7 @@ class Supervisor:
         """
         if server_id not in self.context.records.servers:
             # A bridge may have started it a moment ago.
-            await self.discovery.look_once()
+            await self.discovery.look_and_wait()
         record = self.context.records.server(server_id)
         admitted = self.operations.admit(
             server_id,
@@ -125,7 +125,7 @@ class Supervisor:
         )
         stop = partial(self.termination.stop, server_id, reason=StopReason.USER)
         stopped = await self._disturb(admitted, stop, editor, force=force)
-        self.discovery.expect(stopped.bridges)
+        self.discovery.expect_servers_of(stopped.bridges)
         return stopped
 
     async def restart(
@@ -190,7 +190,7 @@ class Inspector:
     monitor: Monitor
     reaper: Reaper
     health: Health
-    versions: Versions
+    versions: AddonVersions
     discovery: Discovery
     port_reporter: PortReporter
 

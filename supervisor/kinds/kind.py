@@ -52,6 +52,11 @@ class PortRange:
             raise ValueError(f"{text!r} is not a rising range of ports between 1 and {PORT_MAX}")
         return cls(low, high)
 
+    @property
+    def numbers(self) -> range:
+        """The ports of the range, in rising order."""
+        return range(self.low, self.high + 1)
+
 
 @frozen
 class Identify:

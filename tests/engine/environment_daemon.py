@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.engine.environments.builder import Environments
+from supervisor.engine.environments.private_environments import Environments
 from supervisor.engine.environments.store import Environment
 from supervisor.native.platforms import open_platform
 from tests import cache

@@ -9,7 +9,7 @@ import pytest
 from supervisor.core.model import Origin, Ports, ServerRecord, ServerState, VersionChoice, VersionSource
 from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.environments.examination import SCRIPT
-from supervisor.engine.starting.versions.advice import advice
+from supervisor.engine.starting.versions.advice import notes_on
 from supervisor.errors import InstallFailed
 from supervisor.native.api import ChildCommand
 from tests.engine.answers import ANSWERING, Answers, strangers_toy
@@ -61,7 +61,7 @@ def test_the_addon_of_a_project_decides_the_version(harness: EngineHarness) -> N
         assert (record.version, record.ports, record.project) == ("4.3.1", PREFERRED, None)
         assert why(record).source is VersionSource.ADDON
         assert why(record).why == f"from {FILE} in {project(harness, 'game', None)}"
-        assert advice(harness.engine.context, record) == ()
+        assert notes_on(harness.engine.context, record) == ()
 
     harness.run(story)
 
@@ -93,7 +93,7 @@ def test_unusable_addon_version_is_passed_over_with_the_reason(
     async def story() -> None:
         record = await harness.up(harness.editor(), project=project(harness, "game", version), engine_version=engine)
         assert (record.version, why(record).source) == (expected, source)
-        notes = advice(harness.engine.context, record)
+        notes = notes_on(harness.engine.context, record)
         assert len(notes) == (source is not VersionSource.ADDON)
         assert all(FILE in note and version in note for note in notes)
 
@@ -107,7 +107,7 @@ def test_two_projects_with_two_addon_versions_get_two_servers(harness: EngineHar
         second = await harness.up(harness.editor(), project=project(harness, "b", "4.2.3"))
         assert (first.id, first.version, first.ports) == ("toy", "4.3.1", PREFERRED)
         assert (second.id, second.version, second.ports["http"]) == ("toy-2", "4.2.3", 8001)
-        assert advice(harness.engine.context, second) == (
+        assert notes_on(harness.engine.context, second) == (
             "its plugin looks on http 8000, sessions 9500 only; toy 4.3.1 held them when this server was started",
         )
         third = await harness.up(harness.editor(), project=project(harness, "c", "4.3.1.0"))
@@ -125,12 +125,12 @@ def test_updated_plugin_gets_its_new_version_on_its_ports(harness: EngineHarness
         first = await harness.up(editor, project=folder)
         project(harness, "game", "4.3.1")
         checked = await harness.engine.inspector.check("toy")
-        (note,) = advice(harness.engine.context, checked)
+        (note,) = notes_on(harness.engine.context, checked)
         assert note.endswith("has 4.3.1 now: godot-supervisor restart toy")
         second = await harness.up(editor, project=folder)
         assert (second.id, second.version, second.ports) == ("toy", "4.3.1", PREFERRED)
         assert not harness.alive(first.process)
-        assert advice(harness.engine.context, second) == ()
+        assert notes_on(harness.engine.context, second) == ()
 
     harness.run(story)
 
@@ -153,15 +153,15 @@ def test_restart_takes_the_recipes_version_unless_one_was_requested(harness: Eng
     async def story() -> None:
         record = await harness.up()
         harness.engine.context.catalog.reload({"toy": {**KIND, "version": "1.1"}})
-        assert advice(harness.engine.context, record) == (
+        assert notes_on(harness.engine.context, record) == (
             "its recipe has version 1.1 now: godot-supervisor restart toy",
         )
         record = await harness.supervisor.restart("toy")
-        assert (record.version, advice(harness.engine.context, record)) == ("1.1", ())
+        assert (record.version, notes_on(harness.engine.context, record)) == ("1.1", ())
         asked = await harness.up(version="0.9")
         harness.engine.context.catalog.reload({"toy": {**KIND, "version": "1.2"}})
         kept = await harness.supervisor.restart(asked.id)
-        assert (kept.version, advice(harness.engine.context, kept)) == (
+        assert (kept.version, notes_on(harness.engine.context, kept)) == (
             "0.9",
             ("its recipe has version 1.2: godot-supervisor up toy --version 1.2",),
         )
@@ -191,7 +191,7 @@ def test_foreign_server_on_the_plugins_ports_is_named(harness: EngineHarness, to
         assert note.startswith("its plugin looks on http 8000, sessions 9500 only; port 8000: ")
         record = await harness.up(harness.editor(), project=project(harness, "game", "4.3.1"))
         assert record.ports["http"] == 8001
-        (note,) = advice(harness.engine.context, record)
+        (note,) = notes_on(harness.engine.context, record)
         assert note.endswith(f"toy of pid {foreign_server.pid} 4.2.3 held them when this server was started")
 
     harness.run(story)
@@ -242,7 +242,7 @@ def test_version_that_the_index_lacks_is_replaced_with_a_reason(harness: EngineH
         folder, requester = project(harness, "game", "9.9.9"), FakeRequester()
         record = await harness.up(harness.editor(), project=folder, requester=requester, request_id="mine")
         assert (record.id, record.version, record.ports, record.state) == ("toy", "1.0", PREFERRED, ServerState.READY)
-        (note,) = advice(harness.engine.context, record)
+        (note,) = notes_on(harness.engine.context, record)
         lacks = "which the package index does not have of toy"
         assert note == f"{FILE} in {folder} has 9.9.9, {lacks}: its plugin does not use another version"
         assert requester.told.count("accepted") == 1

@@ -112,12 +112,12 @@ def test_reads_look_for_what_a_bridge_of_a_stopped_server_starts(harness: Engine
         found = bridge(harness)
         await harness.supervisor.stop("toy")
         discovery = harness.supervisor.discovery
-        assert discovery.expects()
+        assert discovery.expects_servers()
         process = bridges_server(harness)
-        await discovery.look_once()
+        await discovery.look_and_wait()
         assert [row.process for row in harness.records.servers.values()] == [process]
         harness.system.end(found)
-        assert not discovery.expects()
+        assert not discovery.expects_servers()
 
     harness.run(story)
 

@@ -147,14 +147,14 @@ def test_a_restart_cut_short_by_the_daemons_end_is_finished_later(
 ) -> None:
     async def first() -> None:
         old = await harness.up(harness.editor())
-        planner = harness.supervisor.ensuring.ensurer._planner
-        without = planner.without
+        planner = harness.supervisor.ensuring.reuser._planner
+        plan_start = planner.plan_start
 
         async def slow(*given: object, **named: object) -> object:
             await asyncio.sleep(30)
-            return await without(*given, **named)  # type: ignore[arg-type]
+            return await plan_start(*given, **named)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(planner, "without", slow)
+        monkeypatch.setattr(planner, "plan_start", slow)
         restart = asyncio.ensure_future(harness.supervisor.restart("toy"))
         await until(lambda: not harness.alive(old.process))
         await harness.supervisor.close(servers=False)

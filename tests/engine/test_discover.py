@@ -48,15 +48,15 @@ def test_reads_start_a_look_but_not_too_often(harness: EngineHarness) -> None:
     async def story() -> None:
         await asyncio.sleep(6)
         for _ in range(20):
-            harness.supervisor.discovery.nudge()
+            harness.supervisor.discovery.look_soon()
         await asyncio.sleep(1)
         assert harness.system.calls["in_use"] == 2
         for _ in range(20):
-            harness.supervisor.discovery.nudge()
+            harness.supervisor.discovery.look_soon()
         await asyncio.sleep(1)
         assert harness.system.calls["in_use"] == 2
         await asyncio.sleep(5)
-        harness.supervisor.discovery.nudge()
+        harness.supervisor.discovery.look_soon()
         await asyncio.sleep(0.1)
         assert harness.system.calls["in_use"] == 3
 
@@ -67,7 +67,7 @@ def test_discovery_that_is_off_neither_looks_nor_wakes(harness: EngineHarness) -
     harness.discover = "off"
 
     async def story() -> None:
-        harness.supervisor.discovery.nudge()
+        harness.supervisor.discovery.look_soon()
         await asyncio.sleep(3600)
         assert harness.system.calls["in_use"] == 0
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import ServerRecord, ServerState
-from supervisor.engine.starting.versions.recipe_drift import older, unusable
+from supervisor.engine.starting.versions.recipe_drift import recipe_changes, unusable_kinds
 from supervisor.native.api import ChildCommand
 from tests.engine.harness import TOY, EngineHarness
 from tests.fakes import FakeProcess, FakeSystem
@@ -27,7 +27,7 @@ def recipe(harness: EngineHarness, **changes: Any) -> None:
 
 
 def told(harness: EngineHarness, record: ServerRecord | None = None) -> dict[str, str]:
-    changes = older(harness.engine.context, record or harness.records.server("toy"))
+    changes = recipe_changes(harness.engine.context, record or harness.records.server("toy"))
     return {change.part: change.detail for change in changes}
 
 
@@ -139,8 +139,8 @@ def test_restart_moves_a_server_into_its_new_range(harness: EngineHarness) -> No
 def test_kind_with_a_missing_program_is_named(harness: EngineHarness) -> None:
     async def story() -> None:
         context = harness.engine.context
-        assert await unusable(context) == {}
+        assert await unusable_kinds(context) == {}
         recipe(harness, command=["no-such", "{http}", "{sessions}"])
-        assert list(await unusable(context)) == ["toy"]
+        assert list(await unusable_kinds(context)) == ["toy"]
 
     harness.run(story)

@@ -38,7 +38,7 @@ def test_pip_makes_an_environment_with_exactly_this_version(root: Path, offline:
     said = subprocess.run([made.python, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.split() == ["1.0", "True"]
     assert made.python.is_relative_to(made.path)
-    assert daemon.environments.known() == [made]
+    assert daemon.environments.usable() == [made]
     assert folders(root) == {made.path}
     assert not (made.path / "tmp").exists()
     assert daemon.stopped == []
@@ -98,8 +98,8 @@ def test_installed_version_is_recorded(root: Path, offline: dict[str, str]) -> N
     assert (made.version, made.installed, made.whole) == ("2", "2.0", True)
     assert made.made_with == ".".join(map(str, sys.version_info[:3]))
     assert run(lambda: daemon.provide(version="2.0.0")) == made
-    assert daemon.environments.ready("TOY", "2.0") == made
-    assert daemon.environments.ready("toy", "2.1") is None
+    assert daemon.environments.find_usable("TOY", "2.0") == made
+    assert daemon.environments.find_usable("toy", "2.1") is None
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
@@ -133,7 +133,7 @@ def test_missing_version_is_refused_with_available_ones(root: Path, offline: dic
     assert any("toy==9.9" in line for line in error.data["output"])
     assert "toy==9.9" in error.message
     assert folders(root) == set()
-    assert daemon.environments.known() == []
+    assert daemon.environments.usable() == []
 
 
 def test_uv_is_used_if_installed(root: Path, offline: dict[str, str]) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.engine.environments.examination import MARK, Examined, module_of, read
+from supervisor.engine.environments.examination import MARK, EnvironmentReport, module_of, read_report
 from supervisor.engine.environments.store import Environment
 from supervisor.kinds.kind import Kind
 
 MADE = Environment(Path("/e"), Path("/e/python"), "toy", "1", "1.0", "3.11.7", whole=True)
-WELL = Examined("3.11.7", "1.0", True, (), 0)
+WELL = EnvironmentReport("3.11.7", "1.0", True, (), 0)
 
 
 def test_unchanged_environment_has_no_damage() -> None:
@@ -33,7 +33,7 @@ def test_unchanged_environment_has_no_damage() -> None:
         ),
     ],
 )
-def test_damage_names_what_has_changed(seen: Examined, reason: str) -> None:
+def test_damage_names_what_has_changed(seen: EnvironmentReport, reason: str) -> None:
     assert seen.damage(MADE, "toy") == reason
 
 
@@ -44,9 +44,9 @@ def test_files_missing_from_the_start_are_not_damage() -> None:
 
 def test_other_output_of_the_interpreter_is_ignored() -> None:
     answer = '{"python": "3.11.7", "version": "1.0", "module": true, "lost": [], "lost_count": 0}'
-    assert read(["a warning", MARK + answer, "another"]) == WELL
-    assert read(["a warning"]) is None
-    assert read([MARK + "{}"]) is None
+    assert read_report(["a warning", MARK + answer, "another"]) == WELL
+    assert read_report(["a warning"]) is None
+    assert read_report([MARK + "{}"]) is None
 
 
 @pytest.mark.parametrize(

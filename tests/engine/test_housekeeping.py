@@ -227,7 +227,7 @@ def test_aborted_builds_differ_from_other_folders(shelf: EnvironmentsHarness) ->
             if named:
                 store.note_builders(shelf.root / name, named)
         (shelf.root / "replaced").mkdir()
-        store.retire(shelf.root / "replaced")
+        store.note_replaced(shelf.root / "replaced")
         shelf.system.start(str(shelf.root / "toy-1-dd" / "python"))
         left = {one.path.name: (one.what, one.removable) for one in await shelf.housekeeping.leftovers()}
         assert left == {

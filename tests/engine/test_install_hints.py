@@ -1,6 +1,6 @@
 """Hints on installations that failed for a reason of the user's system."""
 
-from supervisor.engine.environments.install_failures import INDEX, hint_for
+from supervisor.engine.environments.install_failures import INDEX_HINT, hint_for
 
 
 def hint(said: str) -> str:
@@ -24,4 +24,4 @@ def test_a_constraint_file_that_is_missing_is_named() -> None:
 
 
 def test_without_a_known_reason_the_index_is_asked_about() -> None:
-    assert hint("ERROR: something else") == INDEX
+    assert hint("ERROR: something else") == INDEX_HINT

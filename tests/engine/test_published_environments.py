@@ -32,13 +32,13 @@ def test_broken_environment_is_rebuilt_and_removed(
         first = await daemon.provide()
         first.python.unlink()
         first.python.symlink_to(tmp_path / "removed base interpreter")
-        assert daemon.environments.known() == []
+        assert daemon.environments.usable() == []
         return first, await daemon.provide()
 
     first, second = run(main)
     assert first.path != second.path
     assert folders(root) == {second.path}
-    assert daemon.environments.known() == [second]
+    assert daemon.environments.usable() == [second]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_foreign_record_is_ignored(root: Path, stand_in: Callable[[str], dict[st
     text = content.replace("{root}", str(root)).replace("{python}", sys.executable)
     (root / "toy-1.0.json").write_text(text)
     daemon = Daemon(root, stand_in("exit 0"))
-    assert daemon.environments.known() == []
+    assert daemon.environments.usable() == []
     assert run(daemon.provide).path.parent == root
 
 
@@ -98,7 +98,7 @@ def test_published_environment_of_a_dead_daemon_is_kept(root: Path, stand_in: Ca
     variables = {**stand_in("exit 0"), "PYTHONPATH": str(REPOSITORY)}
     subprocess.run([sys.executable, "-c", KILLED, str(root)], env=variables, check=True)
     later = Daemon(root, variables)
-    [published] = later.environments.known()
+    [published] = later.environments.usable()
     made = run(lambda: later.provide(version="2.0"))
     assert folders(root) == {published.path, made.path}
     assert run(later.provide) == published
@@ -139,4 +139,4 @@ def test_build_of_a_killed_daemon_is_begun_anew(
 
     other = run(later)
     assert folders(root) == {made.path, other.path}
-    assert [found.version for found in second.environments.known()] == ["1.0", "2.0"]
+    assert [found.version for found in second.environments.usable()] == ["1.0", "2.0"]

@@ -183,7 +183,7 @@ def test_replacement_that_cannot_be_installed_leaves_the_old_server(
         async def provide(*_: object) -> None:
             raise InstallFailed("no such version")
 
-        monkeypatch.setattr(harness.supervisor.ensuring.ensurer._starter, "provide", provide)
+        monkeypatch.setattr(harness.supervisor.ensuring.starter, "provide", provide)
         with pytest.raises(InstallFailed, match="goes on as it was"):
             await harness.up(version="2.0")
         assert harness.alive(old.process)

@@ -101,14 +101,14 @@ def test_no_second_server_stands_beside_a_start_of_its_version(
     async def story() -> None:
         await failed(harness, version="2.0")
         harness.system.programs["toy"] = serve
-        planner = harness.supervisor.ensuring.ensurer._planner
-        without = planner.without
+        planner = harness.supervisor.ensuring.reuser._planner
+        plan_start = planner.plan_start
 
         async def slow(*given: object, **named: object) -> object:
             await asyncio.sleep(5)
-            return await without(*given, **named)  # type: ignore[arg-type]
+            return await plan_start(*given, **named)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(planner, "without", slow)
+        monkeypatch.setattr(planner, "plan_start", slow)
         start = asyncio.ensure_future(harness.up(harness.editor()))
         await asyncio.sleep(1)
         with pytest.raises(Busy):

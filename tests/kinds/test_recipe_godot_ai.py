@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.engine.environments.builder import Environments
+from supervisor.engine.environments.private_environments import Environments
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.credentials import mint, read_back, record_path
 from supervisor.kinds.kind import command_line, environment, expand

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.model import Liveness, ProcessIdentity
-from supervisor.engine.environments.builder import Environments
+from supervisor.engine.environments.private_environments import Environments
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.kind import SessionRoute, command_line, environment, expand
 from supervisor.kinds.programs import is_of

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 from supervisor.engine.environments.installer import Progress
-from supervisor.engine.environments.store import Environment, Wanted
+from supervisor.engine.environments.store import Environment, PackageVersion
 from supervisor.engine.starting.provision import REBUILT_AGAIN_AFTER_S
 from supervisor.errors import InstallFailed
 from tests.fakes import FakeClock
@@ -39,14 +39,14 @@ class Shelf:
 
     def broken(self, package: str, version: str) -> bool:
         """Whether what is started from it ends at once. To be asked at each start."""
-        place = self.places.get(Wanted.checked(package, version).key)
+        place = self.places.get(PackageVersion.checked(package, version).key)
         if place is not None and place.condemned:
             raise self.faults.violated(f"a broken environment is built anew: {place} is used again")
         return place is not None and place.broken
 
     def serves(self, package: str, version: str) -> None:
         """Something that was started from it listens."""
-        place = self.places.get(Wanted.checked(package, version).key)
+        place = self.places.get(PackageVersion.checked(package, version).key)
         if place is not None:
             place.served = True
 
@@ -57,7 +57,7 @@ class Shelf:
             self.rng.choice(whole).broken = True
         return bool(whole)
 
-    def make(self, wanted: Wanted) -> Environment:
+    def make(self, wanted: PackageVersion) -> Environment:
         path = Path(f"/environments/{wanted.key}-{self.rng.getrandbits(32):08x}")
         made = Environment(path, path / "python", wanted.package, wanted.version, wanted.version, "3.11.7", whole=True)
         self.places[wanted.key] = Place(made)
@@ -83,9 +83,9 @@ class ShelfEnvironments:
         self._shelf = shelf
         self._touch = touch
 
-    def ready(self, package: str, version: str) -> Environment | None:
+    def find_usable(self, package: str, version: str) -> Environment | None:
         self._touch()
-        place = self._shelf.places.get(Wanted.checked(package, version).key)
+        place = self._shelf.places.get(PackageVersion.checked(package, version).key)
         return place.environment if place else None
 
     async def provide(
@@ -96,7 +96,7 @@ class ShelfEnvironments:
         *,
         module: str | None = None,  # noqa: ARG002 (the engine's)
     ) -> Environment:
-        wanted = Wanted.checked(package, version)
+        wanted = PackageVersion.checked(package, version)
         await self._install(progress)
         place = self._shelf.places.get(wanted.key)
         return place.environment if place else self._shelf.make(wanted)

@@ -281,11 +281,11 @@ def test_presence_that_lets_a_second_daemon_in(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_broken_environment_that_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A start that fails is looked into, and nothing comes of it."""
-    after_failure = Provisioner.after_failure
+    rebuild_if_broken = Provisioner.rebuild_if_broken
 
     async def idle(self: Provisioner, *given: Any) -> None:
         with contextlib.suppress(NothingIsBuiltError):
-            await after_failure(self, *given)
+            await rebuild_if_broken(self, *given)
 
     class NothingIsBuiltError(Exception):
         pass
@@ -294,7 +294,7 @@ def test_a_broken_environment_that_is_used_again(monkeypatch: pytest.MonkeyPatch
         raise NothingIsBuiltError
 
     monkeypatch.setattr(ShelfEnvironments, "rebuild", rebuild)
-    monkeypatch.setattr(Provisioner, "after_failure", idle)
+    monkeypatch.setattr(Provisioner, "rebuild_if_broken", idle)
     # The promise breaks inside a spawn, so the check of the step may see a process without a record first.
     bites("a broken environment is built anew", "every live server of ours is known")
 

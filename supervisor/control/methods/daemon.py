@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from ...engine.starting.versions.recipe_drift import unusable
+from ...engine.starting.versions.recipe_drift import unusable_kinds
 from ...engine.state.context import EngineContext
 from ...engine.supervisor import Inspector, Supervisor
 from ...values import frozen
@@ -57,15 +57,15 @@ class DaemonMethods:
 
     @read("status")
     def _status(self, _: d.Status) -> object:
-        return self._status_after_a_look() if self._inspector.discovery.expects() else self.status()
+        return self._status_after_a_look() if self._inspector.discovery.expects_servers() else self.status()
 
     async def _status_after_a_look(self) -> d.StatusResult:
-        await self._inspector.discovery.look_once()
+        await self._inspector.discovery.look_and_wait()
         return self.status()
 
     def status(self) -> d.StatusResult:
         """Return the status. While nothing changes, the same object is returned, whose JSON text is kept."""
-        self._inspector.discovery.nudge()
+        self._inspector.discovery.look_soon()
         servers, editors, notes = self._views.servers(), self._views.editors(), self._about.notes()
         last = self._last_status
         if last is None or not (last.servers is servers and last.editors is editors and last.daemon.notes == notes):
@@ -113,7 +113,7 @@ class DaemonMethods:
     @read("daemon.reload")
     async def _reload(self, _: d.DaemonReload) -> d.DaemonReloadResult:
         waiting = await self._about.reload()
-        problems = await unusable(self._context)
+        problems = await unusable_kinds(self._context)
         outdated = (server for server in self._views.servers() if server.recipe_changes)
         return d.DaemonReloadResult(
             waiting,

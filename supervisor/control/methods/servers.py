@@ -20,10 +20,10 @@ class ServerMethods:
     @read("server.list")
     async def _list(self, _: ServerList) -> ServerListResult:
         discovery = self._inspector.discovery
-        if discovery.expects():
-            await discovery.look_once()
+        if discovery.expects_servers():
+            await discovery.look_and_wait()
         else:
-            discovery.nudge()
+            discovery.look_soon()
         servers = self._views.servers()
         return ServerListResult(servers, self._views.left_out(servers))
 

@@ -10,7 +10,7 @@ from ...errors import SupervisorError
 from ...native.facts import describe_exit
 from ..logs.excerpt import log_tail
 from ..operations.operation import RunningOperation
-from ..starting.resolve import again
+from ..starting.resolve import resolve_with_same_version
 from ..starting.start import Starter
 from ..state.context import EngineContext
 
@@ -79,7 +79,7 @@ class AutomaticRestarter:
         self._cancel(record.id)
         if self._cannot_start(record):
             return record
-        resolved = again(self._context.kind_of(record), record)
+        resolved = resolve_with_same_version(self._context.kind_of(record), record)
         self._records.move(record.id, ServerState.STARTING, restarts=record.restarts + 1)
         try:
             return await self._starter.start_again(resolved, operation)

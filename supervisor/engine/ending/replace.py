@@ -55,7 +55,7 @@ class Replacer:
             kept = plan.old.chosen or resolved.chosen
             resolved = replace(resolved, version=plan.old.version or resolved.version, chosen=kept)
         # Try everything that can fail before the old server is touched. That takes its time, so check the plan again.
-        await self._rehearsal.of(replace(resolved, first=plan.ports), operation, vacated=plan.ports)
+        await self._rehearsal.rehearse(replace(resolved, preferred_ports=plan.ports), operation, vacated=plan.ports)
         if not await self._still(resolved, plan):
             return await self._starter.start_in_place(resolved, operation)
         old, reason = self._begin(resolved, plan)
@@ -66,9 +66,9 @@ class Replacer:
         )
         operation.restart_deadline()
         self._termination.mark_starting(ended, becomes=resolved)
-        self._takeover.wanted_without_owner(resolved.server, resolved.asker)
+        self._takeover.keep_without_owner(resolved.server, resolved.asker)
         try:
-            new = await self._starter.start_in_place(replace(resolved, first=plan.ports), operation)
+            new = await self._starter.start_in_place(replace(resolved, preferred_ports=plan.ports), operation)
         except SupervisorError as error:
             await self._roll_back(resolved, old, operation, error)
             raise
@@ -84,7 +84,7 @@ class Replacer:
             VersionConflict: the old server is the daemon's own, and is in use again.
         """
         if isinstance(plan.old, ForeignServer):
-            now = await self._planner.without(resolved, (), replacing=True)
+            now = await self._planner.plan_start(resolved, (), replacing=True)
             return (
                 isinstance(now, Replace) and isinstance(now.old, ForeignServer) and now.old.process == plan.old.process
             )
@@ -103,14 +103,14 @@ class Replacer:
         Raises:
             VersionConflict: the server has got an owner or a lease.
         """
-        if any(lease.expires > now for lease in record.leases) or self._planner.owners(resolved, record):
+        if any(lease.expires > now for lease in record.leases) or self._planner.other_owners(resolved, record):
             raise _came_into_use(record)
         operation.irrevocable = True
 
     def _begin(self, resolved: ResolvedRequest, plan: Replace) -> tuple[ServerRecord, StopReason]:
         """Return the record of the old server, and why its tree is stopped. A foreign server gets a record first."""
         if isinstance(plan.old, ForeignServer):
-            self._takeover.condemn(resolved.server, resolved.kind, plan.old, why=plan.reason)
+            self._takeover.record_for_replacement(resolved.server, resolved.kind, plan.old, why=plan.reason)
         record = self._records.server(resolved.server)
         return record, StopReason.ORPHAN if record.foreign else StopReason.DAEMON
 

@@ -9,7 +9,7 @@ from ..operations.operation import RunningOperation
 from ..starting.rehearsal import Rehearsal
 from ..starting.resolve import ResolvedRequest
 from ..starting.start import Starter
-from ..starting.versions.addon_versions import Versions
+from ..starting.versions.addon_versions import AddonVersions
 from ..state.context import EngineContext
 from .roll_back import RollBack
 from .termination import Termination
@@ -24,7 +24,7 @@ class RequestedRestarter:
         rehearsal: Rehearsal,
         termination: Termination,
         starter: Starter,
-        versions: Versions,
+        versions: AddonVersions,
     ) -> None:
         self._context = context
         self._records = context.records
@@ -44,8 +44,8 @@ class RequestedRestarter:
         record = self._records.server(server_id)
         # Read the kind now: its recipe, or the project's addon, may have changed while the request was queued.
         kind = self._context.catalog.get(record.kind)
-        resolved = await self._versions.again(kind, record)
-        await self._rehearsal.of(resolved, operation, vacated=record.ports)
+        resolved = await self._versions.resolve_with_current_version(kind, record)
+        await self._rehearsal.rehearse(resolved, operation, vacated=record.ports)
         operation.committed = True
         found = await bridges.find_bridges(self._context, record)
         async with bridges.held_off(self._context, resolved.kind, record.ports):

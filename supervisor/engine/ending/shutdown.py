@@ -36,7 +36,7 @@ class Shutdown:
         Returns:
             The bridges that may start more servers.
         """
-        await self._discovery.look_once()
+        await self._discovery.look_and_wait()
         return await bridges.prove_again(self._context)
 
     def servers_left(self) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Examines whether a private environment contains what was installed, as its own interpreter sees it."""
+"""The examination of a private environment by its own interpreter: the script, its report, and the conclusions."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from ...values import frozen
 from .store import Environment
 
 MARK = "godot-supervisor examined: "
-"""Precedes the answer, because an interpreter may print other lines, too."""
+"""Precedes the report, because an interpreter may print other lines, too."""
 
 SCRIPT = f"""\
 import importlib.metadata, importlib.util, json, os, sys
@@ -42,17 +42,18 @@ for path, listed in sizes.items():
             said["lost"].append(path)
 print({MARK!r} + json.dumps(said))
 """
-"""Run by the environment's own interpreter in isolated mode. The script imports none of the installed packages.
+"""The script that the environment's own interpreter runs in isolated mode. It imports none of the installed packages.
 
 A file that several packages list may have the size of any of them. A file without a hash was made at installation.
 """
 
 
 @frozen
-class Examined:
+class EnvironmentReport:
     """The facts that an interpreter reports about its environment.
 
-    `lost` are some of the files that are missing, unreadable, or of another size.
+    `python` is the version of the interpreter, `version` that of the package, None if the package is not installed.
+    `lost` are the first of the files that are missing, unreadable, or of another size; `lost_count` counts them all.
     """
 
     python: str
@@ -72,7 +73,7 @@ class Examined:
         return None
 
     def damage(self, environment: Environment, module: str | None) -> str | None:
-        """Return how a published environment has changed, None if it has not."""
+        """Return how a published environment has changed, None if it has not. The text is for people."""
         if environment.made_with and self.python != environment.made_with:
             changed = f"its Python is now {self.python}, but it was made with {environment.made_with}"
         else:
@@ -86,17 +87,17 @@ class Examined:
         return changed
 
 
-def arguments(package: str, module: str | None) -> tuple[str, ...]:
+def interpreter_arguments(package: str, module: str | None) -> tuple[str, ...]:
     """Return the arguments of an interpreter that examines its environment."""
     return ("-I", "-c", SCRIPT, package, (module or "").partition(".")[0])
 
 
-def read(lines: Sequence[str]) -> Examined | None:
+def read_report(lines: Sequence[str]) -> EnvironmentReport | None:
     """Return the interpreter's report, None if its output has none."""
     for line in reversed(lines):
         if line.startswith(MARK):
             try:
-                return _examined(json.loads(line.removeprefix(MARK)))
+                return _report_from(json.loads(line.removeprefix(MARK)))
             except (ValueError, KeyError, TypeError):
                 return None
     return None
@@ -113,10 +114,10 @@ def module_of(kind: Kind) -> str | None:
     return module if module and "{" not in module else None
 
 
-def _examined(content: Any) -> Examined:
+def _report_from(content: Any) -> EnvironmentReport:
     version = content["version"]
     lost = tuple(str(path) for path in content["lost"])
-    return Examined(
+    return EnvironmentReport(
         str(content["python"]),
         None if version is None else str(version),
         content["module"] is True,

@@ -8,9 +8,10 @@ from ...core.pep440 import matches
 from ...kinds.versions import release_number, versions_offered
 
 VERSIONS_SHOWN = 20
+"""How many of the existing versions a hint names, the newest ones."""
 
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "PIP_PROXY")
-"""Variables that give installers a proxy. The first three count in lower case, too."""
+"""Variables that give installers a proxy. All but the last also count in lower case."""
 
 _PIP_OTHER_PYTHON = re.compile(
     r"Ignored the following versions that require a different python version: (?P<ignored>.+)", re.IGNORECASE
@@ -23,26 +24,27 @@ _UV_OTHER_PYTHON = re.compile(
     r"does not satisfy Python(?P<needs>[<>=!~][^\s]*).{0,20}? and (?P<package>\S+?)[<>=!~,\s]"
 )
 _UV_THIS_PYTHON = re.compile(r"Because (?P<package>[\w.-]+)==\S+ requires Python (?P<needs>[<>=!~]\S*) and")
-INDEX = "check that the package index can be reached; the daemon's PIP_* and UV_* variables choose the index"
+INDEX_HINT = "check that the package index can be reached; the daemon's PIP_* and UV_* variables choose the index"
 """The hint where an installer gives no reason that is known."""
 
 _FILE_MISSING = re.compile(
     r"Could not open requirements file: \[Errno 2\][^:]*: '(?P<file>[^']+)'|(?i:file not found): `(?P<uv>[^`]+)`"
 )
 _FULL = "the disk is full: make room, also in the folder for temporary files"
-_KNOWN = {
+_HINTS_BY_WORDS = {
     "ensurepip": "this Python cannot make environments: install its venv package (python3-venv), or uv",
     "No space left on device": _FULL,
     "os error 28": _FULL,
     "(constraint)": "a constraint in the user's pip settings excludes it: see `pip config list` and PIP_CONSTRAINT",
 }
-"""Words in an installer's output, and the advice for a user."""
+"""Words in an installer's output, and the hint that they call for."""
 
 
 def hint_for(package: str, version: str, said: str, versions: Collection[str], variables: Collection[str]) -> str:
-    """Return the next step for a user.
+    """Return what a user can do next about an installation that failed.
 
-    `versions` are those on offer, `variables` the names that the installer was given.
+    `said` is the installers' output. `versions` are those on offer, `variables` the names of the variables that the
+    installer was given.
     """
     needs = _needs_python(package, version, said)
     if needs is not None:
@@ -50,17 +52,18 @@ def hint_for(package: str, version: str, said: str, versions: Collection[str], v
         return f"{needs}, this daemon runs on {own}: install godot-supervisor with such a Python"
     if versions:
         return "available versions: " + ", ".join(list(versions)[-VERSIONS_SHOWN:])
-    for words, hint in _KNOWN.items():
+    for words, hint in _HINTS_BY_WORDS.items():
         if words in said:
             return hint
     proxies = [name for name in variables if name.upper() in PROXIES]
     if proxies:
         # Without retries, pip does not report that a proxy does not answer.
         return f"check that the proxy answers: the daemon was started with {', '.join(sorted(proxies))}"
-    return _no_version_for_this_python(package, said) or _file_missing(said) or INDEX
+    return _no_version_for_this_python(package, said) or _file_missing(said) or INDEX_HINT
 
 
 def _no_version_for_this_python(package: str, said: str) -> str | None:
+    """Return a hint if pip found versions of a package, but only for other Pythons. Returns None otherwise."""
     ignored = [each for line in _PIP_OTHER_PYTHON.finditer(said) for each in _PIP_VERSION.finditer(line["ignored"])]
     if not ignored or "from versions: none" not in said:
         return None
@@ -70,7 +73,7 @@ def _no_version_for_this_python(package: str, said: str) -> str | None:
 
 
 def _file_missing(said: str) -> str | None:
-    """Return a hint on a file of the user's settings, such as constraints, that does not exist."""
+    """Return a hint on a file that the user's settings name and that does not exist. Returns None if there is none."""
     missing = _FILE_MISSING.search(said)
     if missing is None:
         return None
@@ -79,7 +82,7 @@ def _file_missing(said: str) -> str | None:
 
 
 def is_missing(package: str, version: str, said: str) -> bool:
-    """Return whether uv says that there is no such version. uv then names no other version."""
+    """Return whether uv says that there is no such version. Then uv has not named the versions that exist."""
     text = " ".join(said.split())
     return re.search(rf"there is no version of {_pattern(package)}=={re.escape(version)}\b", text) is not None
 
@@ -93,7 +96,7 @@ def versions_named(package: str, lines: Iterable[str]) -> list[str]:
 
 
 def _pattern(package: str) -> str:
-    """Return an expression for every spelling of a package's name."""
+    """Return a regular expression for every spelling of a package's name (PEP 503)."""
     return "(?i:" + "[-_.]+".join(map(re.escape, re.split(r"[-_.]+", package))) + ")"
 
 
@@ -102,8 +105,8 @@ def _needs_python(package: str, version: str, said: str) -> str | None:
     text = " ".join(said.split())
     for pattern in (_PIP_THIS_PYTHON, _UV_THIS_PYTHON, _UV_OTHER_PYTHON):
         if found := pattern.search(text):
-            who = f"{package} {version}" if _same_package(found["package"], package) else found["package"]
-            return f"{who} needs Python {found['needs'].rstrip('.,')}"
+            what = f"{package} {version}" if _same_package(found["package"], package) else found["package"]
+            return f"{what} needs Python {found['needs'].rstrip('.,')}"
     for line in _PIP_OTHER_PYTHON.finditer(said):
         for ignored in _PIP_VERSION.finditer(line["ignored"]):
             if matches(version, ignored["version"]):

@@ -47,8 +47,12 @@ UV_SOURCES = _words(
 
 _UV_CREDENTIALS = re.compile(r"UV_INDEX_\w+_(?:USERNAME|PASSWORD)")
 _LINKS_INTO_THE_CACHE = "symlink"
+"""The link mode of uv that does not pass, because cleaning the cache would break the environment."""
+
 _OTHER_PYTHON = ("VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
-_PLACES = ("find-links", "index-url", "extra-index-url", "cache-dir")
+_PATH_OPTIONS = ("find-links", "index-url", "extra-index-url", "cache-dir")
+"""Options whose values may be paths, relative to the folder of their file."""
+
 _TRUE = ("1", "true", "t", "yes", "y", "on")
 
 UV_FILE = "uv.toml"
@@ -68,21 +72,22 @@ def variables_for(environment: Mapping[str, str], temporary: Path, *, uv: bool) 
 
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Return an environment without the variables that configure an installer or a Python."""
-    return {name: value for name, value in environment.items() if not _decides(name)}
+    return {name: value for name, value in environment.items() if not _configures(name)}
 
 
-def _decides(name: str) -> bool:
+def _configures(name: str) -> bool:
     """Return whether a variable configures an installer, or the Python that runs it."""
     upper = name.upper()
     return upper.startswith(("PIP_", "UV_", "_PIP_")) or upper in _OTHER_PYTHON or search_path.is_python_variable(upper)
 
 
 def _for_pip(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of pip that pass, from files and variables, as variables. pip itself then reads no file."""
     settings: dict[str, str] = {}
     sections = _pip_sections(environment)
     for section in ("global", "install"):
         settings.update(sections.get(section, {}))
-    settings.update(_named(environment, "PIP_"))
+    settings.update(_options_in(environment, "PIP_"))
     passed = {name: value for name, value in settings.items() if name in PIP_SOURCES and value}
     return {f"PIP_{name.upper().replace('-', '_')}": value for name, value in passed.items()} | {
         "PIP_CONFIG_FILE": os.devnull
@@ -114,15 +119,16 @@ def pip_files(environment: Mapping[str, str]) -> list[Path]:
     chosen = environment.get("PIP_CONFIG_FILE")
     if chosen == os.devnull:
         return []
-    everyone, mine = settings_folders.pip_files(environment)
+    of_system, of_user = settings_folders.pip_files(environment)
     if chosen:
         # If the file that PIP_CONFIG_FILE names exists, pip reads it instead of the user's other files.
-        return [*everyone, *([] if Path(chosen).exists() else mine), Path(chosen)]
-    return [*everyone, *mine]
+        return [*of_system, *([] if Path(chosen).exists() else of_user), Path(chosen)]
+    return [*of_system, *of_user]
 
 
 def _for_uv(environment: Mapping[str, str], temporary: Path) -> dict[str, str]:
-    named = _named(environment, "UV_")
+    """Return the settings of uv that pass, as variables. uv gets those from files in a file in `temporary`."""
+    named = _options_in(environment, "UV_")
     passed = {name: value for name, value in named.items() if name in UV_SOURCES and value}
     if passed.get("link-mode") == _LINKS_INTO_THE_CACHE:
         del passed["link-mode"]
@@ -166,8 +172,8 @@ def uv_files(environment: Mapping[str, str]) -> list[Path]:
     chosen = environment.get("UV_CONFIG_FILE")
     if chosen:
         return [Path(chosen)]
-    everyone, mine = settings_folders.uv_files(environment)
-    return [mine, *[path for path in everyone if path.is_file()][:1]]
+    of_system, of_user = settings_folders.uv_files(environment)
+    return [of_user, *[path for path in of_system if path.is_file()][:1]]
 
 
 def _passing(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -178,26 +184,28 @@ def _passing(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             if inner := _passing(value, folder):
                 passed[name] = inner
         elif name == "index" and isinstance(value, list):
-            passed[name] = [_index(one, folder) for one in value]
+            passed[name] = [_index(each, folder) for each in value]
         elif name in UV_SOURCES and not (name == "link-mode" and value == _LINKS_INTO_THE_CACHE):
-            passed[name] = _placed(value, folder) if name in _PLACES else value
+            passed[name] = _absolute(value, folder) if name in _PATH_OPTIONS else value
     return passed
 
 
 def _index(index: Any, folder: Path) -> Any:
-    return {**index, "url": _placed(index["url"], folder)} if isinstance(index, dict) and "url" in index else index
+    """Return a table of `[[index]]` with an absolute path, if its URL is a path."""
+    return {**index, "url": _absolute(index["url"], folder)} if isinstance(index, dict) and "url" in index else index
 
 
-def _placed(value: Any, folder: Path) -> Any:
+def _absolute(value: Any, folder: Path) -> Any:
+    """Return a path, or a list of paths, relative to the root. URLs and other values stay as they are."""
     if isinstance(value, list):
-        return [_placed(one, folder) for one in value]
+        return [_absolute(one, folder) for one in value]
     if not isinstance(value, str) or ":" in value or value.startswith("~"):
         return value
     return str(folder / value)
 
 
-def _named(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """Return the variables with a prefix, by the option that each sets."""
+def _options_in(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Return the values of the variables with a prefix, by the option that each sets: `index-url` for PIP_INDEX_URL."""
     return {
         name[len(prefix) :].lower().replace("_", "-"): value
         for name, value in environment.items()

@@ -1,4 +1,4 @@
-"""Runs the installer of one private environment: uv if it is installed, else venv and pip."""
+"""Runs the programs that build one private environment: uv if it is installed, else venv and pip."""
 
 import asyncio
 import contextlib
@@ -14,16 +14,17 @@ from ...core.model import Liveness, ProcessIdentity
 from ...errors import InstallFailed
 from ...native import facts
 from ...native.api import ChildCommand, Platform
-from .build_watch import BuildWatch, weigh
+from .build_watch import BuildWatch, measure
 from .install_failures import hint_for, is_missing, versions_named
 from .install_settings import variables_for, without_settings
 
 LOOK_EVERY_S = 0.25
 LINES_SHOWN = 20
-VERSIONS_LOOKED_FOR = 6
+VERSION_QUERIES = 6
+"""How often uv is asked for one more version that exists, after it did not find the requested one."""
 
 StopTree = Callable[[ProcessIdentity], Awaitable[None]]
-Started = Callable[[ProcessIdentity], None]
+OnStarted = Callable[[ProcessIdentity], None]
 
 _COLLECTED = re.compile(r"(?:Collecting|Processing|\s+Downloaded|\s+Built) ([^\s=<>!~;\[(]+)")
 _RESOLVED = re.compile(r"Resolved (\d+) packages?")
@@ -40,26 +41,28 @@ class Progress(Protocol):
 
 
 @dataclass
-class Job:
-    """One build: its folder, and the output of its installers so far.
+class BuildJob:
+    """One build or examination of an environment: its folder, and the output of its programs so far.
 
-    `interpreter` is an existing one to use. `variables` are the names of the variables that the installers get.
-    `past_cache` installs again without the cache; None where no file of a cache is linked into the environment.
+    `progress` gets what the output says. `lines` is the output, `interpreter` an existing interpreter to use instead of
+    that in `venv`. `variables` are the names of the variables that the installers get. `uv_cache` is uv's cache, None
+    where it is not used. `reinstall_without_cache` installs again and returns the exit status; None where no file of a
+    cache is linked into the environment.
     """
 
     package: str
     version: str
     folder: Path
-    tell: Progress
+    progress: Progress
     lines: list[str] = field(default_factory=list)
     uv_cache: Path | None = None
     interpreter: Path | None = None
     variables: tuple[str, ...] = ()
-    past_cache: Callable[[], Awaitable[int | None]] | None = None
+    reinstall_without_cache: Callable[[], Awaitable[int | None]] | None = None
     _collected: set[str] = field(default_factory=set)
     _total: int | None = None
     _offset: int = 0
-    _rest: bytes = b""
+    _incomplete: bytes = b""
 
     @property
     def requirement(self) -> str:
@@ -83,10 +86,10 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """The output of the installers."""
+        """The file with the output of the installers."""
         return self.folder / "install.log"
 
-    def follow(self) -> bool:
+    def read_output(self) -> bool:
         """Read new output in the log and report the progress. Return whether there was new output."""
         try:
             with self.log.open("rb") as file:
@@ -95,12 +98,12 @@ class Job:
         except FileNotFoundError:
             return False
         self._offset += len(new)
-        whole, _, self._rest = (self._rest + new).rpartition(b"\n")
+        whole, _, self._incomplete = (self._incomplete + new).rpartition(b"\n")
         for line in whole.decode(errors="replace").splitlines():
-            self._heard(line.rstrip())
+            self._read_line(line.rstrip())
         return bool(new)
 
-    def _heard(self, line: str) -> None:
+    def _read_line(self, line: str) -> None:
         self.lines.append(line)
         if collected := _COLLECTED.match(line):
             self._collected.add(Path(collected[1]).name)
@@ -112,21 +115,21 @@ class Job:
         elif not _WORTH_TELLING.match(line):
             return
         done = len(self._collected)
-        self.tell("installing", line.strip(), min(done, self._total) if self._total else done, self._total)
+        self.progress("installing", line.strip(), min(done, self._total) if self._total else done, self._total)
 
-    def weigh(self) -> tuple[int, int]:
-        """Return the files and bytes written so far. Blocking: call it off the loop."""
+    def measure(self) -> tuple[int, int]:
+        """Return how many files and bytes were written so far. Blocking."""
         # uv downloads and unpacks packages under such names in its cache, then links them into the environment.
         aside = self.uv_cache.glob(".tmp*") if self.uv_cache else ()
-        return weigh((self.folder, *aside))
+        return measure((self.folder, *aside))
 
     def versions(self) -> list[str]:
-        """Return the versions that its installers have named, oldest first."""
+        """Return the versions of the package that the installers have named, oldest first."""
         return versions_named(self.package, self.lines)
 
     def failure(self, message: str, output: list[str] | None = None) -> InstallFailed:
         """Return an error that quotes the installers: `output`, or else their last lines."""
-        said = [*self.lines, *filter(None, [self._rest.decode(errors="replace")])]
+        said = [*self.lines, *filter(None, [self._incomplete.decode(errors="replace")])]
         text = "\n".join(said)
         versions = self.versions()
         hint = hint_for(self.package, self.version, text, versions, self.variables)
@@ -135,7 +138,7 @@ class Job:
 
 
 class Installer:
-    """Runs installers and watches their progress.
+    """Runs installers, and interpreters of environments, and watches their progress.
 
     `stop_tree` ends an installer and its descendants. Installers inherit `environment`. `no_progress_s` limits how long
     an installer may neither print nor write anything, seconds.
@@ -152,10 +155,10 @@ class Installer:
         self._environment = dict(environment)
         self._no_progress_s = no_progress_s
 
-    async def install(self, job: Job, started: Started) -> None:
-        """Make the virtual environment of a job and install its package. `started` is called with every installer.
+    async def install(self, job: BuildJob, on_started: OnStarted) -> None:
+        """Make the virtual environment of a job and install its package.
 
-        No installer outlives this call, cancelled or not.
+        `on_started` is called with every installer that was started. No installer outlives this call, cancelled or not.
 
         Raises:
             InstallFailed: an installer failed, or made no progress.
@@ -166,18 +169,18 @@ class Installer:
 
         uv = shutil.which("uv", path=self._environment.get("PATH", ""))
         make, install = _commands(job, uv)
-        variables = {**variables_for(self._environment, job.temporary, uv=bool(uv)), **_own(job)}
+        variables = {**variables_for(self._environment, job.temporary, uv=bool(uv)), **_own_variables(job)}
         job.variables = tuple(variables)
-        run = partial(self._run, job, variables, started=started)
-        job.tell("installing", f"making an environment for {job.requirement}")
+        run = partial(self._run_to_end, job, variables, on_started=on_started)
+        job.progress("installing", f"making an environment for {job.requirement}")
         if uv and await run((uv, "cache", "dir")) == 0 and job.lines:
             job.uv_cache = Path(job.lines.pop())
         if await run(make) != 0:
             raise job.failure(f"no environment for {job.requirement} could be made")
-        job.tell("installing", job.requirement)
+        job.progress("installing", job.requirement)
         if uv:
             # uv links files of its cache into environments, so a write to one of the two changes both.
-            job.past_cache = partial(run, (*install, "--reinstall", "--no-cache", job.requirement))
+            job.reinstall_without_cache = partial(run, (*install, "--reinstall", "--no-cache", job.requirement))
         if await run((*install, job.requirement)) == 0 and job.python.exists():
             return
         failure = job.failure(f"{job.requirement} could not be installed")
@@ -188,21 +191,21 @@ class Installer:
             failure = job.failure(failure.message, failure.data["output"])
         raise failure
 
-    async def run(self, job: Job, argv: tuple[str, ...], started: Started) -> int | None:
-        """Run the interpreter of a job to its end. Return its exit status, None if unknown.
+    async def run_interpreter(self, job: BuildJob, arguments: tuple[str, ...], on_started: OnStarted) -> int | None:
+        """Run the interpreter of a job's environment to its end. Return its exit status, None if unknown.
 
         Raises:
             InstallFailed: the interpreter made no progress.
             OSError: the interpreter could not be started.
         """
-        variables = {**without_settings(self._environment), **_own(job)}
-        return await self._run(job, variables, argv, started=started)
+        variables = {**without_settings(self._environment), **_own_variables(job)}
+        return await self._run_to_end(job, variables, (str(job.python), *arguments), on_started=on_started)
 
-    async def _look_for_versions(self, job: Job, resolve: Callable[[str], Awaitable[int | None]]) -> None:
+    async def _look_for_versions(self, job: BuildJob, resolve: Callable[[str], Awaitable[int | None]]) -> None:
         """Have uv name some existing versions: the newest, then repeatedly one older than the last."""
         # uv lists the existing versions only if no version at all can match.
         requirement = f"{job.package}>{'9' * 9}"
-        for _ in range(VERSIONS_LOOKED_FOR):
+        for _ in range(VERSION_QUERIES):
             before = set(job.versions())
             await resolve(requirement)
             new = [version for version in job.versions() if version not in before]
@@ -210,44 +213,49 @@ class Installer:
                 return
             requirement = f"{job.package}<{new[0]}"
 
-    async def _run(
-        self, job: Job, variables: Mapping[str, str], argv: tuple[str, ...], *, started: Started
+    async def _run_to_end(
+        self, job: BuildJob, variables: Mapping[str, str], argv: tuple[str, ...], *, on_started: OnStarted
     ) -> int | None:
-        """Run an installer to its end. Return its exit status, None if unknown."""
+        """Run a program of a job to its end. Return its exit status, None if unknown."""
         command = ChildCommand(argv, variables, job.folder, job.log)
         installer = self._processes.spawn(command)
         ended = asyncio.Event()
         watch = self._exits.watch(installer, ended.set)
         try:
-            started(installer)
-            await self._attend(job, installer, ended)
+            on_started(installer)
+            await self._watch_progress(job, installer, ended)
         finally:
             watch.close()
             if self._probe.sample(installer) is not Liveness.DEAD:
                 await self._stop_tree(installer)
-        job.follow()
+        job.read_output()
         return self._processes.exit_status(installer)
 
-    async def _attend(self, job: Job, installer: ProcessIdentity, ended: asyncio.Event) -> None:
-        """Until the installer has ended, pass on its output and check its progress."""
-        watch = BuildWatch(job.weigh, self._lanes, self._no_progress_s)
+    async def _watch_progress(self, job: BuildJob, installer: ProcessIdentity, ended: asyncio.Event) -> None:
+        """Until an installer has ended, pass its output on and check its progress. `ended` is set at its end.
+
+        Raises:
+            InstallFailed: the installer made no progress.
+        """
+        watch = BuildWatch(job.measure, self._lanes, self._no_progress_s)
         while self._probe.sample(installer) is not Liveness.DEAD:
             with contextlib.suppress(TimeoutError):
                 # The event is only a hint. If the probe does not agree yet, ask it again after a pause.
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await (asyncio.sleep(LOOK_EVERY_S) if ended.is_set() else ended.wait())
-            if job.follow():
+            if job.read_output():
                 watch.progressed()
             elif await watch.stalled():
                 raise job.failure(f"installing {job.requirement}: no progress for {self._no_progress_s:g} s")
 
 
-def _own(job: Job) -> dict[str, str]:
+def _own_variables(job: BuildJob) -> dict[str, str]:
+    """Return the variables that the daemon sets for every program of a job."""
     temporary = str(job.temporary)
     return {"TMPDIR": temporary, "TMP": temporary, "TEMP": temporary, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
 
 
-def _commands(job: Job, uv: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _commands(job: BuildJob, uv: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the commands that make the virtual environment and install into it, the latter without the requirement."""
     # Use the base interpreter, because the daemon's own environment may be removed or upgraded.
     base = getattr(sys, "_base_executable", "") or sys.executable

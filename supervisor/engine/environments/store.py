@@ -1,6 +1,5 @@
 """The folder of private environments on the disk: records of published environments, and folders of builds."""
 
-import contextlib
 import json
 import re
 import secrets
@@ -24,10 +23,11 @@ _VERSION = re.compile(r"[0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
 
 @frozen
 class Environment:
-    """A published environment. `python` is its interpreter, `version` the requested one, `installed` the one in it.
+    """A published environment. `python` is its interpreter.
 
-    `made_with` is the Python version that made it, empty if an older daemon made it. `whole`: every file that its
-    packages list existed. `rebuilt_for` says why it has replaced another one.
+    `version` is the version that was requested, `installed` the one that is in it: 4.3 and 4.3.0. `made_with` is the
+    version of the Python that made it, empty if an older daemon made it. `whole`: when it was built, every file existed
+    that its packages list. `rebuilt_for` says why it has replaced another one, None if it has not.
     """
 
     path: Path
@@ -51,16 +51,16 @@ class Environment:
 
 
 @frozen
-class Wanted:
-    """A package in exactly one version, checked."""
+class PackageVersion:
+    """A package in exactly one version. `checked` makes it, so that the texts are safe in file names and arguments."""
 
     package: str
     version: str
     key: str
 
     @classmethod
-    def checked(cls, package: str, version: str) -> "Wanted":
-        """Return the pair, if both texts are valid.
+    def checked(cls, package: str, version: str) -> "PackageVersion":
+        """Return the package and version, if both texts are valid.
 
         Raises:
             InvalidParams: one of them is not.
@@ -83,17 +83,21 @@ def key_of(package: str, version: str) -> str:
 
 
 class EnvironmentStore:
-    """Reads and writes the records in one folder, which daemons of several homes may share."""
+    """Reads and writes the records in one folder, which daemons of several homes may share.
+
+    Each published environment has a record `KEY.json` in the folder. It lies in a folder
+    beside the record: `KEY-`, and a random hexadecimal number.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
 
-    def find(self, wanted: Wanted) -> Environment | None:
-        """Return the environment of a version, usable or not.
+    def find(self, wanted: PackageVersion) -> Environment | None:
+        """Return the environment of a version, None if there is none. It may be unusable.
 
-        The one under the version's own key comes first, then those of equal versions.
+        A usable one under the version's own key comes first, then usable ones of equal versions, then the unusable one.
         """
-        found = self.record(wanted.key)
+        found = self.read(wanted.key)
         if found is not None and found.usable:
             return found
         equals = (
@@ -106,10 +110,13 @@ class EnvironmentStore:
     def published(self) -> list[Environment]:
         """Return every published environment, also one whose interpreter is missing."""
         keys = sorted(path.stem for path in self.root.glob("*.json"))
-        return [found for key in keys if (found := self.record(key)) is not None]
+        return [found for key in keys if (found := self.read(key)) is not None]
 
-    def record(self, key: str) -> Environment | None:
-        """Return the environment published under this key, broken or not. Only folders of this user count."""
+    def read(self, key: str) -> Environment | None:
+        """Return the environment published under this key, broken or not; None if there is none.
+
+        Only folders that no other user can write to count.
+        """
         if trust.problem_of_folder(self.root) is not None:
             return None
         content = read_json(self.root / f"{key}.json")
@@ -157,8 +164,8 @@ class EnvironmentStore:
         named = [{"pid": one.pid, "start_token": one.start_token} for one in builders]
         write_json(build / BUILDERS, {"schema": SCHEMA, "builders": named})
 
-    def retire(self, build: Path) -> None:
-        """Record that another environment has replaced a build that processes still run from.
+    def note_replaced(self, build: Path) -> None:
+        """Record that another environment has replaced the published build, which processes still run from.
 
         Raises:
             OSError: the record cannot be written.
@@ -166,7 +173,7 @@ class EnvironmentStore:
         write_json(build / BUILDERS, {"schema": SCHEMA, "replaced": True})
 
     def note_published(self, build: Path) -> None:
-        """Write down that a build was published: without a record, its record was damaged or removed.
+        """Record in a build that it was published, so that it is known later that its record was lost.
 
         Raises:
             OSError: it cannot be written.
@@ -177,7 +184,7 @@ class EnvironmentStore:
         """Return whether a build was published once."""
         return read_json(build / BUILDERS).get("published") is True
 
-    def replaced(self, build: Path) -> bool:
+    def was_replaced(self, build: Path) -> bool:
         """Return whether another environment has replaced this build."""
         return read_json(build / BUILDERS).get("replaced") is True
 
@@ -188,25 +195,6 @@ class EnvironmentStore:
             return [ProcessIdentity(int(one["pid"]), str(one["start_token"])) for one in content]
         except (TypeError, KeyError, ValueError):
             return []
-
-
-def remove_build(folder: Path) -> None:
-    """Remove a build, its list of builders last, so that a partly removed build is still known as removable."""
-    with contextlib.suppress(OSError):
-        for entry in list(folder.iterdir()):
-            if entry.is_dir() and not entry.is_symlink():
-                remove_tree(entry)
-            elif entry.name != BUILDERS:
-                entry.unlink()
-        if [entry.name for entry in folder.iterdir()] in ([], [BUILDERS]):
-            remove_tree(folder)
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove as much of a folder as can be removed."""
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class StopReason(Enum):
     ORPHAN = auto()
     """The reaper has judged the server an orphan twice."""
     DAEMON = auto()
-    """The daemon ends processes that it started itself: a helper, a server's leftovers, a launch that makes room."""
+    """The daemon ends processes that it started: a helper, leftovers, a launch that failed or that makes room."""
 
 
 class Stopper:

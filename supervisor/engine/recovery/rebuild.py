@@ -122,7 +122,7 @@ class Rebuilder:
 
     async def _held(self, kind: Kind, among: Collection[ProcessIdentity]) -> dict[ProcessIdentity, dict[str, int]]:
         """Return the first port of each name that a process listens on, by process."""
-        numbers = {name: range(r.low, r.high + 1) for name, r in kind.ports.items()}
+        numbers = {name: reach.numbers for name, reach in kind.ports.items()}
         wanted = {port for ports in numbers.values() for port in ports}
         facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, wanted) if wanted else {}
         found: dict[ProcessIdentity, dict[str, int]] = {} if wanted else {process: {} for process in among}

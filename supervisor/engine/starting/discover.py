@@ -46,17 +46,17 @@ class Discovery:
         if self._context.discover != "off":
             self._start()
 
-    def nudge(self) -> None:
+    def look_soon(self) -> None:
         """Start a look because a client has read the servers, so that its next read shows more."""
         if self._context.discover == "off" or self._context.platform.clock.monotonic() < self._rested_at:
             return
         self._start()
 
-    def expect(self, bridges: Iterable[Bridge]) -> None:
+    def expect_servers_of(self, bridges: Iterable[Bridge]) -> None:
         """Have reads look before they answer, for as long as one of these bridges lives."""
         self._bridges |= {bridge.pid for bridge in bridges}
 
-    def expects(self) -> bool:
+    def expects_servers(self) -> bool:
         """Return whether a bridge may have started a server of its own since the last look."""
         self._bridges = frozenset(pid for pid in self._bridges if self._may_live(pid))
         return bool(self._bridges)
@@ -67,7 +67,7 @@ class Discovery:
         except OSError:
             return True
 
-    async def look_once(self) -> None:
+    async def look_and_wait(self) -> None:
         """Look now, and wait for the result for `ONCE_S` at most. Does nothing where discovery is off."""
         if self._context.discover == "off" or self._closed:
             return
@@ -112,7 +112,7 @@ class Discovery:
         found = []
         for foreign_server in foreign_servers.values():
             if self._new(foreign_server):
-                record = self._takeover.show(kind, foreign_server)
+                record = self._takeover.record_found(kind, foreign_server)
                 found.append(record)
                 if foreign_server.owner == UnknownOwner(ENVIRONMENT_UNREADABLE):
                     self._unread[record.launch] = record.id
@@ -144,7 +144,7 @@ class Discovery:
             now = self._records.servers.get(server_id)
             settled = not isinstance(owner, UnknownOwner) and home != self._context.home_id
             if settled and now is not None and (now.launch, now.observed_only) == (launch, True):
-                self.on_found(self._takeover.learn(now, owner, other_home=home))
+                self.on_found(self._takeover.note_owner(now, owner, other_home=home))
 
     def _new(self, foreign_server: ForeignServer) -> bool:
         """Return whether the server is recognised, and got no record while it was asked."""

@@ -1,4 +1,4 @@
-"""One launch of a server: start it and see it ready, or stop it again and explain why it failed."""
+"""One launch of a server: start it and wait until it is ready, or stop it again and explain why it failed."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ from ..processes.spawn import LaunchInputs, Spawner, url_and_connect
 from ..processes.stop import Stopper, StopReason
 from ..processes.tree import Target, target_of
 from ..state.context import EngineContext
-from .readiness import NotReadyError, PortLostError, Readiness
+from .readiness import NotReadyError, PortLostError, ReadinessWatch
 from .resolve import ResolvedRequest
 
 INPUT_ENDED = (
@@ -27,12 +27,15 @@ INPUT_ENDED = (
 
 
 @frozen
-class Failed:
-    """A start that failed. `status`: the exit status of a server that ended by itself. `behind`: pids that are left."""
+class FailedLaunch:
+    """A launch that failed, after its processes were stopped.
+
+    `exit_status` is None unless the server ended by itself. `left_behind`: the pids that were not proven to be its own.
+    """
 
     error: NotReadyError | PortLostError
-    status: int | None
-    behind: tuple[int, ...]
+    exit_status: int | None
+    left_behind: tuple[int, ...]
 
 
 class Launcher:
@@ -43,14 +46,14 @@ class Launcher:
         self._records = context.records
         self._server_client = server_client
         self._spawner = spawner
-        self._readiness = Readiness(context, server_client, stopper)
+        self._readiness = ReadinessWatch(context, server_client, stopper)
         self._stopper = stopper
-        self._ready_by: dict[str, tuple[str, Kind]] = {}
-        """The launch that became ready last, and its recipe, by server."""
+        self._recipes: dict[str, tuple[str, Kind]] = {}
+        """The launch that became ready last, and its recipe, by the server's id."""
 
     def recipe_of(self, record: ServerRecord) -> Kind | None:
         """Return the recipe by which a record's launch became ready. Returns None if this daemon did not start it."""
-        launch, kind = self._ready_by.get(record.id, ("", None))
+        launch, kind = self._recipes.get(record.id, ("", None))
         return kind if launch == record.launch else None
 
     def log_for(self, server: str, launch: str) -> str:
@@ -64,11 +67,12 @@ class Launcher:
     async def launch(
         self, record: ServerRecord, resolved: ResolvedRequest, private: Environment | None
     ) -> ServerRecord:
-        """Start the server of a record, and see it ready.
+        """Start the server of a record, wait until it is ready, and return its record.
 
         Raises:
             StartFailed: the server could not be run, or did not become ready, and was stopped.
             PortLostError: another process took one of its ports, and no process of the launch is left.
+            SystemExhausted: the system has no process, memory or descriptor for the server.
         """
         secrets = self._server_client.mint(record, resolved.kind)
         inputs = LaunchInputs(resolved.kind, private, secrets, self._living_owner(record))
@@ -92,30 +96,30 @@ class Launcher:
             log=record.log,
         )
         self._spawner.prune_logs(record)
-        ready = await self.see_ready(record, kind_for_version(resolved.kind, record.version))
-        self._ready_by[ready.id] = (ready.launch, resolved.kind)
+        ready = await self.wait_until_ready(record, kind_for_version(resolved.kind, record.version))
+        self._recipes[ready.id] = (ready.launch, resolved.kind)
         return ready
 
-    async def see_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:
-        """Wait until a server that was started is ready.
+    async def wait_until_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:
+        """Wait until a server that was started is ready, and return its record, READY.
 
         Raises:
             StartFailed: the server did not become ready, and was stopped.
-            PortLostError: another process took one of its ports, and nothing of it is left.
+            PortLostError: another process took one of its ports, and no process of the launch is left.
         """
         target = target_of(record, self._context.token(record))
         assert target is not None  # noqa: S101 (it was spawned)
-        left = LeftoverFinder(self._context, self._context.token(record), target.root)
+        leftovers = LeftoverFinder(self._context, self._context.token(record), target.root)
         try:
-            ready = await self._readiness.wait(record, kind, target, partial(self._moved, record.id))
+            ready = await self._readiness.wait(record, kind, target, partial(self._record_move, record.id))
         except (NotReadyError, PortLostError) as error:
-            status = self._ended_with(target.root)
-            behind = await self._clear_away(record, kind, target, left)
-            if isinstance(error, PortLostError) and not behind:
+            exit_status = self._exit_status(target.root)
+            left_behind = await self._clear_away(record, kind, target, leftovers)
+            if isinstance(error, PortLostError) and not left_behind:
                 raise
-            raise self._start_failed(record, kind, Failed(error, status, behind)) from error
+            raise _start_failed(record, kind, FailedLaunch(error, exit_status, left_behind)) from error
         except Exception:
-            await self._clear_away(record, kind, target, left)
+            await self._clear_away(record, kind, target, leftovers)
             raise
         record = self._records.move(
             record.id,
@@ -129,69 +133,72 @@ class Launcher:
         return record
 
     async def abandon(self, record: ServerRecord, kind: Kind) -> None:
-        """Stop a launch that is not wanted any more. Processes that are not proven its own are left, with a warning."""
+        """Stop a launch that no caller wants. Leave processes that are not proven to be its own, and warn of them."""
         target = target_of(record, self._context.token(record))
         if target is None:
             self._server_client.forget(record)
             return
-        left = LeftoverFinder(self._context, self._context.token(record), target.root)
-        await self._clear_away(record, kind, target, left)
+        leftovers = LeftoverFinder(self._context, self._context.token(record), target.root)
+        await self._clear_away(record, kind, target, leftovers)
 
-    def _moved(self, server: str, process: ProcessIdentity) -> None:
+    def _record_move(self, server: str, process: ProcessIdentity) -> None:
         """Record that the server has moved to another process, which is proven to be the server."""
         self._records.change(server, root=process, process=process)
         self._context.events.publish("server.in_background", server=server, pid=process.pid)
 
-    def _ended_with(self, root: ProcessIdentity) -> int | None:
+    def _exit_status(self, root: ProcessIdentity) -> int | None:
         """Return the exit status of a server that has ended by itself, None if it is unknown or the server lives."""
         if self._context.platform.probe.sample(root) is not Liveness.DEAD:
             return None
         return self._context.platform.processes.exit_status(root)
 
     async def _clear_away(
-        self, record: ServerRecord, kind: Kind, target: Target, left: LeftoverFinder
+        self, record: ServerRecord, kind: Kind, target: Target, leftovers: LeftoverFinder
     ) -> tuple[int, ...]:
-        """Stop the processes that are proven to be of the launch. Returns the pids of those left, and warns of them.
+        """Stop the processes that are proven to be of the launch. Return the pids of those left, and warn of them.
 
         The launch token alone is no proof, because a process can inherit it.
         """
-        now = target_of(self._records.servers.get(record.id, record), target.token)
-        told: set[int] = set()
-        for tree in dict.fromkeys((target, now)):
+        moved = target_of(self._records.servers.get(record.id, record), target.token)
+        spared: set[int] = set()
+        for tree in dict.fromkeys((target, moved)):
             if tree is not None:
-                told.update(await self._stopper.stop(tree, StopReason.USER, kind.stop_timeout_s))
+                spared.update(await self._stopper.stop(tree, StopReason.DAEMON, kind.stop_timeout_s))
         self._server_client.forget(record)
-        pids = {process.pid for process in (await left.find()).unguarded}
-        if pids - told:
-            self._context.events.warn("server.left_behind", server=record.id, pids=sorted(pids - told))
-        return tuple(sorted(pids | told))
-
-    def _start_failed(self, record: ServerRecord, kind: Kind, failed: Failed) -> StartFailed:
-        exit_text = "" if failed.status is None else f" ({describe_exit(failed.status)})"
-        return StartFailed(
-            f"{record.id} did not start: {failed.error}{exit_text}",
-            hint=_hint(record, kind, failed),
-            data={
-                "exit": failed.status,
-                "log_tail": list(log_tail(record.log)),
-                "log": record.log,
-                "left_behind": list(failed.behind),
-            },
-        )
+        pids = {process.pid for process in (await leftovers.find()).unguarded}
+        if pids - spared:
+            # The stopper has warned of those that it spared.
+            self._context.events.warn("server.left_behind", server=record.id, pids=sorted(pids - spared))
+        return tuple(sorted(pids | spared))
 
     def _living_owner(self, record: ServerRecord) -> int | None:
+        """Return the pid of the first owner that lives and stays, None if there is none."""
         for owner in record.owners:
             if not owner.leaving and self._context.platform.probe.sample(owner.process) is Liveness.ALIVE:
                 return owner.process.pid
         return None
 
 
-def _hint(record: ServerRecord, kind: Kind, failed: Failed) -> str:
+def _start_failed(record: ServerRecord, kind: Kind, failed: FailedLaunch) -> StartFailed:
+    exit_text = "" if failed.exit_status is None else f" ({describe_exit(failed.exit_status)})"
+    return StartFailed(
+        f"{record.id} did not start: {failed.error}{exit_text}",
+        hint=_hint(record, kind, failed),
+        data={
+            "exit": failed.exit_status,
+            "log_tail": list(log_tail(record.log)),
+            "log": record.log,
+            "left_behind": list(failed.left_behind),
+        },
+    )
+
+
+def _hint(record: ServerRecord, kind: Kind, failed: FailedLaunch) -> str:
     logs = f"godot-supervisor logs {record.id}"
     advice = failed.error.advice if isinstance(failed.error, NotReadyError) else None
-    if failed.behind:
-        pids = " ".join(map(str, failed.behind))
+    if failed.left_behind:
+        pids = " ".join(map(str, failed.left_behind))
         return f"{advice or logs}; pid {pids} was left, because it cannot be proven to be the server: kill {pids}"
-    if advice is None and failed.status == 0 and kind.stdin == "closed":
+    if advice is None and failed.exit_status == 0 and kind.stdin == "closed":
         advice = INPUT_ENDED
     return f"{advice}; {logs}" if advice else logs

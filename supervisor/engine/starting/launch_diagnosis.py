@@ -21,34 +21,36 @@ from ..state.context import EngineContext
 class WatchedLaunch:
     """A launch that the daemon waits for, and what was seen of the launch so far.
 
-    `waits`: the ports that the server has to listen on. `below`: what the first process ran while it lived.
-    `background`: the processes that carry the launch token after the first process has ended. `answer`: the last
-    answer, in words. `hung_up`: the port on which the server ended the connection. `unknown_listeners`: why the system
-    does not say which process listens. `thieves`: other processes that were seen on the ports.
+    `awaited_ports`: the ports that the server has to listen on. `on_moved` is called with the process that the server
+    has moved to. `ended` is set when the process that `target` names has ended. `seen_below`: the processes that the
+    first process ran while it lived. `background`: the processes that carry the launch token after the first process
+    has ended. `answer`: the last answer, in words. `hung_up_on`: the port on which the server ended the last
+    connection without an answer. `unknown_listeners`: why the system does not say which process listens. `thieves`:
+    other processes that were seen on the ports, by port.
     """
 
     record: ServerRecord
     kind: Kind
     target: Target
-    waits: Ports
-    left: LeftoverFinder
-    moved: Callable[[ProcessIdentity], None]
+    awaited_ports: Ports
+    leftovers: LeftoverFinder
+    on_moved: Callable[[ProcessIdentity], None]
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    below: set[ProcessIdentity] = field(default_factory=set)
+    seen_below: set[ProcessIdentity] = field(default_factory=set)
     background: tuple[ProcessIdentity, ...] = ()
     answer: str | None = None
-    hung_up: int | None = None
+    hung_up_on: int | None = None
     unknown_listeners: str | None = None
     thieves: dict[int, PassedOverPort] = field(default_factory=dict)
 
     @property
-    def ports(self) -> tuple[int, ...]:
+    def port_numbers(self) -> tuple[int, ...]:
         """The numbers of the ports that the server has to listen on."""
-        return tuple(self.waits.values())
+        return tuple(self.awaited_ports.values())
 
 
 class LaunchDiagnosis:
-    """Looks at a launch that is late or has failed. Changes nothing but what was seen of the launch."""
+    """Looks at a launch that is late or has failed. Only notes on the `WatchedLaunch` what was seen."""
 
     def __init__(self, context: EngineContext, server_client: ServerClient, stopper: Stopper) -> None:
         self._platform = context.platform
@@ -56,38 +58,38 @@ class LaunchDiagnosis:
         self._stopper = stopper
 
     async def symptoms(self, launch: WatchedLaunch) -> Symptoms:
-        """Return what can be seen of a launch whose time is over."""
+        """Return what can be seen of a launch that did not become ready in time."""
         own = {member.identity for member in await self._stopper.read_members(launch.target)} | set(launch.background)
         sockets = await self._platform.lanes.look(self._sockets, own)
         answer = launch.answer
-        if launch.hung_up is not None:
-            port = launch.hung_up
+        if launch.hung_up_on is not None:
+            port = launch.hung_up_on
             if {address for address, bound in sockets if bound == port} == {"::"}:
                 answer = "it listens on :: for IPv6 only, not on 127.0.0.1"
             elif await self._server_client.speaks_tls(port):
                 answer = "the answer is not HTTP: it speaks TLS"
         if launch.unknown_listeners is not None:
             return Symptoms({}, (), f"the system does not tell who listens: {launch.unknown_listeners}")
-        told = mentions_ports(launch.kind)
-        return Symptoms(launch.waits, sockets, answer, pids_of(launch.background), told_ports=told)
+        pids = pids_of(launch.background)
+        return Symptoms(launch.awaited_ports, sockets, answer, pids, told_ports=mentions_ports(launch.kind))
 
     async def lost_ports(self, launch: WatchedLaunch) -> tuple[PassedOverPort, ...]:
-        """Return the ports that another process has or had: as is seen now, as was seen before, or as the log says."""
+        """Return the ports that other processes have now, else those seen earlier, else those in the server's log."""
         others = await self._other_listeners(launch)
         if others or launch.thieves:
             return others or tuple(launch.thieves.values())
         lines = log_lines(launch.record.log)
-        said = taken_ports(lines, launch.record.ports.values())
+        taken = taken_ports(lines, launch.record.ports.values())
         named = "the server's log says that it was in use"
         unnamed = "the server's log says that a port was in use, and not which"
         return tuple(
-            PassedOverPort(port, None, named if names_taken(lines, port) else unnamed) for port in sorted(said)
+            PassedOverPort(port, None, named if names_taken(lines, port) else unnamed) for port in sorted(taken)
         )
 
     async def note_thieves(self, launch: WatchedLaunch) -> None:
-        """Note other processes on the ports, because they may have gone when the server has failed for them."""
+        """Note other processes on the ports, because they may have gone by the time that the server fails for them."""
         with contextlib.suppress(OSError):
-            if await self._platform.lanes.look(self._platform.ports.in_use, launch.ports):
+            if await self._platform.lanes.look(self._platform.ports.in_use, launch.port_numbers):
                 launch.thieves.update({found.port: found for found in await self._other_listeners(launch)})
 
     def _sockets(self, processes: set[ProcessIdentity]) -> frozenset[tuple[str, int]]:
@@ -95,11 +97,12 @@ class LaunchDiagnosis:
         return frozenset(socket for process in processes for socket in self._platform.ports.addresses_of(process))
 
     async def _other_listeners(self, launch: WatchedLaunch) -> tuple[PassedOverPort, ...]:
+        """Return the ports of the launch that processes outside of the launch listen on."""
         facts = await self._platform.lanes.look(self._platform.ports.facts, launch.record.ports.values())
         if not any(fact.listeners for fact in facts.values()):
             return ()
         own = {member.identity for member in await self._stopper.read_members(launch.target)}
-        own.update((await launch.left.find()).carriers)
+        own.update((await launch.leftovers.find()).carriers)
         return tuple(
             PassedOverPort(fact.port, listener.occupant, f"another process listens on {listener.address} now")
             for fact in facts.values()

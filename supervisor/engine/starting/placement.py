@@ -16,7 +16,7 @@ from ..state.context import EngineContext
 from ..state.standing import Standing
 from .planning import Planner
 from .resolve import EnsureRequest, ResolvedRequest, base_id, free_id, of_kind, resolve
-from .versions.addon_versions import Versions
+from .versions.addon_versions import AddonVersions
 
 PATIENCE_S = 1.0
 """How long a server may take to say whether it is in use. A slower server counts as in use."""
@@ -33,7 +33,7 @@ class Placement:
         standing: Standing,
         operations: Operations,
     ) -> None:
-        self.versions = Versions(context)
+        self.versions = AddonVersions(context)
         self._context = context
         self._operations = operations
         self._planner = planner

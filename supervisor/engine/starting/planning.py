@@ -1,4 +1,4 @@
-"""Makes a plan for a request, and turns a plan that refuses into the error for the caller."""
+"""Makes the plan for a request from a snapshot, and turns a plan that refuses into the error for the caller."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -20,6 +20,7 @@ from ...core.reconcile import (
     reconcile,
 )
 from ...errors import InvalidParams, PortsExhausted, StartFailed, SupervisorError
+from ...kinds.kind import Kind
 from ..identification.bridges import wait_for_server_of_bridge
 from ..identification.snapshot import SnapshotReader
 from ..logs.excerpt import log_tail
@@ -28,7 +29,7 @@ from .resolve import ResolvedRequest
 
 
 class Planner:
-    """Takes facts from the snapshot reader, and the decision from `core.reconcile`."""
+    """Takes the facts from the snapshot reader, and the decision from `core.reconcile`."""
 
     def __init__(self, context: EngineContext, snapshot_reader: SnapshotReader) -> None:
         self._context = context
@@ -43,7 +44,7 @@ class Planner:
         )
         return plan_for_running(self.spec(resolved, ()), own)
 
-    async def without(
+    async def plan_start(
         self,
         resolved: ResolvedRequest,
         lost: Sequence[PassedOverPort],
@@ -53,13 +54,13 @@ class Planner:
     ) -> Plan:
         """Return the plan for a server that has no process: its ports, or the foreign server that takes its place.
 
-        `lost`: ports that earlier attempts have lost. Without `replacing` a foreign server in the way stays there.
+        `lost`: ports that earlier attempts have lost. Unless `replacing`, a foreign server in the way stays there.
         `vacated`: ports that will be free when the plan is carried out.
         """
-        sets = self.wanted(resolved)
-        theirs = await wait_for_server_of_bridge(self._context, resolved.kind, sets[0]) if sets else frozenset()
+        sets = self._port_sets(resolved)
+        of_bridges = await wait_for_server_of_bridge(self._context, resolved.kind, sets[0]) if sets else frozenset()
         # Ports that a bridge's server has taken are not lost, because that server takes the place of the start.
-        taken = {occupied.port for occupied in lost} - theirs
+        taken = {occupied.port for occupied in lost} - of_bridges
         wanted = [ports for ports in sets if taken.isdisjoint(ports.values())]
         spec = self.spec(resolved, wanted)
         snapshot = await self._snapshot_reader.read_ports(resolved.server, resolved.kind, wanted)
@@ -72,30 +73,29 @@ class Planner:
             plan = reconcile(spec, snapshot)
         return plan
 
-    def owners(self, resolved: ResolvedRequest, record: ServerRecord) -> tuple[str, ...]:
-        """Return the owners, other than the asker, that keep a server from being replaced."""
+    def other_owners(self, resolved: ResolvedRequest, record: ServerRecord) -> tuple[str, ...]:
+        """Return the names of the owners, other than the asker, that keep a server from being replaced."""
         return self._snapshot_reader.owners_besides(record, resolved.kind, resolved.asker)
 
     def spec(self, resolved: ResolvedRequest, wanted: Sequence[Ports]) -> ServerSpec:
         """Return a request in the form that `core.reconcile` takes."""
         return ServerSpec(
-            resolved.server, resolved.required, wanted, resolved.ports, resolved.asker, resolved.kind.topology
+            resolved.server, resolved.required, wanted, resolved.explicit_ports, resolved.asker, resolved.kind.topology
         )
 
-    def wanted(self, resolved: ResolvedRequest) -> tuple[Ports, ...]:
+    def _port_sets(self, resolved: ResolvedRequest) -> tuple[Ports, ...]:
         """Return the port sets that fit a request, best first."""
-        ranges = {name: range(r.low, r.high + 1) for name, r in resolved.kind.ports.items()}
-        if resolved.ports:
-            return (resolved.ports,)
-        first = resolved.first or self._context.records.sticky(resolved.kind.name, resolved.project)
-        sets = candidates(ranges, first)
-        # Ports that a user once chose lie outside the ranges. A restart keeps them nevertheless.
-        return sets if resolved.first is None or resolved.first in sets else (resolved.first, *sets)
+        if resolved.explicit_ports:
+            return (resolved.explicit_ports,)
+        preferred = resolved.preferred_ports
+        sets = port_sets(resolved.kind, preferred or self._context.records.sticky(resolved.kind.name, resolved.project))
+        # Ports that a user once chose may lie outside the ranges. A restart keeps them nevertheless.
+        return sets if preferred is None or preferred in sets else (preferred, *sets)
 
-    def tell_conflict(
+    def warn_of_conflict(
         self, resolved: ResolvedRequest, conflicting_servers: Sequence[ConflictingServer], ports: Ports
     ) -> None:
-        """Warn that servers of other versions stay where they are, and name both sides."""
+        """Publish for each conflicting server that it stays where it is, and which server starts beside it."""
         for conflicting_server in dict.fromkeys((*resolved.conflicting_servers, *conflicting_servers)):
             self._context.events.warn(
                 "server.version_conflict",
@@ -108,7 +108,12 @@ class Planner:
             )
 
 
-def refusal(record: ServerRecord, plan: Refuse) -> SupervisorError:
+def port_sets(kind: Kind, preferred: Ports | None = None) -> tuple[Ports, ...]:
+    """Return the port sets of a kind, best first: `preferred`, if it lies within the ranges, then the lower ports."""
+    return candidates({name: reach.numbers for name, reach in kind.ports.items()}, preferred)
+
+
+def refusal_error(record: ServerRecord, plan: Refuse) -> SupervisorError:
     """Return the error for a plan that refuses."""
     match plan.refusal:
         case Refusal.PORTS_DIFFER:
@@ -117,10 +122,10 @@ def refusal(record: ServerRecord, plan: Refuse) -> SupervisorError:
             hint = f"godot-supervisor restart {record.id}, or ask again in half a minute"
             return StartFailed(plan.reason, hint=hint, data={"log_tail": list(log_tail(record.log))})
         case Refusal.EXHAUSTED:
-            return exhausted(plan.reason, plan.occupied)
+            return ports_exhausted(plan.reason, plan.occupied)
 
 
-def exhausted(reason: str, occupied: Sequence[PassedOverPort]) -> PortsExhausted:
+def ports_exhausted(reason: str, occupied: Sequence[PassedOverPort]) -> PortsExhausted:
     """Return the error for ports that are all taken, with the table of occupants."""
     rows = [
         {
@@ -135,12 +140,12 @@ def exhausted(reason: str, occupied: Sequence[PassedOverPort]) -> PortsExhausted
     return PortsExhausted(reason, hint="godot-supervisor ports tells who holds them", data={"occupants": rows})
 
 
-def kept_from(occupied: Sequence[PassedOverPort]) -> dict[str, Any]:
+def relocation_fields(occupied: Sequence[PassedOverPort]) -> dict[str, Any]:
     """Return the fields of a record for ports that were passed over: the first few, and the number of the others."""
     return {"relocated": tuple(occupied[:RELOCATED_KEPT]), "relocated_more": len(occupied[RELOCATED_KEPT:])}
 
 
-def passed_over(occupied: Sequence[PassedOverPort]) -> dict[str, object]:
+def passed_over_fields(occupied: Sequence[PassedOverPort]) -> dict[str, object]:
     """Return the fields of an event for ports that were passed over: the first few, and the number of the others."""
     rows = [
         {"port": row.port, "pid": row.occupant.pid if row.occupant else None, "reason": row.reason}
@@ -151,5 +156,6 @@ def passed_over(occupied: Sequence[PassedOverPort]) -> dict[str, object]:
 
 
 def _without(snapshot: Snapshot, old: ServerRecord | ForeignServer) -> Snapshot:
+    """Return the snapshot without a foreign server, so that its ports count as occupied only."""
     foreign_servers = {port: found for port, found in snapshot.foreign_servers.items() if found is not old}
     return replace(snapshot, foreign_servers=foreign_servers)

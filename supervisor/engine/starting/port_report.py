@@ -15,8 +15,8 @@ from ..identification.recognise import Recogniser
 from ..operations.shared_answers import SharedAnswers
 from ..state.context import EngineContext
 from ..state.names import canonical_project
-from .versions.addon_versions import Versions
-from .versions.choice import first_ports, looks_only
+from .versions.addon_versions import AddonVersions
+from .versions.choice import first_ports, plugin_looks_text
 
 
 @frozen
@@ -42,7 +42,7 @@ class PortReport:
 class PortReporter:
     """Answers `ports.explain`."""
 
-    def __init__(self, context: EngineContext, recogniser: Recogniser, versions: Versions) -> None:
+    def __init__(self, context: EngineContext, recogniser: Recogniser, versions: AddonVersions) -> None:
         self._versions = versions
         self._context = context
         self._records = context.records
@@ -75,7 +75,7 @@ class PortReporter:
         notes = [why.passed_over] if why.passed_over else []
         held = [rows[port] for port in first_ports(kind).values() if rows[port].decision == "relocate"]
         if seen is not None and held:
-            notes.append(f"{looks_only(kind)}; port {held[0].port}: {held[0].reason}")
+            notes.append(f"{plugin_looks_text(kind)}; port {held[0].port}: {held[0].reason}")
         return PortReport(ports, version, why, tuple(notes))
 
     async def _numbers(self, ports: Sequence[int]) -> list[PortFinding]:

@@ -1,4 +1,4 @@
-"""The private environment of a request: found, built, or rebuilt where a start has shown that it is broken."""
+"""Provides the private environment of a request: an existing one, a new one, or a rebuilt one if it was broken."""
 
 import re
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ class Provisioner:
         self._context = context
         self._environments = context.environments
         self._rebuilt: dict[str, float] = {}
+        """When environments were rebuilt (monotonic, seconds) in which no server has become ready since, by key."""
 
     async def provide(self, resolved: ResolvedRequest, operation: RunningOperation) -> Environment | None:
         """Return the environment that the requested version runs in, None if its kind has none.
@@ -34,26 +35,30 @@ class Provisioner:
         package, version = resolved.kind.package, resolved.version
         if package is None or version is None:
             return None
-        there = self._context.private_of(resolved.kind, version)
-        if there is not None:
-            return there
-        tell = self._telling(resolved, operation, "environment.building", {"package": package, "version": version})
-        environment = await self._environments.provide(package, version, tell, module=module_of(resolved.kind))
-        self._tell_ready(resolved, environment)
-        return environment
+        existing = self._context.private_of(resolved.kind, version)
+        if existing is not None:
+            return existing
+        progress = self._follow_build(resolved, operation, {"package": package, "version": version})
+        built = await self._environments.provide(package, version, progress, module=module_of(resolved.kind))
+        self._publish_ready(resolved, built)
+        return built
 
-    async def after_failure(
+    async def rebuild_if_broken(
         self, resolved: ResolvedRequest, private: Environment | None, failed: StartFailed, operation: RunningOperation
     ) -> Environment | None:
-        """Return a rebuilt environment for another attempt, None if the environment is not the reason for the failure.
+        """Return a rebuilt environment for another attempt, None if the failed start should not be repeated.
+
+        The start is repeated only if its environment was broken, and not if a program keeps damaging the environment.
+        `failed.hint` is set then.
 
         Raises:
             InstallFailed: the environment cannot be built.
         """
-        if private is None:
+        if private is None or failed.data.get("left_behind"):
+            # With processes left behind, another start would leave more of them.
             return None
         module = module_of(resolved.kind)
-        reason = await self._environments.examine(private, module) or _missing(private, failed)
+        reason = await self._environments.examine(private, module) or _missing_module(private, failed)
         if reason is None:
             return None
         now = self._context.platform.clock.monotonic()
@@ -65,38 +70,42 @@ class Provisioner:
             )
             return None
         self._rebuilt[private.key] = now
-        what = {"package": private.package, "version": private.version, "reason": reason}
-        self._context.events.warn("environment.broken", server=resolved.server, **what, folder=str(private.path))
+        details = {"package": private.package, "version": private.version, "reason": reason}
+        self._context.events.warn("environment.broken", server=resolved.server, **details, folder=str(private.path))
         operation.progress("rebuilding", f"the environment of {resolved.server} is built anew: {reason}")
-        tell = self._telling(resolved, operation, "environment.building", what)
-        rebuilt = await self._environments.rebuild(private, reason, tell, module=module)
-        self._tell_ready(resolved, rebuilt)
+        progress = self._follow_build(resolved, operation, details)
+        rebuilt = await self._environments.rebuild(private, reason, progress, module=module)
+        self._publish_ready(resolved, rebuilt)
         operation.restart_deadline()
         return rebuilt
 
-    def served(self, private: Environment | None) -> None:
-        """Note that a server became ready in an environment, so that it may be rebuilt if it breaks later."""
+    def note_ready(self, private: Environment | None) -> None:
+        """Note that a server became ready in an environment, so that it is rebuilt at once if it breaks later."""
         if private is not None:
             self._rebuilt.pop(private.key, None)
 
-    def _telling(
-        self, resolved: ResolvedRequest, operation: RunningOperation, event: str, what: dict[str, str]
+    def _follow_build(
+        self, resolved: ResolvedRequest, operation: RunningOperation, details: dict[str, str]
     ) -> Progress:
-        """Return a function that passes on the progress of a build. Its first call publishes that a build began."""
-        building = False
+        """Stop the operation's deadline, and return the function that passes the progress of a build on to its waiters.
 
-        def tell(stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
-            nonlocal building
-            if not building:
-                building = True
-                self._context.events.publish(event, server=resolved.server, **what)
+        The deadline begins again with `operation.restart_deadline`. The function's first call publishes
+        `environment.building` with these details.
+        """
+        began = False
+
+        def progress(stage: str, message: str, done: int | None = None, total: int | None = None) -> None:
+            nonlocal began
+            if not began:
+                began = True
+                self._context.events.publish("environment.building", server=resolved.server, **details)
             operation.progress(stage, message, done, total)
 
         # An installer may be silent for longer than a start may take, and has limits of its own.
         operation.suspend_deadline()
-        return tell
+        return progress
 
-    def _tell_ready(self, resolved: ResolvedRequest, environment: Environment) -> None:
+    def _publish_ready(self, resolved: ResolvedRequest, environment: Environment) -> None:
         self._context.events.publish(
             "environment.ready",
             server=resolved.server,
@@ -107,8 +116,11 @@ class Provisioner:
         )
 
 
-def _missing(private: Environment, failed: StartFailed) -> str | None:
-    """Return which module a server did not find, None if none, or if that was the reason for the last rebuild."""
+def _missing_module(private: Environment, failed: StartFailed) -> str | None:
+    """Return which module a server did not find, as its log says. The text is for people.
+
+    Returns None if the log names no module, or if the environment was rebuilt for that module before.
+    """
     tail: Sequence[str] = failed.data.get("log_tail") or ()
     for line in reversed(tail):
         if found := _NO_MODULE.search(line):

@@ -1,4 +1,4 @@
-"""Waits until a server that was just started is ready: the server listens on its ports, and says who it is."""
+"""Waits until a server that was started is ready: it listens on its ports, and answers as its recipe expects."""
 
 import asyncio
 import contextlib
@@ -22,11 +22,10 @@ from .launch_diagnosis import LaunchDiagnosis, WatchedLaunch, pids_of
 FIRST_PAUSE_S = 0.01
 LONGEST_PAUSE_S = 0.1
 TREE_EVERY = 5
-"""The whole process tree is searched at every fifth look, because a launcher hides the process that listens."""
+"""Every fifth look searches the whole process tree, because a launcher hides the process that listens."""
 
 THIEVES_EVERY = 10
-"""At every tenth look the daemon asks whether another process listens on the ports."""
-
+"""Every tenth look asks whether another process listens on the ports."""
 
 SETTLED_S = 1.0
 """How long a program without ports has to live until it counts as ready."""
@@ -36,15 +35,15 @@ BACKGROUND_PAUSE_S = 0.25
 
 
 @frozen
-class Ready:
-    """The process that listens, and the version that the server says, None if it says none."""
+class ReadyServer:
+    """The process that listens, and the version in the server's answer, None if the answer has none."""
 
     listener: ProcessIdentity
     version: str | None
 
 
 class NotReadyError(Exception):
-    """The server has ended, or answers as something else. The text and `advice` are for people."""
+    """The launch cannot become ready, or did not in time. The text and `advice` are for people."""
 
     def __init__(self, problem: str, advice: str | None = None) -> None:
         super().__init__(problem)
@@ -52,15 +51,15 @@ class NotReadyError(Exception):
 
 
 class PortLostError(Exception):
-    """Another process has taken one of the ports."""
+    """Another process has taken ports of the launch. `occupied` names them, at least one."""
 
     def __init__(self, occupied: tuple[PassedOverPort, ...]) -> None:
         super().__init__(f"lost port {occupied[0].port}")
         self.occupied = occupied
 
 
-class Readiness:
-    """Waits for launches. Each call of `wait` is about one launch."""
+class ReadinessWatch:
+    """Watches launches until they are ready. Each call of `wait` is about one launch."""
 
     def __init__(self, context: EngineContext, server_client: ServerClient, stopper: Stopper) -> None:
         self._context = context
@@ -70,121 +69,126 @@ class Readiness:
         self._diagnosis = LaunchDiagnosis(context, server_client, stopper)
 
     async def wait(
-        self, record: ServerRecord, kind: Kind, target: Target, moved: Callable[[ProcessIdentity], None]
-    ) -> Ready:
+        self, record: ServerRecord, kind: Kind, target: Target, on_moved: Callable[[ProcessIdentity], None]
+    ) -> ReadyServer:
         """Return once the server is ready.
 
-        `moved` is called when the server turns out to be another process than the process that was started.
+        `on_moved` is called when the server turns out to be another process than the process that was started.
 
         Raises:
             NotReadyError: the server cannot become ready any more, or did not within `ready_timeout_s`.
             PortLostError: another process was quicker, and no process of this launch is left outside the tree.
+            OSError: the daemon has no free file descriptors.
         """
-        token = self._context.token(record)
-        left = LeftoverFinder(self._context, token, target.root)
-        launch = WatchedLaunch(record, kind, target, waited_for(kind, record.ports), left, moved)
+        leftovers = LeftoverFinder(self._context, self._context.token(record), target.root)
+        launch = WatchedLaunch(record, kind, target, _awaited_ports(kind, record.ports), leftovers, on_moved)
         with contextlib.ExitStack() as watches:
             try:
                 async with asyncio.timeout(kind.ready_timeout_s):
                     return await self._look_until_ready(launch, watches)
             except TimeoutError:
-                told = diagnose(await self._diagnosis.symptoms(launch))
-                error = NotReadyError(f"it was not ready after {kind.ready_timeout_s:g} s: {told.problem}", told.advice)
-            except NotReadyError as refused:
-                error = refused
+                found = diagnose(await self._diagnosis.symptoms(launch))
+                problem = f"it was not ready after {kind.ready_timeout_s:g} s: {found.problem}"
+                error = NotReadyError(problem, found.advice)
+            except NotReadyError as not_ready:
+                error = not_ready
         lost = () if launch.background else await self._diagnosis.lost_ports(launch)
         if lost:
             raise PortLostError(lost)
         raise error
 
-    async def _look_until_ready(self, launch: WatchedLaunch, watches: contextlib.ExitStack) -> Ready:
-        self._follow(launch, watches)
+    async def _look_until_ready(self, launch: WatchedLaunch, watches: contextlib.ExitStack) -> ReadyServer:
+        self._watch_end(launch, watches)
         if not launch.record.ports:
-            return await self._settled(launch)
+            return await self._wait_until_settled(launch)
         pause = FIRST_PAUSE_S
         look = 0
         while True:
             look += 1
             if launch.ended.is_set():
-                if await self._in_background(launch):
-                    self._follow(launch, watches)
+                if await self._has_moved(launch):
+                    self._watch_end(launch, watches)
                 else:
                     await asyncio.sleep(BACKGROUND_PAUSE_S)
                 continue
             listener = await self._listener(launch, whole_tree=look % TREE_EVERY == 0)
-            if listener is not None and (said := await self._answer(launch)) is not None:
-                return Ready(listener, said.version)
+            if listener is not None and (answer := await self._answer(launch)) is not None:
+                return ReadyServer(listener, answer.version)
             if listener is None and look % THIEVES_EVERY == 0:
                 await self._diagnosis.note_thieves(launch)
             await _at_most(pause, launch.ended)
             pause = min(pause * 1.5, LONGEST_PAUSE_S)
 
-    def _follow(self, launch: WatchedLaunch, watches: contextlib.ExitStack) -> None:
-        """Watch for the end of the process that was started, or that the server has moved to."""
+    def _watch_end(self, launch: WatchedLaunch, watches: contextlib.ExitStack) -> None:
+        """Have `launch.ended` set when the process ends that was started, or that the server has moved to."""
         launch.ended = asyncio.Event()
         watches.enter_context(contextlib.closing(self._platform.exits.watch(launch.target.root, launch.ended.set)))
 
-    async def _settled(self, launch: WatchedLaunch) -> Ready:
+    async def _wait_until_settled(self, launch: WatchedLaunch) -> ReadyServer:
         """Wait until a program without ports has lived long enough, because there is nothing else to check."""
         await _at_most(min(SETTLED_S, launch.kind.ready_timeout_s / 2), launch.ended)
         if not launch.ended.is_set() and self._platform.probe.sample(launch.target.root) is not Liveness.DEAD:
-            return Ready(launch.target.root, None)
-        launch.background = (await launch.left.find()).unguarded
+            return ReadyServer(launch.target.root, None)
+        launch.background = (await launch.leftovers.find()).unguarded
         if launch.background:
             raise NotReadyError(diagnose(Symptoms({}, background=pids_of(launch.background))).problem, IN_FOREGROUND)
         raise NotReadyError(f"it ended within {SETTLED_S:g} s of its start")
 
-    async def _in_background(self, launch: WatchedLaunch) -> bool:
-        """Return whether the server has moved to another process, which is followed from then on.
+    async def _has_moved(self, launch: WatchedLaunch) -> bool:
+        """Return whether the server has moved to another process. If so, `launch` names that process from then on.
 
-        A program that puts itself into the background does that: the process that was started ends.
+        A program moves when it puts itself into the background: the process that was started ends.
 
         Raises:
             NotReadyError: no process of the launch lives, or none is proven to be the server.
         """
-        left = await launch.left.find()
+        left = await launch.leftovers.find()
         launch.background = left.unguarded
         listening = await self._listening(launch, left.unguarded)
-        if not left.unguarded or (len(listening) < len(launch.waits) and self._failed(launch)):
+        if not left.unguarded or (len(listening) < len(launch.awaited_ports) and self._ended_with_failure(launch)):
             raise NotReadyError("it ended before it was ready")
-        if len(listening) < len(launch.waits):
+        if len(listening) < len(launch.awaited_ports):
             return False
-        server = await launch.left.find_server(left, launch.kind, set(listening.values()), launch.below)
+        server = await launch.leftovers.find_server(left, launch.kind, set(listening.values()), launch.seen_below)
         if isinstance(server, Unrecognised):
-            sockets = [(LOOPBACK, port) for port in launch.ports]
-            told = diagnose(Symptoms(launch.waits, sockets, background=pids_of(left.unguarded)))
-            raise NotReadyError(f"{told.problem}, and is not proven to be the server: {server.reason}", told.advice)
+            sockets = [(LOOPBACK, port) for port in launch.port_numbers]
+            found = diagnose(Symptoms(launch.awaited_ports, sockets, background=pids_of(left.unguarded)))
+            raise NotReadyError(f"{found.problem}, and is not proven to be the server: {server.reason}", found.advice)
         launch.background = ()
         launch.target = replace(launch.target, root=server, process=server)
         launch.record = launch.record.with_(root=server, process=server)
-        launch.moved(server)
+        launch.on_moved(server)
         return True
 
-    def _failed(self, launch: WatchedLaunch) -> bool:
-        """Return whether the exit status of the process that was started says that it failed."""
+    def _ended_with_failure(self, launch: WatchedLaunch) -> bool:
+        """Return whether the process that was started has ended with an exit status other than 0."""
         return self._platform.processes.exit_status(launch.target.root) not in (None, 0)
 
     async def _listener(self, launch: WatchedLaunch, *, whole_tree: bool) -> ProcessIdentity | None:
+        """Return the process that listens on the first port, None until all ports are listened on.
+
+        Only the process that was started is looked at, or with `whole_tree` all processes of the launch.
+        """
         among = [launch.target.root]
         if whole_tree:
             members = await self._stopper.read_members(launch.target)
             token = launch.target.token
             among = [m.identity for m in members if m.role is not TreeRole.LEFT_OVER or m.launch_token == token]
-            launch.below.update(among)
+            launch.seen_below.update(among)
         listening = await self._listening(launch, among)
-        return listening[launch.ports[0]] if all(port in listening for port in launch.ports) else None
+        return listening[launch.port_numbers[0]] if all(port in listening for port in launch.port_numbers) else None
 
     async def _listening(
         self, launch: WatchedLaunch, among: Sequence[ProcessIdentity]
     ) -> Mapping[int, ProcessIdentity]:
-        """Return the ports that one of these processes listens on, and none while the system does not say.
+        """Return the ports that one of these processes listens on, with the process; none if the system does not say.
 
         Raises:
             OSError: the daemon has no free file descriptors.
         """
         try:
             found = (
-                await self._platform.lanes.look(self._platform.ports.match_listeners, launch.ports, among)
+                await self._platform.lanes.look(self._platform.ports.match_listeners, launch.port_numbers, among)
                 if among
                 else {}
             )
@@ -198,40 +202,43 @@ class Readiness:
         return found
 
     async def _answer(self, launch: WatchedLaunch) -> Identification | None:
-        """Return what the server says of itself, None if it does not yet say what it should."""
+        """Return the server's answer, None until it is the expected one.
+
+        A recipe without a question is answered as soon as the server listens.
+
+        Raises:
+            NotReadyError: the server answers as another version than the recipe's.
+        """
         record, kind = launch.record, launch.kind
         began = asyncio.get_running_loop().time()
         if kind.ready is not None:
             if kind.ready.http is None or kind.ready.port is None or kind.ready.port not in record.ports:
                 return Identification(matches=True)
             path, port, limit = kind.ready.http, kind.ready.port, kind.ready.timeout_s
-            said = await self._server_client.ask_ready(kind.ready, record.ports)
+            answer = await self._server_client.ask_ready(kind.ready, record.ports)
         elif kind.identify is not None:
             path, port, limit = kind.identify.http, kind.identify.port, ANSWER_TIMEOUT_S
-            said = await self._server_client.ask(record, kind)
+            answer = await self._server_client.ask(record, kind)
         else:
             return Identification(matches=True)
-        launch.hung_up = None
-        if said is None:
+        launch.hung_up_on = None
+        if answer is None:
             silent = asyncio.get_running_loop().time() - began >= 0.9 * limit
-            launch.hung_up = None if silent else record.ports.get(port)
+            launch.hung_up_on = None if silent else record.ports.get(port)
             does = f"does not answer GET {path} within {limit:g} s" if silent else f"ends the connection on GET {path}"
             launch.answer = f"it listens, and {does}"
             return None
-        launch.answer = said.detail
-        if not said.matches:
+        launch.answer = answer.detail
+        if not answer.matches:
             return None
-        return said if kind.ready is not None else self._of_the_version(record, kind, said)
-
-    def _of_the_version(self, record: ServerRecord, kind: Kind, said: Identification) -> Identification:
-        if not version_fits(record, kind, said):
-            told = f"it answers as version {said.version}" if said.version else "its answer tells no version"
+        if kind.ready is None and not version_fits(record, kind, answer):
+            told = f"it answers as version {answer.version}" if answer.version else "its answer tells no version"
             raise NotReadyError(f"{told}, not {record.version}")
-        return said
+        return answer
 
 
-def waited_for(kind: Kind, ports: Ports) -> Ports:
-    """Return the ports that a server of a kind has to listen on before it is ready."""
+def _awaited_ports(kind: Kind, ports: Ports) -> Ports:
+    """Return those of a server's ports that it has to listen on before it is ready: `ready.tcp`, else all."""
     names = kind.ready.tcp if kind.ready is not None else tuple(ports)
     return {name: ports[name] for name in names if name in ports} or ports
 

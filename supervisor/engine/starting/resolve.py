@@ -1,4 +1,4 @@
-"""Resolves a `server.ensure`: which server, in which version, for which project."""
+"""Resolves a `server.ensure`: which server, in which version, for which project. Starts nothing, and asks no server."""
 
 from dataclasses import field
 
@@ -25,9 +25,10 @@ from ..state.names import canonical_project, folder_name
 
 @frozen
 class EnsureRequest:
-    """`server.ensure` as it was asked for. `engine_version` is that of the editor, if it is known.
+    """`server.ensure` as it was asked for.
 
-    `addon` is the version that the project's addon needs, None if the project has no addon.
+    `engine_version` is that of the editor, if it is known. `addon` is the version that the project's addon needs, None
+    if the project has no addon.
     """
 
     kind: str
@@ -42,13 +43,13 @@ class EnsureRequest:
 
 @frozen
 class ResolvedRequest:
-    """A resolved request.
+    """The server that a request comes down to. `server` is its id, which may be new.
 
     `required` is the version that must run, None if any version fits. `version` is the version to start, None if the
-    kind has no versions. `ports` are the ports that the caller asked for; `first` is the set to try before others.
-    `asker` is the process that the server is for, and `fresh` says that it did not own this server before.
-    `conflicting_servers` are servers of the kind in another version, which stay beside it. `chosen` says why the
-    version was chosen, None for a foreign server.
+    kind has no versions; `chosen` says why it was chosen, None for a foreign server. `explicit_ports` are the ports
+    that the caller asked for, empty if none; `preferred_ports` are to be tried before others. `asker` is the process
+    that the server is for; `fresh`: it did not own this server before. `conflicting_servers` are servers of the kind in
+    another version, which stay beside this one.
     """
 
     kind: Kind
@@ -56,8 +57,8 @@ class ResolvedRequest:
     project: str | None
     required: str | None
     version: str | None
-    ports: Ports = field(default_factory=dict)
-    first: Ports | None = None
+    explicit_ports: Ports = field(default_factory=dict)
+    preferred_ports: Ports | None = None
     asker: ProcessIdentity | None = None
     fresh: bool = True
     conflicting_servers: tuple[ConflictingServer, ...] = ()
@@ -65,7 +66,7 @@ class ResolvedRequest:
 
 
 def project_of(request: EnsureRequest) -> str | None:
-    """Return the project that a request is for, even if projects share the server.
+    """Return the project that a request is for, even if projects share the server; None if the request names none.
 
     Raises:
         InvalidParams: there is no such project.
@@ -74,10 +75,10 @@ def project_of(request: EnsureRequest) -> str | None:
 
 
 def resolve(context: EngineContext, request: EnsureRequest) -> ResolvedRequest:
-    """Resolve a request.
+    """Resolve a request by the records as they are now. A server that fits is preferred to a new one.
 
     Raises:
-        KindUnknown, InvalidParams, VersionConflict: no server can answer it.
+        KindUnknown, InvalidParams, VersionConflict: no server can answer the request.
     """
     kind = context.catalog.get(request.kind)
     project = project_of(request)
@@ -101,40 +102,41 @@ def resolve(context: EngineContext, request: EnsureRequest) -> ResolvedRequest:
     )
 
 
-def again(kind: Kind, record: ServerRecord) -> ResolvedRequest:
-    """Return the request that starts an existing server again: the same version, and the same ports if they are free.
+def resolve_with_same_version(kind: Kind, record: ServerRecord) -> ResolvedRequest:
+    """Return the request that starts an existing server again: in the same version, on the same ports if they are free.
 
     If the recipe has other ports now, the server gets new ones. If the version is unknown, because the server did not
     answer when it was found, the server gets the version of its recipe.
     """
-    first = None if moved(record, kind) else record.ports
+    preferred = None if moved(record, kind) else record.ports
     version, chosen = record.version, record.chosen
     if version is None and kind.version is not None:
         version, chosen = choose_version(kind, None, chosen.engine if chosen else None, None)
-    return ResolvedRequest(kind, record.id, record.project, record.version, version, first=first, chosen=chosen)
+    return ResolvedRequest(
+        kind, record.id, record.project, record.version, version, preferred_ports=preferred, chosen=chosen
+    )
 
 
 def of_kind(
     context: EngineContext, kind: Kind, project: str | None, asker: ProcessIdentity | None
 ) -> list[ServerRecord]:
-    """Return the records of servers that could answer a request, observed servers last.
+    """Return the records of a kind's servers that could answer a request, in any version, observed servers last.
 
-    The project of an observed server is unknown. So such a server only answers the request of its own owner.
+    The project of an observed server is unknown, so such a server only answers the request of its own owner.
     """
 
-    def fits(record: ServerRecord) -> bool:
+    def could_answer(record: ServerRecord) -> bool:
         if record.kind != kind.name or record.other_home is not None:
             return False
-        return record.project == project or (
-            record.observed_only and any(owner.process == asker for owner in record.owners)
-        )
+        owned_by_asker = any(owner.process == asker for owner in record.owners)
+        return record.project == project or (record.observed_only and owned_by_asker)
 
-    fitting = [record for record in context.records.servers.values() if fits(record)]
-    return sorted(fitting, key=lambda record: record.observed_only)
+    records = [record for record in context.records.servers.values() if could_answer(record)]
+    return sorted(records, key=lambda record: record.observed_only)
 
 
 def free_id(context: EngineContext, base: str) -> str:
-    """Return the id, or the id with the first number that no server has."""
+    """Return an id that no server has: `base`, else `base-2`, `base-3` and so on."""
     name, number = base, 1
     while name in context.records.servers:
         number += 1
@@ -143,7 +145,7 @@ def free_id(context: EngineContext, base: str) -> str:
 
 
 def base_id(kind: Kind, project: str | None) -> str:
-    """Return the id of the first server of a kind, for a project or for all projects."""
+    """Return the id of the first server of a kind: `kind`, or `kind@folder` if a project has its own server."""
     return kind.name if project is None else f"{kind.name}@{folder_name(project)}"
 
 
@@ -154,9 +156,9 @@ def _id_for(
     required: str | None,
     asker: ProcessIdentity | None,
 ) -> str:
-    """Return the id of a running server that fits, else of a server to be replaced, else a new id."""
-    known = of_kind(context, kind, project, asker)
-    fit = [record for record in known if compatible(required, record.version)]
-    running = [record for record in fit if record.state in RUNNING]
-    chosen = next(iter(running or fit or known), None)
-    return free_id(context, base_id(kind, project)) if chosen is None else chosen.id
+    """Return the id of a running server that fits, else of one that fits, else of any of the kind, else a new id."""
+    records = of_kind(context, kind, project, asker)
+    fitting = [record for record in records if compatible(required, record.version)]
+    running = [record for record in fitting if record.state in RUNNING]
+    found = next(iter(running or fitting or records), None)
+    return free_id(context, base_id(kind, project)) if found is None else found.id

@@ -1,4 +1,4 @@
-"""Starts servers that have a record and no process: choose ports, provide an environment, launch, see ready."""
+"""Starts servers that have a record and no process: choose ports, provide an environment, launch, wait until ready."""
 
 import asyncio
 from dataclasses import replace
@@ -14,12 +14,12 @@ from ..logs.excerpt import log_tail
 from ..operations.operation import RunningOperation
 from ..state.context import EngineContext
 from .launch import Launcher
-from .planning import Planner, exhausted, kept_from, passed_over
+from .planning import Planner, passed_over_fields, ports_exhausted, relocation_fields
 from .provision import Provisioner
 from .readiness import PortLostError
 from .resolve import ResolvedRequest
 from .takeover import Takeover
-from .versions.choice import told_beside
+from .versions.choice import chosen_for_launch
 
 
 class Starter:
@@ -48,27 +48,28 @@ class Starter:
     async def start(
         self, resolved: ResolvedRequest, operation: RunningOperation, before: ServerRecord | None
     ) -> ServerRecord | Replace:
-        """Return the server, ready; or, with nothing touched, the plan to replace what has to make room first.
+        """Return the server, READY; or, with nothing touched, the plan to replace what has to make room first.
 
-        `before` is the record at rest that the start began with. A start that is taken back restores it.
+        `before` is the record at rest that the start began with, None if there was none. A start that is taken back
+        restores it.
 
         Raises:
             SupervisorError: the server does not run.
         """
-        return await self._start(resolved, operation, before, replacing=True)
+        return await self._launch_or_record_failure(resolved, operation, before, replacing=True)
 
     async def start_in_place(self, resolved: ResolvedRequest, operation: RunningOperation) -> ServerRecord:
-        """Return the server, ready. A server that is in the way stays there, whatever it is.
+        """Return the server, READY. A server that is in the way stays there, whatever it is.
 
         Raises:
             SupervisorError: the server does not run.
         """
-        started = await self._start(resolved, operation, None, replacing=False)
+        started = await self._launch_or_record_failure(resolved, operation, None, replacing=False)
         assert isinstance(started, ServerRecord)  # noqa: S101 (nothing was to be replaced)
         return started
 
     async def start_again(self, resolved: ResolvedRequest, operation: RunningOperation) -> ServerRecord:
-        """Return the server, ready, after it ended by itself.
+        """Return the server, READY again, after it ended by itself.
 
         Raises:
             SupervisorError: the server does not run, and its record is in BACKOFF, or in FAILED if processes of the
@@ -78,26 +79,26 @@ class Starter:
             started = await self._choose_and_launch(resolved, operation, replacing=False)
         except SupervisorError as error:
             # With processes left behind, another start would leave more of them.
-            again = not error.data.get("left_behind")
-            self._give_up(resolved.server, error, ServerState.BACKOFF if again else ServerState.FAILED)
+            state = ServerState.FAILED if error.data.get("left_behind") else ServerState.BACKOFF
+            self._record_failure(resolved.server, error, state)
             raise
         assert isinstance(started, ServerRecord)  # noqa: S101 (nothing was to be replaced)
         return started
 
     async def finish(self, record: ServerRecord, kind: Kind) -> ServerRecord:
-        """Wait until a server of an earlier daemon is ready.
+        """Wait until a server that an earlier daemon has launched is ready, and return its record, READY.
 
         Raises:
             SupervisorError: the server did not become ready, and was stopped.
         """
         try:
-            return await self._launcher.see_ready(record, kind)
+            return await self._launcher.wait_until_ready(record, kind)
         except PortLostError as error:
             failed = StartFailed(f"{record.id} lost port {error.occupied[0].port} to another process")
-            self._give_up(record.id, failed)
+            self._record_failure(record.id, failed)
             raise failed from error
         except SupervisorError as error:
-            self._give_up(record.id, error)
+            self._record_failure(record.id, error)
             raise
 
     async def provide(self, resolved: ResolvedRequest, operation: RunningOperation) -> Environment | None:
@@ -108,7 +109,7 @@ class Starter:
         """
         return await self._provisioner.provide(resolved, operation)
 
-    async def _start(
+    async def _launch_or_record_failure(
         self,
         resolved: ResolvedRequest,
         operation: RunningOperation,
@@ -120,12 +121,12 @@ class Starter:
         try:
             return await self._choose_and_launch(resolved, operation, replacing=replacing)
         except SupervisorError as error:
-            self._give_up(resolved.server, error)
+            self._record_failure(resolved.server, error)
             raise
         except asyncio.CancelledError:
             if operation.abandoned:
-                await self._abandon(resolved)
-            self._take_back(resolved.server, before)
+                await self._stop_unwanted_launch(resolved)
+            self._restore(resolved.server, before)
             raise
 
     async def _choose_and_launch(
@@ -134,9 +135,9 @@ class Starter:
         private = self._context.private_of(resolved.kind, resolved.version)
         if private is None and resolved.kind.package is not None:
             # Look at the ports first, because an installation takes its time and may turn out to be needless.
-            plan = await self._planner.without(resolved, (), replacing=replacing)
+            plan = await self._planner.plan_start(resolved, (), replacing=replacing)
             if isinstance(plan, Adopt | Replace):
-                return self._settled(resolved, plan, operation)
+                return self._without_launch(resolved, plan, operation)
             private = await self.provide(resolved, operation)
             operation.restart_deadline()
         if private is not None:
@@ -144,9 +145,9 @@ class Starter:
             resolved = replace(resolved, version=private.installed)
         lost: tuple[PassedOverPort, ...] = ()
         for _ in range(START_ATTEMPTS):
-            plan = await self._planner.without(resolved, lost, replacing=replacing)
+            plan = await self._planner.plan_start(resolved, lost, replacing=replacing)
             if isinstance(plan, Adopt | Replace):
-                return self._settled(resolved, plan, operation)
+                return self._without_launch(resolved, plan, operation)
             record = self._reserve(resolved, plan, lost)
             operation.committed = True
             operation.progress("starting", f"{record.id} on {_ports_text(record.ports)}")
@@ -156,26 +157,18 @@ class Starter:
                 lost = (*lost, *error.occupied)
                 self._context.events.warn("port.lost", server=record.id, port=error.occupied[0].port)
             except StartFailed as failed:
-                # With processes left behind, another start would leave more of them.
-                left = failed.data.get("left_behind")
-                private = None if left else await self._provisioner.after_failure(resolved, private, failed, operation)
+                private = await self._provisioner.rebuild_if_broken(resolved, private, failed, operation)
                 if private is None:
                     raise
             else:
-                self._provisioner.served(private)
+                self._provisioner.note_ready(private)
                 return record
-        record = self._records.server(resolved.server)
-        raise StartFailed(
-            f"{resolved.server} lost its ports to other processes {START_ATTEMPTS} times; the last was "
-            + ", ".join(f"{each.port}: {each.reason}" for each in lost[-1:]),
-            hint=f"godot-supervisor logs {resolved.server}",
-            data={"log_tail": list(log_tail(record.log)), "log": record.log},
-        )
+        raise _ports_lost(self._records.server(resolved.server), lost)
 
-    def _settled(
+    def _without_launch(
         self, resolved: ResolvedRequest, plan: Adopt | Replace, operation: RunningOperation
     ) -> ServerRecord | Replace:
-        """Adopt the foreign server that takes the place of the start, or return the plan to replace it."""
+        """Adopt the foreign server that takes the place of the launch, or return the plan to replace it."""
         if isinstance(plan, Replace):
             return plan
         found, asker = plan.foreign_server, resolved.asker
@@ -185,27 +178,32 @@ class Starter:
     def _reserve(
         self, resolved: ResolvedRequest, plan: Spawn | Relocate | Refuse, lost: tuple[PassedOverPort, ...]
     ) -> ServerRecord:
-        """Reserve the planned ports for a launch."""
+        """Reserve the planned ports for a new launch, and return the record of the server.
+
+        Raises:
+            PortsExhausted: the plan refuses, because no set of ports is free.
+            StateNotWritable: the folder of the log cannot be made.
+        """
         occupied = lost
         match plan:
             case Spawn(ports):
-                self._planner.tell_conflict(resolved, (), ports)
+                self._planner.warn_of_conflict(resolved, (), ports)
             case Relocate(ports, held, conflicting_servers):
                 occupied = (*lost, *held)
-                self._planner.tell_conflict(resolved, conflicting_servers, ports)
+                self._planner.warn_of_conflict(resolved, conflicting_servers, ports)
             case Refuse(reason=reason, occupied=held):
-                raise exhausted(reason, (*lost, *held))
+                raise ports_exhausted(reason, (*lost, *held))
         launch = self._context.random.token(4)
         record = self._records.change(
             resolved.server,
             version=resolved.version,
-            chosen=told_beside(resolved, plan),
+            chosen=chosen_for_launch(resolved, plan),
             ports=ports,
             owners_unknown=False,
             stop_requested=False,
             foreign=False,
             by_client=False,
-            **kept_from(occupied),
+            **relocation_fields(occupied),
             launch=launch,
             origin=Origin.SPAWNED,
             root=None,
@@ -222,12 +220,12 @@ class Starter:
             reason=plan.reason,
             version=record.version,
             ports=dict(ports),
-            **passed_over(occupied),
+            **passed_over_fields(occupied),
         )
         return record
 
-    def _give_up(self, server: str, error: SupervisorError, to: ServerState = ServerState.FAILED) -> None:
-        """Record why a server did not start."""
+    def _record_failure(self, server: str, error: SupervisorError, to: ServerState = ServerState.FAILED) -> None:
+        """Record why a server did not start. Keep its process in the record unless that is proven dead."""
         record = self._records.servers.get(server)
         if record is None or record.state is not ServerState.STARTING:
             return
@@ -238,10 +236,11 @@ class Starter:
         if record.root is None or self._context.platform.probe.sample(record.root) is Liveness.DEAD:
             self._records.change(server, root=None, process=None)
 
-    def _take_back(self, server: str, before: ServerRecord | None) -> None:
+    def _restore(self, server: str, before: ServerRecord | None) -> None:
         """Drop the record of a cancelled start, or restore the record that was there before the start.
 
-        The caller learns that there is no server. A record that existed before belongs to others too, so it stays.
+        A record that existed before belongs to other callers too, so it is not dropped. The caller that cancelled is
+        answered that there is no server.
         """
         record = self._records.servers.get(server)
         if record is None or record.state is not ServerState.STARTING or record.root:
@@ -253,13 +252,23 @@ class Starter:
             self._server_client.forget(record)
             self._records.drop(server)
 
-    async def _abandon(self, resolved: ResolvedRequest) -> None:
-        """Stop the launch of a start that no caller wants any more, and leave nothing of it behind."""
+    async def _stop_unwanted_launch(self, resolved: ResolvedRequest) -> None:
+        """Stop the launch of a start that no caller wants any more."""
         record = self._records.servers.get(resolved.server)
         if record is None or record.state is not ServerState.STARTING:
             return
         await self._launcher.abandon(record, resolved.kind)
         self._records.change(resolved.server, root=None, process=None)
+
+
+def _ports_lost(record: ServerRecord, lost: tuple[PassedOverPort, ...]) -> StartFailed:
+    """Return the error for a start that has used up its attempts. `lost`: the ports that it lost, the last one last."""
+    last = ", ".join(f"{each.port}: {each.reason}" for each in lost[-1:])
+    return StartFailed(
+        f"{record.id} lost its ports to other processes {START_ATTEMPTS} times; the last was {last}",
+        hint=f"godot-supervisor logs {record.id}",
+        data={"log_tail": list(log_tail(record.log)), "log": record.log},
+    )
 
 
 def _ports_text(ports: Ports) -> str:

@@ -1,4 +1,4 @@
-"""Writes records for foreign servers: found, adopted, or about to be replaced."""
+"""Gives foreign servers records: when they are found, when they are adopted, and before they are replaced."""
 
 from ...core.foreign import ForeignServer
 from ...core.model import Liveness, Origin, Ownership, ProcessIdentity, ServerRecord, ServerState
@@ -13,17 +13,17 @@ from .resolve import free_id
 
 
 class Takeover:
-    """The only place where a foreign server gets a record."""
+    """The only class that gives foreign servers records."""
 
     def __init__(self, context: EngineContext, server_client: ServerClient) -> None:
         self._context = context
         self._records = context.records
         self._server_client = server_client
 
-    def show(self, kind: Kind, foreign_server: ForeignServer) -> ServerRecord:
-        """Add a record for a server that was found.
+    def record_found(self, kind: Kind, foreign_server: ForeignServer) -> ServerRecord:
+        """Add a record for a foreign server that was found, and return the record.
 
-        No request was made for the server, so it is never restarted, and never touched without proof.
+        No request was made for the server, so it is never restarted, and never signalled without proof.
         """
         owned = not isinstance(foreign_server.owner, NoOwner) and foreign_server.other_home is None
         record = ServerRecord(
@@ -40,11 +40,11 @@ class Takeover:
         record = self._fill(self._records.put(record), kind, foreign_server)
         if owned:
             record = self._with_owner(record, foreign_server)
-        self._tell_found(record, _owner_text(foreign_server.owner))
+        self._publish_found(record, foreign_server.owner)
         return record
 
-    def learn(self, record: ServerRecord, owner: OwnerSeen, *, other_home: str | None) -> ServerRecord:
-        """Update the record of an observed server once its environment could be read."""
+    def note_owner(self, record: ServerRecord, owner: OwnerSeen, *, other_home: str | None) -> ServerRecord:
+        """Record the owner of an observed server, once the environment that names the owner could be read."""
         owned = not isinstance(owner, NoOwner) and other_home is None
         record = self._records.change(
             record.id,
@@ -53,9 +53,9 @@ class Takeover:
             owners_unknown=False,
             ever_owned=isinstance(owner, DeadOwner),
         )
-        found = record_owner(self._context, owner) if owned else None
-        record = self._records.set_claims(record.id, owners=(found,)) if found else record
-        self._tell_found(record, _owner_text(owner))
+        ownership = record_owner(self._context, owner) if owned else None
+        record = self._records.set_claims(record.id, owners=(ownership,)) if ownership else record
+        self._publish_found(record, owner)
         return record
 
     def adopt(
@@ -68,54 +68,63 @@ class Takeover:
         named: bool,
         why: str,
     ) -> ServerRecord:
-        """Give a foreign server a record that has no process, or its own record. The server is READY from then on.
+        """Adopt a foreign server under an id whose record has no process, or is the server's own. Return the record.
 
-        `asker` is the owner that the server is adopted for. `named`: a user has named the server. Otherwise a server
-        without an owner may have owners that are unknown.
+        The server is READY from then on. `asker` is the owner that the server is adopted for. `named`: a user has named
+        the server. Otherwise a server without an owner counts as one whose owners are unknown.
         """
-        self._take(server_id, kind, foreign_server, named=named, why=why)
-        self.wanted_without_owner(server_id, asker)
+        self._fill_adopted(server_id, kind, foreign_server, named=named, why=why)
+        self.keep_without_owner(server_id, asker)
         self._records.flush()
         return self._records.server(server_id)
 
-    def condemn(self, server_id: str, kind: Kind, foreign_server: ForeignServer, *, why: str) -> ServerRecord:
-        """Give a foreign server that is to be replaced a record. If it is spared, it is as much an orphan as before."""
-        self._take(server_id, kind, foreign_server, named=False, why=why)
+    def record_for_replacement(
+        self, server_id: str, kind: Kind, foreign_server: ForeignServer, *, why: str
+    ) -> ServerRecord:
+        """Adopt a foreign server that is to be replaced, and return its record.
+
+        Its owners stay as they were, so if the server is not replaced after all, it is as much an orphan as before.
+        """
+        self._fill_adopted(server_id, kind, foreign_server, named=False, why=why)
         self._records.flush()
         return self._records.server(server_id)
 
-    def _take(self, server_id: str, kind: Kind, foreign_server: ForeignServer, *, named: bool, why: str) -> None:
+    def _fill_adopted(
+        self, server_id: str, kind: Kind, foreign_server: ForeignServer, *, named: bool, why: str
+    ) -> None:
+        """Make a record that of an adopted server, and drop the record that the server had while it was observed."""
         for other in list(self._records.servers.values()):
             if other.id != server_id and other.process == foreign_server.process and other.observed_only:
                 self._records.drop(other.id)
         record = self._records.server(server_id)
-        fresh = record.process != foreign_server.process
-        if fresh:
+        if record.process != foreign_server.process:
             record = self._fill(record, kind, foreign_server)
         record = self._with_owner(record, foreign_server)
-        nobodys = isinstance(foreign_server.owner, NoOwner) and not (named or foreign_server.by_client)
-        unknown = record.owners_unknown or nobodys
+        unexplained = isinstance(foreign_server.owner, NoOwner) and not (named or foreign_server.by_client)
+        unknown = record.owners_unknown or unexplained
         record = self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, stop_requested=False)
-        self._mark(record)
-        self._events_adopted(record, _owner_text(foreign_server.owner), why)
+        self._put_mark(record)
+        self._publish_adopted(record, foreign_server.owner, why)
         if record.state is not ServerState.READY:
             self._records.move(server_id, ServerState.READY)
 
-    def keep(self, server_id: str, project: str | None, asker: ProcessIdentity | None, *, why: str) -> ServerRecord:
-        """Look after an observed server from now on, because a request was made for it."""
+    def adopt_observed(
+        self, server_id: str, project: str | None, asker: ProcessIdentity | None, *, why: str
+    ) -> ServerRecord:
+        """Adopt an observed server, because a request was made for it. Return its record."""
         record = self._records.server(server_id)
         unknown = record.owners_unknown or (record.origin is Origin.EXTERNAL and not record.by_client)
         self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, project=project)
-        record = self.wanted_without_owner(server_id, asker)
-        self._mark(record)
-        self._events_adopted(record, None, why)
+        record = self.keep_without_owner(server_id, asker)
+        self._put_mark(record)
+        self._publish_adopted(record, NoOwner(), why)
         self._records.flush()
         return record
 
-    def wanted_without_owner(self, server_id: str, asker: ProcessIdentity | None) -> ServerRecord:
-        """Mark a server as unowned if it was requested without an owner and all its owners are dead.
+    def keep_without_owner(self, server_id: str, asker: ProcessIdentity | None) -> ServerRecord:
+        """Let a server run until it is stopped, if it was requested without an owner and all its owners are dead.
 
-        An unowned server runs until it is stopped. An `asker` is an owner: if it has ended since, the reaper acts.
+        An `asker` is an owner: if it has ended since, the reaper acts. Returns the record.
         """
         record = self._records.server(server_id)
         probe = self._context.platform.probe
@@ -125,42 +134,36 @@ class Takeover:
             return record
         self._records.set_claims(server_id, owners=())
         record = self._records.change(server_id, ever_owned=False, until_stopped=True)
-        # Write at once, so that the promise to the caller holds even if this daemon dies.
+        # Write at once, so that the server outlives this daemon, as the caller was promised.
         self._records.flush()
         return record
 
-    def _mark(self, record: ServerRecord) -> None:
-        """Put the mark that shows the other daemons of this user which home looks after the server."""
+    def _put_mark(self, record: ServerRecord) -> None:
+        """Put the adoption mark, which shows the other daemons of this user which home looks after the server."""
         problem = keep_mark(self._context, record, needed=True)
         if problem is not None:
             self._context.events.warn("adoption.not_marked", server=record.id, reason=str(problem))
 
-    def _tell_found(self, record: ServerRecord, owner: str | None) -> None:
-        self._context.events.publish(
-            "server.discovered",
-            server=record.id,
-            launch=record.launch,
-            origin=record.origin,
-            pid=record.process.pid if record.process else None,
-            version=record.version,
-            ports=dict(record.ports),
-            owner=owner,
-            other_home=record.other_home,
-        )
+    def _publish_found(self, record: ServerRecord, owner: OwnerSeen) -> None:
+        self._publish("server.discovered", record, owner, origin=record.origin, other_home=record.other_home)
 
-    def _events_adopted(self, record: ServerRecord, owner: str | None, why: str) -> None:
+    def _publish_adopted(self, record: ServerRecord, owner: OwnerSeen, why: str) -> None:
+        self._publish("server.adopted", record, owner, reason=why)
+
+    def _publish(self, event: str, record: ServerRecord, owner: OwnerSeen, **details: object) -> None:
         self._context.events.publish(
-            "server.adopted",
+            event,
             server=record.id,
             launch=record.launch,
             pid=record.process.pid if record.process else None,
             version=record.version,
             ports=dict(record.ports),
-            owner=owner,
-            reason=why,
+            owner=_owner_text(owner),
+            **details,
         )
 
     def _fill(self, record: ServerRecord, kind: Kind, foreign_server: ForeignServer) -> ServerRecord:
+        """Write the facts of a foreign server into a record that gets the server's process."""
         record = self._records.change(
             record.id,
             version=foreign_server.version,
@@ -183,11 +186,11 @@ class Takeover:
         return record
 
     def _with_owner(self, record: ServerRecord, foreign_server: ForeignServer) -> ServerRecord:
-        """Add the owner that the environment of the server names to the owners that asked for it."""
-        found = record_owner(self._context, foreign_server.owner)
+        """Add the owner that the environment of the server names to the owners that asked for the server."""
+        ownership = record_owner(self._context, foreign_server.owner)
         owners: tuple[Ownership, ...] = record.owners
-        if found is not None and all(owner.process != found.process for owner in owners):
-            owners = (*owners, found)
+        if ownership is not None and all(owner.process != ownership.process for owner in owners):
+            owners = (*owners, ownership)
         unknown = foreign_server.stray or isinstance(foreign_server.owner, UnknownOwner)
         if owners != record.owners:
             record = self._records.set_claims(record.id, owners=owners)
@@ -199,6 +202,7 @@ class Takeover:
 
 
 def _owner_text(owner: OwnerSeen) -> str | None:
+    """Return an owner as events name it, None if the environment of the server names no owner."""
     match owner:
         case NoOwner():
             return None

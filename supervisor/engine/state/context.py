@@ -11,7 +11,7 @@ from ...kinds.kind import Kind
 from ...kinds.versions import kind_for_version
 from ...native.api import Platform
 from ...values import frozen
-from ..environments.builder import Environments
+from ..environments.private_environments import Environments
 from ..environments.store import Environment
 from .events import Events
 from .randomness import SYSTEM_RANDOM, RandomSource
@@ -61,5 +61,5 @@ class EngineContext:
             return None
         # The version of a foreign server is its own statement and may be any text.
         with contextlib.suppress(InvalidParams):
-            return self.environments.ready(kind.package, version)
+            return self.environments.find_usable(kind.package, version)
         return None

@@ -13,7 +13,7 @@ from ....kinds.kind import Addon, Kind
 from ....kinds.versions import choose_version, has_for_engine, index_lacks
 from ...operations.shared_answers import SharedAnswers
 from ...state.context import EngineContext
-from ..resolve import EnsureRequest, ResolvedRequest, again, project_of
+from ..resolve import EnsureRequest, ResolvedRequest, project_of, resolve_with_same_version
 
 READ_WITHIN_S = 2.0
 """How long reading a file of an addon may take, because projects lie on network drives too."""
@@ -22,7 +22,7 @@ MISSING_FOR_S = 300.0
 """How long the index is not asked again for a version that it lacked. Later the version may have been published."""
 
 
-class Versions:
+class AddonVersions:
     """Reads addons outside the loop, and remembers versions that could not be installed."""
 
     def __init__(self, context: EngineContext) -> None:
@@ -95,12 +95,12 @@ class Versions:
         self._missing[package, version] = now
         return replace(request, addon=replace(seen, problem=_lacked(package)))
 
-    async def again(self, kind: Kind, record: ServerRecord) -> ResolvedRequest:
+    async def resolve_with_current_version(self, kind: Kind, record: ServerRecord) -> ResolvedRequest:
         """Resolve the restart of a server: it gets the version that an `ensure` would choose now.
 
         A server that was requested in a version, and a foreign server, keep their version.
         """
-        resolved = again(kind, record)
+        resolved = resolve_with_same_version(kind, record)
         chosen = record.chosen
         if chosen is None or chosen.source is VersionSource.ASKED or (record.foreign and chosen.project is None):
             return resolved

@@ -5,12 +5,12 @@ from ....core.pep440 import same_version
 from ....kinds.kind import Kind
 from ....kinds.versions import choose_version
 from ...state.context import EngineContext
-from .choice import first_ports, looks_only
+from .choice import first_ports, plugin_looks_text
 
 _BY_RECIPE = (VersionSource.RECIPE, VersionSource.ENGINE)
 
 
-def advice(context: EngineContext, record: ServerRecord) -> tuple[str, ...]:
+def notes_on(context: EngineContext, record: ServerRecord) -> tuple[str, ...]:
     """Return the notes on a server, for people."""
     kind, chosen = context.catalog.kinds.get(record.kind), record.chosen
     if kind is None or chosen is None:
@@ -22,7 +22,7 @@ def advice(context: EngineContext, record: ServerRecord) -> tuple[str, ...]:
         and record.ports
         and dict(record.ports) != first_ports(kind)
     ):
-        elsewhere = f"{looks_only(kind)}; {chosen.beside} held them when this server was started"
+        elsewhere = f"{plugin_looks_text(kind)}; {chosen.beside} held them when this server was started"
     return tuple(note for note in (chosen.passed_over, elsewhere, _outdated(kind, record)) if note is not None)
 
 

@@ -8,7 +8,7 @@ from ....kinds.kind import Kind
 from ..resolve import ResolvedRequest
 
 
-def told_beside(resolved: ResolvedRequest, plan: Spawn | Relocate) -> VersionChoice | None:
+def chosen_for_launch(resolved: ResolvedRequest, plan: Spawn | Relocate) -> VersionChoice | None:
     """Return why a server has its version, and which process keeps it from the ports where plugins look."""
     chosen = resolved.chosen
     if chosen is None or resolved.kind.addon is None or dict(plan.ports) == first_ports(resolved.kind):
@@ -23,7 +23,7 @@ def told_beside(resolved: ResolvedRequest, plan: Spawn | Relocate) -> VersionCho
     return replace(chosen, beside=named[0] if named else "something")
 
 
-def merged(record: ServerRecord, resolved: ResolvedRequest) -> VersionChoice | None:
+def chosen_for_reuse(record: ServerRecord, resolved: ResolvedRequest) -> VersionChoice | None:
     """Return why a running server has its version, after one more caller was given the server."""
     known, now = record.chosen, resolved.chosen
     if now is None:
@@ -43,6 +43,6 @@ def first_ports(kind: Kind) -> dict[str, int]:
     return {name: reach.low for name, reach in kind.ports.items()}
 
 
-def looks_only(kind: Kind) -> str:
+def plugin_looks_text(kind: Kind) -> str:
     """Return a sentence that says where the plugin of a kind's addon looks for a server."""
     return f"its plugin looks on {', '.join(f'{name} {port}' for name, port in first_ports(kind).items())} only"

@@ -10,7 +10,7 @@ from ....native.api import ChildCommand
 from ...state.context import EngineContext
 
 
-def older(context: EngineContext, record: ServerRecord) -> tuple[RecipeChange, ...]:
+def recipe_changes(context: EngineContext, record: ServerRecord) -> tuple[RecipeChange, ...]:
     """Return what has changed in a server's recipe since its launch, nothing if the server does not run."""
     kind = context.catalog.kinds.get(record.kind)
     if kind is None or record.foreign or record.state not in RUNNING - {ServerState.STOPPING}:
@@ -18,7 +18,7 @@ def older(context: EngineContext, record: ServerRecord) -> tuple[RecipeChange, .
     return changes(record, kind)
 
 
-async def unusable(context: EngineContext) -> Mapping[str, str]:
+async def unusable_kinds(context: EngineContext) -> Mapping[str, str]:
     """Return the kinds whose program cannot be run, and why. A kind with a package is left out."""
     kinds = [kind for kind in context.catalog.kinds.values() if kind.package is None]
     found = [await context.platform.lanes.look(_problem, context, kind) for kind in kinds]
