@@ -1,4 +1,4 @@
-"""The only place that sends signals. It proves the right to signal immediately before."""
+"""Sends signals. No other module does. Each signal is proven right immediately before it is sent."""
 
 from enum import StrEnum
 
@@ -9,17 +9,17 @@ from ..state.events import Events
 
 
 class Signal(StrEnum):
-    """How to end a process."""
+    """How to end a process: ask it to end, or kill it."""
 
     ASK = "ask"
     KILL = "kill"
 
 
 class SignalOutcome(StrEnum):
-    """The result of a signal.
+    """What came of a signal.
 
-    GONE: the process is proven dead. HELD: the proof is missing. FAILED: the system refused. UNTOLD: the system cannot
-    identify the receiver now, but may be able to later.
+    SENT: the process got it. GONE: the process is proven dead. HELD: the proof is missing, so nothing was sent. FAILED:
+    the system refused. UNTOLD: the system cannot identify the process now, but may be able to later.
     """
 
     SENT = "sent"
@@ -49,8 +49,8 @@ class Signals:
         try:
             sent = await self._processes.ask_to_end(member.identity)
         except OSError as error:
-            return self._failed(member, error, server)
-        return self._sent(Signal.ASK, member, proof, server, reached=sent)
+            return self._report_failed(member, error, server)
+        return self._report_sent(Signal.ASK, member, proof, server, reached=sent)
 
     def kill(self, member: TreeMember, evidence: SignalEvidence, *, server: str) -> SignalOutcome:
         """Kill one process, if that is proven right."""
@@ -60,20 +60,20 @@ class Signals:
         try:
             sent = self._processes.kill(member.identity)
         except OSError as error:
-            return self._failed(member, error, server)
-        return self._sent(Signal.KILL, member, proof, server, reached=sent)
+            return self._report_failed(member, error, server)
+        return self._report_sent(Signal.KILL, member, proof, server, reached=sent)
 
     def _prove(self, member: TreeMember, evidence: SignalEvidence, server: str) -> Stoppable | SignalOutcome:
-        """Return the proof, or the outcome of the signal without one."""
+        """Return the proof that the signal is right, or what comes of the signal without a proof."""
         proof = judge_signal(member, evidence)
         if isinstance(proof, Stoppable):
             return proof
         if evidence.process_now is None:
-            return self._unseen(member.identity, server)
+            return self._report_unidentified(member.identity, server)
         self._events.warn("signal.refused", server=server, pid=member.identity.pid, reason=proof.reason)
         return SignalOutcome.HELD
 
-    def _sent(
+    def _report_sent(
         self, signal: Signal, member: TreeMember, proof: Stoppable, server: str, *, reached: bool
     ) -> SignalOutcome:
         self._events.publish(
@@ -87,12 +87,12 @@ class Signals:
         )
         return SignalOutcome.SENT if reached else SignalOutcome.GONE
 
-    def _failed(self, member: TreeMember, error: OSError, server: str) -> SignalOutcome:
+    def _report_failed(self, member: TreeMember, error: OSError, server: str) -> SignalOutcome:
         self._events.warn("signal.failed", server=server, pid=member.identity.pid, reason=str(error))
         unknown = self._probe.sample(member.identity) is Liveness.UNKNOWN
         return SignalOutcome.UNTOLD if unknown else SignalOutcome.FAILED
 
-    def _unseen(self, identity: ProcessIdentity, server: str) -> SignalOutcome:
+    def _report_unidentified(self, identity: ProcessIdentity, server: str) -> SignalOutcome:
         if self._probe.sample(identity) is Liveness.DEAD:
             return SignalOutcome.GONE
         self._events.warn(

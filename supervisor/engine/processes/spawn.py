@@ -20,6 +20,7 @@ from . import argument_files
 from .spawn_errors import explain_spawn_error
 
 LOGS_KEPT = 5
+"""How many logs of each server are kept, the current one included."""
 
 
 @frozen
@@ -41,9 +42,10 @@ class Spawner:
     def __init__(self, context: EngineContext) -> None:
         self._context = context
         self._files_at_start: dict[str, frozenset[str]] = {}
+        """By server id: the files that the command line named and that existed at the last start."""
 
     def log_for(self, server_id: str, launch: str) -> Path:
-        """Return the log file of a launch that is about to begin.
+        """Return the path of the log file of a launch that is about to begin, and make the folder.
 
         Raises:
             StateNotWritable: the folder of the log cannot be made.
@@ -59,7 +61,7 @@ class Spawner:
         return folder / f"{launch}.log"
 
     def prune_logs(self, record: ServerRecord) -> None:
-        """Remove a server's older logs, all but the newest few."""
+        """Remove a server's oldest logs, so that `LOGS_KEPT` are left."""
         if record.log is None:
             return
         current = Path(record.log)
@@ -108,6 +110,7 @@ class Spawner:
             raise StartFailed(f"{record.id} could not be started: {gone} is not there", hint=hint)
 
     def _command(self, record: ServerRecord, inputs: LaunchInputs) -> ChildCommand:
+        """Return the command of a launch, with its environment variables and its log."""
         values = placeholder_values(record, inputs.private_environment)
         if inputs.owner_pid is not None:
             values["owner_pid"] = str(inputs.owner_pid)
@@ -121,6 +124,7 @@ class Spawner:
 
 
 def _not_started(record: ServerRecord, error: OSError, command: ChildCommand) -> SupervisorError:
+    """Return the error for a command that the system refused to run."""
     if is_exhaustion(error):
         return SystemExhausted(f"{record.id} could not be started: {error.strerror or error}", hint=MAKE_ROOM)
     diagnosis = explain_spawn_error(error, command)
@@ -132,7 +136,7 @@ def _not_started(record: ServerRecord, error: OSError, command: ChildCommand) ->
 
 
 def placeholder_values(record: ServerRecord, private_environment: Environment | None) -> dict[str, str]:
-    """Return the values of a recipe's placeholders."""
+    """Return the values of a recipe's placeholders, by name."""
     values = {name: str(port) for name, port in record.ports.items()}
     values["server_id"] = record.id
     values["project"] = record.project or ""
@@ -146,7 +150,10 @@ def placeholder_values(record: ServerRecord, private_environment: Environment | 
 def url_and_connect(
     kind: Kind, record: ServerRecord, private_environment: Environment | None
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Return the URL of a server, and the command line of its bridge for AI clients if its environment exists."""
+    """Return the URL of a server, and the command line of its bridge for AI clients; None and () where there is none.
+
+    A bridge that needs the private environment has no command line until the environment exists.
+    """
     kind, values = kind_for_version(kind, record.version), placeholder_values(record, private_environment)
     wants_python = any("{python}" in word for word in kind.connect)
     connect = tuple(expand(word, values) for word in kind.connect) if private_environment or not wants_python else ()

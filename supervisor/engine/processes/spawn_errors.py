@@ -14,34 +14,35 @@ FIRST_LINE = 256
 
 CHECK = "check the kind's command"
 
-INTERPRETER = "its interpreter "
+INTERPRETER_PROBLEM = "its interpreter "
+"""How the text of a problem with the interpreter of a script begins."""
 
 
 def explain_spawn_error(error: OSError, command: ChildCommand) -> Diagnosis:
     """Return what is wrong with the program of a command that the system refused, and advice."""
     program = command.argv[0]
-    refused = _refused(error)
-    why = _why(error, program, command)
-    if why is not None and why.problem.startswith(INTERPRETER):
-        # A trial names the interpreter, too.
-        refused = refused.partition(f": {INTERPRETER}")[0]
-    return Diagnosis(f"{refused}: {why.problem}", why.advice) if why else Diagnosis(refused, CHECK)
+    refused = _message_of(error)
+    cause = _find_cause(error, program, command)
+    if cause is not None and cause.problem.startswith(INTERPRETER_PROBLEM):
+        # The error of a rehearsal already names the interpreter. Do not name it twice.
+        refused = refused.partition(f": {INTERPRETER_PROBLEM}")[0]
+    return Diagnosis(f"{refused}: {cause.problem}", cause.advice) if cause else Diagnosis(refused, CHECK)
 
 
-def _why(error: OSError, program: str, command: ChildCommand) -> Diagnosis | None:
-    """Return the cause, None if the system's own words suffice."""
+def _find_cause(error: OSError, program: str, command: ChildCommand) -> Diagnosis | None:
+    """Return the cause and advice, None if the system's own message has to suffice."""
     file = _file_of(program, command)
     if file is None:
         missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
-        return _not_there(program, command) if missing else None
+        return _explain_missing(program, command) if missing else None
     if file.is_dir():
         return Diagnosis("it is a folder", f"{CHECK}: name the program in it")
     if error.errno == errno.EACCES:
-        return _not_allowed(file)
-    return _not_run(error, program, _first_line(file))
+        return _explain_not_executable(file)
+    return _explain_not_runnable(error, program, _first_line(file))
 
 
-def _not_there(program: str, command: ChildCommand) -> Diagnosis | None:
+def _explain_missing(program: str, command: ChildCommand) -> Diagnosis | None:
     words = program.split()
     if len(words) > 1 and _file_of(words[0], command) is not None:
         shown = ", ".join(f'"{word}"' for word in (*words, *command.argv[1:]))
@@ -57,23 +58,23 @@ def _not_there(program: str, command: ChildCommand) -> Diagnosis | None:
     return Diagnosis(problem, "write the whole path") if problem else None
 
 
-def _not_run(error: OSError, program: str, first: bytes) -> Diagnosis | None:
+def _explain_not_runnable(error: OSError, program: str, first: bytes) -> Diagnosis | None:
     script = first.startswith(b"#!")
     if error.errno == errno.ENOEXEC and not script:
         return Diagnosis(
             "it is not a program of this system, and not a script with a #! line",
             f'name its interpreter first: command = ["sh", "{program}"]',
         )
-    return _no_interpreter(first) if error.errno == errno.ENOENT and script else None
+    return _explain_interpreter(first) if error.errno == errno.ENOENT and script else None
 
 
-def _not_allowed(file: Path) -> Diagnosis | None:
+def _explain_not_executable(file: Path) -> Diagnosis | None:
     if os.access(file, os.X_OK):
         return None
     return Diagnosis("it is not executable", f"chmod +x {file}, or name its interpreter first")
 
 
-def _no_interpreter(first: bytes) -> Diagnosis:
+def _explain_interpreter(first: bytes) -> Diagnosis:
     line = first[2:].split(b"\n", 1)[0]
     if line.endswith(b"\r"):
         return Diagnosis(
@@ -82,7 +83,9 @@ def _no_interpreter(first: bytes) -> Diagnosis:
         )
     interpreter = os.fsdecode(line).strip().split(" ", 1)[0]
     shown = "".join(letter if letter.isprintable() else "?" for letter in interpreter)
-    return Diagnosis(f"{INTERPRETER}{shown} does not exist", "mend the script's first line, or install the interpreter")
+    return Diagnosis(
+        f"{INTERPRETER_PROBLEM}{shown} does not exist", "mend the script's first line, or install the interpreter"
+    )
 
 
 def _file_of(program: str, command: ChildCommand) -> Path | None:
@@ -102,7 +105,7 @@ def _first_line(file: Path) -> bytes:
         return b""
 
 
-def _refused(error: OSError) -> str:
+def _message_of(error: OSError) -> str:
     """Return the system's message without its number."""
     beside = f": {error.filename}" if error.filename else ""
     return f"{error.strerror}{beside}" if error.strerror else str(error)

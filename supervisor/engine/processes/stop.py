@@ -1,4 +1,4 @@
-"""Stops a server's tree: prove, ask, wait, ask the descendants, wait, kill the rest, verify that no process is left."""
+"""Stops a process tree: prove, ask, wait, ask the descendants, wait, kill the rest, verify that no process is left."""
 
 import asyncio
 import contextlib
@@ -26,6 +26,7 @@ ASKING_S = 5.0
 """How long to retry the polite request while the system cannot identify the process. Must fit into `STOP_SLACK_S`."""
 
 ASK_AGAIN_S = 0.5
+"""How often the polite request is retried; also the longest pause between two attempts to kill."""
 
 
 class StopReason(Enum):
@@ -40,7 +41,7 @@ class StopReason(Enum):
 
 
 class Stopper:
-    """Stops trees. Reads at every step which processes must not be touched."""
+    """Stops process trees. Each step reads anew which processes must not be touched."""
 
     def __init__(
         self, platform: Platform, records: Records, events: Events, me: ProcessIdentity, token_variable: str
@@ -59,33 +60,33 @@ class Stopper:
         target: Target,
         reason: StopReason,
         timeout_s: float,
-        begin: Callable[[Sequence[str]], None] = lambda command: None,  # noqa: ARG005 (the default ignores it)
+        before_first_signal: Callable[[Sequence[str]], None] = lambda command: None,  # noqa: ARG005 (the default ignores it)
     ) -> tuple[int, ...]:
         """End the tree. Return the pids of the processes left running on purpose; all others of the tree have ended.
 
-        `begin` is called immediately before the first signal, with the command line that a foreign server has now; an
-        exception from it aborts the stop. `timeout_s` is the time for the server, and then again for its descendants.
+        `before_first_signal` gets the command line that a foreign server has now. An exception from it aborts the stop.
+        `timeout_s` is the time for the server, and then again for its descendants.
 
         Raises:
             NotOurs: there is no proof that the tree may be stopped; no process was signalled.
             StopFailed: a process of the tree survives.
         """
-        look = await self._tree_reader.read(target)
-        self._refuse_the_guarded(target, look)
-        begin(look.command)
-        if not look.members:
+        tree = await self._tree_reader.read(target)
+        self._refuse_the_guarded(target, tree)
+        before_first_signal(tree.command)
+        if not tree.members:
             return ()
-        asked = await self._ask(target, reason, look)
-        heads = [member for member in look.members if member.identity in target.heads]
-        in_time = asked and await self._wait_for_ends([head.identity for head in heads], timeout_s)
-        look = (await self._tree_reader.read(target, look)).after(look, target)
+        asked = await self._ask_server(target, reason, tree)
+        heads = [member for member in tree.members if member.identity in target.heads]
+        in_time = asked and await self._end_within([head.identity for head in heads], timeout_s)
+        tree = (await self._tree_reader.read(target, tree)).with_members_of(tree, target)
         if in_time or not heads:
-            below = [member.identity for member in look.members if member.identity not in target.heads]
-            await self._wait_for_ends(below, min(DESCENDANTS_TIMEOUT_S, timeout_s))
+            below = [member.identity for member in tree.members if member.identity not in target.heads]
+            await self._end_within(below, min(DESCENDANTS_TIMEOUT_S, timeout_s))
         else:
-            heads = [member for member in look.members if member.identity in target.heads]
-            self._kill_all(target, reason, look, [head for head in heads if self._lives(head.identity)])
-        return await self._end_the_rest(target, reason, look, timeout_s)
+            heads = [member for member in tree.members if member.identity in target.heads]
+            self._kill_members(target, reason, tree, [head for head in heads if self._lives(head.identity)])
+        return await self._end_the_rest(target, reason, tree, timeout_s)
 
     async def stop_child(self, child: ProcessIdentity) -> None:
         """End a helper process of the daemon, such as an installer, and its descendants."""
@@ -98,29 +99,34 @@ class Stopper:
         Raises:
             StopFailed: one of them survives.
         """
-        # The server led its session, so an empty session proves that no process is left. A look takes milliseconds.
+        # The server led its session, so an empty session proves that no process is left. Reading the tree takes
+        # milliseconds, this question does not.
         if all(self._platform.processes.is_unused(pid) for pid in {target.root.pid, target.process.pid}):
             return ()
         return await self._end_the_rest(target, StopReason.DAEMON, await self._tree_reader.read(target), timeout_s)
 
     async def find_left_behind(self, target: Target) -> tuple[int, ...]:
-        """Return the pids that carry the launch token of an ended tree.
+        """Return the pids of the processes that carry the launch token of an ended tree.
 
-        The token alone is no proof, so they are not touched. The result is empty if the look takes longer than
+        The token alone is no proof, so they are not touched. The result is empty if the search takes longer than
         `LOOK_TIMEOUT_S`.
         """
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
-                guard = (await self._tree_reader.read(target)).guard
-                return await self._platform.lanes.look(self._tree_reader.find_token_carriers, target.token, guard)
+                guarded = (await self._tree_reader.read(target)).guarded
+                return await self._platform.lanes.look(self._tree_reader.find_token_carriers, target.token, guarded)
         except TimeoutError:
             return ()
 
-    def _refuse_the_guarded(self, target: Target, look: ProcessTree) -> None:
-        """Refuse a server that is an editor or owner itself: its tree is empty, although it lives."""
-        found = {member.identity for member in look.members}
+    def _refuse_the_guarded(self, target: Target, tree: ProcessTree) -> None:
+        """Refuse to stop a server that is an editor or owner itself. Its tree is empty, although it lives.
+
+        Raises:
+            NotOurs: the server is an editor or owner, or was started by one.
+        """
+        found = {member.identity for member in tree.members}
         for identity in (target.process, target.root):
-            if identity == target.root and not look.launched and identity not in look.guard:
+            if identity == target.root and not tree.root_only_runs_server and identity not in tree.guarded:
                 # The launcher now runs something else, so it does not belong to this tree.
                 continue
             if identity not in found and self._lives(identity):
@@ -128,28 +134,35 @@ class Stopper:
                     f"pid {identity.pid} is an editor or owner itself, or was started by one", hint="end it yourself"
                 )
 
-    async def _ask(self, target: Target, reason: StopReason, look: ProcessTree) -> bool:
-        """Ask the server to end. Retry processes that the system could not identify."""
+    async def _ask_server(self, target: Target, reason: StopReason, tree: ProcessTree) -> bool:
+        """Ask the server to end; retry processes that the system could not identify. Return whether one was asked.
+
+        Raises:
+            NotOurs: a proof is missing, or the process has become another program.
+        """
         loop = asyncio.get_running_loop()
         end = loop.time() + ASKING_S
-        command, asked = look.command, set[ProcessIdentity]()
-        while await self._ask_once(target, reason, look, asked) and loop.time() < end:
+        command, asked = tree.command, set[ProcessIdentity]()
+        while await self._ask_server_once(target, reason, tree, asked) and loop.time() < end:
             await asyncio.sleep(ASK_AGAIN_S)
-            look = await self._tree_reader.read(target, look)
-            turned = look.command != command and self._lives(target.process)
-            if turned and reason is StopReason.ORPHAN:
+            tree = await self._tree_reader.read(target, tree)
+            is_other_program = tree.command != command and self._lives(target.process)
+            if is_other_program and reason is StopReason.ORPHAN:
                 raise NotOurs(
                     f"pid {target.process.pid} has become another program",
                     hint="if it is still the server, stop it by its id: godot-supervisor down ID",
                 )
         return bool(asked)
 
-    async def _ask_once(
-        self, target: Target, reason: StopReason, look: ProcessTree, asked: set[ProcessIdentity]
+    async def _ask_server_once(
+        self, target: Target, reason: StopReason, tree: ProcessTree, asked: set[ProcessIdentity]
     ) -> bool:
-        """Ask the server itself once. Return whether a process has to be asked again."""
-        heads = [member for member in look.members if member.identity in target.heads]
-        outcomes = await self._ask_all(target, reason, look, [m for m in heads if m.identity not in asked])
+        """Ask those processes of the server itself that are not in `asked`, and add those that got the request to it.
+
+        Return whether a process has to be asked again.
+        """
+        heads = [member for member in tree.members if member.identity in target.heads]
+        outcomes = await self._ask_members(target, reason, tree, [m for m in heads if m.identity not in asked])
         asked.update(identity for identity, outcome in outcomes.items() if outcome is SignalOutcome.SENT)
         living = [m for m in heads if self._lives(m.identity)]
         if living and SignalOutcome.HELD in outcomes.values() and not asked:
@@ -159,52 +172,56 @@ class Stopper:
             )
         return SignalOutcome.UNTOLD in outcomes.values()
 
-    async def _ask_all(
-        self, target: Target, reason: StopReason, look: ProcessTree, members: Iterable[TreeMember]
+    async def _ask_members(
+        self, target: Target, reason: StopReason, tree: ProcessTree, members: Iterable[TreeMember]
     ) -> dict[ProcessIdentity, SignalOutcome]:
         return {
             member.identity: await self._signals.ask(
-                member, self._evidence(target, reason, member, look.guard), server=target.label
+                member, self._evidence(target, reason, member, tree.guarded), server=target.label
             )
             for member in members
         }
 
     async def _end_the_rest(
-        self, target: Target, reason: StopReason, before: ProcessTree, timeout_s: float
+        self, target: Target, reason: StopReason, earlier: ProcessTree, timeout_s: float
     ) -> tuple[int, ...]:
-        """Ask the server's descendants to end and give them the same time.
+        """Ask the server's descendants to end, and kill those that do not end in time. Return the pids of those left.
 
-        Then kill them, except those made to outlive it.
-
-        A descendant that leads its own session may be an editor that the daemon does not recognise.
+        Descendants made to outlive the server are asked, and not killed. A descendant that leads its own session may be
+        an editor that the daemon does not recognise.
         """
-        look = (await self._tree_reader.read(target, before)).after(before, target)
-        rest = [m for m in look.members if m.identity not in target.heads and self._lives(m.identity)]
-        outcomes = await self._ask_all(target, reason, look, rest)
+        tree = (await self._tree_reader.read(target, earlier)).with_members_of(earlier, target)
+        rest = [m for m in tree.members if m.identity not in target.heads and self._lives(m.identity)]
+        outcomes = await self._ask_members(target, reason, tree, rest)
         asked = [identity for identity, outcome in outcomes.items() if outcome is SignalOutcome.SENT]
-        await self._wait_for_ends(asked, timeout_s)
-        left = await self._kill(target, reason, look)
+        await self._end_within(asked, timeout_s)
+        left = await self._kill_until_gone(target, reason, tree)
         if left:
             self._events.warn("server.left_behind", server=target.label, pids=list(left))
         return left
 
-    async def _kill(self, target: Target, reason: StopReason, before: ProcessTree) -> tuple[int, ...]:
-        """Kill until a look finds no living process. Return the pids of those left running.
+    async def _kill_until_gone(self, target: Target, reason: StopReason, earlier: ProcessTree) -> tuple[int, ...]:
+        """Kill until a read finds no living process to kill. Return the pids of those left running.
 
-        A process that forks between two looks is found by the next one.
+        A process that forks between two reads is found by the next one.
+
+        Raises:
+            StopFailed: a process still lives after `KILL_TIMEOUT_S`.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + KILL_TIMEOUT_S
         pause_s = 0.05
         while True:
-            look = before = (await self._tree_reader.read(target, before)).after(before, target)
-            living = [m for m in look.members if self._lives(m.identity)]
-            spared = await self._spared(target, living)
+            tree = earlier = (await self._tree_reader.read(target, earlier)).with_members_of(earlier, target)
+            living = [m for m in tree.members if self._lives(m.identity)]
+            spared = await self._find_spared(target, living)
             living = [m for m in living if m.identity not in spared]
-            killed = self._kill_all(target, reason, look, living)
+            killed = self._kill_members(target, reason, tree, living)
             if not killed and all(member.role is TreeRole.LEFT_OVER for member in living):
                 # No process is left that is proven to be the server's; refused signals were reported as events.
-                return tuple(sorted(each.pid for each in {*spared, *look.editors, *look.unread} if self._lives(each)))
+                return tuple(
+                    sorted(each.pid for each in {*spared, *tree.editors, *tree.unreadable} if self._lives(each))
+                )
             if loop.time() > end:
                 pids = ", ".join(str(member.identity.pid) for member in living)
                 raise StopFailed(
@@ -213,21 +230,21 @@ class Stopper:
             if not killed:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, ASK_AGAIN_S)
-            await self._wait_for_ends(killed, max(0.05, end - loop.time()))
+            await self._end_within(killed, max(0.05, end - loop.time()))
 
-    async def _spared(self, target: Target, living: Collection[TreeMember]) -> frozenset[ProcessIdentity]:
-        """Return the processes that are apart and hold no port that the server's next launch needs."""
+    async def _find_spared(self, target: Target, living: Collection[TreeMember]) -> frozenset[ProcessIdentity]:
+        """Return the processes that were made to outlive the server (`apart`), and hold no port of its launch."""
         apart = frozenset(member.identity for member in living if member.apart)
         return apart - await self._tree_reader.find_listening(target, apart)
 
-    def _kill_all(
-        self, target: Target, reason: StopReason, look: ProcessTree, members: Iterable[TreeMember]
+    def _kill_members(
+        self, target: Target, reason: StopReason, tree: ProcessTree, members: Iterable[TreeMember]
     ) -> list[ProcessIdentity]:
         """Kill these processes where that is proven right. Return those that got the signal."""
         return [
             member.identity
             for member in members
-            if self._signals.kill(member, self._evidence(target, reason, member, look.guard), server=target.label)
+            if self._signals.kill(member, self._evidence(target, reason, member, tree.guarded), server=target.label)
             is SignalOutcome.SENT
         ]
 
@@ -235,7 +252,7 @@ class Stopper:
         return may_live(self._platform.probe, identity)
 
     def _evidence(
-        self, target: Target, reason: StopReason, member: TreeMember, guard: frozenset[ProcessIdentity]
+        self, target: Target, reason: StopReason, member: TreeMember, guarded: frozenset[ProcessIdentity]
     ) -> SignalEvidence:
         return SignalEvidence(
             process_now=self._signals.identify(member.identity.pid),
@@ -243,11 +260,11 @@ class Stopper:
             origin=target.origin,
             stop_requested=reason is StopReason.USER,
             orphan=reason is StopReason.ORPHAN,
-            guarded=guard,
+            guarded=guarded,
         )
 
-    async def _wait_for_ends(self, identities: Iterable[ProcessIdentity], timeout_s: float) -> bool:
-        """Return whether all of them have ended in time."""
+    async def _end_within(self, identities: Iterable[ProcessIdentity], timeout_s: float) -> bool:
+        """Wait until all of them have ended, at most `timeout_s`. Return whether they have."""
         try:
             async with asyncio.timeout(max(0.0, timeout_s)):
                 for identity in identities:
