@@ -13,7 +13,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from supervisor.client.client import Client
-from supervisor.client.connection import Connection, Message
+from supervisor.client.connection import DaemonConnection, Message
 from supervisor.client.stream import Stream
 from supervisor.client.timeouts import Timeout
 from supervisor.wire import jsonrpc
@@ -34,7 +34,7 @@ def check_frame(frame: Mapping[str, Any]) -> None:
     _check(_envelope(frame), frame)
 
 
-class CheckedConnection(Connection):
+class CheckedConnection(DaemonConnection):
     """A connection whose notifications and errors are compared with the schema."""
 
     def receive(self, method: str, timeout: Timeout) -> Message:

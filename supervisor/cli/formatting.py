@@ -147,7 +147,7 @@ def occupant(process: Mapping[str, Any] | None) -> str:
         return "unknown process"
     pid, user = process.get("pid"), process.get("user")
     words = [f"pid {pid}" if pid else "unknown process"]
-    command = command_line(process.get("command"))
+    command = shortened_command_line(process.get("command"))
     if command:
         words.append(f"({command})")
     if user:
@@ -162,7 +162,7 @@ def why_passed_over(row: Mapping[str, Any]) -> str:
     return printable(str(row["reason"]))
 
 
-def command_line(argv: object, limit: int = 60) -> str:
+def shortened_command_line(argv: object, limit: int = 60) -> str:
     """Return a command line on one line, shortened to `limit` characters."""
     words = argv if isinstance(argv, Sequence) else ()
     return shortened(words if isinstance(words, str) else " ".join(str(word) for word in words), limit)

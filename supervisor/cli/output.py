@@ -86,7 +86,7 @@ def _occupant_or_reason(row: Mapping[str, Any]) -> str:
     return occupant(row.get("occupant", row))
 
 
-class Progress:
+class ProgressDisplay:
     """Progress on stderr: one rewritten line on a terminal, a line now and then elsewhere, nothing if `quiet`."""
 
     def __init__(self, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> None:

@@ -170,7 +170,7 @@ def run_operation(
         KeyboardInterrupt: after the effect of Ctrl-C was printed.
         SupervisorError: the operation failed, or the deadline has passed.
     """
-    display = output.Progress(quiet=as_json)
+    display = output.ProgressDisplay(quiet=as_json)
 
     def show(progress: JsonObject) -> None:
         display.update(progress)

@@ -59,8 +59,8 @@ def ensure_daemon(
 ) -> Client:
     """Connect to the daemon of these folders, and start it first if none runs.
 
-    `start_service` has the service manager start the daemon, and returns whether it could. Only then does this client
-    start one itself.
+    `start_service` asks the service manager to start the daemon, and returns whether it could. If it could, this client
+    starts a daemon itself only after `SERVICE_HEAD_START_S`, else at once.
 
     Raises:
         StateNotWritable: the folders cannot be created or written.
@@ -71,7 +71,7 @@ def ensure_daemon(
         RemoteError: a daemon runs, and refused the connection.
     """
     deadline = time.monotonic() + timeout_s
-    client = _connect(folders)
+    client = _connect_if_running(folders)
     if client is not None:
         return client
     homes.check(folders)
@@ -84,19 +84,23 @@ def ensure_daemon(
             return client
         if time.monotonic() > deadline:
             output = starting.output() if starting else ""
-            raise DaemonNotRunning(f"the daemon did not answer within {timeout_s:g} s", data={"output": output})
+            raise DaemonNotRunning(
+                f"the daemon did not answer within {timeout_s:g} s",
+                hint="godot-supervisor logs --daemon",
+                data={"output": output},
+            )
         if starting is None and time.monotonic() >= start_at:
             starting = _start(folders)
         elif starting is not None and starting.gave_way():
             # The files of the other daemon may have been removed. Asking it makes it restore them.
-            client = _connect(folders)
+            client = _connect_if_running(folders)
             if client is not None:
                 return client
             starting = _start(folders)
         time.sleep(POLL_S)
 
 
-def _connect(folders: "Folders") -> Client | None:
+def _connect_if_running(folders: "Folders") -> Client | None:
     """Connect by the endpoint file, else by asking the daemon outside its home. Returns None if no daemon answers."""
     try:
         return discovery.connect(folders)
@@ -105,7 +109,10 @@ def _connect(folders: "Folders") -> Client | None:
 
 
 def _connect_by_file(folders: "Folders") -> Client | None:
-    """Connect by the endpoint file only, because asking a daemon that is starting would slow it down."""
+    """Connect by the endpoint file only, because asking a daemon that is starting would slow it down.
+
+    Returns None if no daemon answers.
+    """
     try:
         published = discovery.published_endpoint(folders)
         return Client.connect(published) if published else None

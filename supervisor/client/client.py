@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from ..errors import Cancelled, DaemonNotRunning, Fault, ProtocolUnsupported, SupervisorError
 from ..wire import jsonrpc
-from .connection import Connection
+from .connection import DaemonConnection
 from .dial import dial
 from .endpoint import START_HINT, Endpoint
 from .json_object import JsonObject
@@ -30,7 +30,7 @@ class CancelOutcome(Enum):
     CONTINUES = "continues"
 
 
-Listener = Callable[[JsonObject], object]
+Callback = Callable[[JsonObject], object]
 """Called with the params of a notification."""
 
 
@@ -64,7 +64,7 @@ class Client:
 
     def __init__(self, connected: socket.socket) -> None:
         """Use a connected socket, which belongs to the client from now on."""
-        self._connection = Connection(connected)
+        self._connection = DaemonConnection(connected)
         self._last_id = 0
         self._streams: dict[int, deque[Notice]] = {}
         self.daemon: JsonObject = {}
@@ -97,8 +97,8 @@ class Client:
         method: str,
         params: JsonObject | None = None,
         *,
-        on_accepted: Listener | None = None,
-        on_progress: Listener | None = None,
+        on_accepted: Callback | None = None,
+        on_progress: Callback | None = None,
         accept_timeout_s: float = ACCEPT_TIMEOUT_S,
         timeout_s: float | None = None,
     ) -> Any:
@@ -193,8 +193,8 @@ class Client:
         self,
         method: str,
         params: JsonObject,
-        on_accepted: Listener | None,
-        on_progress: Listener | None,
+        on_accepted: Callback | None,
+        on_progress: Callback | None,
         accept_timeout_s: float,
         timeout_s: float | None,
     ) -> tuple[int, Any]:
@@ -211,10 +211,10 @@ class Client:
                 case jsonrpc.Failure(answered, error) if answered in (identifier, None):
                     raise RemoteError(error)
                 case jsonrpc.Notification("accepted", received) if received.get("id") == identifier:
-                    timeout.accepted(time.monotonic(), _seconds(received.get("deadline_s")))
+                    timeout.note_accepted(time.monotonic(), _seconds(received.get("deadline_s")))
                     _pass_on(received, on_accepted)
                 case jsonrpc.Notification("progress", received) if received.get("id") == identifier:
-                    timeout.progress(time.monotonic(), received.get("stage", ""))
+                    timeout.note_progress(time.monotonic(), received.get("stage", ""))
                     _pass_on(received, on_progress)
                 case jsonrpc.Notification() as notification:
                     self._keep(notification)
@@ -235,11 +235,11 @@ class Client:
             # The token comes from the endpoint, so a daemon that refuses it did not write the endpoint.
             if problem.code != "UNAUTHORIZED":
                 raise
-            raise _stale_endpoint() from problem
+            raise _stale_endpoint_error() from problem
         except SupervisorError as problem:
             raise DaemonNotRunning(f"no daemon at the endpoint: {problem.message}", hint=START_HINT) from problem
         if not isinstance(self.daemon, dict) or self.daemon.get("instance_id") != endpoint.instance_id:
-            raise _stale_endpoint()
+            raise _stale_endpoint_error()
 
     def _send(self, method: str, params: JsonObject, timeout: CallTimeout) -> int:
         """Send a request, and return its id."""
@@ -252,10 +252,10 @@ def _seconds(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _pass_on(params: JsonObject, listener: Listener | None) -> None:
-    if listener is not None:
-        listener(params)
+def _pass_on(params: JsonObject, callback: Callback | None) -> None:
+    if callback is not None:
+        callback(params)
 
 
-def _stale_endpoint() -> DaemonNotRunning:
+def _stale_endpoint_error() -> DaemonNotRunning:
     return DaemonNotRunning("the endpoint file is stale: another daemon answers there", hint=START_HINT)

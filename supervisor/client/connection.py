@@ -17,7 +17,7 @@ BYTES_AT_ONCE = 65536
 Message = jsonrpc.Success | jsonrpc.Failure | jsonrpc.Notification
 
 
-class Connection:
+class DaemonConnection:
     """A socket that carries requests to the daemon and its messages back. Not for several threads."""
 
     def __init__(self, connected: socket.socket) -> None:
@@ -43,7 +43,7 @@ class Connection:
         except TimeoutError:
             # Half a frame may have been sent, so nothing can follow it.
             self.close()
-            raise timeout.timed_out(method) from None
+            raise timeout.timeout_error(method) from None
         except OSError:
             # The daemon has closed the connection. Its reason may still be readable; otherwise the next read fails.
             return
@@ -63,10 +63,10 @@ class Connection:
                 self._lines.extend(self._decoder.feed(data))
             return jsonrpc.parse_reply(self._lines.popleft())
         except TimeoutError:
-            raise timeout.timed_out(method) from None
+            raise timeout.timeout_error(method) from None
         except (OSError, ParseError, InvalidRequest) as problem:
             self.close()
-            raise timeout.disconnected(method) from problem
+            raise timeout.disconnection_error(method) from problem
 
     def has_ended(self) -> bool:
         """Return whether the daemon has closed the connection. Data that is still unread is discarded."""

@@ -120,11 +120,11 @@ def wait_until_withdrawn(path: "Path | str", instance_id: str, deadline: float) 
     """
     while is_published(path, instance_id):
         if time.monotonic() >= deadline:
-            raise still_stopping()
+            raise still_stopping_error()
         time.sleep(WITHDRAWN_POLL_S)
 
 
-def still_stopping() -> TimedOut:
+def still_stopping_error() -> TimedOut:
     """Return the error for a daemon that has not stopped in time."""
     return TimedOut("the daemon was asked to stop and is still stopping", hint="godot-supervisor logs --daemon")
 

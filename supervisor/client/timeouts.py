@@ -38,14 +38,14 @@ class CallTimeout:
         """When to give up, unless a message comes before. Monotonic, seconds."""
         return min(self._call_ends_at, self._answer_due_at, self._message_due_at)
 
-    def accepted(self, now: float, deadline_s: float) -> None:
+    def note_accepted(self, now: float, deadline_s: float) -> None:
         """Note that the daemon accepted the request, and its deadline."""
         self.is_accepted = True
         self._deadline_s = deadline_s
         self._answer_due_at = now + deadline_s + MARGIN_S
         self._message_due_at = now + SILENCE_S
 
-    def progress(self, now: float, stage: str) -> None:
+    def note_progress(self, now: float, stage: str) -> None:
         """Note that the daemon is at work. Without effect before `accepted`."""
         if not self.is_accepted:
             return
@@ -53,19 +53,24 @@ class CallTimeout:
         if stage in UNTIMED_STAGES:
             self._answer_due_at = now + self._deadline_s + MARGIN_S
 
-    def timed_out(self, method: str) -> SupervisorError:
+    def timeout_error(self, method: str) -> SupervisorError:
         """Return the error to raise at the deadline."""
         if not self.is_accepted:
             return self._with_safety(
                 AcceptTimeout(f"the daemon did not answer {method} in time", hint="godot-supervisor logs --daemon")
             )
         if self._message_due_at < min(self._call_ends_at, self._answer_due_at):
-            return self._with_safety(ResponseTimeout(f"the daemon has been silent for {SILENCE_S:g} s during {method}"))
+            return self._with_safety(
+                ResponseTimeout(
+                    f"the daemon has been silent for {SILENCE_S:g} s during {method}",
+                    hint="godot-supervisor logs --daemon",
+                )
+            )
         return self._with_safety(
             ResponseTimeout(f"no result of {method} in time", hint="it may still complete: godot-supervisor status")
         )
 
-    def disconnected(self, method: str) -> SupervisorError:
+    def disconnection_error(self, method: str) -> SupervisorError:
         """Return the error to raise when the connection ends."""
         if self.is_accepted:
             return self._with_safety(
@@ -74,7 +79,9 @@ class CallTimeout:
                 )
             )
         return self._with_safety(
-            DisconnectedBeforeAccept(f"the connection to the daemon ended before it accepted {method}")
+            DisconnectedBeforeAccept(
+                f"the connection to the daemon ended before it accepted {method}", hint="godot-supervisor status"
+            )
         )
 
     def _with_safety(self, problem: SupervisorError) -> SupervisorError:
@@ -92,11 +99,11 @@ class StreamTimeout:
         self.deadline = deadline
         """When to give up. Monotonic, seconds."""
 
-    def timed_out(self, method: str) -> SupervisorError:  # noqa: ARG002 (as `CallTimeout` has it)
+    def timeout_error(self, method: str) -> SupervisorError:  # noqa: ARG002 (as `CallTimeout` has it)
         """Return the error to raise at the deadline."""
         return ResponseTimeout("stopped listening: the time set by --timeout is over")
 
-    def disconnected(self, method: str) -> SupervisorError:
+    def disconnection_error(self, method: str) -> SupervisorError:
         """Return the error to raise when the connection ends."""
         return DisconnectedAfterAccept(
             f"the connection to the daemon ended during {method}", hint="godot-supervisor status"

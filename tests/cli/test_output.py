@@ -55,7 +55,7 @@ def test_an_occupant_is_shown_as_far_as_known(facts: dict[str, object] | None, t
 
 
 def test_a_long_command_line_is_shortened() -> None:
-    assert len(formatting.command_line(["x" * 100])) == 60
+    assert len(formatting.shortened_command_line(["x" * 100])) == 60
 
 
 def test_an_error_for_people_has_message_details_and_hint(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,7 +81,7 @@ def test_an_error_as_json_is_the_error_object_of_the_protocol(capsys: pytest.Cap
 
 
 def test_progress_with_json_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = output.Progress(quiet=True)
+    progress = output.ProgressDisplay(quiet=True)
     progress.update({"stage": "installing", "message": "x"})
     progress.end()
     assert capsys.readouterr() == ("", "")
@@ -95,7 +95,7 @@ def test_progress_in_a_pipe_is_a_line_per_stage_and_interval(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     times = iter([0.0, 0.1, 1.9, 2.0, 2.1])
-    progress = output.Progress(quiet=False, clock=lambda: next(times))
+    progress = output.ProgressDisplay(quiet=False, clock=lambda: next(times))
     progress.update(progress_of("installing", "a", done=1))
     progress.update(progress_of("installing", "b", done=2))
     progress.update(progress_of("starting"))
@@ -107,7 +107,7 @@ def test_progress_in_a_pipe_is_a_line_per_stage_and_interval(
 
 def test_a_long_stage_prints_again(capsys: pytest.CaptureFixture[str]) -> None:
     times = iter([0.0, 2.5])
-    progress = output.Progress(quiet=False, clock=lambda: next(times))
+    progress = output.ProgressDisplay(quiet=False, clock=lambda: next(times))
     progress.update(progress_of("installing", "a"))
     progress.update(progress_of("installing", "b"))
     assert capsys.readouterr().err == "installing: a\ninstalling: b\n"
@@ -117,7 +117,7 @@ def test_progress_on_a_terminal_rewrites_its_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    progress = output.Progress(quiet=False)
+    progress = output.ProgressDisplay(quiet=False)
     progress.update(progress_of("installing", "x"))
     progress.update(progress_of("done"))
     progress.update(progress_of("x" * 500))
@@ -161,7 +161,7 @@ def test_the_variable_columns_wins(monkeypatch: pytest.MonkeyPatch, columns: str
 
 def test_equal_progress_in_a_pipe_prints_once(capsys: pytest.CaptureFixture[str]) -> None:
     clock = iter(range(0, 1000, 5))
-    progress = output.Progress(quiet=False, clock=lambda: float(next(clock)))
+    progress = output.ProgressDisplay(quiet=False, clock=lambda: float(next(clock)))
     for done in (76, 77, 77, 77):
         progress.update({"stage": "installing", "done": done, "total": 77})
     progress.update({"stage": "starting"})

@@ -229,7 +229,7 @@ def _wait_for_end(where: Folders, client: Client, deadline: Deadline) -> None:
             endpoint.withdraw(where.endpoint, instance_id)
             return
         if time.monotonic() >= until:
-            raise endpoint.still_stopping()
+            raise endpoint.still_stopping_error()
         time.sleep(endpoint.WITHDRAWN_POLL_S)
 
 

@@ -92,7 +92,7 @@ def lines(server: JsonObject, editors: Sequence[JsonObject], *, now: float) -> I
     yield from _section("leases", _leases(server))
     yield from _section("ports passed over", _passed_over(server))
     if server.get("recipe_changes"):
-        yield old_recipes.remark(server["id"], server["recipe_changes"])
+        yield old_recipes.changes_since_start(server["id"], server["recipe_changes"])
     failure = server["failure"]
     if failure:
         crashed = failure["message"].startswith("crashed ")

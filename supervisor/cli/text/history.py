@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from ...client.json_object import JsonObject
 from ...native.facts import describe_exit
-from ..formatting import duration, facts, name_and_version, ports, printable, tilde
-from ..formatting import table as table_of
+from .. import formatting
+from ..formatting import duration, name_and_version, printable
 
 HEADERS = ("SERVER", "RAN FOR", "ENDED", "HOW")
 
@@ -33,7 +33,7 @@ def table(rows: Sequence[JsonObject], *, now: float) -> Iterator[str]:
         return
     yield ""
     cells = [(name_and_version(row), _ran_for(row), _ago(row, now), how_it_ended(row)) for row in rows]
-    yield from table_of(HEADERS, cells)
+    yield from formatting.table(HEADERS, cells)
 
 
 def page(row: JsonObject, *, now: float) -> Iterator[str]:
@@ -44,11 +44,11 @@ def page(row: JsonObject, *, now: float) -> Iterator[str]:
         "project": row["project"],
         "ended": how_it_ended(row),
         "ran for": _ran_for(row),
-        "ports": ports(row) or None,
+        "ports": formatting.ports(row) or None,
         "url was": row["url"],
-        "log": row["log"] and tilde(row["log"]),
+        "log": row["log"] and formatting.tilde(row["log"]),
     }
-    yield from facts({name: value for name, value in values.items() if value is not None})
+    yield from formatting.facts({name: value for name, value in values.items() if value is not None})
     yield f"its output: godot-supervisor logs {row['id']}"
 
 

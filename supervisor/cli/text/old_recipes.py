@@ -1,4 +1,4 @@
-"""The remark about a server whose recipe has changed since its launch."""
+"""The remark on a server whose recipe has changed since the server was started."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ from ...client.json_object import JsonObject
 from ..formatting import printable
 
 
-def remark(server: str, changes: Sequence[JsonObject]) -> str:
-    """Return one line: the changes to the recipe since the server was launched, and the command that applies them."""
+def changes_since_start(server: str, changes: Sequence[JsonObject]) -> str:
+    """Return one line: how the recipe has changed since the server's start, and the command that applies it."""
     parts = "; ".join(f"{change['part']} {change['detail']}".rstrip() for change in changes)
     return printable(
         f"{server}: its recipe has changed since its start ({parts}); to apply it: godot-supervisor restart {server}"
