@@ -245,7 +245,7 @@ def _spawn(folders: "Folders", output: int, *arguments: str) -> "subprocess.Pope
     apart = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
     breakaway = getattr(subprocess, "CREATE_BREAKAWAY_FROM_JOB", 0)
 
-    command, variables = venv_launcher.without((*COMMAND, *arguments), environment)
+    command, variables = venv_launcher.replace_launcher((*COMMAND, *arguments), environment)
 
     def popen(flags: int) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(

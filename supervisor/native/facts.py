@@ -63,7 +63,11 @@ RECORDS_CAN_BE_MOVED = sys.platform != "win32"
 
 
 class Folders:
-    """The places of all files. The variable moves all of them, which also makes an independent daemon."""
+    """The places of all files of one home.
+
+    `moved`: GODOT_SUPERVISOR_HOME names the home. All files then lie in it, and its daemon is independent of others.
+    Otherwise settings, logs and environments lie where the system has such files.
+    """
 
     def __init__(self, home: "str | Path", *, moved: bool) -> None:
         self._home = os.fspath(home)
@@ -71,7 +75,7 @@ class Folders:
 
     @cached_property
     def home(self) -> "Path":
-        """The folder that contains the others, or that they are named after."""
+        """The folder of the lock, the registry and the endpoint."""
         from pathlib import Path
 
         return Path(self._home)
@@ -84,7 +88,7 @@ class Folders:
     @property
     def endpoint_name(self) -> str:
         """The path of `endpoint` as text, for queries."""
-        return os.path.join(self._home, "endpoint.json")  # noqa: PTH118 (this is what spares them pathlib)
+        return os.path.join(self._home, "endpoint.json")  # noqa: PTH118 (queries load no pathlib)
 
     @property
     def endpoint(self) -> "Path":
@@ -150,7 +154,7 @@ class Folders:
 
 
 def describe_exit(status: int) -> str:
-    """Describe how a process ended. A negative status is the number of a signal, as on POSIX systems."""
+    """Describe for people how a process ended. A negative status is the number of a signal, as on POSIX systems."""
     if status >= 0:
         return f"exit status {status}"
     from signal import Signals
@@ -173,7 +177,7 @@ def shell_line(command: Sequence[str]) -> str:
 
 
 def user_runtime_folder() -> str | None:
-    """Return the folder where systemd keeps the sockets of this user's session; None where no system has it."""
+    """Return the folder where systemd keeps the sockets of this user's session; None on a system without systemd."""
     if sys.platform != "linux":
         return None
     return f"/run/user/{os.getuid()}"
@@ -181,31 +185,31 @@ def user_runtime_folder() -> str | None:
 
 def is_absolute(path: str) -> bool:
     """Return whether a path means the same file from every current folder."""
-    return os.path.isabs(path)  # noqa: PTH117 (see above)
+    return os.path.isabs(path)  # noqa: PTH117 (queries load no pathlib)
 
 
-def make_absolute(path: str, named: str) -> str:
-    """Return a relative path as an absolute one. `named` is the option or variable that the path comes from.
+def make_absolute(path: str, source: str) -> str:
+    """Return a relative path as an absolute one. `source` is the option or variable that the path comes from.
 
     Raises:
         InvalidParams: the current folder has been removed.
     """
-    return os.path.join(current_folder(named, path), path)  # noqa: PTH118 (see above)
+    return os.path.join(current_folder(source, path), path)  # noqa: PTH118 (queries load no pathlib)
 
 
-def current_folder(named: str, path: str = ".") -> str:
-    """Return the current folder, for a relative path from an option or a variable.
+def current_folder(source: str, path: str = ".") -> str:
+    """Return the current folder, which the relative `path` begins in. `source`: see `make_absolute`.
 
     Raises:
         InvalidParams: the folder has been removed.
     """
     try:
-        return os.getcwd()  # noqa: PTH109 (see above)
+        return os.getcwd()  # noqa: PTH109 (the same)
     except OSError as problem:
         # The system does not name a folder that was removed, but shells note its name in PWD.
         gone = os.environ.get("PWD") or "its name is not known"
         raise InvalidParams(
-            named,
+            source,
             f"{path!r} is relative to the current folder, which has gone ({gone})",
             hint="change into a folder that is there, or give an absolute path",
         ) from problem
@@ -220,7 +224,7 @@ def folders(environment: Mapping[str, str] = os.environ) -> Folders:
     moved = environment.get(HOME_VARIABLE)
     if moved:
         return Folders(moved if is_absolute(moved) else make_absolute(moved, HOME_VARIABLE), moved=True)
-    user = os.path.expanduser("~")  # noqa: PTH111 (see above)
+    user = os.path.expanduser("~")  # noqa: PTH111 (the same)
     if not is_absolute(user):
         unknown = "it is not set, and the system knows no home folder of this user"
         raise InvalidParams(
@@ -228,17 +232,20 @@ def folders(environment: Mapping[str, str] = os.environ) -> Folders:
             unknown if user == "~" else f"{user!r} is relative",
             hint=f"set HOME to your home folder, or {HOME_VARIABLE} to a folder of yours",
         )
-    return Folders(os.path.join(user, ".godot-supervisor"), moved=False)  # noqa: PTH118 (see above)
+    return Folders(os.path.join(user, ".godot-supervisor"), moved=False)  # noqa: PTH118 (queries load no pathlib)
 
 
 def login_folders(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the known folders where programs keep files of one login, by the names that recipes use."""
+    """Return the folders where programs keep files that last for one login, by the names that recipes use.
+
+    Folders that are not known are left out.
+    """
     import tempfile
 
     if sys.platform == "win32":
-        told = {"local_app_data": environment.get("LOCALAPPDATA", "")}
+        known = {"local_app_data": environment.get("LOCALAPPDATA", "")}
     else:
         user = os.getuid()
         runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{user}"
-        told = {"runtime_dir": runtime, "temp_dir": tempfile.gettempdir(), "uid": str(user)}
-    return {name: folder for name, folder in told.items() if folder}
+        known = {"runtime_dir": runtime, "temp_dir": tempfile.gettempdir(), "uid": str(user)}
+    return {name: folder for name, folder in known.items() if folder}

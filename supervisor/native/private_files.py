@@ -1,6 +1,6 @@
 """Files and folders that only the user may open: by mode, on Windows by access list. Cheap to import.
 
-Also retries, which Windows makes necessary for every program that reads or replaces files.
+`retry_while_open` belongs here because Windows refuses to replace or delete a file that a program has open.
 """
 
 import contextlib
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OWNER_ONLY = 0o700
+FOLDER_MODE = 0o700
 
 PAUSES_S = (*[0.01] * 10, *[0.02] * 10, *[0.05] * 5)
-"""The sum exceeds half a second, which is longer than virus scanners and readers keep a file open."""
+"""Seconds between attempts. Their sum exceeds half a second: virus scanners and readers keep a file open for less."""
 
 _ROOT = 0
 _IN_USE = (5, 32, 33)
-"""ERROR_ACCESS_DENIED, _SHARING_VIOLATION, _LOCK_VIOLATION: the errors of Windows for a file that another program has
-open.
-"""
+"""Windows' errors for a file that another program has open: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION and
+ERROR_LOCK_VIOLATION."""
 
 
 def create(path: "Path", *, fresh: bool) -> int:
-    """Open a file for writing that only the user may open; `fresh` requires a new file. Returns the descriptor.
+    """Open for writing a file that only the user may open, and return its descriptor.
+
+    The file is made if it is missing. `fresh`: an existing file is an error.
 
     Raises:
         OSError: the system refused.
@@ -50,7 +51,7 @@ def write(path: "Path", data: bytes) -> None:
         OSError: the content is not written, and the file may hold a part of it.
     """
     descriptor = create(path, fresh=False)
-    if _shared(descriptor):
+    if _is_shared(descriptor):
         os.close(descriptor)
         os.unlink(path)  # noqa: PTH108 (also where no Path has been loaded)
         descriptor = create(path, fresh=True)
@@ -66,8 +67,8 @@ def write(path: "Path", data: bytes) -> None:
         os.close(descriptor)
 
 
-def _shared(descriptor: int) -> bool:
-    """Return whether other users may open this file, or it has a second name. Such a file must not be overwritten."""
+def _is_shared(descriptor: int) -> bool:
+    """Return whether other users may open this file, or it has a second name. It must then be replaced instead."""
     if sys.platform == "win32":
         return False
     status = os.fstat(descriptor)
@@ -89,16 +90,16 @@ def make_folder(path: "Path") -> None:
         files.make_folder(path)
         return
     path.mkdir(parents=True, exist_ok=True)
-    path.chmod(OWNER_ONLY)
+    path.chmod(FOLDER_MODE)
 
 
 def why_distrusted(
     path: "Path", status: os.stat_result | None = None, *, written_by_hand: bool = False
 ) -> tuple[str, str] | None:
-    """Return why another user could have written this file or folder, and what mends that; None if none could.
+    """Return why another user could have written this file or folder, and the command that mends it, or None.
 
-    A given `status` is judged in place of what now lies at the path. `written_by_hand` allows a group to write that has
-    no other member: editors leave such files where every user has a group (Debian, Fedora: umask 002).
+    `status` is judged if it is given, otherwise what lies at the path. `written_by_hand`: a group without other members
+    may write, because editors leave such files where every user has a group (Debian, Fedora: umask 002).
 
     Raises:
         OSError: the system does not tell.
@@ -137,7 +138,7 @@ def why_exposed(path: "Path", status: os.stat_result) -> str | None:
 
 
 def is_own_group(path: "Path", group: int) -> bool:
-    """Return whether a group has no member but this user. OpenSSH on Debian asks the same question."""
+    """Return whether a group that may write a file has no member but this user. OpenSSH on Debian checks the same."""
     if sys.platform == "win32":
         return False
     import grp
@@ -155,21 +156,21 @@ def is_own_group(path: "Path", group: int) -> bool:
 
 
 def replace(new: "Path", old: "Path") -> None:
-    """Replace the second file by the first one, atomically.
+    """Put the first file in the place of the second one, atomically.
 
     Raises:
-        OSError: the second file is unchanged.
+        OSError: the system refused. The second file is unchanged.
     """
     retry_while_open(lambda: os.replace(new, old))  # noqa: PTH105 (also where no Path has been loaded)
 
 
 def is_open_elsewhere(problem: OSError) -> bool:
-    """Return whether Windows may refuse because another program has the file open: only Python's `winerror` tells."""
+    """Return whether this error of Windows may mean that another program has the file open. False on other systems."""
     return getattr(problem, "winerror", None) in _IN_USE
 
 
 def retry_while_open(action: Callable[[], T]) -> T:
-    """Return the result of the action, which is repeated while Windows refuses a file that a program has open.
+    """Return the result of `action`, which is repeated while Windows refuses because another program has the file open.
 
     Raises:
         OSError: the error of the last attempt.
@@ -178,7 +179,7 @@ def retry_while_open(action: Callable[[], T]) -> T:
         try:
             return action()
         except PermissionError as problem:
-            # `open` goes through the C runtime, which reports all of them as EACCES.
+            # `open` goes through the C runtime, which reports all of these errors as EACCES, without `winerror`.
             if sys.platform != "win32" or (problem.winerror or _IN_USE[0]) not in _IN_USE:
                 raise
             time.sleep(pause_s)
@@ -187,23 +188,16 @@ def retry_while_open(action: Callable[[], T]) -> T:
 
 @contextlib.contextmanager
 def locked(path: "Path") -> Iterator[None]:
-    """Hold the advisory lock of a file while inside. The file remains, because other processes have it open.
-
-    The lock covers the whole file (flock), on Windows its first byte.
+    """Hold the advisory lock of a file while inside. The file stays afterwards, because other processes have it open.
 
     Raises:
         OSError: it cannot be opened, or another process holds it.
     """
+    from .shared.lock_file import lock
+
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(descriptor)
         yield
     finally:
         # Closing the descriptor releases the lock, on every system.

@@ -25,9 +25,9 @@ XUCRED, XUCRED_SIZE, XUCRED_VERSION = struct.Struct("II"), 76, 0
 
 
 class DistrustedError(Exception):
-    """Another user could have written the file or folder, or made it what it is. The text is for people.
+    """Another user could have written the file or folder, or put it there. The text is for people.
 
-    `fix` is the command that mends this; None if there is none. `foreign`: the owner is another user.
+    `fix` is the command that mends this; None if no command does. `foreign`: the owner is another user.
     """
 
     def __init__(self, problem: str, fix: str | None = None, *, foreign: bool = False) -> None:
@@ -37,15 +37,13 @@ class DistrustedError(Exception):
 
 
 def contents(path: "Path | str", limit: int) -> bytes:
-    """Return the content of a file that only this user, or root, could have written.
-
-    Links are not followed, and opening never waits.
+    """Return the content of a file that only this user or root could have written. A link is refused.
 
     Raises:
         DistrustedError: the file could have been written by others, is no file, or is longer than `limit` bytes.
         OSError: the file cannot be read.
     """
-    # Without O_NONBLOCK, opening a FIFO would hang. Without O_BINARY, Windows translates line ends.
+    # Without O_NONBLOCK, opening a FIFO would wait for a writer. Without O_BINARY, Windows translates line ends.
     flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
     try:
         handle = os.open(path, flags)
@@ -57,7 +55,7 @@ def contents(path: "Path | str", limit: int) -> bytes:
         info = os.fstat(handle)
         if not stat.S_ISREG(info.st_mode):
             raise DistrustedError(f"{path} is no regular file", f"rm -r '{path}'")
-        _refuse_foreign(path, info)
+        _check_writers(path, info)
         with open(handle, "rb", closefd=False) as file:
             found = file.read(limit + 1)
     finally:
@@ -71,7 +69,8 @@ def make_folder(path: "Path") -> None:
     """Make a folder for this user alone, or check that the existing one is.
 
     Raises:
-        DistrustedError, OSError: it is not.
+        DistrustedError: another user owns the folder or may write to it.
+        OSError: the folder cannot be made.
     """
     if SYSTEM == "windows":
         private_files.make_folder(path)
@@ -83,7 +82,7 @@ def make_folder(path: "Path") -> None:
 
 
 def check_folder(path: "Path | str") -> None:
-    """Check that this user or root owns a folder, and that no other user may write to it. A link must be owned as well.
+    """Check that this user or root owns a folder, and a link to it, and that no other user may write to the folder.
 
     Raises:
         DistrustedError: another user owns it or may write to it.
@@ -91,12 +90,12 @@ def check_folder(path: "Path | str") -> None:
     """
     link = os.lstat(path)
     if stat.S_ISLNK(link.st_mode):
-        _refuse_other_owner(path, link, "is a link that")
+        _check_owner(path, link, what="is a link that belongs")
     info = os.stat(path)  # noqa: PTH116 (queries load no pathlib)
     if not stat.S_ISDIR(info.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     if SYSTEM != "windows":
-        _refuse_foreign(path, info, into=" into")
+        _check_writers(path, info, verb="write into")
         return
     from pathlib import Path
 
@@ -107,7 +106,7 @@ def check_folder(path: "Path | str") -> None:
 
 
 def problem_of_folder(folder: "Path | str") -> DistrustedError | None:
-    """Return what `check_folder` would raise; None if nothing is wrong, or the folder is missing."""
+    """Return the DistrustedError that `check_folder` would raise; None if it would raise none."""
     try:
         check_folder(folder)
     except DistrustedError as problem:
@@ -123,7 +122,7 @@ def same_user(connection: socket.socket) -> bool:
 
 
 def peer_uid(connection: socket.socket, system: str) -> int | None:
-    """Return the uid of the peer of a unix socket, as the kernel noted it at the connect; None if it does not tell."""
+    """Return the uid that the peer of a unix socket had when it connected; None if the system does not tell."""
     try:
         if system == "macos":
             version, uid = XUCRED.unpack_from(connection.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, XUCRED_SIZE))
@@ -137,21 +136,23 @@ def peer_uid(connection: socket.socket, system: str) -> int | None:
         return None
 
 
-def _refuse_foreign(path: "Path | str", info: os.stat_result, into: str = "") -> None:
-    _refuse_other_owner(path, info, "")
+def _check_writers(path: "Path | str", info: os.stat_result, *, verb: str = "write") -> None:
+    """Raise DistrustedError if another user owns this file or folder, or may write to it."""
+    _check_owner(path, info)
     # On Windows modes mean nothing; access lists keep other users out.
     if SYSTEM != "windows" and info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise DistrustedError(f"others may write{into} {path}", f"chmod go-w {path}")
+        raise DistrustedError(f"others may {verb} {path}", f"chmod go-w {path}")
 
 
-def _refuse_other_owner(path: "Path | str", info: os.stat_result, what: str) -> None:
+def _check_owner(path: "Path | str", info: os.stat_result, *, what: str = "belongs") -> None:
+    """Raise DistrustedError if neither this user nor root owns this file, folder or link."""
     if SYSTEM != "windows" and info.st_uid not in (ROOT, os.geteuid()):  # type: ignore[attr-defined, unused-ignore]
-        words = " ".join(word for word in (str(path), what, f"belongs to another user (uid {info.st_uid})") if word)
-        raise DistrustedError(words, _fix_of_other_owner(info.st_uid), foreign=True)
+        problem = f"{path} {what} to another user (uid {info.st_uid})"
+        raise DistrustedError(problem, _fix_of_other_owner(info.st_uid), foreign=True)
 
 
 def _fix_of_other_owner(owner: int) -> str | None:
-    """Return the hint for root with a user's HOME, which `sudo` keeps on some systems."""
+    """Return what root has to do if it runs with a user's HOME, which `sudo` keeps on some systems; None for others."""
     if SYSTEM == "windows" or os.geteuid() != ROOT:  # type: ignore[attr-defined, unused-ignore]
         return None
     import pwd

@@ -301,7 +301,7 @@ class TestSpawn:
         (tmp_path / "pyvenv.cfg").write_text(f"home = {Path(sys.base_prefix)}\n")
         monkeypatch.chdir(tmp_path)
         for argv in (("python.exe", "-V"), (r".\python.exe", "-V"), (r"Scripts\python.exe", "-V")):
-            assert venv_launcher.without(argv, {"A": "b"}) == (argv, {"A": "b"})
+            assert venv_launcher.replace_launcher(argv, {"A": "b"}) == (argv, {"A": "b"})
 
     @pytest.mark.parametrize(("number", "tries"), [(win32.ERROR_ACCESS_DENIED, 2), (win32.ERROR_SHARING_VIOLATION, 1)])
     @on_loop
@@ -321,7 +321,7 @@ class TestSpawn:
 
     def test_command_outside_an_environment_is_unchanged(self, tmp_path: Path) -> None:
         for argv in (("python.exe", "-V"), (str(tmp_path / "Scripts" / "python.exe"),), (r"C:\x\toy.exe",)):
-            assert venv_launcher.without(argv, {"A": "b"}) == (argv, {"A": "b"})
+            assert venv_launcher.replace_launcher(argv, {"A": "b"}) == (argv, {"A": "b"})
 
 
 def test_a_sid_is_read_before_its_memory_goes(monkeypatch: pytest.MonkeyPatch) -> None:

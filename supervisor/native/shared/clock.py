@@ -4,7 +4,7 @@ import time
 
 
 class MonotonicClock:
-    """The system's time, from the source that the event loop uses."""
+    """See `Clock`. `monotonic` reads the same source as the event loop."""
 
     def monotonic(self) -> float:
         """Return seconds that never decrease."""

@@ -1,4 +1,4 @@
-"""A lock that the system releases with its process, and that detects a replaced lock file."""
+"""Locks on files, which the system releases with the process, and a lock file whose replacement is noticed."""
 
 import errno
 import os
@@ -7,6 +7,24 @@ from pathlib import Path
 
 ATTEMPTS = 5
 """The number of times that the file may be replaced between opening and locking it."""
+
+
+def lock(descriptor: int) -> None:
+    """Take the advisory lock of an open file: of the whole file (flock), on Windows of its first byte.
+
+    The first byte need not exist. The system releases the lock when the descriptor is closed.
+
+    Raises:
+        OSError: another process holds the lock (BlockingIOError, except on Windows), or the file cannot be locked.
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class LockFile:
@@ -18,12 +36,12 @@ class LockFile:
         self._place: tuple[int, int] | None = None
 
     def take(self) -> bool:
-        """Lock the file at the path, made if missing, and give up a lock on an earlier file.
+        """Lock the file at the path, and make it if it is missing. A lock on an earlier file at the path is released.
 
-        Returns whether this process holds the lock of the file that now lies there.
+        Returns False if another process holds the lock.
 
         Raises:
-            OSError: the file cannot be made or opened, or is a link.
+            OSError: the file cannot be made, opened or locked, or is a link.
         """
         if self.intact():
             return True
@@ -42,7 +60,7 @@ class LockFile:
                 self.release()
                 self._descriptor, self._place = descriptor, place
                 return True
-            # The file was replaced between opening and locking it, so this lock excludes no process.
+            # The file was replaced between opening and locking it, so this lock keeps no other process out.
             os.close(descriptor)
         return False
 
@@ -73,26 +91,15 @@ def _open(path: Path) -> int:
     return os.open(path, flags, 0o600)
 
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> bool:
-        # The first byte need not exist. The system unlocks it when the descriptor is closed.
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError as problem:
-            # Windows reports EACCES; Wine reports no number at all.
-            if problem.errno in (errno.EBADF, errno.EINVAL):
-                raise
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+def _lock(descriptor: int) -> bool:
+    """Lock an open file; return False if another process holds the lock."""
+    try:
+        lock(descriptor)
+    except BlockingIOError:
+        return False
+    except OSError as problem:
+        # Windows reports EACCES for a held lock; Wine reports no number at all.
+        if sys.platform != "win32" or problem.errno in (errno.EBADF, errno.EINVAL):
+            raise
+        return False
+    return True

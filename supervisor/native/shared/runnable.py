@@ -1,4 +1,4 @@
-"""Checks a command without starting it: its program, a script's interpreter, its folder, its log."""
+"""Checks whether a command could be started: its program, a script's interpreter, its folder, its log."""
 
 import errno
 import os
@@ -13,16 +13,12 @@ HEAD_BYTES = 256
 
 
 def rehearse(command: ChildCommand) -> None:
-    """Do all steps of a start except the start itself. Blocking.
-
-    Raises:
-        OSError: the start would fail; the text names the program.
-    """
+    """Check a command; see `ProcessControl.rehearse`."""
     program = command.argv[0]
     try:
         _try_folder(command.cwd)
         _try_log(command.log)
-        problem = _missing_on_windows(command) if SYSTEM == "windows" else _problem_of(command)
+        problem = _problem_on_windows(command) if SYSTEM == "windows" else _problem_on_posix(command)
     except OSError as error:
         raise OSError(error.errno, f"cannot start {program!r}: {error.strerror}", error.filename) from error
     if problem is not None:
@@ -45,14 +41,17 @@ def _try_log(log: Path) -> None:
         log.unlink()
 
 
-def _problem_of(command: ChildCommand) -> tuple[int, str] | None:
-    """Return why the system would not run the command. Like `Popen`, search the child's PATH and folder."""
+def _problem_on_posix(command: ChildCommand) -> tuple[int, str] | None:
+    """Return the errno with which the start would fail, and a text about it; None if none can be predicted.
+
+    Like `Popen`, search the program in the child's PATH, relative to the child's folder.
+    """
     program = command.argv[0]
     folders = [""] if _has_folder(program) else os.get_exec_path(dict(command.environment))
     worst = errno.ENOENT
     for folder in folders:
         path = command.cwd / folder / program
-        number = _refusal(path)
+        number = _errno_of(path)
         if number == 0:
             return _interpreter_problem(path)
         if number != errno.ENOENT:
@@ -60,7 +59,7 @@ def _problem_of(command: ChildCommand) -> tuple[int, str] | None:
     return worst, ""
 
 
-def _refusal(path: Path) -> int:
+def _errno_of(path: Path) -> int:
     """Return the errno that running this file would meet; 0 if none can be predicted."""
     try:
         path.stat()
@@ -81,7 +80,7 @@ def _interpreter_problem(path: Path) -> tuple[int, str] | None:
         return (errno.ENOEXEC, "") if _is_text(head) else None
     line = head[2:].partition(b"\n")[0].strip(b" \t")
     interpreter = os.fsdecode(line.split(b" ")[0].split(b"\t")[0])
-    number = _refusal(Path(interpreter)) if Path(interpreter).is_absolute() else 0
+    number = _errno_of(Path(interpreter)) if Path(interpreter).is_absolute() else 0
     return (number, f"its interpreter {interpreter!r}") if number else None
 
 
@@ -89,8 +88,8 @@ def _is_text(head: bytes) -> bool:
     return head.isascii() and all(letter.isprintable() or letter in "\t\n\r" for letter in head.decode("ascii"))
 
 
-def _missing_on_windows(command: ChildCommand) -> tuple[int, str] | None:
-    """Return a problem if the program is in no known place. Windows searches more places than can be listed."""
+def _problem_on_windows(command: ChildCommand) -> tuple[int, str] | None:
+    """Return the same on Windows, where only a missing program is predicted: it searches more places than are known."""
     program = command.argv[0]
     if _has_folder(program):
         there = any(Path(f"{program}{ending}").is_file() for ending in ("", ".exe"))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 LAUNCHER_VARIABLE = "__PYVENV_LAUNCHER__"
 
 
-def without(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[tuple[str, ...], Mapping[str, str]]:
+def replace_launcher(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[tuple[str, ...], Mapping[str, str]]:
     """Return a command line and its variables with the interpreter itself in place of the launcher.
 
     Otherwise the known process would be the launcher, which ends the real one when it ends. The launcher passes the

@@ -20,9 +20,9 @@ OVERFLOW = 65534
 
 
 def check(where: Folders) -> None:
-    """Raise the reason why this user cannot have a home there.
+    """Check that this user can have a home in these folders.
 
-    Windows has access lists instead of owners; `trust` checks them.
+    On Windows nothing is checked here, because it has access lists instead of owners; `trust` checks those.
 
     Raises:
         NotOurs: the home lies in a folder of another user, or in one that this user may not read or write.
@@ -30,17 +30,17 @@ def check(where: Folders) -> None:
     """
     if SYSTEM == "windows":
         return
-    _refuse_mine(where)
+    _check_left_by_root(where)
     variable, value = (HOME_VARIABLE, where.home) if where.moved else ("HOME", where.home.parent)
-    _refuse_place(variable, value, where.home, os.R_OK | os.W_OK | os.X_OK)
+    _check_place(variable, value, where.home, os.R_OK | os.W_OK | os.X_OK)
     if not where.moved:
-        _refuse_base("XDG_CONFIG_HOME", where.config.parent, os.R_OK | os.X_OK)
-        _refuse_base("XDG_STATE_HOME", where.logs, os.R_OK | os.W_OK | os.X_OK)
-        _refuse_base("XDG_DATA_HOME", where.environments, os.R_OK | os.W_OK | os.X_OK)
+        _check_base_folder("XDG_CONFIG_HOME", where.config.parent, os.R_OK | os.X_OK)
+        _check_base_folder("XDG_STATE_HOME", where.logs, os.R_OK | os.W_OK | os.X_OK)
+        _check_base_folder("XDG_DATA_HOME", where.environments, os.R_OK | os.W_OK | os.X_OK)
 
 
 def explain(problem: OSError, where: Folders) -> SupervisorError:
-    """Return the meaning of a system's error about a file for a user."""
+    """Return the error for users that an error of the system about a file in the home means."""
     try:
         check(where)
     except SupervisorError as better:
@@ -61,7 +61,7 @@ ENVIRONMENT_ERRNOS = frozenset(
         *("ESTALE", "ELOOP", "ENAMETOOLONG", "EAGAIN", "ETXTBSY"),
     )
 )
-"""Errors of the system that no program can prevent: the environment causes them, not a defect."""
+"""Errors of the system that the user's environment causes, not a defect of this program."""
 
 _HELP = {
     errno.EACCES: "may you read and write there?",
@@ -71,20 +71,22 @@ _HELP = {
 }
 
 
-def _refuse_mine(where: Folders) -> None:
+def _check_left_by_root(where: Folders) -> None:
     """Refuse folders in this user's home that root owns: a command was run once by sudo, with this user's HOME."""
     control = where.home / "control"
     ours = (where.home, where.endpoint, where.lock, where.registry, control, where.logs, where.environments)
     needed = {**dict.fromkeys(ours, os.R_OK | os.W_OK), where.config.parent: os.R_OK, where.config: os.R_OK}
-    left = {place: found for place in needed if (found := _left_by_root(place)) is not None}
+    left_by_root = {place: found for place in needed if (found := _left_by_root(place)) is not None}
     # A missing folder has to be made in the one that root owns.
     blocked = [
-        place for place in left if not os.access(place if os.path.lexists(place) else left[place], needed[place])
+        place
+        for place in left_by_root
+        if not os.access(place if os.path.lexists(place) else left_by_root[place], needed[place])
     ]
     if blocked:
         raise NotOurs(
-            f"{left[blocked[0]]} belongs to root: was a command run by sudo, with your HOME?",
-            hint=_give_back([*dict.fromkeys(left.values())]),
+            f"{left_by_root[blocked[0]]} belongs to root: was a command run by sudo, with your HOME?",
+            hint=_give_back([*dict.fromkeys(left_by_root.values())]),
         )
 
 
@@ -109,15 +111,15 @@ def _give_back(paths: list[Path]) -> str:
     return shlex.join(("sudo", "chown", "-R", str(_me()), *(str(path) for path in paths)))
 
 
-def _refuse_base(variable: str, folder: Path, access: int) -> None:
+def _check_base_folder(variable: str, folder: Path, access: int) -> None:
     """Refuse a folder that a variable of the XDG Base Directory Specification leads to."""
     value = os.environ.get(variable)
     if value and folder.is_relative_to(value):
-        _refuse_place(variable, Path(value), folder, access)
+        _check_place(variable, Path(value), folder, access)
 
 
-def _refuse_place(variable: str, value: Path, folder: Path, access: int) -> None:
-    """Refuse a folder by what is there: itself, or the nearest folder above it that exists."""
+def _check_place(variable: str, value: Path, folder: Path, access: int) -> None:
+    """Refuse a folder by itself or, if it is missing, by the nearest folder above it."""
     nearest, status = _nearest(folder)
     what = f"{variable} is {value}"
     if not stat.S_ISDIR(status.st_mode):
@@ -157,7 +159,7 @@ def _own_home(variable: str) -> str:
 
 
 def _unmapped(uid: int) -> bool:
-    """Return whether the real owner may be root or this user: a user namespace shows all unknown users as one."""
+    """Return whether this uid stands for all users that a user namespace does not know, this user and root included."""
     if uid != OVERFLOW:
         return False
     try:

@@ -1,4 +1,4 @@
-"""State that a process inherits from the program that started it, and the parts of it that are undone."""
+"""The state that this process has inherited from its starter, and what of it is reset: signals, limits, variables."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ _BASE_FOLDERS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACH
 
 
 def reset_for_command() -> None:
-    """Begin with no blocked signal, with no ignored signal except by convention, and with private files.
+    """Unblock all signals, stop ignoring most of them, and let new files be private.
 
     A command keeps ignoring the signals that shells ignore for `nohup` and for background jobs, because users rely on
-    it. Call this in the main thread, before other threads exist.
+    that. Call this in the main thread, before other threads exist.
     """
     if sys.platform != "win32":
         _reset_signals({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
@@ -22,7 +22,7 @@ def reset_for_command() -> None:
 
 
 def reset_for_daemon() -> None:
-    """Begin as the daemon: every signal has the system's default, because servers inherit the daemon's state."""
+    """Do the same for the daemon, which ignores no signal, because servers inherit the daemon's state."""
     if sys.platform == "win32":
         from ..windows import win32
 
@@ -75,10 +75,10 @@ if sys.platform != "win32":
     import signal
 
     def _reset_signals(kept: AbstractSet[int]) -> None:
-        """Unblock every signal, and stop ignoring all that are not to be kept."""
+        """Unblock every signal, and stop ignoring all signals but those in `kept`."""
         # Python ignores these itself, and restores the default in its children.
-        pythons = {signal.SIGPIPE, signal.SIGXFSZ}
-        for number in signal.valid_signals() - kept - pythons:
+        ignored_by_python = {signal.SIGPIPE, signal.SIGXFSZ}
+        for number in signal.valid_signals() - kept - ignored_by_python:
             if signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
         # This is last, because signals that were sent while blocked arrive now.

@@ -33,7 +33,7 @@ def remove_foreign_folders() -> None:
 
 
 def restart_without_foreign_library() -> None:
-    """Restart if a variable leads a virtual environment's interpreter to the library of another interpreter.
+    """Restart this program if a variable leads its virtual environment to the library of another interpreter.
 
     An environment notes the place of its library, so it never needs the variable. Windows cannot replace a process;
     there the user sees the error about a missing module.
@@ -47,7 +47,7 @@ def restart_without_foreign_library() -> None:
 
 
 def without_python_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment for another process of this installation, with only the Python variables that it needs."""
+    """Return an environment for another process of this installation, without Python's variables except needed ones."""
     needed = {"PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE", "PYTHONUSERBASE"}
     if ROOT in _entries(environment.get(VARIABLE)):
         needed.add(VARIABLE)
@@ -76,7 +76,7 @@ def _absolute(folder: str) -> str:
 
 
 def _put_first() -> tuple[str, ...]:
-    """Return the entry that Python itself may have put first: the current folder, or the folder of the script."""
+    """Return the entries of which Python itself may have put one first: the current folder, and that of the script."""
     script = getattr(sys.modules["__main__"], "__file__", None) or ""
     return ("", _absolute(""), _above(os.path.realpath(script)))
 
@@ -93,12 +93,12 @@ def _forget(folders: Iterable[str]) -> None:
     """Drop the modules that were loaded from these folders, and their submodules."""
     places = {_absolute(folder) for folder in folders}
     loaded = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items() if "." not in name}
-    foreign_servers = {
+    foreign_modules = {
         name
         for name, file in loaded.items()
         if name != "__main__" and file and (_above(file) in places or _above(_above(file)) in places)
     }
-    for name in [name for name in sys.modules if name.partition(".")[0] in foreign_servers]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in foreign_modules]:
         del sys.modules[name]
 
 

@@ -23,7 +23,7 @@ def send_break(group: int) -> None:
     """
     command = (sys.executable, "-P", "-m", "supervisor.native.windows.processes.send_break", str(group))
     # An environment's python.exe starts the interpreter with a console of its own.
-    argv, environment = venv_launcher.without(command, os.environ)
+    argv, environment = venv_launcher.replace_launcher(command, os.environ)
     try:
         helper = subprocess.run(
             argv,

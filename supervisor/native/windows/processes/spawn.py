@@ -68,7 +68,7 @@ def start_detached(command: ChildCommand, jobs: windows_jobs.Jobs) -> tuple[Proc
 
 
 def _suspended(command: ChildCommand) -> "subprocess.Popen[bytes]":
-    argv, environment = venv_launcher.without(command.argv, command.environment)
+    argv, environment = venv_launcher.replace_launcher(command.argv, command.environment)
 
     def start(flags: int) -> "subprocess.Popen[bytes]":
         with appended(command.log) as log, _input(command) as (given, inherited):
