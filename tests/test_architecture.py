@@ -298,7 +298,7 @@ def construction(module: Module) -> Iterator[str]:
                 yield f"{module.name}:{node.lineno} constructs {called}"
 
 
-ASKERS = frozenset({"ask_ready", "count_sessions", "get", "identify", "speaks_tls"})
+ASKERS = frozenset({"ask_ready", "count_sessions", "http_get", "identify", "speaks_tls"})
 """The functions of `kinds.queries` that send something to a server."""
 
 

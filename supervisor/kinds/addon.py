@@ -34,7 +34,7 @@ class AddonSeen:
     problem: str | None = None
 
 
-def look(addon: Addon, project: str) -> AddonSeen | None:
+def read_addon(addon: Addon, project: str) -> AddonSeen | None:
     """Return the version that the addon of a project wants, or None if the project does not have the addon."""
     try:
         return AddonSeen(project, addon.file, _version_of(Path(project, addon.file), addon))
@@ -69,7 +69,7 @@ def _version(data: bytes, addon: Addon) -> str:
     return version.text
 
 
-def engine_of(project: str) -> str | None:
+def project_engine(project: str) -> str | None:
     """Return the engine version in `application/config/features` of a project, such as "4.6"; None if there is none.
 
     Godot writes it whenever it saves the project. Blocking.

@@ -11,12 +11,10 @@ from ..core.model import Topology
 from ..core.pep440 import canonical, parse
 from ..errors import KindUnknown, quoted
 from .command_rules import refuse_program, refuse_text, refuse_unmentioned_ports
-from .kind import Addon, Kind, PortRange, Secret, command_line, environment, expand, placeholders
+from .kind import Addon, Kind, PortRange, Secret, placeholders
 from .query_routes import identify_of, range_of, ready_of, sessions_of
 from .table import Table, refuse
-from .versions import VersionRange, version_for
-
-__all__ = ["Catalog", "command_line", "environment", "expand", "version_for"]
+from .versions import VersionRange
 
 NAME_MAX = 100
 

@@ -1,4 +1,4 @@
-"""The secrets of a server: made for its start, and read back from the server's own record. The daemon stores none."""
+"""The secrets of a server: made for its start, and read from the server's own record. The daemon stores none."""
 
 import json
 import re
@@ -24,8 +24,8 @@ class _DistrustedError(Exception):
     """The record exists, but another user may have written or read it."""
 
 
-def mint(kind: Kind, version: str | None) -> dict[str, str]:
-    """Return fresh secrets by variable for one launch of this version. A version of None gets all secrets."""
+def make_secrets(kind: Kind, version: str | None) -> dict[str, str]:
+    """Return new secrets, by variable, for one launch of this version. A version of None gets all secrets."""
     return {
         secret.variable: secrets.token_hex(32) if secret.format == "hex" else secrets.token_urlsafe(32)
         for secret in kind.secrets
@@ -33,7 +33,7 @@ def mint(kind: Kind, version: str | None) -> dict[str, str]:
     }
 
 
-def read_back(
+def read_secrets(
     kind: Kind, ports: Ports, environment: Mapping[str, str], values: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Return the secrets of a running server by variable, from its own record.

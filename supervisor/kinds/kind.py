@@ -211,7 +211,7 @@ def expand(template: str, values: Mapping[str, str]) -> str:
     return _TOKEN.sub(value, template)
 
 
-def command_line(kind: Kind, values: Mapping[str, str]) -> tuple[str, ...]:
+def launch_command(kind: Kind, values: Mapping[str, str]) -> tuple[str, ...]:
     """Return the argv of one launch.
 
     Raises:
@@ -226,7 +226,7 @@ def mentions_ports(kind: Kind) -> bool:
     return not kind.ports or any(not placeholders(each).isdisjoint(kind.ports) for each in templates)
 
 
-def environment(
+def launch_environment(
     kind: Kind, base: Mapping[str, str], values: Mapping[str, str], secrets: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the environment of one launch: `base` without what must not be inherited, the kind's `env`, its secrets.

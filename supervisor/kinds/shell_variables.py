@@ -13,16 +13,16 @@ _NETWORK = re.compile(
 )
 
 
-def opt_outs(environment: Mapping[str, str]) -> frozenset[str]:
+def opt_out_variables(environment: Mapping[str, str]) -> frozenset[str]:
     """Return the names of the variables that say whether a program may report about its user."""
     return frozenset(name for name, value in environment.items() if value and _OPT_OUT.fullmatch(name.upper()))
 
 
-def of_the_network(environment: Mapping[str, str]) -> frozenset[str]:
+def network_variables(environment: Mapping[str, str]) -> frozenset[str]:
     """Return the names of the variables that say how packages are reached: proxies, indexes, certificates."""
     return frozenset(name for name, value in environment.items() if value and _NETWORK.fullmatch(name.upper()))
 
 
 def names_for_clients(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names that the daemon sends to clients, which compare them with their own."""
-    return tuple(sorted(opt_outs(environment) | of_the_network(environment)))
+    return tuple(sorted(opt_out_variables(environment) | network_variables(environment)))

@@ -12,13 +12,13 @@ from .versions import choose_version
 _BY_RECIPE = (VersionSource.RECIPE, VersionSource.ENGINE)
 
 
-def stamp(kind: Kind) -> RecipeStamp:
+def recipe_stamp(kind: Kind) -> RecipeStamp:
     """Return the stamp of a launch. Values of variables are only digests in it, because they may be secrets."""
     ports = {name: f"{reach.low}-{reach.high}" for name, reach in kind.ports.items()}
     return RecipeStamp(_digest([kind.package, *kind.command]), ports, _variables(kind))
 
 
-def changes(record: ServerRecord, kind: Kind) -> tuple[RecipeChange, ...]:
+def changes_since_launch(record: ServerRecord, kind: Kind) -> tuple[RecipeChange, ...]:
     """Return which parts of the recipe have changed since a server was launched, as far as a restart would differ."""
     then = record.recipe
     if then is None:
@@ -31,7 +31,7 @@ def changes(record: ServerRecord, kind: Kind) -> tuple[RecipeChange, ...]:
             found.append(RecipeChange("version", f"{record.version}, now {version}"))
     if then.command != _digest([kind.package, *kind.command]):
         found.append(RecipeChange("command", ""))
-    if moved(record, kind):
+    if has_moved_ports(record, kind):
         now = ", ".join(f"{name} {reach.low}-{reach.high}" for name, reach in kind.ports.items())
         held = ", ".join(f"{name} {port}" for name, port in record.ports.items())
         found.append(RecipeChange("ports", f"{held or 'none'}, now {now or 'none'}"))
@@ -42,7 +42,7 @@ def changes(record: ServerRecord, kind: Kind) -> tuple[RecipeChange, ...]:
     return tuple(found)
 
 
-def moved(record: ServerRecord, kind: Kind) -> bool:
+def has_moved_ports(record: ServerRecord, kind: Kind) -> bool:
     """Return whether a server's ports are no longer in its recipe's ranges.
 
     False for ports that a user chose outside of the ranges, because they stay.

@@ -12,7 +12,7 @@ from supervisor.core.model import Origin, ProcessIdentity, ServerState
 from supervisor.engine.identification import bridges
 from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.programs import is_bridge
+from supervisor.kinds.programs import is_bridge_command
 from supervisor.native import private_files
 from tests.engine.answers import ANSWERING, Answers
 from tests.engine.harness import EngineHarness
@@ -213,4 +213,4 @@ PORTS = {"http": 8000, "ws": 9500}
     ],
 )
 def test_bridge_is_recognised_by_its_command_line(command: str, preferred: bool, is_one: bool) -> None:  # noqa: FBT001 (a table)
-    assert is_bridge(GODOT_AI, command.split(), PORTS, preferred=preferred) is is_one
+    assert is_bridge_command(GODOT_AI, command.split(), PORTS, preferred=preferred) is is_one

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.kinds.addon import LIMIT, AddonSeen, look
+from supervisor.kinds.addon import LIMIT, AddonSeen, read_addon
 from supervisor.kinds.kind import Addon
 from tests.systems import POSIX_ONLY
 from tests.wine import IS_WINDOWS
@@ -21,7 +21,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def seen(project: Path) -> AddonSeen:
-    found = look(ADDON, str(project))
+    found = read_addon(ADDON, str(project))
     assert found is not None
     assert (found.project, found.file) == (str(project), ADDON.file)
     return found
@@ -66,10 +66,10 @@ def test_a_file_without_a_usable_version_gives_the_reason(
 
 
 def test_a_project_without_the_addon_wants_nothing(tmp_path: Path, file: Path) -> None:
-    assert look(ADDON, str(tmp_path)) is None
-    assert look(ADDON, str(tmp_path / "nowhere")) is None
+    assert read_addon(ADDON, str(tmp_path)) is None
+    assert read_addon(ADDON, str(tmp_path / "nowhere")) is None
     (tmp_path / "file").touch()
-    assert look(Addon("file/toy/plugin.cfg", "plugin", "version"), str(tmp_path)) is None
+    assert read_addon(Addon("file/toy/plugin.cfg", "plugin", "version"), str(tmp_path)) is None
     assert not file.exists()
 
 
@@ -90,7 +90,7 @@ def test_links_are_followed_and_loops_and_pipes_are_reported(tmp_path: Path, fil
     assert (seen(tmp_path).problem or "").startswith("cannot be read: ")
     file.unlink()
     file.symlink_to(tmp_path / "nowhere")
-    assert look(ADDON, str(tmp_path)) is None
+    assert read_addon(ADDON, str(tmp_path)) is None
     file.unlink()
     os.mkfifo(file)
     assert seen(tmp_path).problem == "is not a regular file"

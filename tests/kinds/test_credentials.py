@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.credentials import mint, read_back, record_path
+from supervisor.kinds.credentials import make_secrets, read_secrets, record_path
 from supervisor.native import facts
 from supervisor.native.shared.settings_folders import config_folder
 from tests.privilege import IS_ROOT, ONLY_ROOT
@@ -24,14 +24,14 @@ def record(tmp_path: Path, content: bytes) -> Path:
 
 
 def read(tmp_path: Path) -> dict[str, str]:
-    return read_back(GODOT_AI, PORTS, {"XDG_CONFIG_HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path)})
+    return read_secrets(GODOT_AI, PORTS, {"XDG_CONFIG_HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path)})
 
 
 GOOD = json.dumps({"version": 1, "http": "t" * 43, "websocket": "a" * 64, "instance_nonce": "b" * 32}).encode()
 
 
 def test_minted_secrets_have_their_format_and_are_new_each_time() -> None:
-    first, second = mint(GODOT_AI, "4.3.1"), mint(GODOT_AI, "4.3.1")
+    first, second = make_secrets(GODOT_AI, "4.3.1"), make_secrets(GODOT_AI, "4.3.1")
     lengths = {name: len(value) for name, value in first.items()}
     assert lengths == {"GODOT_AI_HTTP_CAPABILITY": 43, "GODOT_AI_WS_TOKEN": 64}
     is_hex = set(first["GODOT_AI_WS_TOKEN"]) <= set("0123456789abcdef")
@@ -41,8 +41,8 @@ def test_minted_secrets_have_their_format_and_are_new_each_time() -> None:
 
 
 def test_versions_that_would_misunderstand_a_secret_do_not_get_it() -> None:
-    assert mint(GODOT_AI, "3.2.5") == {}
-    assert len(mint(GODOT_AI, "4.0.0")) == len(mint(GODOT_AI, None)) == 2
+    assert make_secrets(GODOT_AI, "3.2.5") == {}
+    assert len(make_secrets(GODOT_AI, "4.0.0")) == len(make_secrets(GODOT_AI, None)) == 2
 
 
 def test_the_record_lies_where_the_servers_own_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +71,7 @@ def test_the_record_gives_the_secrets_back(tmp_path: Path) -> None:
 
 def test_a_kind_without_a_record_has_nothing_to_read() -> None:
     kind = Catalog.build({"mine": {"command": ["x"]}}).get("mine")
-    assert read_back(kind, {}, {}) == {}
+    assert read_secrets(kind, {}, {}) == {}
 
 
 def test_without_a_record_there_are_no_secrets(tmp_path: Path) -> None:

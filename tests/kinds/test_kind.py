@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.errors import ConfigInvalid
-from supervisor.kinds.kind import Kind, PortRange, Secret, command_line, environment, expand, placeholders
+from supervisor.kinds.kind import Kind, PortRange, Secret, expand, launch_command, launch_environment, placeholders
 
 
 def kind(**changes: object) -> Kind:
@@ -37,51 +37,57 @@ def test_a_lone_brace_is_refused(template: str) -> None:
 
 
 def test_the_command_line_is_expanded_word_by_word() -> None:
-    assert command_line(kind(), {"http": "8000 --evil"}) == ("run", "--port", "8000 --evil")
+    assert launch_command(kind(), {"http": "8000 --evil"}) == ("run", "--port", "8000 --evil")
 
 
 def test_variables_that_would_mislead_a_server_are_not_inherited() -> None:
     base = dict.fromkeys(
         ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "GODOT_SUPERVISOR_SERVER_ID", "GODOT_SUPERVISOR_HOME"), "x"
     )
-    assert environment(kind(), {**base, "PATH": "/bin"}, {}, {}) == {"PATH": "/bin"}
+    assert launch_environment(kind(), {**base, "PATH": "/bin"}, {}, {}) == {"PATH": "/bin"}
 
 
 @pytest.mark.parametrize("name", ["PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDONTWRITEBYTECODE", "PYTHONUSERBASE"])
 def test_python_variables_of_the_user_do_not_reach_a_server(name: str) -> None:
-    assert environment(kind(), {name: "1", "PYTHON_KEYRING_BACKEND": "x"}, {}, {}) == {"PYTHON_KEYRING_BACKEND": "x"}
+    assert launch_environment(kind(), {name: "1", "PYTHON_KEYRING_BACKEND": "x"}, {}, {}) == {
+        "PYTHON_KEYRING_BACKEND": "x"
+    }
 
 
 def test_the_kinds_scrub_list_takes_names_and_beginnings() -> None:
     base = {"MINE_A": "1", "MINE_B": "1", "MINE": "1", "OTHER": "1", "OTHERS": "1"}
-    assert set(environment(kind(scrub=("MINE_*", "OTHER")), base, {}, {})) == {"MINE", "OTHERS"}
+    assert set(launch_environment(kind(scrub=("MINE_*", "OTHER")), base, {}, {})) == {"MINE", "OTHERS"}
 
 
 def test_an_entry_without_a_value_is_left_out_and_not_inherited() -> None:
     owned = kind(env={"OWNER": "{owner_pid}", "PROJECT": "{project}", "MODE": "x"})
-    assert environment(owned, {"OWNER": "1"}, {"project": ""}, {}) == {"MODE": "x"}
+    assert launch_environment(owned, {"OWNER": "1"}, {"project": ""}, {}) == {"MODE": "x"}
     values = {"owner_pid": "77", "project": "/p"}
-    assert environment(owned, {"OWNER": "1"}, values, {}) == {"OWNER": "77", "PROJECT": "/p", "MODE": "x"}
+    assert launch_environment(owned, {"OWNER": "1"}, values, {}) == {"OWNER": "77", "PROJECT": "/p", "MODE": "x"}
 
 
 def test_a_default_yields_to_the_user_and_to_the_kinds_own() -> None:
     cautious = kind(defaults={"REPORT": "no", "CHECK": "no", "MODE": "x"}, env={"MODE": "y"}, scrub=("CHECK",))
-    assert environment(cautious, {}, {}, {}) == {"REPORT": "no", "CHECK": "no", "MODE": "y"}
-    assert environment(cautious, {"REPORT": "", "CHECK": "yes"}, {}, {}) == {"REPORT": "", "CHECK": "no", "MODE": "y"}
+    assert launch_environment(cautious, {}, {}, {}) == {"REPORT": "no", "CHECK": "no", "MODE": "y"}
+    assert launch_environment(cautious, {"REPORT": "", "CHECK": "yes"}, {}, {}) == {
+        "REPORT": "",
+        "CHECK": "no",
+        "MODE": "y",
+    }
 
 
 def test_an_entry_may_be_empty_on_purpose() -> None:
-    assert environment(kind(env={"QUIET": ""}), {}, {}, {}) == {"QUIET": ""}
+    assert launch_environment(kind(env={"QUIET": ""}), {}, {}, {}) == {"QUIET": ""}
 
 
 def test_secrets_are_set_and_others_secrets_are_not_inherited() -> None:
     secretive = kind(secrets=(Secret("TOKEN", "token"), Secret("KEY", "hex")))
-    assert environment(secretive, {"TOKEN": "old", "KEY": "old"}, {}, {"TOKEN": "new"}) == {"TOKEN": "new"}
+    assert launch_environment(secretive, {"TOKEN": "old", "KEY": "old"}, {}, {"TOKEN": "new"}) == {"TOKEN": "new"}
 
 
 def test_the_base_environment_is_left_alone() -> None:
     base = {"PYTHONPATH": "x"}
-    environment(kind(env={"A": "b"}), base, {}, {})
+    launch_environment(kind(env={"A": "b"}), base, {}, {})
     assert base == {"PYTHONPATH": "x"}
 
 

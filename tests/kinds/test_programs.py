@@ -2,7 +2,7 @@ import pytest
 
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.kind import Kind
-from supervisor.kinds.programs import is_of, program_of, programs_of
+from supervisor.kinds.programs import is_command_of, program_in, program_names
 
 GODOT_AI = Catalog.build({}).get("godot-ai")
 MINE = Kind("mine", command=("/opt/my_server.py", "--port", "{http}"))
@@ -22,7 +22,7 @@ SHELL = Kind("shell", command=("sh", "-c", "serve {http}"))
     ],
 )
 def test_every_way_to_run_the_package_is_of_the_kind(command: tuple[str, ...]) -> None:
-    assert is_of(GODOT_AI, command)
+    assert is_command_of(GODOT_AI, command)
 
 
 @pytest.mark.parametrize(
@@ -42,24 +42,24 @@ def test_every_way_to_run_the_package_is_of_the_kind(command: tuple[str, ...]) -
     ],
 )
 def test_a_word_somewhere_in_a_command_line_proves_nothing(command: tuple[str, ...]) -> None:
-    assert not is_of(GODOT_AI, command)
+    assert not is_command_of(GODOT_AI, command)
 
 
 def test_a_users_own_kind_is_known_by_its_command() -> None:
-    assert programs_of(MINE) == {"my-server"}
-    assert is_of(MINE, ("/usr/local/bin/my_server.py", "--port", "1"))
-    assert is_of(MINE, ("python3", "/opt/my_server.py", "--port", "1"))
-    assert not is_of(MINE, ("python3", "/opt/another.py"))
+    assert program_names(MINE) == {"my-server"}
+    assert is_command_of(MINE, ("/usr/local/bin/my_server.py", "--port", "1"))
+    assert is_command_of(MINE, ("python3", "/opt/my_server.py", "--port", "1"))
+    assert not is_command_of(MINE, ("python3", "/opt/another.py"))
 
 
 def test_a_script_is_known_by_its_name_and_those_of_its_recipe() -> None:
-    assert programs_of(SCRIPT) == {"serve", "served"}
-    assert is_of(SCRIPT, ("python3", "/elsewhere/serve.py"))
-    assert is_of(SCRIPT, ("served",))
-    assert not is_of(SCRIPT, ("python3", "-m", "http.server"))
+    assert program_names(SCRIPT) == {"serve", "served"}
+    assert is_command_of(SCRIPT, ("python3", "/elsewhere/serve.py"))
+    assert is_command_of(SCRIPT, ("served",))
+    assert not is_command_of(SCRIPT, ("python3", "-m", "http.server"))
 
 
 def test_the_program_of_a_shell_command_is_unknown() -> None:
-    assert program_of(SHELL.command) is None
-    assert programs_of(SHELL) == frozenset()
-    assert not is_of(SHELL, ("sh", "-c", "serve 8000"))
+    assert program_in(SHELL.command) is None
+    assert program_names(SHELL) == frozenset()
+    assert not is_command_of(SHELL, ("sh", "-c", "serve 8000"))

@@ -12,8 +12,8 @@ import pytest
 from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.engine.environments.private_environments import Environments
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.credentials import mint, read_back, record_path
-from supervisor.kinds.kind import command_line, environment, expand
+from supervisor.kinds.credentials import make_secrets, read_secrets, record_path
+from supervisor.kinds.kind import expand, launch_command, launch_environment
 from supervisor.kinds.queries.identify import Identification, identify
 from supervisor.native.api import ChildCommand
 from supervisor.native.platforms import open_platform
@@ -46,7 +46,7 @@ class Server:
         self.version = version
         self.platform = open_platform()
         self.ports = free_ports()
-        self.secrets = mint(KIND, version)
+        self.secrets = make_secrets(KIND, version)
         folders = ("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA")
         self.base = {**os.environ, **{name: str(folder / name) for name in folders}}
         # Variables of a plugin's own launch must not reach this server.
@@ -60,9 +60,9 @@ class Server:
         private = await environments.provide("godot-ai", self.version, lambda *_: None)
         numbers = {name: str(port) for name, port in self.ports.items()}
         self.values = {**numbers, "python": str(private.python), "version": self.version}
-        variables = environment(KIND, self.base, self.values, self.secrets)
+        variables = launch_environment(KIND, self.base, self.values, self.secrets)
         log = self.folder / "server.log"
-        return platform.processes.spawn(ChildCommand(command_line(KIND, self.values), variables, self.folder, log))
+        return platform.processes.spawn(ChildCommand(launch_command(KIND, self.values), variables, self.folder, log))
 
     async def _kill(self, installer: ProcessIdentity) -> None:
         self.platform.processes.kill(installer)
@@ -126,7 +126,7 @@ def test_the_recipe_starts_asks_connects_and_stops(tmp_path: Path, version: str)
         try:
             said = await server.ready(process)
             assert (said.matches, said.version, said.leases) == (True, version, 0)
-            recorded = read_back(KIND, server.ports, server.base)
+            recorded = read_secrets(KIND, server.ports, server.base)
             same = recorded == server.secrets
             assert same, "the record of 4.x has what it was started with; 3.x neither gets nor records anything"
             without = await server.ask({})

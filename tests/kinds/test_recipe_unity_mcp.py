@@ -12,8 +12,8 @@ import pytest
 from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.engine.environments.private_environments import Environments
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.kind import SessionRoute, command_line, environment, expand
-from supervisor.kinds.programs import is_of
+from supervisor.kinds.kind import SessionRoute, expand, launch_command, launch_environment
+from supervisor.kinds.programs import is_command_of
 from supervisor.kinds.queries.identify import Identification, identify
 from supervisor.kinds.queries.sessions import count_sessions
 from supervisor.native.api import ChildCommand, Platform
@@ -33,23 +33,23 @@ VALUES = {"python": "/env/bin/python", "http": "8080", "version": VERSION, "log_
 
 
 def test_host_and_port_are_on_the_command_line() -> None:
-    words = command_line(KIND, VALUES)
+    words = launch_command(KIND, VALUES)
     assert words[:4] == ("/env/bin/python", "-P", "-m", "main")
     assert " ".join(words[4:]) == "--transport http --http-host 127.0.0.1 --http-port 8080"
     assert expand(KIND.url or "", VALUES) == "http://127.0.0.1:8080/mcp"
 
 
 def test_only_the_server_program_of_the_package_is_of_the_kind() -> None:
-    assert is_of(KIND, ["/cache/uv/x/bin/python", "/cache/uv/x/bin/mcp-for-unity", "--transport", "http"])
-    assert is_of(KIND, command_line(KIND, VALUES))
-    assert not is_of(KIND, ["/cache/uv/x/bin/python", "/cache/uv/x/bin/unity-mcp", "instances"])
+    assert is_command_of(KIND, ["/cache/uv/x/bin/python", "/cache/uv/x/bin/mcp-for-unity", "--transport", "http"])
+    assert is_command_of(KIND, launch_command(KIND, VALUES))
+    assert not is_command_of(KIND, ["/cache/uv/x/bin/python", "/cache/uv/x/bin/unity-mcp", "instances"])
 
 
 def test_preferences_are_inherited_but_not_launch_settings() -> None:
     launch = ("UNITY_MCP_HTTP_URL", "UNITY_MCP_HTTP_PORT", "UNITY_MCP_HTTP_REMOTE_HOSTED", "UNITY_MCP_INSTANCE_TOKEN")
     secrets = ("UNITY_MCP_API_KEY_SERVICE_TOKEN", "UNITY_MCP_API_KEY_VALIDATION_URL")
     wishes = {"DISABLE_TELEMETRY": "1", "UNITY_MCP_PROJECT_SCOPED_TOOLS": "true", "FASTMCP_LOG_LEVEL": "DEBUG"}
-    given = environment(KIND, {**dict.fromkeys((*launch, *secrets), "x"), **wishes}, VALUES, {})
+    given = launch_environment(KIND, {**dict.fromkeys((*launch, *secrets), "x"), **wishes}, VALUES, {})
     assert not {*launch, *secrets} & set(given)
     assert wishes.items() <= given.items()
     assert given["UNITY_MCP_SKIP_STARTUP_CONNECT"] == "1"
@@ -57,8 +57,8 @@ def test_preferences_are_inherited_but_not_launch_settings() -> None:
 
 
 def test_telemetry_is_off_unless_the_user_enables_it() -> None:
-    assert environment(KIND, {}, VALUES, {})["UNITY_MCP_DISABLE_TELEMETRY"] == "true"
-    assert TALKATIVE.items() <= environment(KIND, TALKATIVE, VALUES, {}).items()
+    assert launch_environment(KIND, {}, VALUES, {})["UNITY_MCP_DISABLE_TELEMETRY"] == "true"
+    assert TALKATIVE.items() <= launch_environment(KIND, TALKATIVE, VALUES, {}).items()
 
 
 class Proxy:
@@ -99,8 +99,8 @@ class Server:
             name: str(self.folder / name) for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "UNITY_MCP_STATUS_DIR")
         }
         values = {"python": str(python), "http": str(self.ports["http"]), "log_dir": str(self.folder)}
-        variables = environment(KIND, {**base, **private, **more}, values, {})
-        command = ChildCommand(command_line(KIND, values), variables, self.folder, self.folder / "server.log")
+        variables = launch_environment(KIND, {**base, **private, **more}, values, {})
+        command = ChildCommand(launch_command(KIND, values), variables, self.folder, self.folder / "server.log")
         self.process: ProcessIdentity = self.platform.processes.spawn(command)
 
     def log(self) -> str:

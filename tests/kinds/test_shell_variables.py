@@ -9,23 +9,23 @@ from supervisor.kinds import shell_variables
      "NEXT_TELEMETRY_DISABLED", "HF_HUB_DISABLE_TELEMETRY", "NO_ANALYTICS", "MY_TELEMETRY"],
 )  # fmt: skip
 def test_opt_outs_are_known_by_their_names(name: str) -> None:
-    assert shell_variables.opt_outs({name: "1"}) == {name}
+    assert shell_variables.opt_out_variables({name: "1"}) == {name}
 
 
 @pytest.mark.parametrize("name", ["PATH", "HOME", "NO_COLOR", "TRACKER", "TELEMETRY_TOKEN", "NO_PROXY"])
 def test_other_variables_are_no_opt_outs(name: str) -> None:
-    assert shell_variables.opt_outs({name: "1"}) == frozenset()
+    assert shell_variables.opt_out_variables({name: "1"}) == frozenset()
 
 
 def test_an_empty_variable_is_not_set() -> None:
-    assert shell_variables.opt_outs({"DO_NOT_TRACK": ""}) == frozenset()
+    assert shell_variables.opt_out_variables({"DO_NOT_TRACK": ""}) == frozenset()
 
 
 @pytest.mark.parametrize(
     "name", ["HTTPS_PROXY", "all_proxy", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "SSL_CERT_FILE"]
 )
 def test_network_variables_are_known_by_their_names(name: str) -> None:
-    assert shell_variables.of_the_network({name: "http://user:secret@x"}) == {name}
+    assert shell_variables.network_variables({name: "http://user:secret@x"}) == {name}
 
 
 def test_clients_get_names_and_no_values() -> None:

@@ -136,7 +136,7 @@ class Simulation:
             return ShelfEnvironments(self.world.shelf, self.world.touch)
 
         with ExitStack() as edges:
-            edges.enter_context(patch("supervisor.kinds.queries.identify.get", get))
+            edges.enter_context(patch("supervisor.kinds.queries.identify.http_get", get))
             edges.enter_context(patch("supervisor.engine.processes.spawn.Spawner.log_for", log_for))
             edges.enter_context(patch("supervisor.engine.assembly.Environments", environments))
             yield

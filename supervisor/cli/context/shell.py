@@ -33,7 +33,7 @@ def _better_hint(problem: SupervisorError, client: Client) -> str | None:
     if problem.code == "START_FAILED" and isinstance(problem.data.get("program"), str):
         return _program_of_this_path(problem.data)
     if problem.code == "INSTALL_FAILED":
-        missing = _missing(client, shell_variables.of_the_network(os.environ))
+        missing = _missing(client, shell_variables.network_variables(os.environ))
         return f"{problem.hint or ''}; {_set_only_here(missing)}: {REMEDY}".lstrip("; ") if missing else None
     return None
 
@@ -51,7 +51,7 @@ def _program_of_this_path(data: Mapping[str, Any]) -> str | None:
 
 def notes(client: Client, kind: Kind | None) -> tuple[str, ...]:
     """Return notes about opt-out variables that this shell has, and the daemon and its servers do not have."""
-    opt_outs = shell_variables.opt_outs(os.environ) - frozenset(kind.env if kind else ())
+    opt_outs = shell_variables.opt_out_variables(os.environ) - frozenset(kind.env if kind else ())
     missing = _missing(client, opt_outs)
     if not missing:
         return ()

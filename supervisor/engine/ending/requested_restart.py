@@ -3,7 +3,7 @@
 from ...core.lifecycle import SERVING
 from ...core.model import ServerRecord
 from ...errors import SupervisorError
-from ...kinds.stamp import changes
+from ...kinds.stamp import changes_since_launch
 from ..identification import bridges
 from ..operations.operation import RunningOperation
 from ..starting.rehearsal import Rehearsal
@@ -63,7 +63,7 @@ class RequestedRestarter:
     ) -> None:
         """Start a server that ran by its old recipe and version again, where it was to get another one."""
         before = self._starter.recipe_of(old)
-        changed = bool(changes(old, resolved.kind)) or before not in (None, resolved.kind)
+        changed = bool(changes_since_launch(old, resolved.kind)) or before not in (None, resolved.kind)
         if old.state not in SERVING or not self._rollback.is_possible(old.id):
             return
         if before is not None and (changed or old.version != resolved.version):

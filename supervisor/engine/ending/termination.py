@@ -8,7 +8,7 @@ from ...core.model import ServerFailure, ServerRecord, ServerState
 from ...core.reaping import Reap
 from ...core.single_flight import Operation
 from ...errors import NotOurs, StartFailed, StopFailed, SupervisorError, VersionConflict
-from ...kinds.programs import is_of
+from ...kinds.programs import is_command_of
 from ..identification import bridges
 from ..identification.adoption_marks import find_other_adoption_of_server
 from ..identification.server_client import ServerClient
@@ -270,7 +270,7 @@ class Termination:
         Raises:
             NotOurs: the command line does not fit.
         """
-        if not is_of(self._context.kind_of(record), command):
+        if not is_command_of(self._context.kind_of(record), command):
             self._events.warn(
                 "signal.refused",
                 server=record.id,

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...core.model import Bridge, Liveness, Occupant, Ports, ProcessIdentity, ServerRecord
 from ...core.processes.owners import NoOwner
 from ...kinds.kind import Kind, bridge_locks
-from ...kinds.programs import is_bridge, is_of
+from ...kinds.programs import is_bridge_command, is_command_of
 from ...native import private_files, trust
 from ..state.context import TOKEN_VARIABLE, EngineContext
 from ..state.names import name_of
@@ -43,7 +43,7 @@ def is_started_by_bridge(context: EngineContext, kind: Kind, occupant: Occupant)
     an environment of this daemon, and no variable may name an owner or a launch.
     """
     process = occupant.identity
-    if process is None or kind.client_mark is None or not is_of(kind, occupant.command):
+    if process is None or kind.client_mark is None or not is_command_of(kind, occupant.command):
         return False
     if context.platform.probe.same_user(process) is not True or not _from_our_environment(context, kind, occupant):
         return False
@@ -120,7 +120,7 @@ def _read_bridges(context: EngineContext, kind: Kind, ports: Ports) -> tuple[Bri
     parents = {row.identity: row.parent for row in context.platform.processes.table()}
     found = []
     for identity, occupant in _living_processes(context, parents):
-        if not is_bridge(kind, occupant.command, ports, preferred=preferred):
+        if not is_bridge_command(kind, occupant.command, ports, preferred=preferred):
             continue
         client = context.platform.probe.describe(parents[identity])
         known = client.identity is not None

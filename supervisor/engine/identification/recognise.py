@@ -9,7 +9,7 @@ from ...core.processes.owners import OwnerSeen, UnknownOwner
 from ...core.processes.proof import ListenerFacts, Recognised, judge_listener
 from ...core.processes.trees import ancestors, topmost_launcher
 from ...kinds.kind import Kind
-from ...kinds.programs import is_of
+from ...kinds.programs import is_command_of
 from ...kinds.queries.identify import Identification
 from ...native.facts import SERVES_LOOPBACK
 from ..state.context import EngineContext
@@ -64,7 +64,7 @@ class Recogniser:
         """
         process = occupant.identity
         assert process is not None  # noqa: S101 (the caller has checked)
-        fits = is_of(kind, occupant.command)
+        fits = is_command_of(kind, occupant.command)
         if not fits:
             seen = self._listener_facts(kind, process, None, command_fits=False, complete=False)
             return ForeignServer(kind.name, process, process, occupant, {}, judge_listener(seen))

@@ -9,7 +9,7 @@ from ...core.model import Liveness, Ports, ProcessIdentity, ServerRecord
 from ...core.pep440 import may_be_same_build
 from ...core.processes.trees import family
 from ...core.reconcile import Answer
-from ...kinds.credentials import mint, read_back
+from ...kinds.credentials import make_secrets, read_secrets
 from ...kinds.kind import Kind, ReadyRule, SessionRoute
 from ...kinds.queries.identify import Identification
 from ...kinds.queries.loopback import UnusableAnswerError
@@ -54,9 +54,9 @@ class ServerClient:
         self._failures: dict[str, _Failures] = {}
         """The questions that a server has not answered since it last did, by launch."""
 
-    def mint(self, record: ServerRecord, kind: Kind) -> Mapping[str, str]:
+    def make_secrets(self, record: ServerRecord, kind: Kind) -> Mapping[str, str]:
         """Create the secrets of a launch, and keep them."""
-        self._secrets[record.launch] = mint(kind, record.version)
+        self._secrets[record.launch] = make_secrets(kind, record.version)
         return self._secrets[record.launch]
 
     def forget(self, record: ServerRecord) -> None:
@@ -197,7 +197,7 @@ class ServerClient:
         assert kind.identify is not None  # noqa: S101 (the caller has checked)
         if not self._serves(record, kind.identify.port):
             return None
-        return read_back(kind, record.ports, self._variables(record, kind)) if known is None else known
+        return read_secrets(kind, record.ports, self._variables(record, kind)) if known is None else known
 
     def _serves(self, record: ServerRecord, name: str) -> bool:
         """Return whether the server, or a process that the server runs, listens on its port of this name. Blocks.
@@ -227,7 +227,7 @@ class ServerClient:
         return self._context.environment
 
     def _read_foreign_secrets(self, kind: Kind, process: ProcessIdentity, ports: Ports) -> Mapping[str, str]:
-        return read_back(kind, ports, variables_of_secrets(self._context, kind, process))
+        return read_secrets(kind, ports, variables_of_secrets(self._context, kind, process))
 
     def _keep_foreign_secrets(self, process: ProcessIdentity, secrets: Mapping[str, str]) -> None:
         """Keep the secrets of a process, and drop those of processes that have ended."""

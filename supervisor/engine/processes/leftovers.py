@@ -10,7 +10,7 @@ from ...core.processes.leftovers import LeftoverProcess, common_ancestor, judge_
 from ...core.processes.proof import Recognised, Unrecognised
 from ...core.processes.trees import guarded_processes
 from ...kinds.kind import Kind
-from ...kinds.programs import is_of
+from ...kinds.programs import is_command_of
 from ...native.api import variable_if_told
 from ...values import frozen
 from ..state.context import TOKEN_VARIABLE, EngineContext
@@ -147,7 +147,10 @@ class LeftoverFinder:
     def _of_the_kind(self, kind: Kind, processes: Collection[ProcessIdentity]) -> dict[ProcessIdentity, bool]:
         """Return for each process whether it runs the kind's program. Blocks."""
         described = {process: self._platform.probe.describe(process.pid) for process in processes}
-        return {process: seen.identity == process and is_of(kind, seen.command) for process, seen in described.items()}
+        return {
+            process: seen.identity == process and is_command_of(kind, seen.command)
+            for process, seen in described.items()
+        }
 
     def _is_in_session(self, process: ProcessIdentity, left: Leftovers) -> bool:
         """Return whether a process is in the session of the first process of the launch."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...core.exhaustion import MAKE_ROOM, is_exhaustion
 from ...core.model import ProcessIdentity, ServerRecord
 from ...errors import StartFailed, StateNotWritable, SupervisorError, SystemExhausted
-from ...kinds.kind import Kind, command_line, environment, expand
+from ...kinds.kind import Kind, expand, launch_command, launch_environment
 from ...kinds.versions import kind_for_version
 from ...native.api import ChildCommand
 from ...values import frozen
@@ -114,13 +114,13 @@ class Spawner:
         values = placeholder_values(record, inputs.private_environment)
         if inputs.owner_pid is not None:
             values["owner_pid"] = str(inputs.owner_pid)
-        variables = environment(inputs.kind, self._context.environment, values, inputs.secrets)
+        variables = launch_environment(inputs.kind, self._context.environment, values, inputs.secrets)
         variables[TOKEN_VARIABLE] = self._context.token(record)
         if record.project is not None:
             variables[PROJECT_VARIABLE] = record.project
         log = Path(record.log or "")
         keeps_input = inputs.kind.stdin == "open"
-        return ChildCommand(command_line(inputs.kind, values), variables, log.parent, log, keeps_input)
+        return ChildCommand(launch_command(inputs.kind, values), variables, log.parent, log, keeps_input)
 
 
 def _not_started(record: ServerRecord, error: OSError, command: ChildCommand) -> SupervisorError:

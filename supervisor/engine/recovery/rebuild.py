@@ -13,7 +13,7 @@ from ...core.processes.owners import NoOwner, OwnerSeen
 from ...core.processes.token_carriers import TokenCarrier, launched_process, with_descendants
 from ...errors import KindUnknown
 from ...kinds.kind import Kind
-from ...kinds.programs import is_of
+from ...kinds.programs import is_command_of
 from ...native.api import variable_if_told
 from ..identification.foreign_owner import owner_of, record_owner
 from ..identification.recognise import launcher_of
@@ -100,10 +100,10 @@ class Rebuilder:
 
     async def _serving(self, kind: Kind, carriers: tuple[TokenCarrier, ...]) -> Serving | str:
         """Return the process that serves as the kind does, else the reason why it is not known, for people."""
-        fitting = [carrier for carrier in carriers if is_of(kind, carrier.command)]
+        fitting = [carrier for carrier in carriers if is_command_of(kind, carrier.command)]
         if not fitting:
             return f"no process that carries it runs {kind.name}"
-        root = launched_process(carriers, partial(is_of, kind))
+        root = launched_process(carriers, partial(is_command_of, kind))
         among = with_descendants(carriers, root) if root else tuple(carrier.identity for carrier in fitting)
         held = await self._held(kind, among)
         if root is not None:

@@ -8,7 +8,7 @@ from ...core.model import Liveness, ProcessIdentity, ServerFailure, ServerRecord
 from ...core.processes.token_carriers import Fits, TokenCarrier, ends_with, launched_process
 from ...errors import ConfigInvalid, StartFailed
 from ...kinds.kind import expand
-from ...kinds.programs import is_of
+from ...kinds.programs import is_command_of
 from ...registry.store import Found, Loaded
 from ...values import frozen
 from ..processes.spawn import placeholder_values
@@ -139,7 +139,9 @@ class Recovery:
 
         def fits(command: Sequence[str]) -> bool:
             # A shell may have executed the program that it was given. Then its words include the ports of this launch.
-            return ends_with(command, words) or (is_of(kind, command) and (not words or ports.issubset(command)))
+            return ends_with(command, words) or (
+                is_command_of(kind, command) and (not words or ports.issubset(command))
+            )
 
         return fits
 

@@ -10,7 +10,7 @@ from ...core.processes.proof import Recognised, Unrecognised
 from ...core.processes.runners import is_runner
 from ...errors import Busy, InvalidParams, NotFound, NotOurs, SupervisorError
 from ...kinds.kind import Kind
-from ...kinds.programs import is_of
+from ...kinds.programs import is_command_of
 from ...native.facts import SERVES_LOOPBACK
 from ...values import frozen
 from ..identification.recognise import Recogniser
@@ -87,7 +87,7 @@ class Adopter:
             looks = await asyncio.gather(*(self._look(kind, occupant, request.port) for kind in kinds))
             for kind, foreign_server in zip(kinds, looks, strict=True):
                 if foreign_server is None or isinstance(foreign_server.recognition, Unrecognised):
-                    if foreign_server is not None and is_of(kind, occupant.command):
+                    if foreign_server is not None and is_command_of(kind, occupant.command):
                         reasons.append(foreign_server.recognition.reason)
                     continue
                 if foreign_server.other_home is not None:
@@ -218,12 +218,12 @@ class Adopter:
                 continue
             seen.add(identity)
             family.append(occupant)
-            if is_runner(occupant.command) or any(is_of(kind, occupant.command) for kind in kinds):
+            if is_runner(occupant.command) or any(is_command_of(kind, occupant.command) for kind in kinds):
                 queue += children.get(identity.pid, [])
         return family
 
     async def _look(self, kind: Kind, occupant: Occupant, port: int | None) -> ForeignServer | None:
-        if not is_of(kind, occupant.command) or occupant.identity is None:
+        if not is_command_of(kind, occupant.command) or occupant.identity is None:
             return None
         if port is None:
             held = await self._context.platform.lanes.look(self._platform.ports.held_by, occupant.identity)

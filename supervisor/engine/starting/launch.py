@@ -5,7 +5,7 @@ from functools import partial
 from ...core.model import Liveness, ProcessIdentity, ServerRecord, ServerState
 from ...errors import StartFailed, SystemExhausted
 from ...kinds.kind import Kind
-from ...kinds.stamp import stamp
+from ...kinds.stamp import recipe_stamp
 from ...kinds.versions import kind_for_version
 from ...native.facts import describe_exit
 from ...values import frozen
@@ -74,10 +74,10 @@ class Launcher:
             PortLostError: another process took one of its ports, and no process of the launch is left.
             SystemExhausted: the system has no process, memory or descriptor for the server.
         """
-        secrets = self._server_client.mint(record, resolved.kind)
+        secrets = self._server_client.make_secrets(record, resolved.kind)
         inputs = LaunchInputs(resolved.kind, private, secrets, self._living_owner(record))
         url, connect = url_and_connect(resolved.kind, record, private)
-        record = self._records.change(record.id, url=url, connect=connect, recipe=stamp(resolved.kind))
+        record = self._records.change(record.id, url=url, connect=connect, recipe=recipe_stamp(resolved.kind))
         # Save now: a daemon that later finds the process by its launch token takes everything else from this record.
         await self._records.saved()
         try:

@@ -4,7 +4,7 @@ from ...core.lifecycle import SERVING
 from ...core.model import Ports
 from ...core.reconcile import Adopt, Refuse, Replace
 from ...errors import SupervisorError
-from ...kinds.credentials import mint
+from ...kinds.credentials import make_secrets
 from ..operations.operation import RunningOperation
 from ..processes.spawn import LaunchInputs, Spawner, url_and_connect
 from ..state.context import EngineContext
@@ -51,7 +51,7 @@ class Rehearsal:
         )
         # Each of these raises what it would raise in the start; the results are not needed.
         url_and_connect(kind, record, private)
-        secrets = mint(kind, resolved.version)
+        secrets = make_secrets(kind, resolved.version)
         await self._spawner.rehearse(record, LaunchInputs(kind, private, secrets, owner_pid=None))
         self._records.commit()
 

@@ -16,7 +16,7 @@ from ...core.model import (
 from ...errors import InvalidParams
 from ...kinds.addon import AddonSeen
 from ...kinds.kind import Kind
-from ...kinds.stamp import moved
+from ...kinds.stamp import has_moved_ports
 from ...kinds.versions import choose_version
 from ...values import frozen
 from ..state.context import EngineContext
@@ -108,7 +108,7 @@ def resolve_with_same_version(kind: Kind, record: ServerRecord) -> ResolvedReque
     If the recipe has other ports now, the server gets new ones. If the version is unknown, because the server did not
     answer when it was found, the server gets the version of its recipe.
     """
-    preferred = None if moved(record, kind) else record.ports
+    preferred = None if has_moved_ports(record, kind) else record.ports
     version, chosen = record.version, record.chosen
     if version is None and kind.version is not None:
         version, chosen = choose_version(kind, None, chosen.engine if chosen else None, None)

@@ -10,7 +10,7 @@ from ...values import frozen
 from ..kind import Identify, Kind, ReadyRule
 from ..match import MISSING, equal, value_at
 from ..versions import lacks
-from .loopback import LOCALHOST, SUCCESS, HttpAnswer, UnusableAnswerError, get
+from .loopback import LOCALHOST, SUCCESS, HttpAnswer, UnusableAnswerError, http_get
 
 VERSION_LENGTH = 64
 COUNT_MAX = 1_000_000
@@ -49,8 +49,8 @@ async def identify(kind: Kind, ports: Ports, secrets: Mapping[str, str], timeout
         raise ValueError(f"kind {kind.name} has no identify")
     bearer = secrets.get(how.bearer) if how.bearer else None
     try:
-        whole = bool(how.match or how.null or how.version or how.leases)
-        answer = await _get(ports[how.port], how.http, bearer, timeout_s, whole=whole)
+        needs_body = bool(how.match or how.null or how.version or how.leases)
+        answer = await _get_as_either_host(ports[how.port], how.http, bearer, timeout_s, needs_body=needs_body)
     except UnusableAnswerError as error:
         return Identification(matches=False, detail=str(error))
     return None if answer is None else _judge(how, answer)
@@ -68,23 +68,25 @@ async def ask_ready(how: ReadyRule, ports: Ports) -> Identification | None:
     if how.http is None or how.port is None:
         raise ValueError("nothing is asked without http")
     try:
-        answer = await _get(ports[how.port], how.http, None, how.timeout_s, whole=False)
+        answer = await _get_as_either_host(ports[how.port], how.http, None, how.timeout_s, needs_body=False)
     except UnusableAnswerError as error:
         return Identification(matches=False, detail=str(error))
     if answer is None:
         return None
-    return Identification(matches=answer.status in (how.status or SUCCESS), detail=_refused(how.http, answer))
+    return Identification(matches=answer.status in (how.status or SUCCESS), detail=_describe(how.http, answer))
 
 
-async def _get(port: int, path: str, bearer: str | None, timeout_s: float, *, whole: bool) -> HttpAnswer | None:
-    """Return the answer. A server that refuses its address as host name is asked again as `localhost`."""
+async def _get_as_either_host(
+    port: int, path: str, bearer: str | None, timeout_s: float, *, needs_body: bool
+) -> HttpAnswer | None:
+    """Return the answer. A server that refuses 127.0.0.1 as host name is asked again as `localhost`."""
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout_s
-    answer = await get(port, path, bearer, timeout_s, whole=whole)
+    answer = await http_get(port, path, bearer, timeout_s, needs_body=needs_body)
     if answer is None or answer.status not in WRONG_HOST:
         return answer
     try:
-        again = await get(port, path, bearer, max(0.0, end - loop.time()), host=LOCALHOST, whole=whole)
+        again = await http_get(port, path, bearer, max(0.0, end - loop.time()), host=LOCALHOST, needs_body=needs_body)
     except UnusableAnswerError:
         return answer
     return again if again is not None and again.status in SUCCESS else answer
@@ -92,7 +94,7 @@ async def _get(port: int, path: str, bearer: str | None, timeout_s: float, *, wh
 
 def _judge(how: Identify, answer: HttpAnswer) -> Identification:
     if answer.status not in SUCCESS:
-        return Identification(matches=False, detail=_refused(how.http, answer))
+        return Identification(matches=False, detail=_describe(how.http, answer))
     content = answer.json()
     wrong = _wrong(how, content, answer)
     value = value_at(content, how.version) if how.version else None
@@ -110,7 +112,7 @@ def _leases(how: Identify, content: object, version: str | None) -> int | None:
     if how.leases is None:
         return None
     value = value_at(content, how.leases)
-    return 0 if value is MISSING and lacks(how.leases_versions, version) else counted(value)
+    return 0 if value is MISSING and lacks(how.leases_versions, version) else plausible_count(value)
 
 
 def _wrong(how: Identify, content: object, answer: HttpAnswer) -> str | None:
@@ -140,8 +142,8 @@ def _instead(actual: object) -> str:
     return ""
 
 
-def _refused(path: str, answer: HttpAnswer) -> str:
-    """Describe an answer with an unexpected status."""
+def _describe(path: str, answer: HttpAnswer) -> str:
+    """Describe an answer by its status, for people."""
     text = f"GET {path} answers {answer.status}"
     status = answer.status
     if status in REDIRECTS and answer.location:
@@ -165,7 +167,7 @@ def _credentials(challenge: str) -> str:
     return "a bearer that we do not have" if scheme in ("", "bearer") else f"credentials ({scheme})"
 
 
-def counted(value: object) -> int | None:
+def plausible_count(value: object) -> int | None:
     """Return a count that a server reported, or None if the value is not a plausible count."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= COUNT_MAX else None
 

@@ -58,13 +58,13 @@ class _TooMuchError(Exception):
     """The answer is longer than `ANSWER_LIMIT`."""
 
 
-async def get(
-    port: int, path: str, bearer: str | None, timeout_s: float, *, host: str = LOOPBACK, whole: bool = True
+async def http_get(
+    port: int, path: str, bearer: str | None, timeout_s: float, *, host: str = LOOPBACK, needs_body: bool = True
 ) -> HttpAnswer | None:
     """Send one GET request. Redirects are not followed.
 
-    `host` is the host name in the request; the connection goes to 127.0.0.1 in any case. Without `whole` the status of
-    a success is enough, so the body may be long or never end.
+    `host` is the host name in the request; the connection goes to 127.0.0.1 in any case. If `needs_body` is False, the
+    status of a success is enough, so the body may be long or never end.
 
     Returns:
         None if no complete answer came within `timeout_s`, or no process listens.
@@ -80,7 +80,7 @@ async def get(
         headers.append(("Authorization", f"Bearer {bearer}"))
     try:
         async with asyncio.timeout(timeout_s):
-            return await _exchange(port, h11.Request(method="GET", target=path, headers=headers), whole=whole)
+            return await _exchange(port, h11.Request(method="GET", target=path, headers=headers), needs_body=needs_body)
     except (TimeoutError, OSError):
         return None
     except _TooMuchError:
@@ -106,7 +106,7 @@ async def speaks_tls(port: int, timeout_s: float) -> bool:
         return False
 
 
-async def _exchange(port: int, request: "h11.Request", *, whole: bool) -> HttpAnswer:
+async def _exchange(port: int, request: "h11.Request", *, needs_body: bool) -> HttpAnswer:
     """Send a request and return the answer.
 
     Raises:
@@ -120,14 +120,14 @@ async def _exchange(port: int, request: "h11.Request", *, whole: bool) -> HttpAn
     try:
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=ANSWER_LIMIT)
         writer.write(connection.send(request) + connection.send(h11.EndOfMessage()))
-        return await _answer(reader, connection, whole=whole)
+        return await _answer(reader, connection, needs_body=needs_body)
     finally:
         writer.transport.abort()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
 
-async def _answer(reader: asyncio.StreamReader, connection: "h11.Connection", *, whole: bool) -> HttpAnswer:
+async def _answer(reader: asyncio.StreamReader, connection: "h11.Connection", *, needs_body: bool) -> HttpAnswer:
     import h11
 
     answer, body, received = HttpAnswer(0, b""), bytearray(), 0
@@ -143,7 +143,7 @@ async def _answer(reader: asyncio.StreamReader, connection: "h11.Connection", *,
             connection.receive_data(data)
         elif isinstance(event, h11.Response):
             answer = _headed(event)
-            if not whole and answer.status in SUCCESS:
+            if not needs_body and answer.status in SUCCESS:
                 return answer
         elif isinstance(event, h11.Data):
             body += event.data

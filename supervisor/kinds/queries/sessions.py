@@ -5,8 +5,8 @@ from http import HTTPStatus
 from ...core.model import Ports
 from ..kind import SessionRoute
 from ..match import value_at
-from .identify import counted
-from .loopback import HttpAnswer, UnusableAnswerError, get
+from .identify import plausible_count
+from .loopback import HttpAnswer, UnusableAnswerError, http_get
 
 
 async def count_sessions(route: SessionRoute, ports: Ports, timeout_s: float) -> int | None:
@@ -18,7 +18,7 @@ async def count_sessions(route: SessionRoute, ports: Ports, timeout_s: float) ->
     Raises:
         UnusableAnswerError: the server answers, but not as the route expects.
     """
-    answer = await get(ports[route.port], route.http, None, timeout_s)
+    answer = await http_get(ports[route.port], route.http, None, timeout_s)
     if answer is None:
         return None
     count = _count(route, answer)
@@ -31,4 +31,4 @@ def _count(route: SessionRoute, answer: HttpAnswer) -> int | None:
     if answer.status != HTTPStatus.OK:
         return None
     sessions = value_at(answer.json(), route.count)
-    return len(sessions) if isinstance(sessions, list) else counted(sessions)
+    return len(sessions) if isinstance(sessions, list) else plausible_count(sessions)

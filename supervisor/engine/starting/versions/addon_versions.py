@@ -8,7 +8,7 @@ from functools import partial
 from ....core.model import ServerRecord, VersionSource
 from ....core.pep440 import same_version
 from ....errors import InstallFailed
-from ....kinds.addon import AddonSeen, engine_of, look
+from ....kinds.addon import AddonSeen, project_engine, read_addon
 from ....kinds.kind import Addon, Kind
 from ....kinds.versions import choose_version, has_for_engine, index_lacks
 from ...operations.shared_answers import SharedAnswers
@@ -60,7 +60,7 @@ class AddonVersions:
         engine = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READ_WITHIN_S):
-                engine = await self._context.platform.lanes.look(engine_of, project)
+                engine = await self._context.platform.lanes.look(project_engine, project)
         return engine if engine and has_for_engine(kind, engine) else None
 
     async def wanted_by(self, kind: Kind, project: str) -> AddonSeen | None:
@@ -124,7 +124,7 @@ class AddonVersions:
             self._context.records.change(record.id, chosen=replace(chosen, passed_over=told))
 
     async def _look(self, addon: Addon, project: str) -> AddonSeen | None:
-        return await self._context.platform.lanes.look(look, addon, project)
+        return await self._context.platform.lanes.look(read_addon, addon, project)
 
     def _is_there(self, kind: Kind, version: str) -> bool:
         records = self._context.records.servers.values()

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from ....core.lifecycle import RUNNING
 from ....core.model import RecipeChange, ServerRecord, ServerState
-from ....kinds.kind import Kind, command_line, environment, placeholders
-from ....kinds.stamp import changes
+from ....kinds.kind import Kind, launch_command, launch_environment, placeholders
+from ....kinds.stamp import changes_since_launch
 from ....native.api import ChildCommand
 from ...state.context import EngineContext
 
@@ -15,7 +15,7 @@ def recipe_changes(context: EngineContext, record: ServerRecord) -> tuple[Recipe
     kind = context.catalog.kinds.get(record.kind)
     if kind is None or record.foreign or record.state not in RUNNING - {ServerState.STOPPING}:
         return ()
-    return changes(record, kind)
+    return changes_since_launch(record, kind)
 
 
 async def unusable_kinds(context: EngineContext) -> Mapping[str, str]:
@@ -35,7 +35,7 @@ def _problem(context: EngineContext, kind: Kind) -> str | None:
     log = logs / f"{kind.name}.rehearsal"
     try:
         command = ChildCommand(
-            command_line(kind, values), environment(kind, context.environment, values, {}), logs, log
+            launch_command(kind, values), launch_environment(kind, context.environment, values, {}), logs, log
         )
         context.platform.processes.rehearse(command)
     except OSError as error:
