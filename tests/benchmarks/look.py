@@ -20,6 +20,7 @@ from supervisor.core.model import State
 from supervisor.engine.assembly import Site, assemble
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.platforms import open_platform
+from tests.catalogs import catalog_of
 from tests.e2e.home import SERVERS, eventually, free_ports, is_free
 from tests.engine.harness import EventRecorder
 
@@ -35,14 +36,14 @@ class Nowhere:
 
 
 def catalog(ports: range) -> Catalog:
-    """The built-in kinds and the toy."""
+    """The kind of the toy."""
     toy = {
         "command": [sys.executable, TOY, "{http}", "{sessions}"],
         "ports": {"http": f"{ports[0]}-{ports[3]}", "sessions": f"{ports[4]}-{ports[7]}"},
         "identify": {"http": "/", "match": {"name": "toy"}, "version": "version"},
         "sessions": {"tcp": "sessions"},
     }
-    return Catalog.build({"toy": toy})
+    return catalog_of({"toy": toy})
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from supervisor.engine.assembly import Site, assemble
 from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.identification.queries import OVER_LOOPBACK
 from supervisor.engine.starting.resolve import EnsureRequest
-from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import ChildCommand
 from supervisor.registry.codec import decode, encode
 from supervisor.registry.store import Found, Loaded
 from tests import virtual
+from tests.catalogs import catalog_of
 from tests.fakes import FakeProcess, FakeSystem, fake_platform
 from tests.installers import BASE, installer
 
@@ -107,7 +107,7 @@ class EngineHarness:
             fake_platform(self.system),
             self.store,
             self.events,
-            Catalog.build(self.tables),
+            catalog_of(self.tables),
             self.system.me,
             site,
             self.queries,
@@ -117,6 +117,10 @@ class EngineHarness:
         self.attachments = engine.attachments
         self.records = engine.context.records
         self.recovery = engine.recovery
+
+    def reload(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
+        """Give the running engine other tables of kinds, as `daemon.reload` does."""
+        self.engine.context.catalog.kinds = catalog_of(tables).kinds
 
     def run(self, story: Callable[[], Awaitable[None]]) -> None:
         """Recover, run the story, and end as if killed."""

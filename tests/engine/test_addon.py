@@ -152,14 +152,14 @@ def test_restart_takes_the_current_version_of_the_addon(harness: EngineHarness) 
 def test_restart_takes_the_recipes_version_unless_one_was_requested(harness: EngineHarness) -> None:
     async def story() -> None:
         record = await harness.up()
-        harness.engine.context.catalog.reload({"toy": {**KIND, "version": "1.1"}})
+        harness.reload({"toy": {**KIND, "version": "1.1"}})
         assert notes_on(harness.engine.context, record) == (
             "its recipe has version 1.1 now: godot-supervisor restart toy",
         )
         record = await harness.supervisor.restart("toy")
         assert (record.version, notes_on(harness.engine.context, record)) == ("1.1", ())
         asked = await harness.up(version="0.9")
-        harness.engine.context.catalog.reload({"toy": {**KIND, "version": "1.2"}})
+        harness.reload({"toy": {**KIND, "version": "1.2"}})
         kept = await harness.supervisor.restart(asked.id)
         assert (kept.version, notes_on(harness.engine.context, kept)) == (
             "0.9",

@@ -5,8 +5,8 @@ import pytest
 from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest, Candidate
 from supervisor.errors import Busy, NotOurs
-from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import ChildCommand
+from tests.catalogs import catalog_of
 from tests.core.examples import foreign_server
 from tests.engine.answers import ANSWERING, strangers_toy
 from tests.engine.harness import TOY, EngineHarness, serve
@@ -24,7 +24,7 @@ def test_foreign_server_on_reserved_ports_is_not_adopted_yet(harness: EngineHarn
         start = asyncio.create_task(harness.up(harness.editor()))
         await asyncio.sleep(1)
         ports = dict(harness.records.server("toy").ports)
-        thief = Candidate("toy-2", Catalog.build({"toy": TOY}).get("toy"), None, foreign_server(ports))
+        thief = Candidate("toy-2", catalog_of({"toy": TOY}).get("toy"), None, foreign_server(ports))
         with pytest.raises(Busy, match="promised to toy"):
             harness.supervisor.adopter.refuse_the_promised(thief)
         assert list(harness.records.servers) == ["toy"]

@@ -23,7 +23,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 def recipe(harness: EngineHarness, **changes: Any) -> None:
-    harness.engine.context.catalog.reload({"toy": {**PINNED, **changes}})
+    harness.reload({"toy": {**PINNED, **changes}})
 
 
 def told(harness: EngineHarness, record: ServerRecord | None = None) -> dict[str, str]:

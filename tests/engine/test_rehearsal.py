@@ -21,7 +21,7 @@ RENAMED = {
 
 def recipe(harness: EngineHarness, **changes: Any) -> None:
     """Reload the configuration with another recipe of the toy."""
-    harness.engine.context.catalog.reload({"toy": {**TOY, **changes}})
+    harness.reload({"toy": {**TOY, **changes}})
     harness.supervisor.follow_up_on_all()
 
 
@@ -137,7 +137,7 @@ def test_queued_restart_uses_the_recipe_that_is_current_then(harness: EngineHarn
         await turns_until(lambda: harness.supervisor.operations.running("toy") is not None)
         restart = asyncio.create_task(harness.supervisor.restart("toy", request_id="waits"))
         await turns_until(lambda: harness.supervisor.operations.queued("waits") is not None)
-        harness.engine.context.catalog.reload({})
+        harness.reload({})
         with pytest.raises(KindUnknown):
             await restart
         after = harness.records.server("toy")

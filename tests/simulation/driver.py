@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 from supervisor.core.model import ProcessIdentity, ServerRecord
 from supervisor.errors import SupervisorError
-from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.queries.loopback import HttpAnswer
+from tests.catalogs import catalog_of
 from tests.simulation.checks import Checks
 from tests.simulation.environments import ShelfEnvironments
 from tests.simulation.faults import Faults, InjectedError, ViolationError
@@ -108,7 +108,7 @@ class Simulation:
         self.projects = [str(folder / name) for name in ("one", "two")]
         for project in self.projects:
             Path(project).mkdir(exist_ok=True)
-        self.catalog = Catalog.build(KINDS)
+        self.catalog = catalog_of(KINDS)
         self.life: Life | None = None
         self.requests: list[Request] = []
         self.editors: dict[ProcessIdentity, str | None] = {}

@@ -26,6 +26,7 @@ from supervisor.native.api import ChildCommand, Watch
 from supervisor.native.facts import Folders
 from supervisor.native.service_api import NoServiceManager
 from tests import virtual
+from tests.catalogs import known_kinds_only
 from tests.fake_home import FakeHome
 from tests.fakes import FakeProcess, FakeSystem, fake_platform
 
@@ -189,7 +190,8 @@ class Stage:
             async with asyncio.timeout(PATIENCE_S):
                 await living
 
-        virtual.run(self.system.clock, life())
+        with known_kinds_only():
+            virtual.run(self.system.clock, life())
 
     def send(self, connection: str, line: Mapping[str, Any]) -> None:
         """Send a client's `frame` or `raw` bytes, or disconnect the client (`leaves`)."""
