@@ -40,7 +40,7 @@ def catalog(ports: range) -> Catalog:
     toy = {
         "command": [sys.executable, TOY, "{http}", "{sessions}"],
         "ports": {"http": f"{ports[0]}-{ports[3]}", "sessions": f"{ports[4]}-{ports[7]}"},
-        "identify": {"http": "/", "match": {"name": "toy"}, "version": "version"},
+        "identify": {"http": "/", "match": {"name": "e2e-toy"}, "version": "version"},
         "sessions": {"tcp": "sessions"},
     }
     return catalog_of({"toy": toy})

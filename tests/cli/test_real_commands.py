@@ -34,25 +34,25 @@ def interrupted(process: "subprocess.Popen[str]") -> str:
 
 class TestRestart:
     def test_a_server_comes_back_on_its_ports(self, toy: Home) -> None:
-        before = toy.up("toy", "--owner-pid", str(toy.owner().pid))
+        before = toy.up("e2e-toy", "--owner-pid", str(toy.owner().pid))
         done = toy.cli("restart")
         assert done.returncode == 0, done.stderr
-        assert done.stdout == f"toy: ready at {before['url']}\n"
-        after = toy.server("toy")
+        assert done.stdout == f"e2e-toy: ready at {before['url']}\n"
+        after = toy.server("e2e-toy")
         assert after is not None
         assert (after["state"], after["ports"], after["restarts"]) == ("ready", before["ports"], 1)
         assert after["process"]["pid"] != before["process"]["pid"]
         assert not lives(before["process"]["pid"])
 
     def test_the_daemon_finds_its_servers_again(self, toy: Home) -> None:
-        server = toy.up("toy", "--owner-pid", str(toy.owner().pid))
+        server = toy.up("e2e-toy", "--owner-pid", str(toy.owner().pid))
         first = toy.daemon_pid()
         done = toy.cli("restart", "--daemon")
         assert done.returncode == 0, done.stderr
         second = toy.daemon_pid()
         assert done.stdout == f"restarted: pid {second}, version {VERSION}\n"
         assert second != first
-        assert toy.server_in("toy", "ready", process=server["process"])
+        assert toy.server_in("e2e-toy", "ready", process=server["process"])
 
     def test_restart_daemon_starts_one_if_none_runs(self, toy: Home) -> None:
         done = toy.cli("restart", "--daemon")
@@ -60,7 +60,7 @@ class TestRestart:
 
     @pytest.mark.parametrize("protocol", ["ours", "another"])
     def test_restart_daemon_is_refused_if_the_start_would_fail(self, toy: Home, protocol: str) -> None:
-        server = toy.up("toy", "--owner-pid", str(toy.owner().pid))
+        server = toy.up("e2e-toy", "--owner-pid", str(toy.owner().pid))
         first = toy.daemon_pid()
         good = toy.folders.config.read_text()
         toy.folders.config.write_text(good + "[kinds.a")
@@ -74,7 +74,7 @@ class TestRestart:
         toy.folders.config.write_text(good)
         done = toy.cli("restart", "--daemon")
         assert done.returncode == 0, done.stderr
-        assert toy.server_in("toy", "ready", process=server["process"])
+        assert toy.server_in("e2e-toy", "ready", process=server["process"])
 
     @pytest.mark.parametrize("killed", [False, True])
     def test_a_daemon_of_another_protocol_is_ended_by_a_signal(self, toy: Home, *, killed: bool) -> None:
@@ -105,48 +105,48 @@ class TestWait:
     def test_wait_for_a_starting_server(self, make_home: MakeHome) -> None:
         home = make_home(toy_config("--slow-start", "1"))
         home.start()
-        up = home.begin("up", "toy")
-        eventually(lambda: home.server("toy"), "the server has a row")
-        done = home.cli("wait", "toy", "--for", "ready", "--json", "--timeout", str(PATIENCE_S))
+        up = home.begin("up", "e2e-toy")
+        eventually(lambda: home.server("e2e-toy"), "the server has a row")
+        done = home.cli("wait", "e2e-toy", "--for", "ready", "--json", "--timeout", str(PATIENCE_S))
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["process"]["pid"] == home.server_processes()[0]
         assert up.wait(PATIENCE_S) == 0
 
     def test_wait_for_the_end_of_a_server(self, toy: Home) -> None:
-        toy.up("toy")
-        waiting = toy.begin("wait", "toy", "--for", "gone")
+        toy.up("e2e-toy")
+        waiting = toy.begin("wait", "e2e-toy", "--for", "gone")
         assert toy.cli("down").returncode == 0
         out, complaint = waiting.communicate(timeout=PATIENCE_S)
-        assert (waiting.returncode, out, complaint) == (0, "toy: gone\n", "")
+        assert (waiting.returncode, out, complaint) == (0, "e2e-toy: gone\n", "")
 
     def test_wait_refuses_a_failed_server(self, make_home: MakeHome) -> None:
         home = make_home(toy_config("--exit", "3"))
         owner = str(home.owner().pid)
-        assert home.cli("up", "toy", "--owner-pid", owner).returncode == 1
-        code, error = home.refused("wait", "toy", "--for", "ready", "--timeout", str(PATIENCE_S))
+        assert home.cli("up", "e2e-toy", "--owner-pid", owner).returncode == 1
+        code, error = home.refused("wait", "e2e-toy", "--for", "ready", "--timeout", str(PATIENCE_S))
         assert (code, error["data"]["code"]) == (4, "NOT_FOUND")
 
     def test_wait_gives_up_at_the_timeout(self, toy: Home) -> None:
-        toy.up("toy")
+        toy.up("e2e-toy")
         code, error = toy.refused("wait", "--for", "gone", "--timeout", "0.5")
-        assert (code, error["message"]) == (6, "toy is ready and not gone after 0.5 s")
+        assert (code, error["message"]) == (6, "e2e-toy is ready and not gone after 0.5 s")
 
 
 def test_url_connect_and_inspect_print_the_servers_data(toy: Home) -> None:
-    server = toy.up("toy", "--owner-pid", str(toy.owner().pid))
+    server = toy.up("e2e-toy", "--owner-pid", str(toy.owner().pid))
     assert toy.cli("url").stdout == f"{server['url']}\n"
-    assert toy.cli("connect").stdout == f"claude mcp add --transport http toy {server['url']}\n"
-    assert json.loads(toy.cli("connect", "cursor").stdout) == {"mcpServers": {"toy": {"url": server["url"]}}}
+    assert toy.cli("connect").stdout == f"claude mcp add --transport http e2e-toy {server['url']}\n"
+    assert json.loads(toy.cli("connect", "cursor").stdout) == {"mcpServers": {"e2e-toy": {"url": server["url"]}}}
     card = toy.cli("inspect")
     assert card.returncode == 0, card.stderr
-    assert card.stdout.startswith("toy 1.0  ready  for ")
+    assert card.stdout.startswith("e2e-toy 1.0  ready  for ")
     for word in (server["url"], server["log"], str(server["process"]["pid"]), "owners:"):
         assert word in card.stdout
 
 
 class TestEvents:
     def test_events_are_kept_in_order(self, toy: Home) -> None:
-        toy.up("toy")
+        toy.up("e2e-toy")
         events = [json.loads(line) for line in toy.cli("events", "--json").stdout.splitlines()]
         assert [row["seq"] for row in events] == [*range(1, len(events) + 1)]
         names = [row["event"] for row in events]
@@ -163,8 +163,8 @@ class TestEvents:
         following = toy.begin("events", "-f", "--json")
         events = rows(following)
         assert next(row["event"] for row in events if row["event"] == "daemon.ready")
-        toy.up("toy")
-        assert next(row for row in events if row["event"] == "flight.ended")["server"] == "toy"
+        toy.up("e2e-toy")
+        assert next(row for row in events if row["event"] == "flight.ended")["server"] == "e2e-toy"
         toy.kill_daemon()
         toy.start()
         again = [next(events) for _ in range(2)]
@@ -177,16 +177,16 @@ class TestEvents:
 
 class TestLogs:
     def test_following_a_log_continues_over_launches(self, toy: Home) -> None:
-        first = toy.up("toy", "--owner-pid", str(toy.owner().pid))
-        following = toy.begin("logs", "toy", "-f", "--json")
+        first = toy.up("e2e-toy", "--owner-pid", str(toy.owner().pid))
+        following = toy.begin("logs", "e2e-toy", "-f", "--json")
         events = rows(following)
         page = next(events)
-        assert page == {"lines": [f"toy 1.0 on {first['ports']['http']}"], "log": first["log"], "ended": False}
-        assert toy.cli("restart", "toy").returncode == 0
+        assert page == {"lines": [f"e2e-toy 1.0 on {first['ports']['http']}"], "log": first["log"], "ended": False}
+        assert toy.cli("restart", "e2e-toy").returncode == 0
         again = next(row for row in events if row["lines"])
         assert again["lines"] == page["lines"]
         assert again["log"] != page["log"]
-        assert toy.cli("down", "toy").returncode == 0
+        assert toy.cli("down", "e2e-toy").returncode == 0
         assert [*events][-1]["ended"]
         _, complaint = following.communicate(timeout=PATIENCE_S)
         assert following.returncode == 0
@@ -207,7 +207,7 @@ def test_a_watched_status_shows_a_server_start_and_end(toy: Home) -> None:
     watching = toy.begin("status", "--watch", "--json")
     statuses = rows(watching)
     assert next(statuses)["servers"] == []
-    toy.up("toy")
+    toy.up("e2e-toy")
     assert next(each for each in statuses if [row["state"] for row in each["servers"]] == ["ready"])
     toy.cli("down")
     assert next(each for each in statuses if not each["servers"])
@@ -218,21 +218,21 @@ def test_a_busy_editor_needs_force(toy: Home) -> None:
     owner = toy.owner()
     toy.start()
     editor = toy.call("editor.attach", {"pid": owner.pid, "project": toy.project()})["id"]
-    toy.call("server.ensure", {"kind": "toy", "editor": editor})
+    toy.call("server.ensure", {"kind": "e2e-toy", "editor": editor})
     toy.call("editor.state", {"editor": editor, "state": "busy", "reason": "importing"})
     for command in ("down", "restart"):
         code, error = toy.refused(command)
         assert (code, error["data"]["code"]) == (8, Busy.code)
         assert "importing" in error["message"]
-        assert error["data"]["hint"].endswith(f"godot-supervisor {command} toy --force")
+        assert error["data"]["hint"].endswith(f"godot-supervisor {command} e2e-toy --force")
     assert toy.cli("restart", "--force").returncode == 0
-    assert toy.cli("down", "--force").stdout == "toy: stopped\n"
+    assert toy.cli("down", "--force").stdout == "e2e-toy: stopped\n"
 
 
 def test_a_reload_adds_kinds_and_reports_what_needs_a_restart(toy: Home) -> None:
     toy.start()
     settings = (toy.folders.home / "config.toml").read_text()
-    new = settings.replace("[kinds.toy]", "[kinds.another]").replace('"off"', '"observe"')
+    new = settings.replace("[kinds.e2e-toy]", "[kinds.another]").replace('"off"', '"observe"')
     (toy.folders.home / "config.toml").write_text(new)
     assert toy.refused("up", "another")[0] == 4
     done = toy.cli("config", "reload", "--json")
@@ -249,7 +249,7 @@ def test_a_request_id_rejoins_from_another_connection(toy: Home) -> None:
     owner = toy.owner()
     toy.start()
     editor = toy.call("editor.attach", {"pid": owner.pid, "project": toy.project()})["id"]
-    params = {"kind": "toy", "editor": editor, "request": "mine"}
+    params = {"kind": "e2e-toy", "editor": editor, "request": "mine"}
 
     class LostError(Exception):
         pass

@@ -28,11 +28,11 @@ TOY = """
 [daemon]
 discover = "off"
 
-[kinds.toy]
+[kinds.e2e-toy]
 command = ["{python}", "{server}", "{{http}}", "{{sessions}}"{options}]
 ports = {{ http = "{http}", sessions = "{sessions}" }}
 env = {{ TOY_OWNER = "{{owner_pid}}" }}
-identify = {{ http = "/", match = {{ name = "toy" }}, version = "version" }}
+identify = {{ http = "/", match = {{ name = "e2e-toy" }}, version = "version" }}
 sessions = {{ tcp = "sessions" }}
 url = "http://127.0.0.1:{{http}}/"
 topology = "{topology}"

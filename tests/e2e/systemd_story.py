@@ -26,10 +26,10 @@ KIND = f"""
 [daemon]
 discover = "off"
 
-[kinds.toy]
+[kinds.e2e-toy]
 command = ["{PYTHON}", "{TOY}", "{{http}}"]
 ports = {{ http = "8400-8409" }}
-identify = {{ http = "/", match = {{ name = "toy" }}, version = "version" }}
+identify = {{ http = "/", match = {{ name = "e2e-toy" }}, version = "version" }}
 ready_timeout_s = 60
 """
 PATIENCE_S = 60.0
@@ -100,7 +100,7 @@ class Story:
         self.server = 0
 
     def up(self) -> None:
-        done = cli("up", "toy", "--json")
+        done = cli("up", "e2e-toy", "--json")
         assert done.returncode == 0, done.stderr
         self.server = json.loads(done.stdout)["process"]["pid"]
 

@@ -19,7 +19,7 @@ package = "packed"
 version = "1"
 command = ["{python}", "-P", "-m", "packed", "{http}"]
 ports = { http = "%s" }
-identify = { http = "/", match = { name = "toy" }, version = "version" }
+identify = { http = "/", match = { name = "e2e-toy" }, version = "version" }
 """
 
 SOURCE = "import needed\n" + (SERVERS / "toy.py").read_text(encoding="utf-8")

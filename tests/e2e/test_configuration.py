@@ -8,8 +8,8 @@ from tests.e2e.conftest import MakeHome, toy_config
 
 BREAKS_A_READER = {
     "brackets": "x = " + "[" * 5000,
-    "digits": "[kinds.toy]\ngrace_s = " + "9" * 6000,
-    "hexadecimal": "[kinds.toy]\ngrace_s = 0x" + "f" * 6000,
+    "digits": "[kinds.e2e-toy]\ngrace_s = " + "9" * 6000,
+    "hexadecimal": "[kinds.e2e-toy]\ngrace_s = 0x" + "f" * 6000,
     "parts": "a." * 20_000 + "b = 1",
     "size": "#" * (3 * 1024 * 1024),
 }
@@ -20,7 +20,7 @@ def test_no_command_breaks_with_its_configuration(make_home: MakeHome, text: str
     home = make_home(toy_config())
     file = home.folders.config
     file.write_text(text)
-    for words in (("config", "validate"), ("start",), ("up", "toy"), ("kinds",)):
+    for words in (("config", "validate"), ("start",), ("up", "e2e-toy"), ("kinds",)):
         code, error = home.refused(*words)
         assert (code, error["data"]["code"]) == (1, "CONFIG_INVALID")
         assert str(file) in error["message"]
@@ -33,4 +33,4 @@ def test_a_reload_keeps_the_old_configuration(make_home: MakeHome) -> None:
     for text in BREAKS_A_READER.values():
         home.folders.config.write_text(text)
         assert home.refused("config", "reload")[1]["data"]["code"] == "CONFIG_INVALID"
-    assert json.loads(home.cli("up", "toy", "--json").stdout)["state"] == "ready"
+    assert json.loads(home.cli("up", "e2e-toy", "--json").stdout)["state"] == "ready"

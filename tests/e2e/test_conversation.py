@@ -41,7 +41,7 @@ def nothing_is_left(home: Home) -> None:
 def test_a_client_that_vanishes_during_a_start_leaves_nothing_behind(make_home: MakeHome) -> None:
     home = slow(make_home, 30)
     with Line(home) as line:
-        line.send("server.ensure", {"kind": "toy"})
+        line.send("server.ensure", {"kind": "e2e-toy"})
         spawned = home.event("server.spawned")
     eventually(lambda: not lives(spawned["pid"]), "the server is stopped")
     nothing_is_left(home)
@@ -52,7 +52,7 @@ def test_a_client_that_vanishes_before_the_start_leaves_nothing_behind(make_home
     home = slow(make_home, 0)
     for _ in range(20):
         line = Line(home)
-        line.send("server.ensure", {"kind": "toy"})
+        line.send("server.ensure", {"kind": "e2e-toy"})
         line.close()
     nothing_is_left(home)
 
@@ -60,7 +60,7 @@ def test_a_client_that_vanishes_before_the_start_leaves_nothing_behind(make_home
 def test_start_for_a_live_editor_survives_its_client(make_home: MakeHome) -> None:
     home = slow(make_home, 0.5)
     with Line(home) as line:
-        wish = {"kind": "toy", "editor": attached(home, line), "request": "mine"}
+        wish = {"kind": "e2e-toy", "editor": attached(home, line), "request": "mine"}
         accepted = line.told(line.send("server.ensure", wish), "accepted")
         assert (accepted["request"], accepted["joined"]) == ("mine", False)
         home.event("server.spawned")
@@ -79,7 +79,7 @@ def test_editor_that_dies_with_its_client_leaves_nothing_behind(make_home: MakeH
     home = slow(make_home, 0.5)
     owner = home.owner()
     with Line(home) as line:
-        line.send("server.ensure", {"kind": "toy", "owner": {"pid": owner.pid}})
+        line.send("server.ensure", {"kind": "e2e-toy", "owner": {"pid": owner.pid}})
         home.event("server.spawned")
         owner.kill()
         owner.wait()
@@ -92,7 +92,7 @@ def test_editor_that_dies_with_its_client_leaves_nothing_behind(make_home: MakeH
 def test_the_outcome_of_a_request_is_waited_for_on_another_connection(make_home: MakeHome) -> None:
     home = slow(make_home, 0.5)
     with Line(home) as first, Line(home) as second:
-        start = first.send("server.ensure", {"kind": "toy"})
+        start = first.send("server.ensure", {"kind": "e2e-toy"})
         request = first.told(start, "accepted")["request"]
         result = second.send("request.result", {"request": request})
         told = second.told(result, "accepted")
@@ -105,10 +105,10 @@ def test_failure_of_a_request_can_be_asked_for_again(make_home: MakeHome) -> Non
     home = make_home(toy_config("--exit", "3"))
     home.start()
     with Line(home, CLIENT) as first, Line(home, CLIENT) as second:
-        failure = first.refused("server.ensure", {"kind": "toy", "request": "mine"})
+        failure = first.refused("server.ensure", {"kind": "e2e-toy", "request": "mine"})
         assert failure["data"]["code"] == "START_FAILED"
         assert second.refused("request.result", {"request": "mine"}) == failure
-        assert second.refused("server.ensure", {"kind": "toy", "request": "mine"}) == failure
+        assert second.refused("server.ensure", {"kind": "e2e-toy", "request": "mine"}) == failure
     assert len(home.events("server.spawned")) == 1
 
 
@@ -116,14 +116,14 @@ def test_a_client_without_an_instance_finds_its_outcome_once_it_is_back(make_hom
     home = make_home(toy_config("--exit", "3"))
     home.start()
     with Line(home) as first, Line(home) as other:
-        failure = first.refused("server.ensure", {"kind": "toy", "request": "mine"})
+        failure = first.refused("server.ensure", {"kind": "e2e-toy", "request": "mine"})
         # As long as the first is connected, another connection may be another client's.
         assert other.refused("request.result", {"request": "mine"})["data"]["code"] == "NOT_FOUND"
         assert other.refused("request.cancel", {"request": "mine"})["data"]["code"] == "NOT_FOUND"
         first.close()
         eventually(lambda: other.refused("request.result", {"request": "mine"}) == failure, "the first has gone")
         assert other.ask("request.cancel", {"request": "mine"}) == {"goes_on": False}
-        assert other.refused("server.ensure", {"kind": "toy", "request": "mine"}) == failure
+        assert other.refused("server.ensure", {"kind": "e2e-toy", "request": "mine"}) == failure
     assert len(home.events("server.spawned")) == 1
 
 
@@ -131,7 +131,7 @@ def test_a_start_that_is_cancelled_leaves_nothing_and_says_so(make_home: MakeHom
     home = slow(make_home, 30)
     with Line(home, CLIENT) as first, Line(home, CLIENT) as second, Line(home) as other:
         editor = attached(home, first)
-        start = first.send("server.ensure", {"kind": "toy", "editor": editor, "request": "mine"})
+        start = first.send("server.ensure", {"kind": "e2e-toy", "editor": editor, "request": "mine"})
         home.event("server.spawned")
         assert other.refused("request.cancel", {"request": "mine"})["data"]["code"] == "NOT_FOUND"
         assert second.ask("request.cancel", {"request": "mine"}) == {"goes_on": False}
@@ -148,7 +148,7 @@ def test_any_client_may_cancel_a_start_for_the_editor_that_it_names(make_home: M
     home = slow(make_home, 30)
     with Line(home) as first, Line(home) as second:
         editor, another = attached(home, first), attached(home, second)
-        start = first.send("server.ensure", {"kind": "toy", "editor": editor, "request": "mine"})
+        start = first.send("server.ensure", {"kind": "e2e-toy", "editor": editor, "request": "mine"})
         home.event("server.spawned")
         wrong = second.refused("request.cancel", {"request": "mine", "editor": another})
         assert wrong["data"]["code"] == "NOT_FOUND"
@@ -162,9 +162,9 @@ def test_any_client_may_cancel_a_start_for_the_editor_that_it_names(make_home: M
 @pytest.mark.parametrize("verb", ["server.stop", "server.restart"])
 def test_after_the_first_signal_a_cancel_comes_too_late(make_home: MakeHome, verb: str) -> None:
     home = make_home(toy_config("--ignore-term", stop_timeout=0.5))
-    server = home.up("toy", "--owner-pid", str(home.owner().pid))
+    server = home.up("e2e-toy", "--owner-pid", str(home.owner().pid))
     with Line(home, CLIENT) as first, Line(home, CLIENT) as second:
-        ending = first.send(verb, {"server": "toy", "request": "mine"})
+        ending = first.send(verb, {"server": "e2e-toy", "request": "mine"})
         home.event("signal.sent")
         assert second.ask("request.cancel", {"request": "mine"}) == {"goes_on": True}
         outcome = first.answer(ending)["result"]
@@ -176,9 +176,9 @@ def test_after_the_first_signal_a_cancel_comes_too_late(make_home: MakeHome, ver
 
 def test_a_stop_goes_on_when_its_client_has_gone(make_home: MakeHome) -> None:
     home = make_home(toy_config("--ignore-term", stop_timeout=0.5))
-    home.up("toy", "--owner-pid", str(home.owner().pid))
+    home.up("e2e-toy", "--owner-pid", str(home.owner().pid))
     with Line(home) as line:
-        line.send("server.stop", {"server": "toy"})
+        line.send("server.stop", {"server": "e2e-toy"})
         home.event("signal.sent")
     nothing_is_left(home)
 
@@ -188,7 +188,7 @@ def test_a_stop_goes_on_when_its_client_has_gone(make_home: MakeHome) -> None:
 
 def test_a_connection_lost_before_accepted_is_not_one_lost_after_it(make_home: MakeHome) -> None:
     home = slow(make_home, 30)
-    wish = {"kind": "toy", "owner": {"pid": home.owner().pid}}
+    wish = {"kind": "e2e-toy", "owner": {"pid": home.owner().pid}}
     with home.client() as client, pytest.raises(SupervisorError) as lost:
         client.call("server.ensure", wish, on_accepted=lambda _: home.kill_daemon())
     assert lost.value.code == "DISCONNECTED_AFTER_ACCEPT"
@@ -212,7 +212,7 @@ def test_stopped_daemon_is_distinguished_from_a_dead_one(make_home: MakeHome) ->
     home = slow(make_home, 0)
     pid = home.daemon_pid()
     assert pid is not None
-    wish = {"kind": "toy", "owner": {"pid": home.owner().pid}, "request": "mine"}
+    wish = {"kind": "e2e-toy", "owner": {"pid": home.owner().pid}, "request": "mine"}
     with home.client() as client:
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -235,12 +235,12 @@ def test_two_editors_that_come_during_an_install_both_own_what_it_is_for(package
     home.start()
     first, second = home.owner(), home.owner()
     with Line(home) as one, Line(home) as two:
-        start = one.send("server.ensure", {"kind": "toy", "owner": {"pid": first.pid}})
+        start = one.send("server.ensure", {"kind": "e2e-toy", "owner": {"pid": first.pid}})
         assert not one.told(start, "accepted")["joined"]
         stages: list[Any] = []
         while "installing" not in stages:
             stages.append(one.told(start, "progress")["stage"])
-        join = two.send("server.ensure", {"kind": "toy", "owner": {"pid": second.pid}})
+        join = two.send("server.ensure", {"kind": "e2e-toy", "owner": {"pid": second.pid}})
         assert two.told(join, "accepted")["joined"]
         server = one.answer(start)["result"]
         assert two.answer(join)["result"] == server

@@ -49,12 +49,12 @@ def exactly_one_in_the_end(home: Home, owner: int) -> dict[str, Any]:
     survivors = home.server_processes()
     assert len(survivors) <= 1
     home.start()
-    server = home.up("toy", "--owner-pid", str(owner))
+    server = home.up("e2e-toy", "--owner-pid", str(owner))
     assert home.server_processes() == [server["root_pid"]], home.note()
     assert not survivors or survivors == [server["root_pid"]], home.note()
-    assert [row["id"] for row in home.call("server.list")["servers"]] == ["toy"]
+    assert [row["id"] for row in home.call("server.list")["servers"]] == ["e2e-toy"]
     assert server["state"] == "ready"
-    assert answer(server)["name"] == "toy"
+    assert answer(server)["name"] == "e2e-toy"
     return server
 
 
@@ -78,12 +78,12 @@ def test_killed_at_any_time_of_up_there_is_one_server_in_the_end(make_home: Make
     home = slow(make_home, 0.4)
     owner = home.owner()
     for number, delay in enumerate(SWEEP_S):
-        up = home.begin("up", "toy", "--owner-pid", str(owner.pid))
+        up = home.begin("up", "e2e-toy", "--owner-pid", str(owner.pid))
         time.sleep(delay)
         kill_every_daemon(home)
         up.communicate(timeout=60)
         exactly_one_in_the_end(home, owner.pid)
-        assert home.cli("down", "toy").returncode == 0
+        assert home.cli("down", "e2e-toy").returncode == 0
         assert home.server_processes() == []
         # Every other time `up` finds no daemon, and has to start one first.
         if number % 2:
@@ -94,15 +94,15 @@ def test_early_requests_after_a_kill_during_up_share_the_survivor(make_home: Mak
     home = slow(make_home, 1.0)
     owner = home.owner()
     home.start()
-    up = home.begin("up", "toy", "--owner-pid", str(owner.pid))
+    up = home.begin("up", "e2e-toy", "--owner-pid", str(owner.pid))
     seen(home, "server.spawned")
     home.kill_daemon()
     up.communicate(timeout=60)
     (survivor,) = home.server_processes()
     # The first of them races with `start`.
-    racing = [home.begin("up", "toy", "--owner-pid", str(owner.pid), "--json") for _ in range(2)]
+    racing = [home.begin("up", "e2e-toy", "--owner-pid", str(owner.pid), "--json") for _ in range(2)]
     home.start()
-    racing += [home.begin("up", "toy", "--json") for _ in range(2)]
+    racing += [home.begin("up", "e2e-toy", "--json") for _ in range(2)]
     found = []
     for command in racing:
         out, err = command.communicate(timeout=60)
@@ -126,7 +126,7 @@ def test_killed_while_an_environment_is_made_the_next_makes_a_whole_one(packaged
         if (told["stage"], told["message"]) == ("installing", "toy-server==1.0"):
             home.kill_daemon()
 
-    ensure = {"kind": "toy", "owner": {"pid": owner.pid}}
+    ensure = {"kind": "e2e-toy", "owner": {"pid": owner.pid}}
     with home.client() as client, pytest.raises(SupervisorError) as broken:
         client.call("server.ensure", ensure, on_progress=kill_before_the_package_is_in)
     assert broken.value.code == "DISCONNECTED_AFTER_ACCEPT"
@@ -151,7 +151,7 @@ def test_shutdown_during_provisioning_leaves_nothing(packaged: Home) -> None:
             os.kill(pid, signal.SIGTERM)
 
     with packaged.client() as client, pytest.raises(SupervisorError) as refused:
-        client.call("server.ensure", {"kind": "toy"}, on_progress=end)
+        client.call("server.ensure", {"kind": "e2e-toy"}, on_progress=end)
     assert refused.value.code == "SHUTTING_DOWN"
     eventually(lambda: not packaged.daemon_processes(), "the daemon ends")
     assert not [path for path in packaged.folders.environments.iterdir() if path.is_dir()]
@@ -165,11 +165,11 @@ def test_shutdown_during_provisioning_leaves_nothing(packaged: Home) -> None:
 @pytest.mark.full
 def test_killed_again_and_again_it_is_the_same_server_with_the_same_owner(toy: Home) -> None:
     owner = toy.owner()
-    before = toy.up("toy", "--owner-pid", str(owner.pid))
+    before = toy.up("e2e-toy", "--owner-pid", str(owner.pid))
     for _ in range(3):
         toy.kill_daemon()
         toy.start()
-        after = toy.server("toy")
+        after = toy.server("e2e-toy")
         assert after is not None
         same = ("process", "root_pid", "ports", "url", "state", "origin", "version", "log", "since")
         assert {name: after[name] for name in same} == {name: before[name] for name in same}
@@ -178,26 +178,26 @@ def test_killed_again_and_again_it_is_the_same_server_with_the_same_owner(toy: H
     owner.kill()
     owner.wait()
     gone(toy, before)
-    reaped = toy.event("server.reaped", server="toy")
+    reaped = toy.event("server.reaped", server="e2e-toy")
     assert reaped["second_sample"] - reaped["first_sample"] >= 0.5
 
 
 def test_an_owner_that_ends_while_no_daemon_runs_is_noticed_by_the_next(toy: Home) -> None:
     owner = toy.owner()
-    server = toy.up("toy", "--owner-pid", str(owner.pid))
+    server = toy.up("e2e-toy", "--owner-pid", str(owner.pid))
     toy.kill_daemon()
     owner.kill()
     owner.wait()
     assert lives(server["process"]["pid"])
     toy.start()
     gone(toy, server)
-    reaped = toy.event("server.reaped", server="toy")
+    reaped = toy.event("server.reaped", server="e2e-toy")
     assert reaped["second_sample"] - reaped["first_sample"] >= 0.5
 
 
 def test_a_server_that_ends_while_no_daemon_runs_is_started_anew_by_up(toy: Home) -> None:
     owner = toy.owner()
-    server = toy.up("toy", "--owner-pid", str(owner.pid))
+    server = toy.up("e2e-toy", "--owner-pid", str(owner.pid))
     toy.kill_daemon()
     os.kill(server["process"]["pid"], signal.SIGKILL)
     eventually(lambda: not lives(server["process"]["pid"]), "the server ends")
@@ -230,9 +230,9 @@ def test_what_a_killed_daemon_leaves_behind_does_not_disturb_the_next(toy: Home)
 def test_killed_during_down_the_next_finishes_the_stop(make_home: MakeHome, event: str, fields: dict[str, Any]) -> None:
     home = make_home(toy_config("--ignore-term", stop_timeout=1.5))
     owner = home.owner()
-    server = home.up("toy", "--owner-pid", str(owner.pid))
-    down = home.begin("down", "toy")
-    seen(home, event, server="toy", **fields)
+    server = home.up("e2e-toy", "--owner-pid", str(owner.pid))
+    down = home.begin("down", "e2e-toy")
+    seen(home, event, server="e2e-toy", **fields)
     home.kill_daemon()
     down.communicate(timeout=60)
     assert down.returncode == 1
@@ -242,7 +242,7 @@ def test_killed_during_down_the_next_finishes_the_stop(make_home: MakeHome, even
     assert stopping or event == "server.state"
     home.start()
     if not stopping:
-        assert home.cli("down", "toy").returncode == 0
+        assert home.cli("down", "e2e-toy").returncode == 0
     gone(home, server)
     assert owner.poll() is None
 
@@ -250,12 +250,12 @@ def test_killed_during_down_the_next_finishes_the_stop(make_home: MakeHome, even
 def test_up_right_after_a_kill_during_down_waits_for_the_end_of_the_stop(make_home: MakeHome) -> None:
     home = make_home(toy_config("--ignore-term", stop_timeout=1.5))
     owner = home.owner()
-    server = home.up("toy", "--owner-pid", str(owner.pid))
-    down = home.begin("down", "toy")
-    seen(home, "signal.sent", server="toy")
+    server = home.up("e2e-toy", "--owner-pid", str(owner.pid))
+    down = home.begin("down", "e2e-toy")
+    seen(home, "signal.sent", server="e2e-toy")
     home.kill_daemon()
     down.communicate(timeout=60)
-    fresh = home.up("toy", "--owner-pid", str(owner.pid))
+    fresh = home.up("e2e-toy", "--owner-pid", str(owner.pid))
     assert not lives(server["process"]["pid"])
     assert home.server_processes() == [fresh["root_pid"]]
     assert [row["pid"] for row in fresh["owners"]] == [owner.pid]
@@ -267,7 +267,7 @@ def test_up_right_after_a_kill_during_down_waits_for_the_end_of_the_stop(make_ho
 @pytest.mark.parametrize("content", rest_in_full([*NOT_READABLE.values()]), ids=NOT_READABLE)
 def test_without_its_registry_the_server_is_found_by_its_launch_token(toy: Home, content: bytes | None) -> None:
     owner = toy.owner()
-    before = toy.up("toy", "--owner-pid", str(owner.pid))
+    before = toy.up("e2e-toy", "--owner-pid", str(owner.pid))
     toy.kill_daemon()
     registry = toy.folders.registry
     if content is None:
@@ -277,22 +277,22 @@ def test_without_its_registry_the_server_is_found_by_its_launch_token(toy: Home,
     toy.start()
     aside = [path.read_bytes() for path in toy.folders.home.glob("registry.json.*")]
     assert aside == ([] if content is None else [content])
-    after = toy.server("toy")
+    after = toy.server("e2e-toy")
     assert after is not None, toy.note()
     assert after["origin"] == "adopted"
     same = ("process", "root_pid", "ports", "url", "state", "version")
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
     assert [row["pid"] for row in after["owners"]] == [owner.pid]
-    assert toy.up("toy", "--owner-pid", str(owner.pid))["process"] == before["process"]
+    assert toy.up("e2e-toy", "--owner-pid", str(owner.pid))["process"] == before["process"]
     assert not toy.events("signal.sent")
-    assert toy.cli("down", "toy").returncode == 0
+    assert toy.cli("down", "e2e-toy").returncode == 0
     gone(toy, before)
     assert owner.poll() is None
 
 
 def test_server_found_by_its_token_is_kept_for_unknown_owners(toy: Home) -> None:
     owner = toy.owner()
-    server = toy.up("toy", "--owner-pid", str(owner.pid))
+    server = toy.up("e2e-toy", "--owner-pid", str(owner.pid))
     toy.kill_daemon()
     toy.folders.registry.unlink()
     toy.start()
@@ -304,14 +304,14 @@ def test_server_found_by_its_token_is_kept_for_unknown_owners(toy: Home) -> None
     assert judged["verdict"] == "keep"
     assert judged["reasons"] == ["it may have unknown owners"]
     assert lives(server["process"]["pid"])
-    assert toy.cli("down", "toy").returncode == 0
+    assert toy.cli("down", "e2e-toy").returncode == 0
     gone(toy, server)
 
 
 def test_a_project_finds_its_server_again_after_the_registry_was_lost(make_home: MakeHome) -> None:
     home = make_home(toy_config(topology="per-editor"))
     owner = home.owner()
-    up = ("toy", "--owner-pid", str(owner.pid), "--project", home.project())
+    up = ("e2e-toy", "--owner-pid", str(owner.pid), "--project", home.project())
     before = home.up(*up)
     home.kill_daemon()
     home.folders.registry.unlink()
@@ -355,44 +355,44 @@ def not_writable(home: Home, *words: str) -> None:
 
 def test_with_read_only_state_nothing_is_started_until_it_can_be_written(read_only: Home) -> None:
     owner = read_only.owner()
-    not_writable(read_only, "up", "toy", "--owner-pid", str(owner.pid))
+    not_writable(read_only, "up", "e2e-toy", "--owner-pid", str(owner.pid))
     assert read_only.server_processes() == []
     assert not read_only.events("server.planned")
     status = read_only.call("status")
     assert status["servers"] == []
     assert "cannot be written" in " ".join(status["daemon"]["notes"])
-    for read in (("status",), ("ports", "toy"), ("reap", "--dry-run"), ("logs",)):
+    for read in (("status",), ("ports", "e2e-toy"), ("reap", "--dry-run"), ("logs",)):
         assert read_only.cli(*read).returncode == 0
     writable_again(read_only)
-    server = read_only.up("toy", "--owner-pid", str(owner.pid))
+    server = read_only.up("e2e-toy", "--owner-pid", str(owner.pid))
     assert read_only.server_processes() == [server["root_pid"]]
     assert read_only.call("status")["daemon"]["notes"] == []
 
 
 def test_with_read_only_state_a_server_goes_on_untouched(toy: Home) -> None:
     owner, other = toy.owner(), toy.owner()
-    server = toy.up("toy", "--owner-pid", str(owner.pid))
+    server = toy.up("e2e-toy", "--owner-pid", str(owner.pid))
     no_more_writable(toy)
-    not_writable(toy, "down", "toy")
-    not_writable(toy, "up", "toy", "--owner-pid", str(other.pid))
-    now = toy.server("toy")
+    not_writable(toy, "down", "e2e-toy")
+    not_writable(toy, "up", "e2e-toy", "--owner-pid", str(other.pid))
+    now = toy.server("e2e-toy")
     assert now is not None
     assert now["state"] == "ready"
     assert [row["pid"] for row in now["owners"]] == [owner.pid]
     assert not toy.events("signal.sent")
     assert toy.server_processes() == [server["root_pid"]]
     writable_again(toy)
-    assert toy.cli("down", "toy").returncode == 0
+    assert toy.cli("down", "e2e-toy").returncode == 0
     gone(toy, server)
 
 
 def test_a_daemon_that_cannot_write_starts_and_reaps_what_it_finds(toy: Home) -> None:
     owner = toy.owner()
-    server = toy.up("toy", "--owner-pid", str(owner.pid))
+    server = toy.up("e2e-toy", "--owner-pid", str(owner.pid))
     toy.kill_daemon()
     no_more_writable(toy)
     toy.start()
-    assert toy.server("toy") is not None
+    assert toy.server("e2e-toy") is not None
     owner.kill()
     owner.wait()
     gone(toy, server)
@@ -407,10 +407,10 @@ def test_a_disk_that_was_full_for_a_moment_costs_one_refusal(toy: Home) -> None:
     toy.start()
     draft_of(toy).unlink(missing_ok=True)
     draft_of(toy).symlink_to("/dev/full")
-    not_writable(toy, "up", "toy")
+    not_writable(toy, "up", "e2e-toy")
     assert toy.server_processes() == []
     draft_of(toy).unlink(missing_ok=True)
-    assert toy.up("toy")["state"] == "ready"
+    assert toy.up("e2e-toy")["state"] == "ready"
 
 
 def test_a_log_that_cannot_be_written_does_not_stop_the_daemon(toy: Home) -> None:
@@ -418,7 +418,7 @@ def test_a_log_that_cannot_be_written_does_not_stop_the_daemon(toy: Home) -> Non
     (toy.folders.logs / "daemon.log").symlink_to("/dev/full")
     toy.start()
     owner = toy.owner()
-    server = toy.up("toy", "--owner-pid", str(owner.pid))
-    assert toy.cli("down", "toy").returncode == 0
+    server = toy.up("e2e-toy", "--owner-pid", str(owner.pid))
+    assert toy.cli("down", "e2e-toy").returncode == 0
     gone(toy, server)
     assert "Traceback" not in (toy.folders.logs / "daemon.out").read_text()

@@ -51,29 +51,29 @@ NO_REQUEST = {
 }
 WRONG: Mapping[str, tuple[str, object, str]] = {
     "an unknown verb": ("no.such.verb", {}, "METHOD_NOT_FOUND"),
-    "a verb of a later release": ("server.migrate", {"server": "toy"}, "METHOD_NOT_FOUND"),
+    "a verb of a later release": ("server.migrate", {"server": "e2e-toy"}, "METHOD_NOT_FOUND"),
     "neither process nor port": ("server.adopt", {}, "INVALID_PARAMS"),
     "process and port": ("server.adopt", {"pid": 1, "port": 8000}, "INVALID_PARAMS"),
     "a missing field": ("server.get", {}, "INVALID_PARAMS"),
     "a number for a text": ("server.get", {"server": 5}, "INVALID_PARAMS"),
-    "a text for a number": ("server.ensure", {"kind": "toy", "owner": {"pid": "12"}}, "INVALID_PARAMS"),
-    "a boolean for a number": ("server.ensure", {"kind": "toy", "owner": {"pid": True}}, "INVALID_PARAMS"),
+    "a text for a number": ("server.ensure", {"kind": "e2e-toy", "owner": {"pid": "12"}}, "INVALID_PARAMS"),
+    "a boolean for a number": ("server.ensure", {"kind": "e2e-toy", "owner": {"pid": True}}, "INVALID_PARAMS"),
     "a text for a boolean": ("reap", {"dry_run": "yes"}, "INVALID_PARAMS"),
-    "a list for an object": ("server.ensure", {"kind": "toy", "owner": []}, "INVALID_PARAMS"),
-    "both owners": ("server.ensure", {"kind": "toy", "editor": "e", "owner": {"pid": 1}}, "INVALID_PARAMS"),
+    "a list for an object": ("server.ensure", {"kind": "e2e-toy", "owner": []}, "INVALID_PARAMS"),
+    "both owners": ("server.ensure", {"kind": "e2e-toy", "editor": "e", "owner": {"pid": 1}}, "INVALID_PARAMS"),
     "an endless name": ("server.get", {"server": "x" * 100_000}, "INVALID_PARAMS"),
-    "pid 0": ("server.ensure", {"kind": "toy", "owner": {"pid": 0}}, "INVALID_PARAMS"),
-    "a negative pid": ("server.ensure", {"kind": "toy", "owner": {"pid": -1}}, "INVALID_PARAMS"),
-    "a pid beyond any": ("server.ensure", {"kind": "toy", "owner": {"pid": 2**40}}, "INVALID_PARAMS"),
-    "a pid that nobody has": ("server.ensure", {"kind": "toy", "owner": {"pid": MISSING_PID}}, "EDITOR_GONE"),
-    "an editor that nobody is": ("server.ensure", {"kind": "toy", "editor": "nobody-1"}, "NOT_FOUND"),
+    "pid 0": ("server.ensure", {"kind": "e2e-toy", "owner": {"pid": 0}}, "INVALID_PARAMS"),
+    "a negative pid": ("server.ensure", {"kind": "e2e-toy", "owner": {"pid": -1}}, "INVALID_PARAMS"),
+    "a pid beyond any": ("server.ensure", {"kind": "e2e-toy", "owner": {"pid": 2**40}}, "INVALID_PARAMS"),
+    "a pid that nobody has": ("server.ensure", {"kind": "e2e-toy", "owner": {"pid": MISSING_PID}}, "EDITOR_GONE"),
+    "an editor that nobody is": ("server.ensure", {"kind": "e2e-toy", "editor": "nobody-1"}, "NOT_FOUND"),
     "a kind that nobody knows": ("server.ensure", {"kind": "nonsense"}, "KIND_UNKNOWN"),
     "a server that nobody knows": ("server.stop", {"server": "nonsense"}, "NOT_FOUND"),
     "a name with a slash": ("server.get", {"server": "../../etc/passwd"}, "NOT_FOUND"),
-    "a name with a NUL": ("server.get", {"server": "toy\0"}, "INVALID_PARAMS"),
-    "port 0": ("server.ensure", {"kind": "toy", "ports": {"http": 0, "sessions": 18700}}, "INVALID_PARAMS"),
-    "port 65536": ("server.ensure", {"kind": "toy", "ports": {"http": 65536, "sessions": 18700}}, "INVALID_PARAMS"),
-    "a port of no name": ("server.ensure", {"kind": "toy", "ports": {"telnet": 23}}, "INVALID_PARAMS"),
+    "a name with a NUL": ("server.get", {"server": "e2e-toy\0"}, "INVALID_PARAMS"),
+    "port 0": ("server.ensure", {"kind": "e2e-toy", "ports": {"http": 0, "sessions": 18700}}, "INVALID_PARAMS"),
+    "port 65536": ("server.ensure", {"kind": "e2e-toy", "ports": {"http": 65536, "sessions": 18700}}, "INVALID_PARAMS"),
+    "a port of no name": ("server.ensure", {"kind": "e2e-toy", "ports": {"telnet": 23}}, "INVALID_PARAMS"),
     "port 70000 explained": ("ports.explain", {"ports": [70000]}, "INVALID_PARAMS"),
     "a thousand ports explained": ("ports.explain", {"ports": [8000] * 1000}, "INVALID_PARAMS"),
     "no ports explained": ("ports.explain", {}, "INVALID_PARAMS"),
@@ -92,19 +92,19 @@ WRONG: Mapping[str, tuple[str, object, str]] = {
     ),
     "a restart of nothing": ("server.restart", {}, "INVALID_PARAMS"),
     "a restart of what nobody knows": ("server.restart", {"server": "nonsense"}, "NOT_FOUND"),
-    "a restart that is forced by a text": ("server.restart", {"server": "toy", "force": "yes"}, "INVALID_PARAMS"),
-    "a request without a name": ("server.restart", {"server": "toy", "request": ""}, "INVALID_PARAMS"),
-    "a request of an endless name": ("server.stop", {"server": "toy", "request": "x" * 257}, "INVALID_PARAMS"),
-    "a release without an editor": ("server.release", {"server": "toy"}, "INVALID_PARAMS"),
+    "a restart that is forced by a text": ("server.restart", {"server": "e2e-toy", "force": "yes"}, "INVALID_PARAMS"),
+    "a request without a name": ("server.restart", {"server": "e2e-toy", "request": ""}, "INVALID_PARAMS"),
+    "a request of an endless name": ("server.stop", {"server": "e2e-toy", "request": "x" * 257}, "INVALID_PARAMS"),
+    "a release without an editor": ("server.release", {"server": "e2e-toy"}, "INVALID_PARAMS"),
     "a release of what nobody knows": ("server.release", {"server": "nonsense", "editor": "e-1"}, "NOT_FOUND"),
-    "a check that is a number": ("server.get", {"server": "toy", "check": 1}, "INVALID_PARAMS"),
+    "a check that is a number": ("server.get", {"server": "e2e-toy", "check": 1}, "INVALID_PARAMS"),
     "a lease on what nobody knows": ("lease.acquire", {"server": "x", "holder": "me", "ttl_s": 60}, "NOT_FOUND"),
-    "a lease of nobody": ("lease.acquire", {"server": "toy", "holder": "", "ttl_s": 60}, "INVALID_PARAMS"),
-    "a lease for no time": ("lease.acquire", {"server": "toy", "holder": "me", "ttl_s": 0}, "INVALID_PARAMS"),
-    "a lease for less": ("lease.acquire", {"server": "toy", "holder": "me", "ttl_s": -60}, "INVALID_PARAMS"),
-    "a lease for ever": ("lease.acquire", {"server": "toy", "holder": "me", "ttl_s": 1e9}, "INVALID_PARAMS"),
-    "a lease for a text": ("lease.acquire", {"server": "toy", "holder": "me", "ttl_s": "60"}, "INVALID_PARAMS"),
-    "a lease without a time": ("lease.acquire", {"server": "toy", "holder": "me"}, "INVALID_PARAMS"),
+    "a lease of nobody": ("lease.acquire", {"server": "e2e-toy", "holder": "", "ttl_s": 60}, "INVALID_PARAMS"),
+    "a lease for no time": ("lease.acquire", {"server": "e2e-toy", "holder": "me", "ttl_s": 0}, "INVALID_PARAMS"),
+    "a lease for less": ("lease.acquire", {"server": "e2e-toy", "holder": "me", "ttl_s": -60}, "INVALID_PARAMS"),
+    "a lease for ever": ("lease.acquire", {"server": "e2e-toy", "holder": "me", "ttl_s": 1e9}, "INVALID_PARAMS"),
+    "a lease for a text": ("lease.acquire", {"server": "e2e-toy", "holder": "me", "ttl_s": "60"}, "INVALID_PARAMS"),
+    "a lease without a time": ("lease.acquire", {"server": "e2e-toy", "holder": "me"}, "INVALID_PARAMS"),
     "a lease that nobody has, renewed": ("lease.renew", {"lease": "lease-1"}, "NOT_FOUND"),
     "a lease that nobody has, released": ("lease.release", {"lease": "lease-1"}, "NOT_FOUND"),
     "a lease that is a number": ("lease.renew", {"lease": 1}, "INVALID_PARAMS"),
@@ -255,9 +255,9 @@ def test_what_cannot_be_is_a_typed_error_that_names_the_field(
 
 def test_impossible_requests_print_no_traceback(house: House) -> None:
     for words, status in (
-        (("up", "toy", "--owner-pid", str(MISSING_PID)), 4),
+        (("up", "e2e-toy", "--owner-pid", str(MISSING_PID)), 4),
         (("up", "nonsense"), 4),
-        (("up", "toy", "--project", "/no/such/folder"), 2),
+        (("up", "e2e-toy", "--project", "/no/such/folder"), 2),
         (("down", "nonsense"), 4),
     ):
         done = house.cli(*words)
@@ -271,7 +271,7 @@ def test_another_users_process_cannot_be_an_owner(house: House) -> None:
     if Path(f"/proc/{pid}").stat().st_uid == os.geteuid():
         pytest.skip("process 1 is of this user")
     with house.greeted("unix") as caller:
-        reply = caller.ask("server.ensure", {"kind": "toy", "owner": {"pid": pid}})
+        reply = caller.ask("server.ensure", {"kind": "e2e-toy", "owner": {"pid": pid}})
         assert code(reply) == "INVALID_PARAMS"
         assert "user" in reply["error"]["message"]
     assert house.server_processes() == []
@@ -289,7 +289,7 @@ def test_two_equal_wishes_are_one_flight(make_home: MakeHome) -> None:
 
     def ensure(pid: int) -> None:
         with home.client() as client:
-            wish = {"kind": "toy", "owner": {"pid": pid}}
+            wish = {"kind": "e2e-toy", "owner": {"pid": pid}}
             servers.append(client.call("server.ensure", wish, on_accepted=told.append))
 
     threads = [threading.Thread(target=ensure, args=(pid,)) for pid in (owner.pid, other.pid)]
@@ -308,10 +308,10 @@ def test_a_stop_during_a_start_is_busy_and_says_with_what(make_home: MakeHome) -
     home = make_home(toy_config("--slow-start", "2"))
     owner = home.owner()
     home.start()
-    up = home.begin("up", "toy", "--owner-pid", str(owner.pid), "--json")
+    up = home.begin("up", "e2e-toy", "--owner-pid", str(owner.pid), "--json")
     home.event("server.spawned")
     with pytest.raises(RemoteError) as refused:
-        home.call("server.stop", {"server": "toy"})
+        home.call("server.stop", {"server": "e2e-toy"})
     assert refused.value.code == "BUSY"
     assert refused.value.retryable
     assert refused.value.retry_after_ms
@@ -321,21 +321,21 @@ def test_a_stop_during_a_start_is_busy_and_says_with_what(make_home: MakeHome) -
     assert 0 < running["elapsed_ms"] < 60_000
     assert running["request"] == home.event("flight.started")["request"]
     assert refused.value.data["requested"] == "server.stop"
-    down = home.cli("down", "toy")
+    down = home.cli("down", "e2e-toy")
     assert down.returncode == 8, down.stderr
     assert "Traceback" not in down.stderr
     out, err = up.communicate(timeout=60)
     assert up.returncode == 0, err
     assert [json.loads(out)["root_pid"]] == home.server_processes()
-    assert home.cli("down", "toy").returncode == 0
+    assert home.cli("down", "e2e-toy").returncode == 0
 
 
 def test_a_start_during_a_stop_waits_for_it(make_home: MakeHome) -> None:
     home = make_home(toy_config("--ignore-term", stop_timeout=1))
-    first = home.up("toy")
-    down = home.begin("down", "toy")
+    first = home.up("e2e-toy")
+    down = home.begin("down", "e2e-toy")
     home.event("signal.sent")
-    second = home.up("toy")
+    second = home.up("e2e-toy")
     assert down.wait(60) == 0
     assert second["root_pid"] != first["root_pid"]
     assert home.server_processes() == [second["root_pid"]]
@@ -351,7 +351,7 @@ def test_many_clients_at_once_get_the_same_server(make_home: MakeHome) -> None:
     def ensure(owner: "subprocess.Popen[Any]") -> None:
         with home.client() as client:
             start.wait(30)
-            found.append(client.call("server.ensure", {"kind": "toy", "owner": {"pid": owner.pid}})["root_pid"])
+            found.append(client.call("server.ensure", {"kind": "e2e-toy", "owner": {"pid": owner.pid}})["root_pid"])
 
     threads = [threading.Thread(target=ensure, args=(owner,)) for owner in owners]
     for thread in threads:
@@ -360,7 +360,7 @@ def test_many_clients_at_once_get_the_same_server(make_home: MakeHome) -> None:
         thread.join(60)
     assert found == home.server_processes() * CLIENTS
     assert len(home.events("server.spawned")) == 1
-    server = home.server("toy")
+    server = home.server("e2e-toy")
     assert server is not None
     assert {row["pid"] for row in server["owners"]} == {owner.pid for owner in owners}
     # The owners end one after the other; the last one takes the server along.

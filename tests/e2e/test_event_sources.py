@@ -45,8 +45,8 @@ def test_without_inotify_a_log_is_capped_followed_and_the_fallback_told(deaf: Ho
     loud = deaf.up("loud")
     deaf.event("log.cut", server="loud")
     eventually(lambda: Path(loud["log"]).stat().st_size < CAP_BYTES, "the log is capped")
-    deaf.up("toy")
-    following = deaf.begin("logs", "toy", "-f", "-n", "1")
+    deaf.up("e2e-toy")
+    following = deaf.begin("logs", "e2e-toy", "-f", "-n", "1")
     assert following.stdout is not None
     told = [following.stdout.readline() for _ in range(20)]
     assert [line.split()[0] for line in told[1:]] == ["line"] * 19
@@ -54,7 +54,7 @@ def test_without_inotify_a_log_is_capped_followed_and_the_fallback_told(deaf: Ho
     [note] = [note for note in status["daemon"]["notes"] if "looking" in note]
     assert "Too many open files" in note
     assert "are noticed by looking" in deaf.cli("status").stdout
-    deaf.cli("down", "toy")
+    deaf.cli("down", "e2e-toy")
     assert following.wait(30) == 0
     assert following.stderr is not None
     assert "the server has ended" in following.stderr.read()

@@ -223,7 +223,7 @@ def test_the_events_of_a_servers_life_tell_it_in_order_with_who_and_why(make_hom
     with Line(home) as line:
         story = Story(line.subscribe())
         line.ask("hello", {"protocol": 1, "client": {"name": "a plugin", "version": "2"}})
-        server = line.ask("server.ensure", {"kind": "toy", "owner": {"pid": owner.pid, "project": home.project()}})
+        server = line.ask("server.ensure", {"kind": "e2e-toy", "owner": {"pid": owner.pid, "project": home.project()}})
         assert story.read("flight.ended") == [
             "editor.attached",
             "server.ensure for my-game-1",
@@ -232,10 +232,10 @@ def test_the_events_of_a_servers_life_tell_it_in_order_with_who_and_why(make_hom
             "starting > ready",
             "flight.ended",
         ]
-        line.ask("server.ensure", {"kind": "toy"})
+        line.ask("server.ensure", {"kind": "e2e-toy"})
         assert story.read("flight.ended") == ["server.ensure for a plugin 2", "server.reused", "flight.ended"]
 
-        line.ask("server.restart", {"server": "toy"})
+        line.ask("server.restart", {"server": "e2e-toy"})
         assert story.read("flight.ended", outcome="done") == [
             "server.restart for a plugin 2",
             "ready > stopping",
@@ -249,7 +249,7 @@ def test_the_events_of_a_servers_life_tell_it_in_order_with_who_and_why(make_hom
             "flight.ended",
         ]
 
-        restarted = home.server("toy")
+        restarted = home.server("e2e-toy")
         assert restarted is not None
         assert restarted["root_pid"] != server["root_pid"]
         os.kill(restarted["root_pid"], signal.SIGKILL)
@@ -284,9 +284,9 @@ def test_the_events_of_a_servers_life_tell_it_in_order_with_who_and_why(make_hom
         assert told[3]["details"]["reasons"] == told[1]["details"]["reasons"]
         story.until("editor.gone", editor="my-game-1")
 
-        line.ask("server.ensure", {"kind": "toy"})
+        line.ask("server.ensure", {"kind": "e2e-toy"})
         story.until("flight.ended")
-        line.ask("server.stop", {"server": "toy"})
+        line.ask("server.stop", {"server": "e2e-toy"})
         assert story.read("flight.ended") == [
             "server.stop for a plugin 2",
             "ready > stopping",
@@ -303,9 +303,9 @@ def test_the_events_tell_who_was_refused_who_joined_and_who_waited(make_home: Ma
     home.start()
     with Line(home) as line:
         story = line.subscribe()
-        starts = [line.send("server.ensure", {"kind": "toy", "request": name}) for name in ("one", "two")]
+        starts = [line.send("server.ensure", {"kind": "e2e-toy", "request": name}) for name in ("one", "two")]
         line.told(starts[1], "accepted")
-        assert line.refused("server.stop", {"server": "toy", "request": "three"})["data"]["code"] == "BUSY"
+        assert line.refused("server.stop", {"server": "e2e-toy", "request": "three"})["data"]["code"] == "BUSY"
         pids = {line.answer(start)["result"]["root_pid"] for start in starts}
         assert len(pids) == 1
         told = {row["event"]: row for row in story.until("flight.ended")}
@@ -319,10 +319,10 @@ def test_the_events_tell_who_was_refused_who_joined_and_who_waited(make_home: Ma
         refused = told["flight.refused"]["details"]
         assert (refused["method"], refused["request"], refused["error"]) == ("server.stop", "three", "BUSY")
         assert refused["reason"] == "a start for a client is running"
-        stop = line.send("server.stop", {"server": "toy", "request": "four"})
+        stop = line.send("server.stop", {"server": "e2e-toy", "request": "four"})
         line.told(stop, "accepted")
         line.told(stop, "progress")
-        again = line.send("server.ensure", {"kind": "toy", "request": "five"})
+        again = line.send("server.ensure", {"kind": "e2e-toy", "request": "five"})
         line.told(again, "accepted")
         line.answer(stop)
         line.answer(again)
@@ -335,7 +335,7 @@ def test_the_events_tell_why_a_server_was_given_up(make_home: MakeHome) -> None:
     home.start()
     with Line(home) as line:
         story = line.subscribe()
-        line.ask("server.ensure", {"kind": "toy", "owner": {"pid": home.owner().pid}})
+        line.ask("server.ensure", {"kind": "e2e-toy", "owner": {"pid": home.owner().pid}})
         told = story.until("server.state", now="failed")
         names = [row["event"] for row in told]
         assert names.count("server.exited") == 5
@@ -344,9 +344,9 @@ def test_the_events_tell_why_a_server_was_given_up(make_home: MakeHome) -> None:
         pauses = [row["details"]["pause_s"] for row in told if row["event"] == "server.backs_off"]
         assert pauses == sorted(pauses)
         assert {row["level"] for row in told if row["event"] == "server.given_up"} == {"warning"}
-        server = line.ask("server.get", {"server": "toy"})
+        server = line.ask("server.get", {"server": "e2e-toy"})
         assert (server["state"], server["restarts"]) == ("failed", 4)
-        assert server["failure"]["log_tail"][-1] == "toy: crashing"
+        assert server["failure"]["log_tail"][-1] == "e2e-toy: crashing"
         assert server["failure"]["exit"] == 9
         assert not lives(told[1]["details"].get("pid", 2**22 + 1))
     assert home.server_processes() == []

@@ -120,7 +120,7 @@ def mounted(folder: Path, *words: str) -> Iterator[None]:
 def refused_and_nothing_happens(home: Home, owner: dict[str, Any], server: dict[str, Any]) -> None:
     """No mutation, and nothing of what runs is touched; everything can be asked."""
     for method, params in (
-        ("server.ensure", {"kind": "toy", "owner": owner}),
+        ("server.ensure", {"kind": "e2e-toy", "owner": owner}),
         ("server.stop", {"server": server["id"]}),
         ("lease.acquire", {"server": server["id"], "holder": "ci", "ttl_s": 60}),
     ):
@@ -129,7 +129,7 @@ def refused_and_nothing_happens(home: Home, owner: dict[str, Any], server: dict[
         assert (refused.value.code, refused.value.retryable) == ("STATE_NOT_WRITABLE", True), method
     assert home.server_processes() == [server["root_pid"]]
     status = home.call("status")
-    assert [(row["id"], row["state"], row["leases"]) for row in status["servers"]] == [("toy", "ready", [])]
+    assert [(row["id"], row["state"], row["leases"]) for row in status["servers"]] == [("e2e-toy", "ready", [])]
     assert [row["pid"] for row in status["servers"][0]["owners"]] == [server["owners"][0]["pid"]]
     assert "cannot be written" in " ".join(status["daemon"]["notes"])
 
@@ -175,7 +175,7 @@ def test_with_a_spoilt_disk_nothing_is_begun_and_nothing_is_lost(
     home = Home(folder, toy_config())
     request.addfinalizer(home.close)
     owner, other = home.owner(), home.owner()
-    server = home.up("toy", "--owner-pid", str(owner.pid))
+    server = home.up("e2e-toy", "--owner-pid", str(owner.pid))
     with spoilt(home.folders.home):
         refused_and_nothing_happens(home, {"pid": other.pid}, server)
         home.kill_daemon()
@@ -185,7 +185,7 @@ def test_with_a_spoilt_disk_nothing_is_begun_and_nothing_is_lost(
         owner.wait()
     home.start()
     eventually(lambda: not home.server_processes(), "an orphan goes once it can be written down")
-    assert home.up("toy", "--owner-pid", str(other.pid))["state"] == "ready"
+    assert home.up("e2e-toy", "--owner-pid", str(other.pid))["state"] == "ready"
 
 
 @pytest.mark.needs_root
@@ -197,9 +197,9 @@ def test_a_disk_without_room_takes_what_has_room_already(tmp_path: Path) -> None
         home = Home(folder, toy_config())
         try:
             owner, other = home.owner(), home.owner()
-            home.up("toy", "--owner-pid", str(owner.pid))
+            home.up("e2e-toy", "--owner-pid", str(owner.pid))
             fill(home.folders.home)
-            shared = home.call("server.ensure", {"kind": "toy", "owner": {"pid": other.pid}})
+            shared = home.call("server.ensure", {"kind": "e2e-toy", "owner": {"pid": other.pid}})
             assert {row["pid"] for row in shared["owners"]} == {owner.pid, other.pid}
             written = json.loads(home.folders.registry.read_bytes())["servers"][0]["owners"]
             assert {row["process"]["pid"] for row in written} == {owner.pid, other.pid}

@@ -122,7 +122,7 @@ def alone(make_home: MakeHome) -> Home:
 def test_one_daemon_whatever_becomes_of_its_files(alone: Home, fate: Callable[[Path], None]) -> None:
     owner = alone.owner().pid
     first = alone.start()
-    server = alone.up("toy", "--owner-pid", str(owner))
+    server = alone.up("e2e-toy", "--owner-pid", str(owner))
     fate(alone.folders.home)
     for words in (("status", "--json"), ("start", "--json"), ("status", "--json")):
         done = alone.cli(*words)
@@ -132,7 +132,7 @@ def test_one_daemon_whatever_becomes_of_its_files(alone: Home, fate: Callable[[P
     assert alone.daemon_processes() == [first]
     assert [row["root_pid"] for row in told["servers"]] == [server["root_pid"]], "the server is known, and lives"
     os.kill(server["root_pid"], signal.SIGKILL)
-    again = eventually(lambda: alone.server_in("toy", "ready", restarts=1), "it is restarted, once")
+    again = eventually(lambda: alone.server_in("e2e-toy", "ready", restarts=1), "it is restarted, once")
     assert alone.server_processes() == [again["root_pid"]]
     assert alone.cli("stop", "--servers").returncode == 0
     assert alone.cli("status").returncode == 3
@@ -142,22 +142,22 @@ def test_one_daemon_whatever_becomes_of_its_files(alone: Home, fate: Callable[[P
 
 def test_home_that_became_a_file_is_noted_and_daemon_reached(alone: Home) -> None:
     first = alone.start()
-    server = alone.up("toy", "--owner-pid", str(alone.owner().pid))
+    server = alone.up("e2e-toy", "--owner-pid", str(alone.owner().pid))
     replaced_by_a_file(alone.folders.home)
     status, started = (json.loads(alone.cli(word, "--json").stdout) for word in ("status", "start"))
     assert (status["daemon"]["pid"], started["pid"]) == (first, first)
     assert any("cannot be used" in note for note in status["daemon"]["notes"])
-    code, error = alone.refused("down", "toy")
+    code, error = alone.refused("down", "e2e-toy")
     assert error["data"]["code"] == "STATE_NOT_WRITABLE", (code, error)
     assert lives(server["root_pid"])
     alone.folders.home.unlink()
-    assert alone.cli("down", "toy").returncode == 0, "the next act makes the home again"
+    assert alone.cli("down", "e2e-toy").returncode == 0, "the next act makes the home again"
     assert alone.cli("stop").returncode == 0
 
 
 def test_a_daemon_withdraws_when_another_has_locked_its_home(alone: Home) -> None:
     first = alone.start()
-    server = alone.up("toy", "--owner-pid", str(alone.owner().pid))
+    server = alone.up("e2e-toy", "--owner-pid", str(alone.owner().pid))
     without_lock(alone.folders.home)
     with alone.folders.lock.open("w") as another:
         fcntl.flock(another, fcntl.LOCK_EX)
@@ -171,7 +171,7 @@ def test_a_daemon_withdraws_when_another_has_locked_its_home(alone: Home) -> Non
 
 def test_a_daemon_of_a_moved_home_leaves_the_rows_to_the_first(alone: Home) -> None:
     first = alone.start()
-    server = alone.up("toy", "--owner-pid", str(alone.owner().pid))
+    server = alone.up("e2e-toy", "--owner-pid", str(alone.owner().pid))
     moved_away(alone.folders.home)
     alone.start()
     there = alone.folders.home.with_name("elsewhere")
@@ -186,12 +186,12 @@ def test_a_daemon_of_a_moved_home_leaves_the_rows_to_the_first(alone: Home) -> N
         assert lives(server["root_pid"])
     finally:
         alone.environment["GODOT_SUPERVISOR_HOME"] = str(alone.folders.home)
-    assert alone.cli("down", "toy").returncode == 0
+    assert alone.cli("down", "e2e-toy").returncode == 0
 
 
 def test_a_stopped_daemons_home_can_be_moved_with_its_servers(alone: Home) -> None:
     alone.start()
-    server = alone.up("toy", "--owner-pid", str(alone.owner().pid))
+    server = alone.up("e2e-toy", "--owner-pid", str(alone.owner().pid))
     assert alone.cli("stop").returncode == 0
     moved_away(alone.folders.home)
     alone.environment["GODOT_SUPERVISOR_HOME"] = str(alone.folders.home.with_name("elsewhere"))

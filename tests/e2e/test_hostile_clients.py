@@ -258,7 +258,7 @@ def test_what_a_web_page_can_send_never_reaches_a_verb(house: House, said: tuple
     """Even with the right token in it, which no page has."""
     ask = [
         json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hello", "params": house.hello()}),
-        json.dumps({"jsonrpc": "2.0", "id": 2, "method": "server.ensure", "params": {"kind": "toy"}}),
+        json.dumps({"jsonrpc": "2.0", "id": 2, "method": "server.ensure", "params": {"kind": "e2e-toy"}}),
         json.dumps({"jsonrpc": "2.0", "id": 3, "method": "daemon.shutdown", "params": {"servers": True}}),
     ]
     body = "\n".join(["", *ask, ""])

@@ -93,8 +93,8 @@ def test_home_that_others_may_write_is_refused_untouched(home: Home, spoil: Spoi
 
 def test_a_home_that_is_a_link_of_ours_is_a_home(home: Home) -> None:
     is_our_link(home.folders.home)
-    assert home.up("toy")["state"] == "ready"
-    assert home.cli("down", "toy").returncode == 0
+    assert home.up("e2e-toy")["state"] == "ready"
+    assert home.cli("down", "e2e-toy").returncode == 0
     assert home.cli("stop").returncode == 0
 
 
@@ -113,7 +113,7 @@ def test_a_folder_of_logs_that_others_have_a_hand_in_is_refused(home: Home, spoi
 def test_environments_that_others_may_write_are_not_run(packaged: Home, spoil: Spoil) -> None:
     packaged.folders.environments.mkdir()
     spoil(packaged.folders.environments)
-    exit_code, error = packaged.refused("up", "toy")
+    exit_code, error = packaged.refused("up", "e2e-toy")
     assert (exit_code, error["data"]["code"]) == (NOT_OURS, "NOT_OURS")
     assert "environments" in error["message"]
     assert packaged.server_processes() == []
@@ -131,7 +131,7 @@ def test_link_in_place_of_the_lock_is_refused_untouched(home: Home) -> None:
 
 def test_what_we_make_is_ours_alone_whatever_the_umask(packaged: Home) -> None:
     """Some systems let a user's own group write by default; the installer works under it too."""
-    up = packaged.begin("up", "toy", "--json", umask=0)
+    up = packaged.begin("up", "e2e-toy", "--json", umask=0)
     out, err = up.communicate(timeout=180)
     assert up.returncode == 0, err
     folders = packaged.folders
@@ -146,7 +146,7 @@ def test_what_we_make_is_ours_alone_whatever_the_umask(packaged: Home) -> None:
 def test_a_configuration_that_others_may_write_starts_nothing(home: Home) -> None:
     """The configuration says which commands are run."""
     home.folders.config.chmod(0o622)
-    exit_code, error = home.refused("up", "toy")
+    exit_code, error = home.refused("up", "e2e-toy")
     assert (exit_code, error["data"]["code"]) == (1, "CONFIG_INVALID")
     assert error["data"]["hint"] == f"chmod go-w '{home.folders.config}'"
     assert home.daemon_processes() == []
@@ -159,7 +159,7 @@ def test_a_configuration_that_others_may_write_is_not_read_again(home: Home) -> 
     exit_code, error = home.refused("config", "reload")
     assert (exit_code, error["data"]["code"]) == (1, "CONFIG_INVALID")
     home.folders.config.chmod(0o600)
-    assert home.up("toy")["state"] == "ready", "the old one holds"
+    assert home.up("e2e-toy")["state"] == "ready", "the old one holds"
 
 
 # --- the registry -----------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def as_a_link(path: Path) -> None:
 @pytest.mark.parametrize("spoil", [others_may_write, as_a_link, pytest.param(is_anothers, marks=NEEDS_ROOT)])
 def test_registry_that_others_may_write_ends_no_process(home: Home, spoil: Spoil) -> None:
     """The registry's records say which processes are ours to stop."""
-    home.up("toy")
+    home.up("e2e-toy")
     innocent = home.owner()
     home.kill_daemon()
     registry = json.loads(home.folders.registry.read_text())
@@ -188,7 +188,7 @@ def test_registry_that_others_may_write_ends_no_process(home: Home, spoil: Spoil
     spoil(home.folders.registry)
     home.start()
     assert home.event("registry.set_aside")["reason"]
-    assert home.server("toy") is not None, "found again by what it carries"
+    assert home.server("e2e-toy") is not None, "found again by what it carries"
     assert home.cli("stop", "--servers").returncode == 0
     assert home.server_processes() == []
     assert innocent.poll() is None
@@ -199,7 +199,7 @@ def test_a_registry_that_is_no_file_is_set_aside(home: Home, what: str) -> None:
     os.mkfifo(home.folders.registry) if what == "fifo" else home.folders.registry.mkdir()
     home.start()
     assert "no regular file" in home.event("registry.set_aside")["reason"]
-    assert home.up("toy")["state"] == "ready"
+    assert home.up("e2e-toy")["state"] == "ready"
     assert stat.S_ISREG(home.folders.registry.stat().st_mode)
 
 

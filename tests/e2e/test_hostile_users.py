@@ -34,7 +34,7 @@ def house() -> Iterator[House]:
     assert SECRETIVE in config
     house = House(folder, config)
     house.folders.home.chmod(0o755)
-    house.up("toy")
+    house.up("e2e-toy")
     yield house
     house.close()
     shutil.rmtree(folder)
@@ -103,7 +103,7 @@ def test_without_the_whole_token_tcp_lets_no_client_in(house: House, share: floa
 
 
 def test_nothing_of_ours_can_be_read_or_written_by_another_user(house: House) -> None:
-    server = house.server("toy")
+    server = house.server("e2e-toy")
     assert server is not None
     pid, server_pid = house.daemon_pid(), server["root_pid"]
     secrets = [house.folders.endpoint, house.folders.registry, house.folders.lock, house.folders.logs / "daemon.log"]
@@ -167,7 +167,7 @@ def test_hard_link_to_our_file_reveals_and_changes_nothing(house: House) -> None
         eventually(lambda: house.folders.endpoint.stat().st_ino != spoilt, "the endpoint is written anew")
         assert house.folders.endpoint.stat().st_mode & 0o777 == 0o600
         (folder / "linked-registry.json").unlink()
-    assert house.call("status")["servers"][0]["id"] == "toy"
+    assert house.call("status")["servers"][0]["id"] == "e2e-toy"
 
 
 LISTENER = """
@@ -183,7 +183,7 @@ time.sleep(600)
 def test_other_users_listener_is_shown_and_passed_over(house: House) -> None:
     """Megabytes of arguments, escape sequences in them: all users can read them, so they are shown."""
     wide = ["\x1b]0;owned\x07" + "\x01" * 4000, *["x" * 100_000] * 10]
-    low = int(house.call("server.get", {"server": "toy"})["ports"]["http"])
+    low = int(house.call("server.get", {"server": "e2e-toy"})["ports"]["http"])
     ports = [low + number for number in (1, 2, 3)]
     words = [sys.executable, "-c", LISTENER, str(NOBODY), *map(str, ports), *wide]
     foreign_server = house.run(*words, stdout=subprocess.PIPE)
@@ -192,7 +192,7 @@ def test_other_users_listener_is_shown_and_passed_over(house: House) -> None:
     rows = house.call("ports.explain", {"ports": ports})["ports"]
     assert {row["occupant"]["user"] for row in rows} == {"nobody"}
     assert all(sum(map(len, row["occupant"]["command"])) <= 1000 for row in rows)
-    done = house.cli("ports", "toy")
+    done = house.cli("ports", "e2e-toy")
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     assert house.peak_kib() < 64 * 1024
@@ -207,7 +207,7 @@ def listens(port: int) -> bool:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["-c", LISTENER, str(NOBODY)], "no process that carries it runs toy"),
+        (["-c", LISTENER, str(NOBODY)], "no process that carries it runs e2e-toy"),
         ([str(SERVERS / "toy.py"), "--user", str(NOBODY)], "another user's process carries it, or it names no server"),
     ],
     ids=["by_its_token", "by_its_command_line_too"],
@@ -219,7 +219,7 @@ def test_other_users_process_with_our_token_is_not_ours(make_home: MakeHome, wor
     home.start()
     home.kill_daemon()
     home.folders.registry.unlink(missing_ok=True)
-    token = f"{home.folders.home_id}.toy.12345678"
+    token = f"{home.folders.home_id}.e2e-toy.12345678"
     carrier = {"env": {"GODOT_SUPERVISOR_SERVER_ID": token}, "start_new_session": True}
     foreign_server = home.run(sys.executable, *words, *map(str, ports), **carrier)
     eventually(lambda: Path(f"/proc/{foreign_server.pid}").stat().st_uid == NOBODY, "it is another user's")

@@ -34,7 +34,7 @@ IMPOLITE = ("PARSE_ERROR", "INVALID_REQUEST", "INVALID_PARAMS", "METHOD_NOT_FOUN
 def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     house = House(tmp_path_factory.mktemp("wire"), toy_config())
     house.start()
-    house.up("toy")
+    house.up("e2e-toy")
     house.is_unimpressed()
     # At rest: after a reload it watches its files anew, and has one less for a moment.
     house.at_rest = house.descriptors()
@@ -50,9 +50,9 @@ def house(open_house: House) -> Iterator[House]:
     yield open_house
     assert open_house.published.instance_id == instance
     there = {row["id"] for row in open_house.call("status")["servers"]}
-    assert "toy" in there
+    assert "e2e-toy" in there
     # Some of what was said was a wish for another version.
-    for beside in there - {"toy"}:
+    for beside in there - {"e2e-toy"}:
         open_house.call("server.stop", {"server": beside, "force": True})
     open_house.is_unimpressed()
     open_house.has_let_go(open_house.at_rest)
@@ -139,5 +139,5 @@ def harmless(method: str, params: Any) -> bool:
         return not isinstance(params.get("servers"), bool)
     if method in MUTATIONS:
         named = {str(params.get(name)) for name in ("server", "kind")}
-        return "toy" not in named and params.get("pid") != os.getpid()
+        return "e2e-toy" not in named and params.get("pid") != os.getpid()
     return True

@@ -48,20 +48,22 @@ def leave_everything_behind() -> None:
 
 def test_daemon_and_server_inherit_no_signals_and_no_mask(make_home: MakeHome) -> None:
     home = make_home(toy_config())
-    plain = home.up("toy")
+    plain = home.up("e2e-toy")
     wanted = [masks(pid) for pid in (home.daemon_pid() or 0, plain["process"]["pid"])]
     run(home, "stop", "--servers")
-    server = json.loads(run(home, "up", "toy", "--json", prepare=leave_everything_behind))
+    server = json.loads(run(home, "up", "e2e-toy", "--json", prepare=leave_everything_behind))
     daemon = home.daemon_pid() or 0
     for pid, before in zip((daemon, server["process"]["pid"]), wanted, strict=True):
         assert masks(pid) == {**before, "Umask": "0077"}
     os.kill(server["process"]["pid"], signal.SIGKILL)
-    assert home.event("server.exited", server="toy")["exit"] == -signal.SIGKILL
+    assert home.event("server.exited", server="e2e-toy")["exit"] == -signal.SIGKILL
     os.kill(daemon, signal.SIGTERM)
     eventually(lambda: not lives(daemon), "the daemon ends when it is asked to")
 
 
-@pytest.mark.parametrize("words", [("status",), ("config", "show"), ("kinds",), ("up", "toy"), ("logs",), ("stop",)])
+@pytest.mark.parametrize(
+    "words", [("status",), ("config", "show"), ("kinds",), ("up", "e2e-toy"), ("logs",), ("stop",)]
+)
 def test_a_command_needs_no_current_folder(make_home: MakeHome, tmp_path: Path, words: tuple[str, ...]) -> None:
     home = make_home(toy_config())
     home.start()
@@ -79,7 +81,7 @@ def test_a_relative_project_of_a_folder_that_has_gone_is_named(make_home: MakeHo
     gone = tmp_path / "gone"
     gone.mkdir()
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "supervisor", "up", "toy", "--project", "."],
+        [sys.executable, "-P", "-m", "supervisor", "up", "e2e-toy", "--project", "."],
         env={**home.environment, "PWD": str(gone)},
         preexec_fn=gone.rmdir,
         cwd=gone,
@@ -95,6 +97,6 @@ def test_a_relative_project_of_a_folder_that_has_gone_is_named(make_home: MakeHo
 def test_variables_of_python_reach_neither_daemon_nor_server(make_home: MakeHome) -> None:
     home = make_home(toy_config())
     home.environment |= {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2", "PYTHONSTARTUP": "/none", "PYTHONPATH": "/x"}
-    server = home.up("toy")
+    server = home.up("e2e-toy")
     for pid in (home.daemon_pid() or 0, server["process"]["pid"]):
         assert not {"PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONPATH"} & set(variables(pid))

@@ -36,7 +36,7 @@ def launches(lines: list[str]) -> list[list[str]]:
     """The lines of each launch, without the first."""
     found: list[list[str]] = []
     for line in lines:
-        if line.startswith("toy "):
+        if line.startswith("e2e-toy "):
             found.append([])
         else:
             found[-1].append(line)
@@ -45,20 +45,20 @@ def launches(lines: list[str]) -> list[list[str]]:
 
 def test_followed_log_is_complete_across_launches(make_home: MakeHome) -> None:
     home = make_home(toy_config("--talk"))
-    server = home.up("toy", "--owner-pid", str(home.owner().pid))
+    server = home.up("e2e-toy", "--owner-pid", str(home.owner().pid))
     with Line(home) as line:
-        tail = Tail(line, "toy")
+        tail = Tail(line, "e2e-toy")
         for number in range(LAUNCHES - 1):
             while len(launches(tail.lines)[number:]) != 1 or len(launches(tail.lines)[number]) < 50:
                 tail.hear()
             if number:
                 os.kill(server["root_pid"], signal.SIGKILL)
             else:
-                server = line.ask("server.restart", {"server": "toy"})
+                server = line.ask("server.restart", {"server": "e2e-toy"})
             while len(launches(tail.lines)) < number + 2:
                 tail.hear()
-        eventually(lambda: home.server_in("toy", "ready", restarts=LAUNCHES - 1), "it is ready again")
-        line.ask("server.stop", {"server": "toy"})
+        eventually(lambda: home.server_in("e2e-toy", "ready", restarts=LAUNCHES - 1), "it is ready again")
+        line.ask("server.stop", {"server": "e2e-toy"})
         while not tail.ended:
             tail.hear()
     assert len(tail.logs) == LAUNCHES
@@ -68,9 +68,9 @@ def test_followed_log_is_complete_across_launches(make_home: MakeHome) -> None:
 
 
 def test_the_log_of_a_server_is_read_without_following_it(toy: Home) -> None:
-    server = toy.up("toy")
-    answer = toy.call("logs.read", {"server": "toy", "lines": 1})
-    assert answer == {"lines": [f"toy 1.0 on {server['ports']['http']}"], "log": server["log"], "ended": False}
+    server = toy.up("e2e-toy")
+    answer = toy.call("logs.read", {"server": "e2e-toy", "lines": 1})
+    assert answer == {"lines": [f"e2e-toy 1.0 on {server['ports']['http']}"], "log": server["log"], "ended": False}
     with Line(toy) as line:
         assert line.refused("logs.read", {"server": "nobody"})["data"]["code"] == "NOT_FOUND"
         assert line.ask("logs.read", {"lines": 0})["lines"] == []

@@ -72,7 +72,7 @@ def attach(home: Home, process: Process, project: str) -> str:
 
 
 def ensure(home: Home, editor: str) -> dict[str, Any]:
-    server: dict[str, Any] = home.call("server.ensure", {"kind": "toy", "editor": editor})
+    server: dict[str, Any] = home.call("server.ensure", {"kind": "e2e-toy", "editor": editor})
     return server
 
 
@@ -84,10 +84,10 @@ def test_owner_is_a_zombie_then_gone(home: Home) -> None:
     assert parent.stdout is not None
     owner = int(parent.stdout.readline())
     try:
-        server = home.up("toy", "--owner-pid", str(owner))
+        server = home.up("e2e-toy", "--owner-pid", str(owner))
     finally:
         os.kill(owner, signal.SIGKILL)
-    home.judged_twice("toy", GRACE_S)
+    home.judged_twice("e2e-toy", GRACE_S)
     assert not lives(server["process"]["pid"])
     assert not gone(owner)
     assert parent.poll() is None
@@ -96,7 +96,7 @@ def test_owner_is_a_zombie_then_gone(home: Home) -> None:
 @pytest.mark.needs_root
 def test_owners_pid_is_recycled_before_the_daemon_can_look(home: Home, recycle: Recycle) -> None:
     owner = home.owner()
-    server = home.up("toy", "--owner-pid", str(owner.pid))
+    server = home.up("e2e-toy", "--owner-pid", str(owner.pid))
     daemon = home.daemon_pid()
     assert daemon is not None
     os.kill(daemon, signal.SIGSTOP)
@@ -105,7 +105,7 @@ def test_owners_pid_is_recycled_before_the_daemon_can_look(home: Home, recycle: 
         innocent = recycle(owner.pid)
     finally:
         os.kill(daemon, signal.SIGCONT)
-    home.judged_twice("toy", GRACE_S)
+    home.judged_twice("e2e-toy", GRACE_S)
     assert not lives(server["process"]["pid"])
     assert innocent.poll() is None
 
@@ -114,12 +114,12 @@ def test_owners_pid_is_recycled_before_the_daemon_can_look(home: Home, recycle: 
 def test_owners_pid_is_recycled_within_the_grace(make_home: MakeHome, recycle: Recycle) -> None:
     home = make_home(config(grace=2.0))
     owner = home.owner()
-    server = home.up("toy", "--owner-pid", str(owner.pid))
+    server = home.up("e2e-toy", "--owner-pid", str(owner.pid))
     killed(owner)
-    home.event("server.suspected", server="toy")
+    home.event("server.suspected", server="e2e-toy")
     innocent = recycle(owner.pid)
     assert home.events("server.reaped") == []
-    home.judged_twice("toy", 2.0)
+    home.judged_twice("e2e-toy", 2.0)
     assert not lives(server["process"]["pid"])
     assert innocent.poll() is None
 
@@ -127,13 +127,13 @@ def test_owners_pid_is_recycled_within_the_grace(make_home: MakeHome, recycle: R
 @pytest.mark.needs_root
 def test_owners_pid_is_recycled_while_the_daemon_is_down(home: Home, recycle: Recycle) -> None:
     owner = home.owner()
-    server = home.up("toy", "--owner-pid", str(owner.pid))
+    server = home.up("e2e-toy", "--owner-pid", str(owner.pid))
     home.kill_daemon()
     killed(owner)
     innocent = recycle(owner.pid)
     assert lives(server["process"]["pid"])
     home.start()
-    home.judged_twice("toy", GRACE_S)
+    home.judged_twice("e2e-toy", GRACE_S)
     assert not lives(server["process"]["pid"])
     assert innocent.poll() is None
 
@@ -142,7 +142,7 @@ def test_owners_pid_is_recycled_while_the_daemon_is_down(home: Home, recycle: Re
 @pytest.mark.parametrize("owned", rest_in_full([True, False]), ids=["its owner lives", "its owner is dead"])
 def test_servers_own_pid_is_recycled_while_the_daemon_is_down(home: Home, recycle: Recycle, *, owned: bool) -> None:
     owner = home.owner()
-    pid = home.up("toy", "--owner-pid", str(owner.pid))["process"]["pid"]
+    pid = home.up("e2e-toy", "--owner-pid", str(owner.pid))["process"]["pid"]
     home.kill_daemon()
     if not owned:
         killed(owner)
@@ -150,24 +150,24 @@ def test_servers_own_pid_is_recycled_while_the_daemon_is_down(home: Home, recycl
     eventually(lambda: gone(pid), "somebody waits for the server")
     innocent = recycle(pid)
     home.start()
-    home.event("server.exited", server="toy")
+    home.event("server.exited", server="e2e-toy")
     if owned:
-        listed = home.server("toy")
+        listed = home.server("e2e-toy")
         assert listed is None or listed["process"] is None or listed["process"]["pid"] != pid
-        assert home.up("toy")["process"]["pid"] != pid
+        assert home.up("e2e-toy")["process"]["pid"] != pid
     else:
-        eventually(lambda: home.server("toy") is None, "the row is cleared")
+        eventually(lambda: home.server("e2e-toy") is None, "the row is cleared")
     assert home.events("signal.sent") == []
     assert innocent.poll() is None
 
 
 def test_owner_dies_while_the_daemon_is_down(home: Home) -> None:
     owner = home.owner()
-    server = home.up("toy", "--owner-pid", str(owner.pid))
+    server = home.up("e2e-toy", "--owner-pid", str(owner.pid))
     home.kill_daemon()
     killed(owner)
     home.start()
-    home.judged_twice("toy", GRACE_S)
+    home.judged_twice("e2e-toy", GRACE_S)
     assert not lives(server["process"]["pid"])
 
 
@@ -176,7 +176,7 @@ def test_owner_dies_while_the_daemon_is_down(home: Home) -> None:
 
 def test_a_session_keeps_the_server_until_it_ends(home: Home) -> None:
     owner = home.owner()
-    server = home.up("toy", "--owner-pid", str(owner.pid))
+    server = home.up("e2e-toy", "--owner-pid", str(owner.pid))
     with session(server):
         killed(owner)
         home.event("editor.ended", pid=owner.pid)
@@ -185,7 +185,7 @@ def test_a_session_keeps_the_server_until_it_ends(home: Home) -> None:
         assert (judged["verdict"], judged["reasons"]) == ("keep", ["open sessions: 1"])
         assert home.events("server.suspected") == []
         closing = time.monotonic()
-    first, _ = home.judged_twice("toy", GRACE_S)
+    first, _ = home.judged_twice("e2e-toy", GRACE_S)
     assert first > closing
     assert not lives(server["process"]["pid"])
 
@@ -193,15 +193,15 @@ def test_a_session_keeps_the_server_until_it_ends(home: Home) -> None:
 def test_a_session_that_opens_within_the_grace_clears_the_suspicion(make_home: MakeHome) -> None:
     home = make_home(config(grace=2.0))
     owner = home.owner()
-    server = home.up("toy", "--owner-pid", str(owner.pid))
+    server = home.up("e2e-toy", "--owner-pid", str(owner.pid))
     killed(owner)
-    suspected = home.event("server.suspected", server="toy")
+    suspected = home.event("server.suspected", server="e2e-toy")
     with session(server):
-        home.event("server.suspicion_cleared", server="toy")
+        home.event("server.suspicion_cleared", server="e2e-toy")
         assert time.monotonic() < suspected["due"] + 5
         assert home.events("server.reaped") == []
         closing = time.monotonic()
-    first, _ = home.judged_twice("toy", 2.0)
+    first, _ = home.judged_twice("e2e-toy", 2.0)
     assert first > closing
     assert not lives(server["process"]["pid"])
 
@@ -211,9 +211,9 @@ def test_a_session_that_opens_within_the_grace_clears_the_suspicion(make_home: M
 
 def test_a_server_outlives_the_first_of_two_owners_and_not_the_second(home: Home) -> None:
     first, second = home.owner(), home.owner()
-    server = home.up("toy", "--owner-pid", str(first.pid))
+    server = home.up("e2e-toy", "--owner-pid", str(first.pid))
     pid = server["process"]["pid"]
-    shared = home.up("toy", "--owner-pid", str(second.pid))
+    shared = home.up("e2e-toy", "--owner-pid", str(second.pid))
     assert shared["process"]["pid"] == pid
     assert [owner["pid"] for owner in shared["owners"]] == [first.pid, second.pid]
     killed(first)
@@ -223,7 +223,7 @@ def test_a_server_outlives_the_first_of_two_owners_and_not_the_second(home: Home
     assert judged["verdict"] == "keep"
     assert home.events("server.suspected") == []
     killed(second)
-    sample, _ = home.judged_twice("toy", GRACE_S)
+    sample, _ = home.judged_twice("e2e-toy", GRACE_S)
     (ended,) = home.events("editor.ended", pid=second.pid)
     assert ended["mono"] <= sample + 0.001
     assert not lives(pid)
@@ -232,29 +232,29 @@ def test_a_server_outlives_the_first_of_two_owners_and_not_the_second(home: Home
 def test_an_owner_that_comes_within_the_grace_clears_the_suspicion(make_home: MakeHome) -> None:
     home = make_home(config(grace=2.0))
     first, second = home.owner(), home.owner()
-    pid = home.up("toy", "--owner-pid", str(first.pid))["process"]["pid"]
+    pid = home.up("e2e-toy", "--owner-pid", str(first.pid))["process"]["pid"]
     killed(first)
-    home.event("server.suspected", server="toy")
-    inherited = home.call("server.ensure", {"kind": "toy", "owner": {"pid": second.pid}})
+    home.event("server.suspected", server="e2e-toy")
+    inherited = home.call("server.ensure", {"kind": "e2e-toy", "owner": {"pid": second.pid}})
     assert inherited["process"]["pid"] == pid
     assert [owner["pid"] for owner in inherited["owners"]] == [second.pid]
     keeps_living(pid, 2.5)
     assert home.events("server.reaped") == []
     killed(second)
-    home.judged_twice("toy", 2.0)
+    home.judged_twice("e2e-toy", 2.0)
 
 
 def test_an_editor_that_was_refused_is_no_owner(home: Home) -> None:
     owner, refused = home.owner(), home.owner()
-    pid = home.up("toy", "--owner-pid", str(owner.pid))["process"]["pid"]
+    pid = home.up("e2e-toy", "--owner-pid", str(owner.pid))["process"]["pid"]
     http, sessions = free_ports(2)
-    params = {"kind": "toy", "owner": {"pid": refused.pid}, "ports": {"http": http, "sessions": sessions}}
+    params = {"kind": "e2e-toy", "owner": {"pid": refused.pid}, "ports": {"http": http, "sessions": sessions}}
     with pytest.raises(SupervisorError, match="runs on other ports"):
         home.call("server.ensure", params)
     (listed,) = home.call("server.list")["servers"]
     assert [owner["pid"] for owner in listed["owners"]] == [owner.pid]
     killed(owner)
-    home.judged_twice("toy", GRACE_S)
+    home.judged_twice("e2e-toy", GRACE_S)
     assert not lives(pid)
     assert refused.poll() is None
 
@@ -263,10 +263,10 @@ def test_an_owner_that_comes_during_the_reap_gets_a_server_of_its_own(make_home:
     ports = free_ports(2)
     home = make_home(toy_config("--ignore-term", stop_timeout=2.0, http=str(ports[0]), sessions=str(ports[1])))
     first, second = home.owner(), home.owner()
-    server = home.up("toy", "--owner-pid", str(first.pid))
+    server = home.up("e2e-toy", "--owner-pid", str(first.pid))
     killed(first)
-    home.event("server.reaped", server="toy")
-    again = home.up("toy", "--owner-pid", str(second.pid))
+    home.event("server.reaped", server="e2e-toy")
+    again = home.up("e2e-toy", "--owner-pid", str(second.pid))
     assert [row["signal"] for row in home.events("signal.sent")] == ["ask", "kill"]
     assert not lives(server["process"]["pid"])
     assert (again["state"], again["ports"]) == ("ready", server["ports"])
@@ -278,29 +278,29 @@ def test_an_owner_that_dies_while_the_server_starts(make_home: MakeHome) -> None
     home = make_home(toy_config("--slow-start", "1.5", http=str(ports[0]), sessions=str(ports[1])))
     home.start()
     owner = home.owner()
-    asking = home.run(sys.executable, "-P", "-m", "supervisor", "up", "toy", "--owner-pid", str(owner.pid))
-    pid = home.event("server.spawned", server="toy")["pid"]
+    asking = home.run(sys.executable, "-P", "-m", "supervisor", "up", "e2e-toy", "--owner-pid", str(owner.pid))
+    pid = home.event("server.spawned", server="e2e-toy")["pid"]
     killed(owner)
     asking.wait(60)
-    eventually(lambda: home.server("toy") is None, "nobody needs the server")
+    eventually(lambda: home.server("e2e-toy") is None, "nobody needs the server")
     assert not lives(pid)
 
 
 @pytest.mark.parametrize("ended_by", ["down", "a crash"])
 def test_a_restarted_server_is_given_a_living_owner(home: Home, ended_by: str) -> None:
     first, second = home.owner(), home.owner()
-    home.up("toy", "--owner-pid", str(first.pid))
-    pid = home.up("toy", "--owner-pid", str(second.pid))["process"]["pid"]
+    home.up("e2e-toy", "--owner-pid", str(first.pid))
+    pid = home.up("e2e-toy", "--owner-pid", str(second.pid))["process"]["pid"]
     assert variables(pid)["TOY_OWNER"] == str(first.pid)
     killed(first)
     home.event("editor.ended", pid=first.pid)
     if ended_by == "down":
-        assert home.cli("down", "toy").returncode == 0
-        again = home.up("toy", "--owner-pid", str(second.pid))
+        assert home.cli("down", "e2e-toy").returncode == 0
+        again = home.up("e2e-toy", "--owner-pid", str(second.pid))
     else:
         os.kill(pid, signal.SIGKILL)
-        home.event("server.exited", server="toy")
-        again = home.up("toy")
+        home.event("server.exited", server="e2e-toy")
+        again = home.up("e2e-toy")
     assert again["process"]["pid"] != pid
     assert variables(again["process"]["pid"])["TOY_OWNER"] == str(second.pid)
     assert [owner["pid"] for owner in again["owners"] if owner["liveness"] == "alive"] == [second.pid]
@@ -317,11 +317,11 @@ def test_detached_editor_releases_the_server_after_its_linger(home: Home) -> Non
     editor = attach(home, owner, home.project())
     pid = ensure(home, editor)["process"]["pid"]
     left = home.call("editor.detach", {"editor": editor})
-    assert left["servers"] == ["toy"]
+    assert left["servers"] == ["e2e-toy"]
     detached = home.event("editor.detached", editor=editor)
     (listed,) = home.call("server.list")["servers"]
     assert listed["owners"][0]["leaving"]
-    first, _ = home.judged_twice("toy", GRACE_S)
+    first, _ = home.judged_twice("e2e-toy", GRACE_S)
     assert first >= detached["mono"] + LINGER_S - 0.001
     assert not lives(pid)
     assert owner.poll() is None
@@ -348,7 +348,7 @@ def test_a_project_that_is_reloaded_keeps_its_server(home: Home, comes: str) -> 
         (heir, second.pid, False)
     ]
     killed(second)
-    home.judged_twice("toy", GRACE_S)
+    home.judged_twice("e2e-toy", GRACE_S)
     assert not lives(pid)
 
 
@@ -359,7 +359,7 @@ def test_an_editor_of_another_project_inherits_nothing(home: Home) -> None:
     pid = ensure(home, editor)["process"]["pid"]
     home.call("editor.detach", {"editor": editor})
     attach(home, second, home.project("another-game"))
-    home.judged_twice("toy", GRACE_S)
+    home.judged_twice("e2e-toy", GRACE_S)
     assert not lives(pid)
 
 
@@ -371,7 +371,7 @@ def test_detach_with_stop_does_not_linger(make_home: MakeHome) -> None:
     pid = ensure(home, editor)["process"]["pid"]
     home.call("editor.detach", {"editor": editor, "stop": True})
     detached = home.event("editor.detached", editor=editor)
-    first, _ = home.judged_twice("toy", GRACE_S)
+    first, _ = home.judged_twice("e2e-toy", GRACE_S)
     assert detached["mono"] - 0.001 <= first < detached["mono"] + 5
     assert not lives(pid)
     assert owner.poll() is None
@@ -386,7 +386,7 @@ def test_a_lingering_editor_that_dies_lingers_no_longer(make_home: MakeHome) -> 
     home.call("editor.detach", {"editor": editor})
     keeps_living(pid, 3 * GRACE_S)
     killed(owner)
-    home.judged_twice("toy", GRACE_S)
+    home.judged_twice("e2e-toy", GRACE_S)
     assert not lives(pid)
 
 
@@ -397,12 +397,12 @@ def test_a_detach_that_was_answered_outlives_the_daemon(home: Home) -> None:
     owner = home.owner()
     with home.client() as client:
         editor = client.call("editor.attach", {"pid": owner.pid, "project": home.project()})["id"]
-        pid = client.call("server.ensure", {"kind": "toy", "editor": editor})["process"]["pid"]
+        pid = client.call("server.ensure", {"kind": "e2e-toy", "editor": editor})["process"]["pid"]
         client.call("editor.detach", {"editor": editor})
         os.kill(daemon, signal.SIGKILL)
     eventually(lambda: not lives(daemon), "the daemon ends")
     home.start()
-    first, _ = home.judged_twice("toy", GRACE_S)
+    first, _ = home.judged_twice("e2e-toy", GRACE_S)
     # The linger begins again with the daemon.
     assert first >= home.events("daemon.starting")[-1]["mono"] + LINGER_S
     assert not lives(pid)

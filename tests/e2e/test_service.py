@@ -94,7 +94,7 @@ def test_a_home_can_be_named_where_there_is_no_environment(alone: Home, systemd:
     assert systemd.recv(100) == b"READY=1"
     assert alone.daemon_pid() == service.pid
     alone.environment["GODOT_SUPERVISOR_HOME"] = str(alone.folders.home)
-    server = alone.up("toy")
+    server = alone.up("e2e-toy")
     assert server["state"] == "ready"
     # Nor does the server say to systemd that it is the daemon.
     assert "NOTIFY_SOCKET" not in variables(server["process"]["pid"])

@@ -21,14 +21,14 @@ def home(make_home: MakeHome) -> Home:
 
 def test_an_opt_out_that_the_daemon_lacks_is_named(home: Home) -> None:
     home.environment["DO_NOT_TRACK"] = "topsecret"
-    for words in (("up", "toy"), ("restart", "toy")):
+    for words in (("up", "e2e-toy"), ("restart", "e2e-toy")):
         said = home.cli(*words).stderr
         assert "DO_NOT_TRACK is set in this shell but not for the daemon" in said
         assert "restart --daemon" in said
-        assert "[kinds.toy.env]" in said
+        assert "[kinds.e2e-toy.env]" in said
         assert "topsecret" not in said
     home.cli("restart", "--daemon")
-    assert "DO_NOT_TRACK" not in home.cli("restart", "toy").stderr
+    assert "DO_NOT_TRACK" not in home.cli("restart", "e2e-toy").stderr
     assert "topsecret" not in home.cli("status", "--json").stdout
 
 
@@ -37,7 +37,7 @@ def test_an_opt_out_of_the_kind_itself_is_no_news(home: Home) -> None:
     config = home.folders.config
     config.write_text(config.read_text().replace("env = { ", 'env = { DO_NOT_TRACK = "1", '))
     assert home.cli("config", "reload").returncode == 0
-    assert "DO_NOT_TRACK" not in home.cli("up", "toy").stderr
+    assert "DO_NOT_TRACK" not in home.cli("up", "e2e-toy").stderr
 
 
 def test_a_program_of_this_shells_path_is_found_for_the_user(home: Home, tmp_path: Path) -> None:

@@ -82,13 +82,13 @@ def test_foreground_daemons_that_race_for_the_lock_all_exit_0(toy: Home) -> None
 
 def test_two_homes_are_two_independent_daemons(make_home: MakeHome) -> None:
     one, two = make_home(toy_config()), make_home(toy_config())
-    first, second = one.up("toy"), two.up("toy")
+    first, second = one.up("e2e-toy"), two.up("e2e-toy")
     assert one.daemon_pid() != two.daemon_pid()
     assert set(first["ports"].values()).isdisjoint(second["ports"].values())
     assert one.cli("stop", "--servers").returncode == 0
     assert one.server_processes() == []
     assert two.server_processes() == [second["root_pid"]]
-    row = two.server("toy")
+    row = two.server("e2e-toy")
     assert row is not None
     assert row["state"] == "ready"
 
@@ -135,7 +135,7 @@ def test_what_it_publishes_is_for_its_user_only(toy: Home) -> None:
 
 
 def test_the_log_has_one_json_object_a_line_stamped_in_order(toy: Home) -> None:
-    toy.up("toy")
+    toy.up("e2e-toy")
     assert toy.cli("stop", "--servers").returncode == 0
     lines = (toy.folders.logs / "daemon.log").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
@@ -158,7 +158,7 @@ def test_a_home_whose_path_is_too_long_for_a_socket_works(
     short = tmp_path_factory.mktemp("t")
     home.environment["TMPDIR"] = str(short)
     try:
-        assert home.up("toy")["state"] == "ready"
+        assert home.up("e2e-toy")["state"] == "ready"
         published = endpoint.read(home.folders.endpoint)
         assert published is not None
         (unix,) = [transport for transport in published.transports if transport["kind"] == "unix"]
@@ -170,7 +170,7 @@ def test_a_home_whose_path_is_too_long_for_a_socket_works(
         other = make_home(toy_config())
         other.start()
         assert home.call("status")["daemon"]["home"] == str(home.folders.home)
-        assert home.cli("down", "toy").returncode == 0
+        assert home.cli("down", "e2e-toy").returncode == 0
     finally:
         home.close()
     assert not path.exists()
@@ -184,7 +184,7 @@ def test_told_to_end_it_exits_0_and_leaves_the_servers(toy: Home, tmp_path: Path
     with (tmp_path / "console").open("w") as console:
         daemon = toy.begin("start", "--foreground", stderr=console)
     eventually(toy.folders.endpoint.exists, "it has published itself")
-    server = toy.up("toy", "--owner-pid", str(toy.owner().pid))
+    server = toy.up("e2e-toy", "--owner-pid", str(toy.owner().pid))
     daemon.send_signal(number)
     assert daemon.wait(30) == 0
     assert not toy.folders.endpoint.exists()
@@ -193,7 +193,7 @@ def test_told_to_end_it_exits_0_and_leaves_the_servers(toy: Home, tmp_path: Path
     assert toy.events()[-1]["event"] == "daemon.stopped"
     assert "Traceback" not in (tmp_path / "console").read_text()
     toy.start()
-    after = toy.server("toy")
+    after = toy.server("e2e-toy")
     assert after is not None
     assert after["process"] == server["process"]
 
@@ -202,7 +202,7 @@ def test_told_to_end_during_up_it_finishes_what_it_began(make_home: MakeHome) ->
     home = make_home(toy_config("--slow-start", "1"))
     home.start()
     owner = home.owner()
-    up = home.begin("up", "toy", "--owner-pid", str(owner.pid), "--json")
+    up = home.begin("up", "e2e-toy", "--owner-pid", str(owner.pid), "--json")
     home.event("server.spawned")
     pid = home.daemon_pid()
     assert pid is not None
@@ -213,7 +213,7 @@ def test_told_to_end_during_up_it_finishes_what_it_began(make_home: MakeHome) ->
     (survivor,) = home.server_processes()
     assert json.loads(out)["root_pid"] == survivor
     home.start()
-    after = home.server("toy")
+    after = home.server("e2e-toy")
     assert after is not None
     assert (after["root_pid"], after["state"]) == (survivor, "ready")
 
@@ -235,8 +235,8 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "an unknown key": (broken('[daemon]\nlog_levle = "info"\n'), "daemon.log_levle"),
     "a wrong value": (broken('[daemon]\nlog_level = "loud"\n'), "daemon.log_level"),
     "a wrong type": (broken("[daemon]\ndiscover = true\n"), "daemon.discover"),
-    "an unknown key of a kind": (broken('[kinds.toy]\ncommand = ["x"]\ncolour = "red"\n'), "kinds.toy.colour"),
-    "a kind without a command": (broken('[kinds.toy]\ntopology = "shared"\n'), "kinds.toy.command"),
+    "an unknown key of a kind": (broken('[kinds.e2e-toy]\ncommand = ["x"]\ncolour = "red"\n'), "kinds.e2e-toy.colour"),
+    "a kind without a command": (broken('[kinds.e2e-toy]\ntopology = "shared"\n'), "kinds.e2e-toy.command"),
     "written by others": (too_open, "chmod go-w"),
 }
 
@@ -268,7 +268,7 @@ def test_a_broken_configuration_is_an_error_object_with_json(toy: Home) -> None:
     status, error = toy.refused("start")
     assert status == 1
     assert error["data"]["code"] == "CONFIG_INVALID"
-    status, error = toy.refused("up", "toy")
+    status, error = toy.refused("up", "e2e-toy")
     assert status == 1
     assert error["data"]["code"] == "CONFIG_INVALID"
 

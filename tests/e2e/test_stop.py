@@ -66,14 +66,14 @@ def test_down_stops_a_descendant_that_ignores_sigterm(make_home: MakeHome, tmp_p
     mark = tmp_path / "pid"
     home = make_home(config("--child", str(mark), stop_timeout=1))
     owner = home.owner()
-    server = home.up("toy", "--owner-pid", str(owner.pid))
+    server = home.up("e2e-toy", "--owner-pid", str(owner.pid))
     descendant = marked(mark)
-    stopped = home.cli("down", "toy")
+    stopped = home.cli("down", "e2e-toy")
     assert stopped.returncode == 0, stopped.stderr
     nothing_is_left(home, server["ports"].values(), server["process"]["pid"], descendant)
     assert [row["signal"] for row in home.events("signal.sent", pid=descendant)] == ["ask", "kill"]
     assert owner.poll() is None
-    assert home.server("toy") is None
+    assert home.server("e2e-toy") is None
 
 
 @pytest.mark.parametrize("how", rest_in_full(["down", "reaped", "restarted"]))
@@ -83,14 +83,14 @@ def test_a_descendant_with_a_session_of_its_own_is_asked_and_left(
     mark = tmp_path / "pid"
     home = make_home(config("--escape", str(mark), grace=0.1, stop_timeout=1))
     owner = home.owner()
-    server = home.up("toy", "--owner-pid", str(owner.pid))
+    server = home.up("e2e-toy", "--owner-pid", str(owner.pid))
     descendant = marked(mark)
     survivors.append(descendant)
     if how == "reaped":
         owner.kill()
     else:
-        assert home.cli("down" if how == "down" else "restart", "toy").returncode == 0
-    assert home.event("server.left_behind", server="toy")["pids"] == [descendant]
+        assert home.cli("down" if how == "down" else "restart", "e2e-toy").returncode == 0
+    assert home.event("server.left_behind", server="e2e-toy")["pids"] == [descendant]
     eventually(lambda: not lives(server["process"]["pid"]), "the server has ended")
     assert lives(descendant)
     assert [row["signal"] for row in home.events("signal.sent", pid=descendant)] == ["ask"]
@@ -104,20 +104,20 @@ def test_a_godot_editor_that_the_server_has_started_is_never_signalled(
     mark = tmp_path / "pid"
     home = make_home(config("--godot", str(mark), grace=0.1, stop_timeout=1))
     owner = home.owner()
-    home.up("toy", "--owner-pid", str(owner.pid))
+    home.up("e2e-toy", "--owner-pid", str(owner.pid))
     editor = marked(mark)
     survivors.append(editor)
     owner.kill()
-    home.event("server.stopped", server="toy")
-    assert home.event("server.left_behind", server="toy")["pids"] == [editor]
+    home.event("server.stopped", server="e2e-toy")
+    assert home.event("server.left_behind", server="e2e-toy")["pids"] == [editor]
     assert lives(editor)
     assert editor not in signalled(home)
 
 
 def test_down_kills_a_server_that_ignores_sigterm_when_its_time_is_over(make_home: MakeHome) -> None:
     home = make_home(config("--ignore-term", stop_timeout=1))
-    server = home.up("toy")
-    assert home.cli("down", "toy").returncode == 0
+    server = home.up("e2e-toy")
+    assert home.cli("down", "e2e-toy").returncode == 0
     nothing_is_left(home, server["ports"].values(), server["process"]["pid"])
     asked, killed = home.events("signal.sent")
     assert (asked["signal"], killed["signal"]) == ("ask", "kill")
@@ -125,7 +125,7 @@ def test_down_kills_a_server_that_ignores_sigterm_when_its_time_is_over(make_hom
 
 
 def test_a_server_that_ends_when_asked_is_not_killed(toy: Home) -> None:
-    server = toy.up("toy")
+    server = toy.up("e2e-toy")
     assert toy.cli("down").returncode == 0
     nothing_is_left(toy, server["ports"].values(), server["process"]["pid"])
     assert [row["signal"] for row in toy.events("signal.sent")] == ["ask"]
@@ -133,11 +133,11 @@ def test_a_server_that_ends_when_asked_is_not_killed(toy: Home) -> None:
 
 def test_down_stops_a_grandchild_that_holds_the_port(make_home: MakeHome) -> None:
     home = make_home(config("--below", "2"))
-    server = home.up("toy")
+    server = home.up("e2e-toy")
     root, listener = server["root_pid"], server["process"]["pid"]
     (between,) = children(root)
     assert children(between) == [listener]
-    assert home.cli("down", "toy").returncode == 0
+    assert home.cli("down", "e2e-toy").returncode == 0
     nothing_is_left(home, server["ports"].values(), root, between, listener)
 
 
@@ -145,18 +145,18 @@ def test_a_server_behind_a_shell_is_found_below_it_and_both_are_stopped(make_hom
     plain = f'command = ["{sys.executable}", "{SERVERS / "toy.py"}", "{{http}}", "{{sessions}}"]'
     script = f"'{sys.executable}' '{SERVERS / 'toy.py'}' {{http}} {{sessions}}; true"
     home = make_home(config().replace(plain, f'command = ["sh", "-c", "{script}"]'))
-    server = home.up("toy")
+    server = home.up("e2e-toy")
     root, listener = server["root_pid"], server["process"]["pid"]
     assert Path(f"/proc/{root}/cmdline").read_bytes().startswith(b"sh\0-c\0")
     assert children(root) == [listener]
-    assert home.cli("down", "toy").returncode == 0
+    assert home.cli("down", "e2e-toy").returncode == 0
     nothing_is_left(home, server["ports"].values(), root, listener)
 
 
 def test_what_a_server_that_was_killed_leaves_in_its_session_is_swept(make_home: MakeHome, tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     home = make_home(config("--child", str(mark)))
-    server = home.up("toy")
+    server = home.up("e2e-toy")
     descendant = marked(mark)
     os.kill(server["process"]["pid"], signal.SIGKILL)
     eventually(lambda: not lives(descendant), "the descendant is swept")
@@ -171,13 +171,13 @@ def test_an_editor_that_the_server_has_started_outlives_it(
 ) -> None:
     mark = tmp_path / "pid"
     home = make_home(config("--editor", str(mark)))
-    server = home.up("toy")
+    server = home.up("e2e-toy")
     editor = marked(mark)
     (job,) = eventually(lambda: children(editor), "the editor runs something")
     survivors += [editor, job]
     assert stat_fields(editor)[3] == str(server["root_pid"]), "it is in the session of the server"
-    home.up("toy", "--owner-pid", str(editor))
-    assert home.cli("down", "toy").returncode == 0
+    home.up("e2e-toy", "--owner-pid", str(editor))
+    assert home.cli("down", "e2e-toy").returncode == 0
     assert not lives(server["process"]["pid"])
     assert lives(editor)
     assert lives(job)
@@ -185,10 +185,10 @@ def test_an_editor_that_the_server_has_started_outlives_it(
 
 
 def test_a_server_cannot_own_itself(toy: Home) -> None:
-    server = toy.up("toy")
-    status, error = toy.refused("up", "toy", "--owner-pid", str(server["process"]["pid"]))
+    server = toy.up("e2e-toy")
+    status, error = toy.refused("up", "e2e-toy", "--owner-pid", str(server["process"]["pid"]))
     assert (status, error["data"]["code"]) == (2, "INVALID_PARAMS")
-    assert toy.cli("down", "toy").returncode == 0
+    assert toy.cli("down", "e2e-toy").returncode == 0
     assert toy.server_processes() == []
 
 
@@ -197,10 +197,10 @@ def test_an_inherited_launch_token_alone_is_no_reason_to_kill(
 ) -> None:
     mark = tmp_path / "pid"
     home = make_home(config("--escape", str(mark)))
-    server = home.up("toy", "--owner-pid", str(home.owner().pid))
+    server = home.up("e2e-toy", "--owner-pid", str(home.owner().pid))
     survivors.append(marked(mark))
     os.kill(server["process"]["pid"], signal.SIGKILL)
-    home.event("server.exited", server="toy")
+    home.event("server.exited", server="e2e-toy")
     eventually(lambda: len(home.events("server.state", now="ready")) == 2, "it is started again")
     assert home.cli("stop", "--servers").returncode == 0
     home.start()
@@ -215,17 +215,17 @@ def test_a_grandchild_that_left_session_and_parents_is_held_and_named(
     mark = tmp_path / "pid"
     home = make_home(config("--daemonize", str(mark), grace=0.1))
     owner = home.owner()
-    server = home.up("toy", "--owner-pid", str(owner.pid))
+    server = home.up("e2e-toy", "--owner-pid", str(owner.pid))
     grandchild = marked(mark)
     survivors.append(grandchild)
     assert stat_fields(grandchild)[3] != str(server["root_pid"])
     if how == "down":
-        assert home.cli("down", "toy").returncode == 0
+        assert home.cli("down", "e2e-toy").returncode == 0
     else:
         owner.kill()
-    left = home.event("server.left_behind", server="toy")
+    left = home.event("server.left_behind", server="e2e-toy")
     assert left["pids"] == [grandchild]
-    home.event("server.stopped", server="toy")
+    home.event("server.stopped", server="e2e-toy")
     assert lives(grandchild), "what it carries can be inherited: that is no proof"
     assert signalled(home) == {server["root_pid"]}
     home.kill_daemon()
@@ -281,19 +281,19 @@ def test_an_interactive_shell_and_its_jobs_are_never_touched(
     if daemon == "as a job":
         survivors += shell.job(f"{shell.supervisor} start --foreground")
         eventually(toy.folders.endpoint.exists, "the daemon is there")
-    up = f"{shell.supervisor} up toy --owner-pid $$"
+    up = f"{shell.supervisor} up e2e-toy --owner-pid $$"
     status, shown = shell.say(up)
     assert status == 0, shown
-    server = toy.server("toy")
+    server = toy.server("e2e-toy")
     assert server is not None
     assert [row["pid"] for row in server["owners"]] == [shell.process.pid]
-    status, shown = shell.say(f"{shell.supervisor} down toy")
+    status, shown = shell.say(f"{shell.supervisor} down e2e-toy")
     assert status == 0, shown
     assert not lives(server["process"]["pid"])
     assert all(lives(pid) for pid in survivors)
     assert shell.say("jobs")[1].count("Running") == len(survivors) - 1
     assert shell.say(up)[0] == 0
-    again = toy.server("toy")
+    again = toy.server("e2e-toy")
     assert again is not None
     shell.process.kill()
     shell.process.wait()
@@ -311,10 +311,10 @@ def test_stopping_the_daemon_leaves_servers_running_unless_asked(make_home: Make
     mark = tmp_path / "pid"
     home = make_home(config("--child", str(mark), topology="per-editor", stop_timeout=1))
     owner = home.owner()
-    first = home.up("toy", "--owner-pid", str(owner.pid), "--project", home.project("one"))
+    first = home.up("e2e-toy", "--owner-pid", str(owner.pid), "--project", home.project("one"))
     children_of_both = [marked(mark)]
     mark.unlink()
-    second = home.up("toy", "--owner-pid", str(owner.pid), "--project", home.project("two"))
+    second = home.up("e2e-toy", "--owner-pid", str(owner.pid), "--project", home.project("two"))
     children_of_both.append(marked(mark))
     pids = [server["process"]["pid"] for server in (first, second)]
     assert home.cli("stop").returncode == 0
@@ -334,12 +334,12 @@ def test_stop_with_servers_stops_one_that_is_not_ready_yet(make_home: MakeHome, 
     owner = home.owner()
     if moment == "while it is started":
         home.start()
-        up = home.begin("up", "toy", "--owner-pid", str(owner.pid))
+        up = home.begin("up", "e2e-toy", "--owner-pid", str(owner.pid))
         home.event("server.spawned")
         assert home.cli("stop", "--servers").returncode == 0
         up.communicate(timeout=60)
     else:
-        os.kill(home.up("toy", "--owner-pid", str(owner.pid))["process"]["pid"], signal.SIGKILL)
+        os.kill(home.up("e2e-toy", "--owner-pid", str(owner.pid))["process"]["pid"], signal.SIGKILL)
         eventually(lambda: len(home.events("server.spawned")) == 2, "it is started again")
         assert home.cli("stop", "--servers").returncode == 0
     eventually(lambda: not home.daemon_processes(), "the daemon ends")
@@ -350,10 +350,10 @@ def test_stop_with_servers_stops_one_that_is_not_ready_yet(make_home: MakeHome, 
 
 
 def failed_start(home: Home, *words: str) -> dict[str, Any]:
-    code, error = home.refused("up", "toy", *words)
+    code, error = home.refused("up", "e2e-toy", *words)
     assert code == 1
     assert error["data"]["code"] == "START_FAILED"
-    row = home.server("toy")
+    row = home.server("e2e-toy")
     assert row is not None
     assert row["state"] == "failed"
     assert row["failure"]["code"] == "START_FAILED"
@@ -367,18 +367,18 @@ def test_a_server_that_ends_at_once_tells_its_exit_and_its_last_words(make_home:
     owner = home.owner()
     error = failed_start(home, "--owner-pid", str(owner.pid))
     assert error["data"]["exit"] == 3
-    assert error["data"]["log_tail"][-1] == "toy: giving up"
+    assert error["data"]["log_tail"][-1] == "e2e-toy: giving up"
     assert not home.events("signal.sent")
-    row = home.server("toy")
+    row = home.server("e2e-toy")
     assert row is not None
-    assert (row["failure"]["exit"], row["failure"]["log_tail"][-1]) == (3, "toy: giving up")
+    assert (row["failure"]["exit"], row["failure"]["log_tail"][-1]) == (3, "e2e-toy: giving up")
     # People see the same without --json.
-    shown = home.cli("up", "toy").stderr
-    assert "toy: giving up" in shown
+    shown = home.cli("up", "e2e-toy").stderr
+    assert "e2e-toy: giving up" in shown
     assert "Traceback" not in shown
     owner.kill()
     owner.wait()
-    eventually(lambda: home.server("toy") is None, "the row of a failed start goes with its owner")
+    eventually(lambda: home.server("e2e-toy") is None, "the row of a failed start goes with its owner")
 
 
 def test_a_server_that_never_answers_is_stopped_with_its_tree(make_home: MakeHome, tmp_path: Path) -> None:
@@ -403,5 +403,5 @@ def test_after_a_failed_start_the_next_up_tries_again(make_home: MakeHome) -> No
     failed_start(home)
     home.cli("stop")
     (home.folders.home / "config.toml").write_text(config())
-    assert home.up("toy")["state"] == "ready"
+    assert home.up("e2e-toy")["state"] == "ready"
     assert len(home.server_processes()) == 1

@@ -77,7 +77,7 @@ def test_adopt_takes_a_port_or_a_process_and_down_ends_it(home: Home, place: Pla
     target = {"port": place.http[0], "another port": place.sessions[0], "pid": foreign_server.pid}[by]
     params = {"pid": target} if by == "pid" else {"port": target}
     server = home.call("server.adopt", params)
-    assert (server["id"], server["origin"], server["state"]) == ("toy", "adopted", "ready")
+    assert (server["id"], server["origin"], server["state"]) == ("e2e-toy", "adopted", "ready")
     assert (server["version"], server["ports"]) == ("1.0", place.set(0))
     assert (server["process"]["pid"], server["root_pid"]) == (foreign_server.pid, foreign_server.pid)
     assert server["owners"] == []
@@ -100,7 +100,7 @@ def test_adopted_server_is_followed_reaped_and_found_again(home: Home, place: Pl
         ended(owner)
         keeps_living(foreign_server.pid, 4 * GRACE_S)
         assert home.events("server.suspected") == []
-    home.judged_twice("toy", GRACE_S)
+    home.judged_twice("e2e-toy", GRACE_S)
     assert foreign_server.wait(20) == -signal.SIGTERM
 
 
@@ -110,11 +110,11 @@ def test_an_adopted_server_is_started_again_while_its_owner_lives(home: Home, pl
     home.start()
     adopted(home, place.http[0], "--owner-pid", str(owner.pid))
     ended(foreign_server)
-    again = eventually(lambda: home.server_in("toy", "ready", origin="spawned"), "it is started again")
+    again = eventually(lambda: home.server_in("e2e-toy", "ready", origin="spawned"), "it is started again")
     assert again["ports"] == place.set(0)
     assert [held["pid"] for held in again["owners"]] == [owner.pid]
     ended(owner)
-    home.judged_twice("toy", GRACE_S)
+    home.judged_twice("e2e-toy", GRACE_S)
 
 
 def test_adopting_twice_or_one_of_ours_changes_nothing(home: Home, place: Place) -> None:
@@ -122,7 +122,7 @@ def test_adopting_twice_or_one_of_ours_changes_nothing(home: Home, place: Place)
     home.start()
     first, second = adopted(home, place.http[0]), adopted(home, place.sessions[0])
     assert (first["id"], first["process"]) == (second["id"], second["process"])
-    ours = home.up("toy", "--version", "2.0")
+    ours = home.up("e2e-toy", "--version", "2.0")
     assert adopted(home, ours["ports"]["http"])["origin"] == "spawned"
     assert len(rows(home)) == 2
 
@@ -208,12 +208,12 @@ def test_plugins_server_is_reaped_after_its_editor_has_gone(watching: Home, plac
     foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
     watching.start()
     row = found(watching, foreign_server.pid)
-    assert (row["id"], row["origin"], row["version"]) == ("toy", "discovered", "1.0")
+    assert (row["id"], row["origin"], row["version"]) == ("e2e-toy", "discovered", "1.0")
     assert [held["pid"] for held in row["owners"]] == [owner.pid]
     waits_out(AT_REST_S, foreign_server.pid)
     assert watching.events("server.suspected") == []
     ended(owner)
-    watching.judged_twice("toy", GRACE_S)
+    watching.judged_twice("e2e-toy", GRACE_S)
     assert foreign_server.wait(20) == -signal.SIGTERM
     eventually(lambda: rows(watching) == [], "its row has gone")
     assert len(watching.events("editor.ended")) == 1
@@ -224,7 +224,7 @@ def test_one_that_was_orphaned_before_the_daemon_came_is_judged_twice_too(watchi
     foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
     ended(owner)
     watching.start()
-    watching.judged_twice("toy", GRACE_S)
+    watching.judged_twice("e2e-toy", GRACE_S)
     assert foreign_server.wait(20) == -signal.SIGTERM
     assert watching.event("server.discovered")["owner"] == f"pid {owner.pid}, dead"
 
@@ -238,7 +238,7 @@ def test_a_session_keeps_a_found_server_whose_editor_has_gone(watching: Home, pl
         ended(owner)
         keeps_living(foreign_server.pid, AT_REST_S)
         assert watching.events("server.suspected") == []
-    watching.judged_twice("toy", GRACE_S)
+    watching.judged_twice("e2e-toy", GRACE_S)
 
 
 def test_a_found_server_that_ends_is_not_started_again(watching: Home, place: Place) -> None:
@@ -247,7 +247,7 @@ def test_a_found_server_that_ends_is_not_started_again(watching: Home, place: Pl
     watching.start()
     found(watching, foreign_server.pid)
     ended(foreign_server)
-    watching.event("server.gone", server="toy")
+    watching.event("server.gone", server="e2e-toy")
     assert watching.events("server.spawned") == []
     assert watching.events("signal.sent") == []
     # Its plugin starts another one, and that is found as well: by a look that a read sets off.
@@ -266,7 +266,7 @@ def test_detaching_plugin_keeps_the_server_that_it_started(watching: Home, place
     waits_out(AT_REST_S, foreign_server.pid)
     assert watching.events("server.suspected") == []
     ended(owner)
-    watching.judged_twice("toy", GRACE_S)
+    watching.judged_twice("e2e-toy", GRACE_S)
 
 
 def test_the_owner_of_a_found_server_cannot_release_it(watching: Home, place: Place) -> None:
@@ -275,7 +275,7 @@ def test_the_owner_of_a_found_server_cannot_release_it(watching: Home, place: Pl
     watching.start()
     (held,) = found(watching, foreign_server.pid)["owners"]
     with pytest.raises(SupervisorError) as caught:
-        watching.call("server.release", {"server": "toy", "editor": held["editor"]})
+        watching.call("server.release", {"server": "e2e-toy", "editor": held["editor"]})
     assert caught.value.code == "NOT_OURS"
 
 
@@ -285,22 +285,22 @@ def test_per_editor_found_server_goes_to_its_owner_only(make_home: MakeHome, pla
     foreign_server = toy_of_a_stranger(home, place.set(0), owner=theirs)
     home.start()
     found(home, foreign_server.pid)
-    other = home.up("toy", "--owner-pid", str(ours.pid), "--project", home.project("one"))
+    other = home.up("e2e-toy", "--owner-pid", str(ours.pid), "--project", home.project("one"))
     assert (other["origin"], other["ports"]) == ("spawned", place.set(1))
     project = home.project("two")
-    own = home.up("toy", "--owner-pid", str(theirs.pid), "--project", project)
+    own = home.up("e2e-toy", "--owner-pid", str(theirs.pid), "--project", project)
     assert (own["origin"], own["process"]["pid"], own["project"]) == ("adopted", foreign_server.pid, project)
 
 
 def test_stop_servers_leaves_a_server_with_unknown_owners(home: Home, place: Place) -> None:
     foreign_server = toy_of_a_stranger(home, place.set(0))
-    assert home.up("toy")["process"]["pid"] == foreign_server.pid
-    ours = home.up("toy", "--version", "2.0")
+    assert home.up("e2e-toy")["process"]["pid"] == foreign_server.pid
+    ours = home.up("e2e-toy", "--version", "2.0")
     assert home.cli("stop", "--servers").returncode == 0
     assert not lives(ours["process"]["pid"])
     keeps_living(foreign_server.pid, 0.3)
     home.start()
-    assert home.cli("down", "toy").returncode == 0
+    assert home.cli("down", "e2e-toy").returncode == 0
     assert foreign_server.wait(20) == -signal.SIGTERM
 
 
@@ -309,10 +309,10 @@ def test_an_ensure_opts_in(watching: Home, place: Place) -> None:
     foreign_server = toy_of_a_stranger(watching, place.set(0), owner=theirs)
     watching.start()
     found(watching, foreign_server.pid)
-    server = watching.up("toy", "--owner-pid", str(ours.pid))
-    assert (server["id"], server["origin"], server["process"]["pid"]) == ("toy", "adopted", foreign_server.pid)
+    server = watching.up("e2e-toy", "--owner-pid", str(ours.pid))
+    assert (server["id"], server["origin"], server["process"]["pid"]) == ("e2e-toy", "adopted", foreign_server.pid)
     ended(foreign_server)
-    again = eventually(lambda: watching.server_in("toy", "ready", origin="spawned"), "it is started again")
+    again = eventually(lambda: watching.server_in("e2e-toy", "ready", origin="spawned"), "it is started again")
     assert {held["pid"] for held in again["owners"]} == {theirs.pid, ours.pid}
 
 
@@ -324,7 +324,11 @@ def test_one_without_an_owner_is_external_and_only_listed(watching: Home, place:
     assert "only listed" in row["reap"]["reasons"][0]
     assert "external" in watching.cli("status").stdout
     code, error = watching.refused("down")
-    assert (code, error["data"]["code"], error["data"]["hint"]) == (2, "INVALID_PARAMS", "godot-supervisor down toy")
+    assert (code, error["data"]["code"], error["data"]["hint"]) == (
+        2,
+        "INVALID_PARAMS",
+        "godot-supervisor down e2e-toy",
+    )
     waits_out(AT_REST_S, foreign_server.pid)
     assert watching.cli("reap").returncode == 0
     assert watching.cli("stop", "--servers").returncode == 0
@@ -336,13 +340,13 @@ def test_a_user_may_still_name_an_external_one(watching: Home, place: Place) -> 
     foreign_server = toy_of_a_stranger(watching, place.set(0))
     watching.start()
     found(watching, foreign_server.pid)
-    assert watching.cli("down", "toy").returncode == 0
+    assert watching.cli("down", "e2e-toy").returncode == 0
     assert foreign_server.wait(20) == -signal.SIGTERM
 
 
 def test_a_server_of_another_home_is_shown_as_such_and_never_touched(make_home: MakeHome, place: Place) -> None:
     first, second = make_home(place.config()), make_home(place.config(discover="watch"))
-    theirs = first.up("toy")
+    theirs = first.up("e2e-toy")
     second.start()
     row = judged(second, theirs["process"]["pid"])
     assert row["origin"] == "external"
@@ -351,7 +355,7 @@ def test_a_server_of_another_home_is_shown_as_such_and_never_touched(make_home: 
     for command in (("down", row["id"]), ("adopt", str(place.http[0]))):
         code, error = second.refused(*command)
         assert (code, error["data"]["code"]) == (5, "NOT_OURS")
-    ours = second.up("toy")
+    ours = second.up("e2e-toy")
     assert ours["ports"] == place.set(1)
     assert second.cli("stop", "--servers").returncode == 0
     assert lives(theirs["process"]["pid"])
@@ -427,7 +431,7 @@ def test_the_pid_of_an_owner_is_recycled(watching: Home, place: Place, recycle: 
         ended(owner)
         innocent = recycle(owner.pid)
         watching.start()
-    watching.judged_twice("toy", GRACE_S)
+    watching.judged_twice("e2e-toy", GRACE_S)
     assert foreign_server.wait(20) == -signal.SIGTERM
     assert innocent.poll() is None
 
@@ -453,7 +457,7 @@ def test_the_pid_of_a_strangers_server_is_recycled(
     ended(foreign_server)
     innocent = recycle(foreign_server.pid)
     os.kill(daemon, signal.SIGCONT)
-    here.event("server.gone", server="toy")
+    here.event("server.gone", server="e2e-toy")
     waits_out(AT_REST_S, innocent.pid)
     assert here.events("signal.sent") == []
 
@@ -470,22 +474,22 @@ def test_adopted_pid_recycled_while_the_daemon_is_down(home: Home, place: Place,
     ended(foreign_server)
     innocent = recycle(foreign_server.pid)
     home.start()
-    home.event("server.gone", server="toy")
+    home.event("server.gone", server="e2e-toy")
     waits_out(AT_REST_S, innocent.pid)
     assert home.events("signal.sent") == []
 
 
 def test_ports_prints_what_a_user_needs_to_know(make_home: MakeHome, place: Place) -> None:
     home = make_home(place.config())
-    mine = home.up("toy")
+    mine = home.up("e2e-toy")
     foreign_server = toy_of_a_stranger(home, place.set(1))
     with socket.create_server(("127.0.0.1", place.http[2])):
-        text = home.cli("ports", "toy").stdout
+        text = home.cli("ports", "e2e-toy").stdout
     lines = {line.split()[0]: line for line in text.splitlines()}
-    assert "it is the port of toy" in lines[str(place.http[0])]
+    assert "it is the port of e2e-toy" in lines[str(place.http[0])]
     assert f"pid {mine['process']['pid']}" in lines[str(place.http[0])]
     assert "adopt" in lines[str(place.http[1])]
     assert f"pid {foreign_server.pid}" in lines[str(place.http[1])]
     assert f"pid {os.getpid()}" in lines[str(place.http[2])]
-    assert "its command line is not that of toy" in lines[str(place.http[2])]
+    assert "its command line is not that of e2e-toy" in lines[str(place.http[2])]
     assert f"it is free, but {place.http[2]} goes with it" in lines[str(place.sessions[2])]

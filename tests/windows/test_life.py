@@ -21,16 +21,16 @@ WRONG_TOKEN = (
 def test_a_server_lives_as_long_as_its_owner(toy: WindowsHome) -> None:
     daemon = json.loads(toy.cli("start", "--json").stdout)["pid"]
     owner = toy.owner()
-    server = toy.up("toy", "--owner-pid", str(owner.pid))
+    server = toy.up("e2e-toy", "--owner-pid", str(owner.pid))
     pid = server["process"]["pid"]
     assert server["state"] == "ready"
     assert lives(pid)
     listed = toy.cli("status").stdout
-    assert "toy 1.0" in listed
+    assert "e2e-toy 1.0" in listed
     end(owner.pid)
-    toy.judged_twice("toy", GRACE_S)
+    toy.judged_twice("e2e-toy", GRACE_S)
     eventually(lambda: not lives(pid), "the server ends")
-    eventually(lambda: toy.server("toy") is None, "it is forgotten")
+    eventually(lambda: toy.server("e2e-toy") is None, "it is forgotten")
     stopped = toy.cli("stop")
     assert stopped.returncode == 0, stopped.stderr
     eventually(lambda: not lives(daemon), "the daemon ends")
@@ -40,14 +40,14 @@ def test_a_server_lives_as_long_as_its_owner(toy: WindowsHome) -> None:
 def test_a_server_outlives_its_daemon_and_is_found_by_the_next(toy: WindowsHome) -> None:
     toy.start()
     owner = toy.owner()
-    before = toy.ensure("toy", owner={"pid": owner.pid})
+    before = toy.ensure("e2e-toy", owner={"pid": owner.pid})
     toy.kill_daemon()
     assert lives(before["process"]["pid"])
     toy.start()
-    found = toy.server("toy")
+    found = toy.server("e2e-toy")
     assert found is not None
     assert (found["process"], found["state"], found["since"]) == (before["process"], "ready", before["since"])
-    assert toy.ensure("toy", owner={"pid": owner.pid})["process"] == before["process"]
+    assert toy.ensure("e2e-toy", owner={"pid": owner.pid})["process"] == before["process"]
     assert len(toy.server_processes()) == 1
     end(owner.pid)
     eventually(lambda: not lives(before["process"]["pid"]), "the next daemon reaps it")
@@ -56,23 +56,23 @@ def test_a_server_outlives_its_daemon_and_is_found_by_the_next(toy: WindowsHome)
 def test_server_whose_owner_died_without_a_daemon_is_reaped_later(toy: WindowsHome) -> None:
     toy.start()
     owner = toy.owner()
-    pid = toy.ensure("toy", owner={"pid": owner.pid})["process"]["pid"]
+    pid = toy.ensure("e2e-toy", owner={"pid": owner.pid})["process"]["pid"]
     toy.kill_daemon()
     end(owner.pid)
     toy.start()
-    toy.judged_twice("toy", GRACE_S)
+    toy.judged_twice("e2e-toy", GRACE_S)
     eventually(lambda: not lives(pid), "it is reaped")
 
 
 def test_a_daemon_killed_while_it_starts_a_server_leaves_one_or_none(make_home: MakeHome) -> None:
     home = make_home(toy_config("--slow-start", "600"))
     home.start()
-    ask = home.begin("up", "toy")
+    ask = home.begin("up", "e2e-toy")
     eventually(home.server_processes, "it is started")
     home.kill_daemon()
     ask.communicate()
     home.start()
-    home.event("server.found", server="toy")
+    home.event("server.found", server="e2e-toy")
     assert len(home.server_processes()) == 1
 
 
@@ -80,7 +80,7 @@ def test_taken_port_is_avoided_and_its_holder_named(toy: WindowsHome) -> None:
     toy.start()
     wanted = free_ports_of(toy)
     with socket.create_server(("127.0.0.1", wanted)):
-        server = toy.ensure("toy")
+        server = toy.ensure("e2e-toy")
         assert server["ports"]["http"] == wanted + 1
         (passed,) = [row for row in server["relocated"] if row["port"] == wanted]
         assert passed["occupant"]["pid"] == os.getpid()
@@ -93,7 +93,7 @@ def test_simultaneous_requests_get_one_server(toy: WindowsHome) -> None:
     answers: list[int] = []
 
     def ask() -> None:
-        answers.append(toy.ensure("toy")["process"]["pid"])
+        answers.append(toy.ensure("e2e-toy")["process"]["pid"])
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -129,7 +129,7 @@ def test_bad_input_harms_no_other_client(toy: WindowsHome) -> None:
             assert code is None or code.encode() in answer, (line[:60], answer)
     exit_code, error = toy.refused("up", "nobody-knows-this-kind")
     assert error["data"]["code"] == "KIND_UNKNOWN", (exit_code, error)
-    exit_code, error = toy.refused("up", "toy", "--owner-pid", str(daemon + 1))
+    exit_code, error = toy.refused("up", "e2e-toy", "--owner-pid", str(daemon + 1))
     assert error["data"]["code"] == "EDITOR_GONE", (exit_code, error)
     assert toy.daemon_pid() == daemon
     assert lives(daemon)

@@ -34,7 +34,7 @@ def runs(toy: WindowsHome, service: Service, *, not_pid: int | None = None) -> i
 def test_servers_outlive_stop_crash_and_restart_of_the_service(toy: WindowsHome, service: Service) -> None:
     service.start()
     first = runs(toy, service)
-    server = toy.ensure("toy")["process"]
+    server = toy.ensure("e2e-toy")["process"]
     whole = identity(server["pid"])
     service.control.stop(service.name)
     assert service.exit_code() == "0"
@@ -44,7 +44,7 @@ def test_servers_outlive_stop_crash_and_restart_of_the_service(toy: WindowsHome,
 
     service.start()
     second = runs(toy, service)
-    found = toy.server("toy")
+    found = toy.server("e2e-toy")
     assert found is not None
     assert (found["state"], found["process"]) == ("ready", server)
 
@@ -53,10 +53,10 @@ def test_servers_outlive_stop_crash_and_restart_of_the_service(toy: WindowsHome,
     assert identity(server["pid"]) == whole
     service.start()
     runs(toy, service, not_pid=second)
-    again = toy.server("toy")
+    again = toy.server("e2e-toy")
     assert again is not None
     assert (again["state"], again["process"]) == ("ready", server)
-    assert toy.call("server.stop", {"server": "toy"})["state"] == "stopped"
+    assert toy.call("server.stop", {"server": "e2e-toy"})["state"] == "stopped"
 
 
 def test_service_beside_a_daemon_ends_without_an_error(toy: WindowsHome, service: Service) -> None:

@@ -26,9 +26,9 @@ def with_child(make_home: MakeHome, tmp_path: Path) -> tuple[WindowsHome, Path]:
 def test_a_stop_ends_the_whole_tree(make_home: MakeHome, tmp_path: Path) -> None:
     home, mark = with_child(make_home, tmp_path)
     home.start()
-    server = home.ensure("toy")
+    server = home.ensure("e2e-toy")
     child = identity(int(mark.read_text()))
-    home.call("server.stop", {"server": "toy"})
+    home.call("server.stop", {"server": "e2e-toy"})
     assert not lives(server["process"]["pid"])
     assert PLATFORM.probe.sample(child) is Liveness.DEAD
 
@@ -37,27 +37,27 @@ def test_leftovers_known_only_by_their_job_are_ended(make_home: MakeHome, tmp_pa
     home, mark = with_child(make_home, tmp_path)
     home.start()
     owner = home.owner()
-    server = home.ensure("toy", owner={"pid": owner.pid})
+    server = home.ensure("e2e-toy", owner={"pid": owner.pid})
     child = identity(int(mark.read_text()))
     end(server["process"]["pid"])
     eventually(lambda: PLATFORM.probe.sample(child) is Liveness.DEAD, "its child is ended")
     # The pid may be the same again.
-    eventually(lambda: len(home.events("server.spawned", server="toy")) > 1, "it is started again")
-    again = eventually(lambda: home.server_in("toy", "ready"), "it is ready again")
+    eventually(lambda: len(home.events("server.spawned", server="e2e-toy")) > 1, "it is started again")
+    again = eventually(lambda: home.server_in("e2e-toy", "ready"), "it is ready again")
     assert again["ports"] == server["ports"]
 
 
 def test_leftovers_of_a_server_are_ended_by_the_next_daemon(make_home: MakeHome, tmp_path: Path) -> None:
     home, mark = with_child(make_home, tmp_path)
     home.start()
-    server = home.ensure("toy")
+    server = home.ensure("e2e-toy")
     child = identity(int(mark.read_text()))
     home.kill_daemon()
     end(server["process"]["pid"])
     assert PLATFORM.probe.sample(child) is Liveness.ALIVE
     home.start()
     eventually(lambda: PLATFORM.probe.sample(child) is Liveness.DEAD, "its child is ended")
-    sent = home.event("signal.sent", server="toy", pid=child.pid)
+    sent = home.event("signal.sent", server="e2e-toy", pid=child.pid)
     assert (sent["signal"], sent["link"]) == ("kill", "left over")
 
 
@@ -88,7 +88,7 @@ def test_private_environment_runs_its_interpreter_as_the_server(make_home: MakeH
     home = make_home(config.replace(command, packaged))
     home.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheel(tmp_path / "wheels"))}
     home.start()
-    server = home.ensure("toy")
+    server = home.ensure("e2e-toy")
     assert server["version"] == "1.0"
     (redirector,) = home.folders.environments.glob("toy-server-1.0-*/venv/Scripts/python.exe")
     assert image_of(server["process"]["pid"]).lower() != str(redirector).lower()

@@ -22,7 +22,7 @@ STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 class Handler(BaseHTTPRequestHandler):
     version = "1.0"
     mute = False
-    name = "toy"
+    name = "e2e-toy"
     mute_while: Path | None = None
     crash_after: float | None = None
 
@@ -50,7 +50,7 @@ def talk() -> None:
 
 
 def crash() -> None:
-    print("toy: crashing", flush=True)
+    print("e2e-toy: crashing", flush=True)
     os._exit(9)
 
 
@@ -107,18 +107,18 @@ def main() -> None:
     parser.add_argument("--exit", type=int)
     parser.add_argument("--broken", help="the version that ends instead of serving")
     parser.add_argument("--address", default="127.0.0.1")
-    parser.add_argument("--name", default="toy")
+    parser.add_argument("--name", default="e2e-toy")
     parser.add_argument("--user", type=int, help="become this user")
     parser.add_argument("--crash-after", type=float, help="exit with 9 so many seconds after it was first asked")
     parser.add_argument("--holder", help="a child that inherits the listener; its pid goes to this file")
     parser.add_argument("--talk", action="store_true", help="write numbered lines, some of them together")
     parser.add_argument("--mute-while", help="do not answer while this file exists")
     options = parser.parse_args()
-    print(f"toy {options.version} on {options.http}", flush=True)
+    print(f"e2e-toy {options.version} on {options.http}", flush=True)
     if options.broken == options.version:
         options.exit = 3
     if options.exit is not None:
-        print("toy: giving up", flush=True)
+        print("e2e-toy: giving up", flush=True)
         sys.exit(options.exit)
     if options.ignore_term:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
