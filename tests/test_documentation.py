@@ -83,6 +83,11 @@ def test_protocol_page_names_every_built_in_kind(kind: Kind) -> None:
     assert f"`{kind.name}`" in PROTOCOL
 
 
+def test_protocol_page_explains_every_key_of_a_kind() -> None:
+    explained = [key for row in rows(PROTOCOL, "`command`") for key in quoted(row[0])]
+    assert sorted(explained) == sorted({field.name for field in dataclasses.fields(Kind)} - {"name"})
+
+
 def test_protocol_page_lists_every_command() -> None:
     section = PROTOCOL.partition("\n## Command line\n")[2].partition("\n\n")[0]
     assert {words.split()[0] for words in quoted(section)} >= COMMANDS.keys()
@@ -111,6 +116,16 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").r
 def test_relative_links_lead_to_files(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+WIDTH = 120
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_lines_of_a_page_fit_the_width(page: Path) -> None:
+    """Rows of tables and blocks of code are as long as what they show."""
+    lines = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL).splitlines()
+    assert [line for line in lines if len(line) > WIDTH and not line.startswith("|")] == []
 
 
 ADRS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
