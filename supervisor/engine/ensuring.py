@@ -107,7 +107,7 @@ class EnsureOperation:
         records = self.context.records
         last = await self._end_last_launch(resolved.server, operation)
         if last.state in _AT_REST:
-            self.placement.refuse_a_second(resolved, request)
+            self.placement.refuse_second_server(resolved, request)
         if resolved.server not in records.servers:
             # The record was dropped with the last launch. Callers that joined since then are owners too.
             self.registrar.begin_record(resolved, last.owners)

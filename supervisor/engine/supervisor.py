@@ -83,14 +83,14 @@ class Supervisor:
             request_id=request.request_id,
             deadline_s=start_deadline(candidate.kind.ready_timeout_s, candidate.kind.stop_timeout_s),
         )
-        adopt = partial(self.adopter.run, candidate)
+        adopt = partial(self.adopter.adopt, candidate)
         if admitted.repeats is not None:
             return await self.operations.perform(admitted, adopt)
         with self.operations.refuse_on_error(admitted):
-            self.adopter.refuse_the_promised(candidate)
+            self.adopter.refuse_reserved_ports(candidate)
         await self.operations.wait_until_runnable(admitted)
         with self.operations.refuse_on_error(admitted):
-            resolved = self.adopter.resolved(candidate)
+            resolved = self.adopter.resolve(candidate)
             undo = self.registrar.register(resolved, request.editor, until_stopped=not candidate.owned)
         return await self.operations.perform(admitted, adopt, undo=undo)
 

@@ -20,7 +20,7 @@ from .resolve import ResolvedRequest, base_id, free_id
 from .takeover import Takeover
 
 RETRY_AFTER_MS = 1000
-HINT = "godot-supervisor ports tells who holds them"
+PORTS_HINT = "godot-supervisor ports tells who holds them"
 
 
 @frozen
@@ -36,9 +36,10 @@ class AdoptRequest:
 
 @frozen
 class Candidate:
-    """The server that was named. `server` is the id of the record that it has or gets.
+    """The server that a request names. `server` is the id of the record that it has or gets.
 
-    `foreign_server` is None if this daemon looks after the server already. `asker` is the owner that it is adopted for.
+    `foreign_server` is None if this daemon looks after the server already. `asker` is the owner that the server is
+    adopted for, None if the request names no editor.
     """
 
     server: str
@@ -49,12 +50,12 @@ class Candidate:
 
     @property
     def owned(self) -> bool:
-        """Return whether the foreign server has an owner of its own, even if the user who named it gave none."""
+        """Whether the environment of the foreign server names an owner. The request may name none."""
         return self.foreign_server is not None and not isinstance(self.foreign_server.owner, NoOwner)
 
 
 class Adopter:
-    """Finds the server that was named, and adopts it inside an operation."""
+    """Finds the server that a request names, and adopts it inside an operation."""
 
     def __init__(self, context: EngineContext, recogniser: Recogniser, takeover: Takeover) -> None:
         self._context = context
@@ -76,47 +77,49 @@ class Adopter:
         kinds = (
             [self._context.catalog.get(request.kind)] if request.kind else list(self._context.catalog.kinds.values())
         )
-        process = await self._process(request)
+        process = await self._named_process(request)
         for record in self._records.find_by_process(process):
             if not record.observed_only:
                 return Candidate(record.id, self._context.kind_of(record), record.project, None)
         reasons: list[str] = []
-        for occupant in await self._context.platform.lanes.look(self._family, process, kinds):
+        for occupant in await self._context.platform.lanes.look(self._with_children, process, kinds):
             # Ask for all kinds at once. A process that does not answer costs a second for each kind, and the client
             # would give up first.
-            looks = await asyncio.gather(*(self._look(kind, occupant, request.port) for kind in kinds))
-            for kind, foreign_server in zip(kinds, looks, strict=True):
+            seen = await asyncio.gather(*(self._recognise(kind, occupant, request.port) for kind in kinds))
+            for kind, foreign_server in zip(kinds, seen, strict=True):
                 if foreign_server is None or isinstance(foreign_server.recognition, Unrecognised):
                     if foreign_server is not None and is_command_of(kind, occupant.command):
                         reasons.append(foreign_server.recognition.reason)
                     continue
                 if foreign_server.other_home is not None:
                     raise NotOurs(
-                        f"pid {foreign_server.process.pid} belongs to another godot-supervisor home", hint=HINT
+                        f"pid {foreign_server.process.pid} belongs to another godot-supervisor home", hint=PORTS_HINT
                     )
                 return self._candidate(kind, foreign_server, request)
         why = "; ".join(reasons) or f"its command line fits none of the kinds {', '.join(kind.name for kind in kinds)}"
-        raise NotOurs(f"pid {process.pid} is not recognised: {why}", hint=HINT)
+        raise NotOurs(f"pid {process.pid} is not recognised: {why}", hint=PORTS_HINT)
 
-    def refuse_the_promised(self, candidate: Candidate) -> None:
+    def refuse_reserved_ports(self, candidate: Candidate) -> None:
         """Refuse to adopt a server on ports that are reserved for a server that is being started.
 
         Raises:
             Busy: the starting server has to notice first that it has lost the ports.
         """
-        promised = self._promised(candidate, candidate.foreign_server) if candidate.foreign_server is not None else None
-        if promised is not None:
-            raise Busy(promised, hint="ask again", retry_after_ms=RETRY_AFTER_MS)
+        clash = (
+            self._why_reserved(candidate, candidate.foreign_server) if candidate.foreign_server is not None else None
+        )
+        if clash is not None:
+            raise Busy(clash, hint="ask again", retry_after_ms=RETRY_AFTER_MS)
 
-    def resolved(self, candidate: Candidate) -> ResolvedRequest:
-        """Return the request by which a candidate without a record gets one."""
+    def resolve(self, candidate: Candidate) -> ResolvedRequest:
+        """Return the request with which a candidate is registered. A candidate without a record gets one by it."""
         version = candidate.foreign_server.version if candidate.foreign_server is not None else None
         return ResolvedRequest(
             candidate.kind, candidate.server, candidate.project, version, version, asker=candidate.asker
         )
 
-    async def run(self, candidate: Candidate, operation: RunningOperation) -> ServerRecord:
-        """Look at the server again, and adopt it.
+    async def adopt(self, candidate: Candidate, operation: RunningOperation) -> ServerRecord:
+        """Look at the server again, adopt it, and return its record.
 
         Raises:
             NotOurs, NotFound: the server has ended, is not recognised any more, or has got another record.
@@ -130,14 +133,14 @@ class Adopter:
             if occupant.identity != process:
                 raise NotFound(f"process {process.pid} has ended")
             port = next(iter(candidate.foreign_server.ports.values()))
-            foreign_server = await self._look(candidate.kind, occupant, port)
+            foreign_server = await self._recognise(candidate.kind, occupant, port)
             if foreign_server is None or isinstance(foreign_server.recognition, Unrecognised):
-                raise NotOurs(f"pid {process.pid} is not recognised any more", hint=HINT)
-            self._refuse_a_second_row(candidate, process)
-            self._refuse_anothers_row(candidate.server, foreign_server)
-            promised = self._promised(candidate, foreign_server)
-            if promised is not None:
-                raise NotOurs(promised, hint="ask again")
+                raise NotOurs(f"pid {process.pid} is not recognised any more", hint=PORTS_HINT)
+            self._refuse_second_record(candidate, process)
+            self._refuse_record_of_another(candidate.server, foreign_server)
+            clash = self._why_reserved(candidate, foreign_server)
+            if clash is not None:
+                raise NotOurs(clash, hint="ask again")
         except SupervisorError:
             if self._records.server(candidate.server).process is None:
                 self._records.drop(candidate.server)
@@ -152,22 +155,23 @@ class Adopter:
             why=f"a user named it; {foreign_server.recognition.reason}",
         )
 
-    def _refuse_a_second_row(self, candidate: Candidate, process: ProcessIdentity) -> None:
+    def _refuse_second_record(self, candidate: Candidate, process: ProcessIdentity) -> None:
+        """Refuse a process that has got a record of its own while the request was queued."""
         for record in self._records.find_by_process(process):
             if record.id != candidate.server and not record.observed_only:
                 raise NotOurs(f"pid {process.pid} was adopted as {record.id} in between", hint="ask again")
 
-    def _refuse_anothers_row(self, server: str, foreign_server: ForeignServer) -> None:
+    def _refuse_record_of_another(self, server: str, foreign_server: ForeignServer) -> None:
         """Refuse a record that has become that of another living server while the request was queued."""
         own = self._records.server(server).process
         if own not in (None, foreign_server.process) and self._platform.probe.sample(own) is not Liveness.DEAD:
             raise NotOurs(f"{server} has become another server, which runs", hint="ask again")
 
-    def _promised(self, candidate: Candidate, foreign_server: ForeignServer) -> str | None:
-        """Return which of its ports is reserved for another server of this daemon, None if none is."""
+    def _why_reserved(self, candidate: Candidate, foreign_server: ForeignServer) -> str | None:
+        """Return which port of a foreign server is reserved for another server, and for which; None if none is."""
         reserved = self._records.reserved(candidate.server)
-        clash = next((port for port in foreign_server.ports.values() if port in reserved), None)
-        return None if clash is None else f"port {clash} is promised to {reserved[clash]}"
+        port = next((port for port in foreign_server.ports.values() if port in reserved), None)
+        return None if port is None else f"port {port} is promised to {reserved[port]}"
 
     def _candidate(self, kind: Kind, foreign_server: ForeignServer, request: AdoptRequest) -> Candidate:
         project = request.editor.project if request.editor and kind.topology is Topology.PER_EDITOR else None
@@ -176,32 +180,33 @@ class Adopter:
         server = known or free_id(self._context, base_id(kind, project))
         return Candidate(server, kind, project, foreign_server, request.editor.process if request.editor else None)
 
-    async def _process(self, request: AdoptRequest) -> ProcessIdentity:
+    async def _named_process(self, request: AdoptRequest) -> ProcessIdentity:
+        """Return the process that a request names by its pid, or by a port that the process listens on."""
         if request.pid is not None:
             try:
                 found = self._platform.probe.identify(request.pid)
-                other = self._platform.probe.why_no_process(request.pid) if found is not None else None
+                no_process = self._platform.probe.why_no_process(request.pid) if found is not None else None
             except OSError as error:
                 raise NotOurs(f"the system does not tell about process {request.pid}: {error}") from error
             if found is None:
-                raise NotFound(f"no process {request.pid} lives", hint=HINT)
-            if other is not None:
-                raise InvalidParams("pid", other, hint=HINT)
+                raise NotFound(f"no process {request.pid} lives", hint=PORTS_HINT)
+            if no_process is not None:
+                raise InvalidParams("pid", no_process, hint=PORTS_HINT)
             return found
         port = request.port or 0
         facts = await self._context.platform.lanes.look(self._platform.ports.facts, [port])
         listeners = [item for item in facts[port].listeners if item.address in SERVES_LOOPBACK]
         if not listeners:
-            raise NotFound(f"no process listens on 127.0.0.1:{port}", hint=HINT)
+            raise NotFound(f"no process listens on 127.0.0.1:{port}", hint=PORTS_HINT)
         identity = listeners[0].occupant.identity
         if identity is None:
             raise NotOurs(
-                f"port {port} is held by a process of {listeners[0].occupant.user or 'another user'}", hint=HINT
+                f"port {port} is held by a process of {listeners[0].occupant.user or 'another user'}", hint=PORTS_HINT
             )
         return identity
 
-    def _family(self, process: ProcessIdentity, kinds: Sequence[Kind]) -> Sequence[Occupant]:
-        """Return the process, and the processes that it only runs, because a launcher does not listen itself. Blocks.
+    def _with_children(self, process: ProcessIdentity, kinds: Sequence[Kind]) -> Sequence[Occupant]:
+        """Return the process, and the processes that it only runs, because a launcher does not listen itself. Blocking.
 
         The children of any other process do not count, because every process descends from the first process of the
         system. On Windows the launcher of a virtual environment and the server have the same command line.
@@ -222,7 +227,11 @@ class Adopter:
                 queue += children.get(identity.pid, [])
         return family
 
-    async def _look(self, kind: Kind, occupant: Occupant, port: int | None) -> ForeignServer | None:
+    async def _recognise(self, kind: Kind, occupant: Occupant, port: int | None) -> ForeignServer | None:
+        """Return what a process is as a server of a kind, None if its command line does not fit or it has a record.
+
+        `port` is a port that the process listens on, None for its lowest.
+        """
         if not is_command_of(kind, occupant.command) or occupant.identity is None:
             return None
         if port is None:

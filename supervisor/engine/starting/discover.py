@@ -15,16 +15,20 @@ from ..state.context import EngineContext
 from .takeover import Takeover
 
 INTERVAL_S = 30.0
+"""The time from the end of a look to the next one."""
 
-RESTED_S = 5.0
-"""A read of the servers starts no look within this time after the last look."""
+QUIET_S = 5.0
+"""The time after a look in which `look_soon` starts no other one."""
 
-ONCE_S = 3.0
+WAIT_S = 3.0
 """How long a request waits for a look, at most."""
 
 
 class Discovery:
-    """Looks at the start of the daemon, at an interval, and after reads. With `discover = "off"` it does nothing."""
+    """Looks at the start of the daemon, at an interval, and after reads. With `discover = "off"` it does nothing.
+
+    `on_found` gets the record of each server that is found, or whose owner has become known; `engine.assembly` sets it.
+    """
 
     def __init__(self, context: EngineContext, recogniser: Recogniser, takeover: Takeover) -> None:
         self._context = context
@@ -32,25 +36,25 @@ class Discovery:
         self._recogniser = recogniser
         self._takeover = takeover
         self._timer: asyncio.TimerHandle | None = None
-        self._looking: asyncio.Task[None] | None = None
-        self._rested_at = 0.0
+        self._background_look: asyncio.Task[None] | None = None
+        self._quiet_until = 0.0
         self._unread: dict[str, str] = {}
-        """The servers whose environment could not be read, by launch."""
+        """The ids of the servers whose environment could not be read, by launch."""
         self._bridges: frozenset[int] = frozenset()
-        """The pids of the bridges whose server was stopped: each may start a server of its own."""
+        """The pids of the bridges whose server was stopped. Each may start a server of its own."""
         self._closed = False
         self.on_found: Callable[[ServerRecord], None]
 
     def begin(self) -> None:
         """Start the first look; each look plans the next one."""
         if self._context.discover != "off":
-            self._start()
+            self._start_look()
 
     def look_soon(self) -> None:
         """Start a look because a client has read the servers, so that its next read shows more."""
-        if self._context.discover == "off" or self._context.platform.clock.monotonic() < self._rested_at:
+        if self._context.discover == "off" or self._context.platform.clock.monotonic() < self._quiet_until:
             return
-        self._start()
+        self._start_look()
 
     def expect_servers_of(self, bridges: Iterable[Bridge]) -> None:
         """Have reads look before they answer, for as long as one of these bridges lives."""
@@ -68,21 +72,21 @@ class Discovery:
             return True
 
     async def look_and_wait(self) -> None:
-        """Look now, and wait for the result for `ONCE_S` at most. Does nothing where discovery is off."""
+        """Look now, and wait for the result for `WAIT_S` at most. Does nothing where discovery is off."""
         if self._context.discover == "off" or self._closed:
             return
-        self._start()
-        looking = self._looking
-        if looking is not None:
-            await asyncio.wait({looking}, timeout=ONCE_S)
+        self._start_look()
+        task = self._background_look
+        if task is not None:
+            await asyncio.wait({task}, timeout=WAIT_S)
 
     def close(self) -> None:
         """Stop looking."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._looking is not None:
-            self._looking.cancel()
+        if self._background_look is not None:
+            self._background_look.cancel()
 
     async def look(self) -> list[ServerRecord]:
         """Look now, and return the records of servers that were not known before. `on_found` gets each of them at once.
@@ -90,7 +94,7 @@ class Discovery:
         Raises:
             OSError: the system does not say which processes listen.
         """
-        await self._read_again()
+        await self._reread_environments()
         kinds = [kind for kind in self._context.catalog.kinds.values() if kind.identify and kind.identify.match]
         ports = {kind.name: _ports_of(kind) - self._known_ports() for kind in kinds}
         wanted = frozenset[int]().union(*ports.values())
@@ -111,7 +115,7 @@ class Discovery:
         foreign_servers = await self._recogniser.find_servers(kind, facts)
         found = []
         for foreign_server in foreign_servers.values():
-            if self._new(foreign_server):
+            if self._is_new(foreign_server):
                 record = self._takeover.record_found(kind, foreign_server)
                 found.append(record)
                 if foreign_server.owner == UnknownOwner(ENVIRONMENT_UNREADABLE):
@@ -119,8 +123,8 @@ class Discovery:
                 self.on_found(record)
         return found
 
-    async def _read_again(self) -> None:
-        """Read the environments that could not be read, because a program may have been replaced just then.
+    async def _reread_environments(self) -> None:
+        """Read again the environments that could not be read, because a process is unreadable during an execve.
 
         Other unknown owners stay unknown: if the environment names a thread as the owner, its end would look like the
         end of an owner.
@@ -142,11 +146,11 @@ class Discovery:
                 continue
             del self._unread[launch]
             now = self._records.servers.get(server_id)
-            settled = not isinstance(owner, UnknownOwner) and home != self._context.home_id
-            if settled and now is not None and (now.launch, now.observed_only) == (launch, True):
+            is_settled = not isinstance(owner, UnknownOwner) and home != self._context.home_id
+            if is_settled and now is not None and (now.launch, now.observed_only) == (launch, True):
                 self.on_found(self._takeover.note_owner(now, owner, other_home=home))
 
-    def _new(self, foreign_server: ForeignServer) -> bool:
+    def _is_new(self, foreign_server: ForeignServer) -> bool:
         """Return whether the server is recognised, and got no record while it was asked."""
         known = bool(self._records.find_by_process(foreign_server.process))
         taken = not self._known_ports().isdisjoint(foreign_server.ports.values())
@@ -155,27 +159,27 @@ class Discovery:
     def _known_ports(self) -> frozenset[int]:
         return frozenset(self._records.reserved(""))
 
-    def _start(self) -> None:
-        if self._looking is None and not self._closed:
-            self._looking = asyncio.get_running_loop().create_task(self._look(), name="discovery")
+    def _start_look(self) -> None:
+        if self._background_look is None and not self._closed:
+            self._background_look = asyncio.get_running_loop().create_task(self._look_in_background(), name="discovery")
 
-    async def _look(self) -> None:
+    async def _look_in_background(self) -> None:
         take(Lane.DISCOVERY)
         try:
             await self.look()
         except Exception as error:  # noqa: BLE001 (a look that failed is logged, and repeated)
             self._context.events.failed("discovery.failed", error)
         finally:
-            self._looking = None
-            self._rest()
+            self._background_look = None
+            self._plan_next_look()
 
-    def _rest(self) -> None:
-        self._rested_at = self._context.platform.clock.monotonic() + RESTED_S
+    def _plan_next_look(self) -> None:
+        self._quiet_until = self._context.platform.clock.monotonic() + QUIET_S
         if self._timer is not None:
             self._timer.cancel()
         if not self._closed:
-            self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._start)
+            self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self._start_look)
 
 
 def _ports_of(kind: Kind) -> frozenset[int]:
-    return frozenset(port for reach in kind.ports.values() for port in range(reach.low, reach.high + 1))
+    return frozenset(port for reach in kind.ports.values() for port in reach.numbers)

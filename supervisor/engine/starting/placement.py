@@ -1,4 +1,4 @@
-"""Chooses the server for a request before admission: one that runs, one to be replaced, or a new one beside it."""
+"""Chooses the server for a request before admission: an existing one, one to replace, or a new one beside it."""
 
 import asyncio
 from dataclasses import replace
@@ -18,7 +18,7 @@ from .planning import Planner
 from .resolve import EnsureRequest, ResolvedRequest, base_id, free_id, of_kind, resolve
 from .versions.addon_versions import AddonVersions
 
-PATIENCE_S = 1.0
+USE_ANSWER_S = 1.0
 """How long a server may take to say whether it is in use. A slower server counts as in use."""
 
 
@@ -48,17 +48,17 @@ class Placement:
         """
         resolved = resolve(self._context, request)
         if resolved.server not in self._context.records.servers or self._fits(resolved):
-            # A free id is that of the first server of the kind.
+            # Either no server could answer, so the id is new, or one fits.
             return resolved
         conflicting_servers: dict[str, ConflictingServer] = {}
         for record in of_kind(self._context, resolved.kind, resolved.project, resolved.asker):
-            if self._becomes(resolved, record):
-                return _for(resolved, record)
-            conflicting_server = await self._conflicting_server(_for(resolved, record), record)
+            if self._is_becoming(resolved, record):
+                return _at(resolved, record)
+            conflicting_server = await self._conflicting_server(_at(resolved, record), record)
             if conflicting_server is None:
-                # A fitting server may have been started while this one was asked.
+                # This one may be replaced, but a fitting server may have been started while it was asked.
                 now = resolve(self._context, request)
-                return now if self._fits(now) else _for(resolved, record)
+                return now if self._fits(now) else _at(resolved, record)
             conflicting_servers[record.id] = conflicting_server
         if not conflicting_servers:
             return resolved
@@ -81,8 +81,8 @@ class Placement:
             return resolved
         return now if self._fits(now) else resolved
 
-    def refuse_a_second(self, resolved: ResolvedRequest, request: EnsureRequest) -> None:
-        """Refuse to start a server that failed at first, if a fitting server was started in between.
+    def refuse_second_server(self, resolved: ResolvedRequest, request: EnsureRequest) -> None:
+        """Refuse to start a server again that has failed, if a fitting server was started in between.
 
         Raises:
             VersionConflict: the message names the fitting server.
@@ -94,8 +94,8 @@ class Placement:
         if now.server != resolved.server:
             raise VersionConflict(f"{now.server} was started in between, and fits", hint="ask again")
 
-    def _becomes(self, resolved: ResolvedRequest, record: ServerRecord) -> bool:
-        """Return whether the server is being replaced by the requested version."""
+    def _is_becoming(self, resolved: ResolvedRequest, record: ServerRecord) -> bool:
+        """Return whether an operation is making this server one of the requested version."""
         running = self._operations.running(record.id)
         if running is None or running.request.operation is not Operation.ENSURE:
             return False
@@ -116,13 +116,14 @@ class Placement:
         if record.state not in SERVING or self._standing.dead(record):
             return None
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(USE_ANSWER_S):
                 found = await self._planner.plan_for_running(resolved, record)
         except TimeoutError:
             return ConflictingServer(record.id, record.version, "it is too slow to tell whether it is in use")
         return found.conflicting_server if isinstance(found, StartAnother) else None
 
 
-def _for(resolved: ResolvedRequest, record: ServerRecord) -> ResolvedRequest:
+def _at(resolved: ResolvedRequest, record: ServerRecord) -> ResolvedRequest:
+    """Return the request with another server as its answer."""
     fresh = all(owner.process != resolved.asker for owner in record.owners)
     return replace(resolved, server=record.id, fresh=fresh)

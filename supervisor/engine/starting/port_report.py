@@ -1,11 +1,11 @@
 """`ports.explain`: which process holds a port, and what `core.reconcile` would do about it. Changes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from ...core.foreign import ConflictingServer, compatible
-from ...core.model import Occupant, PassedOverPort, PortFact, Ports, VersionChoice, VersionSource
-from ...core.ports import candidates, obstacle
+from ...core.model import Occupant, PortFact, Ports, VersionChoice, VersionSource
+from ...core.ports import obstacle
 from ...core.reconcile import Adopt, LeaveAlone, Replace, ServerSpec, Snapshot, plan_for_foreign, reconcile
 from ...errors import InvalidParams
 from ...kinds.kind import Kind
@@ -15,13 +15,14 @@ from ..identification.recognise import Recogniser
 from ..operations.shared_answers import SharedAnswers
 from ..state.context import EngineContext
 from ..state.names import canonical_project
+from .planning import port_sets
 from .versions.addon_versions import AddonVersions
 from .versions.choice import first_ports, plugin_looks_text
 
 
 @frozen
 class PortFinding:
-    """One port. `decision` is what an `ensure` would do about it: use, reuse, adopt, replace or relocate."""
+    """One port. `decision` is what a `server.ensure` would do about it: use, reuse, adopt, replace or relocate."""
 
     port: int
     occupant: Occupant | None
@@ -31,7 +32,11 @@ class PortFinding:
 
 @frozen
 class PortReport:
-    """The ports of a kind. `version` is what an `ensure` would choose, for the reason `why`; `notes` are for people."""
+    """The ports of a kind, or those that were asked about.
+
+    `version` is the one that a `server.ensure` would choose, for the reason `why`. Both are None if no kind was asked
+    about. `notes` are for people.
+    """
 
     ports: tuple[PortFinding, ...]
     version: str | None = None
@@ -57,71 +62,74 @@ class PortReporter:
         Raises:
             KindUnknown, InvalidParams: there is nothing to explain, or no such project.
         """
-        question = partial(self._look, kind, ports, project)
+        question = partial(self._report, kind, ports, project)
         return await self._shared.ask((kind, tuple(ports), project), question)
 
-    async def _look(self, kind: str | None, ports: Sequence[int], project: str | None) -> PortReport:
+    async def _report(self, kind: str | None, ports: Sequence[int], project: str | None) -> PortReport:
         if kind is not None:
-            return await self._kind(self._context.catalog.get(kind), canonical_project(project))
-        return PortReport(tuple(await self._numbers(ports)))
+            return await self._report_kind(self._context.catalog.get(kind), canonical_project(project))
+        return PortReport(tuple(await self._report_numbers(ports)))
 
-    async def _kind(self, kind: Kind, project: str | None) -> PortReport:
+    async def _report_kind(self, kind: Kind, project: str | None) -> PortReport:
         seen = await self._versions.wanted_by(kind, project) if project is not None else None
         engine = await self._versions.engine_for(kind, project, seen) if project is not None else None
         version, why = choose_version(kind, None, engine, seen)
         required = version if why.source in {VersionSource.ADDON, VersionSource.ENGINE} else None
-        rows = await self._sets(kind, _sets_of(kind), required)
-        ports = tuple(rows[port] for reach in kind.ports.values() for port in range(reach.low, reach.high + 1))
+        findings = await self._report_sets(kind, port_sets(kind), required)
+        ports = tuple(findings[port] for reach in kind.ports.values() for port in reach.numbers)
         notes = [why.passed_over] if why.passed_over else []
-        held = [rows[port] for port in first_ports(kind).values() if rows[port].decision == "relocate"]
+        first = [findings[port] for port in first_ports(kind).values()]
+        held = [finding for finding in first if finding.decision == "relocate"]
         if seen is not None and held:
             notes.append(f"{plugin_looks_text(kind)}; port {held[0].port}: {held[0].reason}")
         return PortReport(ports, version, why, tuple(notes))
 
-    async def _numbers(self, ports: Sequence[int]) -> list[PortFinding]:
+    async def _report_numbers(self, ports: Sequence[int]) -> list[PortFinding]:
         if not ports:
             raise InvalidParams("kind", "name a kind, or ports", hint="godot-supervisor ports godot-ai")
-        rows: dict[int, PortFinding] = {}
-        for recipe in self._context.catalog.kinds.values():
-            sets = [wanted for wanted in _sets_of(recipe) if not set(ports).isdisjoint(wanted.values())]
-            rows |= await self._sets(recipe, sets) if sets else {}
-        rest = [port for port in ports if port not in rows]
+        findings: dict[int, PortFinding] = {}
+        for kind in self._context.catalog.kinds.values():
+            sets = [wanted for wanted in port_sets(kind) if not set(ports).isdisjoint(wanted.values())]
+            findings |= await self._report_sets(kind, sets) if sets else {}
+        rest = [port for port in ports if port not in findings]
         facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, rest) if rest else {}
-        rows |= {port: self._alone(facts[port]) for port in rest}
-        return [rows[port] for port in ports]
+        findings |= {port: self._report_unused(facts[port]) for port in rest}
+        return [findings[port] for port in ports]
 
-    async def _sets(self, kind: Kind, sets: Sequence[Ports], version: str | None = None) -> dict[int, PortFinding]:
+    async def _report_sets(
+        self, kind: Kind, sets: Sequence[Ports], version: str | None = None
+    ) -> dict[int, PortFinding]:
         numbers = {port for ports in sets for port in ports.values()}
         facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, numbers) if numbers else {}
         foreign_servers = await self._recogniser.find_servers(kind, facts)
         snapshot = Snapshot(facts, self._records.reserved(""), foreign_servers)
         specs = [ServerSpec(kind.name, version, (ports,), topology=kind.topology) for ports in sets]
-        return {port: self._explain(spec, port, snapshot) for spec in specs for port in spec.wanted[0].values()}
+        return {port: self._report_port(spec, port, snapshot) for spec in specs for port in spec.wanted[0].values()}
 
-    def _explain(self, spec: ServerSpec, port: int, snapshot: Snapshot) -> PortFinding:
+    def _report_port(self, spec: ServerSpec, port: int, snapshot: Snapshot) -> PortFinding:
         fact = snapshot.ports[port]
         occupant = fact.listeners[0].occupant if fact.listeners else None
         if port in snapshot.reserved:
-            return self._known(port, occupant, snapshot.reserved[port], spec.version)
+            return self._report_own(port, occupant, snapshot.reserved[port], spec.version)
         plan = reconcile(spec, snapshot)
         foreign_server = snapshot.foreign_servers.get(port)
         if isinstance(plan, Adopt | Replace) and foreign_server is not None:
             return PortFinding(port, occupant, type(plan).__name__.lower(), plan.reason)
         found = obstacle(port, fact, snapshot.reserved)
         if found is None:
-            return self._free(port, spec.wanted[0], snapshot)
+            return self._report_free(port, spec.wanted[0], snapshot)
         why = plan_for_foreign(spec, foreign_server, snapshot.reserved) if foreign_server is not None else None
         reason = why.reason if isinstance(why, ConflictingServer | LeaveAlone) else None
         return PortFinding(port, found.occupant, "relocate", f"{found.reason}: {reason}" if reason else found.reason)
 
-    def _free(self, port: int, ports: Ports, snapshot: Snapshot) -> PortFinding:
+    def _report_free(self, port: int, ports: Ports, snapshot: Snapshot) -> PortFinding:
         """Report a free port. The ports of a set belong together, so one free port is of no use if another is held."""
         held = [other for other in ports.values() if obstacle(other, snapshot.ports.get(other), snapshot.reserved)]
         if held:
             return PortFinding(port, None, "relocate", f"it is free, but {held[0]} goes with it and is held")
         return PortFinding(port, None, "use", "it is free")
 
-    def _known(self, port: int, occupant: Occupant | None, server: str, version: str | None = None) -> PortFinding:
+    def _report_own(self, port: int, occupant: Occupant | None, server: str, version: str | None = None) -> PortFinding:
         record = self._records.servers[server]
         if record.other_home is not None:
             return PortFinding(port, occupant, "relocate", "it belongs to another godot-supervisor home")
@@ -131,16 +139,14 @@ class PortReporter:
         how = f", which another program started ({record.origin})" if record.foreign else ""
         return PortFinding(port, occupant, "reuse", f"it is the port of {server}{how}")
 
-    def _alone(self, fact: PortFact) -> PortFinding:
+    def _report_unused(self, fact: PortFact) -> PortFinding:
         """Report a port that no kind uses."""
-        reserved: Mapping[int, str] = self._records.reserved("")
+        reserved = self._records.reserved("")
         if fact.port in reserved:
-            return self._known(fact.port, fact.listeners[0].occupant if fact.listeners else None, reserved[fact.port])
-        found: PassedOverPort | None = obstacle(fact.port, fact, {})
+            return self._report_own(
+                fact.port, fact.listeners[0].occupant if fact.listeners else None, reserved[fact.port]
+            )
+        found = obstacle(fact.port, fact, {})
         if found is None:
             return PortFinding(fact.port, None, "use", "it is free")
         return PortFinding(fact.port, found.occupant, "relocate", found.reason)
-
-
-def _sets_of(kind: Kind) -> tuple[Ports, ...]:
-    return candidates({name: range(r.low, r.high + 1) for name, r in kind.ports.items()})
