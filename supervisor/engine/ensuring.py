@@ -53,7 +53,7 @@ class EnsureOperation:
         Raises:
             SupervisorError: why it is not.
         """
-        request = await self.placement.versions.informed(request)
+        request = await self.placement.versions.with_project_versions(request)
         resolved = await self.placement.place(request)
         editor_id = request.editor.id if request.editor else None
         admitted = self.operations.admit(

@@ -200,7 +200,7 @@ class Inspector:
         Raises:
             NotFound: there is no such server.
         """
-        await self.versions.look_again(self.context.records.server(server_id))
+        await self.versions.note_addon_version(self.context.records.server(server_id))
         await self.health.check(server_id)
         await self.reaper.sampler.count_sessions(server_id)
         return self.context.records.server(server_id)

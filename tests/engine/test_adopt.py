@@ -26,11 +26,13 @@ def test_foreign_server_on_reserved_ports_is_not_adopted_yet(harness: EngineHarn
         ports = dict(harness.records.server("toy").ports)
         thief = Candidate("toy-2", catalog_of({"toy": TOY}).get("toy"), None, foreign_server(ports))
         with pytest.raises(Busy, match="promised to toy"):
-            harness.supervisor.adopter.refuse_the_promised(thief)
+            harness.supervisor.adopter.refuse_reserved_ports(thief)
         assert list(harness.records.servers) == ["toy"]
         await start
         elsewhere = {name: port + 1 for name, port in ports.items()}
-        harness.supervisor.adopter.refuse_the_promised(Candidate("toy-2", thief.kind, None, foreign_server(elsewhere)))
+        harness.supervisor.adopter.refuse_reserved_ports(
+            Candidate("toy-2", thief.kind, None, foreign_server(elsewhere))
+        )
         assert list(harness.records.servers) == ["toy"]
 
     harness.run(story)

@@ -71,8 +71,8 @@ class PortReporter:
         return PortReport(tuple(await self._report_numbers(ports)))
 
     async def _report_kind(self, kind: Kind, project: str | None) -> PortReport:
-        seen = await self._versions.wanted_by(kind, project) if project is not None else None
-        engine = await self._versions.engine_for(kind, project, seen) if project is not None else None
+        seen = await self._versions.read_addon(kind, project) if project is not None else None
+        engine = await self._versions.read_engine(kind, project, seen) if project is not None else None
         version, why = choose_version(kind, None, engine, seen)
         required = version if why.source in {VersionSource.ADDON, VersionSource.ENGINE} else None
         findings = await self._report_sets(kind, port_sets(kind), required)

@@ -16,22 +16,23 @@ from ...state.context import EngineContext
 from ..resolve import EnsureRequest, ResolvedRequest, project_of, resolve_with_same_version
 
 READ_WITHIN_S = 2.0
-"""How long reading a file of an addon may take, because projects lie on network drives too."""
+"""How long reading a file of a project may take. A project may lie on a network drive."""
 
 MISSING_FOR_S = 300.0
-"""How long the index is not asked again for a version that it lacked. Later the version may have been published."""
+"""How long the index is not asked again for a version that it lacked. The version may be published later."""
 
 
 class AddonVersions:
-    """Reads addons outside the loop, and remembers versions that could not be installed."""
+    """Reads addons outside the loop, and remembers versions that the package index lacked."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
         self._clock = context.platform.clock
         self._missing: dict[tuple[str, str], float] = {}
+        """When the index lacked a version (monotonic, seconds), by package and version."""
         self._looks: SharedAnswers[AddonSeen | None] = SharedAnswers()
 
-    async def informed(self, request: EnsureRequest) -> EnsureRequest:
+    async def with_project_versions(self, request: EnsureRequest) -> EnsureRequest:
         """Return the request with the version that its project's addon needs, else with the engine of the project file.
 
         Raises:
@@ -43,16 +44,15 @@ class AddonVersions:
         project = project_of(request)
         if kind is None or project is None:
             return request
-        request = replace(request, addon=await self.wanted_by(kind, project)) if kind.addon is not None else request
+        request = replace(request, addon=await self.read_addon(kind, project)) if kind.addon is not None else request
         known = request.version or request.engine_version or (request.editor.engine_version if request.editor else None)
-        engine = None if known else await self.engine_for(kind, project, request.addon)
+        engine = None if known else await self.read_engine(kind, project, request.addon)
         return replace(request, engine_version=engine) if engine else request
 
-    async def engine_for(self, kind: Kind, project: str, seen: AddonSeen | None) -> str | None:
-        """Return the engine version that a project file names, where the version of the server depends on it.
+    async def read_engine(self, kind: Kind, project: str, seen: AddonSeen | None) -> str | None:
+        """Return the engine version that the project's file names, if the version of the server depends on it.
 
-        Returns None if the addon decides, or if the kind has no version of its own for this engine: its only version is
-        then no demand.
+        Returns None if the addon in `seen` decides, or if the kind has no version of its own for this engine.
         """
         addon_decides = seen is not None and seen.version is not None and seen.problem is None
         if addon_decides or not kind.engine:
@@ -63,8 +63,11 @@ class AddonVersions:
                 engine = await self._context.platform.lanes.look(project_engine, project)
         return engine if engine and has_for_engine(kind, engine) else None
 
-    async def wanted_by(self, kind: Kind, project: str) -> AddonSeen | None:
-        """Return the version that the addon of a project needs, and the problem if the index is known to lack it."""
+    async def read_addon(self, kind: Kind, project: str) -> AddonSeen | None:
+        """Return the version that the addon of a project needs, None if the project has no addon of the kind.
+
+        `problem` says why that version cannot be used: the file cannot be read, or the index lacked the version.
+        """
         if kind.addon is None:
             return None
         try:
@@ -75,14 +78,17 @@ class AddonVersions:
         if seen is None or seen.version is None or kind.package is None:
             return seen
         since = self._missing.get((kind.package, seen.version))
-        if since is None or self._clock.monotonic() >= since + MISSING_FOR_S or self._is_there(kind, seen.version):
+        if since is None or self._clock.monotonic() >= since + MISSING_FOR_S or self._is_at_hand(kind, seen.version):
             return seen
-        return replace(seen, problem=_lacked(kind.package))
+        return replace(seen, problem=_lacked_text(kind.package))
 
     def without_addon(
         self, request: EnsureRequest, resolved: ResolvedRequest, problem: InstallFailed
     ) -> EnsureRequest | None:
-        """Return the request without the addon's version, None if the index does not lack that version."""
+        """Return the request without the addon's version if the index lacks that version, and remember that it does.
+
+        Returns None if the installation has failed for another reason; `problem` is that failure.
+        """
         package, version, seen = resolved.kind.package, resolved.version, request.addon
         if package is None or version is None or seen is None or resolved.chosen is None:
             return None
@@ -93,10 +99,10 @@ class AddonVersions:
         now = self._clock.monotonic()
         self._missing = {known: at for known, at in self._missing.items() if now < at + MISSING_FOR_S}
         self._missing[package, version] = now
-        return replace(request, addon=replace(seen, problem=_lacked(package)))
+        return replace(request, addon=replace(seen, problem=_lacked_text(package)))
 
     async def resolve_with_current_version(self, kind: Kind, record: ServerRecord) -> ResolvedRequest:
-        """Resolve the restart of a server: it gets the version that an `ensure` would choose now.
+        """Return the request that restarts a server, in the version that a `server.ensure` would choose now.
 
         A server that was requested in a version, and a foreign server, keep their version.
         """
@@ -104,29 +110,30 @@ class AddonVersions:
         chosen = record.chosen
         if chosen is None or chosen.source is VersionSource.ASKED or (record.foreign and chosen.project is None):
             return resolved
-        seen = await self.wanted_by(kind, chosen.project) if chosen.project is not None else None
+        seen = await self.read_addon(kind, chosen.project) if chosen.project is not None else None
         version, now = choose_version(kind, None, chosen.engine, seen)
         # Keep the written form of an equal version, because environments are named by it.
         version = record.version if same_version(version, record.version) else version
         return replace(resolved, required=version, version=version, chosen=now)
 
-    async def look_again(self, record: ServerRecord) -> None:
-        """Note on a server whether its project's addon now has another version, because plugins update themselves."""
+    async def note_addon_version(self, record: ServerRecord) -> None:
+        """Note in a server's record whether its project's addon has another version now. Plugins update themselves."""
         kind, chosen = self._context.catalog.kinds.get(record.kind), record.chosen
         if kind is None or chosen is None or chosen.project is None or chosen.source is not VersionSource.ADDON:
             return
-        seen = await self.wanted_by(kind, chosen.project)
-        told = None
+        seen = await self.read_addon(kind, chosen.project)
+        note = None
         if seen is not None and seen.version is not None and not same_version(seen.version, record.version):
-            told = f"{seen.file} in {seen.project} has {seen.version} now: godot-supervisor restart {record.id}"
+            note = f"{seen.file} in {seen.project} has {seen.version} now: godot-supervisor restart {record.id}"
         now = self._context.records.servers.get(record.id)
-        if now is not None and now.chosen is chosen and told != chosen.passed_over:
-            self._context.records.change(record.id, chosen=replace(chosen, passed_over=told))
+        if now is not None and now.chosen is chosen and note != chosen.passed_over:
+            self._context.records.change(record.id, chosen=replace(chosen, passed_over=note))
 
     async def _look(self, addon: Addon, project: str) -> AddonSeen | None:
         return await self._context.platform.lanes.look(read_addon, addon, project)
 
-    def _is_there(self, kind: Kind, version: str) -> bool:
+    def _is_at_hand(self, kind: Kind, version: str) -> bool:
+        """Return whether a server of this version runs, or its environment exists, so that the index is not needed."""
         records = self._context.records.servers.values()
         runs = any(
             record.kind == kind.name and same_version(record.version, version) and record.process for record in records
@@ -134,5 +141,6 @@ class AddonVersions:
         return runs or self._context.private_of(kind, version) is not None
 
 
-def _lacked(package: str) -> str:
+def _lacked_text(package: str) -> str:
+    """Return what is wrong with a version, for people; the text follows the version."""
     return f"which the package index does not have of {package}"

@@ -1,4 +1,4 @@
-"""Which running servers were launched by an older recipe, and which recipes cannot be used."""
+"""Tells which running servers were launched by an older recipe, and which kinds cannot be started."""
 
 from collections.abc import Mapping
 
@@ -19,13 +19,14 @@ def recipe_changes(context: EngineContext, record: ServerRecord) -> tuple[Recipe
 
 
 async def unusable_kinds(context: EngineContext) -> Mapping[str, str]:
-    """Return the kinds whose program cannot be run, and why. A kind with a package is left out."""
+    """Return the names of the kinds whose program cannot be run, and why. Kinds with a package are left out."""
     kinds = [kind for kind in context.catalog.kinds.values() if kind.package is None]
-    found = [await context.platform.lanes.look(_problem, context, kind) for kind in kinds]
+    found = [await context.platform.lanes.look(_why_not_runnable, context, kind) for kind in kinds]
     return {kind.name: problem for kind, problem in zip(kinds, found, strict=True) if problem is not None}
 
 
-def _problem(context: EngineContext, kind: Kind) -> str | None:
+def _why_not_runnable(context: EngineContext, kind: Kind) -> str | None:
+    """Return why a kind's program cannot be run, None if it can be, or if that depends on the server. Blocking."""
     if {"project", "server_id", "log_dir"} & placeholders(kind.command[0]):
         # The program differs from server to server, so it cannot be checked for the kind.
         return None
