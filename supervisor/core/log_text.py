@@ -4,14 +4,18 @@ import re
 from collections.abc import Collection, Sequence
 
 GAP = "..."
+"""The line that stands for lines left out."""
+
+KEPT_EARLIER = 2
+"""How many earlier lines an excerpt keeps: the first that names an error, and the last that names an exception."""
 
 _ERROR = re.compile(
     r"\b(error|exception|fatal|panic|critical|cannot|can't|could not|unable|failed|refused|denied|not found|in use)\b"
     r"|\b[A-Za-z_.]*[a-z](Error|Exception)\b|EADDRINUSE|\bE[A-Z]{4,}\b",
     re.IGNORECASE,
 )
-_HEADING = re.compile(r"Traceback \(most recent call last\)|\b(0|no) (errors?|failed|failures?)\b", re.IGNORECASE)
-_LAST_WORD = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Group)\b(:|$| )")
+_NO_ERROR = re.compile(r"Traceback \(most recent call last\)|\b(0|no) (errors?|failed|failures?)\b", re.IGNORECASE)
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Group)\b(:|$| )")
 
 _TAKEN = re.compile(
     r"EADDRINUSE"
@@ -24,27 +28,28 @@ _TAKEN = re.compile(
 )
 """EADDRINUSE as programs print it on Linux (98), macOS (48) and Windows (10048; 10013 for a port held exclusively)."""
 
-_PORT = re.compile(r"(?:\bports?\b[ =:'\"#]*|[:\]]:?|', |\", )(\d{2,5})\b", re.IGNORECASE)
+_NUMBER_OF_PORT = re.compile(r"(?:\bports?\b[ =:'\"#]*|[:\]]:?|', |\", )(\d{2,5})\b", re.IGNORECASE)
 
 
 def excerpt(lines: Sequence[str], count: int) -> tuple[str, ...]:
-    """Return the last lines, at most `count` in all, preceded by the first and the last line that name an error."""
+    """Return the last lines, at most `count` in all, preceded by the first and the last line that name an error.
+
+    Each earlier line takes the place of two: its own, and that of the gap behind it.
+    """
     if len(lines) <= count:
         return tuple(lines)
     tail = len(lines) - count
-    early = [number for number, line in enumerate(lines[: tail + 4]) if _names_error(line)][:1]
-    last = [number for number, line in enumerate(lines) if _LAST_WORD.match(line)][-1:]
-    kept = sorted({number for number in (*early, *last) if number < tail + 4})
-    if not kept:
-        return tuple(lines[tail:])
-    # Each line kept from before takes two lines: itself and the mark of the gap behind it.
-    begin = len(lines) - count + 2 * len(kept)
-    shown = [text for number in kept if number < begin for text in (lines[number], GAP)]
-    return (*shown, *lines[begin:])
+    earlier = tail + 2 * KEPT_EARLIER
+    first = [number for number, line in enumerate(lines[:earlier]) if _names_error(line)][:1]
+    last = [number for number, line in enumerate(lines) if _EXCEPTION.match(line)][-1:]
+    kept = sorted({number for number in (*first, *last) if number < earlier})
+    tail += 2 * len(kept)
+    shown = [text for number in kept if number < tail for text in (lines[number], GAP)]
+    return (*shown, *lines[tail:])
 
 
 def _names_error(line: str) -> bool:
-    return bool(_ERROR.search(line)) and not _HEADING.search(line)
+    return bool(_ERROR.search(line)) and not _NO_ERROR.search(line)
 
 
 def names_taken(lines: Sequence[str], port: int) -> bool:
@@ -58,9 +63,9 @@ def taken_ports(lines: Sequence[str], ports: Collection[int]) -> frozenset[int]:
     for line in lines:
         if not _TAKEN.search(line):
             continue
-        named = {int(number) for number in _PORT.findall(line)}
+        mentioned = {int(number) for number in _NUMBER_OF_PORT.findall(line)}
         if mine := {port for port in ports if re.search(rf"(?<!\d){port}(?!\d)", line)}:
             taken |= mine
-        elif not named:
+        elif not mentioned:
             taken |= set(ports)
     return frozenset(taken)

@@ -6,13 +6,17 @@ STABLE_S = 60.0
 """A server that was ready for this long counts as stable: its earlier exits are forgotten."""
 
 EXITS_ALLOWED = 5
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
+"""So many exits in a row, and the server is given up."""
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+"""The pause before the start that follows the second exit. Each further exit doubles it, up to the longest."""
+
 JITTER = 0.2
+"""The part of a pause that chance may add, so that servers that ended together do not start together."""
 
 
 @frozen
-class At:
+class RestartAfter:
     """Restart the server after this pause, seconds."""
 
     pause_s: float
@@ -30,11 +34,11 @@ def exits_in_a_row(before: int, ready_for_s: float) -> int:
     return 1 if ready_for_s >= STABLE_S else before + 1
 
 
-def next_start(exits: int, chance: float) -> At | GiveUp:
+def next_start(exits: int, chance: float) -> RestartAfter | GiveUp:
     """Return how to react to an unrequested exit. `chance` is random, from 0 to 1: it spreads the pauses."""
     if exits >= EXITS_ALLOWED:
         return GiveUp(f"it ended {exits} times without being ready for {STABLE_S:g} s in between")
     if exits <= 1:
-        return At(0.0)
+        return RestartAfter(0.0)
     pause = min(FIRST_PAUSE_S * 2.0 ** (exits - 2), LONGEST_PAUSE_S)
-    return At(pause * (1 + JITTER * chance))
+    return RestartAfter(pause * (1 + JITTER * chance))

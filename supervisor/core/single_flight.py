@@ -106,10 +106,20 @@ Decision = Started | Joined | Waits | Refused
 
 
 def admit(running: Running | None, request: OperationRequest) -> Decision:
-    """Decide whether a request starts an operation, joins the running one, waits for it, or is refused."""
+    """Decide whether a request starts an operation, joins the running one, waits for it, or is refused.
+
+    The first rule that applies decides:
+
+    1. Started: no operation runs.
+    2. Joined: the same operation runs.
+    3. Waits: an `ensure` meets an operation that the daemon began by itself, or a stop, a restart or an adoption.
+    4. Waits: it is the daemon's own request to reap or to recover.
+    5. Waits: it meets a recovery that the daemon began by itself.
+    6. Refused.
+    """
     if running is None:
         return Started()
-    if _agree(running.request, request):
+    if _is_same(running.request, request):
         return Joined()
     if request.operation is Operation.ENSURE and (running.by_daemon or running.request.operation in _WAITED_FOR):
         return Waits()
@@ -121,7 +131,7 @@ def admit(running: Running | None, request: OperationRequest) -> Decision:
     return Refused(running)
 
 
-def _agree(first: OperationRequest, second: OperationRequest) -> bool:
+def _is_same(first: OperationRequest, second: OperationRequest) -> bool:
     if first.operation is not second.operation:
         return False
     if first.operation is Operation.ENSURE:

@@ -38,16 +38,16 @@ class Diagnosis:
 
 
 def diagnose(seen: Symptoms) -> Diagnosis:
-    """Return the problem that was last seen, and advice."""
+    """Return the problem that the last facts show, and advice. The ports come first, then the answer."""
     listening, advice = _listening(seen)
     if seen.background:
-        pids = _some(sorted(seen.background))
+        pids = _first_few(sorted(seen.background))
         where = f", and {listening.removeprefix('it ').removeprefix('runs, but ')}" if listening else ""
         return Diagnosis(f"it puts itself into the background (pid {pids}){where}", IN_FOREGROUND)
     if listening:
         return Diagnosis(listening, advice)
     if seen.answer is not None:
-        return Diagnosis(seen.answer, _about(seen.answer))
+        return Diagnosis(seen.answer, _advice_on(seen.answer))
     return Diagnosis("it listens on its ports")
 
 
@@ -63,39 +63,42 @@ def _listening(seen: Symptoms) -> tuple[str, str | None]:
     elsewhere = sorted({address for address, port in seen.sockets if port in missing.values()})
     if elsewhere:
         return (
-            f"it listens on {_some(elsewhere)} only, not on {LOOPBACK}",
+            f"it listens on {_first_few(elsewhere)} only, not on {LOOPBACK}",
             f"have it listen on {LOOPBACK}, or on all addresses",
         )
     others = sorted({port for _, port in seen.sockets if port not in seen.wanted.values()})
     names = ", ".join(f"{name} {port}" for name, port in missing.items())
     if len(missing) < len(seen.wanted):
-        also = f"; it listens on {_some(others)} too" if others else ""
+        also = f"; it listens on {_first_few(others)} too" if others else ""
         return f"{names} is not open yet{also}", None
     advice = None if seen.told_ports else "its command never mentions the port: write {http}, by the port's name"
     if others:
-        return f"it listens on {_some(others)}, not on {_some(missing.values())}", advice or (
+        return f"it listens on {_first_few(others)}, not on {_first_few(missing.values())}", advice or (
             "it may have found its port taken and chosen another: make it use exactly the given port"
         )
     return "it runs, but listens on no port", advice
 
 
-def _about(answer: str) -> str | None:
-    """Return advice for an answer that was not accepted."""
-    hints = {
-        "redirects are not followed": "ask for that path instead: identify.http, or ready.http",
-        "it wants a": "if it is ready then, write ready = { http = ..., status = 401 }, or ready = { tcp = ... }",
-        "WebSocket": "name the port that speaks HTTP: identify.port, or ready.port; or write ready = { tcp = ... }",
-        "not JSON": "without identify.match any answer with a status of 200 to 299 is accepted",
-        "it speaks TLS": "the daemon asks by plain HTTP: switch TLS off, or write ready = { tcp = ... }",
-        "it wants TLS": "the daemon asks by plain HTTP: switch TLS off, or write ready = { tcp = ... }",
-        "answers 404": "check the path: identify.http, or ready.http",
-        "longer than": "ask for a path with a shorter answer: identify.http, or ready.http",
-        "not HTTP": "name the port that speaks HTTP: identify.port; or write ready = { tcp = ... }",
-    }
-    return next((hint for sign, hint in hints.items() if sign in answer), None)
+ADVICE = (
+    ("redirects are not followed", "ask for that path instead: identify.http, or ready.http"),
+    ("it wants a", "if it is ready then, write ready = { http = ..., status = 401 }, or ready = { tcp = ... }"),
+    ("WebSocket", "name the port that speaks HTTP: identify.port, or ready.port; or write ready = { tcp = ... }"),
+    ("not JSON", "without identify.match any answer with a status of 200 to 299 is accepted"),
+    ("it speaks TLS", "the daemon asks by plain HTTP: switch TLS off, or write ready = { tcp = ... }"),
+    ("it wants TLS", "the daemon asks by plain HTTP: switch TLS off, or write ready = { tcp = ... }"),
+    ("answers 404", "check the path: identify.http, or ready.http"),
+    ("longer than", "ask for a path with a shorter answer: identify.http, or ready.http"),
+    ("not HTTP", "name the port that speaks HTTP: identify.port; or write ready = { tcp = ... }"),
+)
+"""Advice for an answer, by words with which `kinds.queries` describes it. The first entry that fits counts."""
 
 
-def _some(things: Iterable[object]) -> str:
+def _advice_on(answer: str) -> str | None:
+    """Return advice on an answer that was not accepted, None if the table has none."""
+    return next((advice for words, advice in ADVICE if words in answer), None)
+
+
+def _first_few(things: Iterable[object]) -> str:
     every = [str(thing) for thing in things]
     more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return ", ".join(every[:SHOWN]) + more

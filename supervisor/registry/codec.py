@@ -25,8 +25,8 @@ from ..core.model import (
     VersionChoice,
     VersionSource,
 )
-from .launches import ended_row, read_ended, read_recipe, recipe_row
-from .values import integer, perhaps, ports_in, seconds, text
+from .launches import ended_entry, read_ended, read_recipe, recipe_entry
+from .values import as_integer, as_ports, as_seconds, as_text, optional
 
 SCHEMA = 1
 
@@ -45,31 +45,33 @@ class Encoder:
     def __init__(self, homes: Callable[[], tuple[str, ...]] = tuple) -> None:
         """`homes` returns the ids of the homes whose launch tokens these servers may carry; called for every write."""
         self._homes = homes
-        self._rows: dict[tuple[str, str], tuple[object, str]] = {}
+        self._entries: dict[tuple[str, str], tuple[object, str]] = {}
+        """By the name of a list and the id of an entry: the object, and its JSON text."""
 
     def encode(self, state: State) -> bytes:
         """Return the registry as it is written to the disk."""
-        before, self._rows = self._rows, {}
-        servers = self._encoded(before, "server", {row.id: row for row in state.servers.values()}, _server)
-        editors = self._encoded(before, "editor", {row.id: row for row in state.editors.values()}, _editor)
-        ended = self._encoded(before, "ended", {row.id: row for row in state.ended}, ended_row)
+        before, self._entries = self._entries, {}
+        servers = self._list_of(before, "server", {record.id: record for record in state.servers.values()}, _server)
+        editors = self._list_of(before, "editor", {editor.id: editor for editor in state.editors.values()}, _editor)
+        ended = self._list_of(before, "ended", {launch.id: launch for launch in state.ended}, ended_entry)
         sticky = _json([{"kind": s.kind, "project": s.project, "ports": dict(s.ports)} for s in state.sticky])
         lists = f'"editors":[{editors}],"servers":[{servers}],"sticky":{sticky},"ended":[{ended}]'
         homes = f'"homes":{_json(named)},' if (named := self._homes()) else ""
         return f'{{"schema":{SCHEMA},{homes}{lists}}}'.encode()
 
-    def _encoded(
+    def _list_of(
         self,
         before: Mapping[tuple[str, str], tuple[object, str]],
         list_name: str,
-        rows: Mapping[str, T],
-        encode_row: Callable[[T], object],
+        objects: Mapping[str, T],
+        to_entry: Callable[[T], object],
     ) -> str:
-        for name, row in rows.items():
+        """Return the entries of a list as JSON, without its brackets. Encode only objects that are new."""
+        for name, each in objects.items():
             key = (list_name, name)
             known = before.get(key)
-            self._rows[key] = known if known is not None and known[0] is row else (row, _json(encode_row(row)))
-        return ",".join([self._rows[list_name, name][1] for name in rows])
+            self._entries[key] = known if known is not None and known[0] is each else (each, _json(to_entry(each)))
+        return ",".join([self._entries[list_name, name][1] for name in objects])
 
 
 def encode(state: State) -> bytes:
@@ -87,12 +89,13 @@ def decode(data: bytes) -> State:
         document = json.loads(data)
         if document["schema"] != SCHEMA:
             raise UnreadableError(f"schema {document['schema']!r}; this version reads {SCHEMA}")
-        editors = [_read_editor(row) for row in document["editors"]]
-        servers = [_read_server(row) for row in document["servers"]]
+        editors = [_read_editor(entry) for entry in document["editors"]]
+        servers = [_read_server(entry) for entry in document["servers"]]
         sticky = tuple(
-            StickyPorts(text(row["kind"]), text(row["project"]), ports_in(row["ports"])) for row in document["sticky"]
+            StickyPorts(as_text(entry["kind"]), as_text(entry["project"]), as_ports(entry["ports"]))
+            for entry in document["sticky"]
         )
-        ended = tuple(read_ended(row) for row in document.get("ended", ()))
+        ended = tuple(read_ended(entry) for entry in document.get("ended", ()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
     return State({editor.id: editor for editor in editors}, {record.id: record for record in servers}, sticky, ended)
@@ -105,7 +108,7 @@ def homes_of(data: bytes) -> tuple[str, ...]:
         UnreadableError: the bytes are not a registry.
     """
     try:
-        return tuple(text(home) for home in json.loads(data).get("homes", ()))
+        return tuple(as_text(home) for home in json.loads(data).get("homes", ()))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
 
@@ -114,12 +117,12 @@ def _identity(identity: ProcessIdentity | None) -> dict[str, Any] | None:
     return None if identity is None else {"pid": identity.pid, "start_token": identity.start_token}
 
 
-def _read_identity(row: Any) -> ProcessIdentity | None:
-    return None if row is None else _read_certain_identity(row)
+def _read_identity(entry: Any) -> ProcessIdentity | None:
+    return None if entry is None else _read_certain_identity(entry)
 
 
-def _read_certain_identity(row: Any) -> ProcessIdentity:
-    return ProcessIdentity(integer(row["pid"]), text(row["start_token"]))
+def _read_certain_identity(entry: Any) -> ProcessIdentity:
+    return ProcessIdentity(as_integer(entry["pid"]), as_text(entry["start_token"]))
 
 
 def _editor(editor: Editor) -> dict[str, Any]:
@@ -134,15 +137,15 @@ def _editor(editor: Editor) -> dict[str, Any]:
     }
 
 
-def _read_editor(row: Any) -> Editor:
+def _read_editor(entry: Any) -> Editor:
     return Editor(
-        id=text(row["id"]),
-        process=_read_certain_identity(row["process"]),
-        project=perhaps(text, row.get("project")),
-        started_at=perhaps(seconds, row.get("started_at")),
-        engine=perhaps(text, row.get("engine")),
-        engine_version=perhaps(text, row.get("engine_version")),
-        name=perhaps(text, row.get("name")),
+        id=as_text(entry["id"]),
+        process=_read_certain_identity(entry["process"]),
+        project=optional(as_text, entry.get("project")),
+        started_at=optional(as_seconds, entry.get("started_at")),
+        engine=optional(as_text, entry.get("engine")),
+        engine_version=optional(as_text, entry.get("engine_version")),
+        name=optional(as_text, entry.get("name")),
     )
 
 
@@ -167,6 +170,7 @@ def _server(record: ServerRecord) -> dict[str, Any]:
         "ever_owned": record.ever_owned,
         "owners_unknown": record.owners_unknown,
         "until_stopped": record.until_stopped,
+        # The key is older than the name of the field.
         "named": record.stop_requested,
         "foreign": record.foreign,
         "other_home": record.other_home,
@@ -178,61 +182,61 @@ def _server(record: ServerRecord) -> dict[str, Any]:
         "url": record.url,
         "connect": list(record.connect),
         "chosen": _chosen(record.chosen),
-        "recipe": recipe_row(record.recipe),
+        "recipe": recipe_entry(record.recipe),
         "by_client": record.by_client,
     }
 
 
-def _read_server(row: Any) -> ServerRecord:
+def _read_server(entry: Any) -> ServerRecord:
     # An earlier release kept all of them, which could be hundreds.
-    relocated = row.get("relocated", ())
+    relocated = entry.get("relocated", ())
     return ServerRecord(
-        id=text(row["id"]),
-        kind=text(row["kind"]),
-        version=perhaps(text, row.get("version")),
-        project=perhaps(text, row.get("project")),
-        state=ServerState(row["state"]),
-        origin=Origin(row["origin"]),
-        launch=text(row["launch"]),
-        ports=ports_in(row["ports"]),
-        since=seconds(row["since"]),
-        process=_read_identity(row.get("process")),
-        root=_read_identity(row.get("root")),
+        id=as_text(entry["id"]),
+        kind=as_text(entry["kind"]),
+        version=optional(as_text, entry.get("version")),
+        project=optional(as_text, entry.get("project")),
+        state=ServerState(entry["state"]),
+        origin=Origin(entry["origin"]),
+        launch=as_text(entry["launch"]),
+        ports=as_ports(entry["ports"]),
+        since=as_seconds(entry["since"]),
+        process=_read_identity(entry.get("process")),
+        root=_read_identity(entry.get("root")),
         owners=tuple(
             Ownership(
-                text(owner["editor"]),
+                as_text(owner["editor"]),
                 _read_certain_identity(owner["process"]),
                 leaving_since=0.0 if owner.get("leaving") else None,
             )
-            for owner in row.get("owners", ())
+            for owner in entry.get("owners", ())
         ),
         leases=tuple(
-            Lease(text(lease["id"]), text(lease["holder"]), seconds(lease["ttl_s"]), 0.0)
-            for lease in row.get("leases", ())
+            Lease(as_text(lease["id"]), as_text(lease["holder"]), as_seconds(lease["ttl_s"]), 0.0)
+            for lease in entry.get("leases", ())
         ),
-        ever_owned=bool(row.get("ever_owned")),
-        owners_unknown=bool(row.get("owners_unknown")),
-        until_stopped=bool(row.get("until_stopped", _requested_without_owner(row))),
-        stop_requested=bool(row.get("named")),
-        foreign=bool(row.get("foreign")),
-        other_home=perhaps(text, row.get("other_home")),
-        restarts=integer(row.get("restarts", 0)),
+        ever_owned=bool(entry.get("ever_owned")),
+        owners_unknown=bool(entry.get("owners_unknown")),
+        until_stopped=bool(entry.get("until_stopped", _requested_without_owner(entry))),
+        stop_requested=bool(entry.get("named")),
+        foreign=bool(entry.get("foreign")),
+        other_home=optional(as_text, entry.get("other_home")),
+        restarts=as_integer(entry.get("restarts", 0)),
         relocated=tuple(_read_occupied(occupied) for occupied in relocated[:RELOCATED_KEPT]),
-        relocated_more=integer(row.get("relocated_more", 0)) + len(relocated[RELOCATED_KEPT:]),
-        failure=_read_failure(row.get("failure")),
-        log=perhaps(text, row.get("log")),
-        url=perhaps(text, row.get("url")),
-        connect=tuple(text(word) for word in row.get("connect", ())),
-        chosen=perhaps(_read_chosen, row.get("chosen")),
-        recipe=read_recipe(row.get("recipe")),
-        by_client=bool(row.get("by_client")),
+        relocated_more=as_integer(entry.get("relocated_more", 0)) + len(relocated[RELOCATED_KEPT:]),
+        failure=_read_failure(entry.get("failure")),
+        log=optional(as_text, entry.get("log")),
+        url=optional(as_text, entry.get("url")),
+        connect=tuple(as_text(word) for word in entry.get("connect", ())),
+        chosen=optional(_read_chosen, entry.get("chosen")),
+        recipe=read_recipe(entry.get("recipe")),
+        by_client=bool(entry.get("by_client")),
     )
 
 
-def _requested_without_owner(row: Any) -> bool:
+def _requested_without_owner(entry: Any) -> bool:
     """Return whether an entry of an earlier release stands for a request without an owner: it never had one."""
-    found = Origin(row["origin"]) in (Origin.DISCOVERED, Origin.EXTERNAL)
-    return not (row.get("ever_owned") or row.get("owners_unknown") or found)
+    found = Origin(entry["origin"]) in (Origin.DISCOVERED, Origin.EXTERNAL)
+    return not (entry.get("ever_owned") or entry.get("owners_unknown") or found)
 
 
 def _chosen(chosen: VersionChoice | None) -> dict[str, Any] | None:
@@ -244,9 +248,9 @@ def _chosen(chosen: VersionChoice | None) -> dict[str, Any] | None:
     return {name: text for name, text in (texts | rest).items() if text is not None}
 
 
-def _read_chosen(row: Any) -> VersionChoice:
-    further = (perhaps(text, row.get(name)) for name in ("project", "engine", "passed_over", "beside"))
-    return VersionChoice(VersionSource(row["source"]), text(row["why"]), *further)
+def _read_chosen(entry: Any) -> VersionChoice:
+    further = (optional(as_text, entry.get(name)) for name in ("project", "engine", "passed_over", "beside"))
+    return VersionChoice(VersionSource(entry["source"]), as_text(entry["why"]), *further)
 
 
 def _occupied(occupied: PassedOverPort) -> dict[str, Any]:
@@ -260,19 +264,19 @@ def _occupied(occupied: PassedOverPort) -> dict[str, Any]:
     return {"port": occupied.port, "reason": occupied.reason, "occupant": occupant}
 
 
-def _read_occupied(row: Any) -> PassedOverPort:
-    who = row.get("occupant")
+def _read_occupied(entry: Any) -> PassedOverPort:
+    who = entry.get("occupant")
     occupant = (
         None
         if who is None
         else Occupant(
             _read_identity(who.get("process")),
-            tuple(text(word) for word in who.get("command", ())),
-            perhaps(text, who.get("user")),
-            perhaps(seconds, who.get("since")),
+            tuple(as_text(word) for word in who.get("command", ())),
+            optional(as_text, who.get("user")),
+            optional(as_seconds, who.get("since")),
         )
     )
-    return PassedOverPort(integer(row["port"]), occupant, text(row["reason"]))
+    return PassedOverPort(as_integer(entry["port"]), occupant, as_text(entry["reason"]))
 
 
 def _failure(failure: ServerFailure | None) -> dict[str, Any] | None:
@@ -286,8 +290,10 @@ def _failure(failure: ServerFailure | None) -> dict[str, Any] | None:
     }
 
 
-def _read_failure(row: Any) -> ServerFailure | None:
-    if row is None:
+def _read_failure(entry: Any) -> ServerFailure | None:
+    if entry is None:
         return None
-    tail = tuple(text(line) for line in row.get("log_tail", ()))
-    return ServerFailure(text(row["code"]), text(row["message"]), perhaps(integer, row.get("exit")), tail)
+    tail = tuple(as_text(line) for line in entry.get("log_tail", ()))
+    return ServerFailure(
+        as_text(entry["code"]), as_text(entry["message"]), optional(as_integer, entry.get("exit")), tail
+    )

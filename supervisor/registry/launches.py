@@ -3,63 +3,62 @@
 from typing import Any
 
 from ..core.model import EndedLaunch, RecipeStamp
-from .values import integer, perhaps, ports_in, seconds, text
+from .values import as_integer, as_ports, as_seconds, as_text, optional
 
 
-def ended_row(row: EndedLaunch) -> dict[str, Any]:
+def ended_entry(launch: EndedLaunch) -> dict[str, Any]:
     """Return the entry of an ended launch."""
     return {
-        "id": row.id,
-        "kind": row.kind,
-        "version": row.version,
-        "project": row.project,
-        "launch": row.launch,
-        "ports": dict(row.ports),
-        "url": row.url,
-        "log": row.log,
-        "since": row.since,
-        "ended": row.ended,
-        "how": row.how,
-        "exit": row.exit,
-        "by": row.by,
-        "detail": row.detail,
+        "id": launch.id,
+        "kind": launch.kind,
+        "version": launch.version,
+        "project": launch.project,
+        "launch": launch.launch,
+        "ports": dict(launch.ports),
+        "url": launch.url,
+        "log": launch.log,
+        "since": launch.since,
+        "ended": launch.ended,
+        "how": launch.how,
+        "exit": launch.exit,
+        "by": launch.by,
+        "detail": launch.detail,
     }
 
 
-def read_ended(row: Any) -> EndedLaunch:
+def read_ended(entry: Any) -> EndedLaunch:
     """Return the ended launch of an entry."""
     return EndedLaunch(
-        id=text(row["id"]),
-        kind=text(row["kind"]),
-        version=perhaps(text, row.get("version")),
-        project=perhaps(text, row.get("project")),
-        launch=text(row["launch"]),
-        ports=ports_in(row["ports"]),
-        url=perhaps(text, row.get("url")),
-        log=perhaps(text, row.get("log")),
-        since=seconds(row["since"]),
-        ended=seconds(row["ended"]),
-        how=text(row["how"]),
-        exit=perhaps(integer, row.get("exit")),
-        by=perhaps(text, row.get("by")),
-        detail=perhaps(text, row.get("detail")),
+        id=as_text(entry["id"]),
+        kind=as_text(entry["kind"]),
+        version=optional(as_text, entry.get("version")),
+        project=optional(as_text, entry.get("project")),
+        launch=as_text(entry["launch"]),
+        ports=as_ports(entry["ports"]),
+        url=optional(as_text, entry.get("url")),
+        log=optional(as_text, entry.get("log")),
+        since=as_seconds(entry["since"]),
+        ended=as_seconds(entry["ended"]),
+        how=as_text(entry["how"]),
+        exit=optional(as_integer, entry.get("exit")),
+        by=optional(as_text, entry.get("by")),
+        detail=optional(as_text, entry.get("detail")),
     )
 
 
-def recipe_row(stamp: RecipeStamp | None) -> dict[str, Any] | None:
+def recipe_entry(stamp: RecipeStamp | None) -> dict[str, Any] | None:
     """Return the entry of a launch's recipe."""
     if stamp is None:
         return None
-    variables = dict(stamp.environment)
-    return {"command": stamp.command, "ports": dict(stamp.ports), "environment": variables}
+    return {"command": stamp.command, "ports": dict(stamp.ports), "environment": dict(stamp.environment)}
 
 
-def read_recipe(row: Any) -> RecipeStamp | None:
+def read_recipe(entry: Any) -> RecipeStamp | None:
     """Return the recipe of an entry."""
-    if row is None:
+    if entry is None:
         return None
     return RecipeStamp(
-        text(row["command"]),
-        {text(name): text(reach) for name, reach in row["ports"].items()},
-        {text(name): text(digest) for name, digest in row["environment"].items()},
+        as_text(entry["command"]),
+        {as_text(name): as_text(reach) for name, reach in entry["ports"].items()},
+        {as_text(name): as_text(digest) for name, digest in entry["environment"].items()},
     )

@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def ports_in(row: Any) -> Mapping[str, int]:
-    """Return ports by name.
+def as_ports(value: Any) -> Mapping[str, int]:
+    """Return the value, which must be a table of ports by name.
 
     Raises:
-        TypeError: the value is not such a table.
+        AttributeError, TypeError: it is not.
     """
-    return {text(name): integer(port) for name, port in row.items()}
+    return {as_text(name): as_integer(port) for name, port in value.items()}
 
 
-def perhaps(read: Callable[[Any], T], value: Any) -> T | None:
+def optional(read: Callable[[Any], T], value: Any) -> T | None:
     """Return None for null, any other value as `read` returns it.
 
     Raises:
@@ -25,33 +25,33 @@ def perhaps(read: Callable[[Any], T], value: Any) -> T | None:
     return None if value is None else read(value)
 
 
-def text(value: Any) -> str:
-    """Return a text.
+def as_text(value: Any) -> str:
+    """Return the value, which must be a text.
 
     Raises:
-        TypeError: the value is not a text.
+        TypeError: it is not.
     """
     if not isinstance(value, str):
         raise TypeError(f"expected text, got {value!r}")
     return value
 
 
-def seconds(value: Any) -> float:
-    """Return a finite number.
+def as_seconds(value: Any) -> float:
+    """Return the value as seconds. It must be a finite number.
 
     Raises:
-        TypeError: the value is not a finite number.
+        TypeError: it is not.
     """
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise TypeError(f"expected a number, got {value!r}")
     return float(value)
 
 
-def integer(value: Any) -> int:
-    """Return a whole number.
+def as_integer(value: Any) -> int:
+    """Return the value, which must be a whole number.
 
     Raises:
-        TypeError: the value is not a whole number.
+        TypeError: it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"expected a whole number, got {value!r}")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ...core.model import ServerFailure, ServerRecord, ServerState
-from ...core.restarting import At, GiveUp, exits_in_a_row, next_start
+from ...core.restarting import GiveUp, RestartAfter, exits_in_a_row, next_start
 from ...errors import SupervisorError
 from ...native.facts import describe_exit
 from ..logs.excerpt import log_tail
@@ -62,7 +62,7 @@ class AutomaticRestarter:
                     self._context.events.warn("server.given_up", server=record.id, reason=reason)
                     record = self._add_log_tail(record)
                     return self._records.move(record.id, ServerState.FAILED, failure=self._given_up(record))
-                case At(pause_s) if pause_s > 0:
+                case RestartAfter(pause_s) if pause_s > 0:
                     self._context.events.publish("server.backs_off", server=record.id, pause_s=round(pause_s, 3))
                     self._plan(record.id, pause_s)
                     return self._add_log_tail(record)
@@ -109,7 +109,7 @@ class AutomaticRestarter:
     def _cannot_start(self, record: ServerRecord) -> bool:
         return record.kind not in self._context.catalog.kinds
 
-    def _decide(self, record: ServerRecord) -> At | GiveUp:
+    def _decide(self, record: ServerRecord) -> RestartAfter | GiveUp:
         if self._cannot_start(record):
             return GiveUp("its kind was removed from the configuration")
         now = self._context.platform.clock.monotonic()
