@@ -157,7 +157,7 @@ class EnsureOperation:
         else:
             outcome = await self.starter.start(resolved, operation, before)
         if isinstance(outcome, Replace):
-            outcome = await self.replacer.replace(resolved, outcome, operation)
+            outcome = await self.replacer.replace_server(resolved, outcome, operation)
         if resolved.asker is None:
             return self.takeover.keep_without_owner(outcome.id, None)
         return records.server(outcome.id)

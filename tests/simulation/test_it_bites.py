@@ -116,7 +116,7 @@ def test_a_shell_that_counts_as_a_launcher(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_home_that_is_blind_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """A found server is an orphan when the owner that this home knows has ended."""
-    for module in ("ending.sampling", "ending.termination", "identification.snapshot"):
+    for module in ("ending.sampling", "ending.final_checks", "identification.snapshot"):
         monkeypatch.setattr(f"supervisor.engine.{module}.find_other_adoption_of_server", lambda context, record: None)  # noqa: ARG005
     monkeypatch.setattr("supervisor.engine.identification.recognise.find_other_adoption", lambda context, process: None)  # noqa: ARG005
     bites("no signal to what is not stoppable")

@@ -27,14 +27,16 @@ class AutomaticRestarter:
         self._context = context
         self._records = context.records
         self._starter = starter
-        self._exits: dict[str, int] = {}
-        self._first_exit: dict[str, float] = {}
+        self._exits_in_a_row: dict[str, int] = {}
+        self._first_exit_at: dict[str, float] = {}
+        """When the first of these exits was, monotonic seconds."""
         self._ready_since: dict[str, tuple[str, float]] = {}
+        """The launch that was ready last, and since when it was, monotonic seconds."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.on_due: Callable[[str], None]
 
     def note_ready(self, record: ServerRecord) -> None:
-        """Note that a server is ready. For one launch, only the first call counts."""
+        """Note that a server is ready from now on. Of the calls for one launch, only the first counts."""
         if self._ready_since.get(record.id, ("",))[0] != record.launch:
             self._ready_since[record.id] = (record.launch, self._context.platform.clock.monotonic())
 
@@ -44,40 +46,46 @@ class AutomaticRestarter:
 
     def forget(self, server_id: str) -> None:
         """Forget the exits of a server that has gone, or that a request starts anew."""
-        self._exits.pop(server_id, None)
-        self._first_exit.pop(server_id, None)
+        self._exits_in_a_row.pop(server_id, None)
+        self._first_exit_at.pop(server_id, None)
         self._ready_since.pop(server_id, None)
-        self._cancel(server_id)
+        self._stop_timer(server_id)
 
     def close(self) -> None:
         """Cancel all planned restarts."""
         for server_id in list(self._timers):
-            self._cancel(server_id)
+            self._stop_timer(server_id)
 
     async def follow_up_exit(self, record: ServerRecord, operation: RunningOperation) -> ServerRecord:
-        """Decide on a record in BACKOFF: restart the server now, plan its restart, or give it up."""
+        """Count the exit of a server in BACKOFF; then restart it now, plan its restart, or give it up.
+
+        Returns:
+            The record: READY, or BACKOFF until the timer has run, or FAILED.
+        """
         while True:
             match self._decide(record):
                 case GiveUp(reason):
                     self._context.events.warn("server.given_up", server=record.id, reason=reason)
                     record = self._add_log_tail(record)
-                    return self._records.move(record.id, ServerState.FAILED, failure=self._given_up(record))
+                    return self._records.move(
+                        record.id, ServerState.FAILED, failure=self._failure_after_giving_up(record)
+                    )
                 case RestartAfter(pause_s) if pause_s > 0:
                     self._context.events.publish("server.backs_off", server=record.id, pause_s=round(pause_s, 3))
-                    self._plan(record.id, pause_s)
+                    self._start_timer(record.id, pause_s)
                     return self._add_log_tail(record)
             record = await self.restart(record, operation)
             if record.state is not ServerState.BACKOFF:
                 return record
 
     async def restart(self, record: ServerRecord, operation: RunningOperation) -> ServerRecord:
-        """Restart the server of a record in BACKOFF, on its own ports if they are free.
+        """Restart the server of a record in BACKOFF, on the ports that it had if they are free.
 
         Returns:
             The record, in BACKOFF again if the server did not start.
         """
-        self._cancel(record.id)
-        if self._cannot_start(record):
+        self._stop_timer(record.id)
+        if self._kind_was_removed(record):
             return record
         resolved = resolve_with_same_version(self._context.kind_of(record), record)
         self._records.move(record.id, ServerState.STARTING, restarts=record.restarts + 1)
@@ -94,41 +102,41 @@ class AutomaticRestarter:
             return record
         return self._records.change(record.id, failure=replace(failure, log_tail=log_tail(record.log)))
 
-    def _given_up(self, record: ServerRecord) -> ServerFailure | None:
-        """Return why the server is not restarted any more, for people."""
-        failure, number = record.failure, self._exits.get(record.id, 0)
+    def _failure_after_giving_up(self, record: ServerRecord) -> ServerFailure | None:
+        """Return the failure of a server that is not restarted any more, with a message for people."""
+        failure, number = record.failure, self._exits_in_a_row.get(record.id, 0)
         if failure is None or number < 1:
             return failure
         if failure.message != ENDED_BY_ITSELF:
             return replace(failure, message=f"{failure.message}; gave up after {number} tries")
-        took_s = self._context.platform.clock.monotonic() - self._first_exit[record.id]
+        took_s = self._context.platform.clock.monotonic() - self._first_exit_at[record.id]
         last = "" if failure.exit is None else f", {describe_exit(failure.exit).replace('exit status', 'exit')}"
         times = "once" if number == 1 else f"{number} times in {took_s:.0f} s"
         return replace(failure, message=f"crashed {times}{last}; gave up")
 
-    def _cannot_start(self, record: ServerRecord) -> bool:
+    def _kind_was_removed(self, record: ServerRecord) -> bool:
         return record.kind not in self._context.catalog.kinds
 
     def _decide(self, record: ServerRecord) -> RestartAfter | GiveUp:
-        if self._cannot_start(record):
+        if self._kind_was_removed(record):
             return GiveUp("its kind was removed from the configuration")
         now = self._context.platform.clock.monotonic()
         launch, since = self._ready_since.pop(record.id, ("", now))
         ready_for_s = now - since if launch == record.launch else 0.0
-        self._exits[record.id] = exits_in_a_row(self._exits.get(record.id, 0), ready_for_s)
-        if self._exits[record.id] == 1:
-            self._first_exit[record.id] = now
-        return next_start(self._exits[record.id], self._context.random.fraction())
+        self._exits_in_a_row[record.id] = exits_in_a_row(self._exits_in_a_row.get(record.id, 0), ready_for_s)
+        if self._exits_in_a_row[record.id] == 1:
+            self._first_exit_at[record.id] = now
+        return next_start(self._exits_in_a_row[record.id], self._context.random.fraction())
 
-    def _plan(self, server_id: str, pause_s: float) -> None:
-        self._cancel(server_id)
-        self._timers[server_id] = asyncio.get_running_loop().call_later(pause_s, self._due, server_id)
+    def _start_timer(self, server_id: str, pause_s: float) -> None:
+        self._stop_timer(server_id)
+        self._timers[server_id] = asyncio.get_running_loop().call_later(pause_s, self._report_due, server_id)
 
-    def _due(self, server_id: str) -> None:
+    def _report_due(self, server_id: str) -> None:
         self._timers.pop(server_id, None)
         self.on_due(server_id)
 
-    def _cancel(self, server_id: str) -> None:
+    def _stop_timer(self, server_id: str) -> None:
         timer = self._timers.pop(server_id, None)
         if timer is not None:
             timer.cancel()

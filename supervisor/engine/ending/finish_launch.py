@@ -1,4 +1,4 @@
-"""Follows the end of a launch: processes that are left, the history, and the record."""
+"""Does what follows the end of a launch: warns of processes that are left, and keeps history and records true."""
 
 from collections.abc import Sequence
 from typing import TypedDict
@@ -14,7 +14,7 @@ from ..state.history import ended
 
 
 class LaunchFinisher:
-    """Checks what a launch has left behind, and records how the launch has ended."""
+    """Checks what a launch has left behind, and records how it has ended. Signals no process."""
 
     def __init__(self, context: EngineContext, stopper: Stopper, server_client: ServerClient) -> None:
         self._context = context
@@ -23,10 +23,12 @@ class LaunchFinisher:
         self._server_client = server_client
 
     async def check_ports_released(self, record: ServerRecord) -> None:
-        """Raise if a process that carries the launch token, but is not proven to be of the tree, still holds a port.
+        """Check that no process with the launch token listens on a port of the launch, after its tree was ended.
+
+        Such a process is not proven to be of the tree.
 
         Raises:
-            StopFailed: the message and the hint name the process.
+            StopFailed: one does. The message and the hint name it.
         """
         platform = self._context.platform
         facts = await platform.lanes.look(platform.ports.facts, record.ports.values())
@@ -43,22 +45,28 @@ class LaunchFinisher:
                         data={"pids": [process.pid], "port": fact.port},
                     )
 
-    async def warn_of_leftovers(self, target: Target, told: tuple[int, ...]) -> tuple[str, ...]:
-        """Warn of processes of the launch that are left, except those in `told`, of which the caller was warned.
+    async def warn_of_leftovers(self, target: Target, already_warned: tuple[int, ...]) -> tuple[str, ...]:
+        """Warn of processes that carry the launch token and are left running.
 
-        Returns a note on each of them and of those in `told`, for people.
+        `already_warned` are pids of which an event has warned. A descendant that has left its session, and whose
+        parents have ended, cannot be proven to be the server's.
 
-        A descendant that has left its session, and whose parents have ended, cannot be proven to be the server's.
+        Returns:
+            A note on each process that is left running, those in `already_warned` included, for people.
         """
         if target.token is not None and not target.foreign:
-            pids = [pid for pid in await self._stopper.find_left_behind(target) if pid not in told]
+            pids = [pid for pid in await self._stopper.find_left_behind(target) if pid not in already_warned]
             if pids:
                 self._context.events.warn("server.left_behind", server=target.label, pids=pids)
-            told = (*told, *pids)
-        return await self._context.platform.lanes.look(self._described, told) if told else ()
+            already_warned = (*already_warned, *pids)
+        return (
+            await self._context.platform.lanes.look(self._describe_left_running, already_warned)
+            if already_warned
+            else ()
+        )
 
-    def _described(self, pids: Sequence[int]) -> tuple[str, ...]:
-        """Return a note on each process that a stop has left running. Blocking."""
+    def _describe_left_running(self, pids: Sequence[int]) -> tuple[str, ...]:
+        """Return a note on each process that a stop has left running. Blocks."""
         seen = {pid: self._context.platform.probe.describe(pid) for pid in pids}
         return tuple(
             f"left running: pid {pid} ({' '.join(occupant.brief)}), an editor or not proven to be the server's"
@@ -77,7 +85,9 @@ class LaunchFinisher:
     ) -> None:
         """Add the end of a launch to the history.
 
-        The exit of an observed server is left out, because its history belongs to the program that started it.
+        `how` is "stopped", "reaped", "exited" or the like, `by` the requester. If `status` is None, the system is asked
+        for the exit status. The exit of an observed server is left out, because its history belongs to the program that
+        started it.
         """
         if not record.launch or (record.observed_only and how == "exited"):
             return
@@ -88,8 +98,8 @@ class LaunchFinisher:
         self._records.remember(ended(record, how, wall, status=status, by=by, detail=detail))
 
     def add_failure_to_history(self, record: ServerRecord, how: str, *, by: str | None = None) -> None:
-        """Add the end of a launch to the history, with what its failure, if there was one, says of the end."""
-        self.add_to_history(record, how, by=by, **_described(record.failure))
+        """Add the end of a launch to the history, with exit status and message of its failure, if it has failed."""
+        self.add_to_history(record, how, by=by, **_history_fields(record.failure))
 
     def drop_record(self, record: ServerRecord) -> None:
         """Drop the record of a server, and the secrets of its launch."""
@@ -97,11 +107,11 @@ class LaunchFinisher:
         self._records.drop(record.id)
 
 
-class _Described(TypedDict, total=False):
+class _HistoryFields(TypedDict, total=False):
     status: int | None
     detail: str
 
 
-def _described(failure: ServerFailure | None) -> _Described:
-    """Return the fields of a history entry that a failure fills."""
+def _history_fields(failure: ServerFailure | None) -> _HistoryFields:
+    """Return those fields of a history entry that a failure says."""
     return {} if failure is None else {"status": failure.exit, "detail": failure.message}

@@ -22,7 +22,7 @@ from .termination import Termination
 
 
 class Replacer:
-    """Runs inside the operation of an `ensure` whose plan is Replace."""
+    """Replaces servers, inside the operation of an `ensure` whose plan is Replace."""
 
     def __init__(
         self,
@@ -43,7 +43,9 @@ class Replacer:
         self._takeover = takeover
         self._rollback = RollBack(context, starter)
 
-    async def replace(self, resolved: ResolvedRequest, plan: Replace, operation: RunningOperation) -> ServerRecord:
+    async def replace_server(
+        self, resolved: ResolvedRequest, plan: Replace, operation: RunningOperation
+    ) -> ServerRecord:
         """Return the new server, ready, on the ports of the old server if these are free once that has stopped.
 
         Raises:
@@ -56,13 +58,13 @@ class Replacer:
             resolved = replace(resolved, version=plan.old.version or resolved.version, chosen=kept)
         # Try everything that can fail before the old server is touched. That takes its time, so check the plan again.
         await self._rehearsal.rehearse(replace(resolved, preferred_ports=plan.ports), operation, vacated=plan.ports)
-        if not await self._still(resolved, plan):
+        if not await self._is_still_to_be_replaced(resolved, plan):
             return await self._starter.start_in_place(resolved, operation)
-        old, reason = self._begin(resolved, plan)
+        old, reason = self._old_record_and_reason(resolved, plan)
         operation.committed = True
         operation.progress("replacing", f"{old.id} {old.version or ''} by {resolved.version or 'a new launch'}")
         ended = await self._termination.end_launch(
-            resolved.server, operation, reason, partial(self._last_look, resolved, operation)
+            resolved.server, operation, reason, partial(self._refuse_if_in_use, resolved, operation)
         )
         operation.restart_deadline()
         self._termination.mark_starting(ended, becomes=resolved)
@@ -77,26 +79,27 @@ class Replacer:
         )
         return new
 
-    async def _still(self, resolved: ResolvedRequest, plan: Replace) -> bool:
-        """Return whether the old server is still to be replaced; a foreign server that is not is left alone.
+    async def _is_still_to_be_replaced(self, resolved: ResolvedRequest, plan: Replace) -> bool:
+        """Plan again, and return whether the old server is still to be replaced.
 
         Raises:
             VersionConflict: the old server is the daemon's own, and is in use again.
         """
         if isinstance(plan.old, ForeignServer):
-            now = await self._planner.plan_start(resolved, (), replacing=True)
+            plan_now = await self._planner.plan_start(resolved, (), replacing=True)
             return (
-                isinstance(now, Replace) and isinstance(now.old, ForeignServer) and now.old.process == plan.old.process
+                isinstance(plan_now, Replace)
+                and isinstance(plan_now.old, ForeignServer)
+                and plan_now.old.process == plan.old.process
             )
-        again = await self._planner.plan_for_running(resolved, plan.old)
-        if not isinstance(again, Replace):
-            raise _came_into_use(plan.old)
+        if not isinstance(await self._planner.plan_for_running(resolved, plan.old), Replace):
+            raise _in_use_again(plan.old)
         return True
 
-    def _last_look(
+    def _refuse_if_in_use(
         self, resolved: ResolvedRequest, operation: RunningOperation, record: ServerRecord, now: float
     ) -> None:
-        """Make the final check before the signal.
+        """Make the final check before the first signal. `now`: monotonic seconds.
 
         From then on the operation is completed even if all callers leave, because the old server is lost.
 
@@ -104,10 +107,10 @@ class Replacer:
             VersionConflict: the server has got an owner or a lease.
         """
         if any(lease.expires > now for lease in record.leases) or self._planner.other_owners(resolved, record):
-            raise _came_into_use(record)
+            raise _in_use_again(record)
         operation.irrevocable = True
 
-    def _begin(self, resolved: ResolvedRequest, plan: Replace) -> tuple[ServerRecord, StopReason]:
+    def _old_record_and_reason(self, resolved: ResolvedRequest, plan: Replace) -> tuple[ServerRecord, StopReason]:
         """Return the record of the old server, and why its tree is stopped. A foreign server gets a record first."""
         if isinstance(plan.old, ForeignServer):
             self._takeover.record_for_replacement(resolved.server, resolved.kind, plan.old, why=plan.reason)
@@ -120,13 +123,13 @@ class Replacer:
         """Start the old version again, from its own environment."""
         if not self._rollback.is_possible(resolved.server):
             return
-        beside = self._runs_beside(resolved, old)
+        beside = self._find_old_version_beside(resolved, old)
         if beside is not None:
             error.hint = f"{old.version or 'the old launch'} runs as {beside.id}, which was started in between"
             return
         await self._rollback.roll_back(self._starter.recipe_of(old) or resolved.kind, old, operation, error)
 
-    def _runs_beside(self, resolved: ResolvedRequest, old: ServerRecord) -> ServerRecord | None:
+    def _find_old_version_beside(self, resolved: ResolvedRequest, old: ServerRecord) -> ServerRecord | None:
         """Return another server of the old version, which a client has started while the new version was tried."""
         others = of_kind(self._context, resolved.kind, resolved.project, resolved.asker)
         stays = RUNNING - {ServerState.STOPPING}
@@ -135,7 +138,7 @@ class Replacer:
         )
 
 
-def _came_into_use(record: ServerRecord) -> VersionConflict:
+def _in_use_again(record: ServerRecord) -> VersionConflict:
     return VersionConflict(
         f"{record.id} {record.version or ''} came into use before it could be replaced",
         hint="ask again: another one is started beside it",

@@ -16,7 +16,7 @@ from .termination import Termination
 
 
 class RequestedRestarter:
-    """Runs inside the operation of a restart."""
+    """Restarts servers, each inside the operation of its request."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class RequestedRestarter:
     async def _roll_back(
         self, resolved: ResolvedRequest, old: ServerRecord, operation: RunningOperation, error: SupervisorError
     ) -> None:
-        """Start a server that ran by its old recipe and version again, where it was to get another one."""
+        """Start the server by its old recipe and version again, if it served, and was to get another one."""
         before = self._starter.recipe_of(old)
         changed = bool(changes_since_launch(old, resolved.kind)) or before not in (None, resolved.kind)
         if old.state not in SERVING or not self._rollback.is_possible(old.id):

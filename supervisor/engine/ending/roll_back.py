@@ -1,4 +1,4 @@
-"""Starts what ran before, where its replacement did not become ready."""
+"""Starts what ran before again, because its replacement did not become ready."""
 
 from ...core.model import ServerRecord, ServerState
 from ...errors import SupervisorError
@@ -10,7 +10,7 @@ from ..state.context import EngineContext
 
 
 class RollBack:
-    """Runs inside the operation of the replacement that has failed."""
+    """Starts old launches again, inside the operation of the replacement that has failed."""
 
     def __init__(self, context: EngineContext, starter: Starter) -> None:
         self._context = context
@@ -18,16 +18,16 @@ class RollBack:
         self._starter = starter
 
     def is_possible(self, server_id: str) -> bool:
-        """Return whether the replacement has failed and left no process, so that the old launch may come back."""
+        """Return whether the replacement has failed and left no process, so that the old launch can return."""
         record = self._records.servers.get(server_id)
         return record is not None and record.state is ServerState.FAILED and record.root is None
 
     async def roll_back(
         self, kind: Kind, old: ServerRecord, operation: RunningOperation, error: SupervisorError
     ) -> None:
-        """Start the old version by its recipe again, and add to the error what came of it.
+        """Start the old version by its recipe again, and tell in the hint of `error` what came of that.
 
-        What other programs had given to the old launch, as its environment, is lost.
+        A foreign server may have run with other environment variables. These are lost.
         """
         events = self._context.events
         was = old.version or "the old launch"

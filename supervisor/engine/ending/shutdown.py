@@ -1,4 +1,4 @@
-"""The end of all servers, when the daemon stops them before it exits."""
+"""Stops all servers, when the daemon is to stop them before it exits."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from .termination import Termination
 
 
 class Shutdown:
-    """Stops every server of this daemon, and tells which servers it leaves."""
+    """Stops every server of this daemon, except those that other programs may need."""
 
     def __init__(
         self, context: EngineContext, operations: Operations, discovery: Discovery, termination: Termination

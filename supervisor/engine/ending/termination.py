@@ -1,16 +1,17 @@
-"""Ends servers: stopped by a user, reaped as orphans, or ended by themselves. Each runs inside an operation."""
+"""Ends servers for a user or as orphans, and follows up on servers that have ended by themselves.
+
+All asynchronous methods run inside an operation on the server.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from ...core.lifecycle import SERVING
-from ...core.model import ServerFailure, ServerRecord, ServerState
+from ...core.model import Bridge, ServerFailure, ServerRecord, ServerState
 from ...core.reaping import Reap
 from ...core.single_flight import Operation
 from ...errors import NotOurs, StartFailed, StopFailed, SupervisorError, VersionConflict
-from ...kinds.programs import is_command_of
 from ..identification import bridges
-from ..identification.adoption_marks import find_other_adoption_of_server
 from ..identification.server_client import ServerClient
 from ..operations.operation import RunningOperation
 from ..processes.stop import Stopper, StopReason
@@ -19,6 +20,7 @@ from ..starting.resolve import ResolvedRequest
 from ..state.context import EngineContext
 from ..state.standing import Standing
 from .automatic_restart import ENDED_BY_ITSELF, AutomaticRestarter
+from .final_checks import refuse_adopted_elsewhere, refuse_other_program
 from .finish_launch import LaunchFinisher
 from .reap import Reaper
 
@@ -50,19 +52,26 @@ class Termination:
         self._finisher = LaunchFinisher(context, stopper, server_client)
 
     async def stop(
-        self, server_id: str, operation: RunningOperation, reason: StopReason, tell: Callable[[], None] = lambda: None
+        self,
+        server_id: str,
+        operation: RunningOperation,
+        reason: StopReason,
+        before_signal: Callable[[], None] = lambda: None,
     ) -> ServerRecord:
-        """Stop the process tree, and forget the server. `tell` is called once the stop is certain to happen.
+        """Stop the process tree, and forget the server. Return its last record.
+
+        `before_signal` is called immediately before the first signal, after the last check.
 
         Raises:
             NotOurs, StopFailed: the server still runs, and its record says so.
         """
-        found = (
-            await bridges.find_bridges(self._context, self._records.server(server_id))
-            if reason is StopReason.USER
-            else ()
+        found: tuple[Bridge, ...] = ()
+        if reason is StopReason.USER:
+            # Only a user is shown them.
+            found = await bridges.find_bridges(self._context, self._records.server(server_id))
+        record = await self._end_tree(
+            server_id, operation, reason, before_signal, stop_requested=reason is StopReason.USER
         )
-        record = await self._end_tree(server_id, operation, reason, tell, finish=reason is StopReason.USER)
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
         how = "reaped" if reason is StopReason.ORPHAN else "stopped"
         self._finisher.add_failure_to_history(record, how, by=operation.running.request.requested_by)
@@ -74,22 +83,23 @@ class Termination:
         server_id: str,
         operation: RunningOperation,
         reason: StopReason = StopReason.USER,
-        last_look: Callable[[ServerRecord, float], None] = lambda record, now: None,  # noqa: ARG005 (no look is wanted)
+        final_check: Callable[[ServerRecord, float], None] = lambda record, now: None,  # noqa: ARG005 (no check is wanted)
     ) -> ServerRecord:
-        """Stop the process tree of a server that is to be started again, and return its record, which stays.
+        """Stop the process tree of a server that is to be started again. Return its record, which is kept.
 
-        `last_look` sees the record and the monotonic time immediately before the first signal, and may raise.
+        `final_check` gets the record and the monotonic time immediately before the first signal. An error
+        from it aborts the stop.
 
         Raises:
             NotOurs, StopFailed, VersionConflict: the server still runs, and its record says so.
         """
 
-        def tell() -> None:
-            last_look(self._records.server(server_id), self._context.platform.clock.monotonic())
+        def before_signal() -> None:
+            final_check(self._records.server(server_id), self._context.platform.clock.monotonic())
 
         # If the daemon dies here, the next daemon restarts the server instead of completing the stop.
         try:
-            record = await self._end_tree(server_id, operation, reason, tell, finish=False)
+            record = await self._end_tree(server_id, operation, reason, before_signal, stop_requested=False)
         except _ReprievedError as error:
             raise VersionConflict(f"{server_id} came into use", hint="ask again") from error
         self._server_client.forget(record)
@@ -100,7 +110,7 @@ class Termination:
         return self._records.change(server_id, root=None, process=None)
 
     def mark_starting(self, record: ServerRecord, becomes: ResolvedRequest | None = None) -> None:
-        """Move the record of a server whose launch was ended to STARTING, and count a restart.
+        """Move the record of a server whose launch was ended to STARTING, and count a restart. Start nothing.
 
         `becomes` is the request whose version the record gets, where the version changes.
         """
@@ -112,9 +122,18 @@ class Termination:
             self._records.move(record.id, ServerState.STARTING, restarts=record.restarts + 1)
 
     async def _end_tree(
-        self, server_id: str, operation: RunningOperation, reason: StopReason, tell: Callable[[], None], *, finish: bool
+        self,
+        server_id: str,
+        operation: RunningOperation,
+        reason: StopReason,
+        before_signal: Callable[[], None],
+        *,
+        stop_requested: bool,
     ) -> ServerRecord:
-        """Stop the process tree, if there is one. `finish`: the next daemon completes a stop that this one begins."""
+        """Stop the process tree, if there is one.
+
+        `stop_requested`: if this daemon dies in between, the next one completes the stop.
+        """
         record = self._records.server(server_id)
         if record.other_home is not None:
             raise NotOurs(f"{server_id} belongs to another godot-supervisor home", hint="stop it from there")
@@ -123,12 +142,14 @@ class Termination:
             operation.progress("stopping", f"{server_id}, pid {target.process.pid}")
             try:
                 patience_s = self._context.kind_of(record).stop_timeout_s
-                begin = partial(self._begin_stop, record, operation, reason, tell, finish=finish)
+                begin = partial(
+                    self._begin_stop, record, operation, reason, before_signal, stop_requested=stop_requested
+                )
                 left = await self._stopper.stop(target, reason, patience_s, begin)
                 await self._finisher.check_ports_released(record)
                 notes = await self._finisher.warn_of_leftovers(target, left)
             except (StopFailed, NotOurs) as error:
-                self._fail(server_id, error)
+                self._record_failure(server_id, error)
                 raise
             record = self._records.move(server_id, ServerState.STOPPED).with_(left=notes)
         self._reaper.forget(server_id)
@@ -140,7 +161,7 @@ class Termination:
         record = self._records.server(server_id)
         if not isinstance(verdict, Reap):
             return record
-        tell = partial(
+        before_signal = partial(
             self._events.publish,
             "server.reaped",
             server=server_id,
@@ -150,7 +171,7 @@ class Termination:
             reasons=verdict.reasons,
         )
         try:
-            return await self.stop(server_id, operation, StopReason.ORPHAN, tell)
+            return await self.stop(server_id, operation, StopReason.ORPHAN, before_signal)
         except NotOurs:
             # No process was signalled. Begin with a new suspicion, which takes a grace, because the reaper would give
             # the same verdict at once, again and again.
@@ -161,7 +182,7 @@ class Termination:
             return self._records.server(server_id)
 
     async def follow_up_exit(self, server_id: str, operation: RunningOperation) -> ServerRecord:
-        """Stop what a server that ended by itself has left, and start the server again if it is still needed."""
+        """Stop what a server that ended by itself has left. Then restart the server if it is needed, or forget it."""
         record = self._records.server(server_id)
         if record.state not in SERVING or not self._standing.dead(record):
             return record
@@ -174,7 +195,7 @@ class Termination:
                 await self._stopper.end_leftovers(target, self._context.kind_of(record).stop_timeout_s)
             except StopFailed as error:
                 self._records.move(server_id, ServerState.STOPPING)
-                self._fail(server_id, error)
+                self._record_failure(server_id, error)
                 raise
         # Read the record again, because owners may have come or gone during the sweep.
         record = self._records.server(server_id)
@@ -188,7 +209,7 @@ class Termination:
         return await self._automatic_restarter.follow_up_exit(record, operation)
 
     async def restart_after_pause(self, server_id: str, operation: RunningOperation) -> ServerRecord:
-        """Start a server whose pause after an exit has passed, if it is still needed."""
+        """Restart a server whose pause after an exit is over, or forget it if it is not needed any more."""
         record = self._records.server(server_id)
         if record.state is not ServerState.BACKOFF:
             return record
@@ -202,9 +223,9 @@ class Termination:
         )
 
     async def follow_up_broken_start(self, server_id: str, operation: RunningOperation) -> ServerRecord:
-        """Follow up on a start that broke off before a process was there.
+        """Restart a server whose start broke off before a process was there, or forget it if it is not needed.
 
-        Such a start counts as an exit, so that a start that keeps failing is given up.
+        Such a start counts as an exit, so that a start that keeps breaking off is given up.
         """
         record = self._records.server(server_id)
         if record.state is not ServerState.BACKOFF:
@@ -229,57 +250,34 @@ class Termination:
         judged: ServerRecord,
         operation: RunningOperation,
         reason: StopReason,
-        tell: Callable[[], None],
+        before_signal: Callable[[], None],
         command: Sequence[str],
         *,
-        finish: bool,
+        stop_requested: bool,
     ) -> None:
-        """Make the final check before the signal: abort if the server got an owner or a lease since the verdict.
+        """Make the final checks before the first signal, and move the record to STOPPING.
 
-        `command` was read together with the process tree, off the loop, because the kernel may take its time over a
-        command line.
+        `judged` is the record as it was at the verdict. `command` is the command line that a foreign server has now; it
+        was read together with the process tree, off the loop, because the kernel may take its time over a command line.
+
+        Raises:
+            _ReprievedError: the server got an owner or a lease since the verdict.
+            NotOurs: the foreign server is not recognised any more, or another home has adopted it.
         """
         record = self._records.server(judged.id)
         orphan = reason is StopReason.ORPHAN
         if orphan and (record.launch, record.generation) != (judged.launch, judged.generation):
             raise _ReprievedError
         if (orphan or record.by_client) and record.foreign:
-            self._prove_kind(record, command)
-            self._refuse_adopted_elsewhere(record)
+            refuse_other_program(self._context, record, command)
+            refuse_adopted_elsewhere(self._context, record)
         operation.committed = True
-        tell()
+        before_signal()
         if record.state is not ServerState.STOPPING:
-            self._records.move(record.id, ServerState.STOPPING, stop_requested=finish)
+            self._records.move(record.id, ServerState.STOPPING, stop_requested=stop_requested)
         self._records.flush()
 
-    def _refuse_adopted_elsewhere(self, record: ServerRecord) -> None:
-        """Refuse to stop a server that another home has adopted since the verdict.
-
-        Raises:
-            NotOurs: another home has adopted it, or that cannot be found out.
-        """
-        reason = find_other_adoption_of_server(self._context, record)
-        if reason is not None:
-            raise NotOurs(f"{record.id}: {reason}", hint="if you know it, name it: down")
-
-    def _prove_kind(self, record: ServerRecord, command: Sequence[str]) -> None:
-        """Refuse to stop a process that has become another program.
-
-        A process keeps its identity when it executes another program, so its command line has to fit the kind still.
-
-        Raises:
-            NotOurs: the command line does not fit.
-        """
-        if not is_command_of(self._context.kind_of(record), command):
-            self._events.warn(
-                "signal.refused",
-                server=record.id,
-                pid=record.process.pid if record.process else None,
-                reason="its command line is not of the kind any more",
-            )
-            raise NotOurs(f"{record.id} is not recognised any more", hint="if you know it, name it: down")
-
-    def _fail(self, server_id: str, error: SupervisorError) -> None:
-        """Record that a server could not be stopped. A server that was not even signalled stays as it was."""
+    def _record_failure(self, server_id: str, error: SupervisorError) -> None:
+        """Record that a server could not be stopped. The record of a server that got no signal stays as it is."""
         if self._records.server(server_id).state is ServerState.STOPPING:
             self._records.move(server_id, ServerState.FAILED, failure=ServerFailure(error.code, error.message))
