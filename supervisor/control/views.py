@@ -73,7 +73,7 @@ class Views:
 
     def _changes_only_by_events(self, record: ServerRecord) -> bool:
         """Return whether a server's answer is valid until an event: no countdown, no owner that can end unnoticed."""
-        watched = (self._exit_watches.lives(owner.process) for owner in record.owners)
+        watched = (self._exit_watches.is_watched(owner.process) for owner in record.owners)
         return not self._counts_down(record) and all(watched)
 
     def _make_server_list(self) -> tuple[Server, ...]:
@@ -106,7 +106,7 @@ class Views:
 
     def _editor_list_lasts(self) -> bool:
         editors = self._records.editors.values()
-        return all(editor.occupation is None and self._exit_watches.lives(editor.process) for editor in editors)
+        return all(editor.occupation is None and self._exit_watches.is_watched(editor.process) for editor in editors)
 
     def _make_editor_list(self) -> tuple[EditorInfo, ...]:
         editors = self._records.editors
@@ -199,7 +199,7 @@ class Views:
         return self._editors.get(editor.id, Basis((editor,), (occupation is None, liveness, servers)), make)
 
     def _liveness(self, identity: ProcessIdentity) -> Liveness:
-        return Liveness.ALIVE if self._exit_watches.lives(identity) else self._probe.sample(identity)
+        return Liveness.ALIVE if self._exit_watches.is_watched(identity) else self._probe.sample(identity)
 
     def _process(self, identity: ProcessIdentity | None) -> ProcessInfo | None:
         return None if identity is None else ProcessInfo(identity.pid, self._probe.started_at(identity))

@@ -79,7 +79,7 @@ class LoopErrors:
         if _of_accept(error, context):
             self._events.warn("listener.reset", error=f"{type(error).__name__}: {error}")
         else:
-            self._events.failed("loop.error", error, what=context["message"])
+            self._events.report_failure("loop.error", error, what=context["message"])
 
     def _is_noise(self, error: BaseException, context: dict[str, Any]) -> bool:
         """Return whether the error is noise: the proactor shuts a reset socket down, and raises when that fails."""
@@ -94,7 +94,7 @@ class LoopErrors:
                 try:
                     moved = await self._listener.check()
                 except (SupervisorError, OSError) as error:
-                    self._events.failed("daemon.cannot_listen", error, again_in_s=pause_s)
+                    self._events.report_failure("daemon.cannot_listen", error, again_in_s=pause_s)
                     self._again = True
                     await asyncio.sleep(pause_s)
                     pause_s = min(2 * pause_s, RETRY_LAST_S)

@@ -191,7 +191,7 @@ def assemble(
     reaper.on_orphan = monitor.request_reap
     reaper.on_living_owner = monitor.watch_owner
     sampler.on_answered = health.record_answer
-    registrar.on_taken_back = monitor.follow_up
+    registrar.on_unregistered = monitor.follow_up
     discovery.on_found = monitor.server_found
     leases.on_expired = monitor.follow_up
     return Engine(

@@ -1,4 +1,4 @@
-"""Claims on servers: editors that attach, detach and are busy, and leases. Each change is followed up."""
+"""The claims of clients on servers: editors that attach, detach and are busy, and leases."""
 
 from ..core.model import Editor, Lease, Liveness, ProcessIdentity, ServerRecord
 from ..errors import EditorGone, StateNotWritable
@@ -10,7 +10,10 @@ from .state.context import EngineContext
 
 
 class Attachments:
-    """The part of the front door that needs no operation, because it starts and stops no server itself."""
+    """Changes the claims that clients make, and has the monitor follow up on the servers that they concern.
+
+    None of this is an operation, because no server is started or stopped here.
+    """
 
     def __init__(self, context: EngineContext, editors: Editors, leases: Leases, monitor: Monitor) -> None:
         self._records = context.records
@@ -23,9 +26,9 @@ class Attachments:
         """Start the timers of the leases that a recovery has found."""
         self._leases.begin()
 
-    async def introduce(self, arrival: Arrival) -> Editor:
+    async def attach_with_program_name(self, arrival: Arrival) -> Editor:
         """Attach an editor. An editor that gives no name gets the name of its program."""
-        return self.attach(await self._editors.look_at(arrival))
+        return self.attach(await self._editors.describe(arrival))
 
     def attach(self, arrival: Arrival) -> Editor:
         """Attach an editor, and return it. An editor that attaches again stays the same editor.
@@ -34,7 +37,7 @@ class Attachments:
             EditorGone, InvalidParams: the pid is no living process of this user.
             StateNotWritable: the next daemon would not know of the servers that the editor inherits.
         """
-        editor, inherited = self._editors.arrive(arrival)
+        editor, inherited = self._editors.register_arrival(arrival)
         self._monitor.watch_editor(editor)
         for record in inherited:
             self._monitor.follow_up(record.id)
@@ -50,14 +53,14 @@ class Attachments:
         Raises:
             NotFound: no such editor.
         """
-        editor, left = self._editors.leave(editor_id, at_once=stop)
+        editor, left = self._editors.register_departure(editor_id, at_once=stop)
         for record in left:
             self._monitor.follow_up(record.id)
         # The answer must hold even if the daemon is killed the moment after.
         self._records.flush()
         return editor
 
-    def prove(self, editor: Editor) -> Editor:
+    def prove_alive(self, editor: Editor) -> Editor:
         """Return an attached editor after proving that it is alive.
 
         Raises:
@@ -71,13 +74,13 @@ class Attachments:
         """Return the process that has a pid now, None if there is none or the system does not tell."""
         return identify_if_told(self._probe, pid)
 
-    def release(self, server_id: str, editor_id: str) -> ServerRecord:
+    def release_server(self, server_id: str, editor_id: str) -> ServerRecord:
         """Take an editor from the owners of a server.
 
         Raises:
             NotFound: no such server or editor, or it does not own it.
         """
-        record = self._editors.release(server_id, editor_id)
+        record = self._editors.release_server(server_id, editor_id)
         self._monitor.follow_up(server_id)
         self._records.flush()
         return record
@@ -90,7 +93,7 @@ class Attachments:
         """
         return self._editors.occupy(editor_id, reason, ttl_s)
 
-    def acquire(self, server_id: str, holder: str, ttl_s: float) -> tuple[str, Lease]:
+    def acquire_lease(self, server_id: str, holder: str, ttl_s: float) -> tuple[str, Lease]:
         """Grant a lease on a server, and return it after the id of the server.
 
         Raises:
@@ -100,21 +103,21 @@ class Attachments:
         """
         lease = self._leases.acquire(server_id, holder, ttl_s)
         try:
-            return self._claimed(server_id, lease)
+            return self._commit_lease(server_id, lease)
         except StateNotWritable:
             self._leases.release(lease.id)
             raise
 
-    def renew(self, lease_id: str) -> tuple[str, Lease]:
+    def renew_lease(self, lease_id: str) -> tuple[str, Lease]:
         """Give a lease its full time again, and return it after the id of its server.
 
         Raises:
             NotFound: there is no such lease, or it has expired.
             StateNotWritable: the next daemon may not know of it.
         """
-        return self._claimed(*self._leases.renew(lease_id))
+        return self._commit_lease(*self._leases.renew(lease_id))
 
-    def give_back(self, lease_id: str) -> tuple[str, Lease]:
+    def release_lease(self, lease_id: str) -> tuple[str, Lease]:
         """End a lease, and return it after the id of its server.
 
         Raises:
@@ -125,8 +128,8 @@ class Attachments:
         self._records.flush()
         return server_id, lease
 
-    def _claimed(self, server_id: str, lease: Lease) -> tuple[str, Lease]:
-        """Write a lease to disk before its holder is answered, because the holder relies on it if this daemon ends."""
+    def _commit_lease(self, server_id: str, lease: Lease) -> tuple[str, Lease]:
+        """Write a lease to disk before its holder is answered, as the holder relies on it even if the daemon ends."""
         self._monitor.follow_up(server_id)
         self._records.commit()
         return server_id, lease

@@ -97,7 +97,7 @@ class EnsureOperation:
             return
         if record.project != resolved.project and not record.observed_only:
             raise Busy(f"{resolved.server} is the server of another project", hint="ask again", retry_after_ms=100)
-        if record.state in SERVING and not self.standing.dead(record):
+        if record.state in SERVING and not self.standing.process_ended(record):
             self.reuser.refuse_mismatch(resolved, record)
 
     async def _run(
@@ -129,10 +129,10 @@ class EnsureOperation:
         if record.state is ServerState.STARTING and record.root is not None:
             with contextlib.suppress(StartFailed):
                 return await self.monitor.finish_start(server_id, operation)
-        elif record.state in SERVING and self.standing.dead(record):
+        elif record.state in SERVING and self.standing.process_ended(record):
             return await self.termination.follow_up_exit(server_id, operation)
         elif record.state is ServerState.STOPPING or (
-            record.state is ServerState.FAILED and not self.standing.gone(record)
+            record.state is ServerState.FAILED and not self.standing.all_processes_ended(record)
         ):
             # A process of the launch may still run, and has to end first, or two servers would run side by side.
             return await self.termination.end_launch(server_id, operation, stop_reason(record))
@@ -190,7 +190,7 @@ class EnsureOperation:
             for owner in record.owners:
                 # Callers that joined this request get the other server as well.
                 if (editor := records.editors.get(owner.editor)) is not None and not owner.leaving:
-                    self.registrar.own(found.id, editor)
+                    self.registrar.add_owner(found.id, editor)
             records.drop(record.id)
             self.monitor.follow_up(found.id)
         return records.server(found.id)

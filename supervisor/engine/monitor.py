@@ -97,7 +97,7 @@ class Monitor:
                 self._start_operation(
                     record.id, Operation.RECOVER, self.finish_start, "an earlier daemon had begun to start it"
                 )
-            case ServerState.STARTING if record.restarts and self.standing.expected(record):
+            case ServerState.STARTING if record.restarts and self.standing.should_run(record):
                 broken = ServerFailure(StartFailed.code, "its start was broken off")
                 self.context.records.move(record.id, ServerState.BACKOFF, failure=broken)
                 self._start_operation(
@@ -109,7 +109,7 @@ class Monitor:
             case ServerState.STOPPING:
                 self._judge_again(record)
             case ServerState.BACKOFF:
-                if not (self.automatic_restarter.is_planned(record.id) and self.standing.wanted(record)):
+                if not (self.automatic_restarter.is_planned(record.id) and self.standing.is_wanted(record)):
                     self._start_operation(
                         record.id, Operation.RECOVER, self.termination.restart_after_pause, "its pause is over"
                     )
@@ -118,9 +118,9 @@ class Monitor:
                 self._forget(record.id)
 
     def _follow_up_failed(self, record: ServerRecord) -> None:
-        if not self.standing.gone(record):
+        if not self.standing.all_processes_ended(record):
             self._stop_later(record)
-        elif self.standing.expected(record):
+        elif self.standing.should_run(record):
             # The failure is shown until the server is asked for again or stopped.
             self.exit_watches.disarm(f"server {record.id}")
         else:
@@ -156,7 +156,7 @@ class Monitor:
         if defect is None:
             self.follow_up(server_id)
         elif not self._closed:
-            self.context.events.failed("operation.broke", defect, server=server_id)
+            self.context.events.report_failure("operation.broke", defect, server=server_id)
             asyncio.get_running_loop().call_later(RELOOK_S, self.follow_up, server_id)
 
     def _follow_up_serving(self, record: ServerRecord) -> None:
@@ -195,15 +195,15 @@ class Monitor:
             # The exit of a dead owner has been followed up. A new watch would report the exit again and again.
             if editor is None:
                 continue
-            lives = self.exit_watches.lives(editor.process)
+            lives = self.exit_watches.is_watched(editor.process)
             if lives or self.context.platform.probe.sample(editor.process) is not Liveness.DEAD:
                 self.watch_editor(editor)
 
     def _stop_later(self, record: ServerRecord) -> None:
         """Watch for the end of a server that could not be stopped, and try the stop again now and then."""
-        living = record.root if self.standing.dead(record) else record.process
+        living = record.root if self.standing.process_ended(record) else record.process
         self._watch_process(record, living)
-        if record.stop_requested or not self.standing.wanted(record):
+        if record.stop_requested or not self.standing.is_wanted(record):
             loop = asyncio.get_running_loop()
             self._retries[record.id] = loop.call_later(RETRY_S, self._stop_again, record.id, record.launch)
 
@@ -216,7 +216,7 @@ class Monitor:
             return
         if record.foreign and not record.stop_requested:
             self._judge_again(record)
-        elif record.stop_requested or not self.standing.wanted(record):
+        elif record.stop_requested or not self.standing.is_wanted(record):
             stop = partial(self.termination.stop, reason=stop_reason(record))
             self._start_operation(server_id, Operation.STOP, stop, "a stop had failed")
 
@@ -230,7 +230,7 @@ class Monitor:
         self.health.stop_checks(server_id)
         self.reaper.forget(server_id)
         self.automatic_restarter.forget(server_id)
-        self.editors.forget_the_dead()
+        self.editors.drop_dead_editors_soon()
 
     def _watch_process(self, record: ServerRecord, identity: ProcessIdentity | None) -> None:
         if identity is not None:
@@ -245,13 +245,13 @@ class Monitor:
         self.context.events.publish("editor.ended", editor=editor.id, pid=editor.process.pid)
         for record in self.context.records.owned_by(editor.id):
             self.follow_up(record.id)
-        self.editors.forget_the_dead()
+        self.editors.drop_dead_editors_soon()
 
     def _server_ended(self, server_id: str, launch: str) -> None:
         record = self.context.records.servers.get(server_id)
         if record is None or record.launch != launch or self._closed:
             return
-        if record.state in SERVING and self.standing.dead(record):
+        if record.state in SERVING and self.standing.process_ended(record):
             self._start_operation(
                 server_id, Operation.RECOVER, self.termination.follow_up_exit, "its process has ended"
             )

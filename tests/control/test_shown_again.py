@@ -90,11 +90,11 @@ def test_an_ended_owner_is_shown_at_once(harness: EngineHarness) -> None:
 def test_a_row_with_a_countdown_is_built_each_time(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
         views.servers()
-        lease = harness.attachments.acquire("toy", "an AI client", 60)[1]
+        lease = harness.attachments.acquire_lease("toy", "an AI client", 60)[1]
         assert views.servers()[0].leases[0].expires_in_s == pytest.approx(60)
         harness.system.clock.now += 10
         assert views.servers()[0].leases[0].expires_in_s == pytest.approx(50)
-        harness.attachments.give_back(lease.id)
+        harness.attachments.release_lease(lease.id)
         assert views.servers()[0].leases == ()
         harness.attachments.detach(next(iter(harness.records.editors)), stop=True)
         await asyncio.sleep(1)
@@ -185,7 +185,7 @@ def test_an_unchanged_status_is_built_once(harness: EngineHarness) -> None:
         assert status() is first
         notes.append("the disk is full")
         assert status().daemon.notes == ("the disk is full",)
-        harness.attachments.acquire("toy", "an AI client", 60)
+        harness.attachments.acquire_lease("toy", "an AI client", 60)
         assert status().servers[0].leases
 
     tell(harness, story)

@@ -78,7 +78,7 @@ def test_a_subscriber_gets_the_events_after_its_answer(tmp_path: Path, kind: str
             assert answer["snapshot"]["daemon"]["instance_id"] == ME
             harness.happens.publish("one", server="toy", editor="game-1", why="because")
             harness.happens.warn("two")
-            harness.happens.failed("three", ValueError("no"))
+            harness.happens.report_failure("three", ValueError("no"))
             told = [await wire.hear() for _ in range(3)]
             assert [row["method"] for row in told] == ["event"] * 3
             first, second, third = (row["params"] for row in told)

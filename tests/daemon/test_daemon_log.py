@@ -72,7 +72,7 @@ def test_entries_below_the_level_are_not_written(folder: Path) -> None:
 def test_a_traceback_in_the_log_has_no_local_variables(folder: Path) -> None:
     token = secrets.token_urlsafe(32)
     events = Events(open_log(LogFile(folder), "info", console=False), FakeClock())
-    events.failed("operation.broke", broken(token), server="toy")
+    events.report_failure("operation.broke", broken(token), server="toy")
     (entry,) = entries(folder)
     assert [(one["exc_type"], one["exc_value"]) for one in entry["exception"]] == [
         ("RuntimeError", "it broke"),

@@ -275,7 +275,7 @@ def test_an_orphan_that_an_update_spares_stays_an_orphan(
         async def seen_in_use(target: Target, before: ProcessTree | None = None) -> ProcessTree:
             found = await look(target, before)
             if not taken:
-                taken.append(harness.attachments.acquire("toy", "an AI client", 30))
+                taken.append(harness.attachments.acquire_lease("toy", "an AI client", 30))
             return found
 
         monkeypatch.setattr(tree_reader, "read", seen_in_use)
@@ -323,7 +323,7 @@ def test_a_row_that_took_another_launch_to_its_end_keeps_its_leases(harness: Eng
     async def story() -> None:
         old = await harness.up(harness.editor())
         assert old.process is not None
-        harness.attachments.acquire("toy", "an AI client", 600)
+        harness.attachments.acquire_lease("toy", "an AI client", 600)
         harness.system.processes[old.process.pid].denied = True
         with pytest.raises(Exception, match="still alive"):
             await harness.supervisor.restart("toy")

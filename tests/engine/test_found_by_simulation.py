@@ -53,7 +53,7 @@ def test_a_lease_that_cannot_be_written_down_is_refused_and_holds_nothing(harnes
         await harness.up(harness.editor())
         harness.store.broken = True
         with pytest.raises(StateNotWritable):
-            harness.attachments.acquire("toy", "a test", 60)
+            harness.attachments.acquire_lease("toy", "a test", 60)
         assert harness.records.server("toy").leases == ()
 
     harness.run(story)
@@ -99,7 +99,7 @@ def test_a_failed_server_that_is_ensured_again_promises_no_taken_port(harness: E
             await harness.up(harness.editor(), "solo", project=str(one))
         other = await harness.up(harness.editor(), "solo", project=str(two))
         promised: list[dict[int, str]] = []
-        harness.system.meanwhile["facts"] = lambda: promised.append(harness.records.reserved("solo@two"))
+        harness.system.meanwhile["facts"] = lambda: promised.append(harness.records.reserved_ports("solo@two"))
         await harness.up(harness.editor(), "solo", project=str(one))
         (while_it_is_planned,) = promised
         assert set(other.ports.values()).isdisjoint(while_it_is_planned)
@@ -181,7 +181,7 @@ def test_an_owner_that_returns_before_the_signal_prevents_a_replace(harness: Eng
 def test_a_lease_gets_its_full_time_again_after_a_gap_in_the_middle_of_it(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up()
-        harness.attachments.acquire("toy", "a test", 60)
+        harness.attachments.acquire_lease("toy", "a test", 60)
         await asyncio.sleep(10)
         harness.system.clock.advance(40)
         await asyncio.sleep(20)

@@ -21,7 +21,7 @@ async def leased_alone(harness: EngineHarness, ttl_s: float = TTL_S) -> Lease:
     """A server that only a lease keeps: its owner has died."""
     owner = harness.editor()
     await harness.up(owner)
-    _, lease = harness.attachments.acquire("toy", "an AI client", ttl_s)
+    _, lease = harness.attachments.acquire_lease("toy", "an AI client", ttl_s)
     harness.system.end(owner)
     return lease
 
@@ -50,7 +50,7 @@ def test_only_a_renewed_lease_keeps_its_server(harness: EngineHarness) -> None:
         lease = await leased_alone(harness)
         for _ in range(20):
             await asyncio.sleep(TTL_S / 2)
-            server, renewed = harness.attachments.renew(lease.id)
+            server, renewed = harness.attachments.renew_lease(lease.id)
             assert (server, renewed.id) == ("toy", lease.id)
             assert renewed.expires == harness.system.clock.now + TTL_S
         assert len(toys(harness.system)) == 1
@@ -65,7 +65,7 @@ def test_a_lease_that_is_given_back_ends_at_once(harness: EngineHarness) -> None
     async def story() -> None:
         lease = await leased_alone(harness)
         await asyncio.sleep(10)
-        harness.attachments.give_back(lease.id)
+        harness.attachments.release_lease(lease.id)
         await asyncio.sleep(1)
         assert len(harness.events.of("server.suspected")) == 1
         await asyncio.sleep(GRACE_S)
@@ -78,8 +78,8 @@ def test_a_lease_that_is_given_back_ends_at_once(harness: EngineHarness) -> None
 def test_the_last_of_several_leases_counts(harness: EngineHarness) -> None:
     async def story() -> None:
         lease = await leased_alone(harness, 30)
-        harness.attachments.acquire("toy", "another", 90)
-        harness.attachments.give_back(lease.id)
+        harness.attachments.acquire_lease("toy", "another", 90)
+        harness.attachments.release_lease(lease.id)
         await asyncio.sleep(89)
         assert len(toys(harness.system)) == 1
         await asyncio.sleep(1 + GRACE_S + 1)
@@ -111,7 +111,7 @@ def test_a_lease_within_the_grace_clears_the_suspicion(harness: EngineHarness) -
         await harness.up(owner)
         harness.system.end(owner)
         await asyncio.sleep(GRACE_S - 1)
-        harness.attachments.acquire("toy", "an AI client", TTL_S)
+        harness.attachments.acquire_lease("toy", "an AI client", TTL_S)
         await asyncio.sleep(TTL_S - 1)
         assert len(toys(harness.system)) == 1
         assert harness.events.of("server.suspicion_cleared")[0]["reasons"] == ("leases: 1",)
@@ -122,7 +122,7 @@ def test_a_lease_within_the_grace_clears_the_suspicion(harness: EngineHarness) -
 def test_a_server_that_never_had_an_owner_outlives_its_leases(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up()
-        harness.attachments.acquire("toy", "an AI client", TTL_S)
+        harness.attachments.acquire_lease("toy", "an AI client", TTL_S)
         await asyncio.sleep(3600)
         assert len(toys(harness.system)) == 1
 
@@ -133,12 +133,12 @@ def test_a_server_that_never_had_an_owner_outlives_its_leases(harness: EngineHar
 def test_a_lease_that_has_ended_is_not_known_any_more(harness: EngineHarness, end: str) -> None:
     async def story() -> None:
         await harness.up(harness.editor())
-        _, lease = harness.attachments.acquire("toy", "an AI client", TTL_S)
+        _, lease = harness.attachments.acquire_lease("toy", "an AI client", TTL_S)
         if end == "expired":
             await asyncio.sleep(TTL_S)
         else:
-            harness.attachments.give_back(lease.id)
-        for ask in (harness.attachments.renew, harness.attachments.give_back):
+            harness.attachments.release_lease(lease.id)
+        for ask in (harness.attachments.renew_lease, harness.attachments.release_lease):
             with pytest.raises(NotFound, match=lease.id):
                 ask(lease.id)
 
@@ -148,7 +148,7 @@ def test_a_lease_that_has_ended_is_not_known_any_more(harness: EngineHarness, en
 def test_the_end_of_a_lease_is_reported(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up(harness.editor())
-        _, lease = harness.attachments.acquire("toy", "an AI client", TTL_S)
+        _, lease = harness.attachments.acquire_lease("toy", "an AI client", TTL_S)
         await asyncio.sleep(TTL_S + 1)
         (expired,) = harness.events.of("lease.expired")
         assert (expired["server"], expired["lease"], expired["holder"]) == ("toy", lease.id, "an AI client")
@@ -160,9 +160,9 @@ def test_the_end_of_a_lease_is_reported(harness: EngineHarness) -> None:
 def test_an_unknown_server_gives_no_lease(harness: EngineHarness) -> None:
     async def story() -> None:
         with pytest.raises(NotFound):
-            harness.attachments.acquire("toy", "an AI client", TTL_S)
+            harness.attachments.acquire_lease("toy", "an AI client", TTL_S)
         with pytest.raises(NotFound):
-            harness.attachments.renew("lease-1")
+            harness.attachments.renew_lease("lease-1")
 
     harness.run(story)
 
@@ -182,7 +182,7 @@ def test_a_stopping_or_failed_server_gives_no_lease(harness: EngineHarness, endi
             await asyncio.sleep(60)
             assert harness.records.server("toy").state is ServerState.FAILED
         with pytest.raises(Busy) as caught:
-            harness.attachments.acquire("toy", "an AI client", TTL_S)
+            harness.attachments.acquire_lease("toy", "an AI client", TTL_S)
         assert caught.value.retry_after_ms
         assert harness.records.server("toy").leases == ()
         if ending == "stop":
@@ -258,7 +258,7 @@ def test_a_lease_outlives_the_daemon_and_has_its_full_time_again(harness: Engine
         await asyncio.sleep(TTL_S - 1)
         assert len(toys(later.system)) == 1
         (lease,) = later.records.server("toy").leases
-        later.attachments.renew(lease.id)
+        later.attachments.renew_lease(lease.id)
         await asyncio.sleep(TTL_S - 1)
         assert len(toys(later.system)) == 1
         await asyncio.sleep(1 + GRACE_S + 1)
@@ -273,7 +273,7 @@ def test_a_lease_that_expired_does_not_come_back_with_the_next_daemon(harness: E
 
     async def first() -> None:
         await harness.up(owner)
-        leases.append(harness.attachments.acquire("toy", "an AI client", TTL_S)[1])
+        leases.append(harness.attachments.acquire_lease("toy", "an AI client", TTL_S)[1])
         await asyncio.sleep(2 * TTL_S)
 
     harness.run(first)
@@ -281,7 +281,7 @@ def test_a_lease_that_expired_does_not_come_back_with_the_next_daemon(harness: E
 
     async def second() -> None:
         with pytest.raises(NotFound):
-            later.attachments.renew(leases[0].id)
+            later.attachments.renew_lease(leases[0].id)
         later.system.end(owner)
         await asyncio.sleep(GRACE_S + 1)
         assert toys(later.system) == []
@@ -297,7 +297,7 @@ def test_a_stall_gives_every_lease_its_full_time_again(harness: EngineHarness) -
         harness.system.clock.advance(10 * TTL_S)
         await asyncio.sleep(TTL_S / 2)
         assert len(toys(harness.system)) == 1
-        harness.attachments.renew(lease.id)
+        harness.attachments.renew_lease(lease.id)
 
     harness.run(story)
 
@@ -312,7 +312,7 @@ def test_a_lease_on_a_server_that_waits_to_be_started_again_is_kept(harness: Eng
         harness.system.end(record.process, 3)
         await asyncio.sleep(0.1)
         assert harness.records.server("toy").state is ServerState.BACKOFF
-        _, lease = harness.attachments.acquire("toy", "an AI client", TTL_S)
+        _, lease = harness.attachments.acquire_lease("toy", "an AI client", TTL_S)
         assert harness.records.server("toy").leases == (lease,)
 
     harness.run(story)

@@ -71,7 +71,7 @@ def test_what_lets_a_server_of_a_busy_editor_be_disturbed(harness: EngineHarness
             case "dead":
                 harness.system.end(editor.process)
             case "released":
-                harness.attachments.release("toy", editor.id)
+                harness.attachments.release_server("toy", editor.id)
             case "leaving":
                 harness.attachments.detach(editor.id, stop=False)
         await disturb(harness, verb, **how)
@@ -194,7 +194,7 @@ def test_a_released_server_ends_after_one_grace(
 ) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
-        assert harness.attachments.release("toy", editor.id).owners == ()
+        assert harness.attachments.release_server("toy", editor.id).owners == ()
         await asyncio.sleep(4)
         assert harness.alive(record.process)
         await asyncio.sleep(2)
@@ -211,7 +211,7 @@ def test_a_server_that_one_of_two_releases_stays_the_others(harness: EngineHarne
         record, editor = await owned(harness)
         other = harness.editor()
         await harness.up(other)
-        harness.attachments.release("toy", editor.id)
+        harness.attachments.release_server("toy", editor.id)
         await asyncio.sleep(3600)
         assert harness.alive(record.process)
         harness.system.end(other)
@@ -224,7 +224,7 @@ def test_a_server_that_one_of_two_releases_stays_the_others(harness: EngineHarne
 def test_an_editor_that_released_a_server_may_have_it_again(harness: EngineHarness) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
-        harness.attachments.release("toy", editor.id)
+        harness.attachments.release_server("toy", editor.id)
         await asyncio.sleep(2)
         assert (await harness.up(editor.process)).process == record.process
         await asyncio.sleep(3600)
@@ -239,7 +239,7 @@ def test_what_is_not_owned_cannot_be_released(harness: EngineHarness) -> None:
         other = harness.attachments.attach(Arrival(harness.editor().pid))
         for server, owner in (("toy", other.id), ("toy", "nobody-1"), ("nothing", editor.id)):
             with pytest.raises(NotFound):
-                harness.attachments.release(server, owner)
+                harness.attachments.release_server(server, owner)
         assert [owner.editor for owner in harness.records.server("toy").owners] == [editor.id]
 
     harness.run(story)
@@ -248,7 +248,7 @@ def test_what_is_not_owned_cannot_be_released(harness: EngineHarness) -> None:
 def test_a_release_outlives_the_daemon(harness: EngineHarness) -> None:
     async def first() -> None:
         _, editor = await owned(harness)
-        harness.attachments.release("toy", editor.id)
+        harness.attachments.release_server("toy", editor.id)
 
     harness.run(first)
     later = harness.restarted()

@@ -51,7 +51,7 @@ def test_nothing_that_may_hang_is_read_on_the_loop(harness: EngineHarness, on_th
     harness.discover = "watch"
 
     async def story() -> None:
-        editor = await harness.attachments.introduce(Arrival(harness.editor().pid))
+        editor = await harness.attachments.attach_with_program_name(Arrival(harness.editor().pid))
         assert editor.name == "godot"
         shell = harness.system.start("sh", "-c", "toy 8000 9500")
         toy = strangers_toy(harness, owner=str(harness.editor().pid), parent=shell)

@@ -53,8 +53,8 @@ def test_waiters_of_one_loop_iteration_share_one_write(tmp_path: Path) -> None:
     harness = EngineHarness(tmp_path)
 
     async def change(name: str) -> None:
-        harness.records.stick("toy", name, {"http": 8000})
-        await harness.records.saved()
+        harness.records.keep_sticky_ports("toy", name, {"http": 8000})
+        await harness.records.wait_until_saved()
         assert name in (harness.store.data or b"").decode()
 
     async def story() -> None:

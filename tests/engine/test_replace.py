@@ -48,7 +48,7 @@ def test_server_in_use_stays_and_both_versions_run(harness: EngineHarness, by: s
     async def story() -> None:
         old = await harness.up(harness.editor() if by == "an owner" else None)
         if by == "a lease":
-            harness.attachments.acquire("toy", "a test", 600)
+            harness.attachments.acquire_lease("toy", "a test", 600)
         if by == "a session":
             harness.system.connections[9500] = 1
         if by == "sessions that cannot be told":
@@ -121,7 +121,7 @@ def test_lease_in_the_last_moment_saves_the_old_server(harness: EngineHarness) -
     async def story() -> None:
         owner = harness.editor()
         old = await harness.up(owner)
-        harness.system.meanwhile["table"] = lambda: harness.attachments.acquire("toy", "a test", 600)
+        harness.system.meanwhile["table"] = lambda: harness.attachments.acquire_lease("toy", "a test", 600)
         with pytest.raises(VersionConflict, match="came into use"):
             await harness.up(owner, version="2.0")
         assert harness.alive(old.process)

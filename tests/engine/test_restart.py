@@ -34,7 +34,7 @@ def test_restart_keeps_the_ports_and_the_owners(harness: EngineHarness) -> None:
         first, second = harness.editor(), harness.editor()
         await harness.up(first)
         before = await harness.up(second)
-        _, lease = harness.attachments.acquire("toy", "an AI client", 600)
+        _, lease = harness.attachments.acquire_lease("toy", "an AI client", 600)
         requester = FakeRequester()
         after = await harness.supervisor.restart("toy", requester)
         assert (after.state, after.restarts) == (ServerState.READY, 1)

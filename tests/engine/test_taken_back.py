@@ -69,7 +69,7 @@ def test_a_taken_back_start_tells_no_port_of_another_as_its_own(harness: EngineH
         before = harness.records.server("toy")
         harness.records.move("toy", ServerState.STARTING, ports={})
         harness.records.put(before.with_(id="toy-2"))
-        assert harness.records.take_back(before).ports == {}
+        assert harness.records.undo_start(before).ports == {}
         harness.records.drop("toy-2")
 
     harness.run(story)

@@ -89,7 +89,7 @@ def release(sim: Simulation) -> None:
     if found is None or server is None:
         return
     editor, name = found
-    answer = _now(sim, "release", lambda life: life.attachments.release(server, name))
+    answer = _now(sim, "release", lambda life: life.attachments.release_server(server, name))
     if answer is not None or sim.life is None:
         sim.ledger.release(server, editor)
 
@@ -108,17 +108,17 @@ def lease(sim: Simulation) -> None:
     roll = sim.rng.random()
     if names and roll < 0.35:
         name = sim.rng.choice(names)
-        if _now(sim, "renew", lambda life: life.attachments.renew(name)) is not None:
+        if _now(sim, "renew", lambda life: life.attachments.renew_lease(name)) is not None:
             grant = sim.ledger.grants.get(name)
             if grant is not None:
                 grant.expires = sim.world.clock.now + grant.ttl_s
     elif names and roll < 0.5:
         name = sim.rng.choice(names)
-        if _now(sim, "give back", lambda life: life.attachments.give_back(name)) is not None:
+        if _now(sim, "give back", lambda life: life.attachments.release_lease(name)) is not None:
             sim.ledger.grants.pop(name, None)
     elif (server := _server(sim)) is not None:
         ttl_s = sim.rng.choice((2.0, 20.0, 60.0))
-        answer = _now(sim, "lease", lambda life: life.attachments.acquire(server, "an AI client", ttl_s))
+        answer = _now(sim, "lease", lambda life: life.attachments.acquire_lease(server, "an AI client", ttl_s))
         if answer is not None and sim.life is not None and server in sim.life.records.servers:
             sim.ledger.grants[answer[1].id] = Grant(server, ttl_s, sim.world.clock.now + ttl_s)  # type: ignore[index]
 

@@ -140,7 +140,7 @@ def test_a_reaper_that_is_blind(blind: Callable[[Any], Any], monkeypatch: pytest
 @pytest.mark.full
 def test_a_stall_that_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A jump of the clock costs leases their time."""
-    monkeypatch.setattr(Leases, "_begin_again", lambda self: None)  # noqa: ARG005
+    monkeypatch.setattr(Leases, "_renew_all", lambda self: None)  # noqa: ARG005
     monkeypatch.setitem(ACTIONS, events.clock_gap, 6)
     bites("what is in use is not reaped")
 
@@ -176,7 +176,7 @@ def test_second_server_beside_a_compatible_one(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.full
 def test_ports_that_are_not_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two servers get the same."""
-    monkeypatch.setattr(Records, "reserved", lambda self, but: {})  # noqa: ARG005
+    monkeypatch.setattr(Records, "reserved_ports", lambda self, but=None: {})  # noqa: ARG005
     bites("no port twice")
 
 
@@ -249,7 +249,7 @@ def test_a_request_that_is_accepted_twice(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_start_that_breaks_and_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server without a process is dropped when its operation breaks, in spite of its owners."""
-    monkeypatch.setattr(Standing, "expected", lambda self, record: False)  # noqa: ARG005
+    monkeypatch.setattr(Standing, "should_run", lambda self, record: False)  # noqa: ARG005
     bites("who has a server keeps it", WITHOUT_OWNER)
 
 
@@ -259,7 +259,7 @@ def test_stop_without_a_user_is_finished_by_the_next_daemon(monkeypatch: pytest.
 
     def finish(self: Monitor, record: ServerRecord) -> None:
         stop = partial(self.termination.stop, reason=StopReason.ORPHAN)
-        self._start(record.id, Operation.STOP, stop, "it had begun")
+        self._start_operation(record.id, Operation.STOP, stop, "it had begun")
 
     monkeypatch.setattr(Monitor, "_judge_again", finish)
     bites("who has a server keeps it", WITHOUT_OWNER)

@@ -24,7 +24,7 @@ class EditorMethods:
         arrival = Arrival(
             params.pid, params.start_token, params.project, params.engine, params.engine_version, params.name
         )
-        return self._views.editor(await self._attachments.introduce(arrival))
+        return self._views.editor(await self._attachments.attach_with_program_name(arrival))
 
     @read("editor.detach")
     def _detach(self, params: EditorDetach) -> EditorInfo:
@@ -37,19 +37,19 @@ class EditorMethods:
 
     @read("server.release")
     def _release(self, params: ServerRelease) -> Server:
-        return self._views.server(self._attachments.release(params.server, params.editor))
+        return self._views.server(self._attachments.release_server(params.server, params.editor))
 
     @read("lease.acquire")
     def _acquire(self, params: LeaseAcquire) -> LeaseInfo:
-        return self._views.lease(*self._attachments.acquire(params.server, params.holder, params.ttl_s))
+        return self._views.lease(*self._attachments.acquire_lease(params.server, params.holder, params.ttl_s))
 
     @read("lease.renew")
     def _renew(self, params: LeaseRenew) -> LeaseInfo:
-        return self._views.lease(*self._attachments.renew(params.lease))
+        return self._views.lease(*self._attachments.renew_lease(params.lease))
 
     @read("lease.release")
     def _give_back(self, params: LeaseRelease) -> LeaseInfo:
-        return self._views.lease(*self._attachments.give_back(params.lease))
+        return self._views.lease(*self._attachments.release_lease(params.lease))
 
 
 async def attached(attachments: Attachments, claim: OwnerClaim, project: str | None) -> Editor:
@@ -59,7 +59,9 @@ async def attached(attachments: Attachments, claim: OwnerClaim, project: str | N
         InvalidParams: the process cannot be an owner; the field is called as in the request.
     """
     try:
-        return await attachments.introduce(Arrival(claim.pid, claim.start_token, claim.project or project))
+        return await attachments.attach_with_program_name(
+            Arrival(claim.pid, claim.start_token, claim.project or project)
+        )
     except InvalidParams as problem:
         text = problem.message.removeprefix(f"{problem.field}: ")
         raise InvalidParams(f"owner.{problem.field}", text, hint=problem.hint) from problem

@@ -143,7 +143,7 @@ class OperationMethods:
     async def _owner(self, params: ServerEnsure) -> Editor | None:
         """Return the editor that is to own the server. A process that was never attached is attached now."""
         if params.editor is not None:
-            return self._attachments.prove(self._records.editor(params.editor))
+            return self._attachments.prove_alive(self._records.editor(params.editor))
         if params.owner is None:
             return None
         return await attached(self._attachments, params.owner, params.project)

@@ -14,10 +14,12 @@ from ..state.exit_watches import ExitWatches
 from ..state.names import canonical_project, name_of, new_editor_id
 
 FIRST_PID = 1
-"""A process that has lost its parent gets this one as its parent. In a container it may be the editor itself."""
+"""A process that has lost its parent gets this one as its parent. It outlives every server. In a container it may be
+the editor itself.
+"""
 
-NAMED_WITHIN_S = 1.0
-"""How long to look for a name: the command line of a process that hangs in the kernel cannot be read."""
+NAME_TIMEOUT_S = 1.0
+"""How long to look for a program's name, because reading a process that hangs in the kernel does not return."""
 
 
 @frozen
@@ -34,11 +36,11 @@ class Arrival:
 
 
 class Editors:
-    """Keeps the editors. `exit_watches` knows the processes whose exit would have been noticed."""
+    """Attaches and detaches editors. `exit_watches` knows the processes whose exit would have been noticed."""
 
     def __init__(self, context: EngineContext, exit_watches: ExitWatches) -> None:
         self._exit_watches = exit_watches
-        self._forgetting = False
+        self._drop_scheduled = False
         self._records = context.records
         self._me = context.me
         self._probe = context.platform.probe
@@ -46,7 +48,7 @@ class Editors:
         self._lanes = context.platform.lanes
         self._events = context.events
 
-    async def look_at(self, arrival: Arrival) -> Arrival:
+    async def describe(self, arrival: Arrival) -> Arrival:
         """Return the arrival with what the system tells about its pid, if the editor has no name yet.
 
         The look runs off the loop, and proves nothing.
@@ -54,7 +56,7 @@ class Editors:
         if arrival.name is not None or self._is_named(arrival.pid):
             return arrival
         try:
-            async with asyncio.timeout(NAMED_WITHIN_S):
+            async with asyncio.timeout(NAME_TIMEOUT_S):
                 return replace(
                     arrival, seen=await self._lanes.look(self._probe.describe, arrival.pid, lane=Lane.STARTING)
                 )
@@ -69,13 +71,13 @@ class Editors:
             for editor in self._records.editors.values()
         )
 
-    def arrive(self, arrival: Arrival) -> tuple[Editor, list[ServerRecord]]:
+    def register_arrival(self, arrival: Arrival) -> tuple[Editor, list[ServerRecord]]:
         """Return the editor of an arrival, and the servers that it inherits from an editor that was leaving.
 
         Raises:
             EditorGone, InvalidParams: the pid is no living process of this user, or the project does not exist.
         """
-        identity = self._proven(arrival)
+        identity = self._prove(arrival)
         project = canonical_project(arrival.project)
         known = next((e for e in self._records.editors.values() if e.process == identity), None)
         if known is None:
@@ -86,7 +88,7 @@ class Editors:
                 started_at=self._probe.started_at(identity),
                 engine=arrival.engine,
                 engine_version=arrival.engine_version,
-                name=arrival.name or _program(arrival, identity),
+                name=arrival.name or _program_name(arrival, identity),
             )
             self._events.publish("editor.attached", editor=editor.id, pid=identity.pid, project=project)
         else:
@@ -100,8 +102,10 @@ class Editors:
         self._records.put_editor(editor)
         return editor, self._inherit(editor)
 
-    def leave(self, editor_id: str, *, at_once: bool) -> tuple[Editor, list[ServerRecord]]:
-        """Note that an editor has detached. Its servers linger, or with `at_once` are released.
+    def register_departure(self, editor_id: str, *, at_once: bool) -> tuple[Editor, list[ServerRecord]]:
+        """Note that an editor has detached, and return it with the servers that it owned.
+
+        Its servers linger; with `at_once` the editor stops owning them now.
 
         Raises:
             NotFound: no such editor.
@@ -123,7 +127,7 @@ class Editors:
         self._events.publish("editor.detached", editor=editor_id, at_once=at_once, servers=[r.id for r in left])
         return editor, left
 
-    def release(self, server_id: str, editor_id: str) -> ServerRecord:
+    def release_server(self, server_id: str, editor_id: str) -> ServerRecord:
         """Take an editor from the owners of a server.
 
         Raises:
@@ -159,8 +163,8 @@ class Editors:
             self._events.publish("editor.state", editor=editor_id, state=state, reason=reason, ttl_s=until)
         return self._records.put_editor(replace(editor, occupation=occupation))
 
-    def refuse_to_disturb(self, record: ServerRecord, asker: str | None, request: OperationRequest) -> None:
-        """Refuse a request that would disturb a busy owner of a server, unless that owner makes the request.
+    def refuse_to_disturb(self, record: ServerRecord, editor_id: str | None, request: OperationRequest) -> None:
+        """Refuse a request that would disturb a busy owner of a server. `editor_id` is the editor that asks, if any.
 
         Raises:
             Busy: names the editor, and the reason.
@@ -169,7 +173,7 @@ class Editors:
         for owner in record.owners:
             editor = self._records.editors.get(owner.editor)
             occupation = editor.busy(now) if editor else None
-            if editor is None or occupation is None or owner.leaving or editor.id == asker:
+            if editor is None or occupation is None or owner.leaving or editor.id == editor_id:
                 continue
             if self._probe.sample(editor.process) is Liveness.DEAD:
                 continue
@@ -182,20 +186,25 @@ class Editors:
                 data={"running": running, "requested": request.operation.value, "reason": occupation.reason},
             )
 
-    def forget_the_dead(self) -> None:
-        """Drop editors that have ended and own nothing: in the next turn of the loop, once for all of this turn."""
-        if not self._forgetting:
-            self._forgetting = True
-            asyncio.get_running_loop().call_soon(self._forget_the_dead)
+    def drop_dead_editors_soon(self) -> None:
+        """Drop the editors that have ended and own nothing. All calls in one loop iteration share one pass."""
+        if not self._drop_scheduled:
+            self._drop_scheduled = True
+            asyncio.get_running_loop().call_soon(self._drop_dead_editors)
 
-    def _forget_the_dead(self) -> None:
-        self._forgetting = False
+    def _drop_dead_editors(self) -> None:
+        self._drop_scheduled = False
         for editor in list(self._records.editors.values()):
-            idle = self._records.owns_nothing(editor.id) and not self._exit_watches.lives(editor.process)
+            idle = self._records.owns_nothing(editor.id) and not self._exit_watches.is_watched(editor.process)
             if idle and self._probe.sample(editor.process) is Liveness.DEAD:
                 self._records.drop_editor(editor.id)
 
-    def _proven(self, arrival: Arrival) -> ProcessIdentity:
+    def _prove(self, arrival: Arrival) -> ProcessIdentity:
+        """Return the process of an arrival, if it can be an owner.
+
+        Raises:
+            EditorGone, InvalidParams: the pid is no living process of this user that may own a server.
+        """
         if arrival.pid <= 0:
             raise InvalidParams("pid", f"{arrival.pid} is no process", hint="pass the editor's own pid")
         try:
@@ -226,7 +235,7 @@ class Editors:
         return identity
 
     def _inherit(self, editor: Editor) -> list[ServerRecord]:
-        """Own the servers again that this process left, or an editor of the same project."""
+        """Own again the servers that this process, or another editor of the same project, has left."""
         inherited = []
         for record in list(self._records.servers.values()):
             left = [owner for owner in record.owners if owner.leaving and self._comes_back(owner, editor)]
@@ -238,13 +247,14 @@ class Editors:
         return inherited
 
     def _comes_back(self, owner: Ownership, editor: Editor) -> bool:
+        """Return whether an attached editor is a detached owner, or has its project open again."""
         if owner.process == editor.process:
             return True
         before = self._records.editors.get(owner.editor)
         return editor.project is not None and before is not None and before.project == editor.project
 
 
-def _program(arrival: Arrival, identity: ProcessIdentity) -> str | None:
-    """Return the name of the program, because owners need not be editors."""
+def _program_name(arrival: Arrival, identity: ProcessIdentity) -> str | None:
+    """Return the name of the program that attaches, because an owner need not be a Godot editor."""
     seen = arrival.seen
     return name_of(seen) if seen is not None and seen.identity == identity else None

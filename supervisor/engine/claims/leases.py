@@ -1,4 +1,4 @@
-"""Leases: claims on servers by holders that are no editors. They end unless they are renewed in time."""
+"""Leases: claims on servers by holders that are no editors. A lease expires unless its holder renews it in time."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,12 +11,14 @@ from ...native import facts
 from ..operations.coordinator import Operations
 from ..state.context import EngineContext
 
-NOT_TO_BE_HAD = (ServerState.STOPPING, ServerState.FAILED)
+NOT_LEASABLE = (ServerState.STOPPING, ServerState.FAILED)
 RETRY_AFTER_MS = 1000
 
 LOOK_EVERY_S = 2.5
 STALLED_S = 2.5
-"""A look that is later than this was held up. Looks are frequent enough to notice every gap over 5 s."""
+"""While there are leases, the clock is looked at every `LOOK_EVERY_S`. A look that is later than `STALLED_S` shows that
+the daemon or the machine stood still. So every gap over 5 s is noticed.
+"""
 
 
 class Leases:
@@ -38,7 +40,7 @@ class Leases:
 
     def begin(self) -> None:
         """Start the timer for the leases that a recovery has found."""
-        self._arm()
+        self._set_timer()
 
     def acquire(self, server_id: str, holder: str, ttl_s: float) -> Lease:
         """Grant a lease on a server.
@@ -50,10 +52,10 @@ class Leases:
         self._look_at_the_clock()
         record = self._records.server(server_id)
         running = self._operations.running(server_id)
-        if record.state in NOT_TO_BE_HAD or (running and running.request.operation is Operation.STOP):
+        if record.state in NOT_LEASABLE or (running and running.request.operation is Operation.STOP):
             raise Busy(f"{server_id} is stopping, or has failed", hint="ensure it first", retry_after_ms=RETRY_AFTER_MS)
         lease = Lease(f"lease-{self._random.token(6)}", holder, ttl_s, self._clock.monotonic() + ttl_s)
-        self._put(record, (*record.leases, lease))
+        self._set_leases(record, (*record.leases, lease))
         self._events.publish("lease.acquired", server=server_id, lease=lease.id, holder=holder, ttl_s=ttl_s)
         return lease
 
@@ -64,8 +66,8 @@ class Leases:
             NotFound: no such lease, or it has expired.
         """
         record, lease = self._find(lease_id)
-        renewed = self._in_full(lease)
-        self._put(record, (*_without(record, lease_id), renewed))
+        renewed = self._with_full_time(lease)
+        self._set_leases(record, (*_without(record, lease_id), renewed))
         return record.id, renewed
 
     def release(self, lease_id: str) -> tuple[str, Lease]:
@@ -75,7 +77,7 @@ class Leases:
             NotFound: no such lease, or it has expired.
         """
         record, lease = self._find(lease_id)
-        self._put(record, _without(record, lease_id))
+        self._set_leases(record, _without(record, lease_id))
         self._events.publish("lease.released", server=record.id, lease=lease_id, holder=lease.holder)
         return record.id, replace(lease, expires=self._clock.monotonic())
 
@@ -87,14 +89,14 @@ class Leases:
                     return record, lease
         raise NotFound(f"no lease {lease_id!r}", hint="it was released, or has expired: acquire another")
 
-    def _put(self, record: ServerRecord, leases: tuple[Lease, ...]) -> None:
+    def _set_leases(self, record: ServerRecord, leases: tuple[Lease, ...]) -> None:
         self._records.set_claims(record.id, leases=leases)
-        self._arm()
+        self._set_timer()
 
-    def _in_full(self, lease: Lease) -> Lease:
+    def _with_full_time(self, lease: Lease) -> Lease:
         return replace(lease, expires=self._clock.monotonic() + lease.ttl_s)
 
-    def _arm(self) -> None:
+    def _set_timer(self) -> None:
         """Set the timer for the next lease that expires.
 
         Expired leases are removed, because the next daemon would give them their full time again.
@@ -111,20 +113,23 @@ class Leases:
             self._timer = asyncio.get_running_loop().call_later(left_s, self._look_at_the_clock)
 
     def _look_at_the_clock(self) -> None:
+        """End the leases that have expired, or renew all of them after a standstill."""
         now = self._clock.monotonic()
         if self._due is None:
             return
         if now > self._next_look + STALLED_S:
-            self._begin_again()
+            self._renew_all()
         else:
             self._expire(now)
-        self._arm()
+        self._set_timer()
 
-    def _begin_again(self) -> None:
+    def _renew_all(self) -> None:
         """Give every lease its full time again: no holder could renew while the daemon or the machine stood still."""
         for record in list(self._records.servers.values()):
             if record.leases:
-                self._records.set_claims(record.id, leases=tuple(self._in_full(lease) for lease in record.leases))
+                self._records.set_claims(
+                    record.id, leases=tuple(self._with_full_time(lease) for lease in record.leases)
+                )
 
     def _expire(self, now: float) -> None:
         for record in list(self._records.servers.values()):

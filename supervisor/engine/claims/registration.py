@@ -13,7 +13,7 @@ from ..state.exit_watches import ExitWatches
 class Registrar:
     """Registers the owners of servers, and takes a registration back when its request is cancelled or refused.
 
-    `on_taken_back` gets the server; `engine.assembly` sets it.
+    `on_unregistered` gets the server; `engine.assembly` sets it.
     """
 
     def __init__(self, context: EngineContext, exit_watches: ExitWatches) -> None:
@@ -21,7 +21,7 @@ class Registrar:
         self._clock = context.platform.clock
         self._probe = context.platform.probe
         self._exit_watches = exit_watches
-        self.on_taken_back: Callable[[str], None]
+        self.on_unregistered: Callable[[str], None]
 
     def register(
         self, resolved: ResolvedRequest, editor: Editor | None, *, until_stopped: bool = True
@@ -39,7 +39,7 @@ class Registrar:
         before = self._records.servers.get(resolved.server)
         self.begin_record(resolved, until_stopped=until_stopped)
         if editor is not None:
-            self.own(resolved.server, editor)
+            self.add_owner(resolved.server, editor)
         try:
             self._records.commit()
         except SupervisorError:
@@ -48,7 +48,7 @@ class Registrar:
             else:
                 self._records.put(before)
             raise
-        return partial(self.take_back, resolved.server, editor, before)
+        return partial(self.unregister, resolved.server, editor, before)
 
     def begin_record(
         self, resolved: ResolvedRequest, owners: tuple[Ownership, ...] = (), *, until_stopped: bool = True
@@ -74,7 +74,7 @@ class Registrar:
             )
         )
 
-    def own(self, server_id: str, editor: Editor) -> ServerRecord:
+    def add_owner(self, server_id: str, editor: Editor) -> ServerRecord:
         """Add an editor to a server's owners, and drop those that are proven dead.
 
         An owner whose exit would be noticed is not sampled, because hundreds of owners may join one after the other.
@@ -84,12 +84,15 @@ class Registrar:
             owner
             for owner in record.owners
             if owner.process != editor.process
-            and (self._exit_watches.lives(owner.process) or self._probe.sample(owner.process) is not Liveness.DEAD)
+            and (self._exit_watches.is_watched(owner.process) or self._probe.sample(owner.process) is not Liveness.DEAD)
         )
         return self._records.set_claims(server_id, owners=(*others, Ownership(editor.id, editor.process)))
 
-    def take_back(self, server_id: str, editor: Editor | None, before: ServerRecord | None) -> None:
-        """Leave a server as it was before a request that is cancelled or refused. `before` is its record then."""
+    def unregister(self, server_id: str, editor: Editor | None, before: ServerRecord | None) -> None:
+        """Take a registration back after its request was cancelled or refused.
+
+        `before` is the server's record from before the request, None if there was none.
+        """
         record = self._records.servers.get(server_id)
         if editor is None and before is None and record is not None and record.owners:
             # Owners that asked at the same time have the server, so it ends with them.
@@ -102,4 +105,4 @@ class Registrar:
             others = tuple(owner for owner in record.owners if owner.process != editor.process)
             self._records.set_claims(server_id, owners=others)
             self._records.change(server_id, ever_owned=ever_owned or bool(others))
-        self.on_taken_back(server_id)
+        self.on_unregistered(server_id)

@@ -38,7 +38,7 @@ class LaunchFinisher:
                 if process is None:
                     continue
                 token = await platform.lanes.look(variable_if_told, platform.processes, process, TOKEN_VARIABLE)
-                if token == self._context.token(record):
+                if token == self._context.launch_token(record):
                     raise StopFailed(
                         f"port {fact.port} is still held by pid {process.pid}, which {record.id} left behind",
                         hint=f"it cannot be proven to be the server's; if you know it, end it: kill {process.pid}",

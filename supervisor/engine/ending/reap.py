@@ -112,7 +112,7 @@ class Reaper:
     def _task_ended(self, server_id: str, task: asyncio.Task[None]) -> None:
         del self._tasks[server_id]
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._context.events.failed("reaper.failed", error, server=server_id)
+            self._context.events.report_failure("reaper.failed", error, server=server_id)
             self._set_timer(server_id, AFTER_FAILURE_S)
         if server_id in self._judge_once_more:
             self._judge_once_more.discard(server_id)
@@ -153,7 +153,7 @@ class Reaper:
         keeping = [owner for owner, fact in zip(owners, sample.owners, strict=True) if fact.holds]
         for number, owner in enumerate(keeping):
             # The first was sampled and lives. An event may have reported its exit before, which was too early.
-            if number == 0 or not self._exit_watches.lives(owner.process):
+            if number == 0 or not self._exit_watches.is_watched(owner.process):
                 self.on_living_owner(owner)
 
     def _pause_s(self, server_id: str, sample: ServerSample) -> float | None:

@@ -128,7 +128,9 @@ class Sampler:
         found: list[OwnerFact] = []
         held = False
         for owner in record.owners:
-            fact = self._owner_fact(owner, kind, now, counts_as_alive=held and self._exit_watches.lives(owner.process))
+            fact = self._owner_fact(
+                owner, kind, now, counts_as_alive=held and self._exit_watches.is_watched(owner.process)
+            )
             held = held or fact.holds
             found.append(fact)
         return tuple(found)

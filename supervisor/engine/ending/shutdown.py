@@ -64,4 +64,4 @@ class Shutdown:
         except SupervisorError as error:
             self._events.warn("server.not_stopped", server=record.id, reason=error.message)
         except Exception as error:  # noqa: BLE001 (a defect must not keep the other servers from being stopped)
-            self._events.failed("server.not_stopped", error, server=record.id)
+            self._events.report_failure("server.not_stopped", error, server=record.id)

@@ -137,7 +137,7 @@ class Termination:
         record = self._records.server(server_id)
         if record.other_home is not None:
             raise NotOurs(f"{server_id} belongs to another godot-supervisor home", hint="stop it from there")
-        target = target_of(record, self._context.token(record))
+        target = target_of(record, self._context.launch_token(record))
         if target is not None:
             operation.progress("stopping", f"{server_id}, pid {target.process.pid}")
             try:
@@ -184,10 +184,10 @@ class Termination:
     async def follow_up_exit(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """Stop what a server that ended by itself has left. Then restart the server if it is needed, or forget it."""
         record = self._records.server(server_id)
-        if record.state not in SERVING or not self._standing.dead(record):
+        if record.state not in SERVING or not self._standing.process_ended(record):
             return record
         operation.committed = True
-        target = target_of(record, self._context.token(record))
+        target = target_of(record, self._context.launch_token(record))
         status = self._context.platform.processes.exit_status(record.process) if record.process else None
         # What a foreign server leaves behind belongs to the program that started it.
         if target is not None and not record.foreign:
@@ -201,7 +201,7 @@ class Termination:
         record = self._records.server(server_id)
         self._events.publish("server.exited", server=server_id, launch=record.launch, exit=status)
         self._finisher.add_to_history(record, "exited", status=status)
-        if not self._standing.wanted(record):
+        if not self._standing.is_wanted(record):
             return self._forget_stopped(record)
         self._server_client.forget(record)
         failure = ServerFailure(StartFailed.code, ENDED_BY_ITSELF, status)
@@ -213,7 +213,7 @@ class Termination:
         record = self._records.server(server_id)
         if record.state is not ServerState.BACKOFF:
             return record
-        if not self._standing.wanted(record):
+        if not self._standing.is_wanted(record):
             return self._forget_stopped(record)
         record = await self._automatic_restarter.restart(record, operation)
         return (
@@ -230,7 +230,7 @@ class Termination:
         record = self._records.server(server_id)
         if record.state is not ServerState.BACKOFF:
             return record
-        if not self._standing.expected(record):
+        if not self._standing.should_run(record):
             return self._forget_stopped(record)
         return await self._automatic_restarter.follow_up_exit(record, operation)
 

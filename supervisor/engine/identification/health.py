@@ -89,7 +89,7 @@ class Health:
         try:
             await self.check(server_id)
         except Exception as error:  # noqa: BLE001 (a defect costs one check, and is logged)
-            self._context.events.failed("health.failed", error, server=server_id)
+            self._context.events.report_failure("health.failed", error, server=server_id)
         record = self._records.servers.get(server_id)
         if record is not None and record.state in SERVING:
             self.start_checks(record)

@@ -54,7 +54,7 @@ class Recogniser:
         try:
             return await self.recognise(kind, occupant, port)
         except Exception as error:  # noqa: BLE001 (logged, and repeated at the next look)
-            self._context.events.failed("stranger.failed", error, kind=kind.name, pid=occupant.pid, port=port)
+            self._context.events.report_failure("stranger.failed", error, kind=kind.name, pid=occupant.pid, port=port)
             return None
 
     async def recognise(self, kind: Kind, occupant: Occupant, port: int) -> ForeignServer | None:
@@ -76,7 +76,7 @@ class Recogniser:
             token, home, owner = None, None, UnknownOwner(ENVIRONMENT_UNREADABLE)
         is_of_this_home = home == self._context.home_id
         if is_of_this_home and token in {
-            self._context.token(record) for record in self._context.records.servers.values()
+            self._context.launch_token(record) for record in self._context.records.servers.values()
         }:
             return None
         held = await self._platform.lanes.look(self._platform.ports.held_by, process)

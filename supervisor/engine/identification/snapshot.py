@@ -91,15 +91,15 @@ class SnapshotReader:
         own = self._records.own_ports(server)
         wanted = unreserved(wanted, own)
         if not wanted:
-            return Snapshot({}, self._records.reserved(server), {}, own)
+            return Snapshot({}, self._records.reserved_ports(server), {}, own)
         for sets in (wanted[:1], wanted):
             numbers = {port for ports in sets for port in ports.values()}
             facts = await self._platform.lanes.look(self._platform.ports.facts, numbers)
-            reserved = self._records.reserved(server)
+            reserved = self._records.reserved_ports(server)
             if any(not obstacles(ports, facts, reserved) for ports in sets):
                 break
         if any(fact.listeners for fact in facts.values()):
             foreign_servers = await self._recogniser.find_servers(kind, facts)
         # Read the reservations last, because nothing else runs on the loop between this and the new reservation.
         own |= self._records.own_ports(server)
-        return Snapshot(facts, self._records.reserved(server), foreign_servers, own)
+        return Snapshot(facts, self._records.reserved_ports(server), foreign_servers, own)

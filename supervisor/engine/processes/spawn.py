@@ -115,7 +115,7 @@ class Spawner:
         if inputs.owner_pid is not None:
             values["owner_pid"] = str(inputs.owner_pid)
         variables = launch_environment(inputs.kind, self._context.environment, values, inputs.secrets)
-        variables[TOKEN_VARIABLE] = self._context.token(record)
+        variables[TOKEN_VARIABLE] = self._context.launch_token(record)
         if record.project is not None:
             variables[PROJECT_VARIABLE] = record.project
         log = Path(record.log or "")

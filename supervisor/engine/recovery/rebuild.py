@@ -88,7 +88,7 @@ class Rebuilder:
         return self._context.catalog.get(name)
 
     def _adopt(self, record: ServerRecord, kind: Kind, seen: OwnerSeen) -> None:
-        url, connect = url_and_connect(kind, record, self._context.private_of(kind, record.version))
+        url, connect = url_and_connect(kind, record, self._context.private_environment(kind, record.version))
         owner = record_owner(self._context, seen)
         owners = (owner,) if owner else ()
         tells = "{owner_pid}" in kind.env.values() and not record.foreign

@@ -48,7 +48,7 @@ class Recovery:
         report = await self._report()
         for record in list(self._records.servers.values()):
             self._prove(record, report)
-        known = {self._context.token(record) for record in self._records.servers.values()}
+        known = {self._context.launch_token(record) for record in self._records.servers.values()}
         strays = {token: carriers for token, carriers in report.carriers.items() if token not in known}
         for token, carriers in strays.items():
             if loaded.found is Found.READ:
@@ -62,7 +62,7 @@ class Recovery:
         try:
             await self._rebuilder.rebuild(token, carriers)
         except Exception as error:  # noqa: BLE001 (a defect: logged here, and nothing was started or stopped)
-            self._context.events.failed("server.not_rebuilt", error, token=token)
+            self._context.events.report_failure("server.not_rebuilt", error, token=token)
 
     async def _report(self) -> RecoveryReport:
         return await self._context.platform.lanes.look(self._look_at_all)
@@ -99,7 +99,7 @@ class Recovery:
             # A verdict does not outlive the daemon that gave it, so suspicions begin again.
             record = self._records.move(record.id, ServerState.READY)
         if record.root is None:
-            token = self._context.token(record)
+            token = self._context.launch_token(record)
             leader = report.leader(token, self._fits(record)) if record.launch else None
             if leader is None and record.launch and report.carriers.get(token):
                 pids = [carrier.row.identity.pid for carrier in report.carriers[token]]
@@ -131,7 +131,7 @@ class Recovery:
     def _fits(self, record: ServerRecord) -> Fits:
         """Return a function that says whether a command line is that of this launch, or what it has become."""
         kind = self._context.kind_of(record)
-        values = placeholder_values(record, self._context.private_of(kind, record.version))
+        values = placeholder_values(record, self._context.private_environment(kind, record.version))
         words: tuple[str, ...] = ()
         with contextlib.suppress(ConfigInvalid):
             words = tuple(expand(word, values) for word in kind.command[1:])

@@ -169,7 +169,7 @@ class Adopter:
 
     def _why_reserved(self, candidate: Candidate, foreign_server: ForeignServer) -> str | None:
         """Return which port of a foreign server is reserved for another server, and for which; None if none is."""
-        reserved = self._records.reserved(candidate.server)
+        reserved = self._records.reserved_ports(candidate.server)
         port = next((port for port in foreign_server.ports.values() if port in reserved), None)
         return None if port is None else f"port {port} is promised to {reserved[port]}"
 

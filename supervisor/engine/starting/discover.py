@@ -108,7 +108,7 @@ class Discovery:
             try:
                 found += await self._look_for(kind, near) if near else []
             except Exception as error:  # noqa: BLE001 (logged; the look continues with the other kinds)
-                self._context.events.failed("discovery.failed", error, kind=kind.name)
+                self._context.events.report_failure("discovery.failed", error, kind=kind.name)
         return found
 
     async def _look_for(self, kind: Kind, facts: Mapping[int, PortFact]) -> list[ServerRecord]:
@@ -157,7 +157,7 @@ class Discovery:
         return isinstance(foreign_server.recognition, Recognised) and not known and not taken
 
     def _known_ports(self) -> frozenset[int]:
-        return frozenset(self._records.reserved(""))
+        return frozenset(self._records.reserved_ports())
 
     def _start_look(self) -> None:
         if self._background_look is None and not self._closed:
@@ -168,7 +168,7 @@ class Discovery:
         try:
             await self.look()
         except Exception as error:  # noqa: BLE001 (a look that failed is logged, and repeated)
-            self._context.events.failed("discovery.failed", error)
+            self._context.events.report_failure("discovery.failed", error)
         finally:
             self._background_look = None
             self._plan_next_look()

@@ -79,7 +79,7 @@ class Launcher:
         url, connect = url_and_connect(resolved.kind, record, private)
         record = self._records.change(record.id, url=url, connect=connect, recipe=recipe_stamp(resolved.kind))
         # Save now: a daemon that later finds the process by its launch token takes everything else from this record.
-        await self._records.saved()
+        await self._records.wait_until_saved()
         try:
             identity = self._spawner.spawn(record, inputs)
         except (StartFailed, SystemExhausted):
@@ -107,9 +107,9 @@ class Launcher:
             StartFailed: the server did not become ready, and was stopped.
             PortLostError: another process took one of its ports, and no process of the launch is left.
         """
-        target = target_of(record, self._context.token(record))
+        target = target_of(record, self._context.launch_token(record))
         assert target is not None  # noqa: S101 (it was spawned)
-        leftovers = LeftoverFinder(self._context, self._context.token(record), target.root)
+        leftovers = LeftoverFinder(self._context, self._context.launch_token(record), target.root)
         try:
             ready = await self._readiness.wait(record, kind, target, partial(self._record_move, record.id))
         except (NotReadyError, PortLostError) as error:
@@ -129,16 +129,16 @@ class Launcher:
             since=self._context.platform.clock.wall(),
         )
         if record.project is not None and record.ports:
-            self._records.stick(record.kind, record.project, record.ports)
+            self._records.keep_sticky_ports(record.kind, record.project, record.ports)
         return record
 
     async def abandon(self, record: ServerRecord, kind: Kind) -> None:
         """Stop a launch that no caller wants. Leave processes that are not proven to be its own, and warn of them."""
-        target = target_of(record, self._context.token(record))
+        target = target_of(record, self._context.launch_token(record))
         if target is None:
             self._server_client.forget(record)
             return
-        leftovers = LeftoverFinder(self._context, self._context.token(record), target.root)
+        leftovers = LeftoverFinder(self._context, self._context.launch_token(record), target.root)
         await self._clear_away(record, kind, target, leftovers)
 
     def _record_move(self, server: str, process: ProcessIdentity) -> None:

@@ -113,7 +113,7 @@ class Placement:
         owners = self._snapshot_reader.owners_besides(record, resolved.kind, resolved.asker)
         if owners:
             return ConflictingServer(record.id, record.version, f"it belongs to {', '.join(owners)}")
-        if record.state not in SERVING or self._standing.dead(record):
+        if record.state not in SERVING or self._standing.process_ended(record):
             return None
         try:
             async with asyncio.timeout(USE_ANSWER_S):

@@ -88,7 +88,9 @@ class Planner:
         if resolved.explicit_ports:
             return (resolved.explicit_ports,)
         preferred = resolved.preferred_ports
-        sets = port_sets(resolved.kind, preferred or self._context.records.sticky(resolved.kind.name, resolved.project))
+        sets = port_sets(
+            resolved.kind, preferred or self._context.records.sticky_ports(resolved.kind.name, resolved.project)
+        )
         # Ports that a user once chose may lie outside the ranges. A restart keeps them nevertheless.
         return sets if preferred is None or preferred in sets else (preferred, *sets)
 

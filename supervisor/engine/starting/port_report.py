@@ -102,7 +102,7 @@ class PortReporter:
         numbers = {port for ports in sets for port in ports.values()}
         facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, numbers) if numbers else {}
         foreign_servers = await self._recogniser.find_servers(kind, facts)
-        snapshot = Snapshot(facts, self._records.reserved(""), foreign_servers)
+        snapshot = Snapshot(facts, self._records.reserved_ports(), foreign_servers)
         specs = [ServerSpec(kind.name, version, (ports,), topology=kind.topology) for ports in sets]
         return {port: self._report_port(spec, port, snapshot) for spec in specs for port in spec.wanted[0].values()}
 
@@ -141,7 +141,7 @@ class PortReporter:
 
     def _report_unused(self, fact: PortFact) -> PortFinding:
         """Report a port that no kind uses."""
-        reserved = self._records.reserved("")
+        reserved = self._records.reserved_ports()
         if fact.port in reserved:
             return self._report_own(
                 fact.port, fact.listeners[0].occupant if fact.listeners else None, reserved[fact.port]

@@ -35,7 +35,7 @@ class Provisioner:
         package, version = resolved.kind.package, resolved.version
         if package is None or version is None:
             return None
-        existing = self._context.private_of(resolved.kind, version)
+        existing = self._context.private_environment(resolved.kind, version)
         if existing is not None:
             return existing
         progress = self._follow_build(resolved, operation, {"package": package, "version": version})

@@ -80,7 +80,7 @@ class ReadinessWatch:
             PortLostError: another process was quicker, and no process of this launch is left outside the tree.
             OSError: the daemon has no free file descriptors.
         """
-        leftovers = LeftoverFinder(self._context, self._context.token(record), target.root)
+        leftovers = LeftoverFinder(self._context, self._context.launch_token(record), target.root)
         launch = WatchedLaunch(record, kind, target, _awaited_ports(kind, record.ports), leftovers, on_moved)
         with contextlib.ExitStack() as watches:
             try:

@@ -132,7 +132,7 @@ class Starter:
     async def _choose_and_launch(
         self, resolved: ResolvedRequest, operation: RunningOperation, *, replacing: bool
     ) -> ServerRecord | Replace:
-        private = self._context.private_of(resolved.kind, resolved.version)
+        private = self._context.private_environment(resolved.kind, resolved.version)
         if private is None and resolved.kind.package is not None:
             # Look at the ports first, because an installation takes its time and may turn out to be needless.
             plan = await self._planner.plan_start(resolved, (), replacing=replacing)
@@ -247,7 +247,7 @@ class Starter:
             return
         if before is not None:
             self._server_client.forget(record)
-            self._records.take_back(before)
+            self._records.undo_start(before)
         elif not record.restarts:
             self._server_client.forget(record)
             self._records.drop(server)

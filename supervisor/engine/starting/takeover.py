@@ -180,7 +180,7 @@ class Takeover:
             recipe=None,
             by_client=foreign_server.by_client,
         )
-        url, connect = url_and_connect(kind, record, self._context.private_of(kind, record.version))
+        url, connect = url_and_connect(kind, record, self._context.private_environment(kind, record.version))
         record = self._records.change(record.id, url=url, connect=connect)
         self._server_client.take_over_secrets(record, foreign_server.process)
         return record

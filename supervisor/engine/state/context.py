@@ -41,7 +41,7 @@ class EngineContext:
     discover: str = "off"
     random: RandomSource = SYSTEM_RANDOM
 
-    def token(self, record: ServerRecord) -> str:
+    def launch_token(self, record: ServerRecord) -> str:
         """Return the launch token of a server: home, server, launch."""
         return f"{self.home_id}.{record.id}.{record.launch}"
 
@@ -55,7 +55,7 @@ class EngineContext:
         except KindUnknown:
             return Kind(record.kind, command=())
 
-    def private_of(self, kind: Kind, version: str | None) -> Environment | None:
+    def private_environment(self, kind: Kind, version: str | None) -> Environment | None:
         """Return the private environment of a version of a kind, None if it does not exist yet."""
         if kind.package is None or version is None:
             return None

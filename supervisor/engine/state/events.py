@@ -59,24 +59,23 @@ class Events:
 
     def publish(self, event: str, **fields: Any) -> None:
         """Publish an event. Fields are JSON-ready and hold no secret."""
-        published = self._note("info", event, fields)
+        published = self._record("info", event, fields)
         self._log.info(event, seq=published.seq, mono=published.mono, **fields)
 
     def warn(self, event: str, **fields: Any) -> None:
         """Publish an event that is a warning."""
-        published = self._note("warning", event, fields)
+        published = self._record("warning", event, fields)
         self._log.warning(event, seq=published.seq, mono=published.mono, **fields)
 
-    def failed(self, event: str, error: BaseException, **fields: Any) -> None:
+    def report_failure(self, event: str, error: BaseException, **fields: Any) -> None:
         """Publish the failure of an operation of the daemon. Its traceback goes to the log only."""
-        published = self._note("error", event, {**fields, "error": f"{type(error).__name__}: {error}"})
+        published = self._record("error", event, {**fields, "error": f"{type(error).__name__}: {error}"})
         self._log.error(event, seq=published.seq, mono=published.mono, exc_info=error, **fields)
 
     def after(self, seq: int) -> list[Event] | None:
-        """Return the events after the one of this number; all that are kept for 0.
+        """Return the events after the one of this number. 0 stands for all that are kept.
 
-        Returns:
-            None if some of the events after that number are no longer kept.
+        Returns None if the number is unknown, or if an event after it is no longer kept.
         """
         kept = list(self._kept)
         if seq == 0:
@@ -94,12 +93,12 @@ class Events:
         self._subscriptions += 1
         number = self._subscriptions
         self._subscribers[number] = subscriber
-        return lambda: self._forget(number)
+        return lambda: self._unsubscribe(number)
 
-    def _forget(self, number: int) -> None:
+    def _unsubscribe(self, number: int) -> None:
         self._subscribers.pop(number, None)
 
-    def _note(self, level: str, name: str, fields: Mapping[str, Any]) -> Event:
+    def _record(self, level: str, name: str, fields: Mapping[str, Any]) -> Event:
         self.last += 1
         clock = self._clock
         event = Event(self.last, round(clock.wall(), 3), round(clock.monotonic(), 4), level, name, fields)

@@ -14,9 +14,9 @@ class ExitWatches:
         self._watches: dict[str, tuple[ProcessIdentity, Watch]] = {}
         self._watched: dict[ProcessIdentity, int] = {}
         self.revision = 0
-        """Rises with every change of the answers of `lives`."""
+        """Rises with every change of the answers of `is_watched`."""
 
-    def lives(self, identity: ProcessIdentity) -> bool:
+    def is_watched(self, identity: ProcessIdentity) -> bool:
         """Return whether a process is watched and its end has not been reported. Does not ask the system."""
         return identity in self._watched
 

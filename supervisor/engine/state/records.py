@@ -22,7 +22,7 @@ from .registry_writer import RegistryWriter, Store
 
 
 class Records(RegistryWriter):
-    """The only holder of the state. Records are frozen; a change replaces one."""
+    """All state of the daemon that outlives it. Each record is frozen; a change replaces it."""
 
     def __init__(self, store: Store, events: Events) -> None:
         super().__init__(store, events)
@@ -85,13 +85,16 @@ class Records(RegistryWriter):
         return self.put(self.server(server_id).with_(**changes))
 
     def move(self, server_id: str, to: ServerState, *, why: str | None = None, **changes: Any) -> ServerRecord:
-        """Change a server's state along the table. `why` is for people, where the events before do not say it."""
+        """Change a server's state, as `core.lifecycle` allows it, and other fields with it.
+
+        `why` is for people. It is given where the events before do not tell the reason.
+        """
         record = self.server(server_id)
         failure = changes.get("failure")
         why = why or (failure.message if failure else None)
         if record.state is ServerState.FAILED:
             # A failed server's ports are not reserved, so another server may have them now.
-            taken = not self.reserved(server_id).keys().isdisjoint(record.ports.values())
+            taken = not self.reserved_ports(server_id).keys().isdisjoint(record.ports.values())
             if to is ServerState.STARTING or taken:
                 changes.setdefault("ports", {})
         because = {} if why is None else {"why": why}
@@ -100,8 +103,10 @@ class Records(RegistryWriter):
         )
         return self.put(record.with_(state=move(record.state, to), **changes))
 
-    def take_back(self, before: ServerRecord) -> ServerRecord:
-        """Undo a start: restore the record as it was before, with the claims that it has now.
+    def undo_start(self, before: ServerRecord) -> ServerRecord:
+        """Restore the record from before a start, with the claims that it has now.
+
+        The new launch has no process any more.
 
         A server that was stopped in order to be restarted counts as crashed, so the next request for it starts it
         again.
@@ -109,7 +114,7 @@ class Records(RegistryWriter):
         to = ServerState.FAILED if before.state is ServerState.FAILED else ServerState.BACKOFF
         now = self.move(before.id, to, why="its start was taken back")
         # Another server may have got the ports since.
-        free = self.reserved(before.id).keys().isdisjoint(before.ports.values())
+        free = self.reserved_ports(before.id).keys().isdisjoint(before.ports.values())
         return self.put(
             before.with_(
                 state=to,
@@ -202,17 +207,17 @@ class Records(RegistryWriter):
         for owner in now:
             self._owned.setdefault(owner.editor, set()).add(server_id)
 
-    def sticky(self, kind: str, project: str | None) -> Ports | None:
-        """Return the ports that a project had last time."""
+    def sticky_ports(self, kind: str, project: str | None) -> Ports | None:
+        """Return the ports that a project's server of a kind had last time, None if it had none."""
         return None if project is None else self._sticky.get((kind, project))
 
-    def stick(self, kind: str, project: str, ports: Ports) -> None:
-        """Remember the ports of a project."""
+    def keep_sticky_ports(self, kind: str, project: str, ports: Ports) -> None:
+        """Keep the ports of a project's server of a kind for the next time."""
         self._sticky[(kind, project)] = ports
         self._touch()
 
-    def reserved(self, but: str) -> dict[int, str]:
-        """Return the ports promised to servers other than this one."""
+    def reserved_ports(self, but: str | None = None) -> dict[int, str]:
+        """Return the ports promised to servers, and the id of the server of each. `but` is a server left out."""
         return {
             port: record.id
             for record in self.servers.values()
@@ -221,9 +226,11 @@ class Records(RegistryWriter):
         }
 
     def own_ports(self, but: str) -> frozenset[int]:
-        """Return the ports promised to other servers that this daemon manages, without those of observed servers."""
+        """Return the ports promised to servers, except those of `but` and of observed servers."""
         servers = self.servers
-        return frozenset(port for port, server_id in self.reserved(but).items() if not servers[server_id].observed_only)
+        return frozenset(
+            port for port, server_id in self.reserved_ports(but).items() if not servers[server_id].observed_only
+        )
 
     def state(self) -> State:
         """Return the whole state, as it would be written now."""

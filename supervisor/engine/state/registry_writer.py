@@ -21,7 +21,10 @@ class Store(Protocol):
 
 
 class RegistryWriter:
-    """The base of `Records`: saves their state whenever `_touch` was called."""
+    """The base of `Records`: writes the state after each `_touch`.
+
+    `flush` writes pending changes and retries a failure; `commit` and `wait_until_saved` raise it.
+    """
 
     def __init__(self, store: Store, events: Events) -> None:
         self._store = store
@@ -53,20 +56,20 @@ class RegistryWriter:
                 self._events.warn("registry.not_writable", reason=str(error))
             self.trouble = str(error)
             self._written = -1
-            self._try_again_later()
+            self._schedule_retry()
             raise StateNotWritable(
                 f"the registry cannot be written: {error}", hint="free some disk space, or make the folder writable"
             ) from error
         self._written = self.revision
         self.trouble = None
-        self._forget_the_retry()
+        self._cancel_retry()
 
     def write_again(self) -> None:
         """Write the whole state, because the file on the disk is missing or was replaced."""
         self._written = -1
         self.flush()
 
-    async def saved(self) -> None:
+    async def wait_until_saved(self) -> None:
         """Return once the present state is on the disk. All callers of one loop iteration share one write.
 
         Raises:
@@ -83,27 +86,25 @@ class RegistryWriter:
         """Write the pending changes a last time, and do not retry."""
         self._closed = True
         self.flush()
-        self._forget_the_retry()
+        self._cancel_retry()
 
-    def _try_again_later(self) -> None:
+    def _schedule_retry(self) -> None:
         """Schedule a retry, because the next change, and with it the next write, may be hours away."""
         if self._retry is None and not self._closed:
-            self._retry = asyncio.get_running_loop().call_later(RETRY_S, self._try_again)
+            self._retry = asyncio.get_running_loop().call_later(RETRY_S, self._flush_as_retry)
 
-    def _try_again(self) -> None:
+    def _flush_as_retry(self) -> None:
         self._retry = None
         self.flush()
 
-    def _forget_the_retry(self) -> None:
+    def _cancel_retry(self) -> None:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
 
     def _touch(self) -> None:
+        """Count a change of the state, and schedule a write for the next loop iteration."""
         self.revision += 1
-        self._schedule()
-
-    def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._flush_as_scheduled)

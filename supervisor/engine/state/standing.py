@@ -16,17 +16,17 @@ class Standing:
     def __init__(self, context: EngineContext) -> None:
         self._context = context
 
-    def dead(self, record: ServerRecord) -> bool:
-        """Return whether the server's process has ended, or the server has none."""
+    def process_ended(self, record: ServerRecord) -> bool:
+        """Return whether the listening process has ended, or the server has none. Its root may still live."""
         return record.process is None or not may_live(self._context.platform.probe, record.process)
 
-    def gone(self, record: ServerRecord) -> bool:
-        """Return whether none of the server's known processes lives."""
+    def all_processes_ended(self, record: ServerRecord) -> bool:
+        """Return whether both the listening process and the root have ended, as far as they are known."""
         known = (record.root, record.process)
         return all(each is None or not may_live(self._context.platform.probe, each) for each in known)
 
-    def wanted(self, record: ServerRecord) -> bool:
-        """Return whether an owner not proven dead, a lease, or a request without an owner keeps the server.
+    def is_wanted(self, record: ServerRecord) -> bool:
+        """Return whether a claim keeps the server: an owner not proven dead, a lease, or a request without an owner.
 
         An owner that lingers may come back. A server that is only observed is not wanted: no request to this daemon
         named it, and its own plugin manages it.
@@ -42,6 +42,6 @@ class Standing:
             for owner in record.owners
         )
 
-    def expected(self, record: ServerRecord) -> bool:
+    def should_run(self, record: ServerRecord) -> bool:
         """Return whether the server should run: it is wanted, or it was started without ever having an owner."""
-        return self.wanted(record) or not (record.ever_owned or record.observed_only)
+        return self.is_wanted(record) or not (record.ever_owned or record.observed_only)

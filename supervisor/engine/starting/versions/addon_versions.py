@@ -138,7 +138,7 @@ class AddonVersions:
         runs = any(
             record.kind == kind.name and same_version(record.version, version) and record.process for record in records
         )
-        return runs or self._context.private_of(kind, version) is not None
+        return runs or self._context.private_environment(kind, version) is not None
 
 
 def _lacked_text(package: str) -> str:
