@@ -14,15 +14,19 @@ def main() -> int:
         if not (missing.name or "").startswith("supervisor"):
             raise
         found = getattr(sys.modules.get("supervisor"), "__path__", ["an unknown place"])
-        _say(f"error: another package called supervisor hides the package of godot-supervisor: {', '.join(found)}")
-        _say("hint: install godot-supervisor in an environment of its own: uv tool install godot-supervisor")
+        _print_to_stderr(
+            f"error: another package called supervisor hides the package of godot-supervisor: {', '.join(found)}"
+        )
+        _print_to_stderr(
+            "hint: install godot-supervisor in an environment of its own: uv tool install godot-supervisor"
+        )
         return 1
     finally:
         sys.path.remove(folder)
     return command()
 
 
-def _say(text: str) -> None:
+def _print_to_stderr(text: str) -> None:
     if sys.stderr is not None:
         sys.stderr.write(f"{text}\n")
 

@@ -49,7 +49,7 @@ class DaemonConnection:
             return
 
     def receive(self, method: str, timeout: Timeout) -> Message:
-        """Timeout for the next message, whichever request it belongs to. `method` names the call in errors.
+        """Wait for the next message, whichever request it belongs to. `method` names the call in errors.
 
         Raises:
             AcceptTimeout, ResponseTimeout: no message came in time.

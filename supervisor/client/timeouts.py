@@ -6,7 +6,7 @@ MARGIN_S = 5.0
 """Added to the daemon's deadline, so that the daemon's own, better error arrives first."""
 
 SILENCE_S = 15.0
-"""Three missed heartbeats."""
+"""How long the daemon may send nothing about an accepted call: three missed heartbeats."""
 
 UNTIMED_STAGES = ("installing", "queued")
 """Stages that the daemon's deadline does not count: an installation, and another operation that has to end first."""
@@ -17,8 +17,8 @@ FOREVER = float("inf")
 class CallTimeout:
     """The limits of one call, in two phases: a short wait for `accepted` or the answer, then the daemon's deadline.
 
-    In the second phase the daemon's silence ends the wait as well. `deadline_s` counts only the time until the server
-    is ready, so it begins again with each progress of an earlier stage. `timeout_s` limits the whole call whatever the
+    In the second phase the daemon's silence ends the wait as well. The daemon's deadline does not count installations
+    and queues, so it begins again with each progress of such a stage. `timeout_s` limits the whole call, whatever the
     daemon says. `has_request_id`: the client chose an id for the request, so sending it again rejoins the operation.
     """
 

@@ -29,7 +29,10 @@ def other_config_file(where: Folders, daemon: Mapping[str, Any] | None) -> str |
 
 
 def warn(where: Folders, daemon: Mapping[str, Any] | None) -> None:
-    """Print which files and folders of the daemon are not this shell's, and the command that changes that."""
+    """Print which files and folders of the daemon are not this shell's, and the command that changes that.
+
+    `daemon`: its facts, from `ask_running_daemon`.
+    """
     found = [
         (name, mine, theirs)
         for name, mine, theirs in (

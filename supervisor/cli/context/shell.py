@@ -31,14 +31,14 @@ def explaining(client: Client) -> Iterator[None]:
 def _better_hint(problem: SupervisorError, client: Client) -> str | None:
     """Return the hint. Returns None if this shell's environment does not explain the error."""
     if problem.code == "START_FAILED" and isinstance(problem.data.get("program"), str):
-        return _program_of_this_path(problem.data)
+        return _hint_for_a_program(problem.data)
     if problem.code == "INSTALL_FAILED":
-        missing = _missing(client, shell_variables.network_variables(os.environ))
+        missing = _not_at_the_daemon(client, shell_variables.network_variables(os.environ))
         return f"{problem.hint or ''}; {_set_only_here(missing)}: {REMEDY}".lstrip("; ") if missing else None
     return None
 
 
-def _program_of_this_path(data: Mapping[str, Any]) -> str | None:
+def _hint_for_a_program(data: Mapping[str, Any]) -> str | None:
     """Return a hint with the path of a program that the daemon does not find. Returns None if this shell finds none."""
     import shutil
 
@@ -52,14 +52,14 @@ def _program_of_this_path(data: Mapping[str, Any]) -> str | None:
 def notes(client: Client, kind: Kind | None) -> tuple[str, ...]:
     """Return notes about opt-out variables that this shell has, and the daemon and its servers do not have."""
     opt_outs = shell_variables.opt_out_variables(os.environ) - frozenset(kind.env if kind else ())
-    missing = _missing(client, opt_outs)
+    missing = _not_at_the_daemon(client, opt_outs)
     if not missing:
         return ()
     table = f"[kinds.{kind.name}.env]" if kind else "[kinds.KIND.env]"
     return (f"{_set_only_here(missing)}, and not for its servers: {REMEDY}, or {table} in config.toml",)
 
 
-def _missing(client: Client, variables: frozenset[str]) -> list[str]:
+def _not_at_the_daemon(client: Client, variables: frozenset[str]) -> list[str]:
     """Return the variables that the daemon does not have. Empty for a daemon of a release that does not report them."""
     if not variables:
         return []

@@ -36,7 +36,7 @@ _TEXTS_OF_A_RESYNC = {
 @options.timeout
 def events(*, follow: bool, since: int, as_json: bool, deadline: Deadline) -> None:
     """Show the latest events, the oldest first."""
-    show = _show_json if as_json else _show
+    show = _print_as_json if as_json else _print_as_text
     for method, params in _followed_events(folders(), since, deadline) if follow else _kept_events(since, deadline):
         show(method, params)
         if not terminal.has_reader():
@@ -86,13 +86,14 @@ def _place(client: Client, seq: int) -> JsonObject:
     return {"instance_id": client.daemon["instance_id"], "seq": seq}
 
 
-def _show_json(method: str, params: JsonObject) -> None:
+def _print_as_json(method: str, params: JsonObject) -> None:
     """Print the params of a notification. A `resync` gets its name as `event`, because its params have none."""
     name = {"event": method} if method == RESYNC else {}
     output.json_line({**name, **params})
 
 
-def _show(method: str, params: JsonObject) -> None:
+def _print_as_text(method: str, params: JsonObject) -> None:
+    """Print an event, in lines of the terminal's width, or what a `resync` means."""
     if method == RESYNC:
         reason = printable(params["reason"])
         output.line(_TEXTS_OF_A_RESYNC.get(reason, f"-- the list starts again ({reason})"))
