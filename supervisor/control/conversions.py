@@ -32,20 +32,20 @@ def relocated_port(passed_over: PassedOverPort) -> RelocatedPort:
 def ended_server(launch: EndedLaunch) -> EndedServer:
     """Return how a server has ended."""
     return EndedServer(
-        launch.id,
-        launch.kind,
-        launch.version,
-        launch.project,
-        launch.launch,
-        launch.ports,
-        launch.url,
-        launch.log,
-        launch.since,
-        launch.ended,
-        launch.how,
-        launch.exit,
-        launch.by,
-        launch.detail,
+        id=launch.id,
+        kind=launch.kind,
+        version=launch.version,
+        project=launch.project,
+        launch=launch.launch,
+        ports=launch.ports,
+        url=launch.url,
+        log=launch.log,
+        since=launch.since,
+        ended=launch.ended,
+        how=launch.how,
+        exit=launch.exit,
+        by=launch.by,
+        detail=launch.detail,
     )
 
 
@@ -59,7 +59,14 @@ def environment_info(kept: Kept) -> EnvironmentInfo:
     found = kept.environment
     used_by = (*kept.named_by, *kept.used_by)
     return EnvironmentInfo(
-        found.package, found.version, str(found.path), kept.size, used_by, found.key, found.installed, kept.broken
+        package=found.package,
+        version=found.version,
+        path=str(found.path),
+        size=kept.size,
+        used_by=used_by,
+        id=found.key,
+        installed=found.installed,
+        broken=kept.broken,
     )
 
 

@@ -169,7 +169,7 @@ class Views:
             until_stopped=record.until_stopped,
             version_source=version_source(record),
             version_why=record.chosen.why if record.chosen is not None and not record.foreign else None,
-            notes=(*notes_on(self._context, record), *record.left),
+            notes=(*notes_on(self._context, record), *record.left_running),
             by_client=record.by_client,
             bridges=tuple(map(bridge_info, record.bridges)),
             recipe_changes=tuple(

@@ -199,18 +199,23 @@ class PassedOverPort:
 
 @frozen
 class ServerRecord:
-    """The daemon's record of one server. `since` is wall time, seconds.
+    """The daemon's record of one server.
 
-    `launch` names one start of it. `process` is the listener; `root` is the process that the daemon started or, for an
-    adopted server, the topmost process that belongs to it. `connect` is the command line of a bridge for AI clients.
-    `generation` counts the changes of its claims (owners and leases). `recipe` has the recipe of its launch.
-    `owners_unknown`: the record was rebuilt, so the server may have owners that no record names. `until_stopped`: it
-    was requested without an owner, so it runs until it is stopped, also if it has owners. `stop_requested`: a user
-    asked to stop it. `foreign`: no daemon of this home started it. `other_home`: the home whose launch token it
-    carries, if that is another one; then it is shown and never touched. `chosen` says why it has its version, None if
-    another program started it. `by_client`: a bridge of an AI client started it, from this home's private environment.
-    `bridges`: those seen at its stop; `left`: the processes that its stop left running, for people. Both are never
-    written to the registry.
+    `launch` names one start of the server. `since` is wall time, seconds.
+    `process` is the listener. `root` is the process that the daemon started or, for an adopted server, the topmost
+    process that belongs to it.
+    `generation` counts the changes of its claims: owners and leases.
+    `owners_unknown`: the record was rebuilt, so the server may have owners that no record names.
+    `until_stopped`: it was requested without an owner, so it runs until it is stopped, also if it has owners.
+    `stop_requested`: a user asked to stop it.
+    `foreign`: no daemon of this home started it. `other_home` is the home whose launch token it carries, if that is
+    another one; such a server is shown and never touched.
+    `by_client`: a bridge of an AI client started it, from this home's private environment.
+    `relocated` are the wanted ports that it could not get; `relocated_more` is the number of those left out.
+    `connect` is the command line of a bridge for AI clients. `recipe` has the recipe of its launch.
+    `chosen` says why it has its version, None if another program started it.
+    `bridges` are those that were seen at its stop. `left_running` describes for people the processes that its stop left
+    running. Both are never written to the registry.
     """
 
     id: str
@@ -244,7 +249,7 @@ class ServerRecord:
     recipe: RecipeStamp | None = None
     by_client: bool = False
     bridges: tuple[Bridge, ...] = ()
-    left: tuple[str, ...] = ()
+    left_running: tuple[str, ...] = ()
 
     @property
     def observed_only(self) -> bool:

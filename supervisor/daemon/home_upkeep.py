@@ -73,7 +73,7 @@ class HomeUpkeep:
             withdraw()
 
         self._ownership.on_lost = lost
-        self._ownership.on_restored = self._restored
+        self._ownership.on_restored = self._restore_other_files
         self._ownership.listen(self._answer)
 
     def load(self, store: FileStore) -> Loaded:
@@ -103,7 +103,7 @@ class HomeUpkeep:
         )
         self._ownership.check_may_write()
         endpoint.publish(self._folders.endpoint, published)
-        self._arm()
+        self._watch_files()
 
     def also_check(self, check: Callable[[], None]) -> None:
         """Call `check` at every look: the listener's socket may have been removed as well."""
@@ -128,7 +128,7 @@ class HomeUpkeep:
             self._reported = ""
             self._publish_again(self._published)
             self._check()
-            self._arm()
+            self._watch_files()
 
     def _publish_again(self, published: Endpoint) -> None:
         if endpoint.is_published(self._folders.endpoint, published.instance_id):
@@ -140,7 +140,7 @@ class HomeUpkeep:
         else:
             self._events.publish("daemon.published_again")
 
-    def _restored(self) -> None:
+    def _restore_other_files(self) -> None:
         """Restore the other files after the folder, or the lock in it, was made again."""
         # Entries since then went to a removed file. The next entry makes the log file anew.
         self._log_file.reopen()
@@ -164,7 +164,7 @@ class HomeUpkeep:
         self._settling = None
         self.look()
 
-    def _arm(self) -> None:
+    def _watch_files(self) -> None:
         if self._watch is not None or self._published is None:
             return
         folders = self._folders

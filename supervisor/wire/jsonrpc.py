@@ -61,8 +61,8 @@ def parse(line: bytes) -> Request | Notification:
         InvalidEnvelope: JSON, but no request.
     """
     message = _envelope(line, _from_client)
-    identifier = _identifier(message)
-    return _call(message, identifier) if "id" in message else _notification(message)
+    identifier = _id_of(message)
+    return _request(message, identifier) if "id" in message else _notification(message)
 
 
 def parse_reply(line: bytes) -> Success | Failure | Notification:
@@ -80,8 +80,8 @@ def parse_reply(line: bytes) -> Success | Failure | Notification:
         error = message["error"]
         if not isinstance(error, dict) or "result" in message:
             raise InvalidEnvelope("an answer has either a result or an error object")
-        return Failure(None if message.get("id") is None else _identifier(message), error)
-    identifier = _identifier(message)
+        return Failure(None if message.get("id") is None else _id_of(message), error)
+    identifier = _id_of(message)
     if identifier is None or "result" not in message:
         raise InvalidEnvelope("an answer has an id, and a result or an error")
     return Success(identifier, message["result"])
@@ -114,7 +114,7 @@ def _envelope(line: bytes, read: Callable[[str], Any]) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise InvalidEnvelope("a message is a JSON object")
     if message.get("jsonrpc") != "2.0":
-        raise InvalidEnvelope('"jsonrpc" must be "2.0"', _readable(message.get("id")))
+        raise InvalidEnvelope('"jsonrpc" must be "2.0"', _as_id(message.get("id")))
     return message
 
 
@@ -130,16 +130,16 @@ def _json(line: bytes, read: Callable[[str], Any]) -> Any:
         raise ParseError(f"not JSON: {problem}") from None
 
 
-def _identifier(message: dict[str, Any]) -> Id | None:
+def _id_of(message: dict[str, Any]) -> Id | None:
     if "id" not in message:
         return None
-    identifier = _readable(message["id"])
+    identifier = _as_id(message["id"])
     if identifier is None:
         raise InvalidEnvelope(f'"id" must be an integer, or a string of at most {ID_LENGTH} characters')
     return identifier
 
 
-def _readable(identifier: object) -> Id | None:
+def _as_id(identifier: object) -> Id | None:
     if isinstance(identifier, str):
         return identifier if len(identifier) <= ID_LENGTH else None
     if isinstance(identifier, float) and identifier.is_integer():
@@ -148,7 +148,7 @@ def _readable(identifier: object) -> Id | None:
     return identifier if isinstance(identifier, int) and not isinstance(identifier, bool) else None
 
 
-def _call(message: dict[str, Any], identifier: Id | None) -> Request:
+def _request(message: dict[str, Any], identifier: Id | None) -> Request:
     method, params = _method_and_params(message, identifier)
     if identifier is None:
         raise InvalidEnvelope('"id" is missing')

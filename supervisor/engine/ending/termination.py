@@ -151,7 +151,7 @@ class Termination:
             except (StopFailed, NotOurs) as error:
                 self._record_failure(server_id, error)
                 raise
-            record = self._records.move(server_id, ServerState.STOPPED).with_(left=notes)
+            record = self._records.move(server_id, ServerState.STOPPED).with_(left_running=notes)
         self._reaper.forget(server_id)
         return record
 
