@@ -10,25 +10,25 @@ MARK = "Written by godot-supervisor "
 
 
 def differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a sentence for each setting that differs."""
-    return tuple(_told(found, wanted))
+    """Return a sentence for each setting that differs, for users. Both map names of settings to values."""
+    return tuple(_sentences(found, wanted))
 
 
 def marked_version(text: str) -> str:
-    """Return the version in a comment, or an empty text if there is none."""
+    """Return the version in the comment that begins with `MARK`; empty if there is no such comment."""
     return text.partition(MARK)[2].partition(";")[0]
 
 
-def _told(found: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
-    for key, right in wanted.items():
+def _sentences(found: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
+    for key, value in wanted.items():
         here = found.get(key, "")
-        if here == right:
+        if here == value:
             continue
         if key == VERSION:
-            yield f"written by version {here or 'unknown'}, and this is {right}"
+            yield f"written by version {here or 'unknown'}, and this is {value}"
         elif key == COMMAND:
-            yield f"it starts {here or 'nothing'}, and this installation is {right}"
+            yield f"it starts {here or 'nothing'}, and this installation is {value}"
         else:
-            yield f"{key} is {here or 'missing'} instead of {right}"
+            yield f"{key} is {here or 'missing'} instead of {value}"
     for key in found.keys() - wanted.keys():
         yield f"{key} is {found[key]}, which this installation does not write"

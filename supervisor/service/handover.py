@@ -1,4 +1,4 @@
-"""The daemon that runs while a service is installed or removed. Its servers keep running unless the user stops them."""
+"""Ending the daemon that runs while a service is installed or removed."""
 
 import time
 
@@ -13,7 +13,7 @@ from .steps import Steps
 SHUTDOWN_TIMEOUT_S = 60.0
 
 
-def running(where: Folders) -> Endpoint | None:
+def running_daemon(where: Folders) -> Endpoint | None:
     """Return the endpoint of the running daemon, or None if no daemon answers.
 
     Raises:
@@ -36,7 +36,7 @@ def end_running(where: Folders, steps: Steps, *, unless: int | None, for_another
         TimedOut: the daemon was asked to end, and has not ended yet.
         SupervisorError: no other daemon could start in its place. The running one goes on.
     """
-    found = running(where)
+    found = running_daemon(where)
     if found is not None and found.pid != unless:
         if for_another and not steps.dry_run:
             rehearse(where)

@@ -35,7 +35,7 @@ class Installation:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """Return the whole command line."""
+        """The whole command line."""
         return (self.program, *self.arguments)
 
 
@@ -54,7 +54,7 @@ def this_installation(where: Folders, version: str, environment: Mapping[str, st
         version=version,
         logs=where.logs,
         user_home=_user_home(),
-        variables={name: kept for name in HANDED_OVER if (kept := _kept(name, environment.get(name, "")))},
+        variables={name: value for name in HANDED_OVER if (value := _absolute_paths(name, environment.get(name, "")))},
     )
 
 
@@ -66,8 +66,8 @@ def _user_home() -> Path:
         raise InvalidParams("HOME", unknown, hint="set HOME to your home folder") from problem
 
 
-def _kept(name: str, value: str) -> str:
-    """Return a variable without relative paths, which depend on the working folder, and each folder once."""
+def _absolute_paths(name: str, value: str) -> str:
+    """Return the value of a variable without repeats and relative paths, which depend on the current folder."""
     if name != "PATH":
         return value if Path(value).is_absolute() else ""
     folders = dict.fromkeys(folder for folder in value.split(os.pathsep) if Path(folder).is_absolute())

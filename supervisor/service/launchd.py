@@ -36,7 +36,7 @@ class LaunchdAgent:
     """The service of one installation, as a launchd agent of this user."""
 
     name = "launchd"
-    takes_over = True
+    starts_daemon = True
     removal_ends_servers = False
 
     def __init__(
@@ -81,7 +81,7 @@ class LaunchdAgent:
         pid = self._printed().get("pid", "")
         return int(pid) if pid.isdecimal() else None
 
-    def prepare(self) -> None:
+    def install(self) -> None:
         """Write the agent.
 
         Raises:
@@ -92,7 +92,7 @@ class LaunchdAgent:
         self._steps.folder(self._installation.logs)
         self._changed = self._steps.write(self.file, self.text())
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Load the agent, again if it has changed. The daemon starts at once, and at every login.
 
         Raises:

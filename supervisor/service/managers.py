@@ -1,4 +1,4 @@
-"""The service manager of this system: installing, removing and showing the service, for the command line."""
+"""Installing, removing and showing the service, and choosing the module for the service manager of this system."""
 
 import os
 import time
@@ -23,25 +23,25 @@ RUNTIME_VARIABLE = "XDG_RUNTIME_DIR"
 
 
 class ManagedService(Protocol):
-    """A service manager, for one installation."""
+    """The daemon of one installation as a service of this system's service manager. `name` is the manager's."""
 
     name: str
 
     @property
-    def takes_over(self) -> bool:
-        """Return whether `begin` starts a daemon."""
+    def starts_daemon(self) -> bool:
+        """Whether `start` starts a daemon, which then has to be the only one."""
 
     @property
     def removal_ends_servers(self) -> bool:
-        """Return whether removing the service would end the servers, unless the daemon has ended before."""
+        """Whether `remove` would end the servers, unless the daemon has ended before."""
 
     def main_pid(self) -> int | None:
-        """Return the pid of the process that the service manager watches, or None."""
+        """Return the pid of the process that the service manager watches; None if it watches none."""
 
-    def prepare(self) -> None:
-        """Install the service."""
+    def install(self) -> None:
+        """Write and register the settings of the service, so that it starts from the next logon or boot on."""
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Run the service as it is installed now."""
 
     def remove(self) -> None:
@@ -51,7 +51,7 @@ class ManagedService(Protocol):
         """Return the state of the service."""
 
     def start_if_installed(self) -> bool:
-        """Start the service if it is installed. Return whether that succeeded."""
+        """Start the service if it is installed; return whether that succeeded."""
 
 
 @frozen
@@ -63,7 +63,7 @@ class InstallOptions:
     password: str | None = None
 
 
-def install(where: Folders, manager: ManagedService, steps: Steps) -> None:
+def install(where: Folders, service: ManagedService, steps: Steps) -> None:
     """Install the service and run it as the only daemon. A repeated installation repairs what differs.
 
     Raises:
@@ -71,15 +71,15 @@ def install(where: Folders, manager: ManagedService, steps: Steps) -> None:
         StateNotWritable: the settings of the service cannot be written.
         TimedOut: the running daemon was asked to end, and has not ended yet.
     """
-    manager.prepare()
-    if manager.takes_over:
-        handover.end_running(where, steps, unless=manager.main_pid())
-    manager.begin()
-    if manager.takes_over and not steps.dry_run:
+    service.install()
+    if service.starts_daemon:
+        handover.end_running(where, steps, unless=service.main_pid())
+    service.start()
+    if service.starts_daemon and not steps.dry_run:
         _wait_for_answer(where)
 
 
-def uninstall(where: Folders, manager: ManagedService, steps: Steps, *, stop_servers: bool) -> None:
+def uninstall(where: Folders, service: ManagedService, steps: Steps, *, stop_servers: bool) -> None:
     """Stop and remove the service. Servers keep running unless `stop_servers` is given.
 
     Raises:
@@ -88,15 +88,18 @@ def uninstall(where: Folders, manager: ManagedService, steps: Steps, *, stop_ser
     """
     if stop_servers:
         handover.stop_servers(where, steps)
-    elif manager.removal_ends_servers and manager.report().installed:
+    elif service.removal_ends_servers and service.report().installed:
         handover.end_running(where, steps, unless=None, for_another=False)
-    manager.remove()
+    service.remove()
 
 
-def status(where: Folders, manager: ManagedService) -> tuple[ServiceReport, Mapping[str, Any] | None]:
-    """Return the state of the service, and the running daemon, even if the service has not started it."""
-    report = manager.report()
-    running = handover.running(where)
+def status(where: Folders, service: ManagedService) -> tuple[ServiceReport, Mapping[str, Any] | None]:
+    """Return the state of the service, and the running daemon, whether or not the service has started it.
+
+    The daemon is an object with `pid` and `version`, or None if no daemon answers.
+    """
+    report = service.report()
+    running = handover.running_daemon(where)
     daemon = {"pid": running.pid, "version": running.version} if running else None
     return report, daemon
 
@@ -108,7 +111,7 @@ def open_service(
     options: InstallOptions = InstallOptions(),  # noqa: B008 (frozen)
     environment: Mapping[str, str] = os.environ,
 ) -> ManagedService:
-    """Return the service manager of this system.
+    """Return the service of this system for these folders.
 
     Raises:
         PlatformUnsupported: this system has no service manager that is supported.
@@ -121,13 +124,13 @@ def open_service(
         from .systemd import SystemdUnit
 
         settings = Path(environment.get("XDG_CONFIG_HOME") or installation.user_home / ".config")
-        return SystemdUnit(installation, steps, settings / "systemd" / "user", _user())
+        return SystemdUnit(installation, steps, settings / "systemd" / "user", _user_id())
     if system == "macos":
         from .launchd import LaunchdAgent
 
-        return LaunchdAgent(installation, steps, installation.user_home / "Library" / "LaunchAgents", _user())
+        return LaunchdAgent(installation, steps, installation.user_home / "Library" / "LaunchAgents", _user_id())
     if system == "windows":
-        return _windows(where, version, steps, options)
+        return _windows_service(where, version, steps, options)
     raise PlatformUnsupported(f"no service manager of {system} is known", hint="godot-supervisor start --foreground")
 
 
@@ -143,9 +146,9 @@ def command_runner(environment: Mapping[str, str] = os.environ) -> CommandRunner
 
 
 def start_if_installed(where: Folders, version: str) -> bool:
-    """Start the daemon through the service, if one is installed. Return whether that succeeded.
+    """Start the daemon through the service, if one is installed; return whether that succeeded.
 
-    For a client that is about to start a daemon.
+    A client calls this before it starts a daemon itself.
     """
     try:
         return open_service(where, version, Steps(command_runner())).start_if_installed()
@@ -153,7 +156,7 @@ def start_if_installed(where: Folders, version: str) -> bool:
         return False
 
 
-def _windows(where: Folders, version: str, steps: Steps, options: InstallOptions) -> ManagedService:
+def _windows_service(where: Folders, version: str, steps: Steps, options: InstallOptions) -> ManagedService:
     from .windows import WindowsService
     from .windows_modes import Mode, checked_account, choose_mode
 
@@ -174,7 +177,7 @@ def _windows(where: Folders, version: str, steps: Steps, options: InstallOptions
 
 def _wait_for_answer(where: Folders) -> None:
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
-    while handover.running(where) is None:
+    while handover.running_daemon(where) is None:
         if time.monotonic() > deadline:
             raise ServiceRefused(
                 f"the service is installed, but no daemon answers after {ANSWER_TIMEOUT_S:g} s",
@@ -183,5 +186,6 @@ def _wait_for_answer(where: Folders) -> None:
         time.sleep(_POLL_S)
 
 
-def _user() -> int:
+def _user_id() -> int:
+    """Return the uid of this user; 0 on Windows, which has none."""
     return getattr(os, "getuid", lambda: 0)()

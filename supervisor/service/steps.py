@@ -22,12 +22,13 @@ class CommandResult(NamedTuple):
 
     @property
     def last_line(self) -> str:
-        """Return the last line of its output, for people."""
+        """The last line of its output, for people."""
         lines = (self.err or self.out).strip().splitlines()
         return lines[-1] if lines else f"exit status {self.status}"
 
 
 CommandRunner = Callable[[Sequence[str]], CommandResult]
+"""Runs a command line and waits for its end."""
 
 
 @frozen
@@ -42,7 +43,7 @@ class Step:
 
 
 class Steps:
-    """Takes steps and records them. `dry_run`: records them only."""
+    """Takes steps and records them. In a dry run the steps are only recorded. `notes`: sentences for the user."""
 
     def __init__(self, runner: CommandRunner, *, dry_run: bool = False) -> None:
         self._runner = runner
@@ -57,7 +58,7 @@ class Steps:
             StateNotWritable: the system refused.
         """
         data = text.encode(encoding)
-        if _contents(path) == data:
+        if _read_if_there(path) == data:
             self.taken.append(Step("unchanged", str(path)))
             return False
         if not self.dry_run:
@@ -163,7 +164,7 @@ def system_runner(environment: Mapping[str, str] = os.environ) -> CommandRunner:
     return run
 
 
-def _contents(path: Path) -> bytes | None:
+def _read_if_there(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -22,7 +22,7 @@ class SystemdUnit:
     """The service of one installation, as a unit of the user's service manager."""
 
     name = "systemd"
-    takes_over = True
+    starts_daemon = True
     removal_ends_servers = False
 
     def __init__(self, installation: Installation, steps: Steps, folder: Path, user: int) -> None:
@@ -51,7 +51,7 @@ class SystemdUnit:
         """Return the pid of the process that systemd watches, or None."""
         return int(self._properties().get("MainPID", "0") or 0) or None
 
-    def prepare(self) -> None:
+    def install(self) -> None:
         """Write the unit, and enable it for every login.
 
         Raises:
@@ -67,7 +67,7 @@ class SystemdUnit:
             self._systemctl("enable", self._unit)
         self._enable_lingering()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Start the unit, or restart it if it has changed. Returns when the daemon answers.
 
         Raises:

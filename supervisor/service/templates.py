@@ -14,7 +14,7 @@ SOURCES = Path(__file__).parents[2] / "service_units"
 
 
 def render(template: str, values: Mapping[str, str]) -> str:
-    """Return a template with its placeholders filled in. The values must be quoted for its format already."""
+    """Return a template with `values` in place of its placeholders. They must be quoted for its format already."""
     try:
         folder: Traversable = resources.files(UNITS)
     except ModuleNotFoundError:
@@ -40,7 +40,7 @@ def for_systemd(word: str) -> str:
     Raises:
         InvalidParams: the word has characters that a unit file cannot contain.
     """
-    _printable(word)
+    _check_printable(word)
     for letter, written in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%")):
         word = word.replace(letter, written)
     return f'"{word}"'
@@ -52,10 +52,10 @@ def for_xml(text: str) -> str:
     Raises:
         InvalidParams: the text has characters that XML cannot contain.
     """
-    _printable(text)
+    _check_printable(text)
     return escape(text)
 
 
-def _printable(text: str) -> None:
+def _check_printable(text: str) -> None:
     if not text.isprintable():
         raise InvalidParams("path", f"{text!r} has characters that a service's settings cannot contain")

@@ -62,8 +62,8 @@ class WindowsService:
     removal_ends_servers = True
 
     @property
-    def takes_over(self) -> bool:
-        """Return whether the service starts at once. A user-service starts at the user's next logon."""
+    def starts_daemon(self) -> bool:
+        """Whether `start` starts a daemon. A user-service starts only at the user's next logon."""
         return self._mode is not Mode.USER_SERVICE
 
     def text(self) -> str:
@@ -99,7 +99,7 @@ class WindowsService:
         found = self._query()
         return found.pid if found else None
 
-    def prepare(self) -> None:
+    def install(self) -> None:
         """Install the service in this mode, and remove it in the others.
 
         Raises:
@@ -108,12 +108,12 @@ class WindowsService:
         """
         if self._mode is Mode.TASK:
             self._remove_service()
-            self._prepare_task()
+            self._install_task()
         else:
             self._remove_task()
-            self._prepare_service()
+            self._install_service()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Start the service now, if its mode allows that.
 
         Raises:
@@ -178,7 +178,7 @@ class WindowsService:
         windowless = Path(self._installation.program).with_name(WINDOWLESS)
         return (str(windowless) if windowless.exists() else self._installation.program, *self._installation.arguments)
 
-    def _prepare_task(self) -> None:
+    def _install_task(self) -> None:
         name = self._installation.name
         # schtasks reads XML files as UTF-16.
         changed = self._steps.write(self.file, self.text(), encoding="utf-16")
@@ -186,7 +186,7 @@ class WindowsService:
         if changed or known is None or differences(_task_settings(known), _task_settings(self.text())):
             self._steps.run("schtasks", "/Create", "/TN", name, "/XML", str(self.file), "/F")
 
-    def _prepare_service(self) -> None:
+    def _install_service(self) -> None:
         wanted, found = self.definition(), self._query()
         what = f"service {wanted.name}, type {wanted.type:#x}: {wanted.command_line}"
         if found is None:

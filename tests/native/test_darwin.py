@@ -15,7 +15,7 @@ from supervisor.core.model import Bind, Liveness, ProcessIdentity
 from supervisor.native import trust
 from supervisor.native.darwin import libproc, system
 from supervisor.native.darwin.ports import ANOTHER_USER, DarwinPortTable, lsof_listeners
-from supervisor.native.darwin.probe import PID_MAX, DarwinProbe, possible
+from supervisor.native.darwin.probe import PID_MAX, DarwinProbe, is_pid
 from supervisor.native.darwin.system import DarwinPeerCheck, DarwinProcessControl
 from supervisor.native.platforms import open_platform
 from supervisor.native.posix import kqueue
@@ -135,7 +135,7 @@ def test_empty_environment_counts_as_hidden(mac: Mac, probe: DarwinProbe) -> Non
 
 def kqueue_watcher(mac: Mac, probe: DarwinProbe) -> tuple[KqueueWatcher, list[ProcessIdentity]]:
     collected: list[ProcessIdentity] = []
-    return KqueueWatcher(probe, collected.append, mac.select, possible), collected
+    return KqueueWatcher(probe, collected.append, mac.select, is_pid), collected
 
 
 @on_loop
@@ -356,7 +356,7 @@ def test_missing_lsof_names_no_listener(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def control(mac: Mac, limit: tuple[int, int] | None = None) -> DarwinProcessControl:
     probe = DarwinProbe(mac.psutil, mac.birth_of)
-    exits = KqueueWatcher(probe, lambda _: None, mac.select, possible)
+    exits = KqueueWatcher(probe, lambda _: None, mac.select, is_pid)
     return DarwinProcessControl(probe, posix.Children(), exits, limit)
 
 

@@ -58,7 +58,7 @@ class TestProbe:
         _, known = harness.family()
         deny(known.pid)
         with pytest.raises(PermissionError):
-            handles.open_raw(known.pid, handles.ASK)
+            handles.open_handle(known.pid, handles.QUERY)
         assert harness.platform.probe.identify(known.pid) == known
         assert harness.platform.probe.sample(known) is Liveness.ALIVE
         assert harness.platform.probe.sample(ProcessIdentity(known.pid, "4711")) is Liveness.DEAD
@@ -69,7 +69,7 @@ class TestProbe:
         harness.end(known)
 
     def test_denied_and_unlisted_process_has_ended(self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(handles, "open_raw", refusing(win32.ERROR_ACCESS_DENIED))
+        monkeypatch.setattr(handles, "open_handle", refusing(win32.ERROR_ACCESS_DENIED))
         monkeypatch.setattr(listing, "processes", dict)
         assert harness.platform.probe.identify(4) is None
         assert harness.platform.probe.sample(ProcessIdentity(4, "1")) is Liveness.DEAD
@@ -77,7 +77,7 @@ class TestProbe:
     def test_denied_process_without_a_list_is_alive(
         self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(handles, "open_raw", refusing(win32.ERROR_ACCESS_DENIED))
+        monkeypatch.setattr(handles, "open_handle", refusing(win32.ERROR_ACCESS_DENIED))
         monkeypatch.setattr(listing, "processes", refusing(win32.ERROR_INVALID_PARAMETER))
         assert harness.platform.probe.sample(ProcessIdentity(4, "1")) is Liveness.ALIVE
         with pytest.raises(PermissionError):
@@ -86,7 +86,7 @@ class TestProbe:
     def test_other_refusals_leave_a_process_unknown(
         self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(handles, "open_raw", refusing(8))
+        monkeypatch.setattr(handles, "open_handle", refusing(8))
         assert harness.platform.probe.sample(harness.me) is Liveness.UNKNOWN
 
     def test_failed_wait_leaves_a_process_unknown(self, harness: RealHarness, monkeypatch: pytest.MonkeyPatch) -> None:

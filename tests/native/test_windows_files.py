@@ -27,7 +27,7 @@ def test_private_file_names_only_the_user(tmp_path: Path) -> None:
     os.close(private_files.create(tmp_path / "file", fresh=True))
     private_files.make_folder(tmp_path / "deep" / "folder")
     for path in (tmp_path / "file", tmp_path / "deep" / "folder", tmp_path / "deep"):
-        granted = {sid for sid, mask in files.entries(path) if mask}
+        granted = {sid for sid, mask in files.allowed_rights(path) if mask}
         # Wine keeps modes, and shows the system beside the owner.
         assert granted - ({SYSTEM} if WINE else set()) == {tokens.me()}, path
         assert private_files.why_distrusted(path) is None
@@ -50,7 +50,7 @@ def test_replaced_file_is_private_whatever_it_was_before(tmp_path: Path) -> None
     assert private_files.why_distrusted(path)
     os.close(private_files.create(path, fresh=False))
     assert path.read_bytes() == b""
-    granted = {sid for sid, mask in files.entries(path) if mask}
+    granted = {sid for sid, mask in files.allowed_rights(path) if mask}
     assert granted - ({SYSTEM} if WINE else set()) == {tokens.me()}
 
 

@@ -116,20 +116,20 @@ async def test_membership_is_asked_with_the_limited_right(
     harness: RealHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child, asked = harness.child(), []
-    real = handles.open_raw
+    real = handles.open_handle
 
     def note(pid: int, access: int) -> int:
         asked.append(access)
-        return real(pid, handles.ASK)
+        return real(pid, handles.QUERY)
 
     def inside(_process: int, _job: int, answer: Any) -> int:
         answer._obj.value = 1
         return 1
 
-    monkeypatch.setattr(handles, "open_raw", note)
+    monkeypatch.setattr(handles, "open_handle", note)
     monkeypatch.setattr(win32, "IsProcessInJob", inside)
     assert windows_jobs._contains(0, child)
-    assert asked == [handles.ASK]
+    assert asked == [handles.QUERY]
 
 
 @on_loop

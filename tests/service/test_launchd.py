@@ -73,8 +73,8 @@ def test_names_with_xml_characters_arrive_unchanged(tmp_path: Path) -> None:
 
 
 def test_another_parser_reads_the_same_agent(tmp_path: Path) -> None:
-    manager, _ = make(tmp_path, Script({}))
-    (top,) = ET.fromstring(manager.text())
+    service, _ = make(tmp_path, Script({}))
+    (top,) = ET.fromstring(service.text())
     assert read(top) == agent(tmp_path)
 
 
@@ -92,33 +92,33 @@ def read(element: ET.Element) -> Any:
 
 
 def test_the_agent_is_written_and_loaded(tmp_path: Path) -> None:
-    manager, steps = make(tmp_path, Script(answers()))
-    manager.prepare()
-    manager.begin()
-    assert manager.file == tmp_path / "Library" / "LaunchAgents" / f"{LABEL}.plist"
-    assert plistlib.loads(manager.file.read_bytes())["Label"] == LABEL
+    service, steps = make(tmp_path, Script(answers()))
+    service.install()
+    service.start()
+    assert service.file == tmp_path / "Library" / "LaunchAgents" / f"{LABEL}.plist"
+    assert plistlib.loads(service.file.read_bytes())["Label"] == LABEL
     assert (tmp_path / "logs").is_dir()
-    assert changes(steps) == [f"enable {GUI}/{LABEL}", f"bootstrap {GUI} {manager.file}"]
+    assert changes(steps) == [f"enable {GUI}/{LABEL}", f"bootstrap {GUI} {service.file}"]
 
 
 def test_a_second_installation_only_starts_the_agent(tmp_path: Path) -> None:
-    make(tmp_path, Script(answers()))[0].prepare()
-    manager, steps = make(tmp_path, Script(answers(**{f"launchctl print {GUI}/{LABEL}": PRINTED})))
-    manager.prepare()
-    manager.begin()
+    make(tmp_path, Script(answers()))[0].install()
+    service, steps = make(tmp_path, Script(answers(**{f"launchctl print {GUI}/{LABEL}": PRINTED})))
+    service.install()
+    service.start()
     assert changes(steps) == [f"enable {GUI}/{LABEL}", f"kickstart {GUI}/{LABEL}"]
     assert "-k" not in " ".join(changes(steps))
 
 
 def test_a_changed_agent_is_loaded_after_the_old_one_is_unloaded(tmp_path: Path) -> None:
-    make(tmp_path, Script(answers()), program="/old/python")[0].prepare()
+    make(tmp_path, Script(answers()), program="/old/python")[0].install()
     leaves = in_turn(PRINTED, PRINTED, PRINTED, NOT_FOUND)
     script = Script(answers(**{f"launchctl print {GUI}/{LABEL}": leaves}))
-    manager, steps = make(tmp_path, script)
-    manager.prepare()
-    manager.begin()
+    service, steps = make(tmp_path, script)
+    service.install()
+    service.start()
     target = f"{GUI}/{LABEL}"
-    assert changes(steps) == [f"enable {target}", f"bootout {target}", f"bootstrap {GUI} {manager.file}"]
+    assert changes(steps) == [f"enable {target}", f"bootout {target}", f"bootstrap {GUI} {service.file}"]
     between = script.asked[script.asked.index(f"launchctl bootout {target}") :]
     assert between.count(f"launchctl print {target}") == 3
 
@@ -126,18 +126,18 @@ def test_a_changed_agent_is_loaded_after_the_old_one_is_unloaded(tmp_path: Path)
 @pytest.mark.parametrize("refusal", [LOADED_ALREADY, IN_PROGRESS])
 def test_a_loaded_agent_is_unloaded_first(tmp_path: Path, refusal: CommandResult) -> None:
     script = Script(answers(**{"launchctl bootstrap": in_turn(refusal, WELL)}))
-    manager, steps = make(tmp_path, script)
-    manager.prepare()
-    manager.begin()
-    load = f"bootstrap {GUI} {manager.file}"
+    service, steps = make(tmp_path, script)
+    service.install()
+    service.start()
+    load = f"bootstrap {GUI} {service.file}"
     assert changes(steps)[1:] == [load, f"bootout {GUI}/{LABEL}", load]
 
 
 def test_a_final_refusal_is_reported(tmp_path: Path) -> None:
-    manager, _ = make(tmp_path, Script(answers(**{"launchctl bootstrap": LOADED_ALREADY})))
-    manager.prepare()
+    service, _ = make(tmp_path, Script(answers(**{"launchctl bootstrap": LOADED_ALREADY})))
+    service.install()
     with pytest.raises(ServiceRefused, match="Input/output error"):
-        manager.begin()
+        service.start()
 
 
 @pytest.mark.parametrize("told_by", ["print", "bootstrap"])
@@ -151,48 +151,48 @@ def test_without_a_screen_the_background_session_is_used(tmp_path: Path, told_by
             }
         )
     )
-    manager, steps = make(tmp_path, script)
-    manager.prepare()
-    manager.begin()
-    assert changes(steps)[-1] == f"bootstrap user/501 {manager.file}"
+    service, steps = make(tmp_path, script)
+    service.install()
+    service.start()
+    assert changes(steps)[-1] == f"bootstrap user/501 {service.file}"
     assert len(steps.notes) == 1
 
 
 def test_without_launchd_nothing_is_written(tmp_path: Path) -> None:
-    manager, steps = make(tmp_path, Script({"launchctl": CommandResult(127, "", "launchctl is not there")}))
+    service, steps = make(tmp_path, Script({"launchctl": CommandResult(127, "", "launchctl is not there")}))
     with pytest.raises(ServiceRefused):
-        manager.prepare()
+        service.install()
     assert steps.taken == []
 
 
 def test_an_agent_that_is_not_unloaded_is_reported(tmp_path: Path) -> None:
-    make(tmp_path, Script(answers()), program="/old/python")[0].prepare()
-    manager, _ = make(tmp_path, Script(answers(**{f"launchctl print {GUI}/{LABEL}": PRINTED})))
-    manager.prepare()
+    make(tmp_path, Script(answers()), program="/old/python")[0].install()
+    service, _ = make(tmp_path, Script(answers(**{f"launchctl print {GUI}/{LABEL}": PRINTED})))
+    service.install()
     with pytest.raises(ServiceRefused, match="does not unload"):
-        manager.begin()
+        service.start()
 
 
 def test_status_shows_what_launchd_prints(tmp_path: Path) -> None:
-    make(tmp_path, Script(answers()), program="/old/python", version="1.2.2")[0].prepare()
-    manager, _ = make(tmp_path, Script(answers(**{f"launchctl print {GUI}/{LABEL}": PRINTED})))
-    report = manager.report()
+    make(tmp_path, Script(answers()), program="/old/python", version="1.2.2")[0].install()
+    service, _ = make(tmp_path, Script(answers(**{f"launchctl print {GUI}/{LABEL}": PRINTED})))
+    report = service.report()
     assert (report.installed, report.state, report.pid) == (True, "running", 812)
-    assert manager.main_pid() == 812
+    assert service.main_pid() == 812
     assert len(report.differences) == 2
-    manager.file.write_text("no list")
-    assert "cannot be read" in manager.report().differences[0]
+    service.file.write_text("no list")
+    assert "cannot be read" in service.report().differences[0]
 
 
 def test_removal_unloads_the_agent_and_can_be_repeated(tmp_path: Path) -> None:
-    make(tmp_path, Script(answers()))[0].prepare()
+    make(tmp_path, Script(answers()))[0].install()
     script = Script(
         {"launchctl print gui": NOT_FOUND, "launchctl print user": in_turn(PRINTED, NOT_FOUND), "launchctl": WELL}
     )
-    manager, steps = make(tmp_path, script)
-    manager.remove()
+    service, steps = make(tmp_path, script)
+    service.remove()
     assert changes(steps) == [f"bootout user/501/{LABEL}"]
-    assert not manager.file.exists()
+    assert not service.file.exists()
     again, steps = make(tmp_path, Script({"launchctl print": NOT_FOUND}))
     again.remove()
     assert steps.taken == []

@@ -68,10 +68,10 @@ def test_the_unit_sets_no_restriction_that_servers_would_inherit(tmp_path: Path)
 
 def test_characters_that_systemd_expands_are_escaped(tmp_path: Path) -> None:
     home = "/h $HOME %t"
-    manager, _ = make(
+    service, _ = make(
         tmp_path, Script({}), program='/o p/%h/$HOME/"q"/\\x', arguments=("run", home), variables={"PATH": "/a %b/$c"}
     )
-    unit = settings(manager.text())
+    unit = settings(service.text())
     assert unit["ExecStart"] == r'"/o p/%%h/$HOME/\"q\"/\\x" "run" "/h $$HOME %%t"'
     assert unit["Environment"] == '"PATH=/a %%b/$c"'
 
@@ -82,44 +82,44 @@ def test_a_path_with_a_line_break_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_unit_is_written_loaded_enabled_and_started(tmp_path: Path) -> None:
-    manager, steps = make(tmp_path, Script(answers()))
-    manager.prepare()
-    manager.begin()
-    assert manager.file.read_text() == manager.text()
+    service, steps = make(tmp_path, Script(answers()))
+    service.install()
+    service.start()
+    assert service.file.read_text() == service.text()
     unit = "godot-supervisor.service"
     assert changes(steps) == ["daemon-reload", f"enable {unit}", f"start {unit}"]
     assert steps.notes == []
 
 
 def test_a_second_installation_has_nothing_to_do(tmp_path: Path) -> None:
-    make(tmp_path, Script(answers()))[0].prepare()
-    manager, steps = make(tmp_path, Script(answers(**{SHOW: shown("active", 7, "enabled")})))
-    manager.prepare()
-    manager.begin()
+    make(tmp_path, Script(answers()))[0].install()
+    service, steps = make(tmp_path, Script(answers(**{SHOW: shown("active", 7, "enabled")})))
+    service.install()
+    service.start()
     assert [step.action for step in steps.taken] == ["unchanged"]
 
 
 def test_a_moved_installation_is_noticed_and_repaired(tmp_path: Path) -> None:
-    make(tmp_path, Script(answers()), program="/old/python", version="1.2.2")[0].prepare()
-    manager, steps = make(tmp_path, Script(answers(**{SHOW: shown("active", 7, "enabled")})))
+    make(tmp_path, Script(answers()), program="/old/python", version="1.2.2")[0].install()
+    service, steps = make(tmp_path, Script(answers(**{SHOW: shown("active", 7, "enabled")})))
     words = '"-P" "-m" "supervisor" "service" "run"'
-    assert manager.report().differences == (
+    assert service.report().differences == (
         "written by version 1.2.2, and this is 1.2.3",
         f'it starts "/old/python" {words}, and this installation is "/opt/tools/bin/python" {words}',
     )
-    manager.prepare()
-    manager.begin()
+    service.install()
+    service.start()
     unit = "godot-supervisor.service"
     assert changes(steps) == ["daemon-reload", f"reset-failed {unit}", f"restart {unit}"]
-    assert manager.report().differences == ()
+    assert service.report().differences == ()
 
 
 def test_an_edited_unit_is_noticed(tmp_path: Path) -> None:
-    manager, _ = make(tmp_path, Script(answers()))
-    manager.prepare()
-    edited = manager.text().replace("KillMode=process", "KillMode=mixed").replace("UMask=0077\n", "PrivateTmp=yes\n")
-    manager.file.write_text(edited)
-    assert manager.report().differences == (
+    service, _ = make(tmp_path, Script(answers()))
+    service.install()
+    edited = service.text().replace("KillMode=process", "KillMode=mixed").replace("UMask=0077\n", "PrivateTmp=yes\n")
+    service.file.write_text(edited)
+    assert service.report().differences == (
         "KillMode is mixed instead of process",
         "UMask is missing instead of 0077",
         "PrivateTmp is yes, which this installation does not write",
@@ -127,23 +127,23 @@ def test_an_edited_unit_is_noticed(tmp_path: Path) -> None:
 
 
 def test_another_path_variable_is_no_difference(tmp_path: Path) -> None:
-    make(tmp_path, Script(answers()), variables={"PATH": "/elsewhere"})[0].prepare()
+    make(tmp_path, Script(answers()), variables={"PATH": "/elsewhere"})[0].install()
     assert make(tmp_path, Script(answers()))[0].report().differences == ()
 
 
 def test_without_a_service_manager_nothing_is_written(tmp_path: Path) -> None:
-    manager, steps = make(tmp_path, Script({"systemctl": SILENT}))
+    service, steps = make(tmp_path, Script({"systemctl": SILENT}))
     with pytest.raises(ServiceRefused, match="No medium found") as caught:
-        manager.prepare()
+        service.install()
     assert caught.value.hint == "the daemon runs without a service too: godot-supervisor start"
     assert steps.taken == []
-    assert not manager.file.exists()
+    assert not service.file.exists()
 
 
 def test_lingering_is_enabled(tmp_path: Path) -> None:
     script = Script(answers(**{"loginctl show-user": CommandResult(0, "no\n", ""), "loginctl --no-ask-password": WELL}))
-    manager, steps = make(tmp_path, script)
-    manager.prepare()
+    service, steps = make(tmp_path, script)
+    service.install()
     assert "loginctl --no-ask-password enable-linger" in changes(steps)
     assert steps.notes == []
 
@@ -153,34 +153,34 @@ def test_refused_lingering_is_a_note_and_no_failure(tmp_path: Path) -> None:
     script = Script(
         answers(**{"loginctl show-user": CommandResult(0, "no\n", ""), "loginctl --no-ask-password": refused})
     )
-    manager, steps = make(tmp_path, script)
-    manager.prepare()
+    service, steps = make(tmp_path, script)
+    service.install()
     (note,) = steps.notes
     assert "Access denied" in note
     assert "sudo loginctl enable-linger 1000" in note
-    assert manager.report().lingering is False
+    assert service.report().lingering is False
 
 
 def test_a_failed_unit_may_try_again(tmp_path: Path) -> None:
     script = Script(answers(**{SHOW: shown("failed", file="enabled")}))
-    manager, steps = make(tmp_path, script)
-    manager.prepare()
-    manager.begin()
+    service, steps = make(tmp_path, script)
+    service.install()
+    service.start()
     assert changes(steps)[-2:] == ["reset-failed godot-supervisor.service", "start godot-supervisor.service"]
 
 
 def test_a_failed_start_names_the_journal(tmp_path: Path) -> None:
     script = Script(answers(**{"systemctl --user start": CommandResult(1, "", "Job failed.\n")}))
-    manager, _ = make(tmp_path, script)
-    manager.prepare()
+    service, _ = make(tmp_path, script)
+    service.install()
     with pytest.raises(ServiceRefused) as caught:
-        manager.begin()
+        service.start()
     assert caught.value.hint == "journalctl --user -u godot-supervisor.service"
 
 
 def test_removal_stops_the_unit_and_can_be_repeated(tmp_path: Path) -> None:
-    manager, _ = make(tmp_path, Script(answers()))
-    manager.prepare()
+    service, _ = make(tmp_path, Script(answers()))
+    service.install()
     again, steps = make(tmp_path, Script(answers()))
     again.remove()
     unit = "godot-supervisor.service"
@@ -193,26 +193,26 @@ def test_removal_stops_the_unit_and_can_be_repeated(tmp_path: Path) -> None:
 
 
 def test_the_unit_is_removed_without_a_service_manager(tmp_path: Path) -> None:
-    make(tmp_path, Script(answers()))[0].prepare()
-    manager, steps = make(tmp_path, Script({"systemctl": SILENT, "loginctl": SILENT}))
-    manager.remove()
+    make(tmp_path, Script(answers()))[0].install()
+    service, steps = make(tmp_path, Script({"systemctl": SILENT, "loginctl": SILENT}))
+    service.remove()
     assert [step.action for step in steps.taken] == ["removed"]
     assert "nothing was stopped" in steps.notes[0]
 
 
 def test_a_daemon_is_started_through_an_installed_unit_only(tmp_path: Path) -> None:
     script = Script(answers(**{"systemctl --user start": in_turn(WELL, CommandResult(1, "", "no"))}))
-    manager, _ = make(tmp_path, script)
-    assert not manager.start_if_installed()
+    service, _ = make(tmp_path, script)
+    assert not service.start_if_installed()
     assert script.asked == []
-    manager.prepare()
-    assert manager.start_if_installed()
-    assert not manager.start_if_installed()
+    service.install()
+    assert service.start_if_installed()
+    assert not service.start_if_installed()
 
 
 def test_a_start_by_a_user_is_not_counted_with_the_crashes(tmp_path: Path) -> None:
     """systemd 257 refuses the sixth start within a minute, no matter what caused the five before."""
-    make(tmp_path, Script(answers()))[0].prepare()
+    make(tmp_path, Script(answers()))[0].install()
     script = Script(answers())
     assert make(tmp_path, script)[0].start_if_installed()
     assert script.asked[-2:] == [
@@ -222,7 +222,7 @@ def test_a_start_by_a_user_is_not_counted_with_the_crashes(tmp_path: Path) -> No
 
 def test_a_stopping_unit_is_started_after_its_end(tmp_path: Path) -> None:
     """Found under load: starting a unit that still runs has no effect, so the next daemon started without the unit."""
-    make(tmp_path, Script(answers()))[0].prepare()
+    make(tmp_path, Script(answers()))[0].install()
     leaves = in_turn(shown("active", 7), shown("active", 7), shown("deactivating", 7), shown("inactive"))
     script = Script(answers(**{SHOW: leaves}))
     assert make(tmp_path, script)[0].start_if_installed()
@@ -232,20 +232,20 @@ def test_a_stopping_unit_is_started_after_its_end(tmp_path: Path) -> None:
 
 def test_a_dry_run_needs_no_service_manager(tmp_path: Path) -> None:
     silent = Script({"systemctl": SILENT, "loginctl": SILENT})
-    manager, steps = make(tmp_path, silent, dry_run=True)
-    manager.prepare()
-    manager.begin()
+    service, steps = make(tmp_path, silent, dry_run=True)
+    service.install()
+    service.start()
     written = next(step for step in steps.taken if step.action == "wrote")
-    assert written.text == manager.text()
-    assert not manager.file.exists()
+    assert written.text == service.text()
+    assert not service.file.exists()
     assert steps.notes[0].endswith("No medium found; nothing can be installed from here")
     assert [changes(steps)[0], changes(steps)[-1]] == ["daemon-reload", "start godot-supervisor.service"]
 
 
 def test_a_dry_run_runs_no_command_that_changes_anything(tmp_path: Path) -> None:
     script = Script({"systemctl --user show": shown(), "loginctl show-user": CommandResult(0, "no\n", "")})
-    manager, steps = make(tmp_path, script, dry_run=True)
-    manager.prepare()
-    manager.begin()
+    service, steps = make(tmp_path, script, dry_run=True)
+    service.install()
+    service.start()
     assert len(changes(steps)) == 4
-    assert not manager.file.exists()
+    assert not service.file.exists()

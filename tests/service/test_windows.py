@@ -86,7 +86,7 @@ def make(
     home = ("--home", r"C:\my home")
     facts = {"program": PROGRAM, "arguments": ("-P", "-m", "supervisor", "service", "run", *home), **facts}
     account, password = (r".\dev", "s3cret") if mode is Mode.ACCOUNT_SERVICE else (None, None)
-    manager = WindowsService(
+    service = WindowsService(
         installation(tmp_path, **facts),
         steps,
         control or Control(),
@@ -96,7 +96,7 @@ def make(
         account=account,
         password=password,
     )
-    return manager, steps
+    return service, steps
 
 
 def changes(steps: Steps) -> list[str]:
@@ -178,9 +178,9 @@ def test_the_schema_refuses_a_wrong_task(tmp_path: Path, right: str, wrong: str)
 
 
 def test_the_task_is_created_and_run(tmp_path: Path) -> None:
-    manager, steps = make(tmp_path)
-    manager.prepare()
-    manager.begin()
+    service, steps = make(tmp_path)
+    service.install()
+    service.start()
     file = tmp_path / "task.xml"
     assert changes(steps) == [
         f"wrote {file}",
@@ -188,7 +188,7 @@ def test_the_task_is_created_and_run(tmp_path: Path) -> None:
         "ran schtasks /Run /TN godot-supervisor",
     ]
     assert file.read_bytes()[:2] == b"\xff\xfe"
-    assert manager.takes_over
+    assert service.starts_daemon
 
 
 def known_task(tmp_path: Path, **facts: object) -> dict[str, Answer]:
@@ -197,31 +197,31 @@ def known_task(tmp_path: Path, **facts: object) -> dict[str, Answer]:
 
 
 def test_an_unchanged_task_stays(tmp_path: Path) -> None:
-    make(tmp_path)[0].prepare()
-    manager, steps = make(tmp_path, script=Script(known_task(tmp_path)))
-    manager.prepare()
+    make(tmp_path)[0].install()
+    service, steps = make(tmp_path, script=Script(known_task(tmp_path)))
+    service.install()
     assert changes(steps) == []
-    report = manager.report()
+    report = service.report()
     assert (report.installed, report.mode, report.enabled, report.differences) == (True, "task", True, ())
 
 
 def test_a_task_of_a_moved_installation_is_noticed_and_repaired(tmp_path: Path) -> None:
-    make(tmp_path)[0].prepare()
+    make(tmp_path)[0].install()
     script = Script(known_task(tmp_path, program=r"D:\old\python.exe", version="1.2.2"))
-    manager, steps = make(tmp_path, script=script)
-    assert [told.split(",")[0] for told in manager.report().differences] == [
+    service, steps = make(tmp_path, script=script)
+    assert [told.split(",")[0] for told in service.report().differences] == [
         "written by version 1.2.2",
         r'it starts D:\old\python.exe -P -m supervisor service run --home "C:\my home"',
     ]
-    manager.prepare()
+    service.install()
     assert [step.what.split()[1] for step in steps.taken if step.action == "ran"] == ["/Create"]
 
 
 def test_a_task_is_never_ended_because_its_servers_would_end_too(tmp_path: Path) -> None:
-    make(tmp_path)[0].prepare()
+    make(tmp_path)[0].install()
     script = Script(known_task(tmp_path))
-    manager, steps = make(tmp_path, script=script)
-    manager.remove()
+    service, steps = make(tmp_path, script=script)
+    service.remove()
     assert changes(steps) == [
         "ran schtasks /Delete /TN godot-supervisor /F",
         f"removed {tmp_path / 'task.xml'}",
@@ -236,9 +236,9 @@ def test_a_task_is_never_ended_because_its_servers_would_end_too(tmp_path: Path)
 
 def test_a_user_service_is_created_with_its_own_type(tmp_path: Path) -> None:
     control = Control()
-    manager, steps = make(tmp_path, Mode.USER_SERVICE, control=control)
-    manager.prepare()
-    manager.begin()
+    service, steps = make(tmp_path, Mode.USER_SERVICE, control=control)
+    service.install()
+    service.start()
     made = control.services["godot-supervisor"]
     assert made.type == USER_OWN_PROCESS == 0x50
     # CreateServiceW refuses an account with a type for each user.
@@ -248,73 +248,73 @@ def test_a_user_service_is_created_with_its_own_type(tmp_path: Path) -> None:
     )
     assert made.command_line.startswith(f'"{PROGRAM}" ')
     assert control.told == ["create"]
-    assert not manager.takes_over
+    assert not service.starts_daemon
     assert "next logon" in steps.notes[0]
 
 
 def test_an_account_service_starts_at_once_and_hides_the_password(tmp_path: Path) -> None:
     control = Control()
-    manager, steps = make(tmp_path, Mode.ACCOUNT_SERVICE, control=control)
-    manager.prepare()
-    manager.begin()
+    service, steps = make(tmp_path, Mode.ACCOUNT_SERVICE, control=control)
+    service.install()
+    service.start()
     made = control.services["godot-supervisor"]
     assert (made.type, made.account, made.password, made.delayed) == (OWN_PROCESS, r".\dev", "s3cret", True)
     assert control.told == ["create", "start"]
-    everything = f"{made}{steps.taken}{steps.notes}{manager.report()}"
+    everything = f"{made}{steps.taken}{steps.notes}{service.report()}"
     assert "s3cret" not in everything
     assert "session 0" in steps.notes[0]
 
 
 def test_an_unchanged_service_stays_and_a_moved_one_is_repaired(tmp_path: Path) -> None:
     control = Control()
-    make(tmp_path, Mode.USER_SERVICE, control=control, program=r"D:\old\python.exe")[0].prepare()
-    manager, _ = make(tmp_path, Mode.USER_SERVICE, control=control)
-    assert len(manager.report().differences) == 1
-    manager.prepare()
-    manager.prepare()
+    make(tmp_path, Mode.USER_SERVICE, control=control, program=r"D:\old\python.exe")[0].install()
+    service, _ = make(tmp_path, Mode.USER_SERVICE, control=control)
+    assert len(service.report().differences) == 1
+    service.install()
+    service.install()
     assert control.told == ["create", "change"]
-    assert manager.report().differences == ()
+    assert service.report().differences == ()
 
 
 def test_a_new_mode_replaces_the_old_one(tmp_path: Path) -> None:
     control = Control()
-    make(tmp_path, Mode.ACCOUNT_SERVICE, control=control)[0].prepare()
+    make(tmp_path, Mode.ACCOUNT_SERVICE, control=control)[0].install()
     control.start("godot-supervisor")
-    make(tmp_path, Mode.USER_SERVICE, control=control)[0].prepare()
+    make(tmp_path, Mode.USER_SERVICE, control=control)[0].install()
     assert control.told == ["create", "start", "stop", "delete", "create"]
-    make(tmp_path, Mode.TASK, control=control)[0].prepare()
+    make(tmp_path, Mode.TASK, control=control)[0].install()
     assert control.services == {}
     script = Script(known_task(tmp_path))
-    make(tmp_path, Mode.USER_SERVICE, control=control, script=script)[0].prepare()
+    make(tmp_path, Mode.USER_SERVICE, control=control, script=script)[0].install()
     assert any(line.startswith("schtasks /Delete") for line in script.asked)
 
 
 def test_both_task_and_service_are_removed(tmp_path: Path) -> None:
     for mode in (Mode.USER_SERVICE, Mode.ACCOUNT_SERVICE):
         control = Control()
-        make(tmp_path, mode, control=control)[0].prepare()
-        manager, _ = make(tmp_path, control=control)
-        assert manager.report().mode == mode.value
-        manager.remove()
+        make(tmp_path, mode, control=control)[0].install()
+        service, _ = make(tmp_path, control=control)
+        assert service.report().mode == mode.value
+        service.remove()
         assert control.services == {}
-        assert not manager.report().installed
+        assert not service.report().installed
 
 
 def test_a_refusal_of_windows_is_an_error_with_a_hint(tmp_path: Path) -> None:
-    manager, _ = make(tmp_path, Mode.USER_SERVICE, control=Control(refuses=True))
+    service, _ = make(tmp_path, Mode.USER_SERVICE, control=Control(refuses=True))
     with pytest.raises(ServiceRefused, match="denied") as caught:
-        manager.prepare()
+        service.install()
     assert "--mode task" in (caught.value.hint or "")
 
 
 def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
     control = Control()
     for mode in Mode:
-        manager, steps = make(
+        service, steps = make(
             tmp_path, mode, control=control, script=Script({"schtasks /Query": NO_TASK}), dry_run=True
         )
-        manager.prepare()
-        manager.begin()
+        service.install()
+        service.start()
         assert steps.taken
     assert control.told == []
     assert not (tmp_path / "task.xml").exists()
@@ -323,8 +323,8 @@ def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
 def test_the_windowless_interpreter_is_used_if_there_is_one(tmp_path: Path) -> None:
     (tmp_path / "pythonw.exe").touch()
     # Paths of this system, so that the file can be there.
-    manager, _ = make(tmp_path, program=f"{tmp_path}/python.exe")
-    task = ET.fromstring(manager.text().partition("?>")[2])
+    service, _ = make(tmp_path, program=f"{tmp_path}/python.exe")
+    task = ET.fromstring(service.text().partition("?>")[2])
     (command,) = [element.text for element in task.iter(f"{NAMESPACE}Command")]
     assert command is not None
     assert command.endswith("pythonw.exe")

@@ -34,7 +34,7 @@ class RusageInfo(ctypes.Structure):
 
 
 def open_libproc() -> BirthOf:
-    """Return the function that tells creation times; without libproc it returns None for every pid."""
+    """Return the `BirthOf` of this system. Without libproc it returns None for every pid."""
     try:
         libproc = ctypes.CDLL(LIBPROC)
         libproc.proc_pid_rusage.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
@@ -45,7 +45,7 @@ def open_libproc() -> BirthOf:
 
 
 def births(proc_pid_rusage: Callable[..., Any]) -> BirthOf:
-    """Build that function from `proc_pid_rusage`: a result of 0 means that the third argument was filled."""
+    """Return a `BirthOf` that calls `proc_pid_rusage`, whose result 0 means that its third argument was filled."""
 
     def birth_of(pid: int) -> int | None:
         usage = RusageInfo()

@@ -23,9 +23,9 @@ Lsof = Callable[[int], Sequence[int]]
 
 
 class DarwinPortTable:
-    """Asks the user's own processes by psutil.
+    """Finds listeners by psutil, which sees the sockets of this user's processes only.
 
-    For other listeners lsof is asked; without an answer, another user has the port.
+    For a port that is taken by another process lsof is asked; without an answer, another user has the port.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class DarwinPortTable:
         """Return all listeners on each port, and the result of a trial bind."""
         wanted = frozenset(ports)
         found: dict[int, dict[tuple[str, int], ListeningSocket]] = {port: {} for port in wanted}
-        for pid in self._ours() if wanted else ():
+        for pid in self._own_pids() if wanted else ():
             for address, port in self._listening(pid):
                 if port in wanted:
                     found[port][address, pid] = ListeningSocket(address, port, self._patient.describe(pid))
@@ -64,7 +64,7 @@ class DarwinPortTable:
 
     def in_use(self, ports: Collection[int]) -> frozenset[int]:
         """Return the ports that a process of this user listens on. Servers of other users could not be recognised."""
-        return frozenset(port for pid in self._ours() for _, port in self._listening(pid) if port in ports)
+        return frozenset(port for pid in self._own_pids() for _, port in self._listening(pid) if port in ports)
 
     def held_by(self, identity: ProcessIdentity) -> frozenset[int]:
         """Return every port that this process listens on."""
@@ -82,7 +82,7 @@ class DarwinPortTable:
         it, or the hidden one was started by a process that does.
         """
         count, serving, hidden = 0, set(), set()
-        for pid in self._ours():
+        for pid in self._own_pids():
             connections = self._connections(pid)
             if connections is None:
                 hidden.add(pid)
@@ -102,7 +102,8 @@ class DarwinPortTable:
             listeners = tuple(ListeningSocket(LOOPBACK, port, occupant) for occupant in occupants)
         return PortFact(port, bind, listeners, reason)
 
-    def _ours(self) -> Iterator[int]:
+    def _own_pids(self) -> Iterator[int]:
+        """Yield the pids of this user's processes."""
         for pid in self._probe.pids():
             try:
                 if self._system.Process(pid).uids().effective == os.geteuid():
@@ -131,9 +132,9 @@ class DarwinPortTable:
 
 def lsof_listeners(port: int) -> Sequence[int]:
     """Return the pids that lsof names for a listener; none if lsof is missing or takes too long."""
-    words = [LSOF, "-nP", "-a", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fp"]
+    command = [LSOF, "-nP", "-a", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fp"]
     try:
-        said = subprocess.run(words, capture_output=True, text=True, timeout=LSOF_TIMEOUT_S, check=False)
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=LSOF_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ()
-    return [int(line[1:]) for line in said.stdout.splitlines() if line.startswith("p") and line[1:].isdecimal()]
+    return [int(line[1:]) for line in ran.stdout.splitlines() if line.startswith("p") and line[1:].isdecimal()]

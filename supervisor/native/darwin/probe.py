@@ -14,7 +14,7 @@ assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this may
 PID_MAX = 99999
 
 
-def possible(pid: int) -> bool:
+def is_pid(pid: int) -> bool:
     """Return whether a process can have this number."""
     return 0 < pid <= PID_MAX
 
@@ -29,11 +29,11 @@ class DarwinProbe:
 
     def pids(self) -> tuple[int, ...]:
         """Return the pids of all processes, zombies included."""
-        return tuple(pid for pid in self._system.pids() if possible(pid))
+        return tuple(pid for pid in self._system.pids() if is_pid(pid))
 
     def identify(self, pid: int) -> ProcessIdentity | None:
         """Return the identity behind this pid. Raises OSError if the system does not tell."""
-        if not possible(pid):
+        if not is_pid(pid):
             return None
         try:
             process = self._system.Process(pid)
@@ -82,7 +82,7 @@ class DarwinProbe:
 
         The token would not do, because it follows a clock that can be set.
         """
-        born = self._birth_of(identity.pid) if possible(identity.pid) else None
+        born = self._birth_of(identity.pid) if is_pid(identity.pid) else None
         # The identity is checked last: a process that has it now had it then.
         return born if self.sample(identity) is Liveness.ALIVE else None
 

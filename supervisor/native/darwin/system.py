@@ -34,7 +34,7 @@ def darwin_platform(child_descriptors: tuple[int, int] | None) -> Platform:
     probe = darwin_probe.DarwinProbe(psutil, libproc.open_libproc())
     queries = ProcessQueries(probe.identify)
     children = processes.Children()
-    exits = KqueueWatcher(probe, children.collect, select, darwin_probe.possible)
+    exits = KqueueWatcher(probe, children.collect, select, darwin_probe.is_pid)
     return Platform(
         clock=MonotonicClock(),
         probe=PatientProbe(probe, queries),
@@ -66,7 +66,7 @@ class DarwinProcessControl(process_control.PosixProcessControl[darwin_probe.Darw
 
     def is_unused(self, pid: int) -> bool:
         """Return whether it is proven that no process, group or session has this number."""
-        if not darwin_probe.possible(pid) or not (_is_unused(os.kill, pid) and _is_unused(os.killpg, pid)):
+        if not darwin_probe.is_pid(pid) or not (_is_unused(os.kill, pid) and _is_unused(os.killpg, pid)):
             return False
         for other in self._probe.pids():
             with contextlib.suppress(ProcessLookupError):

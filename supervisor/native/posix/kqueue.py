@@ -10,17 +10,18 @@ from ..shared.exit_events import EventExitWatcher
 from ..shared.exits import ArmedWatch, Collect
 
 SETTLE_EVERY_S, SETTLE_CHECKS = 0.01, 100
-"""NOTE_EXIT may arrive before the process is a zombie that can be waited for, so the probe is asked this often."""
+"""NOTE_EXIT may arrive before the process is a zombie that can be waited for. Until it is one, the probe is asked
+in this interval, at most so many times."""
 
 
 class KqueueWatcher(EventExitWatcher):
     """Uses one kernel queue for all watched processes. Polling serves a process that the queue cannot watch."""
 
-    def __init__(self, probe: Probe, collect: Collect, system: Any, possible: Callable[[int], bool]) -> None:
-        """Use the module `select` as `system`. `possible` says whether a process can have a number."""
+    def __init__(self, probe: Probe, collect: Collect, system: Any, is_pid: Callable[[int], bool]) -> None:
+        """Use the module `select` as `system`. `is_pid` returns whether a process can have a number."""
         super().__init__(probe, collect)
         self._system = system
-        self._possible = possible
+        self._is_pid = is_pid
         self._queue: Any = None
         self._watches: dict[int, list[ArmedWatch]] = {}
 
@@ -35,7 +36,7 @@ class KqueueWatcher(EventExitWatcher):
 
     def _register(self, pid: int, loop: asyncio.AbstractEventLoop) -> bool:
         """Register for the exit of the process with this pid; return False if there is no such process."""
-        if not self._possible(pid):
+        if not self._is_pid(pid):
             return False
         if self._queue is None:
             queue = self._system.kqueue()

@@ -37,7 +37,7 @@ take ownership, all, and generic write.
 
 
 def create(path: Path, *, fresh: bool) -> int:
-    """Open a file for writing anew that only the user may open; `fresh` requires a new file. Returns the descriptor.
+    """Open for writing a new file that only the user may open, and return its descriptor. See `private_files.create`.
 
     Raises:
         OSError: the system refused.
@@ -45,7 +45,7 @@ def create(path: Path, *, fresh: bool) -> int:
     if not fresh:
         # If the file were overwritten, it would keep its access list, and so all users that the list admits.
         path.unlink(missing_ok=True)
-    with _access(OWNER_ONLY_FILE) as attributes:
+    with _security_attributes(OWNER_ONLY_FILE) as attributes:
         handle: int | None = win32_files.CreateFile(
             str(path),
             win32_files.GENERIC_WRITE,
@@ -63,7 +63,7 @@ def create(path: Path, *, fresh: bool) -> int:
 
 
 def descriptor_of(handle: int, flags: int) -> int:
-    """Return the C library's descriptor for a handle, which is closed with it, or here on failure.
+    """Return a descriptor of the C library for a handle. Closing it closes the handle; a failure closes it as well.
 
     Raises:
         OSError: too many descriptors are open.
@@ -86,26 +86,26 @@ def make_folder(path: Path) -> None:
     if path.parent == path:
         raise FileNotFoundError(errno.ENOENT, "there is no such drive or share", str(path))
     make_folder(path.parent)
-    with _access(OWNER_ONLY_FOLDER) as attributes:
+    with _security_attributes(OWNER_ONLY_FOLDER) as attributes:
         made = win32_files.CreateDirectory(str(path), ctypes.byref(attributes))
     if not made and not path.is_dir():
         raise win32.last_error()
 
 
 def why_distrusted(path: Path) -> tuple[str, str] | None:
-    """Return why another user could have written this file or folder, and what mends that; None if none could.
+    """Return why another user could have written a file or folder; see `private_files.why_distrusted`.
 
     Raises:
         OSError: the system does not tell.
     """
     me = tokens.me()
     mend = f'icacls "{path}" /inheritance:r /grant:r "*{me}:{"(OI)(CI)F" if path.is_dir() else "F"}"'
-    with _described(path) as (owner, acl):
+    with _owner_and_list(path) as (owner, acl):
         if owner not in TRUSTED and owner != me:
             return f"it belongs to another user ({owner})", f'icacls "{path}" /setowner "*{me}"'
         if not acl:
             return "all users may write it: it has no access list", mend
-        for sid, mask in _entries(acl):
+        for sid, mask in _read_list(acl):
             if mask & WRITES and sid not in TRUSTED and sid != me:
                 known = sid.startswith("S-")
                 fix = f'{mend} /remove:g "*{sid}"' if known else f'icacls "{path}" /reset'
@@ -113,18 +113,19 @@ def why_distrusted(path: Path) -> tuple[str, str] | None:
     return None
 
 
-def entries(path: Path) -> tuple[tuple[str, int], ...]:
-    """Return which SID may do what with a file, by SID and access mask.
+def allowed_rights(path: Path) -> tuple[tuple[str, int], ...]:
+    """Return pairs of a SID and the access mask that a file's access list allows it.
 
     Raises:
         OSError: the system does not tell.
     """
-    with _described(path) as (_, acl):
-        return tuple(_entries(acl)) if acl else ()
+    with _owner_and_list(path) as (_, acl):
+        return tuple(_read_list(acl)) if acl else ()
 
 
 @contextlib.contextmanager
-def _access(template: str) -> Iterator[win32_files.SecurityAttributes]:
+def _security_attributes(template: str) -> Iterator[win32_files.SecurityAttributes]:
+    """Yield the attributes of a new file with this access list, in SDDL, where "{me}" is the SID of this user."""
     descriptor = c_void_p()
     text = template.format(me=tokens.me())
     if not win32_files.ConvertStringSecurityDescriptor(
@@ -138,7 +139,7 @@ def _access(template: str) -> Iterator[win32_files.SecurityAttributes]:
 
 
 @contextlib.contextmanager
-def _described(path: Path) -> Iterator[tuple[str, int | None]]:
+def _owner_and_list(path: Path) -> Iterator[tuple[str, int | None]]:
     """Yield the owner of a file, and the address of its access list while inside; None if it has no list."""
     owner, acl, descriptor = c_void_p(), c_void_p(), c_void_p()
     what = win32_files.OWNER_SECURITY_INFORMATION | win32_files.DACL_SECURITY_INFORMATION
@@ -160,8 +161,10 @@ def _described(path: Path) -> Iterator[tuple[str, int | None]]:
         win32_files.LocalFree(descriptor)
 
 
-def _entries(acl: int) -> Iterator[tuple[str, int]]:
-    """Return the allowed rights by SID. Denials are ignored, because they remove no right that matters here.
+def _read_list(acl: int) -> Iterator[tuple[str, int]]:
+    """Yield pairs of a SID and the access mask that the list at this address allows it.
+
+    Denials are ignored, because they remove no right that matters here.
 
     An entry with a condition counts as if the condition were met. An unreadable entry counts as all rights for an
     unknown user.

@@ -40,7 +40,7 @@ class EventPresence:
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
-        self._waiter: threading.Thread | None = None
+        self._thread: threading.Thread | None = None
         self._closed = False
 
     def listen(self, answer: Callable[[], bytes]) -> None:
@@ -57,21 +57,21 @@ class EventPresence:
                     # The loop has been closed since.
                     return
 
-        self._waiter = threading.Thread(target=wait, name="presence", daemon=True)
-        self._waiter.start()
+        self._thread = threading.Thread(target=wait, name="presence", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """See `Presence`."""
         if self._closed:
             return
         self._closed = True
-        if self._waiter is not None:
+        if self._thread is not None:
             # In this order, because a handle must be open while a thread waits for it.
             win32.SetEvent(self._handle)
-            self._waiter.join()
+            self._thread.join()
         win32.CloseHandle(self._handle)
 
 
 def _name(home_id: str) -> str:
-    """Return the name in all sessions of the user: the home id is a hash of a path, which belongs to one user."""
+    """Return the event's name, the same in all sessions. The home id is a hash of a path, which belongs to one user."""
     return f"Global\\godot-supervisor-{home_id}"

@@ -56,7 +56,7 @@ def mark_folders() -> tuple[Path, ...]:
 
 
 class Children:
-    """The daemon's children. A handle keeps the exit status and the pid of each until its end is noticed."""
+    """The daemon's children. An open handle keeps a child's exit status and pid until the child's end is noticed."""
 
     def __init__(self) -> None:
         self._running: dict[ProcessIdentity, int] = {}
@@ -75,7 +75,7 @@ class Children:
         win32.CloseHandle(self._running.pop(identity))
 
     def exit_status(self, identity: ProcessIdentity) -> int | None:
-        """Return the status of a child that has ended; None: unknown."""
+        """Return the exit status of a child; see `ProcessControl.exit_status`."""
         self.collect(identity)
         return self._statuses.get(identity)
 
@@ -93,11 +93,12 @@ class WindowsProcessControl:
         self._jobs = jobs.Jobs()
 
     def spawn(self, command: ChildCommand) -> ProcessIdentity:
-        """Start a detached child. Call this on the event loop, which notices the child's end even without a watch."""
+        """Start a detached child. Raise RuntimeError if no event loop runs, because the loop notices its end."""
         asyncio.get_running_loop()
         identity, handle = windows_spawn.start_detached(command, self._jobs)
         self._children.add(identity, handle)
-        self._exits.watch(identity, _nothing)
+        # The watch collects the exit status.
+        self._exits.watch(identity, _do_nothing)
         return identity
 
     def rehearse(self, command: ChildCommand) -> None:
@@ -109,18 +110,16 @@ class WindowsProcessControl:
         return self._children.exit_status(identity)
 
     async def ask_to_end(self, identity: ProcessIdentity) -> bool:
-        """Send CTRL_BREAK to a server that this home started.
+        """Send CTRL_BREAK to the root of a server that a daemon has started.
 
-        For other processes Windows has no request, so it is refused.
+        Raises:
+            OSError: the process is another one, for which Windows has no request.
         """
-        return await self._lanes.do(self._ask_to_end, identity)
+        return await self._lanes.do(self._send_break, identity)
 
-    def _ask_to_end(self, identity: ProcessIdentity) -> bool:
-        """Send the request by a helper. Blocking.
-
-        While the handle is held, the proven process is the one that is asked.
-        """
-        with handles.reached(identity, handles.ASK) as handle:
+    def _send_break(self, identity: ProcessIdentity) -> bool:
+        """Send it by a helper process. Blocking. The open handle keeps the pid from being given to another process."""
+        with handles.opened_if_running(identity, handles.QUERY) as handle:
             if handle is None:
                 return False
             # For a pid that leads no group, the request would reach every process on its console.
@@ -131,7 +130,7 @@ class WindowsProcessControl:
 
     def kill(self, identity: ProcessIdentity) -> bool:
         """Call TerminateProcess; return False if the process had ended."""
-        with handles.reached(identity, handles.ASK | win32.PROCESS_TERMINATE) as handle:
+        with handles.opened_if_running(identity, handles.QUERY | win32.PROCESS_TERMINATE) as handle:
             if handle is None:
                 return False
             if not win32.TerminateProcess(handle, KILLED):
@@ -143,10 +142,11 @@ class WindowsProcessControl:
             return True
 
     def table(self) -> tuple[ProcessRow, ...]:
-        """Return every living process. `session` is the pid of the root of its job.
+        """Return every living process. `session` is the pid of the root of the process's job.
 
-        A process without a job that can be found gets the number of its ancestor that has ended, while no other process
-        has that number: Windows forgets a job with its root if no daemon runs then. Such a session proves nothing.
+        Windows forgets a job whose root ends while no daemon runs. A process of such a job, and every other process
+        whose job is not found, has as `session` the number of its nearest ended ancestor, unless another process has
+        that number now. Such a session proves nothing.
         """
         listed = listing.processes()
         parents = listing.parents(listed, start_order.sequence)
@@ -161,7 +161,7 @@ class WindowsProcessControl:
         )
 
     def is_unused(self, pid: int) -> bool:
-        """Return whether it is proven that no living process has this number, is in a job of it, or was made by it."""
+        """Return whether it is proven that no living process has this number, is in its job, or was created by it."""
         if not handles.is_pid(pid) or self._jobs.inhabited(pid):
             return False
         try:
@@ -170,7 +170,7 @@ class WindowsProcessControl:
             return False
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
-        """Return an environment variable that the process was started with, from its memory."""
+        """Read a variable from the memory of the process; see `ProcessControl`."""
         try:
             found = psutil.Process(identity.pid).environ()
         except (psutil.Error, ValueError, OverflowError) as error:
@@ -187,9 +187,9 @@ class WindowsPeerCheck:
     """Windows has no unix sockets that identify a peer, so clients show the token."""
 
     def same_user(self, connection: socket.socket) -> bool:  # noqa: ARG002 (the Protocol's)
-        """Return False."""
+        """Return False, because Windows does not tell."""
         return False
 
 
-def _nothing() -> None:
-    """Callback of the watch on a child: the watch only collects the exit status."""
+def _do_nothing() -> None:
+    """Do nothing at the end of a child."""

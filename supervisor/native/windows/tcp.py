@@ -15,7 +15,8 @@ assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this run
 NO_IPV6 = (50, 87)
 """ERROR_NOT_SUPPORTED and ERROR_INVALID_PARAMETER: answers of a system without IPv6 to a query about it."""
 
-_TABLE_BEGINS = 4
+_FIRST_ROW_AT = 4
+"""Bytes: a table begins with its number of rows."""
 
 
 class TcpState(IntEnum):
@@ -27,7 +28,7 @@ class TcpState(IntEnum):
 
 @frozen
 class TcpRow:
-    """The local end of a TCP socket. `pid`: None if the system does not tell, which it may report as 0."""
+    """The local end of a TCP socket. `pid`: None if the system reports 0, which means that it does not tell."""
 
     address: str
     port: int
@@ -40,23 +41,23 @@ def rows(state: TcpState, ports: Collection[int]) -> list[TcpRow]:
     Raises:
         OSError: the system does not tell.
     """
-    found = list(_rows(state, ports, socket.AF_INET, win32.TcpRow4))
+    found = list(_rows_of_family(state, ports, socket.AF_INET, win32.TcpRow4))
     try:
-        found += _rows(state, ports, socket.AF_INET6, win32.TcpRow6)
+        found += _rows_of_family(state, ports, socket.AF_INET6, win32.TcpRow6)
     except OSError as error:
         if error.winerror not in NO_IPV6:
             raise
     return found
 
 
-def _rows(
+def _rows_of_family(
     state: TcpState, ports: Collection[int], family: socket.AddressFamily, layout: type[ctypes.Structure]
 ) -> Iterator[TcpRow]:
     kind = win32.AF_INET if family is socket.AF_INET else win32.AF_INET6
     table = _table(state, kind)
     size = ctypes.sizeof(layout)
     for number in range(DWORD.from_buffer(table).value):
-        row = layout.from_buffer(table, _TABLE_BEGINS + number * size)
+        row = layout.from_buffer(table, _FIRST_ROW_AT + number * size)
         # Network order, in the low half of a DWORD.
         port = socket.ntohs(row.local_port & 0xFFFF)
         if row.state == state and port in ports:

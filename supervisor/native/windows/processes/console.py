@@ -1,4 +1,4 @@
-"""The polite request of Windows, CTRL_BREAK: sent to the console that a server has for itself."""
+"""The request to end that Windows has, CTRL_BREAK: it is sent to the console that a server has for itself."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ PATIENCE_S = 5.0
 
 
 def send_break(group: int) -> None:
-    """Send CTRL_BREAK to the process group of this leader, by a helper that can move to the group's console.
+    """Send CTRL_BREAK to the process group of this leader, by a helper that attaches to the group's console.
 
     The caller holds a handle to the leader, so no other process can get the leader's number.
 

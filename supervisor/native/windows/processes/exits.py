@@ -100,7 +100,7 @@ def _open_process(pid: int) -> int:
         OSError: the system refused.
     """
     try:
-        return handles.open_raw(pid if handles.is_pid(pid) else 0, handles.ASK)
+        return handles.open_handle(pid if handles.is_pid(pid) else 0, handles.QUERY)
     except OSError as error:
         if error.winerror == win32.ERROR_INVALID_PARAMETER:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from error

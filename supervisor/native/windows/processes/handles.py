@@ -13,8 +13,8 @@ assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this run
 
 PID_MAX = 2**32 - 1
 
-ASK = win32.SYNCHRONIZE | win32.PROCESS_QUERY_LIMITED_INFORMATION
-"""The right to ask whether the process runs, and when it started."""
+QUERY = win32.SYNCHRONIZE | win32.PROCESS_QUERY_LIMITED_INFORMATION
+"""The rights to find out whether the process runs, and when it was created."""
 
 
 def is_pid(pid: int) -> bool:
@@ -22,10 +22,10 @@ def is_pid(pid: int) -> bool:
     return 0 < pid <= PID_MAX
 
 
-def open_raw(pid: int, access: int) -> int:
+def open_handle(pid: int, access: int) -> int:
     """Open a handle to the process that now has this pid; the caller closes it.
 
-    Windows rounds a number down to the next pid, so the process may have another one: ask the handle.
+    Windows rounds a number down to the next pid, so the process may have another pid: check `identity_of` the handle.
 
     Raises:
         OSError: `winerror` is 87 if no process has the pid, 5 if it may not be opened.
@@ -37,9 +37,13 @@ def open_raw(pid: int, access: int) -> int:
 
 
 @contextlib.contextmanager
-def opened(pid: int, access: int = ASK) -> Iterator[int]:
-    """Open such a handle, and close it at the end."""
-    handle = open_raw(pid, access)
+def opened(pid: int, access: int = QUERY) -> Iterator[int]:
+    """Yield a handle to the process that now has this pid; see `open_handle`. The handle is closed at the end.
+
+    Raises:
+        OSError: see `open_handle`.
+    """
+    handle = open_handle(pid, access)
     try:
         yield handle
     finally:
@@ -47,14 +51,14 @@ def opened(pid: int, access: int = ASK) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def reached(identity: ProcessIdentity, access: int) -> Iterator[int | None]:
+def opened_if_running(identity: ProcessIdentity, access: int) -> Iterator[int | None]:
     """Yield a handle to exactly this process while it runs; None if it has ended.
 
     Raises:
         OSError: the system does not tell, or refuses this access.
     """
     try:
-        handle = open_raw(identity.pid, access) if is_pid(identity.pid) else None
+        handle = open_handle(identity.pid, access) if is_pid(identity.pid) else None
     except OSError as error:
         if error.winerror != win32.ERROR_INVALID_PARAMETER:
             raise
@@ -93,15 +97,15 @@ def created(handle: int) -> int:
 
 
 def runs(handle: int) -> bool:
-    """Return whether the process has not ended. Only a wait tells, because an ended process can still be opened.
+    """Return whether the process runs. Only a wait tells, because an ended process can still be opened.
 
     Raises:
         OSError: the system does not tell.
     """
-    said = win32.WaitForSingleObject(handle, 0)
-    if said not in (win32.WAIT_OBJECT_0, win32.WAIT_TIMEOUT):
+    result = win32.WaitForSingleObject(handle, 0)
+    if result not in (win32.WAIT_OBJECT_0, win32.WAIT_TIMEOUT):
         raise win32.last_error()
-    return bool(said == win32.WAIT_TIMEOUT)
+    return bool(result == win32.WAIT_TIMEOUT)
 
 
 def exit_code(handle: int) -> int:

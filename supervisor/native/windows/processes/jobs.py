@@ -1,4 +1,4 @@
-"""A named job for each server. It identifies the server's tree, also to the next daemon, and ends no process itself."""
+"""A named job for each server. The job tells which processes are the server's, and outlives the daemon."""
 
 import contextlib
 import ctypes
@@ -14,8 +14,8 @@ from . import handles
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
-MEMBER = (handles.ASK, handles.ASK | win32.PROCESS_QUERY_INFORMATION)
-"""IsProcessInJob accepts the limited right, the only one on an elevated process; Wine requires the other."""
+MEMBERSHIP_RIGHTS = (handles.QUERY, handles.QUERY | win32.PROCESS_QUERY_INFORMATION)
+"""Rights for IsProcessInJob. The first suffices, and an elevated process grants no more; Wine requires the second."""
 
 
 def name_of(root: ProcessIdentity) -> str:
@@ -67,18 +67,18 @@ class Jobs:
         """
         found: dict[ProcessIdentity, int] = {}
         with self._lock:
-            unknown = {identity for identity in living.values() if not self._find_job_of(identity)}
+            unknown = {identity for identity in living.values() if not self._could_look_up(identity)}
             for root, job in list(self._handles.items()):
-                members = self._members_of(root, job, living)
-                heir = living.get(root.pid, root)
-                if heir != root and (heir in self._handles or heir in unknown):
+                members = self._members_or_forget(root, job, living)
+                same_pid = living.get(root.pid, root)
+                if same_pid != root and (same_pid in self._handles or same_pid in unknown):
                     continue
-                listed = (living[pid] for pid in members if pid in living and (pid != root.pid or heir == root))
+                listed = (living[pid] for pid in members if pid in living and (pid != root.pid or same_pid == root))
                 found |= {identity: root.pid for identity in listed if _contains(job, identity)}
         return found
 
     def inhabited(self, pid: int) -> bool:
-        """Return whether a process lives, or may live, in a job whose root had this number."""
+        """Return whether a process lives, or may live, in a job whose root has or had this pid."""
         with self._lock:
             return any(_may_be_inhabited(job) for root, job in self._handles.items() if root.pid == pid)
 
@@ -89,10 +89,12 @@ class Jobs:
             OSError: the system does not tell.
         """
         with self._lock:
-            return self._find(identity) is not None
+            return self._look_up(identity) is not None
 
-    def _members_of(self, root: ProcessIdentity, job: int, living: Mapping[int, ProcessIdentity]) -> tuple[int, ...]:
-        """Return the pids in a job, none if the system does not tell. A job that stays empty is forgotten."""
+    def _members_or_forget(
+        self, root: ProcessIdentity, job: int, living: Mapping[int, ProcessIdentity]
+    ) -> tuple[int, ...]:
+        """Return the pids in a job, none if the system does not tell. Forget a job that is empty and has no root."""
         try:
             members = _members(job)
         except OSError:
@@ -101,15 +103,20 @@ class Jobs:
             win32.CloseHandle(self._handles.pop(root))
         return members
 
-    def _find_job_of(self, root: ProcessIdentity) -> bool:
-        """Add a process's job to the known ones, if it has a job. Returns False if the system does not tell."""
+    def _could_look_up(self, root: ProcessIdentity) -> bool:
+        """Look up the job with this root; return False if the system does not tell whether there is one."""
         try:
-            self._find(root)
+            self._look_up(root)
         except OSError:
             return False
         return True
 
-    def _find(self, root: ProcessIdentity) -> int | None:
+    def _look_up(self, root: ProcessIdentity) -> int | None:
+        """Return a handle to the job with this root, and keep it; None if there is no such job.
+
+        Raises:
+            OSError: the system does not tell.
+        """
         known = self._handles.get(root)
         if known is not None:
             return known
@@ -146,9 +153,9 @@ def _members(job: int) -> tuple[int, ...]:
     Raises:
         OSError: the system does not tell.
     """
-    room = 64
+    capacity = 64
     while True:
-        layout = _id_list(room)
+        layout = _id_list(capacity)
         listed = layout()
         if win32.QueryInformationJobObject(
             job, win32.JOB_BASIC_PROCESS_ID_LIST, ctypes.byref(listed), ctypes.sizeof(listed), None
@@ -156,7 +163,7 @@ def _members(job: int) -> tuple[int, ...]:
             return tuple(listed.pids[: listed.count])
         if ctypes.get_last_error() != win32.ERROR_MORE_DATA:
             raise win32.last_error()
-        room *= 4
+        capacity *= 4
 
 
 def _may_be_inhabited(job: int) -> bool:
@@ -167,18 +174,18 @@ def _may_be_inhabited(job: int) -> bool:
 
 
 @cache
-def _id_list(room: int) -> type[ctypes.Structure]:
-    """Return the type JOBOBJECT_BASIC_PROCESS_ID_LIST for so many processes."""
+def _id_list(capacity: int) -> type[ctypes.Structure]:
+    """Return the type JOBOBJECT_BASIC_PROCESS_ID_LIST with room for `capacity` pids."""
 
     class IdList(ctypes.Structure):
-        _fields_ = (("assigned", DWORD), ("count", DWORD), ("pids", ctypes.c_size_t * room))
+        _fields_ = (("assigned", DWORD), ("count", DWORD), ("pids", ctypes.c_size_t * capacity))
 
     return IdList
 
 
 def _contains(job: int, identity: ProcessIdentity) -> bool:
     """Return whether exactly this process is in the job: a listed pid may already belong to another process."""
-    for access in MEMBER:
+    for access in MEMBERSHIP_RIGHTS:
         with contextlib.suppress(OSError), handles.opened(identity.pid, access) as handle:
             inside = BOOL()
             if win32.IsProcessInJob(handle, job, ctypes.byref(inside)):

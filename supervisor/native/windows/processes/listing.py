@@ -38,11 +38,11 @@ def processes() -> dict[int, Listed]:
 
 
 def parents(listed: Mapping[int, Listed], sequence: Callable[[ProcessIdentity], int | None]) -> dict[int, int]:
-    """Return the creator's pid for every pid; 0 if the creator has ended, and its number may be reused.
+    """Return the pid of the creator for every pid; 0 if the creator has ended, even if its number has been reused.
 
-    The older of two processes has the smaller sequence number. If the system tells the number of one process only,
-    nothing is proven. If it tells neither, as on Wine, creation times decide; Windows tells it of all processes that we
-    may end.
+    `sequence` returns a process's place in the order of creation, None if it is not known. A creator is older than the
+    process. If the place of only one of the two is known, nothing is proven. If neither is, as on Wine, creation times
+    decide; Windows tells the place of all processes that the daemon may end.
     """
     sequences = {pid: sequence(row.identity) for pid, row in listed.items()}
     return {
@@ -52,7 +52,7 @@ def parents(listed: Mapping[int, Listed], sequence: Callable[[ProcessIdentity], 
 
 
 def lost_ancestor(pid: int, listed: Mapping[int, Listed], parents: Mapping[int, int]) -> int:
-    """Return the number of the nearest ended ancestor; 0 if it has been reused, or if all ancestors live."""
+    """Return the former pid of the nearest ended ancestor; 0 if the pid has been reused."""
     seen = set()
     while parents[pid] and pid not in seen:
         seen.add(pid)

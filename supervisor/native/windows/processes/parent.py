@@ -11,6 +11,7 @@ from . import handles, listing, start_order
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
 SCRIPT = "godot-supervisor.exe"
+"""The launcher of the command."""
 PATH_MAX = 32768
 
 
@@ -27,19 +28,19 @@ def starter() -> int:
     parents = listing.parents(listed, start_order.sequence)
     pid = parents[os.getpid()]
     # A process whose image is an environment's python.exe is never an interpreter.
-    launchers = [SCRIPT] if _same(_image(os.getpid()), sys.executable) else [sys.executable, SCRIPT]
+    launchers = [SCRIPT] if _same_path(_image(os.getpid()), sys.executable) else [sys.executable, SCRIPT]
     for launcher in launchers:
-        if pid and _is(pid, launcher):
+        if pid and _runs(pid, launcher):
             pid = parents[pid]
     return pid
 
 
-def _is(pid: int, launcher: str) -> bool:
+def _runs(pid: int, launcher: str) -> bool:
     image = _image(pid)
-    return _same(image if os.path.dirname(launcher) else os.path.basename(image), launcher)  # noqa: PTH119, PTH120
+    return _same_path(image if os.path.dirname(launcher) else os.path.basename(image), launcher)  # noqa: PTH119, PTH120
 
 
-def _same(path: str, other: str) -> bool:
+def _same_path(path: str, other: str) -> bool:
     return os.path.normcase(path) == os.path.normcase(other)
 
 

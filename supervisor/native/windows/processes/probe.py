@@ -34,7 +34,7 @@ class WindowsProbe:
                 return None
             if error.winerror != win32.ERROR_ACCESS_DENIED:
                 raise
-            return self._listed(pid, error)
+            return self._identify_by_list(pid, error)
 
     def newborn(self, process: int) -> ProcessIdentity:
         """Return the identity behind a handle of ours, even after the end of the process.
@@ -99,8 +99,11 @@ class WindowsProbe:
         """Return why a pid names no process. Threads have other numbers here, and the system itself a constant one."""
         return f"{pid} is the system itself" if pid == SYSTEM_PID else None
 
-    def _listed(self, pid: int, denied: OSError) -> ProcessIdentity | None:
-        """Ask the list of all processes, which also tells the age of processes that may not be opened."""
+    def _identify_by_list(self, pid: int, denied: OSError) -> ProcessIdentity | None:
+        """Identify a process that may not be opened: the list of all processes tells its creation time too.
+
+        Raises `denied` if the system does not give the list.
+        """
         try:
             row = listing.processes().get(pid)
         except OSError:

@@ -18,10 +18,10 @@ from . import jobs as windows_jobs
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
-APART = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW | win32.CREATE_SUSPENDED
+DETACHED = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW | win32.CREATE_SUSPENDED
 
-MANAGE = (
-    handles.ASK
+CHILD_RIGHTS = (
+    handles.QUERY
     | win32.PROCESS_TERMINATE
     | win32.PROCESS_DUP_HANDLE
     | win32.PROCESS_SET_QUOTA
@@ -40,13 +40,13 @@ def start_detached(command: ChildCommand, jobs: windows_jobs.Jobs) -> tuple[Proc
     """
     program = command.argv[0]
     try:
-        process = _suspended(command)
+        process = _start_suspended(command)
     except ValueError as error:
         raise OSError(f"cannot start {program!r}: {error}") from error
     except OSError as error:
         raise OSError(error.errno, f"cannot start {program!r}: {error.strerror}", error.filename) from error
     try:
-        handle = handles.open_raw(process.pid, MANAGE)
+        handle = handles.open_handle(process.pid, CHILD_RIGHTS)
     except OSError:
         process.kill()
         process.wait()
@@ -67,11 +67,11 @@ def start_detached(command: ChildCommand, jobs: windows_jobs.Jobs) -> tuple[Proc
     return identity, handle
 
 
-def _suspended(command: ChildCommand) -> "subprocess.Popen[bytes]":
+def _start_suspended(command: ChildCommand) -> "subprocess.Popen[bytes]":
     argv, environment = venv_launcher.replace_launcher(command.argv, command.environment)
 
     def start(flags: int) -> "subprocess.Popen[bytes]":
-        with appended(command.log) as log, _input(command) as (given, inherited):
+        with opened_for_append(command.log) as log, _standard_input(command) as (given, inherited):
             return subprocess.Popen(
                 argv,
                 env=environment,
@@ -85,16 +85,16 @@ def _suspended(command: ChildCommand) -> "subprocess.Popen[bytes]":
             )
 
     try:
-        return start(APART | subprocess.CREATE_BREAKAWAY_FROM_JOB)
+        return start(DETACHED | subprocess.CREATE_BREAKAWAY_FROM_JOB)
     except PermissionError as refusal:
         if refusal.winerror != win32.ERROR_ACCESS_DENIED:
             raise
         # The job of this process may forbid leaving it. The server then stays inside, in a nested job.
-        return start(APART)
+        return start(DETACHED)
 
 
 @contextlib.contextmanager
-def _input(command: ChildCommand) -> Iterator[tuple[int, subprocess.STARTUPINFO | None]]:
+def _standard_input(command: ChildCommand) -> Iterator[tuple[int, subprocess.STARTUPINFO | None]]:
     """Yield the standard input of a child, and the handles that it inherits besides.
 
     An input that must not end is a pipe whose other end the child itself holds: it ends with the child, not with the
@@ -116,11 +116,11 @@ def _input(command: ChildCommand) -> Iterator[tuple[int, subprocess.STARTUPINFO 
 
 
 @contextlib.contextmanager
-def appended(path: Path) -> Iterator[int]:
-    """Yield a descriptor of a file whose every write goes to its present end, whatever other writers did to it.
+def opened_for_append(path: Path) -> Iterator[int]:
+    """Yield a descriptor of a file. Each write by it goes to the end that the file has then.
 
-    O_APPEND is implemented by the C library on Windows, and is not inherited. The right to append without the right to
-    write is.
+    The handle has the right to append without the right to write, because a child inherits that. The child would not
+    inherit O_APPEND, which the C library of Windows implements.
     """
     handle: int | None = win32_files.CreateFile(
         str(path),

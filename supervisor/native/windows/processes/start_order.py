@@ -14,30 +14,30 @@ assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this run
 FIRST_GUESS_BYTES = 4096
 """The facts are followed by a SID, two paths and a command line."""
 
-RIGHTS = (
+RIGHTS_TO_TRY = (
     win32.PROCESS_QUERY_LIMITED_INFORMATION,
     win32.PROCESS_QUERY_LIMITED_INFORMATION | win32.PROCESS_QUERY_INFORMATION,
 )
-"""Microsoft does not document which one is needed."""
+"""Microsoft does not document which right is needed."""
 
 
 def sequence(identity: ProcessIdentity) -> int | None:
-    """Return how many processes this boot had created when it created exactly this one; the older one has less.
+    """Return the number of processes that the system had created since boot when it created this one.
 
-    None: the system does not tell (before Windows 10, Wine, a process that may not be opened), or its answer is about
-    another process.
+    Returns None if the system does not tell (before Windows 10, on Wine, or of a process that may not be opened), or if
+    its answer is about another process.
     """
-    for access in RIGHTS:
+    for access in RIGHTS_TO_TRY:
         with contextlib.suppress(OSError), handles.opened(identity.pid, access) as handle:
-            said = _ask(handle)
+            answer = _query(handle)
             # The layout is internal to Windows: an answer counts if it repeats known facts of the process.
-            known = said is not None and identity == ProcessIdentity(said.pid, str(said.created))
-            if said is not None and known and said.sequence:
-                return int(said.sequence)
+            matches = answer is not None and identity == ProcessIdentity(answer.pid, str(answer.created))
+            if answer is not None and matches and answer.sequence:
+                return int(answer.sequence)
     return None
 
 
-def _ask(handle: int) -> win32.ProcessTelemetryId | None:
+def _query(handle: int) -> win32.ProcessTelemetryId | None:
     size = max(FIRST_GUESS_BYTES, ctypes.sizeof(win32.ProcessTelemetryId))
     while True:
         answer = ctypes.create_string_buffer(size)

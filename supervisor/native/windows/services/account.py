@@ -17,7 +17,7 @@ _REFUSED = {"S-1-5-18": "LocalSystem", "S-1-5-19": "LocalService", "S-1-5-20": "
 
 
 def elevated() -> bool:
-    """Return whether this process may change the machine."""
+    """Return whether this process may change the whole machine."""
     return bool(win32.shell32.IsUserAnAdmin())
 
 
@@ -35,14 +35,14 @@ def account_name() -> str:
 
 
 def local_app_data() -> Path | None:
-    """Return the account's folder for data of this machine, independent of the environment. None: there is none."""
+    """Return the account's folder for local data, which no variable moves; None if it has none."""
     path = ctypes.create_unicode_buffer(wintypes.MAX_PATH)
     failed = win32.shell32.SHGetFolderPathW(None, _CSIDL_LOCAL_APPDATA, None, 0, path)
     return None if failed else Path(path.value)
 
 
 def refused_account() -> str | None:
-    """Return the account that this process runs as, if it belongs to the machine. None: it is a user's.
+    """Return the name of the account that this process runs as, if the account belongs to the machine; else None.
 
     Raises:
         OSError: the system does not tell.

@@ -29,7 +29,7 @@ _STATES = {1: "stopped", 2: "starting", 3: "stopping", 4: "running", 5: "continu
 
 
 class _Process(ctypes.Structure):
-    """SERVICE_STATUS_PROCESS; its first seven members are SERVICE_STATUS."""
+    """SERVICE_STATUS_PROCESS. Its first seven members are those of SERVICE_STATUS."""
 
     _fields_ = tuple(
         (name, wintypes.DWORD)
@@ -105,7 +105,7 @@ class WindowsServiceControl:
                 definition.account, definition.password,
             )  # fmt: skip
             with _closing(made) as service:
-                _describe(service, definition)
+                _set_details(service, definition)
 
     def change(self, definition: ServiceDefinition) -> None:
         """Change a service to this definition."""
@@ -117,7 +117,7 @@ class WindowsServiceControl:
                     definition.account, definition.password, definition.display_name,
                 )
             )  # fmt: skip
-            _describe(service, definition)
+            _set_details(service, definition)
 
     def start(self, name: str) -> None:
         """Start the service."""
@@ -136,7 +136,7 @@ class WindowsServiceControl:
             deadline = time.monotonic() + STOP_PATIENCE_S
             while _STATES.get(_status(service).state) != "stopped":
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{name} was told to stop, and is still at it")
+                    raise TimeoutError(f"{name} was asked to stop, and has not stopped after {STOP_PATIENCE_S:g} s")
                 time.sleep(_POLL_S)
 
     def delete(self, name: str) -> None:
@@ -170,15 +170,15 @@ def _checked(result: int) -> None:
         raise ctypes.WinError(ctypes.get_last_error())
 
 
-def _describe(service: int, definition: ServiceDefinition) -> None:
+def _set_details(service: int, definition: ServiceDefinition) -> None:
     actions = (_Action * len(definition.restart_after_ms))(
         *(_Action(_ACTION_RESTART, delay) for delay in definition.restart_after_ms)
     )
     failure = _Failure(definition.forget_crashes_after_s, None, None, len(actions), actions)
-    settings = [(_DESCRIPTION, _Text(definition.description)), (_FAILURE_ACTIONS, failure)]
+    details = [(_DESCRIPTION, _Text(definition.description)), (_FAILURE_ACTIONS, failure)]
     if definition.delayed:
-        settings.append((_DELAYED, _Flag(True)))
-    for level, value in settings:
+        details.append((_DELAYED, _Flag(True)))
+    for level, value in details:
         _checked(win32.advapi32.ChangeServiceConfig2W(service, level, ctypes.byref(value)))
 
 

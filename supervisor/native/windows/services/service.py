@@ -28,8 +28,11 @@ PENDING_HINT_MS = 30000
 """The time that the service control manager waits for a start or a stop before it counts as failed."""
 
 
-class Service:
-    """This process, as seen by the service control manager. It also carries the daemon's messages to its manager."""
+class ServiceProcess:
+    """This process as a service of Windows. It is the `ServiceManager` of the daemon that runs in it.
+
+    `error`: why the service control manager has refused this process; NO_ERROR if it has not.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -38,34 +41,34 @@ class Service:
         self._check_point = 0
         self._lock = threading.Lock()
         self._stop: Callable[[], object] | None = None
-        self._told_to_stop = False
-        self._over = threading.Event()
+        self._stop_requested = False
+        self._ended = threading.Event()
         self.answered = threading.Event()
-        """Set when the service control manager has called, or has refused."""
-        self.trouble = NO_ERROR
-        # Kept while the dispatcher may call them, because ctypes keeps no reference.
-        self._main = win32.ServiceMain(self._called)
+        """Set when the service control manager has called this process, or has refused it."""
+        self.error = NO_ERROR
+        # These are kept while the dispatcher may call them, because ctypes keeps no reference.
+        self._main = win32.ServiceMain(self._service_main)
         self._handler = win32.Handler(self._control)
 
     def dispatch(self) -> None:
-        """Wait for the service control manager until the service has ended. For a thread of its own."""
+        """Serve the service control manager until the service has ended. Call this in a thread of its own."""
         table = (win32.TableEntry * 2)(
             win32.TableEntry(self._name, self._main), win32.TableEntry(None, win32.ServiceMain())
         )
         if not win32.advapi32.StartServiceCtrlDispatcherW(table):
-            self.trouble = ctypes.get_last_error()
+            self.error = ctypes.get_last_error()
         self.answered.set()
 
     async def begin(self, stop: Callable[[], object]) -> None:
-        """Accept the request to end from here on; call back at once if it was made before."""
+        """Pass on a request to end from here on, at once if it was made before."""
         with self._lock:
             self._stop = stop
-            told = self._told_to_stop
-        if told:
+            requested = self._stop_requested
+        if requested:
             stop()
 
     def ready(self) -> None:
-        """Report that the daemon answers."""
+        """Report that the daemon answers clients."""
         self._report(RUNNING)
 
     def stopping(self) -> None:
@@ -75,24 +78,24 @@ class Service:
     def end(self, status: int) -> None:
         """Report that the body has ended. A service that reports its end has not crashed, and is not restarted."""
         self._report(STOPPED, status)
-        self._over.set()
+        self._ended.set()
 
-    def _called(self, _count: int, _words: object) -> None:
+    def _service_main(self, _count: int, _words: object) -> None:
         """Run as ServiceMain, on a thread of the service control manager. The service ends when this returns."""
         self._handle = win32.advapi32.RegisterServiceCtrlHandlerExW(self._name, self._handler, None)
         if not self._handle:
-            self.trouble = ctypes.get_last_error()
+            self.error = ctypes.get_last_error()
             self.answered.set()
             return
         self._report(START_PENDING)
         self.answered.set()
-        self._over.wait()
+        self._ended.wait()
 
     def _control(self, control: int, _type: int, _data: object, _context: object) -> int:
         if control in (CONTROL_STOP, CONTROL_SHUTDOWN):
             self._report(STOP_PENDING)
             with self._lock:
-                self._told_to_stop = True
+                self._stop_requested = True
                 stop = self._stop
             if stop is not None:
                 # A loop that has closed in the meantime ends without the request.
@@ -121,23 +124,21 @@ class Service:
 
 
 def run_as_service(name: str, body: Callable[[ServiceManager], int]) -> int | None:
-    """Run as the service that was started.
+    """Run `body` as a service and return its exit status; None if this process was not started as a service.
 
-    The body runs on this thread, which should be the main one, because signals need that.
-
-    Returns None if this process was not started as a service.
+    The body runs in this thread, which should be the main one, because signals need that.
 
     Raises:
         OSError: the service control manager does not talk to this process.
     """
-    service = Service(name)
+    service = ServiceProcess(name)
     dispatcher = threading.Thread(target=service.dispatch, name="service control", daemon=True)
     dispatcher.start()
     service.answered.wait()
-    if service.trouble == ERROR_FAILED_SERVICE_CONTROLLER_CONNECT:
+    if service.error == ERROR_FAILED_SERVICE_CONTROLLER_CONNECT:
         return None
-    if service.trouble != NO_ERROR:
-        raise ctypes.WinError(service.trouble)
+    if service.error != NO_ERROR:
+        raise ctypes.WinError(service.error)
     status = 1
     try:
         status = body(service)
