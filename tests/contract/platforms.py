@@ -51,7 +51,7 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
     """Poll on the thread of the loop, for conditions that need no loop to come true."""
     end = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < end, f"in vain: {what}"
+        assert time.monotonic() < end, f"waited in vain: {what}"
         time.sleep(0.002)
 
 
@@ -59,7 +59,7 @@ async def until(condition: Callable[[], object], what: str) -> None:
     """Poll while the loop continues."""
     end = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < end, f"in vain: {what}"
+        assert time.monotonic() < end, f"waited in vain: {what}"
         await asyncio.sleep(0.002)
 
 

@@ -12,7 +12,7 @@ from tests.privilege import NEEDS_ROOT
 from tests.wine import IS_WINDOWS
 
 RECYCLED = () if IS_WINDOWS else ("real", "polling")
-RECYCLING_WORLDS = ["fake", *(pytest.param(name, marks=NEEDS_ROOT) for name in RECYCLED)]
+RECYCLING_PLATFORMS = ["fake", *(pytest.param(name, marks=NEEDS_ROOT) for name in RECYCLED)]
 
 
 @pytest.fixture(params=["fake", "real", "polling"])
@@ -90,7 +90,7 @@ async def test_process_that_never_existed_is_reported(harness: PlatformHarness) 
     await ended(harness, ProcessIdentity(0, "never"))
 
 
-@pytest.mark.parametrize("harness", RECYCLING_WORLDS, indirect=True)
+@pytest.mark.parametrize("harness", RECYCLING_PLATFORMS, indirect=True)
 @on_loop
 async def test_recycled_pid_is_reported_while_the_new_process_lives(harness: PlatformHarness) -> None:
     child = harness.child()

@@ -34,19 +34,19 @@ def test_a_peer_of_another_user_is_refused() -> None:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.chmod(0o755)
-        door = folder / "door"
+        path = folder / "path"
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.settimeout(PATIENCE_S)
-        listener.bind(str(door))
-        door.chmod(0o777)
+        listener.bind(str(path))
+        path.chmod(0o777)
         listener.listen()
 
-        def knock() -> str:
-            with socket.socket(socket.AF_UNIX) as foreign_server:
-                foreign_server.connect(str(door))
+        def connect() -> str:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
                 return "connected"
 
-        assert as_nobody(knock) == "connected"
+        assert as_nobody(connect) == "connected"
         connection, _ = listener.accept()
         stack.enter_context(connection)
         assert not open_platform().peers.same_user(connection)

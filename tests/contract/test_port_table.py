@@ -9,7 +9,7 @@ from tests.contract.platforms import PlatformHarness, on_loop
 from tests.wine import PORT_OWNERS
 
 LOOPBACK = "127.0.0.1"
-KNOWING_WORLDS = ["fake", pytest.param("real", marks=PORT_OWNERS)]
+PLATFORMS_THAT_NAME_OWNERS = ["fake", pytest.param("real", marks=PORT_OWNERS)]
 
 
 def test_unused_port_is_free(harness: PlatformHarness) -> None:
@@ -19,7 +19,7 @@ def test_unused_port_is_free(harness: PlatformHarness) -> None:
     assert (fact.port, fact.bind, fact.listeners, fact.reason) == (port, Bind.FREE, (), None)
 
 
-@pytest.mark.parametrize("harness", KNOWING_WORLDS, indirect=True)
+@pytest.mark.parametrize("harness", PLATFORMS_THAT_NAME_OWNERS, indirect=True)
 def test_a_listener_on_loopback_takes_the_port(harness: PlatformHarness) -> None:
     port = harness.listen(LOOPBACK)
     fact = harness.platform.ports.facts([port])[port]
@@ -31,7 +31,7 @@ def test_a_listener_on_loopback_takes_the_port(harness: PlatformHarness) -> None
     assert listener.occupant.pid == harness.me.pid
 
 
-@pytest.mark.parametrize("harness", KNOWING_WORLDS, indirect=True)
+@pytest.mark.parametrize("harness", PLATFORMS_THAT_NAME_OWNERS, indirect=True)
 @pytest.mark.parametrize("address", ["0.0.0.0", "::"])
 def test_wildcard_listener_is_reported_whatever_a_bind_says(harness: PlatformHarness, address: str) -> None:
     # Linux refuses the bind. Windows and macOS allow 127.0.0.1 beside the wildcard, and it gets the connections.
@@ -75,7 +75,7 @@ def test_time_wait_counts_as_free(harness: PlatformHarness) -> None:
     assert (fact.bind, fact.listeners) == (Bind.FREE, ())
 
 
-@pytest.mark.parametrize("harness", KNOWING_WORLDS, indirect=True)
+@pytest.mark.parametrize("harness", PLATFORMS_THAT_NAME_OWNERS, indirect=True)
 @on_loop
 async def test_listener_is_found_among_the_given_processes(harness: PlatformHarness) -> None:
     child = harness.child()
@@ -101,7 +101,7 @@ def test_ports_with_any_listener_are_reported(harness: PlatformHarness) -> None:
     assert harness.platform.ports.in_use({port, squatted}) == frozenset()
 
 
-@pytest.mark.parametrize("harness", KNOWING_WORLDS, indirect=True)
+@pytest.mark.parametrize("harness", PLATFORMS_THAT_NAME_OWNERS, indirect=True)
 @on_loop
 async def test_ports_of_a_process_are_those_that_serve_loopback(harness: PlatformHarness) -> None:
     child = harness.child()
@@ -112,7 +112,7 @@ async def test_ports_of_a_process_are_those_that_serve_loopback(harness: Platfor
     assert harness.platform.ports.held_by(child) == frozenset()
 
 
-@pytest.mark.parametrize("harness", KNOWING_WORLDS, indirect=True)
+@pytest.mark.parametrize("harness", PLATFORMS_THAT_NAME_OWNERS, indirect=True)
 @on_loop
 async def test_addresses_of_a_process_are_all_its_listeners(harness: PlatformHarness) -> None:
     child = harness.child()

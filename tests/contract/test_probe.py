@@ -9,7 +9,7 @@ from tests.contract.platforms import FakeHarness, PlatformHarness, RealHarness, 
 from tests.privilege import NEEDS_ROOT
 from tests.wine import IS_WINDOWS, WINE
 
-RECYCLING_WORLDS = ["fake", *(() if IS_WINDOWS else (pytest.param("real", marks=NEEDS_ROOT),))]
+RECYCLING_PLATFORMS = ["fake", *(() if IS_WINDOWS else (pytest.param("real", marks=NEEDS_ROOT),))]
 
 
 @on_loop
@@ -36,7 +36,7 @@ async def test_a_zombie_is_dead(harness: PlatformHarness) -> None:
     assert harness.platform.probe.describe(grandchild.pid).identity is None
 
 
-@pytest.mark.parametrize("harness", RECYCLING_WORLDS, indirect=True)
+@pytest.mark.parametrize("harness", RECYCLING_PLATFORMS, indirect=True)
 @on_loop
 async def test_a_process_whose_pid_was_recycled_is_dead(harness: PlatformHarness) -> None:
     child = harness.child()

@@ -18,7 +18,7 @@ ASKING_WORLDS = ["fake", pytest.param("real", marks=REAL_WINDOWS if IS_WINDOWS e
 UNTOLD = (FileNotFoundError, PermissionError, ProcessLookupError)
 """The errors of systems for a process that is missing, or that they do not tell about."""
 
-RECYCLING_WORLDS = ["fake", *(() if IS_WINDOWS else (pytest.param("real", marks=NEEDS_ROOT),))]
+RECYCLING_PLATFORMS = ["fake", *(() if IS_WINDOWS else (pytest.param("real", marks=NEEDS_ROOT),))]
 
 
 def row(harness: PlatformHarness, identity: ProcessIdentity) -> ProcessRow | None:
@@ -132,7 +132,7 @@ async def test_signal_with_another_start_token_is_not_sent(harness: PlatformHarn
         harness.platform.processes.variable(mistaken, "GREETING")
 
 
-@pytest.mark.parametrize("harness", RECYCLING_WORLDS, indirect=True)
+@pytest.mark.parametrize("harness", RECYCLING_PLATFORMS, indirect=True)
 @on_loop
 async def test_a_kill_of_a_recycled_identity_does_nothing(harness: PlatformHarness) -> None:
     child = harness.child()
@@ -173,7 +173,7 @@ async def test_an_orphan_is_shown_below_another_parent(harness: PlatformHarness)
 
 
 @on_loop
-async def test_pid_of_a_child_is_vacant_after_it_was_collected(harness: PlatformHarness) -> None:
+async def test_pid_of_a_child_is_unused_after_it_was_collected(harness: PlatformHarness) -> None:
     child = harness.child()
     assert not harness.platform.processes.is_unused(child.pid)
     harness.end(child)
@@ -183,7 +183,7 @@ async def test_pid_of_a_child_is_vacant_after_it_was_collected(harness: Platform
 
 
 @on_loop
-async def test_pid_of_a_leader_is_not_vacant_while_its_session_lives(harness: PlatformHarness) -> None:
+async def test_pid_of_a_leader_is_not_unused_while_its_session_lives(harness: PlatformHarness) -> None:
     parent, orphan = harness.family()
     harness.end(parent)
     await until(lambda: harness.platform.processes.exit_status(parent) is not None, "it is collected")
@@ -192,7 +192,7 @@ async def test_pid_of_a_leader_is_not_vacant_while_its_session_lives(harness: Pl
 
 
 @on_loop
-async def test_pid_of_a_zombie_is_not_vacant(harness: PlatformHarness) -> None:
+async def test_pid_of_a_zombie_is_not_unused(harness: PlatformHarness) -> None:
     _, zombie = harness.family()
     harness.end(zombie)
     # Windows keeps the number of a process with an open handle, and nothing else of it.
@@ -201,7 +201,7 @@ async def test_pid_of_a_zombie_is_not_vacant(harness: PlatformHarness) -> None:
 
 
 @pytest.mark.parametrize("pid", [0, -1, -(2**30), 2**40])
-def test_impossible_pid_is_not_vacant(harness: PlatformHarness, pid: int) -> None:
+def test_impossible_pid_is_not_unused(harness: PlatformHarness, pid: int) -> None:
     assert not harness.platform.processes.is_unused(pid)
 
 

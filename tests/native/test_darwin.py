@@ -379,7 +379,7 @@ def test_child_gets_the_users_limit_and_the_daemon_keeps_its_own() -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
 
 
-def test_pid_of_a_process_group_or_session_is_not_vacant(mac: Mac) -> None:
+def test_pid_of_a_process_group_or_session_is_in_use(mac: Mac) -> None:
     processes = control(mac)
     # The real system answers signal 0, and names the sessions of these processes.
     mac.processes = {os.getpid(): Fact()}
@@ -389,7 +389,7 @@ def test_pid_of_a_process_group_or_session_is_not_vacant(mac: Mac) -> None:
     assert not processes.is_unused(PID_MAX + 1)
 
 
-def test_unused_pid_is_vacant(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_pid_is_proven_unused(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(_number: int, _signal: int) -> None:
         raise ProcessLookupError
 

@@ -104,7 +104,7 @@ async def test_file_that_the_system_does_not_watch_is_polled(tmp_path: Path) -> 
     assert "Too many open files" in note
     path.write_text("x")
     await asyncio.wait_for(told.wait(), 10)
-    assert watcher.note() == note, "whoever is told arms another watch in a moment"
+    assert watcher.note() == note, "a caller that was called back arms another watch soon"
     watch.close()
     assert watcher.note() is None
     with pytest.raises(FileNotFoundError):
@@ -149,7 +149,7 @@ async def test_write_between_the_two_sources_is_reported(tmp_path: Path, monkeyp
 
 
 @on_loop
-async def test_file_on_a_silent_file_system_is_polled(tmp_path: Path) -> None:
+async def test_file_on_a_file_system_that_misses_writes_is_polled(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch()
     system = Refusing()

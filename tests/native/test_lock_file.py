@@ -49,7 +49,7 @@ def test_new_file_at_the_path_is_locked_again(path: Path) -> None:
     lock, other = LockFile(path), LockFile(path)
     assert lock.take()
     path.unlink()
-    assert other.take(), "nobody has locked the new file"
+    assert other.take(), "no process has locked the new file"
     assert not lock.take()
     other.release()
     assert lock.take()

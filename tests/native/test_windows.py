@@ -212,7 +212,7 @@ class TestConsole:
 
     def test_hanging_helper_is_ended(self, monkeypatch: pytest.MonkeyPatch) -> None:
         hangs = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)")
-        monkeypatch.setattr(venv_launcher, "without", lambda *_: (hangs, dict(os.environ)))
+        monkeypatch.setattr(venv_launcher, "replace_launcher", lambda *_: (hangs, dict(os.environ)))
         monkeypatch.setattr(console, "PATIENCE_S", 0.5)
         with pytest.raises(OSError, match="has not returned"):
             console.send_break(os.getpid())

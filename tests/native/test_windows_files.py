@@ -67,7 +67,7 @@ def test_handle_without_a_descriptor_is_closed(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(msvcrt, "open_osfhandle", refuse)
     with pytest.raises(OSError, match="Too many"):
         private_files.create(tmp_path / "file", fresh=True)
-    with pytest.raises(OSError, match="Too many"), spawn.appended(tmp_path / "log"):
+    with pytest.raises(OSError, match="Too many"), spawn.opened_for_append(tmp_path / "log"):
         pass
     # A program that has a file open without sharing keeps it from being renamed.
     for name in ("file", "log"):
@@ -98,7 +98,7 @@ SID_OF_EVERYONE = struct.pack("<BB6sI", 1, 1, b"\0\0\0\0\0\1", 0)
 )
 def test_every_kind_of_allowing_entry_counts(ace_type: int, rest: bytes, who: str) -> None:
     acl = access_list(ace_type, rest)
-    ((sid, mask),) = files._entries(ctypes.addressof(acl))
+    ((sid, mask),) = files._read_list(ctypes.addressof(acl))
     assert sid == who
     assert mask & files.WRITES
 
@@ -106,12 +106,12 @@ def test_every_kind_of_allowing_entry_counts(ace_type: int, rest: bytes, who: st
 @pytest.mark.parametrize("ace_type", win32_files.DENYING_ACE_TYPES)
 def test_denying_entry_allows_nothing(ace_type: int) -> None:
     acl = access_list(ace_type, SID_OF_EVERYONE)
-    assert list(files._entries(ctypes.addressof(acl))) == []
+    assert list(files._read_list(ctypes.addressof(acl))) == []
 
 
 def test_unreadable_entry_is_distrusted_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.close(private_files.create(tmp_path / "file", fresh=True))
-    monkeypatch.setattr(files, "_entries", lambda _: [("an entry of type 5", files.WRITES)])
+    monkeypatch.setattr(files, "_read_list", lambda _: [("an entry of type 5", files.WRITES)])
     reason, mend = private_files.why_distrusted(tmp_path / "file") or ("", "")
     assert "type 5" in reason
     assert mend.endswith("/reset")

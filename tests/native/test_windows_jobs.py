@@ -105,7 +105,7 @@ async def test_unopenable_job_counts_as_a_job(harness: RealHarness, monkeypatch:
 async def test_job_made_by_another_process_is_not_used(harness: RealHarness) -> None:
     child, root = harness.child(), ProcessIdentity(4, "5")
     theirs = win32.CreateJobObject(None, windows_jobs.name_of(root))
-    with handles.opened(child.pid, spawn.MANAGE) as handle, pytest.raises(FileExistsError):
+    with handles.opened(child.pid, spawn.CHILD_RIGHTS) as handle, pytest.raises(FileExistsError):
         windows_jobs.Jobs().enclose(handle, root)
     assert windows_jobs._members(theirs) == ()
     win32.CloseHandle(theirs)
