@@ -18,7 +18,7 @@ from .ending.requested_restart import RequestedRestarter
 from .ending.sampling import Sampler
 from .ending.shutdown import Shutdown
 from .ending.termination import Termination
-from .ensuring import EnsureOperation
+from .ensuring import Ensurer
 from .environments.private_environments import Environments
 from .housekeeping import Housekeeping
 from .identification.health import Health
@@ -149,7 +149,7 @@ def assemble(
         log_cap=log_cap,
         health=health,
     )
-    ensuring = EnsureOperation(
+    ensuring = Ensurer(
         context=context,
         operations=operations,
         placement=placement,

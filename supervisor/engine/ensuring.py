@@ -31,8 +31,8 @@ _AT_REST = (ServerState.FAILED, ServerState.BACKOFF, ServerState.STOPPED)
 
 
 @dataclass(eq=False)
-class EnsureOperation:
-    """Performs `server.ensure`, from the request to the answer."""
+class Ensurer:
+    """Performs `server.ensure`, from the request to the answer. One object performs all requests."""
 
     context: EngineContext
     operations: Operations

@@ -141,7 +141,7 @@ class Monitor:
         if record.state is not ServerState.STARTING or record.root is None:
             return record
         operation.committed = True
-        return await self.starter.finish(record, self.context.kind_of(record))
+        return await self.starter.finish_start(record, self.context.kind_of(record))
 
     def watch_editor(self, editor: Editor) -> None:
         """Watch for the exit of an editor."""

@@ -13,7 +13,7 @@ from .ending.reap import Reaper
 from .ending.requested_restart import RequestedRestarter
 from .ending.shutdown import Shutdown
 from .ending.termination import Termination
-from .ensuring import EnsureOperation
+from .ensuring import Ensurer
 from .identification.health import Health
 from .monitor import Monitor
 from .operations.admitted_request import AdmittedRequest
@@ -40,7 +40,7 @@ class Supervisor:
     operations: Operations
     editors: Editors
     registrar: Registrar
-    ensuring: EnsureOperation
+    ensuring: Ensurer
     adopter: Adopter
     requested_restarter: RequestedRestarter
     termination: Termination

@@ -208,7 +208,7 @@ def look(sim: Simulation) -> None:
     server = _server(sim)
     roll = sim.rng.random()
     if roll < 0.3:
-        _now(sim, "nudge", lambda life: life.supervisor.discovery.look_soon())
+        _now(sim, "look", lambda life: life.supervisor.discovery.look_soon())
     elif server is not None and roll < 0.6:
         _ask(sim, "check", lambda life, _: life.engine.inspector.check(server), _request(sim, "check"))
     elif server is not None:

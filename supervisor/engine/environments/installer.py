@@ -76,7 +76,7 @@ class BuildJob:
 
     @property
     def python(self) -> Path:
-        """The interpreter of the virtual environment."""
+        """The interpreter of the environment: `interpreter`, else that of `venv`."""
         return self.interpreter or self.venv / facts.VENV_PYTHON
 
     @property
@@ -104,6 +104,7 @@ class BuildJob:
         return bool(new)
 
     def _read_line(self, line: str) -> None:
+        """Keep a line, and report the progress that it tells of."""
         self.lines.append(line)
         if collected := _COLLECTED.match(line):
             self._collected.add(Path(collected[1]).name)
@@ -129,11 +130,11 @@ class BuildJob:
 
     def failure(self, message: str, output: list[str] | None = None) -> InstallFailed:
         """Return an error that quotes the installers: `output`, or else their last lines."""
-        said = [*self.lines, *filter(None, [self._incomplete.decode(errors="replace")])]
-        text = "\n".join(said)
+        lines = [*self.lines, *filter(None, [self._incomplete.decode(errors="replace")])]
+        text = "\n".join(lines)
         versions = self.versions()
         hint = hint_for(self.package, self.version, text, versions, self.variables)
-        shown = output if output is not None else said[-LINES_SHOWN:]
+        shown = output if output is not None else lines[-LINES_SHOWN:]
         return InstallFailed(message, hint=hint, data={"output": shown, "versions": versions})
 
 

@@ -98,26 +98,32 @@ class ReadinessWatch:
         raise error
 
     async def _look_until_ready(self, launch: WatchedLaunch, watches: contextlib.ExitStack) -> ReadyServer:
+        """Look at the launch until it is ready. The exit watches stay open as long as `watches`.
+
+        Raises:
+            NotReadyError: the server cannot become ready any more.
+            OSError: the daemon has no free file descriptors.
+        """
         self._watch_end(launch, watches)
         if not launch.record.ports:
             return await self._wait_until_settled(launch)
-        pause = FIRST_PAUSE_S
-        look = 0
+        pause_s = FIRST_PAUSE_S
+        looks = 0
         while True:
-            look += 1
+            looks += 1
             if launch.ended.is_set():
                 if await self._has_moved(launch):
                     self._watch_end(launch, watches)
                 else:
                     await asyncio.sleep(BACKGROUND_PAUSE_S)
                 continue
-            listener = await self._listener(launch, whole_tree=look % TREE_EVERY == 0)
+            listener = await self._listener(launch, whole_tree=looks % TREE_EVERY == 0)
             if listener is not None and (answer := await self._answer(launch)) is not None:
                 return ReadyServer(listener, answer.version)
-            if listener is None and look % THIEVES_EVERY == 0:
+            if listener is None and looks % THIEVES_EVERY == 0:
                 await self._diagnosis.note_thieves(launch)
-            await _at_most(pause, launch.ended)
-            pause = min(pause * 1.5, LONGEST_PAUSE_S)
+            await _wait_at_most(pause_s, launch.ended)
+            pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
 
     def _watch_end(self, launch: WatchedLaunch, watches: contextlib.ExitStack) -> None:
         """Have `launch.ended` set when the process ends that was started, or that the server has moved to."""
@@ -126,7 +132,7 @@ class ReadinessWatch:
 
     async def _wait_until_settled(self, launch: WatchedLaunch) -> ReadyServer:
         """Wait until a program without ports has lived long enough, because there is nothing else to check."""
-        await _at_most(min(SETTLED_S, launch.kind.ready_timeout_s / 2), launch.ended)
+        await _wait_at_most(min(SETTLED_S, launch.kind.ready_timeout_s / 2), launch.ended)
         if not launch.ended.is_set() and self._platform.probe.sample(launch.target.root) is not Liveness.DEAD:
             return ReadyServer(launch.target.root, None)
         launch.background = (await launch.leftovers.find()).unguarded
@@ -214,18 +220,21 @@ class ReadinessWatch:
         if kind.ready is not None:
             if kind.ready.http is None or kind.ready.port is None or kind.ready.port not in record.ports:
                 return Identification(matches=True)
-            path, port, limit = kind.ready.http, kind.ready.port, kind.ready.timeout_s
+            path, port, limit_s = kind.ready.http, kind.ready.port, kind.ready.timeout_s
             answer = await self._server_client.ask_ready(kind.ready, record.ports)
         elif kind.identify is not None:
-            path, port, limit = kind.identify.http, kind.identify.port, ANSWER_TIMEOUT_S
+            path, port, limit_s = kind.identify.http, kind.identify.port, ANSWER_TIMEOUT_S
             answer = await self._server_client.ask(record, kind)
         else:
             return Identification(matches=True)
         launch.hung_up_on = None
         if answer is None:
-            silent = asyncio.get_running_loop().time() - began >= 0.9 * limit
+            # A question without an answer that took less than its limit was ended by the server.
+            silent = asyncio.get_running_loop().time() - began >= 0.9 * limit_s
             launch.hung_up_on = None if silent else record.ports.get(port)
-            does = f"does not answer GET {path} within {limit:g} s" if silent else f"ends the connection on GET {path}"
+            does = (
+                f"does not answer GET {path} within {limit_s:g} s" if silent else f"ends the connection on GET {path}"
+            )
             launch.answer = f"it listens, and {does}"
             return None
         launch.answer = answer.detail
@@ -243,8 +252,8 @@ def _awaited_ports(kind: Kind, ports: Ports) -> Ports:
     return {name: ports[name] for name in names if name in ports} or ports
 
 
-async def _at_most(seconds: float, event: asyncio.Event) -> None:
-    """Wait for an event, but not longer than this."""
+async def _wait_at_most(seconds: float, event: asyncio.Event) -> None:
+    """Wait for an event, at most for so many seconds."""
     # asyncio.wait_for before Python 3.12 loses a cancellation that arrives together with the event.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):

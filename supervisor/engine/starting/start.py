@@ -85,7 +85,7 @@ class Starter:
         assert isinstance(started, ServerRecord)  # noqa: S101 (nothing was to be replaced)
         return started
 
-    async def finish(self, record: ServerRecord, kind: Kind) -> ServerRecord:
+    async def finish_start(self, record: ServerRecord, kind: Kind) -> ServerRecord:
         """Wait until a server that an earlier daemon has launched is ready, and return its record, READY.
 
         Raises:
@@ -117,6 +117,10 @@ class Starter:
         *,
         replacing: bool,
     ) -> ServerRecord | Replace:
+        """Choose and launch. If that fails, record why; if it is cancelled, take it back.
+
+        Without `replacing` a server that is in the way stays there, and no plan to replace it is returned.
+        """
         operation.progress("deciding", f"looking at {resolved.server}")
         try:
             return await self._choose_and_launch(resolved, operation, replacing=replacing)
@@ -132,6 +136,11 @@ class Starter:
     async def _choose_and_launch(
         self, resolved: ResolvedRequest, operation: RunningOperation, *, replacing: bool
     ) -> ServerRecord | Replace:
+        """Plan the start, provide the environment, and launch. Repeat that after a lost port or a broken environment.
+
+        Raises:
+            SupervisorError: why the server does not run. The record still says STARTING.
+        """
         private = self._context.private_environment(resolved.kind, resolved.version)
         if private is None and resolved.kind.package is not None:
             # Look at the ports first, because an installation takes its time and may turn out to be needless.

@@ -13,7 +13,7 @@ from .resolve import free_id
 
 
 class Takeover:
-    """The only class that gives foreign servers records."""
+    """The only class that gives foreign servers records. Every method returns the record."""
 
     def __init__(self, context: EngineContext, server_client: ServerClient) -> None:
         self._context = context
