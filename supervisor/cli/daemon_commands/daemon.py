@@ -100,7 +100,8 @@ def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline
         remote.raise_if_a_daemon_runs(where, problem)
         if servers:
             # Only a daemon can find servers that run without one.
-            problem.hint = f"servers of an earlier daemon may still run: {START_HINT}, then stop --servers"
+            how_to_stop_them = f"{START_HINT}, then godot-supervisor stop --servers"
+            problem.hint = f"servers of an earlier daemon may still run: {how_to_stop_them}"
             raise
         outcome = "no daemon is running"
         if where.registry.exists() and not as_json:
@@ -114,15 +115,17 @@ def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline
 
 
 def _print_stopped_servers(events: Stream, answer: Any, *, as_json: bool, deadline: Deadline) -> dict[str, str]:
-    """Print what happens to each server until all have ended or failed to. Return the latter with the reason."""
+    """Print what becomes of each server, until all are stopped or could not be. Return the latter, and why."""
     pending = set(answer.get("stops", ()))
     failed: dict[str, str] = {}
     for row in answer.get("left", ()):
         _note(f"{row['server']}: left running, {row['reason']}", as_json=as_json)
     for text in bridge_notes.after_a_stop(answer.get("bridges", ())):
         _note(text, as_json=as_json)
+    if not pending:
+        return failed
     with suppress(*LOST):
-        for method, event in events.listen(deadline.left_or(STOP_TIMEOUT_S)) if pending else ():
+        for method, event in events.listen(deadline.left_or(STOP_TIMEOUT_S)):
             if method != "event" or event["server"] not in pending:
                 continue
             if event["event"] == "server.not_stopped":

@@ -42,8 +42,8 @@ def connect(*, client: str, server: str | None, as_json: bool, deadline: Deadlin
 
     claude: the command for Claude Code (default). cursor, json: the JSON for the client's file.
 
-    ID is a server's id, a kind or a project. With exactly one server it can be left out. Exit code 1: the server is not
-    ready.
+    ID is a server's id, a kind, or a project (its folder, or the folder's name). With exactly one server it can be left
+    out. Exit code 1: the server is not ready.
     """
     found = address.find_server(server, f"connect {client}", deadline)
     entry = ai_clients.client_entry(found, with_type=client != "cursor")

@@ -19,7 +19,8 @@ LEFT_RUNNING = "left running: "
 def down(*, servers: tuple[str, ...], every_server: bool, force: bool, as_json: bool, deadline: Deadline) -> int:
     """Stop servers.
 
-    ID is a server's id, a kind or a project. With exactly one server it can be left out.
+    ID is a server's id, a kind, or a project (its folder, or the folder's name). With exactly one server it can be left
+    out.
     """
     selection = several_servers.Selection(
         servers, every_server=every_server, force=force, as_json=as_json, deadline=deadline

@@ -30,8 +30,8 @@ _STATES_WITH_SESSIONS = frozenset({"ready", "unhealthy"})
 def inspect(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
     """Show everything about a server, after a check of its health.
 
-    ID is a server's id, a kind or a project. With exactly one server it can be left out. For a server that has ended,
-    shows how it ended.
+    ID is a server's id, a kind, or a project (its folder, or the folder's name). With exactly one server it can be left
+    out. For a server that has ended, shows how it ended.
     """
     with remote.connect(deadline=deadline) as client:
         found = server_choice.with_chosen(

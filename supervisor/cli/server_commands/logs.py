@@ -42,8 +42,8 @@ REMEMBERED_LINES = 50
 def logs(*, server: str | None, follow: bool, lines: int, daemon: bool, as_json: bool, deadline: Deadline) -> None:
     """Show the last lines of a server's log, or of the daemon's.
 
-    ID is a server's id, a kind or a project. Without ID: the log of the running server if there is exactly one, else
-    the daemon's.
+    ID is a server's id, a kind, or a project (its folder, or the folder's name). Without ID: the log of the running
+    server if there is exactly one, else the daemon's.
     """
     where = folders()
     if daemon and server is not None:

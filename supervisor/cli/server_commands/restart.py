@@ -22,7 +22,8 @@ def restart(
 ) -> int:
     """Stop servers and start them again.
 
-    ID is a server's id, a kind or a project. With exactly one server it can be left out.
+    ID is a server's id, a kind, or a project (its folder, or the folder's name). With exactly one server it can be left
+    out.
     """
     where = folders()
     if the_daemon:

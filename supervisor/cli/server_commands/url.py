@@ -15,8 +15,8 @@ from . import address
 def url(*, server: str | None, as_json: bool, deadline: Deadline) -> int:
     """Print the URL of a server.
 
-    ID is a server's id, a kind or a project. With exactly one server it can be left out. Exit code 1: the server is not
-    ready.
+    ID is a server's id, a kind, or a project (its folder, or the folder's name). With exactly one server it can be left
+    out. Exit code 1: the server is not ready.
     """
     found = address.find_server(server, "url", deadline)
     if found["url"] is None:

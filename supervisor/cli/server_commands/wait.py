@@ -33,7 +33,8 @@ _REACHED_FROM_REST = frozenset({"stopping", "stopped", "failed", GONE})
 def wait(*, server: str | None, wanted: str, as_json: bool, deadline: Deadline) -> None:
     """Wait until a server is in a state.
 
-    ID is a server's id, a kind or a project. With exactly one server it can be left out.
+    ID is a server's id, a kind, or a project (its folder, or the folder's name). With exactly one server it can be left
+    out.
     """
     waiting = _Waiting(server, wanted, deadline)
     follow.through_restarts(folders(), deadline, waiting.follow)
