@@ -43,7 +43,8 @@ def check(session: nox.Session) -> None:
 def fast(session: nox.Session) -> None:
     """Tests that start no processes, or only short ones."""
     session.install("-q", "-e", ".[test]")
-    session.run("pytest", "-n", "2", "-m", "fast", *session.posargs, env=BYTECODE)
+    # Three workers, because on two cores a worker that waits leaves room for another one.
+    session.run("pytest", "-n", "3", "--dist", "worksteal", "-m", "fast", *session.posargs, env=BYTECODE)
 
 
 @nox.session
@@ -69,6 +70,6 @@ def coverage(session: nox.Session) -> None:
     """Lines and branches of `supervisor/` that the fast tests run, in the processes that they start as well."""
     session.install("-q", "-e", ".[test,coverage]")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "-n", "2", "-m", "fast", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", "-n", "3", "-m", "fast", *session.posargs)
     session.run("coverage", "combine", "-q")
     session.run("coverage", "report")

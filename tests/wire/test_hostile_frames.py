@@ -12,11 +12,12 @@ from supervisor.errors import InvalidParams, InvalidRequest, ParseError, Supervi
 from supervisor.wire import fields, framing, jsonrpc
 from supervisor.wire.messages.methods import METHODS
 from tests import protocol
+from tests.gates import examples
 from tests.wire import hostile
 
 # The same examples in every run, so that a build does not fail with an example that another build did not try.
-BUDGET = settings(derandomize=True, max_examples=200, deadline=None, database=None)
-FOR_EACH_VERB = settings(BUDGET, max_examples=40)
+BUDGET = settings(derandomize=True, max_examples=examples(200), deadline=None, database=None)
+FOR_EACH_VERB = settings(BUDGET, max_examples=examples(40))
 
 
 def sent(problem: SupervisorError, identifier: Any = None) -> None:
