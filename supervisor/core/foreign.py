@@ -46,10 +46,12 @@ class Use:
 class ForeignServer:
     """A process that listens on a port of a kind and that no daemon of this home started.
 
-    `process` listens; `root` is its launcher, or the process itself. `ports` are the ports it holds, by name.
-    `other_home`: the server belongs to another daemon. `stray`: it carries a launch token of this home that no server
-    record has, so it may have owners that no record names. `other_adoption`: why another home, or this one earlier, may
-    need it. `by_client`: a bridge of an AI client has started it from this home's private environment.
+    `process` listens. `root` is its launcher, or the process itself. `ports` are the ports that it holds, by name.
+    `recognition` says whether it is proven to be a server of this kind.
+    `other_home` is the home whose launch token it carries, if that is another one: the server belongs to its daemon.
+    `stray`: it carries a launch token of this home that no server record has, so it may have owners that no record
+    names. `other_adoption`: why another home, or this one earlier, may need it.
+    `by_client`: a bridge of an AI client has started it from this home's private environment.
     """
 
     kind: str
@@ -127,7 +129,11 @@ class ConflictingServer:
 
 
 def judge_stop(record: ServerRecord, *, owners_dead: bool) -> Stoppable | Held:
-    """Return whether a recorded server may be stopped without a user's request. `owners_dead`: all known owners are."""
+    """Return whether a recorded server may be stopped without a user's request.
+
+    A server that this home spawned may be stopped, unless it may have unknown owners. A foreign server may be stopped
+    if it ever had an owner, and `owners_dead`: all its known owners are proven dead.
+    """
     if record.other_home is not None:
         return Held("it belongs to another godot-supervisor home")
     if not record.foreign and not record.owners_unknown:

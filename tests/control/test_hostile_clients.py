@@ -60,7 +60,7 @@ def test_garbage_of_an_authenticated_client_is_answered(tmp_path: Path, kind: st
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("greet", [True, False], ids=["known", "stranger"])
+@pytest.mark.parametrize("greet", [True, False], ids=["greeted", "not greeted"])
 @pytest.mark.parametrize(("size", "answers"), [(MiB + 1, [["PARSE_ERROR"]]), (2 * MiB, [["PARSE_ERROR"], []])])
 def test_an_oversized_line_is_an_error_and_ends_the_connection(
     tmp_path: Path, kind: str, size: int, answers: list[list[str]], *, greet: bool
@@ -186,12 +186,12 @@ def test_a_connection_beyond_the_limit_is_refused_as_busy(tmp_path: Path, monkey
     monkeypatch.setattr(admission, "CONNECTIONS", 8)
 
     async def scenario(harness: ListenerHarness) -> None:
-        guests = [await harness.connect() for _ in range(7)]
-        for slot in guests:
+        clients = [await harness.connect() for _ in range(7)]
+        for slot in clients:
             await slot.ask("ping")
         late = await harness.connect()
         assert codes(await late.rest()) == ["BUSY"]
-        for each in (*guests, late):
+        for each in (*clients, late):
             await each.close()
         await until(lambda: len(harness.admission.connections) == 1)
 

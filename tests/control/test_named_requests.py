@@ -73,19 +73,19 @@ def test_a_pending_request_can_be_cancelled() -> None:
     """Before its admission, only `PendingRequests` knows a request."""
 
     async def story() -> None:
-        arrivals = PendingRequests()
+        pending = PendingRequests()
 
         async def arrive() -> None:
-            with arrivals.cancellable("mine"):
+            with pending.cancellable("mine"):
                 await asyncio.Event().wait()
 
         both = [asyncio.create_task(arrive()), asyncio.create_task(arrive())]
         await asyncio.sleep(0)
-        assert not arrivals.cancel("yours")
-        assert arrivals.cancel("mine")
+        assert not pending.cancel("yours")
+        assert pending.cancel("mine")
         await asyncio.wait(both)
         assert all(task.cancelled() for task in both)
-        assert not arrivals.cancel("mine")
+        assert not pending.cancel("mine")
 
     asyncio.run(story())
 

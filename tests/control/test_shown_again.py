@@ -1,4 +1,4 @@
-"""Rows of lists are kept until an event, and every event is visible in them."""
+"""Views are kept until an event, and every event is visible in them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -65,7 +65,7 @@ def tell(harness: EngineHarness, story: Story) -> None:
     harness.run(life)
 
 
-def test_an_unchanged_row_is_built_once(harness: EngineHarness) -> None:
+def test_an_unchanged_view_is_built_once(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
         servers, editors = views.servers(), views.editors()
         await asyncio.sleep(3600)
@@ -87,7 +87,7 @@ def test_an_ended_owner_is_shown_at_once(harness: EngineHarness) -> None:
     tell(harness, story)
 
 
-def test_a_row_with_a_countdown_is_built_each_time(harness: EngineHarness) -> None:
+def test_a_view_with_a_countdown_is_built_each_time(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:  # noqa: ARG001 (the story's)
         views.servers()
         lease = harness.attachments.acquire_lease("toy", "an AI client", 60)[1]

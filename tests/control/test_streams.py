@@ -64,7 +64,7 @@ def since(seq: int, instance: str = ME) -> dict[str, Any]:
 async def heard(wire: Wire, count: int) -> list[tuple[int, str]]:
     """Return the numbers and names of the next events."""
     told = [(await wire.hear())["params"] for _ in range(count)]
-    return [(row["seq"], row["event"]) for row in told]
+    return [(notice["seq"], notice["event"]) for notice in told]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -80,8 +80,8 @@ def test_a_subscriber_gets_the_events_after_its_answer(tmp_path: Path, kind: str
             harness.happens.warn("two")
             harness.happens.report_failure("three", ValueError("no"))
             told = [await wire.hear() for _ in range(3)]
-            assert [row["method"] for row in told] == ["event"] * 3
-            first, second, third = (row["params"] for row in told)
+            assert [notice["method"] for notice in told] == ["event"] * 3
+            first, second, third = (notice["params"] for notice in told)
             assert {**first, "at": 0, "mono": 0} == {
                 "id": 1,
                 "seq": 2,
@@ -222,7 +222,9 @@ def test_a_subscriber_that_never_reads_is_closed(
                 harness.happens.publish("much", text="x" * 100_000)
                 assert (await heard(wire, 1)) == [(number + 1, "much")]
             assert harness.subscribers() == 1
-            assert [row["reason"] for row in harness.events.named("connection.closed")] == ["the client does not read"]
+            assert [each["reason"] for each in harness.events.named("connection.closed")] == [
+                "the client does not read"
+            ]
             await wire.close()
             await deaf.close()
 

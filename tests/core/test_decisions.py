@@ -66,7 +66,7 @@ def worlds(draw: st.DrawFn) -> tuple[ServerSpec, Snapshot]:
     facts = {}
     for port in draw(st.lists(st.sampled_from(NUMBERS), unique=True, min_size=2)):
         found = draw(st.lists(listeners, max_size=2))
-        facts[port] = PortFact(port, draw(st.sampled_from(Bind)), tuple(replace(row, port=port) for row in found))
+        facts[port] = PortFact(port, draw(st.sampled_from(Bind)), tuple(replace(each, port=port) for each in found))
     foreign_servers: dict[int, ForeignServer] = {}
     for ports in draw(st.lists(st.sampled_from(SETS), max_size=3, unique_by=lambda ports: ports["http"])):
         found = _foreign_server(draw, ports)
@@ -187,9 +187,9 @@ def test_every_plan_for_a_running_server_has_a_reason_and_a_proof(
 
 @settings(max_examples=examples(300), deadline=None)
 @given(st.lists(worlds(), min_size=2, max_size=4))
-def test_successive_requests_never_get_the_same_port(wishes: list[tuple[ServerSpec, Snapshot]]) -> None:
+def test_successive_requests_never_get_the_same_port(requests: list[tuple[ServerSpec, Snapshot]]) -> None:
     reserved: dict[int, str] = {}
-    for number, (spec, snapshot) in enumerate(wishes):
+    for number, (spec, snapshot) in enumerate(requests):
         plan = reconcile(spec, replace(snapshot, reserved={**snapshot.reserved, **reserved}))
         ports = handed_out(plan)
         assert reserved.keys().isdisjoint(ports)

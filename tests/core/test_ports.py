@@ -7,7 +7,7 @@ from supervisor.core.ports import candidates, obstacles
 
 RANGES = {"http": range(8000, 8003), "ws": range(9500, 9503)}
 SETS = candidates(RANGES)
-STRANGER = Occupant(ProcessIdentity(77, "boot:1"), ("python", "-m", "http.server"), "dev")
+OTHER_PROCESS = Occupant(ProcessIdentity(77, "boot:1"), ("python", "-m", "http.server"), "dev")
 
 
 def free(*held: PortFact) -> dict[int, PortFact]:
@@ -16,7 +16,7 @@ def free(*held: PortFact) -> dict[int, PortFact]:
 
 
 def listened(port: int, address: str = "127.0.0.1", bind: Bind = Bind.TAKEN) -> PortFact:
-    return PortFact(port, bind, (ListeningSocket(address, port, STRANGER),))
+    return PortFact(port, bind, (ListeningSocket(address, port, OTHER_PROCESS),))
 
 
 def test_ranges_move_together() -> None:
@@ -44,7 +44,7 @@ def test_free_set_has_no_obstacles() -> None:
 
 def test_held_port_is_an_obstacle_with_its_occupant() -> None:
     found = obstacles(SETS[0], free(listened(9500)), {})
-    assert [(row.port, row.occupant) for row in found] == [(9500, STRANGER)]
+    assert [(each.port, each.occupant) for each in found] == [(9500, OTHER_PROCESS)]
     assert obstacles(SETS[1], free(listened(9500)), {}) == []
 
 
@@ -57,7 +57,7 @@ def test_listener_on_another_address_is_an_obstacle(address: str) -> None:
 def test_port_with_unknown_state_is_not_free() -> None:
     facts = free()
     del facts[8000]
-    assert [row.port for row in obstacles(SETS[0], facts, {})] == [8000]
+    assert [each.port for each in obstacles(SETS[0], facts, {})] == [8000]
 
 
 def test_excluded_port_keeps_the_systems_reason() -> None:
@@ -72,5 +72,5 @@ def test_excluded_port_keeps_the_systems_reason() -> None:
 def test_exactly_held_and_promised_ports_are_obstacles(held: set[int], promised: set[int]) -> None:
     facts = free(*(listened(port) for port in held))
     for ports in SETS:
-        found = {row.port for row in obstacles(ports, facts, dict.fromkeys(promised, "other"))}
+        found = {each.port for each in obstacles(ports, facts, dict.fromkeys(promised, "other"))}
         assert found == (held | promised) & set(ports.values())

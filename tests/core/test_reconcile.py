@@ -170,7 +170,7 @@ def test_foreign_server_in_use_or_without_proof_stays(more: dict[str, Any]) -> N
     (conflicting_server,) = plan.conflicting_servers
     assert conflicting_server.version == "3.2.5"
     assert conflicting_server.reason
-    assert {row.port for row in plan.occupied} == set(PORTS.values())
+    assert {each.port for each in plan.occupied} == set(PORTS.values())
 
 
 @pytest.mark.parametrize("version", [None, "4.3.0", "3.2.5"])
@@ -251,7 +251,7 @@ def test_exhausted_range_is_refused_with_the_occupants() -> None:
     plan = reconcile(ANY, Snapshot({**FREE, 8000: held(8000), 9501: held(9501)}))
     assert isinstance(plan, Refuse)
     assert plan.refusal is Refusal.EXHAUSTED
-    assert [row.port for row in plan.occupied] == [8000, 9501]
+    assert [each.port for each in plan.occupied] == [8000, 9501]
 
 
 def test_skipping_ports_of_own_servers_is_not_a_relocation() -> None:
@@ -263,4 +263,4 @@ def test_exhausted_range_lists_ports_of_own_servers() -> None:
     reserved = {8000: "toy", 9500: "toy"}
     plan = reconcile(ANY, Snapshot({**FREE, 8001: held(8001)}, reserved, own_ports=frozenset(reserved)))
     assert isinstance(plan, Refuse)
-    assert [row.port for row in plan.occupied] == [8000, 9500, 8001]
+    assert [each.port for each in plan.occupied] == [8000, 9500, 8001]

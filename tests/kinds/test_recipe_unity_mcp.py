@@ -48,10 +48,10 @@ def test_only_the_server_program_of_the_package_is_of_the_kind() -> None:
 def test_preferences_are_inherited_but_not_launch_settings() -> None:
     launch = ("UNITY_MCP_HTTP_URL", "UNITY_MCP_HTTP_PORT", "UNITY_MCP_HTTP_REMOTE_HOSTED", "UNITY_MCP_INSTANCE_TOKEN")
     secrets = ("UNITY_MCP_API_KEY_SERVICE_TOKEN", "UNITY_MCP_API_KEY_VALIDATION_URL")
-    wishes = {"DISABLE_TELEMETRY": "1", "UNITY_MCP_PROJECT_SCOPED_TOOLS": "true", "FASTMCP_LOG_LEVEL": "DEBUG"}
-    given = launch_environment(KIND, {**dict.fromkeys((*launch, *secrets), "x"), **wishes}, VALUES, {})
+    chosen = {"DISABLE_TELEMETRY": "1", "UNITY_MCP_PROJECT_SCOPED_TOOLS": "true", "FASTMCP_LOG_LEVEL": "DEBUG"}
+    given = launch_environment(KIND, {**dict.fromkeys((*launch, *secrets), "x"), **chosen}, VALUES, {})
     assert not {*launch, *secrets} & set(given)
-    assert wishes.items() <= given.items()
+    assert chosen.items() <= given.items()
     assert given["UNITY_MCP_SKIP_STARTUP_CONNECT"] == "1"
     assert given["UNITY_MCP_LOG_DIR"] == "/logs/unity-mcp/unity-mcp"
 
