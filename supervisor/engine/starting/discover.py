@@ -61,11 +61,12 @@ class Discovery:
         self._bridges |= {bridge.pid for bridge in bridges}
 
     def expects_servers(self) -> bool:
-        """Return whether a bridge may have started a server of its own since the last look."""
+        """Return whether one of the expected bridges lives, and so may have started a server since the last look."""
         self._bridges = frozenset(pid for pid in self._bridges if self._may_live(pid))
         return bool(self._bridges)
 
     def _may_live(self, pid: int) -> bool:
+        """Return whether a process has the pid, or the system does not tell."""
         try:
             return self._context.platform.probe.identify(pid) is not None
         except OSError:
@@ -112,6 +113,7 @@ class Discovery:
         return found
 
     async def _look_for(self, kind: Kind, facts: Mapping[int, PortFact]) -> list[ServerRecord]:
+        """Add a record for each new server of a kind on these ports, and return the records."""
         foreign_servers = await self._recogniser.find_servers(kind, facts)
         found = []
         for foreign_server in foreign_servers.values():

@@ -96,9 +96,9 @@ class Launcher:
             log=record.log,
         )
         self._spawner.prune_logs(record)
-        ready = await self.wait_until_ready(record, kind_for_version(resolved.kind, record.version))
-        self._recipes[ready.id] = (ready.launch, resolved.kind)
-        return ready
+        record = await self.wait_until_ready(record, kind_for_version(resolved.kind, record.version))
+        self._recipes[record.id] = (record.launch, resolved.kind)
+        return record
 
     async def wait_until_ready(self, record: ServerRecord, kind: Kind) -> ServerRecord:
         """Wait until a server that was started is ready, and return its record, READY.

@@ -53,12 +53,12 @@ class Placement:
         conflicting_servers: dict[str, ConflictingServer] = {}
         for record in of_kind(self._context, resolved.kind, resolved.project, resolved.asker):
             if self._is_becoming(resolved, record):
-                return _at(resolved, record)
-            conflicting_server = await self._conflicting_server(_at(resolved, record), record)
+                return _answered_by(resolved, record)
+            conflicting_server = await self._conflicting_server(_answered_by(resolved, record), record)
             if conflicting_server is None:
                 # This one may be replaced, but a fitting server may have been started while it was asked.
                 now = resolve(self._context, request)
-                return now if self._fits(now) else _at(resolved, record)
+                return now if self._fits(now) else _answered_by(resolved, record)
             conflicting_servers[record.id] = conflicting_server
         if not conflicting_servers:
             return resolved
@@ -123,7 +123,7 @@ class Placement:
         return found.conflicting_server if isinstance(found, StartAnother) else None
 
 
-def _at(resolved: ResolvedRequest, record: ServerRecord) -> ResolvedRequest:
+def _answered_by(resolved: ResolvedRequest, record: ServerRecord) -> ResolvedRequest:
     """Return the request with another server as its answer."""
     fresh = all(owner.process != resolved.asker for owner in record.owners)
     return replace(resolved, server=record.id, fresh=fresh)

@@ -93,7 +93,7 @@ class PortReporter:
             findings |= await self._report_sets(kind, sets) if sets else {}
         rest = [port for port in ports if port not in findings]
         facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, rest) if rest else {}
-        findings |= {port: self._report_unused(facts[port]) for port in rest}
+        findings |= {port: self._report_of_no_kind(facts[port]) for port in rest}
         return [findings[port] for port in ports]
 
     async def _report_sets(
@@ -123,13 +123,14 @@ class PortReporter:
         return PortFinding(port, found.occupant, "relocate", f"{found.reason}: {reason}" if reason else found.reason)
 
     def _report_free(self, port: int, ports: Ports, snapshot: Snapshot) -> PortFinding:
-        """Report a free port. The ports of a set belong together, so one free port is of no use if another is held."""
+        """Return the finding on a free port. The ports of a set are used together, so none is of use if one is held."""
         held = [other for other in ports.values() if obstacle(other, snapshot.ports.get(other), snapshot.reserved)]
         if held:
             return PortFinding(port, None, "relocate", f"it is free, but {held[0]} goes with it and is held")
         return PortFinding(port, None, "use", "it is free")
 
     def _report_own(self, port: int, occupant: Occupant | None, server: str, version: str | None = None) -> PortFinding:
+        """Return the finding on a recorded server's port. `version` is the required one, None if any version fits."""
         record = self._records.servers[server]
         if record.other_home is not None:
             return PortFinding(port, occupant, "relocate", "it belongs to another godot-supervisor home")
@@ -139,8 +140,8 @@ class PortReporter:
         how = f", which another program started ({record.origin})" if record.foreign else ""
         return PortFinding(port, occupant, "reuse", f"it is the port of {server}{how}")
 
-    def _report_unused(self, fact: PortFact) -> PortFinding:
-        """Report a port that no kind uses."""
+    def _report_of_no_kind(self, fact: PortFact) -> PortFinding:
+        """Return the finding on a port that lies in no range of a kind."""
         reserved = self._records.reserved_ports()
         if fact.port in reserved:
             return self._report_own(
