@@ -1,7 +1,7 @@
 """The engine's values as messages of the protocol. Pure: everything shown is in the value."""
 
 from ..core.model import Bridge, EndedLaunch, Liveness, Occupant, Ownership, PassedOverPort, ServerRecord
-from ..engine.housekeeping import Kept, Leftover
+from ..engine.housekeeping import BuildLeftover, ListedEnvironment
 from ..engine.logs.excerpt import bounded_tail
 from ..engine.starting.port_report import PortFinding
 from ..wire.messages.common import BridgeInfo, FailureInfo, OccupantInfo, Owner, RelocatedPort
@@ -54,7 +54,7 @@ def bridge_info(seen: Bridge) -> BridgeInfo:
     return BridgeInfo(seen.pid, seen.client, seen.client_pid)
 
 
-def environment_info(kept: Kept) -> EnvironmentInfo:
+def environment_info(kept: ListedEnvironment) -> EnvironmentInfo:
     """Return a private environment and what uses it."""
     found = kept.environment
     used_by = (*kept.named_by, *kept.used_by)
@@ -70,7 +70,7 @@ def environment_info(kept: Kept) -> EnvironmentInfo:
     )
 
 
-def environment_leftover(left: Leftover) -> EnvironmentLeftover:
+def environment_leftover(left: BuildLeftover) -> EnvironmentLeftover:
     """Return a folder that lies beside the private environments."""
     return EnvironmentLeftover(str(left.path), left.size, left.what, left.removable)
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from ..core.deadlines import start_deadline
 from ..core.lifecycle import SERVING
-from ..core.model import Editor, Liveness, ServerRecord, ServerState, VersionSource
+from ..core.model import Editor, ServerRecord, ServerState, VersionSource
 from ..core.reconcile import Replace
 from ..core.single_flight import Operation, OperationRequest, requester_name
 from ..errors import Busy, InstallFailed, StartFailed
@@ -25,7 +25,7 @@ from .starting.reuse import Reuser
 from .starting.start import Starter
 from .starting.takeover import Takeover
 from .state.context import EngineContext
-from .state.standing import Standing
+from .state.standing import Standing, may_live
 
 _AT_REST = (ServerState.FAILED, ServerState.BACKOFF, ServerState.STOPPED)
 
@@ -77,13 +77,13 @@ class Ensurer:
                 undo = self.registrar.register(resolved, request.editor)
         return await self.operations.perform(
             admitted,
-            partial(self._run, request, resolved),
+            partial(self._perform_admitted, request, resolved),
             undo=undo,
-            keep_if=partial(self._lives, request.editor),
+            keep_if=partial(self._editor_may_live, request.editor),
         )
 
-    def _lives(self, editor: Editor | None) -> bool:
-        return editor is not None and self.context.platform.probe.sample(editor.process) is not Liveness.DEAD
+    def _editor_may_live(self, editor: Editor | None) -> bool:
+        return editor is not None and may_live(self.context.platform.probe, editor.process)
 
     def _refuse_mismatch(self, resolved: ResolvedRequest) -> None:
         """Refuse a request before its editor becomes an owner of the server that it was refused.
@@ -100,7 +100,7 @@ class Ensurer:
         if record.state in SERVING and not self.standing.process_ended(record):
             self.reuser.refuse_mismatch(resolved, record)
 
-    async def _run(
+    async def _perform_admitted(
         self, request: EnsureRequest, resolved: ResolvedRequest, operation: RunningOperation
     ) -> ServerRecord:
         """Perform the operation: see to the last launch, start the server, and do without a version that is missing."""
@@ -114,14 +114,14 @@ class Ensurer:
         record = records.server(resolved.server)
         before = record if record.state in _AT_REST else None
         try:
-            return await self._start(resolved, operation, before)
+            return await self._start_server(resolved, operation, before)
         except InstallFailed as problem:
-            fallen = self.placement.versions.without_addon(request, resolved, problem)
-            if fallen is None:
+            fallback = self.placement.versions.without_addon(request, resolved, problem)
+            if fallback is None:
                 if resolved.chosen is not None and resolved.chosen.source is VersionSource.ADDON:
                     problem.hint = f"{problem.hint} (the version is {resolved.chosen.why}: --version asks for another)"
                 raise
-        return await self._fall_back(fallen, resolved, operation, before)
+        return await self._fall_back(fallback, resolved, operation, before)
 
     async def _end_last_launch(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """Bring what an earlier launch left unfinished to readiness or to its end, and return the server's record."""
@@ -138,7 +138,7 @@ class Ensurer:
             return await self.termination.end_launch(server_id, operation, stop_reason(record))
         return self.context.records.server(server_id)
 
-    async def _start(
+    async def _start_server(
         self, resolved: ResolvedRequest, operation: RunningOperation, before: ServerRecord | None
     ) -> ServerRecord:
         """Start, reuse or replace the server.
@@ -164,27 +164,27 @@ class Ensurer:
 
     async def _fall_back(
         self,
-        fallen: EnsureRequest,
+        fallback: EnsureRequest,
         resolved: ResolvedRequest,
         operation: RunningOperation,
         before: ServerRecord | None,
     ) -> ServerRecord:
         """Start the server without the addon's version, which the package index does not have."""
         records = self.context.records
-        now = await self.placement.place(fallen)
-        reason = now.chosen.passed_over if now.chosen is not None else None
+        resolved_again = await self.placement.place(fallback)
+        reason = resolved_again.chosen.passed_over if resolved_again.chosen is not None else None
         self.context.events.warn(
             "server.version_missing",
             server=resolved.server,
             version=resolved.version,
-            instead=now.version,
+            instead=resolved_again.version,
             reason=reason,
         )
-        operation.progress("deciding", f"{now.server} {now.version or ''} instead: {reason}")
+        operation.progress("deciding", f"{resolved_again.server} {resolved_again.version or ''} instead: {reason}")
         operation.restart_deadline()
-        if now.server == resolved.server:
-            return await self._start(now, operation, before)
-        found = await self.perform(replace(fallen, request_id=None))
+        if resolved_again.server == resolved.server:
+            return await self._start_server(resolved_again, operation, before)
+        found = await self.perform(replace(fallback, request_id=None))
         record = records.servers.get(resolved.server)
         if record is not None and record.state is ServerState.FAILED and not record.launch:
             for owner in record.owners:

@@ -25,7 +25,7 @@ LOST_RECORD = "an environment whose record was damaged or removed"
 
 
 @frozen
-class Kept:
+class ListedEnvironment:
     """An environment on the disk. `size` is in bytes; `used_by` is for people, and empty if it has no user.
 
     `named_by` are the kinds that may request it again; if it is gone by then, they have it rebuilt.
@@ -40,8 +40,11 @@ class Kept:
 
 
 @frozen
-class Leftover:
-    """A folder beside the environments that is not one. `removable`: `prune` removes it."""
+class BuildLeftover:
+    """A folder beside the environments that is not one: most are left by a build.
+
+    `size` is in bytes. `what` says for people what the folder is. `removable`: `remove_leftovers` removes it.
+    """
 
     path: Path
     size: int
@@ -60,26 +63,26 @@ class Housekeeping:
         self._context = context
         self._environments = context.environments
         self._lanes = context.platform.lanes
-        self._shared: SharedAnswers[list[Kept]] = SharedAnswers()
+        self._shared: SharedAnswers[list[ListedEnvironment]] = SharedAnswers()
         self._sizes: dict[Environment, tuple[float, int]] = {}
 
-    async def look(self) -> list[Kept]:
+    async def list_environments(self) -> list[ListedEnvironment]:
         """Return every environment. All callers during a look share the next one."""
-        return await self._shared.ask("look", self._look)
+        return await self._shared.ask("look", self._list_with_sizes)
 
-    async def _look(self) -> list[Kept]:
-        return [await self._sized(kept) for kept in await self._unsized()]
+    async def _list_with_sizes(self) -> list[ListedEnvironment]:
+        return [await self._with_size(kept) for kept in await self._list_without_sizes()]
 
-    async def _unsized(self) -> list[Kept]:
+    async def _list_without_sizes(self) -> list[ListedEnvironment]:
         """Return every environment without its size."""
         published = self._environments.published()
         commands = await self._lanes.look(self._commands) if published else ()
         return [
-            Kept(found, 0, self._users(found, commands), self._kinds(found), broken=not found.usable)
+            ListedEnvironment(found, 0, self._users_of(found, commands), self._kinds_of(found), broken=not found.usable)
             for found in published
         ]
 
-    async def _sized(self, kept: Kept) -> Kept:
+    async def _with_size(self, kept: ListedEnvironment) -> ListedEnvironment:
         """Return the environment with its size.
 
         A published environment does not change, so a size is reused for a while.
@@ -90,45 +93,47 @@ class Housekeeping:
             self._sizes[environment] = (now, await self._lanes.do(_size, environment.path))
         return replace(kept, size=self._sizes[environment][1])
 
-    async def leftovers(self) -> list[Leftover]:
+    async def list_leftovers(self) -> list[BuildLeftover]:
         """Return the folders that are not environments: builds, replaced ones, and folders of other programs."""
-        return await self._lanes.do(self._leftovers)
+        return await self._lanes.do(self._find_leftovers)
 
-    async def prune(self, *, dry_run: bool, named: bool = False, keys: Collection[str] = ()) -> list[Kept]:
+    async def remove_unused(
+        self, *, dry_run: bool, include_named: bool = False, keys: Collection[str] = ()
+    ) -> list[ListedEnvironment]:
         """Remove environments without a user. With `dry_run`, only return them.
 
-        `named` includes those that kinds name but no process runs from. `keys` restricts the removal to these, named or
-        not.
+        `include_named` includes those that kinds name but no process runs from. `keys` restricts the removal to these
+        environments, which may be named too.
 
         Returns:
-            The environments that were removed, or would be.
+            The environments that were removed, or with `dry_run` would be.
 
         Raises:
             NotFound: there is no environment of one of these keys.
             StateNotWritable: the folder cannot be written.
         """
-        found = await self._unsized()
+        found = await self._list_without_sizes()
         for key in keys:
             if key not in {kept.environment.key for kept in found}:
                 raise NotFound(f"no environment {key}", hint="to see all of them: godot-supervisor environments list")
-        named = named or bool(keys)
+        include_named = include_named or bool(keys)
         meant = [kept for kept in found if not keys or kept.environment.key in keys]
-        unused = [kept for kept in meant if not kept.used_by and (named or not kept.named_by)]
+        unused = [kept for kept in meant if not kept.used_by and (include_named or not kept.named_by)]
         # Only the environments to remove are measured.
-        sized = [await self._sized(kept) for kept in unused]
-        return [kept for kept in sized if dry_run or await self._discard(kept.environment, named=named)]
+        sized = [await self._with_size(kept) for kept in unused]
+        return [kept for kept in sized if dry_run or await self._remove(kept.environment, include_named=include_named)]
 
-    async def sweep(self, *, dry_run: bool) -> list[Leftover]:
+    async def remove_leftovers(self, *, dry_run: bool) -> list[BuildLeftover]:
         """Remove aborted and replaced builds. With `dry_run`, only return them."""
-        removable = [left for left in await self.leftovers() if left.removable]
+        removable = [left for left in await self.list_leftovers() if left.removable]
         if dry_run or not removable:
             return removable
         gone = await self._lanes.do(self._environments.sweep, lane=Lane.FILES)
         return [left for left in removable if left.path in gone]
 
-    async def _discard(self, environment: Environment, *, named: bool) -> bool:
+    async def _remove(self, environment: Environment, *, include_named: bool) -> bool:
         def unused() -> bool:
-            return not self._servers(environment) and (named or not self._kinds(environment))
+            return not self._servers_of(environment) and (include_named or not self._kinds_of(environment))
 
         try:
             done = await self._environments.discard(environment, unused)
@@ -144,7 +149,7 @@ class Housekeeping:
             )
         return done
 
-    def _users(self, environment: Environment, commands: CommandLines) -> tuple[str, ...]:
+    def _users_of(self, environment: Environment, commands: CommandLines) -> tuple[str, ...]:
         """Return the servers that need an environment, and the other processes that run from it."""
         pids = running_from(environment.path, commands)
         servers = {record.id: record for record in self._context.records.servers.values()}
@@ -154,11 +159,11 @@ class Housekeeping:
             for process in (record.process, record.root)
             if process is not None and (pid := process.pid) in pids
         }
-        by_server = dict.fromkeys((*self._servers(environment), *(record.id for record in running.values())))
+        by_server = dict.fromkeys((*self._servers_of(environment), *(record.id for record in running.values())))
         others = (f"process {pid}" for pid in pids if pid not in running)
         return (*(f"server {server}" for server in by_server), *others)
 
-    def _servers(self, environment: Environment) -> list[str]:
+    def _servers_of(self, environment: Environment) -> list[str]:
         """Return the servers of this home that run from an environment or will be started from it again.
 
         A foreign server is found by its processes instead, because another program has chosen where it runs from.
@@ -177,7 +182,7 @@ class Housekeeping:
             package = environment.package
         return bool(package and record.version) and self._path_of(package, record.version) == environment.path
 
-    def _kinds(self, environment: Environment) -> tuple[str, ...]:
+    def _kinds_of(self, environment: Environment) -> tuple[str, ...]:
         """Return the kinds that may request an environment by themselves."""
         catalog = self._context.catalog
         kinds = [catalog.get(name) for name in catalog.names()]
@@ -201,7 +206,7 @@ class Housekeeping:
         platform = self._context.platform
         return commands_of_all(platform.processes, platform.probe)
 
-    def _leftovers(self) -> list[Leftover]:
+    def _find_leftovers(self) -> list[BuildLeftover]:
         store, probe = self._environments.store, self._context.platform.probe
         published = {found.path for found in store.published()}
         removable = set(self._environments.removable())
@@ -224,7 +229,7 @@ class Housekeeping:
                     what = "an aborted build; a process still runs from it"
                 else:
                     what = "not made by godot-supervisor, or its list of builders is lost"
-                found.append(Leftover(folder, _size(folder), what, folder in removable))
+                found.append(BuildLeftover(folder, _size(folder), what, folder in removable))
         return found
 
 

@@ -42,7 +42,10 @@ class EnvironmentsHarness(EngineHarness):
         return sorted(path.stem.rpartition("-")[2] for path in self.root.glob("*.json"))
 
     async def uses(self) -> dict[str, tuple[str, ...]]:
-        return {kept.environment.version: (*kept.named_by, *kept.used_by) for kept in await self.housekeeping.look()}
+        return {
+            kept.environment.version: (*kept.named_by, *kept.used_by)
+            for kept in await self.housekeeping.list_environments()
+        }
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def test_kind_uses_every_version_that_it_may_request(shelf: EnvironmentsHarness)
         for version in ("1.0", "1.5", "2.0"):
             shelf.publish(version)
         assert await shelf.uses() == {"1.0": (), "1.5": ("kind toy",), "2.0": ("kind toy",)}
-        [first, *_] = await shelf.housekeeping.look()
+        [first, *_] = await shelf.housekeeping.list_environments()
         assert first.size == 1000
 
     shelf.run(story)
@@ -66,7 +69,7 @@ def test_server_uses_the_environment_of_its_version(shelf: EnvironmentsHarness) 
         shelf.publish("1.0")
         await shelf.up(version="1.0")
         assert "server toy" in (await shelf.uses())["1.0"]
-        assert await shelf.housekeeping.prune(dry_run=False) == []
+        assert await shelf.housekeeping.remove_unused(dry_run=False) == []
 
     shelf.run(story)
 
@@ -96,13 +99,13 @@ def test_unused_environment_is_removed_and_reported(shelf: EnvironmentsHarness) 
         gone = shelf.publish("1.0")
         stays = [shelf.publish("2.0"), shelf.publish("2.0", package="other")]
         bridge = shelf.system.start(str(stays[1] / "venv" / "bin" / "python"))
-        [removed] = await shelf.housekeeping.prune(dry_run=False)
+        [removed] = await shelf.housekeeping.remove_unused(dry_run=False)
         assert (removed.environment.path, removed.size) == (gone, 1000)
         assert not gone.exists()
         assert shelf.versions() == ["2.0", "2.0"]
         assert [row["version"] for row in shelf.events.of("environment.removed")] == ["1.0"]
         shelf.system.end(bridge)
-        assert [kept.environment.package for kept in await shelf.housekeeping.prune(dry_run=False)] == ["other"]
+        assert [kept.environment.package for kept in await shelf.housekeeping.remove_unused(dry_run=False)] == ["other"]
 
     shelf.run(story)
 
@@ -110,7 +113,7 @@ def test_unused_environment_is_removed_and_reported(shelf: EnvironmentsHarness) 
 def test_a_dry_run_removes_nothing(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         shelf.publish("1.0")
-        assert len(await shelf.housekeeping.prune(dry_run=True)) == 1
+        assert len(await shelf.housekeeping.remove_unused(dry_run=True)) == 1
         assert shelf.versions() == ["1.0"]
         assert shelf.events.of("environment.removed") == []
 
@@ -122,15 +125,15 @@ def test_environment_used_at_the_last_moment_is_kept(
 ) -> None:
     async def story() -> None:
         folder = shelf.publish("1.0")
-        look = shelf.housekeeping._unsized
+        look = shelf.housekeeping._list_without_sizes
 
         async def late_look() -> Any:
             found = await look()
             await shelf.up(version="1.0")
             return found
 
-        monkeypatch.setattr(shelf.housekeeping, "_unsized", late_look)
-        assert await shelf.housekeeping.prune(dry_run=False) == []
+        monkeypatch.setattr(shelf.housekeeping, "_list_without_sizes", late_look)
+        assert await shelf.housekeeping.remove_unused(dry_run=False) == []
         assert folder.exists()
 
     shelf.run(story)
@@ -140,8 +143,8 @@ def test_environment_being_rebuilt_is_kept(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         shelf.publish("1.0")
         with FileLock(shelf.root / "toy-server-1.0.lock"):
-            assert await shelf.housekeeping.prune(dry_run=False) == []
-        assert len(await shelf.housekeeping.prune(dry_run=False)) == 1
+            assert await shelf.housekeeping.remove_unused(dry_run=False) == []
+        assert len(await shelf.housekeeping.remove_unused(dry_run=False)) == 1
 
     shelf.run(story)
 
@@ -170,7 +173,7 @@ def test_unwritable_folder_is_a_typed_error(shelf: EnvironmentsHarness, monkeypa
 
         monkeypatch.setattr(Path, "unlink", refuse)
         with pytest.raises(StateNotWritable, match=r"cannot be removed") as caught:
-            await shelf.housekeeping.prune(dry_run=False)
+            await shelf.housekeeping.remove_unused(dry_run=False)
         assert str(shelf.root) in (caught.value.hint or "")
 
     shelf.run(story)
@@ -200,15 +203,15 @@ def test_environment_named_by_a_kind_is_removed_on_request(shelf: EnvironmentsHa
         for version in ("1.5", "2.0", "3.0"):
             shelf.publish(version)
         with pytest.raises(NotFound, match="no environment toy-server-9"):
-            await shelf.housekeeping.prune(dry_run=False, keys=["toy-server-9"])
-        await shelf.housekeeping.prune(dry_run=False, keys=["toy-server-1.5"])
+            await shelf.housekeeping.remove_unused(dry_run=False, keys=["toy-server-9"])
+        await shelf.housekeeping.remove_unused(dry_run=False, keys=["toy-server-1.5"])
         assert shelf.versions() == ["2.0", "3.0"]
         folder = shelf.root / "toy-server-2.0-abcd"
         runner = shelf.system.start(str(folder / "venv" / "bin" / "python"))
-        await shelf.housekeeping.prune(dry_run=False, named=True)
+        await shelf.housekeeping.remove_unused(dry_run=False, include_named=True)
         assert shelf.versions() == ["2.0"]
         shelf.system.end(runner)
-        await shelf.housekeeping.prune(dry_run=False, named=True)
+        await shelf.housekeeping.remove_unused(dry_run=False, include_named=True)
         assert shelf.versions() == []
 
     shelf.run(story)
@@ -229,7 +232,7 @@ def test_aborted_builds_differ_from_other_folders(shelf: EnvironmentsHarness) ->
         (shelf.root / "replaced").mkdir()
         store.note_replaced(shelf.root / "replaced")
         shelf.system.start(str(shelf.root / "toy-1-dd" / "python"))
-        left = {one.path.name: (one.what, one.removable) for one in await shelf.housekeeping.leftovers()}
+        left = {one.path.name: (one.what, one.removable) for one in await shelf.housekeeping.list_leftovers()}
         assert left == {
             "replaced": ("replaced", True),
             "toy-1-aa": ("an aborted build", True),
@@ -237,8 +240,11 @@ def test_aborted_builds_differ_from_other_folders(shelf: EnvironmentsHarness) ->
             "toy-1-cc": ("not made by godot-supervisor, or its list of builders is lost", False),
             "toy-1-dd": ("an aborted build; a process still runs from it", False),
         }
-        assert len(await shelf.housekeeping.sweep(dry_run=True)) == 2
-        assert {one.path.name for one in await shelf.housekeeping.sweep(dry_run=False)} == {"replaced", "toy-1-aa"}
+        assert len(await shelf.housekeeping.remove_leftovers(dry_run=True)) == 2
+        assert {one.path.name for one in await shelf.housekeeping.remove_leftovers(dry_run=False)} == {
+            "replaced",
+            "toy-1-aa",
+        }
         assert published.exists()
         assert not (shelf.root / "toy-1-aa").exists()
 
@@ -252,13 +258,13 @@ def test_an_environment_whose_record_was_damaged_is_no_build_under_way(shelf: En
         store.note_builders(folder, [me])
         store.note_published(folder)
         (shelf.root / "toy-server-1.0.json").write_text("{")
-        (left,) = await shelf.housekeeping.leftovers()
+        (left,) = await shelf.housekeeping.list_leftovers()
         assert (left.what, left.removable) == ("an environment whose record was damaged or removed", True)
         user = shelf.system.start(str(folder / "venv" / "bin" / "python"))
-        (left,) = await shelf.housekeeping.leftovers()
+        (left,) = await shelf.housekeeping.list_leftovers()
         assert not left.removable
         shelf.system.end(user)
-        assert [one.path for one in await shelf.housekeeping.sweep(dry_run=False)] == [folder]
+        assert [one.path for one in await shelf.housekeeping.remove_leftovers(dry_run=False)] == [folder]
 
     shelf.run(story)
 
@@ -266,7 +272,7 @@ def test_an_environment_whose_record_was_damaged_is_no_build_under_way(shelf: En
 def test_what_was_removed_is_not_told_to_be_broken(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         shelf.publish("9.0")
-        (removed,) = await shelf.housekeeping.prune(dry_run=False)
+        (removed,) = await shelf.housekeeping.remove_unused(dry_run=False)
         assert not removed.broken
         assert not removed.environment.usable
 

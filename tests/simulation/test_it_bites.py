@@ -183,10 +183,10 @@ def test_ports_that_are_not_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_recovery_that_forgets_what_was_being_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon that is killed between spawn and write has left a child."""
 
-    def nobody(self: recover.RecoveryReport, token: str, fits: object) -> ProcessIdentity | None:  # noqa: ARG001
+    def nobody(self: recover.LivingLaunches, token: str, fits: object) -> ProcessIdentity | None:  # noqa: ARG001
         return None
 
-    monkeypatch.setattr(recover.RecoveryReport, "leader", nobody)
+    monkeypatch.setattr(recover.LivingLaunches, "find_launched", nobody)
     often = {"daemon killed in a call": 0.02}
     bites("every live server of ours is known", "one server for each key and version", rates=often)
 

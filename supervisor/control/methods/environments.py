@@ -21,7 +21,7 @@ class EnvironmentMethods:
 
     @read("environments.list")
     async def _list(self, _: EnvironmentsList) -> EnvironmentsListResult:
-        kept, left = await self._housekeeping.look(), await self._housekeeping.leftovers()
+        kept, left = await self._housekeeping.list_environments(), await self._housekeeping.list_leftovers()
         folder = str(self._context.environments.root)
         return EnvironmentsListResult(
             folder, tuple(map(environment_info, kept)), tuple(map(environment_leftover, left))
@@ -29,8 +29,8 @@ class EnvironmentMethods:
 
     @read("environments.prune")
     async def _prune(self, params: EnvironmentsPrune) -> EnvironmentsPruneResult:
-        removed = await self._housekeeping.prune(
-            dry_run=params.dry_run, named=params.all, keys=frozenset(params.environments)
+        removed = await self._housekeeping.remove_unused(
+            dry_run=params.dry_run, include_named=params.all, keys=frozenset(params.environments)
         )
-        left = () if params.environments else await self._housekeeping.sweep(dry_run=params.dry_run)
+        left = () if params.environments else await self._housekeeping.remove_leftovers(dry_run=params.dry_run)
         return EnvironmentsPruneResult(tuple(map(environment_info, removed)), tuple(map(environment_leftover, left)))

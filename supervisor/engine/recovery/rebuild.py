@@ -15,14 +15,21 @@ from ...errors import KindUnknown
 from ...kinds.kind import Kind
 from ...kinds.programs import is_command_of
 from ...native.api import variable_if_told
+from ...values import frozen
 from ..identification.foreign_owner import owner_of, record_owner
 from ..identification.recognise import launcher_of
 from ..identification.server_client import ServerClient
 from ..processes.spawn import url_and_connect
 from ..state.context import PROJECT_VARIABLE, EngineContext
 
-Serving = tuple[ProcessIdentity | None, ProcessIdentity, Ports]
-"""The process that a daemon has spawned, None if that is not proven; the process that listens; and its ports."""
+
+@frozen
+class ServingProcess:
+    """A process that listens as its kind does. `root` is what a daemon has spawned, None if that is not proven."""
+
+    root: ProcessIdentity | None
+    process: ProcessIdentity
+    ports: Ports
 
 
 class Rebuilder:
@@ -46,18 +53,18 @@ class Rebuilder:
         _, _, rest = token.partition(".")
         server_id, _, launch = rest.rpartition(".")
         try:
-            kind = self._kind(server_id)
+            kind = self._kind_in(server_id)
         except KindUnknown as error:
-            self._tell(token, str(error))
+            self._warn(token, str(error))
             return
-        found = await self._serving(kind, carriers)
+        found = await self._find_serving(kind, carriers)
         if isinstance(found, str):
-            self._tell(token, found)
+            self._warn(token, found)
             return
-        root, process, ports = found
+        root, process = found.root, found.process
         if self._context.platform.probe.same_user(process) is not True or Path(server_id).name != server_id:
             # Any user can put the token into a process, and the daemon of an administrator reads all environments.
-            self._tell(token, "another user's process carries it, or it names no server")
+            self._warn(token, "another user's process carries it, or it names no server")
             return
         processes = self._context.platform.processes
         project = await self._context.platform.lanes.look(variable_if_told, processes, process, PROJECT_VARIABLE)
@@ -69,7 +76,7 @@ class Rebuilder:
             state=ServerState.READY,
             origin=Origin.ADOPTED,
             launch=launch,
-            ports=ports,
+            ports=found.ports,
             since=self._context.platform.clock.wall(),
             root=root or await launcher_of(self._context, process),
             owners_unknown=True,
@@ -78,16 +85,16 @@ class Rebuilder:
         )
         said = await self._server_client.ask(record, kind) if kind.identify else None
         seen = await self._context.platform.lanes.look(owner_of, self._context, kind, process)
-        self._adopt(record.with_(version=said.version if said and said.matches else None), kind, seen)
+        self._add_record(record.with_(version=said.version if said and said.matches else None), kind, seen)
 
-    def _kind(self, server_id: str) -> Kind:
+    def _kind_in(self, server_id: str) -> Kind:
         """Return the kind in a server id. The second server of a kind has a number behind the name of the kind."""
         name = server_id.partition("@")[0]
         if name not in self._context.catalog.kinds:
             name = re.sub(r"-[0-9]+$", "", name)
         return self._context.catalog.get(name)
 
-    def _adopt(self, record: ServerRecord, kind: Kind, seen: OwnerSeen) -> None:
+    def _add_record(self, record: ServerRecord, kind: Kind, seen: OwnerSeen) -> None:
         url, connect = url_and_connect(kind, record, self._context.private_environment(kind, record.version))
         owner = record_owner(self._context, seen)
         owners = (owner,) if owner else ()
@@ -98,41 +105,43 @@ class Rebuilder:
             "server.rebuilt", server=record.id, launch=record.launch, ports=dict(record.ports), version=record.version
         )
 
-    async def _serving(self, kind: Kind, carriers: tuple[TokenCarrier, ...]) -> Serving | str:
+    async def _find_serving(self, kind: Kind, carriers: tuple[TokenCarrier, ...]) -> ServingProcess | str:
         """Return the process that serves as the kind does, else the reason why it is not known, for people."""
         fitting = [carrier for carrier in carriers if is_command_of(kind, carrier.command)]
         if not fitting:
             return f"no process that carries it runs {kind.name}"
         root = launched_process(carriers, partial(is_command_of, kind))
         among = with_descendants(carriers, root) if root else tuple(carrier.identity for carrier in fitting)
-        held = await self._held(kind, among)
+        held = await self._find_listeners(kind, among)
         if root is not None:
             nearest: dict[str, ProcessIdentity] = {}
             for each in among:
                 nearest = {**dict.fromkeys(held.get(each, ()), each), **nearest}
             if nearest.keys() == kind.ports.keys():
                 ports = {name: held[nearest[name]][name] for name in kind.ports}
-                return root, next((nearest[name] for name in kind.ports), root), ports
+                return ServingProcess(root, next((nearest[name] for name in kind.ports), root), ports)
         whole = [each for each in held if held[each].keys() == kind.ports.keys()]
         if len(whole) != 1:
             found = {name for ports in held.values() for name in ports}
             missing = ", ".join(name for name in kind.ports if name not in found)
             return f"it does not listen on a port for {missing}" if missing else "several processes may be the server"
-        return None, whole[0], {name: held[whole[0]][name] for name in kind.ports}
+        return ServingProcess(None, whole[0], {name: held[whole[0]][name] for name in kind.ports})
 
-    async def _held(self, kind: Kind, among: Collection[ProcessIdentity]) -> dict[ProcessIdentity, dict[str, int]]:
+    async def _find_listeners(
+        self, kind: Kind, among: Collection[ProcessIdentity]
+    ) -> dict[ProcessIdentity, dict[str, int]]:
         """Return the first port of each name that a process listens on, by process."""
         numbers = {name: reach.numbers for name, reach in kind.ports.items()}
         wanted = {port for ports in numbers.values() for port in ports}
         facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, wanted) if wanted else {}
-        found: dict[ProcessIdentity, dict[str, int]] = {} if wanted else {process: {} for process in among}
+        listeners: dict[ProcessIdentity, dict[str, int]] = {} if wanted else {process: {} for process in among}
         for name, ports in numbers.items():
             for port in ports:
                 for listener in facts[port].listeners:
                     process = listener.occupant.identity
                     if process is not None and process in among:
-                        found.setdefault(process, {}).setdefault(name, port)
-        return found
+                        listeners.setdefault(process, {}).setdefault(name, port)
+        return listeners
 
-    def _tell(self, token: str, reason: str) -> None:
+    def _warn(self, token: str, reason: str) -> None:
         self._context.events.warn("server.not_rebuilt", token=token, reason=reason)

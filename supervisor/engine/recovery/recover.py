@@ -17,7 +17,7 @@ from .rebuild import Rebuilder
 
 
 @frozen
-class RecoveryReport:
+class LivingLaunches:
     """The living processes that carry a launch token of this home, by token.
 
     `hanging`: session leaders of this user that hang in the kernel, so that their environments are unknown.
@@ -26,13 +26,13 @@ class RecoveryReport:
     carriers: Mapping[str, tuple[TokenCarrier, ...]]
     hanging: tuple[int, ...] = ()
 
-    def leader(self, token: str, fits: Fits) -> ProcessIdentity | None:
+    def find_launched(self, token: str, fits: Fits) -> ProcessIdentity | None:
         """Return the process of a launch that an earlier daemon has spawned. `fits` judges its command line."""
         return launched_process(self.carriers.get(token, ()), fits)
 
 
 class Recovery:
-    """Brings the records up to date with the processes. Exit watches and operations are left to the supervisor."""
+    """Brings the records up to date with the processes. The monitor sets the exit watches and starts operations."""
 
     def __init__(self, context: EngineContext, rebuilder: Rebuilder) -> None:
         self._context = context
@@ -45,11 +45,11 @@ class Recovery:
         if loaded.found is Found.SET_ASIDE:
             events.warn("registry.set_aside", aside=str(loaded.aside), reason=loaded.reason)
         self._records.restore(loaded.state)
-        report = await self._report()
+        living = await self._context.platform.lanes.look(self._read_launch_tokens)
         for record in list(self._records.servers.values()):
-            self._prove(record, report)
+            self._prove(record, living)
         known = {self._context.launch_token(record) for record in self._records.servers.values()}
-        strays = {token: carriers for token, carriers in report.carriers.items() if token not in known}
+        strays = {token: carriers for token, carriers in living.carriers.items() if token not in known}
         for token, carriers in strays.items():
             if loaded.found is Found.READ:
                 pids = [carrier.row.identity.pid for carrier in carriers]
@@ -64,13 +64,10 @@ class Recovery:
         except Exception as error:  # noqa: BLE001 (a defect: logged here, and nothing was started or stopped)
             self._context.events.report_failure("server.not_rebuilt", error, token=token)
 
-    async def _report(self) -> RecoveryReport:
-        return await self._context.platform.lanes.look(self._look_at_all)
+    def _read_launch_tokens(self) -> LivingLaunches:
+        """Return the living launches of this home, from the environments of all processes. Blocks.
 
-    def _look_at_all(self) -> RecoveryReport:
-        """Read the launch tokens of all processes. Blocks.
-
-        A process that hangs in the kernel costs only its own look.
+        A process that hangs in the kernel keeps only itself from being read.
         """
         found: dict[str, list[TokenCarrier]] = {}
         hanging: list[int] = []
@@ -89,46 +86,52 @@ class Recovery:
             if token is not None and token.startswith(f"{self._context.home_id}."):
                 command = probe.describe(row.identity.pid).command
                 found.setdefault(token, []).append(TokenCarrier(row, token, command))
-        return RecoveryReport({token: tuple(carriers) for token, carriers in found.items()}, tuple(hanging))
+        return LivingLaunches({token: tuple(carriers) for token, carriers in found.items()}, tuple(hanging))
 
-    def _prove(self, record: ServerRecord, report: RecoveryReport) -> None:
+    def _prove(self, record: ServerRecord, living: LivingLaunches) -> None:
+        """Bring one record up to date with the processes that live."""
         record = self._restart_clocks(record)
         if record.state in (ServerState.FAILED, ServerState.BACKOFF):
             return
         if record.state is ServerState.STOPPING and not record.stop_requested:
             # A verdict does not outlive the daemon that gave it, so suspicions begin again.
             record = self._records.move(record.id, ServerState.READY)
-        if record.root is None:
-            token = self._context.launch_token(record)
-            leader = report.leader(token, self._fits(record)) if record.launch else None
-            if leader is None and record.launch and report.carriers.get(token):
-                pids = [carrier.row.identity.pid for carrier in report.carriers[token]]
-                failure = ServerFailure(
-                    StartFailed.code, f"an earlier daemon's launch cannot be told apart: pids {pids}"
-                )
-                self._records.move(record.id, ServerState.FAILED, failure=failure)
-                return
-            if leader is None and record.launch and report.hanging:
-                hanging = ", ".join(map(str, report.hanging))
-                problem = f"it may have been started: a process hangs in the kernel and cannot be read (pid {hanging})"
-                failure = ServerFailure(StartFailed.code, problem)
-                self._records.move(record.id, ServerState.FAILED, failure=failure)
-                return
-            if leader is None and record.restarts and record.state is ServerState.STARTING:
-                # The server was being restarted. Whether it is still needed is checked when its operation begins.
-                return
-            if leader is None:
-                self._context.events.publish("server.cleared", server=record.id, reason="nothing had been started")
-                self._records.drop(record.id)
-                return
-            record = self._records.change(record.id, root=leader, process=leader)
-        process = record.process or record.root
-        alive = self._context.platform.probe.sample(process) if process else Liveness.DEAD
+        proven = record if record.root is not None else self._prove_launch(record, living)
+        if proven is None:
+            return
+        process = proven.process or proven.root
+        liveness = self._context.platform.probe.sample(process) if process else Liveness.DEAD
         self._context.events.publish(
-            "server.found", server=record.id, launch=record.launch, state=record.state, liveness=alive
+            "server.found", server=proven.id, launch=proven.launch, state=proven.state, liveness=liveness
         )
 
-    def _fits(self, record: ServerRecord) -> Fits:
+    def _prove_launch(self, record: ServerRecord, living: LivingLaunches) -> ServerRecord | None:
+        """Find the process of a launch whose record names none, because the earlier daemon ended right after the spawn.
+
+        Returns the record with the process. Returns None if the process is not found: then the record is failed,
+        dropped, or left to be restarted.
+        """
+        token = self._context.launch_token(record)
+        root = living.find_launched(token, self._command_test(record)) if record.launch else None
+        if root is not None:
+            return self._records.change(record.id, root=root, process=root)
+        if record.launch and living.carriers.get(token):
+            pids = [carrier.row.identity.pid for carrier in living.carriers[token]]
+            problem = f"an earlier daemon's launch cannot be told apart: pids {pids}"
+        elif record.launch and living.hanging:
+            hanging = ", ".join(map(str, living.hanging))
+            problem = f"it may have been started: a process hangs in the kernel and cannot be read (pid {hanging})"
+        elif record.restarts and record.state is ServerState.STARTING:
+            # The server was being restarted. Whether it is still needed is checked when its operation begins.
+            return None
+        else:
+            self._context.events.publish("server.cleared", server=record.id, reason="nothing had been started")
+            self._records.drop(record.id)
+            return None
+        self._records.move(record.id, ServerState.FAILED, failure=ServerFailure(StartFailed.code, problem))
+        return None
+
+    def _command_test(self, record: ServerRecord) -> Fits:
         """Return a function that says whether a command line is that of this launch, or what it has become."""
         kind = self._context.kind_of(record)
         values = placeholder_values(record, self._context.private_environment(kind, record.version))
