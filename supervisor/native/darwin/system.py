@@ -66,7 +66,7 @@ class DarwinProcessControl(process_control.PosixProcessControl[darwin_probe.Darw
 
     def is_unused(self, pid: int) -> bool:
         """Return whether it is proven that no process, group or session has this number."""
-        if not darwin_probe.is_pid(pid) or not (_is_unused(os.kill, pid) and _is_unused(os.killpg, pid)):
+        if not darwin_probe.is_pid(pid) or not (_reaches_nothing(os.kill, pid) and _reaches_nothing(os.killpg, pid)):
             return False
         for other in self._probe.pids():
             with contextlib.suppress(ProcessLookupError):
@@ -123,9 +123,10 @@ def _limited(descriptors: tuple[int, int] | None) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, ours)
 
 
-def _is_unused(ask: Callable[[int, int], None], number: int) -> bool:
+def _reaches_nothing(send: Callable[[int, int], None], number: int) -> bool:
+    """Return whether it is proven that signals to this number reach no process. `send`: os.kill or os.killpg."""
     try:
-        ask(number, 0)
+        send(number, 0)
     except ProcessLookupError:
         return True
     except OSError:

@@ -48,7 +48,7 @@ class LockFile:
         for _ in range(ATTEMPTS):
             descriptor = _open(self._path)
             try:
-                taken = _lock(descriptor)
+                taken = _try_lock(descriptor)
                 place = _place(os.fstat(descriptor))
             except BaseException:
                 os.close(descriptor)
@@ -91,7 +91,7 @@ def _open(path: Path) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     """Lock an open file; return False if another process holds the lock."""
     try:
         lock(descriptor)
