@@ -98,7 +98,20 @@ def test_public_classes_are_explained_by_their_terms() -> None:
 ORDINARY = frozenset(
     {
         *("call", "check", "connection", "control", "error", "file", "log", "manager", "port", "process", "progress"),
-        *("ensure", "failure", "listener", "outcome", "peer", "range", "read", "report", "result", "row", "running"),
+        *(
+            "ensure",
+            "failure",
+            "listener",
+            "outcome",
+            "peer",
+            "range",
+            "read",
+            "reader",
+            "report",
+            "result",
+            "row",
+            "running",
+        ),
         *("source", "state", "stop", "store", "system", "table", "unusable", "version", "watch", "watcher"),
         *("darwin", "linux", "windows"),
     }

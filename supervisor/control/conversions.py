@@ -2,7 +2,7 @@
 
 from ..core.model import Bridge, EndedLaunch, Liveness, Occupant, Ownership, PassedOverPort, ServerRecord
 from ..engine.housekeeping import BuildLeftover, ListedEnvironment
-from ..engine.logs.excerpt import bounded_tail
+from ..engine.logs.excerpt import limit_tail
 from ..engine.starting.port_report import PortFinding
 from ..wire.messages.common import BridgeInfo, FailureInfo, OccupantInfo, Owner, RelocatedPort
 from ..wire.messages.daemon import ExplainedPort
@@ -16,7 +16,7 @@ def failure_info(record: ServerRecord) -> FailureInfo | None:
     if failed is None:
         return None
     # A registry that an earlier release wrote can have longer excerpts of logs.
-    return FailureInfo(failed.code, failed.message, failed.exit, bounded_tail(failed.log_tail))
+    return FailureInfo(failed.code, failed.message, failed.exit, limit_tail(failed.log_tail))
 
 
 def version_source(record: ServerRecord) -> str | None:

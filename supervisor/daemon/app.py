@@ -15,7 +15,7 @@ from ..control.methods.daemon import About
 from ..control.views import Views
 from ..core.model import ProcessIdentity
 from ..engine.assembly import Engine, Site, assemble
-from ..engine.logs.tail import LogTail
+from ..engine.logs.reader import LogReader
 from ..engine.state.context import TOKEN_VARIABLE
 from ..errors import StateNotWritable
 from ..kinds import shell_variables
@@ -205,7 +205,7 @@ class Daemon:
             variables=shell_variables.names_for_clients(context.environment),
         )
         views = Views(context, engine.inspector.reaper, engine.exit_watches)
-        logs = LogTail(context, self._folders.logs / LOG_NAME)
+        logs = LogReader(context, self._folders.logs / LOG_NAME)
         methods = all_methods(engine, views, about, logs)
         admission = Admission(
             methods=methods,

@@ -164,7 +164,7 @@ class Monitor:
             self._watch_owners(record)
         self._watch_process(record, record.process)
         if record.log is not None:
-            self.log_cap.keep(record.id, Path(record.log))
+            self.log_cap.watch(record.id, Path(record.log))
         self.automatic_restarter.note_ready(record)
         self.health.start_checks(record)
         self.reaper.judge_soon(record.id)

@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.control.views import SERVERS_BYTES, Views
 from supervisor.core.model import ServerFailure, ServerState
-from supervisor.engine.logs.excerpt import LOG_TAIL_JSON, LOG_TAIL_LINE, LOG_TAIL_LINES, bounded_tail, log_tail
+from supervisor.engine.logs.excerpt import LOG_TAIL_JSON, LOG_TAIL_LINE, LOG_TAIL_LINES, limit_tail, read_log_tail
 from supervisor.engine.state.exit_watches import ExitWatches
 from supervisor.wire import framing, text
 from supervisor.wire.messages.servers import ServerListResult
@@ -75,14 +75,14 @@ def test_servers_that_do_not_fit_into_a_list_are_counted(harness: EngineHarness)
 def test_the_end_of_a_log_is_printable_and_short(tmp_path: Path) -> None:
     log = tmp_path / "toy.log"
     log.write_bytes(b"\x1b[31mred\tapple\n" + "\N{PILE OF POO}".encode() * 1000 + b"\n" + b"last\n")
-    tail = log_tail(str(log))
+    tail = read_log_tail(str(log))
     assert (tail[0], tail[-1]) == ("?[31mred apple", "last")
     assert len(tail[1]) <= LOG_TAIL_LINE
 
 
 @pytest.mark.parametrize("line", ["x" * 5000, ESCAPES, "\N{PILE OF POO}" * 400, '"' * 400])
 def test_the_end_of_a_log_is_bounded_as_json(line: str) -> None:
-    tail = bounded_tail([line] * 50)
+    tail = limit_tail([line] * 50)
     assert 0 < len(tail) <= LOG_TAIL_LINES
     assert len(json.dumps(tail, ensure_ascii=False).encode()) <= LOG_TAIL_JSON + 100
-    assert bounded_tail(tail) == tail
+    assert limit_tail(tail) == tail

@@ -11,7 +11,7 @@ from supervisor.control.methods.daemon import About
 from supervisor.control.methods.table import MethodTable
 from supervisor.control.views import Views
 from supervisor.core.model import ProcessIdentity
-from supervisor.engine.logs.tail import LogTail
+from supervisor.engine.logs.reader import LogReader
 from supervisor.engine.state.exit_watches import ExitWatches
 from supervisor.wire import fields, framing, text
 from supervisor.wire.messages.daemon import Status, StatusResult
@@ -49,7 +49,7 @@ def methods(harness: EngineHarness, views: Views, notes: list[str]) -> MethodTab
         reload=nothing_waits,
         shut_down=lambda servers: None,  # noqa: ARG005 (not called)
     )
-    logs = LogTail(context, Path("daemon.log"))
+    logs = LogReader(context, Path("daemon.log"))
     return all_methods(engine, views, about, logs)
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from supervisor.core.model import EndedLaunch, ServerState
-from supervisor.engine.logs.tail import LogTail
+from supervisor.engine.logs.reader import LogReader
 from supervisor.engine.state.history import KEPT, KEPT_S, History
 from supervisor.errors import NotFound, StartFailed
 from supervisor.native.api import ChildCommand
@@ -149,11 +149,11 @@ def test_log_of_an_ended_server_can_be_read(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up()
         await harness.supervisor.stop("toy")
-        logs = LogTail(harness.engine.context, harness.folder / "daemon.log")
+        logs = LogReader(harness.engine.context, harness.folder / "daemon.log")
         page = await logs.read("toy", 10, whole_lines=False)
         assert (page.lines, page.ended) == (("first", "last words"), True)
         ends: list[bool] = []
-        close = logs.follow("toy", page, lambda *told: ends.append(told[2]))
+        close = logs.follow("toy", page, lambda update: ends.append(update.ended))
         await asyncio.sleep(1)
         close()
         assert ends == [True]
@@ -170,7 +170,7 @@ def test_log_of_an_unknown_server_is_not_found(harness: EngineHarness) -> None:
         secret.write_text("not a server's")
         (harness.folder / "logs" / "servers" / "other").mkdir(parents=True)
         (harness.folder / "logs" / "servers" / "own.log").write_text("not a server's")
-        logs = LogTail(harness.engine.context, harness.folder / "daemon.log")
+        logs = LogReader(harness.engine.context, harness.folder / "daemon.log")
         for name in ("toy", "..", ".", "", "other.", "other/..", "../../logs", "/etc"):
             with pytest.raises(NotFound):
                 await logs.read(name, 10, whole_lines=False)

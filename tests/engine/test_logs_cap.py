@@ -34,7 +34,7 @@ def test_log_beyond_its_cap_is_cut_and_writing_goes_on(tmp_path: Path) -> None:
         )
         path = tmp_path / "server.log"
         writer = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        cap.keep("toy", path)
+        cap.watch("toy", path)
         os.write(writer, b"".join(b"line %04d\n" % number for number in range(600)))
         await asyncio.wait_for(seen.wait(), 20)
         os.write(writer, b"the last line\n")
@@ -54,7 +54,7 @@ def test_missing_log_is_reported_and_costs_nothing(tmp_path: Path) -> None:
         platform = open_platform()
         told: list[str] = []
         cap = LogCap(platform.files, platform.clock, Events(SilentLog(told.append), platform.clock))
-        cap.keep("toy", tmp_path / "nowhere.log")
+        cap.watch("toy", tmp_path / "nowhere.log")
         assert told == ["log.not_watched"]
         with pytest.raises(FileNotFoundError) as missing:
             (tmp_path / "nowhere.log").stat()
@@ -87,13 +87,13 @@ def test_loud_log_is_checked_in_time_after_a_cut(tmp_path: Path) -> None:
         cap = LogCap(files, clock, Events(SilentLog(), clock), cap_bytes=4000)
         path = tmp_path / "server.log"
         path.write_bytes(b"the first line\n")
-        cap.keep("toy", path)
+        cap.watch("toy", path)
         clock.advance(2)
         with path.open("ab") as log:
             log.write(b"noise\n" * 2000)
         files.tell()
         assert path.stat().st_size < 4000
-        timer = cap._kept["toy"].timer
+        timer = cap._logs["toy"].timer
         assert timer is not None
         assert timer.when() - asyncio.get_running_loop().time() <= 0.5
         cap.close()
@@ -109,7 +109,7 @@ def test_log_that_appears_later_is_capped(tmp_path: Path, monkeypatch: pytest.Mo
         told: list[str] = []
         cap = LogCap(platform.files, platform.clock, Events(SilentLog(told.append), platform.clock), cap_bytes=4000)
         path = tmp_path / "server.log"
-        cap.keep("toy", path)
+        cap.watch("toy", path)
         path.write_bytes(b"x" * 5000)
         await until(lambda: path.stat().st_size < 4000, "it is cut")
         assert told == ["log.not_watched", "log.cut"]

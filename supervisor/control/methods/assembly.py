@@ -1,7 +1,7 @@
 """All methods of the protocol, put together from their handlers."""
 
 from ...engine.assembly import Engine
-from ...engine.logs.tail import LogTail
+from ...engine.logs.reader import LogReader
 from ..views import Views
 from .daemon import About, DaemonMethods
 from .editors import EditorMethods
@@ -12,7 +12,7 @@ from .streams import EventMethods, LogMethods
 from .table import MethodTable, table_of
 
 
-def all_methods(engine: Engine, views: Views, about: About, logs: LogTail) -> MethodTable:
+def all_methods(engine: Engine, views: Views, about: About, logs: LogReader) -> MethodTable:
     """Return the table of every method of this version.
 
     Raises:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ...engine.logs.page import Page
-from ...engine.logs.tail import LogTail
+from ...engine.logs.page import LogUpdate, Page
+from ...engine.logs.reader import LogReader
 from ...engine.state.events import Event, Events
 from ...values import frozen
 from ...wire.jsonrpc import Id
@@ -86,7 +86,7 @@ def notice(identifier: Id, event: Event) -> EventNotice:
 class LogMethods:
     """Handler of `logs.read`."""
 
-    def __init__(self, logs: LogTail) -> None:
+    def __init__(self, logs: LogReader) -> None:
         self._logs = logs
 
     @read("logs.read")
@@ -97,7 +97,8 @@ class LogMethods:
         return Opening(answer, partial(self._begin, params.server, page)) if params.follow else answer
 
     def _begin(self, server: str | None, page: Page, identifier: Id, publish: Publish, room: Room) -> End:
-        def more(lines: Sequence[str], log: str, ended: bool, reason: str | None) -> None:  # noqa: FBT001 (a callback's own)
-            publish("log", LogNotice(identifier, tuple(lines), log, ended, reason))
+        def send(update: LogUpdate) -> None:
+            lines, log = tuple(update.lines), str(update.path)
+            publish("log", LogNotice(identifier, lines, log, update.ended, update.reason))
 
-        return self._logs.follow(server, page, more, room)
+        return self._logs.follow(server, page, send, room)

@@ -8,7 +8,7 @@ from ...core.model import ServerFailure, ServerRecord, ServerState
 from ...core.restarting import GiveUp, RestartAfter, exits_in_a_row, next_start
 from ...errors import SupervisorError
 from ...native.facts import describe_exit
-from ..logs.excerpt import log_tail
+from ..logs.excerpt import read_log_tail
 from ..operations.operation import RunningOperation
 from ..starting.resolve import resolve_with_same_version
 from ..starting.start import Starter
@@ -100,7 +100,7 @@ class AutomaticRestarter:
         failure = record.failure
         if failure is None or failure.log_tail:
             return record
-        return self._records.change(record.id, failure=replace(failure, log_tail=log_tail(record.log)))
+        return self._records.change(record.id, failure=replace(failure, log_tail=read_log_tail(record.log)))
 
     def _failure_after_giving_up(self, record: ServerRecord) -> ServerFailure | None:
         """Return the failure of a server that is not restarted any more, with a message for people."""

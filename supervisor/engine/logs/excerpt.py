@@ -9,17 +9,17 @@ from ...core.log_text import GAP, excerpt
 LOG_TAIL_LINES = 20
 LOG_TAIL_BYTES = 16 * 1024
 EARLY_LINES = 4
-"""How many lines of a tail may be an excerpt of the log before it, including the marks of gaps."""
+"""How many lines of a tail may come from an earlier part of the log, including the marks of gaps."""
 
 LOG_TAIL_LINE = 400
-"""Characters of a line that people are shown; `logs` shows the whole line."""
+"""The length to which a shown line is shortened, in characters. The command `logs` shows the whole line."""
 
 LOG_TAIL_JSON = 4096
-"""Bytes of JSON. The registry, and every answer about a failed server, contains its tail."""
+"""The limit of a tail as JSON, in bytes, because the registry and every answer about a failed server contain it."""
 
 
-def log_lines(path: str | None) -> tuple[str, ...]:
-    """Return the lines at the beginning and the end of a log; none if there is no log."""
+def read_both_ends(path: str | None) -> tuple[str, ...]:
+    """Return the lines of the first and the last `LOG_TAIL_BYTES` of a log; none if it cannot be read."""
     if path is None:
         return ()
     try:
@@ -34,39 +34,39 @@ def log_lines(path: str | None) -> tuple[str, ...]:
     return tuple(text.splitlines())
 
 
-def log_tail(path: str | None) -> tuple[str, ...]:
+def read_log_tail(path: str | None) -> tuple[str, ...]:
     """Return the lines of a log to show to people: its last lines, and before them those that name an error."""
-    return bounded_tail(excerpt(log_lines(path), LOG_TAIL_LINES))
+    return limit_tail(excerpt(read_both_ends(path), LOG_TAIL_LINES))
 
 
-def bounded_tail(lines: Sequence[str]) -> tuple[str, ...]:
+def limit_tail(lines: Sequence[str]) -> tuple[str, ...]:
     """Return the last lines: printable, each shortened, and as many as fit into `LOG_TAIL_JSON`.
 
     Lines that end with a gap mark come from an earlier part of the log; they are kept in preference to the others.
     """
     lines = lines[-LOG_TAIL_LINES:]
     begins = max((number + 1 for number, line in enumerate(lines[:EARLY_LINES]) if line == GAP), default=0)
-    early, room = _fitting(lines[:begins], LOG_TAIL_JSON)
-    late, _ = _fitting(lines[begins:][::-1], room)
+    early, room_bytes = _take_fitting(lines[:begins], LOG_TAIL_JSON)
+    late, _ = _take_fitting(lines[begins:][::-1], room_bytes)
     return (*early, *reversed(late))
 
 
-def _fitting(lines: Sequence[str], room: int) -> tuple[list[str], int]:
-    """Return as many of these lines as fit, as they are shown, and the remaining room."""
+def _take_fitting(lines: Sequence[str], room_bytes: int) -> tuple[list[str], int]:
+    """Return as many of these lines as fit into the room, as they are shown, and the room that is left."""
     kept: list[str] = []
     for line in lines:
         shown = "".join(
             letter if letter.isprintable() else " " if letter == "\t" else "?" for letter in line[:LOG_TAIL_LINE]
         )
-        room -= len(json.dumps(shown, ensure_ascii=False).encode()) + 1
-        if room < 0:
+        room_bytes -= len(json.dumps(shown, ensure_ascii=False).encode()) + 1
+        if room_bytes < 0:
             break
         kept.append(shown)
-    return kept, room
+    return kept, room_bytes
 
 
 def written_at(log: Path) -> float:
-    """Return when a log was last written, wall time. A log that cannot be read counts as the oldest."""
+    """Return when a log was last written, wall time in seconds. A log that cannot be read counts as the oldest."""
     try:
         return log.stat().st_mtime
     except OSError:

@@ -6,7 +6,7 @@ reason.
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
@@ -15,26 +15,20 @@ from ...native.api import Watch
 from ..state.context import EngineContext
 from ..state.events import Event
 from .cap import CUT_MARK
-from .page import Page, split
+from .page import LogUpdate, Page, split_lines
 
 CHUNK_BYTES = 64 * 1024
 PAUSE_S = 0.05
 """Between two reads of a log that is being written to."""
 
-REST_S = 0.2
-"""How long to wait for a receiver that does not keep up."""
+FULL_PAUSE_S = 0.2
+"""How long to wait before a receiver that does not keep up is asked again whether it has room."""
 
 UNWATCHED_PAUSE_S = 0.5
 """Between two reads of a log that the system does not report on."""
 
 UNREADABLE_FOR_S = 5.0
 """How long to retry a log that cannot be read."""
-
-OnLines = Callable[[Sequence[str], str, bool, str | None], None]
-"""Called with further lines, the path of their log, whether this is the last call, and the reason for the end.
-
-Without a reason, the server has gone.
-"""
 
 
 class LogFollower:
@@ -49,17 +43,20 @@ class LogFollower:
         context: EngineContext,
         server_id: str | None,
         page: Page,
-        on_lines: OnLines,
+        on_update: Callable[[LogUpdate], None],
         has_room: Callable[[], bool],
     ) -> None:
-        """`newest_log` returns the log of the server's newest launch. Raises NotFound if the server has gone."""
+        """`newest_log` returns the log of the server's newest launch, and raises NotFound if the server has gone.
+
+        `page` is where the following begins. While `has_room` returns False, nothing is read.
+        """
         self._newest_log = newest_log
         self._context = context
         self._server_id = server_id
         self._path = page.path
         self._offset = page.offset
         self._file: FileIO | None = None
-        self._on_lines = on_lines
+        self._on_update = on_update
         self._has_room = has_room
         self._watch: Watch | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -91,7 +88,7 @@ class LogFollower:
         """Read what is there, then find out whether this is still the log to follow."""
         self._timer = None
         if not self._has_room():
-            self._schedule(REST_S)
+            self._schedule(FULL_PAUSE_S)
             return
         if self._closed:
             return
@@ -156,7 +153,7 @@ class LogFollower:
             self._file = None
 
     def _end(self, reason: str | None = None) -> None:
-        self._on_lines((), str(self._path), True, reason)
+        self._on_update(LogUpdate(self._path, (), ended=True, reason=reason))
         self.close()
 
     def _read(self) -> bool:
@@ -172,7 +169,7 @@ class LogFollower:
             whole = len(data)
         if whole:
             self._offset += whole
-            self._on_lines(split(data[:whole]), str(self._path), False, None)
+            self._on_update(LogUpdate(self._path, split_lines(data[:whole])))
         return len(data) == CHUNK_BYTES
 
     def _send_unfinished_line(self) -> None:
@@ -182,7 +179,7 @@ class LogFollower:
         except OSError:
             return
         if data:
-            self._on_lines(split(data), str(self._path), False, None)
+            self._on_update(LogUpdate(self._path, split_lines(data)))
 
     def _read_chunk(self) -> bytes:
         try:

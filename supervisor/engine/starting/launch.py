@@ -11,7 +11,7 @@ from ...native.facts import describe_exit
 from ...values import frozen
 from ..environments.store import Environment
 from ..identification.server_client import ServerClient
-from ..logs.excerpt import log_tail
+from ..logs.excerpt import read_log_tail
 from ..processes.leftovers import LeftoverFinder
 from ..processes.spawn import LaunchInputs, Spawner, url_and_connect
 from ..processes.stop import Stopper, StopReason
@@ -186,7 +186,7 @@ def _start_failed(record: ServerRecord, kind: Kind, failed: FailedLaunch) -> Sta
         hint=_hint(record, kind, failed),
         data={
             "exit": failed.exit_status,
-            "log_tail": list(log_tail(record.log)),
+            "log_tail": list(read_log_tail(record.log)),
             "log": record.log,
             "left_behind": list(failed.left_behind),
         },

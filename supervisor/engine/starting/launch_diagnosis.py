@@ -10,7 +10,7 @@ from ...core.model import PassedOverPort, Ports, ProcessIdentity, ServerRecord
 from ...core.symptoms import Symptoms
 from ...kinds.kind import Kind, mentions_ports
 from ..identification.server_client import ServerClient
-from ..logs.excerpt import log_lines
+from ..logs.excerpt import read_both_ends
 from ..processes.leftovers import LeftoverFinder
 from ..processes.stop import Stopper
 from ..processes.tree import Target
@@ -78,7 +78,7 @@ class LaunchDiagnosis:
         others = await self._other_listeners(launch)
         if others or launch.thieves:
             return others or tuple(launch.thieves.values())
-        lines = log_lines(launch.record.log)
+        lines = read_both_ends(launch.record.log)
         taken = taken_ports(lines, launch.record.ports.values())
         named = "the server's log says that it was in use"
         unnamed = "the server's log says that a port was in use, and not which"

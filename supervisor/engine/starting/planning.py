@@ -23,7 +23,7 @@ from ...errors import InvalidParams, PortsExhausted, StartFailed, SupervisorErro
 from ...kinds.kind import Kind
 from ..identification.bridges import wait_for_server_of_bridge
 from ..identification.snapshot import SnapshotReader
-from ..logs.excerpt import log_tail
+from ..logs.excerpt import read_log_tail
 from ..state.context import EngineContext
 from .resolve import ResolvedRequest
 
@@ -122,7 +122,7 @@ def refusal_error(record: ServerRecord, plan: Refuse) -> SupervisorError:
             return InvalidParams("ports", plan.reason, hint=f"godot-supervisor down {record.id}, then ask again")
         case Refusal.UNHEALTHY:
             hint = f"godot-supervisor restart {record.id}, or ask again in half a minute"
-            return StartFailed(plan.reason, hint=hint, data={"log_tail": list(log_tail(record.log))})
+            return StartFailed(plan.reason, hint=hint, data={"log_tail": list(read_log_tail(record.log))})
         case Refusal.EXHAUSTED:
             return ports_exhausted(plan.reason, plan.occupied)
 

@@ -10,7 +10,7 @@ from ...errors import StartFailed, SupervisorError
 from ...kinds.kind import Kind
 from ..environments.store import Environment
 from ..identification.server_client import ServerClient
-from ..logs.excerpt import log_tail
+from ..logs.excerpt import read_log_tail
 from ..operations.operation import RunningOperation
 from ..state.context import EngineContext
 from .launch import Launcher
@@ -276,7 +276,7 @@ def _ports_lost(record: ServerRecord, lost: tuple[PassedOverPort, ...]) -> Start
     return StartFailed(
         f"{record.id} lost its ports to other processes {START_ATTEMPTS} times; the last was {last}",
         hint=f"godot-supervisor logs {record.id}",
-        data={"log_tail": list(log_tail(record.log)), "log": record.log},
+        data={"log_tail": list(read_log_tail(record.log)), "log": record.log},
     )
 
 

@@ -10,8 +10,8 @@ from supervisor.core.model import Origin, ServerRecord, ServerState
 from supervisor.engine.assembly import Engine, Site, assemble
 from supervisor.engine.logs.cap import CUT_MARK, LogCap
 from supervisor.engine.logs.follower import CHUNK_BYTES
-from supervisor.engine.logs.page import LINE_LENGTH, PAGE_BYTES, Page
-from supervisor.engine.logs.tail import LogTail
+from supervisor.engine.logs.page import LINE_LENGTH, PAGE_BYTES, LogUpdate, Page
+from supervisor.engine.logs.reader import LogReader
 from supervisor.errors import NotFound
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.api import Watch
@@ -36,13 +36,13 @@ class Reader:
         self.reason: str | None = None
         self.close: Callable[[], None]
 
-    def more(self, lines: Sequence[str], log: str, ended: bool, reason: str | None) -> None:  # noqa: FBT001 (a callback's own)
-        self.reason = reason
+    def receive(self, update: LogUpdate) -> None:
+        self.reason = update.reason
         assert not self.ended
-        self.lines += lines
-        self.ended = ended
-        if self.logs[-1:] != [log]:
-            self.logs.append(log)
+        self.lines += update.lines
+        self.ended = update.ended
+        if self.logs[-1:] != [str(update.path)]:
+            self.logs.append(str(update.path))
 
     async def has(self, *lines: str) -> None:
         """Wait until exactly these lines have arrived, in this order."""
@@ -68,7 +68,7 @@ class LogsHarness:
             self.engine: Engine = assemble(platform, MemoryStore(), EventRecorder(), Catalog.build({}), me, site)
             self.records = self.engine.context.records
             self.events = self.engine.context.events
-            self.tail = LogTail(self.engine.context, self.own_log)
+            self.logs = LogReader(self.engine.context, self.own_log)
             try:
                 await story()
             finally:
@@ -94,13 +94,13 @@ class LogsHarness:
         return lambda text: os.write(descriptor, text.encode())
 
     async def follow(self, server: str | None = "toy", lines: int = 50) -> Reader:
-        page = await self.tail.read(server, lines, whole_lines=True)
+        page = await self.logs.read(server, lines, whole_lines=True)
         return self.follow_on(server, page)
 
     def follow_on(self, server: str | None, page: Page) -> Reader:
         reader = Reader()
         reader.lines += page.lines
-        reader.close = self.tail.follow(server, page, reader.more)
+        reader.close = self.logs.follow(server, page, reader.receive)
         self._followers.append(reader.close)
         return reader
 
@@ -111,8 +111,8 @@ class LogsHarness:
         """Cut this log now, as the cap does at its next check."""
         platform = self.engine.context.platform
         cap = LogCap(platform.files, platform.clock, self.events, 4000)
-        cap.keep("toy", path)
-        cap._written("toy")
+        cap.watch("toy", path)
+        cap._check_size("toy")
         cap.close()
         assert path.read_bytes().startswith(CUT_MARK)
 
@@ -142,10 +142,10 @@ def text(lines: Sequence[str]) -> str:
 def test_last_lines_are_read(harness: LogsHarness) -> None:
     async def story() -> None:
         harness.launch().write_text(text(numbered(0, 100)) + "half")
-        assert (await harness.tail.read("toy", 3, whole_lines=False)).lines == ("line 98", "line 99", "half")
-        assert (await harness.tail.read("toy", 3, whole_lines=True)).lines == ("line 97", "line 98", "line 99")
-        assert (await harness.tail.read("toy", 0, whole_lines=False)).lines == ()
-        assert len((await harness.tail.read("toy", 1000, whole_lines=False)).lines) == 101
+        assert (await harness.logs.read("toy", 3, whole_lines=False)).lines == ("line 98", "line 99", "half")
+        assert (await harness.logs.read("toy", 3, whole_lines=True)).lines == ("line 97", "line 98", "line 99")
+        assert (await harness.logs.read("toy", 0, whole_lines=False)).lines == ()
+        assert len((await harness.logs.read("toy", 1000, whole_lines=False)).lines) == 101
 
     harness.run(story)
 
@@ -153,12 +153,12 @@ def test_last_lines_are_read(harness: LogsHarness) -> None:
 def test_unwritten_log_is_empty_and_unknown_server_not_found(harness: LogsHarness) -> None:
     async def story() -> None:
         path = harness.launch()
-        page = await harness.tail.read("toy", 10, whole_lines=False)
+        page = await harness.logs.read("toy", 10, whole_lines=False)
         assert (page.path, page.lines, page.offset) == (path, (), 0)
         harness.launch("second", log=False)
         for server in ("toy", "nobody"):
             with pytest.raises(NotFound):
-                await harness.tail.read(server, 10, whole_lines=False)
+                await harness.logs.read(server, 10, whole_lines=False)
 
     harness.run(story)
 
@@ -167,7 +167,7 @@ def test_unwritten_log_is_empty_and_unknown_server_not_found(harness: LogsHarnes
 def test_answer_is_never_longer_than_a_frame(harness: LogsHarness, filler: str) -> None:
     async def story() -> None:
         harness.launch().write_text(text([filler * LINE_LENGTH] * 500))
-        page = await harness.tail.read("toy", 10_000, whole_lines=False)
+        page = await harness.logs.read("toy", 10_000, whole_lines=False)
         assert len(page.lines) > 10
         assert page.lines[-1] == filler * LINE_LENGTH
         framing.frame_message({"lines": list(page.lines), "log": str(page.path)})
@@ -178,7 +178,7 @@ def test_answer_is_never_longer_than_a_frame(harness: LogsHarness, filler: str) 
 def test_long_line_is_shortened_and_bad_bytes_are_marked(harness: LogsHarness) -> None:
     async def story() -> None:
         harness.launch().write_bytes(b"x" * 2 * PAGE_BYTES + b"\n" + b"y" * 5000 + b"\nbad \xff byte\n")
-        page = await harness.tail.read("toy", 3, whole_lines=False)
+        page = await harness.logs.read("toy", 3, whole_lines=False)
         assert page.lines == ("y" * LINE_LENGTH, "bad \ufffd byte")
 
     harness.run(story)
@@ -219,7 +219,7 @@ def test_lines_between_page_and_follower_are_passed_on(harness: LogsHarness) -> 
     async def story() -> None:
         say = harness.writer(harness.launch())
         say("one\n")
-        page = await harness.tail.read("toy", 10, whole_lines=True)
+        page = await harness.logs.read("toy", 10, whole_lines=True)
         say("two\n")
         reader = harness.follow_on("toy", page)
         await reader.has("one", "two")
@@ -356,21 +356,21 @@ def test_own_log_is_followed_across_its_rotation(harness: LogsHarness) -> None:
 
 
 def test_follower_waits_for_a_slow_receiver(harness: LogsHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supervisor.engine.logs.follower.REST_S", 0.02)
+    monkeypatch.setattr("supervisor.engine.logs.follower.FULL_PAUSE_S", 0.02)
 
     async def story() -> None:
         say = harness.writer(harness.launch())
-        page = await harness.tail.read("toy", 0, whole_lines=True)
+        page = await harness.logs.read("toy", 0, whole_lines=True)
         reader = Reader()
         lines = numbered(0, 50_000)
         say(text(lines))
         room = True
         looks = 0
 
-        def more(told: Sequence[str], log: str, ended: bool, reason: str | None) -> None:  # noqa: FBT001 (a callback's own)
+        def receive(update: LogUpdate) -> None:
             nonlocal room
             room = False
-            reader.more(told, log, ended, reason)
+            reader.receive(update)
 
         def has_room() -> bool:
             nonlocal looks, room
@@ -379,7 +379,7 @@ def test_follower_waits_for_a_slow_receiver(harness: LogsHarness, monkeypatch: p
             room = room or looks % 2 == 0
             return room
 
-        harness.close_in_the_end(harness.tail.follow("toy", page, more, has_room))
+        harness.close_in_the_end(harness.logs.follow("toy", page, receive, has_room))
         before = len(reader.lines)
         assert 0 < before < len(lines)
         await until(lambda: len(reader.lines) >= len(lines))
@@ -437,7 +437,7 @@ def test_unreadable_log_ends_the_following_with_a_reason(harness: LogsHarness, m
         path = harness.launch()
         say = harness.writer(path)
         say("one\n")
-        page = await harness.tail.read("toy", 1, whole_lines=True)
+        page = await harness.logs.read("toy", 1, whole_lines=True)
 
         def refuse(*_: object) -> None:
             raise OSError(errno.EMFILE, "Too many open files")

@@ -9,11 +9,11 @@ from ...core.exhaustion import MAKE_ROOM, is_exhaustion
 from ...errors import NotFound, StateNotWritable, SystemExhausted
 from ..state.context import EngineContext
 from .excerpt import written_at
-from .follower import LogFollower, OnLines
-from .page import Page, read_page
+from .follower import LogFollower
+from .page import LogUpdate, Page, read_page
 
 
-class LogTail:
+class LogReader:
     """Reads the logs of servers and the daemon's own log."""
 
     def __init__(self, context: EngineContext, own_log: Path) -> None:
@@ -44,14 +44,18 @@ class LogTail:
             raise StateNotWritable(f"the log cannot be read: {error}", hint="make the file readable for you") from error
 
     def follow(
-        self, server_id: str | None, page: Page, on_lines: OnLines, has_room: Callable[[], bool] = lambda: True
+        self,
+        server_id: str | None,
+        page: Page,
+        on_update: Callable[[LogUpdate], None],
+        has_room: Callable[[], bool] = lambda: True,
     ) -> Callable[[], None]:
         """Pass on what is written after a page, through new launches, until the server has gone.
 
         `has_room` says whether the receiver keeps up; while it returns False, nothing is read. The returned function
         ends the following.
         """
-        return LogFollower(self.path, self._context, server_id, page, on_lines, has_room).close
+        return LogFollower(self.path, self._context, server_id, page, on_update, has_room).close
 
     def _log_of_ended_server(self, server_id: str | None) -> Path | None:
         """Return the log of the last launch of a server that has ended; None if it has not ended or left no log."""
