@@ -22,9 +22,9 @@ def find_other_adoption(context: EngineContext, process: ProcessIdentity, ours: 
 
 
 def find_other_adoption_of_server(context: EngineContext, record: ServerRecord) -> str | None:
-    """Return the same for the server of a record. Blocks.
+    """Return why the server of a record may have owners that this home does not know. Blocks.
 
-    A server that this home has started has no such owners.
+    Return None if nothing says so, and for a server that this home has started.
     """
     if record.process is None or not record.foreign:
         return None
