@@ -31,7 +31,7 @@ def readme_runs() -> list[list[str]]:
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """Lint, formatting, and types on three systems."""
+    """Check lint, formatting, and types on three systems."""
     session.install("-q", "-e", ".[lint]")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -41,7 +41,7 @@ def check(session: nox.Session) -> None:
 
 @nox.session
 def fast(session: nox.Session) -> None:
-    """Tests that start no processes, or only short ones."""
+    """Run the tests that start no processes, or only short ones."""
     session.install("-q", "-e", ".[test]")
     # Three workers, because on two cores a worker that waits leaves room for another one.
     session.run("pytest", "-n", "3", "--dist", "worksteal", "-m", "fast", *session.posargs, env=BYTECODE)
@@ -49,7 +49,7 @@ def fast(session: nox.Session) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """README's test command: everything but what takes long."""
+    """Run README's test command: everything but what takes long."""
     session.install("-q", "-e", ".[test]")
     for arguments in readme_runs():
         session.run("pytest", *arguments, *session.posargs)
@@ -57,7 +57,7 @@ def test(session: nox.Session) -> None:
 
 @nox.session
 def full(session: nox.Session) -> None:
-    """Everything, as CI runs it. `.ci/run` needs a POSIX shell; elsewhere the whole suite runs in one process."""
+    """Run everything, as CI does. `.ci/run` needs a POSIX shell; elsewhere the whole suite runs in one process."""
     if sys.platform == "win32":
         session.install("-q", "-e", ".[test]")
         session.run("pytest", "--hypothesis-profile=full", *session.posargs)
@@ -67,7 +67,7 @@ def full(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Lines and branches of `supervisor/` that the fast tests run, in the processes that they start as well."""
+    """Measure which lines and branches of `supervisor/` the fast tests run, in the processes they start as well."""
     session.install("-q", "-e", ".[test,coverage]")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-n", "3", "-m", "fast", *session.posargs)
