@@ -298,7 +298,7 @@ def construction(module: Module) -> Iterator[str]:
                 yield f"{module.name}:{node.lineno} constructs {called}"
 
 
-ASKERS = frozenset({"ask_ready", "count_sessions", "http_get", "identify", "speaks_tls"})
+FUNCTIONS_THAT_ASK = frozenset({"ask_ready", "count_sessions", "http_get", "identify", "speaks_tls"})
 """The functions of `kinds.queries` that send something to a server."""
 
 
@@ -308,7 +308,7 @@ def questions(module: Module) -> Iterator[str]:
         return
     for node in module.nodes:
         if isinstance(node, ast.ImportFrom) and inside(origin(module, node), "supervisor.kinds.queries"):
-            yield from (f"{module.name} asks: {alias.name}" for alias in node.names if alias.name in ASKERS)
+            yield from (f"{module.name} asks: {alias.name}" for alias in node.names if alias.name in FUNCTIONS_THAT_ASK)
 
 
 @cache

@@ -69,10 +69,10 @@ class ForeignServer:
     other_adoption: str | None = None
     by_client: bool = False
 
-    def use(self, asker: ProcessIdentity | None) -> Use:
-        """Return the users of the server other than the requester."""
+    def use(self, intended_owner: ProcessIdentity | None) -> Use:
+        """Return the users of the server other than the intended owner."""
         match self.owner:
-            case LivingOwner(process) if process != asker:
+            case LivingOwner(process) if process != intended_owner:
                 held_by: tuple[str, ...] = (f"pid {process.pid}",)
             case UnknownOwner(reason):
                 held_by = (f"an unknown owner: {reason}",)

@@ -29,21 +29,21 @@ class Answer(StrEnum):
 class ServerSpec:
     """A requested server. `version` is None if any version is accepted; `wanted` are port sets, best first.
 
-    `asker` is the process that will own it. No answer tells which project a foreign server serves, so a `per-editor`
-    request accepts one only if the asker itself owns it.
+    `intended_owner` is the process that is to own it. No answer tells which project a foreign server serves, so a
+    `per-editor` request accepts one only if the intended owner owns it already.
     """
 
     server: str
     version: str | None
     wanted: Sequence[Ports]
     explicit_ports: Ports = field(default_factory=dict)
-    asker: ProcessIdentity | None = None
+    intended_owner: ProcessIdentity | None = None
     topology: Topology = Topology.SHARED
 
 
 @frozen
 class OwnServer:
-    """The running server of the requested id: its answer, its users other than the requester, and its outage.
+    """The running server of the requested id: its answer, its users other than the intended owner, and its outage.
 
     `proof` says whether it may be stopped without a user's request.
     """
@@ -254,7 +254,7 @@ def plan_for_foreign(
 
     1. Leave alone: it is not recognised, belongs to another home, has a port that is promised to another server, or
        does not have exactly the ports that were explicitly requested.
-    2. Leave alone: each project has a server of its own, and this one is not the asker's.
+    2. Leave alone: each project has a server of its own, and the intended owner does not own this one.
     3. Adopt: its version fulfils the request.
     4. Conflicting server: it is in use, or must not be stopped.
     5. Replace.
@@ -267,7 +267,7 @@ def plan_for_foreign(
         what = f"{foreign_server.kind}{version} of pid {foreign_server.process.pid}"
         return Adopt(foreign_server, f"{what} fulfils the request: {foreign_server.recognition.reason}")
     what = f"{foreign_server.kind} of pid {foreign_server.process.pid}"
-    in_use = foreign_server.use(spec.asker).reason
+    in_use = foreign_server.use(spec.intended_owner).reason
     if in_use is not None:
         return ConflictingServer(what, foreign_server.version, in_use)
     proof = foreign_server.judge_stop()
@@ -287,10 +287,10 @@ def _why_no_use(spec: ServerSpec, foreign_server: ForeignServer, reserved: Mappi
         return "some of its ports are promised to another server"
     if spec.explicit_ports and dict(spec.explicit_ports) != dict(foreign_server.ports):
         return "it does not use the requested ports"
-    if spec.topology is Topology.PER_EDITOR and not _belongs_to_asker(spec, foreign_server):
+    if spec.topology is Topology.PER_EDITOR and not _belongs_to_intended_owner(spec, foreign_server):
         return "it is not known which project it serves"
     return None
 
 
-def _belongs_to_asker(spec: ServerSpec, foreign_server: ForeignServer) -> bool:
-    return isinstance(foreign_server.owner, LivingOwner) and foreign_server.owner.process == spec.asker
+def _belongs_to_intended_owner(spec: ServerSpec, foreign_server: ForeignServer) -> bool:
+    return isinstance(foreign_server.owner, LivingOwner) and foreign_server.owner.process == spec.intended_owner

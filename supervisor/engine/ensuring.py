@@ -158,7 +158,7 @@ class Ensurer:
             outcome = await self.starter.start(resolved, operation, before)
         if isinstance(outcome, Replace):
             outcome = await self.replacer.replace_server(resolved, outcome, operation)
-        if resolved.asker is None:
+        if resolved.intended_owner is None:
             return self.takeover.keep_without_owner(outcome.id, None)
         return records.server(outcome.id)
 

@@ -43,7 +43,7 @@ NUMBERS = sorted(port for ports in SETS for port in ports.values())
 VERSIONS = st.sampled_from([None, "3.2.5", "4.3.0"])
 PROCESSES = st.builds(ProcessIdentity, st.integers(2, 6), st.sampled_from(["a", "b"]))
 COUNTS = st.sampled_from([0, 0, 0, 1, None])
-ASKER = ProcessIdentity(2, "a")
+INTENDED_OWNER = ProcessIdentity(2, "a")
 
 owners = st.one_of(
     st.just(NoOwner()),
@@ -76,7 +76,7 @@ def worlds(draw: st.DrawFn) -> tuple[ServerSpec, Snapshot]:
         "godot-ai",
         draw(VERSIONS),
         draw(st.permutations(SETS)),
-        asker=draw(st.sampled_from([None, ASKER])),
+        intended_owner=draw(st.sampled_from([None, INTENDED_OWNER])),
         topology=draw(st.sampled_from(Topology)),
     )
     return spec, Snapshot(facts, reserved, foreign_servers)

@@ -25,8 +25,8 @@ from supervisor.core.reconcile import (
 )
 from tests.core.examples import (
     ANY,
-    ASKER,
     FREE,
+    INTENDED_OWNER,
     NEXT,
     OTHER,
     PORTS,
@@ -151,7 +151,7 @@ def test_foreign_server_of_another_version_and_dead_owner_is_replaced() -> None:
     "more",
     [
         {"owner": LivingOwner(OTHER)},
-        {"owner": LivingOwner(ASKER)},
+        {"owner": LivingOwner(INTENDED_OWNER)},
         {"owner": NoOwner()},
         {"owner": UnknownOwner("its owner 7 may be a pid of another namespace")},
         {"sessions": 1},
@@ -164,7 +164,7 @@ def test_foreign_server_of_another_version_and_dead_owner_is_replaced() -> None:
 )
 def test_foreign_server_in_use_or_without_proof_stays(more: dict[str, Any]) -> None:
     found = foreign_server(version="3.2.5", **more)
-    plan = reconcile(wants("4.3.0", asker=ASKER), with_foreign_servers(found))
+    plan = reconcile(wants("4.3.0", intended_owner=INTENDED_OWNER), with_foreign_servers(found))
     assert isinstance(plan, Relocate)
     assert plan.ports == NEXT
     (conflicting_server,) = plan.conflicting_servers
@@ -186,11 +186,13 @@ def test_unrecognised_foreign_server_is_passed_over(version: str | None, more: d
     assert plan.occupied[0].occupant.pid == 9
 
 
-def test_per_editor_request_accepts_only_the_askers_own_server() -> None:
-    request = wants(None, topology=Topology.PER_EDITOR, asker=ASKER)
+def test_per_editor_request_accepts_only_its_owners_server() -> None:
+    request = wants(None, topology=Topology.PER_EDITOR, intended_owner=INTENDED_OWNER)
     assert isinstance(reconcile(request, with_foreign_servers(foreign_server(owner=LivingOwner(OTHER)))), Relocate)
     assert isinstance(reconcile(request, with_foreign_servers(foreign_server(owner=DeadOwner(3)))), Relocate)
-    assert isinstance(reconcile(request, with_foreign_servers(foreign_server(owner=LivingOwner(ASKER)))), Adopt)
+    assert isinstance(
+        reconcile(request, with_foreign_servers(foreign_server(owner=LivingOwner(INTENDED_OWNER)))), Adopt
+    )
 
 
 def test_foreign_server_on_promised_ports_is_left_alone() -> None:

@@ -265,13 +265,13 @@ def test_fallback_to_a_running_server_leaves_no_record_behind(harness: EngineHar
 
     async def story() -> None:
         running = await harness.up(harness.editor(), project=project(harness, "a", "2.0"))
-        asker, folder = harness.editor(), project(harness, "b", "9.9.9")
+        first, folder = harness.editor(), project(harness, "b", "9.9.9")
         other = harness.editor()
-        both = await asyncio.gather(harness.up(asker, project=folder), harness.up(other, project=folder))
+        both = await asyncio.gather(harness.up(first, project=folder), harness.up(other, project=folder))
         assert [record.process for record in both] == [running.process] * 2
         assert list(harness.records.servers) == ["toy"]
         owners = {owner.process for owner in harness.records.server("toy").owners}
-        assert {asker, other} < owners
+        assert {first, other} < owners
 
     harness.run(story)
 

@@ -268,7 +268,7 @@ def test_an_orphan_that_an_update_spares_stays_an_orphan(
 
     async def story() -> None:
         process = foreign_server(harness, "99999")
-        asker = harness.editor()
+        editor = harness.editor()
         tree_reader = harness.supervisor.ensuring.replacer._termination._stopper._tree_reader
         look, taken = tree_reader.read, []
 
@@ -280,7 +280,7 @@ def test_an_orphan_that_an_update_spares_stays_an_orphan(
 
         monkeypatch.setattr(tree_reader, "read", seen_in_use)
         with pytest.raises(VersionConflict):
-            await harness.up(asker, version="2.0")
+            await harness.up(editor, version="2.0")
         assert harness.alive(process)
         await asyncio.sleep(120)
         assert not harness.alive(process)
@@ -294,9 +294,9 @@ def test_a_server_adopted_for_an_ended_owner_is_reaped(harness: EngineHarness) -
 
     async def story() -> None:
         process = foreign_server(harness, "99999")
-        asker = harness.editor()
-        harness.system.meanwhile["facts"] = lambda: harness.system.end(asker)
-        await harness.up(asker)
+        editor = harness.editor()
+        harness.system.meanwhile["facts"] = lambda: harness.system.end(editor)
+        await harness.up(editor)
         await asyncio.sleep(60)
         assert not harness.alive(process)
 

@@ -35,9 +35,9 @@ def test_others_do_not_disturb_the_server_of_a_busy_editor(harness: EngineHarnes
         harness.attachments.occupy(editor.id, "importing", TTL_S)
         await asyncio.sleep(2)
         other = harness.attachments.attach(Arrival(harness.editor().pid))
-        for asker in (None, other.id):
+        for requester in (None, other.id):
             with pytest.raises(Busy, match="importing") as caught:
-                await disturb(harness, verb, editor=asker)
+                await disturb(harness, verb, editor=requester)
             assert caught.value.retryable
             assert caught.value.retry_after_ms == (TTL_S - 2) * 1000
             assert caught.value.data["reason"] == "importing"

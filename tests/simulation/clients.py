@@ -59,7 +59,7 @@ def attach(sim: Simulation) -> None:
     sim.editors[editor] = answer.id  # type: ignore[attr-defined]
     sim.ledger.attached.add(editor)
     # A request that is still waiting may be refused.
-    asking = {asker.kind for asker in sim.ledger.asking if asker.editor == editor}
+    asking = {request.kind for request in sim.ledger.asking if request.editor == editor}
     for record in sim.life.records.servers.values():
         owns = any(owner.process == editor and not owner.leaving for owner in record.owners)
         if owns and record.kind not in asking:

@@ -96,8 +96,8 @@ class Ledger:
                 owners.pop(editor, None)
 
     def _withdraw(self, editor: ProcessIdentity) -> None:
-        for asker in self.asking:
-            asker.withdrawn = asker.withdrawn or asker.editor == editor
+        for request in self.asking:
+            request.withdrawn = request.withdrawn or request.editor == editor
 
     def detach(self, editor: ProcessIdentity, *, at_once: bool) -> None:
         self._withdraw(editor)
@@ -154,7 +154,7 @@ class Ledger:
         """Follow the engine's events: which records have gone, and which launches serve."""
         server = fields.get("server", "")
         if event == "server.gone":
-            asking = {asker.editor for asker in self.asking}
+            asking = {request.editor for request in self.asking}
             owners = {editor: claim for editor, claim in self.claims.pop(server, {}).items() if editor not in asking}
             if server in self.served - self.unwanted - self.found:
                 self.lost.append((server, owners))
@@ -202,7 +202,7 @@ class Ledger:
     def holders(self, record: ServerRecord, *, unseen_s: float = 0.0) -> list[str]:
         """Return the true holders of a server. Holders that are asking for something else now do not count."""
         now = self.world.clock.now
-        asking = {asker.editor for asker in self.asking if asker.kind == record.kind}
+        asking = {request.editor for request in self.asking if request.kind == record.kind}
         found = [
             f"owner {editor.pid}"
             for editor, claim in self.claims.get(record.id, {}).items()
@@ -257,7 +257,7 @@ class Ledger:
 
     def _left(self, record: ServerRecord, owner: ProcessIdentity) -> bool:
         claim = self.claims.get(record.id, {}).get(owner)
-        asks = any(asker.editor == owner for asker in self.asking)
+        asks = any(request.editor == owner for request in self.asking)
         return asks or (claim is not None and not self._stays(claim, self.world.clock.now))
 
     def _stays(self, claim: Claim, now: float) -> bool:

@@ -70,7 +70,7 @@ class Registrar:
                 since=self._clock.wall(),
                 owners=owners,
                 ever_owned=bool(owners),
-                until_stopped=until_stopped and resolved.asker is None,
+                until_stopped=until_stopped and resolved.intended_owner is None,
             )
         )
 

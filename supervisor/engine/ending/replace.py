@@ -68,7 +68,7 @@ class Replacer:
         )
         operation.restart_deadline()
         self._termination.mark_starting(ended, becomes=resolved)
-        self._takeover.keep_without_owner(resolved.server, resolved.asker)
+        self._takeover.keep_without_owner(resolved.server, resolved.intended_owner)
         try:
             new = await self._starter.start_in_place(replace(resolved, preferred_ports=plan.ports), operation)
         except SupervisorError as error:
@@ -131,7 +131,7 @@ class Replacer:
 
     def _find_old_version_beside(self, resolved: ResolvedRequest, old: ServerRecord) -> ServerRecord | None:
         """Return another server of the old version, which a client has started while the new version was tried."""
-        others = of_kind(self._context, resolved.kind, resolved.project, resolved.asker)
+        others = of_kind(self._context, resolved.kind, resolved.project, resolved.intended_owner)
         stays = RUNNING - {ServerState.STOPPING}
         return next(
             (r for r in others if r.id != old.id and r.state in stays and same_version(r.version, old.version)), None

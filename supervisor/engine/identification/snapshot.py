@@ -27,11 +27,18 @@ class SnapshotReader:
         self._recogniser = recogniser
 
     async def read_own_server(
-        self, record: ServerRecord, kind: Kind, version: str | None, asker: ProcessIdentity | None, *, fresh: bool
+        self,
+        record: ServerRecord,
+        kind: Kind,
+        version: str | None,
+        intended_owner: ProcessIdentity | None,
+        *,
+        newly_owned: bool,
     ) -> OwnServer:
         """Return the facts about an own server that has been ready. `version` is the one that the request requires.
 
-        `fresh`: the asker did not own this server before. The users of a server that fits as it is are not looked up.
+        `newly_owned`: the intended owner did not own this server before. The users of a server that fits as it is are
+        not looked up.
         """
         kind = kind_for_version(kind, record.version)
         answer = await self._server_client.check_answer(record, kind)
@@ -39,33 +46,33 @@ class SnapshotReader:
         record = self._records.servers.get(record.id, record)
         if answer is Answer.RIGHT and compatible(version, record.version):
             return OwnServer(record, answer)
-        owners = [owner for owner in record.owners if not (fresh and owner.process == asker)]
+        owners = [owner for owner in record.owners if not (newly_owned and owner.process == intended_owner)]
         owners_dead = all(self._platform.probe.sample(owner.process) is Liveness.DEAD for owner in owners)
-        use = await self._read_use(record, kind, asker, deserted=owners_dead and outage.unresponsive)
+        use = await self._read_use(record, kind, intended_owner, deserted=owners_dead and outage.unresponsive)
         reason = await self._platform.lanes.look(find_other_adoption_of_server, self._context, record)
         right = Held(reason) if reason else judge_stop(record, owners_dead=owners_dead)
         return OwnServer(record, answer, use, right, outage)
 
-    def owners_besides(self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None) -> tuple[str, ...]:
-        """Return the owners, other than the asker, that still keep a server: ids, and a text for unknown owners."""
+    def other_owners(self, record: ServerRecord, kind: Kind, intended_owner: ProcessIdentity | None) -> tuple[str, ...]:
+        """Return the owners, other than the intended owner, that keep a server: ids, and a text for unknown owners."""
         now = self._platform.clock.monotonic()
 
         def keeps(owner: Ownership) -> bool:
             released = owner.leaving_since is not None and now >= owner.leaving_since + kind.linger_s
             return not released and self._platform.probe.sample(owner.process) is not Liveness.DEAD
 
-        known = tuple(owner.editor for owner in record.owners if owner.process != asker and keeps(owner))
+        known = tuple(owner.editor for owner in record.owners if owner.process != intended_owner and keeps(owner))
         return (*known, "an owner that is not known") if record.owners_unknown else known
 
     async def _read_use(
-        self, record: ServerRecord, kind: Kind, asker: ProcessIdentity | None, *, deserted: bool
+        self, record: ServerRecord, kind: Kind, intended_owner: ProcessIdentity | None, *, deserted: bool
     ) -> Use:
-        """Return the owners, leases and sessions that use a server, besides the asker.
+        """Return the owners, leases and sessions that use a server, other than the intended owner.
 
         `deserted`: the server does not answer, and all its owners are dead. Leases and sessions that only the server
         could report count as none then.
         """
-        owners = self.owners_besides(record, kind, asker)
+        owners = self.other_owners(record, kind, intended_owner)
         now = self._platform.clock.monotonic()
         leases: int | None = sum(lease.expires > now for lease in record.leases)
         if owners or leases or record.state not in SERVING:

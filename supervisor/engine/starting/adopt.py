@@ -38,15 +38,15 @@ class AdoptRequest:
 class Candidate:
     """The server that a request names. `server` is the id of the record that it has or gets.
 
-    `foreign_server` is None if this daemon looks after the server already. `asker` is the owner that the server is
-    adopted for, None if the request names no editor.
+    `foreign_server` is None if this daemon looks after the server already. `intended_owner` is the
+    owner that the server is adopted for, None if the request names no editor.
     """
 
     server: str
     kind: Kind
     project: str | None
     foreign_server: ForeignServer | None
-    asker: ProcessIdentity | None = None
+    intended_owner: ProcessIdentity | None = None
 
     @property
     def owned(self) -> bool:
@@ -115,7 +115,12 @@ class Adopter:
         """Return the request with which a candidate is registered. A candidate without a record gets one by it."""
         version = candidate.foreign_server.version if candidate.foreign_server is not None else None
         return ResolvedRequest(
-            candidate.kind, candidate.server, candidate.project, version, version, asker=candidate.asker
+            candidate.kind,
+            candidate.server,
+            candidate.project,
+            version,
+            version,
+            intended_owner=candidate.intended_owner,
         )
 
     async def adopt(self, candidate: Candidate, operation: RunningOperation) -> ServerRecord:
@@ -150,7 +155,7 @@ class Adopter:
             candidate.server,
             candidate.kind,
             foreign_server,
-            candidate.asker,
+            candidate.intended_owner,
             named=True,
             why=f"a user named it; {foreign_server.recognition.reason}",
         )

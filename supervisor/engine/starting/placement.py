@@ -51,7 +51,7 @@ class Placement:
             # Either no server could answer, so the id is new, or one fits.
             return resolved
         conflicting_servers: dict[str, ConflictingServer] = {}
-        for record in of_kind(self._context, resolved.kind, resolved.project, resolved.asker):
+        for record in of_kind(self._context, resolved.kind, resolved.project, resolved.intended_owner):
             if self._is_becoming(resolved, record):
                 return _answered_by(resolved, record)
             conflicting_server = await self._conflicting_server(_answered_by(resolved, record), record)
@@ -67,7 +67,9 @@ class Placement:
             # A fitting server was started while these were asked, or one of these has become a fitting one.
             return now
         server = free_id(self._context, base_id(resolved.kind, resolved.project))
-        return replace(resolved, server=server, fresh=True, conflicting_servers=tuple(conflicting_servers.values()))
+        return replace(
+            resolved, server=server, newly_owned=True, conflicting_servers=tuple(conflicting_servers.values())
+        )
 
     def after_waiting(self, resolved: ResolvedRequest, request: EnsureRequest) -> ResolvedRequest:
         """Resolve a request again once it was queued, because a fitting server may have been started in between.
@@ -110,7 +112,7 @@ class Placement:
         """Return why a server of another version stays as it is, None if it may be replaced."""
         if record.state in (ServerState.FAILED, ServerState.STOPPED):
             return None
-        owners = self._snapshot_reader.owners_besides(record, resolved.kind, resolved.asker)
+        owners = self._snapshot_reader.other_owners(record, resolved.kind, resolved.intended_owner)
         if owners:
             return ConflictingServer(record.id, record.version, f"it belongs to {', '.join(owners)}")
         if record.state not in SERVING or self._standing.process_ended(record):
@@ -125,5 +127,5 @@ class Placement:
 
 def _answered_by(resolved: ResolvedRequest, record: ServerRecord) -> ResolvedRequest:
     """Return the request with another server as its answer."""
-    fresh = all(owner.process != resolved.asker for owner in record.owners)
-    return replace(resolved, server=record.id, fresh=fresh)
+    newly_owned = all(owner.process != resolved.intended_owner for owner in record.owners)
+    return replace(resolved, server=record.id, newly_owned=newly_owned)

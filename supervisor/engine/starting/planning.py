@@ -40,7 +40,7 @@ class Planner:
     ) -> Reuse | Replace | Refuse | StartAnother:
         """Return the plan for the server that has the requested id and has been ready."""
         own = await self._snapshot_reader.read_own_server(
-            record, resolved.kind, resolved.required, resolved.asker, fresh=resolved.fresh
+            record, resolved.kind, resolved.required, resolved.intended_owner, newly_owned=resolved.newly_owned
         )
         return plan_for_running(self.spec(resolved, ()), own)
 
@@ -74,13 +74,18 @@ class Planner:
         return plan
 
     def other_owners(self, resolved: ResolvedRequest, record: ServerRecord) -> tuple[str, ...]:
-        """Return the names of the owners, other than the asker, that keep a server from being replaced."""
-        return self._snapshot_reader.owners_besides(record, resolved.kind, resolved.asker)
+        """Return the names of the owners, other than the intended owner, that keep a server from being replaced."""
+        return self._snapshot_reader.other_owners(record, resolved.kind, resolved.intended_owner)
 
     def spec(self, resolved: ResolvedRequest, wanted: Sequence[Ports]) -> ServerSpec:
         """Return a request in the form that `core.reconcile` takes."""
         return ServerSpec(
-            resolved.server, resolved.required, wanted, resolved.explicit_ports, resolved.asker, resolved.kind.topology
+            resolved.server,
+            resolved.required,
+            wanted,
+            resolved.explicit_ports,
+            resolved.intended_owner,
+            resolved.kind.topology,
         )
 
     def _port_sets(self, resolved: ResolvedRequest) -> tuple[Ports, ...]:

@@ -47,9 +47,9 @@ class ResolvedRequest:
 
     `required` is the version that must run, None if any version fits. `version` is the version to start, None if the
     kind has no versions; `chosen` says why it was chosen, None for a foreign server. `explicit_ports` are the ports
-    that the caller asked for, empty if none; `preferred_ports` are to be tried before others. `asker` is the process
-    that the server is for; `fresh`: it did not own this server before. `conflicting_servers` are servers of the kind in
-    another version, which stay beside this one.
+    that the caller asked for, empty if none; `preferred_ports` are to be tried before others. `intended_owner` is the
+    process that is to own the server, None if the request names no editor; `newly_owned`: it did not own this server
+    before. `conflicting_servers` are servers of the kind in another version, which stay beside this one.
     """
 
     kind: Kind
@@ -59,8 +59,8 @@ class ResolvedRequest:
     version: str | None
     explicit_ports: Ports = field(default_factory=dict)
     preferred_ports: Ports | None = None
-    asker: ProcessIdentity | None = None
-    fresh: bool = True
+    intended_owner: ProcessIdentity | None = None
+    newly_owned: bool = True
     conflicting_servers: tuple[ConflictingServer, ...] = ()
     chosen: VersionChoice | None = None
 
@@ -93,12 +93,20 @@ def resolve(context: EngineContext, request: EnsureRequest) -> ResolvedRequest:
         project = None
     elif project is None:
         raise InvalidParams("project", f"{kind.name} has one server for each project", hint="pass --project")
-    asker = request.editor.process if request.editor else None
-    server = _id_for(context, kind, project, required, asker)
+    intended_owner = request.editor.process if request.editor else None
+    server = _id_for(context, kind, project, required, intended_owner)
     record = context.records.servers.get(server)
-    fresh = record is None or all(owner.process != asker for owner in record.owners)
+    newly_owned = record is None or all(owner.process != intended_owner for owner in record.owners)
     return ResolvedRequest(
-        kind, server, project, required, version, request.ports, asker=asker, fresh=fresh, chosen=chosen
+        kind,
+        server,
+        project,
+        required,
+        version,
+        request.ports,
+        intended_owner=intended_owner,
+        newly_owned=newly_owned,
+        chosen=chosen,
     )
 
 
@@ -118,7 +126,7 @@ def resolve_with_same_version(kind: Kind, record: ServerRecord) -> ResolvedReque
 
 
 def of_kind(
-    context: EngineContext, kind: Kind, project: str | None, asker: ProcessIdentity | None
+    context: EngineContext, kind: Kind, project: str | None, intended_owner: ProcessIdentity | None
 ) -> list[ServerRecord]:
     """Return the records of a kind's servers that could answer a request, in any version, observed servers last.
 
@@ -128,8 +136,8 @@ def of_kind(
     def could_answer(record: ServerRecord) -> bool:
         if record.kind != kind.name or record.other_home is not None:
             return False
-        owned_by_asker = any(owner.process == asker for owner in record.owners)
-        return record.project == project or (record.observed_only and owned_by_asker)
+        owned_by_intended_owner = any(owner.process == intended_owner for owner in record.owners)
+        return record.project == project or (record.observed_only and owned_by_intended_owner)
 
     records = [record for record in context.records.servers.values() if could_answer(record)]
     return sorted(records, key=lambda record: record.observed_only)
@@ -154,10 +162,10 @@ def _id_for(
     kind: Kind,
     project: str | None,
     required: str | None,
-    asker: ProcessIdentity | None,
+    intended_owner: ProcessIdentity | None,
 ) -> str:
     """Return the id of a running server that fits, else of one that fits, else of any of the kind, else a new id."""
-    records = of_kind(context, kind, project, asker)
+    records = of_kind(context, kind, project, intended_owner)
     fitting = [record for record in records if compatible(required, record.version)]
     running = [record for record in fitting if record.state in RUNNING]
     found = next(iter(running or fitting or records), None)

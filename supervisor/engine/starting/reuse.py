@@ -45,7 +45,7 @@ class Reuser:
                 raise refusal_error(record, plan)
         if record.observed_only:
             reason = "a server was asked for, and this one fits"
-            record = self._takeover.adopt_observed(record.id, resolved.project, resolved.asker, why=reason)
+            record = self._takeover.adopt_observed(record.id, resolved.project, resolved.intended_owner, why=reason)
         record = self._records.change(record.id, chosen=chosen_for_reuse(record, resolved))
         self._context.events.publish("server.reused", server=record.id, version=record.version)
         if record.state is ServerState.UNHEALTHY:

@@ -180,9 +180,9 @@ class Starter:
         """Adopt the foreign server that takes the place of the launch, or return the plan to replace it."""
         if isinstance(plan, Replace):
             return plan
-        found, asker = plan.foreign_server, resolved.asker
+        found, intended_owner = plan.foreign_server, resolved.intended_owner
         operation.progress("adopting", f"pid {found.process.pid}")
-        return self._takeover.adopt(resolved.server, resolved.kind, found, asker, named=False, why=plan.reason)
+        return self._takeover.adopt(resolved.server, resolved.kind, found, intended_owner, named=False, why=plan.reason)
 
     def _reserve(
         self, resolved: ResolvedRequest, plan: Spawn | Relocate | Refuse, lost: tuple[PassedOverPort, ...]

@@ -63,18 +63,18 @@ class Takeover:
         server_id: str,
         kind: Kind,
         foreign_server: ForeignServer,
-        asker: ProcessIdentity | None,
+        intended_owner: ProcessIdentity | None,
         *,
         named: bool,
         why: str,
     ) -> ServerRecord:
         """Adopt a foreign server under an id whose record has no process, or is the server's own. Return the record.
 
-        The server is READY from then on. `asker` is the owner that the server is adopted for. `named`: a user has named
-        the server. Otherwise a server without an owner counts as one whose owners are unknown.
+        The server is READY from then on. `intended_owner` is the owner that the server is adopted for. `named`: a user
+        has named the server. Otherwise a server without an owner counts as one whose owners are unknown.
         """
         self._fill_adopted(server_id, kind, foreign_server, named=named, why=why)
-        self.keep_without_owner(server_id, asker)
+        self.keep_without_owner(server_id, intended_owner)
         self._records.flush()
         return self._records.server(server_id)
 
@@ -109,26 +109,26 @@ class Takeover:
             self._records.move(server_id, ServerState.READY)
 
     def adopt_observed(
-        self, server_id: str, project: str | None, asker: ProcessIdentity | None, *, why: str
+        self, server_id: str, project: str | None, intended_owner: ProcessIdentity | None, *, why: str
     ) -> ServerRecord:
         """Adopt an observed server, because a request was made for it. Return its record."""
         record = self._records.server(server_id)
         unknown = record.owners_unknown or (record.origin is Origin.EXTERNAL and not record.by_client)
         self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, project=project)
-        record = self.keep_without_owner(server_id, asker)
+        record = self.keep_without_owner(server_id, intended_owner)
         self._put_mark(record)
         self._publish_adopted(record, NoOwner(), why)
         self._records.flush()
         return record
 
-    def keep_without_owner(self, server_id: str, asker: ProcessIdentity | None) -> ServerRecord:
+    def keep_without_owner(self, server_id: str, intended_owner: ProcessIdentity | None) -> ServerRecord:
         """Let a server run until it is stopped, if it was requested without an owner and all its owners are dead.
 
-        An `asker` is an owner: if it has ended since, the reaper acts. Returns the record.
+        Nothing is changed for an `intended_owner`: if it has ended since, the reaper acts. Returns the record.
         """
         record = self._records.server(server_id)
         probe = self._context.platform.probe
-        if asker is not None or (record.until_stopped and not record.owners):
+        if intended_owner is not None or (record.until_stopped and not record.owners):
             return record
         if any(probe.sample(owner.process) is not Liveness.DEAD for owner in record.owners):
             return record
