@@ -1,4 +1,4 @@
-"""The settings in config.toml, as frozen objects. Every value knows its source."""
+"""The settings in config.toml, as frozen objects. `Config.source` says where each value comes from."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from .config_file import parsed, refusal
+from .config_file import read_document, refusal
 from .errors import ConfigInvalid, allowed_names, quoted
 from .values import frozen
 
@@ -27,15 +27,22 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "event_loop": ("auto", "selector", "proactor"),
     "discover": ("watch", "observe", "off"),
 }
+"""The values that are possible for keys of `[daemon]`."""
+
 VARIABLES: Mapping[str, str] = {
     "log_level": "GODOT_SUPERVISOR_LOG_LEVEL",
     "event_loop": "GODOT_SUPERVISOR_EVENT_LOOP",
 }
+"""The environment variables that win over keys of the file."""
 
 
 @frozen
 class Config:
-    """The settings. `environments` is None where this home's own folder is used. The catalogue checks `kinds`."""
+    """The settings.
+
+    `environments` is None if private environments lie in this home's own folder. `kinds` are the tables `[kinds.*]` as
+    written: the catalogue of kinds checks them.
+    """
 
     log_level: str = "info"
     event_loop: str = "auto"
@@ -55,18 +62,20 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
     Raises:
         ConfigInvalid: the file cannot be read, other users could have written it, or a key or variable is invalid.
     """
-    document = parsed(path)
-    _only(document, ("daemon", "kinds"), "", path)
+    document = read_document(path)
+    _check_keys(document, ("daemon", "kinds"), "", path)
     daemon = _table(document, "daemon", "daemon", path)
-    _only(daemon, (*CHOICES, "environments"), "daemon.", path)
+    _check_keys(daemon, (*CHOICES, "environments"), "daemon.", path)
     values: dict[str, Any] = {}
     sources: dict[str, Source] = {}
     for key in daemon:
-        values[key] = _environments(daemon[key], path) if key == "environments" else _chosen(key, daemon[key], path)
+        values[key] = (
+            _environments_folder(daemon[key], path) if key == "environments" else _choice(key, daemon[key], path)
+        )
         sources[f"daemon.{key}"] = Source.FILE
     for key, variable in VARIABLES.items():
         if environment.get(variable):
-            values[key] = _from_environment(key, variable, environment[variable])
+            values[key] = _choice_of_variable(key, variable, environment[variable])
             sources[f"daemon.{key}"] = Source.ENVIRONMENT
     tables = _table(document, "kinds", "kinds", path)
     if len(tables) > KINDS_MAX:
@@ -77,7 +86,7 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
 
 
 @contextlib.contextmanager
-def naming(file: Path) -> Iterator[None]:
+def naming_file(file: Path) -> Iterator[None]:
     """Add the file's path to every `ConfigInvalid` raised inside, because a kind does not know its file."""
     try:
         yield
@@ -86,7 +95,7 @@ def naming(file: Path) -> Iterator[None]:
         raise ConfigInvalid(f"{file}: {error.message}", hint=error.hint, data=data) from error
 
 
-def _only(table: Mapping[str, Any], allowed: tuple[str, ...], prefix: str, path: Path) -> None:
+def _check_keys(table: Mapping[str, Any], allowed: tuple[str, ...], prefix: str, path: Path) -> None:
     for key in table:
         if key not in allowed:
             raise refusal(path, prefix + key, "no such key", allowed_names(key, allowed))
@@ -99,7 +108,7 @@ def _table(parent: Mapping[str, Any], key: str, full: str, path: Path) -> dict[s
     return value
 
 
-def _chosen(key: str, value: Any, path: Path) -> str:
+def _choice(key: str, value: Any, path: Path) -> str:
     if not isinstance(value, str) or value not in CHOICES[key]:
         raise refusal(
             path, f"daemon.{key}", f"{quoted(value)} is not a valid value", "one of " + ", ".join(CHOICES[key])
@@ -107,7 +116,7 @@ def _chosen(key: str, value: Any, path: Path) -> str:
     return value
 
 
-def _from_environment(key: str, variable: str, value: str) -> str:
+def _choice_of_variable(key: str, variable: str, value: str) -> str:
     if value not in CHOICES[key]:
         options = ", ".join(CHOICES[key])
         raise ConfigInvalid(
@@ -116,7 +125,7 @@ def _from_environment(key: str, variable: str, value: str) -> str:
     return value
 
 
-def _environments(value: Any, path: Path) -> Path:
+def _environments_folder(value: Any, path: Path) -> Path:
     fix = "write an absolute path, or one that begins with ~"
     if not isinstance(value, str) or not value or "\0" in value:
         raise refusal(path, "daemon.environments", f"{quoted(value)} is not a path", fix)

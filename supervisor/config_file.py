@@ -17,6 +17,7 @@ PARTS_MAX = 32
 """Parts of a dotted key, because the parser's time grows with their square."""
 
 KEY_SHOWN = 200
+"""Characters of a key that an error shows, at most."""
 
 INTEGER_MAX = 2**63
 """TOML integers have 64 bits, but the parser accepts longer ones."""
@@ -27,8 +28,8 @@ _PLACE = re.compile(r"(.*) \(at (?:line ([0-9]+), column ([0-9]+)|end of documen
 _NESTED_MAX = 100
 
 
-def parsed(path: Path) -> dict[str, Any]:
-    """Return the document, an empty one if there is no file.
+def read_document(path: Path) -> dict[str, Any]:
+    """Return the content of the file as tables; an empty one if there is no file.
 
     Raises:
         ConfigInvalid: the file cannot be read, other users could have written it, or it is not valid TOML.
@@ -40,11 +41,11 @@ def parsed(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise refusal(path, "", f"it cannot be read: {error.strerror}", "make it a file that you can read") from error
     text = _decoded(path, content)
-    _refuse_what_takes_long(path, text)
+    _check_dotted_keys(path, text)
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _no_toml(path, text, str(error)) from error
+        raise _syntax_refusal(path, text, str(error)) from error
     except RecursionError as error:
         line = _line_of_depth(text)
         raise refusal(path, "", "brackets are nested too deeply", "nest them less deeply", line=line) from error
@@ -52,7 +53,7 @@ def parsed(path: Path) -> dict[str, Any]:
         long = _LONG_NUMBER.search(text)
         line = _line_at(text, long.start()) if long else None
         raise refusal(path, "", f"a value is not valid: {error}", "write a shorter one", line=line) from error
-    _refuse_long_numbers(path, document)
+    _check_integers(path, document)
     return document
 
 
@@ -75,9 +76,9 @@ def _read(path: Path) -> bytes:
         info = os.fstat(handle)
         if not stat.S_ISREG(info.st_mode):
             raise refusal(path, "", "it is not a regular file", "replace it by a file, or remove it")
-        _refuse_foreign(path, info)
+        _check_writers(path, info)
         for folder in {path.parent, path.resolve().parent}:
-            _refuse_foreign(folder, folder.stat())
+            _check_writers(folder, folder.stat())
         with open(handle, "rb", closefd=False) as file:
             # Read one byte more than allowed, because the file may have grown since its size was read.
             content = file.read(LIMIT + 1)
@@ -88,8 +89,8 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _refuse_foreign(path: Path, info: os.stat_result) -> None:
-    """Refuse settings that another user may write, because they decide which programs the daemon runs."""
+def _check_writers(path: Path, info: os.stat_result) -> None:
+    """Refuse a file or folder that another user may write: the settings decide which programs the daemon runs."""
     trouble = private_files.why_distrusted(path, info, written_by_hand=True)
     if trouble is not None:
         raise refusal(path, "", *trouble)
@@ -110,8 +111,8 @@ def _decoded(path: Path, content: bytes) -> str:
     return text
 
 
-def _refuse_what_takes_long(path: Path, text: str) -> None:
-    """Refuse a dotted key of many parts. Each piece between two dots is examined once."""
+def _check_dotted_keys(path: Path, text: str) -> None:
+    """Refuse a dotted key of too many parts; see `PARTS_MAX`. Each piece between two dots is examined once."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") < PARTS_MAX:
             continue
@@ -123,20 +124,21 @@ def _refuse_what_takes_long(path: Path, text: str) -> None:
                 raise refusal(path, "", f"a key has more than {PARTS_MAX} parts", "write a shorter one", line=number)
 
 
-def _no_toml(path: Path, text: str, said: str) -> ConfigInvalid:
-    place = _PLACE.fullmatch(said)
-    what = place[1] if place else said
+def _syntax_refusal(path: Path, text: str, message: str) -> ConfigInvalid:
+    """Return the error for a `message` of the parser, which ends with the place of the mistake."""
+    place = _PLACE.fullmatch(message)
+    problem = f"not valid TOML: {place[1] if place else message}"
     if place and place[2]:
-        line, where = int(place[2]), f", column {place[3]}"
-    else:
-        line, where = len(text.rstrip().splitlines()) or 1, ", the last one"
-    error = refusal(path, "", f"not valid TOML: {what}", f"mend line {line}{where}", line=line)
-    if place and place[3]:
-        error.data["column"] = int(place[3])
-    return error
+        line, column = int(place[2]), int(place[3])
+        error = refusal(path, "", problem, f"mend line {line}, column {column}", line=line)
+        error.data["column"] = column
+        return error
+    # The parser has reached the end of the file, so the last line with text is the one to mend.
+    line = len(text.rstrip().splitlines()) or 1
+    return refusal(path, "", problem, f"mend line {line}, the last one", line=line)
 
 
-def _refuse_long_numbers(path: Path, document: dict[str, Any]) -> None:
+def _check_integers(path: Path, document: dict[str, Any]) -> None:
     waiting: list[tuple[str, Any]] = [("", document)]
     while waiting:
         key, value = waiting.pop()

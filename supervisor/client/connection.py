@@ -61,7 +61,7 @@ class DaemonConnection:
                 if not data:
                     raise ConnectionResetError
                 self._lines.extend(self._decoder.feed(data))
-            return jsonrpc.parse_reply(self._lines.popleft())
+            return jsonrpc.parse_from_daemon(self._lines.popleft())
         except TimeoutError:
             raise timeout.timeout_error(method) from None
         except (OSError, ParseError, InvalidRequest) as problem:

@@ -165,7 +165,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _frame(self, line: bytes) -> None:
         try:
-            message = jsonrpc.parse(line)
+            message = jsonrpc.parse_from_client(line)
         except ParseError as problem:
             # The bytes of an unauthenticated client may be another protocol, so an HTTP client gets no answer to relay.
             if self._authenticated:

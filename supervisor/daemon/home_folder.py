@@ -5,7 +5,7 @@ from ..native import presence, trust
 from ..native.facts import HOME_VARIABLE, Folders
 from ..native.presence_api import Presence
 from ..native.startup import homes
-from ..registry.store import homes_in
+from ..registry.store import read_homes
 from .home_lock import HomeLock
 
 
@@ -45,7 +45,7 @@ class HomeFolder:
 
     def registry_homes(self) -> tuple[str, ...]:
         """See `HomeStorage`. An unreadable registry names no home. The store sets it aside at the next write."""
-        return homes_in(self._folders.registry)
+        return read_homes(self._folders.registry)
 
     def holds_lock(self) -> bool:
         """See `HomeStorage`."""

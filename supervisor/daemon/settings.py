@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from ..config import Config, load, naming
+from ..config import Config, load, naming_file
 from ..engine.state.events import Events
 from ..errors import StateNotWritable, SupervisorError
 from ..kinds.catalog import Catalog
@@ -34,7 +34,7 @@ def read_settings(folders: Folders) -> Settings:
     """
     config = load(folders.config, os.environ)
     choice = event_loop.choose_loop(config)
-    with naming(folders.config):
+    with naming_file(folders.config):
         return Settings(config, Catalog.build(config.kinds), choice)
 
 

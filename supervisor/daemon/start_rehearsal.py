@@ -37,7 +37,7 @@ def rehearse_start(folders: Folders) -> None:
         _check_files(folders.lock, folders.logs / LOG_NAME)
         if folders.endpoint.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(folders.endpoint))
-        FileStore(folders.registry).probe()
+        FileStore(folders.registry).rehearse_load()
         bind_tcp().close()
         if facts.HAS_UNIX_SOCKETS:
             check_unix(folders.socket)

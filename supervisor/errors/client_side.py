@@ -1,4 +1,4 @@
-"""The errors that the user's own process raises: the command, a client, or a daemon that cannot start."""
+"""The errors that the daemon never answers: a command, a client, or a daemon that cannot start raises them."""
 
 from .base import Fault, SupervisorError
 

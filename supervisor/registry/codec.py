@@ -1,7 +1,7 @@
 """Encodes and decodes the registry, which has a schema version. Pure.
 
-Unknown keys are skipped. An unreadable entry is an error. It must not count as a missing one, because its server would
-be lost.
+Unknown keys are skipped. An unreadable entry is an error, because its server would be lost if the entry counted as
+missing. `X_entry` makes the entry of an X, and `read_X` reads it.
 """
 
 import json
@@ -22,11 +22,9 @@ from ..core.model import (
     ServerState,
     State,
     StickyPorts,
-    VersionChoice,
-    VersionSource,
 )
-from .launches import ended_entry, read_ended, read_recipe, recipe_entry
-from .values import as_integer, as_ports, as_seconds, as_text, optional
+from .entry_values import as_integer, as_ports, as_seconds, as_text, optional
+from .launches import choice_entry, ended_entry, read_choice, read_ended, read_stamp, stamp_entry
 
 SCHEMA = 1
 
@@ -43,7 +41,7 @@ class Encoder:
     """Encodes one state after another. An entry is encoded again only if its frozen object was replaced."""
 
     def __init__(self, homes: Callable[[], tuple[str, ...]] = tuple) -> None:
-        """`homes` returns the ids of the homes whose launch tokens these servers may carry; called for every write."""
+        """Call `homes` at every write for the ids of the homes that the registry is written for; see `homes_of`."""
         self._homes = homes
         self._entries: dict[tuple[str, str], tuple[object, str]] = {}
         """By the name of a list and the id of an entry: the object, and its JSON text."""
@@ -51,8 +49,12 @@ class Encoder:
     def encode(self, state: State) -> bytes:
         """Return the registry as it is written to the disk."""
         before, self._entries = self._entries, {}
-        servers = self._list_of(before, "server", {record.id: record for record in state.servers.values()}, _server)
-        editors = self._list_of(before, "editor", {editor.id: editor for editor in state.editors.values()}, _editor)
+        servers = self._list_of(
+            before, "server", {record.id: record for record in state.servers.values()}, _server_entry
+        )
+        editors = self._list_of(
+            before, "editor", {editor.id: editor for editor in state.editors.values()}, _editor_entry
+        )
         ended = self._list_of(before, "ended", {launch.id: launch for launch in state.ended}, ended_entry)
         sticky = _json([{"kind": s.kind, "project": s.project, "ports": dict(s.ports)} for s in state.sticky])
         lists = f'"editors":[{editors}],"servers":[{servers}],"sticky":{sticky},"ended":[{ended}]'
@@ -102,7 +104,9 @@ def decode(data: bytes) -> State:
 
 
 def homes_of(data: bytes) -> tuple[str, ...]:
-    """Return the ids of the homes that wrote these bytes; none in a registry of an earlier release.
+    """Return the ids of the homes that a registry was written for: its servers may carry their launch tokens.
+
+    A registry of an earlier release names none.
 
     Raises:
         UnreadableError: the bytes are not a registry.
@@ -113,22 +117,18 @@ def homes_of(data: bytes) -> tuple[str, ...]:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
 
 
-def _identity(identity: ProcessIdentity | None) -> dict[str, Any] | None:
+def _identity_entry(identity: ProcessIdentity | None) -> dict[str, Any] | None:
     return None if identity is None else {"pid": identity.pid, "start_token": identity.start_token}
 
 
-def _read_identity(entry: Any) -> ProcessIdentity | None:
-    return None if entry is None else _read_certain_identity(entry)
-
-
-def _read_certain_identity(entry: Any) -> ProcessIdentity:
+def _read_identity(entry: Any) -> ProcessIdentity:
     return ProcessIdentity(as_integer(entry["pid"]), as_text(entry["start_token"]))
 
 
-def _editor(editor: Editor) -> dict[str, Any]:
+def _editor_entry(editor: Editor) -> dict[str, Any]:
     return {
         "id": editor.id,
-        "process": _identity(editor.process),
+        "process": _identity_entry(editor.process),
         "project": editor.project,
         "started_at": editor.started_at,
         "engine": editor.engine,
@@ -140,7 +140,7 @@ def _editor(editor: Editor) -> dict[str, Any]:
 def _read_editor(entry: Any) -> Editor:
     return Editor(
         id=as_text(entry["id"]),
-        process=_read_certain_identity(entry["process"]),
+        process=_read_identity(entry["process"]),
         project=optional(as_text, entry.get("project")),
         started_at=optional(as_seconds, entry.get("started_at")),
         engine=optional(as_text, entry.get("engine")),
@@ -149,7 +149,7 @@ def _read_editor(entry: Any) -> Editor:
     )
 
 
-def _server(record: ServerRecord) -> dict[str, Any]:
+def _server_entry(record: ServerRecord) -> dict[str, Any]:
     return {
         "id": record.id,
         "kind": record.kind,
@@ -160,10 +160,10 @@ def _server(record: ServerRecord) -> dict[str, Any]:
         "launch": record.launch,
         "ports": dict(record.ports),
         "since": record.since,
-        "process": _identity(record.process),
-        "root": _identity(record.root),
+        "process": _identity_entry(record.process),
+        "root": _identity_entry(record.root),
         "owners": [
-            {"editor": owner.editor, "process": _identity(owner.process), "leaving": owner.leaving}
+            {"editor": owner.editor, "process": _identity_entry(owner.process), "leaving": owner.leaving}
             for owner in record.owners
         ],
         "leases": [{"id": lease.id, "holder": lease.holder, "ttl_s": lease.ttl_s} for lease in record.leases],
@@ -175,20 +175,20 @@ def _server(record: ServerRecord) -> dict[str, Any]:
         "foreign": record.foreign,
         "other_home": record.other_home,
         "restarts": record.restarts,
-        "relocated": [_occupied(occupied) for occupied in record.relocated],
+        "relocated": [_passed_over_entry(port) for port in record.relocated],
         "relocated_more": record.relocated_more,
-        "failure": _failure(record.failure),
+        "failure": _failure_entry(record.failure),
         "log": record.log,
         "url": record.url,
         "connect": list(record.connect),
-        "chosen": _chosen(record.chosen),
-        "recipe": recipe_entry(record.recipe),
+        "chosen": choice_entry(record.chosen),
+        "recipe": stamp_entry(record.recipe),
         "by_client": record.by_client,
     }
 
 
 def _read_server(entry: Any) -> ServerRecord:
-    # An earlier release kept all of them, which could be hundreds.
+    # An earlier release kept all passed-over ports, which could be hundreds.
     relocated = entry.get("relocated", ())
     return ServerRecord(
         id=as_text(entry["id"]),
@@ -200,12 +200,12 @@ def _read_server(entry: Any) -> ServerRecord:
         launch=as_text(entry["launch"]),
         ports=as_ports(entry["ports"]),
         since=as_seconds(entry["since"]),
-        process=_read_identity(entry.get("process")),
-        root=_read_identity(entry.get("root")),
+        process=optional(_read_identity, entry.get("process")),
+        root=optional(_read_identity, entry.get("root")),
         owners=tuple(
             Ownership(
                 as_text(owner["editor"]),
-                _read_certain_identity(owner["process"]),
+                _read_identity(owner["process"]),
                 leaving_since=0.0 if owner.get("leaving") else None,
             )
             for owner in entry.get("owners", ())
@@ -221,14 +221,14 @@ def _read_server(entry: Any) -> ServerRecord:
         foreign=bool(entry.get("foreign")),
         other_home=optional(as_text, entry.get("other_home")),
         restarts=as_integer(entry.get("restarts", 0)),
-        relocated=tuple(_read_occupied(occupied) for occupied in relocated[:RELOCATED_KEPT]),
+        relocated=tuple(_read_passed_over(port) for port in relocated[:RELOCATED_KEPT]),
         relocated_more=as_integer(entry.get("relocated_more", 0)) + len(relocated[RELOCATED_KEPT:]),
         failure=_read_failure(entry.get("failure")),
         log=optional(as_text, entry.get("log")),
         url=optional(as_text, entry.get("url")),
         connect=tuple(as_text(word) for word in entry.get("connect", ())),
-        chosen=optional(_read_chosen, entry.get("chosen")),
-        recipe=read_recipe(entry.get("recipe")),
+        chosen=optional(read_choice, entry.get("chosen")),
+        recipe=read_stamp(entry.get("recipe")),
         by_client=bool(entry.get("by_client")),
     )
 
@@ -239,38 +239,24 @@ def _requested_without_owner(entry: Any) -> bool:
     return not (entry.get("ever_owned") or entry.get("owners_unknown") or found)
 
 
-def _chosen(chosen: VersionChoice | None) -> dict[str, Any] | None:
-    if chosen is None:
-        return None
-    texts = {"source": chosen.source.value, "why": chosen.why, "project": chosen.project, "engine": chosen.engine}
-    rest = {"passed_over": chosen.passed_over, "beside": chosen.beside}
-    # Leave out empty fields: most entries have none of them, and the registry is written often.
-    return {name: text for name, text in (texts | rest).items() if text is not None}
-
-
-def _read_chosen(entry: Any) -> VersionChoice:
-    further = (optional(as_text, entry.get(name)) for name in ("project", "engine", "passed_over", "beside"))
-    return VersionChoice(VersionSource(entry["source"]), as_text(entry["why"]), *further)
-
-
-def _occupied(occupied: PassedOverPort) -> dict[str, Any]:
-    who = occupied.occupant
+def _passed_over_entry(port: PassedOverPort) -> dict[str, Any]:
+    who = port.occupant
     occupant = who and {
-        "process": _identity(who.identity),
+        "process": _identity_entry(who.identity),
         "command": list(who.brief),
         "user": who.user,
         "since": who.since,
     }
-    return {"port": occupied.port, "reason": occupied.reason, "occupant": occupant}
+    return {"port": port.port, "reason": port.reason, "occupant": occupant}
 
 
-def _read_occupied(entry: Any) -> PassedOverPort:
+def _read_passed_over(entry: Any) -> PassedOverPort:
     who = entry.get("occupant")
     occupant = (
         None
         if who is None
         else Occupant(
-            _read_identity(who.get("process")),
+            optional(_read_identity, who.get("process")),
             tuple(as_text(word) for word in who.get("command", ())),
             optional(as_text, who.get("user")),
             optional(as_seconds, who.get("since")),
@@ -279,7 +265,7 @@ def _read_occupied(entry: Any) -> PassedOverPort:
     return PassedOverPort(as_integer(entry["port"]), occupant, as_text(entry["reason"]))
 
 
-def _failure(failure: ServerFailure | None) -> dict[str, Any] | None:
+def _failure_entry(failure: ServerFailure | None) -> dict[str, Any] | None:
     if failure is None:
         return None
     return {

@@ -24,7 +24,7 @@ class Found(StrEnum):
 
 @frozen
 class Loaded:
-    """A state, and how it was loaded. `aside` is the new path of an unreadable file.
+    """A state, and how it was loaded. `aside` is the new path of a file that was set aside, `reason` why it was.
 
     `homes` are the ids of the homes that the file was written for; none in a file of an earlier release.
     """
@@ -37,7 +37,10 @@ class Loaded:
 
 
 class FileStore:
-    """Survives SIGKILL of its writer at any moment. Writes without fsync, because no server survives a power loss."""
+    """The registry file at one path. The file survives SIGKILL of its writer at any moment.
+
+    It is written without fsync, because no server survives a power loss.
+    """
 
     def __init__(
         self,
@@ -53,9 +56,8 @@ class FileStore:
     def load(self) -> Loaded:
         """Return the state that the last daemon wrote.
 
-        Rename a file that is unreadable or that others could have written.
-
-        Such a file is not used, because its entries say which processes may be ended.
+        A file that is unreadable, or that others could have written, is renamed and not used, because its entries say
+        which processes may be ended.
 
         Raises:
             OSError: the file exists but cannot be read or renamed.
@@ -66,10 +68,10 @@ class FileStore:
         except FileNotFoundError:
             return Loaded(State(), Found.MISSING)
         except (UnreadableError, trust.DistrustedError) as error:
-            return Loaded(State(), Found.SET_ASIDE, self._set_aside(), str(error))
+            return self.set_aside(str(error))
 
-    def probe(self) -> None:
-        """Return if `load` would succeed. Changes nothing.
+    def rehearse_load(self) -> None:
+        """Check that `load` would succeed, without renaming anything.
 
         Raises:
             OSError: the file exists but cannot be read.
@@ -93,14 +95,15 @@ class FileStore:
             raise
 
     def set_aside(self, reason: str) -> Loaded:
-        """Rename the file and start with an empty state.
+        """Rename the file for this reason, which is text for people, and return an empty state.
 
         Raises:
             OSError: the file cannot be renamed.
         """
-        return Loaded(State(), Found.SET_ASIDE, self._set_aside(), reason)
+        return Loaded(State(), Found.SET_ASIDE, self._rename(), reason)
 
-    def _set_aside(self) -> Path:
+    def _rename(self) -> Path:
+        """Give the file the first free name `*.unreadable-NUMBER`, and return its new path."""
         number = 1
         while (aside := self._path.with_name(f"{self._path.name}.unreadable-{number}")).exists():
             number += 1
@@ -108,7 +111,7 @@ class FileStore:
         return aside
 
 
-def homes_in(path: Path) -> tuple[str, ...]:
+def read_homes(path: Path) -> tuple[str, ...]:
     """Return the ids of the homes that a registry was written for; none if it is missing or unreadable.
 
     Raises:

@@ -37,7 +37,7 @@ _KEY_LENGTH = Length(1, 128)
 
 
 class _Reader(NamedTuple):
-    """The check of one value. `read` takes the value and the path of its field. `expected` describes valid values."""
+    """How one value is checked and returned. `read` takes it and the path of its field. `expected` is for errors."""
 
     expected: str
     read: Callable[[Any, str], Any]
@@ -47,7 +47,7 @@ _Writer = Callable[[Any], Any]
 
 
 def once(examine: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
-    """Apply `functools.cache` to a function of classes. mypy believes that classes hash like their instances."""
+    """Cache a function of classes. The cast is for mypy, which takes the hash of a class for that of its instances."""
     return cast("Callable[[type[Any]], T]", cache(examine))
 
 
@@ -75,10 +75,10 @@ def prepare(cls: type[Any]) -> None:
 
 
 def _mismatch(path: str, expected: str, value: object) -> InvalidParams:
-    return InvalidParams(path, f"expected {expected}, got {_kind_of(value)}")
+    return InvalidParams(path, f"expected {expected}, got {_described(value)}")
 
 
-def _kind_of(value: object) -> str:
+def _described(value: object) -> str:
     """Describe a value without the text of strings, because a string may be a secret in the wrong place."""
     match value:
         case None | bool():
@@ -249,8 +249,8 @@ def object_writer(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
     hints = get_type_hints(cls)
     names = tuple(field.name for field in fields(cls))
     converted = tuple((name, writer) for name in names if (writer := writer_of(hints[name])))
-    # attrgetter reads all fields at once, in C. `__class__` stands there twice, because attrgetter returns a tuple only
-    # for two names or more.
+    # attrgetter reads all fields at once, in C, but returns a tuple only for two names or more: `__class__` is read
+    # twice behind the fields, and `zip` leaves both out.
     values: Callable[[Any], tuple[Any, ...]] = attrgetter(*names, "__class__", "__class__")
 
     def write(instance: Any) -> dict[str, Any]:

@@ -32,40 +32,47 @@ class Notification(NamedTuple):
 
 
 class Success(NamedTuple):
-    """The answer to a request."""
+    """The answer to a request, with its result."""
 
     id: Id
     result: Any
 
 
 class Failure(NamedTuple):
-    """The error object in place of an answer. `id` is None if the id of the request could not be read."""
+    """The answer to a request that failed, or to bytes that are no request.
+
+    `error` is the error object. `id` is None if the id of the request could not be read.
+    """
 
     id: Id | None
     error: dict[str, Any]
 
 
 class InvalidEnvelope(InvalidRequest):
-    """The message is JSON, but no envelope of JSON-RPC 2.0. `id` is the id of the error reply, or None."""
+    """The message is JSON, but no envelope of JSON-RPC 2.0.
+
+    `id` is the id of the message, for the error that answers it; None if the message has none that can be used.
+    """
 
     def __init__(self, problem: str, reply_to: Id | None = None) -> None:
         super().__init__(problem)
         self.id = reply_to
 
 
-def parse(line: bytes) -> Request | Notification:
+def parse_from_client(line: bytes) -> Request | Notification:
     """Read a client's message.
 
     Raises:
         ParseError: no JSON value, or an ambiguous one (duplicate keys, NaN, nested too deeply, no UTF-8).
-        InvalidEnvelope: JSON, but no request.
+        InvalidEnvelope: JSON, but neither a request nor a notification.
     """
-    message = _envelope(line, _from_client)
+    message = _envelope(line, _decode_of_client)
     identifier = _id_of(message)
-    return _request(message, identifier) if "id" in message else _notification(message)
+    method, params = _method_and_params(message, identifier)
+    return Notification(method, params) if identifier is None else Request(identifier, method, params)
 
 
-def parse_reply(line: bytes) -> Success | Failure | Notification:
+def parse_from_daemon(line: bytes) -> Success | Failure | Notification:
     """Read a daemon's message.
 
     Raises:
@@ -73,9 +80,9 @@ def parse_reply(line: bytes) -> Success | Failure | Notification:
             read twice as fast without.
         InvalidEnvelope: JSON, but neither an answer nor a notification.
     """
-    message = _envelope(line, _from_daemon)
+    message = _envelope(line, _decode_of_daemon)
     if "method" in message:
-        return _notification(message)
+        return Notification(*_method_and_params(message, None))
     if "error" in message:
         error = message["error"]
         if not isinstance(error, dict) or "result" in message:
@@ -107,8 +114,8 @@ def error_envelope(identifier: Id | None, problem: SupervisorError) -> dict[str,
     return {"jsonrpc": "2.0", "id": identifier, "error": problem.to_wire()}
 
 
-def _envelope(line: bytes, read: Callable[[str], Any]) -> dict[str, Any]:
-    message = _json(line, read)
+def _envelope(line: bytes, decode: Callable[[str], Any]) -> dict[str, Any]:
+    message = _json(line, decode)
     if isinstance(message, list):
         raise InvalidEnvelope("batches are not supported: one request a line")
     if not isinstance(message, dict):
@@ -118,9 +125,9 @@ def _envelope(line: bytes, read: Callable[[str], Any]) -> dict[str, Any]:
     return message
 
 
-def _json(line: bytes, read: Callable[[str], Any]) -> Any:
+def _json(line: bytes, decode: Callable[[str], Any]) -> Any:
     try:
-        return read(line.decode())
+        return decode(line.decode())
     except RecursionError:
         raise ParseError("nested too deeply") from None
     except UnicodeDecodeError:
@@ -131,6 +138,11 @@ def _json(line: bytes, read: Callable[[str], Any]) -> Any:
 
 
 def _id_of(message: dict[str, Any]) -> Id | None:
+    """Return the id of a message; None if the message has none.
+
+    Raises:
+        InvalidEnvelope: the message has an id that is not valid.
+    """
     if "id" not in message:
         return None
     identifier = _as_id(message["id"])
@@ -140,23 +152,13 @@ def _id_of(message: dict[str, Any]) -> Id | None:
 
 
 def _as_id(identifier: object) -> Id | None:
+    """Return a value as an id; None if the value is not a valid one."""
     if isinstance(identifier, str):
         return identifier if len(identifier) <= ID_LENGTH else None
     if isinstance(identifier, float) and identifier.is_integer():
         # Godot reads every number as a float, and may write it back as one.
         return int(identifier)
     return identifier if isinstance(identifier, int) and not isinstance(identifier, bool) else None
-
-
-def _request(message: dict[str, Any], identifier: Id | None) -> Request:
-    method, params = _method_and_params(message, identifier)
-    if identifier is None:
-        raise InvalidEnvelope('"id" is missing')
-    return Request(identifier, method, params)
-
-
-def _notification(message: dict[str, Any]) -> Notification:
-    return Notification(*_method_and_params(message, None))
 
 
 def _method_and_params(message: dict[str, Any], identifier: Id | None) -> tuple[str, dict[str, Any]]:
@@ -187,5 +189,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ParseError(f"{name} is not JSON")
 
 
-_from_client = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_float=_finite, parse_constant=_no_constant).decode
-_from_daemon = json.JSONDecoder(parse_constant=_no_constant).decode
+_decode_of_client = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_float=_finite, parse_constant=_no_constant
+).decode
+_decode_of_daemon = json.JSONDecoder(parse_constant=_no_constant).decode

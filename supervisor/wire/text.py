@@ -1,4 +1,4 @@
-"""The JSON text of results. Clients ask often and little changes, so the text of lasting objects is kept."""
+"""The JSON text of results. Clients ask often and little changes, so texts of lasting objects (`LASTING`) are kept."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
@@ -8,9 +8,9 @@ from .fields import object_writer, once, without_none, writer_of
 from .framing import to_text
 
 LASTING = "LASTING"
-"""The name of a class attribute. Instances of a class that has it are deeply frozen and sent again and again.
+"""The name of a class attribute that marks the classes of lasting objects: deeply frozen, and sent again and again.
 
-The value is the number of instances, the latest ones, whose text is kept.
+The value is the number of instances whose text is kept, the latest ones.
 """
 
 
@@ -66,6 +66,7 @@ def _has_lasting(hint: Any) -> bool:
 
 
 def _each_once(write: Callable[[Any], str], most: int) -> Callable[[Any], str]:
+    """Return a writer that keeps the texts of the latest instances, at most so many."""
     # Looked up by identity, which is a hundred times cheaper than equality. The instance is kept beside its text, so
     # that its id is not used again.
     kept: dict[int, tuple[Any, str]] = {}

@@ -39,7 +39,7 @@ def test_lines_survive_any_way_of_cutting_them(said: list[bytes], size: int) -> 
 @BUDGET
 @given(hostile.lines())
 def test_a_line_is_a_message_or_a_typed_error(line: bytes) -> None:
-    for parse in (jsonrpc.parse, jsonrpc.parse_reply):
+    for parse in (jsonrpc.parse_from_client, jsonrpc.parse_from_daemon):
         try:
             message = parse(line)
         except jsonrpc.InvalidEnvelope as problem:
@@ -57,7 +57,7 @@ def test_params_are_accepted_or_the_wrong_field_is_named(method: str) -> None:
     def attempt(value: Any) -> None:
         # As the wire transmits it, which has no tuples and no NaN.
         with contextlib.suppress(ParseError, InvalidRequest):
-            request = jsonrpc.parse(json.dumps(jsonrpc.request_envelope(1, method, value)).encode())
+            request = jsonrpc.parse_from_client(json.dumps(jsonrpc.request_envelope(1, method, value)).encode())
             try:
                 taken = fields.decode(METHODS[method].params, request.params)
             except InvalidParams as problem:

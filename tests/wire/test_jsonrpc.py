@@ -27,18 +27,18 @@ def line(message: object) -> bytes:
 @given(st.integers() | TEXT, METHOD, PARAMS)
 def test_a_request_survives_the_wire(identifier: int | str, method: str, params: dict[str, Any]) -> None:
     sent = line(jsonrpc.request_envelope(identifier, method, params))
-    assert jsonrpc.parse(sent) == Request(identifier, method, params)
+    assert jsonrpc.parse_from_client(sent) == Request(identifier, method, params)
 
 
 @given(METHOD, PARAMS)
 def test_a_notification_survives_the_wire_both_ways(method: str, params: dict[str, Any]) -> None:
     sent = line(jsonrpc.notification_envelope(method, params))
-    assert jsonrpc.parse(sent) == Notification(method, params) == jsonrpc.parse_reply(sent)
+    assert jsonrpc.parse_from_client(sent) == Notification(method, params) == jsonrpc.parse_from_daemon(sent)
 
 
 @given(st.integers() | TEXT, JSON)
 def test_a_result_survives_the_wire(identifier: int | str, value: object) -> None:
-    assert jsonrpc.parse_reply(jsonrpc.result_envelope_text(identifier, json.dumps(value)).encode()) == Success(
+    assert jsonrpc.parse_from_daemon(jsonrpc.result_envelope_text(identifier, json.dumps(value)).encode()) == Success(
         identifier, value
     )
 
@@ -46,20 +46,20 @@ def test_a_result_survives_the_wire(identifier: int | str, value: object) -> Non
 @given(st.none() | st.integers() | TEXT)
 def test_an_error_survives_the_wire(identifier: int | str | None) -> None:
     problem = Busy("another operation is running", retry_after_ms=5)
-    assert jsonrpc.parse_reply(line(jsonrpc.error_envelope(identifier, problem))) == Failure(
+    assert jsonrpc.parse_from_daemon(line(jsonrpc.error_envelope(identifier, problem))) == Failure(
         identifier, problem.to_wire()
     )
 
 
 @given(st.binary(max_size=200) | JSON.map(line))
 def test_hostile_bytes_are_a_typed_error_or_a_message(received: bytes) -> None:
-    for parse in (jsonrpc.parse, jsonrpc.parse_reply):
+    for parse in (jsonrpc.parse_from_client, jsonrpc.parse_from_daemon):
         with contextlib.suppress(ParseError, InvalidRequest):
             parse(received)
 
 
 def test_params_may_be_absent() -> None:
-    assert jsonrpc.parse(b'{"jsonrpc":"2.0","id":1,"method":"ping"}') == Request(1, "ping", {})
+    assert jsonrpc.parse_from_client(b'{"jsonrpc":"2.0","id":1,"method":"ping"}') == Request(1, "ping", {})
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_params_may_be_absent() -> None:
 )
 def test_ambiguous_json_is_a_parse_error(received: bytes) -> None:
     with pytest.raises(ParseError):
-        jsonrpc.parse(received)
+        jsonrpc.parse_from_client(received)
 
 
 REQUEST = {"jsonrpc": "2.0", "id": 7, "method": "ping", "params": {}}
@@ -116,7 +116,7 @@ REQUEST = {"jsonrpc": "2.0", "id": 7, "method": "ping", "params": {}}
 )
 def test_json_that_is_no_request_is_answered_with_its_id(message: object, reply_to: object) -> None:
     with pytest.raises(InvalidEnvelope) as caught:
-        jsonrpc.parse(line(message))
+        jsonrpc.parse_from_client(line(message))
     assert caught.value.id == reply_to
     assert caught.value.code == "INVALID_REQUEST"
 
@@ -134,7 +134,7 @@ def test_json_that_is_no_request_is_answered_with_its_id(message: object, reply_
 )
 def test_a_message_that_is_no_answer_is_refused(message: object) -> None:
     with pytest.raises(InvalidRequest):
-        jsonrpc.parse_reply(line(message))
+        jsonrpc.parse_from_daemon(line(message))
 
 
 def test_an_error_object_has_the_code_of_the_contract() -> None:

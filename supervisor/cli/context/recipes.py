@@ -2,7 +2,7 @@
 
 import os
 
-from ...config import Config, load, naming
+from ...config import Config, load, naming_file
 from ...errors import ConfigInvalid, KindUnknown
 from ...kinds.catalog import Catalog
 from ...kinds.kind import Kind
@@ -16,7 +16,7 @@ def read_config(where: Folders) -> tuple[Config, Catalog]:
         ConfigInvalid: config.toml cannot be used.
     """
     config = load(where.config, os.environ)
-    with naming(where.config):
+    with naming_file(where.config):
         return config, Catalog.build(config.kinds)
 
 

@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 def as_ports(value: Any) -> Mapping[str, int]:
-    """Return the value, which must be a table of ports by name.
+    """Return the value, which must be an object with a port for each name.
 
     Raises:
-        AttributeError, TypeError: it is not.
+        AttributeError, TypeError: the value is something else.
     """
     return {as_text(name): as_integer(port) for name, port in value.items()}
 
@@ -29,7 +29,7 @@ def as_text(value: Any) -> str:
     """Return the value, which must be a text.
 
     Raises:
-        TypeError: it is not.
+        TypeError: the value is something else.
     """
     if not isinstance(value, str):
         raise TypeError(f"expected text, got {value!r}")
@@ -40,7 +40,7 @@ def as_seconds(value: Any) -> float:
     """Return the value as seconds. It must be a finite number.
 
     Raises:
-        TypeError: it is not.
+        TypeError: the value is something else.
     """
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise TypeError(f"expected a number, got {value!r}")
@@ -51,7 +51,7 @@ def as_integer(value: Any) -> int:
     """Return the value, which must be a whole number.
 
     Raises:
-        TypeError: it is not.
+        TypeError: the value is something else.
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"expected a whole number, got {value!r}")
