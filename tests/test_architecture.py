@@ -394,7 +394,7 @@ def test_a_rule_bites(rule: Rule, name: str, source: str) -> None:
         (
             arrows,
             "supervisor.registry.x",
-            "from . import codec\nfrom ..core.model import State",
+            "from . import codec\nfrom ..core.model import RegistryContents",
         ),
         (platform_questions, "supervisor.native.x", "import sys\nif sys.platform == 'linux': ..."),
         (questions, "supervisor.engine.x", "from ..kinds.queries.identify import Identification"),

@@ -7,7 +7,7 @@ START_ATTEMPTS = 3
 """How many sets of ports a start tries, because another process may take a port first."""
 
 STOP_SLACK_S = 10.0
-"""How long a stop may take beside its waits, on a busy machine."""
+"""How much longer than its waits a stop may take, on a busy machine."""
 
 
 def start_deadline(ready_timeout_s: float, stop_timeout_s: float) -> float:

@@ -1,11 +1,11 @@
-"""Servers that conflict with a request or fulfil it, and whether they may be stopped. Pure."""
+"""Judges servers that may be in the way of a request: who uses them, and whether they may be stopped. Pure."""
 
 from collections.abc import Mapping
 
 from ..values import frozen
 from .model import Occupant, Ports, ProcessIdentity, ServerRecord
 from .pep440 import matches
-from .processes.owners import DeadOwner, LivingOwner, NoOwner, OwnerSeen, UnknownOwner
+from .processes.owners import DeadOwner, ForeignOwner, LivingOwner, NoOwner, UnknownOwner
 from .processes.proof import Held, Recognised, Stoppable, Unrecognised
 
 UNRESPONSIVE_S = 30.0
@@ -61,7 +61,7 @@ class ForeignServer:
     ports: Ports
     recognition: Recognised | Unrecognised
     version: str | None = None
-    owner: OwnerSeen = NoOwner()
+    owner: ForeignOwner = NoOwner()
     leases: int | None = 0
     sessions: int | None = 0
     other_home: str | None = None

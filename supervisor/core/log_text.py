@@ -32,9 +32,10 @@ _NUMBER_OF_PORT = re.compile(r"(?:\bports?\b[ =:'\"#]*|[:\]]:?|', |\", )(\d{2,5}
 
 
 def excerpt(lines: Sequence[str], count: int) -> tuple[str, ...]:
-    """Return the last lines, at most `count` in all, preceded by the first and the last line that name an error.
+    """Return the last lines, at most `count` in all, preceded by the earlier lines that explain most.
 
-    Each earlier line takes the place of two: its own, and that of the gap behind it.
+    These are the first line that names an error, and the last that begins with the name of an exception. Each takes the
+    place of two lines: its own, and that of the gap behind it.
     """
     if len(lines) <= count:
         return tuple(lines)
@@ -58,7 +59,7 @@ def names_taken(lines: Sequence[str], port: int) -> bool:
 
 
 def taken_ports(lines: Sequence[str], ports: Collection[int]) -> frozenset[int]:
-    """Return which of these ports a log says were taken; all of them where the log names no port."""
+    """Return which of these ports a log says were taken. A line that names no port at all means all of them."""
     taken: set[int] = set()
     for line in lines:
         if not _TAKEN.search(line):

@@ -1,4 +1,4 @@
-"""The nouns of the domain: frozen values, without behaviour beyond what follows from their own fields."""
+"""The values that all rooms share: processes, editors, servers and ports. They only compute from their own fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,6 +8,8 @@ from typing import Any, Self
 from ..values import frozen
 from .launches import Bridge, EndedLaunch, RecipeChange, RecipeStamp, ServerFailure, VersionChoice, VersionSource
 
+# The parts of a server record. They are exported here too, so that other rooms import a record and its parts from one
+# module.
 __all__ = ["Bridge", "EndedLaunch", "RecipeChange", "RecipeStamp", "ServerFailure", "VersionChoice", "VersionSource"]
 
 Ports = Mapping[str, int]
@@ -82,7 +84,9 @@ class Occupation:
 
 @frozen
 class Editor:
-    """A Godot process and the project that is open in it. `started_at` is wall time, seconds.
+    """A process that has attached, as an editor with its project or, like a shell, only as the owner of servers.
+
+    `started_at` is wall time, seconds.
 
     `occupation` is the latest report of the editor's plugin; it does not outlive the daemon.
     """
@@ -103,7 +107,10 @@ class Editor:
 
 @frozen
 class Ownership:
-    """An editor attached to a server. `leaving_since`, monotonic seconds: it has detached and lingers since then."""
+    """An owner of a server. `editor` is its id, `process` its process.
+
+    `leaving_since`, monotonic seconds: the owner has detached, and has lingered since then.
+    """
 
     editor: str
     process: ProcessIdentity
@@ -271,8 +278,8 @@ class StickyPorts:
 
 
 @frozen
-class State:
-    """All data that outlives the daemon."""
+class RegistryContents:
+    """The contents of the registry: all data that outlives the daemon."""
 
     editors: Mapping[str, Editor] = field(default_factory=dict)
     servers: Mapping[str, ServerRecord] = field(default_factory=dict)

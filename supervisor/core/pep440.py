@@ -56,12 +56,15 @@ class Version:
 
     @property
     def order(self) -> tuple[object, ...]:
-        """The sort key of PEP 440: dev, pre, release, local, post. Equal versions have equal keys."""
+        """The sort key. Of one release, PEP 440 sorts dev first, then pre, the release itself, local builds, and post.
+
+        Equal versions have equal keys.
+        """
         return (*self.public, (0, ()) if self.local is None else (1, self.local))
 
     @property
     def public(self) -> tuple[object, ...]:
-        """The same for the part before the plus."""
+        """The sort key without the part behind the plus."""
         pre: tuple[int, str, int] = (1, "", 0)
         if self.pre is not None:
             pre = (0, *self.pre)

@@ -6,10 +6,13 @@ from .model import Bind, PassedOverPort, PortFact, Ports
 
 
 def candidates(ranges: Mapping[str, range], first: Ports | None = None) -> tuple[Ports, ...]:
-    """Return the port sets of a kind in order of preference. The ranges move together; `first`, a sticky set, leads."""
-    sets: list[Ports] = [dict(zip(ranges, numbers, strict=True)) for numbers in zip(*ranges.values(), strict=True)] or [
-        {}
-    ]
+    """Return the port sets of a kind in order of preference. The ranges move together.
+
+    `first`, a sticky set, leads if it is one of them. A kind without ports has one set, which is empty.
+    """
+    if not ranges:
+        return ({},)
+    sets: list[Ports] = [dict(zip(ranges, numbers, strict=True)) for numbers in zip(*ranges.values(), strict=True)]
     if first is not None and dict(first) in sets:
         sets.remove(dict(first))
         sets.insert(0, dict(first))

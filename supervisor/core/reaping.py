@@ -6,18 +6,21 @@ from ..values import frozen
 from .model import Liveness
 
 SILENCE_S = 30.0
-"""After this long without an answer, and with all owners dead, a server has no sessions and holds no leases."""
+"""A server that has not answered for this long, and whose owners are all dead, counts as without sessions and leases.
+
+Only the sessions and leases that the server itself would report are meant.
+"""
 
 LATE_S = 5.0
 """A second sample that begins later than this after it was due proves nothing: daemon or machine were suspended.
 
-The lateness of a suspicion counts once, so that a daemon which always lags reaps later, but reaps.
+The suspicion is renewed then, but only once: a daemon that is always late reaps later, and does reap.
 """
 
 
 @frozen
 class OwnerFact:
-    """The state of an owner, whose id is `editor`.
+    """The state of an owner. `editor` is its id.
 
     `lingering`: it has detached, and its linger time has not passed. `released`: it has detached, and that time has
     passed.
@@ -187,7 +190,7 @@ def _why_it_is_gone(owner: OwnerFact) -> str:
 
 
 def _claims(sample: ServerSample) -> tuple[str, ...]:
-    """Return the claims that only the server or its connections can report, for people.
+    """Return the claims that no record has, for people: leases that the server has granted, and sessions.
 
     An unknown number counts as a claim, unless the server has been silent for `SILENCE_S`.
     """

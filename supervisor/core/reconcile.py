@@ -57,9 +57,11 @@ class OwnServer:
 
 @frozen
 class Snapshot:
-    """The facts about ports at one moment. `reserved` maps ports to the ids of the servers that they are promised to.
+    """The facts about ports and foreign servers at one moment.
 
-    `own_ports` are promised to the daemon's other servers. Where those are open, no other process is in the way.
+    `reserved` maps ports to the ids of the servers that they are promised to. `own_ports` are those of them whose
+    servers the daemon looks after. A set with an own port is skipped and not looked at: a process that listens there is
+    that server, so no other is in the way.
     """
 
     ports: Mapping[int, PortFact] = field(default_factory=dict)
@@ -159,7 +161,7 @@ def reconcile(spec: ServerSpec, snapshot: Snapshot) -> Plan:
     """
     conflicting_servers: list[ConflictingServer] = []
     occupied: list[PassedOverPort] = []
-    for ports in unreserved(spec.wanted, snapshot.own_ports):
+    for ports in without_own_ports(spec.wanted, snapshot.own_ports):
         in_the_way = obstacles(ports, snapshot.ports, snapshot.reserved)
         if not in_the_way:
             return _start_on(ports, occupied, conflicting_servers)
@@ -170,16 +172,16 @@ def reconcile(spec: ServerSpec, snapshot: Snapshot) -> Plan:
             if isinstance(plan, ConflictingServer):
                 conflicting_servers.append(plan)
         occupied += in_the_way
-    own_ports = [
+    own_obstacles = [
         found
         for ports in spec.wanted
         for port in ports.values()
         if port in snapshot.own_ports and (found := obstacle(port, snapshot.ports.get(port), snapshot.reserved))
     ]
-    return Refuse(Refusal.EXHAUSTED, f"no free ports for {spec.server}", (*own_ports, *occupied))
+    return Refuse(Refusal.EXHAUSTED, f"no free ports for {spec.server}", (*own_obstacles, *occupied))
 
 
-def unreserved(wanted: Sequence[Ports], own_ports: AbstractSet[int]) -> list[Ports]:
+def without_own_ports(wanted: Sequence[Ports], own_ports: AbstractSet[int]) -> list[Ports]:
     """Return the sets without a port of the daemon's other servers. Skipping such a set is not a relocation."""
     return [ports for ports in wanted if own_ports.isdisjoint(ports.values())]
 

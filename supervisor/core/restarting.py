@@ -5,8 +5,8 @@ from ..values import frozen
 STABLE_S = 60.0
 """A server that was ready for this long counts as stable: its earlier exits are forgotten."""
 
-EXITS_ALLOWED = 5
-"""So many exits in a row, and the server is given up."""
+EXITS_TO_GIVE_UP = 5
+"""The number of exits in a row at which a server is given up."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 """The pause before the start that follows the second exit. Each further exit doubles it, up to the longest."""
@@ -36,7 +36,7 @@ def exits_in_a_row(before: int, ready_for_s: float) -> int:
 
 def next_start(exits: int, chance: float) -> RestartAfter | GiveUp:
     """Return how to react to an unrequested exit. `chance` is random, from 0 to 1: it spreads the pauses."""
-    if exits >= EXITS_ALLOWED:
+    if exits >= EXITS_TO_GIVE_UP:
         return GiveUp(f"it ended {exits} times without being ready for {STABLE_S:g} s in between")
     if exits <= 1:
         return RestartAfter(0.0)

@@ -10,7 +10,7 @@ from .pep440 import same_version
 
 
 class Operation(StrEnum):
-    """The kinds of operations."""
+    """What an operation does to its server."""
 
     ENSURE = "server.ensure"
     STOP = "server.stop"

@@ -39,13 +39,14 @@ class Diagnosis:
 
 def diagnose(seen: Symptoms) -> Diagnosis:
     """Return the problem that the last facts show, and advice. The ports come first, then the answer."""
-    listening, advice = _listening(seen)
+    listening = _diagnose_ports(seen)
     if seen.background:
         pids = _first_few(sorted(seen.background))
-        where = f", and {listening.removeprefix('it ').removeprefix('runs, but ')}" if listening else ""
+        # As the second half of a sentence: "it runs, but listens on no port" becomes "listens on no port".
+        where = "" if listening is None else f", and {listening.problem.removeprefix('it ').removeprefix('runs, but ')}"
         return Diagnosis(f"it puts itself into the background (pid {pids}){where}", IN_FOREGROUND)
-    if listening:
-        return Diagnosis(listening, advice)
+    if listening is not None:
+        return listening
     if seen.answer is not None:
         return Diagnosis(seen.answer, _advice_on(seen.answer))
     return Diagnosis("it listens on its ports")
@@ -54,15 +55,15 @@ def diagnose(seen: Symptoms) -> Diagnosis:
 IN_FOREGROUND = "start it in the foreground: most programs that go into the background have an option for that"
 
 
-def _listening(seen: Symptoms) -> tuple[str, str | None]:
-    """Return what is wrong with the ports it listens on, and advice; an empty text if nothing is wrong."""
+def _diagnose_ports(seen: Symptoms) -> Diagnosis | None:
+    """Return what is wrong with the ports that it listens on, None if nothing is."""
     served = {port for address, port in seen.sockets if address in SERVES_LOOPBACK}
     missing = {name: port for name, port in seen.wanted.items() if port not in served}
     if not missing:
-        return "", None
+        return None
     elsewhere = sorted({address for address, port in seen.sockets if port in missing.values()})
     if elsewhere:
-        return (
+        return Diagnosis(
             f"it listens on {_first_few(elsewhere)} only, not on {LOOPBACK}",
             f"have it listen on {LOOPBACK}, or on all addresses",
         )
@@ -70,13 +71,14 @@ def _listening(seen: Symptoms) -> tuple[str, str | None]:
     names = ", ".join(f"{name} {port}" for name, port in missing.items())
     if len(missing) < len(seen.wanted):
         also = f"; it listens on {_first_few(others)} too" if others else ""
-        return f"{names} is not open yet{also}", None
+        return Diagnosis(f"{names} is not open yet{also}")
     advice = None if seen.told_ports else "its command never mentions the port: write {http}, by the port's name"
     if others:
-        return f"it listens on {_first_few(others)}, not on {_first_few(missing.values())}", advice or (
-            "it may have found its port taken and chosen another: make it use exactly the given port"
+        problem = f"it listens on {_first_few(others)}, not on {_first_few(missing.values())}"
+        return Diagnosis(
+            problem, advice or "it may have found its port taken and chosen another: make it use exactly the given port"
         )
-    return "it runs, but listens on no port", advice
+    return Diagnosis("it runs, but listens on no port", advice)
 
 
 ADVICE = (

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ..core.model import ProcessIdentity, ProcessRow, State
+from ..core.model import ProcessIdentity, ProcessRow, RegistryContents
 from ..engine.state.registry_writer import Store
 from ..native.api import ChildCommand, Platform, ProcessControl
 from .home_ownership import HomeOwnership
@@ -63,7 +63,7 @@ class GuardedStore:
         self._store = store
         self._ownership = ownership
 
-    def write(self, state: State) -> None:
+    def write(self, state: RegistryContents) -> None:
         """See `Store`."""
         self._ownership.check_may_write()
         self._store.write(state)

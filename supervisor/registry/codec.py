@@ -17,10 +17,10 @@ from ..core.model import (
     Ownership,
     PassedOverPort,
     ProcessIdentity,
+    RegistryContents,
     ServerFailure,
     ServerRecord,
     ServerState,
-    State,
     StickyPorts,
 )
 from .entry_values import as_integer, as_ports, as_seconds, as_text, optional
@@ -46,7 +46,7 @@ class Encoder:
         self._entries: dict[tuple[str, str], tuple[object, str]] = {}
         """By the name of a list and the id of an entry: the object, and its JSON text."""
 
-    def encode(self, state: State) -> bytes:
+    def encode(self, state: RegistryContents) -> bytes:
         """Return the registry as it is written to the disk."""
         before, self._entries = self._entries, {}
         servers = self._list_of(
@@ -76,12 +76,12 @@ class Encoder:
         return ",".join([self._entries[list_name, name][1] for name in objects])
 
 
-def encode(state: State) -> bytes:
+def encode(state: RegistryContents) -> bytes:
     """Return the registry as it is written to the disk."""
     return Encoder().encode(state)
 
 
-def decode(data: bytes) -> State:
+def decode(data: bytes) -> RegistryContents:
     """Return the state in these bytes. Monotonic times are read as 0, because that clock has started anew.
 
     Raises:
@@ -91,8 +91,8 @@ def decode(data: bytes) -> State:
         document = json.loads(data)
         if document["schema"] != SCHEMA:
             raise UnreadableError(f"schema {document['schema']!r}; this version reads {SCHEMA}")
-        editors = [_read_editor(entry) for entry in document["editors"]]
-        servers = [_read_server(entry) for entry in document["servers"]]
+        editors = {editor.id: editor for editor in map(_read_editor, document["editors"])}
+        servers = {record.id: record for record in map(_read_server, document["servers"])}
         sticky = tuple(
             StickyPorts(as_text(entry["kind"]), as_text(entry["project"]), as_ports(entry["ports"]))
             for entry in document["sticky"]
@@ -100,7 +100,7 @@ def decode(data: bytes) -> State:
         ended = tuple(read_ended(entry) for entry in document.get("ended", ()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
-    return State({editor.id: editor for editor in editors}, {record.id: record for record in servers}, sticky, ended)
+    return RegistryContents(editors, servers, sticky, ended)
 
 
 def homes_of(data: bytes) -> tuple[str, ...]:

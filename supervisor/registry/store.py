@@ -5,7 +5,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from ..core.model import State
+from ..core.model import RegistryContents
 from ..native import private_files, trust
 from ..values import frozen
 from .codec import Encoder, UnreadableError, decode, homes_of
@@ -29,7 +29,7 @@ class Loaded:
     `homes` are the ids of the homes that the file was written for; none in a file of an earlier release.
     """
 
-    state: State
+    state: RegistryContents
     found: Found
     aside: Path | None = None
     reason: str | None = None
@@ -66,7 +66,7 @@ class FileStore:
             data = private_files.retry_while_open(lambda: trust.contents(self._path, LIMIT))
             return Loaded(decode(data), Found.READ, homes=homes_of(data))
         except FileNotFoundError:
-            return Loaded(State(), Found.MISSING)
+            return Loaded(RegistryContents(), Found.MISSING)
         except (UnreadableError, trust.DistrustedError) as error:
             return self.set_aside(str(error))
 
@@ -79,7 +79,7 @@ class FileStore:
         with contextlib.suppress(FileNotFoundError, trust.DistrustedError):
             private_files.retry_while_open(lambda: trust.contents(self._path, LIMIT))
 
-    def write(self, state: State) -> None:
+    def write(self, state: RegistryContents) -> None:
         """Replace the file.
 
         Raises:
@@ -100,7 +100,7 @@ class FileStore:
         Raises:
             OSError: the file cannot be renamed.
         """
-        return Loaded(State(), Found.SET_ASIDE, self._rename(), reason)
+        return Loaded(RegistryContents(), Found.SET_ASIDE, self._rename(), reason)
 
     def _rename(self) -> Path:
         """Give the file the first free name `*.unreadable-NUMBER`, and return its new path."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from supervisor.core.model import State
+from supervisor.core.model import RegistryContents
 from supervisor.engine.assembly import Site, assemble
 from supervisor.kinds.catalog import Catalog
 from supervisor.native.platforms import open_platform
@@ -31,7 +31,7 @@ TOY = str(SERVERS / "toy.py")
 class Nowhere:
     """A registry that keeps nothing."""
 
-    def write(self, state: State) -> None:
+    def write(self, state: RegistryContents) -> None:
         pass
 
 

@@ -15,14 +15,14 @@ def row(pid: int, parent: int) -> ProcessRow:
     return ProcessRow(who(pid), parent, pid)
 
 
-TOKEN_ONLY = LeftoverProcess(who(7), True, seen_below=False, left_over=False, command_fits=False, guarded=False)
+TOKEN_ONLY = LeftoverProcess(who(7), True, seen_below=False, in_session=False, command_fits=False, guarded=False)
 
 
 def test_launch_token_alone_proves_nothing() -> None:
     assert not isinstance(judge_leftover(TOKEN_ONLY), Recognised)
 
 
-@pytest.mark.parametrize("proof", ["seen_below", "left_over", "command_fits"])
+@pytest.mark.parametrize("proof", ["seen_below", "in_session", "command_fits"])
 def test_token_and_one_more_fact_prove_a_server(proof: str) -> None:
     seen = replace(TOKEN_ONLY, **{proof: True})
     assert isinstance(judge_leftover(seen), Recognised)

@@ -22,8 +22,8 @@ from supervisor.core.processes.trees import (
     ancestors,
     foreign_tree,
     guarded_processes,
+    runs_nothing_else,
     spawned_tree,
-    still_launches,
     topmost_launcher,
 )
 
@@ -148,7 +148,13 @@ def test_tree_never_contains_a_guarded_process(parents: list[int], sessions: lis
 # --- recognised ---
 
 GODOT_AI = ListenerFacts(
-    "godot-ai", same_user=True, command_fits=True, strong=True, matches=True, complete=True, detail="it says who it is"
+    "godot-ai",
+    same_user=True,
+    command_fits=True,
+    can_prove=True,
+    matches=True,
+    complete=True,
+    detail="it says who it is",
 )
 
 
@@ -162,7 +168,7 @@ def test_command_line_and_answer_of_the_kind_are_recognised() -> None:
         {"same_user": False},
         {"same_user": None},
         {"command_fits": False},
-        {"strong": False},
+        {"can_prove": False},
         {"matches": None},
         {"matches": False},
         {"complete": False},
@@ -218,11 +224,11 @@ def test_runner_with_another_child_is_not_a_launcher() -> None:
 def test_idle_launcher_stays_one_after_its_server_has_ended() -> None:
     ended = tuple(each for each in FOREIGN_SERVERS if each.identity.pid not in (41, 42))
     proven = {who(40), who(41), who(42)}
-    assert still_launches(ended, who(40), COMMANDS, (), proven)
-    assert not still_launches(ended, who(40), COMMANDS, (), proven - {who(40)})
-    assert not still_launches(ended, who(40), COMMANDS, (who(40),), proven)
-    assert not still_launches(ended, who(40), {who(40): ("important-work",)}, (), proven)
-    assert not still_launches((*ended, row(43, 40, 10)), who(40), COMMANDS, (), proven)
+    assert runs_nothing_else(ended, who(40), COMMANDS, (), proven)
+    assert not runs_nothing_else(ended, who(40), COMMANDS, (), proven - {who(40)})
+    assert not runs_nothing_else(ended, who(40), COMMANDS, (who(40),), proven)
+    assert not runs_nothing_else(ended, who(40), {who(40): ("important-work",)}, (), proven)
+    assert not runs_nothing_else((*ended, row(43, 40, 10)), who(40), COMMANDS, (), proven)
 
 
 def test_runner_that_is_an_owner_is_not_a_launcher() -> None:
@@ -241,7 +247,7 @@ def test_runner_leading_a_terminal_session_is_not_a_launcher() -> None:
     opened = replace(row(40, 10, 40), on_terminal=True)
     table = (*(each for each in FOREIGN_SERVERS if each.identity.pid != 40), opened)
     assert topmost_launcher(table, who(41), COMMANDS, ()) == who(41)
-    assert not still_launches((opened,), who(40), COMMANDS, (), {who(40), who(41)})
+    assert not runs_nothing_else((opened,), who(40), COMMANDS, (), {who(40), who(41)})
     assert topmost_launcher((*table[:-1], replace(opened, on_terminal=False)), who(41), COMMANDS, ()) == who(40)
 
 

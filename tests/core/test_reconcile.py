@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.core.foreign import Outage, Use
 from supervisor.core.model import Bind, PortFact, Topology
-from supervisor.core.processes.owners import DeadOwner, LivingOwner, NoOwner, OwnerSeen, UnknownOwner
+from supervisor.core.processes.owners import DeadOwner, ForeignOwner, LivingOwner, NoOwner, UnknownOwner
 from supervisor.core.processes.proof import Held, Unrecognised
 from supervisor.core.reconcile import (
     Adopt,
@@ -132,7 +132,7 @@ def test_server_of_another_home_is_never_reused() -> None:
 
 @pytest.mark.parametrize("version", [None, "4.3.0"])
 @pytest.mark.parametrize("owner", [DeadOwner(33), LivingOwner(OTHER), NoOwner(), UnknownOwner("sandbox")], ids=str)
-def test_recognised_compatible_foreign_server_is_adopted(version: str | None, owner: OwnerSeen) -> None:
+def test_recognised_compatible_foreign_server_is_adopted(version: str | None, owner: ForeignOwner) -> None:
     found = foreign_server(owner=owner)
     plan = reconcile(wants(version), with_foreign_servers(found))
     assert isinstance(plan, Adopt)

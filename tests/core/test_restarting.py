@@ -1,6 +1,6 @@
 import pytest
 
-from supervisor.core.restarting import EXITS_ALLOWED, STABLE_S, GiveUp, RestartAfter, exits_in_a_row, next_start
+from supervisor.core.restarting import EXITS_TO_GIVE_UP, STABLE_S, GiveUp, RestartAfter, exits_in_a_row, next_start
 
 
 def test_first_exit_leads_to_an_immediate_restart() -> None:
@@ -16,7 +16,7 @@ def test_later_restarts_wait_twice_as_long_each_time(exits: int, pause: float) -
 
 
 def test_fifth_exit_is_given_up() -> None:
-    assert isinstance(next_start(EXITS_ALLOWED, 0.0), GiveUp)
+    assert isinstance(next_start(EXITS_TO_GIVE_UP, 0.0), GiveUp)
 
 
 def test_stable_time_clears_earlier_exits() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from supervisor.core.model import ProcessIdentity, ServerRecord, State
+from supervisor.core.model import ProcessIdentity, RegistryContents, ServerRecord
 from supervisor.engine.assembly import Site, assemble
 from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.identification.queries import OVER_LOOPBACK
@@ -37,14 +37,14 @@ class MemoryStore:
         self.data: bytes | None = None
         self.broken = False
 
-    def write(self, state: State) -> None:
+    def write(self, state: RegistryContents) -> None:
         if self.broken:
             raise OSError(28, "No space left on device")
         self.data = encode(state)
 
     def load(self) -> Loaded:
         if self.data is None:
-            return Loaded(State(), Found.MISSING)
+            return Loaded(RegistryContents(), Found.MISSING)
         return Loaded(decode(self.data), Found.READ)
 
 

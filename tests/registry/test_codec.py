@@ -16,10 +16,10 @@ from supervisor.core.model import (
     Ownership,
     PassedOverPort,
     ProcessIdentity,
+    RegistryContents,
     ServerFailure,
     ServerRecord,
     ServerState,
-    State,
     StickyPorts,
 )
 from supervisor.registry.codec import UnreadableError, decode, encode
@@ -47,7 +47,7 @@ RECORD = ServerRecord(
     url="http://127.0.0.1:8001/mcp",
     connect=("python", "-m", "x"),
 )
-STATE = State({EDITOR.id: EDITOR}, {RECORD.id: RECORD}, (StickyPorts("k", "/p", {"http": 8005}),))
+STATE = RegistryContents({EDITOR.id: EDITOR}, {RECORD.id: RECORD}, (StickyPorts("k", "/p", {"http": 8005}),))
 
 
 def test_written_state_is_read_back() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core.model import State, StickyPorts
+from supervisor.core.model import RegistryContents, StickyPorts
 from supervisor.native import private_files
 from supervisor.native.platforms import file_replacer
 from supervisor.registry.store import FileStore, Found, Loaded
@@ -11,7 +11,7 @@ from tests.systems import POSIX_ONLY
 
 Replace = Callable[[Path, Path], None]
 
-STATE = State(sticky=(StickyPorts("k", "/p", {"http": 8005}),))
+STATE = RegistryContents(sticky=(StickyPorts("k", "/p", {"http": 8005}),))
 
 
 def test_a_missing_file_is_an_empty_state(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_copy_of_the_file_is_not_changed(tmp_path: Path) -> None:
     store.write(STATE)
     (tmp_path / "backup").hardlink_to(path)
     for _ in range(4):
-        store.write(State())
+        store.write(RegistryContents())
     assert FileStore(tmp_path / "backup").load() == Loaded(STATE, Found.READ)
 
 
@@ -66,7 +66,7 @@ def test_failed_write_leaves_the_old_file_complete(tmp_path: Path) -> None:
     before = path.read_bytes()
     (tmp_path / "registry.json.draft").mkdir()
     with pytest.raises(OSError, match=r"registry\.json\.draft"):
-        store.write(State())
+        store.write(RegistryContents())
     assert path.read_bytes() == before
 
 
@@ -74,6 +74,6 @@ def test_failed_write_leaves_the_old_file_complete(tmp_path: Path) -> None:
 def test_shorter_state_replaces_a_longer_one_completely(tmp_path: Path, replace: Replace) -> None:
     path = tmp_path / "registry.json"
     store = FileStore(path, replace)
-    for state in (STATE, STATE, State(), STATE, State(), State()):
+    for state in (STATE, STATE, RegistryContents(), STATE, RegistryContents(), RegistryContents()):
         store.write(state)
         assert FileStore(path).load() == Loaded(state, Found.READ)

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from supervisor.core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow, State
+from supervisor.core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow, RegistryContents
 from supervisor.daemon.home_guard import GuardedStore, guarded_platform
 from supervisor.daemon.home_ownership import HomeOwnership
 from supervisor.engine.assembly import Site, assemble
@@ -41,12 +41,12 @@ class Disk:
 
     def load(self) -> Loaded:
         if self.data is None:
-            return Loaded(State(), Found.MISSING)
+            return Loaded(RegistryContents(), Found.MISSING)
         try:
             return Loaded(decode(self.data), Found.READ)
         except UnreadableError as error:
             self.data = None
-            return Loaded(State(), Found.SET_ASIDE, None, str(error))
+            return Loaded(RegistryContents(), Found.SET_ASIDE, None, str(error))
 
 
 class SeededRandomSource:
@@ -166,7 +166,7 @@ class Life:
         self.attachments.begin()
         self.ready = True
 
-    def write(self, state: State) -> None:
+    def write(self, state: RegistryContents) -> None:
         """The store: replaced atomically, or not at all."""
         self.touch()
         if self.disk.full or self.world.faults.hit("write refused"):

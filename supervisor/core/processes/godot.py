@@ -14,7 +14,7 @@ PROGRAM = re.compile(
 )
 """The names of the builds of Godot and its forks, including those of distributions. Servers for Godot do not match."""
 
-LAUNCHERS = frozenset(
+WRAPPERS = frozenset(
     {
         "sh",
         "bash",
@@ -117,7 +117,7 @@ def is_editor(command: Sequence[str]) -> bool:
     to edit a project, because studios rename their builds. A game, also one that an editor runs, is no editor.
     """
     words = list(command)
-    if words and _name(words[0]) in LAUNCHERS:
+    if words and _name(words[0]) in WRAPPERS:
         start = next((at for at, word in enumerate(words) if PROGRAM.fullmatch(_name(word))), 0)
         words = words[start:]
     if not words:

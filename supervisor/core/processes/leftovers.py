@@ -17,7 +17,7 @@ from .trees import ancestors, family
 class LeftoverProcess:
     """The facts about a process that carries the token of a launch whose first process has ended.
 
-    `seen_below`: it was a descendant of that process, or in its session, while that process lived. `left_over`: it is
+    `seen_below`: it was a descendant of that process, or in its session, while that process lived. `in_session`: it is
     still in that session. `command_fits`: its command line is that of the kind. `same_user` is None where the system
     does not tell. `guarded`: it is, or runs below, the daemon, an editor, or a process that may be an editor.
     """
@@ -25,7 +25,7 @@ class LeftoverProcess:
     identity: ProcessIdentity
     same_user: bool | None
     seen_below: bool
-    left_over: bool
+    in_session: bool
     command_fits: bool
     guarded: bool
 
@@ -39,7 +39,7 @@ def judge_leftover(seen: LeftoverProcess) -> Recognised | Unrecognised:
         return Unrecognised(f"pid {pid} is, or is run by, the daemon, an editor, or a process that may be an editor")
     if seen.seen_below:
         return Recognised("it came from the process that was started, and listens on this launch's ports")
-    if seen.left_over:
+    if seen.in_session:
         return Recognised("it is in the session of the process that was started, and listens on this launch's ports")
     if seen.command_fits:
         return Recognised("it carries this launch's token, runs the kind's program, and listens on this launch's ports")
@@ -49,17 +49,18 @@ def judge_leftover(seen: LeftoverProcess) -> Recognised | Unrecognised:
 def common_ancestor(
     table: Sequence[ProcessRow],
     listening: Collection[ProcessIdentity],
-    heads: Mapping[ProcessIdentity, bool],
+    runs_kind: Mapping[ProcessIdentity, bool],
 ) -> ProcessIdentity | None:
-    """Return the one process from which all listening processes descend, None if there is none.
+    """Return the listening process from which all others descend, or the topmost one above it; None if there is none.
 
-    `heads` are the processes that run the kind's program: the ancestor may be one of them without listening itself.
+    `runs_kind` tells of each process whether it runs the kind's program. An ancestor that does is returned even if it
+    does not listen itself.
     """
     for candidate in sorted(listening, key=lambda identity: identity.pid):
         if set(listening) <= set(family(table, [candidate])):
             top = candidate
             for above in ancestors(table, candidate):
-                if not heads.get(above):
+                if not runs_kind.get(above):
                     break
                 top = above
             return top

@@ -33,7 +33,8 @@ class UnknownOwner:
     reason: str
 
 
-OwnerSeen = NoOwner | LivingOwner | DeadOwner | UnknownOwner
+ForeignOwner = NoOwner | LivingOwner | DeadOwner | UnknownOwner
+"""What is known of the owner of a foreign server."""
 
 
 @frozen
@@ -63,8 +64,11 @@ def is_pid(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= PID_DIGITS and 0 < int(text) < 2**32
 
 
-def judge_owner(named: OwnerCandidate | None) -> OwnerSeen:  # noqa: PLR0911 (one for each case)
-    """Return the owner. Only a proven death counts as one; in doubt the owner may live."""
+def judge_owner(named: OwnerCandidate | None) -> ForeignOwner:  # noqa: PLR0911 (one for each case)
+    """Return the owner. It counts as dead only if its death is proven; in doubt it may live.
+
+    `named` is the owner that the server's environment names, None if it names none.
+    """
     if named is None:
         return NoOwner()
     if not is_pid(named.text):

@@ -40,7 +40,7 @@ class Unrecognised:
 class ListenerFacts:
     """The facts about a process that listens on a port of a kind.
 
-    `command_fits`: its command line is that of the kind. `strong`: an answer can prove the kind (the kind has
+    `command_fits`: its command line is that of the kind. `can_prove`: an answer can prove the kind (the kind has
     `identify.match`). `matches`: it answered as that kind; None if it did not answer in time. `complete`: it listens on
     every port of the kind. `same_user` is None where the system does not tell.
     """
@@ -48,7 +48,7 @@ class ListenerFacts:
     kind: str
     same_user: bool | None
     command_fits: bool
-    strong: bool
+    can_prove: bool
     matches: bool | None
     complete: bool
     detail: str = ""
@@ -60,7 +60,7 @@ def judge_listener(seen: ListenerFacts) -> Recognised | Unrecognised:
         (seen.same_user is not False, "it belongs to another user"),
         (seen.same_user is True, "the system does not tell which user it belongs to"),
         (seen.command_fits, f"its command line is not that of {seen.kind}"),
-        (seen.strong, f"{seen.kind} has no identify.match: an answer proves nothing"),
+        (seen.can_prove, f"{seen.kind} has no identify.match: an answer proves nothing"),
         (seen.matches is not None, f"it listens as {seen.kind} but does not answer"),
         (seen.matches is True, f"it does not answer as {seen.kind}: {seen.detail}"),
         (seen.complete, f"it answers as {seen.kind} but does not listen on all its ports"),
@@ -130,6 +130,7 @@ def judge_signal(member: TreeMember, evidence: SignalEvidence) -> Stoppable | He
 
 
 def _reason_to_signal(evidence: SignalEvidence) -> Stoppable | Held:
+    """Return whether there is a reason to end the server at all."""
     if evidence.origin is Origin.SPAWNED:
         return Stoppable("this daemon's home spawned it")
     if evidence.stop_requested:

@@ -1,6 +1,7 @@
 """Recognises programs that only start another program and wait for it, by their command lines. Pure.
 
-The daemon never stops an unrecognised program for the server that it has started. Option letters keep their case.
+To end a server, the daemon also ends the runners above it, but never a program that is not recognised here. The
+option letters of a shell keep their case: `-c` is not `-C`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -141,7 +142,8 @@ def _powershell(words: Sequence[str]) -> bool:
         if option in POWERSHELL_SHORT or (option and any(value.startswith(option) for value in POWERSHELL_VALUES)):
             queue = queue[1:]
         elif not (option[2:] and any(flag.startswith(option) for flag in POWERSHELL_FLAGS)):
-            # -NoExit keeps the shell open; -File runs a user's script; other options are unknown.
+            # -NoExit keeps the shell open; -File runs a user's script; other options are unknown. Two letters do not
+            # tell -NoProfile from -NoExit.
             return False
     return False
 

@@ -15,11 +15,11 @@ def guarded_processes(
 ) -> frozenset[ProcessIdentity]:
     """Return the processes that no tree may contain: the daemon, the editors, and their descendants.
 
-    A server may be a child of the daemon or of an editor, so subtrees of `roots` are left out.
+    A server may be a child of the daemon or of an editor, so the servers' `roots` and all below them are left out.
     """
     children = _children(table)
     living = {row.identity for row in table}
-    keep = frozenset(roots)
+    unguarded = frozenset(roots)
     found: set[ProcessIdentity] = set()
     queue = [identity for identity in (daemon, *editors) if identity in living]
     while queue:
@@ -27,12 +27,12 @@ def guarded_processes(
         if identity in found:
             continue
         found.add(identity)
-        queue.extend(child for child in children.get(identity.pid, ()) if child not in keep)
+        queue.extend(child for child in children.get(identity.pid, ()) if child not in unguarded)
     return frozenset(found)
 
 
 def spawned_tree(
-    table: Sequence[ProcessRow], root: ProcessIdentity, forbidden: frozenset[ProcessIdentity]
+    table: Sequence[ProcessRow], root: ProcessIdentity, guarded: frozenset[ProcessIdentity]
 ) -> tuple[TreeMember, ...]:
     """Return the processes of a server that the daemon spawned: the root, its descendants, and the rest of its session.
 
@@ -41,27 +41,29 @@ def spawned_tree(
     """
     children = _children(table)
     sessions = {row.identity: row.session for row in table}
-    own = sessions.get(root, root.pid)
-    in_session = TreeRole.BELOW if own == root.pid and root in sessions else TreeRole.LEFT_OVER
+    own_session = sessions.get(root, root.pid)
+    root_leads = root in sessions and own_session == root.pid
+    # Each entry: a process, its role, and whether it is apart. The descendants of a process come directly after it, so
+    # that a process which is both a descendant and in the session counts as a descendant.
     queue = [(row.identity, TreeRole.ROOT, False) for row in table if row.identity == root]
     if not any(row.identity.pid == root.pid and row.identity != root for row in table):
         rest = [row.identity for row in table if row.session == root.pid and row.identity != root]
-        queue += [(identity, in_session, False) for identity in rest]
+        queue += [(identity, TreeRole.BELOW if root_leads else TreeRole.LEFT_OVER, False) for identity in rest]
     members: dict[ProcessIdentity, TreeMember] = {}
     while queue:
         identity, role, apart = queue.pop(0)
-        if identity in members or identity in forbidden:
+        if identity in members or identity in guarded:
             continue
         members[identity] = TreeMember(identity, role, apart=apart)
         # A descendant of a left-over process is no better proven than that process.
         below = TreeRole.LEFT_OVER if role is TreeRole.LEFT_OVER else TreeRole.BELOW
         found = children.get(identity.pid, ())
-        queue[:0] = [(child, below, apart or sessions[child] != own) for child in found]
+        queue[:0] = [(child, below, apart or sessions[child] != own_session) for child in found]
     return tuple(members.values())
 
 
 def foreign_tree(
-    table: Sequence[ProcessRow], process: ProcessIdentity, root: ProcessIdentity, forbidden: frozenset[ProcessIdentity]
+    table: Sequence[ProcessRow], process: ProcessIdentity, root: ProcessIdentity, guarded: frozenset[ProcessIdentity]
 ) -> tuple[TreeMember, ...]:
     """Return the processes of a foreign server: the listener, its descendants, and its launcher `root`.
 
@@ -69,17 +71,17 @@ def foreign_tree(
     """
     children = _children(table)
     sessions = {row.identity: row.session for row in table}
-    own = {sessions[head] for head in (root, process) if head in sessions}
-    members = {root: TreeMember(root, TreeRole.ROOT)} if root in sessions and root not in forbidden else {}
+    own_sessions = {sessions[head] for head in (root, process) if head in sessions}
+    members = {root: TreeMember(root, TreeRole.ROOT)} if root in sessions and root not in guarded else {}
     queue = [(process, False)] if process in sessions else []
     while queue:
         identity, apart = queue.pop(0)
-        if identity in forbidden or (identity in members and identity != root):
+        if identity in guarded or (identity in members and identity != root):
             continue
         head = identity in (root, process)
         members[identity] = TreeMember(identity, TreeRole.ROOT if head else TreeRole.BELOW, apart=apart and not head)
         found = [child for child in children.get(identity.pid, ()) if child not in members]
-        queue += [(child, apart or sessions[child] not in own) for child in found]
+        queue += [(child, apart or sessions[child] not in own_sessions) for child in found]
     return tuple(members.values())
 
 
@@ -87,19 +89,19 @@ def topmost_launcher(
     table: Sequence[ProcessRow],
     process: ProcessIdentity,
     commands: Mapping[ProcessIdentity, Sequence[str]],
-    forbidden: Collection[ProcessIdentity],
+    guarded: Collection[ProcessIdentity],
 ) -> ProcessIdentity:
-    """Return the topmost process that only runs this server, or the server itself if there is none."""
-    return (process, *launchers_above(table, process, commands, forbidden))[-1]
+    """Return the topmost launcher of a server, or the server itself if it has none."""
+    return (process, *launchers_above(table, process, commands, guarded))[-1]
 
 
 def launchers_above(
     table: Sequence[ProcessRow],
     process: ProcessIdentity,
     commands: Mapping[ProcessIdentity, Sequence[str]],
-    forbidden: Collection[ProcessIdentity],
+    guarded: Collection[ProcessIdentity],
 ) -> tuple[ProcessIdentity, ...]:
-    """Return the processes that only run this one: known runners above it without another child, nearest first.
+    """Return the launchers of a process, nearest first: the runners above it that have no other child.
 
     A process that leads its session on a terminal is never included: the terminal was opened for it and closes with it.
     """
@@ -108,7 +110,7 @@ def launchers_above(
     found: list[ProcessIdentity] = []
     below = process
     for above in ancestors(table, process):
-        alone = above not in forbidden and above not in terminals and children.get(above.pid) == [below]
+        alone = above not in guarded and above not in terminals and children.get(above.pid) == [below]
         if not (alone and is_runner(commands.get(above, ()))):
             break
         found.append(above)
@@ -116,19 +118,19 @@ def launchers_above(
     return tuple(found)
 
 
-def still_launches(
+def runs_nothing_else(
     table: Sequence[ProcessRow],
     root: ProcessIdentity,
     commands: Mapping[ProcessIdentity, Sequence[str]],
-    forbidden: Collection[ProcessIdentity],
+    guarded: Collection[ProcessIdentity],
     proven: Collection[ProcessIdentity],
 ) -> bool:
-    """Return whether a launcher whose server has ended runs nothing else.
+    """Return whether a launcher, `root`, runs nothing else after its server has ended.
 
     `proven` are the server's tree and its launchers, as they were before its end.
     """
     rest = _children(table).get(root.pid, [])
-    if root not in proven or root in forbidden or root in _terminals(table):
+    if root not in proven or root in guarded or root in _terminals(table):
         return False
     return set(proven).issuperset(rest) and is_runner(commands.get(root, ()))
 
@@ -145,7 +147,7 @@ def ancestors(table: Sequence[ProcessRow], process: ProcessIdentity) -> tuple[Pr
 
 
 def family(table: Sequence[ProcessRow], processes: Iterable[ProcessIdentity]) -> tuple[ProcessIdentity, ...]:
-    """Return the living ones of these processes, and their descendants."""
+    """Return those of these processes that live, and their descendants."""
     children = _children(table)
     living = {row.identity for row in table}
     found: dict[ProcessIdentity, None] = {}

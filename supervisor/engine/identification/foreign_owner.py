@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ...core.model import Editor, Ownership, ProcessIdentity
 from ...core.processes.godot import is_editor
-from ...core.processes.owners import LivingOwner, OwnerCandidate, OwnerSeen, UnknownOwner, is_pid, judge_owner
+from ...core.processes.owners import ForeignOwner, LivingOwner, OwnerCandidate, UnknownOwner, is_pid, judge_owner
 from ...core.processes.trees import ancestors
 from ...kinds.kind import Kind
 from ...native.api import variable_if_told
@@ -21,7 +21,7 @@ WSL_VARIABLE = "WSLENV"
 """Lists the variables that Windows and WSL share: names with flags behind a slash, separated by colons."""
 
 
-def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> OwnerSeen:
+def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> ForeignOwner:
     """Return the owner that a foreign server was started for. Blocks.
 
     A recipe may hand the pid of the owner to its server in a variable; the environment of the server still has it.
@@ -83,7 +83,7 @@ def _editor_above(context: EngineContext, process: ProcessIdentity) -> ProcessId
     return next((each for each in above if each in known or is_editor(describe(each.pid).command)), None)
 
 
-def record_owner(context: EngineContext, owner: OwnerSeen) -> Ownership | None:
+def record_owner(context: EngineContext, owner: ForeignOwner) -> Ownership | None:
     """Return the owner as an editor in the records, None if no owner lives. Add an editor that is not there yet."""
     if not isinstance(owner, LivingOwner):
         return None

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from ...core.foreign import ForeignServer
 from ...core.model import Occupant, PortFact, Ports, ProcessIdentity, ProcessRow
-from ...core.processes.owners import OwnerSeen, UnknownOwner
+from ...core.processes.owners import ForeignOwner, UnknownOwner
 from ...core.processes.proof import ListenerFacts, Recognised, judge_listener
 from ...core.processes.trees import ancestors, topmost_launcher
 from ...kinds.kind import Kind
@@ -68,7 +68,7 @@ class Recogniser:
         if not fits:
             seen = self._listener_facts(kind, process, None, command_fits=False, complete=False)
             return ForeignServer(kind.name, process, process, occupant, {}, judge_listener(seen))
-        owner: OwnerSeen | None = None
+        owner: ForeignOwner | None = None
         try:
             token, home = await self._platform.lanes.look(token_and_home_of, self._context, process)
         except OSError:
@@ -121,7 +121,7 @@ class Recogniser:
             kind.name,
             self._platform.probe.same_user(process),
             command_fits=command_fits,
-            strong=kind.identify is not None and bool(kind.identify.match),
+            can_prove=kind.identify is not None and bool(kind.identify.match),
             matches=None if said is None else said.matches,
             complete=complete,
             detail="" if said is None else said.detail,

@@ -7,7 +7,7 @@ from ...core.lifecycle import SERVING
 from ...core.model import Liveness, Ownership, PortFact, Ports, ProcessIdentity, ServerRecord
 from ...core.ports import obstacles
 from ...core.processes.proof import Held
-from ...core.reconcile import Answer, OwnServer, Snapshot, unreserved
+from ...core.reconcile import Answer, OwnServer, Snapshot, without_own_ports
 from ...kinds.kind import Kind
 from ...kinds.versions import kind_for_version
 from ..state.context import EngineContext
@@ -96,7 +96,7 @@ class SnapshotReader:
         foreign_servers: ForeignServers = {}
         # Do not look at ports of own servers: with a hundred servers each start would look at two hundred ports.
         own = self._records.own_ports(server)
-        wanted = unreserved(wanted, own)
+        wanted = without_own_ports(wanted, own)
         if not wanted:
             return Snapshot({}, self._records.reserved_ports(server), {}, own)
         for sets in (wanted[:1], wanted):

@@ -134,7 +134,7 @@ class LeftoverFinder:
                     process,
                     self._platform.probe.same_user(process),
                     seen_below=process in seen_below,
-                    left_over=self._is_in_session(process, left),
+                    in_session=self._is_in_session(process, left),
                     command_fits=fits.get(process, False),
                     guarded=process in left.maybe_guarded,
                 )

@@ -13,8 +13,8 @@ from ...core.processes.trees import (
     foreign_tree,
     guarded_processes,
     launchers_above,
+    runs_nothing_else,
     spawned_tree,
-    still_launches,
 )
 from ...native.api import Platform, variable_if_told
 from ...values import frozen
@@ -208,7 +208,7 @@ def _build_foreign_tree(
     if any(row.identity == target.process for row in table):
         root_only_runs_server = target.root in (target.process, *above)
     else:
-        root_only_runs_server = still_launches(table, target.root, commands, guarded, proven)
+        root_only_runs_server = runs_nothing_else(table, target.root, commands, guarded, proven)
     members = foreign_tree(table, target.process, target.root if root_only_runs_server else target.process, guarded)
     found = {member.identity for member in members}
     proven = proven | found | (set(above) if root_only_runs_server else set())

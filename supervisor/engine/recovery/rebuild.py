@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ...core.model import Origin, Ports, ProcessIdentity, ServerRecord, ServerState
-from ...core.processes.owners import NoOwner, OwnerSeen
+from ...core.processes.owners import ForeignOwner, NoOwner
 from ...core.processes.token_carriers import TokenCarrier, launched_process, with_descendants
 from ...errors import KindUnknown
 from ...kinds.kind import Kind
@@ -94,7 +94,7 @@ class Rebuilder:
             name = re.sub(r"-[0-9]+$", "", name)
         return self._context.catalog.get(name)
 
-    def _add_record(self, record: ServerRecord, kind: Kind, seen: OwnerSeen) -> None:
+    def _add_record(self, record: ServerRecord, kind: Kind, seen: ForeignOwner) -> None:
         url, connect = url_and_connect(kind, record, self._context.private_environment(kind, record.version))
         owner = record_owner(self._context, seen)
         owners = (owner,) if owner else ()

@@ -2,7 +2,7 @@
 
 from ...core.foreign import ForeignServer
 from ...core.model import Liveness, Origin, Ownership, ProcessIdentity, ServerRecord, ServerState
-from ...core.processes.owners import DeadOwner, NoOwner, OwnerSeen, UnknownOwner
+from ...core.processes.owners import DeadOwner, ForeignOwner, NoOwner, UnknownOwner
 from ...kinds.kind import Kind
 from ..identification.adoption_marks import keep_mark
 from ..identification.foreign_owner import record_owner
@@ -43,7 +43,7 @@ class Takeover:
         self._publish_found(record, foreign_server.owner)
         return record
 
-    def note_owner(self, record: ServerRecord, owner: OwnerSeen, *, other_home: str | None) -> ServerRecord:
+    def note_owner(self, record: ServerRecord, owner: ForeignOwner, *, other_home: str | None) -> ServerRecord:
         """Record the owner of an observed server, once the environment that names the owner could be read."""
         owned = not isinstance(owner, NoOwner) and other_home is None
         record = self._records.change(
@@ -144,13 +144,13 @@ class Takeover:
         if problem is not None:
             self._context.events.warn("adoption.not_marked", server=record.id, reason=str(problem))
 
-    def _publish_found(self, record: ServerRecord, owner: OwnerSeen) -> None:
+    def _publish_found(self, record: ServerRecord, owner: ForeignOwner) -> None:
         self._publish("server.discovered", record, owner, origin=record.origin, other_home=record.other_home)
 
-    def _publish_adopted(self, record: ServerRecord, owner: OwnerSeen, why: str) -> None:
+    def _publish_adopted(self, record: ServerRecord, owner: ForeignOwner, why: str) -> None:
         self._publish("server.adopted", record, owner, reason=why)
 
-    def _publish(self, event: str, record: ServerRecord, owner: OwnerSeen, **details: object) -> None:
+    def _publish(self, event: str, record: ServerRecord, owner: ForeignOwner, **details: object) -> None:
         self._context.events.publish(
             event,
             server=record.id,
@@ -201,7 +201,7 @@ class Takeover:
         )
 
 
-def _owner_text(owner: OwnerSeen) -> str | None:
+def _owner_text(owner: ForeignOwner) -> str | None:
     """Return an owner as events name it, None if the environment of the server names no owner."""
     match owner:
         case NoOwner():

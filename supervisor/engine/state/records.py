@@ -10,9 +10,9 @@ from ...core.model import (
     Ownership,
     Ports,
     ProcessIdentity,
+    RegistryContents,
     ServerRecord,
     ServerState,
-    State,
     StickyPorts,
 )
 from ...errors import NotFound
@@ -33,7 +33,7 @@ class Records(RegistryWriter):
         self._sticky: dict[tuple[str, str], Ports] = {}
         self.history = History()
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: RegistryContents) -> None:
         """Start with the state that an earlier daemon left."""
         self.editors = dict(state.editors)
         self.servers = dict(state.servers)
@@ -232,7 +232,7 @@ class Records(RegistryWriter):
             port for port, server_id in self.reserved_ports(but).items() if not servers[server_id].observed_only
         )
 
-    def state(self) -> State:
+    def state(self) -> RegistryContents:
         """Return the whole state, as it would be written now."""
         sticky = tuple(StickyPorts(kind, project, ports) for (kind, project), ports in self._sticky.items())
         # Leave out observed servers: the next daemon finds them again, and a written record could only be outdated. A
@@ -242,4 +242,4 @@ class Records(RegistryWriter):
             for server_id, record in self.servers.items()
             if not record.observed_only or record.stop_requested or record.leases
         }
-        return State(self.editors, servers, sticky, self.history.launches())
+        return RegistryContents(self.editors, servers, sticky, self.history.launches())

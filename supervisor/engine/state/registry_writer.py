@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from typing import Protocol
 
-from ...core.model import State
+from ...core.model import RegistryContents
 from ...errors import StateNotWritable
 from .events import Events
 
@@ -15,7 +15,7 @@ RETRY_S = 5.0
 class Store(Protocol):
     """The place where the state is kept."""
 
-    def write(self, state: State) -> None:
+    def write(self, state: RegistryContents) -> None:
         """Replace the stored state. Raises OSError if that fails; the old state then stands."""
         ...
 
@@ -39,7 +39,7 @@ class RegistryWriter:
         self._written = 0
         """The revision that is on the disk. -1: the last write failed, so the file's content is unknown."""
 
-    def state(self) -> State:
+    def state(self) -> RegistryContents:
         """Return the whole state, as it would be written now."""
         raise NotImplementedError
 
