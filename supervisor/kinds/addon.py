@@ -10,16 +10,15 @@ from .kind import Addon
 from .regular_file import UnusableFileError, read_regular
 
 LIMIT = 64 * 1024
-"""Bytes. Files of addons have a few hundred."""
+"""Bytes of an addon's file, at most. Files of addons have a few hundred."""
 
 QUOTED = 60
 """Characters of the file that are shown to people, at most."""
 
-
 PROJECT_FILE = "project.godot"
 
 PROJECT_LIMIT = 4 * 1024 * 1024
-"""Bytes. The file holds all settings of a project, such as its input map."""
+"""Bytes of the project file, at most. It holds all settings of a project, such as its input map."""
 
 _ENGINE = re.compile(r'"([0-9]+\.[0-9]+(?:\.[0-9]+)?)"')
 
@@ -35,9 +34,12 @@ class AddonSeen:
 
 
 def read_addon(addon: Addon, project: str) -> AddonSeen | None:
-    """Return the version that the addon of a project wants, or None if the project does not have the addon."""
+    """Return the version that the addon of a project wants, or None if the project does not have the addon.
+
+    Never raises: a file that cannot be used is the `problem` of the result.
+    """
     try:
-        return AddonSeen(project, addon.file, _version_of(Path(project, addon.file), addon))
+        return AddonSeen(project, addon.file, _version_in_file(Path(project, addon.file), addon))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -46,13 +48,13 @@ def read_addon(addon: Addon, project: str) -> AddonSeen | None:
         return AddonSeen(project, addon.file, problem=str(problem))
 
 
-def _version_of(path: Path, addon: Addon) -> str:
+def _version_in_file(path: Path, addon: Addon) -> str:
     # Links are followed, because addons are often linked into projects.
     data, _ = read_regular(path, LIMIT, follow_links=True)
-    return _version(data, addon)
+    return _version_in(data, addon)
 
 
-def _version(data: bytes, addon: Addon) -> str:
+def _version_in(data: bytes, addon: Addon) -> str:
     """Return the version in the content of a file, in its normal form.
 
     Raises:

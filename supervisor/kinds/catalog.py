@@ -10,7 +10,7 @@ from typing import Any
 from ..core.model import Topology
 from ..core.pep440 import canonical, parse
 from ..errors import KindUnknown, quoted
-from .command_rules import refuse_program, refuse_text, refuse_unmentioned_ports
+from .command_rules import check_is_list, check_ports_are_passed, check_program
 from .kind import Addon, Kind, PortRange, Secret, placeholders
 from .query_routes import identify_of, range_of, ready_of, sessions_of
 from .table import Table, refuse
@@ -27,10 +27,14 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 _PORT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SCRUB = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
+"""The name of a variable, or the beginning of names with a `*` behind it."""
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _EXACT_VERSION = re.compile(r"\d+(\.\d+)*([a-z0-9.+-]*[a-z0-9])?")
 _INSIDE = re.compile(r"(?!.*(?:^|/)\.\.?(?:/|$))[^/\\:]+(?:/[^/\\:]+)*")
+"""A relative path that cannot leave its folder: no `.` and `..`, no drive, no backslash."""
+
 _ENTRY = re.compile(r"[^/\n](?:[^\n]*[^/\n])?/[^/\n]+")
+"""Section and key with a `/` between them. The section may contain further ones."""
 
 
 @dataclass(slots=True)
@@ -110,7 +114,7 @@ class _Recipe(Table):
 
     def kind(self) -> Kind:
         command, env = self._command(), self._env()
-        refuse_unmentioned_ports(self.at("ports"), self.ports, command, env)
+        check_ports_are_passed(self.at("ports"), self.ports, command, env)
         kind = Kind(
             name=self.name,
             command=command,
@@ -122,7 +126,7 @@ class _Recipe(Table):
             engine=self._engine(),
             ports=self.ports,
             env=env,
-            defaults=self.texts("defaults", _VARIABLE),
+            defaults=self.text_table("defaults", _VARIABLE),
             scrub=self.words("scrub", _SCRUB, 'write names of variables, or beginnings of names like "MY_SERVER_*"'),
             secrets=self.secrets,
             record=self.record,
@@ -137,21 +141,24 @@ class _Recipe(Table):
             bridge_locks=self._bridge_locks(),
             connect_versions=range_of(self, "connect_versions"),
         )
+        # The kind has the default of every time, which holds for the keys that the recipe leaves out.
         times: dict[str, Any] = {key: self.seconds(key, getattr(kind, key)) for key in _TIMES}
         return replace(kind, **times)
 
     def _bridge_locks(self) -> tuple[str, ...]:
         templates = self.words("bridge_locks", fix='write the files, like ["{runtime_dir}/mine/{http}.lock"]')
         for template in templates:
-            self._check(self.at("bridge_locks"), template, "runtime_dir", "temp_dir", "uid", "local_app_data")
+            self._check_placeholders(
+                self.at("bridge_locks"), template, "runtime_dir", "temp_dir", "uid", "local_app_data"
+            )
         return templates
 
     def _command(self) -> tuple[str, ...]:
-        refuse_text(self.at("command"), self.content.get("command"))
+        check_is_list(self.at("command"), self.content.get("command"))
         command = self._argv("command")
         if not command or not command[0]:
             refuse(self.at("command"), "nothing to run", 'write command = ["my-server", "--port", "{http}"]')
-        refuse_program(self.at("command"), command[0])
+        check_program(self.at("command"), command[0])
         return command
 
     def _version(self) -> str | None:
@@ -175,10 +182,10 @@ class _Recipe(Table):
                 table.at(missing), "missing", 'write { file = "addons/mine/plugin.cfg", version = "plugin/version" }'
             )
         section, _, key = version.rpartition("/")
-        return Addon(file, section, key)
+        return Addon(file=file, section=section, key=key)
 
     def _engine(self) -> dict[str, str]:
-        versions = self.texts("engine")
+        versions = self.text_table("engine")
         for engines, version in versions.items():
             try:
                 VersionRange.parse(engines)
@@ -195,25 +202,25 @@ class _Recipe(Table):
     def _ports(self) -> dict[str, PortRange]:
         table = self.table("ports")
         ranges = {name: _port_range(table, name) for name in table.content}
+        length = len(next(iter(ranges.values())).numbers) if ranges else 0
         taken: set[int] = set()
-        for name, found in ranges.items():
-            first = next(iter(ranges.values()))
-            if found.high - found.low != first.high - first.low:
+        for name, port_range in ranges.items():
+            if len(port_range.numbers) != length:
                 refuse(
                     table.at(name),
                     "not as long as the kind's other ranges",
                     "they move together: make them equally long",
                 )
-            wanted = set(range(found.low, found.high + 1))
-            if wanted & taken:
-                refuse(table.at(name), f"overlaps at {min(wanted & taken)}", "give every port its own range")
-            taken |= wanted
+            shared = taken.intersection(port_range.numbers)
+            if shared:
+                refuse(table.at(name), f"overlaps at {min(shared)}", "give every port its own range")
+            taken.update(port_range.numbers)
         return ranges
 
     def _env(self) -> dict[str, str]:
-        variables = self.texts("env", _VARIABLE)
+        variables = self.text_table("env", _VARIABLE)
         for name, template in variables.items():
-            self._check(f"{self.at('env')}.{name}", template, "owner_pid", "project")
+            self._check_placeholders(f"{self.at('env')}.{name}", template, "owner_pid", "project")
         return variables
 
     def _secrets(self) -> tuple[Secret, ...]:
@@ -224,10 +231,10 @@ class _Recipe(Table):
                 refuse(table.at(variable), "no name of a variable", "use letters, digits and _")
             entry = table.table(variable, ("format", "recorded_as", "versions"))
             secret = Secret(
-                variable,
-                entry.choice("format", ("token", "hex")),
-                entry.text("recorded_as"),
-                range_of(entry, "versions"),
+                variable=variable,
+                format=entry.choice("format", ("token", "hex")),
+                recorded_as=entry.text("recorded_as"),
+                versions=range_of(entry, "versions"),
             )
             if secret.recorded_as and not self.record:
                 refuse(entry.at("recorded_as"), "there is no record", f"set {self.at('record')}, or drop recorded_as")
@@ -237,16 +244,17 @@ class _Recipe(Table):
     def _argv(self, key: str) -> tuple[str, ...]:
         words = self.words(key)
         for word in words:
-            self._check(self.at(key), word)
+            self._check_placeholders(self.at(key), word)
         return words
 
     def _template(self, key: str, *further: str) -> str | None:
         template = self.text(key)
         if template is not None:
-            self._check(self.at(key), template, *further)
+            self._check_placeholders(self.at(key), template, *further)
         return template
 
-    def _check(self, key: str, template: str, *further: str) -> None:
+    def _check_placeholders(self, key: str, template: str, *further: str) -> None:
+        """Refuse a template with a placeholder that has no value there. `further` are possible in this key alone."""
         known = {*self.ports, "server_id", "version", "log_dir", *further}
         if self.topology is Topology.PER_EDITOR:
             known.add("project")
@@ -258,7 +266,7 @@ class _Recipe(Table):
             refuse(key, str(error), "placeholders look like {http}")
         if unknown:
             name = min(unknown)
-            fix = _UNAVAILABLE.get(name, "possible here: " + ", ".join(f"{{{name}}}" for name in sorted(known)))
+            fix = _NOT_HERE.get(name, "possible here: " + ", ".join(f"{{{name}}}" for name in sorted(known)))
             refuse(key, f"there is no {{{name}}} here", fix)
 
 
@@ -266,12 +274,13 @@ def _is_exact(version: str) -> bool:
     return parse(version) is not None or _EXACT_VERSION.fullmatch(version) is not None
 
 
-_UNAVAILABLE = {
+_NOT_HERE = {
     "owner_pid": "a server may have no owner: hand it over in env, where the entry is then left out",
     "project": 'a shared server has no project: set topology = "per-editor", or use it in env',
     "python": "set package: only a kind with a package has an environment of its own",
     "config_dir": "only record can use it",
 }
+"""The fix for a placeholder that exists, but not in every key."""
 
 
 def _port_range(table: Table, name: str) -> PortRange:

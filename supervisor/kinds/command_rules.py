@@ -1,4 +1,4 @@
-"""Rules for a kind's command: mistakes that would let every start fail are refused when the recipe is read."""
+"""Checks of a kind's command: mistakes that would let every start fail are refused when the recipe is read."""
 
 import os
 from collections.abc import Mapping
@@ -10,9 +10,10 @@ from .kind import PortRange, placeholders
 from .table import refuse
 
 COMMAND_SHOWN = 500
+"""Characters of a command that an error shows, at most."""
 
 
-def refuse_text(key: str, given: Any) -> None:
+def check_is_list(key: str, given: Any) -> None:
     """Refuse a command that is one text for a shell.
 
     Raises:
@@ -23,7 +24,7 @@ def refuse_text(key: str, given: Any) -> None:
         refuse(key, "not a list of words", f"write command = [{words[:COMMAND_SHOWN]}]")
 
 
-def refuse_program(key: str, program: str) -> None:
+def check_program(key: str, program: str) -> None:
     """Refuse a program that only a shell would find.
 
     Raises:
@@ -42,7 +43,7 @@ def refuse_program(key: str, program: str) -> None:
         refuse(key, f"{quoted(program)} is relative, and servers run in their log folder", "write the whole path")
 
 
-def refuse_unmentioned_ports(
+def check_ports_are_passed(
     key: str, ports: Mapping[str, PortRange], command: tuple[str, ...], env: Mapping[str, str]
 ) -> None:
     """Refuse a port that is chosen from a range, but not passed to the server. `key` is the full name of `ports`.

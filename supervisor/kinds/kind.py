@@ -59,13 +59,14 @@ class PortRange:
 
 
 @frozen
-class Identify:
+class IdentifyRule:
     """How to ask a running server who it is. `match`, `null`, `version` and `leases` name values of the JSON answer.
 
-    A name is a path: "info.name" is the key `name` of the object `info` (see `match.py`). `null` names values that must
-    be present and null, which TOML cannot write. `bearer` names the secret for the Authorization header. Without
-    `match` every answer with a status of 200 to 299 is accepted, and proves nothing. `versions` is the range of server
-    versions that can be asked; `leases_versions` is the range of those that grant leases. None stands for all versions.
+    A name is a path: "info.name" is the key `name` of the object `info` (see `answer_values.py`). `null` names values
+    that must be present and null, which TOML cannot write. `bearer` names the secret for the Authorization header.
+    Without `match` every answer with a status of 200 to 299 is accepted, and proves nothing. `versions` is the range of
+    server versions that can be asked; `leases_versions` is the range of those that grant leases. None stands for all
+    versions.
     """
 
     http: str
@@ -135,8 +136,8 @@ class Kind:
     `addon`: a project with this addon wants the server in the addon's version, on the first ports of the ranges.
     `defaults` are variables that the server gets unless the user has set them.
     `sessions` is the port whose connections are the editor sessions, or the route that reports them.
-    `record` is the file that the server writes as its own record. If the variable that `record_dir_variable` names is
-    set, the record lies in that folder instead.
+    `record` is the server's own record: the file in which it keeps its secrets. If the variable that
+    `record_dir_variable` names is set, the record lies in that folder instead.
     `connect_versions` is the range of server versions that have the bridge of `connect`, or None for all.
     `ready` None: a server is ready when it listens on all its ports and `identify` matches.
     `stdin` is "closed" or "open": the input of a server is empty, or never ends.
@@ -159,7 +160,7 @@ class Kind:
     secrets: tuple[Secret, ...] = ()
     record: str | None = None
     record_dir_variable: str | None = None
-    identify: Identify | None = None
+    identify: IdentifyRule | None = None
     ready: ReadyRule | None = None
     stdin: str = "closed"
     sessions: str | SessionRoute | None = None
@@ -229,9 +230,10 @@ def mentions_ports(kind: Kind) -> bool:
 def launch_environment(
     kind: Kind, base: Mapping[str, str], values: Mapping[str, str], secrets: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the environment of one launch: `base` without what must not be inherited, the kind's `env`, its secrets.
+    """Return the environment of one launch.
 
-    Later ones win. The kind's defaults yield to all of these.
+    It consists of the kind's defaults, then `base` without what must not be inherited, then the kind's `env`, then the
+    secrets. Of two values for one name, the later one counts.
 
     An entry of `env` whose placeholder has no value, or an empty one, is left out, because a server would take an empty
     variable for an owner called "".
@@ -240,9 +242,9 @@ def launch_environment(
     exact = frozenset(entry for entry in dropped if not entry.endswith("*"))
     prefixes = tuple(entry[:-1] for entry in dropped if entry.endswith("*"))
     inherited = {
-        n: value
-        for n, value in base.items()
-        if n not in exact and not n.startswith(prefixes) and not search_path.is_python_variable(n)
+        name: value
+        for name, value in base.items()
+        if name not in exact and not name.startswith(prefixes) and not search_path.is_python_variable(name)
     }
     own = {
         name: expand(template, values)
@@ -255,4 +257,5 @@ def launch_environment(
 def bridge_locks(kind: Kind, ports: Mapping[str, int], environment: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the files that the kind's bridges lock for these ports, without those whose folder is unknown."""
     values = {name: str(port) for name, port in ports.items()} | login_folders(environment)
-    return tuple(Path(expand(t, values)) for t in kind.bridge_locks if placeholders(t) <= values.keys())
+    known = (template for template in kind.bridge_locks if placeholders(template) <= values.keys())
+    return tuple(Path(expand(template, values)) for template in known)

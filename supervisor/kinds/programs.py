@@ -10,7 +10,10 @@ INTERPRETERS = re.compile(r"(python|pypy)[0-9.]*w?|node|uv|uvx|npx|sh|bash|dash|
 """Programs that run other programs. The program that counts is in their arguments."""
 
 TAKE_A_VALUE = ("-X", "-W")
-"""Options of Python that take their value from the next word."""
+"""Options of Python that take their value from the next word.
+
+For such an option of another program (`uvx --from`) the value counts as the program, so the command line is of no kind.
+"""
 
 
 def is_command_of(kind: Kind, command: Sequence[str]) -> bool:
@@ -21,13 +24,14 @@ def is_command_of(kind: Kind, command: Sequence[str]) -> bool:
 
 def program_names(kind: Kind) -> frozenset[str]:
     """Return the program names of a kind's servers: those of its recipe, its command and its package."""
+    # Other placeholders have no value here, and only `{python}` stands for a program.
     own = program_in([word for word in kind.command if not word.startswith("{") or word == "{python}"])
     names = [*kind.programs, *([own] if own else []), *([kind.package] if kind.package else [])]
     return frozenset(_plain(name) for name in names)
 
 
 def program_in(command: Sequence[str]) -> str | None:
-    """Return the program, script or Python module that a command line runs, or None if it cannot be told."""
+    """Return the program, script or Python module that a command line runs, without its folder; None if unknown."""
     words = list(command)
     if not words:
         return None

@@ -1,12 +1,15 @@
-"""The parts of a recipe that say how a running server is asked: `identify`, `ready` and `sessions`."""
+"""The parts of a recipe that say how a running server is asked: `identify`, `ready` and `sessions`.
+
+A path is that of a URL in `http`; an answer path leads to a value of the JSON answer (`answer_values.py`).
+"""
 
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 
 from ..errors import quoted
-from .kind import ANSWER_TIMEOUT_S, Identify, PortRange, ReadyRule, Secret, SessionRoute
-from .match import flattened, path_of
+from .answer_values import flattened, path_of
+from .kind import ANSWER_TIMEOUT_S, IdentifyRule, PortRange, ReadyRule, Secret, SessionRoute
 from .table import Table, refuse
 from .versions import VersionRange
 
@@ -14,10 +17,10 @@ Ranges = Mapping[str, PortRange]
 
 STATUSES = range(100, 600)
 
-_PATH = re.compile(r"/[!-~]*")
+_URL_PATH = re.compile(r"/[!-~]*")
 
 
-def identify_of(recipe: Table, ports: Ranges, secrets: Collection[Secret]) -> Identify | None:
+def identify_of(recipe: Table, ports: Ranges, secrets: Collection[Secret]) -> IdentifyRule | None:
     """Return how a server is asked who it is, or None if it cannot be asked.
 
     Raises:
@@ -25,8 +28,8 @@ def identify_of(recipe: Table, ports: Ranges, secrets: Collection[Secret]) -> Id
     """
     if "identify" not in recipe.content:
         return None
-    table = recipe.table("identify", [field.name for field in fields(Identify)])
-    path = _path(table)
+    table = recipe.table("identify", [field.name for field in fields(IdentifyRule)])
+    path = _url_path(table)
     if path is None:
         refuse(table.at("http"), "missing", 'write http = "/health"')
     bearer = table.text("bearer")
@@ -34,17 +37,17 @@ def identify_of(recipe: Table, ports: Ranges, secrets: Collection[Secret]) -> Id
         refuse(table.at("bearer"), f"this kind has no secret {quoted(bearer)}", f"set {recipe.at('secrets')}.{bearer}")
     nulls = table.words("null", fix='write null = ["error"]')
     for word in nulls:
-        _check_path(table.at("null"), word)
-    return Identify(
-        path,
-        _route_port(recipe, table, ports),
-        _match(table),
-        _key(table, "version"),
-        _key(table, "leases"),
-        bearer,
-        range_of(table, "versions"),
-        range_of(table, "leases_versions"),
-        nulls,
+        _check_answer_path(table.at("null"), word)
+    return IdentifyRule(
+        http=path,
+        port=_route_port(recipe, table, ports),
+        match=_match(table),
+        version=_answer_path(table, "version"),
+        leases=_answer_path(table, "leases"),
+        bearer=bearer,
+        versions=range_of(table, "versions"),
+        leases_versions=range_of(table, "leases_versions"),
+        null=nulls,
     )
 
 
@@ -57,18 +60,23 @@ def ready_of(recipe: Table, ports: Ranges) -> ReadyRule | None:
     if "ready" not in recipe.content:
         return None
     table = recipe.table("ready", ("http", "port", "status", "timeout_s", "tcp"))
-    path = _path(table)
-    waits = _tcp_ports(recipe, table, ports)
+    path = _url_path(table)
+    tcp = _tcp_ports(recipe, table, ports)
     if path is None:
         for key in ("port", "status", "timeout_s"):
             if key in table.content:
                 refuse(table.at(key), "nothing is asked without http", 'write http = "/health", or drop it')
         if "tcp" not in table.content:
             refuse(recipe.at("ready"), "neither http nor tcp", 'write ready = { http = "/health" } or { tcp = "http" }')
-        return ReadyRule(waits)
+        return ReadyRule(tcp)
     port = _route_port(recipe, table, ports)
-    waits = waits if port in waits else (*waits, port)
-    return ReadyRule(waits, path, port, _statuses(table), table.seconds("timeout_s", ANSWER_TIMEOUT_S))
+    return ReadyRule(
+        tcp=tcp if port in tcp else (*tcp, port),
+        http=path,
+        port=port,
+        status=_statuses(table),
+        timeout_s=table.seconds("timeout_s", ANSWER_TIMEOUT_S),
+    )
 
 
 def sessions_of(recipe: Table, ports: Ranges) -> str | SessionRoute | None:
@@ -78,7 +86,7 @@ def sessions_of(recipe: Table, ports: Ranges) -> str | SessionRoute | None:
         ConfigInvalid: a key is wrong.
     """
     table = recipe.table("sessions", ("tcp", "http", "port", "count"))
-    path = table.text("http", _PATH, 'write the path of a URL, like "/api/sessions"')
+    path = _url_path(table, example="/api/sessions")
     if path is None:
         surplus = next((key for key in ("port", "count") if key in table.content), None)
         if surplus is not None:
@@ -86,10 +94,10 @@ def sessions_of(recipe: Table, ports: Ranges) -> str | SessionRoute | None:
         return _port_of(recipe, table, "tcp", ports)
     if "tcp" in table.content:
         refuse(table.at("tcp"), "sessions are counted in one way", f"drop it, or {table.at('http')}")
-    count = _key(table, "count")
+    count = _answer_path(table, "count")
     if count is None:
         refuse(table.at("count"), "missing", "write the key of the answer that lists or counts the sessions")
-    return SessionRoute(path, _route_port(recipe, table, ports), count)
+    return SessionRoute(http=path, port=_route_port(recipe, table, ports), count=count)
 
 
 def range_of(table: Table, key: str) -> str | None:
@@ -107,8 +115,8 @@ def range_of(table: Table, key: str) -> str | None:
     return text
 
 
-def _path(table: Table) -> str | None:
-    return table.text("http", _PATH, 'write the path of a URL, like "/health"')
+def _url_path(table: Table, example: str = "/health") -> str | None:
+    return table.text("http", _URL_PATH, f'write the path of a URL, like "{example}"')
 
 
 def _match(table: Table) -> Mapping[str, object]:
@@ -119,14 +127,14 @@ def _match(table: Table) -> Mapping[str, object]:
         refuse(table.at("match"), str(error), 'write match = { name = "x", ok = true, "info.protocol" = 2 }')
 
 
-def _key(table: Table, key: str) -> str | None:
+def _answer_path(table: Table, key: str) -> str | None:
     path = table.text(key)
     if path is not None:
-        _check_path(table.at(key), path)
+        _check_answer_path(table.at(key), path)
     return path
 
 
-def _check_path(key: str, path: str) -> None:
+def _check_answer_path(key: str, path: str) -> None:
     try:
         path_of(path)
     except ValueError as error:
@@ -160,6 +168,7 @@ def _statuses(table: Table) -> tuple[int, ...]:
 
 
 def _route_port(recipe: Table, table: Table, ports: Ranges) -> str:
+    """Return the name of the port that is asked: the one in the key `port`, else the kind's first."""
     port = _port_of(recipe, table, "port", ports) or next(iter(ports), None)
     if port is None:
         refuse(table.at("port"), "the kind has no ports", f"set {recipe.at('ports')}")

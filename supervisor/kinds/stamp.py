@@ -14,8 +14,8 @@ _BY_RECIPE = (VersionSource.RECIPE, VersionSource.ENGINE)
 
 def recipe_stamp(kind: Kind) -> RecipeStamp:
     """Return the stamp of a launch. Values of variables are only digests in it, because they may be secrets."""
-    ports = {name: f"{reach.low}-{reach.high}" for name, reach in kind.ports.items()}
-    return RecipeStamp(_digest([kind.package, *kind.command]), ports, _variables(kind))
+    ports = {name: f"{each.low}-{each.high}" for name, each in kind.ports.items()}
+    return RecipeStamp(command=_command(kind), ports=ports, environment=_variables(kind))
 
 
 def changes_since_launch(record: ServerRecord, kind: Kind) -> tuple[RecipeChange, ...]:
@@ -29,14 +29,14 @@ def changes_since_launch(record: ServerRecord, kind: Kind) -> tuple[RecipeChange
         version, _ = choose_version(kind, None, chosen.engine, None)
         if version is not None and not same_version(version, record.version):
             found.append(RecipeChange("version", f"{record.version}, now {version}"))
-    if then.command != _digest([kind.package, *kind.command]):
+    if then.command != _command(kind):
         found.append(RecipeChange("command", ""))
     if has_moved_ports(record, kind):
-        now = ", ".join(f"{name} {reach.low}-{reach.high}" for name, reach in kind.ports.items())
+        now = ", ".join(f"{name} {each.low}-{each.high}" for name, each in kind.ports.items())
         held = ", ".join(f"{name} {port}" for name, port in record.ports.items())
         found.append(RecipeChange("ports", f"{held or 'none'}, now {now or 'none'}"))
-    before, now_set = then.environment, _variables(kind)
-    names = sorted(name for name in {*before, *now_set} if before.get(name) != now_set.get(name))
+    before, after = then.environment, _variables(kind)
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     if names:
         found.append(RecipeChange("environment", ", ".join(names)))
     return tuple(found)
@@ -49,17 +49,23 @@ def has_moved_ports(record: ServerRecord, kind: Kind) -> bool:
     """
     if record.ports.keys() != kind.ports.keys():
         return True
-    then = record.recipe.ports if record.recipe else {}
-    chosen = any(not _inside(then.get(name, ""), port) for name, port in record.ports.items())
-    return not chosen and any(not reach.low <= record.ports[name] <= reach.high for name, reach in kind.ports.items())
+    at_launch = record.recipe.ports if record.recipe else {}
+    chosen_by_user = any(not _inside(at_launch.get(name, ""), port) for name, port in record.ports.items())
+    return not chosen_by_user and any(record.ports[name] not in each.numbers for name, each in kind.ports.items())
 
 
-def _inside(reach: str, port: int) -> bool:
-    low, _, high = reach.partition("-")
+def _inside(range_text: str, port: int) -> bool:
+    low, _, high = range_text.partition("-")
     return low.isdecimal() and high.isdecimal() and int(low) <= port <= int(high)
 
 
+def _command(kind: Kind) -> str:
+    """Return the digest of the package and the command line."""
+    return _digest([kind.package, *kind.command])
+
+
 def _variables(kind: Kind) -> Mapping[str, str]:
+    """Return the digest of each variable's value."""
     return {name: _digest([value]) for name, value in {**kind.defaults, **kind.env}.items()}
 
 

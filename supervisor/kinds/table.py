@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 from ..errors import ConfigInvalid, allowed_names, quoted
 
 KEY_SHOWN = 200
+"""Characters of a key that an error shows, at most."""
+
 LONGEST_S = 1e15
 """Thirty million years. Clocks cannot tell a longer time from for ever."""
 
@@ -15,7 +17,7 @@ NOT_ZERO = ("ready_timeout_s",)
 
 
 def refuse(key: str, problem: str, fix: str) -> NoReturn:
-    """Raise the error for a wrong key, with the fix.
+    """Raise the error for a wrong key, with the fix as its hint. `key` is the full name.
 
     Raises:
         ConfigInvalid: always.
@@ -25,7 +27,10 @@ def refuse(key: str, problem: str, fix: str) -> NoReturn:
 
 
 class Table:
-    """One table, read key by key with the type that each must have."""
+    """One table, read key by key with the type that each must have.
+
+    Every method but `at`, and the constructor, raises ConfigInvalid for a wrong key or value. `fix` is its hint.
+    """
 
     def __init__(self, path: str, content: Mapping[str, Any], allowed: Collection[str] | None = None) -> None:
         self.path = path
@@ -64,7 +69,7 @@ class Table:
             refuse(self.at(key), "not a table", f"write {key} = {{ … }}")
         return Table(self.at(key), value, allowed)
 
-    def texts(self, key: str, names: re.Pattern[str] | None = None) -> dict[str, str]:
+    def text_table(self, key: str, names: re.Pattern[str] | None = None) -> dict[str, str]:
         """Return a table of texts whose keys have the form of `names`."""
         table = self.table(key)
         for name, value in table.content.items():

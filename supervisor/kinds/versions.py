@@ -13,14 +13,14 @@ from ..values import frozen
 from .addon import AddonSeen
 from .kind import Kind
 
-Number = tuple[int, ...]
+ReleaseNumber = tuple[int, ...]
 
 _NUMBER = re.compile(r"\s*v?(\d+(?:\.\d+)*)")
 _EPOCH = 1 << 40
 """The weight of an epoch: more than any number in a release."""
 
 _CLAUSE = re.compile(r"\s*(<=|>=|==|!=|<|>)\s*(\d+(?:\.\d+)*)\s*")
-_COMPARE: dict[str, Callable[[Number, Number], bool]] = {
+_COMPARE: dict[str, Callable[[ReleaseNumber, ReleaseNumber], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -30,7 +30,7 @@ _COMPARE: dict[str, Callable[[Number, Number], bool]] = {
 }
 
 
-def release_number(text: str) -> Number | None:
+def release_number(text: str) -> ReleaseNumber | None:
     """Return the dotted number that a version begins with, without trailing zeros, or None.
 
     "4.6.3-stable (official)" is (4, 6, 3). A pre-release counts as its release: Godot 4.7-beta1 speaks 4.7's protocol.
@@ -47,7 +47,7 @@ def release_number(text: str) -> Number | None:
 class VersionRange:
     """A range of versions: those that satisfy every clause."""
 
-    clauses: tuple[tuple[str, Number], ...]
+    clauses: tuple[tuple[str, ReleaseNumber], ...]
 
     @classmethod
     def parse(cls, text: str) -> "VersionRange":
@@ -64,7 +64,7 @@ class VersionRange:
             clauses.append((found[1], _significant(found[2])))
         return cls(tuple(clauses))
 
-    def __contains__(self, version: Number) -> bool:
+    def __contains__(self, version: ReleaseNumber) -> bool:
         return all(_COMPARE[sign](version, bound) for sign, bound in self.clauses)
 
 
@@ -75,24 +75,24 @@ def covers(range_text: str, version: str) -> bool:
         ValueError: the range cannot be read.
     """
     found = release_number(version)
-    return found is not None and found in _range(range_text)
+    return found is not None and found in _parsed(range_text)
 
 
-def lacks(range_text: str | None, version: str | None) -> bool:
-    """Return whether a version is known to lie outside a range. False without a range, or for one without a number.
+def excludes(range_text: str | None, version: str | None) -> bool:
+    """Return whether a version is known to lie outside a range. False if there is no range, or no number.
 
     Raises:
         ValueError: the range cannot be read.
     """
     found = release_number(version) if version is not None and range_text is not None else None
-    return found is not None and found not in _range(range_text or "")
+    return found is not None and found not in _parsed(range_text or "")
 
 
 def kind_for_version(kind: Kind, version: str | None) -> Kind:
     """Return the kind without the features that its servers of this version lack: `identify`, or a bridge."""
-    if kind.identify is not None and lacks(kind.identify.versions, version):
+    if kind.identify is not None and excludes(kind.identify.versions, version):
         kind = replace(kind, identify=None)
-    return replace(kind, connect=()) if kind.connect and lacks(kind.connect_versions, version) else kind
+    return replace(kind, connect=()) if kind.connect and excludes(kind.connect_versions, version) else kind
 
 
 def version_for(kind: Kind, wanted: str | None, engine_version: str | None) -> str | None:
@@ -103,7 +103,7 @@ def version_for(kind: Kind, wanted: str | None, engine_version: str | None) -> s
     Raises:
         VersionConflict: the requested version is too new for this engine. `data.works` is the newest one that works.
     """
-    for_engine = _for_engine(kind, engine_version)
+    for_engine = _version_for_engine(kind, engine_version)
     if wanted is None:
         return for_engine or kind.version
     wanted = canonical(wanted)
@@ -129,7 +129,7 @@ def choose_version(
     """
     version = version_for(kind, wanted, engine_version)
     project = addon.project if addon is not None else None
-    passed_over = _passed_over(kind, engine_version, addon)
+    passed_over = _why_passed_over(kind, engine_version, addon)
     if wanted is not None:
         if addon is not None and addon.version is not None and not matches(addon.version, version or ""):
             passed_over = f"{addon.file} has {addon.version}: its plugin does not use another version"
@@ -137,14 +137,14 @@ def choose_version(
     if addon is not None and passed_over is None:
         why = f"from {addon.file} in {addon.project}"
         return addon.version, VersionChoice(VersionSource.ADDON, why, project, engine_version)
-    if _for_engine(kind, engine_version) is not None:
+    if _version_for_engine(kind, engine_version) is not None:
         why = f"the newest for engine {engine_version}, from its recipe"
         return version, VersionChoice(VersionSource.ENGINE, why, project, engine_version, passed_over)
     why = "from its recipe" if version is not None else "as the server reports it"
     return version, VersionChoice(VersionSource.RECIPE, why, project, engine_version, passed_over)
 
 
-def _passed_over(kind: Kind, engine_version: str | None, addon: AddonSeen | None) -> str | None:
+def _why_passed_over(kind: Kind, engine_version: str | None, addon: AddonSeen | None) -> str | None:
     """Return why the addon's version is not used, or None if it is used or the project has no addon."""
     if addon is None:
         return None
@@ -153,24 +153,25 @@ def _passed_over(kind: Kind, engine_version: str | None, addon: AddonSeen | None
     wants = f"{addon.file} in {addon.project} has {addon.version}"
     if addon.problem is not None:
         return f"{wants}, {addon.problem}: its plugin does not use another version"
-    for_engine = _for_engine(kind, engine_version)
+    for_engine = _version_for_engine(kind, engine_version)
     if for_engine is not None and _newer(addon.version, for_engine):
         return f"{wants}, which does not work with engine {engine_version}"
     return None
 
 
-def has_for_engine(kind: Kind, engine_version: str) -> bool:
+def names_version_for_engine(kind: Kind, engine_version: str) -> bool:
     """Return whether a kind names a version of its own for this engine."""
-    return _for_engine(kind, engine_version) is not None
+    return _version_for_engine(kind, engine_version) is not None
 
 
-def _for_engine(kind: Kind, engine_version: str | None) -> str | None:
+def _version_for_engine(kind: Kind, engine_version: str | None) -> str | None:
     if engine_version is None:
         return None
     return next((version for engines, version in kind.engine.items() if covers(engines, engine_version)), None)
 
 
 def _newer(version: str, bound: str) -> bool:
+    """Return whether a version is newer than a bound. Every other version counts as newer if one has no number."""
     ours, limit = release_number(version), release_number(bound)
     if ours is None or limit is None:
         return version != bound
@@ -178,37 +179,9 @@ def _newer(version: str, bound: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _range(text: str) -> VersionRange:
+def _parsed(text: str) -> VersionRange:
     return VersionRange.parse(text)
 
 
-def _significant(dotted: str) -> Number:
+def _significant(dotted: str) -> ReleaseNumber:
     return significant(tuple(int(part) for part in dotted.split(".")))
-
-
-def index_lacks(package: str, version: str, said: str) -> bool:
-    """Return whether pip or uv reports that the index, which it could reach, does not have this version."""
-    text = " ".join(said.split())
-    name = "[-_.]+".join(map(re.escape, re.split(r"[-_.]+", package)))
-    wanted = rf"{name}=={re.escape(version)}(?![\w.+!])"
-    if re.search(rf"there is no version of {wanted}", text, re.IGNORECASE):
-        return True
-    offered = re.search(rf"satisfies the requirement {wanted} \(from versions: ([^)]+)\)", text, re.IGNORECASE)
-    if offered is None or offered[1].strip() == "none":
-        return False
-    # pip leaves out versions that need another Python. Then the version exists, and the user has to know about Python.
-    ignored = re.search(r"require a different python version: (.+?)(?: ERROR:|$)", text, re.IGNORECASE)
-    others = re.findall(r"(\S+) Requires-Python", ignored[1]) if ignored else []
-    return not any(matches(version, other) for other in others)
-
-
-def versions_offered(package: str, installer_output: str) -> list[str]:
-    """Return the versions that pip or uv lists after it could not find the requested one, oldest first."""
-    text = " ".join(installer_output.split())
-    name = re.escape(package)
-    pip = re.findall(rf"requirement {name}\S* .{{0,200}}?\(from versions: ([^)]*)\)", text, re.IGNORECASE)
-    found = [version.strip() for names in pip for version in names.split(",") if version.strip() != "none"]
-    one_or_more = rf"only (?:the following versions of \S+ are available: )?((?:{name}[<>=]=\S+,? ?)+)"
-    for offered in re.findall(one_or_more, text, re.IGNORECASE):
-        found += re.findall(r"[<>=]=([^\s,]+)", offered)
-    return sorted(dict.fromkeys(found), key=lambda version: release_number(version) or ())

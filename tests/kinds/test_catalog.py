@@ -6,7 +6,7 @@ import pytest
 from supervisor.core.model import Topology
 from supervisor.errors import ConfigInvalid, KindUnknown
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.kind import Addon, Identify, PortRange, ReadyRule, Secret, SessionRoute
+from supervisor.kinds.kind import Addon, IdentifyRule, PortRange, ReadyRule, Secret, SessionRoute
 
 MINE: dict[str, Any] = {"command": ["my-server", "--port", "{http}"], "ports": {"http": "8100-8119"}}
 
@@ -25,7 +25,7 @@ def test_the_example_of_the_protocol_is_a_kind() -> None:
     )
     assert mine.topology is Topology.PER_EDITOR
     assert mine.ports == {"http": PortRange(8100, 8119)}
-    assert mine.identify == Identify("/health", "http", {"name": "my-server"}, "version")
+    assert mine.identify == IdentifyRule("/health", "http", {"name": "my-server"}, "version")
     assert mine.sessions == "http"
     assert mine.env == {"MY_OWNER": "{owner_pid}"}
     assert (mine.grace_s, mine.linger_s, mine.stop_timeout_s) == (5.0, 15.0, 10.0)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.kind import Identify, Kind, ReadyRule
+from supervisor.kinds.kind import IdentifyRule, Kind, ReadyRule
 from supervisor.kinds.queries.identify import Identification, ask_ready, identify
 from supervisor.kinds.queries.loopback import speaks_tls
 
@@ -148,7 +148,7 @@ def test_any_success_matches_a_kind_without_expected_values(data: bytes) -> None
 
 NESTED = replace(
     ANY,
-    identify=Identify(
+    identify=IdentifyRule(
         "/health", "http", {"info.name": "x", "info.ok": True, "protocol": 2}, "info.version", null=("e",)
     ),
 )

@@ -12,9 +12,9 @@ import pytest
 from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.engine.environments.private_environments import Environments
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.credentials import make_secrets, read_secrets, record_path
 from supervisor.kinds.kind import expand, launch_command, launch_environment
 from supervisor.kinds.queries.identify import Identification, identify
+from supervisor.kinds.server_secrets import make_secrets, read_secrets, record_path
 from supervisor.native.api import ChildCommand
 from supervisor.native.platforms import open_platform
 from tests import cache

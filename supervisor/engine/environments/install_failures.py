@@ -5,7 +5,8 @@ import sys
 from collections.abc import Collection, Iterable
 
 from ...core.pep440 import matches
-from ...kinds.versions import release_number, versions_offered
+from ...kinds.versions import release_number
+from .installer_output import versions_offered
 
 VERSIONS_SHOWN = 20
 """How many of the existing versions a hint names, the newest ones."""

@@ -9,10 +9,10 @@ from ...core.model import Liveness, Ports, ProcessIdentity, ServerRecord
 from ...core.pep440 import may_be_same_build
 from ...core.processes.trees import family
 from ...core.reconcile import Answer
-from ...kinds.credentials import make_secrets, read_secrets
 from ...kinds.kind import Kind, ReadyRule, SessionRoute
 from ...kinds.queries.identify import Identification
 from ...kinds.queries.loopback import UnusableAnswerError
+from ...kinds.server_secrets import make_secrets, read_secrets
 from ..state.context import EngineContext
 from .foreign_owner import variables_of_secrets
 from .queries import ServerQueries

@@ -184,4 +184,4 @@ class Discovery:
 
 
 def _ports_of(kind: Kind) -> frozenset[int]:
-    return frozenset(port for reach in kind.ports.values() for port in reach.numbers)
+    return frozenset(port for each in kind.ports.values() for port in each.numbers)

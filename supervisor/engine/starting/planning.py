@@ -117,7 +117,7 @@ class Planner:
 
 def port_sets(kind: Kind, preferred: Ports | None = None) -> tuple[Ports, ...]:
     """Return the port sets of a kind, best first: `preferred`, if it lies within the ranges, then the lower ports."""
-    return candidates({name: reach.numbers for name, reach in kind.ports.items()}, preferred)
+    return candidates({name: each.numbers for name, each in kind.ports.items()}, preferred)
 
 
 def refusal_error(record: ServerRecord, plan: Refuse) -> SupervisorError:

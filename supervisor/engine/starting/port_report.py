@@ -76,7 +76,7 @@ class PortReporter:
         version, why = choose_version(kind, None, engine, seen)
         required = version if why.source in {VersionSource.ADDON, VersionSource.ENGINE} else None
         findings = await self._report_sets(kind, port_sets(kind), required)
-        ports = tuple(findings[port] for reach in kind.ports.values() for port in reach.numbers)
+        ports = tuple(findings[port] for each in kind.ports.values() for port in each.numbers)
         notes = [why.passed_over] if why.passed_over else []
         first = [findings[port] for port in first_ports(kind).values()]
         held = [finding for finding in first if finding.decision == "relocate"]

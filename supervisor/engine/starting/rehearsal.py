@@ -4,7 +4,7 @@ from ...core.lifecycle import SERVING
 from ...core.model import Ports
 from ...core.reconcile import Adopt, Refuse, Replace
 from ...errors import SupervisorError
-from ...kinds.credentials import make_secrets
+from ...kinds.server_secrets import make_secrets
 from ..operations.operation import RunningOperation
 from ..processes.spawn import LaunchInputs, Spawner, url_and_connect
 from ..state.context import EngineContext

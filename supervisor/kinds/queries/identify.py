@@ -7,13 +7,16 @@ from http import HTTPStatus
 
 from ...core.model import Ports
 from ...values import frozen
-from ..kind import Identify, Kind, ReadyRule
-from ..match import MISSING, equal, value_at
-from ..versions import lacks
+from ..answer_values import MISSING, equal, value_at
+from ..kind import IdentifyRule, Kind, ReadyRule
+from ..versions import excludes
 from .loopback import LOCALHOST, SUCCESS, HttpAnswer, UnusableAnswerError, http_get
 
 VERSION_LENGTH = 64
+"""Characters of a version or number in an answer that are believed and shown, at most."""
+
 COUNT_MAX = 1_000_000
+"""The largest number of leases or sessions that is believed."""
 
 REDIRECTS = range(300, 400)
 
@@ -23,8 +26,9 @@ WRONG_HOST = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.MISDIRECT
 
 @frozen
 class Identification:
-    """A server's answer. `matches`: the status is a success, and every value that the kind names is as expected.
+    """A server's answer to the question who it is, or whether it is ready.
 
+    `matches`: the status is a success (or one that `ready` names), and every value that the kind names is as expected.
     For a kind without `match`, `matches` only says that a server answered, and identifies none. `leases` is None if the
     server does not report them. `detail` is text for people, without secrets.
     """
@@ -92,11 +96,11 @@ async def _get_as_either_host(
     return again if again is not None and again.status in SUCCESS else answer
 
 
-def _judge(how: Identify, answer: HttpAnswer) -> Identification:
+def _judge(how: IdentifyRule, answer: HttpAnswer) -> Identification:
     if answer.status not in SUCCESS:
         return Identification(matches=False, detail=_describe(how.http, answer))
     content = answer.json()
-    wrong = _wrong(how, content, answer)
+    wrong = _mismatch(how, content, answer)
     value = value_at(content, how.version) if how.version else None
     version = value if isinstance(value, str) and _can_be_shown(value) else None
     return Identification(
@@ -107,15 +111,15 @@ def _judge(how: Identify, answer: HttpAnswer) -> Identification:
     )
 
 
-def _leases(how: Identify, content: object, version: str | None) -> int | None:
+def _leases(how: IdentifyRule, content: object, version: str | None) -> int | None:
     """Return the leases that a server reports, 0 if its version is known to grant none, or None if it reports none."""
     if how.leases is None:
         return None
     value = value_at(content, how.leases)
-    return 0 if value is MISSING and lacks(how.leases_versions, version) else plausible_count(value)
+    return 0 if value is MISSING and excludes(how.leases_versions, version) else plausible_count(value)
 
 
-def _wrong(how: Identify, content: object, answer: HttpAnswer) -> str | None:
+def _mismatch(how: IdentifyRule, content: object, answer: HttpAnswer) -> str | None:
     """Return which value of an answer is not as the kind expects, or None."""
     if not how.match and not how.null:
         return None
@@ -129,11 +133,11 @@ def _wrong(how: Identify, content: object, answer: HttpAnswer) -> str | None:
         actual = value_at(content, path)
         if not equal(expected, actual):
             shown = repr(expected) if isinstance(expected, str) else json.dumps(expected)
-            return f"{path} is not {shown}{_instead(actual)}"
+            return f"{path} is not {shown}{_found_instead(actual)}"
     return None
 
 
-def _instead(actual: object) -> str:
+def _found_instead(actual: object) -> str:
     """Describe the value that was found instead, if it cannot be a secret."""
     if actual is MISSING:
         return ": the answer has no such key"

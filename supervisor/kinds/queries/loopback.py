@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...native.facts import LOOPBACK
 from ...values import frozen
-from ..match import MISSING
+from ..answer_values import MISSING
 
 if TYPE_CHECKING:
     import h11
@@ -35,7 +35,10 @@ CLIENT_HELLO = bytes.fromhex(
 
 @frozen
 class HttpAnswer:
-    """A complete answer with any status. `location` and `challenge` are its headers, as far as they can be shown."""
+    """A complete answer with any status.
+
+    `location` and `challenge` are its headers Location and WWW-Authenticate, as far as they can be shown.
+    """
 
     status: int
     body: bytes
@@ -142,7 +145,7 @@ async def _answer(reader: asyncio.StreamReader, connection: "h11.Connection", *,
                 raise _TooMuchError
             connection.receive_data(data)
         elif isinstance(event, h11.Response):
-            answer = _headed(event)
+            answer = _without_body(event)
             if not needs_body and answer.status in SUCCESS:
                 return answer
         elif isinstance(event, h11.Data):
@@ -166,7 +169,7 @@ def _check_first(data: bytes) -> None:
         raise UnusableAnswerError("the answer is not HTTP: it speaks TLS")
 
 
-def _headed(response: "h11.Response") -> HttpAnswer:
+def _without_body(response: "h11.Response") -> HttpAnswer:
     headers = {bytes(name): bytes(value).decode("latin-1") for name, value in response.headers}
     # The query of a URL may contain secrets.
     location = headers.get(b"location", "").partition("?")[0]
@@ -174,4 +177,5 @@ def _headed(response: "h11.Response") -> HttpAnswer:
 
 
 def _shown(text: str) -> str:
+    """Return the beginning of a header for people; empty if it contains control characters."""
     return text[:QUOTED] if text.isprintable() else ""

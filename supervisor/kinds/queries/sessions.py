@@ -3,8 +3,8 @@
 from http import HTTPStatus
 
 from ...core.model import Ports
+from ..answer_values import value_at
 from ..kind import SessionRoute
-from ..match import value_at
 from .identify import plausible_count
 from .loopback import HttpAnswer, UnusableAnswerError, http_get
 

@@ -10,7 +10,8 @@ from ....core.pep440 import same_version
 from ....errors import InstallFailed
 from ....kinds.addon import AddonSeen, project_engine, read_addon
 from ....kinds.kind import Addon, Kind
-from ....kinds.versions import choose_version, has_for_engine, index_lacks
+from ....kinds.versions import choose_version, names_version_for_engine
+from ...environments.installer_output import index_lacks
 from ...operations.shared_answers import SharedAnswers
 from ...state.context import EngineContext
 from ..resolve import EnsureRequest, ResolvedRequest, project_of, resolve_with_same_version
@@ -61,7 +62,7 @@ class AddonVersions:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READ_WITHIN_S):
                 engine = await self._context.platform.lanes.look(project_engine, project)
-        return engine if engine and has_for_engine(kind, engine) else None
+        return engine if engine and names_version_for_engine(kind, engine) else None
 
     async def read_addon(self, kind: Kind, project: str) -> AddonSeen | None:
         """Return the version that the addon of a project needs, None if the project has no addon of the kind.

@@ -48,7 +48,7 @@ def chosen_for_reuse(record: ServerRecord, resolved: ResolvedRequest) -> Version
 
 def first_ports(kind: Kind) -> dict[str, int]:
     """Return the lowest port of each range of a kind. Plugins that do not know this daemon look only there."""
-    return {name: reach.low for name, reach in kind.ports.items()}
+    return {name: each.low for name, each in kind.ports.items()}
 
 
 def plugin_looks_text(kind: Kind) -> str:

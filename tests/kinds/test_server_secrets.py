@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.credentials import make_secrets, read_secrets, record_path
+from supervisor.kinds.server_secrets import make_secrets, read_secrets, record_path
 from supervisor.native import facts
 from supervisor.native.shared.settings_folders import config_folder
 from tests.privilege import IS_ROOT, ONLY_ROOT

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.kinds.match import MISSING, equal, flattened, path_of, value_at
+from supervisor.kinds.answer_values import MISSING, equal, flattened, path_of, value_at
 
 SAID: dict[str, Any] = {"info": {"name": "x", "a.b": 1}, "servers": [{"name": "one"}], "error": None}
 

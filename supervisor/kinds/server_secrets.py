@@ -15,12 +15,13 @@ from .regular_file import UnusableFileError, read_regular
 from .versions import covers
 
 RECORD_LIMIT = 64 * 1024
+"""Bytes of a server's own record, at most."""
 
 # A secret goes into an HTTP header, so it must not contain what ends a header.
 _SECRET = re.compile(r"[!-~]+")
 
 
-class _DistrustedError(Exception):
+class _ExposedError(Exception):
     """The record exists, but another user may have written or read it."""
 
 
@@ -39,15 +40,15 @@ def read_secrets(
     """Return the secrets of a running server by variable, from its own record.
 
     The result is empty if there is no record that can be trusted. `environment` is the server's, as far as it says
-    where records lie. `values` are further placeholders.
+    where records lie. `values` are those of further placeholders in the record's path. Blocking.
     """
     if kind.record is None:
         return {}
     try:
         content = json.loads(_read(record_path(kind, ports, environment, values)))
-    except (OSError, UnusableFileError, _DistrustedError, ValueError, RecursionError):
+    except (OSError, UnusableFileError, _ExposedError, ValueError, RecursionError):
         return {}
-    return _wanted(kind, content) if isinstance(content, dict) else {}
+    return _secrets_in(content, kind) if isinstance(content, dict) else {}
 
 
 def record_path(
@@ -65,10 +66,11 @@ def _read(path: Path) -> bytes:
     data, status = read_regular(path, RECORD_LIMIT, follow_links=False)
     trouble = private_files.why_exposed(path, status)
     if trouble is not None:
-        raise _DistrustedError(trouble)
+        raise _ExposedError(trouble)
     return data
 
 
-def _wanted(kind: Kind, content: Mapping[str, Any]) -> dict[str, str]:
+def _secrets_in(content: Mapping[str, Any], kind: Kind) -> dict[str, str]:
+    """Return the kind's secrets that the content of a record has, by variable. Values of another form are left out."""
     found = {secret.variable: content.get(secret.recorded_as or "") for secret in kind.secrets}
     return {name: value for name, value in found.items() if isinstance(value, str) and _SECRET.fullmatch(value)}
