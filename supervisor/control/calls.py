@@ -9,8 +9,8 @@ from typing import Any
 from ..errors import Busy, Cancelled, Internal, InvalidRequest, ShuttingDown, SupervisorError
 from ..wire import fields, framing, jsonrpc, text
 from ..wire.jsonrpc import Request
-from .admission import Admission
-from .methods.streams import End, Opening
+from .all_connections import AllConnections
+from .methods.streams import End, NewStream
 from .methods.table import Method
 from .named_requests import Caller
 from .outbound import Outbound
@@ -25,10 +25,10 @@ Task = asyncio.Task[object]
 
 
 class Calls:
-    """Answers reads directly. Mutations and slow reads are tasks, which end with the connection."""
+    """Answers the calls of one connection: reads at once, mutations and slow reads by tasks, which end with it."""
 
-    def __init__(self, admission: Admission, outbound: Outbound) -> None:
-        self._admission = admission
+    def __init__(self, all_connections: AllConnections, outbound: Outbound) -> None:
+        self._all_connections = all_connections
         self._outbound = outbound
         self._tasks: dict[jsonrpc.Id, Task] = {}
         self._streams: dict[jsonrpc.Id, End] = {}
@@ -38,7 +38,7 @@ class Calls:
         """Answer a request of an authenticated client, now or later. Errors are answers as well."""
         try:
             self._check_in_flight(request)
-            method = self._admission.methods.find(request.method)
+            method = self._all_connections.methods.find(request.method)
             params = fields.decode(method.params, request.params)
             if method.mutation:
                 self._mutate(request, method, params)
@@ -52,12 +52,12 @@ class Calls:
             self._fail(request, problem)
 
     def reply(self, request: Request, answer: object) -> None:
-        """Send an answer, a dataclass of `wire.messages` or an `Opening`.
+        """Send an answer, a dataclass of `wire.messages` or an `NewStream`.
 
         Raises:
             TypeError, ValueError, RecursionError: the answer cannot be written as a frame.
         """
-        if isinstance(answer, Opening):
+        if isinstance(answer, NewStream):
             self.reply(request, answer.answer)
             if self._outbound.open:
                 self._streams[request.id] = answer.begin(request.id, self._outbound.publish, self._outbound.has_room)
@@ -91,16 +91,16 @@ class Calls:
             raise Busy(problem, hint="wait for answers", retry_after_ms=RETRY_AFTER_MS)
 
     def _mutate(self, request: Request, method: Method[Any], params: object) -> None:
-        if self._admission.closing:
+        if self._all_connections.closing:
             raise ShuttingDown("the daemon is shutting down", retry_after_ms=1000)
         progress = CallProgress(request.id, self._outbound.notify, self.caller)
         self._track(request, asyncio.get_running_loop().create_task(method.perform(params, progress)), progress)
 
     def _track(self, request: Request, task: Task, progress: CallProgress | None) -> None:
         self._tasks[request.id] = task
-        task.add_done_callback(partial(self._settled, request, progress))
+        task.add_done_callback(partial(self._answer_call, request, progress))
 
-    def _settled(self, request: Request, progress: CallProgress | None, task: Task) -> None:
+    def _answer_call(self, request: Request, progress: CallProgress | None, task: Task) -> None:
         self._tasks.pop(request.id, None)
         if progress is not None:
             progress.close()
@@ -110,8 +110,9 @@ class Calls:
         try:
             answer = task.result()
         except Exception as problem:  # noqa: BLE001 - answered, and logged if the daemon is at fault
-            broken = progress is not None and progress.admitted and isinstance(problem, Busy)
-            self._fail(request, problem, promised=broken)
+            # The protocol promises that BUSY never follows `accepted`.
+            breaks_promise = progress is not None and progress.admitted and isinstance(problem, Busy)
+            self._fail(request, problem, breaks_promise=breaks_promise)
         else:
             self._outbound.when_room(partial(self._reply_or_fail, request, answer))
 
@@ -121,9 +122,9 @@ class Calls:
         except Exception as problem:  # noqa: BLE001 - answered, and logged if the daemon is at fault
             self._fail(request, problem)
 
-    def _fail(self, request: Request, problem: Exception, *, promised: bool = False) -> None:
-        """Answer with an error. `promised`: the error breaks a promise of the protocol, so it is a defect."""
-        if isinstance(problem, SupervisorError) and not promised:
+    def _fail(self, request: Request, problem: Exception, *, breaks_promise: bool = False) -> None:
+        """Answer with an error. `breaks_promise`: the protocol rules the error out here, so it is a defect."""
+        if isinstance(problem, SupervisorError) and not breaks_promise:
             try:
                 self._outbound.send_error(request.id, problem)
             except (TypeError, ValueError, RecursionError) as unsendable:
@@ -131,7 +132,7 @@ class Calls:
             else:
                 return
         reference = secrets.token_hex(4)
-        self._admission.log.error("request.failed", reference=reference, method=request.method, exc_info=problem)
+        self._all_connections.log.error("request.failed", reference=reference, method=request.method, exc_info=problem)
         failure = Internal(
             f"the daemon failed on {request.method}",
             hint=f"the reason is in its log, under {reference}: godot-supervisor logs --daemon",

@@ -12,7 +12,7 @@ from ..errors import Busy, ParseError, SupervisorError, Unauthorized
 from ..wire import fields, framing, jsonrpc
 from ..wire.jsonrpc import InvalidEnvelope, Notification, Request
 from ..wire.messages.session import Hello
-from .admission import Admission
+from .all_connections import AllConnections
 from .calls import Calls
 from .methods.table import GREETING
 from .outbound import Outbound
@@ -40,8 +40,8 @@ class Connection(asyncio.BufferedProtocol):
     costs as much as a `ping`.
     """
 
-    def __init__(self, admission: Admission, *, needs_token: bool) -> None:
-        self._admission = admission
+    def __init__(self, all_connections: AllConnections, *, needs_token: bool) -> None:
+        self._all_connections = all_connections
         self._needs_token = needs_token
         self._authenticated = False
         self._buffer: memoryview | None = None
@@ -52,21 +52,21 @@ class Connection(asyncio.BufferedProtocol):
         """Whether the next turn of the event loop serves further frames."""
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
-        self._outbound = Outbound(admission, self.hang_up)
-        self._calls = Calls(admission, self._outbound)
+        self._outbound = Outbound(all_connections, self.hang_up)
+        self._calls = Calls(all_connections, self._outbound)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BufferedProtocol`."""
         self._transport = cast("asyncio.Transport", transport)
         # asyncio's TransportSocket wraps the socket and has everything that a peer check reads.
         peer = cast("socket", transport.get_extra_info("socket"))
-        if not self._needs_token and not self._admission.peers.same_user(peer):
-            self._admission.refusals.record("connection.refused", "the peer is another user")
+        if not self._needs_token and not self._all_connections.peers.same_user(peer):
+            self._all_connections.refusals.record("connection.refused", "the peer is another user")
             self._transport.abort()
             return
         self._outbound.begin(self._transport)
         try:
-            self._admission.enter(self, authenticated=not self._needs_token)
+            self._all_connections.enter(self, authenticated=not self._needs_token)
         except Busy as problem:
             self._refuse(None, problem)
             return
@@ -114,7 +114,7 @@ class Connection(asyncio.BufferedProtocol):
         """See `asyncio.BufferedProtocol`."""
         self._buffer = None
         self._retire()
-        self._admission.leave(self)
+        self._all_connections.leave(self)
 
     async def until_answered(self) -> None:
         """Wait for the requests in flight to be answered."""
@@ -195,7 +195,7 @@ class Connection(asyncio.BufferedProtocol):
     def _greet(self, request: Request) -> None:
         try:
             hello = fields.decode(Hello, request.params)
-            self._admission.check_hello(hello, proven=self._authenticated)
+            self._all_connections.check_hello(hello, proven=self._authenticated)
         except SupervisorError as problem:
             if self._authenticated:
                 self._outbound.send_error(request.id, problem)
@@ -205,12 +205,12 @@ class Connection(asyncio.BufferedProtocol):
         self._calls.caller.introduce(hello.client)
         if not self._authenticated:
             self._authenticated = True
-            self._admission.mark_authenticated(self)
+            self._all_connections.mark_authenticated(self)
             if self._timer is not None:
                 self._timer.cancel()
-        self._calls.reply(request, replace(self._admission.greeting, protocol=hello.protocol))
+        self._calls.reply(request, replace(self._all_connections.greeting, protocol=hello.protocol))
 
     def _refuse(self, identifier: jsonrpc.Id | None, problem: SupervisorError) -> None:
-        self._admission.refusals.record("connection.closed", problem.message)
+        self._all_connections.refusals.record("connection.closed", problem.message)
         self._outbound.send_error(identifier, problem)
         self.hang_up()

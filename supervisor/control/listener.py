@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..native import facts
-from .admission import Admission
+from .all_connections import AllConnections
 from .connection import FLUSH_S, Connection
 from .sockets import BACKLOG, bind_tcp, bind_unix, device_and_inode
 
@@ -22,11 +22,11 @@ class Listener:
     The listener works with TCP alone if the home lies on a file system without unix sockets.
     """
 
-    def __init__(self, admission: Admission, socket_path: Path) -> None:
-        self._admission = admission
-        self._acceptors: list[_Acceptor] = [_TcpAcceptor(admission)]
+    def __init__(self, all_connections: AllConnections, socket_path: Path) -> None:
+        self._all_connections = all_connections
+        self._acceptors: list[_Acceptor] = [_TcpAcceptor(all_connections)]
         if facts.HAS_UNIX_SOCKETS:
-            self._acceptors.insert(0, _UnixAcceptor(admission, socket_path))
+            self._acceptors.insert(0, _UnixAcceptor(all_connections, socket_path))
         self._transports: tuple[Transport, ...] = ()
 
     @property
@@ -58,11 +58,11 @@ class Listener:
         Raises:
             NotOurs, OSError: a socket could not be rebuilt.
         """
-        if self._admission.closing:
+        if self._all_connections.closing:
             return False
         for acceptor in self._acceptors:
             if not acceptor.is_listening():
-                self._admission.log.warning("listener.rebuilt", **acceptor.transport)
+                self._all_connections.log.warning("listener.rebuilt", **acceptor.transport)
                 acceptor.shut()
                 await self._open(acceptor)
         before, self._transports = self._transports, self._open_now()
@@ -70,7 +70,7 @@ class Listener:
 
     def begin_shutdown(self) -> None:
         """Accept no further connection, and no mutation on the open ones."""
-        self._admission.closing = True
+        self._all_connections.closing = True
         self._shut()
 
     async def close(self) -> None:
@@ -78,13 +78,13 @@ class Listener:
         self.begin_shutdown()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
-                await asyncio.gather(*(slot.until_answered() for slot in self._admission.connections))
-        for slot in self._admission.connections:
-            slot.hang_up()
+                await asyncio.gather(*(connection.until_answered() for connection in self._all_connections.connections))
+        for connection in self._all_connections.connections:
+            connection.hang_up()
         with contextlib.suppress(TimeoutError):
             # A client that does not read is cut off by its connection; this bound is for a loop that is stuck.
             async with asyncio.timeout(2 * FLUSH_S):
-                await self._admission.until_empty()
+                await self._all_connections.until_empty()
 
     async def _open(self, acceptor: "_Acceptor") -> None:
         try:
@@ -92,7 +92,7 @@ class Listener:
         except OSError as problem:
             if not acceptor.optional:
                 raise
-            self._admission.log.warning("listener.unavailable", reason=str(problem), **acceptor.transport)
+            self._all_connections.log.warning("listener.unavailable", reason=str(problem), **acceptor.transport)
 
     def _open_now(self) -> tuple[Transport, ...]:
         return tuple(acceptor.transport for acceptor in self._acceptors if acceptor.is_listening())
@@ -107,8 +107,8 @@ class _Acceptor:
 
     optional = False
 
-    def __init__(self, greet: Callable[[], Connection]) -> None:
-        self._greet = greet
+    def __init__(self, make_connection: Callable[[], Connection]) -> None:
+        self._make_connection = make_connection
         self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
 
@@ -121,7 +121,9 @@ class _Acceptor:
 
     async def open(self) -> None:
         self._socket = self.bind()
-        self._server = await asyncio.get_running_loop().create_server(self._greet, sock=self._socket, backlog=BACKLOG)
+        self._server = await asyncio.get_running_loop().create_server(
+            self._make_connection, sock=self._socket, backlog=BACKLOG
+        )
 
     def is_listening(self) -> bool:
         # The proactor loop closes the listening socket on an error of one accept (CPython gh-93821).
@@ -135,8 +137,8 @@ class _Acceptor:
 
 
 class _TcpAcceptor(_Acceptor):
-    def __init__(self, admission: Admission) -> None:
-        super().__init__(partial(Connection, admission, needs_token=True))
+    def __init__(self, all_connections: AllConnections) -> None:
+        super().__init__(partial(Connection, all_connections, needs_token=True))
         self._port = 0
 
     @property
@@ -156,8 +158,8 @@ class _TcpAcceptor(_Acceptor):
 class _UnixAcceptor(_Acceptor):
     optional = True
 
-    def __init__(self, admission: Admission, path: Path) -> None:
-        super().__init__(partial(Connection, admission, needs_token=False))
+    def __init__(self, all_connections: AllConnections, path: Path) -> None:
+        super().__init__(partial(Connection, all_connections, needs_token=False))
         self._path = path
         self._socket_file: tuple[int, int] | None = None
 

@@ -1,4 +1,8 @@
-"""The requests that clients name by ids of their own. An id has one meaning for each client, and editor or owner."""
+"""The requests that clients name by ids of their own.
+
+Clients choose without knowing of each other, so the same id means another request for another client, and for another
+editor or owner of the same client.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +19,10 @@ UNNAMED = "a client"
 """The name of a client that has not said hello, which is optional on the unix socket."""
 
 SWEPT_AT = 1000
-"""Number of ids from which on those that the engine no longer knows are forgotten."""
+"""With more ids than this, each new id removes those whose requests the engine no longer knows."""
 
 CALLERS = 8
-"""For each request, so many of the latest connections that sent it are remembered."""
+"""How many connections are remembered for each request: the latest that have sent it."""
 
 NOT_COMPARED = ("request", "editor", "owner")
 """Fields that are compared apart: the id, and for which editor or owner the client asks."""
@@ -28,7 +32,10 @@ OTHER_ID = "choose another id for another request"
 
 
 class Caller:
-    """The client at the other end of a connection. `gone` tells that the connection has ended."""
+    """The client at the other end of one connection. `gone`: the connection has ended.
+
+    `who` is its name for people. `instance` is the id that the program chose for this run of it, None if it chose none.
+    """
 
     def __init__(self) -> None:
         self.who = UNNAMED
@@ -42,24 +49,25 @@ class Caller:
 
     def is_same_client(self, other: "Caller") -> bool:
         """Return whether both are one client, on any connection: by its instance, or by its name if it has none."""
-        return self is other or (self.instance, self.instance or self.who) == (
-            other.instance,
-            other.instance or other.who,
-        )
+        same_instance = self.instance == other.instance
+        return self is other or (same_instance and (bool(self.instance) or self.who == other.who))
 
 
 @frozen
 class RequestScope:
-    """The editor or owner that a client asks for. `names` are the ways in which the frame named it.
+    """The editor or owner for which a client asks. `names` are its names: the editor's id, and its pid.
 
-    Its process may have ended. Without names, the client asks for itself.
+    `process` is None if the process has ended or is not known. Without names, the client asks for itself.
     """
 
     names: frozenset[str] = frozenset()
     process: ProcessIdentity | None = None
 
     def is_same(self, other: "RequestScope") -> bool:
-        """Return whether both are the same. Processes come first, because an editor's id or a pid may be reused."""
+        """Return whether both are the same.
+
+        Two known processes are compared instead of the names, because an editor's id or a pid may be reused.
+        """
         if self.process is not None and other.process is not None:
             return self.process == other.process
         return not self.names.isdisjoint(other.names) or not (self.names or other.names)
@@ -70,7 +78,7 @@ class RequestScope:
 
 @dataclass(eq=False)
 class NamedRequest:
-    """The request behind an id. `engine_name` is the engine's name for it. `callers` are connections that sent it."""
+    """The request behind an id. `engine_name` is the engine's name for it. `callers` are those that have sent it."""
 
     engine_name: str
     scope: RequestScope
@@ -98,7 +106,7 @@ class NamedRequests:
     def __init__(self, known: Callable[[str], bool]) -> None:
         self._known = known
         self._by_id: dict[str, list[NamedRequest]] = {}
-        self._arriving: set[str] = set()
+        self._pending: set[str] = set()
 
     def begin(self, request_id: str, caller: Caller, scope: RequestScope, operation: str, params: Any) -> NamedRequest:
         """Return the request that has arrived: a new one, or the same one that was sent before.
@@ -116,13 +124,13 @@ class NamedRequests:
         return before
 
     @contextmanager
-    def arriving(self, request: NamedRequest) -> Iterator[None]:
-        """Keep a request while the context is open, on its way to the engine, which does not know it yet."""
-        self._arriving.add(request.engine_name)
+    def pending(self, request: NamedRequest) -> Iterator[None]:
+        """Keep a request while the context is open: it is on its way to the engine, which does not know it yet."""
+        self._pending.add(request.engine_name)
         try:
             yield
         finally:
-            self._arriving.discard(request.engine_name)
+            self._pending.discard(request.engine_name)
 
     def find(self, request_id: str, caller: Caller, scope: RequestScope) -> str:
         """Return the engine's name for a request whose outcome a client wants, or that a client cancels.
@@ -148,6 +156,11 @@ class NamedRequests:
         raise NotFound(f"no request {request_id!r} of this client", hint=FORGOTTEN)
 
     def _sent_before(self, request_id: str, caller: Caller, scope: RequestScope) -> NamedRequest | None:
+        """Return the request that this client has sent with the id for the same editor or owner; None if there is none.
+
+        Raises:
+            InvalidParams: this connection has sent the id with an editor or owner, and now without one, or conversely.
+        """
         for request in self._living(request_id):
             if bool(request.scope.names) != bool(scope.names):
                 if request.came_from(caller):
@@ -171,7 +184,7 @@ class NamedRequests:
         living = [
             request
             for request in self._by_id.get(request_id, ())
-            if request.engine_name in self._arriving or self._known(request.engine_name)
+            if request.engine_name in self._pending or self._known(request.engine_name)
         ]
         if living:
             self._by_id[request_id] = living
@@ -182,7 +195,7 @@ class NamedRequests:
     def _free_name(self, request_id: str) -> str:
         """Return a name for the engine that no other request has: the id itself, if it can be."""
         own_names = {request.engine_name for requests in self._by_id.values() for request in requests}
-        taken: Collection[str] = own_names | self._arriving
+        taken: Collection[str] = own_names | self._pending
         name, number = request_id, 1
         while name in taken or self._known(name):
             number += 1

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import SupervisorError
 from ..wire import fields, framing, jsonrpc
 from ..wire.messages.notifications import Resync
-from .admission import Admission
+from .all_connections import AllConnections
 
 OUTBOUND_LIMIT = 4 * 1024 * 1024
 """Bytes that may wait for one client. A client with more unread bytes is disconnected."""
@@ -23,8 +23,8 @@ class Outbound:
     `hang_up` closes the connection. It is called when the client has not read for too long.
     """
 
-    def __init__(self, admission: Admission, hang_up: Callable[[], None]) -> None:
-        self._admission = admission
+    def __init__(self, all_connections: AllConnections, hang_up: Callable[[], None]) -> None:
+        self._all_connections = all_connections
         self._hang_up = hang_up
         self._held: deque[Callable[[], None]] = deque()
         self._transport: asyncio.Transport
@@ -84,7 +84,7 @@ class Outbound:
             self.notify(method, fields.encode(notice))
         except ValueError as problem:
             # Too large for a frame. Do not fail the publisher; tell the subscriber to resynchronise.
-            self._admission.log.warning("notification.lost", method=method, reason=str(problem))
+            self._all_connections.log.warning("notification.lost", method=method, reason=str(problem))
             self.notify("resync", fields.encode(Resync(None, "too long")))
             self._hang_up()
 
@@ -94,7 +94,7 @@ class Outbound:
             return
         self._transport.write(frame)
         if self._transport.get_write_buffer_size() > OUTBOUND_LIMIT:
-            self._admission.refusals.record("connection.closed", "the client does not read")
+            self._all_connections.refusals.record("connection.closed", "the client does not read")
             resync = fields.encode(Resync(None, "too slow"))
             self._transport.write(framing.frame_message(jsonrpc.notification_envelope("resync", resync)))
             self._hang_up()

@@ -1,4 +1,4 @@
-"""Requests between their frame and their admission by the engine, which does not know them yet."""
+"""Requests that have arrived and are not admitted yet, so the engine does not know them and cannot cancel them."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 class PendingRequests:
-    """The tasks of requests that carry an id chosen by their client."""
+    """The tasks of pending requests whose clients have chosen an id, by the engine's name for the request."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, set[asyncio.Task[object]]] = {}

@@ -8,7 +8,7 @@ import sys
 from functools import partial
 
 from ..client import endpoint
-from ..control.admission import Admission
+from ..control.all_connections import AllConnections
 from ..control.listener import Listener
 from ..control.methods.assembly import all_methods
 from ..control.methods.daemon import About
@@ -207,7 +207,7 @@ class Daemon:
         views = Views(context, engine.inspector.reaper, engine.exit_watches)
         logs = LogReader(context, self._folders.logs / LOG_NAME)
         methods = all_methods(engine, views, about, logs)
-        admission = Admission(
+        all_connections = AllConnections(
             methods=methods,
             instance_id=self._instance_id,
             version=self._version,
@@ -215,7 +215,7 @@ class Daemon:
             peers=context.platform.peers,
             log=self._log,
         )
-        return Listener(admission, self._folders.socket)
+        return Listener(all_connections, self._folders.socket)
 
     def _notes(self, engine: Engine) -> tuple[str, ...]:
         own_notes = (self._ownership.note, self._log_file.note, self._loop_choice.note, self._loop_errors.note)
@@ -229,6 +229,6 @@ class Daemon:
             self._upkeep.look()
             self._publish(self._open_listener)
 
-    def _shut_down(self, servers: bool) -> None:  # noqa: FBT001 (the protocol's own flag)
+    def _shut_down(self, *, servers: bool) -> None:
         self._with_servers = servers
         asyncio.get_running_loop().call_soon(self._stop.set)

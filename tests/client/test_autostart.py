@@ -24,7 +24,7 @@ STAND_IN = """
 import asyncio, os, signal, sys
 from filelock import FileLock, Timeout
 from supervisor.client import endpoint
-from supervisor.control.admission import Admission
+from supervisor.control.all_connections import AllConnections
 from supervisor.control.listener import Listener
 from supervisor.control.methods.table import MethodTable
 from supervisor.native.facts import folders
@@ -52,9 +52,9 @@ class Quiet:
 
 async def main():
     identity = f"i-{os.getpid()}"
-    admission = Admission(
+    all_connections = AllConnections(
         methods=MethodTable([]), instance_id=identity, version="0", token="t", peers=Quiet(), log=Quiet())
-    listener = Listener(admission, where.socket)
+    listener = Listener(all_connections, where.socket)
     await listener.open()
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)

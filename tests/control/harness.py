@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.client.endpoint import Endpoint, ProtocolRange
-from supervisor.control.admission import Admission
+from supervisor.control.all_connections import AllConnections
 from supervisor.control.listener import Listener
 from supervisor.control.methods.table import Method, MethodTable
 from supervisor.engine.operations.requester import Requester
@@ -154,7 +154,7 @@ def table(work: Work) -> MethodTable:
 class ListenerHarness:
     """A listener that accepts connections, and the log and the work behind it."""
 
-    admission: Admission
+    all_connections: AllConnections
     listener: Listener
     events: Events
     work: Work
@@ -213,13 +213,13 @@ async def open_listener(
     folder: Path, *, peers: Peers | None = None, work: Work | None = None
 ) -> AsyncIterator[ListenerHarness]:
     events, work = Events(), work or Work()
-    admission = Admission(
+    all_connections = AllConnections(
         methods=table(work), instance_id="i-1", version="0.1.0", token=TOKEN, peers=peers or Peers(), log=events
     )
-    listener = Listener(admission, folder / "control" / "socket")
+    listener = Listener(all_connections, folder / "control" / "socket")
     await listener.open()
     try:
-        yield ListenerHarness(admission, listener, events, work)
+        yield ListenerHarness(all_connections, listener, events, work)
     finally:
         await listener.close()
 

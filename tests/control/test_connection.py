@@ -258,7 +258,7 @@ def test_a_disconnected_client_cancels_its_mutation(tmp_path: Path, *, half: boo
             assert harness.work.cancelled
             assert harness.work.requester is not None
             harness.work.requester.progress("late", "harmless")
-            await until(lambda: not harness.admission.connections)
+            await until(lambda: not harness.all_connections.connections)
             assert not harness.events.entries
             await wire.close()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.control import admission, calls, connection, outbound
+from supervisor.control import all_connections, calls, connection, outbound
 from supervisor.control.connection import Connection
 from tests.control.harness import HELLO, KINDS, ListenerHarness, Wire, Work, accept, open_listener, until
 from tests.systems import POSIX_ONLY
@@ -159,11 +159,13 @@ def test_a_client_may_be_silent_after_hello(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_oldest_unauthenticated_connection_makes_room(tmp_path: Path) -> None:
     async def scenario(harness: ListenerHarness) -> None:
-        foreign_servers = [await harness.connect("tcp", greet=False) for _ in range(admission.UNAUTHENTICATED + 8)]
+        foreign_servers = [
+            await harness.connect("tcp", greet=False) for _ in range(all_connections.UNAUTHENTICATED + 8)
+        ]
         for gone in foreign_servers[:8]:
             assert await gone.rest() == b""
         assert "result" in await foreign_servers[8].ask("hello", HELLO)
-        assert len(harness.admission.connections) <= admission.UNAUTHENTICATED + 2
+        assert len(harness.all_connections.connections) <= all_connections.UNAUTHENTICATED + 2
         for wire in foreign_servers:
             await wire.close()
 
@@ -183,17 +185,17 @@ def test_idle_unauthenticated_connections_keep_no_client_out(tmp_path: Path) -> 
 
 @POSIX_ONLY
 def test_a_connection_beyond_the_limit_is_refused_as_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "CONNECTIONS", 8)
+    monkeypatch.setattr(all_connections, "CONNECTIONS", 8)
 
     async def scenario(harness: ListenerHarness) -> None:
         clients = [await harness.connect() for _ in range(7)]
-        for slot in clients:
-            await slot.ask("ping")
+        for open_connection in clients:
+            await open_connection.ask("ping")
         late = await harness.connect()
         assert codes(await late.rest()) == ["BUSY"]
         for each in (*clients, late):
             await each.close()
-        await until(lambda: len(harness.admission.connections) == 1)
+        await until(lambda: len(harness.all_connections.connections) == 1)
 
     with_listener(tmp_path, scenario)
 
@@ -202,16 +204,16 @@ def test_a_connection_beyond_the_limit_is_refused_as_busy(tmp_path: Path, monkey
 def test_an_unauthenticated_connection_makes_room_for_a_known_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admission, "CONNECTIONS", 4)
+    monkeypatch.setattr(all_connections, "CONNECTIONS", 4)
 
     async def scenario(harness: ListenerHarness) -> None:
         foreign_servers = [await harness.connect("tcp", greet=False) for _ in range(3)]
-        await until(lambda: len(harness.admission.connections) == 4)
+        await until(lambda: len(harness.all_connections.connections) == 4)
         wire = await harness.connect()
         assert (await wire.ask("ping"))["result"] == {}
         for each in (*foreign_servers, wire):
             await each.close()
-        await until(lambda: len(harness.admission.connections) == 1)
+        await until(lambda: len(harness.all_connections.connections) == 1)
 
     with_listener(tmp_path, scenario)
 
@@ -221,33 +223,33 @@ async def _fill(wire: Wire, harness: ListenerHarness) -> Connection:
     hello = {**HELLO, "client": {"name": "filler", "version": "0"}}
     assert "result" in await wire.ask("hello", hello)
     wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-    (slot,) = (
+    (open_connection,) = (
         each
-        for each in harness.admission.connections
+        for each in harness.all_connections.connections
         if isinstance(each, Connection) and each._calls.caller.who == "filler 0"
     )
     flood = b'{"jsonrpc":"2.0","id":1,"method":"server.list"}\n' * 100
     async with asyncio.timeout(30):
-        while not slot._outbound.clogged:
+        while not open_connection._outbound.clogged:
             wire.raw(flood)
             await asyncio.sleep(0)
-    return slot
+    return open_connection
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_requests_of_a_client_that_does_not_read_are_not_read(tmp_path: Path, kind: str) -> None:
     async def scenario(harness: ListenerHarness) -> None:
         wire = await harness.connect(kind)
-        slot = await _fill(wire, harness)
-        held = slot._transport.get_write_buffer_size()
+        open_connection = await _fill(wire, harness)
+        held = open_connection._transport.get_write_buffer_size()
         wire.raw(b'{"jsonrpc":"2.0","id":1,"method":"server.list"}\n' * 5000)
         await asyncio.sleep(0.1)
-        assert slot._transport.get_write_buffer_size() <= held < outbound.OUTBOUND_LIMIT / 2
+        assert open_connection._transport.get_write_buffer_size() <= held < outbound.OUTBOUND_LIMIT / 2
         other = await harness.connect(kind)
         assert (await other.ask("ping"))["result"] == {}
         await other.close()
         wire.writer.transport.abort()
-        await until(lambda: slot not in harness.admission.connections)
+        await until(lambda: open_connection not in harness.all_connections.connections)
 
     with_listener(tmp_path, scenario)
 
@@ -289,7 +291,11 @@ def test_many_requests_of_one_client_do_not_delay_the_others(tmp_path: Path) -> 
         one.raw(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n' * 5000)
         other.say({"jsonrpc": "2.0", "id": 2, "method": "ping"})
         await other.hear()
-        busy = [slot for slot in harness.admission.connections if isinstance(slot, Connection) and slot._lines]
+        busy = [
+            open_connection
+            for open_connection in harness.all_connections.connections
+            if isinstance(open_connection, Connection) and open_connection._lines
+        ]
         assert busy
         await one.close()
         await other.close()
@@ -331,7 +337,7 @@ def test_tokens_are_compared_in_constant_time(tmp_path: Path, monkeypatch: pytes
         compared.append((one, other))
         return True
 
-    monkeypatch.setattr(admission, "compare_digest", compare)
+    monkeypatch.setattr(all_connections, "compare_digest", compare)
 
     async def scenario(harness: ListenerHarness) -> None:
         wire = await harness.connect("tcp", greet=False)

@@ -49,8 +49,8 @@ def test_a_second_message_does_not_wait_for_an_acknowledgement(tmp_path: Path) -
     async def scenario() -> None:
         async with open_listener(tmp_path) as harness:
             wire = await harness.connect("tcp")
-            (slot,) = harness.admission.connections
-            accepted = slot._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+            (open_connection,) = harness.all_connections.connections
+            accepted = open_connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             await wire.close()
 
@@ -215,7 +215,7 @@ def test_closing_flushes_and_ends_every_connection(tmp_path: Path) -> None:
             await harness.listener.close()
             assert await wire.rest() == b""
             assert await foreign_server.rest() == b""
-            assert harness.admission.connections == ()
+            assert harness.all_connections.connections == ()
             await wire.close()
             await foreign_server.close()
 

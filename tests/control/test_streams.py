@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.control.admission import Admission
+from supervisor.control.all_connections import AllConnections
 from supervisor.control.calls import IN_FLIGHT
 from supervisor.control.listener import Listener
 from supervisor.control.methods.streams import EventMethods
@@ -46,10 +46,12 @@ async def open_stream_harness(folder: Path) -> AsyncIterator[StreamHarness]:
             Method("ping", Ping, lambda _: PingResult()),
         ]
     )
-    admission = Admission(methods=methods, instance_id=ME, version="0.1.0", token=TOKEN, peers=Peers(), log=log)
-    listener = Listener(admission, folder / "control" / "socket")
+    all_connections = AllConnections(
+        methods=methods, instance_id=ME, version="0.1.0", token=TOKEN, peers=Peers(), log=log
+    )
+    listener = Listener(all_connections, folder / "control" / "socket")
     await listener.open()
-    harness = StreamHarness(admission, listener, log, Work())
+    harness = StreamHarness(all_connections, listener, log, Work())
     harness.happens = happens
     try:
         yield harness

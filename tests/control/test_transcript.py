@@ -53,7 +53,7 @@ def spoken(line: Line, said: Callable[[Line], Line]) -> Line:
 
 def test_the_daemon_has_the_methods_of_the_protocol(tmp_path: Path) -> None:
     async def look(stage: Stage) -> None:
-        methods = stage.daemon.admission.methods
+        methods = stage.daemon.all_connections.methods
         assert {name: methods.find(name).params for name in methods.names if name != GREETING} == {
             name: types.params for name, types in METHODS.items() if name != GREETING
         }

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from supervisor.client.endpoint import Endpoint, ProtocolRange
 from supervisor.config import load
-from supervisor.control.admission import Admission
+from supervisor.control.all_connections import AllConnections
 from supervisor.control.connection import Connection
 from supervisor.control.listener import Listener
 from supervisor.control.outbound import OUTBOUND_LIMIT
@@ -93,7 +93,7 @@ class StagedDaemon(Daemon):
         self._instance_id, self._token, self._version = ENDPOINT.instance_id, ENDPOINT.token, ENDPOINT.version
         self._system = system
         self._writer = writer
-        self.admission: Admission
+        self.all_connections: AllConnections
         self.engine: Engine
         self.listens = asyncio.Event()
 
@@ -106,7 +106,7 @@ class StagedDaemon(Daemon):
     def _listener(self, engine: Engine) -> Listener:
         listener = super()._listener(engine)
         listener._acceptors.clear()
-        self.admission = listener._admission
+        self.all_connections = listener._all_connections
         return listener
 
     def _publish(self, listener: Listener) -> None:
@@ -202,7 +202,7 @@ class Stage:
         if connection not in self._cables:
             self._heard[connection] = asyncio.Queue()
             self._cables[connection] = RecordedTransport(
-                partial(self._said, connection), Connection(self.daemon.admission, needs_token=True)
+                partial(self._said, connection), Connection(self.daemon.all_connections, needs_token=True)
             )
         text = line["raw"] if "raw" in line else json.dumps(line["frame"])
         self._cables[connection].receive(text.encode() + b"\n")

@@ -1,6 +1,7 @@
 """The methods of the daemon as a whole: its status, the reaper, ports, the configuration, and its end."""
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from ...engine.starting.versions.recipe_drift import unusable_kinds
 from ...engine.state.context import EngineContext
@@ -14,13 +15,20 @@ from ..views import Views
 from .table import read
 
 
+class ShutDown(Protocol):
+    """Begins the end of the daemon."""
+
+    def __call__(self, *, servers: bool) -> None:
+        """Return at once. `servers`: stop the servers too."""
+        ...
+
+
 @frozen
 class About:
     """The facts of the running daemon that `status` shows, and the acts that concern it as a whole.
 
-    `notes` is called at every `status`. `reload` returns the settings that wait for the next start. `shut_down` is
-    called with whether to stop the servers too. `variables` are the names of environment variables that clients compare
-    with their own.
+    `notes` is called at every `status`. `reload` returns the settings that wait for the next start. `variables` are the
+    names of environment variables that clients compare with their own.
     """
 
     pid: int
@@ -34,7 +42,7 @@ class About:
     event_loop: str
     notes: Callable[[], tuple[str, ...]]
     reload: Callable[[], Awaitable[tuple[str, ...]]]
-    shut_down: Callable[[bool], None]
+    shut_down: ShutDown
     variables: tuple[str, ...] = ()
 
 
@@ -125,7 +133,7 @@ class DaemonMethods:
     @read("daemon.shutdown")
     async def _shutdown(self, params: d.DaemonShutdown) -> d.DaemonShutdownResult:
         found = await self._supervisor.shutdown.find_bridges() if params.servers else ()
-        self._about.shut_down(params.servers)
+        self._about.shut_down(servers=params.servers)
         if not params.servers:
             return d.DaemonShutdownResult()
         left = self._supervisor.shutdown.servers_left()

@@ -97,7 +97,7 @@ class OperationMethods:
         name = self._requests.find(params.request, progress.caller, self._scope(params))
         return self._views.server(await self._known.result(name, progress))
 
-    @read("request.cancel", personal=True)
+    @read("request.cancel", with_caller=True)
     async def _cancel(self, params: RequestCancel, caller: Caller) -> RequestCancelResult:
         # A coroutine, because tasks begin in order: the request of the frame just before has begun when this runs.
         name = self._requests.find(params.request, caller, self._scope(params))
@@ -123,7 +123,7 @@ class OperationMethods:
         known = self._known.repeat(name, operation, None, progress)
         if known is not None:
             return self._views.server(await known)
-        with self._requests.arriving(request), self._pending.cancellable(name):
+        with self._requests.pending(request), self._pending.cancellable(name):
             return self._views.server(await perform(replace(params, request=name)))
 
     def _scope(self, params: Any) -> RequestScope:

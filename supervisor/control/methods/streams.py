@@ -16,21 +16,22 @@ from .table import read
 Publish = Callable[[str, object], None]
 """Sends a notification: its method, and a dataclass of `wire.messages.notifications`."""
 
-Room = Callable[[], bool]
-"""Returns whether the receiver keeps up. A stream that can wait sends nothing while it does not."""
+HasRoom = Callable[[], bool]
+"""Returns whether the receiver keeps up. A stream that can wait sends nothing while it returns False."""
 
 End = Callable[[], None]
+"""Ends a stream."""
 
 
 @frozen
-class Opening:
-    """The answer to a request and the stream after it.
+class NewStream:
+    """A stream of notifications that follows the answer to its request.
 
     `begin` is called once, when the answer was sent, and returns the function that ends the stream.
     """
 
     answer: object
-    begin: Callable[[Id, Publish, Room], End]
+    begin: Callable[[Id, Publish, HasRoom], End]
 
 
 class EventMethods:
@@ -42,7 +43,7 @@ class EventMethods:
         self._snapshot = snapshot
 
     @read("events.subscribe")
-    def subscribe(self, params: EventsSubscribe) -> Opening:
+    def subscribe(self, params: EventsSubscribe) -> NewStream:
         """Begin where the subscriber left off, if the events since then are still known; anew otherwise."""
         if params.since is None:
             return self._anew(None)
@@ -51,15 +52,15 @@ class EventMethods:
         missed = self._events.after(params.since.seq)
         return self._anew("gap") if missed is None else self._continued(params.since, missed)
 
-    def _anew(self, resync: str | None) -> Opening:
+    def _anew(self, resync: str | None) -> NewStream:
         answer = EventsSubscribeResult(self._instance_id, self._events.last, self._snapshot())
-        return Opening(answer, partial(self._begin, (), resync))
+        return NewStream(answer, partial(self._begin, (), resync))
 
-    def _continued(self, since: Since, missed: Sequence[Event]) -> Opening:
+    def _continued(self, since: Since, missed: Sequence[Event]) -> NewStream:
         before = missed[0].seq - 1 if missed else since.seq
-        return Opening(EventsSubscribeResult(self._instance_id, before, None), partial(self._begin, missed, None))
+        return NewStream(EventsSubscribeResult(self._instance_id, before, None), partial(self._begin, missed, None))
 
-    def _begin(self, missed: Sequence[Event], resync: str | None, identifier: Id, publish: Publish, _: Room) -> End:
+    def _begin(self, missed: Sequence[Event], resync: str | None, identifier: Id, publish: Publish, _: HasRoom) -> End:
         if resync is not None:
             publish("resync", Resync(identifier, resync))
         for event in missed:
@@ -90,15 +91,15 @@ class LogMethods:
         self._logs = logs
 
     @read("logs.read")
-    async def read_log(self, params: LogsRead) -> LogsReadResult | Opening:
+    async def read_log(self, params: LogsRead) -> LogsReadResult | NewStream:
         """Return the end of a log. With `follow`, send what is written after it as notifications."""
         page = await self._logs.read(params.server, params.lines, whole_lines=params.follow)
         answer = LogsReadResult(page.lines, str(page.path), page.ended)
-        return Opening(answer, partial(self._begin, params.server, page)) if params.follow else answer
+        return NewStream(answer, partial(self._begin, params.server, page)) if params.follow else answer
 
-    def _begin(self, server: str | None, page: Page, identifier: Id, publish: Publish, room: Room) -> End:
+    def _begin(self, server: str | None, page: Page, identifier: Id, publish: Publish, has_room: HasRoom) -> End:
         def send(update: LogUpdate) -> None:
             lines, log = tuple(update.lines), str(update.path)
             publish("log", LogNotice(identifier, lines, log, update.ended, update.reason))
 
-        return self._logs.follow(server, page, send, room)
+        return self._logs.follow(server, page, send, has_room)

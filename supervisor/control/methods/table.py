@@ -1,5 +1,9 @@
 """The table of the protocol's methods, and the declarations that fill it.
 
+A mutation changes a server: it is an operation, or waits for one, and sends its progress. Every other method is
+declared as a read, also one that changes something else, such as a lease: it sends no progress, and a daemon that is
+ending does not refuse it.
+
 A new method needs two places: its messages with a line in `wire.messages.methods`, and a handler that is declared with
 `read` or `mutation` in a module of this folder.
 """
@@ -20,7 +24,7 @@ GREETING = "hello"
 P = TypeVar("P")
 
 Read = Callable[[P], object]
-Personal = Callable[[P, Caller], object]
+ReadWithCaller = Callable[[P, Caller], object]
 Mutation = Callable[[P, CallProgress], Coroutine[Any, Any, object]]
 
 
@@ -28,25 +32,25 @@ Mutation = Callable[[P, CallProgress], Coroutine[Any, Any, object]]
 class Method(Generic[P]):
     """One method of the protocol. A handler returns a dataclass of `wire.messages`, or raises a typed error.
 
-    A read is called with its params and returns the answer, a coroutine that returns the answer, or the `Opening` of a
-    stream. A personal read is called with its caller as well. A mutation is a coroutine function, called with its
+    A read is called with its params and returns the answer, a coroutine that returns the answer, or a `NewStream`.
+    `with_caller`: the read is called with its caller as well. A mutation is a coroutine function, called with its
     params and the progress of its call; it is cancelled when its client disconnects.
     """
 
     name: str
     params: type[P]
-    handler: Read[P] | Personal[P] | Mutation[P]
+    handler: Read[P] | ReadWithCaller[P] | Mutation[P]
     mutation: bool = False
-    personal: bool = False
+    with_caller: bool = False
 
     def answer(self, params: P, caller: Caller | None = None) -> object:
-        """Call a read. Return its answer, or the coroutine that returns the answer."""
-        if self.personal:
-            return cast("Personal[P]", self.handler)(params, caller or Caller())
+        """Call a read, and return its answer, or the coroutine that returns the answer."""
+        if self.with_caller:
+            return cast("ReadWithCaller[P]", self.handler)(params, caller or Caller())
         return cast("Read[P]", self.handler)(params)
 
     def perform(self, params: P, progress: CallProgress) -> Coroutine[Any, Any, object]:
-        """Call a mutation."""
+        """Call a mutation, and return its coroutine."""
         return cast("Mutation[P]", self.handler)(params, progress)
 
 
@@ -87,7 +91,7 @@ class MethodTable:
 class _Declaration(NamedTuple):
     name: str
     mutation: bool
-    personal: bool
+    with_caller: bool
 
 
 _KEY = "protocol_method"
@@ -95,14 +99,14 @@ _KEY = "protocol_method"
 Handler = TypeVar("Handler", bound=Callable[..., object])
 
 
-def read(name: str, *, personal: bool = False) -> Callable[[Handler], Handler]:
-    """Declare the decorated function as the handler of a read. `personal`: the handler wants its caller."""
-    return _declared(_Declaration(name, mutation=False, personal=personal))
+def read(name: str, *, with_caller: bool = False) -> Callable[[Handler], Handler]:
+    """Declare the decorated function as the handler of a read. `with_caller`: the handler takes its caller too."""
+    return _declared(_Declaration(name, mutation=False, with_caller=with_caller))
 
 
 def mutation(name: str) -> Callable[[Handler], Handler]:
     """Declare the decorated function as the handler of a mutation."""
-    return _declared(_Declaration(name, mutation=True, personal=False))
+    return _declared(_Declaration(name, mutation=True, with_caller=False))
 
 
 def table_of(*groups: object) -> MethodTable:
@@ -116,7 +120,7 @@ def table_of(*groups: object) -> MethodTable:
         raise ValueError("the handlers and the protocol's methods differ")
     rows = ((types, *found[name]) for name, types in METHODS.items() if name != GREETING)
     return MethodTable(
-        Method(declared.name, types.params, handler, mutation=declared.mutation, personal=declared.personal)
+        Method(declared.name, types.params, handler, mutation=declared.mutation, with_caller=declared.with_caller)
         for types, declared, handler in rows
     )
 

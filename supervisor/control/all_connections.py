@@ -1,4 +1,4 @@
-"""The admission of connections: limits, authentication, and what all connections of a daemon share."""
+"""All connections of a daemon: their limits, the check of `hello`, and what they share."""
 
 import asyncio
 from hmac import compare_digest
@@ -44,8 +44,8 @@ class RefusalLog:
         self._log.warning(event, reason=reason, **others)
 
 
-class ConnectionSlot(Protocol):
-    """What admission needs of a connection."""
+class OpenConnection(Protocol):
+    """What is asked of every open connection."""
 
     async def until_answered(self) -> None:
         """Wait for the requests in flight to be answered."""
@@ -60,8 +60,11 @@ class ConnectionSlot(Protocol):
         ...
 
 
-class Admission:
-    """The one admission of a daemon. `closing` is set at shutdown: from then on mutations are refused."""
+class AllConnections:
+    """The open connections, and what each of them uses. A daemon has one such object.
+
+    `closing` is set at shutdown: from then on mutations are refused.
+    """
 
     def __init__(
         self, *, methods: MethodTable, instance_id: str, version: str, token: str, peers: PeerCheck, log: Log
@@ -73,18 +76,18 @@ class Admission:
         self.closing = False
         self.greeting = HelloResult(PROTOCOL_MAX, instance_id, version, methods.names)
         self._token = token.encode()
-        self._authenticated: set[ConnectionSlot] = set()
-        self._unauthenticated: dict[ConnectionSlot, None] = {}
+        self._authenticated: set[OpenConnection] = set()
+        self._unauthenticated: dict[OpenConnection, None] = {}
         """The oldest comes first."""
         self._empty = asyncio.Event()
         self._empty.set()
 
     @property
-    def connections(self) -> tuple[ConnectionSlot, ...]:
+    def connections(self) -> tuple[OpenConnection, ...]:
         """Every open connection."""
         return (*self._authenticated, *self._unauthenticated)
 
-    def enter(self, slot: ConnectionSlot, *, authenticated: bool) -> None:
+    def enter(self, connection: OpenConnection, *, authenticated: bool) -> None:
         """Register a connection. If there is no room, the oldest unauthenticated connection is closed.
 
         Raises:
@@ -94,20 +97,20 @@ class Admission:
         if too_many or len(self.connections) >= CONNECTIONS:
             self._make_room()
         if authenticated:
-            self._authenticated.add(slot)
+            self._authenticated.add(connection)
         else:
-            self._unauthenticated[slot] = None
+            self._unauthenticated[connection] = None
         self._empty.clear()
 
-    def mark_authenticated(self, slot: ConnectionSlot) -> None:
+    def mark_authenticated(self, connection: OpenConnection) -> None:
         """Note that a connection has authenticated itself, so it no longer makes room for others."""
-        self._unauthenticated.pop(slot, None)
-        self._authenticated.add(slot)
+        self._unauthenticated.pop(connection, None)
+        self._authenticated.add(connection)
 
-    def leave(self, slot: ConnectionSlot) -> None:
+    def leave(self, connection: OpenConnection) -> None:
         """Remove a connection that has ended. Repeating it is harmless."""
-        self._unauthenticated.pop(slot, None)
-        self._authenticated.discard(slot)
+        self._unauthenticated.pop(connection, None)
+        self._authenticated.discard(connection)
         if not self.connections:
             self._empty.set()
 
