@@ -11,7 +11,7 @@ from ..core.model import Editor, Lease, Liveness, ProcessIdentity, ServerRecord
 from ..core.reaping import Keep, Reap, Suspect, Verdict
 from ..engine.ending.reap import Reaper
 from ..engine.starting.versions.advice import notes_on
-from ..engine.starting.versions.recipe_drift import recipe_changes
+from ..engine.starting.versions.recipe_checks import recipe_changes
 from ..engine.state.context import EngineContext
 from ..engine.state.exit_watches import ExitWatches
 from ..wire import text
@@ -170,7 +170,7 @@ class Views:
             version_source=version_source(record),
             version_why=record.chosen.why if record.chosen is not None and not record.foreign else None,
             notes=(*notes_on(self._context, record), *record.left_running),
-            by_client=record.by_client,
+            by_client=record.started_by_bridge,
             bridges=tuple(map(bridge_info, record.bridges)),
             recipe_changes=tuple(
                 RecipeChange(change.part, change.detail) for change in recipe_changes(self._context, record)

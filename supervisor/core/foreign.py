@@ -51,7 +51,7 @@ class ForeignServer:
     `other_home` is the home whose launch token it carries, if that is another one: the server belongs to its daemon.
     `stray`: it carries a launch token of this home that no server record has, so it may have owners that no record
     names. `other_adoption`: why another home, or this one earlier, may need it.
-    `by_client`: a bridge of an AI client has started it from this home's private environment.
+    `started_by_bridge`: a bridge of an AI client has started it from this home's private environment.
     """
 
     kind: str
@@ -67,7 +67,7 @@ class ForeignServer:
     other_home: str | None = None
     stray: bool = False
     other_adoption: str | None = None
-    by_client: bool = False
+    started_by_bridge: bool = False
 
     def use(self, intended_owner: ProcessIdentity | None) -> Use:
         """Return the users of the server other than the intended owner."""
@@ -147,7 +147,7 @@ def judge_stop(record: ServerRecord, *, owners_dead: bool) -> Stoppable | Held:
 
 def left_to_others(record: ServerRecord) -> str | None:
     """Return why `stop --servers` leaves this server: it may have unknown users. None if it may be stopped."""
-    if record.by_client:
+    if record.started_by_bridge:
         return None
     if record.observed_only:
         return "this daemon only found it; another program started it"

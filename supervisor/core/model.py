@@ -217,7 +217,7 @@ class ServerRecord:
     `stop_requested`: a user asked to stop it.
     `foreign`: no daemon of this home started it. `other_home` is the home whose launch token it carries, if that is
     another one; such a server is shown and never touched.
-    `by_client`: a bridge of an AI client started it, from this home's private environment.
+    `started_by_bridge`: a bridge of an AI client started it, from this home's private environment.
     `relocated` are the wanted ports that it could not get; `relocated_more` is the number of those left out.
     `connect` is the command line of a bridge for AI clients. `recipe` has the recipe of its launch.
     `chosen` says why it has its version, None if another program started it.
@@ -254,7 +254,7 @@ class ServerRecord:
     connect: tuple[str, ...] = ()
     chosen: VersionChoice | None = None
     recipe: RecipeStamp | None = None
-    by_client: bool = False
+    started_by_bridge: bool = False
     bridges: tuple[Bridge, ...] = ()
     left_running: tuple[str, ...] = ()
 

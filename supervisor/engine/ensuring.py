@@ -70,7 +70,7 @@ class Ensurer:
         if admitted.repeats is None:
             while admitted.waits_for is not None:
                 await self.operations.wait_for_operation(admitted)
-                resolved = self.placement.after_waiting(resolved, request)
+                resolved = self.placement.resolve_after_waiting(resolved, request)
                 self.operations.decide(admitted, resolved.server)
             with self.operations.refuse_on_error(admitted):
                 self._refuse_mismatch(resolved)

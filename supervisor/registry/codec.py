@@ -183,7 +183,7 @@ def _server_entry(record: ServerRecord) -> dict[str, Any]:
         "connect": list(record.connect),
         "chosen": choice_entry(record.chosen),
         "recipe": stamp_entry(record.recipe),
-        "by_client": record.by_client,
+        "by_client": record.started_by_bridge,
     }
 
 
@@ -229,7 +229,7 @@ def _read_server(entry: Any) -> ServerRecord:
         connect=tuple(as_text(word) for word in entry.get("connect", ())),
         chosen=optional(read_choice, entry.get("chosen")),
         recipe=read_stamp(entry.get("recipe")),
-        by_client=bool(entry.get("by_client")),
+        started_by_bridge=bool(entry.get("by_client")),
     )
 
 

@@ -88,7 +88,7 @@ def test_server_started_by_a_bridge_may_be_stopped(harness: EngineHarness) -> No
     async def story() -> None:
         process = bridges_server(harness)
         (record,) = await harness.supervisor.discovery.look()
-        assert (record.origin, record.by_client) == (Origin.EXTERNAL, True)
+        assert (record.origin, record.started_by_bridge) == (Origin.EXTERNAL, True)
         await harness.supervisor.close(servers=True)
         assert not harness.alive(process)
 
@@ -133,7 +133,7 @@ def test_mark_alone_does_not_prove_a_bridges_server(
     async def story() -> None:
         process = bridges_server(harness, program, **variables)
         await harness.supervisor.discovery.look()
-        assert not any(row.by_client for row in harness.records.servers.values())
+        assert not any(row.started_by_bridge for row in harness.records.servers.values())
         await harness.supervisor.close(servers=True)
         assert harness.alive(process)
 
@@ -170,7 +170,7 @@ def test_adopted_server_of_a_bridge_still_counts_as_a_bridges(harness: EngineHar
     async def story() -> None:
         bridges_server(harness)
         record = await harness.supervisor.adopt(AdoptRequest(port=8000))
-        assert record.by_client
+        assert record.started_by_bridge
 
     harness.run(story)
 

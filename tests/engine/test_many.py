@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.control.views import Views
 from supervisor.core.model import PassedOverPort, ProcessIdentity
-from supervisor.engine.starting.planning import passed_over_fields, relocation_fields
+from supervisor.engine.starting.planning import passed_over_event_fields, passed_over_record_fields
 from tests.engine.harness import TOY, EngineHarness
 from tests.fakes import FakePortTable, FakeProbe
 
@@ -130,8 +130,8 @@ def test_an_owner_whose_end_no_event_told_is_found_with_the_next(harness: Engine
 
 def test_of_many_ports_in_the_way_the_first_are_kept_and_the_rest_counted() -> None:
     occupied = [PassedOverPort(20000 + number, None, "held") for number in range(30)]
-    kept = relocation_fields(occupied)
+    kept = passed_over_record_fields(occupied)
     assert (len(kept["relocated"]), kept["relocated_more"]) == (8, 22)
-    told = passed_over_fields(occupied)
+    told = passed_over_event_fields(occupied)
     assert (len(told["passed_over"]), told["passed_over_more"]) == (8, 22)  # type: ignore[arg-type]
-    assert passed_over_fields(occupied[:8]).keys() == {"passed_over"}
+    assert passed_over_event_fields(occupied[:8]).keys() == {"passed_over"}

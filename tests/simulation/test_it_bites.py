@@ -167,7 +167,7 @@ def test_an_owner_that_is_not_watched_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_second_server_beside_a_compatible_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that was placed before a wait is not placed again."""
-    monkeypatch.setattr(Placement, "after_waiting", lambda self, resolved, wish: resolved)  # noqa: ARG005
+    monkeypatch.setattr(Placement, "resolve_after_waiting", lambda self, resolved, wish: resolved)  # noqa: ARG005
     monkeypatch.setattr(Placement, "_is_becoming", lambda self, resolved, record: False)  # noqa: ARG005
     monkeypatch.setattr(Placement, "_fits", lambda self, resolved: False)  # noqa: ARG005
     bites("one server for each key and version")

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from ...engine.starting.versions.recipe_drift import unusable_kinds
+from ...engine.starting.versions.recipe_checks import unusable_kinds
 from ...engine.state.context import EngineContext
 from ...engine.supervisor import Inspector, Supervisor
 from ...values import frozen

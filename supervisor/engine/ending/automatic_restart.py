@@ -56,7 +56,7 @@ class AutomaticRestarter:
         for server_id in list(self._timers):
             self._stop_timer(server_id)
 
-    async def follow_up_exit(self, record: ServerRecord, operation: RunningOperation) -> ServerRecord:
+    async def restart_or_give_up(self, record: ServerRecord, operation: RunningOperation) -> ServerRecord:
         """Count the exit of a server in BACKOFF; then restart it now, plan its restart, or give it up.
 
         Returns:

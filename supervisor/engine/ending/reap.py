@@ -80,6 +80,7 @@ class Reaper:
                 self.forget(server_id)
                 return None
             sample = await self.sampler.take(record, self._context.kind_of(record))
+            # A record that has got another launch or other claims meanwhile needs a new sample.
             current = self._context.records.servers.get(server_id)
             if current is not None and (current.launch, current.generation) == (sample.launch, sample.generation):
                 break
@@ -152,7 +153,7 @@ class Reaper:
         owners = self._context.records.servers[server_id].owners
         keeping = [owner for owner, fact in zip(owners, sample.owners, strict=True) if fact.holds]
         for number, owner in enumerate(keeping):
-            # The first was sampled and lives. An event may have reported its exit before, which was too early.
+            # The first was sampled and lives. So a report of its exit came too early, and it is watched again.
             if number == 0 or not self._exit_watches.is_watched(owner.process):
                 self.on_living_owner(owner)
 
@@ -168,6 +169,7 @@ class Reaper:
         ]
         ends += [lease.expires for lease in record.leases if lease.expires > sample.began]
         if record.foreign and self.sampler.exemption(record) is None:
+            # The record itself exempts nothing, so an exemption in the sample comes from the mark of another home.
             adopted_elsewhere = sample.exemption is not None
             if record.origin is Origin.ADOPTED or adopted_elsewhere:
                 ends.append(sample.ended + MARKS_INTERVAL_S)

@@ -13,7 +13,7 @@ from ..operations.operation import RunningOperation
 from ..processes.stop import StopReason
 from ..starting.planning import Planner
 from ..starting.rehearsal import Rehearsal
-from ..starting.resolve import ResolvedRequest, of_kind
+from ..starting.resolve import ResolvedRequest, records_that_could_answer
 from ..starting.start import Starter
 from ..starting.takeover import Takeover
 from ..state.context import EngineContext
@@ -59,7 +59,7 @@ class Replacer:
         # Try everything that can fail before the old server is touched. That takes its time, so check the plan again.
         await self._rehearsal.rehearse(replace(resolved, preferred_ports=plan.ports), operation, vacated=plan.ports)
         if not await self._is_still_to_be_replaced(resolved, plan):
-            return await self._starter.start_in_place(resolved, operation)
+            return await self._starter.start_without_replacing(resolved, operation)
         old, reason = self._old_record_and_reason(resolved, plan)
         operation.committed = True
         operation.progress("replacing", f"{old.id} {old.version or ''} by {resolved.version or 'a new launch'}")
@@ -70,7 +70,7 @@ class Replacer:
         self._termination.mark_starting(ended, becomes=resolved)
         self._takeover.keep_without_owner(resolved.server, resolved.intended_owner)
         try:
-            new = await self._starter.start_in_place(replace(resolved, preferred_ports=plan.ports), operation)
+            new = await self._starter.start_without_replacing(replace(resolved, preferred_ports=plan.ports), operation)
         except SupervisorError as error:
             await self._roll_back(resolved, old, operation, error)
             raise
@@ -131,7 +131,7 @@ class Replacer:
 
     def _find_old_version_beside(self, resolved: ResolvedRequest, old: ServerRecord) -> ServerRecord | None:
         """Return another server of the old version, which a client has started while the new version was tried."""
-        others = of_kind(self._context, resolved.kind, resolved.project, resolved.intended_owner)
+        others = records_that_could_answer(self._context, resolved.kind, resolved.project, resolved.intended_owner)
         stays = RUNNING - {ServerState.STOPPING}
         return next(
             (r for r in others if r.id != old.id and r.state in stays and same_version(r.version, old.version)), None

@@ -52,7 +52,7 @@ class RequestedRestarter:
             ended = await self._termination.end_launch(server_id, operation)
             self._termination.mark_starting(ended)
             try:
-                started = await self._starter.start_in_place(resolved, operation)
+                started = await self._starter.start_without_replacing(resolved, operation)
             except SupervisorError as error:
                 await self._roll_back(resolved, record, operation, error)
                 raise

@@ -34,7 +34,7 @@ class RollBack:
         self._records.move(old.id, ServerState.STARTING, version=old.version, chosen=old.chosen)
         operation.restart_deadline()
         try:
-            back = await self._starter.start_in_place(resolve_with_same_version(kind, old), operation)
+            back = await self._starter.start_without_replacing(resolve_with_same_version(kind, old), operation)
         except SupervisorError as second:
             events.warn(
                 "server.rolled_back", server=old.id, version=old.version, reason=error.message, failed=second.message

@@ -104,7 +104,7 @@ class Sampler:
         """Return why the record says that the daemon must not end the server, None if it does not say so."""
         if record.other_home is not None:
             return f"it belongs to another godot-supervisor home ({record.other_home})"
-        if record.origin is Origin.EXTERNAL and record.by_client:
+        if record.origin is Origin.EXTERNAL and record.started_by_bridge:
             return "an AI client's bridge started it: it ends by itself when the bridge has gone"
         if record.origin is Origin.EXTERNAL:
             return "another program started it, and it has no owner: it is only listed"

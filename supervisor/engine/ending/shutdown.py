@@ -37,7 +37,7 @@ class Shutdown:
             The bridges that may start more servers.
         """
         await self._discovery.look_and_wait()
-        return await bridges.prove_again(self._context)
+        return await bridges.prove_servers_again(self._context)
 
     def servers_left(self) -> Mapping[str, str]:
         """Return the ids of the servers that a shutdown does not stop, and why."""

@@ -19,9 +19,9 @@ from ..processes.tree import target_of
 from ..starting.resolve import ResolvedRequest
 from ..state.context import EngineContext
 from ..state.standing import Standing
+from .aftermath import LaunchAftermath
 from .automatic_restart import ENDED_BY_ITSELF, AutomaticRestarter
 from .final_checks import refuse_adopted_elsewhere, refuse_other_program
-from .finish_launch import LaunchFinisher
 from .reap import Reaper
 
 
@@ -49,7 +49,7 @@ class Termination:
         self._server_client = server_client
         self._reaper = reaper
         self._automatic_restarter = automatic_restarter
-        self._finisher = LaunchFinisher(context, stopper, server_client)
+        self._aftermath = LaunchAftermath(context, stopper, server_client)
 
     async def stop(
         self,
@@ -67,15 +67,15 @@ class Termination:
         """
         found: tuple[Bridge, ...] = ()
         if reason is StopReason.USER:
-            # Only a user is shown them.
+            # Only a user is shown the bridges.
             found = await bridges.find_bridges(self._context, self._records.server(server_id))
         record = await self._end_tree(
             server_id, operation, reason, before_signal, stop_requested=reason is StopReason.USER
         )
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
         how = "reaped" if reason is StopReason.ORPHAN else "stopped"
-        self._finisher.add_failure_to_history(record, how, by=operation.running.request.requested_by)
-        self._finisher.drop_record(record)
+        self._aftermath.add_failure_to_history(record, how, by=operation.running.request.requested_by)
+        self._aftermath.drop_record(record)
         return record.with_(state=ServerState.STOPPED, root=None, process=None, bridges=found)
 
     async def end_launch(
@@ -106,7 +106,7 @@ class Termination:
         self._events.publish("server.stopped", server=server_id, launch=record.launch)
         request = operation.running.request
         how = "restarted" if request.operation is Operation.RESTART else "replaced"
-        self._finisher.add_to_history(record, how, by=request.requested_by)
+        self._aftermath.add_to_history(record, how, by=request.requested_by)
         return self._records.change(server_id, root=None, process=None)
 
     def mark_starting(self, record: ServerRecord, becomes: ResolvedRequest | None = None) -> None:
@@ -130,9 +130,13 @@ class Termination:
         *,
         stop_requested: bool,
     ) -> ServerRecord:
-        """Stop the process tree, if there is one.
+        """Stop the process tree, if there is one, and return the record: STOPPED, or unchanged if there was no tree.
 
         `stop_requested`: if this daemon dies in between, the next one completes the stop.
+
+        Raises:
+            NotOurs, StopFailed: the server still runs, and its record says so.
+            _ReprievedError: an orphan got an owner or a lease since the verdict.
         """
         record = self._records.server(server_id)
         if record.other_home is not None:
@@ -146,8 +150,8 @@ class Termination:
                     self._begin_stop, record, operation, reason, before_signal, stop_requested=stop_requested
                 )
                 left = await self._stopper.stop(target, reason, patience_s, begin)
-                await self._finisher.check_ports_released(record)
-                notes = await self._finisher.warn_of_leftovers(target, left)
+                await self._aftermath.check_ports_released(record)
+                notes = await self._aftermath.warn_of_leftovers(target, left)
             except (StopFailed, NotOurs) as error:
                 self._record_failure(server_id, error)
                 raise
@@ -156,7 +160,14 @@ class Termination:
         return record
 
     async def reap(self, server_id: str, operation: RunningOperation) -> ServerRecord:
-        """Judge the server again inside the operation, immediately before the signal, and stop an orphan."""
+        """Judge the server again inside the operation, immediately before the signal, and stop an orphan.
+
+        Returns:
+            The record; that of a server that is no orphan any more is unchanged.
+
+        Raises:
+            NotOurs, StopFailed: the orphan still runs.
+        """
         verdict = await self._reaper.judge_now(server_id)
         record = self._records.server(server_id)
         if not isinstance(verdict, Reap):
@@ -200,13 +211,13 @@ class Termination:
         # Read the record again, because owners may have come or gone during the sweep.
         record = self._records.server(server_id)
         self._events.publish("server.exited", server=server_id, launch=record.launch, exit=status)
-        self._finisher.add_to_history(record, "exited", status=status)
+        self._aftermath.add_to_history(record, "exited", status=status)
         if not self._standing.is_wanted(record):
             return self._forget_stopped(record)
         self._server_client.forget(record)
         failure = ServerFailure(StartFailed.code, ENDED_BY_ITSELF, status)
         record = self._records.move(server_id, ServerState.BACKOFF, failure=failure, root=None, process=None)
-        return await self._automatic_restarter.follow_up_exit(record, operation)
+        return await self._automatic_restarter.restart_or_give_up(record, operation)
 
     async def restart_after_pause(self, server_id: str, operation: RunningOperation) -> ServerRecord:
         """Restart a server whose pause after an exit is over, or forget it if it is not needed any more."""
@@ -217,7 +228,7 @@ class Termination:
             return self._forget_stopped(record)
         record = await self._automatic_restarter.restart(record, operation)
         return (
-            await self._automatic_restarter.follow_up_exit(record, operation)
+            await self._automatic_restarter.restart_or_give_up(record, operation)
             if record.state is ServerState.BACKOFF
             else record
         )
@@ -232,17 +243,17 @@ class Termination:
             return record
         if not self._standing.should_run(record):
             return self._forget_stopped(record)
-        return await self._automatic_restarter.follow_up_exit(record, operation)
+        return await self._automatic_restarter.restart_or_give_up(record, operation)
 
     def forget_failed(self, record: ServerRecord) -> None:
         """Forget a server that has failed and is not needed any more."""
-        self._finisher.add_failure_to_history(record, "failed")
+        self._aftermath.add_failure_to_history(record, "failed")
         self._records.drop(record.id)
 
     def _forget_stopped(self, record: ServerRecord) -> ServerRecord:
         """Forget a server that has no process and is not needed any more."""
         record = self._records.move(record.id, ServerState.STOPPED)
-        self._finisher.drop_record(record)
+        self._aftermath.drop_record(record)
         return record
 
     def _begin_stop(
@@ -268,7 +279,7 @@ class Termination:
         orphan = reason is StopReason.ORPHAN
         if orphan and (record.launch, record.generation) != (judged.launch, judged.generation):
             raise _ReprievedError
-        if (orphan or record.by_client) and record.foreign:
+        if (orphan or record.started_by_bridge) and record.foreign:
             refuse_other_program(self._context, record, command)
             refuse_adopted_elsewhere(self._context, record)
         operation.committed = True

@@ -58,7 +58,7 @@ def is_started_by_bridge(context: EngineContext, kind: Kind, occupant: Occupant)
 async def is_still_started_by_bridge(context: EngineContext, record: ServerRecord) -> bool:
     """Return whether the server of a record that says so is still proven to have been started by a bridge."""
     kind, process = context.kind_of(record), record.process
-    if not record.by_client or process is None:
+    if not record.started_by_bridge or process is None:
         return False
     occupant = await context.platform.lanes.look(context.platform.probe.describe, process.pid)
     return occupant.identity == process and await context.platform.lanes.look(
@@ -66,16 +66,16 @@ async def is_still_started_by_bridge(context: EngineContext, record: ServerRecor
     )
 
 
-async def prove_again(context: EngineContext) -> tuple[Bridge, ...]:
-    """Prove again which servers bridges have started, and correct their records.
+async def prove_servers_again(context: EngineContext) -> tuple[Bridge, ...]:
+    """Prove again which servers were started by bridges, and correct their records.
 
     Returns:
         The bridges of all servers, because they may start more servers.
     """
     records = context.records
-    for record in [each for each in records.servers.values() if each.by_client]:
+    for record in [each for each in records.servers.values() if each.started_by_bridge]:
         if not await is_still_started_by_bridge(context, record):
-            records.change(record.id, by_client=False)
+            records.change(record.id, started_by_bridge=False)
     found = [await find_bridges(context, record) for record in list(records.servers.values())]
     return tuple(dict.fromkeys(bridge for some in found for bridge in some))
 

@@ -36,10 +36,11 @@ def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> Fo
     if variable in _handed_over_by_windows(context, process):
         return UnknownOwner(f"its owner {text} may be a pid of Windows")
     probe = context.platform.probe
-    process_now, readable, other = None, True, None
+    process_now, readable, why_no_owner = None, True, None
     try:
         process_now = probe.identify(int(text)) if is_pid(text) else None
-        other = (probe.why_no_process(int(text)) or _server_behind(context, process_now)) if process_now else None
+        if process_now is not None:
+            why_no_owner = probe.why_no_process(int(text)) or _why_server(context, process_now)
     except OSError:
         readable = False
     owner = judge_owner(
@@ -56,10 +57,10 @@ def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> Fo
     if nearest is not None and nearest != process_now and not isinstance(owner, UnknownOwner):
         # The variable was inherited: a program that had it in its environment has started that editor.
         return UnknownOwner(f"it names pid {int(text)}, and runs below the editor pid {nearest.pid}")
-    if isinstance(owner, LivingOwner) and other is not None:
+    if isinstance(owner, LivingOwner) and why_no_owner is not None:
         # The pid names a process that is no editor. It is older than the server, so the server was handed its pid, and
         # the end of that process proves nothing.
-        return UnknownOwner(other)
+        return UnknownOwner(why_no_owner)
     return replace(owner, name=name_of(probe.describe(owner.process.pid))) if isinstance(owner, LivingOwner) else owner
 
 
@@ -69,7 +70,7 @@ def _handed_over_by_windows(context: EngineContext, process: ProcessIdentity) ->
     return {entry.partition("/")[0] for entry in listed.split(":")}
 
 
-def _server_behind(context: EngineContext, process: ProcessIdentity) -> str | None:
+def _why_server(context: EngineContext, process: ProcessIdentity) -> str | None:
     """Return why a process is no owner: its pid was reused by a known server. None if it is no known server."""
     servers = context.records.find_by_process(process)
     return f"{process.pid} is the server {servers[0].id}" if servers else None

@@ -104,7 +104,7 @@ class Recogniser:
             other_home=None if is_of_this_home else home,
             stray=is_of_this_home,
             other_adoption=other_adoption,
-            by_client=other_adoption is None
+            started_by_bridge=other_adoption is None
             and await self._platform.lanes.look(is_started_by_bridge, self._context, kind, occupant),
         )
 

@@ -94,8 +94,8 @@ class ServerClient:
         said = None if secrets is None else await self._queries.identify(kind, record.ports, secrets, ANSWER_TIMEOUT_S)
         self._record_question(record, answered=said is not None)
         if known is None and secrets and said is not None and said.matches:
-            # Kept only after the server has proven them: while a server starts, the record of secrets on disk may still
-            # be that of the launch before it.
+            # Keep secrets only after the server has answered to them: while a server starts, the record of secrets on
+            # disk may still be that of the launch before it.
             self._secrets[record.launch] = secrets
         return said
 
@@ -118,9 +118,9 @@ class ServerClient:
             self._keep_foreign_secrets(process, secrets)
         return said
 
-    async def ask_ready(self, route: ReadyRule, ports: Ports) -> Identification | None:
+    async def ask_ready(self, rule: ReadyRule, ports: Ports) -> Identification | None:
         """Return what a starting server answers to the readiness question of its kind, None if it does not answer."""
-        return await self._queries.ask_ready(route, ports)
+        return await self._queries.ask_ready(rule, ports)
 
     async def speaks_tls(self, port: int) -> bool:
         """Return whether the server on a port answers a TLS handshake."""
@@ -152,7 +152,7 @@ class ServerClient:
         return None
 
     async def check_answer(self, record: ServerRecord, kind: Kind) -> Answer:
-        """Return whether the server answers as its record says.
+        """Ask a server who it is, and return how its answer compares with its record.
 
         A server that cannot be asked counts as right. Its kind may have no question, or its recipe may have changed
         since the server was started.
@@ -247,7 +247,7 @@ def _can_be_asked(record: ServerRecord, name: str) -> bool:
 
 
 def answer_of(record: ServerRecord, kind: Kind, said: Identification | None) -> Answer:
-    """Return whether a server said what its record says. `said` is None if it did not answer."""
+    """Return how what a server said compares with its record. `said` is None if it did not answer."""
     if said is None:
         return Answer.NO_ANSWER
     return Answer.RIGHT if said.matches and version_fits(record, kind, said) else Answer.WRONG

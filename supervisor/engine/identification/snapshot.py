@@ -48,10 +48,10 @@ class SnapshotReader:
             return OwnServer(record, answer)
         owners = [owner for owner in record.owners if not (newly_owned and owner.process == intended_owner)]
         owners_dead = all(self._platform.probe.sample(owner.process) is Liveness.DEAD for owner in owners)
-        use = await self._read_use(record, kind, intended_owner, deserted=owners_dead and outage.unresponsive)
+        use = await self._read_use(record, kind, intended_owner, unknown_is_none=owners_dead and outage.unresponsive)
         reason = await self._platform.lanes.look(find_other_adoption_of_server, self._context, record)
-        right = Held(reason) if reason else judge_stop(record, owners_dead=owners_dead)
-        return OwnServer(record, answer, use, right, outage)
+        proof = Held(reason) if reason else judge_stop(record, owners_dead=owners_dead)
+        return OwnServer(record, answer, use, proof, outage)
 
     def other_owners(self, record: ServerRecord, kind: Kind, intended_owner: ProcessIdentity | None) -> tuple[str, ...]:
         """Return the owners, other than the intended owner, that keep a server: ids, and a text for unknown owners."""
@@ -65,12 +65,12 @@ class SnapshotReader:
         return (*known, "an owner that is not known") if record.owners_unknown else known
 
     async def _read_use(
-        self, record: ServerRecord, kind: Kind, intended_owner: ProcessIdentity | None, *, deserted: bool
+        self, record: ServerRecord, kind: Kind, intended_owner: ProcessIdentity | None, *, unknown_is_none: bool
     ) -> Use:
         """Return the owners, leases and sessions that use a server, other than the intended owner.
 
-        `deserted`: the server does not answer, and all its owners are dead. Leases and sessions that only the server
-        could report count as none then.
+        `unknown_is_none`: leases and sessions that only the server could report count as none, because it does not
+        answer, and all its owners are dead.
         """
         owners = self.other_owners(record, kind, intended_owner)
         now = self._platform.clock.monotonic()
@@ -81,7 +81,7 @@ class SnapshotReader:
             said = await self._server_client.ask(record, kind)
             leases = said.leases if said is not None else None
         sessions = await self._server_client.count_sessions(record, kind)
-        if deserted:
+        if unknown_is_none:
             return Use(owners, leases or 0, sessions or 0)
         return Use(owners, leases, sessions)
 

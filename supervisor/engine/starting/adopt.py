@@ -50,7 +50,7 @@ class Candidate:
 
     @property
     def owned(self) -> bool:
-        """Whether the environment of the foreign server names an owner. The request may name none."""
+        """Whether the environment of the foreign server names an owner, whatever editor the request names."""
         return self.foreign_server is not None and not isinstance(self.foreign_server.owner, NoOwner)
 
 
@@ -211,10 +211,11 @@ class Adopter:
         return identity
 
     def _with_children(self, process: ProcessIdentity, kinds: Sequence[Kind]) -> Sequence[Occupant]:
-        """Return the process, and the processes that it only runs, because a launcher does not listen itself. Blocking.
+        """Return the process; after a launcher also its children, because a launcher does not listen itself. Blocks.
 
-        The children of any other process do not count, because every process descends from the first process of the
-        system. On Windows the launcher of a virtual environment and the server have the same command line.
+        Runners and programs of the kinds count as launchers. The children of any other process do not count, because
+        every process descends from the first process of the system. On Windows the launcher of a virtual environment
+        and the server have the same command line.
         """
         children: dict[int, list[ProcessIdentity]] = {}
         for row in self._platform.processes.table():

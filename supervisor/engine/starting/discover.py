@@ -62,10 +62,10 @@ class Discovery:
 
     def expects_servers(self) -> bool:
         """Return whether one of the expected bridges lives, and so may have started a server since the last look."""
-        self._bridges = frozenset(pid for pid in self._bridges if self._may_live(pid))
+        self._bridges = frozenset(pid for pid in self._bridges if self._pid_may_be_in_use(pid))
         return bool(self._bridges)
 
-    def _may_live(self, pid: int) -> bool:
+    def _pid_may_be_in_use(self, pid: int) -> bool:
         """Return whether a process has the pid, or the system does not tell."""
         try:
             return self._context.platform.probe.identify(pid) is not None
@@ -105,9 +105,9 @@ class Discovery:
         facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, listening)
         found: list[ServerRecord] = []
         for kind in kinds:
-            near = {port: fact for port, fact in facts.items() if port in ports[kind.name]}
+            facts_of_kind = {port: fact for port, fact in facts.items() if port in ports[kind.name]}
             try:
-                found += await self._look_for(kind, near) if near else []
+                found += await self._look_for(kind, facts_of_kind) if facts_of_kind else []
             except Exception as error:  # noqa: BLE001 (logged; the look continues with the other kinds)
                 self._context.events.report_failure("discovery.failed", error, kind=kind.name)
         return found

@@ -111,7 +111,7 @@ class Launcher:
         assert target is not None  # noqa: S101 (it was spawned)
         leftovers = LeftoverFinder(self._context, self._context.launch_token(record), target.root)
         try:
-            ready = await self._readiness.wait(record, kind, target, partial(self._record_move, record.id))
+            ready = await self._readiness.wait(record, kind, target, partial(self._record_process, record.id))
         except (NotReadyError, PortLostError) as error:
             exit_status = self._exit_status(target.root)
             left_behind = await self._clear_away(record, kind, target, leftovers)
@@ -141,8 +141,8 @@ class Launcher:
         leftovers = LeftoverFinder(self._context, self._context.launch_token(record), target.root)
         await self._clear_away(record, kind, target, leftovers)
 
-    def _record_move(self, server: str, process: ProcessIdentity) -> None:
-        """Record that the server has moved to another process, which is proven to be the server."""
+    def _record_process(self, server: str, process: ProcessIdentity) -> None:
+        """Record the process in which the server goes on in the background. It is proven to be the server."""
         self._records.change(server, root=process, process=process)
         self._context.events.publish("server.in_background", server=server, pid=process.pid)
 
@@ -159,9 +159,9 @@ class Launcher:
 
         The launch token alone is no proof, because a process can inherit it.
         """
-        moved = target_of(self._records.servers.get(record.id, record), target.token)
+        in_background = target_of(self._records.servers.get(record.id, record), target.token)
         spared: set[int] = set()
-        for tree in dict.fromkeys((target, moved)):
+        for tree in dict.fromkeys((target, in_background)):
             if tree is not None:
                 spared.update(await self._stopper.stop(tree, StopReason.DAEMON, kind.stop_timeout_s))
         self._server_client.forget(record)

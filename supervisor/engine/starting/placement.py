@@ -15,7 +15,7 @@ from ..operations.coordinator import Operations
 from ..state.context import EngineContext
 from ..state.standing import Standing
 from .planning import Planner
-from .resolve import EnsureRequest, ResolvedRequest, base_id, free_id, of_kind, resolve
+from .resolve import EnsureRequest, ResolvedRequest, base_id, free_id, records_that_could_answer, resolve
 from .versions.addon_versions import AddonVersions
 
 USE_ANSWER_S = 1.0
@@ -48,10 +48,12 @@ class Placement:
         """
         resolved = resolve(self._context, request)
         if resolved.server not in self._context.records.servers or self._fits(resolved):
-            # Either no server could answer, so the id is new, or one fits.
+            # The id is new, because no server could answer; or the server of this id fits.
             return resolved
         conflicting_servers: dict[str, ConflictingServer] = {}
-        for record in of_kind(self._context, resolved.kind, resolved.project, resolved.intended_owner):
+        for record in records_that_could_answer(
+            self._context, resolved.kind, resolved.project, resolved.intended_owner
+        ):
             if self._is_becoming(resolved, record):
                 return _answered_by(resolved, record)
             conflicting_server = await self._conflicting_server(_answered_by(resolved, record), record)
@@ -71,15 +73,15 @@ class Placement:
             resolved, server=server, newly_owned=True, conflicting_servers=tuple(conflicting_servers.values())
         )
 
-    def after_waiting(self, resolved: ResolvedRequest, request: EnsureRequest) -> ResolvedRequest:
-        """Resolve a request again once it was queued, because a fitting server may have been started in between.
+    def resolve_after_waiting(self, resolved: ResolvedRequest, request: EnsureRequest) -> ResolvedRequest:
+        """Resolve a request again after it was queued, because a fitting server may have been started in between.
 
         Raises:
             KindUnknown, InvalidParams, VersionConflict: no server can answer it any more.
         """
         now = resolve(self._context, request)
-        kept = self._context.records.servers.get(now.server)
-        if kept is None or kept.state is ServerState.STOPPING or kept.state not in RUNNING:
+        record = self._context.records.servers.get(now.server)
+        if record is None or record.state not in RUNNING - {ServerState.STOPPING}:
             return resolved
         return now if self._fits(now) else resolved
 
@@ -92,7 +94,7 @@ class Placement:
         record = self._context.records.servers.get(resolved.server)
         if record is None or record.state not in (ServerState.FAILED, ServerState.BACKOFF):
             return
-        now = self.after_waiting(resolved, request)
+        now = self.resolve_after_waiting(resolved, request)
         if now.server != resolved.server:
             raise VersionConflict(f"{now.server} was started in between, and fits", hint="ask again")
 

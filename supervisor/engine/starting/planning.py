@@ -74,7 +74,7 @@ class Planner:
         return plan
 
     def other_owners(self, resolved: ResolvedRequest, record: ServerRecord) -> tuple[str, ...]:
-        """Return the names of the owners, other than the intended owner, that keep a server from being replaced."""
+        """Return the ids of the owners, other than the intended owner, that keep a server from being replaced."""
         return self._snapshot_reader.other_owners(record, resolved.kind, resolved.intended_owner)
 
     def spec(self, resolved: ResolvedRequest, wanted: Sequence[Ports]) -> ServerSpec:
@@ -147,12 +147,12 @@ def ports_exhausted(reason: str, occupied: Sequence[PassedOverPort]) -> PortsExh
     return PortsExhausted(reason, hint="godot-supervisor ports tells who holds them", data={"occupants": rows})
 
 
-def relocation_fields(occupied: Sequence[PassedOverPort]) -> dict[str, Any]:
+def passed_over_record_fields(occupied: Sequence[PassedOverPort]) -> dict[str, Any]:
     """Return the fields of a record for ports that were passed over: the first few, and the number of the others."""
     return {"relocated": tuple(occupied[:RELOCATED_KEPT]), "relocated_more": len(occupied[RELOCATED_KEPT:])}
 
 
-def passed_over_fields(occupied: Sequence[PassedOverPort]) -> dict[str, object]:
+def passed_over_event_fields(occupied: Sequence[PassedOverPort]) -> dict[str, object]:
     """Return the fields of an event for ports that were passed over: the first few, and the number of the others."""
     rows = [
         {"port": row.port, "pid": row.occupant.pid if row.occupant else None, "reason": row.reason}

@@ -85,6 +85,7 @@ class PortReporter:
         return PortReport(ports, version, why, tuple(notes))
 
     async def _report_numbers(self, ports: Sequence[int]) -> list[PortFinding]:
+        """Return the findings on these ports, in their order. Of several kinds with a port, the last one judges it."""
         if not ports:
             raise InvalidParams("kind", "name a kind, or ports", hint="godot-supervisor ports godot-ai")
         findings: dict[int, PortFinding] = {}
@@ -99,6 +100,7 @@ class PortReporter:
     async def _report_sets(
         self, kind: Kind, sets: Sequence[Ports], version: str | None = None
     ) -> dict[int, PortFinding]:
+        """Return the findings on the ports of these port sets, by port. `version` is the required one, None for any."""
         numbers = {port for ports in sets for port in ports.values()}
         facts = await self._context.platform.lanes.look(self._context.platform.ports.facts, numbers) if numbers else {}
         foreign_servers = await self._recogniser.find_servers(kind, facts)

@@ -48,8 +48,8 @@ class Provisioner:
     ) -> Environment | None:
         """Return a rebuilt environment for another attempt, None if the failed start should not be repeated.
 
-        The start is repeated only if its environment was broken, and not if a program keeps damaging the environment.
-        `failed.hint` is set then.
+        The start is repeated only if its environment was broken, and not if a program keeps damaging the environment:
+        then `failed.hint` says so.
 
         Raises:
             InstallFailed: the environment cannot be built.
@@ -87,7 +87,7 @@ class Provisioner:
     def _follow_build(
         self, resolved: ResolvedRequest, operation: RunningOperation, details: dict[str, str]
     ) -> Progress:
-        """Stop the operation's deadline, and return the function that passes the progress of a build on to its waiters.
+        """Suspend the operation's deadline, and return a function that passes a build's progress on to its waiters.
 
         The deadline begins again with `operation.restart_deadline`. The function's first call publishes
         `environment.building` with these details.

@@ -24,8 +24,8 @@ LONGEST_PAUSE_S = 0.1
 TREE_EVERY = 5
 """Every fifth look searches the whole process tree, because a launcher hides the process that listens."""
 
-THIEVES_EVERY = 10
-"""Every tenth look asks whether another process listens on the ports."""
+OTHERS_EVERY = 10
+"""Every tenth look notes other processes that listen on the ports."""
 
 SETTLED_S = 1.0
 """How long a program without ports has to live until it counts as ready."""
@@ -69,11 +69,11 @@ class ReadinessWatch:
         self._diagnosis = LaunchDiagnosis(context, server_client, stopper)
 
     async def wait(
-        self, record: ServerRecord, kind: Kind, target: Target, on_moved: Callable[[ProcessIdentity], None]
+        self, record: ServerRecord, kind: Kind, target: Target, on_background: Callable[[ProcessIdentity], None]
     ) -> ReadyServer:
         """Return once the server is ready.
 
-        `on_moved` is called when the server turns out to be another process than the process that was started.
+        `on_background` is called with the process that is the server, once that has put itself into the background.
 
         Raises:
             NotReadyError: the server cannot become ready any more, or did not within `ready_timeout_s`.
@@ -81,7 +81,7 @@ class ReadinessWatch:
             OSError: the daemon has no free file descriptors.
         """
         leftovers = LeftoverFinder(self._context, self._context.launch_token(record), target.root)
-        launch = WatchedLaunch(record, kind, target, _awaited_ports(kind, record.ports), leftovers, on_moved)
+        launch = WatchedLaunch(record, kind, target, _awaited_ports(kind, record.ports), leftovers, on_background)
         with contextlib.ExitStack() as watches:
             try:
                 async with asyncio.timeout(kind.ready_timeout_s):
@@ -112,7 +112,7 @@ class ReadinessWatch:
         while True:
             looks += 1
             if launch.ended.is_set():
-                if await self._has_moved(launch):
+                if await self._runs_in_background(launch):
                     self._watch_end(launch, watches)
                 else:
                     await asyncio.sleep(BACKGROUND_PAUSE_S)
@@ -120,13 +120,13 @@ class ReadinessWatch:
             listener = await self._listener(launch, whole_tree=looks % TREE_EVERY == 0)
             if listener is not None and (answer := await self._answer(launch)) is not None:
                 return ReadyServer(listener, answer.version)
-            if listener is None and looks % THIEVES_EVERY == 0:
-                await self._diagnosis.note_thieves(launch)
+            if listener is None and looks % OTHERS_EVERY == 0:
+                await self._diagnosis.note_other_listeners(launch)
             await _wait_at_most(pause_s, launch.ended)
             pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
 
     def _watch_end(self, launch: WatchedLaunch, watches: contextlib.ExitStack) -> None:
-        """Have `launch.ended` set when the process ends that was started, or that the server has moved to."""
+        """Have `launch.ended` set when the process ends that was started, or that runs in the background since."""
         launch.ended = asyncio.Event()
         watches.enter_context(contextlib.closing(self._platform.exits.watch(launch.target.root, launch.ended.set)))
 
@@ -140,10 +140,10 @@ class ReadinessWatch:
             raise NotReadyError(diagnose(Symptoms({}, background=pids_of(launch.background))).problem, IN_FOREGROUND)
         raise NotReadyError(f"it ended within {SETTLED_S:g} s of its start")
 
-    async def _has_moved(self, launch: WatchedLaunch) -> bool:
-        """Return whether the server has moved to another process. If so, `launch` names that process from then on.
+    async def _runs_in_background(self, launch: WatchedLaunch) -> bool:
+        """Return whether the server runs in the background now. If so, `launch` names its process from then on.
 
-        A program moves when it puts itself into the background: the process that was started ends.
+        A program that puts itself into the background goes on in another process, and the one that was started ends.
 
         Raises:
             NotReadyError: no process of the launch lives, or none is proven to be the server.
@@ -163,7 +163,7 @@ class ReadinessWatch:
         launch.background = ()
         launch.target = replace(launch.target, root=server, process=server)
         launch.record = launch.record.with_(root=server, process=server)
-        launch.on_moved(server)
+        launch.on_background(server)
         return True
 
     def _ended_with_failure(self, launch: WatchedLaunch) -> bool:
@@ -202,9 +202,9 @@ class ReadinessWatch:
             if error.errno in NO_DESCRIPTORS:
                 # Without descriptors nothing can be proven. The operation is repeated once there are some.
                 raise
-            launch.unknown_listeners = str(error)
+            launch.why_no_listeners = str(error)
             return {}
-        launch.unknown_listeners = None
+        launch.why_no_listeners = None
         return found
 
     async def _answer(self, launch: WatchedLaunch) -> Identification | None:

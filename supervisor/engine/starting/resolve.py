@@ -125,10 +125,10 @@ def resolve_with_same_version(kind: Kind, record: ServerRecord) -> ResolvedReque
     )
 
 
-def of_kind(
+def records_that_could_answer(
     context: EngineContext, kind: Kind, project: str | None, intended_owner: ProcessIdentity | None
 ) -> list[ServerRecord]:
-    """Return the records of a kind's servers that could answer a request, in any version, observed servers last.
+    """Return the records of the kind's servers that could answer a request, in any version, observed servers last.
 
     The project of an observed server is unknown, so such a server only answers the request of its own owner.
     """
@@ -165,7 +165,7 @@ def _id_for(
     intended_owner: ProcessIdentity | None,
 ) -> str:
     """Return the id of a running server that fits, else of one that fits, else of any of the kind, else a new id."""
-    records = of_kind(context, kind, project, intended_owner)
+    records = records_that_could_answer(context, kind, project, intended_owner)
     fitting = [record for record in records if compatible(required, record.version)]
     running = [record for record in fitting if record.state in RUNNING]
     found = next(iter(running or fitting or records), None)

@@ -11,7 +11,7 @@ from .versions.choice import chosen_for_reuse
 
 
 class Reuser:
-    """Looks at the server that has the requested id. The server has been ready, and its record says SERVING."""
+    """Looks at the server that has the requested id. The state of its record is one of `SERVING`."""
 
     def __init__(self, context: EngineContext, planner: Planner, takeover: Takeover) -> None:
         self._context = context

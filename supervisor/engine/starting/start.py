@@ -14,7 +14,7 @@ from ..logs.excerpt import read_log_tail
 from ..operations.operation import RunningOperation
 from ..state.context import EngineContext
 from .launch import Launcher
-from .planning import Planner, passed_over_fields, ports_exhausted, relocation_fields
+from .planning import Planner, passed_over_event_fields, passed_over_record_fields, ports_exhausted
 from .provision import Provisioner
 from .readiness import PortLostError
 from .resolve import ResolvedRequest
@@ -58,7 +58,7 @@ class Starter:
         """
         return await self._launch_or_record_failure(resolved, operation, before, replacing=True)
 
-    async def start_in_place(self, resolved: ResolvedRequest, operation: RunningOperation) -> ServerRecord:
+    async def start_without_replacing(self, resolved: ResolvedRequest, operation: RunningOperation) -> ServerRecord:
         """Return the server, READY. A server that is in the way stays there, whatever it is.
 
         Raises:
@@ -193,15 +193,15 @@ class Starter:
             PortsExhausted: the plan refuses, because no set of ports is free.
             StateNotWritable: the folder of the log cannot be made.
         """
-        occupied = lost
+        passed_over = lost
         match plan:
             case Spawn(ports):
                 self._planner.warn_of_conflict(resolved, (), ports)
-            case Relocate(ports, held, conflicting_servers):
-                occupied = (*lost, *held)
+            case Relocate(ports, occupied, conflicting_servers):
+                passed_over = (*lost, *occupied)
                 self._planner.warn_of_conflict(resolved, conflicting_servers, ports)
-            case Refuse(reason=reason, occupied=held):
-                raise ports_exhausted(reason, (*lost, *held))
+            case Refuse(reason=reason, occupied=occupied):
+                raise ports_exhausted(reason, (*lost, *occupied))
         launch = self._context.random.token(4)
         record = self._records.change(
             resolved.server,
@@ -211,8 +211,8 @@ class Starter:
             owners_unknown=False,
             stop_requested=False,
             foreign=False,
-            by_client=False,
-            **relocation_fields(occupied),
+            started_by_bridge=False,
+            **passed_over_record_fields(passed_over),
             launch=launch,
             origin=Origin.SPAWNED,
             root=None,
@@ -229,7 +229,7 @@ class Starter:
             reason=plan.reason,
             version=record.version,
             ports=dict(ports),
-            **passed_over_fields(occupied),
+            **passed_over_event_fields(passed_over),
         )
         return record
 

@@ -37,9 +37,9 @@ class Takeover:
             ports={},
             since=0.0,
         )
-        record = self._fill(self._records.put(record), kind, foreign_server)
+        record = self._write_facts(self._records.put(record), kind, foreign_server)
         if owned:
-            record = self._with_owner(record, foreign_server)
+            record = self._add_owner(record, foreign_server)
         self._publish_found(record, foreign_server.owner)
         return record
 
@@ -73,7 +73,7 @@ class Takeover:
         The server is READY from then on. `intended_owner` is the owner that the server is adopted for. `named`: a user
         has named the server. Otherwise a server without an owner counts as one whose owners are unknown.
         """
-        self._fill_adopted(server_id, kind, foreign_server, named=named, why=why)
+        self._record_adoption(server_id, kind, foreign_server, named=named, why=why)
         self.keep_without_owner(server_id, intended_owner)
         self._records.flush()
         return self._records.server(server_id)
@@ -85,11 +85,11 @@ class Takeover:
 
         Its owners stay as they were, so if the server is not replaced after all, it is as much an orphan as before.
         """
-        self._fill_adopted(server_id, kind, foreign_server, named=False, why=why)
+        self._record_adoption(server_id, kind, foreign_server, named=False, why=why)
         self._records.flush()
         return self._records.server(server_id)
 
-    def _fill_adopted(
+    def _record_adoption(
         self, server_id: str, kind: Kind, foreign_server: ForeignServer, *, named: bool, why: str
     ) -> None:
         """Make a record that of an adopted server, and drop the record that the server had while it was observed."""
@@ -98,9 +98,9 @@ class Takeover:
                 self._records.drop(other.id)
         record = self._records.server(server_id)
         if record.process != foreign_server.process:
-            record = self._fill(record, kind, foreign_server)
-        record = self._with_owner(record, foreign_server)
-        unexplained = isinstance(foreign_server.owner, NoOwner) and not (named or foreign_server.by_client)
+            record = self._write_facts(record, kind, foreign_server)
+        record = self._add_owner(record, foreign_server)
+        unexplained = isinstance(foreign_server.owner, NoOwner) and not (named or foreign_server.started_by_bridge)
         unknown = record.owners_unknown or unexplained
         record = self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, stop_requested=False)
         self._put_mark(record)
@@ -113,7 +113,7 @@ class Takeover:
     ) -> ServerRecord:
         """Adopt an observed server, because a request was made for it. Return its record."""
         record = self._records.server(server_id)
-        unknown = record.owners_unknown or (record.origin is Origin.EXTERNAL and not record.by_client)
+        unknown = record.owners_unknown or (record.origin is Origin.EXTERNAL and not record.started_by_bridge)
         self._records.change(server_id, origin=Origin.ADOPTED, owners_unknown=unknown, project=project)
         record = self.keep_without_owner(server_id, intended_owner)
         self._put_mark(record)
@@ -162,8 +162,8 @@ class Takeover:
             **details,
         )
 
-    def _fill(self, record: ServerRecord, kind: Kind, foreign_server: ForeignServer) -> ServerRecord:
-        """Write the facts of a foreign server into a record that gets the server's process."""
+    def _write_facts(self, record: ServerRecord, kind: Kind, foreign_server: ForeignServer) -> ServerRecord:
+        """Write the facts of a foreign server, its process included, into a record, and return the record."""
         record = self._records.change(
             record.id,
             version=foreign_server.version,
@@ -178,15 +178,15 @@ class Takeover:
             relocated=(),
             log=None,
             recipe=None,
-            by_client=foreign_server.by_client,
+            started_by_bridge=foreign_server.started_by_bridge,
         )
         url, connect = url_and_connect(kind, record, self._context.private_environment(kind, record.version))
         record = self._records.change(record.id, url=url, connect=connect)
         self._server_client.take_over_secrets(record, foreign_server.process)
         return record
 
-    def _with_owner(self, record: ServerRecord, foreign_server: ForeignServer) -> ServerRecord:
-        """Add the owner that the environment of the server names to the owners that asked for the server."""
+    def _add_owner(self, record: ServerRecord, foreign_server: ForeignServer) -> ServerRecord:
+        """Add the owner that the environment of the server names to its recorded owners, and return the record."""
         ownership = record_owner(self._context, foreign_server.owner)
         owners: tuple[Ownership, ...] = record.owners
         if ownership is not None and all(owner.process != ownership.process for owner in owners):

@@ -1,4 +1,4 @@
-"""Tells which running servers were launched by an older recipe, and which kinds cannot be started."""
+"""Checks recipes: what has changed in one since a server was launched, and which kinds have no program to run."""
 
 from collections.abc import Mapping
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.model import ServerRecord, ServerState
-from supervisor.engine.starting.versions.recipe_drift import recipe_changes, unusable_kinds
+from supervisor.engine.starting.versions.recipe_checks import recipe_changes, unusable_kinds
 from supervisor.native.api import ChildCommand
 from tests.engine.harness import TOY, EngineHarness
 from tests.fakes import FakeProcess, FakeSystem

@@ -1,4 +1,4 @@
-"""Does what follows the end of a launch: warns of processes that are left, and keeps history and records true."""
+"""What follows the end of a launch: a warning of processes that are left, and an entry in the history."""
 
 from collections.abc import Sequence
 from typing import TypedDict
@@ -13,7 +13,7 @@ from ..state.context import TOKEN_VARIABLE, EngineContext
 from ..state.history import ended
 
 
-class LaunchFinisher:
+class LaunchAftermath:
     """Checks what a launch has left behind, and records how it has ended. Signals no process."""
 
     def __init__(self, context: EngineContext, stopper: Stopper, server_client: ServerClient) -> None:
