@@ -91,9 +91,9 @@ def _read(path: Path) -> bytes:
 
 def _check_writers(path: Path, info: os.stat_result) -> None:
     """Refuse a file or folder that another user may write: the settings decide which programs the daemon runs."""
-    trouble = private_files.why_distrusted(path, info, written_by_hand=True)
-    if trouble is not None:
-        raise refusal(path, "", *trouble)
+    distrust = private_files.why_distrusted(path, info, written_by_hand=True)
+    if distrust is not None:
+        raise refusal(path, "", distrust.reason, distrust.fix)
 
 
 def _decoded(path: Path, content: bytes) -> str:

@@ -12,7 +12,7 @@ from socket import socket
 from supervisor.core.model import Bind, ListeningSocket, Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow
 from supervisor.native.api import ChildCommand, Platform, Watch
 from supervisor.native.shared.lanes import ThreadLanes
-from supervisor.native.shared.patient_probe import ProcessQueries
+from supervisor.native.shared.process_queries import ProcessQueries
 
 SIGKILLED = -9
 SIGTERMED = -15

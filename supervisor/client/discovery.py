@@ -71,13 +71,13 @@ def published_endpoint(where: "Folders") -> Endpoint | None:
         DaemonNotRunning: the file cannot be used, or belongs to another home, because its folder was moved or copied.
         ProtocolUnsupported: a later release wrote it.
     """
-    found = endpoint.read(where.endpoint_name)
-    if found is None or found.home is None or _is_same_folder(found.home, where.home_name):
+    found = endpoint.read(where.endpoint_text)
+    if found is None or found.home is None or _is_same_folder(found.home, where.home_text):
         return found
     # A daemon whose folder was moved gives the folder up at its next check. Asking the daemon makes it check now.
     _ask_presence(_folders_of(found.home, where), ASK_S)
     raise DaemonNotRunning(
-        f"no daemon is running for {where.home_name}: its endpoint file belongs to {found.home}", hint=START_HINT
+        f"no daemon is running for {where.home_text}: its endpoint file belongs to {found.home}", hint=START_HINT
     )
 
 
@@ -100,8 +100,8 @@ def ask_for_endpoint(where: "Folders", timeout_s: float) -> Endpoint | None:
     # The daemon is busy, or this system carries no answer; then only the file can tell.
     while time.monotonic() < deadline:
         with contextlib.suppress(DaemonNotRunning):
-            found = endpoint.read(where.endpoint_name)
-            if found is not None and (found.home is None or _is_same_folder(found.home, where.home_name)):
+            found = endpoint.read(where.endpoint_text)
+            if found is not None and (found.home is None or _is_same_folder(found.home, where.home_text)):
                 return found
         time.sleep(POLL_S)
     raise DaemonNotRunning(

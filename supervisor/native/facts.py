@@ -81,12 +81,12 @@ class Folders:
         return Path(self._home)
 
     @property
-    def home_name(self) -> str:
+    def home_text(self) -> str:
         """The path of `home` as text, for queries."""
         return self._home
 
     @property
-    def endpoint_name(self) -> str:
+    def endpoint_text(self) -> str:
         """The path of `endpoint` as text, for queries."""
         return os.path.join(self._home, "endpoint.json")  # noqa: PTH118 (queries load no pathlib)
 

@@ -9,7 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +25,13 @@ _ROOT = 0
 _IN_USE = (5, 32, 33)
 """Windows' errors for a file that another program has open: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION and
 ERROR_LOCK_VIOLATION."""
+
+
+class Distrust(NamedTuple):
+    """Why another user could have written a file or folder, for people, and the command that mends it."""
+
+    reason: str
+    fix: str
 
 
 def create(path: "Path", *, fresh: bool) -> int:
@@ -95,8 +102,8 @@ def make_folder(path: "Path") -> None:
 
 def why_distrusted(
     path: "Path", status: os.stat_result | None = None, *, written_by_hand: bool = False
-) -> tuple[str, str] | None:
-    """Return why another user could have written this file or folder, and the command that mends it, or None.
+) -> Distrust | None:
+    """Return why another user could have written this file or folder; None if no other user could.
 
     `status` is judged if it is given, otherwise what lies at the path. `written_by_hand`: a group without other members
     may write, because editors leave such files where every user has a group (Debian, Fedora: umask 002).
@@ -107,14 +114,15 @@ def why_distrusted(
     if sys.platform == "win32":
         from .windows import files
 
-        return files.why_distrusted(path)
+        found = files.why_distrusted(path)
+        return None if found is None else Distrust(*found)
     status = status or path.stat()
     me = os.geteuid()
     if status.st_uid not in {_ROOT, me}:
-        return f"it belongs to another user (uid {status.st_uid})", f"sudo chown {me} '{path}'"
+        return Distrust(f"it belongs to another user (uid {status.st_uid})", f"sudo chown {me} '{path}'")
     by_group = status.st_mode & stat.S_IWGRP and not (written_by_hand and is_own_group(path, status.st_gid))
     if by_group or status.st_mode & stat.S_IWOTH:
-        return "other users may write it", f"chmod go-w '{path}'"
+        return Distrust("other users may write it", f"chmod go-w '{path}'")
     return None
 
 
@@ -126,10 +134,8 @@ def why_exposed(path: "Path", status: os.stat_result) -> str | None:
     """
     if sys.platform == "win32":
         # Access lists in a user's own folders let administrators read as well, so only the right to write counts.
-        from .windows import files
-
-        trouble = files.why_distrusted(path)
-        return trouble[0] if trouble is not None else None
+        distrust = why_distrusted(path)
+        return None if distrust is None else distrust.reason
     if status.st_uid != os.geteuid():
         return f"it belongs to another user (uid {status.st_uid})"
     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):

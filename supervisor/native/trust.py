@@ -99,10 +99,9 @@ def check_folder(path: "Path | str") -> None:
         return
     from pathlib import Path
 
-    trouble = private_files.why_distrusted(Path(path))
-    if trouble is not None:
-        reason, fix = trouble
-        raise DistrustedError(f"{path}: {reason}", fix)
+    distrust = private_files.why_distrusted(Path(path))
+    if distrust is not None:
+        raise DistrustedError(f"{path}: {distrust.reason}", distrust.fix)
 
 
 def problem_of_folder(folder: "Path | str") -> DistrustedError | None:

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, Protocol
 from supervisor.core.model import Liveness, ProcessIdentity
 from supervisor.native.api import ChildCommand, Platform
 from supervisor.native.platforms import open_platform
-from supervisor.native.shared.exits import PollingExitWatcher
+from supervisor.native.shared.exit_watch import PollingExitWatcher
 from tests.fakes import SIGKILLED, FakeProcess, FakeSystem, fake_platform
 from tests.recycling import Recycled, start_as
 from tests.wine import IS_WINDOWS

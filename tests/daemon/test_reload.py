@@ -16,7 +16,7 @@ from supervisor.kinds.catalog import Catalog
 from supervisor.native.facts import Folders
 from supervisor.native.shared.clock import MonotonicClock
 from supervisor.native.shared.lanes import ThreadLanes
-from supervisor.native.shared.patient_probe import ProcessQueries
+from supervisor.native.shared.process_queries import ProcessQueries
 from tests.systems import POSIX_ONLY
 from tests.transcript.stage import Stage
 from tests.transcript.story import greeted

@@ -4,7 +4,7 @@ import ctypes
 import sys
 from collections.abc import Callable
 
-from supervisor.native.shared.patient_probe import PatientProcesses
+from supervisor.native.shared.process_queries import PatientProcesses
 from supervisor.native.windows.system import WindowsProcessControl
 from tests.contract.platforms import RealHarness
 

@@ -58,7 +58,7 @@ def test_zombie_recycled_pid_and_missing_process_are_dead(mac: Mac, probe: Darwi
     assert probe.sample(editor) is Liveness.DEAD
     mac.processes[EDITOR] = Fact(BEGAN + 1, status="zombie")
     assert probe.sample(editor) is Liveness.DEAD
-    assert probe.newborn(EDITOR) == editor
+    assert probe.identify_child(EDITOR) == editor
     del mac.processes[EDITOR]
     assert probe.sample(editor) is Liveness.DEAD
     assert probe.describe(EDITOR).identity is None

@@ -49,8 +49,8 @@ def test_a_relative_home_of_the_user_is_refused(home: str, monkeypatch: pytest.M
 
 
 def test_a_query_finds_the_endpoint_by_its_name(tmp_path: Path) -> None:
-    assert folders({HOME_VARIABLE: str(tmp_path)}).endpoint_name == str(tmp_path / "endpoint.json")
-    assert folders({}).endpoint_name == str(folders({}).endpoint)
+    assert folders({HOME_VARIABLE: str(tmp_path)}).endpoint_text == str(tmp_path / "endpoint.json")
+    assert folders({}).endpoint_text == str(folders({}).endpoint)
 
 
 @pytest.mark.parametrize("environment", [{}, {HOME_VARIABLE: ""}])
@@ -115,7 +115,7 @@ import sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from supervisor.errors import InvalidParams
 from supervisor.native.facts import folders
-folders().endpoint_name
+folders().endpoint_text
 print({heavy!r} & sys.modules.keys())"""
     said = subprocess.run([sys.executable, "-S", "-c", query], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()"

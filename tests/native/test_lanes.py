@@ -11,9 +11,9 @@ from supervisor.core.model import ProcessIdentity
 from supervisor.errors import Fault, SystemExhausted
 from supervisor.native.lane import Lane, take
 from supervisor.native.shared import lanes as lanes_module
-from supervisor.native.shared import patient_probe
+from supervisor.native.shared import process_queries
 from supervisor.native.shared.lanes import THREADS, ThreadLanes, Work
-from supervisor.native.shared.patient_probe import ProcessQueries, ProcessQuery
+from supervisor.native.shared.process_queries import ProcessQueries, ProcessQuery
 
 HUNG, WELL = 7, 8
 PATIENCE_S = 0.3
@@ -57,7 +57,7 @@ def kernel() -> Iterator[Kernel]:
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (lanes_module, patient_probe):
+    for module in (lanes_module, process_queries):
         monkeypatch.setattr(module, "PATIENCE_S", PATIENCE_S)
     for method in (Work.hangs, ProcessQuery.hangs):
         monkeypatch.setattr(method, "__defaults__", (PATIENCE_S,))

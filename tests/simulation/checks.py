@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from supervisor.core.lifecycle import SERVING
 from supervisor.core.model import ProcessIdentity, ServerRecord, ServerState
-from supervisor.native.shared.exits import TRY_AGAIN_EVERY_S
+from supervisor.native.shared.exit_watch import TRY_AGAIN_EVERY_S
 from tests.simulation.faults import ViolationError
 from tests.simulation.ledger import LINGER_S, Ledger
 from tests.simulation.life import Life
@@ -46,7 +46,7 @@ class Checks:
 
     def _sources(self, life: Life) -> None:
         world = self.world
-        if world.deaf_since is not None or not life.exits.polling.watching:
+        if world.deaf_since is not None or not life.exits.polling.polled:
             return
         back = max(world.heard_since, self.ledger.recovered_at, self.ledger.gap_at)
         if world.clock.now - back > BACK_BOUND_S:

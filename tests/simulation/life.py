@@ -18,9 +18,9 @@ from supervisor.errors import StateNotWritable
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.queries.loopback import HttpAnswer
 from supervisor.native.api import ChildCommand, Platform, Watch
-from supervisor.native.shared.exits import ArmedWatch, PollingExitWatcher
+from supervisor.native.shared.exit_watch import ArmedWatch, PollingExitWatcher
 from supervisor.native.shared.lanes import ThreadLanes
-from supervisor.native.shared.patient_probe import ProcessQueries
+from supervisor.native.shared.process_queries import ProcessQueries
 from supervisor.registry.codec import Encoder, UnreadableError, decode
 from supervisor.registry.store import Found, Loaded
 from tests.fake_home import FakeHome
@@ -271,7 +271,7 @@ class _Exits:
         if self._life.world.deaf_since is not None:
             raise InjectedError("Too many open files")
         watch = self._watch(polled.identity, polled.fire)
-        polled.disarmed_by(lambda _: watch.close())
+        polled.set_disarm(lambda _: watch.close())
 
     def _watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> _Watch:
         watch = _Watch(self, identity, on_exit)

@@ -307,5 +307,6 @@ def test_an_environment_that_is_built_again_and_again(monkeypatch: pytest.Monkey
 
 def test_a_poll_that_goes_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel reports exits again, and the daemon goes on polling."""
-    monkeypatch.setattr("supervisor.native.shared.exits.PollingExitWatcher._give_back", lambda self, take_over: None)  # noqa: ARG005
+    offer = "supervisor.native.shared.exit_watch.PollingExitWatcher._offer_all"
+    monkeypatch.setattr(offer, lambda self, take_over: None)  # noqa: ARG005 (in its place)
     bites("a source that is back is used again")

@@ -203,7 +203,7 @@ def _end_other_release(where: Folders, deadline: Deadline) -> None:
             hint=f"end it yourself: pid {running.pid}",
         ) from problem
     if asked:
-        endpoint.wait_until_withdrawn(where.endpoint_name, running.instance_id, _give_up_at(deadline))
+        endpoint.wait_until_withdrawn(where.endpoint_text, running.instance_id, _give_up_at(deadline))
     else:
         endpoint.withdraw(where.endpoint, running.instance_id)
 
@@ -220,13 +220,13 @@ def _wait_for_end(where: Folders, client: Client, deadline: Deadline) -> None:
     """Wait until the daemon has removed its endpoint file, which it does last, or has died without doing so."""
     instance_id = str(client.daemon["instance_id"])
     until = _give_up_at(deadline)
-    while endpoint.is_published(where.endpoint_name, instance_id) or not client.has_ended():
+    while endpoint.is_published(where.endpoint_text, instance_id) or not client.has_ended():
         # A daemon removes the file before it releases the lock. If the lock is free, a file that is still there belongs
         # to a dead daemon. The file is read again, because the daemon may have removed it before the lock was checked.
         if (
             client.has_ended()
             and _lock_holder(where) is None
-            and endpoint.is_published(where.endpoint_name, instance_id)
+            and endpoint.is_published(where.endpoint_text, instance_id)
         ):
             output.note("the daemon died before it had stopped properly; servers that it had not stopped keep running")
             endpoint.withdraw(where.endpoint, instance_id)

@@ -39,15 +39,15 @@ def print_status(*, as_json: bool, deadline: Deadline | None = None, with_ended:
                 answer = {**answer, "ended": remote.ended_servers(client, None, deadline)}
     except DaemonNotRunning as problem:
         remote.raise_if_a_daemon_runs(where, problem, ignore_starting=True)
-        if where.moved and where.home_name not in problem.message:
-            problem.message += f" (home: {where.home_name})"
+        if where.moved and where.home_text not in problem.message:
+            problem.message += f" (home: {where.home_text})"
         raise
     if as_json:
         output.document(answer)
         return
     first, *others = lines(answer, now=time.time())
     # With several homes, two terminals would look alike.
-    home = [printable(f"home    {where.home_name}")] if where.moved else []
+    home = [printable(f"home    {where.home_text}")] if where.moved else []
     for text in (first, *home, *others):
         output.line(text)
 

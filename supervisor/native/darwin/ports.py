@@ -9,7 +9,7 @@ from typing import Any
 from ...core.model import Bind, ListeningSocket, Liveness, Occupant, PortFact, ProcessIdentity
 from ..facts import LOOPBACK, SERVES_LOOPBACK
 from ..posix import trial_bind
-from ..shared.patient_probe import PatientProbe, ProcessQueries
+from ..shared.process_queries import PatientProbe, ProcessQueries
 from . import probe as darwin_probe
 
 assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this may run; tests run it on Linux)

@@ -39,20 +39,20 @@ class DarwinProbe:
             process = self._system.Process(pid)
             if process.status() == self._system.STATUS_ZOMBIE:
                 return None
-            return self._name(process)
+            return self._identity_of(process)
         except (self._system.NoSuchProcess, self._system.ZombieProcess):
             return None
         except self._system.AccessDenied as error:
             raise PermissionError(f"the system does not tell about process {pid}") from error
 
-    def newborn(self, pid: int) -> ProcessIdentity:
+    def identify_child(self, pid: int) -> ProcessIdentity:
         """Return the identity of a child that has not been waited for; it has one even after its end.
 
         Raises:
             OSError: the system does not tell.
         """
         try:
-            return self._name(self._system.Process(pid))
+            return self._identity_of(self._system.Process(pid))
         except self._system.Error as error:
             raise ProcessLookupError(f"the system does not tell about process {pid}") from error
 
@@ -140,7 +140,7 @@ class DarwinProbe:
         return answer if self.sample(identity) is Liveness.ALIVE else None
 
     @staticmethod
-    def _name(process: Any) -> ProcessIdentity:
+    def _identity_of(process: Any) -> ProcessIdentity:
         # create_time() follows changes of the system's clock; the ident by which psutil compares processes does not.
         pid, began = process._ident  # noqa: SLF001
         if began is None:

@@ -20,7 +20,7 @@ from ..shared import adoption_marks
 from ..shared.clock import MonotonicClock
 from ..shared.file_watch import PollingFileWatcher
 from ..shared.lanes import ThreadLanes
-from ..shared.patient_probe import PatientProbe, PatientProcesses, ProcessQueries
+from ..shared.process_queries import PatientProbe, PatientProcesses, ProcessQueries
 from . import libproc, ports
 from . import probe as darwin_probe
 

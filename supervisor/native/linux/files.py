@@ -48,7 +48,7 @@ _libc.statfs.restype = ctypes.c_int
 
 
 def exchange(new: Path, old: Path) -> None:
-    """Put one file in the place of another, atomically; the other file, if it exists, takes its place.
+    """Put `new` in the place of `old`, atomically. If `old` exists, it lies in the place of `new` afterwards.
 
     A rename over a file makes ext4 write the data out first (`auto_da_alloc`), which can take milliseconds on a busy
     disk. With an exchange, a repeated writer alternates two files, and the kernel neither makes nor frees one.

@@ -7,7 +7,7 @@ from ...core.model import Bind, ListeningSocket, Liveness, Occupant, PortFact, P
 from ..api import Probe
 from ..facts import SERVES_LOOPBACK
 from ..posix import processes, trial_bind
-from ..shared.patient_probe import ProcessQueries
+from ..shared.process_queries import ProcessQueries
 from . import procfs, tcp
 
 assert sys.platform == "linux"  # noqa: S101 (tells type checkers where this runs)

@@ -31,18 +31,18 @@ class LinuxProbe:
                 return None
             # The process exists, but /proc is mounted with hidepid (proc(5)).
             raise PermissionError(errno.EACCES, "hidden by the system", f"/proc/{pid}") from error
-        return None if stat.ended else self.name(pid, stat)
+        return None if stat.ended else self.identity_from(pid, stat)
 
-    def newborn(self, pid: int) -> ProcessIdentity:
+    def identify_child(self, pid: int) -> ProcessIdentity:
         """Return the identity of a child that has not been waited for; it has one even after its end.
 
         Raises:
             OSError: the system does not tell.
         """
-        return self.name(pid, procfs.read_stat(pid))
+        return self.identity_from(pid, procfs.read_stat(pid))
 
-    def name(self, pid: int, stat: procfs.Stat) -> ProcessIdentity:
-        """Return the identity that results from these facts."""
+    def identity_from(self, pid: int, stat: procfs.Stat) -> ProcessIdentity:
+        """Return the identity of the process with this pid and this line of /proc/PID/stat."""
         return ProcessIdentity(pid, f"{self._boot}:{stat.ticks}")
 
     def sample(self, identity: ProcessIdentity) -> Liveness:
@@ -120,10 +120,12 @@ class LinuxProbe:
 
 
 def _answers_signal_0(pid: int) -> bool:
+    """Return whether the kernel has a process or thread with this number, of any user: kill(2)."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
+        # Another user's process.
         return True
     return True

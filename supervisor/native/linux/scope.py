@@ -31,7 +31,10 @@ In a sandbox, our pid may be another one outside.
 
 
 class Scope:
-    """The service manager of a daemon that none has started: the daemon leaves its starter's control group."""
+    """The substitute for a service manager, if none has started the daemon. It gives the daemon its own control group.
+
+    `bus` is the path of the bus of this user's systemd; None: the path that the variables tell.
+    """
 
     def __init__(self, bus: str | None = None) -> None:
         self._bus_path = bus_path(os.environ) if bus is None else bus
@@ -95,17 +98,18 @@ def control_group() -> str:
     return Path("/proc/self/cgroup").read_text(encoding="utf-8")
 
 
-async def _start(bus: "Bus", name: str, more: Mapping[str, str]) -> None:
+async def _start(bus: "Bus", name: str, properties: Mapping[str, str]) -> None:
+    """Ask systemd for a scope of this name with this process in it. `properties` are further ones, with texts."""
     from .dbus import Writer
 
-    texts = {"Description": "Godot Supervisor", "Slice": "app.slice", "CollectMode": "inactive-or-failed", **more}
+    texts = {"Description": "Godot Supervisor", "Slice": "app.slice", "CollectMode": "inactive-or-failed", **properties}
 
-    def properties(writer: "Writer") -> None:
+    def append_properties(writer: "Writer") -> None:
         for key, value in texts.items():
             writer.align(8).text(key).signature("s").text(value)
         writer.align(8).text("PIDs").signature("au").array(4, lambda pids: pids.number(_SENDER))
 
-    body = Writer().text(name).text("fail").array(8, properties).array(8, lambda _: None)
+    body = Writer().text(name).text("fail").array(8, append_properties).array(8, lambda _: None)
     await bus.call(
         "org.freedesktop.systemd1",
         "/org/freedesktop/systemd1",

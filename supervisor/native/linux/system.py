@@ -20,7 +20,7 @@ from ..shared.clock import MonotonicClock
 from ..shared.exit_events import ExitEvent, PerProcessExitWatcher
 from ..shared.file_watch import FallbackFileWatcher, PollingFileWatcher
 from ..shared.lanes import ThreadLanes
-from ..shared.patient_probe import PatientProbe, PatientProcesses, ProcessQueries
+from ..shared.process_queries import PatientProbe, PatientProcesses, ProcessQueries
 from . import ports, procfs
 from . import probe as linux_probe
 
@@ -93,8 +93,8 @@ class LinuxProcessControl(process_control.PosixProcessControl[linux_probe.LinuxP
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
             if not stat.ended:
-                name = self._probe.name(pid, stat)
-                rows.append(ProcessRow(name, stat.parent, stat.session, on_terminal=stat.terminal != 0))
+                identity = self._probe.identity_from(pid, stat)
+                rows.append(ProcessRow(identity, stat.parent, stat.session, on_terminal=stat.terminal != 0))
         return tuple(rows)
 
     def is_unused(self, pid: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from ...core.model import Liveness
 from ..api import Probe
 from ..shared.exit_events import EventExitWatcher
-from ..shared.exits import ArmedWatch, Collect
+from ..shared.exit_watch import ArmedWatch, Collect
 
 SETTLE_EVERY_S, SETTLE_CHECKS = 0.01, 100
 """NOTE_EXIT may arrive before the process is a zombie that can be waited for. Until it is one, the probe is asked
@@ -28,7 +28,7 @@ class KqueueWatcher(EventExitWatcher):
     def _take_over(self, watch: ArmedWatch) -> None:
         loop = asyncio.get_running_loop()
         gone = not self._register(watch.identity.pid, loop)
-        watch.disarmed_by(self._forget)
+        watch.set_disarm(self._forget)
         self._watches.setdefault(watch.identity.pid, []).append(watch)
         if gone or self._probe.sample(watch.identity) is Liveness.DEAD:
             # ESRCH, like NOTE_EXIT, may arrive before the process can be waited for.

@@ -18,7 +18,7 @@ assert sys.platform != "win32"  # noqa: S101 (tells type checkers where this run
 class ChildProbe(Protocol):
     """A probe that can identify a child even after the child has ended."""
 
-    def newborn(self, pid: int) -> ProcessIdentity:
+    def identify_child(self, pid: int) -> ProcessIdentity:
         """Return the identity of a child that has not been waited for; it has one even after its end.
 
         Raises:
@@ -68,7 +68,7 @@ class PosixProcessControl(ABC, Generic[ProbeT]):
         asyncio.get_running_loop()
         process = self._start_child(command)
         try:
-            identity = self._probe.newborn(process.pid)
+            identity = self._probe.identify_child(process.pid)
         except OSError:
             processes.abandon(process)
             raise

@@ -184,4 +184,5 @@ def _lost_at(folder: Path) -> float:
         with contextlib.suppress(FileNotFoundError):
             times.append(path.stat().st_mtime)
     since = folder.joinpath(SINCE).stat().st_mtime
+    # Every change by a daemon leaves a file with its time (see `REMOVED`), so a later change was made by others.
     return changed if changed > max(times, default=0.0) + TOGETHER_S else since

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ...core.model import Liveness, ProcessIdentity
 from ..api import Probe, Watch
-from .exits import ArmedWatch, Collect, PollingExitWatcher
+from .exit_watch import ArmedWatch, Collect, PollingExitWatcher
 
 
 class EventExitWatcher(ABC):
@@ -89,7 +89,7 @@ class PerProcessExitWatcher(EventExitWatcher):
                 del self._events[identity]
                 event.close()
 
-        watch.disarmed_by(disarm)
+        watch.set_disarm(disarm)
         event.watches.append(watch)
         # The process may have ended, and its pid been given to another one, before the event was opened. Only a later
         # end is reported by the system.

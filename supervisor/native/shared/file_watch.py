@@ -137,7 +137,7 @@ class FallbackFileWatcher:
             return watch
         polled = _FallbackWatch(path, reason, on_write)
         polled.inner = self._polling.watch(path, lambda: self._fire(polled))
-        polled.on_close = self._closed
+        polled.on_close = self._forget
         self._polled[polled] = None
         self._troubles[path] = (reason, math.inf)
         if self._timer is None:
@@ -180,7 +180,7 @@ class FallbackFileWatcher:
         self._troubles[polled.path] = (polled.reason, asyncio.get_running_loop().time() + REARMED_WITHIN_S)
         polled.on_write()
 
-    def _closed(self, polled: _FallbackWatch) -> None:
+    def _forget(self, polled: _FallbackWatch) -> None:
         self._polled.pop(polled, None)
         if not any(other.path == polled.path for other in self._polled):
             self._troubles.pop(polled.path, None)
@@ -202,12 +202,14 @@ class FallbackFileWatcher:
                 continue
             if watch is None:
                 continue
+            # The system's watch reports no write from before it was armed, and polling ends with `close`.
             written = isinstance(before, _PolledFile) and before.written()
             before.close()
             polled.inner = watch
             self._polled.pop(polled)
             self._troubles.pop(polled.path, None)
             if written:
+                # A watch fires once, so the system's is closed before this write is reported.
                 watch.close()
                 polled.inner = None
                 polled.on_write()

@@ -12,17 +12,17 @@ from typing import Any, Generic, TypeVar
 
 from ...errors import SystemExhausted
 from ..lane import Lane, current
-from .patient_probe import PATIENCE_S, ProcessQueries, ProcessQuery
+from .process_queries import PATIENCE_S, ProcessQueries, ProcessQuery
 
 T = TypeVar("T")
 
 IDLE_S = 10.0
 """A thread without work ends after this time, so an idle daemon has none."""
 
-NEXT_PATIENCE_S = 0.25
+FURTHER_PATIENCE_S = 0.25
 """The patience with each further process once one has hung in the same call: others may hang for the same reason."""
 
-WHOLE_S = 30.0
+CALL_PATIENCE_S = 30.0
 """The time after which a call counts as hanging although it waits for no particular process."""
 
 PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5)
@@ -66,7 +66,7 @@ class Work(Generic[T]):
         query = self.query
         if query is not None and query.hangs(patience_s):
             return True
-        return self._began is not None and time.monotonic() - self._began > WHOLE_S
+        return self._began is not None and time.monotonic() - self._began > CALL_PATIENCE_S
 
     def _note(self, query: ProcessQuery | None) -> None:
         self.query = query
@@ -137,11 +137,13 @@ class LaneThreads(Executor):
             # A new thread counts as idle: it takes the first waiting entry.
             self._idle += 1
 
-    def _patience(self) -> float | None:
+    def _idle_timeout_s(self) -> float | None:
+        """Return how long a thread waits for work; None: for ever. The constant is read late, because tests set it."""
         idle_s = IDLE_S if self._idle_s is None else self._idle_s
         return None if idle_s == math.inf else idle_s
 
     def _hung(self) -> int:
+        """Return the number of threads that hang."""
         return sum(work.hangs() for work in self._running)
 
     def _work(self) -> None:
@@ -157,10 +159,15 @@ class LaneThreads(Executor):
             del entry, future, work
 
     def _next(self) -> tuple[Future[Any], Work[Any]] | None:
+        """Wait for work and return it with its future; None if the calling thread is to end.
+
+        A thread ends if it gets no work in time, or if it is surplus: one that hung has returned after its replacement
+        was made.
+        """
         with self._changed:
             surplus = self._alive - self._hung() > self._most
             found = bool(self._queue) or (
-                not surplus and self._changed.wait_for(lambda: bool(self._queue), self._patience())
+                not surplus and self._changed.wait_for(lambda: bool(self._queue), self._idle_timeout_s())
             )
             self._idle -= 1
             if not found:
@@ -235,9 +242,9 @@ class ThreadLanes:
                 future.cancel()
             query = work.query
             if query is None:
-                raise TimeoutError(f"the system has not answered within {WHOLE_S:g} s")
+                raise TimeoutError(f"the system has not answered within {CALL_PATIENCE_S:g} s")
             query.given_up = True
-            patience_s = NEXT_PATIENCE_S
+            patience_s = FURTHER_PATIENCE_S
 
     async def do(self, work: Callable[..., T], *arguments: Any, lane: Lane | None = None) -> T:
         """Call a function that must run once only.
@@ -256,6 +263,11 @@ class ThreadLanes:
             await asyncio.sleep(POLL_S)
 
     async def _begin(self, threads: LaneThreads, work: Work[T]) -> "asyncio.Future[T]":
+        """Queue work in a lane, or in the reserve thread if the lane can have no thread, and return its future.
+
+        Raises:
+            SystemExhausted: the system has no thread, after several attempts.
+        """
         loop = asyncio.get_running_loop()
         for pause_s in (*PAUSES_S, None):
             for executor in (threads, self._reserve):

@@ -33,7 +33,7 @@ class LockFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
-        self._place: tuple[int, int] | None = None
+        self._file_id: tuple[int, int] | None = None
 
     def take(self) -> bool:
         """Lock the file at the path, and make it if it is missing. A lock on an earlier file at the path is released.
@@ -49,16 +49,16 @@ class LockFile:
             descriptor = _open(self._path)
             try:
                 taken = _try_lock(descriptor)
-                place = _place(os.fstat(descriptor))
+                file_id = _file_id(os.fstat(descriptor))
             except BaseException:
                 os.close(descriptor)
                 raise
             if not taken:
                 os.close(descriptor)
                 return False
-            if place == self._at_path():
+            if file_id == self._at_path():
                 self.release()
-                self._descriptor, self._place = descriptor, place
+                self._descriptor, self._file_id = descriptor, file_id
                 return True
             # The file was replaced between opening and locking it, so this lock keeps no other process out.
             os.close(descriptor)
@@ -66,23 +66,24 @@ class LockFile:
 
     def intact(self) -> bool:
         """Return whether this process holds the lock, and the locked file still lies at the path. Cheap: one stat."""
-        return self._place is not None and self._place == self._at_path()
+        return self._file_id is not None and self._file_id == self._at_path()
 
     def release(self) -> None:
         """Release the lock. Repeated calls are harmless."""
         if self._descriptor is not None:
-            descriptor, self._descriptor, self._place = self._descriptor, None, None
+            descriptor, self._descriptor, self._file_id = self._descriptor, None, None
             os.close(descriptor)
 
     def _at_path(self) -> tuple[int, int] | None:
         """Return device and inode of the file at the path; None if no file can be seen."""
         try:
-            return _place(os.lstat(self._path))
+            return _file_id(os.lstat(self._path))
         except OSError:
             return None
 
 
-def _place(status: os.stat_result) -> tuple[int, int]:
+def _file_id(status: os.stat_result) -> tuple[int, int]:
+    """Return device and inode, which tell a file from another one at the same path."""
     return status.st_dev, status.st_ino
 
 

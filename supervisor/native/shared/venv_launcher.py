@@ -21,15 +21,15 @@ def replace_launcher(argv: Sequence[str], environment: Mapping[str, str]) -> tup
         return tuple(argv), environment
     if not ntpath.basename(program).lower().startswith("python"):
         return tuple(argv), environment
-    home = _base(ntpath.join(ntpath.dirname(ntpath.dirname(program)), "pyvenv.cfg"))
-    base = ntpath.join(home, ntpath.basename(program)) if home else ""
-    if not os.path.exists(base):  # noqa: PTH110 (clients do without pathlib)
+    folder = _interpreter_folder(ntpath.join(ntpath.dirname(ntpath.dirname(program)), "pyvenv.cfg"))
+    interpreter = ntpath.join(folder, ntpath.basename(program)) if folder else ""
+    if not os.path.exists(interpreter):  # noqa: PTH110 (clients do without pathlib)
         return tuple(argv), environment
-    return (base, *argv[1:]), {**environment, LAUNCHER_VARIABLE: program}
+    return (interpreter, *argv[1:]), {**environment, LAUNCHER_VARIABLE: program}
 
 
-def _base(settings: str) -> str:
-    """Return the folder of the interpreter that an environment was made with; empty if there is no environment."""
+def _interpreter_folder(settings: str) -> str:
+    """Return the folder of the interpreter that an environment was made with; empty if `settings` cannot be read."""
     try:
         with open(settings, encoding="utf-8") as file:  # noqa: PTH123 (the same)
             pairs = [line.partition("=") for line in file]

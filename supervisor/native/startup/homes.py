@@ -18,6 +18,22 @@ ROOT = 0
 OVERFLOW = 65534
 """The owner that Linux shows if a user namespace does not know the real one."""
 
+ENVIRONMENT_ERRNOS = frozenset(
+    getattr(errno, name, 0)
+    for name in (
+        *("EACCES", "EPERM", "ENOTDIR", "EISDIR", "EROFS", "ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM", "EIO"),
+        *("ESTALE", "ELOOP", "ENAMETOOLONG", "EAGAIN", "ETXTBSY"),
+    )
+)
+"""Errors of the system that the user's environment causes, not a defect of this program."""
+
+_HINTS = {
+    errno.EACCES: "may you read and write there?",
+    errno.ENOSPC: "make room on that disk",
+    errno.EROFS: f"choose a folder that can be written: {HOME_VARIABLE}",
+    errno.EMFILE: "ulimit -n says how many files may be open",
+}
+
 
 def check(where: Folders) -> None:
     """Check that this user can have a home in these folders.
@@ -30,7 +46,7 @@ def check(where: Folders) -> None:
     """
     if SYSTEM == "windows":
         return
-    _check_left_by_root(where)
+    _check_owned_by_root(where)
     variable, value = (HOME_VARIABLE, where.home) if where.moved else ("HOME", where.home.parent)
     _check_place(variable, value, where.home, os.R_OK | os.W_OK | os.X_OK)
     if not where.moved:
@@ -40,7 +56,7 @@ def check(where: Folders) -> None:
 
 
 def explain(problem: OSError, where: Folders) -> SupervisorError:
-    """Return the error for users that an error of the system about a file in the home means."""
+    """Return the error to show to users for an error of the system about a file in the home."""
     try:
         check(where)
     except SupervisorError as better:
@@ -48,49 +64,35 @@ def explain(problem: OSError, where: Folders) -> SupervisorError:
     path = problem.filename if isinstance(problem.filename, str) else None
     reason = problem.strerror or str(problem)
     text = f"{reason}: {path}" if path else reason
-    left = _left_by_root(Path(path)) if path and SYSTEM != "windows" else None
-    if left is not None:
-        return NotOurs(text, hint=_give_back([left]))
-    return StateNotWritable(text, hint=_HELP.get(problem.errno or 0))
+    owned_by_root = _topmost_of_root(Path(path)) if path and SYSTEM != "windows" else None
+    if owned_by_root is not None:
+        return NotOurs(text, hint=_chown_command([owned_by_root]))
+    return StateNotWritable(text, hint=_HINTS.get(problem.errno or 0))
 
 
-ENVIRONMENT_ERRNOS = frozenset(
-    getattr(errno, name, 0)
-    for name in (
-        *("EACCES", "EPERM", "ENOTDIR", "EISDIR", "EROFS", "ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM", "EIO"),
-        *("ESTALE", "ELOOP", "ENAMETOOLONG", "EAGAIN", "ETXTBSY"),
-    )
-)
-"""Errors of the system that the user's environment causes, not a defect of this program."""
+def _check_owned_by_root(where: Folders) -> None:
+    """Refuse files and folders in this user's home that root owns and this user cannot use.
 
-_HELP = {
-    errno.EACCES: "may you read and write there?",
-    errno.ENOSPC: "make room on that disk",
-    errno.EROFS: f"choose a folder that can be written: {HOME_VARIABLE}",
-    errno.EMFILE: "ulimit -n says how many files may be open",
-}
-
-
-def _check_left_by_root(where: Folders) -> None:
-    """Refuse folders in this user's home that root owns: a command was run once by sudo, with this user's HOME."""
+    A command that was once run by sudo, with this user's HOME, leaves such ones.
+    """
     control = where.home / "control"
     ours = (where.home, where.endpoint, where.lock, where.registry, control, where.logs, where.environments)
     needed = {**dict.fromkeys(ours, os.R_OK | os.W_OK), where.config.parent: os.R_OK, where.config: os.R_OK}
-    left_by_root = {place: found for place in needed if (found := _left_by_root(place)) is not None}
+    owned_by_root = {place: found for place in needed if (found := _topmost_of_root(place)) is not None}
     # A missing folder has to be made in the one that root owns.
     blocked = [
         place
-        for place in left_by_root
-        if not os.access(place if os.path.lexists(place) else left_by_root[place], needed[place])
+        for place in owned_by_root
+        if not os.access(place if os.path.lexists(place) else owned_by_root[place], needed[place])
     ]
     if blocked:
         raise NotOurs(
-            f"{left_by_root[blocked[0]]} belongs to root: was a command run by sudo, with your HOME?",
-            hint=_give_back([*dict.fromkeys(left_by_root.values())]),
+            f"{owned_by_root[blocked[0]]} belongs to root: was a command run by sudo, with your HOME?",
+            hint=_chown_command([*dict.fromkeys(owned_by_root.values())]),
         )
 
 
-def _left_by_root(path: Path) -> Path | None:
+def _topmost_of_root(path: Path) -> Path | None:
     """Return the topmost part of this path that root owns in a folder of this user; None if there is none."""
     me = _me()
     top = None
@@ -107,7 +109,8 @@ def _left_by_root(path: Path) -> Path | None:
     return None
 
 
-def _give_back(paths: list[Path]) -> str:
+def _chown_command(paths: list[Path]) -> str:
+    """Return the command that gives these files and folders back to this user."""
     return shlex.join(("sudo", "chown", "-R", str(_me()), *(str(path) for path in paths)))
 
 
@@ -138,7 +141,7 @@ def _check_place(variable: str, value: Path, folder: Path, access: int) -> None:
     wanted = access if nearest == folder else os.X_OK | access & os.W_OK
     if not os.access(nearest, wanted):
         verb = "write" if os.access(nearest, wanted & ~os.W_OK) else "read"
-        raise NotOurs(f"{what}, which you may not {verb}", hint=_own_home(variable))
+        raise NotOurs(f"{what}, which you may not {verb}", hint=_hint_for_own_home(variable))
 
 
 def _nearest(folder: Path) -> tuple[Path, os.stat_result]:
@@ -151,7 +154,8 @@ def _nearest(folder: Path) -> tuple[Path, os.stat_result]:
     return Path("/"), os.stat_result([0] * 10)
 
 
-def _own_home(variable: str) -> str:
+def _hint_for_own_home(variable: str) -> str:
+    """Return how a user who may not use the folder in a variable gets one of their own."""
     if variable != "HOME":
         return f"unset {variable}, or set it to a folder of yours"
     name, home = _user(_me())

@@ -22,7 +22,11 @@ def reset_for_command() -> None:
 
 
 def reset_for_daemon() -> None:
-    """Do the same for the daemon, which ignores no signal, because servers inherit the daemon's state."""
+    """Unblock all signals, stop ignoring every one of them, and let new files be private.
+
+    The daemon keeps none of the signals ignored that a command does, because servers inherit the daemon's state. Call
+    this in the main thread, before other threads exist.
+    """
     if sys.platform == "win32":
         from ..windows import win32
 
@@ -86,6 +90,7 @@ if sys.platform != "win32":
 
 
 def _reset_files_and_variables() -> None:
+    """Let new files be private, and drop variables of folders whose values are not valid."""
     # Without the owner's bits, no program of the user could read our files, or a server's.
     os.umask(os.umask(0o077) & 0o077)
     if os.environ.get("HOME") == "":

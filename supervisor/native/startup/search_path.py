@@ -16,8 +16,9 @@ ROOT = os.path.abspath(os.path.join(__file__, *[os.pardir] * 4))  # noqa: PTH100
 def remove_foreign_folders() -> None:
     """Remove the folders that PYTHONPATH, the current folder or the script's folder put before our own.
 
-    A module that was loaded from one of them is forgotten too. A folder in which this package was found stays, and so
-    does all of PYTHONPATH then, because an installation that needs that variable has its other packages there as well.
+    A module that was loaded from one of them is forgotten too. The folder of this package stays. If PYTHONPATH
+    names it, all of PYTHONPATH stays, because such an installation has its other packages there as well. Folders of the
+    interpreter that were put first are moved behind the others.
     """
     added = [] if sys.flags.ignore_environment else _entries(os.environ.get(VARIABLE))
     if ROOT in added:

@@ -93,7 +93,7 @@ def make_folder(path: Path) -> None:
 
 
 def why_distrusted(path: Path) -> tuple[str, str] | None:
-    """Return why another user could have written a file or folder; see `private_files.why_distrusted`.
+    """Return reason and fix of a `private_files.Distrust`, if another user could have written a file or folder.
 
     Raises:
         OSError: the system does not tell.

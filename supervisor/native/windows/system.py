@@ -14,7 +14,7 @@ from ..shared.clock import MonotonicClock
 from ..shared.exit_statuses import ExitStatuses
 from ..shared.file_watch import PollingFileWatcher
 from ..shared.lanes import ThreadLanes
-from ..shared.patient_probe import PatientProbe, PatientProcesses, ProcessQueries
+from ..shared.process_queries import PatientProbe, PatientProcesses, ProcessQueries
 from . import ports, win32
 from .processes import console, handles, jobs, listing, start_order
 from .processes import exits as windows_exits

@@ -19,7 +19,7 @@ assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this run
 
 
 class _Wait(ExitEvent):
-    """A wait for one process, by a thread of the system."""
+    """A wait for one process, by a thread of the system. `process` is the handle; `registered` is that of the wait."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class _Wait(ExitEvent):
         self.closed = False
 
     def close(self) -> None:
-        """Close both, in this order: the handle must be open while the system waits for it."""
+        """End the wait, then close the handle, which must be open while the system waits for it."""
         if self.closed:
             return
         self.closed = True

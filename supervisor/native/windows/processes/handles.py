@@ -81,10 +81,10 @@ def identity_of(handle: int) -> ProcessIdentity:
     pid = int(win32.GetProcessId(handle))
     if not pid:
         raise win32.last_error()
-    return ProcessIdentity(pid, str(created(handle)))
+    return ProcessIdentity(pid, str(creation_time(handle)))
 
 
-def created(handle: int) -> int:
+def creation_time(handle: int) -> int:
     """Return when the process was created, 100 ns since 1601.
 
     Raises:

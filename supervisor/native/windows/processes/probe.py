@@ -36,14 +36,6 @@ class WindowsProbe:
                 raise
             return self._identify_by_list(pid, error)
 
-    def newborn(self, process: int) -> ProcessIdentity:
-        """Return the identity behind a handle of ours, even after the end of the process.
-
-        Raises:
-            OSError: the system does not tell.
-        """
-        return handles.identity_of(process)
-
     def sample(self, identity: ProcessIdentity) -> Liveness:
         """Return whether exactly this process lives."""
         if not identity.start_token.isdecimal():

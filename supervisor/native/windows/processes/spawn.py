@@ -1,7 +1,6 @@
 """Starts processes that outlive the daemon: without a window, in their own job, and with no handle but the log."""
 
 import contextlib
-import ctypes
 import msvcrt
 import os
 import subprocess
@@ -131,7 +130,7 @@ def opened_for_append(path: Path) -> Iterator[int]:
         win32_files.FILE_ATTRIBUTE_NORMAL,
         None,
     )
-    if handle is None or handle == ctypes.c_void_p(-1).value:
+    if handle is None or handle == files.INVALID_HANDLE:
         raise win32.last_error()
     descriptor = files.descriptor_of(handle, os.O_APPEND)
     try:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from supervisor.native.shared.exits import ArmedWatch, PollingExitWatcher
+from supervisor.native.shared.exit_watch import ArmedWatch, PollingExitWatcher
 from tests.contract.platforms import on_loop, until
 from tests.fakes import FakeProbe, FakeSystem
 
@@ -59,7 +59,7 @@ async def test_status_is_collected_before_the_callback() -> None:
 
 @on_loop
 async def test_watches_return_to_the_system_when_it_accepts_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supervisor.native.shared.exits.TRY_AGAIN_EVERY_S", 0.002)
+    monkeypatch.setattr("supervisor.native.shared.exit_watch.TRY_AGAIN_EVERY_S", 0.002)
     system = FakeSystem()
     refusal: list[OSError] = [OSError(24, "Too many open files")]
     taken: list[ArmedWatch] = []
@@ -68,17 +68,17 @@ async def test_watches_return_to_the_system_when_it_accepts_them(monkeypatch: py
     def take(watch: ArmedWatch) -> None:
         if refusal:
             raise refusal[0]
-        watch.disarmed_by(released.append)
+        watch.set_disarm(released.append)
         taken.append(watch)
 
     watcher = PollingExitWatcher(FakeProbe(system), lambda _: None, interval_s=0.001, take_over=take)
     told: list[str] = []
     watch = watcher.watch(system.me, lambda: told.append("ended"))
     await asyncio.sleep(0.01)
-    assert watcher.watching == 1
+    assert watcher.polled == 1
     refusal.clear()
     await until(lambda: taken == [watch], "it is taken over")
-    assert watcher.watching == 0
+    assert watcher.polled == 0
     assert watcher.note() is None
     assert watcher._timer is None
     taken[0].fire()

@@ -17,7 +17,11 @@ PATIENCE_S = 1.0
 
 
 class ProcessQuery:
-    """A query about one process, from its start to its return. `given_up`: callers no longer wait for its thread."""
+    """A query about one process, from its start to its return.
+
+    `over` is locked until the return. `given_up`: callers no longer wait for the thread. `process` is the process that
+    had the pid when another query was first refused; None before that.
+    """
 
     __slots__ = ("given_up", "over", "process", "since")
 
@@ -77,6 +81,11 @@ class ProcessQueries:
         return tuple(pid for pid, query in list(self._open.items()) if query.hangs())
 
     def _wait_for(self, pid: int, other: ProcessQuery) -> None:
+        """Return when another query about this pid has returned, or is about an ended process.
+
+        Raises:
+            TimeoutError: the other query hangs.
+        """
         left_s = other.since + PATIENCE_S - time.monotonic()
         if not other.given_up and left_s > 0 and other.over.acquire(timeout=left_s):
             other.over.release()

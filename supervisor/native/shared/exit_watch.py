@@ -1,4 +1,4 @@
-"""An armed watch on a process, and the exit watcher that needs only a probe, because it polls."""
+"""The exit watcher that polls, which needs only a probe, and the watches that all exit watchers arm."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,10 @@ TRY_AGAIN_EVERY_S = 30.0
 
 
 class ArmedWatch:
-    """Fires once, or never if it was closed before. The exit status is collected before the callback."""
+    """A watch on one process. It fires once, or never if it was closed before.
+
+    The exit status is collected before the callback.
+    """
 
     def __init__(
         self,
@@ -35,12 +38,12 @@ class ArmedWatch:
         self._disarm = disarm
         self._armed = True
 
-    def disarmed_by(self, disarm: Callable[["ArmedWatch"], None]) -> None:
-        """Set what `close` calls, because another source serves the watch from here on."""
+    def set_disarm(self, disarm: Callable[["ArmedWatch"], None]) -> None:
+        """Replace the function that `close` calls, because another source serves the watch from here on."""
         self._disarm = disarm
 
     def fire(self) -> None:
-        """Report that the process has ended. Do nothing for a closed watch."""
+        """Collect the exit status and call back, because the process has ended. Do nothing for a closed watch."""
         if self._armed:
             self.close()
             self._collect(self.identity)
@@ -72,7 +75,7 @@ class PollingExitWatcher:
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def watching(self) -> int:
+    def polled(self) -> int:
         """The number of polled processes."""
         return len(self._watches)
 
@@ -99,9 +102,9 @@ class PollingExitWatcher:
         self._since_tried_s += self._interval_s
         if self._take_over is not None and self._since_tried_s >= TRY_AGAIN_EVERY_S:
             self._since_tried_s = 0.0
-            self._give_back(self._take_over)
+            self._offer_all(self._take_over)
 
-    def _give_back(self, take_over: TakeOver) -> None:
+    def _offer_all(self, take_over: TakeOver) -> None:
         """Offer every watch to the system, until it refuses one."""
         for watch in tuple(self._watches):
             try:
