@@ -174,7 +174,7 @@ class FakeSystem:
         """End the process with this pid, and give the pid to a foreign process."""
         if pid in self.processes:
             self.kill(pid)
-        return self.start("stranger", pid=pid)
+        return self.start("bystander", pid=pid)
 
     def listen(self, identity: ProcessIdentity, port: int, address: str = "127.0.0.1") -> None:
         """Let a process listen from now on."""

@@ -69,14 +69,14 @@ def test_documents_of_a_server_are_as_defined(
     check_document(command, run(command, *words.split(), "--json").document)
 
 
-def test_of_a_server_that_has_ended_the_document_is_as_defined(run: Run, daemon: Script) -> None:
+def test_the_document_of_an_ended_server_is_as_defined(run: Run, daemon: Script) -> None:
     daemon.answers["server.get"] = NotFound("no server 'godot-ai'")
     daemon.answers["server.history"] = {"servers": [past(by="a script")]}
     check_document("inspect", run("inspect", "godot-ai", "--json").document)
 
 
 @pytest.mark.parametrize("command", ["down", "restart"])
-def test_of_several_servers_the_document_is_as_defined(run: Run, daemon: Script, command: str) -> None:
+def test_the_document_of_several_servers_is_as_defined(run: Run, daemon: Script, command: str) -> None:
     found = [server(), server(id="other")]
     daemon.answers |= {
         "server.list": {"servers": found},

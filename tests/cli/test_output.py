@@ -169,7 +169,7 @@ def test_equal_progress_in_a_pipe_prints_once(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err.splitlines() == ["installing 76 of 77", "installing 77 of 77", "starting"]
 
 
-def test_a_port_that_no_process_is_known_to_hold_is_told_with_its_reason() -> None:
+def test_a_port_without_a_known_holder_shows_the_reason() -> None:
     row = {"port": 8000, "pid": None, "command": None, "user": None, "reason": "the system has excluded it"}
     (line,) = output._details({"occupants": [row]})
     assert line == "port 8000: the system has excluded it"

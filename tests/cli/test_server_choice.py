@@ -88,7 +88,7 @@ def test_down_by_kind_ignores_found_servers(run: Run, daemon: Script) -> None:
 
 
 @pytest.mark.parametrize("command", ["down", "restart"])
-def test_several_and_all(run: Run, daemon: Script, command: str) -> None:
+def test_down_takes_several_ids_or_all(run: Run, daemon: Script, command: str) -> None:
     script_stop(daemon)
     assert [line.split(":")[0] for line in run(command, "a", "godot-ai", "a").out.splitlines()] == [
         "mine@a",

@@ -78,7 +78,7 @@ def test_stop_servers_json_is_one_document(run: Run, daemon: Script) -> None:
     assert outcome.document == {"stopped": ["a"], "left": [FOUND], "bridges": []}
 
 
-def test_stop_servers_without_servers_waits_for_none(run: Run, daemon: Script) -> None:
+def test_stop_servers_without_servers_waits_for_no_server(run: Run, daemon: Script) -> None:
     stops_servers(daemon, [])
     outcome = run("stop", "--servers")
     assert (outcome.code, outcome.out, outcome.err) == (0, "stopped\n", "")
@@ -102,7 +102,7 @@ def test_stop_notices_that_the_daemon_died(run: Run, daemon: Script) -> None:
     assert not (daemon.home / "endpoint.json").exists()
 
 
-def test_a_daemon_that_withdraws_between_two_looks_has_not_died(
+def test_a_daemon_that_ends_between_two_looks_has_not_died(
     run: Run, daemon: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon.answers["daemon.shutdown"] = Streaming({}, hangs_up=True)

@@ -115,14 +115,14 @@ def test_down_names_what_it_has_left_running(run: Run, daemon: Script) -> None:
     assert "recipe" not in outcome.err
 
 
-def test_a_log_that_was_removed_is_not_an_empty_one(run: Run, daemon: Script, tmp_path: Path) -> None:
+def test_a_removed_log_is_reported_as_removed(run: Run, daemon: Script, tmp_path: Path) -> None:
     daemon.answers["logs.read"] = {"lines": [], "log": str(tmp_path / "gone.log")}
     outcome = run("logs", "godot-ai", "--json")
     assert outcome.code == 4
     assert "was removed" in outcome.err
 
 
-def test_the_hint_names_what_refuses_a_start(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hint_names_the_reason_that_refuses_a_start(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: object) -> None:
         raise NotOurs("HOME is /home/ua, and /home/ua belongs to another user (ua)", hint="run it as ua, without sudo")
 
@@ -131,7 +131,7 @@ def test_the_hint_names_what_refuses_a_start(run: Run, monkeypatch: pytest.Monke
     assert hint == "HOME is /home/ua, and /home/ua belongs to another user (ua): run it as ua, without sudo"
 
 
-def test_an_owner_that_is_not_seen_from_here_is_refused(run: Run, daemon: Script) -> None:
+def test_an_owner_that_the_command_cannot_see_is_refused(run: Run, daemon: Script) -> None:
     # The daemon may see another process of that number: the command may run in a container.
     outcome = run("up", "godot-ai", "--owner-pid", str(2**22 + 1), "--json")
     assert outcome.code == 4

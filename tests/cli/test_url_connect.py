@@ -24,7 +24,7 @@ def test_url_prints_only_the_url(run: Run, daemon: Script) -> None:
 
 @pytest.mark.parametrize("state", ["failed", "backoff", "starting", "unhealthy", "stopping"])
 @pytest.mark.parametrize("command", ["url", "connect"])
-def test_address_of_what_does_not_run_is_a_warning(run: Run, daemon: Script, command: str, state: str) -> None:
+def test_url_of_a_server_that_does_not_run_is_a_warning(run: Run, daemon: Script, command: str, state: str) -> None:
     daemon.answers["server.get"] = server(state=state)
     done = run(command)
     assert (done.code, "http://127.0.0.1:8000/mcp" in done.out) == (1, True)
@@ -66,7 +66,7 @@ def test_the_file_that_the_object_is_for_is_named_on_stderr(run: Run, client: st
 
 
 @pytest.mark.parametrize("client", ["vscode", "codex", "gemini"])
-def test_a_client_without_a_form_of_its_own_is_no_server(run: Run, client: str) -> None:
+def test_an_unsupported_client_name_is_not_taken_for_a_server(run: Run, client: str) -> None:
     outcome = run("connect", client)
     assert outcome.code == 2
     assert "connect json prints the object that most clients read" in outcome.err

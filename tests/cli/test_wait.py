@@ -109,7 +109,7 @@ def test_a_failed_server_may_still_be_taken_down(run: Run, daemon: Script) -> No
     assert run("wait", "--for", "stopping").code == 0
 
 
-def test_the_time_is_up(run: Run, daemon: Script) -> None:
+def test_wait_fails_at_its_timeout(run: Run, daemon: Script) -> None:
     daemon.answers["events.subscribe"] = opened(server())
     outcome = run("wait", "--for", "gone", "--timeout", "0.2", "--json")
     assert (outcome.code, outcome.error["code"]) == (6, "TIMEOUT")

@@ -108,7 +108,7 @@ def test_a_view_with_a_countdown_is_built_each_time(harness: EngineHarness) -> N
     tell(harness, story)
 
 
-def test_an_unwatched_owner_is_probed_each_time(harness: EngineHarness) -> None:
+def test_an_unwatched_owner_is_probed_for_each_view(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:
         views = Views(
             harness.engine.context, harness.engine.inspector.reaper, ExitWatches(harness.engine.context.platform.exits)

@@ -69,7 +69,7 @@ def test_excerpt_of_a_log_without_errors_is_its_end() -> None:
     assert excerpt(lines, 20) == tuple(FRAMES[-20:])
 
 
-def test_a_port_that_the_log_does_not_name_is_not_said_to_be_named() -> None:
+def test_a_general_error_in_the_log_names_no_port() -> None:
     lines = ["OSError: [Errno 98] Address already in use"]
     assert taken_ports(lines, [8000]) == {8000}
     assert not names_taken(lines, 8000)

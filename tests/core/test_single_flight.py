@@ -25,7 +25,7 @@ ENSURE, STOP, REAP, RECOVER = Operation.ENSURE, Operation.STOP, Operation.REAP, 
 
 
 @pytest.mark.parametrize("operation", list(Operation))
-def test_a_free_door_lets_everything_through(operation: Operation) -> None:
+def test_an_idle_server_admits_every_operation(operation: Operation) -> None:
     assert admit(None, request(operation)) == Started()
 
 

@@ -153,7 +153,7 @@ def house(open_house: House) -> Iterator[House]:
 
 
 @pytest.mark.parametrize("line", [*NOT_JSON.values(), *NO_REQUEST.values()], ids=[*NOT_JSON, *NO_REQUEST])
-def test_a_stranger_who_does_not_say_hello_is_shown_out(house: House, line: bytes) -> None:
+def test_a_client_that_does_not_say_hello_is_disconnected(house: House, line: bytes) -> None:
     with house.caller("tcp") as caller:
         caller.say(line + b"\n")
         said = [caller.hear(), None]
@@ -223,7 +223,7 @@ def test_hundreds_of_idle_connections_keep_no_client_out(house: House) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_a_guest_who_talks_nonsense_gets_typed_errors_and_may_go_on(house: House, kind: str) -> None:
+def test_a_client_that_sends_nonsense_gets_typed_errors(house: House, kind: str) -> None:
     with house.greeted(kind) as caller:
         for name, line in {**NOT_JSON, **NO_REQUEST}.items():
             caller.say(line + b"\n")
@@ -280,7 +280,7 @@ def test_another_users_process_cannot_be_an_owner(house: House) -> None:
 # --- one operation at a time ------------------------------------------------------------------------------------------
 
 
-def test_two_equal_wishes_are_one_flight(make_home: MakeHome) -> None:
+def test_two_equal_requests_are_one_operation(make_home: MakeHome) -> None:
     home = make_home(toy_config("--slow-start", "0.7"))
     home.start()
     owner, other = home.owner(), home.owner()

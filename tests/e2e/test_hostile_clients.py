@@ -58,7 +58,7 @@ def house(open_house: House) -> Iterator[House]:
 # --- slow ones --------------------------------------------------------------------------------------------------------
 
 
-def test_a_byte_now_and_then_buys_a_stranger_no_time(house: House) -> None:
+def test_slow_bytes_do_not_extend_the_time_for_hello(house: House) -> None:
     with contextlib.ExitStack() as stack:
         foreign_servers = [stack.enter_context(house.caller("tcp")) for _ in range(4)]
         guests = [stack.enter_context(house.greeted(kind)) for kind in ("unix", "tcp")]
@@ -254,7 +254,7 @@ PAGES = {
 
 
 @pytest.mark.parametrize("said", PAGES.values(), ids=PAGES)
-def test_what_a_web_page_can_send_never_reaches_a_verb(house: House, said: tuple[str, ...]) -> None:
+def test_a_web_page_never_reaches_a_method(house: House, said: tuple[str, ...]) -> None:
     """Even with the right token in it, which no page has."""
     ask = [
         json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hello", "params": house.hello()}),

@@ -116,7 +116,7 @@ def test_hostile_answers_fail_the_start_and_hold_up_no_client(
 
 
 @pytest.mark.parametrize("manner", ["megabytes", "other", "escapes", "long", "good"])
-def test_a_stranger_is_adopted_only_for_a_good_answer(make_home: MakeHome, manner: str) -> None:
+def test_a_foreign_server_is_adopted_only_for_a_good_answer(make_home: MakeHome, manner: str) -> None:
     """Its words are quoted to people, and no more of them than people can read."""
     ports = free_ports(2)
     home = make_home('[daemon]\ndiscover = "watch"\n' + kind("rogue", manner, ports))

@@ -71,7 +71,7 @@ def until_answered(caller: Caller, identifier: str) -> list[Any] | None:
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_whatever_a_guest_says_is_answered_with_a_typed_error_or_a_result(house: House, kind: str) -> None:
+def test_any_lines_of_a_client_get_typed_errors_or_results(house: House, kind: str) -> None:
     numbers = count()
     with house.greeted(kind) as caller:
 
@@ -88,7 +88,7 @@ def test_whatever_a_guest_says_is_answered_with_a_typed_error_or_a_result(house:
         attempt()
 
 
-def test_whatever_a_stranger_says_never_reaches_a_verb(house: House) -> None:
+def test_a_client_without_a_token_never_reaches_a_method(house: House) -> None:
     @settings(BUDGET, max_examples=examples(80))
     @given(st.lists(hostile.lines(), max_size=2))
     def attempt(said: list[bytes]) -> None:
@@ -104,7 +104,7 @@ def test_whatever_a_stranger_says_never_reaches_a_verb(house: House) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_whatever_the_fields_of_a_verb_are_it_answers(house: House, method: str) -> None:
+def test_every_method_answers_whatever_its_fields_are(house: House, method: str) -> None:
     numbers = count()
     with house.greeted("unix") as caller:
 

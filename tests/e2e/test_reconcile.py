@@ -278,7 +278,7 @@ def test_compatible_foreign_server_is_adopted_with_its_owner(home: Home, place: 
     assert foreign_server.wait(20) == -signal.SIGTERM
 
 
-def test_an_adopted_stranger_that_ends_is_started_again_as_ours(home: Home, place: Place) -> None:
+def test_an_adopted_server_that_ends_is_started_again_as_ours(home: Home, place: Place) -> None:
     owner = home.owner()
     foreign_server = toy_of_a_stranger(home, place.set(0), owner=owner)
     home.up("e2e-toy", "--owner-pid", str(owner.pid))
@@ -307,7 +307,7 @@ def test_request_without_owner_keeps_an_orphan_until_stopped(home: Home, place: 
     assert home.cli("down").returncode == 0
 
 
-def test_a_stranger_in_another_version_whose_owner_is_dead_is_replaced(home: Home, place: Place) -> None:
+def test_a_foreign_server_of_another_version_without_owner_is_replaced(home: Home, place: Place) -> None:
     theirs = home.owner()
     foreign_server = toy_of_a_stranger(home, place.set(0), "--version", "0.9", owner=theirs)
     ended(theirs)
@@ -322,7 +322,7 @@ def test_a_stranger_in_another_version_whose_owner_is_dead_is_replaced(home: Hom
 
 
 @pytest.mark.parametrize("why", ["its owner lives", "it has no owner", "its owner is not known", "a session"])
-def test_a_stranger_in_another_version_that_may_be_needed_stays(home: Home, place: Place, why: str) -> None:
+def test_a_foreign_server_of_another_version_that_is_needed_stays(home: Home, place: Place, why: str) -> None:
     theirs = home.owner()
     owner = {"its owner lives": theirs, "it has no owner": None, "its owner is not known": "none of your pids"}
     foreign_server = toy_of_a_stranger(home, place.set(0), "--version", "0.9", owner=owner.get(why, theirs))

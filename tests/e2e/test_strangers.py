@@ -438,7 +438,7 @@ def test_the_pid_of_an_owner_is_recycled(watching: Home, place: Place, recycle: 
 
 @pytest.mark.needs_root
 @pytest.mark.parametrize("how", rest_in_full(["adopted", "found"]))
-def test_the_pid_of_a_strangers_server_is_recycled(
+def test_the_pid_of_a_foreign_server_is_recycled(
     home: Home, watching: Home, place: Place, recycle: Recycle, how: str
 ) -> None:
     """The process that has the pid now is innocent, whatever the daemon knew of the one before."""

@@ -39,7 +39,7 @@ class Answers:
         return Identification(matches=True, version=version, leases=self.leases)
 
 
-def strangers_toy(
+def start_foreign_toy(
     harness: EngineHarness, owner: str | None = None, http: int = 8000, parent: ProcessIdentity | None = None
 ) -> ProcessIdentity:
     """Start a foreign server for the owner that its environment names."""

@@ -12,7 +12,7 @@ from supervisor.engine.environments.examination import SCRIPT
 from supervisor.engine.starting.versions.advice import notes_on
 from supervisor.errors import InstallFailed
 from supervisor.native.api import ChildCommand
-from tests.engine.answers import ANSWERING, Answers, strangers_toy
+from tests.engine.answers import ANSWERING, Answers, start_foreign_toy
 from tests.engine.harness import EngineHarness, EventRecorder, FakeRequester
 from tests.fakes import FakeProcess, FakeSystem
 from tests.installers import BASE, installer
@@ -173,7 +173,7 @@ def test_foreign_server_of_the_addons_version_is_adopted(harness: EngineHarness,
     answers.version = "4.3.1"
 
     async def story() -> None:
-        foreign_server = strangers_toy(harness)
+        foreign_server = start_foreign_toy(harness)
         record = await harness.up(harness.editor(), project=project(harness, "game", "4.3.1"))
         assert (record.process, record.origin, record.version) == (foreign_server, Origin.ADOPTED, "4.3.1")
 
@@ -184,7 +184,7 @@ def test_foreign_server_on_the_plugins_ports_is_named(harness: EngineHarness, to
     told.version = "4.2.3"
 
     async def story() -> None:
-        foreign_server = strangers_toy(harness)
+        foreign_server = start_foreign_toy(harness)
         explained = await harness.engine.inspector.port_reporter.explain("toy", (), project(harness, "game", "4.3.1"))
         assert (explained.version, explained.why and explained.why.source) == ("4.3.1", VersionSource.ADDON)
         (note,) = explained.notes

@@ -8,7 +8,7 @@ from supervisor.errors import Busy, NotOurs
 from supervisor.native.api import ChildCommand
 from tests.catalogs import catalog_of
 from tests.core.examples import foreign_server
-from tests.engine.answers import ANSWERING, strangers_toy
+from tests.engine.answers import ANSWERING, start_foreign_toy
 from tests.engine.harness import TOY, EngineHarness, serve
 from tests.fakes import FakeProcess, FakeProcessControl, FakeSystem
 
@@ -45,7 +45,7 @@ def test_adoption_does_not_overwrite_the_record_of_a_new_server(
     harness.tables = {"toy": ANSWERING}
 
     async def story() -> None:
-        foreign_server = strangers_toy(harness, http=8003)
+        foreign_server = start_foreign_toy(harness, http=8003)
         wish = AdoptRequest(pid=foreign_server.pid)
         adopter = harness.supervisor.adopter
         candidate = await adopter.find(wish)
@@ -72,7 +72,7 @@ def test_only_a_launcher_stands_for_the_server_that_it_runs(harness: EngineHarne
     async def story() -> None:
         terminal = harness.system.start("tmux")
         shell = harness.system.start("sh", "-c", "toy 8000 9500", parent=terminal.pid)
-        toy = strangers_toy(harness, parent=shell)
+        toy = start_foreign_toy(harness, parent=shell)
         with pytest.raises(NotOurs, match="command line"):
             await harness.supervisor.adopt(AdoptRequest(pid=terminal.pid))
         assert (await harness.supervisor.adopt(AdoptRequest(pid=shell.pid))).process == toy
@@ -114,7 +114,7 @@ def test_adopted_server_with_a_hidden_environment_has_unknown_owners(
         raise PermissionError(13, "Permission denied")
 
     async def story() -> None:
-        server, adopter = strangers_toy(harness), harness.editor()
+        server, adopter = start_foreign_toy(harness), harness.editor()
         editor = harness.attachments.attach(Arrival(adopter.pid))
         with monkeypatch.context() as moment:
             if hidden:

@@ -42,7 +42,7 @@ def test_a_script_that_is_gone_is_named(tmp_path: Path) -> None:
     assert find_missing_file(command, before) == str(settings)
 
 
-def test_an_argument_that_cannot_be_looked_at_is_no_file() -> None:
+def test_an_argument_that_cannot_be_examined_is_no_file() -> None:
     command = ("srv", HERE + "x" * 5000, HERE + "a\0b", f"--text={HERE}{'y' * 300} and more")
     assert existing_files(command) == frozenset()
     assert find_missing_file(command, frozenset()) is None

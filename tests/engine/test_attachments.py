@@ -45,9 +45,7 @@ def test_a_refused_ensure_gives_an_unowned_server_no_owner(harness: EngineHarnes
 @pytest.mark.parametrize(
     ("ports", "field"), [({"nonsense": 1}, "ports"), ({"http": 8000}, "ports")], ids=["unknown name", "one of two"]
 )
-def test_an_ensure_with_ports_that_the_kind_has_not_leaves_no_row(
-    harness: EngineHarness, ports: dict[str, int], field: str
-) -> None:
+def test_an_ensure_with_wrong_ports_leaves_no_record(harness: EngineHarness, ports: dict[str, int], field: str) -> None:
     async def story() -> None:
         with pytest.raises(InvalidParams) as caught:
             await harness.up(harness.editor(), ports=ports)
@@ -75,7 +73,7 @@ def test_an_ensure_that_is_refused_as_busy_gives_no_owner(harness: EngineHarness
     harness.run(story)
 
 
-def test_an_owner_stays_one_when_a_later_ensure_of_it_is_refused(harness: EngineHarness) -> None:
+def test_an_owner_stays_owner_when_its_next_ensure_is_refused(harness: EngineHarness) -> None:
     harness.tables = {"toy": {**TOY, "version": "1.0"}}
 
     async def story() -> None:
@@ -214,7 +212,7 @@ def test_a_repeated_detach_counts_from_the_first(harness: EngineHarness) -> None
     harness.run(story)
 
 
-def test_a_reprieved_server_is_judged_afresh_when_its_heir_ends(harness: EngineHarness, tmp_path: Path) -> None:
+def test_an_inherited_server_is_judged_anew_when_its_heir_ends(harness: EngineHarness, tmp_path: Path) -> None:
     async def story() -> None:
         heir = harness.editor()
         record = await harness.up(harness.editor(), project=str(tmp_path))
@@ -255,7 +253,7 @@ def test_a_rebuilt_server_is_kept_after_its_known_owner_has_ended(harness: Engin
     later.run(second)
 
 
-def test_that_the_owners_of_a_server_are_unknown_outlives_the_next_daemon(harness: EngineHarness) -> None:
+def test_unknown_owners_stay_unknown_after_two_daemons(harness: EngineHarness) -> None:
     owner = harness.editor()
 
     async def first() -> None:
@@ -304,7 +302,7 @@ def test_a_rebuilt_server_is_kept_when_its_next_owner_ends(harness: EngineHarnes
     later.run(second)
 
 
-def test_the_successor_of_a_rebuilt_server_is_reaped_as_usual(harness: EngineHarness) -> None:
+def test_the_next_launch_of_a_rebuilt_server_is_reaped_as_usual(harness: EngineHarness) -> None:
     async def first() -> None:
         await harness.up(harness.editor())
 

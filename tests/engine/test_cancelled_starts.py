@@ -179,7 +179,7 @@ def test_a_start_for_a_living_editor_completes_without_its_connection(
     harness.run(story)
 
 
-def test_one_of_two_that_cancels_does_not_stop_the_other(harness: EngineHarness) -> None:
+def test_one_caller_that_cancels_does_not_end_the_shared_start(harness: EngineHarness) -> None:
     async def story() -> None:
         harness.system.programs["toy"] = slow
         first = asyncio.create_task(harness.up(request_id="one"))
@@ -194,7 +194,7 @@ def test_one_of_two_that_cancels_does_not_stop_the_other(harness: EngineHarness)
     harness.run(story)
 
 
-def test_a_cancelled_start_says_so(harness: EngineHarness) -> None:
+def test_a_cancelled_start_is_answered_as_cancelled(harness: EngineHarness) -> None:
     async def story() -> None:
         harness.system.programs["toy"] = slow
         start = asyncio.create_task(harness.up(harness.editor(), request_id="mine"))

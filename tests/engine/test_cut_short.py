@@ -303,7 +303,7 @@ def test_a_server_adopted_for_an_ended_owner_is_reaped(harness: EngineHarness) -
     harness.run(story)
 
 
-def test_a_stop_that_was_named_and_breaks_is_finished(harness: EngineHarness) -> None:
+def test_a_users_stop_that_breaks_off_is_finished(harness: EngineHarness) -> None:
     async def story() -> None:
         old = await harness.up(harness.editor())
         stubborn(harness, old)
@@ -319,7 +319,7 @@ def test_a_stop_that_was_named_and_breaks_is_finished(harness: EngineHarness) ->
     harness.run(story)
 
 
-def test_a_row_that_took_another_launch_to_its_end_keeps_its_leases(harness: EngineHarness) -> None:
+def test_a_server_started_after_a_failed_restart_keeps_its_leases(harness: EngineHarness) -> None:
     async def story() -> None:
         old = await harness.up(harness.editor())
         assert old.process is not None

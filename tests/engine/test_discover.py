@@ -7,7 +7,7 @@ from supervisor.core.foreign import ForeignServer
 from supervisor.core.model import Occupant, PortFact
 from supervisor.engine.identification.recognise import Recogniser
 from supervisor.kinds.kind import Kind
-from tests.engine.answers import ANSWERING, strangers_toy
+from tests.engine.answers import ANSWERING, start_foreign_toy
 from tests.engine.harness import TOY, EngineHarness
 
 MATCHED = {**TOY, "identify": {"http": "/", "match": {"name": "toy"}}}
@@ -134,8 +134,8 @@ def test_failed_look_at_one_process_hides_no_other_server(
     _failing(monkeypatch, 8000)
 
     async def story() -> None:
-        strangers_toy(harness)
-        other = strangers_toy(harness, http=8001)
+        start_foreign_toy(harness)
+        other = start_foreign_toy(harness, http=8001)
         await asyncio.sleep(1)
         assert [record.process for record in harness.records.servers.values()] == [other]
         assert ("toy", 8000) in [(row["kind"], row["port"]) for row in harness.events.of("stranger.failed")]
@@ -149,7 +149,7 @@ def test_owner_pid_too_long_for_python_is_an_unknown_owner(harness: EngineHarnes
     harness.tables = {"toy": ANSWERING}
 
     async def story() -> None:
-        toy = strangers_toy(harness, owner="1" * 5000)
+        toy = start_foreign_toy(harness, owner="1" * 5000)
         await asyncio.sleep(600)
         assert harness.alive(toy)
         assert harness.records.server("toy").owners_unknown
@@ -173,8 +173,8 @@ def test_found_server_is_followed_up_when_another_kind_fails(
     monkeypatch.setattr(Recogniser, "find_servers", among)
 
     async def story() -> None:
-        toy = strangers_toy(harness)
-        strangers_toy(harness, http=8100)
+        toy = start_foreign_toy(harness)
+        start_foreign_toy(harness, http=8100)
         await asyncio.sleep(1)
         harness.system.end(toy)
         await asyncio.sleep(5)
@@ -191,7 +191,7 @@ def test_secrets_of_ended_foreign_servers_are_dropped(harness: EngineHarness) ->
 
     async def story() -> None:
         for _ in range(3):
-            toy = strangers_toy(harness)
+            toy = start_foreign_toy(harness)
             await harness.engine.inspector.port_reporter.explain("toy", ())
             harness.system.end(toy)
         assert len(harness.engine.inspector.port_reporter._recogniser._server_client._foreign_secrets) == 1
@@ -204,7 +204,7 @@ def test_secrets_of_ended_foreign_servers_are_dropped(harness: EngineHarness) ->
 def test_environment_that_read_empty_is_read_again(harness: EngineHarness, owner_lives: bool) -> None:  # noqa: FBT001
     harness.tables = {"toy": ANSWERING}
     editor = harness.editor()
-    toy = strangers_toy(harness, owner=str(editor.pid))
+    toy = start_foreign_toy(harness, owner=str(editor.pid))
     harness.system.processes[toy.pid].blank = True
 
     async def story() -> None:
@@ -229,7 +229,7 @@ def test_thread_id_in_the_owner_variable_is_an_unknown_owner(harness: EngineHarn
     harness.tables = {"toy": ANSWERING}
     thread = harness.system.start("godot", "--editor")
     harness.system.processes[thread.pid].no_process = "it is a thread of process 4711"
-    toy = strangers_toy(harness, owner=str(thread.pid))
+    toy = start_foreign_toy(harness, owner=str(thread.pid))
 
     async def story() -> None:
         await asyncio.sleep(20)
@@ -244,7 +244,7 @@ def test_thread_id_in_the_owner_variable_is_an_unknown_owner(harness: EngineHarn
 @pytest.mark.usefixtures("answers")
 def test_windows_pid_inside_wsl_is_an_unknown_owner(harness: EngineHarness) -> None:
     harness.tables = {"toy": ANSWERING}
-    toy = strangers_toy(harness, owner="4711")
+    toy = start_foreign_toy(harness, owner="4711")
     harness.system.processes[toy.pid].environment["WSLENV"] = "PATH/l:TOY_OWNER/u"
 
     async def story() -> None:
@@ -261,7 +261,7 @@ def test_inherited_owner_variable_is_an_unknown_owner(harness: EngineHarness, in
     harness.tables = {"toy": ANSWERING}
     named = harness.editor()
     other = harness.editor()
-    toy = strangers_toy(harness, owner=str(named.pid), parent=other if inherited else named)
+    toy = start_foreign_toy(harness, owner=str(named.pid), parent=other if inherited else named)
 
     async def story() -> None:
         await asyncio.sleep(40)
@@ -281,7 +281,7 @@ def test_owner_variable_that_names_a_server_is_an_unknown_owner(harness: EngineH
     async def story() -> None:
         ours = await harness.up(harness.editor())
         assert ours.process is not None
-        other = strangers_toy(harness, owner=str(ours.process.pid), http=8002)
+        other = start_foreign_toy(harness, owner=str(ours.process.pid), http=8002)
         await asyncio.sleep(40)
         assert harness.records.server("toy-2").owners_unknown
         await harness.supervisor.stop("toy")

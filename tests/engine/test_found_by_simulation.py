@@ -71,7 +71,7 @@ def test_an_inheritance_that_cannot_be_written_down_is_refused(harness: EngineHa
     harness.run(story)
 
 
-def test_a_request_that_was_answered_cannot_be_given_up_any_more(harness: EngineHarness) -> None:
+def test_an_answered_request_cannot_be_cancelled(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         await harness.up(owner, request_id="mine")
@@ -178,7 +178,7 @@ def test_an_owner_that_returns_before_the_signal_prevents_a_replace(harness: Eng
     harness.run(story)
 
 
-def test_a_lease_gets_its_full_time_again_after_a_gap_in_the_middle_of_it(harness: EngineHarness) -> None:
+def test_a_lease_gets_its_full_time_again_after_a_clock_gap(harness: EngineHarness) -> None:
     async def story() -> None:
         await harness.up()
         harness.attachments.acquire_lease("toy", "a test", 60)

@@ -32,7 +32,9 @@ def begun(harness: EngineHarness) -> EngineHarness:
     return later
 
 
-def test_a_row_that_a_hanging_process_may_be_is_kept(harness: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_that_a_hanging_process_may_belong_to_is_kept(
+    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[ProcessIdentity] = []
 
     async def first() -> None:
@@ -54,7 +56,7 @@ def test_a_row_that_a_hanging_process_may_be_is_kept(harness: EngineHarness, mon
     later.run(second)
 
 
-def test_beside_a_hanging_process_other_rows_are_proven(
+def test_other_records_are_proven_beside_a_hanging_process(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hung = harness.system.start("sleep")

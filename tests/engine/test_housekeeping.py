@@ -251,7 +251,7 @@ def test_aborted_builds_differ_from_other_folders(shelf: EnvironmentsHarness) ->
     shelf.run(story)
 
 
-def test_an_environment_whose_record_was_damaged_is_no_build_under_way(shelf: EnvironmentsHarness) -> None:
+def test_an_environment_with_a_damaged_record_is_a_leftover(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         folder = shelf.publish("1.0")
         store, me = shelf.supervisor.context.environments.store, shelf.supervisor.context.me
@@ -269,7 +269,7 @@ def test_an_environment_whose_record_was_damaged_is_no_build_under_way(shelf: En
     shelf.run(story)
 
 
-def test_what_was_removed_is_not_told_to_be_broken(shelf: EnvironmentsHarness) -> None:
+def test_a_removed_environment_is_not_reported_as_broken(shelf: EnvironmentsHarness) -> None:
     async def story() -> None:
         shelf.publish("9.0")
         (removed,) = await shelf.housekeeping.remove_unused(dry_run=False)

@@ -113,7 +113,7 @@ def test_owners_that_end_one_by_one_cost_few_looks_each(
     harness.run(story)
 
 
-def test_an_owner_whose_end_no_event_told_is_found_with_the_next(harness: EngineHarness) -> None:
+def test_an_owner_whose_exit_event_was_lost_is_found_later(harness: EngineHarness) -> None:
     async def story() -> None:
         first, second = harness.editor(), harness.editor()
         await harness.up(first, "shared")
@@ -128,7 +128,7 @@ def test_an_owner_whose_end_no_event_told_is_found_with_the_next(harness: Engine
     harness.run(story)
 
 
-def test_of_many_ports_in_the_way_the_first_are_kept_and_the_rest_counted() -> None:
+def test_the_first_of_many_passed_over_ports_are_listed() -> None:
     occupied = [PassedOverPort(20000 + number, None, "held") for number in range(30)]
     kept = passed_over_record_fields(occupied)
     assert (len(kept["relocated"]), kept["relocated_more"]) == (8, 22)

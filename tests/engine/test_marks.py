@@ -9,7 +9,7 @@ from supervisor.core.model import ProcessIdentity
 from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.errors import StartFailed
-from tests.engine.answers import ANSWERING, strangers_toy
+from tests.engine.answers import ANSWERING, start_foreign_toy
 from tests.engine.harness import EngineHarness
 from tests.fakes import Fault
 
@@ -27,7 +27,7 @@ def harness(tmp_path: Path) -> EngineHarness:
 async def found(harness: EngineHarness) -> tuple[ProcessIdentity, ProcessIdentity]:
     """Return a server that was found, and the owner in its environment."""
     owner = harness.editor()
-    toy = strangers_toy(harness, owner=str(owner.pid))
+    toy = start_foreign_toy(harness, owner=str(owner.pid))
     await asyncio.sleep(40)
     assert harness.records.server("toy").process == toy
     return toy, owner
@@ -79,7 +79,7 @@ def test_unreadable_marks_keep_observed_servers(harness: EngineHarness) -> None:
 
 def test_mark_is_withdrawn_when_this_home_needs_the_server_no_more(harness: EngineHarness) -> None:
     async def story() -> None:
-        toy = strangers_toy(harness)
+        toy = start_foreign_toy(harness)
         editor = harness.editor()
         owner = harness.attachments.attach(Arrival(editor.pid))
         await harness.supervisor.adopt(AdoptRequest(pid=toy.pid, editor=owner))
@@ -114,7 +114,7 @@ def test_server_adopted_by_another_home_is_not_replaced(harness: EngineHarness) 
 
 def test_a_mark_that_another_program_removed_is_made_again(harness: EngineHarness) -> None:
     async def story() -> None:
-        toy = strangers_toy(harness)
+        toy = start_foreign_toy(harness)
         owner = harness.attachments.attach(Arrival(harness.editor().pid))
         await harness.supervisor.adopt(AdoptRequest(pid=toy.pid, editor=owner))
         for _ in range(3):

@@ -177,7 +177,7 @@ def test_a_reap_whose_platform_fails_is_done_once_it_recovers(harness: EngineHar
     [RuntimeError("can't start new thread"), OSError(errno.EMFILE, "Too many open files")],
     ids=["no thread", "no descriptor"],
 )
-def test_a_look_that_failed_is_repeated(harness: EngineHarness, error: Exception) -> None:
+def test_a_failed_sample_is_repeated(harness: EngineHarness, error: Exception) -> None:
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
@@ -191,7 +191,7 @@ def test_a_look_that_failed_is_repeated(harness: EngineHarness, error: Exception
     harness.run(story)
 
 
-def test_looks_that_keep_failing_do_not_spin_and_never_kill(harness: EngineHarness) -> None:
+def test_samples_that_keep_failing_do_not_spin_and_never_kill(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
@@ -328,7 +328,7 @@ def test_a_restart_whose_program_cannot_be_run_once_is_tried_again(harness: Engi
     harness.run(story)
 
 
-def test_a_watch_that_speaks_too_early_is_set_again(harness: EngineHarness) -> None:
+def test_an_exit_watch_that_fires_too_early_is_set_again(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)

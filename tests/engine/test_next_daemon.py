@@ -64,7 +64,7 @@ def test_a_launch_that_a_killed_daemon_left_half_done_is_finished(harness: Engin
     later.run(second)
 
 
-def test_a_row_whose_process_was_never_written_down_finds_it_by_its_token(harness: EngineHarness) -> None:
+def test_an_unrecorded_process_is_found_by_its_launch_token(harness: EngineHarness) -> None:
     async def first() -> None:
         record = await harness.up(harness.editor())
         harness.records.servers["toy"] = record.with_(state=ServerState.STARTING, root=None, process=None)
@@ -81,7 +81,7 @@ def test_a_row_whose_process_was_never_written_down_finds_it_by_its_token(harnes
     later.run(second)
 
 
-def test_a_row_that_had_started_nothing_is_cleared(harness: EngineHarness) -> None:
+def test_a_record_without_a_process_is_cleared(harness: EngineHarness) -> None:
     async def first() -> None:
         record = await harness.up(harness.editor())
         assert record.process is not None
@@ -98,7 +98,7 @@ def test_a_row_that_had_started_nothing_is_cleared(harness: EngineHarness) -> No
     later.run(second)
 
 
-def test_a_lost_registry_is_rebuilt_from_what_lives_and_nothing_is_killed(harness: EngineHarness) -> None:
+def test_a_lost_registry_is_rebuilt_and_no_process_is_killed(harness: EngineHarness) -> None:
     owner = harness.editor()
 
     async def first() -> None:

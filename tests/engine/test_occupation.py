@@ -29,7 +29,7 @@ both = pytest.mark.parametrize("verb", ["stop", "restart"])
 
 
 @both
-def test_others_do_not_disturb_the_server_of_a_busy_editor(harness: EngineHarness, verb: str) -> None:
+def test_a_busy_editors_server_is_not_disturbed_by_others(harness: EngineHarness, verb: str) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
         harness.attachments.occupy(editor.id, "importing", TTL_S)
@@ -53,7 +53,7 @@ def test_others_do_not_disturb_the_server_of_a_busy_editor(harness: EngineHarnes
 
 @both
 @pytest.mark.parametrize("excuse", ["it asks itself", "force", "ready again", "expired", "dead", "released", "leaving"])
-def test_what_lets_a_server_of_a_busy_editor_be_disturbed(harness: EngineHarness, verb: str, excuse: str) -> None:
+def test_reasons_that_let_a_busy_editors_server_be_disturbed(harness: EngineHarness, verb: str, excuse: str) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
         harness.attachments.occupy(editor.id, "importing", TTL_S)
@@ -206,7 +206,7 @@ def test_a_released_server_ends_after_one_grace(
     harness.run(story)
 
 
-def test_a_server_that_one_of_two_releases_stays_the_others(harness: EngineHarness) -> None:
+def test_a_server_that_one_of_two_owners_releases_is_kept(harness: EngineHarness) -> None:
     async def story() -> None:
         record, editor = await owned(harness)
         other = harness.editor()
@@ -233,7 +233,7 @@ def test_an_editor_that_released_a_server_may_have_it_again(harness: EngineHarne
     harness.run(story)
 
 
-def test_what_is_not_owned_cannot_be_released(harness: EngineHarness) -> None:
+def test_a_server_that_the_editor_does_not_own_is_not_released(harness: EngineHarness) -> None:
     async def story() -> None:
         _, editor = await owned(harness)
         other = harness.attachments.attach(Arrival(harness.editor().pid))

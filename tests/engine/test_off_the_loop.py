@@ -9,7 +9,7 @@ import pytest
 from supervisor.core.model import Occupant, ProcessIdentity
 from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest
-from tests.engine.answers import ANSWERING, strangers_toy
+from tests.engine.answers import ANSWERING, start_foreign_toy
 from tests.engine.harness import EngineHarness
 from tests.fakes import FakeProbe, FakeProcessControl
 from tests.virtual import VirtualLoop
@@ -54,7 +54,7 @@ def test_nothing_that_may_hang_is_read_on_the_loop(harness: EngineHarness, on_th
         editor = await harness.attachments.attach_with_program_name(Arrival(harness.editor().pid))
         assert editor.name == "godot"
         shell = harness.system.start("sh", "-c", "toy 8000 9500")
-        toy = strangers_toy(harness, owner=str(harness.editor().pid), parent=shell)
+        toy = start_foreign_toy(harness, owner=str(harness.editor().pid), parent=shell)
         await asyncio.sleep(1)
         assert harness.records.server("toy").owners
         await harness.supervisor.adopt(AdoptRequest(pid=shell.pid, editor=editor))

@@ -24,7 +24,7 @@ def test_an_orphan_is_reaped_after_two_samples_one_grace_apart(harness: EngineHa
     harness.run(story)
 
 
-def test_a_zombie_owner_is_a_dead_one(harness: EngineHarness) -> None:
+def test_a_zombie_owner_is_a_dead_owner(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
@@ -35,7 +35,7 @@ def test_a_zombie_owner_is_a_dead_one(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_a_recycled_owner_is_a_dead_one_and_the_stranger_lives(harness: EngineHarness) -> None:
+def test_a_recycled_owner_is_dead_and_the_new_process_lives(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
@@ -47,7 +47,7 @@ def test_a_recycled_owner_is_a_dead_one_and_the_stranger_lives(harness: EngineHa
     harness.run(story)
 
 
-def test_an_open_session_keeps_it_and_its_end_is_followed_by_one_grace(harness: EngineHarness) -> None:
+def test_an_open_session_keeps_a_server_until_one_grace_later(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
@@ -65,7 +65,7 @@ def test_an_open_session_keeps_it_and_its_end_is_followed_by_one_grace(harness: 
     harness.run(story)
 
 
-def test_one_of_two_owners_is_enough(harness: EngineHarness) -> None:
+def test_one_living_owner_of_two_keeps_the_server(harness: EngineHarness) -> None:
     async def story() -> None:
         first, second = harness.editor(), harness.editor()
         record = await harness.up(first)
@@ -80,7 +80,7 @@ def test_one_of_two_owners_is_enough(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_an_owner_that_attaches_within_the_grace_saves_it(harness: EngineHarness) -> None:
+def test_an_owner_that_attaches_within_the_grace_saves_the_server(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         record = await harness.up(owner)
@@ -107,7 +107,7 @@ def test_a_detached_editor_lingers_before_its_server_goes(harness: EngineHarness
     harness.run(story)
 
 
-def test_an_editor_of_the_same_project_inherits_what_was_left(harness: EngineHarness, tmp_path: Path) -> None:
+def test_an_editor_of_the_same_project_inherits_the_server(harness: EngineHarness, tmp_path: Path) -> None:
     async def story() -> None:
         before, after = harness.editor(), harness.editor()
         record = await harness.up(before, project=str(tmp_path))
@@ -140,7 +140,7 @@ def test_a_server_without_owner_is_not_reaped(harness: EngineHarness) -> None:
     harness.run(story)
 
 
-def test_a_probe_that_cannot_tell_keeps_the_server(harness: EngineHarness) -> None:
+def test_an_owner_of_unknown_liveness_keeps_the_server(harness: EngineHarness) -> None:
     async def story() -> None:
         owner = harness.editor()
         other = harness.editor()

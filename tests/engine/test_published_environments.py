@@ -54,7 +54,9 @@ def test_broken_environment_is_rebuilt_and_removed(
         '{"schema": 1, "path": "{root}/tools", "python": "{python}", "package": "toy", "version": "1.0"}',
     ],
 )
-def test_foreign_record_is_ignored(root: Path, stand_in: Callable[[str], dict[str, str]], content: str) -> None:
+def test_a_damaged_or_foreign_record_is_ignored(
+    root: Path, stand_in: Callable[[str], dict[str, str]], content: str
+) -> None:
     root.mkdir()
     text = content.replace("{root}", str(root)).replace("{python}", sys.executable)
     (root / "toy-1.0.json").write_text(text)

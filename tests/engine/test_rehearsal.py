@@ -29,7 +29,7 @@ def taken(harness: EngineHarness) -> None:
     """Let other processes hold all ports of the other range."""
     recipe(harness, command=["toy", "{web}", "{sessions}"], ports={"web": "8100-8101", "sessions": "9600-9601"})
     for port in (8100, 8101):
-        harness.system.listen(harness.system.start("stranger"), port)
+        harness.system.listen(harness.system.start("bystander"), port)
 
 
 def without_folder(harness: EngineHarness) -> None:

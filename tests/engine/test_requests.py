@@ -119,7 +119,7 @@ def test_a_stop_is_refused_for_a_busy_editor_before_it_is_accepted(
     harness.run(story)
 
 
-def test_of_very_many_outcomes_the_last_ones_are_kept(harness: EngineHarness) -> None:
+def test_the_last_500_outcomes_are_kept(harness: EngineHarness) -> None:
     async def story() -> None:
         for number in range(KEPT + 20):
             await harness.up(request_id=f"mine-{number}")

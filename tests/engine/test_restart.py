@@ -66,7 +66,7 @@ def test_restart_takes_other_ports_if_a_process_takes_one(harness: EngineHarness
         harness.system.processes[record.process.pid].ignores_sigterm = True
         restart = asyncio.create_task(harness.supervisor.restart("toy"))
         await asyncio.sleep(1)
-        harness.system.listen(harness.system.start("stranger"), record.ports["http"])
+        harness.system.listen(harness.system.start("bystander"), record.ports["http"])
         after = await restart
         assert after.ports == {"http": 8001, "sessions": 9501}
         assert after.relocated[0].port == record.ports["http"]

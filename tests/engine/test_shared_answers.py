@@ -38,7 +38,7 @@ def test_callers_during_a_question_share_the_next_one() -> None:
     asyncio.run(story())
 
 
-def test_callers_of_one_turn_share_one_question() -> None:
+def test_callers_of_one_loop_iteration_share_one_question() -> None:
     async def story() -> None:
         shared, question = SharedAnswers[int](), Asked()
         question.answered.set()
@@ -60,7 +60,7 @@ def test_a_caller_that_leaves_takes_the_answer_from_no_other() -> None:
     asyncio.run(story())
 
 
-def test_an_error_reaches_all_who_asked_and_is_not_kept() -> None:
+def test_an_error_reaches_all_callers_and_is_not_kept() -> None:
     async def story() -> None:
         shared = SharedAnswers[int]()
 

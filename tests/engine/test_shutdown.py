@@ -100,7 +100,7 @@ def test_a_shutdown_without_servers_leaves_a_start_to_the_next_daemon(harness: E
     later.run(second)
 
 
-def test_a_shutdown_before_a_spawn_leaves_no_row(harness: EngineHarness) -> None:
+def test_a_shutdown_before_a_spawn_leaves_no_record(harness: EngineHarness) -> None:
     async def first() -> None:
         start = asyncio.create_task(harness.up(harness.editor()))
         await asyncio.sleep(0)

@@ -92,7 +92,7 @@ def test_command_in_one_word_gets_advice_to_split_it(refused: Callable[..., Diag
     assert told.advice == f'write command = ["{shell}", "server.sh", "--port", "1"]'
 
 
-def test_an_interpreter_that_is_gone_is_told_once(tmp_path: Path) -> None:
+def test_a_missing_interpreter_is_reported_once(tmp_path: Path) -> None:
     program = script(tmp_path, "#!/opt/none/python\n")
     command = ChildCommand((program,), dict(os.environ), tmp_path, tmp_path / "log")
     error = OSError(errno.ENOENT, f"cannot start {program!r}: No such file: its interpreter '/opt/none/python'")

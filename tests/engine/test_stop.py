@@ -12,7 +12,7 @@ from supervisor.engine.processes.tree import LOOK_TIMEOUT_S
 from supervisor.errors import StartFailed, StopFailed
 from supervisor.native.lane import Lane
 from supervisor.native.shared.lanes import ThreadLanes
-from tests.engine.answers import ANSWERING, strangers_toy
+from tests.engine.answers import ANSWERING, start_foreign_toy
 from tests.engine.harness import EngineHarness
 from tests.fakes import FakeProbe
 
@@ -31,7 +31,7 @@ async def found_under_a_shell(harness: EngineHarness) -> tuple[ProcessIdentity, 
     """Return a discovered server, the shell that launched it, and its owner."""
     owner = harness.editor()
     shell = harness.system.start("sh", "-c", "toy 8000 9500; something else")
-    toy = strangers_toy(harness, owner=str(owner.pid), parent=shell)
+    toy = start_foreign_toy(harness, owner=str(owner.pid), parent=shell)
     await asyncio.sleep(40)
     assert harness.records.server("toy").root == shell
     return toy, shell, owner

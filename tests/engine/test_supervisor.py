@@ -222,7 +222,7 @@ def test_a_full_disk_is_reported_before_anything_is_started(harness: EngineHarne
 
 
 @pytest.mark.parametrize("field", ["pid", "start_token", "project"])
-def test_an_arrival_that_is_wrong_is_refused_by_field(harness: EngineHarness, field: str, tmp_path: Path) -> None:
+def test_an_attach_with_a_wrong_field_names_the_field(harness: EngineHarness, field: str, tmp_path: Path) -> None:
     async def story() -> None:
         owner = harness.editor()
         if field == "pid":

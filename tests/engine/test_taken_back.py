@@ -48,7 +48,7 @@ async def taken_back(harness: EngineHarness) -> None:
     await asyncio.sleep(1)
 
 
-def test_a_failed_server_whose_start_is_taken_back_is_as_before(harness: EngineHarness) -> None:
+def test_a_failed_server_whose_start_is_cancelled_is_as_before(harness: EngineHarness) -> None:
     async def story() -> None:
         before = await failed(harness, version="2.0")
         await taken_back(harness)
@@ -62,7 +62,7 @@ def test_a_failed_server_whose_start_is_taken_back_is_as_before(harness: EngineH
     harness.run(story)
 
 
-def test_a_taken_back_start_tells_no_port_of_another_as_its_own(harness: EngineHarness) -> None:
+def test_a_cancelled_start_reports_no_port_of_another_server(harness: EngineHarness) -> None:
     async def story() -> None:
         await failed(harness)
         harness.records.put(harness.records.server("toy").with_(state=ServerState.BACKOFF, ports={"http": 8000}))
@@ -75,7 +75,7 @@ def test_a_taken_back_start_tells_no_port_of_another_as_its_own(harness: EngineH
     harness.run(story)
 
 
-def test_a_first_start_that_is_taken_back_leaves_no_row(harness: EngineHarness) -> None:
+def test_a_first_start_that_is_cancelled_leaves_no_record(harness: EngineHarness) -> None:
     async def story() -> None:
         await taken_back(harness)
         assert harness.records.servers == {}
@@ -83,7 +83,7 @@ def test_a_first_start_that_is_taken_back_leaves_no_row(harness: EngineHarness) 
     harness.run(story)
 
 
-def test_a_server_starting_anew_is_of_the_version_it_becomes(harness: EngineHarness) -> None:
+def test_a_starting_server_counts_as_the_version_it_will_have(harness: EngineHarness) -> None:
     async def story() -> None:
         await failed(harness, version="2.0")
         harness.system.programs["toy"] = serve
@@ -95,7 +95,7 @@ def test_a_server_starting_anew_is_of_the_version_it_becomes(harness: EngineHarn
     harness.run(story)
 
 
-def test_no_second_server_stands_beside_a_start_of_its_version(
+def test_no_second_server_starts_beside_a_start_of_its_version(
     harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
@@ -121,7 +121,7 @@ def test_no_second_server_stands_beside_a_start_of_its_version(
     harness.run(story)
 
 
-def test_a_server_of_unknown_version_comes_back_in_its_recipes(harness: EngineHarness) -> None:
+def test_a_server_of_unknown_version_restarts_in_its_recipes(harness: EngineHarness) -> None:
     async def begin() -> None:
         await harness.up(harness.editor())
 

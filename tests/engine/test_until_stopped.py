@@ -8,7 +8,7 @@ from supervisor.core.model import ServerRecord, ServerState
 from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.errors import StartFailed
 from supervisor.native.api import ChildCommand
-from tests.engine.answers import ANSWERING, Answers, strangers_toy
+from tests.engine.answers import ANSWERING, Answers, start_foreign_toy
 from tests.engine.harness import TOY, EngineHarness, serve
 from tests.fakes import FakeProcess, FakeSystem
 
@@ -210,7 +210,7 @@ def test_server_adopted_without_an_owner_is_restarted(harness: EngineHarness, an
     harness.tables = {"toy": ANSWERING}
 
     async def story() -> None:
-        process = strangers_toy(harness)
+        process = start_foreign_toy(harness)
         record = await harness.supervisor.adopt(AdoptRequest(port=8000))
         assert (record.process, record.until_stopped) == (process, True)
         crash(harness, record)

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.core.model import ServerState
 from supervisor.errors import StartFailed
-from tests.engine.answers import ANSWERING, Answers, strangers_toy
+from tests.engine.answers import ANSWERING, Answers, start_foreign_toy
 from tests.engine.harness import EngineHarness
 
 
@@ -71,7 +71,7 @@ def test_foreign_server_of_an_equal_version_is_adopted(harness: EngineHarness, a
     answers.version = "1.2.0"
 
     async def story() -> None:
-        foreign_server = strangers_toy(harness)
+        foreign_server = start_foreign_toy(harness)
         record = await harness.up(version="1.2")
         assert (record.process, record.version) == (foreign_server, "1.2.0")
 

@@ -1,4 +1,4 @@
-"""The promises that hold after every step, whatever has happened."""
+"""The promises that are checked after every step."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,50 +12,51 @@ from tests.simulation.life import Life
 from tests.simulation.world import HOME, OURS, TOKEN, World
 
 ORPHAN_BOUND_S = 5.0 + 1.0 + 1.0 + 4.0 + 2.0 + 4.0 + 5.0 + 2.0
-"""Grace, detection, the look at sessions, the stop, and that of what it ran, the kill, and the machine's slowness."""
+"""Seconds for the grace, noticing the death, counting sessions, the stop of the server, the stop of its children, the
+kill, and slow threads."""
 
 BACK_BOUND_S = TRY_AGAIN_EVERY_S + 2.0
-"""How long the slower source of exits may stand in for the kernel's once that tells again."""
+"""How long the daemon may still poll for exits after the kernel's exit events work again."""
 
-FLIGHT_BOUND_S = 250.0
+OPERATION_BOUND_S = 250.0
 PROJECT = "GODOT_SUPERVISOR_PROJECT"
 
 
 @dataclass
 class Checks:
-    """Compares what the engine holds true with the world."""
+    """Compares the records of the engine with the true state of the world. Every check raises `ViolationError`."""
 
     world: World
     ledger: Ledger
-    lost: set[ProcessIdentity] = field(default_factory=set)
-    """Live servers that no row needs to know: the registry was lost before they could be recognised."""
+    excused: set[ProcessIdentity] = field(default_factory=set)
+    """Live servers that need no record: the registry was lost before they could be recognised."""
     _orphan_since: dict[str, tuple[str, float]] = field(default_factory=dict)
     _faults_before: int = 0
 
     def after_step(self, life: Life | None) -> None:
-        """All of them."""
+        """Check every promise about servers, ports, operations, orphans and event sources."""
         self._one_each()
         if life is None or not life.ready:
             self._orphan_since.clear()
             return
         self._known(life)
         self._ports(life)
-        self._door(life)
+        self._operations_end(life)
         self._orphans(life)
         self._sources(life)
 
     def _sources(self, life: Life) -> None:
         world = self.world
-        if world.deaf_since is not None or not life.exits.polling.polled:
+        if world.exit_events_stopped_at is not None or not life.exits.polling.polled:
             return
-        back = max(world.heard_since, self.ledger.recovered_at, self.ledger.gap_at)
+        back = max(world.exit_events_restored_at, self.ledger.recovered_at, self.ledger.gap_at)
         if world.clock.now - back > BACK_BOUND_S:
             raise ViolationError("a source that is back is used again: exits are still polled")
 
     def alone(self, life: Life, what: str) -> None:
-        """A daemon acts: no other one may hold its home then."""
+        """Check that no other daemon holds the home of a daemon that is about to act."""
         holder = self.world.folder.lock
-        if holder not in (None, life.ground):
+        if holder not in (None, life.fake_home):
             raise ViolationError(f"never two daemons that both act: this one {what}, and another one has its home")
 
     def _living_roots(self) -> list[ProcessIdentity]:
@@ -65,7 +66,7 @@ class Checks:
             if not process.zombie
             and (truth := self.world.lineage[process.identity]).what == OURS
             and truth.root == process.identity
-            and process.identity not in self.lost
+            and process.identity not in self.excused
         ]
 
     def _one_each(self) -> None:
@@ -101,12 +102,12 @@ class Checks:
         if twice:
             raise ViolationError(f"no port twice: {twice} are promised twice")
 
-    def _door(self, life: Life) -> None:
+    def _operations_end(self, life: Life) -> None:
         now = self.world.clock.now
         for server_id, operation in life.operations._operations.items():
             if operation.task.done() and not life.loop.busy:
-                raise ViolationError(f"the door is free afterwards: {server_id} has landed and blocks it")
-            if now - max(operation.running.since, self.ledger.gap_at) > FLIGHT_BOUND_S:
+                raise ViolationError(f"the server accepts requests again: the ended operation still blocks {server_id}")
+            if now - max(operation.running.since, self.ledger.gap_at) > OPERATION_BOUND_S:
                 raise ViolationError(f"every operation ends: {operation.running} has not")
 
     def _orphans(self, life: Life) -> None:
@@ -145,10 +146,10 @@ class Checks:
             return False
         if self.world.marks.get(record.process, set()) - {HOME}:  # type: ignore[arg-type]
             return False
-        if life.operations.running(record.id) is not None or record.process in life.exits.lost:
+        if life.operations.running(record.id) is not None or record.process in life.exits.unreported:
             return False
-        deaf = (manners := self.world.manners.get(record.process)) and self.world.clock.now < manners.deaf_until  # type: ignore[arg-type]
-        if deaf or not record.owners or any(owner.process in life.exits.lost for owner in record.owners):
+        silent = (manners := self.world.manners.get(record.process)) and self.world.clock.now < manners.silent_until  # type: ignore[arg-type]
+        if silent or not record.owners or any(owner.process in life.exits.unreported for owner in record.owners):
             return False
         now = self.world.clock.now
         if self.ledger.holders(record) or any(lease.expires > now for lease in record.leases):

@@ -1,4 +1,4 @@
-"""Actions of clients, plugins and users: each is one step of a story. Nothing here knows how the engine reacts."""
+"""Actions of clients, plugins and users; each is one step of a story, and notes in the ledger what it was promised."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,15 +7,14 @@ from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.engine.starting.resolve import EnsureRequest
 from supervisor.errors import SupervisorError
-from tests.simulation.driver import Request, Simulation, Teller
+from tests.simulation.driver import CheckedRequester, Request, Simulation
 from tests.simulation.faults import InjectedError
 from tests.simulation.ledger import Asking, Grant
 from tests.simulation.life import Life
-from tests.simulation.world import TOKEN
 
 
-def _now(sim: Simulation, what: str, call: Callable[[Life], object]) -> object | None:
-    """A call that is answered at once."""
+def _call_now(sim: Simulation, what: str, call: Callable[[Life], object]) -> object | None:
+    """Make a call that is answered at once; return its answer, or None if it failed or no daemon is ready."""
     life = sim.life
     if life is None or not life.ready:
         return None
@@ -49,11 +48,11 @@ def _attached(sim: Simulation) -> tuple[ProcessIdentity, str] | None:
 
 
 def attach(sim: Simulation) -> None:
-    """A plugin starts, or is reloaded."""
+    """Attach an editor: its plugin starts, or is reloaded."""
     living = sim.living_editors()
     editor = sim.rng.choice(living) if living and (len(living) > 4 or sim.rng.random() < 0.5) else sim.new_editor()
     project = sim.rng.choice((None, *sim.projects))
-    answer = _now(sim, "attach", lambda life: life.attachments.attach(Arrival(editor.pid, project=project)))
+    answer = _call_now(sim, "attach", lambda life: life.attachments.attach(Arrival(editor.pid, project=project)))
     if answer is None or sim.life is None:
         return
     sim.editors[editor] = answer.id  # type: ignore[attr-defined]
@@ -71,59 +70,61 @@ def attach(sim: Simulation) -> None:
 
 
 def detach(sim: Simulation) -> None:
-    """A plugin goes, for good or to come back."""
+    """Detach an editor, for good or for a while."""
     found = _attached(sim)
     if found is None:
         return
     editor, name = found
     at_once = sim.rng.random() < 0.4
-    answer = _now(sim, "detach", lambda life: life.attachments.detach(name, stop=at_once))
+    answer = _call_now(sim, "detach", lambda life: life.attachments.detach(name, stop=at_once))
     # A daemon that dies while it answers may have done it.
     if answer is not None or sim.life is None:
         sim.ledger.detach(editor, at_once=at_once)
 
 
 def release(sim: Simulation) -> None:
-    """An editor needs a server no more."""
+    """Let an editor release a server."""
     found, server = _attached(sim), _server(sim)
     if found is None or server is None:
         return
     editor, name = found
-    answer = _now(sim, "release", lambda life: life.attachments.release_server(server, name))
+    answer = _call_now(sim, "release", lambda life: life.attachments.release_server(server, name))
     if answer is not None or sim.life is None:
         sim.ledger.release(server, editor)
 
 
 def occupy(sim: Simulation) -> None:
-    """An editor is busy, or not any more."""
+    """Let an editor report that it is busy, or ready."""
     found = _attached(sim)
     if found is not None:
         reason = sim.rng.choice((None, "importing"))
-        _now(sim, "occupy", lambda life: life.attachments.occupy(found[1], reason, 10.0))
+        _call_now(sim, "occupy", lambda life: life.attachments.occupy(found[1], reason, 10.0))
 
 
 def lease(sim: Simulation) -> None:
-    """An AI client takes a lease, renews it, or gives it back."""
+    """Let an AI client take a lease, renew it, or give it back."""
     names = list(sim.ledger.grants)
     roll = sim.rng.random()
     if names and roll < 0.35:
         name = sim.rng.choice(names)
-        if _now(sim, "renew", lambda life: life.attachments.renew_lease(name)) is not None:
+        if _call_now(sim, "renew", lambda life: life.attachments.renew_lease(name)) is not None:
             grant = sim.ledger.grants.get(name)
             if grant is not None:
                 grant.expires = sim.world.clock.now + grant.ttl_s
     elif names and roll < 0.5:
         name = sim.rng.choice(names)
-        if _now(sim, "give back", lambda life: life.attachments.release_lease(name)) is not None:
+        if _call_now(sim, "give back", lambda life: life.attachments.release_lease(name)) is not None:
             sim.ledger.grants.pop(name, None)
     elif (server := _server(sim)) is not None:
         ttl_s = sim.rng.choice((2.0, 20.0, 60.0))
-        answer = _now(sim, "lease", lambda life: life.attachments.acquire_lease(server, "an AI client", ttl_s))
+        answer = _call_now(sim, "lease", lambda life: life.attachments.acquire_lease(server, "an AI client", ttl_s))
         if answer is not None and sim.life is not None and server in sim.life.records.servers:
             sim.ledger.grants[answer[1].id] = Grant(server, ttl_s, sim.world.clock.now + ttl_s)  # type: ignore[index]
 
 
-def _ask(sim: Simulation, what: str, call: Callable[[Life, Teller], Awaitable[ServerRecord]], request: Request) -> None:
+def _ask(
+    sim: Simulation, what: str, call: Callable[[Life, CheckedRequester], Awaitable[ServerRecord]], request: Request
+) -> None:
     life = sim.life
     if life is None or not life.ready or len(sim.requests) > 12:
         return
@@ -131,7 +132,7 @@ def _ask(sim: Simulation, what: str, call: Callable[[Life, Teller], Awaitable[Se
     if request.asking is not None:
         sim.ledger.asking.append(request.asking)
     with life.loop.running():
-        sim.ask(what, lambda: call(life, Teller(request)), request)
+        sim.ask(what, lambda: call(life, CheckedRequester(request)), request)
 
 
 def _request(sim: Simulation, what: str) -> Request:
@@ -139,7 +140,7 @@ def _request(sim: Simulation, what: str) -> Request:
 
 
 def ensure(sim: Simulation) -> None:
-    """A plugin or a user wants a server."""
+    """Let a plugin or a user ask for a server."""
     if sim.life is None or not sim.life.ready:
         return
     kind = sim.rng.choice(("toy", "toy", "toy", "solo", "solo", "plain"))
@@ -155,42 +156,42 @@ def ensure(sim: Simulation) -> None:
         version=sim.rng.choice((None, None, None, "1.0", "2.0")) if kind != "plain" else None,
         request_id=request.name if sim.rng.random() < 0.3 else None,
     )
-    _ask(sim, "ensure", lambda life, teller: life.supervisor.ensure(asked, teller), request)
+    _ask(sim, "ensure", lambda life, requester: life.supervisor.ensure(asked, requester), request)
 
 
 def _name_when_accepted(sim: Simulation, server: str, request: Request) -> None:
     def named() -> None:
         record = sim.life.records.servers.get(server) if sim.life else None
         if record is not None:
-            sim.ledger.name(record)
+            sim.ledger.note_stop_request(record)
 
     request.on_accepted = named
 
 
 def stop(sim: Simulation) -> None:
-    """A user takes a server down."""
+    """Let a user stop a server."""
     server = _server(sim)
     if server is None:
         return
     request, force = _request(sim, "stop"), sim.rng.random() < 0.7
     _name_when_accepted(sim, server, request)
-    _ask(sim, "stop", lambda life, teller: life.supervisor.stop(server, teller, force=force), request)
+    _ask(sim, "stop", lambda life, requester: life.supervisor.stop(server, requester, force=force), request)
 
 
 def restart(sim: Simulation) -> None:
-    """A user has a server restarted."""
+    """Let a user restart a server."""
     server = _server(sim)
     if server is None:
         return
     request, force = _request(sim, "restart"), sim.rng.random() < 0.7
-    # A user who names a server is not given another one.
+    # A user who names a server gets this one, so "one server for each key" is not checked for it.
     sim.ledger.adopted.add(server)
     _name_when_accepted(sim, server, request)
-    _ask(sim, "restart", lambda life, teller: life.supervisor.restart(server, teller, force=force), request)
+    _ask(sim, "restart", lambda life, requester: life.supervisor.restart(server, requester, force=force), request)
 
 
 def adopt(sim: Simulation) -> None:
-    """A user points at a port or a process."""
+    """Let a user adopt the server on a port."""
     found = _attached(sim) if sim.rng.random() < 0.5 else None
     if sim.life is None or not sim.life.ready:
         return
@@ -200,15 +201,15 @@ def adopt(sim: Simulation) -> None:
     if editor is not None:
         request.asking = Asking("toy", editor.process)
     asked = AdoptRequest(port=port, editor=editor)
-    _ask(sim, "adopt", lambda life, teller: life.supervisor.adopt(asked, teller), request)
+    _ask(sim, "adopt", lambda life, requester: life.supervisor.adopt(asked, requester), request)
 
 
 def look(sim: Simulation) -> None:
-    """A client reads: verdicts, checks, discovery."""
+    """Let a client read: start a discovery, check a server, or judge it."""
     server = _server(sim)
     roll = sim.rng.random()
     if roll < 0.3:
-        _now(sim, "look", lambda life: life.supervisor.discovery.look_soon())
+        _call_now(sim, "look", lambda life: life.supervisor.discovery.look_soon())
     elif server is not None and roll < 0.6:
         _ask(sim, "check", lambda life, _: life.engine.inspector.check(server), _request(sim, "check"))
     elif server is not None:
@@ -222,20 +223,20 @@ def look(sim: Simulation) -> None:
 
 
 def again(sim: Simulation) -> None:
-    """A client comes back for the outcome of a request."""
+    """Let a client ask for the outcome of an earlier request."""
     names = [request.name for request in sim.requests] + sim.ended[-5:]
     if names:
         name = sim.rng.choice(names)
         request = _request(sim, "result")
-        _ask(sim, "result", lambda life, teller: life.engine.requests.result(name, teller), request)
+        _ask(sim, "result", lambda life, requester: life.engine.requests.result(name, requester), request)
 
 
 def cancel(sim: Simulation) -> None:
-    """A client says that it no longer wants something, or goes without a word."""
+    """Let a client cancel a request, or disconnect."""
     if sim.ended and sim.rng.random() < 0.2:
         # A late cancel changes nothing.
         name = sim.rng.choice(sim.ended)
-        _now(sim, "cancel late", lambda life: (life.engine.requests.cancel(name), "done"))
+        _call_now(sim, "cancel late", lambda life: (life.engine.requests.cancel(name), "done"))
         return
     if not sim.requests:
         return
@@ -248,9 +249,4 @@ def cancel(sim: Simulation) -> None:
         request.task.cancel()
     else:
         sim.faults.note("client cancelled")
-        _now(sim, "cancel", lambda life: (life.engine.requests.cancel(request.name), "done"))
-
-
-def stranger_token() -> str:
-    """The variable by which servers of another home are told."""
-    return TOKEN
+        _call_now(sim, "cancel", lambda life: (life.engine.requests.cancel(request.name), "done"))

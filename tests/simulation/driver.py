@@ -1,4 +1,4 @@
-"""Plays one seed: clients, faults and time, step by step, against the real engine."""
+"""The simulation of one seed: it runs the daemons one after the other, lets time pass, and checks the promises."""
 
 import asyncio
 import random
@@ -15,16 +15,16 @@ from supervisor.errors import SupervisorError
 from supervisor.kinds.queries.loopback import HttpAnswer
 from tests.catalogs import catalog_of
 from tests.simulation.checks import Checks
-from tests.simulation.environments import ShelfEnvironments
+from tests.simulation.environments import FakeEnvironments
 from tests.simulation.faults import Faults, InjectedError, ViolationError
 from tests.simulation.ledger import Asking, Ledger
-from tests.simulation.life import Disk, Ear, Life
+from tests.simulation.life import Disk, EventListener, Life
 from tests.simulation.loop import DaemonKilledError
 from tests.simulation.world import EDITOR, World
 
 REQUEST_BOUND_S = 400.0
 TURNS_AT_ONCE = 20_000
-"""More turns than this without time passing mean that code does the same thing over and over."""
+"""More loop iterations than this without time passing mean that code repeats itself without end."""
 
 _BASE = {"grace_s": 5, "linger_s": 15, "stop_timeout_s": 4, "ready_timeout_s": 6}
 _ASKED = {"http": "/status", "port": "http", "version": "version"}
@@ -56,7 +56,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Request:
-    """A call of a client, and its outcome."""
+    """A request of a client, and its outcome; None while it is not answered."""
 
     name: str
     what: str
@@ -72,8 +72,8 @@ class Request:
         pass
 
 
-class Teller:
-    """The requester of one request."""
+class CheckedRequester:
+    """The requester of one request, which checks that the request is accepted once, and ends once."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -112,7 +112,7 @@ class Simulation:
         self.life: Life | None = None
         self.requests: list[Request] = []
         self.editors: dict[ProcessIdentity, str | None] = {}
-        """Those that have been started, and their ids where they are attached."""
+        """Editors that have been started, with their editor ids; None: not attached."""
         self.ended: list[str] = []
         """Names of requests that this daemon has answered."""
         self.steps = 0
@@ -122,7 +122,9 @@ class Simulation:
 
     @contextmanager
     def at_the_edges(self) -> Iterator[None]:
-        """Take from the seed what the engine reaches past its seams, while this lasts."""
+        """Replace, while this lasts, the functions that the engine does not get by its constructor: HTTP, log files,
+        environments.
+        """
 
         async def get(port: int, path: str, bearer: str | None, timeout_s: float, **_: object) -> HttpAnswer | None:
             assert self.life is not None
@@ -132,8 +134,8 @@ class Simulation:
             assert self.life is not None
             return self.life.log_for(server_id, launch)
 
-        def environments(*_: object, **__: object) -> ShelfEnvironments:
-            return ShelfEnvironments(self.world.shelf, self.world.touch)
+        def environments(*_: object, **__: object) -> FakeEnvironments:
+            return FakeEnvironments(self.world.installed, self.world.touch)
 
         with ExitStack() as edges:
             edges.enter_context(patch("supervisor.kinds.queries.identify.http_get", get))
@@ -144,16 +146,16 @@ class Simulation:
     # -- the daemon's lives
 
     def start_daemon(self) -> None:
-        """The next daemon, on what the last one left."""
-        ear = Ear(self._heard)
+        """Start the next daemon on the registry that the last one left."""
+        event_listener = EventListener(self._heard)
         if self.world.folder.lock is not None:
             # Another daemon has the home; the program that starts daemons tries again.
             self.world.plan(1.0, self._start_again)
             return
-        self.life = life = Life(self.world, self.disk, self.catalog, self.folder, self.rng, self._judge, ear)
+        self.life = life = Life(self.world, self.disk, self.catalog, self.folder, self.rng, self._judge, event_listener)
         life.on_act = lambda what: self._acts(life, what)
-        self.expect(life.tenancy.take(), "a free home can be taken")
-        self.ledger.restarted(self.life)
+        self.expect(life.home_ownership.take(), "a free home can be taken")
+        self.ledger.note_new_daemon(self.life)
         with self.life.loop.running():
             self.life.loop.create_task(self._recover(self.life))
 
@@ -169,12 +171,12 @@ class Simulation:
         self.ledger.forget_all_but(life.records.servers)
 
     def kill_daemon(self, why: str) -> None:
-        """SIGKILL. Its clients lose their connections."""
+        """Kill the daemon as by SIGKILL; its clients lose their connections, and it is planned to start again."""
         if self.life is None:
             return
         self.note(f"daemon killed: {why}")
         self.life.die()
-        self.life.loop.bury()
+        self.life.loop.discard_tasks()
         self.life = None
         self.ledger.life = None
         self.ledger.died_at = self.world.clock.now
@@ -190,7 +192,7 @@ class Simulation:
     # -- time
 
     def run(self, seconds: float, turns: int | None = None) -> None:
-        """Let time pass, or a number of turns."""
+        """Let so many seconds pass, or fewer if `turns` loop iterations have run before."""
         end = self.world.clock.now + seconds
         at_once = 0
         while True:
@@ -233,7 +235,7 @@ class Simulation:
         if life.alive and self.faults.hit("daemon killed between turns"):
             life.die()
 
-    # -- books
+    # -- the story and its checks
 
     def note(self, what: str) -> None:
         """Add a line to the story."""
@@ -254,13 +256,13 @@ class Simulation:
     def _heard(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         told = {k: v for k, v in fields.items() if k not in ("seq", "mono", "exc_info", "at")}
         self.note(f"  {event} {told}")
-        self.ledger.heard(event, fields)
+        self.ledger.note_event(event, fields)
         error = fields.get("exc_info")
         if level == "error" and error is not None and not isinstance(error, InjectedError):
             self.trouble = self.trouble or ViolationError(f"no defect: {event}: {error!r}")
 
     def ask(self, what: str, call: Callable[[], Awaitable[ServerRecord]], request: Request) -> None:
-        """A client asks. Whatever comes, it comes once."""
+        """Send a request of a client, and note its outcome in the request and the ledger."""
         life = self.life
         assert life is not None
         self.requests.append(request)
@@ -291,7 +293,7 @@ class Simulation:
         request.task = life.loop.create_task(perform())
 
     def check(self) -> None:
-        """Check every invariant."""
+        """Check every promise. Raises ViolationError."""
         trouble = self.faults.violation or self.trouble
         if trouble is not None:
             raise trouble
@@ -312,7 +314,7 @@ class Simulation:
                 self.ledger.asking = [r.asking for r in self.requests if r.asking is not None]
             troubles = [text for text in self.life.loop.troubles if "InjectedError" not in text]
             if troubles:
-                raise ViolationError(f"no defect: the loop tells of {troubles}")
+                raise ViolationError(f"no defect: the loop reports {troubles}")
 
     def expect(self, holds: bool, promise: str) -> None:  # noqa: FBT001 (an assertion)
         """Raises ViolationError unless it holds."""
@@ -320,13 +322,13 @@ class Simulation:
             raise ViolationError(promise)
 
     def living_editors(self) -> list[ProcessIdentity]:
-        """Those that live."""
+        """Return the living editors, and forget the others."""
         for editor in [editor for editor in self.editors if not self.world.lives(editor)]:
             del self.editors[editor]
         return list(self.editors)
 
     def new_editor(self) -> ProcessIdentity:
-        """A user starts one."""
+        """Start an editor."""
         editor = self.world.begin(EDITOR, "godot", "--editor")
         self.editors[editor] = None
         return editor

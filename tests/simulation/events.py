@@ -1,4 +1,4 @@
-"""Events of the system, at any time."""
+"""Events of the simulated machine and its daemon, which a story may have at any step."""
 
 from supervisor.core.model import ProcessIdentity
 from supervisor.daemon.home_ownership import HomeOwnership
@@ -6,7 +6,7 @@ from tests.fake_home import FakeHome
 from tests.fake_home import FakeSystem as Presences
 from tests.simulation.driver import Simulation
 from tests.simulation.life import Life
-from tests.simulation.world import EDITOR, OTHER, OURS, STRANGER, TOKEN, Manners
+from tests.simulation.world import EDITOR, FOREIGN, OTHER, OURS, TOKEN, Manners
 
 
 def _any(sim: Simulation, *whats: str) -> ProcessIdentity | None:
@@ -16,7 +16,7 @@ def _any(sim: Simulation, *whats: str) -> ProcessIdentity | None:
 
 def process_dies(sim: Simulation) -> None:
     """Kill a server, a part of it, an editor, or an unrelated process."""
-    target = _any(sim, *sim.rng.choice(((OURS,), (OURS,), (EDITOR,), (STRANGER, OTHER))))
+    target = _any(sim, *sim.rng.choice(((OURS,), (OURS,), (EDITOR,), (FOREIGN, OTHER))))
     if target is not None:
         sim.note(f"pid {target.pid} dies ({sim.world.lineage[target].what})")
         sim.faults.note("process died")
@@ -25,7 +25,7 @@ def process_dies(sim: Simulation) -> None:
 
 def pid_recycled(sim: Simulation) -> None:
     """Give a dead process's pid to another process before its end is noticed."""
-    target = _any(sim, *sim.rng.choice(((OURS,), (EDITOR,), (STRANGER,))))
+    target = _any(sim, *sim.rng.choice(((OURS,), (EDITOR,), (FOREIGN,))))
     if target is not None:
         sim.note(f"pid {target.pid} is recycled ({sim.world.lineage[target].what})")
         sim.faults.note("pid recycled")
@@ -38,7 +38,7 @@ def pid_recycled(sim: Simulation) -> None:
 
 
 def sessions(sim: Simulation) -> None:
-    """Editors connect to servers, and go."""
+    """Open sessions of editors on a server's port, or close them."""
     ports = [port for _, port, _ in sim.world.listeners if 9500 <= port < 9700]
     if ports:
         port = sim.rng.choice(ports)
@@ -46,7 +46,10 @@ def sessions(sim: Simulation) -> None:
 
 
 def foreign_server(sim: Simulation) -> None:
-    """A plugin that knows no supervisor starts its own server, for an editor that lives, has ended, or is not told."""
+    """Let a plugin that does not use the daemon start a server of its own.
+
+    The server's environment names a living editor, or no owner, or the launch token of another home.
+    """
     if len(sim.world.processes) > 40:
         return
     kind, base = sim.rng.choice((("toy", 0), ("toy", 0), ("solo", 100)))
@@ -59,10 +62,10 @@ def foreign_server(sim: Simulation) -> None:
         environment[TOKEN] = f"elsewhere.{kind}.abc"
     version = sim.rng.choice(("1.0", "2.0"))
     words = (kind, version, *(str(port) for port in ports.values()))
-    sim.note(f"a stranger's {kind} {version} on {number} for pid {owner.pid}")
-    sim.faults.note("stranger's server")
+    sim.note(f"a foreign {kind} {version} on {number} for pid {owner.pid}")
+    sim.faults.note("foreign server")
     sim.world.clock.now += 0.001
-    server = sim.world.begin(STRANGER, *words, environment=environment)
+    server = sim.world.begin(FOREIGN, *words, environment=environment)
     sim.world.owner_of[server] = owner if roll < 0.93 else None
     sim.world.serve(server, Manners(kind, version, ports), 0.05)
 
@@ -78,27 +81,27 @@ def thief(sim: Simulation) -> None:
         sim.world.plan(sim.rng.choice((1.0, 30.0, 120.0)), lambda: sim.world.end(identity))
 
 
-def deafness(sim: Simulation) -> None:
-    """A server works so hard that it does not answer."""
+def server_falls_silent(sim: Simulation) -> None:
+    """Let a server be too busy to answer, or answer slowly."""
     found = [manners for identity, manners in sim.world.manners.items() if sim.world.lives(identity)]
     if found:
         manners = sim.rng.choice(found)
         if sim.rng.random() < 0.5:
             sim.faults.note("identification silent")
-            manners.deaf_until = sim.world.clock.now + sim.rng.choice((3.0, 20.0, 90.0))
+            manners.silent_until = sim.world.clock.now + sim.rng.choice((3.0, 20.0, 90.0))
         else:
             sim.faults.note("identification slow")
             manners.slow_s = sim.rng.choice((0.0, 0.9, 1.9))
 
 
 def clock_gap(sim: Simulation) -> None:
-    """The machine, or the daemon, stood still."""
+    """Let the clock jump forward, as when the machine or the daemon was suspended."""
     before = sim.world.clock.now
     gap_s = sim.rng.choice((6.0, 30.0, 3600.0))
     sim.note(f"a gap of {gap_s:g} s")
     sim.faults.note("clock gap")
     sim.world.clock.now += gap_s
-    sim.ledger.gap(before)
+    sim.ledger.note_gap(before)
 
 
 def wall_clock(sim: Simulation) -> None:
@@ -117,30 +120,30 @@ def disk(sim: Simulation) -> None:
 
 
 def environment_breaks(sim: Simulation) -> None:
-    """Files of a private environment are removed, or its Python is upgraded."""
-    if not sim.faults.quiet and sim.world.shelf.damage():
+    """Break a private environment, as when files are removed or its Python is upgraded."""
+    if not sim.faults.quiet and sim.world.installed.damage():
         sim.note("an environment breaks")
         sim.faults.note("environment broken")
 
 
 def event_source(sim: Simulation) -> None:
-    """The kernel tells of no further exits, for want of descriptors, until it does again."""
-    if not sim.faults.quiet and sim.world.deaf_since is None:
+    """Let the kernel accept no new exit watch for a while, as without descriptors."""
+    if not sim.faults.quiet and sim.world.exit_events_stopped_at is None:
         sim.note("no descriptor for an exit")
         sim.faults.note("event source lost")
-        sim.world.deaf_since = sim.world.clock.now
-        sim.world.plan(sim.rng.choice((2.0, 40.0)), sim.world.hears_again)
+        sim.world.exit_events_stopped_at = sim.world.clock.now
+        sim.world.plan(sim.rng.choice((2.0, 40.0)), sim.world.restore_exit_events)
 
 
 def daemon_killed(sim: Simulation) -> None:
-    """From outside, between two steps."""
+    """Kill the daemon from outside, between two steps."""
     if sim.life is not None:
         sim.faults.note("daemon killed")
         sim.kill_daemon("from outside")
 
 
 def reboot(sim: Simulation) -> None:
-    """Power loss: the registry may be torn."""
+    """Reboot the machine after a power loss, which may have torn the registry."""
     sim.note("reboot")
     sim.faults.note("reboot")
     sim.kill_daemon("reboot")
@@ -163,11 +166,11 @@ def registry_lost(sim: Simulation) -> None:
     sim.ledger.forget_everything()
     for identity, truth in sim.world.lineage.items():
         if truth.what == OURS and sim.world.lives(identity):
-            sim.checks.lost.add(identity)
+            sim.checks.excused.add(identity)
 
 
 def home_vanished(sim: Simulation) -> None:
-    """The home's lock, or all of it, is removed or replaced under the daemon, and another daemon tries to start."""
+    """Remove or replace the home under the daemon, and let another daemon try to start."""
     life = sim.life
     if life is None or not life.ready:
         return
@@ -179,13 +182,13 @@ def home_vanished(sim: Simulation) -> None:
 
 
 def home_taken(sim: Simulation) -> None:
-    """The same, and a daemon takes it that no presence shuts out: of a container, or of an earlier release."""
+    """Let another daemon take the home, one that knows no presence: in a container, or of an earlier release."""
     life = sim.life
     if life is None or not life.ready:
         return
     other = HomeOwnership(FakeHome(sim.world.folder, Presences()))
     sim.world.folder.replace_lock()
-    sim.expect(other.take(), "nobody has locked it yet")
+    sim.expect(other.take(), "the replaced lock is free")
     sim.note("another daemon has the home")
     sim.faults.note("home taken")
     sim.world.plan(sim.rng.choice((1.0, 10.0, 40.0)), other.release)
@@ -200,7 +203,7 @@ def shutdown(sim: Simulation) -> None:
     sim.note(f"shutdown, servers: {servers}")
     if servers:
         for record in life.records.servers.values():
-            sim.ledger.name(record)
+            sim.ledger.note_stop_request(record)
     with life.loop.running():
         closing = life.loop.create_task(_close(life, servers=servers))
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""Which faults come, how often, and which came. All of it from one seed."""
+"""The faults that the platform may inject: their rates, and how often they came. One seed decides."""
 
 import errno
 from collections import Counter
@@ -26,11 +26,11 @@ RATES = {
     "environment breaks again": 0.2,
     "program": 0.5,
 }
-"""How likely each is, each time that it could come."""
+"""The probability of each fault, each time that it could come."""
 
 
 class InjectedError(OSError):
-    """The system refuses. The consequences are no defect of the engine."""
+    """The system refuses a call. An operation that fails because of it shows no defect of the engine."""
 
     def __init__(self, what: str) -> None:
         super().__init__(errno.EIO, what)
@@ -41,7 +41,10 @@ class ViolationError(AssertionError):
 
 
 class Faults:
-    """Rolled for at every chance. Each seed has rates of its own: some know no fault of a sort, some many."""
+    """Decides at each chance whether a fault comes.
+
+    Each seed has rates of its own: one story may lack a fault that another one has often.
+    """
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
@@ -58,14 +61,14 @@ class Faults:
         return self.violation
 
     def hit(self, name: str) -> bool:
-        """Whether this fault comes now."""
+        """Return whether this fault comes now, and count it."""
         if self.quiet or self._rng.random() >= self.rates[name]:
             return False
         self.note(name)
         return True
 
     def roll(self, name: str) -> float | None:
-        """How it comes, between 0 and 1; None: it does not."""
+        """Return a number between 0 and 1 that says how the fault comes; None if it does not come."""
         return self._rng.random() if self.hit(name) else None
 
     def note(self, name: str) -> None:
@@ -74,6 +77,6 @@ class Faults:
         self.last += 1
 
     def maybe_refuse(self, name: str) -> None:
-        """Raise, if this fault comes now."""
+        """Raise `InjectedError` if this fault comes now."""
         if self.hit(name):
             raise InjectedError(name)

@@ -1,4 +1,4 @@
-"""The promises that were made, kept apart from the engine, and the judge of every signal."""
+"""The promises that the engine made to clients, kept apart from the engine; every signal is judged by them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,25 +8,25 @@ from supervisor.core.model import Origin, ProcessIdentity, ServerRecord, ServerS
 from supervisor.errors import SupervisorError
 from tests.simulation.faults import ViolationError
 from tests.simulation.life import Life
-from tests.simulation.world import OURS, STRANGER, World
+from tests.simulation.world import FOREIGN, OURS, World
 
 LINGER_S = 15.0
 UNSEEN_S = 3.0
-"""A session that is younger than this may have come after the last look."""
+"""A session that is younger than this may have come after the daemon's last count."""
 
 GAP_S = 5.0
 
 
 @dataclass(slots=True)
 class Claim:
-    """An editor owns a server. `leaving_since`: it has detached."""
+    """An editor's ownership of a server. `leaving_since`: when the editor has detached."""
 
     leaving_since: float | None = None
 
 
 @dataclass(slots=True)
 class Grant:
-    """A lease, as its holder was told of it."""
+    """A lease, as the answer to its holder described it."""
 
     server: str
     ttl_s: float
@@ -35,7 +35,7 @@ class Grant:
 
 @dataclass(slots=True, eq=False)
 class Asking:
-    """An `ensure` under way, for an editor."""
+    """An `ensure` of an editor that is not answered yet."""
 
     kind: str
     editor: ProcessIdentity
@@ -45,34 +45,34 @@ class Asking:
 
 @dataclass
 class Ledger:
-    """Promises made to clients, by server id."""
+    """What clients were promised, by server id. The methods `note_…` are called by the driver and its actions."""
 
     world: World
     claims: dict[str, dict[ProcessIdentity, Claim]] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
     asking: list[Asking] = field(default_factory=list)
-    named: set[ProcessIdentity] = field(default_factory=set)
-    """Roots that a user wanted stopped."""
-    condemned: set[ProcessIdentity] = field(default_factory=set)
-    """Roots of servers that this daemon has signalled, and rightly: it may go on."""
+    wanted_stopped: set[ProcessIdentity] = field(default_factory=set)
+    """Root processes of servers that a user asked to stop."""
+    signalled: set[ProcessIdentity] = field(default_factory=set)
+    """Root processes that this daemon was right to signal, so that it may signal them again."""
     proven: set[str] = field(default_factory=set)
     """Launches that were ready once."""
     attached: set[ProcessIdentity] = field(default_factory=set)
     adopted: set[str] = field(default_factory=set)
-    """Servers that others started: they may stand beside others of their version."""
+    """Foreign servers that were adopted or found: they may run beside another server of their version."""
     unwanted: set[str] = field(default_factory=set)
     """Servers that a user has asked to be stopped, and that have not come back since."""
     served: set[str] = field(default_factory=set)
     """Servers that have been ready."""
     found: set[str] = field(default_factory=set)
-    """Servers that no client has asked for: their plugins have plans of their own."""
-    lost: list[tuple[str, dict[ProcessIdentity, Claim]]] = field(default_factory=list)
+    """Servers that were only found: no client has asked for them, so none was promised."""
+    gone: list[tuple[str, dict[ProcessIdentity, Claim]]] = field(default_factory=list)
     """Server records that have gone in this step, and the owners of the servers."""
-    promised: set[str] = field(default_factory=set)
+    until_stopped: set[str] = field(default_factory=set)
     """Servers that were asked for without an owner: they run until they are stopped."""
-    broken: set[str] = field(default_factory=set)
-    """Those of them that have gone in this step."""
-    pointed_at: set[str] = field(default_factory=set)
+    until_stopped_but_gone: set[str] = field(default_factory=set)
+    """Servers of `until_stopped` that have gone in this step although no user stopped them."""
+    adopted_by_user: set[str] = field(default_factory=set)
     """Servers that a user adopted: if they do not tell their owner, they belong to the adopter."""
     life: Life | None = None
     recovered_at: float = 0.0
@@ -84,14 +84,17 @@ class Ledger:
         self.claims.setdefault(server_id, {})[editor] = Claim()
 
     def answered(self, what: str, asking: Asking | None, record: ServerRecord) -> None:
-        """Note that a client was given a server. The next daemon does not know what cannot be written down."""
+        """Note that a request was answered with a server.
+
+        A promise that could not be written to the registry does not count, because the next daemon cannot know it.
+        """
         untroubled = self.life is not None and self.life.records.trouble is None
         if what == "ensure" and asking is None and record.until_stopped and untroubled:
-            self.promised.add(record.id)
+            self.until_stopped.add(record.id)
 
     def release(self, server_id: str, editor: ProcessIdentity) -> None:
         self._withdraw(editor)
-        for name, owners in (*self.claims.items(), *self.lost):
+        for name, owners in (*self.claims.items(), *self.gone):
             if name == server_id:
                 owners.pop(editor, None)
 
@@ -101,38 +104,38 @@ class Ledger:
 
     def detach(self, editor: ProcessIdentity, *, at_once: bool) -> None:
         self._withdraw(editor)
-        for owners in (*self.claims.values(), *(owners for _, owners in self.lost)):
+        for owners in (*self.claims.values(), *(owners for _, owners in self.gone)):
             if editor in owners and at_once:
                 del owners[editor]
             elif editor in owners and owners[editor].leaving_since is None:
                 owners[editor].leaving_since = self.world.clock.now
 
-    def name(self, record: ServerRecord) -> None:
-        """A user wants it stopped."""
-        self.named |= {identity for identity in (record.root, record.process) if identity}
+    def note_stop_request(self, record: ServerRecord) -> None:
+        """Note that a user asked to stop this server."""
+        self.wanted_stopped |= {identity for identity in (record.root, record.process) if identity}
 
-    def gap(self, before: float) -> None:
+    def note_gap(self, before: float) -> None:
         """Note that time has jumped: a lease holder has not had the time to renew its lease."""
         self.gap_at = self.world.clock.now
         for grant in self.grants.values():
             if grant.expires > before:
                 grant.expires = self.world.clock.now + grant.ttl_s
 
-    def restarted(self, life: Life) -> None:
-        """Another daemon: leases and lingers have their full time again."""
+    def note_new_daemon(self, life: Life) -> None:
+        """Note that another daemon has started: leases, and editors that have detached, get their full time again."""
         self.life = life
         now = self.recovered_at = self.world.clock.now
         self.asking.clear()
-        self.condemned.clear()
+        self.signalled.clear()
         for grant in self.grants.values():
             if grant.expires > self.died_at:
                 grant.expires = now + grant.ttl_s
 
     def forget_everything(self) -> None:
-        """The registry was lost, or no server is left."""
+        """Drop every promise, because the registry was lost, or no server is left."""
         self.claims.clear()
         self.grants.clear()
-        self.promised.clear()
+        self.until_stopped.clear()
 
     def forget_all_but(self, servers: Mapping[str, ServerRecord]) -> None:
         """Forget servers that were only found, because they do not outlive a daemon.
@@ -148,22 +151,22 @@ class Ledger:
         # An adoption that could not be written down is none to the next daemon.
         self.found = self.found & set(servers) | {name for name, row in servers.items() if row.observed_only}
         self.served &= {name for name, row in servers.items() if row.root or row.state is not ServerState.STARTING}
-        self.pointed_at &= set(servers)
+        self.adopted_by_user &= set(servers)
 
-    def heard(self, event: str, fields: Mapping[str, Any]) -> None:
-        """Follow the engine's events: which records have gone, and which launches serve."""
+    def note_event(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Follow an event of the engine: which records have gone, and which launches serve."""
         server = fields.get("server", "")
         if event == "server.gone":
             asking = {request.editor for request in self.asking}
             owners = {editor: claim for editor, claim in self.claims.pop(server, {}).items() if editor not in asking}
             if server in self.served - self.unwanted - self.found:
-                self.lost.append((server, owners))
-            if server in self.promised - self.unwanted:
-                self.broken.add(server)
-            for servers in (self.unwanted, self.found, self.served, self.promised):
+                self.gone.append((server, owners))
+            if server in self.until_stopped - self.unwanted:
+                self.until_stopped_but_gone.add(server)
+            for servers in (self.unwanted, self.found, self.served, self.until_stopped):
                 servers.discard(server)
             self.adopted.discard(server)
-            self.pointed_at.discard(server)
+            self.adopted_by_user.discard(server)
             self.grants = {name: grant for name, grant in self.grants.items() if grant.server != server}
         elif (event == "server.state" and fields["now"] == "ready") or event in ("server.adopted", "server.rebuilt"):
             self.proven.add(fields["launch"])
@@ -174,13 +177,13 @@ class Ledger:
             self.adopted.add(server)
             (self.found.add if event == "server.discovered" else self.found.discard)(server)
         if event == "server.adopted" and fields["reason"].startswith("a user named it"):
-            self.pointed_at.add(server)
+            self.adopted_by_user.add(server)
 
     def _begin_ending(self, server: str, method: str, holder: str) -> None:
-        """Note a user's request, which may have waited, and means the launch that is there now."""
+        """Note that a stop or restart of a user begins; the request may have waited, and means the present launch."""
         record = self.life.records.servers.get(server) if self.life else None
         if record is not None and holder != "the daemon":
-            self.name(record)
+            self.note_stop_request(record)
             if method == "server.stop":
                 self.unwanted.add(server)
 
@@ -188,13 +191,15 @@ class Ledger:
         """Check that every holder of a server keeps it, or is shown the reason.
 
         Raises:
-            ViolationError: a row has gone whose owner lives, and wants it.
+            ViolationError: a server record has gone although its owner lives and has not released the server.
         """
-        if self.broken:
-            raise ViolationError(f"what was asked for without an owner runs until it is stopped: {self.broken} is gone")
-        now, lost = self.world.clock.now, self.lost
-        self.lost = []
-        for server, owners in lost:
+        if self.until_stopped_but_gone:
+            raise ViolationError(
+                f"what was asked for without an owner runs until it is stopped: {self.until_stopped_but_gone} is gone"
+            )
+        now, gone = self.world.clock.now, self.gone
+        self.gone = []
+        for server, owners in gone:
             left = [e.pid for e, claim in owners.items() if self.world.lives(e) and self._stays(claim, now)]
             if left:
                 raise ViolationError(f"who has a server keeps it: {server} is gone, and its owners {left} live")
@@ -216,10 +221,10 @@ class Ledger:
         return found
 
     def judge(self, target: ProcessIdentity, how: str) -> None:
-        """A signal is about to reach this process.
+        """Judge a signal that is about to reach this process. `how`: the signal, in words.
 
         Raises:
-            ViolationError: it must not.
+            ViolationError: the signal must not be sent.
         """
         truth = self.world.lineage.get(target)
         process = self.world.process(target)
@@ -228,28 +233,28 @@ class Ledger:
         what = f"pid {target.pid} ({truth.what}, {' '.join(process.command)}) was {how}"
         if target in self.attached or target == self.world.me:
             raise ViolationError(f"no signal to what is not stoppable: {what}: it is an editor or the daemon")
-        if truth.what not in (OURS, STRANGER):
+        if truth.what not in (OURS, FOREIGN):
             raise ViolationError(f"no signal to what is not stoppable: {what}")
-        if truth.root in self.named or target in self.named or truth.root in self.condemned:
+        if truth.root in self.wanted_stopped or target in self.wanted_stopped or truth.root in self.signalled:
             return
         record = self._record(truth.root, target)
-        if truth.what == STRANGER:
-            self._judge_stranger(truth.root, record, what)
+        if truth.what == FOREIGN:
+            self._judge_foreign(truth.root, record, what)
         if record is None or record.launch not in self.proven or not self._whole(record):
             return
         if target in (record.root, record.process) and (held := self.holders(record, unseen_s=UNSEEN_S)):
             raise ViolationError(f"what is in use is not reaped: {what}, {record.id} {record.state}: {held}")
         if target in (record.root, record.process):
-            self.condemned.add(truth.root)
+            self.signalled.add(truth.root)
 
-    def _judge_stranger(self, root: ProcessIdentity, record: ServerRecord | None, what: str) -> None:
+    def _judge_foreign(self, root: ProcessIdentity, record: ServerRecord | None, what: str) -> None:
         owner = self.world.owner_of.get(root)
         if "second" in self.world.marks.get(root, ()):
             raise ViolationError(f"no signal to what is not stoppable: {what}: another home has adopted it")
         if record is None:
             raise ViolationError(f"no signal to what is not stoppable: {what}: no row knows it")
         told = any(name.endswith("_OWNER") for name in self.world.processes[root.pid].environment)
-        if record.id in self.pointed_at and owner is not None and not told:
+        if record.id in self.adopted_by_user and owner is not None and not told:
             return
         released = owner is not None and owner in self.attached and owner not in self.claims.get(record.id, {})
         if owner is None or (self.world.lives(owner) and not released and not self._left(record, owner)):
@@ -276,5 +281,5 @@ class Ledger:
 
 
 def harmless(error: BaseException) -> bool:
-    """Whether a client may be told this."""
+    """Return whether a client may get this error."""
     return isinstance(error, SupervisorError)

@@ -1,4 +1,4 @@
-"""A life of one daemon: the real engine on a platform that fails as the seed says. Any call can kill the daemon."""
+"""The life of one daemon: the real engine on a platform that fails as the seed says. Any call can kill the daemon."""
 
 import asyncio
 import errno
@@ -13,7 +13,6 @@ from supervisor.daemon.home_guard import GuardedStore, guarded_platform
 from supervisor.daemon.home_ownership import HomeOwnership
 from supervisor.engine.assembly import Site, assemble
 from supervisor.engine.identification.queries import OVER_LOOPBACK
-from supervisor.engine.state.context import EngineContext
 from supervisor.errors import StateNotWritable
 from supervisor.kinds.catalog import Catalog
 from supervisor.kinds.queries.loopback import HttpAnswer
@@ -33,7 +32,7 @@ Judge = Callable[[ProcessIdentity, str], None]
 
 
 class Disk:
-    """Where the registry lies. `full`: it takes nothing."""
+    """The disk with the registry. `full`: every write fails."""
 
     def __init__(self) -> None:
         self.data: bytes | None = None
@@ -66,8 +65,8 @@ async def _speaks_no_tls(_port: int, _timeout_s: float) -> bool:
     return False
 
 
-class Ear:
-    """Hears every event, and passes it on to the ledger."""
+class EventListener:
+    """The log of the engine: passes each event, with its level, to a function."""
 
     def __init__(self, listener: Callable[[str, str, Mapping[str, Any]], None]) -> None:
         self._listener = listener
@@ -86,7 +85,14 @@ class Life:
     """The engine between a start and its end. Once it is dead, none of its calls reaches the world."""
 
     def __init__(
-        self, world: World, disk: Disk, catalog: Catalog, folder: Path, rng: Random, judge: Judge, ear: Ear
+        self,
+        world: World,
+        disk: Disk,
+        catalog: Catalog,
+        folder: Path,
+        rng: Random,
+        judge: Judge,
+        event_listener: EventListener,
     ) -> None:
         self.world = world
         self.disk = disk
@@ -95,9 +101,9 @@ class Life:
         self.judge = judge
         self.loop = SimulatedLoop(world.clock, self._thread_delay_s)
         self._encoder = Encoder()
-        self.ground = FakeHome(world.folder, world.machine)
-        self.tenancy = HomeOwnership(self.ground)
-        self.tenancy.on_lost = lambda: world.plan(0.0, self.withdraw)
+        self.fake_home = FakeHome(world.folder, world.machine)
+        self.home_ownership = HomeOwnership(self.fake_home)
+        self.home_ownership.on_lost = lambda: world.plan(0.0, self.withdraw)
         self.me = world.start("daemon")
         world.me = self.me
         world.touch = self.touch
@@ -117,9 +123,11 @@ class Life:
         )
         site = Site(HOME, folder / "logs", folder / "environments", {"PATH": "/bin"}, discover="watch")
         with self.loop.running():
-            guarded, store = guarded_platform(platform, self.tenancy), GuardedStore(self, self.tenancy)
+            guarded, store = guarded_platform(platform, self.home_ownership), GuardedStore(self, self.home_ownership)
             queries = replace(OVER_LOOPBACK, speaks_tls=_speaks_no_tls)
-            self.engine = assemble(guarded, store, ear, catalog, self.me, site, queries, SeededRandomSource(rng))
+            self.engine = assemble(
+                guarded, store, event_listener, catalog, self.me, site, queries, SeededRandomSource(rng)
+            )
         self.records = self.engine.context.records
         self.supervisor = self.engine.supervisor
         self.attachments = self.engine.attachments
@@ -128,7 +136,12 @@ class Life:
         self.on_act: Callable[[str], None] = lambda what: None  # noqa: ARG005 (until a ledger is attached)
 
     def touch(self, *faults: str) -> None:
-        """A call of the engine's reaches the world, unless the daemon dies in it, or the system refuses."""
+        """Let a call of the engine reach the world, unless the daemon dies before it has an effect, or a fault comes.
+
+        Raises:
+            DaemonKilledError: the daemon is dead, or dies now.
+            InjectedError: one of the faults comes now.
+        """
         if not self.alive:
             raise DaemonKilledError
         if self.world.faults.hit("daemon killed in a call"):
@@ -138,24 +151,24 @@ class Life:
             self.world.faults.maybe_refuse(fault)
 
     def done(self) -> None:
-        """The world has done what was asked, and the daemon may die before it knows."""
+        """Mark the end of a call: it has had its effect, and the daemon may die before it gets the answer."""
         if self.world.faults.hit("daemon killed in a call"):
             self.die()
             raise DaemonKilledError
 
     def act(self, what: str) -> None:
-        """The daemon changes the world, or the registry."""
+        """Report that the daemon is about to change the world or the registry; `on_act` checks that it may."""
         self.on_act(what)
 
     def withdraw(self) -> None:
-        """Its home is another daemon's, so it ends."""
+        """End the daemon, because another daemon has taken its home."""
         self.die()
 
     def die(self) -> None:
-        """SIGKILL."""
+        """End the daemon as by SIGKILL."""
         if self.alive:
             self.alive = False
-            self.tenancy.release()
+            self.home_ownership.release()
             self.world.on_end = lambda identity: None  # noqa: ARG005
             self.world.end(self.me, -9)
 
@@ -167,7 +180,7 @@ class Life:
         self.ready = True
 
     def write(self, state: RegistryContents) -> None:
-        """The store: replaced atomically, or not at all."""
+        """Replace the registry atomically; `Life` is the store of its engine."""
         self.touch()
         if self.disk.full or self.world.faults.hit("write refused"):
             raise InjectedError("No space left on device")
@@ -176,7 +189,7 @@ class Life:
         self.done()
 
     async def ask(self, port: int, path: str, bearer: str | None, timeout_s: float) -> HttpAnswer | None:  # noqa: ARG002 (the product's)
-        """A server is asked who it is."""
+        """Ask the server on a port, in the place of HTTP; return None if no answer comes in time."""
         self.touch()
         after_s, answer = self.world.answer_on(port)
         before = self.world.listener_on(port)
@@ -185,7 +198,7 @@ class Life:
         return answer if after_s <= timeout_s and before == self.world.listener_on(port) else None
 
     def log_for(self, server_id: str, launch: str) -> Path:
-        """A log's folder is made, unless the disk refuses."""
+        """Return the path of a log. The real method makes the folder, so this one may fail as that does."""
         self.touch()
         if self.world.faults.hit("log folder refused"):
             raise StateNotWritable("no folder for the server's log")
@@ -230,7 +243,7 @@ class _Probe(FakeProbe):
 
     def describe(self, pid: int) -> Occupant:
         self._life.touch()
-        # As `variable`: what a recovery looks at can be read.
+        # As in `variable`: a recovery can read the processes that it looks at.
         denied = self._life.ready and self._life.world.faults.hit("probe denied")
         return Occupant() if denied else super().describe(pid)
 
@@ -253,22 +266,25 @@ class _Watch:
 
 
 class _Exits:
-    """The kernel's events: in time, late, without a cause, or never."""
+    """Exit events of the kernel, which come in time, late, without a death, or never.
+
+    `unreported`: the processes whose event was lost.
+    """
 
     def __init__(self, life: Life) -> None:
         self._life = life
         self.watches: dict[ProcessIdentity, list[_Watch]] = {}
         self.polling = PollingExitWatcher(_Probe(life), lambda _: None, take_over=self._take_over)
-        self.lost: set[ProcessIdentity] = set()
+        self.unreported: set[ProcessIdentity] = set()
 
     def watch(self, identity: ProcessIdentity, on_exit: Callable[[], None]) -> Watch:
         self._life.touch()
-        if self._life.world.deaf_since is not None:
+        if self._life.world.exit_events_stopped_at is not None:
             return self.polling.watch(identity, on_exit)
         return self._watch(identity, on_exit)
 
     def _take_over(self, polled: ArmedWatch) -> None:
-        if self._life.world.deaf_since is not None:
+        if self._life.world.exit_events_stopped_at is not None:
             raise InjectedError("Too many open files")
         watch = self._watch(polled.identity, polled.fire)
         polled.set_disarm(lambda _: watch.close())
@@ -286,10 +302,10 @@ class _Exits:
         return self.polling.note()
 
     def ended(self, identity: ProcessIdentity) -> None:
-        """A process has ended."""
+        """Report the end of a process to its watches, unless the event is lost."""
         faults, loop = self._life.world.faults, self._life.loop
         if identity in self.watches and faults.hit("event lost"):
-            self.lost.add(identity)
+            self.unreported.add(identity)
             return
         for watch in self.watches.get(identity, []):
             late = faults.roll("event late")
@@ -336,7 +352,8 @@ class _Processes(FakeProcessControl):
 
     def variable(self, identity: ProcessIdentity, name: str) -> str | None:
         self._life.touch()
-        # A recovery looks at what a daemon of this user started: that can be read.
+        # A recovery looks at processes that a daemon of this user started, and these can be read (docs/reliability.md,
+        # Assumptions).
         if self._life.ready and self._life.world.faults.hit("variable hidden"):
             raise PermissionError(errno.EACCES, "hidden")
         return super().variable(identity, name)
@@ -371,7 +388,3 @@ class _Ports(FakePortTable):
         if faults.hit("sessions wrong once"):
             return 1
         return super().count_connections(port)
-
-
-def facilities_of(life: Life) -> EngineContext:
-    return life.engine.context

@@ -1,4 +1,4 @@
-"""An event loop in the driver's hands: one turn at a time, on virtual time, without a system call."""
+"""An event loop that the driver runs one iteration at a time, on virtual time, without a system call."""
 
 import asyncio
 import heapq
@@ -12,11 +12,14 @@ from tests.fakes import FakeClock
 
 
 class DaemonKilledError(SystemExit):
-    """SIGKILL. Nothing catches it: asyncio hands it through to the code that turns the loop."""
+    """The daemon was killed by SIGKILL. A `SystemExit`, because asyncio passes it on to the code that runs the loop."""
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
-    """Order is first come, first served, as asyncio promises; when a thread's answer arrives is the world's choice."""
+    """Callbacks run in the order in which they were scheduled, as asyncio promises.
+
+    `thread_delay_s` says when the answer of a call in a thread arrives.
+    """
 
     def __init__(self, clock: FakeClock, thread_delay_s: Callable[[], float]) -> None:
         self._clock = clock
@@ -29,7 +32,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Code inside runs as if a callback of this loop did."""
+        """Let the code inside run as if a callback of this loop ran it."""
         asyncio._set_running_loop(self)
         try:
             yield
@@ -37,7 +40,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             asyncio._set_running_loop(None)
 
     def turn(self) -> None:
-        """Run what is ready now, and due."""
+        """Run one iteration: the callbacks that are ready, and the timers that are due."""
         now = self._clock.now
         while self._timers and (self._timers[0][0] <= now or self._timers[0][2]._cancelled):
             handle = heapq.heappop(self._timers)[2]
@@ -50,17 +53,17 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     @property
     def busy(self) -> bool:
-        """Whether something can run without time passing."""
+        """Whether a callback is ready, so that the loop can run without time passing."""
         return bool(self._ready)
 
     def next_timer(self) -> float | None:
-        """When the next timer is due."""
+        """Return when the next timer is due; None if there is none."""
         while self._timers and self._timers[0][2]._cancelled:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
-    def bury(self) -> None:
-        """The process has gone, and every task with it. No line of theirs has any effect on the world any more."""
+    def discard_tasks(self) -> None:
+        """Drop all tasks of a killed daemon, so that none of their code has an effect on the world any more."""
         with self.running():
             tasks = sorted(asyncio.all_tasks(self), key=lambda task: task.get_name())
             self._ready.clear()

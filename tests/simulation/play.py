@@ -1,4 +1,4 @@
-"""Chooses the steps of a story, and plays it."""
+"""Plays a story: chooses its steps, and checks the promises after each."""
 
 import shutil
 import tempfile
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.simulation import clients, events, kin
+from tests.simulation import ambiguous_origins, clients, events
 from tests.simulation.driver import Simulation
 from tests.simulation.faults import ViolationError
 
@@ -34,10 +34,10 @@ ACTIONS: dict[Action, int] = {
     events.sessions: 6,
     events.foreign_server: 4,
     events.thief: 3,
-    kin.launched_editor: 3,
-    kin.under_a_shell: 2,
-    kin.second_home: 2,
-    events.deafness: 3,
+    ambiguous_origins.launched_editor: 3,
+    ambiguous_origins.under_a_shell: 2,
+    ambiguous_origins.second_home: 2,
+    events.server_falls_silent: 3,
     events.clock_gap: 1,
     events.wall_clock: 1,
     events.disk: 2,
@@ -55,25 +55,25 @@ RARE: Mapping[Action, int] = {
 
 
 def calm(sim: Simulation) -> None:
-    """No more faults for a while: everything that was begun has to come to its end."""
+    """Inject no fault for a while, and check that every request and operation ends in that time."""
     sim.note("calm")
     sim.faults.quiet = True
     sim.disk.full = False
-    sim.world.hears_again()
+    sim.world.restore_exit_events()
     for manners in sim.world.manners.values():
-        manners.deaf_until = manners.slow_s = 0.0
+        manners.silent_until = manners.slow_s = 0.0
     try:
         sim.run(CALM_S)
         sim.check()
         if sim.life is not None:
             sim.expect(not sim.requests, f"every request ends: {sim.requests}")
-            sim.expect(not sim.life.operations._operations, "the door is free afterwards")
+            sim.expect(not sim.life.operations._operations, "the server accepts requests again")
     finally:
         sim.faults.quiet = False
 
 
 def step(sim: Simulation, action: Action | None = None) -> None:
-    """Play a step of the story, and check every invariant after it."""
+    """Perform an action (without one, the seed chooses), let time pass, and check every promise."""
     sim.steps += 1
     rng = sim.rng
     if action is None:
@@ -99,7 +99,7 @@ def step(sim: Simulation, action: Action | None = None) -> None:
 
 @dataclass
 class Tally:
-    """The coverage of a run."""
+    """What the stories of a run have exercised."""
 
     stories: int = 0
     steps: int = 0
@@ -108,7 +108,7 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
 
     def text(self) -> str:
-        """For people."""
+        """Return the numbers as text for people."""
         steps = f"{self.stories} stories, {self.steps} steps, {sum(self.faults.values())} faults"
         rows = [f"{steps}, {self.virtual_s / 3600:.1f} hours of virtual time"]
         rows += [f"  {number:8} {name}" for name, number in sorted(self.faults.items())]
@@ -117,7 +117,7 @@ class Tally:
 
 
 class StoryFailedError(AssertionError):
-    """A seed that breaks a promise, and how to see it again."""
+    """A seed has broken a promise. The text has the command that plays it again."""
 
 
 def play(
@@ -151,7 +151,7 @@ def play(
                     print("\n".join(sim.story).replace(str(folder), "/p"))  # noqa: T201 (that is what it was asked for)
                 if sim.life is not None:
                     sim.life.die()
-                    sim.life.loop.bury()
+                    sim.life.loop.discard_tasks()
     finally:
         shutil.rmtree(folder)
     if tally is not None:

@@ -1,4 +1,7 @@
-"""The simulation finds what it is there to find: for each promise, an engine that breaks it on purpose."""
+"""The checks of the simulation find broken engines.
+
+Each test breaks the engine on purpose, as its name says, and the simulation has to notice that a promise is broken.
+"""
 
 import asyncio
 import contextlib
@@ -35,16 +38,17 @@ from supervisor.engine.starting.provision import Provisioner
 from supervisor.engine.state.records import Records
 from supervisor.engine.state.standing import Standing
 from tests.simulation import events
-from tests.simulation.environments import ShelfEnvironments
+from tests.simulation.environments import FakeEnvironments
 from tests.simulation.play import ACTIONS, StoryFailedError, play
 
 SEEDS = 400
-"""Within how many seeds each has to be found."""
+"""The number of seeds within which each broken engine has to be found."""
 
 WITHOUT_OWNER = "what was asked for without an owner runs until it is stopped"
 
 
 def bites(*promises: str, rates: Mapping[str, float] | None = None) -> None:
+    """Play seeds until one of these promises is broken. Fail if none is, or if another promise is."""
     for seed in range(1, SEEDS + 1):
         try:
             play(seed, rates=rates)
@@ -81,7 +85,7 @@ def test_a_signal_to_a_bare_pid(monkeypatch: pytest.MonkeyPatch) -> None:
     bites("no signal to what is not stoppable")
 
 
-def test_a_stranger_that_is_stopped_without_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_foreign_server_that_is_stopped_without_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     """The owner of a foreign server counts as dead, alive or not."""
     owner_of = "supervisor.engine.identification.recognise.owner_of"
     monkeypatch.setattr(owner_of, lambda context, kind, process: DeadOwner(1))  # noqa: ARG005
@@ -109,12 +113,12 @@ def test_a_token_that_counts_as_proof(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_shell_that_counts_as_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any option with a c in it is -c."""
+    """Every `bash` counts as a launcher, also an interactive shell with an option like `-norc`."""
     monkeypatch.setattr(trees, "is_runner", lambda command: command[:1] == ("bash",))
     bites("no signal to what is not stoppable")
 
 
-def test_a_home_that_is_blind_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_ignores_the_adoption_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """A found server is an orphan when the owner that this home knows has ended."""
     for module in ("ending.sampling", "ending.final_checks", "identification.snapshot"):
         monkeypatch.setattr(f"supervisor.engine.{module}.find_other_adoption_of_server", lambda context, record: None)  # noqa: ARG005
@@ -130,7 +134,7 @@ def test_a_home_that_is_blind_for_another(monkeypatch: pytest.MonkeyPatch) -> No
         pytest.param(lambda sample: {"sessions": 0}, id="for sessions"),  # noqa: ARG005
     ],
 )
-def test_a_reaper_that_is_blind(blind: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reaper_that_ignores_a_claim(blind: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is needed is reaped."""
     judge = reaping.judge
     monkeypatch.setattr(reap, "judge", lambda suspicion, sample: judge(suspicion, replace(sample, **blind(sample))))
@@ -138,7 +142,7 @@ def test_a_reaper_that_is_blind(blind: Callable[[Any], Any], monkeypatch: pytest
 
 
 @pytest.mark.full
-def test_a_stall_that_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_gap_that_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A jump of the clock costs leases their time."""
     monkeypatch.setattr(Leases, "_renew_all", lambda self: None)  # noqa: ARG005
     monkeypatch.setitem(ACTIONS, events.clock_gap, 6)
@@ -165,8 +169,8 @@ def test_an_owner_that_is_not_watched_again(monkeypatch: pytest.MonkeyPatch) -> 
     bites("an orphan goes in time", rates={"probe denied": 0.2})
 
 
-def test_second_server_beside_a_compatible_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that was placed before a wait is not placed again."""
+def test_a_second_server_beside_a_compatible_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that has waited is not compared again with the servers that run by then."""
     monkeypatch.setattr(Placement, "resolve_after_waiting", lambda self, resolved, wish: resolved)  # noqa: ARG005
     monkeypatch.setattr(Placement, "_is_becoming", lambda self, resolved, record: False)  # noqa: ARG005
     monkeypatch.setattr(Placement, "_fits", lambda self, resolved: False)  # noqa: ARG005
@@ -175,13 +179,13 @@ def test_second_server_beside_a_compatible_one(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.full
 def test_ports_that_are_not_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two servers get the same."""
+    """Two servers get the same ports."""
     monkeypatch.setattr(Records, "reserved_ports", lambda self, but=None: {})  # noqa: ARG005
     bites("no port twice")
 
 
 def test_a_recovery_that_forgets_what_was_being_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A daemon that is killed between spawn and write has left a child."""
+    """The child of a daemon that was killed between spawn and write is not looked for."""
 
     def nobody(self: recover.LivingLaunches, token: str, fits: object) -> ProcessIdentity | None:  # noqa: ARG001
         return None
@@ -192,7 +196,7 @@ def test_a_recovery_that_forgets_what_was_being_started(monkeypatch: pytest.Monk
 
 
 def test_a_launch_that_is_not_written_down_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The row comes after the process."""
+    """The server record is written after the process has been started."""
     launch = Launcher.launch
 
     async def careless(self: Launcher, *given: Any) -> Any:
@@ -207,7 +211,7 @@ def test_a_launch_that_is_not_written_down_first(monkeypatch: pytest.MonkeyPatch
     bites("every live server of ours is known", "one server for each key and version", "what is in use is not reaped")
 
 
-def test_a_door_that_stays_shut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operation_that_stays_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancelled operation stays in the table of running operations."""
     end = Operations._has_ended
 
@@ -216,7 +220,7 @@ def test_a_door_that_stays_shut(monkeypatch: pytest.MonkeyPatch) -> None:
             end(self, operation, task)
 
     monkeypatch.setattr(Operations, "_has_ended", stuck)
-    bites("the door is free afterwards", "every operation ends", "every request ends")
+    bites("the server accepts requests again", "every operation ends", "every request ends")
 
 
 def test_an_answer_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +238,7 @@ def test_an_answer_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_request_that_is_accepted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exactly one answer."""
+    """A client gets `accepted` twice for one request."""
     accept = AdmittedRequest.send_accepted
 
     def chatty(admitted: AdmittedRequest, *, joined: bool) -> None:
@@ -254,8 +258,8 @@ def test_a_start_that_breaks_and_is_forgotten(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.full
-def test_stop_without_a_user_is_finished_by_the_next_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a restart ends a server."""
+def test_a_next_daemon_that_finishes_a_stop_of_no_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart that was interrupted after its stop is taken for a stop, and ends the server."""
 
     def finish(self: Monitor, record: ServerRecord) -> None:
         stop = partial(self.termination.stop, reason=StopReason.ORPHAN)
@@ -273,14 +277,14 @@ def test_a_daemon_that_does_not_look_whether_its_home_is_its_own(monkeypatch: py
     bites("never two daemons that both act")
 
 
-def test_presence_that_lets_a_second_daemon_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_presence_that_lets_a_second_daemon_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the lock removed, a second one starts."""
     monkeypatch.setattr(HomeOwnership, "_take_presence", lambda self, home_id: True)  # noqa: ARG005
     bites("never two daemons that both act")
 
 
 def test_a_broken_environment_that_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start that fails is looked into, and nothing comes of it."""
+    """A failed start shows that the environment is broken, but no new one is built."""
     rebuild_if_broken = Provisioner.rebuild_if_broken
 
     async def idle(self: Provisioner, *given: Any) -> None:
@@ -293,7 +297,7 @@ def test_a_broken_environment_that_is_used_again(monkeypatch: pytest.MonkeyPatch
     async def rebuild(*_: Any, **__: Any) -> None:
         raise NothingIsBuiltError
 
-    monkeypatch.setattr(ShelfEnvironments, "rebuild", rebuild)
+    monkeypatch.setattr(FakeEnvironments, "rebuild", rebuild)
     monkeypatch.setattr(Provisioner, "rebuild_if_broken", idle)
     # The promise breaks inside a spawn, so the check of the step may see a process without a record first.
     bites("a broken environment is built anew", "every live server of ours is known")
@@ -305,7 +309,7 @@ def test_an_environment_that_is_built_again_and_again(monkeypatch: pytest.Monkey
     bites("a broken environment is built anew once", rates={"environment breaks again": 0.8})
 
 
-def test_a_poll_that_goes_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_daemon_that_polls_exits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel reports exits again, and the daemon goes on polling."""
     offer = "supervisor.native.shared.exit_watch.PollingExitWatcher._offer_all"
     monkeypatch.setattr(offer, lambda self, take_over: None)  # noqa: ARG005 (in its place)

@@ -39,7 +39,7 @@ class Machine(RuleBasedStateMachine):
         finally:
             if self.sim.life is not None:
                 self.sim.life.die()
-                self.sim.life.loop.bury()
+                self.sim.life.loop.discard_tasks()
             self.edges.close()
             shutil.rmtree(self.folder)
 

@@ -37,7 +37,7 @@ FAULTS_FROM_OUTSIDE = {
     "reboot",
     "registry lost",
     "server under a shell",
-    "stranger's server",
+    "foreign server",
     "wall clock set",
     "write torn",
 }

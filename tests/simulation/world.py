@@ -1,4 +1,4 @@
-"""The system as it really is: processes, where they come from, what they run, and what they answer."""
+"""The true state of the simulated machine: processes, their origins, what they run, and what they answer."""
 
 import heapq
 import json
@@ -13,7 +13,7 @@ from supervisor.native.api import ChildCommand
 from tests.fake_home import FakeFolder
 from tests.fake_home import FakeSystem as Presences
 from tests.fakes import SERVES_LOOPBACK, FakeClock, FakeProcess, FakeSystem
-from tests.simulation.environments import Shelf
+from tests.simulation.environments import InstalledEnvironments
 from tests.simulation.faults import Faults
 
 HOME = "home"
@@ -26,12 +26,12 @@ PACKAGED = "toy"
 
 BOOTED_AT = 1_700_000_000.0
 
-OURS, STRANGER, EDITOR, DAEMON, OTHER = "ours", "a stranger's server", "an editor", "the daemon", "a bystander"
+OURS, FOREIGN, EDITOR, DAEMON, OTHER = "ours", "a foreign server", "an editor", "the daemon", "a bystander"
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The truth about a process: what it is, or is run by, and the first process of that."""
+    """The true origin of a process. `what`: a constant above. `root`: the first process of that server or editor."""
 
     what: str
     root: ProcessIdentity
@@ -39,12 +39,12 @@ class Lineage:
 
 @dataclass(slots=True)
 class Manners:
-    """How a server answers. `deaf_until`: it says nothing before that time."""
+    """How a server answers. `silent_until`: it gives no answer before that time. `slow_s`: the delay of each answer."""
 
     program: str
     version: str
     ports: Mapping[str, int]
-    deaf_until: float = 0.0
+    silent_until: float = 0.0
     slow_s: float = 0.0
 
 
@@ -56,7 +56,10 @@ class _Planned:
 
 
 class World(FakeSystem):
-    """Everything that outlives a daemon. Its events are on a heap of its own, so that a killed daemon takes none."""
+    """The part of the simulation that outlives a daemon.
+
+    Its planned events have a heap of their own, because those on the daemon's loop are lost when the daemon is killed.
+    """
 
     def __init__(self, rng: Random, faults: Faults) -> None:
         self.rng = rng
@@ -66,22 +69,22 @@ class World(FakeSystem):
         self.owner_of: dict[ProcessIdentity, ProcessIdentity | None] = {}
         """The true owners of foreign servers."""
         self.folder = FakeFolder(HOME)
-        """The home that daemons share."""
+        """The folder of the home, which the daemons use one after the other."""
         self.machine = Presences()
         self.opened: dict[int, float] = {}
         """Since when a port has had sessions."""
         self.on_end: Callable[[ProcessIdentity], None] = lambda identity: None  # noqa: ARG005 (until a life listens)
         self.touch: Callable[[], None] = lambda: None
-        """Fails in the name of the daemon that lives."""
-        self.deaf_since: float | None = None
-        """Since when no exit can be watched that is not watched already."""
-        self.heard_since = 0.0
+        """Called for each call of the living daemon: raises if the daemon dies in it."""
+        self.exit_events_stopped_at: float | None = None
+        """Since when the kernel accepts no new exit watch; None: it accepts them."""
+        self.exit_events_restored_at = 0.0
         self._free_pids: list[int] = []
         self._plans: list[_Planned] = []
         self._numbers = count()
         self._next_lineage: Lineage | None = None
         super().__init__(FakeClock())
-        self.shelf = Shelf(rng, faults, self.clock)
+        self.installed = InstalledEnvironments(rng, faults, self.clock)
         self.programs = dict.fromkeys(FAMILIES.values(), self._serve)
 
     def start(
@@ -92,7 +95,7 @@ class World(FakeSystem):
         environment: Mapping[str, str] | None = None,
         pid: int | None = None,
     ) -> ProcessIdentity:
-        """A new process; its pid may have been another's a moment ago."""
+        """Start a process; its pid may have been another's a moment ago."""
         if pid is None and self._free_pids and self.rng.random() < 0.5:
             pid = self._free_pids.pop(self.rng.randrange(len(self._free_pids)))
         if pid is None:
@@ -132,7 +135,7 @@ class World(FakeSystem):
         self.on_end(identity)
 
     def open_sessions(self, port: int, number: int) -> None:
-        """So many are open from now on."""
+        """Set the number of open sessions on a port."""
         if number:
             self.opened.setdefault(port, self.clock.now)
             self.connections[port] = number
@@ -147,19 +150,19 @@ class World(FakeSystem):
         return next((i for address, p, i in self.listeners if p == port and address in SERVES_LOOPBACK), None)
 
     def plan(self, delay_s: float, what: Callable[[], None]) -> None:
-        """Plan an event of the world."""
+        """Plan an event of the world: `what` is called after `delay_s` seconds."""
         heapq.heappush(self._plans, _Planned(self.clock.now + delay_s, next(self._numbers), what))
 
     def next_plan(self) -> float | None:
         return self._plans[0].at if self._plans else None
 
     def happen(self) -> None:
-        """Do what is due."""
+        """Call the planned events that are due."""
         while self._plans and self._plans[0].at <= self.clock.now:
             heapq.heappop(self._plans).what()
 
     def reboot(self) -> None:
-        """Everything ends; pids begin again, and are other processes then."""
+        """End every process. Pids begin again, and then mean other processes."""
         for process in list(self.processes.values()):
             self.end(process.identity)
         self.processes.clear()
@@ -171,10 +174,10 @@ class World(FakeSystem):
         self._free_pids.clear()
         self._pids = count(100)
 
-    def hears_again(self) -> None:
-        """Exits can be watched again."""
-        if self.deaf_since is not None:
-            self.deaf_since, self.heard_since = None, self.clock.now
+    def restore_exit_events(self) -> None:
+        """Let the kernel accept exit watches again."""
+        if self.exit_events_stopped_at is not None:
+            self.exit_events_stopped_at, self.exit_events_restored_at = None, self.clock.now
 
     def serve(self, process: ProcessIdentity, manners: Manners, delay_s: float) -> None:
         """Let a server listen after a while, if its ports are free then; otherwise it ends."""
@@ -190,7 +193,7 @@ class World(FakeSystem):
         for port in manners.ports.values():
             self.listen(identity, port)
         if manners.program == PACKAGED:
-            self.shelf.serves(PACKAGED, manners.version)
+            self.installed.serves(PACKAGED, manners.version)
 
     def _serve(self, system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:  # noqa: ARG002 (the Protocol's)
         """Choose how a new server behaves: most listen soon; some never do, end, or leave the work to a child."""
@@ -200,7 +203,7 @@ class World(FakeSystem):
         names = ("http", "sessions")[: len(numbers)]
         manners = Manners(program, version, dict(zip(names, map(int, numbers), strict=True)))
         roll, delay_s = self.faults.roll("program"), 0.02 + 0.3 * self.rng.random()
-        if program == PACKAGED and self.shelf.broken(PACKAGED, version):
+        if program == PACKAGED and self.installed.broken(PACKAGED, version):
             self.plan(delay_s, lambda: self.end(identity, 1))
         elif roll is None or roll > 0.9:
             self.serve(identity, manners, delay_s)
@@ -231,7 +234,7 @@ class World(FakeSystem):
         manners = self.manners.get(identity)
         if manners is None or self.faults.hit("answer wrong once"):
             raise UnusableAnswerError("it speaks something else")
-        if self.clock.now < manners.deaf_until:
+        if self.clock.now < manners.silent_until:
             return 3600.0, None
         body = json.dumps({"name": manners.program, "version": manners.version, "leases": 0}).encode()
         return manners.slow_s + 0.02 * self.rng.random(), HttpAnswer(200, body)

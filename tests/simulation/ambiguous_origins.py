@@ -1,8 +1,11 @@
-"""Actions of servers, shells and other homes of the user: the facts behind which an inherited token proves nothing."""
+"""Events after which the origin of a process is hard to tell.
+
+Servers launch editors, which inherit the launch token; shells launch servers; another home of the user adopts servers.
+"""
 
 from supervisor.core.model import ProcessIdentity
 from tests.simulation.driver import Simulation
-from tests.simulation.world import EDITOR, OTHER, OURS, STRANGER, Lineage, Manners
+from tests.simulation.world import EDITOR, FOREIGN, OTHER, OURS, Lineage, Manners
 
 CROWDED = 40
 """With so many processes, no action starts another one."""
@@ -15,13 +18,13 @@ def _serve(sim: Simulation, parent: ProcessIdentity, owner: ProcessIdentity, env
     words = ("toy", "1.0", *(str(port) for port in ports.values()))
     sim.world.clock.now += 0.001
     server = sim.world.start(*words, parent=parent.pid, environment=environment)
-    sim.world.lineage[server] = Lineage(STRANGER, server)
+    sim.world.lineage[server] = Lineage(FOREIGN, server)
     sim.world.owner_of[server] = owner
     sim.world.serve(server, Manners("toy", "1.0", ports), 0.05)
 
 
 def launched_editor(sim: Simulation) -> None:
-    """A server of ours starts an editor, which inherits the launch token, and may start a server by itself."""
+    """Let a server of ours start an editor, which inherits the launch token, and may start a server by itself."""
     living = [each for each, truth in sim.world.lineage.items() if truth == Lineage(OURS, each)]
     living = [each for each in living if sim.world.lives(each)]
     if not living or len(sim.world.processes) > CROWDED:
@@ -50,7 +53,7 @@ def under_a_shell(sim: Simulation) -> None:
 
 def second_home(sim: Simulation) -> None:
     """Let another home of the user adopt a foreign server, and end it when it is not needed any more."""
-    found = [each for each, truth in sim.world.lineage.items() if truth == Lineage(STRANGER, each)]
+    found = [each for each, truth in sim.world.lineage.items() if truth == Lineage(FOREIGN, each)]
     found = [each for each in found if sim.world.lives(each)]
     if found:
         server = sim.rng.choice(found)
