@@ -182,7 +182,7 @@ class Daemon:
             home_id=self._folders.home_id,
             logs=self._folders.logs,
             environments=self._settings.config.environments or self._folders.environments,
-            environment={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},
+            variables={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},
             discover=self._settings.config.discover,
         )
         return assemble(platform, GuardedStore(store, self._ownership), self._log, self._settings.catalog, me, site)
@@ -202,7 +202,7 @@ class Daemon:
             notes=lambda: self._notes(engine),
             reload=self._reloader.reload,
             shut_down=self._shut_down,
-            variables=shell_variables.names_for_clients(context.environment),
+            variables=shell_variables.names_for_clients(context.variables),
         )
         views = Views(context, engine.inspector.reaper, engine.exit_watches)
         logs = LogReader(context, self._folders.logs / LOG_NAME)

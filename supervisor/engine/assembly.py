@@ -71,15 +71,15 @@ class Engine:
 
 @frozen
 class Site:
-    """Where an engine works. `environments`: the folder of private environments. `environment`: variables.
+    """Where an engine works. `environments`: the folder of private environments. `variables`: environment variables.
 
-    `discover`: whether servers that others started are looked for.
+    `discover` says how to treat servers that other programs started: watch, observe or off.
     """
 
     home_id: str
     logs: Path
     environments: Path
-    environment: Mapping[str, str]
+    variables: Mapping[str, str]
     discover: str = "off"
 
 
@@ -100,7 +100,7 @@ def assemble(
     events = Events(log, platform.clock)
     records = Records(store, events)
     stopper = Stopper(platform, records, events, me, TOKEN_VARIABLE)
-    environments = Environments(site.environments, platform, stopper.stop_child, environment=site.environment)
+    environments = Environments(site.environments, platform, stopper.stop_child, variables=site.variables)
     context = EngineContext(
         platform=platform,
         records=records,
@@ -110,7 +110,7 @@ def assemble(
         home_id=site.home_id,
         me=me,
         logs=site.logs,
-        environment=site.environment,
+        variables=site.variables,
         discover=site.discover,
         random=random,
     )

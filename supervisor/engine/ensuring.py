@@ -1,4 +1,4 @@
-"""`server.ensure`: choose the server, admit the request, register its owner, and see the server ready."""
+"""`server.ensure`: choose the server, admit the request, register its owner, and wait until the server is ready."""
 
 import contextlib
 from dataclasses import dataclass, replace
@@ -28,6 +28,7 @@ from .state.context import EngineContext
 from .state.standing import Standing, may_live
 
 _AT_REST = (ServerState.FAILED, ServerState.BACKOFF, ServerState.STOPPED)
+"""States in which a start may begin, because no launch of the server is under way."""
 
 
 @dataclass(eq=False)
@@ -86,7 +87,7 @@ class Ensurer:
         return editor is not None and may_live(self.context.platform.probe, editor.process)
 
     def _refuse_mismatch(self, resolved: ResolvedRequest) -> None:
-        """Refuse a request before its editor becomes an owner of the server that it was refused.
+        """Refuse a request that its server rules out, before the editor becomes an owner of that server.
 
         Raises:
             Busy: the id has become the server of another project.
@@ -103,9 +104,9 @@ class Ensurer:
     async def _perform_admitted(
         self, request: EnsureRequest, resolved: ResolvedRequest, operation: RunningOperation
     ) -> ServerRecord:
-        """Perform the operation: see to the last launch, start the server, and do without a version that is missing."""
+        """Settle the last launch and start the server; in another version if the index lacks that of the addon."""
         records = self.context.records
-        last = await self._end_last_launch(resolved.server, operation)
+        last = await self._settle_last_launch(resolved.server, operation)
         if last.state in _AT_REST:
             self.placement.refuse_second_server(resolved, request)
         if resolved.server not in records.servers:
@@ -123,8 +124,8 @@ class Ensurer:
                 raise
         return await self._fall_back(fallback, resolved, operation, before)
 
-    async def _end_last_launch(self, server_id: str, operation: RunningOperation) -> ServerRecord:
-        """Bring what an earlier launch left unfinished to readiness or to its end, and return the server's record."""
+    async def _settle_last_launch(self, server_id: str, operation: RunningOperation) -> ServerRecord:
+        """See that the last launch of a server is ready, or has ended. Return the server's record."""
         record = self.context.records.server(server_id)
         if record.state is ServerState.STARTING and record.root is not None:
             with contextlib.suppress(StartFailed):

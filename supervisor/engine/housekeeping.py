@@ -20,7 +20,6 @@ from .state.standing import may_live
 SIZES_KEPT_S = 30.0
 """How long a measured size of an environment is reused."""
 
-
 LOST_RECORD = "an environment whose record was damaged or removed"
 
 
@@ -171,10 +170,10 @@ class Housekeeping:
         return [
             record.id
             for record in self._context.records.servers.values()
-            if not record.foreign and not record.observed_only and self._is_of(record, environment)
+            if not record.foreign and not record.observed_only and self._starts_from(record, environment)
         ]
 
-    def _is_of(self, record: ServerRecord, environment: Environment) -> bool:
+    def _starts_from(self, record: ServerRecord, environment: Environment) -> bool:
         try:
             package = self._context.catalog.get(record.kind).package
         except KindUnknown:
@@ -239,6 +238,6 @@ def _versions(kind: Kind) -> set[str]:
 
 
 def _size(folder: Path) -> int:
-    """Return the bytes in a folder, as far as they can be counted. Blocking."""
+    """Return the bytes in a folder, as far as they can be counted. Blocks."""
     _, size = measure([folder])
     return size

@@ -136,7 +136,11 @@ class Monitor:
         self._start_operation(server_id, Operation.REAP, self.termination.reap, "it was found an orphan twice")
 
     async def finish_start(self, server_id: str, operation: RunningOperation) -> ServerRecord:
-        """See a launch of an earlier daemon ready, unless another operation has."""
+        """Wait until a launch of an earlier daemon is ready, unless another operation has done so. Return its record.
+
+        Raises:
+            SupervisorError: the server did not become ready, and was stopped.
+        """
         record = self.context.records.server(server_id)
         if record.state is not ServerState.STARTING or record.root is None:
             return record

@@ -1,4 +1,4 @@
-"""The front door of the engine: what clients ask it to do with servers, and what they ask it about servers."""
+"""What clients ask of the engine: `Supervisor` performs operations on servers, `Inspector` answers questions."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -168,7 +168,11 @@ class Supervisor:
         self.context.records.close()
 
     async def _disturb(self, admitted: AdmittedRequest, work: Work, editor: str | None, *, force: bool) -> ServerRecord:
-        """Perform what ends a server, unless one of its owners is busy."""
+        """Perform work that disturbs the owners of a server, because it ends the server.
+
+        Raises:
+            Busy: an owner is busy, and the request does not `force` the work.
+        """
         if admitted.repeats is None:
             with self.operations.refuse_on_error(admitted):
                 if editor is not None:

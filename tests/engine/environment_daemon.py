@@ -26,7 +26,7 @@ class Daemon:
         self.told: list[tuple[str, str, int | None, int | None]] = []
         self.stopped: list[ProcessIdentity] = []
         self.environments = Environments(
-            root, self.platform, self.stop, environment=variables, no_progress_s=no_progress_s
+            root, self.platform, self.stop, variables=variables, no_progress_s=no_progress_s
         )
 
     def progress(self, stage: str, message: str, done: int | None = None, total: int | None = None) -> None:

@@ -180,7 +180,7 @@ def test_a_second_server_beside_a_compatible_one(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.full
 def test_ports_that_are_not_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two servers get the same ports."""
-    monkeypatch.setattr(Records, "reserved_ports", lambda self, but=None: {})  # noqa: ARG005
+    monkeypatch.setattr(Records, "reserved_ports", lambda self, without=None: {})  # noqa: ARG005
     bites("no port twice")
 
 

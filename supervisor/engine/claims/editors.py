@@ -209,11 +209,11 @@ class Editors:
             raise InvalidParams("pid", f"{arrival.pid} is no process", hint="pass the editor's own pid")
         try:
             identity = self._probe.identify(arrival.pid)
-            other = None if identity is None else self._probe.why_no_process(arrival.pid)
+            why_no_process = None if identity is None else self._probe.why_no_process(arrival.pid)
         except OSError as error:
             raise InvalidParams("pid", f"the system does not tell about {arrival.pid}: {error}") from error
-        if other is not None:
-            raise InvalidParams("pid", other, hint="pass the editor's own pid")
+        if why_no_process is not None:
+            raise InvalidParams("pid", why_no_process, hint="pass the editor's own pid")
         if identity is not None and identity == self._me:
             raise InvalidParams("pid", f"{arrival.pid} is this daemon itself", hint="pass the editor's own pid")
         if arrival.pid == FIRST_PID and identity is not None and not is_editor(self._probe.describe(FIRST_PID).command):

@@ -10,7 +10,7 @@ from ..identification.server_client import ServerClient
 from ..processes.stop import Stopper
 from ..processes.tree import Target
 from ..state.context import TOKEN_VARIABLE, EngineContext
-from ..state.history import ended
+from ..state.history import ended_launch
 
 
 class LaunchAftermath:
@@ -95,7 +95,7 @@ class LaunchAftermath:
             ended_processes = [process for process in (record.root, record.process) if process]
             status = self._context.platform.processes.exit_status(ended_processes[0])
         wall = self._context.platform.clock.wall()
-        self._records.remember(ended(record, how, wall, status=status, by=by, detail=detail))
+        self._records.remember(ended_launch(record, how, wall, status=status, by=by, detail=detail))
 
     def add_failure_to_history(self, record: ServerRecord, how: str, *, by: str | None = None) -> None:
         """Add the end of a launch to the history, with exit status and message of its failure, if it has failed."""

@@ -12,7 +12,7 @@ MEASURE_EVERY_S = 5.0
 
 
 def measure(folders: Iterable[Path]) -> tuple[int, int]:
-    """Return how many files lie below these folders, and their bytes, as far as they can be counted. Blocking."""
+    """Return how many files lie below these folders, and their bytes, as far as they can be counted. Blocks."""
     files = size = 0
     for top in folders:
         for folder, _, names in os.walk(top):
@@ -36,7 +36,7 @@ class BuildWatch:
         self._measured: tuple[int, int] | None = None
         self._last_progress = self._last_measured = asyncio.get_running_loop().time()
 
-    def progressed(self) -> None:
+    def note_progress(self) -> None:
         """Note progress that does not show in the files."""
         self._last_progress = asyncio.get_running_loop().time()
 

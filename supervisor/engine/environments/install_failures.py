@@ -25,6 +25,7 @@ _UV_OTHER_PYTHON = re.compile(
     r"does not satisfy Python(?P<needs>[<>=!~][^\s]*).{0,20}? and (?P<package>\S+?)[<>=!~,\s]"
 )
 _UV_THIS_PYTHON = re.compile(r"Because (?P<package>[\w.-]+)==\S+ requires Python (?P<needs>[<>=!~]\S*) and")
+
 INDEX_HINT = "check that the package index can be reached; the daemon's PIP_* and UV_* variables choose the index"
 """The hint where an installer gives no reason that is known."""
 

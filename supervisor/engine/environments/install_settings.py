@@ -59,20 +59,20 @@ UV_FILE = "uv.toml"
 ETC = Path("/etc")
 
 
-def variables_for(environment: Mapping[str, str], temporary: Path, *, uv: bool) -> dict[str, str]:
-    """Return the environment of an installer. A settings file for uv is written into `temporary`.
+def variables_for(variables: Mapping[str, str], temporary: Path, *, uv: bool) -> dict[str, str]:
+    """Return the variables of an installer. A settings file for uv is written into `temporary`.
 
     Raises:
         InstallFailed: a file with the user's settings cannot be read.
         OSError: the settings file for uv cannot be written.
     """
-    chosen = _for_uv(environment, temporary) if uv else _for_pip(environment)
-    return {**without_settings(environment), **chosen}
+    chosen = _for_uv(variables, temporary) if uv else _for_pip(variables)
+    return {**without_settings(variables), **chosen}
 
 
-def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without the variables that configure an installer or a Python."""
-    return {name: value for name, value in environment.items() if not _configures(name)}
+def without_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables without those that configure an installer or a Python."""
+    return {name: value for name, value in variables.items() if not _configures(name)}
 
 
 def _configures(name: str) -> bool:
@@ -81,25 +81,25 @@ def _configures(name: str) -> bool:
     return upper.startswith(("PIP_", "UV_", "_PIP_")) or upper in _OTHER_PYTHON or search_path.is_python_variable(upper)
 
 
-def _for_pip(environment: Mapping[str, str]) -> dict[str, str]:
+def _for_pip(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of pip that pass, from files and variables, as variables. pip itself then reads no file."""
     settings: dict[str, str] = {}
-    sections = _pip_sections(environment)
+    sections = _pip_sections(variables)
     for section in ("global", "install"):
         settings.update(sections.get(section, {}))
-    settings.update(_options_in(environment, "PIP_"))
+    settings.update(_options_in(variables, "PIP_"))
     passed = {name: value for name, value in settings.items() if name in PIP_SOURCES and value}
     return {f"PIP_{name.upper().replace('-', '_')}": value for name, value in passed.items()} | {
         "PIP_CONFIG_FILE": os.devnull
     }
 
 
-def _pip_sections(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def _pip_sections(variables: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return the settings in pip's files, by section. A later file overrides an earlier one."""
     import configparser
 
     sections: dict[str, dict[str, str]] = {}
-    for path in pip_files(environment):
+    for path in pip_files(variables):
         parser = configparser.RawConfigParser()
         try:
             with path.open(encoding="utf-8", errors="replace") as file:
@@ -114,44 +114,44 @@ def _pip_sections(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return sections
 
 
-def pip_files(environment: Mapping[str, str]) -> list[Path]:
+def pip_files(variables: Mapping[str, str]) -> list[Path]:
     """Return the files that pip reads, the strongest last: pip.pypa.io/en/stable/topics/configuration."""
-    chosen = environment.get("PIP_CONFIG_FILE")
+    chosen = variables.get("PIP_CONFIG_FILE")
     if chosen == os.devnull:
         return []
-    of_system, of_user = settings_folders.pip_files(environment)
+    of_system, of_user = settings_folders.pip_files(variables)
     if chosen:
         # If the file that PIP_CONFIG_FILE names exists, pip reads it instead of the user's other files.
         return [*of_system, *([] if Path(chosen).exists() else of_user), Path(chosen)]
     return [*of_system, *of_user]
 
 
-def _for_uv(environment: Mapping[str, str], temporary: Path) -> dict[str, str]:
+def _for_uv(variables: Mapping[str, str], temporary: Path) -> dict[str, str]:
     """Return the settings of uv that pass, as variables. uv gets those from files in a file in `temporary`."""
-    named = _options_in(environment, "UV_")
+    named = _options_in(variables, "UV_")
     passed = {name: value for name, value in named.items() if name in UV_SOURCES and value}
     if passed.get("link-mode") == _LINKS_INTO_THE_CACHE:
         del passed["link-mode"]
-    variables = {f"UV_{name.upper().replace('-', '_')}": value for name, value in passed.items()}
-    variables |= {name: value for name, value in environment.items() if _UV_CREDENTIALS.fullmatch(name)}
-    settings = {} if named.get("no-config", "").lower() in _TRUE else _uv_settings(environment)
+    result = {f"UV_{name.upper().replace('-', '_')}": value for name, value in passed.items()}
+    result |= {name: value for name, value in variables.items() if _UV_CREDENTIALS.fullmatch(name)}
+    settings = {} if named.get("no-config", "").lower() in _TRUE else _uv_settings(variables)
     if not settings:
-        return {**variables, "UV_NO_CONFIG": "1"}
+        return {**result, "UV_NO_CONFIG": "1"}
     file = temporary / UV_FILE
     file.write_text("".join(f"{name} = {_toml(value)}\n" for name, value in settings.items()), encoding="utf-8")
-    return {**variables, "UV_CONFIG_FILE": str(file)}
+    return {**result, "UV_CONFIG_FILE": str(file)}
 
 
-def _uv_settings(environment: Mapping[str, str]) -> dict[str, Any]:
+def _uv_settings(variables: Mapping[str, str]) -> dict[str, Any]:
     """Return the settings in uv's files that pass. An earlier file overrides a later one, and lists are joined."""
     import tomllib
 
     found: dict[str, Any] = {}
-    for path in uv_files(environment):
+    for path in uv_files(variables):
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            if isinstance(error, FileNotFoundError) and not environment.get("UV_CONFIG_FILE"):
+            if isinstance(error, FileNotFoundError) and not variables.get("UV_CONFIG_FILE"):
                 continue
             raise _unreadable("uv", path, error) from error
         for name, value in _passing(content, path.parent).items():
@@ -164,15 +164,15 @@ def _uv_settings(environment: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def uv_files(environment: Mapping[str, str]) -> list[Path]:
+def uv_files(variables: Mapping[str, str]) -> list[Path]:
     """Return the files that uv reads for a user, the strongest first: docs.astral.sh/uv.
 
     Project files above the folder of environments are left out, because no project is being installed.
     """
-    chosen = environment.get("UV_CONFIG_FILE")
+    chosen = variables.get("UV_CONFIG_FILE")
     if chosen:
         return [Path(chosen)]
-    of_system, of_user = settings_folders.uv_files(environment)
+    of_system, of_user = settings_folders.uv_files(variables)
     return [of_user, *[path for path in of_system if path.is_file()][:1]]
 
 
@@ -196,7 +196,7 @@ def _index(index: Any, folder: Path) -> Any:
 
 
 def _absolute(value: Any, folder: Path) -> Any:
-    """Return a path, or a list of paths, relative to the root. URLs and other values stay as they are."""
+    """Return a value, or a list of values; a relative path becomes absolute. URLs and the like stay as they are."""
     if isinstance(value, list):
         return [_absolute(one, folder) for one in value]
     if not isinstance(value, str) or ":" in value or value.startswith("~"):
@@ -204,11 +204,11 @@ def _absolute(value: Any, folder: Path) -> Any:
     return str(folder / value)
 
 
-def _options_in(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
+def _options_in(variables: Mapping[str, str], prefix: str) -> dict[str, str]:
     """Return the values of the variables with a prefix, by the option that each sets: `index-url` for PIP_INDEX_URL."""
     return {
         name[len(prefix) :].lower().replace("_", "-"): value
-        for name, value in environment.items()
+        for name, value in variables.items()
         if name.startswith(prefix)
     }
 

@@ -119,7 +119,7 @@ class BuildJob:
         self.progress("installing", line.strip(), min(done, self._total) if self._total else done, self._total)
 
     def measure(self) -> tuple[int, int]:
-        """Return how many files and bytes were written so far. Blocking."""
+        """Return how many files and bytes were written so far. Blocks."""
         # uv downloads and unpacks packages under such names in its cache, then links them into the environment.
         aside = self.uv_cache.glob(".tmp*") if self.uv_cache else ()
         return measure((self.folder, *aside))
@@ -141,19 +141,19 @@ class BuildJob:
 class Installer:
     """Runs installers, and interpreters of environments, and watches their progress.
 
-    `stop_tree` ends an installer and its descendants. Installers inherit `environment`. `no_progress_s` limits how long
+    `stop_tree` ends an installer and its descendants. Installers inherit `variables`. `no_progress_s` limits how long
     an installer may neither print nor write anything, seconds.
     """
 
     def __init__(
-        self, platform: Platform, stop_tree: StopTree, environment: Mapping[str, str], no_progress_s: float
+        self, platform: Platform, stop_tree: StopTree, variables: Mapping[str, str], no_progress_s: float
     ) -> None:
         self._processes = platform.processes
         self._exits = platform.exits
         self._probe = platform.probe
         self._lanes = platform.lanes
         self._stop_tree = stop_tree
-        self._environment = dict(environment)
+        self._variables = dict(variables)
         self._no_progress_s = no_progress_s
 
     async def install(self, job: BuildJob, on_started: OnStarted) -> None:
@@ -168,13 +168,14 @@ class Installer:
         # Imported here, because the daemon rarely needs it, and it imports bz2 and lzma.
         import shutil
 
-        uv = shutil.which("uv", path=self._environment.get("PATH", ""))
+        uv = shutil.which("uv", path=self._variables.get("PATH", ""))
         make, install = _commands(job, uv)
-        variables = {**variables_for(self._environment, job.temporary, uv=bool(uv)), **_own_variables(job)}
+        variables = {**variables_for(self._variables, job.temporary, uv=bool(uv)), **_own_variables(job)}
         job.variables = tuple(variables)
         run = partial(self._run_to_end, job, variables, on_started=on_started)
         job.progress("installing", f"making an environment for {job.requirement}")
         if uv and await run((uv, "cache", "dir")) == 0 and job.lines:
+            # The last line of the output is the folder of the cache.
             job.uv_cache = Path(job.lines.pop())
         if await run(make) != 0:
             raise job.failure(f"no environment for {job.requirement} could be made")
@@ -199,7 +200,7 @@ class Installer:
             InstallFailed: the interpreter made no progress.
             OSError: the interpreter could not be started.
         """
-        variables = {**without_settings(self._environment), **_own_variables(job)}
+        variables = {**without_settings(self._variables), **_own_variables(job)}
         return await self._run_to_end(job, variables, (str(job.python), *arguments), on_started=on_started)
 
     async def _look_for_versions(self, job: BuildJob, resolve: Callable[[str], Awaitable[int | None]]) -> None:
@@ -219,33 +220,33 @@ class Installer:
     ) -> int | None:
         """Run a program of a job to its end. Return its exit status, None if unknown."""
         command = ChildCommand(argv, variables, job.folder, job.log)
-        installer = self._processes.spawn(command)
+        process = self._processes.spawn(command)
         ended = asyncio.Event()
-        watch = self._exits.watch(installer, ended.set)
+        watch = self._exits.watch(process, ended.set)
         try:
-            on_started(installer)
-            await self._watch_progress(job, installer, ended)
+            on_started(process)
+            await self._watch_progress(job, process, ended)
         finally:
             watch.close()
-            if self._probe.sample(installer) is not Liveness.DEAD:
-                await self._stop_tree(installer)
+            if self._probe.sample(process) is not Liveness.DEAD:
+                await self._stop_tree(process)
         job.read_output()
-        return self._processes.exit_status(installer)
+        return self._processes.exit_status(process)
 
-    async def _watch_progress(self, job: BuildJob, installer: ProcessIdentity, ended: asyncio.Event) -> None:
-        """Until an installer has ended, pass its output on and check its progress. `ended` is set at its end.
+    async def _watch_progress(self, job: BuildJob, process: ProcessIdentity, ended: asyncio.Event) -> None:
+        """Until a program of a job has ended, pass its output on and check its progress. `ended` is set at its end.
 
         Raises:
-            InstallFailed: the installer made no progress.
+            InstallFailed: the program made no progress.
         """
         watch = BuildWatch(job.measure, self._lanes, self._no_progress_s)
-        while self._probe.sample(installer) is not Liveness.DEAD:
+        while self._probe.sample(process) is not Liveness.DEAD:
             with contextlib.suppress(TimeoutError):
                 # The event is only a hint. If the probe does not agree yet, ask it again after a pause.
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await (asyncio.sleep(LOOK_EVERY_S) if ended.is_set() else ended.wait())
             if job.read_output():
-                watch.progressed()
+                watch.note_progress()
             elif await watch.stalled():
                 raise job.failure(f"installing {job.requirement}: no progress for {self._no_progress_s:g} s")
 

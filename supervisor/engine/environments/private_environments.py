@@ -23,7 +23,7 @@ from .verification import NO_INTERPRETER, Verifier
 class Environments:
     """Builds and finds private environments under one folder, which several daemons may share.
 
-    `stop_tree` ends an installer and its descendants. Installers inherit `environment`, or the daemon's own if it is
+    `stop_tree` ends an installer and its descendants. Installers inherit `variables`, or the daemon's own if that is
     None. `no_progress_s` limits how long an installer, or another daemon's build, may show no progress, seconds.
     """
 
@@ -33,13 +33,13 @@ class Environments:
         platform: Platform,
         stop_tree: StopTree,
         *,
-        environment: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
         no_progress_s: float = 120.0,
     ) -> None:
         self._store = EnvironmentStore(root)
         self._root = self._store.root
         self._lanes = platform.lanes
-        inherited = os.environ if environment is None else environment
+        inherited = os.environ if variables is None else variables
         installer = Installer(platform, stop_tree, inherited, no_progress_s)
         self._verifier = Verifier(installer, platform.lanes)
         self._remover = BuildRemover(self._store, platform)
@@ -146,7 +146,7 @@ class Environments:
         return True
 
     def sweep(self) -> list[Path]:
-        """Remove the builds of dead daemons, and replaced environments that no process runs from. Blocking.
+        """Remove the builds of dead daemons, and replaced environments that no process runs from. Blocks.
 
         Returns:
             The removed folders.
@@ -154,7 +154,7 @@ class Environments:
         return self._remover.sweep()
 
     def removable(self) -> list[Path]:
-        """Return the folders that `sweep` would remove. Blocking."""
+        """Return the folders that `sweep` would remove. Blocks."""
         return self._remover.removable()
 
     def _refuse_distrusted_folder(self) -> None:

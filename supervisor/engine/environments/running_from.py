@@ -10,7 +10,7 @@ CommandLines = tuple[tuple[int, tuple[str, ...]], ...]
 
 
 def commands_of_all(processes: ProcessControl, probe: Probe) -> CommandLines:
-    """Return the command line of every visible process. Blocking."""
+    """Return the command line of every visible process. Blocks."""
     return tuple((pid, probe.describe(pid).command) for pid in [row.identity.pid for row in processes.table()])
 
 

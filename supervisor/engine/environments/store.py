@@ -85,8 +85,8 @@ def key_of(package: str, version: str) -> str:
 class EnvironmentStore:
     """Reads and writes the records in one folder, which daemons of several homes may share.
 
-    Each published environment has a record `KEY.json` in the folder. It lies in a folder
-    beside the record: `KEY-`, and a random hexadecimal number.
+    Each published environment has a record `KEY.json` in the folder. The environment itself lies in a folder beside its
+    record, whose name is `KEY-` and a random hexadecimal number.
     """
 
     def __init__(self, root: Path) -> None:
@@ -140,7 +140,7 @@ class EnvironmentStore:
         )
 
     def publish(self, environment: Environment, created: float) -> None:
-        """Publish an environment: from now on every daemon finds it. Blocking.
+        """Publish an environment: from now on every daemon finds it. Blocks.
 
         Raises:
             OSError: the record cannot be written.

@@ -106,7 +106,7 @@ async def wait_for_server_of_bridge(context: EngineContext, kind: Kind, ports: P
 async def held_off(context: EngineContext, kind: Kind, ports: Ports) -> AsyncIterator[None]:
     """Keep bridges from starting a server on these ports while the context is open, by the lock that bridges take."""
     with contextlib.ExitStack() as held:
-        for path in bridge_locks(kind, ports, context.environment):
+        for path in bridge_locks(kind, ports, context.variables):
             with contextlib.suppress(OSError):
                 # A folder that is not there has no bridge. A folder that other users may write is not this user's.
                 if path.parent.is_dir() and trust.problem_of_folder(path.parent) is None:

@@ -224,7 +224,7 @@ class ServerClient:
         """
         if record.foreign and record.process is not None:
             return variables_of_secrets(self._context, kind, record.process)
-        return self._context.environment
+        return self._context.variables
 
     def _read_foreign_secrets(self, kind: Kind, process: ProcessIdentity, ports: Ports) -> Mapping[str, str]:
         return read_secrets(kind, ports, variables_of_secrets(self._context, kind, process))

@@ -18,10 +18,10 @@ KEPT_BYTES = 1024 * 1024
 CUT_MARK = b"--- cut by godot-supervisor: the log had reached its cap ---\n"
 SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
-"""Between two checks of a log that is being written to."""
+"""The limits of the pause between two checks of a log that is being written to."""
 
 UNWATCHED_PAUSE_S = 5.0
-"""Between two attempts to watch a log that cannot be watched: it was removed, or cannot be read."""
+"""The pause between two attempts to watch a log that cannot be watched: it was removed, or cannot be read."""
 
 
 @dataclass(slots=True)
@@ -146,8 +146,8 @@ class LogCap:
         half_time_s = (self._cap_bytes - size) / bytes_per_s / 2 if bytes_per_s > 0 else LONGEST_PAUSE_S
         pause = min(max(half_time_s, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
         # Check a loud log by timer instead of by watch, because a polling watcher would add its own pause.
-        follow = self._check_size if grown > 0 else self._watch_writes
-        log.timer = asyncio.get_running_loop().call_later(pause, follow, server_id)
+        next_step = self._check_size if grown > 0 else self._watch_writes
+        log.timer = asyncio.get_running_loop().call_later(pause, next_step, server_id)
 
 
 def cut(path: Path, kept_bytes: int) -> tuple[int, int]:

@@ -19,13 +19,13 @@ from .page import LogUpdate, Page, split_lines
 
 CHUNK_BYTES = 64 * 1024
 PAUSE_S = 0.05
-"""Between two reads of a log that is being written to."""
+"""The pause between two reads of a log that is being written to."""
 
 FULL_PAUSE_S = 0.2
 """How long to wait before a receiver that does not keep up is asked again whether it has room."""
 
 UNWATCHED_PAUSE_S = 0.5
-"""Between two reads of a log that the system does not report on."""
+"""The pause between two reads of a log that the system does not report on."""
 
 UNREADABLE_FOR_S = 5.0
 """How long to retry a log that cannot be read."""
@@ -97,7 +97,7 @@ class LogFollower:
         try:
             more = self._read()
         except OSError as error:
-            self._cannot_read(error)
+            self._retry_or_end(error)
             return
         self._unreadable_since = None
         if more:
@@ -118,7 +118,7 @@ class LogFollower:
             self._schedule(UNWATCHED_PAUSE_S)
 
     def _arm_watch(self) -> bool:
-        """Return whether a watch or an event will report further writes."""
+        """Watch the log for the next write. Return whether a watch or an event will report it."""
         self._disarm_watch()
         try:
             self._watch = self._context.platform.files.watch(self._path, lambda: self._schedule(PAUSE_S))
@@ -129,8 +129,8 @@ class LogFollower:
             return False
         return True
 
-    def _cannot_read(self, error: OSError) -> None:
-        """Retry for `UNREADABLE_FOR_S`, then end with the reason.
+    def _retry_or_end(self, error: OSError) -> None:
+        """Read again for up to `UNREADABLE_FOR_S`, then end with the reason.
 
         The server runs on, so an end without a reason would say that it has gone.
         """

@@ -29,13 +29,13 @@ class LogReader:
             NotFound: no such server, or the server has no log.
             StateNotWritable: the log cannot be read.
         """
-        past = self._log_of_ended_server(server_id)
-        path = self.path(server_id) if past is None else past
+        log_of_ended = self._log_of_ended_server(server_id)
+        path = self.newest_log(server_id) if log_of_ended is None else log_of_ended
         if path is None:
             raise NotFound(f"{server_id} has no log: it was not started yet, or another program has started it")
         try:
             page = await self._context.platform.lanes.do(partial(read_page, path, count, whole_lines=whole_lines))
-            return replace(page, ended=past is not None)
+            return replace(page, ended=log_of_ended is not None)
         except FileNotFoundError:
             return Page(path, (), 0)
         except OSError as error:
@@ -55,7 +55,7 @@ class LogReader:
         `has_room` says whether the receiver keeps up; while it returns False, nothing is read. The returned function
         ends the following.
         """
-        return LogFollower(self.path, self._context, server_id, page, on_update, has_room).close
+        return LogFollower(self.newest_log, self._context, server_id, page, on_update, has_room).close
 
     def _log_of_ended_server(self, server_id: str | None) -> Path | None:
         """Return the log of the last launch of a server that has ended; None if it has not ended or left no log."""
@@ -73,7 +73,7 @@ class LogReader:
             return None
         return max(logs, key=written_at, default=None)
 
-    def path(self, server_id: str | None) -> Path | None:
+    def newest_log(self, server_id: str | None) -> Path | None:
         """Return the log of a server's newest launch, None if it has none; without an id, the daemon's own log.
 
         Raises:

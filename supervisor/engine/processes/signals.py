@@ -19,14 +19,14 @@ class SignalOutcome(StrEnum):
     """What came of a signal.
 
     SENT: the process got it. GONE: the process is proven dead. HELD: the proof is missing, so nothing was sent. FAILED:
-    the system refused. UNTOLD: the system cannot identify the process now, but may be able to later.
+    the system refused. UNIDENTIFIED: the system cannot identify the process now, but may be able to later.
     """
 
     SENT = "sent"
     GONE = "gone"
     HELD = "held"
     FAILED = "failed"
-    UNTOLD = "untold"
+    UNIDENTIFIED = "unidentified"
 
 
 class Signals:
@@ -90,7 +90,7 @@ class Signals:
     def _report_failed(self, member: TreeMember, error: OSError, server: str) -> SignalOutcome:
         self._events.warn("signal.failed", server=server, pid=member.identity.pid, reason=str(error))
         unknown = self._probe.sample(member.identity) is Liveness.UNKNOWN
-        return SignalOutcome.UNTOLD if unknown else SignalOutcome.FAILED
+        return SignalOutcome.UNIDENTIFIED if unknown else SignalOutcome.FAILED
 
     def _report_unidentified(self, identity: ProcessIdentity, server: str) -> SignalOutcome:
         if self._probe.sample(identity) is Liveness.DEAD:
@@ -98,4 +98,4 @@ class Signals:
         self._events.warn(
             "signal.failed", server=server, pid=identity.pid, reason="the system does not identify the process"
         )
-        return SignalOutcome.UNTOLD
+        return SignalOutcome.UNIDENTIFIED

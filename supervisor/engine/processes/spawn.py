@@ -37,7 +37,7 @@ class LaunchInputs:
 
 
 class Spawner:
-    """Starts servers."""
+    """Starts the processes of servers, and keeps a few of their logs."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
@@ -114,7 +114,7 @@ class Spawner:
         values = placeholder_values(record, inputs.private_environment)
         if inputs.owner_pid is not None:
             values["owner_pid"] = str(inputs.owner_pid)
-        variables = launch_environment(inputs.kind, self._context.environment, values, inputs.secrets)
+        variables = launch_environment(inputs.kind, self._context.variables, values, inputs.secrets)
         variables[TOKEN_VARIABLE] = self._context.launch_token(record)
         if record.project is not None:
             variables[PROJECT_VARIABLE] = record.project

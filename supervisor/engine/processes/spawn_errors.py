@@ -90,7 +90,7 @@ def _explain_interpreter(first: bytes) -> Diagnosis:
 
 def _file_of(program: str, command: ChildCommand) -> Path | None:
     """Return the file that the command runs, None if there is none."""
-    if os.path.dirname(program) == "":  # noqa: PTH120 (the same)
+    if os.path.dirname(program) == "":  # noqa: PTH120 (as written)
         found = shutil.which(program, path=command.environment.get("PATH"))
         return Path(found) if found else None
     file = command.cwd / program

@@ -78,11 +78,11 @@ class Stopper:
             return ()
         asked = await self._ask_server(target, reason, tree)
         heads = [member for member in tree.members if member.identity in target.heads]
-        in_time = asked and await self._end_within([head.identity for head in heads], timeout_s)
+        in_time = asked and await self._wait_for_ends([head.identity for head in heads], timeout_s)
         tree = (await self._tree_reader.read(target, tree)).with_members_of(tree, target)
         if in_time or not heads:
             below = [member.identity for member in tree.members if member.identity not in target.heads]
-            await self._end_within(below, min(DESCENDANTS_TIMEOUT_S, timeout_s))
+            await self._wait_for_ends(below, min(DESCENDANTS_TIMEOUT_S, timeout_s))
         else:
             heads = [member for member in tree.members if member.identity in target.heads]
             self._kill_members(target, reason, tree, [head for head in heads if self._lives(head.identity)])
@@ -170,7 +170,7 @@ class Stopper:
                 f"pid {living[0].identity.pid} may not be stopped: a proof is missing",
                 hint="the daemon's log names the missing proof: godot-supervisor logs --daemon",
             )
-        return SignalOutcome.UNTOLD in outcomes.values()
+        return SignalOutcome.UNIDENTIFIED in outcomes.values()
 
     async def _ask_members(
         self, target: Target, reason: StopReason, tree: ProcessTree, members: Iterable[TreeMember]
@@ -194,7 +194,7 @@ class Stopper:
         rest = [m for m in tree.members if m.identity not in target.heads and self._lives(m.identity)]
         outcomes = await self._ask_members(target, reason, tree, rest)
         asked = [identity for identity, outcome in outcomes.items() if outcome is SignalOutcome.SENT]
-        await self._end_within(asked, timeout_s)
+        await self._wait_for_ends(asked, timeout_s)
         left = await self._kill_until_gone(target, reason, tree)
         if left:
             self._events.warn("server.left_behind", server=target.label, pids=list(left))
@@ -230,7 +230,7 @@ class Stopper:
             if not killed:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, ASK_AGAIN_S)
-            await self._end_within(killed, max(0.05, end - loop.time()))
+            await self._wait_for_ends(killed, max(0.05, end - loop.time()))
 
     async def _find_spared(self, target: Target, living: Collection[TreeMember]) -> frozenset[ProcessIdentity]:
         """Return the processes that were made to outlive the server (`apart`), and hold no port of its launch."""
@@ -263,7 +263,7 @@ class Stopper:
             guarded=guarded,
         )
 
-    async def _end_within(self, identities: Iterable[ProcessIdentity], timeout_s: float) -> bool:
+    async def _wait_for_ends(self, identities: Iterable[ProcessIdentity], timeout_s: float) -> bool:
         """Wait until all of them have ended, at most `timeout_s`. Return whether they have."""
         try:
             async with asyncio.timeout(max(0.0, timeout_s)):

@@ -75,6 +75,7 @@ class ProcessTree:
         """Return this tree with the members of an earlier read too, because their parents may have ended since then."""
         members = {member.identity: member for member in (*earlier.members, *self.members)}
         if not self.root_only_runs_server and target.root != target.process:
+            # The root has turned to another task since the earlier read.
             members.pop(target.root, None)
         living = tuple(member for identity, member in members.items() if identity not in self.guarded)
         return replace(self, members=living, editors=earlier.editors | self.editors)
@@ -222,7 +223,7 @@ def _build_foreign_tree(
 
 
 def target_of(record: ServerRecord, token: str | None) -> Target | None:
-    """Return the tree of a server, None if the server never had a process."""
+    """Return what is to be read or stopped of a server, None if the server never had a process."""
     root = record.root or record.process
     process = record.process or record.root
     if root is None or process is None:

@@ -98,9 +98,9 @@ class Rebuilder:
         url, connect = url_and_connect(kind, record, self._context.private_environment(kind, record.version))
         owner = record_owner(self._context, seen)
         owners = (owner,) if owner else ()
-        tells = "{owner_pid}" in kind.env.values() and not record.foreign
+        would_name_owner = "{owner_pid}" in kind.env.values() and not record.foreign
         record = record.with_(url=url, connect=connect, owners=owners, ever_owned=bool(owners))
-        self._context.records.put(record.with_(until_stopped=tells and isinstance(seen, NoOwner)))
+        self._context.records.put(record.with_(until_stopped=would_name_owner and isinstance(seen, NoOwner)))
         self._context.events.publish(
             "server.rebuilt", server=record.id, launch=record.launch, ports=dict(record.ports), version=record.version
         )
@@ -114,9 +114,11 @@ class Rebuilder:
         among = with_descendants(carriers, root) if root else tuple(carrier.identity for carrier in fitting)
         held = await self._find_listeners(kind, among)
         if root is not None:
+            # The process nearest to the root has each port, because `among` begins with the root.
             nearest: dict[str, ProcessIdentity] = {}
             for each in among:
-                nearest = {**dict.fromkeys(held.get(each, ()), each), **nearest}
+                for name in held.get(each, ()):
+                    nearest.setdefault(name, each)
             if nearest.keys() == kind.ports.keys():
                 ports = {name: held[nearest[name]][name] for name in kind.ports}
                 return ServingProcess(root, next((nearest[name] for name in kind.ports), root), ports)

@@ -24,7 +24,7 @@ PROJECT_VARIABLE = "GODOT_SUPERVISOR_PROJECT"
 
 @frozen
 class EngineContext:
-    """The shared services. `me` is the daemon's own process; `environment` is the one that the daemon was started with.
+    """The shared services. `me` is the daemon's own process; `variables` are those that it was started with.
 
     `discover` says how to treat servers that other programs started: watch, observe or off.
     """
@@ -37,7 +37,7 @@ class EngineContext:
     home_id: str
     me: ProcessIdentity
     logs: Path
-    environment: Mapping[str, str]
+    variables: Mapping[str, str]
     discover: str = "off"
     random: RandomSource = SYSTEM_RANDOM
 

@@ -32,7 +32,7 @@ class History:
         return tuple(self._by_server.values())
 
 
-def ended(
+def ended_launch(
     record: ServerRecord,
     how: str,
     at: float,

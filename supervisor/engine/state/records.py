@@ -216,20 +216,20 @@ class Records(RegistryWriter):
         self._sticky[(kind, project)] = ports
         self._touch()
 
-    def reserved_ports(self, but: str | None = None) -> dict[int, str]:
-        """Return the ports promised to servers, and the id of the server of each. `but` is a server left out."""
+    def reserved_ports(self, without: str | None = None) -> dict[int, str]:
+        """Return the reserved ports, each with the id of its server. The server `without` is left out."""
         return {
             port: record.id
             for record in self.servers.values()
-            if record.id != but and record.state not in (ServerState.STOPPED, ServerState.FAILED)
+            if record.id != without and record.state not in (ServerState.STOPPED, ServerState.FAILED)
             for port in record.ports.values()
         }
 
-    def own_ports(self, but: str) -> frozenset[int]:
-        """Return the ports promised to servers, except those of `but` and of observed servers."""
+    def own_ports(self, without: str) -> frozenset[int]:
+        """Return the reserved ports, except those of the server `without` and of observed servers."""
         servers = self.servers
         return frozenset(
-            port for port, server_id in self.reserved_ports(but).items() if not servers[server_id].observed_only
+            port for port, server_id in self.reserved_ports(without).items() if not servers[server_id].observed_only
         )
 
     def state(self) -> RegistryContents:

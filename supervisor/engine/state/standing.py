@@ -31,8 +31,10 @@ class Standing:
         An owner that lingers may come back. A server that is only observed is not wanted: no request to this daemon
         named it, and its own plugin manages it.
         """
-        if record.observed_only or record.until_stopped:
-            return record.until_stopped and not record.observed_only
+        if record.observed_only:
+            return False
+        if record.until_stopped:
+            return True
         platform = self._context.platform
         now = platform.clock.monotonic()
         linger_s = self._context.kind_of(record).linger_s

@@ -26,7 +26,7 @@ async def unusable_kinds(context: EngineContext) -> Mapping[str, str]:
 
 
 def _why_not_runnable(context: EngineContext, kind: Kind) -> str | None:
-    """Return why a kind's program cannot be run, None if it can be, or if that depends on the server. Blocking."""
+    """Return why a kind's program cannot be run, None if it can be, or if that depends on the server. Blocks."""
     if {"project", "server_id", "log_dir"} & placeholders(kind.command[0]):
         # The program differs from server to server, so it cannot be checked for the kind.
         return None
@@ -36,7 +36,7 @@ def _why_not_runnable(context: EngineContext, kind: Kind) -> str | None:
     log = logs / f"{kind.name}.rehearsal"
     try:
         command = ChildCommand(
-            launch_command(kind, values), launch_environment(kind, context.environment, values, {}), logs, log
+            launch_command(kind, values), launch_environment(kind, context.variables, values, {}), logs, log
         )
         context.platform.processes.rehearse(command)
     except OSError as error:
