@@ -13,7 +13,7 @@ from .deadline import Deadline
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 
-LOST = (DisconnectedBeforeAccept, DisconnectedAfterAccept)
+CONNECTION_LOST = (DisconnectedBeforeAccept, DisconnectedAfterAccept)
 """The errors of a connection that has ended."""
 
 
@@ -24,7 +24,7 @@ def through_restarts(where: Folders, deadline: Deadline, follow: Callable[[Clien
         try:
             with client:
                 return follow(client)
-        except LOST:
+        except CONNECTION_LOST:
             client = connect_to_next_daemon(where, deadline)
 
 

@@ -81,7 +81,7 @@ def _fitted(widths: Sequence[int], columns: int) -> list[int]:
     return fitted
 
 
-def facts(values: Mapping[str, object]) -> Iterator[str]:
+def named_values(values: Mapping[str, object]) -> Iterator[str]:
     """Yield an indented line for each name and its value, the values aligned."""
     width = max(len(name) for name in values)
     for name, value in values.items():

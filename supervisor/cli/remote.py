@@ -79,7 +79,7 @@ def raise_if_a_daemon_runs(where: Folders, problem: DaemonNotRunning, *, ignore_
     except OSError:
         # The lock cannot be read, so only the first error is certain.
         return
-    if held is not None and not (ignore_starting and held.for_s(time.time()) < STARTS_WITHIN_S):
+    if held is not None and not (ignore_starting and held.held_for_s(time.time()) < STARTS_WITHIN_S):
         published = os.path.lexists(where.endpoint_text)
         raise held.unreachable(problem.message if published else "its endpoint file is gone") from problem
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import DaemonNotRunning, DaemonUnreachable
 from . import endpoint
 from .client import Client
-from .endpoint import START_HINT, DaemonPresence, Endpoint
+from .endpoint import START_HINT, Endpoint, PresenceReply
 
 if TYPE_CHECKING:
     from ..native.facts import Folders
@@ -94,7 +94,7 @@ def ask_for_endpoint(where: "Folders", timeout_s: float) -> Endpoint | None:
     raw = _ask_presence(where, timeout_s)
     if raw is None:
         return None
-    answer = endpoint.decode_daemon_presence(raw)
+    answer = endpoint.decode_presence_reply(raw)
     if answer is not None:
         return _endpoint_in(answer)
     # The daemon is busy, or this system carries no answer; then only the file can tell.
@@ -111,7 +111,7 @@ def ask_for_endpoint(where: "Folders", timeout_s: float) -> Endpoint | None:
     )
 
 
-def _endpoint_in(answer: DaemonPresence) -> Endpoint:
+def _endpoint_in(answer: PresenceReply) -> Endpoint:
     """Return the endpoint. Otherwise raise the error for the reason why the answer has none."""
     if answer.endpoint is not None:
         return answer.endpoint

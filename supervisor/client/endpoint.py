@@ -169,8 +169,8 @@ def decode(text: bytes) -> Endpoint:
         ) from problem
 
 
-class DaemonPresence(NamedTuple):
-    """The answer of a daemon that is asked outside its home: see `native.presence`."""
+class PresenceReply(NamedTuple):
+    """What a daemon answers through its presence, to a client that finds nothing in its home: see `native.presence`."""
 
     pid: int
     version: str
@@ -187,13 +187,13 @@ class DaemonPresence(NamedTuple):
         ).encode()
 
 
-def decode_daemon_presence(text: bytes) -> DaemonPresence | None:
-    """Return the daemon's answer in these bytes. Returns None if they are damaged."""
+def decode_presence_reply(text: bytes) -> PresenceReply | None:
+    """Return the reply in these bytes. Returns None if they are damaged."""
     try:
         answer = json.loads(text)
         published = None if answer["endpoint"] is None else decode(json.dumps(answer["endpoint"]).encode())
         problem = None if answer["problem"] is None else _typed(answer["problem"], str)
-        return DaemonPresence(_typed(answer["pid"], int), _typed(answer["version"], str), published, problem)
+        return PresenceReply(_typed(answer["pid"], int), _typed(answer["version"], str), published, problem)
     except (ValueError, KeyError, TypeError, RecursionError, DaemonNotRunning):
         return None
 

@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .json_object import JsonObject
+from ..wire.jsonrpc import Notification
 from .timeouts import FOREVER
 
-Notice = tuple[str, JsonObject]
-"""A notification: its method (`event`, `log` or `resync`) and its params."""
+Notice = Notification
+"""A notification whose method is `event`, `log` or `resync`."""
 
 
 class Stream:

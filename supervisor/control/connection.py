@@ -113,7 +113,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, _reason: Exception | None) -> None:
         """See `asyncio.BufferedProtocol`."""
         self._buffer = None
-        self._retire()
+        self._stop_serving()
         self._all_connections.leave(self)
 
     async def until_answered(self) -> None:
@@ -123,16 +123,16 @@ class Connection(asyncio.BufferedProtocol):
     def hang_up(self) -> None:
         """Send what is queued, within a bounded time, and close."""
         if self._outbound.open:
-            self._retire()
+            self._stop_serving()
             self._transport.close()
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._transport.abort)
 
     def abort(self) -> None:
         """Close at once."""
-        self._retire()
+        self._stop_serving()
         self._transport.abort()
 
-    def _retire(self) -> None:
+    def _stop_serving(self) -> None:
         self._outbound.close()
         self._lines.clear()
         if self._timer is not None:
@@ -145,7 +145,7 @@ class Connection(asyncio.BufferedProtocol):
         for _ in range(FRAMES_A_TURN):
             if not self._can_serve():
                 break
-            self._frame(self._lines.popleft())
+            self._serve_frame(self._lines.popleft())
         self._pause_or_resume_reading()
         if self._can_serve():
             self._is_serving_scheduled = True
@@ -163,7 +163,7 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._transport.resume_reading()
 
-    def _frame(self, line: bytes) -> None:
+    def _serve_frame(self, line: bytes) -> None:
         try:
             message = jsonrpc.parse_from_client(line)
         except ParseError as problem:
@@ -178,21 +178,21 @@ class Connection(asyncio.BufferedProtocol):
             else:
                 self._refuse(problem.id, Unauthorized("the first message must be hello"))
         else:
-            self._message(message)
+            self._serve_message(message)
 
-    def _message(self, message: Request | Notification) -> None:
+    def _serve_message(self, message: Request | Notification) -> None:
         if isinstance(message, Notification):
             # The protocol has no notifications from clients, and JSON-RPC forbids an answer to one.
             if not self._authenticated:
                 self._refuse(None, Unauthorized("the first message must be hello"))
         elif message.method == GREETING:
-            self._greet(message)
+            self._answer_hello(message)
         elif self._authenticated:
             self._calls.serve(message)
         else:
             self._refuse(message.id, Unauthorized("the first message must be hello", hint="with endpoint.json's token"))
 
-    def _greet(self, request: Request) -> None:
+    def _answer_hello(self, request: Request) -> None:
         try:
             hello = fields.decode(Hello, request.params)
             self._all_connections.check_hello(hello, proven=self._authenticated)

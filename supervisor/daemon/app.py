@@ -26,15 +26,15 @@ from ..native.startup import inherited
 from ..registry.store import FileStore
 from . import event_loop, version
 from .daemon_log import LOG_NAME, LogFile, open_log
+from .home_checks import CheckedStore, checked_platform
 from .home_folder import HomeFolder
-from .home_guard import GuardedStore, guarded_platform
 from .home_lock import LOCK_TEST_S, describe_running
 from .home_ownership import HomeOwnership
 from .home_upkeep import DaemonIdentity, HomeUpkeep
 from .loop_errors import LoopErrors
 from .settings import Reloader, Settings, read_settings
 
-WITHDRAW_S = 5.0
+LOST_HOME_WAIT_S = 5.0
 """How long a daemon that has lost its home waits for its operations, which can no longer act."""
 
 
@@ -105,21 +105,21 @@ class Daemon:
         self._upkeep.begin(ours, self._stop.set)
         self._upkeep.also_check(self._loop_errors.look)
         running_loop.set_exception_handler(self._loop_errors)
-        with event_loop.handling_signals(running_loop, self._stop.set, self._reloader.quietly):
+        with event_loop.handling_signals(running_loop, self._stop.set, self._reloader.reload_on_signal):
             await self._serve(engine, store, listener)
         return 0
 
     def construct(self) -> tuple[Engine, FileStore, Listener]:
         """Construct everything that `live` runs. Nothing is begun, read or opened."""
         store = FileStore(self._folders.registry, file_replacer(), lambda: self._ownership.homes)
-        engine = self._engine(store)
+        engine = self._make_engine(store)
         self._me = engine.context.me
         events, records, lanes = engine.context.events, engine.context.records, engine.context.platform.lanes
         self._upkeep = HomeUpkeep(self._folders, self._ownership, events, records, self._log_file, watch_paths)
         self._reloader = Reloader(
             self._folders, self._settings, lanes, events, self._publish_again, engine.supervisor.follow_up_on_all
         )
-        listener = self._listener(engine)
+        listener = self._make_listener(engine)
         self._loop_errors = LoopErrors(events, listener, partial(self._publish, listener), self._loop_choice)
         return engine, store, listener
 
@@ -170,11 +170,11 @@ class Daemon:
             await engine.supervisor.close(servers=self._with_servers)
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WITHDRAW_S):
+            async with asyncio.timeout(LOST_HOME_WAIT_S):
                 await engine.supervisor.close(servers=False)
 
-    def _engine(self, store: FileStore) -> Engine:
-        platform = guarded_platform(open_platform(raise_descriptor_limit()), self._ownership)
+    def _make_engine(self, store: FileStore) -> Engine:
+        platform = checked_platform(open_platform(raise_descriptor_limit()), self._ownership)
         me = platform.probe.identify(os.getpid())
         if me is None:
             raise OSError("the system tells nothing about the daemon's own process")
@@ -185,9 +185,9 @@ class Daemon:
             variables={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},
             discover=self._settings.config.discover,
         )
-        return assemble(platform, GuardedStore(store, self._ownership), self._log, self._settings.catalog, me, site)
+        return assemble(platform, CheckedStore(store, self._ownership), self._log, self._settings.catalog, me, site)
 
-    def _listener(self, engine: Engine) -> Listener:
+    def _make_listener(self, engine: Engine) -> Listener:
         context = engine.context
         about = About(
             pid=context.me.pid,

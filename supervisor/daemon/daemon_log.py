@@ -51,14 +51,15 @@ class LogFile:
             raise NotOurs(f"the folder of logs: {problem}", hint=problem.fix or "move it away") from problem
         folder.chmod(0o700)
         self._path = folder / LOG_NAME
+        # The log is renamed to the first of these, daemon.log.0, before it becomes the first backup.
         self._aside, *self._backups = (folder / f"{LOG_NAME}.{number}" for number in range(BACKUPS + 1))
         self._monotonic = monotonic
         self._lost = 0
-        self._lost_to = ""
+        self._lost_reason = ""
         self._torn = False
         self._refusal: OSError | None = None
         self._pause_s = RETRY_FIRST_S
-        self._not_before = 0.0
+        self._retry_at = 0.0
         self._descriptor: int | None = None
         self._size = 0
         self._take_back()
@@ -77,7 +78,7 @@ class LogFile:
     def note(self) -> str | None:
         """Return a note for users, or None."""
         if self._lost:
-            return f"{self._lost} entries of {self._path} were lost: {self._lost_to}"
+            return f"{self._lost} entries of {self._path} were lost: {self._lost_reason}"
         return f"{self._path} cannot begin anew: {self._refusal}" if self._refusal else None
 
     def reopen(self) -> None:
@@ -115,7 +116,7 @@ class LogFile:
 
     def _lose(self, error: OSError) -> None:
         self._lost += 1
-        self._lost_to = str(error)
+        self._lost_reason = str(error)
 
     def _open(self) -> int:
         if self._descriptor is None:
@@ -126,7 +127,7 @@ class LogFile:
 
     def _roll_over(self) -> None:
         """Rename daemon.log to daemon.log.1, and so on. The oldest backup is overwritten."""
-        if self._refusal is not None and self._monotonic() < self._not_before:
+        if self._refusal is not None and self._monotonic() < self._retry_at:
             return
         # Windows renames no file that a process has open, the daemon included.
         self.close()
@@ -164,12 +165,12 @@ class LogFile:
 
     def _put_off(self, refusal: OSError) -> None:
         """Try again later. A file that a process has open is only a note; any other refusal is logged once as error."""
-        known = str(self._refusal) == str(refusal)
+        is_same = str(self._refusal) == str(refusal)
         self._pause_s = min(2 * self._pause_s, RETRY_LAST_S) if self._refusal else RETRY_FIRST_S
         self._refusal = refusal
-        self._not_before = self._monotonic() + self._pause_s
+        self._retry_at = self._monotonic() + self._pause_s
         self._size = self._path.stat().st_size if self._path.exists() else 0
-        if not known and not private_files.is_open_elsewhere(refusal):
+        if not is_same and not private_files.is_open_elsewhere(refusal):
             at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
             entry = {"event": "log.stuck", "level": "error", "timestamp": at, "reason": str(refusal)}
             self._append(json.dumps(entry).encode() + b"\n")

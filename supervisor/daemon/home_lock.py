@@ -78,7 +78,7 @@ class LockHolder:
     pid: int | None
     since: float | None
 
-    def for_s(self, now: float) -> float:
+    def held_for_s(self, now: float) -> float:
         """Return for how many seconds the process has held the lock: infinity if that is unknown."""
         return float("inf") if self.since is None else now - self.since
 
@@ -127,22 +127,24 @@ def describe_running(folders: Folders) -> str:
     said = presence.ask(folders.home_id, ASK_S)
     if said is None and folders.path_id != folders.home_id:
         said = presence.ask(folders.path_id, ASK_S)
-    present = endpoint.decode_daemon_presence(said) if said else None
-    if present is not None and present.endpoint is not None:
-        return f"pid {present.pid}, version {present.version}"
-    held, running = holder_by_pid_file(folders.lock), None
+    reply = endpoint.decode_presence_reply(said) if said else None
+    if reply is not None and reply.endpoint is not None:
+        return f"pid {reply.pid}, version {reply.version}"
+    holder, published = holder_by_pid_file(folders.lock), None
     problem = "its endpoint file is gone"
     try:
-        running = endpoint.read(folders.endpoint)
+        published = endpoint.read(folders.endpoint)
     except DaemonNotRunning as error:
         problem = error.message
-    if running is not None and held.pid in (None, running.pid):
-        return f"pid {running.pid}, version {running.version}"
-    if present is not None:
-        held, problem = LockHolder(present.pid, held.since), present.problem or problem
-    if held.for_s(time.time()) < STARTS_WITHIN_S:
+    if published is not None and holder.pid in (None, published.pid):
+        return f"pid {published.pid}, version {published.version}"
+    if reply is not None:
+        holder, problem = LockHolder(reply.pid, holder.since), reply.problem or problem
+    if holder.held_for_s(time.time()) < STARTS_WITHIN_S:
         return "starting up"
-    raise held.unreachable(problem if running is None else f"another daemon (pid {running.pid}) published in its place")
+    raise holder.unreachable(
+        problem if published is None else f"another daemon (pid {published.pid}) published in its place"
+    )
 
 
 def _pid_file(path: Path) -> Path:

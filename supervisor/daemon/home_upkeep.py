@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..client import endpoint
-from ..client.endpoint import DaemonPresence, Endpoint, ProtocolRange
+from ..client.endpoint import Endpoint, PresenceReply, ProtocolRange
 from ..core.model import ProcessIdentity
 from ..engine.state.events import Events
 from ..engine.state.records import Records
@@ -26,7 +26,8 @@ from .home_ownership import HomeOwnership, HomeState
 SETTLE_S = 0.2
 """Seconds between the report that a file was removed and the look at the home: folders are removed file by file."""
 
-WatchPlaces = Callable[[Iterable[Path], Callable[[], None]], Watch | None]
+WatchPaths = Callable[[Iterable[Path], Callable[[], None]], Watch | None]
+"""Watches paths, as `native.platforms.watch_paths`."""
 
 
 @frozen
@@ -49,14 +50,14 @@ class HomeUpkeep:
         events: Events,
         records: Records,
         log_file: LogFile,
-        watch_paths: WatchPlaces,
+        watch_paths: WatchPaths,
     ) -> None:
         self._folders = folders
         self._ownership = ownership
         self._events = events
         self._records = records
         self._log_file = log_file
-        self._watch_places = watch_paths
+        self._watch_paths = watch_paths
         self._watch: Watch | None = None
         self._settling: asyncio.TimerHandle | None = None
         self._published: Endpoint | None = None
@@ -64,13 +65,13 @@ class HomeUpkeep:
         self._check: Callable[[], None] = _nothing
         self._reported = ""
 
-    def begin(self, ours: DaemonIdentity, withdraw: Callable[[], object]) -> None:
-        """Answer clients that ask through the presence. `withdraw` ends the daemon if it loses its home."""
+    def begin(self, ours: DaemonIdentity, end_daemon: Callable[[], object]) -> None:
+        """Answer clients that ask through the presence. `end_daemon` is called if the daemon loses its home."""
         self._ours = ours
 
         def lost() -> None:
             self._events.warn("daemon.home_lost", reason=self._ownership.lost)
-            withdraw()
+            end_daemon()
 
         self._ownership.on_lost = lost
         self._ownership.on_restored = self._restore_other_files
@@ -153,7 +154,7 @@ class HomeUpkeep:
         """Answer a client that has found no daemon in the home."""
         self.look()
         problem = self._ownership.lost or self._ownership.trouble
-        return DaemonPresence(self._ours.process.pid, self._ours.version, self._published, problem).encode()
+        return PresenceReply(self._ours.process.pid, self._ours.version, self._published, problem).encode()
 
     def _changed(self) -> None:
         self._watch = None
@@ -168,9 +169,9 @@ class HomeUpkeep:
         if self._watch is not None or self._published is None:
             return
         folders = self._folders
-        places = (folders.lock, folders.endpoint, folders.socket, folders.home, *folders.home.parents)
+        paths = (folders.lock, folders.endpoint, folders.socket, folders.home, *folders.home.parents)
         try:
-            self._watch = self._watch_places(places, self._changed)
+            self._watch = self._watch_paths(paths, self._changed)
         except OSError as error:
             # Two occasions for a look are left: a client that asks, and every act.
             self._events.publish("daemon.home_not_watched", reason=str(error))

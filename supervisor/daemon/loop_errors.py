@@ -9,8 +9,8 @@ from ..engine.state.events import Events
 from ..errors import SupervisorError
 from .event_loop import PROACTOR, LoopChoice
 
-# ERROR_NETNAME_DELETED, WSAECONNABORTED, WSAECONNRESET
 PEER_HAS_GONE = frozenset({64, 10053, 10054})
+"""ERROR_NETNAME_DELETED, WSAECONNABORTED, WSAECONNRESET."""
 
 RETRY_FIRST_S, RETRY_LAST_S = 0.5, 30.0
 
@@ -43,7 +43,7 @@ class LoopErrors:
         self._choice = choice
         self._dropped = 0
         self._recent = RecentErrors()
-        self._again = False
+        self._check_needed = False
         self._check: asyncio.Task[None] | None = None
 
     def note(self) -> str | None:
@@ -70,13 +70,13 @@ class LoopErrors:
         self.look()
 
     def look(self) -> None:
-        """Check whether the daemon still listens, and open what has closed."""
-        self._again = True
+        """Begin a check whether the daemon still listens, which opens what has closed."""
+        self._check_needed = True
         if self._check is None:
             self._check = asyncio.get_running_loop().create_task(self._check_listener())
 
     def _report(self, error: BaseException, context: dict[str, Any]) -> None:
-        if _of_accept(error, context):
+        if _is_failed_accept(error, context):
             self._events.warn("listener.reset", error=f"{type(error).__name__}: {error}")
         else:
             self._events.report_failure("loop.error", error, what=context["message"])
@@ -89,25 +89,25 @@ class LoopErrors:
     async def _check_listener(self) -> None:
         pause_s = RETRY_FIRST_S
         try:
-            while self._again:
-                self._again = False
+            while self._check_needed:
+                self._check_needed = False
                 try:
-                    moved = await self._listener.check()
+                    has_moved = await self._listener.check()
                 except (SupervisorError, OSError) as error:
                     self._events.report_failure("daemon.cannot_listen", error, again_in_s=pause_s)
-                    self._again = True
+                    self._check_needed = True
                     await asyncio.sleep(pause_s)
                     pause_s = min(2 * pause_s, RETRY_LAST_S)
                     continue
                 pause_s = RETRY_FIRST_S
-                if moved:
+                if has_moved:
                     self._publish()
                     self._events.publish("daemon.listens_again")
         finally:
             self._check = None
 
 
-def _of_accept(error: BaseException, context: dict[str, Any]) -> bool:
+def _is_failed_accept(error: BaseException, context: dict[str, Any]) -> bool:
     """Return whether a peer had gone before it was accepted, which closes a proactor's listener (CPython gh-93821)."""
     if context["message"] == "Accept failed on a socket":
         return isinstance(error, OSError)

@@ -11,10 +11,10 @@ from ..native.facts import HOME_VARIABLE, folders
 from ..native.service_api import ServiceManager
 from ..native.services import manager as services
 
-CONFIGURATION = 78
+EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h. Another start would fail too, so the unit forbids it (`RestartPreventExitStatus=`)."""
 
-FAILED = 1
+EXIT_FAILED = 1
 SERVICE_NAME = "godot-supervisor"
 
 
@@ -23,7 +23,7 @@ def serve(home: str | None = None, *, as_json: bool = False) -> int:
 
     `home` replaces the home that the environment names. `as_json`: write the error as an error object.
     """
-    _have_streams()
+    _replace_missing_streams()
     # Before any import of asyncio, for the reason in daemon/__main__.py.
     sys.modules["ssl"] = None  # type: ignore[assignment]
     # systemd's watchdog ends a loop that hangs with SIGABRT. The traceback then shows where the loop hung.
@@ -39,7 +39,7 @@ def _run(manager: ServiceManager, *, as_json: bool) -> int:
     from .app import run_daemon
 
     try:
-        _refuse_the_machine()
+        _refuse_system_account()
         return run_daemon(folders(), console=sys.stderr.isatty(), manager=manager)
     except SupervisorError as error:
         problem = error
@@ -47,10 +47,11 @@ def _run(manager: ServiceManager, *, as_json: bool) -> int:
         problem = StateNotWritable(str(error))
     hint = f" ({problem.hint})" if problem.hint else ""
     sys.stderr.write(f"{json.dumps(problem.to_wire()) if as_json else f'{problem.code}: {problem.message}{hint}'}\n")
-    return CONFIGURATION if isinstance(problem, ConfigInvalid | NotOurs) else FAILED
+    return EXIT_CONFIGURATION if isinstance(problem, ConfigInvalid | NotOurs) else EXIT_FAILED
 
 
-def _refuse_the_machine() -> None:
+def _refuse_system_account() -> None:
+    """Raise NotOurs if this process runs as an account of the machine instead of a user."""
     account = services.refused_account()
     if account is not None:
         raise NotOurs(
@@ -59,7 +60,7 @@ def _refuse_the_machine() -> None:
         )
 
 
-def _have_streams() -> None:
+def _replace_missing_streams() -> None:
     """Replace missing standard streams (Windows, pythonw.exe), because a thread that prints would fail without them."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:

@@ -41,7 +41,8 @@ def read_settings(folders: Folders) -> Settings:
 class Reloader:
     """Reads the settings again.
 
-    `publish` publishes the endpoint again; `follow_up` has the engine follow up on its servers with the new settings.
+    `publish` publishes the endpoint again. `follow_up` has the engine look at every server again, because recipes may
+    have changed.
     """
 
     def __init__(
@@ -85,11 +86,11 @@ class Reloader:
         self._follow_up()
         return waiting
 
-    def quietly(self) -> None:
-        """Reload at a SIGHUP, which has no answer: an error is an event."""
-        self._task = asyncio.get_running_loop().create_task(self._quietly())
+    def reload_on_signal(self) -> None:
+        """Begin a reload, for SIGHUP. A signal gets no answer, so an error is reported as an event."""
+        self._task = asyncio.get_running_loop().create_task(self._reload_on_signal())
 
-    async def _quietly(self) -> None:
+    async def _reload_on_signal(self) -> None:
         try:
             await self.reload()
         except SupervisorError as error:

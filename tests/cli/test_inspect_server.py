@@ -3,7 +3,7 @@ from typing import Any
 from click import unstyle
 
 from supervisor.cli.server_commands import inspect_server
-from supervisor.cli.text import report
+from supervisor.cli.text import server_report
 from supervisor.errors import NotFound
 from tests.cli.conftest import Run
 from tests.cli.objects import editor, owner, past, server, status
@@ -113,4 +113,4 @@ def test_the_reason_of_the_version_and_notes_are_shown() -> None:
 def test_a_server_without_a_version_shows_no_reason() -> None:
     plain = server(version=None, version_why="from its recipe")
     assert not any("None" in line for line in inspect_server.lines(plain, [], now=1000.0))
-    assert not any("None" in line for line in report.lines(plain, [], None, already_running=False))
+    assert not any("None" in line for line in server_report.lines(plain, [], None, already_running=False))

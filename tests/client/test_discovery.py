@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.client import discovery, endpoint
-from supervisor.client.endpoint import DaemonPresence, Endpoint, ProtocolRange
+from supervisor.client.endpoint import Endpoint, PresenceReply, ProtocolRange
 from supervisor.errors import DaemonNotRunning, DaemonUnreachable
 from supervisor.native import presence
 from supervisor.native.facts import Folders
@@ -38,7 +38,7 @@ def test_a_published_endpoint_is_found_without_asking(where: Folders) -> None:
 
 
 def test_a_daemon_without_a_file_is_found_by_its_presence(where: Folders, asked: dict[str, bytes]) -> None:
-    asked[where.home_id] = DaemonPresence(7, "0.1.0", MINE).encode()
+    asked[where.home_id] = PresenceReply(7, "0.1.0", MINE).encode()
     assert discovery.find(where) == MINE
     where.endpoint.write_text("{")
     assert discovery.find(where) == MINE
@@ -52,23 +52,23 @@ def test_a_daemon_whose_home_was_made_a_link_is_found(tmp_path: Path, asked: dic
     home.home.symlink_to(tmp_path / "empty")
     linked = Folders(tmp_path / "home", moved=True)
     assert linked.home_id != before == linked.path_id
-    asked[before] = DaemonPresence(7, "0.1.0", MINE).encode()
+    asked[before] = PresenceReply(7, "0.1.0", MINE).encode()
     assert discovery.find(linked) == MINE
 
 
 @pytest.mark.parametrize(
     ("answer", "error", "words"),
     [
-        (DaemonPresence(7, "0", None), DaemonNotRunning, "is starting or ending"),
+        (PresenceReply(7, "0", None), DaemonNotRunning, "is starting or ending"),
         (
-            DaemonPresence(7, "0", None, "it is a file"),
+            PresenceReply(7, "0", None, "it is a file"),
             DaemonUnreachable,
             r"pid 7\) runs and cannot be reached: it is a file",
         ),
     ],
 )
 def test_a_daemon_without_an_endpoint_is_reported(
-    where: Folders, asked: dict[str, bytes], answer: DaemonPresence, error: type[Exception], words: str
+    where: Folders, asked: dict[str, bytes], answer: PresenceReply, error: type[Exception], words: str
 ) -> None:
     asked[where.home_id] = answer.encode()
     with pytest.raises(error, match=words):

@@ -183,7 +183,7 @@ def test_the_pid_of_the_lock_holder_is_written_for_people(lock: Path, begin: Beg
     assert instance.take()
     instance.write_pid()
     assert holder_by_pid_file(lock).pid == os.getpid()
-    assert 0 <= holder_by_pid_file(lock).for_s(time.time()) < 60
+    assert 0 <= holder_by_pid_file(lock).held_for_s(time.time()) < 60
     instance.release()
     assert holder_by_pid_file(lock) == LockHolder(None, None)
 

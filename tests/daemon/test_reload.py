@@ -33,7 +33,7 @@ def test_a_reload_publishes_the_endpoint_again(tmp_path: Path) -> None:
             assert found is not None
             assert found.instance_id == stage.daemon._instance_id
         published.unlink()
-        await stage.daemon._reloader._quietly()
+        await stage.daemon._reloader._reload_on_signal()
         assert published.exists()
         await shell.ask("daemon.shutdown", servers=False)
 

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from supervisor.core.model import Liveness, Occupant, PortFact, ProcessIdentity, ProcessRow, RegistryContents
-from supervisor.daemon.home_guard import GuardedStore, guarded_platform
+from supervisor.daemon.home_checks import CheckedStore, checked_platform
 from supervisor.daemon.home_ownership import HomeOwnership
 from supervisor.engine.assembly import Site, assemble
 from supervisor.engine.identification.queries import OVER_LOOPBACK
@@ -123,10 +123,10 @@ class Life:
         )
         site = Site(HOME, folder / "logs", folder / "environments", {"PATH": "/bin"}, discover="watch")
         with self.loop.running():
-            guarded, store = guarded_platform(platform, self.home_ownership), GuardedStore(self, self.home_ownership)
+            checked, store = checked_platform(platform, self.home_ownership), CheckedStore(self, self.home_ownership)
             queries = replace(OVER_LOOPBACK, speaks_tls=_speaks_no_tls)
             self.engine = assemble(
-                guarded, store, event_listener, catalog, self.me, site, queries, SeededRandomSource(rng)
+                checked, store, event_listener, catalog, self.me, site, queries, SeededRandomSource(rng)
             )
         self.records = self.engine.context.records
         self.supervisor = self.engine.supervisor

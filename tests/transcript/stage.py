@@ -97,14 +97,14 @@ class StagedDaemon(Daemon):
         self.engine: Engine
         self.listens = asyncio.Event()
 
-    def _engine(self, store: Store) -> Engine:
+    def _make_engine(self, store: Store) -> Engine:
         platform = replace(fake_platform(self._system), files=self._writer)
         site = Site("home", self._folders.logs, self._folders.environments, {"PATH": "/bin"})
         self.engine = assemble(platform, store, self._log, self._settings.catalog, self._system.me, site)
         return self.engine
 
-    def _listener(self, engine: Engine) -> Listener:
-        listener = super()._listener(engine)
+    def _make_listener(self, engine: Engine) -> Listener:
+        listener = super()._make_listener(engine)
         listener._acceptors.clear()
         self.all_connections = listener._all_connections
         return listener

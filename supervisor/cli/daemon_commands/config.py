@@ -14,7 +14,7 @@ from .. import options, output, remote
 from ..context import other_files, recipes
 from ..deadline import Deadline
 from ..formatting import number, printable, table
-from ..text import old_recipes
+from ..text.recipe_changes import recipe_changes_text
 
 NOT_SHOWN = "(not shown)"
 
@@ -104,7 +104,7 @@ def reload(*, as_json: bool, deadline: Deadline) -> None:
         output.line(f"changed, but used only after a restart of the daemon: {', '.join(answer['waiting'])}")
         output.line("to restart it now: godot-supervisor restart --daemon")
     for row in answer.get("outdated", ()):
-        output.line(old_recipes.changes_since_start(row["server"], row["changes"]))
+        output.line(recipe_changes_text(row["server"], row["changes"]))
     for row in answer.get("unusable", ()):
         output.line(printable(f"warning: kind {row['kind']} cannot be started: {row['reason']}"))
 

@@ -15,7 +15,7 @@ from ...errors import DaemonNotRunning, ProtocolUnsupported, StateNotWritable, S
 from ...native.facts import Folders, folders
 from .. import options, output, remote
 from ..deadline import Deadline
-from ..follow import LOST
+from ..follow import CONNECTION_LOST
 from ..text import bridge_notes
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _print_stopped_servers(events: Stream, answer: Any, *, as_json: bool, deadli
         _note(text, as_json=as_json)
     if not pending:
         return failed
-    with suppress(*LOST):
+    with suppress(*CONNECTION_LOST):
         for method, event in events.listen(deadline.left_or(STOP_TIMEOUT_S)):
             if method != "event" or event["server"] not in pending:
                 continue
@@ -192,7 +192,7 @@ def _note(text: str, *, as_json: bool) -> None:
 
 def _end_other_release(where: Folders, deadline: Deadline) -> None:
     """End a daemon of another release by a signal, because it speaks no protocol of this release."""
-    from ...daemon.older_daemon import ask_to_end
+    from ...daemon.other_release import ask_to_end
 
     running = discovery.find(where)
     try:
@@ -210,7 +210,7 @@ def _end_other_release(where: Folders, deadline: Deadline) -> None:
 
 def _request_shutdown(client: Client, *, servers: bool, deadline: Deadline) -> Any:
     """Return the daemon's answer; an empty one if the daemon ended before it answered."""
-    with suppress(*LOST):
+    with suppress(*CONNECTION_LOST):
         timeout_s = deadline.left_or(remote.READ_TIMEOUT_S)
         return client.call("daemon.shutdown", {"servers": servers}, accept_timeout_s=timeout_s)
     return {}

@@ -10,11 +10,11 @@ import click
 
 from ...client.client import Client
 from ...client.json_object import JsonObject
-from ...client.stream import Notice
+from ...client.stream import Notice, Stream
 from ...native.facts import Folders, folders
 from .. import options, output, remote, terminal
 from ..deadline import Deadline
-from ..follow import LOST, connect_to_next_daemon
+from ..follow import CONNECTION_LOST, connect_to_next_daemon
 from ..formatting import coloured, printable
 
 RESYNC = "resync"
@@ -46,9 +46,9 @@ def events(*, follow: bool, since: int, as_json: bool, deadline: Deadline) -> No
 def _kept_events(since: int, deadline: Deadline) -> Iterator[Notice]:
     """Yield the events after number `since` that the daemon still has."""
     with remote.connect(deadline=deadline) as client:
-        for method, params in _subscribe(client, _place(client, since)).until_now():
-            yield method, params
-            if method == RESYNC:
+        for notice in _subscribe(client, _place(client, since)).until_now():
+            yield notice
+            if notice.method == RESYNC:
                 # The events after the resync are among those that the new subscription sends.
                 yield from _subscribe(client, _place(client, 0)).until_now()
                 break
@@ -62,22 +62,22 @@ def _followed_events(where: Folders, since: int, deadline: Deadline) -> Iterator
         try:
             with client:
                 received = False
-                for method, params in _subscribe(client, place).listen(deadline.left()):
-                    yield method, params
-                    if method == RESYNC:
+                for notice in _subscribe(client, place).listen(deadline.left()):
+                    yield notice
+                    if notice.method == RESYNC:
                         # After a resync for a slow reader, the events after the last received one are still kept.
                         if not received:
                             place = _place(client, 0)
                         break
                     received = True
-                    place = _place(client, params["seq"])
-        except LOST:
+                    place = _place(client, notice.params["seq"])
+        except CONNECTION_LOST:
             client = connect_to_next_daemon(where, deadline)
         else:
             client = remote.connect(where, deadline)
 
 
-def _subscribe(client: Client, place: JsonObject) -> Any:
+def _subscribe(client: Client, place: JsonObject) -> Stream:
     return client.stream("events.subscribe", {"since": place})
 
 

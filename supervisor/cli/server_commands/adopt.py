@@ -10,7 +10,7 @@ from ...native.facts import folders
 from .. import options, output, remote
 from ..context import recipes
 from ..deadline import Deadline
-from ..text import report
+from ..text import server_report
 
 PORT_MAX = 65535
 
@@ -44,7 +44,9 @@ def adopt(
     if as_json:
         output.document(server)
         return
-    for text in report.lines(server, editors, recipes.find_kind(server["kind"], folders()), already_running=False):
+    for text in server_report.lines(
+        server, editors, recipes.find_kind(server["kind"], folders()), already_running=False
+    ):
         output.line(text)
 
 

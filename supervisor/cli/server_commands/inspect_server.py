@@ -12,7 +12,8 @@ from ...errors import NotFound, SupervisorError
 from ...native.facts import describe_exit
 from .. import formatting, options, output, remote, server_choice
 from ..deadline import Deadline
-from ..text import ai_clients, history, old_recipes
+from ..text import ai_clients, history
+from ..text.recipe_changes import recipe_changes_text
 
 CHECK_TIMEOUT_S = 30.0
 
@@ -86,13 +87,15 @@ def lines(server: JsonObject, editors: Sequence[JsonObject], *, now: float) -> I
     state = formatting.coloured_state(server["state"])
     yield f"{formatting.name_and_version(server)}  {state}  for {formatting.duration(now - server['since'])}"
     facts = _facts(server, now).items()
-    yield from formatting.facts({name: value for name, value in facts if value is not None or name in _ALWAYS_SHOWN})
+    yield from formatting.named_values(
+        {name: value for name, value in facts if value is not None or name in _ALWAYS_SHOWN}
+    )
     yield from _section("notes", [formatting.printable(note) for note in server.get("notes", ())])
     yield from _section("owners", _owners(server, editors))
     yield from _section("leases", _leases(server))
     yield from _section("ports passed over", _passed_over(server))
     if server.get("recipe_changes"):
-        yield old_recipes.changes_since_start(server["id"], server["recipe_changes"])
+        yield recipe_changes_text(server["id"], server["recipe_changes"])
     failure = server["failure"]
     if failure:
         crashed = failure["message"].startswith("crashed ")

@@ -15,7 +15,7 @@ from ..context import other_files, recipes, shell
 from ..context.projects import project_here, utf8_path
 from ..daemon_commands.daemon import START_TIMEOUT_S
 from ..deadline import Deadline
-from ..text import report
+from ..text import server_report
 
 
 @click.command
@@ -61,7 +61,7 @@ def up(
         return
     # Both are wall times of this machine. A server that was just adopted is older than this command, and new here.
     already_running = server["since"] < asked_at and "adopting" not in stages
-    for text in report.lines(server, editors, known_kind, already_running=already_running):
+    for text in server_report.lines(server, editors, known_kind, already_running=already_running):
         output.line(text)
     for text in notes:
         output.note(f"note: {text}")

@@ -48,7 +48,7 @@ def page(row: JsonObject, *, now: float) -> Iterator[str]:
         "url was": row["url"],
         "log": row["log"] and formatting.tilde(row["log"]),
     }
-    yield from formatting.facts({name: value for name, value in values.items() if value is not None})
+    yield from formatting.named_values({name: value for name, value in values.items() if value is not None})
     yield f"its output: godot-supervisor logs {row['id']}"
 
 

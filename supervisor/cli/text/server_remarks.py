@@ -16,6 +16,6 @@ def remarks(server: JsonObject, *, before_note: str, before_port: str) -> Iterat
         yield f"{before_port}{server['relocated_more']} more ports were passed over"
     if server.get("recipe_changes"):
         # Rarely needed, so `status` does not load this module otherwise.
-        from .old_recipes import changes_since_start
+        from .recipe_changes import recipe_changes_text
 
-        yield changes_since_start(server["id"], server["recipe_changes"])
+        yield recipe_changes_text(server["id"], server["recipe_changes"])

@@ -8,12 +8,12 @@ from ..native.api import ChildCommand, Platform, ProcessControl
 from .home_ownership import HomeOwnership
 
 
-def guarded_platform(platform: Platform, ownership: HomeOwnership) -> Platform:
-    """Return the platform with guarded processes: it starts and ends them only while the home is this daemon's."""
-    return replace(platform, processes=GuardedProcesses(platform.processes, ownership))
+def checked_platform(platform: Platform, ownership: HomeOwnership) -> Platform:
+    """Return the platform, except that it starts and ends processes only while the home is this daemon's."""
+    return replace(platform, processes=CheckedProcesses(platform.processes, ownership))
 
 
-class GuardedProcesses:
+class CheckedProcesses:
     """Checks the home before every start and every signal. Raises HomeLostError, an OSError, if the home is lost."""
 
     def __init__(self, processes: ProcessControl, ownership: HomeOwnership) -> None:
@@ -56,7 +56,7 @@ class GuardedProcesses:
         return self._processes.variable(identity, name)
 
 
-class GuardedStore:
+class CheckedStore:
     """Checks the home before every write. Raises HomeLostError, an OSError, if the home is lost or unusable."""
 
     def __init__(self, store: Store, ownership: HomeOwnership) -> None:

@@ -6,7 +6,7 @@ from ...client.json_object import JsonObject
 from ..formatting import printable
 
 
-def changes_since_start(server: str, changes: Sequence[JsonObject]) -> str:
+def recipe_changes_text(server: str, changes: Sequence[JsonObject]) -> str:
     """Return one line: how the recipe has changed since the server's start, and the command that applies it."""
     parts = "; ".join(f"{change['part']} {change['detail']}".rstrip() for change in changes)
     return printable(

@@ -1,4 +1,4 @@
-"""Before the start: ending a daemon of another release, which speaks none of our protocol's versions."""
+"""Before the start: a daemon of another release, with which no protocol version is shared, is asked to end."""
 
 import asyncio
 

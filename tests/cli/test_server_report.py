@@ -1,6 +1,6 @@
 import pytest
 
-from supervisor.cli.text import ai_clients, report
+from supervisor.cli.text import ai_clients, server_report
 from supervisor.core.model import Topology
 from supervisor.kinds.kind import Kind
 from tests.cli.objects import QUOTED, editor, owner, server
@@ -9,35 +9,37 @@ KIND = Kind(name="godot-ai", command=("x",), topology=Topology.SHARED, sessions=
 
 
 def test_the_owner_and_the_grace_are_shown() -> None:
-    text = report.what_ends_it(server(owners=[owner(pid=123)]), [editor(name="game-1") | {"name": "bash"}], KIND)
+    text = server_report.what_ends_it(server(owners=[owner(pid=123)]), [editor(name="game-1") | {"name": "bash"}], KIND)
     assert text == (
         "when pid 123 (bash) ends, the server is stopped 5 s later; it is kept while an editor session is open"
     )
 
 
 def test_an_owner_without_a_name_is_known_by_its_id() -> None:
-    assert "pid 123 (game-1) ends" in report.what_ends_it(server(owners=[owner()]), [], KIND)
+    assert "pid 123 (game-1) ends" in server_report.what_ends_it(server(owners=[owner()]), [], KIND)
 
 
 def test_all_of_several_owners_have_to_end() -> None:
-    text = report.what_ends_it(server(owners=[owner(), owner("b", 5)]), [], KIND)
+    text = server_report.what_ends_it(server(owners=[owner(), owner("b", 5)]), [], KIND)
     assert text.startswith("when pid 123 (game-1) and pid 5 (b) have ended, the server is stopped 5 s later")
 
 
 def test_sessions_are_mentioned_only_if_the_kind_counts_them() -> None:
     kind = Kind(name="silent", command=("x",), grace_s=0.5)
-    assert report.what_ends_it(server(owners=[owner()]), [], kind) == (
+    assert server_report.what_ends_it(server(owners=[owner()]), [], kind) == (
         "when pid 123 (game-1) ends, the server is stopped 0.5 s later"
     )
 
 
 def test_without_an_owner_down_is_named() -> None:
-    assert report.what_ends_it(server(id="a@b"), [], KIND) == "no owner: it runs until `godot-supervisor down a@b`"
+    assert (
+        server_report.what_ends_it(server(id="a@b"), [], KIND) == "no owner: it runs until `godot-supervisor down a@b`"
+    )
 
 
 @pytest.mark.parametrize("owners", [[owner(liveness="dead")], [owner(leaving=True)]])
 def test_dead_and_leaving_owners_do_not_keep_the_server(owners: list[dict[str, object]]) -> None:
-    assert report.what_ends_it(server(owners=owners), [], KIND) == (
+    assert server_report.what_ends_it(server(owners=owners), [], KIND) == (
         "its owners have ended or are leaving: it is stopped soon, unless it gets a new owner; "
         "it is kept while an editor session is open"
     )
@@ -45,12 +47,14 @@ def test_dead_and_leaving_owners_do_not_keep_the_server(owners: list[dict[str, o
 
 def test_a_suspect_is_about_to_be_stopped() -> None:
     verdict = {"verdict": "suspect", "reasons": ["no owner"], "due_in_s": 4.0}
-    assert report.what_ends_it(server(reap=verdict), [], KIND).startswith("its owners have ended: it is stopped soon")
+    assert server_report.what_ends_it(server(reap=verdict), [], KIND).startswith(
+        "its owners have ended: it is stopped soon"
+    )
 
 
 def test_a_kind_with_an_idle_limit_shows_it() -> None:
     kind = Kind(name="idle", command=("x",), grace_s=5.0, idle_s=600.0)
-    assert report.what_ends_it(server(), [], kind) == (
+    assert server_report.what_ends_it(server(), [], kind) == (
         "no owner: it is stopped after 600 s without use, or by `godot-supervisor down godot-ai`"
     )
 
@@ -72,7 +76,7 @@ def test_a_server_without_an_address_has_no_command() -> None:
 
 
 def test_the_report_ends_with_the_command_for_claude() -> None:
-    lines = list(report.lines(server(), [], KIND, already_running=False))
+    lines = list(server_report.lines(server(), [], KIND, already_running=False))
     assert lines[0] == "godot-ai 4.3.1 ready"
     assert "  url    http://127.0.0.1:8000/mcp" in lines
     assert "  pid    4300" in lines
@@ -82,7 +86,7 @@ def test_the_report_ends_with_the_command_for_claude() -> None:
 
 
 def test_a_server_that_was_ready_before_is_already_running() -> None:
-    assert next(report.lines(server(), [], KIND, already_running=True)) == "godot-ai 4.3.1 already running"
+    assert next(server_report.lines(server(), [], KIND, already_running=True)) == "godot-ai 4.3.1 already running"
 
 
 @pytest.mark.parametrize(
@@ -98,18 +102,20 @@ def test_a_server_that_was_ready_before_is_already_running() -> None:
 def test_a_port_passed_over_shows_the_occupant_or_reason(occupant: dict[str, object] | None, text: str) -> None:
     row = {"port": 8000, "occupant": occupant, "reason": "excluded by the system"}
     assert f"port 8000 was passed over: {text}" in list(
-        report.lines(server(relocated=[row]), [], KIND, already_running=False)
+        server_report.lines(server(relocated=[row]), [], KIND, already_running=False)
     )
 
 
 def test_the_version_and_notes_are_shown() -> None:
     found = server(version_why="addons/x.cfg in /p has it", notes=["its plugin looks on http 8000 only"])
-    lines = list(report.lines(found, [], KIND, already_running=False))
+    lines = list(server_report.lines(found, [], KIND, already_running=False))
     assert "version 4.3.1: addons/x.cfg in /p has it" in lines
     assert "note: its plugin looks on http 8000 only" in lines
 
 
 def test_an_answer_without_reasons_is_understood() -> None:
     assert not [
-        text for text in report.lines(server(), [], KIND, already_running=False) if text.startswith(("version", "note"))
+        text
+        for text in server_report.lines(server(), [], KIND, already_running=False)
+        if text.startswith(("version", "note"))
     ]
