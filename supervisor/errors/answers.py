@@ -108,7 +108,7 @@ class PortsExhausted(SupervisorError):
 
 
 class StartFailed(SupervisorError):
-    """The server did not become ready; `data` has exit status and log tail."""
+    """The server did not become ready; `data.exit` is its exit status, `data.log_tail` the end of its log."""
 
     code = "START_FAILED"
     fault = Fault.SERVER

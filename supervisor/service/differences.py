@@ -10,7 +10,11 @@ MARK = "Written by godot-supervisor "
 
 
 def differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a sentence for each setting that differs, for users. Both map names of settings to values."""
+    """Return a sentence for each setting that differs, for users.
+
+    `found` are the settings of the installed service, `wanted` those of this installation: values by name. `VERSION`
+    and `COMMAND` are names too.
+    """
     return tuple(_sentences(found, wanted))
 
 
@@ -21,14 +25,14 @@ def marked_version(text: str) -> str:
 
 def _sentences(found: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
     for key, value in wanted.items():
-        here = found.get(key, "")
-        if here == value:
+        installed = found.get(key, "")
+        if installed == value:
             continue
         if key == VERSION:
-            yield f"written by version {here or 'unknown'}, and this is {value}"
+            yield f"written by version {installed or 'unknown'}, and this is {value}"
         elif key == COMMAND:
-            yield f"it starts {here or 'nothing'}, and this installation is {value}"
+            yield f"it starts {installed or 'nothing'}, and this installation is {value}"
         else:
-            yield f"{key} is {here or 'missing'} instead of {value}"
+            yield f"{key} is {installed or 'missing'} instead of {value}"
     for key in found.keys() - wanted.keys():
         yield f"{key} is {found[key]}, which this installation does not write"

@@ -28,9 +28,10 @@ def running_daemon(where: Folders) -> Endpoint | None:
 
 
 def end_running(where: Folders, steps: Steps, *, unless: int | None, for_another: bool = True) -> None:
-    """End the running daemon, unless its pid is `unless`, the service manager's own. Its servers keep running.
+    """End the running daemon; do nothing if none runs, or if its pid is `unless`. Its servers keep running.
 
-    `for_another`: another daemon will take its place, so a start is rehearsed first.
+    `unless` is the pid of the service manager's own daemon, None if it has none. `for_another`: another daemon will
+    take the place, so a start is rehearsed first.
 
     Raises:
         TimedOut: the daemon was asked to end, and has not ended yet.

@@ -44,13 +44,13 @@ class LaunchdAgent:
         installation: Installation,
         steps: Steps,
         folder: Path,
-        user: int,
+        uid: int,
         *,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._installation = installation
         self._steps = steps
-        self._user = user
+        self._uid = uid
         self._pause = pause
         self._changed = False
         self._label = LABEL_PREFIX + installation.name.replace(f"{NAME}-", f"{NAME}.")
@@ -89,7 +89,7 @@ class LaunchdAgent:
             StateNotWritable: the agent, or the folder of its log, cannot be written.
         """
         self._domain()
-        self._steps.folder(self._installation.logs)
+        self._steps.make_folder(self._installation.logs)
         self._changed = self._steps.write(self.file, self.text())
 
     def start(self) -> None:
@@ -100,18 +100,18 @@ class LaunchdAgent:
         """
         domain = self._domain()
         target = f"{domain}/{self._label}"
-        # An agent that was disabled by hand would be refused.
+        # Otherwise launchd would refuse an agent that was disabled by hand.
         self._launchctl("enable", target, may_fail=True)
         if self._loaded(target):
             if not self._changed:
                 self._launchctl("kickstart", target)
                 return
             self._unload(target)
-        ran = self._bootstrap(domain, also_fine=(*ALREADY_LOADED, *NO_SUCH_DOMAIN))
+        ran = self._bootstrap(domain, also_accepted=(*ALREADY_LOADED, *NO_SUCH_DOMAIN))
         if ran.status in NO_SUCH_DOMAIN:
-            domain = self._without_screen()
+            domain = self._background_domain()
             target = f"{domain}/{self._label}"
-            ran = self._bootstrap(domain, also_fine=ALREADY_LOADED)
+            ran = self._bootstrap(domain, also_accepted=ALREADY_LOADED)
         if ran.status in ALREADY_LOADED:
             self._unload(target)
             self._bootstrap(domain)
@@ -123,7 +123,7 @@ class LaunchdAgent:
             ServiceRefused: launchd refused.
             StateNotWritable: the agent cannot be removed.
         """
-        for domain in (f"gui/{self._user}", f"user/{self._user}"):
+        for domain in (f"gui/{self._uid}", f"user/{self._uid}"):
             if self._loaded(f"{domain}/{self._label}"):
                 self._unload(f"{domain}/{self._label}")
         self._steps.remove(self.file)
@@ -151,12 +151,12 @@ class LaunchdAgent:
         ran = self._steps.run("launchctl", "kickstart", f"{self._domain()}/{self._label}", may_fail=True)
         return ran.status == 0
 
-    def _bootstrap(self, domain: str, also_fine: tuple[int, ...] = ()) -> CommandResult:
-        return self._steps.run("launchctl", "bootstrap", domain, str(self.file), fine=(0, *also_fine))
+    def _bootstrap(self, domain: str, also_accepted: tuple[int, ...] = ()) -> CommandResult:
+        return self._steps.run("launchctl", "bootstrap", domain, str(self.file), accepted=(0, *also_accepted))
 
     def _unload(self, target: str) -> None:
         """Unload the agent and wait for the end: `bootout` may return early, and `bootstrap` is refused until then."""
-        self._steps.run("launchctl", "bootout", target, fine=(0, *NOT_LOADED))
+        self._steps.run("launchctl", "bootout", target, accepted=(0, *NOT_LOADED))
         waited = 0.0
         while not self._steps.dry_run and self._loaded(target):
             if waited >= UNLOAD_TIMEOUT_S:
@@ -165,26 +165,31 @@ class LaunchdAgent:
             waited += _POLL_S
 
     def _domain(self) -> str:
-        """Return the domain of this user's agents: the one at the screen if the user is logged in there."""
-        ran = self._steps.ask("launchctl", "print", f"gui/{self._user}")
+        """Return the domain of this user's agents: the one at the screen if the user is logged in there.
+
+        Raises:
+            ServiceRefused: launchctl does not answer.
+        """
+        ran = self._steps.ask("launchctl", "print", f"gui/{self._uid}")
         if ran.status == 0:
-            return f"gui/{self._user}"
+            return f"gui/{self._uid}"
         if self._steps.ask("launchctl", "version").status != 0:
             raise ServiceRefused("launchctl does not answer", data={"output": ran.last_line})
-        return self._without_screen()
+        return self._background_domain()
 
-    def _without_screen(self) -> str:
+    def _background_domain(self) -> str:
+        """Return the domain of a user who is not logged in at the screen, and note that for the user."""
         note = "you are not logged in at the screen, so the daemon runs in your background session until then"
         if note not in self._steps.notes:
             self._steps.note(note)
-        return f"user/{self._user}"
+        return f"user/{self._uid}"
 
     def _loaded(self, target: str) -> bool:
         return self._steps.ask("launchctl", "print", target).status == 0
 
     def _printed(self) -> dict[str, str]:
         """Return what launchd prints of the agent: lines `name = value`. The first of a name is the agent's own."""
-        for domain in (f"gui/{self._user}", f"user/{self._user}"):
+        for domain in (f"gui/{self._uid}", f"user/{self._uid}"):
             ran = self._steps.ask("launchctl", "print", f"{domain}/{self._label}")
             if ran.status == 0:
                 pairs = [line.strip().partition(" = ") for line in ran.out.splitlines()]

@@ -33,7 +33,11 @@ CommandRunner = Callable[[Sequence[str]], CommandResult]
 
 @frozen
 class Step:
-    """One step that was taken, or that a dry run would have taken."""
+    """One step that was taken, or that a dry run would have taken.
+
+    `action` is a word such as "wrote", and `what` the file, service or command line. `status` is the exit status of a
+    command that has run.
+    """
 
     action: str
     what: str
@@ -72,7 +76,7 @@ class Steps:
         self.taken.append(Step("wrote", str(path), text=text if self.dry_run else None))
         return True
 
-    def folder(self, path: Path) -> None:
+    def make_folder(self, path: Path) -> None:
         """Make a folder that only this user can enter.
 
         Raises:
@@ -104,15 +108,17 @@ class Steps:
         self.taken.append(Step("removed", str(path)))
         return True
 
-    def run(self, *argv: str, may_fail: bool = False, fine: Sequence[int] = (0,)) -> CommandResult:
+    def run(self, *argv: str, may_fail: bool = False, accepted: Sequence[int] = (0,)) -> CommandResult:
         """Run a command that changes something. A dry run assumes that the command would succeed.
 
+        With `may_fail` every exit status is accepted.
+
         Raises:
-            ServiceRefused: the command failed with a status that is not in `fine`.
+            ServiceRefused: the command ended with a status that is not in `accepted`.
         """
         ran = CommandResult(0, "", "") if self.dry_run else self._runner(argv)
         self.taken.append(Step("ran", " ".join(argv), None if self.dry_run else ran.status))
-        if ran.status not in fine and not may_fail:
+        if ran.status not in accepted and not may_fail:
             raise ServiceRefused(
                 f"{argv[0]} failed: {ran.last_line}",
                 data={"command": [*argv], "exit": ran.status, "output": (ran.err or ran.out).strip()},

@@ -14,7 +14,7 @@ TEMPLATE = "godot-supervisor.service"
 SYSTEMCTL = ("systemctl", "--user")
 STOPPING_TIMEOUT_S = 3.0
 _POLL_S = 0.02
-VOLATILE = "Environment"
+_VOLATILE = "Environment"
 """A setting that depends on the shell from which the unit was written, so it is not compared."""
 
 
@@ -25,10 +25,10 @@ class SystemdUnit:
     starts_daemon = True
     removal_ends_servers = False
 
-    def __init__(self, installation: Installation, steps: Steps, folder: Path, user: int) -> None:
+    def __init__(self, installation: Installation, steps: Steps, folder: Path, uid: int) -> None:
         self._installation = installation
         self._steps = steps
-        self._user = str(user)
+        self._uid = str(uid)
         self._changed = False
         self._new = False
         self._unit = f"{installation.name}.service"
@@ -43,7 +43,7 @@ class SystemdUnit:
             {
                 "version": installation.version,
                 "command": command_for_systemd(installation.command),
-                "variables": "\n".join(f"{VOLATILE}={assignment}" for assignment in variables),
+                "variables": "\n".join(f"{_VOLATILE}={assignment}" for assignment in variables),
             },
         )
 
@@ -77,6 +77,7 @@ class SystemdUnit:
         runs = state in ("active", "reloading")
         if runs and not self._changed:
             return
+        # A unit that was just written has no starts that count, unless a unit of this name has failed before.
         if state == "failed" or not self._new:
             self._reset_failures()
         try:
@@ -151,6 +152,7 @@ class SystemdUnit:
         return differences(_settings(found), _settings(self.text()))
 
     def _properties(self) -> dict[str, str]:
+        """Return what systemd tells of the unit; empty if it does not answer."""
         ran = self._steps.ask(*SYSTEMCTL, "show", "--property=ActiveState,MainPID,UnitFileState", self._unit)
         pairs = (line.partition("=") for line in ran.out.splitlines() if ran.status == 0)
         return {name: value for name, _, value in pairs}
@@ -176,11 +178,12 @@ class SystemdUnit:
         if ran.status != 0:
             self._steps.note(
                 f"lingering is off, so the daemon and its servers end with your last session ({ran.last_line}). "
-                f"To switch lingering on: sudo loginctl enable-linger {self._user}"
+                f"To switch lingering on: sudo loginctl enable-linger {self._uid}"
             )
 
     def _lingering(self) -> bool | None:
-        ran = self._steps.ask("loginctl", "show-user", "--property=Linger", "--value", self._user)
+        """Return whether this user's services outlive the last session; None if loginctl does not tell."""
+        ran = self._steps.ask("loginctl", "show-user", "--property=Linger", "--value", self._uid)
         return {"yes": True, "no": False}.get(ran.out.strip()) if ran.status == 0 else None
 
     def _systemctl(self, *words: str, may_fail: bool = False) -> CommandResult:
@@ -190,6 +193,6 @@ class SystemdUnit:
 def _settings(unit: str) -> dict[str, str]:
     """Return the settings of a unit, without those that depend on the shell from which it was written."""
     lines = (line.partition("=") for line in unit.splitlines() if not line.startswith(("#", "[")))
-    settings = {name.strip(): value.strip() for name, _, value in lines if name.strip() and name != VOLATILE}
+    settings = {name.strip(): value.strip() for name, _, value in lines if name.strip() and name != _VOLATILE}
     command = settings.pop("ExecStart", "")
     return {VERSION: marked_version(unit), COMMAND: command, **settings}

@@ -25,8 +25,7 @@ LOGON_FAILED = 1069
 
 _VERSION = re.compile(r"\(godot-supervisor ([^)]+)\)")
 
-
-_TYPES = {USER_OWN_PROCESS: Mode.USER_SERVICE, OWN_PROCESS: Mode.ACCOUNT_SERVICE}
+_MODE_OF_TYPE = {USER_OWN_PROCESS: Mode.USER_SERVICE, OWN_PROCESS: Mode.ACCOUNT_SERVICE}
 
 
 class WindowsService:
@@ -36,6 +35,8 @@ class WindowsService:
     """
 
     name = "windows"
+    # Every way to stop a task ends the task's whole job, with every server in it.
+    removal_ends_servers = True
 
     def __init__(
         self,
@@ -57,9 +58,6 @@ class WindowsService:
         self._account = account
         self._password = password
         self.file = folder / "task.xml"
-
-    # Whatever Windows stops a task with, the task's servers are ended as well.
-    removal_ends_servers = True
 
     @property
     def starts_daemon(self) -> bool:
@@ -146,7 +144,7 @@ class WindowsService:
         """Return the state of the service."""
         service, task = self._query(), self._task()
         if service is not None:
-            mode = _TYPES.get(service.type)
+            mode = _MODE_OF_TYPE.get(service.type)
             return ServiceReport(
                 manager=self.name,
                 name=self._installation.name,
@@ -199,7 +197,7 @@ class WindowsService:
 
     def _remove_task(self) -> None:
         if self._task() is not None:
-            # Without /End before it, which ends the task's whole job, with every server in it.
+            # There is no /End before it, because that would end every server; see `removal_ends_servers`.
             self._steps.run("schtasks", "/Delete", "/TN", self._installation.name, "/F")
         self._steps.remove(self.file)
 
@@ -220,7 +218,7 @@ class WindowsService:
         try:
             return self._control.query(self._installation.name)
         except OSError as problem:
-            raise _refused(problem) from problem
+            raise _refusal(problem) from problem
 
     def _task(self) -> str | None:
         """Return the task's settings as Windows has them, or None if there is no such task."""
@@ -231,10 +229,11 @@ class WindowsService:
         try:
             self._steps.act(action, what, do)
         except OSError as problem:
-            raise _refused(problem) from problem
+            raise _refusal(problem) from problem
 
 
-def _refused(problem: OSError) -> ServiceRefused:
+def _refusal(problem: OSError) -> ServiceRefused:
+    """Return the error for users, with a hint where the number of Windows' error is known."""
     hints = {
         ACCESS_DENIED: "in an elevated prompt, or: service install --mode task",
         LOGON_FAILED: 'check the password, and that the account may "log on as a service" (secpol.msc)',

@@ -4,7 +4,9 @@ from enum import StrEnum
 
 from ..errors import InvalidParams, ServiceRefused
 
-REFUSED = frozenset({"localsystem", "system", "localservice", "local service", "networkservice", "network service"})
+REFUSED_ACCOUNTS = frozenset(
+    {"localsystem", "system", "localservice", "local service", "networkservice", "network service"}
+)
 """Accounts of the machine, which are refused for an account-service."""
 
 
@@ -39,7 +41,7 @@ def checked_account(account: str | None) -> str:
     """
     if not account:
         raise InvalidParams("account", "an account-service runs as a user", hint=r"--account .\NAME")
-    if account.rpartition("\\")[2].casefold() in REFUSED:
+    if account.rpartition("\\")[2].casefold() in REFUSED_ACCOUNTS:
         raise InvalidParams(
             "account",
             f"{account} is refused: the code of every project would run with the machine's own rights, and see "

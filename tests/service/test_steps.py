@@ -26,7 +26,7 @@ def test_a_dry_run_changes_nothing_and_records_the_same_steps(tmp_path: Path) ->
     script = Script({"ctl ask": WELL, "ctl do": WELL})
 
     def story(steps: Steps) -> list[tuple[str, str]]:
-        steps.folder(tmp_path / "logs")
+        steps.make_folder(tmp_path / "logs")
         steps.write(tmp_path / "unit", "text")
         steps.ask("ctl", "ask")
         steps.run("ctl", "do")
@@ -46,7 +46,7 @@ def test_a_failed_command_is_an_error_with_its_output() -> None:
     with pytest.raises(ServiceRefused, match="ctl failed: no such unit") as caught:
         steps.run("ctl", "start", "it")
     assert caught.value.data == {"command": ["ctl", "start", "it"], "exit": 4, "output": "a hint\nno such unit"}
-    assert steps.run("ctl", fine=(0, 4)).status == 4
+    assert steps.run("ctl", accepted=(0, 4)).status == 4
     assert steps.run("ctl", may_fail=True).status == 4
     assert steps.taken[0] == Step("ran", "ctl start it", 4)
 

@@ -76,7 +76,7 @@ class ReapResult:
 
 @frozen
 class PortsExplain:
-    """Explain the ports of a kind, or the given ports. `project`: the version that its addon wants is considered."""
+    """Explain the ports of a kind, or the given ports. The addon of `project` may decide the version of the kind."""
 
     kind: Name | None = None
     ports: tuple[Port, ...] | None = None

@@ -34,7 +34,10 @@ class EditorDetach:
 
 @frozen
 class EditorState:
-    """`busy` protects the editor's servers from stops and restarts by others for `ttl_s` seconds. Repeat to extend."""
+    """Set an editor's state. `busy` protects its servers from stops and restarts by others for `ttl_s` seconds.
+
+    A repeated request extends that time. `reason` is text for people.
+    """
 
     editor: Name
     state: Literal["ready", "busy"]

@@ -9,7 +9,7 @@ from .common import Name, Path, Pid, Port, Server
 
 @frozen
 class OwnerClaim:
-    """A process to attach as owner, if no editor was attached before."""
+    """A process to attach as owner, for a client that has attached no editor."""
 
     pid: Pid
     start_token: Name | None = None
@@ -140,6 +140,6 @@ class EndedServer:
 
 @frozen
 class ServerHistoryResult:
-    """The latest first. Servers that were started again since are listed too."""
+    """The ended launches, the latest first. Servers that were started again since are listed too."""
 
     servers: tuple[EndedServer, ...]
