@@ -85,7 +85,7 @@ class SnapshotReader:
             return Use(owners, leases or 0, sessions or 0)
         return Use(owners, leases, sessions)
 
-    async def read_ports(self, server: str, kind: Kind, wanted: Sequence[Ports]) -> Snapshot:
+    async def read_ports(self, server_id: str, kind: Kind, wanted: Sequence[Ports]) -> Snapshot:
         """Return the facts about the ports that a new server may get.
 
         `wanted` are sets of ports, the best one first. The others are looked at only if a port of the best is taken.
@@ -95,18 +95,18 @@ class SnapshotReader:
         facts: Mapping[int, PortFact] = {}
         foreign_servers: ForeignServers = {}
         # Do not look at ports of own servers: with a hundred servers each start would look at two hundred ports.
-        own = self._records.own_ports(server)
+        own = self._records.own_ports(server_id)
         wanted = without_own_ports(wanted, own)
         if not wanted:
-            return Snapshot({}, self._records.reserved_ports(server), {}, own)
+            return Snapshot({}, self._records.reserved_ports(server_id), {}, own)
         for sets in (wanted[:1], wanted):
             numbers = {port for ports in sets for port in ports.values()}
             facts = await self._platform.lanes.look(self._platform.ports.facts, numbers)
-            reserved = self._records.reserved_ports(server)
+            reserved = self._records.reserved_ports(server_id)
             if any(not obstacles(ports, facts, reserved) for ports in sets):
                 break
         if any(fact.listeners for fact in facts.values()):
             foreign_servers = await self._recogniser.find_servers(kind, facts)
         # Read the reservations last, because nothing else runs on the loop between this and the new reservation.
-        own |= self._records.own_ports(server)
-        return Snapshot(facts, self._records.reserved_ports(server), foreign_servers, own)
+        own |= self._records.own_ports(server_id)
+        return Snapshot(facts, self._records.reserved_ports(server_id), foreign_servers, own)

@@ -45,9 +45,9 @@ def limit_tail(lines: Sequence[str]) -> tuple[str, ...]:
     Lines that end with a gap mark come from an earlier part of the log; they are kept in preference to the others.
     """
     lines = lines[-LOG_TAIL_LINES:]
-    begins = max((number + 1 for number, line in enumerate(lines[:EARLY_LINES]) if line == GAP), default=0)
-    early, room_bytes = _take_fitting(lines[:begins], LOG_TAIL_JSON)
-    late, _ = _take_fitting(lines[begins:][::-1], room_bytes)
+    late_from = max((number + 1 for number, line in enumerate(lines[:EARLY_LINES]) if line == GAP), default=0)
+    early, room_bytes = _take_fitting(lines[:late_from], LOG_TAIL_JSON)
+    late, _ = _take_fitting(lines[late_from:][::-1], room_bytes)
     return (*early, *reversed(late))
 
 

@@ -160,8 +160,8 @@ class Operations:
     ) -> ServerRecord:
         """Perform an admitted request, or share the outcome of the operation that it joins or repeats.
 
-        `undo` takes back what the request has changed, if it is cancelled or refused. `keep_if` tells whether the
-        operation is still wanted after the requester's connection was lost.
+        `undo` takes back what the request has changed, if it is cancelled, or if the operation fails by its callers'
+        fault. `keep_if` tells whether the operation is still wanted after the requester's connection was lost.
 
         Raises:
             SupervisorError: what the operation raised.

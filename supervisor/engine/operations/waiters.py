@@ -20,8 +20,8 @@ class Waiter:
 
     `editor_id` is the editor that the request is for, None if it is for none. `keep_if` tells whether the operation is
     still wanted after the connection was lost. `undo` takes back what the request has changed; it is called when the
-    request is cancelled or refused. A waiter for the same editor that stays takes the undo over. `cancelled` is done
-    when the request was cancelled.
+    request is cancelled, and when the operation fails by the fault of its callers. A waiter for the same editor that
+    stays takes the undo over. `cancelled` is done when the request was cancelled.
     """
 
     def __init__(

@@ -81,6 +81,7 @@ class Stopper:
         in_time = asked and await self._wait_for_ends([head.identity for head in heads], timeout_s)
         tree = (await self._tree_reader.read(target, tree)).with_members_of(tree, target)
         if in_time or not heads:
+            # The server itself has ended, now or before this stop.
             below = [member.identity for member in tree.members if member.identity not in target.heads]
             await self._wait_for_ends(below, min(DESCENDANTS_TIMEOUT_S, timeout_s))
         else:

@@ -166,11 +166,11 @@ class Adopter:
             if record.id != candidate.server and not record.observed_only:
                 raise NotOurs(f"pid {process.pid} was adopted as {record.id} in between", hint="ask again")
 
-    def _refuse_record_of_another(self, server: str, foreign_server: ForeignServer) -> None:
+    def _refuse_record_of_another(self, server_id: str, foreign_server: ForeignServer) -> None:
         """Refuse a record that has become that of another living server while the request was queued."""
-        own = self._records.server(server).process
+        own = self._records.server(server_id).process
         if own not in (None, foreign_server.process) and self._platform.probe.sample(own) is not Liveness.DEAD:
-            raise NotOurs(f"{server} has become another server, which runs", hint="ask again")
+            raise NotOurs(f"{server_id} has become another server, which runs", hint="ask again")
 
     def _why_reserved(self, candidate: Candidate, foreign_server: ForeignServer) -> str | None:
         """Return which port of a foreign server is reserved for another server, and for which; None if none is."""

@@ -147,10 +147,10 @@ class Discovery:
             if owner == UnknownOwner(ENVIRONMENT_UNREADABLE):
                 continue
             del self._unread[launch]
-            now = self._records.servers.get(server_id)
+            current = self._records.servers.get(server_id)
             is_settled = not isinstance(owner, UnknownOwner) and home != self._context.home_id
-            if is_settled and now is not None and (now.launch, now.observed_only) == (launch, True):
-                self.on_found(self._takeover.note_owner(now, owner, other_home=home))
+            if is_settled and current is not None and (current.launch, current.observed_only) == (launch, True):
+                self.on_found(self._takeover.note_owner(current, owner, other_home=home))
 
     def _is_new(self, foreign_server: ForeignServer) -> bool:
         """Return whether the server is recognised, and got no record while it was asked."""

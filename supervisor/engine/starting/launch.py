@@ -56,13 +56,13 @@ class Launcher:
         launch, kind = self._recipes.get(record.id, ("", None))
         return kind if launch == record.launch else None
 
-    def log_for(self, server: str, launch: str) -> str:
+    def log_for(self, server_id: str, launch: str) -> str:
         """Return the log file of a launch that is about to begin.
 
         Raises:
             StateNotWritable: the folder of the log cannot be made.
         """
-        return str(self._spawner.log_for(server, launch))
+        return str(self._spawner.log_for(server_id, launch))
 
     async def launch(
         self, record: ServerRecord, resolved: ResolvedRequest, private: Environment | None
@@ -141,10 +141,10 @@ class Launcher:
         leftovers = LeftoverFinder(self._context, self._context.launch_token(record), target.root)
         await self._clear_away(record, kind, target, leftovers)
 
-    def _record_process(self, server: str, process: ProcessIdentity) -> None:
+    def _record_process(self, server_id: str, process: ProcessIdentity) -> None:
         """Record the process in which the server goes on in the background. It is proven to be the server."""
-        self._records.change(server, root=process, process=process)
-        self._context.events.publish("server.in_background", server=server, pid=process.pid)
+        self._records.change(server_id, root=process, process=process)
+        self._context.events.publish("server.in_background", server=server_id, pid=process.pid)
 
     def _exit_status(self, root: ProcessIdentity) -> int | None:
         """Return the exit status of a server that has ended by itself, None if it is unknown or the server lives."""

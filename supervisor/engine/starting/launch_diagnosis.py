@@ -1,4 +1,4 @@
-"""Examines a launch that is not ready: which processes took its ports, and what its own processes do."""
+"""A launch that is not ready: what was seen of it, which processes took its ports, and what its own processes do."""
 
 import asyncio
 import contextlib

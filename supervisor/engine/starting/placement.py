@@ -59,15 +59,15 @@ class Placement:
             conflicting_server = await self._conflicting_server(_answered_by(resolved, record), record)
             if conflicting_server is None:
                 # This one may be replaced, but a fitting server may have been started while it was asked.
-                now = resolve(self._context, request)
-                return now if self._fits(now) else _answered_by(resolved, record)
+                resolved_now = resolve(self._context, request)
+                return resolved_now if self._fits(resolved_now) else _answered_by(resolved, record)
             conflicting_servers[record.id] = conflicting_server
         if not conflicting_servers:
             return resolved
-        now = resolve(self._context, request)
-        if now.server not in conflicting_servers or self._fits(now):
+        resolved_now = resolve(self._context, request)
+        if resolved_now.server not in conflicting_servers or self._fits(resolved_now):
             # A fitting server was started while these were asked, or one of these has become a fitting one.
-            return now
+            return resolved_now
         server = free_id(self._context, base_id(resolved.kind, resolved.project))
         return replace(
             resolved, server=server, newly_owned=True, conflicting_servers=tuple(conflicting_servers.values())
@@ -79,11 +79,11 @@ class Placement:
         Raises:
             KindUnknown, InvalidParams, VersionConflict: no server can answer it any more.
         """
-        now = resolve(self._context, request)
-        record = self._context.records.servers.get(now.server)
+        resolved_now = resolve(self._context, request)
+        record = self._context.records.servers.get(resolved_now.server)
         if record is None or record.state not in RUNNING - {ServerState.STOPPING}:
             return resolved
-        return now if self._fits(now) else resolved
+        return resolved_now if self._fits(resolved_now) else resolved
 
     def refuse_second_server(self, resolved: ResolvedRequest, request: EnsureRequest) -> None:
         """Refuse to start a server again that has failed, if a fitting server was started in between.
@@ -94,9 +94,9 @@ class Placement:
         record = self._context.records.servers.get(resolved.server)
         if record is None or record.state not in (ServerState.FAILED, ServerState.BACKOFF):
             return
-        now = self.resolve_after_waiting(resolved, request)
-        if now.server != resolved.server:
-            raise VersionConflict(f"{now.server} was started in between, and fits", hint="ask again")
+        resolved_now = self.resolve_after_waiting(resolved, request)
+        if resolved_now.server != resolved.server:
+            raise VersionConflict(f"{resolved_now.server} was started in between, and fits", hint="ask again")
 
     def _is_becoming(self, resolved: ResolvedRequest, record: ServerRecord) -> bool:
         """Return whether an operation is making this server one of the requested version."""

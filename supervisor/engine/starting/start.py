@@ -233,25 +233,25 @@ class Starter:
         )
         return record
 
-    def _record_failure(self, server: str, error: SupervisorError, to: ServerState = ServerState.FAILED) -> None:
+    def _record_failure(self, server_id: str, error: SupervisorError, to: ServerState = ServerState.FAILED) -> None:
         """Record why a server did not start. Keep its process in the record unless that is proven dead."""
-        record = self._records.servers.get(server)
+        record = self._records.servers.get(server_id)
         if record is None or record.state is not ServerState.STARTING:
             return
         failure = ServerFailure(
             error.code, error.message, error.data.get("exit"), tuple(error.data.get("log_tail", ()))
         )
-        record = self._records.move(server, to, failure=failure)
+        record = self._records.move(server_id, to, failure=failure)
         if record.root is None or self._context.platform.probe.sample(record.root) is Liveness.DEAD:
-            self._records.change(server, root=None, process=None)
+            self._records.change(server_id, root=None, process=None)
 
-    def _restore(self, server: str, before: ServerRecord | None) -> None:
+    def _restore(self, server_id: str, before: ServerRecord | None) -> None:
         """Drop the record of a cancelled start, or restore the record that was there before the start.
 
         A record that existed before belongs to other callers too, so it is not dropped. The caller that cancelled is
         answered that there is no server.
         """
-        record = self._records.servers.get(server)
+        record = self._records.servers.get(server_id)
         if record is None or record.state is not ServerState.STARTING or record.root:
             return
         if before is not None:
@@ -259,7 +259,7 @@ class Starter:
             self._records.undo_start(before)
         elif not record.restarts:
             self._server_client.forget(record)
-            self._records.drop(server)
+            self._records.drop(server_id)
 
     async def _stop_unwanted_launch(self, resolved: ResolvedRequest) -> None:
         """Stop the launch of a start that no caller wants any more."""

@@ -112,7 +112,7 @@ class Records(RegistryWriter):
         again.
         """
         to = ServerState.FAILED if before.state is ServerState.FAILED else ServerState.BACKOFF
-        now = self.move(before.id, to, why="its start was taken back")
+        current = self.move(before.id, to, why="its start was taken back")
         # Another server may have got the ports since.
         free = self.reserved_ports(before.id).keys().isdisjoint(before.ports.values())
         return self.put(
@@ -121,11 +121,11 @@ class Records(RegistryWriter):
                 root=None,
                 process=None,
                 ports=before.ports if free else {},
-                owners=now.owners,
-                leases=now.leases,
-                generation=now.generation,
-                ever_owned=now.ever_owned,
-                until_stopped=now.until_stopped,
+                owners=current.owners,
+                leases=current.leases,
+                generation=current.generation,
+                ever_owned=current.ever_owned,
+                until_stopped=current.until_stopped,
             )
         )
 

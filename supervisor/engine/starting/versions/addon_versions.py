@@ -112,10 +112,10 @@ class AddonVersions:
         if chosen is None or chosen.source is VersionSource.ASKED or (record.foreign and chosen.project is None):
             return resolved
         seen = await self.read_addon(kind, chosen.project) if chosen.project is not None else None
-        version, now = choose_version(kind, None, chosen.engine, seen)
+        version, choice = choose_version(kind, None, chosen.engine, seen)
         # Keep the written form of an equal version, because environments are named by it.
         version = record.version if same_version(version, record.version) else version
-        return replace(resolved, required=version, version=version, chosen=now)
+        return replace(resolved, required=version, version=version, chosen=choice)
 
     async def note_addon_version(self, record: ServerRecord) -> None:
         """Note in a server's record whether its project's addon has another version now. Plugins update themselves."""
@@ -126,8 +126,8 @@ class AddonVersions:
         note = None
         if seen is not None and seen.version is not None and not same_version(seen.version, record.version):
             note = f"{seen.file} in {seen.project} has {seen.version} now: godot-supervisor restart {record.id}"
-        now = self._context.records.servers.get(record.id)
-        if now is not None and now.chosen is chosen and note != chosen.passed_over:
+        current = self._context.records.servers.get(record.id)
+        if current is not None and current.chosen is chosen and note != chosen.passed_over:
             self._context.records.change(record.id, chosen=replace(chosen, passed_over=note))
 
     async def _look(self, addon: Addon, project: str) -> AddonSeen | None:
