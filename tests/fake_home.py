@@ -8,9 +8,11 @@ from supervisor.native.presence_api import HeldError
 
 @dataclass
 class FakeFolder:
-    """The file at a home's path. `lock`: which daemon has locked the file there; `lock_file`: which file that is.
+    """The folder at a home's path, which all daemons see.
 
-    `path_id`: that of the path, where a link leads from it; None: none does.
+    `home_id`: the id of the folder; `path_id`: the id of the path, if a link leads from it to the folder.
+    `lock_file`: a number that tells which file is the lock now; `lock`: the daemon that has locked this file.
+    `owners`: the ids of the homes that the registry was written for. `trouble`: why the folder cannot be used.
     """
 
     home_id: str = "home"
@@ -21,14 +23,14 @@ class FakeFolder:
     trouble: OSError | None = None
 
     def replace_lock(self) -> None:
-        """Put another file there, or none, which no daemon has locked."""
+        """Put another file in the place of the lock, or none; no daemon has locked it."""
         self.lock_file += 1
         self.lock = None
 
 
 @dataclass
 class FakeSystem:
-    """The presences of one machine: home id to daemon."""
+    """The presences of one machine. `present`: home id to daemon; `refuses`: why no presence can be taken."""
 
     present: dict[str, object] = field(default_factory=dict)
     refuses: OSError | None = None
@@ -48,7 +50,7 @@ class FakePresence:
 
 
 class FakeHome:
-    """The view that one daemon has of them."""
+    """The home folder and the presences as one daemon sees and takes them."""
 
     def __init__(self, folder: FakeFolder | None = None, system: FakeSystem | None = None) -> None:
         self.folder = folder or FakeFolder()

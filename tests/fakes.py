@@ -147,7 +147,7 @@ class FakeSystem:
             watch.fire_soon()
 
     def answer(self, call: str) -> None:
-        """Pass the answer to a call on, unless the call fails."""
+        """Count a call, run its `meanwhile`, and raise if the call is to fail; otherwise its caller may answer."""
         self.calls[call] += 1
         happens = self.meanwhile.pop(call, None)
         if happens is not None:
@@ -192,7 +192,7 @@ class FakeSystem:
         self._watches.clear()
 
     def unwatch(self, watch: "FakeWatch") -> None:
-        """Forget it."""
+        """Forget a watch, because it was closed."""
         watches = self._watches.get(watch.identity, [])
         if watch in watches:
             watches.remove(watch)
@@ -400,15 +400,15 @@ class FakePeerCheck:
 
 @dataclass
 class FakeMarks:
-    """The marks in the folder that all daemons of a user see: that of the fake system."""
+    """The adoption marks of the fake system, which all daemons of a user see."""
 
     system: FakeSystem
 
     def note(self) -> None:
-        """Nothing is wrong with them."""
+        """Return None: no folder of marks has a fault."""
 
     def prepare(self) -> None:
-        """They need nothing."""
+        """Do nothing, because these marks need no folder."""
 
     def put(self, process: ProcessIdentity, home: str) -> None:
         self.system.answer("marks")

@@ -1,10 +1,12 @@
-"""Holds the glossary of docs/architecture.md against the names in the code."""
+"""Holds the glossary of docs/architecture.md against the names in the code, and in the tests."""
 
 import ast
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGE = REPOSITORY / "docs" / "architecture.md"
@@ -45,10 +47,10 @@ def words_of(name: str) -> frozenset[str]:
 
 
 @cache
-def names() -> dict[str, str]:
-    """Every name of the package, and a module that has it. Names of modules and rooms are names too."""
+def names(folder: str = "supervisor") -> dict[str, str]:
+    """Return every name in a folder, and a module that has it. Names of modules and rooms are names too."""
     found: dict[str, str] = {}
-    for path in (REPOSITORY / "supervisor").rglob("*.py"):
+    for path in (REPOSITORY / folder).rglob("*.py"):
         where = path.relative_to(REPOSITORY).as_posix()
         for name in [*path.relative_to(REPOSITORY).with_suffix("").parts, *names_in(path.read_text(encoding="utf-8"))]:
             found[name] = where
@@ -68,8 +70,9 @@ def test_every_name_in_the_glossary_exists() -> None:
     assert {name: term for name, term in listed.items() if name not in names()} == {}
 
 
-def test_no_name_uses_a_retired_term() -> None:
-    assert of_retired_words(names()) == []
+@pytest.mark.parametrize("folder", ["supervisor", "tests"])
+def test_no_name_uses_a_retired_term(folder: str) -> None:
+    assert of_retired_words(names(folder)) == []
 
 
 def test_a_retired_term_is_noticed() -> None:

@@ -17,7 +17,7 @@ class Floor:
     """All of it."""
 
     def __init__(self, folder: Path) -> None:
-        self._state, self._door = folder / "state.json", folder / "door"
+        self._state, self._socket = folder / "state.json", folder / "socket"
         self._commands: list[list[str]] = json.loads((folder / "floor.json").read_bytes())
         self._children: dict[int, tuple[int, int]] = {}
 
@@ -25,7 +25,7 @@ class Floor:
         """Until SIGTERM."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGTERM, self._end)
-        await asyncio.start_unix_server(self._serve, self._door)
+        await asyncio.start_unix_server(self._serve, self._socket)
         for index in range(len(self._commands)):
             self._spawn(index)
         self._write()

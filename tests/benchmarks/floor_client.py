@@ -3,7 +3,7 @@
 import socket
 import sys
 
-with socket.socket(socket.AF_UNIX) as door:
-    door.connect(sys.argv[1])
-    door.sendall(b"status\n")
-    sys.stdout.write(door.makefile().readline())
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect(sys.argv[1])
+    connection.sendall(b"status\n")
+    sys.stdout.write(connection.makefile().readline())

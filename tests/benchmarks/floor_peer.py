@@ -24,7 +24,7 @@ class Floor(Peer):
 
     def configure(self, count: int) -> None:
         """See `Peer`."""
-        (self.folder / "door").unlink(missing_ok=True)
+        (self.folder / "socket").unlink(missing_ok=True)
         (self.folder / "floor.json").write_text(json.dumps([self.child(i) for i in range(count)]), encoding="utf-8")
         self._connection: socket.socket | None = None
 
@@ -34,7 +34,7 @@ class Floor(Peer):
 
     def status_command(self) -> Sequence[str]:
         """See `Peer`."""
-        return [*LIGHT_PYTHON, str(HERE / "floor_client.py"), str(self.folder / "door")]
+        return [*LIGHT_PYTHON, str(HERE / "floor_client.py"), str(self.folder / "socket")]
 
     def query(self) -> float:
         """See `Peer`."""
@@ -57,7 +57,7 @@ class Floor(Peer):
     def _status(self) -> Any:
         if self._connection is None:
             self._connection = socket.socket(socket.AF_UNIX)
-            self._connection.connect(str(self.folder / "door"))
+            self._connection.connect(str(self.folder / "socket"))
         self._connection.sendall(b"status\n")
         said = b""
         while not said.endswith(b"\n"):

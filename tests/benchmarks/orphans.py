@@ -90,8 +90,8 @@ def _supervised(daemon: GodotAi, number: int) -> Pair:
     project = daemon.folder / f"project-{number}"
     project.mkdir(exist_ok=True)
     owner = subprocess.Popen(["sleep", "600"])
-    wish = {"kind": "godot-ai", "owner": {"pid": owner.pid, "project": str(project)}, "version": "4.3.1"}
-    server = daemon.connection.call("server.ensure", **wish)
+    params = {"kind": "godot-ai", "owner": {"pid": owner.pid, "project": str(project)}, "version": "4.3.1"}
+    server = daemon.connection.call("server.ensure", **params)
     return Pair(owner, server["process"]["pid"])
 
 

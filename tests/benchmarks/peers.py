@@ -43,11 +43,11 @@ class Supervisord(Peer):
 
     def configure(self, count: int) -> None:
         """See `Peer`."""
-        folder, door = self.folder, self.folder / "s.sock"
-        lines = ["[unix_http_server]", f"file={door}", "[supervisord]", "nodaemon=true", f"logfile={folder}/s.log"]
+        folder, sock = self.folder, self.folder / "s.sock"
+        lines = ["[unix_http_server]", f"file={sock}", "[supervisord]", "nodaemon=true", f"logfile={folder}/s.log"]
         lines += [f"pidfile={folder}/s.pid", f"childlogdir={folder}", "[rpcinterface:supervisor]"]
         lines += ["supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface"]
-        lines += ["[supervisorctl]", f"serverurl=unix://{door}"]
+        lines += ["[supervisorctl]", f"serverurl=unix://{sock}"]
         for index in range(count):
             lines += [f"[program:c{index}]", f"command={' '.join(self.child(index))}", "autorestart=true"]
         (folder / "s.conf").write_text("\n".join(lines), encoding="utf-8")
@@ -89,7 +89,12 @@ class Circus(Peer):
 
     def configure(self, count: int) -> None:
         """See `Peer`."""
-        lines = ["[circus]", f"endpoint={self._door()}", f"pubsub_endpoint=ipc://{self.folder}/p.sock", "statsd=False"]
+        lines = [
+            "[circus]",
+            f"endpoint={self._url()}",
+            f"pubsub_endpoint=ipc://{self.folder}/p.sock",
+            "statsd=False",
+        ]
         for index in range(count):
             lines += [f"[watcher:c{index}]", f"cmd={' '.join(self.child(index))}"]
         (self.folder / "c.ini").write_text("\n".join(lines), encoding="utf-8")
@@ -100,7 +105,7 @@ class Circus(Peer):
 
     def status_command(self) -> Sequence[str]:
         """See `Peer`."""
-        return [str(self.programs / "circusctl"), "--endpoint", self._door(), "status"]
+        return [str(self.programs / "circusctl"), "--endpoint", self._url(), "status"]
 
     def query(self) -> float:
         """See `Peer`."""
@@ -112,11 +117,11 @@ class Circus(Peer):
         """See `Peer`."""
         return int(self._ask(f"list c{index}")["answer"]["pids"][0])
 
-    def _door(self) -> str:
+    def _url(self) -> str:
         return f"ipc://{self.folder}/e.sock"
 
     def _ask(self, line: str) -> Any:
-        return self.ask([self.programs / "python", HERE / "circus_helper.py", self._door()], line)
+        return self.ask([self.programs / "python", HERE / "circus_helper.py", self._url()], line)
 
 
 class Pm2(Peer):

@@ -32,12 +32,12 @@ class Daemon:
         self.received: list[Line] = []
         self._script = script
         self._altered = altered
-        self._door = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve)
 
     @property
     def endpoint(self) -> Endpoint:
-        host, port = self._door.getsockname()
+        host, port = self._listener.getsockname()
         return ENDPOINT._replace(transports=({"kind": "tcp", "host": host, "port": port},))
 
     def __enter__(self) -> Self:
@@ -47,10 +47,10 @@ class Daemon:
     def __exit__(self, *_exception: object) -> None:
         self._thread.join(LIMIT_S)
         assert not self._thread.is_alive()
-        self._door.close()
+        self._listener.close()
 
     def _serve(self) -> None:
-        connection, _ = self._door.accept()
+        connection, _ = self._listener.accept()
         connection.settimeout(LIMIT_S)
         with connection, connection.makefile("rb") as requests:
             for line in self._script:

@@ -148,11 +148,11 @@ def test_a_client_may_be_silent_after_hello(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(connection, "HELLO_S", 0.05)
 
     async def scenario(harness: ListenerHarness) -> None:
-        wire, foreign_server = await harness.connect("tcp"), await harness.connect("tcp", greet=False)
-        await foreign_server.rest()
+        wire, unauthenticated = await harness.connect("tcp"), await harness.connect("tcp", greet=False)
+        await unauthenticated.rest()
         assert (await wire.ask("ping"))["result"] == {}
         await wire.close()
-        await foreign_server.close()
+        await unauthenticated.close()
 
     with_listener(tmp_path, scenario)
 

@@ -208,16 +208,16 @@ def test_a_system_without_unix_sockets_uses_tcp_only(tmp_path: Path, monkeypatch
 def test_closing_flushes_and_ends_every_connection(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with open_listener(tmp_path) as harness:
-            wire, foreign_server = await harness.connect(), await harness.connect("tcp", greet=False)
+            wire, unauthenticated = await harness.connect(), await harness.connect("tcp", greet=False)
             assert (await wire.ask("ping"))["result"] == {}
             wire.say({"jsonrpc": "2.0", "id": 2, "method": "server.list"})
             await wire.hear()
             await harness.listener.close()
             assert await wire.rest() == b""
-            assert await foreign_server.rest() == b""
+            assert await unauthenticated.rest() == b""
             assert harness.all_connections.connections == ()
             await wire.close()
-            await foreign_server.close()
+            await unauthenticated.close()
 
     asyncio.run(scenario())
 

@@ -40,7 +40,7 @@ class Place:
         return text.replace('discover = "off"', f'discover = "{discover}"') + 'version = "1.0"\n'
 
 
-def toy_of_a_stranger(
+def start_foreign_toy(
     home: Home,
     ports: Mapping[str, int],
     *options: str,
@@ -54,7 +54,7 @@ def toy_of_a_stranger(
     if before:
         words = (*before, " ".join(words) + "; true")
     process = home.run(*words, env=names, stdout=subprocess.DEVNULL, **more)
-    eventually(lambda: not any(is_free(port) for port in ports.values()), "the stranger listens")
+    eventually(lambda: not any(is_free(port) for port in ports.values()), "the foreign server listens")
     return process
 
 

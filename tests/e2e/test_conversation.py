@@ -60,17 +60,17 @@ def test_a_client_that_vanishes_before_the_start_leaves_nothing_behind(make_home
 def test_start_for_a_live_editor_survives_its_client(make_home: MakeHome) -> None:
     home = slow(make_home, 0.5)
     with Line(home) as line:
-        wish = {"kind": "e2e-toy", "editor": attached(home, line), "request": "mine"}
-        accepted = line.told(line.send("server.ensure", wish), "accepted")
+        params = {"kind": "e2e-toy", "editor": attached(home, line), "request": "mine"}
+        accepted = line.told(line.send("server.ensure", params), "accepted")
         assert (accepted["request"], accepted["joined"]) == ("mine", False)
         home.event("server.spawned")
     with Line(home) as line:
-        again = line.send("server.ensure", wish)
+        again = line.send("server.ensure", params)
         assert line.told(again, "accepted")["joined"]
         server = line.answer(again)["result"]
         assert server["state"] == "ready"
         assert line.ask("request.result", {"request": "mine"}) == server
-        assert line.ask("server.ensure", wish) == server
+        assert line.ask("server.ensure", params) == server
     assert home.server_processes() == [server["root_pid"]]
     assert len(home.events("flight.started")) == 1
 
@@ -188,9 +188,9 @@ def test_a_stop_goes_on_when_its_client_has_gone(make_home: MakeHome) -> None:
 
 def test_a_connection_lost_before_accepted_is_not_one_lost_after_it(make_home: MakeHome) -> None:
     home = slow(make_home, 30)
-    wish = {"kind": "e2e-toy", "owner": {"pid": home.owner().pid}}
+    params = {"kind": "e2e-toy", "owner": {"pid": home.owner().pid}}
     with home.client() as client, pytest.raises(SupervisorError) as lost:
-        client.call("server.ensure", wish, on_accepted=lambda _: home.kill_daemon())
+        client.call("server.ensure", params, on_accepted=lambda _: home.kill_daemon())
     assert lost.value.code == "DISCONNECTED_AFTER_ACCEPT"
     assert (lost.value.retryable, lost.value.safe_to_retry) == (True, False)
     home.start()
@@ -202,7 +202,7 @@ def test_a_connection_lost_before_accepted_is_not_one_lost_after_it(make_home: M
         kill = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
         kill.start()
         with pytest.raises(SupervisorError) as lost:
-            client.call("server.ensure", wish, accept_timeout_s=30)
+            client.call("server.ensure", params, accept_timeout_s=30)
         kill.join()
     assert lost.value.code == "DISCONNECTED_BEFORE_ACCEPT"
     assert lost.value.retryable
@@ -212,17 +212,17 @@ def test_stopped_daemon_is_distinguished_from_a_dead_one(make_home: MakeHome) ->
     home = slow(make_home, 0)
     pid = home.daemon_pid()
     assert pid is not None
-    wish = {"kind": "e2e-toy", "owner": {"pid": home.owner().pid}, "request": "mine"}
+    params = {"kind": "e2e-toy", "owner": {"pid": home.owner().pid}, "request": "mine"}
     with home.client() as client:
         os.kill(pid, signal.SIGSTOP)
         try:
             with pytest.raises(SupervisorError) as late:
-                client.call("server.ensure", wish, accept_timeout_s=0.3)
+                client.call("server.ensure", params, accept_timeout_s=0.3)
         finally:
             os.kill(pid, signal.SIGCONT)
     assert late.value.code == "ACCEPT_TIMEOUT"
     assert (late.value.retryable, late.value.safe_to_retry) == (True, True)
-    server = home.call("server.ensure", wish)
+    server = home.call("server.ensure", params)
     assert home.server_processes() == [server["root_pid"]]
     assert len(home.events("server.spawned")) == 1
 

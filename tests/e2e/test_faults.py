@@ -19,7 +19,7 @@ from supervisor.registry.store import FileStore, Found
 from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.home import PATIENCE_S, Home, eventually, free_ports, keeps_living, lives
 from tests.e2e.line import Line
-from tests.e2e.town import Town, town
+from tests.e2e.project_servers import ProjectServers, serve_projects
 from tests.e2e.turnstile import Turnstile
 from tests.privilege import IS_ROOT
 
@@ -35,12 +35,12 @@ STILL_S = 7.0
 
 
 @pytest.fixture
-def place(make_home: MakeHome) -> Town:
-    """A town whose daemon runs in the background, as users have it."""
+def place(make_home: MakeHome) -> ProjectServers:
+    """Servers of projects, with a daemon that runs in the background, as users have it."""
     ports = free_ports(8)
-    home = make_home(Town.config(ports))
+    home = make_home(ProjectServers.config(ports))
     home.start()
-    return town(home, ports)
+    return serve_projects(home, ports)
 
 
 def daemon_of(home: Home) -> int:
@@ -63,7 +63,7 @@ def damaged(whole: bytes) -> dict[str, bytes]:
     }
 
 
-def test_registry_cut_at_any_byte_is_set_aside(place: Town, tmp_path: Path) -> None:
+def test_registry_cut_at_any_byte_is_set_aside(place: ProjectServers, tmp_path: Path) -> None:
     place.home.kill_daemon()
     whole = place.home.folders.registry.read_bytes()
     path = tmp_path / "registry.json"
@@ -79,7 +79,7 @@ def test_registry_cut_at_any_byte_is_set_aside(place: Town, tmp_path: Path) -> N
     assert len(whole) > 500
 
 
-def test_server_is_found_beside_any_kind_of_broken_registry(place: Town) -> None:
+def test_server_is_found_beside_any_kind_of_broken_registry(place: ProjectServers) -> None:
     home = place.home
     owner = place.claim()
     server = place.ensure(owner)
@@ -227,7 +227,7 @@ def without_descriptors(pid: int) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
-def test_without_descriptors_nothing_is_lost_and_it_recovers_by_itself(place: Town) -> None:
+def test_without_descriptors_nothing_is_lost_and_it_recovers_by_itself(place: ProjectServers) -> None:
     home, pid = place.home, daemon_of(place.home)
     kept, orphaned, wanted = place.claim(), place.claim(), place.claim()
     keeps, orphan = place.ensure(kept), place.ensure(orphaned)
@@ -276,9 +276,9 @@ def standing_still(pid: int) -> Iterator[None]:
 
 def test_stopped_daemon_judges_no_server_by_the_lost_time(make_home: MakeHome) -> None:
     ports = free_ports(8)
-    home = make_home(Town.config(ports, grace=GRACE_S))
+    home = make_home(ProjectServers.config(ports, grace=GRACE_S))
     home.start()
-    place = town(home, ports)
+    place = serve_projects(home, ports)
     leased, suspected = place.claim(), place.claim()
     server, orphan = place.ensure(leased), place.ensure(suspected)
     with home.client() as client:
@@ -308,9 +308,9 @@ def test_stopped_daemon_judges_no_server_by_the_lost_time(make_home: MakeHome) -
 
 def test_a_server_that_stands_still_is_kept_for_its_owner_and_then_ended(make_home: MakeHome) -> None:
     ports = free_ports(8)
-    home = make_home(Town.config(ports, stop_timeout=0.5))
+    home = make_home(ProjectServers.config(ports, stop_timeout=0.5))
     home.start()
-    place = town(home, ports)
+    place = serve_projects(home, ports)
     stopped, left = place.claim(), place.claim()
     servers = [place.ensure(owner) for owner in (stopped, left)]
     for server in servers:
@@ -333,7 +333,7 @@ def test_a_server_that_stands_still_is_kept_for_its_owner_and_then_ended(make_ho
 # --- crowds -----------------------------------------------------------------------------------------------------------
 
 
-def test_after_two_hundred_owners_that_came_and_died_nothing_is_left(place: Town) -> None:
+def test_after_two_hundred_owners_that_came_and_died_nothing_is_left(place: ProjectServers) -> None:
     home, pid = place.home, daemon_of(place.home)
     project = home.project("crowded")
     with Line(home) as line:
@@ -343,9 +343,9 @@ def test_after_two_hundred_owners_that_came_and_died_nothing_is_left(place: Town
         asked = []
         for number in range(CYCLES):
             owner = subprocess.Popen(["sleep", "600"])
-            wish = {"kind": "mini", "owner": {"pid": owner.pid, "project": project}}
+            params = {"kind": "mini", "owner": {"pid": owner.pid, "project": project}}
             # Some die before they are heard, some while they wait, some when they have their answer.
-            request = line.send("server.ensure", wish)
+            request = line.send("server.ensure", params)
             if number % 3 == 0:
                 line.answer(request)
             elif number % 3 == 1:
@@ -378,7 +378,7 @@ time.time = _shifted
 
 def test_wall_clock_set_by_an_hour_changes_no_verdict(make_home: MakeHome, tmp_path: Path) -> None:
     ports = free_ports(10)
-    home = make_home(Town.config(ports, grace=0.5))
+    home = make_home(ProjectServers.config(ports, grace=0.5))
     clock, draft = tmp_path / "clock", tmp_path / "clock.new"
     clock.write_text("0")
     (tmp_path / "sitecustomize.py").write_text(SHIFTED)
@@ -386,7 +386,7 @@ def test_wall_clock_set_by_an_hour_changes_no_verdict(make_home: MakeHome, tmp_p
     paths = (str(tmp_path), str(REPOSITORY))
     home.environment |= {"PYTHONPATH": os.pathsep.join(paths), "TEST_CLOCK": str(clock)}
     home.start()
-    place = town(home, ports)
+    place = serve_projects(home, ports)
     kept, leased, crashing = (place.claim() for _ in range(3))
     servers = [place.ensure(owner) for owner in (kept, leased, crashing)]
     home.call("lease.acquire", {"server": servers[1]["id"], "holder": "ci", "ttl_s": 60})

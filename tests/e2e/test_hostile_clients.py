@@ -19,14 +19,14 @@ import pytest
 from supervisor.client.client import Client
 from supervisor.client.endpoint import Endpoint
 from tests.e2e.conftest import toy_config
-from tests.e2e.door import Caller, House, answer_time, code
 from tests.e2e.home import LATE_S, eventually
 from tests.e2e.line import LONG, Busybody
+from tests.e2e.raw_connections import AttackedHome, RawConnection, answer_time, code
 
 HELLO_S = 5.0
 STORM = 3000
 ADMITTED = 256
-STRANGERS = 16
+UNAUTHENTICATED = 16
 QUICK_S = 5.0
 """On a machine with other work; on an idle one it is hundredths of a second."""
 
@@ -35,63 +35,63 @@ REST = 10 * LATE_S
 
 
 @pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("siege"), toy_config())
-    house.start()
-    yield house
-    house.close()
+def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedHome]:
+    attacked = AttackedHome(tmp_path_factory.mktemp("siege"), toy_config())
+    attacked.start()
+    yield attacked
+    attacked.close()
 
 
 @pytest.fixture
-def house(open_house: House) -> Iterator[House]:
+def attacked(open_house: AttackedHome) -> Iterator[AttackedHome]:
     """Share one daemon: after each test it answers, and has no more open than before."""
-    open_house.is_unimpressed()
+    open_house.check_undisturbed()
     instance, descriptors = open_house.published.instance_id, open_house.descriptors()
     yield open_house
     assert open_house.published.instance_id == instance
     eventually(lambda: open_house.cli("status").returncode == 0, "the daemon answers")
-    open_house.is_unimpressed()
-    open_house.has_let_go(descriptors)
+    open_house.check_undisturbed()
+    open_house.wait_for_descriptors(descriptors)
     assert [row for row in open_house.events() if row["level"] == "error"] == []
 
 
 # --- slow ones --------------------------------------------------------------------------------------------------------
 
 
-def test_slow_bytes_do_not_extend_the_time_for_hello(house: House) -> None:
+def test_slow_bytes_do_not_extend_the_time_for_hello(attacked: AttackedHome) -> None:
     with contextlib.ExitStack() as stack:
-        foreign_servers = [stack.enter_context(house.caller("tcp")) for _ in range(4)]
-        guests = [stack.enter_context(house.greeted(kind)) for kind in ("unix", "tcp")]
-        hello = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hello", "params": house.hello()}).encode()
+        unauthenticated = [stack.enter_context(attacked.caller("tcp")) for _ in range(4)]
+        clients = [stack.enter_context(attacked.greeted(kind)) for kind in ("unix", "tcp")]
+        hello = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hello", "params": attacked.hello()}).encode()
         began = time.monotonic()
         said = 0
-        while strangers_left(foreign_servers) and time.monotonic() - began < REST:
+        while still_open(unauthenticated) and time.monotonic() - began < REST:
             # Never to the end: the token in it is the right one.
-            for caller in (*foreign_servers, *guests):
+            for caller in (*unauthenticated, *clients):
                 caller.say(hello[said % (len(hello) - 1) :][:1])
             said += 1
             time.sleep(0.02)
         assert HELLO_S - 0.1 <= time.monotonic() - began < HELLO_S + LATE_S
-        assert {code(caller.hear()) for caller in foreign_servers} == {"UNAUTHORIZED"}
-        for caller in guests:
+        assert {code(caller.hear()) for caller in unauthenticated} == {"UNAUTHORIZED"}
+        for caller in clients:
             # An authenticated client may take its time, and sends one line that makes no sense.
             caller.say(b"\n")
             assert code(caller.hear()) == "PARSE_ERROR"
             assert caller.ask("ping")["result"] == {}
 
 
-def strangers_left(foreign_servers: list[Caller]) -> list[Caller]:
+def still_open(unauthenticated: list[RawConnection]) -> list[RawConnection]:
     """Those who have heard nothing yet."""
-    heard, _, _ = select.select(foreign_servers, [], [], 0)
-    return [caller for caller in foreign_servers if caller not in heard]
+    heard, _, _ = select.select(unauthenticated, [], [], 0)
+    return [caller for caller in unauthenticated if caller not in heard]
 
 
 # --- half-open ones ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_who_asks_and_stops_writing_is_answered_and_let_go(house: House, kind: str) -> None:
-    with house.greeted(kind) as caller:
+def test_who_asks_and_stops_writing_is_answered_and_let_go(attacked: AttackedHome, kind: str) -> None:
+    with attacked.greeted(kind) as caller:
         caller.say(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
         caller.shutdown(socket.SHUT_WR)
         assert caller.hear()["result"] == {}
@@ -99,11 +99,11 @@ def test_who_asks_and_stops_writing_is_answered_and_let_go(house: House, kind: s
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_who_stops_reading_costs_its_own_connection(house: House, kind: str) -> None:
-    with house.greeted(kind) as caller:
+def test_who_stops_reading_costs_its_own_connection(attacked: AttackedHome, kind: str) -> None:
+    with attacked.greeted(kind) as caller:
         caller.shutdown(socket.SHUT_RD)
         caller.say(b'{"jsonrpc":"2.0","id":1,"method":"status"}\n' * 200)
-        assert answer_time(house) < QUICK_S
+        assert answer_time(attacked) < QUICK_S
 
 
 LISTENER = """
@@ -118,24 +118,24 @@ with socket.socket(socket.AF_UNIX) as line:
 """
 
 
-def test_stopped_subscriber_is_cut_off_and_blocks_no_client(house: House) -> None:
-    (path,) = [row["path"] for row in house.published.transports if row["kind"] == "unix"]
-    listener = house.run(sys.executable, "-c", LISTENER, path, stdout=subprocess.PIPE)
+def test_stopped_subscriber_is_cut_off_and_blocks_no_client(attacked: AttackedHome) -> None:
+    (path,) = [row["path"] for row in attacked.published.transports if row["kind"] == "unix"]
+    listener = attacked.run(sys.executable, "-c", LISTENER, path, stdout=subprocess.PIPE)
     assert listener.stdout is not None
     assert listener.stdout.readline()
     os.kill(listener.pid, signal.SIGSTOP)
-    gossip = Busybody(house)
+    gossip = Busybody(attacked)
     end = time.monotonic() + REST
-    while not house.events("connection.closed", reason="the client does not read"):
+    while not attacked.events("connection.closed", reason="the client does not read"):
         assert time.monotonic() < end
         gossip.makes(250, LONG)
-        assert answer_time(house) < QUICK_S
+        assert answer_time(attacked) < QUICK_S
     os.kill(listener.pid, signal.SIGCONT)
     assert listener.wait(REST) == 0
     gossip.close()
-    (editor,) = house.call("status")["editors"]
+    (editor,) = attacked.call("status")["editors"]
     os.kill(editor["pid"], signal.SIGKILL)
-    assert house.peak_kib() < PROMISED_KIB
+    assert attacked.peak_kib() < PROMISED_KIB
 
 
 # --- thousands --------------------------------------------------------------------------------------------------------
@@ -164,42 +164,42 @@ def arrive(found: Endpoint, kind: str) -> socket.socket:
     return one
 
 
-def test_thousands_of_connections_keep_no_client_out(house: House, crowd: list[socket.socket]) -> None:
-    published, descriptors = house.published, house.descriptors()
+def test_thousands_of_connections_keep_no_client_out(attacked: AttackedHome, crowd: list[socket.socket]) -> None:
+    published, descriptors = attacked.published, attacked.descriptors()
     worst = 0.0
     for number in range(STORM):
         crowd.append(arrive(published, "tcp"))
         if number % 100 == 0:
-            worst = max(worst, answer_time(house))
+            worst = max(worst, answer_time(attacked))
     assert worst < QUICK_S
-    with house.greeted("tcp") as slot:
+    with attacked.greeted("tcp") as slot:
         assert slot.ask("ping")["result"] == {}
     # Sooner than by their silence.
-    gone = f"no more than {STRANGERS} are left"
-    eventually(lambda: house.descriptors() <= descriptors + STRANGERS, gone, patience_s=HELLO_S / 2)
-    told = [row for row in house.events() if row["event"] in ("connection.evicted", "connection.closed")]
+    gone = f"no more than {UNAUTHENTICATED} are left"
+    eventually(lambda: attacked.descriptors() <= descriptors + UNAUTHENTICATED, gone, patience_s=HELLO_S / 2)
+    told = [row for row in attacked.events() if row["event"] in ("connection.evicted", "connection.closed")]
     assert sum(1 + row.get("untold", 0) for row in told) > 0
     assert len(told) < STORM / 10, "the log is full of them"
-    assert house.peak_kib() < PROMISED_KIB
+    assert attacked.peak_kib() < PROMISED_KIB
 
 
-def test_full_daemon_answers_busy_and_retryable(house: House, crowd: list[socket.socket]) -> None:
-    published = house.published
-    with house.greeted("unix") as slot:
+def test_full_daemon_answers_busy_and_retryable(attacked: AttackedHome, crowd: list[socket.socket]) -> None:
+    published = attacked.published
+    with attacked.greeted("unix") as slot:
         crowd.extend(arrive(published, "unix") for _ in range(STORM))
-        exit_code, error = house.refused("status")
+        exit_code, error = attacked.refused("status")
         told = error["data"]
         assert (exit_code, told["code"], told["retryable"], told["retry_after_ms"]) == (8, "BUSY", True, 1000)
         assert slot.ask("ping")["result"] == {}
     while crowd:
         crowd.pop().close()
-    eventually(lambda: house.cli("status").returncode == 0, "there is room again")
-    assert house.peak_kib() < PROMISED_KIB
+    eventually(lambda: attacked.cli("status").returncode == 0, "there is room again")
+    assert attacked.peak_kib() < PROMISED_KIB
 
 
-def test_who_finds_the_queue_full_waits_in_line(house: House) -> None:
+def test_who_finds_the_queue_full_waits_in_line(attacked: AttackedHome) -> None:
     """The daemon is stopped, and its queue filled: a client that comes then is served when it goes on."""
-    pid, published = house.daemon_pid(), house.published
+    pid, published = attacked.daemon_pid(), attacked.published
     assert pid is not None
     (place,) = [row for row in published.transports if row["kind"] == "unix"]
     queue: list[socket.socket] = []
@@ -254,18 +254,18 @@ PAGES = {
 
 
 @pytest.mark.parametrize("said", PAGES.values(), ids=PAGES)
-def test_a_web_page_never_reaches_a_method(house: House, said: tuple[str, ...]) -> None:
+def test_a_web_page_never_reaches_a_method(attacked: AttackedHome, said: tuple[str, ...]) -> None:
     """Even with the right token in it, which no page has."""
     ask = [
-        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hello", "params": house.hello()}),
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hello", "params": attacked.hello()}),
         json.dumps({"jsonrpc": "2.0", "id": 2, "method": "server.ensure", "params": {"kind": "e2e-toy"}}),
         json.dumps({"jsonrpc": "2.0", "id": 3, "method": "daemon.shutdown", "params": {"servers": True}}),
     ]
     body = "\n".join(["", *ask, ""])
     line, *headers = said
     head = "\r\n".join([line, "Host: supervisor.evil.example", f"Content-Length: {len(body)}", *headers, "", ""])
-    with house.caller("tcp") as page:
+    with attacked.caller("tcp") as page:
         page.say((head + body).encode())
         assert page.hear() is None, "it was answered"
-    assert house.call("server.list")["servers"] == []
-    assert not house.events("flight.started")
+    assert attacked.call("server.list")["servers"] == []
+    assert not attacked.events("flight.started")

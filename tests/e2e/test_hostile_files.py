@@ -372,7 +372,7 @@ def test_listener_on_a_dead_daemons_port_is_not_believed(home: Home, says: Says)
 
 
 @contextmanager
-def strangers_socket() -> Iterator[tuple[str, Callable[[], bytes]]]:
+def other_users_socket() -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Yield a unix socket of another user that all users may connect to, and what it received."""
     with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as listener:
         folder = Path(name)
@@ -407,7 +407,7 @@ def test_the_token_of_a_living_daemon_is_not_sent_to_another_users_socket(home: 
     home.start()
     published = json.loads(home.folders.endpoint.read_bytes())
     (tcp,) = [row for row in published["transports"] if row["kind"] == "tcp"]
-    with strangers_socket() as (path, said):
+    with other_users_socket() as (path, said):
         put(home, {**published, "transports": [{"kind": "unix", "path": path}, tcp]})
         # The other transport still reaches the daemon.
         done = home.cli("status")

@@ -16,8 +16,8 @@ import pytest
 
 from supervisor.client.client import RemoteError
 from tests.e2e.conftest import MakeHome
-from tests.e2e.door import House, answer_time
 from tests.e2e.home import SERVERS, Home, eventually, free_ports, is_free
+from tests.e2e.raw_connections import AttackedHome, answer_time
 
 QUICK_S = 5.0
 """On a machine with other work; on an idle one it is hundredths of a second."""
@@ -75,21 +75,21 @@ class Watchman:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[tuple[House, socket.socket]]:
+def attacked(tmp_path: Path) -> Iterator[tuple[AttackedHome, socket.socket]]:
     """Yield a home with a kind for each manner, and a bystander that one of them redirects to."""
     with socket.create_server(("127.0.0.1", 0)) as bystander:
         ports, other = free_ports(2 * len(WRONG)), bystander.getsockname()[1]
         kinds = [kind(name, name, ports[2 * n : 2 * n + 2], other) for n, name in enumerate(WRONG)]
-        house = House(tmp_path, '[daemon]\ndiscover = "off"\n' + "".join(kinds))
-        yield house, bystander
-        house.close()
+        attacked = AttackedHome(tmp_path, '[daemon]\ndiscover = "off"\n' + "".join(kinds))
+        yield attacked, bystander
+        attacked.close()
 
 
 def test_hostile_answers_fail_the_start_and_hold_up_no_client(
-    house: tuple[House, socket.socket],
+    attacked: tuple[AttackedHome, socket.socket],
 ) -> None:
     """All of them at once: none is taken for ready, none sends us elsewhere, and the daemon answers all the time."""
-    home, bystander = house
+    home, bystander = attacked
     home.start()
     refused: dict[str, str] = {}
 

@@ -15,8 +15,8 @@ import pytest
 from supervisor.client import endpoint
 from supervisor.errors import DaemonNotRunning
 from tests.e2e.conftest import MakeHome, toy_config
-from tests.e2e.door import House
 from tests.e2e.home import SERVERS, eventually, free_ports
+from tests.e2e.raw_connections import AttackedHome
 from tests.privilege import IS_ROOT, NOBODY, as_nobody
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")]
@@ -26,26 +26,26 @@ SECRETIVE = 'secrets = { TOY_SECRET = { format = "token" } }\n'
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def attacked() -> Iterator[AttackedHome]:
     """Make a home in a folder that all users may look into, so that only the daemon keeps them out."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     config = toy_config().replace('topology = "shared"\n', f'topology = "shared"\n{SECRETIVE}')
     assert SECRETIVE in config
-    house = House(folder, config)
-    house.folders.home.chmod(0o755)
-    house.up("e2e-toy")
-    yield house
-    house.close()
+    attacked = AttackedHome(folder, config)
+    attacked.folders.home.chmod(0o755)
+    attacked.up("e2e-toy")
+    yield attacked
+    attacked.close()
     shutil.rmtree(folder)
 
 
-def said_at(house: House, kind: str, first: bytes) -> str:
+def said_at(attacked: AttackedHome, kind: str, first: bytes) -> str:
     """All that another user hears who says this first, and then asks for something."""
-    (where,) = [row for row in house.published.transports if row["kind"] == kind]
+    (where,) = [row for row in attacked.published.transports if row["kind"] == kind]
     ask = b'{"jsonrpc":"2.0","id":2,"method":"status"}\n'
 
-    def knock() -> str:
+    def connect() -> str:
         unix = kind == "unix"
         with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as line:
             line.settimeout(20)
@@ -61,34 +61,34 @@ def said_at(house: House, kind: str, first: bytes) -> str:
                 return "no entry"
             return heard.decode()
 
-    return as_nobody(knock)
+    return as_nobody(connect)
 
 
-def hello(house: House, token: str | None) -> bytes:
-    params = {**house.hello(), "token": token}
+def hello(attacked: AttackedHome, token: str | None) -> bytes:
+    params = {**attacked.hello(), "token": token}
     return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hello", "params": params}).encode() + b"\n"
 
 
-def test_the_socket_lets_no_other_user_in(house: House) -> None:
-    assert said_at(house, "unix", hello(house, house.published.token)) == "no entry"
+def test_the_socket_lets_no_other_user_in(attacked: AttackedHome) -> None:
+    assert said_at(attacked, "unix", hello(attacked, attacked.published.token)) == "no entry"
 
 
-def test_where_modes_do_not_keep_another_user_out_the_kernels_word_does(house: House) -> None:
+def test_where_modes_do_not_keep_another_user_out_the_kernels_word_does(attacked: AttackedHome) -> None:
     """Modes may be gone: a file system without any, an administrator's chmod -R."""
-    control = house.folders.home / "control"
+    control = attacked.folders.home / "control"
     try:
         control.chmod(0o777)
         (control / "socket").chmod(0o777)
-        assert said_at(house, "unix", hello(house, house.published.token)) in ("", "hung up")
+        assert said_at(attacked, "unix", hello(attacked, attacked.published.token)) in ("", "hung up")
     finally:
         control.chmod(0o700)
         (control / "socket").chmod(0o600)
-    assert house.event("connection.refused")["reason"] == "the peer is another user"
+    assert attacked.event("connection.refused")["reason"] == "the peer is another user"
 
 
 @pytest.mark.parametrize("share", [None, 0, 1, 0.5, "all but one", "one more"])
-def test_without_the_whole_token_tcp_lets_no_client_in(house: House, share: float | str | None) -> None:
-    token = house.published.token
+def test_without_the_whole_token_tcp_lets_no_client_in(attacked: AttackedHome, share: float | str | None) -> None:
+    token = attacked.published.token
     guesses: dict[float | str | None, str | None] = {
         None: None,
         0: "",
@@ -97,17 +97,22 @@ def test_without_the_whole_token_tcp_lets_no_client_in(house: House, share: floa
         "all but one": token[:-1],
         "one more": f"{token}x",
     }
-    heard = [json.loads(line) for line in said_at(house, "tcp", hello(house, guesses[share])).splitlines()]
+    heard = [json.loads(line) for line in said_at(attacked, "tcp", hello(attacked, guesses[share])).splitlines()]
     assert [frame["error"]["data"]["code"] for frame in heard] == ["UNAUTHORIZED"]
     assert token not in json.dumps(heard)
 
 
-def test_nothing_of_ours_can_be_read_or_written_by_another_user(house: House) -> None:
-    server = house.server("e2e-toy")
+def test_nothing_of_ours_can_be_read_or_written_by_another_user(attacked: AttackedHome) -> None:
+    server = attacked.server("e2e-toy")
     assert server is not None
-    pid, server_pid = house.daemon_pid(), server["root_pid"]
-    secrets = [house.folders.endpoint, house.folders.registry, house.folders.lock, house.folders.logs / "daemon.log"]
-    secrets += [house.folders.logs / "daemon.out", Path(server["log"]), house.folders.home / "control" / "socket"]
+    pid, server_pid = attacked.daemon_pid(), server["root_pid"]
+    secrets = [
+        attacked.folders.endpoint,
+        attacked.folders.registry,
+        attacked.folders.lock,
+        attacked.folders.logs / "daemon.log",
+    ]
+    secrets += [attacked.folders.logs / "daemon.out", Path(server["log"]), attacked.folders.home / "control" / "socket"]
     secrets += [Path(f"/proc/{number}/{name}") for number in (pid, server_pid) for name in ("environ", "mem", "fd/0")]
     assert [path for path in secrets if not path.exists()] == []
 
@@ -123,25 +128,25 @@ def test_nothing_of_ours_can_be_read_or_written_by_another_user(house: House) ->
         return ", ".join(opened)
 
     assert as_nobody(try_all) == ""
-    token, bearer = house.published.token, "TOY_SECRET"
+    token, bearer = attacked.published.token, "TOY_SECRET"
     for number in (pid, server_pid):
         shown = Path(f"/proc/{number}/cmdline").read_text()
         assert token not in shown
         assert bearer not in shown
     environment = Path(f"/proc/{server_pid}/environ").read_text().split("\0")
     (secret,) = [entry.partition("=")[2] for entry in environment if entry.startswith(f"{bearer}=")]
-    written = [*house.folders.logs.rglob("*.log"), *house.folders.logs.rglob("*.out"), house.folders.registry]
+    written = [*attacked.folders.logs.rglob("*.log"), *attacked.folders.logs.rglob("*.out"), attacked.folders.registry]
     assert secret
     leaked = [path for path in written if secret in path.read_text() or token in path.read_text()]
     assert leaked == []
 
 
-def test_hard_link_to_our_file_reveals_and_changes_nothing(house: House) -> None:
+def test_hard_link_to_our_file_reveals_and_changes_nothing(attacked: AttackedHome) -> None:
     """A file that another user has hard-linked stays unreadable for that user. It is replaced, not changed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o777)
-        ours = [house.folders.endpoint, house.folders.registry, house.folders.lock]
+        ours = [attacked.folders.endpoint, attacked.folders.registry, attacked.folders.lock]
 
         def link_all() -> str:
             read = []
@@ -160,14 +165,14 @@ def test_hard_link_to_our_file_reveals_and_changes_nothing(house: House) -> None
             (folder / f"linked-{path.name}").chmod(0o666)
         (folder / "linked-registry.json").write_text("{}")
         with pytest.raises(DaemonNotRunning, match="cannot be trusted: others may write"):
-            endpoint.read(house.folders.endpoint)
-        spoilt = house.folders.endpoint.stat().st_ino
+            endpoint.read(attacked.folders.endpoint)
+        spoilt = attacked.folders.endpoint.stat().st_ino
         # A file that others may write is not believed: the daemon is asked outside the home, and writes it anew.
-        assert house.cli("status").returncode == 0
-        eventually(lambda: house.folders.endpoint.stat().st_ino != spoilt, "the endpoint is written anew")
-        assert house.folders.endpoint.stat().st_mode & 0o777 == 0o600
+        assert attacked.cli("status").returncode == 0
+        eventually(lambda: attacked.folders.endpoint.stat().st_ino != spoilt, "the endpoint is written anew")
+        assert attacked.folders.endpoint.stat().st_mode & 0o777 == 0o600
         (folder / "linked-registry.json").unlink()
-    assert house.call("status")["servers"][0]["id"] == "e2e-toy"
+    assert attacked.call("status")["servers"][0]["id"] == "e2e-toy"
 
 
 LISTENER = """
@@ -180,28 +185,28 @@ time.sleep(600)
 """
 
 
-def test_other_users_listener_is_shown_and_passed_over(house: House) -> None:
+def test_other_users_listener_is_shown_and_passed_over(attacked: AttackedHome) -> None:
     """Megabytes of arguments, escape sequences in them: all users can read them, so they are shown."""
     wide = ["\x1b]0;owned\x07" + "\x01" * 4000, *["x" * 100_000] * 10]
-    low = int(house.call("server.get", {"server": "e2e-toy"})["ports"]["http"])
+    low = int(attacked.call("server.get", {"server": "e2e-toy"})["ports"]["http"])
     ports = [low + number for number in (1, 2, 3)]
     words = [sys.executable, "-c", LISTENER, str(NOBODY), *map(str, ports), *wide]
-    foreign_server = house.run(*words, stdout=subprocess.PIPE)
+    foreign_server = attacked.run(*words, stdout=subprocess.PIPE)
     assert foreign_server.stdout is not None
     assert foreign_server.stdout.readline() == b"\n"
-    rows = house.call("ports.explain", {"ports": ports})["ports"]
+    rows = attacked.call("ports.explain", {"ports": ports})["ports"]
     assert {row["occupant"]["user"] for row in rows} == {"nobody"}
     assert all(sum(map(len, row["occupant"]["command"])) <= 1000 for row in rows)
-    done = house.cli("ports", "e2e-toy")
+    done = attacked.cli("ports", "e2e-toy")
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
-    assert house.peak_kib() < 64 * 1024
+    assert attacked.peak_kib() < 64 * 1024
     foreign_server.kill()
 
 
 def listens(port: int) -> bool:
-    with socket.socket() as knock:
-        return knock.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from supervisor.wire.messages.methods import METHODS
 from tests import protocol
 from tests.e2e.conftest import toy_config
-from tests.e2e.door import Caller, House, code
+from tests.e2e.raw_connections import AttackedHome, RawConnection, code
 from tests.gates import examples
 from tests.wire import hostile
 
@@ -31,21 +31,21 @@ IMPOLITE = ("PARSE_ERROR", "INVALID_REQUEST", "INVALID_PARAMS", "METHOD_NOT_FOUN
 
 
 @pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("wire"), toy_config())
-    house.start()
-    house.up("e2e-toy")
-    house.is_unimpressed()
+def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedHome]:
+    attacked = AttackedHome(tmp_path_factory.mktemp("wire"), toy_config())
+    attacked.start()
+    attacked.up("e2e-toy")
+    attacked.check_undisturbed()
     # At rest: after a reload it watches its files anew, and has one less for a moment.
-    house.at_rest = house.descriptors()
-    yield house
-    house.close()
+    attacked.at_rest = attacked.descriptors()
+    yield attacked
+    attacked.close()
 
 
 @pytest.fixture
-def house(open_house: House) -> Iterator[House]:
+def attacked(open_house: AttackedHome) -> Iterator[AttackedHome]:
     """Share one daemon: after each test it answers, has no more open than at first, and reports no defect."""
-    open_house.is_unimpressed()
+    open_house.check_undisturbed()
     instance = open_house.published.instance_id
     yield open_house
     assert open_house.published.instance_id == instance
@@ -54,12 +54,12 @@ def house(open_house: House) -> Iterator[House]:
     # Some of what was said was a wish for another version.
     for beside in there - {"e2e-toy"}:
         open_house.call("server.stop", {"server": beside, "force": True})
-    open_house.is_unimpressed()
-    open_house.has_let_go(open_house.at_rest)
+    open_house.check_undisturbed()
+    open_house.wait_for_descriptors(open_house.at_rest)
     assert [row for row in open_house.events() if row["level"] == "error"] == []
 
 
-def until_answered(caller: Caller, identifier: str) -> list[Any] | None:
+def until_answered(caller: RawConnection, identifier: str) -> list[Any] | None:
     """Everything up to the answer of this request, which is the last; None: the connection was closed before."""
     heard = []
     while (frame := caller.hear()) is not None:
@@ -71,9 +71,9 @@ def until_answered(caller: Caller, identifier: str) -> list[Any] | None:
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_any_lines_of_a_client_get_typed_errors_or_results(house: House, kind: str) -> None:
+def test_any_lines_of_a_client_get_typed_errors_or_results(attacked: AttackedHome, kind: str) -> None:
     numbers = count()
-    with house.greeted(kind) as caller:
+    with attacked.greeted(kind) as caller:
 
         @BUDGET
         @given(st.lists(hostile.lines(), min_size=1, max_size=3))
@@ -88,11 +88,11 @@ def test_any_lines_of_a_client_get_typed_errors_or_results(house: House, kind: s
         attempt()
 
 
-def test_a_client_without_a_token_never_reaches_a_method(house: House) -> None:
+def test_a_client_without_a_token_never_reaches_a_method(attacked: AttackedHome) -> None:
     @settings(BUDGET, max_examples=examples(80))
     @given(st.lists(hostile.lines(), max_size=2))
     def attempt(said: list[bytes]) -> None:
-        with house.caller("tcp") as caller:
+        with attacked.caller("tcp") as caller:
             caller.say(b"\n".join([*said, b'{"jsonrpc":"2.0","id":"mark","method":"status"}', b""]))
             heard = []
             while (frame := caller.hear()) is not None:
@@ -104,9 +104,9 @@ def test_a_client_without_a_token_never_reaches_a_method(house: House) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_answers_whatever_its_fields_are(house: House, method: str) -> None:
+def test_every_method_answers_whatever_its_fields_are(attacked: AttackedHome, method: str) -> None:
     numbers = count()
-    with house.greeted("unix") as caller:
+    with attacked.greeted("unix") as caller:
 
         @FOR_EACH_VERB
         @given(hostile.params_of(method))

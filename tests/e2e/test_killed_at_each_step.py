@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.home import PATIENCE_S, Home, eventually, free_ports, lives, stat_fields
-from tests.e2e.town import Town, town
+from tests.e2e.project_servers import ProjectServers, serve_projects
 from tests.e2e.turnstile import AT_ONCE_S, Drafts, Overtaken, Request, Turnstile
 from tests.gates import rest_in_full
 
@@ -44,8 +44,8 @@ class Story:
     """The stages of `progress`, in order."""
     request: Request | None = None
 
-    def __init__(self, town: Town) -> None:
-        self.town = town
+    def __init__(self, projects: ProjectServers) -> None:
+        self.projects = projects
         self.owner: dict[str, Any] = {}
 
     def prepare(self) -> None:
@@ -62,7 +62,7 @@ class Story:
         """Check the server once a new daemon has settled. The story ends as it has begun: with nothing."""
 
     def ask(self, method: str, params: dict[str, Any]) -> None:
-        self.request = Request(self.town.home, method, params).begin()
+        self.request = Request(self.projects.home, method, params).begin()
 
 
 @dataclass(frozen=True)
@@ -86,26 +86,26 @@ class Ensure(Story):
     stages = ("deciding", "starting")
 
     def prepare(self) -> None:
-        self.owner = self.town.claim()
+        self.owner = self.projects.claim()
 
     def begin(self) -> None:
         self.ask("server.ensure", {"kind": "mini", "owner": self.owner})
 
     def check(self, before: Scene) -> None:
-        survivors = self.town.processes(self.owner["project"])
+        survivors = self.projects.processes(self.owner["project"])
         assert set(survivors) >= set(before.pids), "what had been spawned lives"
         # A server that was being spawned when its daemon was killed may not have been seen yet.
-        daemon = self.town.home.daemon_pid()
+        daemon = self.projects.home.daemon_pid()
         assert all(began(pid) < began(daemon) for pid in survivors), "and nothing was spawned beside it"
-        row = self.town.row(self.owner["project"])
+        row = self.projects.row(self.owner["project"])
         if survivors:
             assert row is not None
             assert (row["state"], row["root_pid"]) == ("ready", survivors[0])
             assert [owner["pid"] for owner in row["owners"]] == [self.owner["pid"]]
-        server = self.town.ensure(self.owner)
+        server = self.projects.ensure(self.owner)
         assert not survivors or server["root_pid"] == survivors[0]
-        self.town.settle()
-        self.town.abandon(self.owner)
+        self.projects.settle()
+        self.projects.abandon(self.owner)
 
 
 class Stop(Story):
@@ -123,23 +123,23 @@ class Stop(Story):
     method = "server.stop"
 
     def prepare(self) -> None:
-        self.owner = self.town.claim()
-        self.server = self.town.ensure(self.owner)
+        self.owner = self.projects.claim()
+        self.server = self.projects.ensure(self.owner)
 
     def begin(self) -> None:
         self.ask(self.method, {"server": self.server["id"]})
 
     def check(self, before: Scene) -> None:
-        row = self.town.row(self.owner["project"])
+        row = self.projects.row(self.owner["project"])
         if before.state == "ready" and before.pids:
             assert row is not None, "a stop that nobody knew of any more is not finished"
             assert row["root_pid"] == self.server["root_pid"]
-            self.town.home.call("server.stop", {"server": row["id"]})
+            self.projects.home.call("server.stop", {"server": row["id"]})
         else:
             assert row is None, "the next daemon finishes a stop that a user asked for"
-        assert not self.town.processes(self.owner["project"])
+        assert not self.projects.processes(self.owner["project"])
         assert lives(self.owner["pid"])
-        self.town.abandon(self.owner)
+        self.projects.abandon(self.owner)
 
 
 class Restart(Stop):
@@ -160,8 +160,8 @@ class Restart(Stop):
     method = "server.restart"
 
     def check(self, before: Scene) -> None:  # noqa: ARG002 (it does not matter)
-        owner_has_its_server(self.town, self.owner, "1.0")
-        self.town.abandon(self.owner)
+        owner_has_its_server(self.projects, self.owner, "1.0")
+        self.projects.abandon(self.owner)
 
 
 class Replace(Restart):
@@ -172,11 +172,11 @@ class Replace(Restart):
         self.ask("server.ensure", {"kind": "mini", "owner": self.owner, "version": "2.0"})
 
     def check(self, before: Scene) -> None:
-        version = owner_has_its_server(self.town, self.owner, "1.0", "2.0")["version"]
+        version = owner_has_its_server(self.projects, self.owner, "1.0", "2.0")["version"]
         assert version == "1.0" or "planned" in before.state or "spawned" in before.state or before.state == "ready"
-        self.town.ensure(self.owner, "2.0")
-        self.town.settle()
-        self.town.abandon(self.owner)
+        self.projects.ensure(self.owner, "2.0")
+        self.projects.settle()
+        self.projects.abandon(self.owner)
 
 
 class Adopt(Story):
@@ -185,18 +185,18 @@ class Adopt(Story):
     stages = ("deciding",)
 
     def prepare(self) -> None:
-        self.owner = self.town.claim()
-        self.foreign_server = self.town.foreign_server()
+        self.owner = self.projects.claim()
+        self.foreign_server = self.projects.foreign_server()
 
     def begin(self) -> None:
         self.ask("server.adopt", {"pid": self.foreign_server, "owner": self.owner})
 
     def check(self, before: Scene) -> None:  # noqa: ARG002 (it does not matter)
         assert lives(self.foreign_server), "nobody has asked for its end"
-        adopted = self.town.home.call("server.adopt", {"pid": self.foreign_server, "owner": self.owner})
+        adopted = self.projects.home.call("server.adopt", {"pid": self.foreign_server, "owner": self.owner})
         assert (adopted["process"]["pid"], adopted["origin"]) == (self.foreign_server, "adopted")
-        self.town.settle()
-        self.town.abandon(self.owner)
+        self.projects.settle()
+        self.projects.abandon(self.owner)
         eventually(lambda: not lives(self.foreign_server), "the adopted server goes with its owner")
 
 
@@ -224,7 +224,7 @@ class Reap(Stop):
         return told[-1] == "editor.gone"
 
     def check(self, before: Scene) -> None:  # noqa: ARG002 (it does not matter)
-        self.town.abandon(self.owner)
+        self.projects.abandon(self.owner)
 
 
 class Recover(Stop):
@@ -250,17 +250,17 @@ class Recover(Stop):
         return told[-1] == "flight.ended"
 
     def check(self, before: Scene) -> None:  # noqa: ARG002 (it does not matter)
-        owner_has_its_server(self.town, self.owner, "1.0")
-        self.town.abandon(self.owner)
+        owner_has_its_server(self.projects, self.owner, "1.0")
+        self.projects.abandon(self.owner)
 
 
 STORIES = (Ensure, Stop, Restart, Replace, Adopt, Reap, Recover)
 
 
-def owner_has_its_server(town: Town, owner: dict[str, Any], *versions: str) -> dict[str, Any]:
-    row = eventually(lambda: town.row(owner["project"]), "the owner has its server again")
+def owner_has_its_server(projects: ProjectServers, owner: dict[str, Any], *versions: str) -> dict[str, Any]:
+    row = eventually(lambda: projects.row(owner["project"]), "the owner has its server again")
     assert (row["state"], row["version"] in versions) == ("ready", True), row
-    assert town.processes(owner["project"]) == [row["root_pid"]]
+    assert projects.processes(owner["project"]) == [row["root_pid"]]
     assert [held["pid"] for held in row["owners"]] == [owner["pid"]]
     return row
 
@@ -274,9 +274,9 @@ def began(pid: int | None) -> int:
 def scene(story: Story) -> Scene:
     """Return what lies on the disk, and what lives."""
     project = story.owner["project"]
-    rows = json.loads(story.town.home.folders.registry.read_text())["servers"]
+    rows = json.loads(story.projects.home.folders.registry.read_text())["servers"]
     row = next((row for row in rows if row["project"] == project), None)
-    pids = [pid for pid in story.town.processes(project) if lives(pid)]
+    pids = [pid for pid in story.projects.processes(project) if lives(pid)]
     if row is None:
         return Scene("none", pids)
     began = ", spawned" if row["root"] else ", planned" if row["launch"] else ""
@@ -326,7 +326,7 @@ def at_each_event(story: Story, daemon: Turnstile) -> tuple[str, ...]:
     again = 0
     while len(hit) < ROUNDS:
         story.prepare()
-        story.town.settle()
+        story.projects.settle()
         event = kill_at_event(story, daemon, len(hit))
         if event is None:
             break
@@ -349,8 +349,8 @@ def before_each_write(story: Story, daemon: Turnstile) -> tuple[str, ...]:
     overtaken = 0
     while len(hit) < ROUNDS:
         story.prepare()
-        story.town.settle()
-        drafts = Drafts(story.town.home)
+        story.projects.settle()
+        drafts = Drafts(story.projects.home)
         try:
             held = hold_at_write(story, daemon, drafts, len(hit))
         except Overtaken:
@@ -370,8 +370,8 @@ def before_each_write(story: Story, daemon: Turnstile) -> tuple[str, ...]:
 def go_on(story: Story) -> Turnstile:
     """The next daemon, once it has made the best of what it found."""
     before = scene(story)
-    daemon = Turnstile(story.town.home)
-    story.town.settle()
+    daemon = Turnstile(story.projects.home)
+    story.projects.settle()
     story.check(before)
     return daemon
 
@@ -384,10 +384,10 @@ Play = Callable[[Story, Turnstile], tuple[str, ...]]
 @pytest.mark.timeout(600)
 def test_killed_at_each_step_no_server_is_lost_or_doubled(tmp_path: Path, tells: type[Story], play: Play) -> None:
     ports = free_ports(PORTS)
-    home = Home(tmp_path, Town.config(ports))
+    home = Home(tmp_path, ProjectServers.config(ports))
     try:
         daemon = Turnstile(home)
-        hit = play(tells(town(home, ports)), daemon)
+        hit = play(tells(serve_projects(home, ports)), daemon)
     finally:
         home.clear()
     assert hit == (tells.steps if play is at_each_event else tells.writes)

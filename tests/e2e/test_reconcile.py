@@ -17,7 +17,7 @@ import pytest
 
 from supervisor.errors import SupervisorError
 from tests.e2e.conftest import MakeHome
-from tests.e2e.foreign_servers import Place, ended, explained, session, toy_of_a_stranger
+from tests.e2e.foreign_servers import Place, ended, explained, session, start_foreign_toy
 from tests.e2e.home import Home, eventually, is_free, keeps_living, lives
 from tests.gates import rest_in_full
 from tests.privilege import IS_ROOT, NOBODY
@@ -112,7 +112,7 @@ def test_a_socket_whose_process_the_system_does_not_tell_is_passed_over(place: P
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
 def test_another_users_server_is_named_and_never_asked_or_adopted(home: Home, place: Place) -> None:
-    theirs = toy_of_a_stranger(home, place.set(0), "--user", str(NOBODY))
+    theirs = start_foreign_toy(home, place.set(0), "--user", str(NOBODY))
     server = home.up("e2e-toy")
     assert server["ports"] == place.set(1)
     row = relocated(server)[place.http[0]]
@@ -124,7 +124,7 @@ def test_another_users_server_is_named_and_never_asked_or_adopted(home: Home, pl
 
 
 def test_a_server_that_listens_but_never_answers_is_passed_over(home: Home, place: Place) -> None:
-    mute = toy_of_a_stranger(home, place.set(0), "--mute")
+    mute = start_foreign_toy(home, place.set(0), "--mute")
     server = home.up("e2e-toy")
     assert server["ports"] == place.set(1)
     assert relocated(server)[place.http[0]]["occupant"]["pid"] == mute.pid
@@ -264,7 +264,7 @@ def test_a_replacement_that_does_not_become_ready_is_rolled_back(make_home: Make
 
 def test_compatible_foreign_server_is_adopted_with_its_owner(home: Home, place: Place) -> None:
     theirs, ours = home.owner(), home.owner()
-    foreign_server = toy_of_a_stranger(home, place.set(0), owner=theirs)
+    foreign_server = start_foreign_toy(home, place.set(0), owner=theirs)
     home.start()
     assert explained(home, place.http[0])["decision"] == "adopt"
     server = home.up("e2e-toy", "--owner-pid", str(ours.pid))
@@ -280,7 +280,7 @@ def test_compatible_foreign_server_is_adopted_with_its_owner(home: Home, place: 
 
 def test_an_adopted_server_that_ends_is_started_again_as_ours(home: Home, place: Place) -> None:
     owner = home.owner()
-    foreign_server = toy_of_a_stranger(home, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(home, place.set(0), owner=owner)
     home.up("e2e-toy", "--owner-pid", str(owner.pid))
     ended(foreign_server)
     again = eventually(lambda: home.server_in("e2e-toy", "ready", origin="spawned"), "it is started again")
@@ -290,7 +290,7 @@ def test_an_adopted_server_that_ends_is_started_again_as_ours(home: Home, place:
 
 def test_adopted_ownerless_server_outlives_its_requester(home: Home, place: Place) -> None:
     ours = home.owner()
-    foreign_server = toy_of_a_stranger(home, place.set(0))
+    foreign_server = start_foreign_toy(home, place.set(0))
     assert home.up("e2e-toy", "--owner-pid", str(ours.pid))["process"]["pid"] == foreign_server.pid
     ended(ours)
     keeps_living(foreign_server.pid, 4 * 0.5)
@@ -300,7 +300,7 @@ def test_adopted_ownerless_server_outlives_its_requester(home: Home, place: Plac
 
 def test_request_without_owner_keeps_an_orphan_until_stopped(home: Home, place: Place) -> None:
     theirs = home.owner()
-    foreign_server = toy_of_a_stranger(home, place.set(0), owner=theirs)
+    foreign_server = start_foreign_toy(home, place.set(0), owner=theirs)
     ended(theirs)
     assert home.up("e2e-toy")["process"]["pid"] == foreign_server.pid
     keeps_living(foreign_server.pid, 6 * 0.5)
@@ -309,7 +309,7 @@ def test_request_without_owner_keeps_an_orphan_until_stopped(home: Home, place: 
 
 def test_a_foreign_server_of_another_version_without_owner_is_replaced(home: Home, place: Place) -> None:
     theirs = home.owner()
-    foreign_server = toy_of_a_stranger(home, place.set(0), "--version", "0.9", owner=theirs)
+    foreign_server = start_foreign_toy(home, place.set(0), "--version", "0.9", owner=theirs)
     ended(theirs)
     server = home.up("e2e-toy", "--version", "1.0")
     keeps_living(server["process"]["pid"], 6 * 0.5)
@@ -325,7 +325,7 @@ def test_a_foreign_server_of_another_version_without_owner_is_replaced(home: Hom
 def test_a_foreign_server_of_another_version_that_is_needed_stays(home: Home, place: Place, why: str) -> None:
     theirs = home.owner()
     owner = {"its owner lives": theirs, "it has no owner": None, "its owner is not known": "none of your pids"}
-    foreign_server = toy_of_a_stranger(home, place.set(0), "--version", "0.9", owner=owner.get(why, theirs))
+    foreign_server = start_foreign_toy(home, place.set(0), "--version", "0.9", owner=owner.get(why, theirs))
     if why == "a session":
         ended(theirs)
         with session(place.set(0)):

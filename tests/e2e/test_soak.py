@@ -21,7 +21,7 @@ import pytest
 from tests.e2e.conftest import MakeHome
 from tests.e2e.home import eventually, free_ports, lives
 from tests.e2e.line import Line
-from tests.e2e.town import Town, town
+from tests.e2e.project_servers import ProjectServers, serve_projects
 
 PROJECTS = 5
 """Few, because a project's ports are remembered for ever."""
@@ -57,9 +57,9 @@ class Cost:
 class Soak:
     """Runs cycles one after the other."""
 
-    def __init__(self, town: Town, seed: int) -> None:
-        self.town = town
-        self.home = town.home
+    def __init__(self, projects: ProjectServers, seed: int) -> None:
+        self.projects = projects
+        self.home = projects.home
         self.chance = random.Random(seed)
         self.told: Counter[str] = Counter()
         self.deeds: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
@@ -79,21 +79,22 @@ class Soak:
         process = self.home.owner()
         project = self.home.project(f"soaked-{self.chance.randrange(PROJECTS)}")
         owner = {"pid": process.pid, "project": project}
-        server = self.town.ensure(owner)
+        server = self.projects.ensure(owner)
         deed = self.chance.choice(sorted(self.deeds))
         self.told[deed] += 1
         self.deeds[deed](owner, server)
-        self.town.settle()
+        self.projects.settle()
         if process.poll() is None:
-            self.town.abandon(owner)
+            self.projects.abandon(owner)
         eventually(
-            lambda: not self.town.processes(project) and self.town.row(project) is None, f"{deed}: nothing is left"
+            lambda: not self.projects.processes(project) and self.projects.row(project) is None,
+            f"{deed}: nothing is left",
         )
         process.wait()
         self.home.forget(process)
 
     def owner_killed(self, owner: dict[str, Any], _: dict[str, Any]) -> None:
-        self.town.abandon(owner)
+        self.projects.abandon(owner)
 
     def server_killed(self, owner: dict[str, Any], server: dict[str, Any]) -> None:
         os.kill(server["root_pid"], signal.SIGKILL)
@@ -101,7 +102,7 @@ class Soak:
 
     def comes_back(self, owner: dict[str, Any], server: dict[str, Any]) -> None:
         def another() -> bool:
-            row = self.town.row(owner["project"])
+            row = self.projects.row(owner["project"])
             return row is not None and row["state"] == "ready" and row["root_pid"] != server["root_pid"]
 
         eventually(another, "the owner has a server again")
@@ -125,7 +126,7 @@ class Soak:
         assert self.home.call("server.restart", {"server": server["id"]})["root_pid"] != server["root_pid"]
 
     def replaced(self, owner: dict[str, Any], _: dict[str, Any]) -> None:
-        self.town.ensure(owner, "2.0")
+        self.projects.ensure(owner, "2.0")
 
     def leased(self, owner: dict[str, Any], server: dict[str, Any]) -> None:
         lease = self.home.call("lease.acquire", {"server": server["id"], "holder": "ci", "ttl_s": 60})
@@ -135,7 +136,7 @@ class Soak:
         self.home.call("lease.release", {"lease": lease["id"]})
 
     def liveness(self, owner: dict[str, Any]) -> str | None:
-        row = self.town.row(owner["project"])
+        row = self.projects.row(owner["project"])
         return row["owners"][0]["liveness"] if row else None
 
     def detached(self, _: dict[str, Any], server: dict[str, Any]) -> None:
@@ -149,8 +150,8 @@ class Soak:
                 time.sleep(self.chance.random() * 0.15)
             self.home.kill_daemon()
         self.home.start()
-        self.town.settle()
-        row = self.town.row(owner["project"])
+        self.projects.settle()
+        row = self.projects.row(owner["project"])
         assert row is not None
         assert row["state"] == "ready"
 
@@ -158,9 +159,9 @@ class Soak:
 def soak(make_home: MakeHome, seed: int, cycles: int, with_kills: int) -> tuple[list[Cost], Counter[str]]:
     """Run cycles of one daemon, then cycles in which it is killed as well. Return what the first ones cost."""
     ports = free_ports(8)
-    home = make_home(Town.config(ports))
+    home = make_home(ProjectServers.config(ports))
     home.start()
-    story = Soak(town(home, ports), seed)
+    story = Soak(serve_projects(home, ports), seed)
     costs = []
     pid = home.daemon_pid()
     assert pid is not None

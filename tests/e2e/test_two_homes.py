@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.conftest import MakeHome
-from tests.e2e.foreign_servers import Place, found, toy_of_a_stranger
+from tests.e2e.foreign_servers import Place, found, start_foreign_toy
 from tests.e2e.home import eventually, keeps_living, lives
 from tests.gates import rest_in_full
 
@@ -15,7 +15,7 @@ def test_what_one_home_has_adopted_is_not_reaped_by_another(make_home: MakeHome,
     place = Place()
     first, second = make_home(place.config(discover="watch")), make_home(place.config())
     plugin, editor = first.owner(), second.owner()
-    foreign_server = toy_of_a_stranger(first, place.set(0), owner=plugin)
+    foreign_server = start_foreign_toy(first, place.set(0), owner=plugin)
     first.start()
     found(first, foreign_server.pid)
     second.start()

@@ -1,7 +1,7 @@
-"""A real daemon that goes on one step at a time, and is held where a test wants it. Nothing of it is in the product.
+"""A real daemon that runs one step at a time, and waits where a test wants it. The product has no code for this.
 
-Each event of the daemon is held up on its way to the terminal: `start --foreground` writes it to standard error, which
-is a pipe with room for one. Each write of its registry is held up by a pipe that lies where it drafts the file.
+Each event of the daemon waits on its way to the terminal: `start --foreground` writes it to standard error, which
+is a pipe with room for one. Each write of its registry waits at a pipe that lies in the place of the draft.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ class Turnstile:
         fcntl.fcntl(self._writer, F_SETPIPE_SZ, PAGE)
         self._home = home
         self.told: list[str] = []
-        """The events that were let through, in order."""
+        """The names of the events that have passed the turnstile, in order."""
         words = (sys.executable, "-P", "-m", "supervisor", "start", "--foreground")
         self.process = home.run(*words, stdout=subprocess.DEVNULL, stderr=self._writer, cwd=home.folders.home)
         self._open = threading.Event()
@@ -53,26 +53,26 @@ class Turnstile:
         assert self.process.poll() is None, self.told
 
     def close(self) -> None:
-        """Let nothing through any more."""
+        """Close the turnstile: the daemon waits at its next event."""
         with self._lock:
             self._open.clear()
 
     def open(self) -> None:
-        """Let everything through."""
+        """Open the turnstile: every event passes."""
         self._open.set()
 
     def waiting(self, patience_s: float = 0.0) -> bool:
-        """Whether an event waits to be let through."""
+        """Return whether an event waits at the turnstile, or comes within so many seconds."""
         return bool(select.select([self._reader], [], [], patience_s)[0])
 
     def step(self) -> str:
-        """Let the event that waits through; its name."""
+        """Let the event that waits pass, and return its name."""
         self.told.append(_named(os.read(self._reader, 1 << 16)))
         return self.told[-1]
 
     @contextlib.contextmanager
     def blocked(self) -> Iterator[None]:
-        """Hold the daemon elsewhere while the turnstile is closed, so that it does not pass its next event."""
+        """Fill the closed pipe, so that the daemon cannot write its next event while a test holds it elsewhere."""
         mine = not self.waiting()
         if mine:
             os.write(self._writer, b"-")
@@ -141,7 +141,7 @@ class Folder:
         self._kept: deque[tuple[int, str]] = deque()
 
     def next(self, patience_s: float) -> tuple[int, str] | None:
-        """The next thing that happens; None: nothing, for so long."""
+        """Return mask and file name of the next event; None if none comes in so many seconds."""
         if not self._kept and select.select([self._descriptor], [], [], patience_s)[0]:
             data, offset = os.read(self._descriptor, 1 << 16), 0
             while offset < len(data):
@@ -176,11 +176,11 @@ class Drafts:
 
     @property
     def writes(self) -> int:
-        """How many have been let through."""
+        """The number of writes that have been let through."""
         return len(self._let) - 2
 
     def held(self, patience_s: float) -> bool:
-        """Whether a write is held, or comes to be within so long."""
+        """Return whether a write waits, or comes to wait within so many seconds."""
         end = time.monotonic() + patience_s
         while True:
             happened = self._folder.next(max(0.0, end - time.monotonic()))
@@ -190,22 +190,23 @@ class Drafts:
                 return True
 
     def let_through(self) -> None:
-        """Let the write that is held happen, and hold the next.
+        """Let the waiting write happen, and make the next one wait.
 
         Raises:
-            Overtaken: it could not be held.
+            Overtaken: the daemon was at its next write already.
         """
         ends, self._ends = self._ends, ()
         self._let.append(_drained(*ends))
-        # They change places, and the old registry is there for the next draft.
+        # Draft and registry change places, so the old registry lies where the next draft is written.
         while self._happens() != IN_MOVED_TO:
             pass
         self._put()
 
     def keep(self, *, torn: bool) -> None:
-        """The daemon has been killed: what went through last is the registry, and a part of a draft is left.
+        """Leave the files that a daemon killed at this write would leave.
 
-        Not `torn`: what is left is the registry before that one, whole. The two have changed places.
+        The registry is the last write that went through. `torn`: the draft is half of it. Otherwise the draft is the
+        registry before that one, whole, because the two have changed places.
         """
         if self._gate.samefile(self._registry):
             # The daemon had opened the file that was there before the gate.
@@ -234,10 +235,10 @@ class Drafts:
         return path, (reader, writer)
 
     def _put(self) -> None:
-        """The spare pipe where drafts are made, and what was there aside; the next spare is made when there is time.
+        """Put the spare pipe in the place of the draft, keep the file that was there, and make the next spare pipe.
 
         Raises:
-            Overtaken: somebody has opened what was there.
+            Overtaken: the daemon has opened the file that was there.
         """
         self._before.unlink(missing_ok=True)
         if self._draft.exists():
@@ -290,7 +291,7 @@ class Request:
     _thread: threading.Thread | None = None
 
     def begin(self) -> "Request":
-        """Send it."""
+        """Send the request."""
         connected = threading.Event()
         self._thread = threading.Thread(target=self._ask, args=(connected,), daemon=True)
         self._thread.start()
@@ -299,12 +300,12 @@ class Request:
 
     @property
     def over(self) -> bool:
-        """Whether it was answered, or cannot be any more."""
+        """Whether the request was answered, or its connection has ended."""
         assert self._thread is not None
         return not self._thread.is_alive()
 
     def end(self) -> None:
-        """Wait for its answer."""
+        """Wait for the answer."""
         assert self._thread is not None
         self._thread.join(PATIENCE_S)
         assert self.over, f"{self.method} has no end"
@@ -326,5 +327,5 @@ class Request:
 
 
 def gone(pid: int) -> None:
-    """See a process end."""
+    """Wait until a process has ended."""
     eventually(lambda: not lives(pid), f"pid {pid} ends", pause_s=AT_ONCE_S)

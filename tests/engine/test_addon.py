@@ -282,9 +282,9 @@ def test_unreachable_index_does_not_change_the_version(harness: EngineHarness, v
     with_an_index(harness, *versions)
 
     async def story() -> None:
-        wish = {"project": project(harness, "game", "9.9.9")} if not versions else {"version": "9.9.9"}
+        fields = {"project": project(harness, "game", "9.9.9")} if not versions else {"version": "9.9.9"}
         with pytest.raises(InstallFailed):
-            await harness.up(harness.editor(), **wish)
+            await harness.up(harness.editor(), **fields)
         assert installs(harness.events) == ["9.9.9"]
 
     harness.run(story)

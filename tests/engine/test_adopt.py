@@ -46,18 +46,18 @@ def test_adoption_does_not_overwrite_the_record_of_a_new_server(
 
     async def story() -> None:
         foreign_server = start_foreign_toy(harness, http=8003)
-        wish = AdoptRequest(pid=foreign_server.pid)
+        request = AdoptRequest(pid=foreign_server.pid)
         adopter = harness.supervisor.adopter
-        candidate = await adopter.find(wish)
+        candidate = await adopter.find(request)
         started = await harness.up(harness.editor())
         assert started.id == candidate.server
 
-        async def find(wish: AdoptRequest) -> Candidate:  # noqa: ARG001 (it was found before)
+        async def find(request: AdoptRequest) -> Candidate:  # noqa: ARG001 (it was found before)
             return candidate
 
         monkeypatch.setattr(adopter, "find", find)
         with pytest.raises(NotOurs, match="has become another server"):
-            await harness.supervisor.adopt(wish)
+            await harness.supervisor.adopt(request)
         assert harness.records.server("toy").process == started.process
         await asyncio.sleep(600)
         assert harness.alive(started.process)

@@ -177,7 +177,7 @@ def test_task_works_in_the_lane_that_it_took(lanes: ThreadLanes) -> None:
     asyncio.run(story())
 
 
-def test_threads_are_made_on_demand_and_end_when_idle(lanes: ThreadLanes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_made_when_needed_and_end_when_idle(lanes: ThreadLanes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes_module, "IDLE_S", 0.05)
 
     async def story() -> None:

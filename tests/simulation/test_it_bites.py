@@ -171,7 +171,7 @@ def test_an_owner_that_is_not_watched_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_second_server_beside_a_compatible_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that has waited is not compared again with the servers that run by then."""
-    monkeypatch.setattr(Placement, "resolve_after_waiting", lambda self, resolved, wish: resolved)  # noqa: ARG005
+    monkeypatch.setattr(Placement, "resolve_after_waiting", lambda self, resolved, request: resolved)  # noqa: ARG005
     monkeypatch.setattr(Placement, "_is_becoming", lambda self, resolved, record: False)  # noqa: ARG005
     monkeypatch.setattr(Placement, "_fits", lambda self, resolved: False)  # noqa: ARG005
     bites("one server for each key and version")

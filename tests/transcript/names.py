@@ -22,7 +22,7 @@ LABEL = re.compile(r"<(?:launch|lease|request|pid) \d+>")
 
 
 class Names:
-    """The names of one telling. Two tellings of one story are the same in neutral words.
+    """The ids and times of one recording. Two recordings of one story are equal once their names are neutral.
 
     An id becomes its kind and the number of its first appearance, and a time the seconds since the first of its field,
     in whole seconds.

@@ -120,7 +120,7 @@ class RecordedTransport(asyncio.Transport):
     def __init__(self, says: Callable[[Line], None], connection: Connection) -> None:
         super().__init__()
         self.asleep = False
-        """Return whether the client has stopped reading."""
+        """Whether the client has stopped reading."""
         self._says = says
         self._connection = connection
         self._closed = False
@@ -131,7 +131,7 @@ class RecordedTransport(asyncio.Transport):
             self._says({"frame": json.loads(line)})
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Return the unread bytes: none, because a client that reads does so at once."""
+        """Do nothing: `get_write_buffer_size` tells whether the client reads."""
 
     def pause_reading(self) -> None:
         """Do nothing, because the client sends one message at a time."""
@@ -194,7 +194,7 @@ class Stage:
             virtual.run(self.system.clock, life())
 
     def send(self, connection: str, line: Mapping[str, Any]) -> None:
-        """Send a client's `frame` or `raw` bytes, or disconnect the client (`leaves`)."""
+        """Send a client's `frame` or its `raw` text, or disconnect the client (`leaves`)."""
         self._note({"connection": connection, "from": "client", **line})
         if line.get("leaves"):
             self._cables[connection].hang_up()

@@ -39,7 +39,7 @@ class StoryClient:
                 return frame.get("result", frame.get("error"))
 
     async def told(self, method: str, **params: Any) -> Line:
-        """Return the next notification of that method."""
+        """Return the params of the next notification of this method that has these params."""
         while True:
             frame = (await self._stage.hear(self._name))["frame"]
             if frame.get("method") == method and params.items() <= frame["params"].items():
@@ -57,8 +57,8 @@ async def greeted(stage: Stage, name: str) -> StoryClient:
 
 
 async def story(stage: Stage) -> None:
-    exit_watches = await greeted(stage, "watcher")
-    await exit_watches.ask("events.subscribe")
+    watcher = await greeted(stage, "watcher")
+    await watcher.ask("events.subscribe")
     plugin, shell = await greeted(stage, "plugin"), await greeted(stage, "shell")
     editor = await attach(stage, plugin)
     await two_phases(stage, plugin, shell, editor)
@@ -69,7 +69,7 @@ async def story(stage: Stage) -> None:
     await refusals(stage, shell)
     await streams(stage, shell)
     await farewell(stage, plugin, shell, editor)
-    await exit_watches.end()
+    await watcher.end()
 
 
 async def attach(stage: Stage, plugin: StoryClient) -> str:
@@ -154,10 +154,10 @@ async def refusals(stage: Stage, shell: StoryClient) -> None:
     await shell.ask("server.ensure", kind="no-such-kind")
     await shell.ask("server.get", server="no-such-server")
     await shell.ask("request.result", request="no-such-request")
-    foreign_server = await greeted(stage, "stranger")
-    foreign_server.say_nonsense("this is no JSON")
-    await foreign_server.answer()
-    foreign_server.leave()
+    babbler = await greeted(stage, "babbler")
+    babbler.say_nonsense("this is no JSON")
+    await babbler.answer()
+    babbler.leave()
 
 
 async def streams(stage: Stage, shell: StoryClient) -> None:

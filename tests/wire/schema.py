@@ -123,7 +123,7 @@ def _endpoint(shapes: Shapes) -> dict[str, Schema]:
     }
     other = {"properties": {"kind": {"not": {"enum": ["unix", "tcp"]}}}}
     transport = {
-        "description": "Where to knock. Readers skip kinds that they do not know.",
+        "description": "Addresses to connect to. Readers skip kinds that they do not know.",
         "type": "object",
         "properties": {"kind": {"type": "string"}},
         "required": ["kind"],

@@ -1,4 +1,4 @@
-"""A daemon that is spoken to: connections that may say anything, and what must not have impressed it."""
+"""Connections to a real daemon that can send any bytes, and the checks that the daemon is undisturbed afterwards."""
 
 import contextlib
 import json
@@ -15,8 +15,8 @@ from tests.protocol import CheckedClient
 PATIENCE_S = 20.0
 
 
-class Caller:
-    """A connection that may say anything."""
+class RawConnection:
+    """A connection that can send any bytes. `kind`: unix or tcp."""
 
     def __init__(self, found: Endpoint, kind: str) -> None:
         (self._where,) = [transport for transport in found.transports if transport["kind"] == kind]
@@ -42,7 +42,7 @@ class Caller:
         return message
 
     def hear(self) -> Any:
-        """The next message; None: the connection has ended."""
+        """Return the next message; None if the connection has ended."""
         try:
             line = self._file.readline()
         except ConnectionError:
@@ -50,11 +50,11 @@ class Caller:
         return json.loads(line) if line else None
 
     def shutdown(self, how: int) -> None:
-        """Close half of it."""
+        """Close one direction of the connection, or both."""
         self._socket.shutdown(how)
 
     def fileno(self) -> int:
-        """For `select`."""
+        """Return the descriptor, for `select`."""
         return self._socket.fileno()
 
     def close(self) -> None:
@@ -68,11 +68,11 @@ class Caller:
         self.close()
 
 
-class House(Home):
-    """A home whose daemon is spoken to."""
+class AttackedHome(Home):
+    """A home whose daemon gets messages from raw connections."""
 
     at_rest = 0
-    """How many descriptors the daemon has open while nothing happens; noted by a test."""
+    """The number of descriptors that the daemon has open before an attack; set by a test."""
 
     @property
     def published(self) -> Endpoint:
@@ -80,10 +80,10 @@ class House(Home):
         assert found is not None
         return found
 
-    def caller(self, kind: str) -> Caller:
-        return Caller(self.published, kind)
+    def caller(self, kind: str) -> RawConnection:
+        return RawConnection(self.published, kind)
 
-    def greeted(self, kind: str) -> Caller:
+    def greeted(self, kind: str) -> RawConnection:
         caller = self.caller(kind)
         assert "result" in caller.ask("hello", self.hello())
         return caller
@@ -92,8 +92,8 @@ class House(Home):
         client = {"name": "test", "version": "0"}
         return {"protocol": 1, "token": token or self.published.token, "client": client}
 
-    def is_unimpressed(self) -> None:
-        """The same daemon answers at both doors, and its log has neither a traceback nor a secret."""
+    def check_undisturbed(self) -> None:
+        """Check that the same daemon answers on both transports, and has logged neither a traceback nor its token."""
         for kind in ("unix", "tcp"):
             with self.greeted(kind) as caller:
                 assert caller.ask("ping")["result"] == {}
@@ -103,21 +103,21 @@ class House(Home):
         assert not [row for row in self.events() if "exception" in row or "exc_info" in row]
 
     def descriptors(self) -> int:
-        """How many the daemon has open."""
+        """Return the number of descriptors that the daemon has open."""
         return len([*Path(f"/proc/{self.daemon_pid()}/fd").iterdir()])
 
-    def has_let_go(self, descriptors: int) -> None:
-        """As many are open again as there were."""
+    def wait_for_descriptors(self, descriptors: int) -> None:
+        """Wait until the daemon has at most this number of descriptors open."""
         eventually(lambda: self.descriptors() <= descriptors, f"no more than {descriptors} descriptors are open")
 
     def peak_kib(self) -> int:
-        """The most memory that the daemon has ever had."""
+        """Return the most memory that the daemon has ever had, in KiB."""
         status = Path(f"/proc/{self.daemon_pid()}/status").read_text()
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
 
 def code(reply: Any) -> str:
-    """The code of an answer that is an error."""
+    """Return the code of an answer that is an error."""
     found: str = reply["error"]["data"]["code"]
     return found
 

@@ -1,4 +1,4 @@
-"""A home with one server for each project, and what has to be true of it whenever the dust has settled."""
+"""A home with one server for each project, and the checks that hold after each fault (docs/reliability.md)."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ PROJECT = b"GODOT_SUPERVISOR_PROJECT="
 
 @dataclass(frozen=True)
 class Promise:
-    """Wait until something is true. If it never is, the daemon's log is part of the message."""
+    """The text of a condition that is waited for. If it never holds, the message contains the daemon's log."""
 
     what: str
     home: Home
@@ -41,8 +41,8 @@ class Promise:
         return f"{self.what}:\n{self.home.note()}"
 
 
-class Town:
-    """A home where projects have servers. `bystander` has one whose owner lives: nothing may ever happen to it."""
+class ProjectServers:
+    """A home where projects have servers. One is the bystander: its owner lives, so no fault may ever change it."""
 
     def __init__(self, home: Home, ports: range) -> None:
         self.home = home
@@ -52,7 +52,7 @@ class Town:
 
     @staticmethod
     def config(ports: range, grace: float = 0.1, stop_timeout: float = 5) -> str:
-        """The smallest kind there is, on these ports."""
+        """Return a configuration with one small kind on these ports."""
         reach = f"{ports[0]}-{ports[-1]}"
         server = SERVERS / "mini.py"
         return MINI.format(python=sys.executable, server=server, http=reach, grace=grace, stop_timeout=stop_timeout)
@@ -63,21 +63,24 @@ class Town:
         return {"pid": self.home.owner().pid, "project": self.home.project(f"p{self._projects}")}
 
     def ensure(self, owner: dict[str, Any], version: str = "1.0") -> dict[str, Any]:
-        """A server for this owner, ready."""
-        wish = {"kind": "mini", "owner": owner, "version": version}
-        server: dict[str, Any] = self.home.call("server.ensure", wish)
+        """Return a ready server of this owner."""
+        params = {"kind": "mini", "owner": owner, "version": version}
+        server: dict[str, Any] = self.home.call("server.ensure", params)
         assert (server["state"], server["version"]) == ("ready", version), server
         return server
 
     def foreign_server(self) -> int:
-        """A server that no daemon has started; its pid."""
+        """Start a server without the daemon; return its pid."""
         port = next(port for port in reversed(self.ports) if is_free(port))
         process = self.home.run(sys.executable, "-I", "-S", str(SERVERS / "mini.py"), str(port), "1.0")
-        eventually(lambda: not is_free(port), "the stranger listens")
+        eventually(lambda: not is_free(port), "the foreign server listens")
         return process.pid
 
     def settle(self) -> list[dict[str, Any]]:
-        """The servers, once nothing is under way. Each that lives is known, none twice; the bystander is as it was."""
+        """Wait until no operation runs, and check the servers; return their rows.
+
+        The daemon knows each living server, and none twice; the bystander is as it was.
+        """
 
         rows: list[dict[str, Any]] = []
 
@@ -96,7 +99,7 @@ class Town:
         return rows
 
     def keep_the_bystander(self, rows: list[dict[str, Any]]) -> None:
-        """Its owner lives: it is the same process, in the same state, as ever."""
+        """Check that the bystander is the same process, in the same state, as at first."""
         if self._bystander is None:
             owner = self.claim()
             self._bystander = self.ensure(owner)
@@ -106,18 +109,18 @@ class Town:
         assert {key: now[key] for key in same} == {key: self._bystander[key] for key in same}
 
     def row(self, project: str) -> dict[str, Any] | None:
-        """The server of a project, as the daemon shows it; None: it has none."""
+        """Return the server of a project as the daemon shows it; None if the project has none."""
         rows = self.home.call("server.list")["servers"]
         return next((row for row in rows if row["project"] == project), None)
 
     def processes(self, project: str) -> list[int]:
-        """The servers of a project, whatever the daemon knows of it."""
+        """Return the server processes of a project, also those that the daemon does not know."""
         found = [pid for pid in self.home.server_processes() if project_of(pid) == project]
         assert len(found) <= 1, f"two servers for {project}: {found}\n{self.home.note()}"
         return found
 
     def abandon(self, owner: dict[str, Any]) -> None:
-        """End an owner, and see that nothing is left of its server."""
+        """End an owner, and check that no process and no row of its server is left."""
         os.kill(owner["pid"], signal.SIGKILL)
         eventually(
             lambda: not self.processes(owner["project"]) and self.row(owner["project"]) is None,
@@ -125,15 +128,15 @@ class Town:
         )
 
 
-def town(home: Home, ports: range) -> Town:
-    """A town with a bystander; a daemon has to run."""
-    made = Town(home, ports)
+def serve_projects(home: Home, ports: range) -> ProjectServers:
+    """Return the servers of a home, with a bystander. The daemon has to run."""
+    made = ProjectServers(home, ports)
     made.settle()
     return made
 
 
 def project_of(pid: int) -> str | None:
-    """The project that a server was started for."""
+    """Return the project that a server was started for."""
     try:
         entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:

@@ -24,7 +24,7 @@ from tests.e2e.foreign_servers import (
     judged,
     rows,
     session,
-    toy_of_a_stranger,
+    start_foreign_toy,
     waits_out,
 )
 from tests.e2e.home import Home, eventually, keeps_living, lives
@@ -72,7 +72,7 @@ def adopted(home: Home, target: int, *words: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("by", rest_in_full(["port", "another port", "pid"]))
 def test_adopt_takes_a_port_or_a_process_and_down_ends_it(home: Home, place: Place, by: str) -> None:
-    foreign_server = toy_of_a_stranger(home, place.set(0))
+    foreign_server = start_foreign_toy(home, place.set(0))
     home.start()
     target = {"port": place.http[0], "another port": place.sessions[0], "pid": foreign_server.pid}[by]
     params = {"pid": target} if by == "pid" else {"port": target}
@@ -89,7 +89,7 @@ def test_adopt_takes_a_port_or_a_process_and_down_ends_it(home: Home, place: Pla
 
 def test_adopted_server_is_followed_reaped_and_found_again(home: Home, place: Place) -> None:
     owner = home.owner()
-    foreign_server = toy_of_a_stranger(home, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(home, place.set(0), owner=owner)
     home.start()
     server = adopted(home, place.http[0])
     assert [held["pid"] for held in server["owners"]] == [owner.pid]
@@ -106,7 +106,7 @@ def test_adopted_server_is_followed_reaped_and_found_again(home: Home, place: Pl
 
 def test_an_adopted_server_is_started_again_while_its_owner_lives(home: Home, place: Place) -> None:
     owner = home.owner()
-    foreign_server = toy_of_a_stranger(home, place.set(0))
+    foreign_server = start_foreign_toy(home, place.set(0))
     home.start()
     adopted(home, place.http[0], "--owner-pid", str(owner.pid))
     ended(foreign_server)
@@ -118,7 +118,7 @@ def test_an_adopted_server_is_started_again_while_its_owner_lives(home: Home, pl
 
 
 def test_adopting_twice_or_one_of_ours_changes_nothing(home: Home, place: Place) -> None:
-    toy_of_a_stranger(home, place.set(0))
+    start_foreign_toy(home, place.set(0))
     home.start()
     first, second = adopted(home, place.http[0]), adopted(home, place.sessions[0])
     assert (first["id"], first["process"]) == (second["id"], second["process"])
@@ -137,9 +137,9 @@ def test_what_is_not_recognised_is_not_adopted(home: Home, place: Place, what: s
         if what == "another program":
             stack.enter_context(socket.create_server(("127.0.0.1", place.http[0])))
         if what == "another name":
-            toy_of_a_stranger(home, place.set(0), "--name", "somebody else")
+            start_foreign_toy(home, place.set(0), "--name", "somebody else")
         if what == "mute":
-            toy_of_a_stranger(home, place.set(0), "--mute")
+            start_foreign_toy(home, place.set(0), "--mute")
         if what == "no such process":
             params = {"pid": 4_000_000}
         if what == "itself":
@@ -156,7 +156,7 @@ def test_what_is_not_recognised_is_not_adopted(home: Home, place: Place, what: s
 
 
 def test_a_launcher_is_seen_through_and_stopped_with_its_server(home: Home, place: Place) -> None:
-    shell = toy_of_a_stranger(home, place.set(0), before=("sh", "-c"))
+    shell = start_foreign_toy(home, place.set(0), before=("sh", "-c"))
     server = child_of(shell.pid)
     home.start()
     row = adopted(home, place.http[0])
@@ -167,7 +167,7 @@ def test_a_launcher_is_seen_through_and_stopped_with_its_server(home: Home, plac
 
 
 def test_launcher_pid_adopts_its_server(home: Home, place: Place) -> None:
-    shell = toy_of_a_stranger(home, place.set(0), before=("sh", "-c"))
+    shell = start_foreign_toy(home, place.set(0), before=("sh", "-c"))
     home.start()
     row = home.call("server.adopt", {"pid": shell.pid})
     assert (row["process"]["pid"], row["root_pid"]) == (child_of(shell.pid), shell.pid)
@@ -190,7 +190,7 @@ def test_a_shell_that_runs_something_else_too_is_no_launcher(home: Home, place: 
 
 def test_an_editor_that_an_adopted_server_runs_survives_it(home: Home, place: Place) -> None:
     mark = home.projects / "editor.pid"
-    foreign_server = toy_of_a_stranger(home, place.set(0), "--editor", str(mark))
+    foreign_server = start_foreign_toy(home, place.set(0), "--editor", str(mark))
     editor = int(mark.read_text())
     home.start()
     adopted(home, place.http[0], "--owner-pid", str(editor))
@@ -205,7 +205,7 @@ def test_an_editor_that_an_adopted_server_runs_survives_it(home: Home, place: Pl
 
 def test_plugins_server_is_reaped_after_its_editor_has_gone(watching: Home, place: Place) -> None:
     owner = watching.owner()
-    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(watching, place.set(0), owner=owner)
     watching.start()
     row = found(watching, foreign_server.pid)
     assert (row["id"], row["origin"], row["version"]) == ("e2e-toy", "discovered", "1.0")
@@ -221,7 +221,7 @@ def test_plugins_server_is_reaped_after_its_editor_has_gone(watching: Home, plac
 
 def test_one_that_was_orphaned_before_the_daemon_came_is_judged_twice_too(watching: Home, place: Place) -> None:
     owner = watching.owner()
-    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(watching, place.set(0), owner=owner)
     ended(owner)
     watching.start()
     watching.judged_twice("e2e-toy", GRACE_S)
@@ -231,7 +231,7 @@ def test_one_that_was_orphaned_before_the_daemon_came_is_judged_twice_too(watchi
 
 def test_a_session_keeps_a_found_server_whose_editor_has_gone(watching: Home, place: Place) -> None:
     owner = watching.owner()
-    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(watching, place.set(0), owner=owner)
     with session(place.set(0)):
         watching.start()
         found(watching, foreign_server.pid)
@@ -243,7 +243,7 @@ def test_a_session_keeps_a_found_server_whose_editor_has_gone(watching: Home, pl
 
 def test_a_found_server_that_ends_is_not_started_again(watching: Home, place: Place) -> None:
     owner = watching.owner()
-    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(watching, place.set(0), owner=owner)
     watching.start()
     found(watching, foreign_server.pid)
     ended(foreign_server)
@@ -251,14 +251,14 @@ def test_a_found_server_that_ends_is_not_started_again(watching: Home, place: Pl
     assert watching.events("server.spawned") == []
     assert watching.events("signal.sent") == []
     # Its plugin starts another one, and that is found as well: by a look that a read sets off.
-    again = toy_of_a_stranger(watching, place.set(1), owner=owner)
+    again = start_foreign_toy(watching, place.set(1), owner=owner)
     assert found(watching, again.pid)["origin"] == "discovered"
 
 
 @pytest.mark.parametrize("stop", rest_in_full([False, True]), ids=["detaches", "detaches and would have it stopped"])
 def test_detaching_plugin_keeps_the_server_that_it_started(watching: Home, place: Place, *, stop: bool) -> None:
     owner = watching.owner()
-    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(watching, place.set(0), owner=owner)
     watching.start()
     found(watching, foreign_server.pid)
     editor = watching.call("editor.attach", {"pid": owner.pid, "project": watching.project()})["id"]
@@ -271,7 +271,7 @@ def test_detaching_plugin_keeps_the_server_that_it_started(watching: Home, place
 
 def test_the_owner_of_a_found_server_cannot_release_it(watching: Home, place: Place) -> None:
     owner = watching.owner()
-    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(watching, place.set(0), owner=owner)
     watching.start()
     (held,) = found(watching, foreign_server.pid)["owners"]
     with pytest.raises(SupervisorError) as caught:
@@ -282,7 +282,7 @@ def test_the_owner_of_a_found_server_cannot_release_it(watching: Home, place: Pl
 def test_per_editor_found_server_goes_to_its_owner_only(make_home: MakeHome, place: Place) -> None:
     home = make_home(place.config(discover="watch", topology="per-editor"))
     theirs, ours = home.owner(), home.owner()
-    foreign_server = toy_of_a_stranger(home, place.set(0), owner=theirs)
+    foreign_server = start_foreign_toy(home, place.set(0), owner=theirs)
     home.start()
     found(home, foreign_server.pid)
     other = home.up("e2e-toy", "--owner-pid", str(ours.pid), "--project", home.project("one"))
@@ -293,7 +293,7 @@ def test_per_editor_found_server_goes_to_its_owner_only(make_home: MakeHome, pla
 
 
 def test_stop_servers_leaves_a_server_with_unknown_owners(home: Home, place: Place) -> None:
-    foreign_server = toy_of_a_stranger(home, place.set(0))
+    foreign_server = start_foreign_toy(home, place.set(0))
     assert home.up("e2e-toy")["process"]["pid"] == foreign_server.pid
     ours = home.up("e2e-toy", "--version", "2.0")
     assert home.cli("stop", "--servers").returncode == 0
@@ -306,7 +306,7 @@ def test_stop_servers_leaves_a_server_with_unknown_owners(home: Home, place: Pla
 
 def test_an_ensure_opts_in(watching: Home, place: Place) -> None:
     theirs, ours = watching.owner(), watching.owner()
-    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=theirs)
+    foreign_server = start_foreign_toy(watching, place.set(0), owner=theirs)
     watching.start()
     found(watching, foreign_server.pid)
     server = watching.up("e2e-toy", "--owner-pid", str(ours.pid))
@@ -317,7 +317,7 @@ def test_an_ensure_opts_in(watching: Home, place: Place) -> None:
 
 
 def test_one_without_an_owner_is_external_and_only_listed(watching: Home, place: Place) -> None:
-    foreign_server = toy_of_a_stranger(watching, place.set(0))
+    foreign_server = start_foreign_toy(watching, place.set(0))
     watching.start()
     row = judged(watching, foreign_server.pid)
     assert (row["origin"], row["reap"]["verdict"]) == ("external", "keep")
@@ -337,7 +337,7 @@ def test_one_without_an_owner_is_external_and_only_listed(watching: Home, place:
 
 
 def test_a_user_may_still_name_an_external_one(watching: Home, place: Place) -> None:
-    foreign_server = toy_of_a_stranger(watching, place.set(0))
+    foreign_server = start_foreign_toy(watching, place.set(0))
     watching.start()
     found(watching, foreign_server.pid)
     assert watching.cli("down", "e2e-toy").returncode == 0
@@ -364,7 +364,7 @@ def test_a_server_of_another_home_is_shown_as_such_and_never_touched(make_home: 
 
 def test_observing_lists_and_never_reaps(observing: Home, place: Place) -> None:
     owner = observing.owner()
-    foreign_server = toy_of_a_stranger(observing, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(observing, place.set(0), owner=owner)
     observing.start()
     assert found(observing, foreign_server.pid)["origin"] == "discovered"
     ended(owner)
@@ -377,7 +377,7 @@ def test_observing_lists_and_never_reaps(observing: Home, place: Place) -> None:
 
 def test_with_discovery_off_nothing_is_found(home: Home, place: Place) -> None:
     owner = home.owner()
-    foreign_server = toy_of_a_stranger(home, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(home, place.set(0), owner=owner)
     home.start()
     ended(owner)
     for _ in range(5):
@@ -391,7 +391,7 @@ def test_with_discovery_off_nothing_is_found(home: Home, place: Place) -> None:
 
 @pytest.mark.parametrize("text", rest_in_full(["no number", "-1", "0", " 1", "99999999999"]))
 def test_an_owner_that_cannot_be_understood_keeps_the_server(watching: Home, place: Place, text: str) -> None:
-    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=text)
+    foreign_server = start_foreign_toy(watching, place.set(0), owner=text)
     watching.start()
     row = judged(watching, foreign_server.pid)
     assert (row["origin"], row["owners"]) == ("discovered", [])
@@ -405,7 +405,7 @@ def test_an_owner_in_another_pid_namespace_keeps_the_server(watching: Home, plac
     words = ("unshare", "--pid", "--fork", "sh", "-c")
     if watching.run("unshare", "--pid", "--fork", "true", stderr=subprocess.DEVNULL).wait() != 0:
         pytest.skip("no pid namespaces here")
-    toy_of_a_stranger(watching, place.set(0), owner=gone, before=words)
+    start_foreign_toy(watching, place.set(0), owner=gone, before=words)
     watching.start()
     row = judged(watching, eventually(lambda: rows(watching), "it is found")[0]["process"]["pid"])
     assert row["reap"]["reasons"] == ["it may have unknown owners"]
@@ -417,7 +417,7 @@ def test_an_owner_in_another_pid_namespace_keeps_the_server(watching: Home, plac
 @pytest.mark.parametrize("when", ["before the daemon comes", "under the daemon"])
 def test_the_pid_of_an_owner_is_recycled(watching: Home, place: Place, recycle: Recycle, when: str) -> None:
     owner = watching.owner()
-    foreign_server = toy_of_a_stranger(watching, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(watching, place.set(0), owner=owner)
     if when == "under the daemon":
         watching.start()
         found(watching, foreign_server.pid)
@@ -444,7 +444,7 @@ def test_the_pid_of_a_foreign_server_is_recycled(
     """The process that has the pid now is innocent, whatever the daemon knew of the one before."""
     here = home if how == "adopted" else watching
     owner = here.owner()
-    foreign_server = toy_of_a_stranger(here, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(here, place.set(0), owner=owner)
     here.start()
     if how == "adopted":
         adopted(here, place.http[0])
@@ -466,7 +466,7 @@ def test_the_pid_of_a_foreign_server_is_recycled(
 @pytest.mark.full
 def test_adopted_pid_recycled_while_the_daemon_is_down(home: Home, place: Place, recycle: Recycle) -> None:
     owner = home.owner()
-    foreign_server = toy_of_a_stranger(home, place.set(0), owner=owner)
+    foreign_server = start_foreign_toy(home, place.set(0), owner=owner)
     home.start()
     adopted(home, place.http[0])
     home.kill_daemon()
@@ -482,7 +482,7 @@ def test_adopted_pid_recycled_while_the_daemon_is_down(home: Home, place: Place,
 def test_ports_prints_what_a_user_needs_to_know(make_home: MakeHome, place: Place) -> None:
     home = make_home(place.config())
     mine = home.up("e2e-toy")
-    foreign_server = toy_of_a_stranger(home, place.set(1))
+    foreign_server = start_foreign_toy(home, place.set(1))
     with socket.create_server(("127.0.0.1", place.http[2])):
         text = home.cli("ports", "e2e-toy").stdout
     lines = {line.split()[0]: line for line in text.splitlines()}

@@ -14,8 +14,8 @@ import pytest
 
 from supervisor.client.client import RemoteError
 from tests.e2e.conftest import MakeHome, toy_config
-from tests.e2e.door import House, code
 from tests.e2e.home import eventually
+from tests.e2e.raw_connections import AttackedHome, code
 from tests.privilege import IS_ROOT, NOBODY
 
 HELLO_S = 5.0
@@ -131,30 +131,30 @@ WRONG: Mapping[str, tuple[str, object, str]] = {
 
 
 @pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("door"), toy_config())
-    house.start()
-    yield house
-    house.close()
+def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedHome]:
+    attacked = AttackedHome(tmp_path_factory.mktemp("door"), toy_config())
+    attacked.start()
+    yield attacked
+    attacked.close()
 
 
 @pytest.fixture
-def house(open_house: House) -> Iterator[House]:
+def attacked(open_house: AttackedHome) -> Iterator[AttackedHome]:
     """The same daemon for all of them, as good after each as before."""
     instance = open_house.published.instance_id
     yield open_house
     for row in open_house.call("server.list")["servers"]:
         open_house.call("server.stop", {"server": row["id"]})
     assert open_house.published.instance_id == instance
-    open_house.is_unimpressed()
+    open_house.check_undisturbed()
 
 
 # --- strangers on TCP -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("line", [*NOT_JSON.values(), *NO_REQUEST.values()], ids=[*NOT_JSON, *NO_REQUEST])
-def test_a_client_that_does_not_say_hello_is_disconnected(house: House, line: bytes) -> None:
-    with house.caller("tcp") as caller:
+def test_a_client_that_does_not_say_hello_is_disconnected(attacked: AttackedHome, line: bytes) -> None:
+    with attacked.caller("tcp") as caller:
         caller.say(line + b"\n")
         said = [caller.hear(), None]
         if said[0] is not None:
@@ -163,25 +163,25 @@ def test_a_client_that_does_not_say_hello_is_disconnected(house: House, line: by
         assert said[1] is None
 
 
-def test_a_wrong_token_is_refused_and_the_connection_closed(house: House) -> None:
+def test_a_wrong_token_is_refused_and_the_connection_closed(attacked: AttackedHome) -> None:
     for kind in ("tcp", "unix"):
-        with house.caller(kind) as caller:
-            reply = caller.ask("hello", house.hello("x" * 43))
+        with attacked.caller(kind) as caller:
+            reply = caller.ask("hello", attacked.hello("x" * 43))
             assert code(reply) == "UNAUTHORIZED"
             assert "x" * 43 not in json.dumps(reply)
             if kind == "tcp":
                 assert caller.hear() is None
 
 
-def test_without_hello_a_verb_is_refused(house: House) -> None:
-    with house.caller("tcp") as caller:
+def test_without_hello_a_verb_is_refused(attacked: AttackedHome) -> None:
+    with attacked.caller("tcp") as caller:
         assert code(caller.ask("server.list")) == "UNAUTHORIZED"
         assert caller.hear() is None
 
 
 @pytest.mark.parametrize("greeted", [False, True], ids=["a stranger", "a guest"])
-def test_a_line_of_two_mebibytes_is_the_end_of_its_connection(house: House, *, greeted: bool) -> None:
-    with house.greeted("tcp") if greeted else house.caller("tcp") as caller:
+def test_a_line_of_two_mebibytes_is_the_end_of_its_connection(attacked: AttackedHome, *, greeted: bool) -> None:
+    with attacked.greeted("tcp") if greeted else attacked.caller("tcp") as caller:
         caller.say(b'"' + b"x" * 2 * MIB + b'"\n')
         reply = caller.hear()
         # The error may be lost with what was still on its way when the daemon hung up.
@@ -190,17 +190,17 @@ def test_a_line_of_two_mebibytes_is_the_end_of_its_connection(house: House, *, g
             assert caller.hear() is None
 
 
-def test_a_line_that_never_ends_is_not_collected(house: House) -> None:
-    with house.greeted("unix") as caller:
+def test_a_line_that_never_ends_is_not_collected(attacked: AttackedHome) -> None:
+    with attacked.greeted("unix") as caller:
         for _ in range(64):
             caller.say(b"x" * MIB)
         reply = caller.hear()
         assert reply is None or code(reply) == "PARSE_ERROR"
-    assert house.peak_kib() < 128 * 1024
+    assert attacked.peak_kib() < 128 * 1024
 
 
-def test_who_says_nothing_is_shown_out_after_five_seconds_and_no_sooner(house: House) -> None:
-    with house.caller("tcp") as silent, house.caller("tcp") as slow, house.caller("unix") as trusted:
+def test_who_says_nothing_is_shown_out_after_five_seconds_and_no_sooner(attacked: AttackedHome) -> None:
+    with attacked.caller("tcp") as silent, attacked.caller("tcp") as slow, attacked.caller("unix") as trusted:
         began = time.monotonic()
         slow.say(b'{"jsonrpc": "2.0"')
         replies = [silent.hear(), slow.hear()]
@@ -210,21 +210,21 @@ def test_who_says_nothing_is_shown_out_after_five_seconds_and_no_sooner(house: H
         assert trusted.ask("ping")["result"] == {}
 
 
-def test_hundreds_of_idle_connections_keep_no_client_out(house: House) -> None:
-    with contextlib.ExitStack() as crowd, house.greeted("tcp") as slot:
+def test_hundreds_of_idle_connections_keep_no_client_out(attacked: AttackedHome) -> None:
+    with contextlib.ExitStack() as crowd, attacked.greeted("tcp") as slot:
         for _ in range(IDLE):
-            crowd.enter_context(house.caller("tcp"))
-        house.is_unimpressed()
+            crowd.enter_context(attacked.caller("tcp"))
+        attacked.check_undisturbed()
         assert slot.ask("ping")["result"] == {}
-        assert house.cli("status").returncode == 0
+        assert attacked.cli("status").returncode == 0
 
 
 # --- guests -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_a_client_that_sends_nonsense_gets_typed_errors(house: House, kind: str) -> None:
-    with house.greeted(kind) as caller:
+def test_a_client_that_sends_nonsense_gets_typed_errors(attacked: AttackedHome, kind: str) -> None:
+    with attacked.greeted(kind) as caller:
         for name, line in {**NOT_JSON, **NO_REQUEST}.items():
             caller.say(line + b"\n")
             reply = caller.hear()
@@ -238,9 +238,9 @@ def test_a_client_that_sends_nonsense_gets_typed_errors(house: House, kind: str)
 
 @pytest.mark.parametrize(("method", "params", "expected"), WRONG.values(), ids=WRONG)
 def test_what_cannot_be_is_a_typed_error_that_names_the_field(
-    house: House, method: str, params: object, expected: str
+    attacked: AttackedHome, method: str, params: object, expected: str
 ) -> None:
-    with house.greeted("unix") as caller:
+    with attacked.greeted("unix") as caller:
         error = caller.ask(method, params)["error"]
         assert error["data"]["code"] == expected, error
         assert error["message"]
@@ -249,32 +249,32 @@ def test_what_cannot_be_is_a_typed_error_that_names_the_field(
         assert error["data"]["fault"] == "caller"
         assert not error["data"]["retryable"]
         assert caller.ask("ping")["result"] == {}
-    assert house.server_processes() == []
-    assert house.call("server.list")["servers"] == []
+    assert attacked.server_processes() == []
+    assert attacked.call("server.list")["servers"] == []
 
 
-def test_impossible_requests_print_no_traceback(house: House) -> None:
+def test_impossible_requests_print_no_traceback(attacked: AttackedHome) -> None:
     for words, status in (
         (("up", "e2e-toy", "--owner-pid", str(MISSING_PID)), 4),
         (("up", "nonsense"), 4),
         (("up", "e2e-toy", "--project", "/no/such/folder"), 2),
         (("down", "nonsense"), 4),
     ):
-        done = house.cli(*words)
+        done = attacked.cli(*words)
         assert done.returncode == status, (words, done.stderr)
         assert "Traceback" not in done.stderr
         assert done.stdout == ""
 
 
-def test_another_users_process_cannot_be_an_owner(house: House) -> None:
-    pid = house.run("sleep", "600", user=NOBODY).pid if IS_ROOT else 1
+def test_another_users_process_cannot_be_an_owner(attacked: AttackedHome) -> None:
+    pid = attacked.run("sleep", "600", user=NOBODY).pid if IS_ROOT else 1
     if Path(f"/proc/{pid}").stat().st_uid == os.geteuid():
         pytest.skip("process 1 is of this user")
-    with house.greeted("unix") as caller:
+    with attacked.greeted("unix") as caller:
         reply = caller.ask("server.ensure", {"kind": "e2e-toy", "owner": {"pid": pid}})
         assert code(reply) == "INVALID_PARAMS"
         assert "user" in reply["error"]["message"]
-    assert house.server_processes() == []
+    assert attacked.server_processes() == []
 
 
 # --- one operation at a time ------------------------------------------------------------------------------------------
@@ -289,8 +289,8 @@ def test_two_equal_requests_are_one_operation(make_home: MakeHome) -> None:
 
     def ensure(pid: int) -> None:
         with home.client() as client:
-            wish = {"kind": "e2e-toy", "owner": {"pid": pid}}
-            servers.append(client.call("server.ensure", wish, on_accepted=told.append))
+            params = {"kind": "e2e-toy", "owner": {"pid": pid}}
+            servers.append(client.call("server.ensure", params, on_accepted=told.append))
 
     threads = [threading.Thread(target=ensure, args=(pid,)) for pid in (owner.pid, other.pid)]
     for thread in threads:
