@@ -84,6 +84,7 @@ class Views:
         room = TAILS_BYTES
         for number, server in enumerate(servers):
             if server.failure is not None and server.failure.log_tail:
+                # In JSON each line has two quotes and a comma.
                 room -= sum(len(line.encode()) + 3 for line in server.failure.log_tail)
                 if room < 0:
                     servers[number] = self._without_tail(server, server.failure)

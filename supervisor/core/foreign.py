@@ -16,7 +16,7 @@ UNRESPONSIVE_PROBES = 2
 
 @frozen
 class Use:
-    """The users of a server other than the requester. A count of None is unknown and counts as use.
+    """The users of a server other than the intended owner. A count of None is unknown and counts as use.
 
     `held_by` names for people what keeps the server: owners that are not proven dead, and another home that may need
     it. `leases` counts the daemon's leases and the server's own.

@@ -14,6 +14,7 @@ TRANSITIONS: Mapping[ServerState, frozenset[ServerState]] = {
     # READY: the daemon has aborted a stop that no user asked for. The reaper judges the server again.
     S.STOPPING: frozenset({S.STOPPED, S.FAILED, S.READY}),
     S.STOPPED: frozenset({S.STARTING}),
+    # A server has also failed if its stop has: STOPPING tries again; READY drops a stop that no user asked for.
     S.FAILED: frozenset({S.STARTING, S.STOPPING, S.READY}),
 }
 

@@ -71,7 +71,7 @@ class HomeOwnership:
         self._storage = storage
         self._presences: dict[str, Presence] = {}
         self._only_path: str | None = None
-        """The id of the home's path if the path is a link. The registry never names this id."""
+        """The id of the home's path if the path is a link, None otherwise. The registry never names this id."""
         self._answer: Callable[[], bytes] | None = None
         self.lost: str | None = None
         """Why the home belongs to another daemon, or None."""

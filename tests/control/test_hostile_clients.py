@@ -159,14 +159,14 @@ def test_a_client_may_be_silent_after_hello(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_oldest_unauthenticated_connection_makes_room(tmp_path: Path) -> None:
     async def scenario(harness: ListenerHarness) -> None:
-        foreign_servers = [
+        unauthenticated = [
             await harness.connect("tcp", greet=False) for _ in range(all_connections.UNAUTHENTICATED + 8)
         ]
-        for gone in foreign_servers[:8]:
+        for gone in unauthenticated[:8]:
             assert await gone.rest() == b""
-        assert "result" in await foreign_servers[8].ask("hello", HELLO)
+        assert "result" in await unauthenticated[8].ask("hello", HELLO)
         assert len(harness.all_connections.connections) <= all_connections.UNAUTHENTICATED + 2
-        for wire in foreign_servers:
+        for wire in unauthenticated:
             await wire.close()
 
     with_listener(tmp_path, scenario)
@@ -174,10 +174,10 @@ def test_the_oldest_unauthenticated_connection_makes_room(tmp_path: Path) -> Non
 
 def test_idle_unauthenticated_connections_keep_no_client_out(tmp_path: Path) -> None:
     async def scenario(harness: ListenerHarness) -> None:
-        foreign_servers = [await harness.connect("tcp", greet=False) for _ in range(40)]
+        unauthenticated = [await harness.connect("tcp", greet=False) for _ in range(40)]
         wire = await harness.connect("tcp")
         assert (await wire.ask("ping"))["result"] == {}
-        for each in (wire, *foreign_servers):
+        for each in (wire, *unauthenticated):
             await each.close()
 
     with_listener(tmp_path, scenario)
@@ -207,11 +207,11 @@ def test_an_unauthenticated_connection_makes_room_for_a_known_user(
     monkeypatch.setattr(all_connections, "CONNECTIONS", 4)
 
     async def scenario(harness: ListenerHarness) -> None:
-        foreign_servers = [await harness.connect("tcp", greet=False) for _ in range(3)]
+        unauthenticated = [await harness.connect("tcp", greet=False) for _ in range(3)]
         await until(lambda: len(harness.all_connections.connections) == 4)
         wire = await harness.connect()
         assert (await wire.ask("ping"))["result"] == {}
-        for each in (*foreign_servers, wire):
+        for each in (*unauthenticated, wire):
             await each.close()
         await until(lambda: len(harness.all_connections.connections) == 1)
 

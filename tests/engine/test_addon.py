@@ -186,7 +186,7 @@ def test_foreign_server_on_the_plugins_ports_is_named(harness: EngineHarness, to
     async def story() -> None:
         foreign_server = start_foreign_toy(harness)
         explained = await harness.engine.inspector.port_reporter.explain("toy", (), project(harness, "game", "4.3.1"))
-        assert (explained.version, explained.why and explained.why.source) == ("4.3.1", VersionSource.ADDON)
+        assert (explained.version, explained.chosen and explained.chosen.source) == ("4.3.1", VersionSource.ADDON)
         (note,) = explained.notes
         assert note.startswith("its plugin looks on http 8000, sessions 9500 only; port 8000: ")
         record = await harness.up(harness.editor(), project=project(harness, "game", "4.3.1"))
@@ -308,7 +308,7 @@ def test_without_addon_the_engine_of_the_project_decides(
     async def story() -> None:
         report = await harness.engine.inspector.port_reporter.explain("toy", (), folder)
         record = await harness.up(harness.editor(), project=folder)
-        assert (why(record).source, report.why and report.why.source) == (source, source)
+        assert (why(record).source, report.chosen and report.chosen.source) == (source, source)
         if version is not None:
             assert (record.version, report.version) == (version, version)
             assert "4.6" in why(record).why

@@ -115,7 +115,7 @@ def stop(*, servers: bool, server: str | None, as_json: bool, deadline: Deadline
 
 
 def _print_stopped_servers(events: Stream, answer: Any, *, as_json: bool, deadline: Deadline) -> dict[str, str]:
-    """Print what becomes of each server, until all are stopped or could not be. Return the latter, and why."""
+    """Print what becomes of each server, until no stop is pending. Return those that were not stopped, and why."""
     pending = set(answer.get("stops", ()))
     failed: dict[str, str] = {}
     for row in answer.get("left", ()):

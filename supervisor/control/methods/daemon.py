@@ -115,7 +115,7 @@ class DaemonMethods:
     @read("ports.explain")
     async def _explain(self, params: d.PortsExplain) -> d.PortsExplainResult:
         found = await self._inspector.port_reporter.explain(params.kind, params.ports or (), params.project)
-        why = found.why.why if found.why is not None else None
+        why = found.chosen.why if found.chosen is not None else None
         return d.PortsExplainResult(tuple(map(explained_port, found.ports)), found.version, why, found.notes)
 
     @read("daemon.reload")

@@ -34,13 +34,13 @@ class PortFinding:
 class PortReport:
     """The ports of a kind, or those that were asked about.
 
-    `version` is the one that a `server.ensure` would choose, for the reason `why`. Both are None if no kind was asked
+    `version` is the one that a `server.ensure` would choose, `chosen` says why. Both are None if no kind was asked
     about. `notes` are for people.
     """
 
     ports: tuple[PortFinding, ...]
     version: str | None = None
-    why: VersionChoice | None = None
+    chosen: VersionChoice | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -73,16 +73,16 @@ class PortReporter:
     async def _report_kind(self, kind: Kind, project: str | None) -> PortReport:
         seen = await self._versions.read_addon(kind, project) if project is not None else None
         engine = await self._versions.read_engine(kind, project, seen) if project is not None else None
-        version, why = choose_version(kind, None, engine, seen)
-        required = version if why.source in {VersionSource.ADDON, VersionSource.ENGINE} else None
+        version, chosen = choose_version(kind, None, engine, seen)
+        required = version if chosen.source in {VersionSource.ADDON, VersionSource.ENGINE} else None
         findings = await self._report_sets(kind, port_sets(kind), required)
         ports = tuple(findings[port] for each in kind.ports.values() for port in each.numbers)
-        notes = [why.passed_over] if why.passed_over else []
+        notes = [chosen.passed_over] if chosen.passed_over else []
         first = [findings[port] for port in first_ports(kind).values()]
         held = [finding for finding in first if finding.decision == "relocate"]
         if seen is not None and held:
             notes.append(f"{plugin_looks_text(kind)}; port {held[0].port}: {held[0].reason}")
-        return PortReport(ports, version, why, tuple(notes))
+        return PortReport(ports, version, chosen, tuple(notes))
 
     async def _report_numbers(self, ports: Sequence[int]) -> list[PortFinding]:
         """Return the findings on these ports, in their order. Of several kinds with a port, the last one judges it."""
