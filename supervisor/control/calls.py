@@ -7,7 +7,7 @@ from types import CoroutineType
 from typing import Any
 
 from ..errors import Busy, Cancelled, Internal, InvalidRequest, ShuttingDown, SupervisorError
-from ..wire import fields, framing, jsonrpc, text
+from ..wire import fields, framing, json_text, jsonrpc
 from ..wire.jsonrpc import Request
 from .all_connections import AllConnections
 from .methods.streams import End, NewStream
@@ -65,7 +65,7 @@ class Calls:
                 # The client could not take the first notifications, so the connection closed while they were sent.
                 self._end_streams()
             return
-        self._outbound.send(framing.frame_text(jsonrpc.result_envelope_text(request.id, text.json_of(answer))))
+        self._outbound.send(framing.frame_text(jsonrpc.result_envelope_text(request.id, json_text.json_of(answer))))
 
     async def until_answered(self) -> None:
         """Wait for the requests in flight to be answered."""

@@ -14,7 +14,7 @@ from ..engine.starting.versions.advice import notes_on
 from ..engine.starting.versions.recipe_checks import recipe_changes
 from ..engine.state.context import EngineContext
 from ..engine.state.exit_watches import ExitWatches
-from ..wire import text
+from ..wire import json_text
 from ..wire.messages.common import EditorInfo, FailureInfo, LeaseInfo, ProcessInfo, ReapVerdict, RecipeChange, Server
 from .conversions import bridge_info, failure_info, owner_info, relocated_port, version_source
 from .view_cache import Basis, ViewCache
@@ -209,7 +209,7 @@ class Views:
 def as_many_as_fit(messages: Sequence[T], room: int) -> tuple[T, ...]:
     """Return as many of the first messages as fit into `room` bytes of JSON, with a comma after each."""
     for number, message in enumerate(messages):
-        room -= _size_of(text.json_of(message)) + 1
+        room -= _size_of(json_text.json_of(message)) + 1
         if room < 0:
             return tuple(messages[:number])
     return tuple(messages)

@@ -15,7 +15,7 @@ _BY_RECIPE = (VersionSource.RECIPE, VersionSource.ENGINE)
 def recipe_stamp(kind: Kind) -> RecipeStamp:
     """Return the stamp of a launch. Values of variables are only digests in it, because they may be secrets."""
     ports = {name: f"{each.low}-{each.high}" for name, each in kind.ports.items()}
-    return RecipeStamp(command=_command(kind), ports=ports, environment=_variables(kind))
+    return RecipeStamp(command=_command_digest(kind), ports=ports, environment=_variable_digests(kind))
 
 
 def changes_since_launch(record: ServerRecord, kind: Kind) -> tuple[RecipeChange, ...]:
@@ -29,13 +29,13 @@ def changes_since_launch(record: ServerRecord, kind: Kind) -> tuple[RecipeChange
         version, _ = choose_version(kind, None, chosen.engine, None)
         if version is not None and not same_version(version, record.version):
             found.append(RecipeChange("version", f"{record.version}, now {version}"))
-    if then.command != _command(kind):
+    if then.command != _command_digest(kind):
         found.append(RecipeChange("command", ""))
     if has_moved_ports(record, kind):
         now = ", ".join(f"{name} {each.low}-{each.high}" for name, each in kind.ports.items())
         held = ", ".join(f"{name} {port}" for name, port in record.ports.items())
         found.append(RecipeChange("ports", f"{held or 'none'}, now {now or 'none'}"))
-    before, after = then.environment, _variables(kind)
+    before, after = then.environment, _variable_digests(kind)
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     if names:
         found.append(RecipeChange("environment", ", ".join(names)))
@@ -59,12 +59,12 @@ def _inside(range_text: str, port: int) -> bool:
     return low.isdecimal() and high.isdecimal() and int(low) <= port <= int(high)
 
 
-def _command(kind: Kind) -> str:
+def _command_digest(kind: Kind) -> str:
     """Return the digest of the package and the command line."""
     return _digest([kind.package, *kind.command])
 
 
-def _variables(kind: Kind) -> Mapping[str, str]:
+def _variable_digests(kind: Kind) -> Mapping[str, str]:
     """Return the digest of each variable's value."""
     return {name: _digest([value]) for name, value in {**kind.defaults, **kind.env}.items()}
 

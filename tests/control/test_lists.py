@@ -11,7 +11,7 @@ from supervisor.control.views import SERVERS_BYTES, Views
 from supervisor.core.model import ServerFailure, ServerState
 from supervisor.engine.logs.excerpt import LOG_TAIL_JSON, LOG_TAIL_LINE, LOG_TAIL_LINES, limit_tail, read_log_tail
 from supervisor.engine.state.exit_watches import ExitWatches
-from supervisor.wire import framing, text
+from supervisor.wire import framing, json_text
 from supervisor.wire.messages.servers import ServerListResult
 from tests.engine.harness import EngineHarness
 
@@ -50,7 +50,7 @@ def test_a_list_of_many_failed_servers_fits_a_frame(harness: EngineHarness) -> N
         servers = shown.servers()
         assert len(servers) == 121
         assert shown.left_out(servers) == 0
-        framing.frame_text(text.json_of(ServerListResult(servers)))
+        framing.frame_text(json_text.json_of(ServerListResult(servers)))
         failed = [server.failure for server in servers if server.failure is not None]
         assert failed[0].log_tail
         assert failed[-1].log_tail == ()
@@ -66,7 +66,7 @@ def test_servers_that_do_not_fit_into_a_list_are_counted(harness: EngineHarness)
         await crowded(harness, 400, project="/" + "x" * 4000)()
         shown = views(harness)
         servers = shown.servers()
-        assert len(text.json_of(ServerListResult(servers))) < SERVERS_BYTES + 100
+        assert len(json_text.json_of(ServerListResult(servers))) < SERVERS_BYTES + 100
         assert shown.left_out(servers) == 401 - len(servers) > 0
 
     harness.run(story)

@@ -13,7 +13,7 @@ from supervisor.control.views import Views
 from supervisor.core.model import ProcessIdentity
 from supervisor.engine.logs.reader import LogReader
 from supervisor.engine.state.exit_watches import ExitWatches
-from supervisor.wire import fields, framing, text
+from supervisor.wire import fields, framing, json_text
 from supervisor.wire.messages.daemon import Status, StatusResult
 from tests.engine.harness import EngineHarness
 
@@ -178,7 +178,7 @@ def test_an_unchanged_status_is_built_once(harness: EngineHarness) -> None:
         def status() -> StatusResult:
             answer = method.answer(Status())
             assert isinstance(answer, StatusResult)
-            assert text.json_of(answer) == framing.to_text(fields.encode(answer))
+            assert json_text.json_of(answer) == framing.to_text(fields.encode(answer))
             return answer
 
         first = status()
