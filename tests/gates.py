@@ -64,7 +64,8 @@ def rest_in_full(values: Sequence[Any], keep: int = 1) -> list[Any]:
 
 def mark(item: pytest.Item) -> None:
     """Add the markers `fast` and `full`, which `-m` selects by."""
-    # The profile `full` tries more examples than README's command did. Some tests make their Hypothesis test inside.
+    # The profile `full` tries more examples than README's command, so it runs every Hypothesis test again. The check
+    # reads the module, because some tests make their Hypothesis test inside.
     if hasattr(getattr(item, "module", None), "given") and settings.get_current_profile_name() == FULL:
         item.add_marker(FULL)
     path = item.nodeid.partition("::")[0].removeprefix(f"{TESTS.name}/")

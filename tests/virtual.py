@@ -1,4 +1,4 @@
-"""An event loop on virtual time: waits take no time, and work for threads runs at once, in order."""
+"""An event loop on virtual time: waits take no real time, and calls for threads run at once, in order."""
 
 import asyncio
 import selectors
@@ -63,12 +63,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future: asyncio.Future[T] = self.create_future()
         try:
             future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 (it is the caller's)
+        except Exception as error:  # noqa: BLE001 (the caller gets it)
             future.set_exception(error)
         return future
 
 
 def run(clock: FakeClock, main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end without real waiting."""
+    """Run a coroutine to its end on virtual time, and return its result."""
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner:
         return runner.run(main)

@@ -1,4 +1,4 @@
-"""The real and the fake platform, in the same situations."""
+"""Brings the real and the fake platform into the same situations."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Poll on the thread of the loop, for conditions that need no loop to come true."""
+    """Poll, and block the loop meanwhile; for conditions that come true without the loop."""
     end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, f"waited in vain: {what}"
@@ -91,7 +91,7 @@ class PlatformHarness(Protocol):
     ended: int
 
     def child(self, *, stubborn: bool = False, variable: str = "") -> ProcessIdentity:
-        """Spawn a settled child. `stubborn`: ignores SIGTERM. `variable`: the value of `GREETING`."""
+        """Spawn a child, and wait until it runs. `stubborn`: ignores SIGTERM. `variable`: the value of `GREETING`."""
         ...
 
     def brief(self, status: int) -> ProcessIdentity:

@@ -42,7 +42,7 @@ class Answers:
 def start_foreign_toy(
     harness: EngineHarness, owner: str | None = None, http: int = 8000, parent: ProcessIdentity | None = None
 ) -> ProcessIdentity:
-    """Start a foreign server for the owner that its environment names."""
+    """Start a foreign server that listens on `http` and `http` + 1500. `owner`: the value of its owner variable."""
     ports = (http, http + 1500)
     environment = {} if owner is None else {"TOY_OWNER": owner}
     words = ("toy", *(str(port) for port in ports))

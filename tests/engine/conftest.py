@@ -74,9 +74,9 @@ def stand_in(tmp_path: Path) -> Callable[[str], dict[str, str]]:
                     exit ;;
                 esac
                 PYTHON=$5
-                for WISH; do :; done
+                for REQUIREMENT; do :; done
                 echo run >> "$TEST/runs"
-                NAME=${WISH%%==*} VERSION=${WISH##*==}
+                NAME=${REQUIREMENT%%==*} VERSION=${REQUIREMENT##*==}
                 SITE=$("$PYTHON" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
                 mkdir -p "$SITE/$NAME-$VERSION.dist-info"
                 printf 'Name: %s\\nVersion: %s\\n' "$NAME" "$VERSION" > "$SITE/$NAME-$VERSION.dist-info/METADATA"

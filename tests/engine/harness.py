@@ -31,7 +31,7 @@ TOY = {
 
 
 class MemoryStore:
-    """A registry in memory, through the real codec. `broken`: the disk refuses."""
+    """A registry in memory, through the real codec. `broken`: every write fails."""
 
     def __init__(self) -> None:
         self.data: bytes | None = None
@@ -64,7 +64,7 @@ class EventRecorder:
 
 
 class FakeRequester:
-    """A requester that records the calls it gets."""
+    """A requester that records in `told` what it is told: accepted, and the stages of the progress."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -123,7 +123,7 @@ class EngineHarness:
         self.engine.context.catalog.kinds = catalog_of(tables).kinds
 
     def run(self, story: Callable[[], Awaitable[None]]) -> None:
-        """Recover, run the story, and end as if killed."""
+        """Start the daemon on its registry, run the story, and end the daemon as if killed."""
 
         async def life() -> None:
             self.open()
@@ -140,18 +140,18 @@ class EngineHarness:
         virtual.run(self.system.clock, life())
 
     def restarted(self) -> "EngineHarness":
-        """The next daemon."""
+        """Return the harness of the next daemon, on the same system and registry."""
         self.system.me = self.system.start("daemon")
         later = EngineHarness(self.folder, self.system, self.store)
         later.queries = self.queries
         return later
 
     def editor(self) -> ProcessIdentity:
-        """A process that may own a server."""
+        """Start an editor process, which may own a server."""
         return self.system.start("godot", "--editor")
 
     async def up(self, owner: ProcessIdentity | None = None, kind: str = "toy", **fields: Any) -> ServerRecord:
-        """Ensure a server for an owner."""
+        """Attach the owner, if there is one, and ensure a server for it; return the server record."""
         project = fields.pop("project", None)
         requester = fields.pop("requester", None)
         editor = self.attachments.attach(Arrival(owner.pid, project=project)) if owner else None

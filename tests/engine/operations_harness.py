@@ -24,7 +24,7 @@ NEXT = replace(RECORD, launch="next")
 
 
 class OperationsHarness:
-    """Running operations without an engine."""
+    """The operations of an engine, alone. `ended`: server id and defect of each operation that ended."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -32,7 +32,7 @@ class OperationsHarness:
         self.ended: list[tuple[str, BaseException | None]] = []
 
     def run(self, story: Callable[[], Awaitable[None]]) -> None:
-        """Run a story."""
+        """Run a story on virtual time."""
 
         async def life() -> None:
             events = Events(self.events, self.clock)
@@ -55,7 +55,7 @@ class OperationsHarness:
         deadline_s: float = 100.0,
         **origin: Any,
     ) -> asyncio.Task[ServerRecord]:
-        """Make a request. `admitted` registers what the operation needs."""
+        """Make a request in a task, and return the task. `admitted` is called after admission, as by the engine."""
 
         async def perform() -> ServerRecord:
             admission = self.operations.admit(server_id, request, deadline_s=deadline_s, **origin)

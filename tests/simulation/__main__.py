@@ -1,4 +1,7 @@
-"""Plays one seed again, line by line: python -m tests.simulation SEED [--steps N]. With --from, many, silently."""
+"""Plays one seed and prints its story: python -m tests.simulation SEED [--steps N].
+
+With --seeds N it plays N seeds, and prints only those that fail.
+"""
 
 import argparse
 import sys
@@ -11,7 +14,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seed", type=int)
     parser.add_argument("--steps", type=int, default=STEPS_OF_A_STORY)
-    parser.add_argument("--seeds", type=int, default=1, help="this many seeds from there on, silently")
+    parser.add_argument("--seeds", type=int, default=1, help="play this many seeds from SEED on, without their stories")
     arguments = parser.parse_args()
     tally, failed, began = Tally(), 0, time.monotonic()
     for seed in range(arguments.seed, arguments.seed + arguments.seeds):

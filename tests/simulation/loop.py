@@ -130,7 +130,7 @@ def _compute(future: asyncio.Future[Any], func: Any, args: Any) -> None:
         return
     try:
         result = func(*args)
-    except Exception as error:  # noqa: BLE001 (it is the caller's)
+    except Exception as error:  # noqa: BLE001 (the caller gets it)
         future.set_exception(error)
     else:
         future.set_result(result)
