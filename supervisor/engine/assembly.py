@@ -36,7 +36,7 @@ from .recovery.rebuild import Rebuilder
 from .recovery.recover import Recovery
 from .starting.adopt import Adopter
 from .starting.discover import Discovery
-from .starting.launch import Launcher
+from .starting.launch import Launches
 from .starting.placement import Placement
 from .starting.planning import Planner
 from .starting.port_report import PortReporter
@@ -123,7 +123,7 @@ def assemble(
     sampler = Sampler(context, server_client, exit_watches)
     reaper = Reaper(context, sampler, exit_watches)
     spawner = Spawner(context)
-    starter = Starter(context, server_client, planner, takeover, Launcher(context, server_client, spawner, stopper))
+    starter = Starter(context, server_client, planner, takeover, Launches(context, server_client, spawner, stopper))
     rehearsal = Rehearsal(context, planner, starter, spawner)
     automatic_restarter = AutomaticRestarter(context, starter)
     standing = Standing(context)

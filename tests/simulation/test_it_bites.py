@@ -32,7 +32,7 @@ from supervisor.engine.processes import tree as looks
 from supervisor.engine.processes.signals import Signals
 from supervisor.engine.processes.stop import StopReason
 from supervisor.engine.recovery import rebuild, recover
-from supervisor.engine.starting.launch import Launcher
+from supervisor.engine.starting.launch import Launches
 from supervisor.engine.starting.placement import Placement
 from supervisor.engine.starting.provision import Provisioner
 from supervisor.engine.state.records import Records
@@ -197,16 +197,16 @@ def test_a_recovery_that_forgets_what_was_being_started(monkeypatch: pytest.Monk
 
 def test_a_launch_that_is_not_written_down_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server record is written after the process has been started."""
-    launch = Launcher.launch
+    launch = Launches.launch
 
-    async def careless(self: Launcher, *given: Any) -> Any:
+    async def careless(self: Launches, *given: Any) -> Any:
         commit, self._records.commit = self._records.commit, lambda: None  # type: ignore[method-assign]
         try:
             return await launch(self, *given)
         finally:
             self._records.commit = commit  # type: ignore[method-assign]
 
-    monkeypatch.setattr(Launcher, "launch", careless)
+    monkeypatch.setattr(Launches, "launch", careless)
     # A lease that was granted in between is not written down either.
     bites("every live server of ours is known", "one server for each key and version", "what is in use is not reaped")
 

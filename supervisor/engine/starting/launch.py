@@ -38,8 +38,8 @@ class FailedLaunch:
     left_behind: tuple[int, ...]
 
 
-class Launcher:
-    """Launches servers whose records are in the registry."""
+class Launches:
+    """Performs the launches of servers whose records are in the registry."""
 
     def __init__(self, context: EngineContext, server_client: ServerClient, spawner: Spawner, stopper: Stopper) -> None:
         self._context = context

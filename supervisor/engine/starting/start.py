@@ -13,7 +13,7 @@ from ..identification.server_client import ServerClient
 from ..logs.excerpt import read_log_tail
 from ..operations.operation import RunningOperation
 from ..state.context import EngineContext
-from .launch import Launcher
+from .launch import Launches
 from .planning import Planner, passed_over_event_fields, passed_over_record_fields, ports_exhausted
 from .provision import Provisioner
 from .readiness import PortLostError
@@ -31,19 +31,19 @@ class Starter:
         server_client: ServerClient,
         planner: Planner,
         takeover: Takeover,
-        launcher: Launcher,
+        launches: Launches,
     ) -> None:
         self._context = context
         self._records = context.records
         self._server_client = server_client
         self._planner = planner
         self._takeover = takeover
-        self._launcher = launcher
+        self._launches = launches
         self._provisioner = Provisioner(context)
 
     def recipe_of(self, record: ServerRecord) -> Kind | None:
         """Return the recipe by which a record's launch became ready. Returns None if this daemon did not start it."""
-        return self._launcher.recipe_of(record)
+        return self._launches.recipe_of(record)
 
     async def start(
         self, resolved: ResolvedRequest, operation: RunningOperation, before: ServerRecord | None
@@ -92,7 +92,7 @@ class Starter:
             SupervisorError: the server did not become ready, and was stopped.
         """
         try:
-            return await self._launcher.wait_until_ready(record, kind)
+            return await self._launches.wait_until_ready(record, kind)
         except PortLostError as error:
             failed = StartFailed(f"{record.id} lost port {error.occupied[0].port} to another process")
             self._record_failure(record.id, failed)
@@ -161,7 +161,7 @@ class Starter:
             operation.committed = True
             operation.progress("starting", f"{record.id} on {_ports_text(record.ports)}")
             try:
-                record = await self._launcher.launch(record, resolved, private)
+                record = await self._launches.launch(record, resolved, private)
             except PortLostError as error:
                 lost = (*lost, *error.occupied)
                 self._context.events.warn("port.lost", server=record.id, port=error.occupied[0].port)
@@ -219,7 +219,7 @@ class Starter:
             process=None,
             failure=None,
             since=self._context.platform.clock.wall(),
-            log=self._launcher.log_for(resolved.server, launch),
+            log=self._launches.log_for(resolved.server, launch),
         )
         self._context.events.publish(
             "server.planned",
@@ -266,7 +266,7 @@ class Starter:
         record = self._records.servers.get(resolved.server)
         if record is None or record.state is not ServerState.STARTING:
             return
-        await self._launcher.abandon(record, resolved.kind)
+        await self._launches.abandon(record, resolved.kind)
         self._records.change(resolved.server, root=None, process=None)
 
 
