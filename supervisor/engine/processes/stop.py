@@ -86,7 +86,9 @@ class Stopper:
             await self._wait_for_ends(below, min(DESCENDANTS_TIMEOUT_S, timeout_s))
         else:
             heads = [member for member in tree.members if member.identity in target.heads]
-            self._kill_members(target, reason, tree, [head for head in heads if self._lives(head.identity)])
+            killed = self._kill_members(target, reason, tree, [head for head in heads if self._lives(head.identity)])
+            # A busy system takes a moment to end a killed process, which the next step would kill again.
+            await self._wait_for_ends(killed, min(DESCENDANTS_TIMEOUT_S, timeout_s))
         return await self._end_the_rest(target, reason, tree, timeout_s)
 
     async def stop_child(self, child: ProcessIdentity) -> None:
