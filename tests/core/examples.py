@@ -41,19 +41,19 @@ OTHER = ProcessIdentity(71, "other")
 
 
 def wants(version: str | None, **more: Any) -> ServerSpec:
-    """A request for a version."""
+    """Return a request for a version."""
     return replace(ANY, version=version, **more)
 
 
 def held(port: int, pid: int | None = 9, address: str = "127.0.0.1", bind: Bind = Bind.TAKEN) -> PortFact:
-    """A port with a listener. Without a pid, the system does not tell the process."""
+    """Return a port with a listener. Without a pid, the system does not tell the process."""
     identity = None if pid is None else ProcessIdentity(pid, "t")
     occupant = Occupant(identity, ("nc",) if pid else (), "dev")
     return PortFact(port, bind, (ListeningSocket(address, port, occupant),), None if bind is Bind.FREE else "in use")
 
 
 def foreign_server(ports: Ports = PORTS, **more: Any) -> ForeignServer:
-    """A godot-ai that another program started and whose owner is dead."""
+    """Return a godot-ai that another program started and whose owner is dead."""
     process = ProcessIdentity(9, "t")
     facts: dict[str, Any] = {
         "kind": "godot-ai",
@@ -69,7 +69,7 @@ def foreign_server(ports: Ports = PORTS, **more: Any) -> ForeignServer:
 
 
 def with_foreign_servers(*foreign_servers: ForeignServer) -> Snapshot:
-    """A snapshot in which these servers hold the ports they listen on."""
+    """Return a snapshot in which these servers hold the ports that they listen on."""
     ports = {port: held(port, each.process.pid) for each in foreign_servers for port in each.ports.values()}
     by_port = {port: each for each in foreign_servers for port in each.ports.values()}
     return Snapshot({**FREE, **ports}, foreign_servers=by_port)

@@ -41,7 +41,7 @@ IDENTIFY = {"identify": {"http": "/s", "port": "http", "match": {"name": "toy"},
 
 
 def hangs(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
-    """A server that never listens."""
+    """Run as a server that never listens."""
 
 
 def stubborn(harness: EngineHarness, record: ServerRecord) -> None:
@@ -50,7 +50,7 @@ def stubborn(harness: EngineHarness, record: ServerRecord) -> None:
 
 
 def foreign_server(harness: EngineHarness, owner: ProcessIdentity | str) -> ProcessIdentity:
-    """A toy that a plugin has started."""
+    """Start a toy server as a plugin does."""
     pid = owner if isinstance(owner, str) else str(owner.pid)
     process = harness.system.start("toy", "8000", "9500", environment={"TOY_OWNER": pid})
     harness.system.listen(process, 8000)

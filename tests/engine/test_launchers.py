@@ -9,7 +9,7 @@ from tests.fakes import FakeProcess, FakeSystem
 
 
 def launcher(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
-    """A program that leaves the listening to a child."""
+    """Run as a program that leaves the listening to a child."""
     serve(system, system.processes[system.fork(process.identity, "worker").pid], command)
 
 

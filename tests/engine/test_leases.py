@@ -18,7 +18,7 @@ def toys(system: FakeSystem) -> list[ProcessIdentity]:
 
 
 async def leased_alone(harness: EngineHarness, ttl_s: float = TTL_S) -> Lease:
-    """A server that only a lease keeps: its owner has died."""
+    """Return a server that only a lease keeps, because its owner has died."""
     owner = harness.editor()
     await harness.up(owner)
     _, lease = harness.attachments.acquire_lease("toy", "an AI client", ttl_s)

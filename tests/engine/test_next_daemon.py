@@ -10,7 +10,7 @@ from tests.engine.harness import EngineHarness
 
 
 def living_godot_ai(harness: EngineHarness) -> ProcessIdentity:
-    """A godot-ai of this home, as its environment's interpreter runs it."""
+    """Start a godot-ai of this home, as the interpreter of its environment runs it."""
     command = ("/env/bin/python", "-P", "-m", "godot_ai", "--port", "8000", "--ws-port", "9500")
     process = harness.system.start(*command, environment={TOKEN_VARIABLE: "home.godot-ai.abcd1234", "HOME": "/root"})
     harness.system.listen(process, 8000)

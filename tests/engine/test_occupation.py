@@ -14,7 +14,7 @@ TTL_S = 60.0
 
 
 async def owned(harness: EngineHarness) -> tuple[ServerRecord, Editor]:
-    """A server, and the editor that owns it."""
+    """Return a server, and the editor that owns it."""
     record = await harness.up(harness.editor())
     (editor,) = harness.records.editors.values()
     return record, editor

@@ -81,7 +81,7 @@ async def attach(stage: Stage, plugin: StoryClient) -> str:
 
 
 async def two_phases(stage: Stage, plugin: StoryClient, shell: StoryClient, editor: str) -> None:
-    """Accepted, progress, a heartbeat, a refusal, two requests that join, and one result for all of them."""
+    """Show `accepted`, progress, a heartbeat, a refusal, two requests that join, and one result for all of them."""
     await plugin.ask("ping")
     plugin.say("server.ensure", kind="toy", editor=editor)
     accepted = await plugin.told("accepted")
@@ -133,7 +133,7 @@ async def logs_and_a_crash(stage: Stage, shell: StoryClient) -> None:
 
 
 async def known_again(stage: Stage, plugin: StoryClient, shell: StoryClient, editor: str) -> None:
-    """A request that is cancelled, and a request that is repeated after its connection was lost."""
+    """Cancel a request, and repeat a request after its connection was lost."""
     plugin.say("server.ensure", kind="toy", editor=editor, request="mine-2")
     await plugin.told("accepted")
     await shell.ask("request.cancel", request="mine-2", editor=editor)
@@ -161,7 +161,7 @@ async def refusals(stage: Stage, shell: StoryClient) -> None:
 
 
 async def streams(stage: Stage, shell: StoryClient) -> None:
-    """A stream that is resumed, one of another daemon, and a client that does not read."""
+    """Resume a stream, ask for one of another daemon, and let a client stop reading."""
     late = await greeted(stage, "late")
     answer = await late.ask("events.subscribe")
     late.leave()

@@ -1,4 +1,4 @@
-"""A server at rest that is asked for: which version it becomes, and what is left where the start is taken back."""
+"""An `ensure` of a server that does not run: the version that it gets, and what a cancelled start leaves."""
 
 import asyncio
 from dataclasses import replace
@@ -26,11 +26,11 @@ def ends(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> Non
 
 
 def hangs(system: FakeSystem, process: FakeProcess, command: ChildCommand) -> None:
-    """A server that never listens."""
+    """Run as a server that never listens."""
 
 
 async def failed(harness: EngineHarness, version: str | None = None) -> ServerRecord:
-    """A server that an editor owns, and that did not start."""
+    """Return the record of a server that an editor owns, and whose start failed."""
     harness.system.programs["toy"] = ends
     with pytest.raises(StartFailed):
         await harness.up(harness.editor(), version=version)
