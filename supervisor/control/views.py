@@ -170,7 +170,7 @@ class Views:
             until_stopped=record.until_stopped,
             version_source=version_source(record),
             version_why=record.chosen.why if record.chosen is not None and not record.foreign else None,
-            notes=(*notes_on(self._context, record), *record.left_running),
+            notes=(*notes_on(self._context, record), *record.left_behind),
             by_client=record.started_by_bridge,
             bridges=tuple(map(bridge_info, record.bridges)),
             recipe_changes=tuple(

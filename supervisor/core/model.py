@@ -221,8 +221,8 @@ class ServerRecord:
     `relocated` are the wanted ports that it could not get; `relocated_more` is the number of those left out.
     `connect` is the command line of a bridge for AI clients. `recipe` has the recipe of its launch.
     `chosen` says why it has its version, None if another program started it.
-    `bridges` are those that were seen at its stop. `left_running` describes for people the processes that its stop left
-    running. Both are never written to the registry.
+    `bridges` are those that were seen at its stop. `left_behind` describes for people the processes that its stop left
+    behind. Both are never written to the registry.
     """
 
     id: str
@@ -256,7 +256,7 @@ class ServerRecord:
     recipe: RecipeStamp | None = None
     started_by_bridge: bool = False
     bridges: tuple[Bridge, ...] = ()
-    left_running: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
 
     @property
     def observed_only(self) -> bool:

@@ -57,7 +57,7 @@ def test_editor_is_never_signalled_even_on_a_users_request() -> None:
 
 @pytest.mark.parametrize("token", [None, "", "home.godot-ai.other", "other.godot-ai.abc"])
 def test_left_over_member_needs_the_launch_token(token: str | None) -> None:
-    member = TreeMember(who(50), TreeRole.LEFT_OVER, token)
+    member = TreeMember(who(50), TreeRole.OF_ENDED_ROOT, token)
     assert isinstance(judge_signal(member, OURS), Held)
     assert isinstance(judge_signal(replace(member, launch_token=OURS.token), OURS), Stoppable)
 
@@ -131,7 +131,7 @@ def test_new_session_of_the_roots_number_is_not_in_the_tree() -> None:
 def test_session_is_left_over_after_the_root_has_gone() -> None:
     rest = tuple(line for line in TABLE if line.identity.pid != 50)
     orphaned = tuple(replace(line, parent=1) if line.parent == 50 else line for line in rest)
-    assert members(orphaned) == {51: TreeRole.LEFT_OVER, 52: TreeRole.LEFT_OVER}
+    assert members(orphaned) == {51: TreeRole.OF_ENDED_ROOT, 52: TreeRole.OF_ENDED_ROOT}
 
 
 @given(

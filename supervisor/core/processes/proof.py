@@ -13,13 +13,13 @@ from ..model import Origin, ProcessIdentity
 class TreeRole(StrEnum):
     """How a process belongs to a server's tree.
 
-    BELOW: a descendant of the root, or in its session while the root leads it. LEFT_OVER: in the session that the root
-    led before it ended. The pid may have been reused since, so this alone proves nothing.
+    BELOW: a descendant of the root, or in its session while the root leads it. OF_ENDED_ROOT: in the session that the
+    root led before it ended. The pid may have been reused since, so this alone proves nothing.
     """
 
     ROOT = "root"
     BELOW = "below"
-    LEFT_OVER = "left over"
+    OF_ENDED_ROOT = "left over"
 
 
 @frozen
@@ -73,7 +73,7 @@ def judge_listener(seen: ListenerFacts) -> Recognised | Unrecognised:
 
 @frozen
 class TreeMember:
-    """A process of a tree. For LEFT_OVER, `launch_token` is the token in its environment.
+    """A process of a tree. For OF_ENDED_ROOT, `launch_token` is the token in its environment.
 
     `apart`: it is outside the server's own session or job, or runs below a process that is. Such a process was made to
     outlive the process that started it.
@@ -124,7 +124,7 @@ def judge_signal(member: TreeMember, evidence: SignalEvidence) -> Stoppable | He
         return Held(f"pid {pid} is not the process that was recorded")
     if member.identity in evidence.guarded:
         return Held(f"pid {pid} is an editor, the daemon, or run by one of them")
-    if member.role is TreeRole.LEFT_OVER and (evidence.token is None or member.launch_token != evidence.token):
+    if member.role is TreeRole.OF_ENDED_ROOT and (evidence.token is None or member.launch_token != evidence.token):
         return Held(f"pid {pid} is in a session of the root's number but does not carry the launch token")
     return _reason_to_signal(evidence)
 

@@ -36,8 +36,9 @@ def spawned_tree(
 ) -> tuple[TreeMember, ...]:
     """Return the processes of a server that the daemon spawned: the root, its descendants, and the rest of its session.
 
-    Guarded processes are left out with their descendants. The caller still has to read the launch tokens of LEFT_OVER
-    members. If another process has the root's pid now, the session of that number belongs to that process.
+    Guarded processes are left out with their descendants. The caller still has to read the launch tokens of
+    OF_ENDED_ROOT members. If another process has the pid of the root now, the session of that number is not the
+    root's.
     """
     children = _children(table)
     sessions = {row.identity: row.session for row in table}
@@ -48,7 +49,7 @@ def spawned_tree(
     queue = [(row.identity, TreeRole.ROOT, False) for row in table if row.identity == root]
     if not any(row.identity.pid == root.pid and row.identity != root for row in table):
         rest = [row.identity for row in table if row.session == root.pid and row.identity != root]
-        queue += [(identity, TreeRole.BELOW if root_leads else TreeRole.LEFT_OVER, False) for identity in rest]
+        queue += [(identity, TreeRole.BELOW if root_leads else TreeRole.OF_ENDED_ROOT, False) for identity in rest]
     members: dict[ProcessIdentity, TreeMember] = {}
     while queue:
         identity, role, apart = queue.pop(0)
@@ -56,7 +57,7 @@ def spawned_tree(
             continue
         members[identity] = TreeMember(identity, role, apart=apart)
         # A descendant of a left-over process is no better proven than that process.
-        below = TreeRole.LEFT_OVER if role is TreeRole.LEFT_OVER else TreeRole.BELOW
+        below = TreeRole.OF_ENDED_ROOT if role is TreeRole.OF_ENDED_ROOT else TreeRole.BELOW
         found = children.get(identity.pid, ())
         queue[:0] = [(child, below, apart or sessions[child] != own_session) for child in found]
     return tuple(members.values())

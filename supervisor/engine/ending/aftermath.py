@@ -45,14 +45,14 @@ class LaunchAftermath:
                         data={"pids": [process.pid], "port": fact.port},
                     )
 
-    async def warn_of_leftovers(self, target: Target, already_warned: tuple[int, ...]) -> tuple[str, ...]:
-        """Warn of processes that carry the launch token and are left running.
+    async def warn_of_left_behind(self, target: Target, already_warned: tuple[int, ...]) -> tuple[str, ...]:
+        """Warn of processes that carry the launch token and are left behind.
 
         `already_warned` are pids of which an event has warned. A descendant that has left its session, and whose
         parents have ended, cannot be proven to be the server's.
 
         Returns:
-            A note on each process that is left running, those in `already_warned` included, for people.
+            A note on each process that is left behind, those in `already_warned` included, for people.
         """
         if target.token is not None and not target.foreign:
             pids = [pid for pid in await self._stopper.find_left_behind(target) if pid not in already_warned]
@@ -60,13 +60,13 @@ class LaunchAftermath:
                 self._context.events.warn("server.left_behind", server=target.label, pids=pids)
             already_warned = (*already_warned, *pids)
         return (
-            await self._context.platform.lanes.look(self._describe_left_running, already_warned)
+            await self._context.platform.lanes.look(self._describe_left_behind, already_warned)
             if already_warned
             else ()
         )
 
-    def _describe_left_running(self, pids: Sequence[int]) -> tuple[str, ...]:
-        """Return a note on each process that a stop has left running. Blocks."""
+    def _describe_left_behind(self, pids: Sequence[int]) -> tuple[str, ...]:
+        """Return a note on each process that a stop has left behind. Blocks."""
         seen = {pid: self._context.platform.probe.describe(pid) for pid in pids}
         return tuple(
             f"left running: pid {pid} ({' '.join(occupant.brief)}), an editor or not proven to be the server's"

@@ -151,11 +151,11 @@ class Termination:
                 )
                 left = await self._stopper.stop(target, reason, patience_s, begin)
                 await self._aftermath.check_ports_released(record)
-                notes = await self._aftermath.warn_of_leftovers(target, left)
+                notes = await self._aftermath.warn_of_left_behind(target, left)
             except (StopFailed, NotOurs) as error:
                 self._record_failure(server_id, error)
                 raise
-            record = self._records.move(server_id, ServerState.STOPPED).with_(left_running=notes)
+            record = self._records.move(server_id, ServerState.STOPPED).with_(left_behind=notes)
         self._reaper.forget(server_id)
         return record
 

@@ -220,7 +220,7 @@ class Stopper:
             spared = await self._find_spared(target, living)
             living = [m for m in living if m.identity not in spared]
             killed = self._kill_members(target, reason, tree, living)
-            if not killed and all(member.role is TreeRole.LEFT_OVER for member in living):
+            if not killed and all(member.role is TreeRole.OF_ENDED_ROOT for member in living):
                 # No process is left that is proven to be the server's; refused signals were reported as events.
                 return tuple(
                     sorted(each.pid for each in {*spared, *tree.editors, *tree.unreadable} if self._lives(each))

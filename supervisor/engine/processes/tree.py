@@ -157,7 +157,7 @@ class TreeReader:
             replace(
                 member, launch_token=variable_if_told(self._platform.processes, member.identity, self._token_variable)
             )
-            if member.role is TreeRole.LEFT_OVER
+            if member.role is TreeRole.OF_ENDED_ROOT
             else member
             for member in members
         )

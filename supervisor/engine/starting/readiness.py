@@ -179,7 +179,7 @@ class ReadinessWatch:
         if whole_tree:
             members = await self._stopper.read_members(launch.target)
             token = launch.target.token
-            among = [m.identity for m in members if m.role is not TreeRole.LEFT_OVER or m.launch_token == token]
+            among = [m.identity for m in members if m.role is not TreeRole.OF_ENDED_ROOT or m.launch_token == token]
             launch.seen_below.update(among)
         listening = await self._listening(launch, among)
         return listening[launch.port_numbers[0]] if all(port in listening for port in launch.port_numbers) else None
