@@ -111,9 +111,11 @@ class Stopper:
     async def find_left_behind(self, target: Target) -> tuple[int, ...]:
         """Return the pids of the processes that carry the launch token of an ended tree.
 
-        The token alone is no proof, so they are not touched. The result is empty if the search takes longer than
-        `LOOK_TIMEOUT_S`.
+        The token alone is no proof, so they are not touched. The result is empty if the tree has no token, or if the
+        search takes longer than `LOOK_TIMEOUT_S`.
         """
+        if target.token is None:
+            return ()
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
                 guarded = (await self._tree_reader.read(target)).guarded

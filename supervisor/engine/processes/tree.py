@@ -169,7 +169,7 @@ class TreeReader:
         found = await self._platform.lanes.look(self._platform.ports.match_listeners, target.ports, tuple(among))
         return frozenset(found.values())
 
-    def find_token_carriers(self, token: str | None, guarded: Collection[ProcessIdentity]) -> tuple[int, ...]:
+    def find_token_carriers(self, token: str, guarded: Collection[ProcessIdentity]) -> tuple[int, ...]:
         """Return the pids of the processes that carry a launch token, except `guarded` ones. Blocks.
 
         They are for people: a token is inherited, so it proves nothing.
