@@ -15,7 +15,16 @@ from ..engine.starting.versions.recipe_checks import recipe_changes
 from ..engine.state.context import EngineContext
 from ..engine.state.exit_watches import ExitWatches
 from ..wire import json_text
-from ..wire.messages.common import EditorInfo, FailureInfo, LeaseInfo, ProcessInfo, ReapVerdict, RecipeChange, Server
+from ..wire.messages.common import (
+    BearerRecord,
+    EditorInfo,
+    FailureInfo,
+    LeaseInfo,
+    ProcessInfo,
+    ReapVerdict,
+    RecipeChange,
+    Server,
+)
 from .conversions import bridge_info, failure_info, owner_info, relocated_port, version_source
 from .view_cache import Basis, ViewCache
 
@@ -145,6 +154,7 @@ class Views:
         self, record: ServerRecord, verdict: Verdict | None, sessions: int | None, liveness: tuple[Liveness, ...]
     ) -> Server:
         now = self._clock.monotonic()
+        bearer = self._context.bearer_record(record)
         return Server(
             id=record.id,
             kind=record.kind,
@@ -173,6 +183,7 @@ class Views:
             notes=(*notes_on(self._context, record), *record.left_behind),
             by_client=record.started_by_bridge,
             bridges=tuple(map(bridge_info, record.bridges)),
+            bearer=None if bearer is None else BearerRecord(*bearer),
             recipe_changes=tuple(
                 RecipeChange(change.part, change.detail) for change in recipe_changes(self._context, record)
             ),

@@ -62,6 +62,22 @@ def record_path(
     return settings_folders.expanded(moved) / path.name if moved and facts.RECORDS_CAN_BE_MOVED else path
 
 
+def bearer_record(
+    kind: Kind, version: str | None, ports: Ports, environment: Mapping[str, str]
+) -> tuple[Path, str] | None:
+    """Return the file and the key under which a server on these ports records the bearer that it asks for.
+
+    Returns None if servers of this version ask for none, or record none.
+    """
+    variable = kind.identify.bearer if kind.identify is not None else None
+    secret = next((each for each in kind.secrets if each.variable == variable), None)
+    if kind.record is None or secret is None or secret.recorded_as is None:
+        return None
+    if secret.versions is not None and version is not None and not covers(secret.versions, version):
+        return None
+    return record_path(kind, ports, environment), secret.recorded_as
+
+
 def _read(path: Path) -> bytes:
     data, status = read_regular(path, RECORD_LIMIT, follow_links=False)
     trouble = private_files.why_exposed(path, status)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...core.model import ProcessIdentity, ServerRecord
-from ...errors import InvalidParams, KindUnknown
+from ...errors import ConfigInvalid, InvalidParams, KindUnknown
 from ...kinds.catalog import Catalog
 from ...kinds.kind import Kind
+from ...kinds.server_secrets import bearer_record
 from ...kinds.versions import kind_for_version
 from ...native.api import Platform
 from ...values import frozen
@@ -54,6 +55,21 @@ class EngineContext:
             return kind_for_version(self.catalog.get(record.kind), record.version)
         except KindUnknown:
             return Kind(record.kind, command=())
+
+    def bearer_record(self, record: ServerRecord) -> tuple[str, str] | None:
+        """Return the file and the key where a server records its bearer, None if it asks for none or has no ports yet.
+
+        Servers that other programs started are expected to keep records where this daemon's own servers do.
+        """
+        kind = self.kind_of(record)
+        if kind.identify is None or kind.identify.port not in record.ports:
+            return None
+        try:
+            found = bearer_record(kind, record.version, record.ports, self.variables)
+        except ConfigInvalid:
+            # The recipe has changed since the start, and names other ports.
+            return None
+        return None if found is None else (str(found[0]), found[1])
 
     def private_environment(self, kind: Kind, version: str | None) -> Environment | None:
         """Return the private environment of a version of a kind, None if it does not exist yet."""

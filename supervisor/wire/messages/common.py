@@ -100,6 +100,14 @@ class BridgeInfo:
 
 
 @frozen
+class BearerRecord:
+    """Where a server records the bearer that it asks for: a JSON file that only its user may read, and the key."""
+
+    file: str
+    key: str
+
+
+@frozen
 class Server:
     """A supervised server. `since` is wall time in seconds.
 
@@ -110,6 +118,7 @@ class Server:
     `notes` are texts that a user should read.
     `recipe_changes` are what a restart would change, because the server was started with an older recipe.
     `by_client`: a bridge of an AI client has started the server from a private environment of the daemon.
+    `bearer` is null if the server asks for no bearer. The bearer itself never travels over the control socket.
     `bridges`, in the answer to a stop or a restart, are those that led to the server and may start one themselves.
     """
 
@@ -143,6 +152,7 @@ class Server:
     recipe_changes: tuple[RecipeChange, ...] = ()
     by_client: bool = False
     bridges: tuple[BridgeInfo, ...] = ()
+    bearer: BearerRecord | None = None
 
 
 @frozen
