@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import DaemonNotRunning, InstallFailed, NotOurs, SupervisorError, TimedOut
@@ -55,10 +55,15 @@ OUTPUT_FILE_BYTES_MAX = 256 * 1024
 
 
 def ensure_daemon(
-    folders: "Folders", *, timeout_s: float = 20.0, start_service: Callable[[], bool] = lambda: False
+    folders: "Folders",
+    *,
+    timeout_s: float = 20.0,
+    start_service: Callable[[], bool] = lambda: False,
+    environment: Mapping[str, str] = os.environ,
 ) -> Client:
     """Connect to the daemon of these folders, and start it first if none runs.
 
+    `environment` is inherited by a daemon that this client starts.
     `start_service` asks the service manager to start the daemon, and returns whether it could. If it could, this client
     starts a daemon itself only after `SERVICE_HEAD_START_S`, else at once.
 
@@ -90,13 +95,13 @@ def ensure_daemon(
                 data={"output": output},
             )
         if starting is None and time.monotonic() >= start_at:
-            starting = _start(folders)
+            starting = _start(folders, environment)
         elif starting is not None and starting.gave_way():
             # The files of the other daemon may have been removed. Asking it makes it restore them.
             client = _connect_if_running(folders)
             if client is not None:
                 return client
-            starting = _start(folders)
+            starting = _start(folders, environment)
         time.sleep(POLL_S)
 
 
@@ -148,9 +153,9 @@ def rehearse(folders: "Folders", timeout_s: float = REHEARSAL_S) -> None:
         raise problem
 
 
-def _start(folders: "Folders") -> "_StartingDaemon":
+def _start(folders: "Folders", environment: Mapping[str, str]) -> "_StartingDaemon":
     with _explaining_refusals(folders):
-        return _StartingDaemon(folders)
+        return _StartingDaemon(folders, environment)
 
 
 @contextlib.contextmanager
@@ -174,14 +179,14 @@ def _explaining_refusals(folders: "Folders") -> Iterator[None]:
 class _StartingDaemon:
     """A child process that is to become the daemon."""
 
-    def __init__(self, folders: "Folders") -> None:
+    def __init__(self, folders: "Folders", environment: Mapping[str, str]) -> None:
         self._log = folders.logs / "daemon.out"
         trust.make_folder(folders.home)
         trust.make_folder(folders.logs)
         _empty_if_long(self._log)
         with self._log.open("ab") as output:
             self._log_start = output.seek(0, os.SEEK_END)
-            self._child = _spawn(folders, output.fileno())
+            self._child = _spawn(folders, output.fileno(), environment=environment)
         # Waiting for the child leaves no zombie while this process lives. The child outlives this process.
         threading.Thread(target=self._child.wait, daemon=True).start()
         self._exited_at: float | None = None
@@ -235,17 +240,19 @@ def _empty_if_long(log: "Path") -> None:
             os.truncate(log, 0)
 
 
-def _spawn(folders: "Folders", output: int, *arguments: str) -> "subprocess.Popen[bytes]":
+def _spawn(
+    folders: "Folders", output: int, *arguments: str, environment: Mapping[str, str] = os.environ
+) -> "subprocess.Popen[bytes]":
     """Start a daemon in the background. `output` is the file descriptor that it prints to."""
-    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-    environment = search_path.without_python_variables(inherited)
+    inherited = {name: value for name, value in environment.items() if name not in NOT_INHERITED}
+    variables = search_path.without_python_variables(inherited)
     if folders.moved:
-        environment[HOME_VARIABLE] = str(folders.home)
+        variables[HOME_VARIABLE] = str(folders.home)
     # Windows only, 0 elsewhere. If the job forbids its processes to leave, the daemon stays inside.
     apart = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
     breakaway = getattr(subprocess, "CREATE_BREAKAWAY_FROM_JOB", 0)
 
-    command, variables = venv_launcher.replace_launcher((*COMMAND, *arguments), environment)
+    command, inheritance = venv_launcher.replace_launcher((*COMMAND, *arguments), variables)
 
     def popen(flags: int) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
@@ -254,7 +261,7 @@ def _spawn(folders: "Folders", output: int, *arguments: str) -> "subprocess.Pope
             stdout=output,
             stderr=output,
             cwd=folders.home,
-            env=variables,
+            env=inheritance,
             start_new_session=True,
             creationflags=flags,
         )
