@@ -42,6 +42,9 @@ LOOPS_HANDLE_SIGNALS = sys.platform != "win32"
 
 HAS_PROACTOR_LOOP = sys.platform == "win32"
 
+# On Windows a program cannot wait for a pipe and a socket at once.
+PIPES_CAN_BE_POLLED = sys.platform != "win32"
+
 VENV_PYTHON = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
 """The interpreter of a virtual environment, relative to its folder."""
 
