@@ -1,0 +1,63 @@
+"""Server-sent events: the data of each event, in time linear to the bytes."""
+
+
+class TooLongError(Exception):
+    """An event is longer than allowed."""
+
+
+class EventStream:
+    """Takes a stream in pieces, and returns the data of events. Comments, names, ids and retry times are dropped."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._line = bytearray()
+        self._data: bytearray | None = None
+        self._after_cr = False
+
+    def feed(self, piece: bytes | bytearray) -> list[bytearray]:
+        """Return the data of the events that these bytes complete.
+
+        Raises:
+            TooLongError: an event is too long.
+        """
+        events: list[bytearray] = []
+        # CR and LF of one line end may come in two pieces.
+        position = 1 if self._after_cr and piece.startswith(b"\n") else 0
+        self._after_cr = self._after_cr and not piece
+        lf, cr = _find(piece, b"\n", position), _find(piece, b"\r", position)
+        while (end := min(lf, cr)) < len(piece):
+            self._keep(piece[position:end])
+            events += self._end_line()
+            position = end + 1
+            if cr < lf:
+                self._after_cr = position == len(piece)
+                position += piece[position : position + 1] == b"\n"
+                cr = _find(piece, b"\r", position)
+            if lf < position:
+                lf = _find(piece, b"\n", position)
+        self._keep(piece[position:] if position else piece)
+        return events
+
+    def _keep(self, part: bytes | bytearray) -> None:
+        self._line += part
+        if len(self._line) + len(self._data or b"") > self._limit:
+            raise TooLongError
+
+    def _end_line(self) -> list[bytearray]:
+        line, self._line = self._line, bytearray()
+        if not line:
+            data, self._data = self._data, None
+            return [] if data is None else [data]
+        if line.startswith(b"data:"):
+            del line[: 6 if line[5:6] == b" " else 5]
+            if self._data is None:
+                self._data = line
+            else:
+                self._data += b"\n" + line
+        return []
+
+
+def _find(piece: bytes | bytearray, what: bytes, start: int) -> int:
+    """Return where this is, or the length of the piece if it is nowhere."""
+    found = piece.find(what, start)
+    return len(piece) if found < 0 else found

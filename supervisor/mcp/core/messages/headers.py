@@ -1,0 +1,75 @@
+"""The HTTP headers of both eras, the bearer left out."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..values import Headers
+from .message import Message
+
+ACCEPT = ("Accept", "application/json, text/event-stream")
+CONTENT = ("Content-Type", "application/json")
+VERSION = "MCP-Protocol-Version"
+
+META_VERSION = "io.modelcontextprotocol/protocolVersion"
+
+_NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+
+
+def legacy(session: str | None, version: str | None) -> Headers:
+    """Return the headers of a request in a session. Before there is a session, and a version, both are None."""
+    known = (("Mcp-Session-Id", session), (VERSION, version))
+    return (ACCEPT, CONTENT, *((name, value) for name, value in known if value is not None and _is_plain(value)))
+
+
+def modern(message: Message, tool: Mapping[str, Any]) -> Headers:
+    """Return the headers of a stateless request. `tool` is the called tool, as the server lists it."""
+    found = [ACCEPT, CONTENT, (VERSION, str(message.meta.get(META_VERSION, "")))]
+    found.append(("Mcp-Method", header_value(message.method or "")))
+    name = message.params.get(_NAMED_BY.get(message.method or "", ""))
+    if isinstance(name, str):
+        found.append(("Mcp-Name", header_value(name)))
+    arguments = message.params.get("arguments")
+    if isinstance(arguments, dict):
+        for path, header in parameter_headers(tool.get("inputSchema")):
+            value = _at(arguments, path)
+            if isinstance(value, str | int) or value is True or value is False:
+                found.append((f"Mcp-Param-{header}", header_value(_text(value))))
+    return tuple(found)
+
+
+def modern_list(method: str, meta: Mapping[str, Any]) -> Headers:
+    """Return the headers of a stateless request for a list."""
+    return (ACCEPT, CONTENT, (VERSION, str(meta.get(META_VERSION, ""))), ("Mcp-Method", method))
+
+
+def parameter_headers(schema: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the arguments that a schema wants as headers: the path of each, and the end of the header's name."""
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    for name, inner in properties.items() if isinstance(properties, dict) else ():
+        header = inner.get("x-mcp-header") if isinstance(inner, dict) else None
+        if isinstance(header, str) and header.replace("-", "").replace("_", "").isalnum() and header.isascii():
+            yield (*path, name), header
+        yield from parameter_headers(inner, (*path, name))
+
+
+def header_value(text: str) -> str:
+    """Return a text as the value of a header: as it is where HTTP can carry it, else in base64."""
+    if text == text.strip() and _is_plain(text) and not (text.startswith("=?base64?") and text.endswith("?=")):
+        return text
+    from base64 import b64encode
+
+    return f"=?base64?{b64encode(text.encode('utf-8', 'replace')).decode()}?="
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and (text.isprintable() or not text)
+
+
+def _text(value: str | int) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _at(arguments: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        arguments = arguments.get(name) if isinstance(arguments, dict) else None
+    return arguments

@@ -1,0 +1,173 @@
+"""Checks long JSON texts, and finds the members of an object in them without building their values."""
+
+import json
+import re
+from codecs import utf_8_decode
+from collections.abc import Mapping
+
+Text = bytes | bytearray
+
+Span = tuple[int, int]
+"""The first byte of a value, and the byte after its last one."""
+
+DEPTH_MAX = 500
+PIECE = 65536
+
+# Compiled at the first use, because most texts are short, and compiling takes milliseconds.
+_TOKEN = (
+    rb"[ \t\r\n]*+(?:"
+    rb'(?P<string>"[^"\\\x00-\x1f]{0,512}+")'
+    rb'|(?P<long>")'
+    rb"|(?P<mark>[\[\]{},:])"
+    rb"|(?P<scalar>-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null)"
+    rb")"
+)
+# The rest of a string that is longer, or has escapes.
+_REST = rb'[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
+_BLANK = rb"[ \t\r\n]*+"
+
+_OBJECT, _OBJECT_END, _ARRAY, _ARRAY_END, _COMMA, _COLON = b"{}[],:"
+_END_OF = {_OBJECT: _OBJECT_END, _ARRAY: _ARRAY_END}
+
+# Tokens that may come next.
+_VALUE, _VALUE_OR_END, _KEY, _KEY_OR_END, _AFTER_KEY, _AFTER_VALUE = range(6)
+_VALUES = (_VALUE, _VALUE_OR_END)
+_KEYS = (_KEY, _KEY_OR_END)
+
+
+class NotJsonError(ValueError):
+    """The text is not JSON in UTF-8. The message says why, and quotes nothing."""
+
+
+def members(text: Text, start: int = 0, end: int | None = None) -> dict[str, Span]:
+    """Return where the values of an object's members lie. The whole object is checked.
+
+    Raises:
+        NotJsonError: the text is not one JSON object, or has a member twice.
+    """
+    return _Scan(text, len(text) if end is None else end).members(start)
+
+
+def check_utf8(text: Text) -> None:
+    """Check the encoding of a text, in pieces, so that no second text of its size is made.
+
+    Raises:
+        NotJsonError: the text is not UTF-8.
+    """
+    if text.isascii():
+        return
+    view = memoryview(text)
+    position = 0
+    while position < len(view):
+        piece = view[position : position + PIECE]
+        try:
+            _, used = utf_8_decode(piece, "strict", position + PIECE >= len(view))
+        except UnicodeDecodeError:
+            raise NotJsonError("not UTF-8") from None
+        position += used
+
+
+def value_at(text: Text, span: Span) -> object:
+    """Return the value at a place that `members` has found."""
+    found: object = json.loads(bytes(text[span[0] : span[1]]).decode())
+    return found
+
+
+_CONTROLS = bytes(byte >= ord(" ") for byte in range(256))
+
+
+def _has_controls(piece: bytes) -> bool:
+    return piece.translate(_CONTROLS).find(0) >= 0
+
+
+class _Scan:
+    """A pass over a text. Holds a byte for each open bracket, and the members of the outermost object."""
+
+    def __init__(self, text: Text, end: int) -> None:
+        self._text = text
+        self._end = end
+        self._closing = bytearray()
+        self._found: dict[str, Span] = {}
+        self._key = ""
+        self._value_start = 0
+
+    def members(self, start: int) -> dict[str, Span]:
+        text, end, match = self._text, self._end, re.compile(_TOKEN).match
+        position, expected = start, _VALUE
+        while True:
+            token = match(text, position, end)
+            if token is None:
+                raise NotJsonError("not JSON")
+            kind, span = self._kind(token)
+            position = span[1]
+            if kind == "mark":
+                expected = self._mark(text[position - 1], position, expected)
+                if not self._closing:
+                    break
+            elif kind == "string" and expected in _KEYS:
+                if len(self._closing) == 1:
+                    self._key = str(value_at(text, span))
+                expected = _AFTER_KEY
+            elif expected in _VALUES and self._closing:
+                if len(self._closing) == 1:
+                    self._note(span)
+                expected = _AFTER_VALUE
+            else:
+                raise NotJsonError("not a JSON object")
+        blank = re.compile(_BLANK).match(text, position, end)
+        if blank is None or blank.end() != end:
+            raise NotJsonError("more than one JSON value")
+        return self._found
+
+    def _kind(self, token: re.Match[bytes]) -> tuple[str | None, Span]:
+        """Return what a token is, and where it lies."""
+        kind = token.lastgroup
+        span = token.span(kind or 0)
+        return ("string", (span[0], self._string_end(span[1]))) if kind == "long" else (kind, span)
+
+    def _string_end(self, start: int) -> int:
+        """Return where a string ends that begins before `start`."""
+        text = self._text
+        end = text.find(b'"', start, self._end)
+        if end < 0:
+            raise NotJsonError("not JSON")
+        if text.find(b"\\", start, end) < 0:
+            # Images are long strings without escapes. This is six times as fast as the pattern.
+            with memoryview(text) as view:
+                pieces = range(start, end, PIECE)
+                if any(_has_controls(bytes(view[piece : min(piece + PIECE, end)])) for piece in pieces):
+                    raise NotJsonError("not JSON")
+            return end + 1
+        rest = re.compile(_REST).match(text, start, self._end)
+        if rest is None:
+            raise NotJsonError("not JSON")
+        return rest.end()
+
+    def _mark(self, mark: int, position: int, expected: int) -> int:
+        """Return what may come after a bracket, comma or colon."""
+        closing = self._closing
+        if mark in _END_OF:
+            if expected not in _VALUES or (not closing and mark != _OBJECT) or len(closing) >= DEPTH_MAX:
+                raise NotJsonError("not a JSON object, or nested too deeply")
+            if len(closing) == 1:
+                self._value_start = position - 1
+            closing.append(_END_OF[mark])
+            return _KEY_OR_END if mark == _OBJECT else _VALUE_OR_END
+        if mark == _COMMA and expected == _AFTER_VALUE:
+            return _KEY if closing[-1] == _OBJECT_END else _VALUE
+        if mark == _COLON and expected == _AFTER_KEY:
+            return _VALUE
+        if closing and mark == closing[-1] and expected in (_AFTER_VALUE, _KEY_OR_END, _VALUE_OR_END):
+            closing.pop()
+            if len(closing) == 1:
+                self._note((self._value_start, position))
+            return _AFTER_VALUE
+        raise NotJsonError("not JSON")
+
+    def _note(self, span: Span) -> None:
+        if self._key in self._found:
+            raise NotJsonError("an object has the same key twice")
+        self._found[self._key] = span
+
+
+Members = Mapping[str, Span]

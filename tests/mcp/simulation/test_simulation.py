@@ -1,0 +1,125 @@
+"""The promises of the bridge, under every interleaving of death, restart, cancellation and slow answers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from supervisor.mcp.core import client_request, forwarding, relay, session
+from supervisor.mcp.core.conversation import Conversation
+from supervisor.mcp.core.messages.message import Message
+from supervisor.mcp.core.values import ExchangeEnded, Outcome
+from tests.mcp.simulation.world import PromiseBrokenError, World
+
+STEPS = 150
+RUNS = 400
+
+
+def play(seed: int, *, modern: bool = False, steps: int = STEPS) -> World:
+    world = World(seed, modern=modern)
+    for _ in range(steps):
+        world.step()
+    world.settle()
+    return world
+
+
+def play_many(seeds: range, *, modern: bool = False) -> None:
+    for seed in seeds:
+        play(seed, modern=modern)
+
+
+@pytest.mark.parametrize("modern", [False, True], ids=["legacy", "modern"])
+def test_the_promises_hold(*, modern: bool) -> None:
+    play_many(range(RUNS // 10), modern=modern)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("modern", [False, True], ids=["legacy", "modern"])
+@pytest.mark.timeout(600)
+def test_the_promises_hold_in_many_worlds(*, modern: bool) -> None:
+    play_many(range(1000, 1000 + RUNS), modern=modern)
+
+
+def test_a_seed_tells_the_whole_story() -> None:
+    assert [each.answer for each in play(7).asked.values()] == [each.answer for each in play(7).asked.values()]
+
+
+# --- broken conversations: the checks have to find each ---
+
+
+def repeats_what_may_have_happened(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Conversation, "may_repeat", lambda *_: True)
+
+
+def answers_after_a_cancellation(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Conversation, "_cancelled", lambda *_: None)
+
+
+def keeps_the_old_session(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(forwarding, "UNKNOWN_SESSION", 9999)
+
+
+def does_not_confirm_the_session(patch: pytest.MonkeyPatch) -> None:
+    def ended(self: session.LegacySession, end: ExchangeEnded) -> None:
+        self.phase = session.Phase.READY if end.outcome is Outcome.COMPLETE else session.Phase.FAILED
+        self.failure = end
+
+    patch.setattr(session.LegacySession, "ended", ended)
+
+
+def passes_ids_of_servers_on(patch: pytest.MonkeyPatch) -> None:
+    def pass_on(self: relay.Relay, message: Message, _: object) -> None:
+        self._outbox.say(message.text)
+
+    patch.setattr(relay.Relay, "pass_on", pass_on)
+
+
+def does_not_cancel_old_questions(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(relay.Relay, "_cancel", lambda *_: None)
+
+
+def waits_for_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        client_request.ClientRequest, "until", property(lambda _: float("inf"), lambda *_: None), raising=False
+    )
+
+
+def believes_any_answer(patch: pytest.MonkeyPatch) -> None:
+    def ended(self: forwarding.Forwarding, end: ExchangeEnded) -> None:
+        if not self._is_over:
+            lost = end._replace(outcome=Outcome.NOT_SENT)
+            self._finish(*self._judged(lost))
+
+    patch.setattr(forwarding.Forwarding, "ended", ended)
+
+
+def answers_twice(patch: pytest.MonkeyPatch) -> None:
+    finished = Conversation.finished
+
+    def twice(self: Conversation, request: Any, answer: Message | None, verdict: Any) -> None:
+        finished(self, request, answer, verdict)
+        if answer is not None:
+            self._outbox.say(answer.text)
+
+    patch.setattr(Conversation, "finished", twice)
+
+
+BROKEN = [
+    repeats_what_may_have_happened,
+    answers_after_a_cancellation,
+    keeps_the_old_session,
+    does_not_confirm_the_session,
+    passes_ids_of_servers_on,
+    does_not_cancel_old_questions,
+    waits_for_ever,
+    believes_any_answer,
+    answers_twice,
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: str(broken.__name__))
+def test_a_broken_conversation_is_found(broken: Callable[[pytest.MonkeyPatch], None]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        broken(patch)
+        with pytest.raises(PromiseBrokenError):
+            play_many(range(RUNS))

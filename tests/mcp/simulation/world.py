@@ -1,0 +1,421 @@
+"""A client, a daemon and servers around one conversation, in virtual time. Every choice comes from one seed."""
+
+import json
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor.mcp.core.conversation import Conversation
+from supervisor.mcp.core.values import (
+    Abort,
+    Action,
+    AskForServer,
+    ClientSaid,
+    Event,
+    ExchangeEnded,
+    GiveUp,
+    NeedMet,
+    NeedRefused,
+    Outcome,
+    Problem,
+    SayToClient,
+    Send,
+    Server,
+    ServerGone,
+    ServerLeaving,
+    ServerReady,
+    TimePassed,
+    UpstreamSaid,
+)
+
+MODERN = "2026-07-28"
+TOOLS = [{"name": "write"}, {"name": "look", "annotations": {"readOnlyHint": True}}]
+
+
+class PromiseBrokenError(AssertionError):
+    """The conversation has done what it promises not to do."""
+
+
+@dataclass
+class Asked:
+    """A request of the client, and what has come of it."""
+
+    id: Any
+    method: str
+    tool: str
+    at: float
+    cancelled: bool = False
+    answer: dict[str, Any] | None = None
+    received: int = 0
+    """How often a server has received it."""
+    executed: int = 0
+    uncertain: bool = False
+    """An exchange with it has ended so that a server may or may not have executed it."""
+    statuses: set[int] = field(default_factory=set)
+    """The refusals of servers."""
+
+
+@dataclass
+class Instance:
+    """A process of the server."""
+
+    number: int
+    alive: bool = True
+    sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    asked: dict[Any, str] = field(default_factory=dict)
+    """The ids of its own requests to the client -> the session."""
+
+
+@dataclass
+class Exchange:
+    """An HTTP exchange."""
+
+    number: int
+    server: Instance
+    action: Send
+    received: bool = False
+    answer: dict[str, Any] | None = None
+    status: int = 200
+    session: str | None = None
+    given_up: bool = False
+
+
+class World:
+    """Everything around the conversation. `step` does one thing; `settle` lets everything come to an end."""
+
+    def __init__(self, seed: int, *, modern: bool = False) -> None:
+        self.random = random.Random(seed)
+        self.now = 1000.0
+        self.modern = modern
+        self.core = Conversation("small", "ours", None, self.now)
+        self.asked: dict[Any, Asked] = {}
+        self.instances: list[Instance] = []
+        self.exchanges: dict[int, Exchange] = {}
+        self.known: int | None = None
+        self.questions = 0
+        self.questions_at: list[float] = []
+        self.ours: dict[Any, str] = {}
+        """Requests that servers ask, as the client has them, and their fate: open, answered, cancelled."""
+        self.askers: dict[Any, Instance | None] = {}
+        self.speaker: Instance | None = None
+        self.level: Any = None
+        self.count = 0
+        self.steps = 0
+        self.calm = False
+        self.send(self.request("initialize" if not modern else "server/discover", {}))
+
+    # --- the client ---
+
+    def request(self, method: str, params: dict[str, Any], tool: str = "") -> dict[str, Any]:
+        self.count += 1
+        identifier = self.random.choice([self.count, f"c{self.count}"])
+        self.asked[identifier] = Asked(identifier, method, tool, self.now)
+        if self.modern:
+            params = {**params, "_meta": {"io.modelcontextprotocol/protocolVersion": MODERN}}
+        elif method == "initialize":
+            params = {
+                "protocolVersion": "2025-11-25",
+                "capabilities": {},
+                "clientInfo": {"name": "sim", "version": "1"},
+            }
+        return {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
+
+    def send(self, message: dict[str, Any]) -> None:
+        self.feed(ClientSaid(json.dumps(message).encode()))
+
+    def call(self) -> None:
+        tool = self.random.choice(["write", "write", "look"])
+        arguments = {"word": self.count}
+        params: dict[str, Any] = {"name": tool, "arguments": arguments}
+        if self.random.random() < 0.3:
+            params["_meta"] = {"progressToken": self.count}
+        self.send(self.request("tools/call", params, tool))
+
+    def cancel(self) -> None:
+        if self.asked:
+            asked = self.random.choice(list(self.asked.values()))
+            asked.cancelled = asked.cancelled or asked.answer is None
+            notice = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": asked.id}}
+            self.send(notice)
+
+    def answer_server(self) -> None:
+        for identifier, fate in self.ours.items():
+            if fate == "open" or self.random.random() < 0.1:
+                self.ours[identifier] = "answered" if fate == "open" else fate
+                self.send({"jsonrpc": "2.0", "id": identifier, "result": {"to": identifier}})
+                return
+
+    def set_level(self) -> None:
+        self.level = self.random.choice(["debug", "info"])
+        self.send(self.request("logging/setLevel", {"level": self.level}))
+
+    # --- the daemon and the servers ---
+
+    def start_server(self) -> None:
+        if not self.instances or not self.instances[-1].alive:
+            self.instances.append(Instance(len(self.instances) + 1))
+        self.known = self.instances[-1].number
+        self.feed(ServerReady(Server(self.known, "1.0", "small")))
+
+    def kill_server(self) -> None:
+        if self.instances:
+            self.instances[-1].alive = False
+
+    def tell_of_death(self) -> None:
+        if self.known is not None and not self.instances[self.known - 1].alive:
+            dead, self.known = self.instances[self.known - 1], None
+            self.feed(self.random.choice([ServerGone, ServerGone, ServerLeaving])(dead.number))
+            if not self.calm and self.random.random() < 0.2:
+                # News that are out of date.
+                self.feed(self.random.choice([ServerGone, ServerLeaving])(self.random.randint(1, dead.number)))
+            asked = [ours for ours, fate in self.ours.items() if self.askers[ours] is dead and fate == "open"]
+            if asked:
+                raise PromiseBrokenError("what an ended session has asked is not cancelled")
+
+    def answer_question(self) -> None:
+        if not self.questions:
+            return
+        self.questions -= 1
+        if not self.calm and self.random.random() < 0.3:
+            retryable = self.random.random() < 0.7
+            self.feed(NeedRefused(Problem("BUSY" if retryable else "INSTALL_FAILED", "no", retryable=retryable)))
+            return
+        self.start_server()
+        self.feed(NeedMet())
+
+    def forget_sessions(self) -> None:
+        if self.instances:
+            self.instances[-1].sessions.clear()
+
+    # --- exchanges ---
+
+    def advance(self) -> None:
+        if not self.exchanges:
+            return
+        exchange = self.random.choice(list(self.exchanges.values()))
+        chance = 1.0 if self.calm else self.random.random()
+        if not exchange.server.alive or exchange.given_up:
+            self.end(exchange, Outcome.LOST if exchange.received or chance < 0.1 else Outcome.NOT_SENT)
+        elif chance < 0.03:
+            self.end(exchange, Outcome.LOST)
+        elif exchange.received:
+            self.go_on(exchange, chance)
+        elif chance < 0.06:
+            self.refuse(exchange, self.random.choice([401, 503, 500]))
+        else:
+            self.receive(exchange)
+
+    def refuse(self, exchange: Exchange, status: int) -> None:
+        del self.exchanges[exchange.number]
+        asked = self.of(exchange)
+        if asked is not None:
+            asked.statuses.add(status)
+        retry = 0.2 if status == 503 else None
+        self.feed(ExchangeEnded(exchange.number, Outcome.REFUSED, status, b"no", retry))
+
+    def end(self, exchange: Exchange, outcome: Outcome) -> None:
+        del self.exchanges[exchange.number]
+        asked = self.of(exchange)
+        if asked is not None and outcome in (Outcome.LOST, Outcome.INVALID, Outcome.COMPLETE):
+            asked.uncertain = True
+        self.feed(ExchangeEnded(exchange.number, outcome, 200))
+
+    def go_on(self, exchange: Exchange, chance: float) -> None:
+        if exchange.action.method == "GET":
+            if chance < 0.3:
+                self.say(exchange, {"method": "notifications/message", "params": {"data": "x"}})
+        elif exchange.answer is not None and chance < 0.12:
+            self.feed(UpstreamSaid(exchange.number, b"{garbage", exchange.session))
+        elif (
+            exchange.answer is not None
+            and chance < 0.3
+            and not self.modern
+            and exchange.session in exchange.server.sessions
+        ):
+            asked = len(exchange.server.asked)
+            exchange.server.asked[asked] = str(exchange.session)
+            self.say(exchange, {"id": asked, "method": "roots/list"})
+        elif exchange.answer is not None:
+            answer, exchange.answer = exchange.answer, None
+            self.say(exchange, answer)
+        else:
+            self.end(exchange, Outcome.COMPLETE)
+
+    def say(self, exchange: Exchange, message: dict[str, Any]) -> None:
+        self.speaker = exchange.server
+        self.feed(UpstreamSaid(exchange.number, json.dumps({"jsonrpc": "2.0", **message}).encode(), exchange.session))
+
+    def of(self, exchange: Exchange) -> Asked | None:
+        if not exchange.action.text:
+            return None
+        message = json.loads(exchange.action.text)
+        return self.asked.get(message.get("id")) if "method" in message else None
+
+    def receive(self, exchange: Exchange) -> None:
+        """Let the server receive a request, and execute what it asks for."""
+        server, headers = exchange.server, dict(exchange.action.headers)
+        exchange.received = True
+        session = exchange.session = headers.get("Mcp-Session-Id")
+        if exchange.action.method == "GET":
+            return
+        message = json.loads(exchange.action.text)
+        method = message.get("method")
+        if method == "initialize":
+            exchange.session = f"{server.number}-{len(server.sessions)}-{self.random.random()}"
+            server.sessions[exchange.session] = {"confirmed": False, "level": None}
+            exchange.answer = {
+                "id": message["id"],
+                "result": {"capabilities": {"tools": {}}, "protocolVersion": "2025-11-25"},
+            }
+            return
+        if not self.modern:
+            if session not in server.sessions:
+                self.refuse(exchange, 404)
+                return
+            self.in_session(server.sessions[session], message, str(session), server)
+        asked = self.asked.get(message.get("id")) if method is not None else None
+        if asked is not None:
+            asked.received += 1
+            asked.executed += 1
+            self.check_execution(asked)
+        if method is None or "id" not in message:
+            return
+        results: dict[str, Any] = {
+            "tools/list": {"tools": TOOLS},
+            "server/discover": {"capabilities": {"tools": {}}, "supportedVersions": [MODERN]},
+        }
+        exchange.answer = {
+            "id": message["id"],
+            "result": results.get(method, {"by": server.number, "of": message["id"]}),
+        }
+
+    def in_session(self, session: dict[str, Any], message: dict[str, Any], name: str, server: Instance) -> None:
+        method = message.get("method")
+        if method == "notifications/initialized":
+            session["confirmed"] = True
+        elif not session["confirmed"]:
+            raise PromiseBrokenError(f"{method} before the session was confirmed")
+        if method is None and server.asked.get(message["id"]) != name:
+            raise PromiseBrokenError("an answer reached a session that has not asked")
+
+    def check_execution(self, asked: Asked) -> None:
+        limit = 1 if asked.tool == "write" else 2
+        if asked.tool and asked.executed > limit:
+            raise PromiseBrokenError(f"{asked.tool} was executed {asked.executed} times")
+
+    # --- the conversation ---
+
+    def feed(self, event: Event) -> None:
+        if self.core.deadline <= self.now and not isinstance(event, TimePassed):
+            self.feed(TimePassed())
+        for action in self.core.receive(event, self.now):
+            self.perform(action)
+
+    def perform(self, action: Action) -> None:
+        match action:
+            case SayToClient(text):
+                self.told(json.loads(text))
+                if b"\n" in text:
+                    raise PromiseBrokenError("a message on two lines")
+            case Send(exchange, server):
+                self.exchanges[exchange] = Exchange(exchange, self.instances[server - 1], action)
+            case Abort(exchange):
+                asked = self.of(self.exchanges.pop(exchange))
+                if asked is not None:
+                    asked.uncertain = True
+            case GiveUp(exchange):
+                self.exchanges[exchange].given_up = True
+            case AskForServer():
+                self.questions += 1
+                self.questions_at = [at for at in self.questions_at if at > self.now - 1] + [self.now]
+                if self.questions > 1 or len(self.questions_at) > 60:
+                    raise PromiseBrokenError("the daemon is asked too often")
+
+    def told(self, message: dict[str, Any]) -> None:
+        method, identifier = message.get("method"), message.get("id")
+        if method is None:
+            self.answered(identifier, message)
+        elif identifier is not None:
+            if identifier in self.ours:
+                raise PromiseBrokenError("two requests of servers under one id")
+            self.ours[identifier] = "open"
+            self.askers[identifier] = self.speaker
+        elif method == "notifications/cancelled":
+            cancelled = message["params"]["requestId"]
+            if self.ours.get(cancelled) == "cancelled" or cancelled not in self.ours:
+                raise PromiseBrokenError("a request of a server was cancelled twice, or never asked")
+            self.ours[cancelled] = "cancelled"
+
+    def answered(self, identifier: Any, message: dict[str, Any]) -> None:
+        if identifier is None:
+            return
+        asked = self.asked.get(identifier)
+        if asked is None:
+            raise PromiseBrokenError(f"an answer to {identifier}, which nobody has asked")
+        if asked.answer is not None or asked.cancelled:
+            raise PromiseBrokenError(f"a second answer to {identifier}, or one after its cancellation")
+        asked.answer = message
+        self.check_answer(asked, message)
+
+    def check_answer(self, asked: Asked, message: dict[str, Any]) -> None:
+        result = message.get("result", {})
+        if asked.tool and "by" in result and (result["of"] != asked.id or not asked.executed):
+            raise PromiseBrokenError("an answer of another request")
+        code = result.get("structuredContent", {}).get("error", {}).get("code")
+        if code == "OUTCOME_UNKNOWN" and not asked.uncertain:
+            raise PromiseBrokenError("an outcome is called unknown that is known")
+        if code == "SERVER_REFUSED" and 500 not in asked.statuses:
+            raise PromiseBrokenError("a call is refused that could be sent again")
+        if code not in (None, "OUTCOME_UNKNOWN") and asked.tool == "write" and asked.executed:
+            raise PromiseBrokenError(f"a call that was executed is answered with {code}")
+
+    # --- time ---
+
+    def wait(self) -> None:
+        pause = self.random.choice([0.01, 0.3, 2.0, 12.0])
+        due = self.core.deadline
+        self.now = min(self.now + pause, max(due, self.now))
+        self.feed(TimePassed())
+        self.check_time()
+
+    def check_time(self) -> None:
+        for asked in self.asked.values():
+            in_exchange = any(self.of(exchange) is asked for exchange in self.exchanges.values())
+            waits = asked.answer is None and not asked.cancelled and not in_exchange
+            if waits and self.now - asked.at > 400:
+                raise PromiseBrokenError(f"{asked.method} has waited for {self.now - asked.at:.0f} s")
+
+    def step(self) -> None:
+        """Do one thing."""
+        self.steps += 1
+        many = sum(1 for each in self.asked.values() if each.answer is None and not each.cancelled) > 6
+        moves = [
+            *([self.advance] * 10),
+            *([self.wait] * 2),
+            *([] if many else [self.call] * 3),
+            *([] if many else [lambda: self.send(self.request("tools/list", {}))]),
+            *([] if many or self.modern else [self.set_level, self.answer_server]),
+            self.cancel,
+            self.answer_question,
+            self.answer_question,
+            self.tell_of_death,
+            *([self.kill_server] if self.random.random() < 0.3 else []),
+            *([self.forget_sessions] if self.random.random() < 0.1 else []),
+            lambda: self.send(self.request("ping", {})),
+        ]
+        self.random.choice(moves)()
+
+    def settle(self) -> None:
+        """Let everything come to an end, in a world without further faults."""
+        self.calm = True
+        for _ in range(3000):
+            self.tell_of_death()
+            self.answer_question()
+            self.advance()
+            waiting = [each for each in self.asked.values() if each.answer is None and not each.cancelled]
+            if not waiting:
+                return
+            if not [each for each in self.exchanges.values() if each.action.method != "GET"]:
+                self.now = max(self.now, min(self.core.deadline, self.now + 60))
+                self.feed(TimePassed())
+        raise PromiseBrokenError(f"never answered: {[(each.id, each.method) for each in waiting]}")

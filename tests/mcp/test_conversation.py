@@ -1,0 +1,242 @@
+"""The conversation with events by hand: what the simulation does not look at."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from supervisor.mcp.core.client_request import HOLD_S, LIST_S, PROGRESS_S, START_S
+from supervisor.mcp.core.conversation import Conversation
+from supervisor.mcp.core.messages.catalogue import LEGACY, Catalogue, negotiated
+from supervisor.mcp.core.messages.headers import header_value, parameter_headers
+from supervisor.mcp.core.need import RELEASE_S
+from supervisor.mcp.core.values import (
+    AskForServer,
+    ClientSaid,
+    Event,
+    ExchangeEnded,
+    KeepCatalogue,
+    NeedMet,
+    NeedRefused,
+    Outcome,
+    Problem,
+    ReleaseServer,
+    SayToClient,
+    Send,
+    Server,
+    ServerReady,
+    TimePassed,
+    UpstreamSaid,
+)
+
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+SERVER_SAYS = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "s"}}
+
+
+class Talk:
+    """A conversation, its time, and what it has said and sent."""
+
+    def __init__(self, catalogue: Catalogue | None = None) -> None:
+        self.now = 0.0
+        self.core = Conversation("small", "ours", catalogue, 0.0)
+        self.said: list[dict[str, Any]] = []
+        self.sent: list[Send] = []
+        self.other: list[object] = []
+
+    def feed(self, *events: Event) -> None:
+        for event in events:
+            for action in self.core.receive(event, self.now):
+                if isinstance(action, SayToClient):
+                    self.said.append(json.loads(action.text))
+                elif isinstance(action, Send):
+                    self.sent.append(action)
+                else:
+                    self.other.append(action)
+
+    def ask(self, identifier: Any, method: str, **params: Any) -> None:
+        message = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
+        self.feed(ClientSaid(json.dumps(message).encode()))
+
+    def wait(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self.core.deadline <= end:
+            self.now = max(self.now, self.core.deadline)
+            self.feed(TimePassed())
+        self.now = end
+
+    def answer(self, sent: Send, result: Any, session: str | None = None) -> None:
+        identifier = json.loads(sent.text)["id"]
+        text = json.dumps({"jsonrpc": "2.0", "id": identifier, "result": result}).encode()
+        self.feed(UpstreamSaid(sent.exchange, text, session), ExchangeEnded(sent.exchange, Outcome.COMPLETE, 200))
+
+    def open_session(self) -> None:
+        """Bring the server up and answer its `initialize`."""
+        self.feed(ServerReady(Server(1, "1.0")), NeedMet())
+        self.answer(self.sent[-1], SERVER_SAYS, "session")
+        self.feed(ExchangeEnded(self.sent[-1].exchange, Outcome.COMPLETE, 202))
+
+    def methods(self) -> list[str]:
+        return [json.loads(sent.text)["method"] if sent.text else sent.method for sent in self.sent]
+
+
+def known(**lists: list[Any]) -> Catalogue:
+    catalogue = Catalogue("1.0")
+    catalogue.eras[LEGACY].hello = SERVER_SAYS
+    catalogue.eras[LEGACY].lists = {f"{name}/list": items for name, items in lists.items()}
+    return catalogue
+
+
+def test_the_catalogue_answers_without_a_server() -> None:
+    talk = Talk(known(tools=[{"name": "a"}]))
+    talk.ask(0, "initialize", **HELLO)
+    talk.ask(1, "tools/list")
+    assert talk.said[0]["result"]["protocolVersion"] == "2025-06-18"
+    assert talk.said[0]["result"]["capabilities"] == {"tools": {"listChanged": True}}
+    assert talk.said[1]["result"] == {"tools": [{"name": "a"}]}
+    assert talk.other == talk.sent == []
+    assert talk.core.deadline == float("inf")
+
+
+def test_the_clients_own_params_open_the_session() -> None:
+    talk = Talk()
+    talk.ask("zero", "initialize", **HELLO)
+    assert talk.other == [AskForServer()]
+    talk.open_session()
+    opening, confirmation, *_ = talk.sent
+    assert json.loads(opening.text)["params"] == HELLO
+    assert json.loads(opening.text)["id"] != "zero"
+    assert dict(confirmation.headers)["Mcp-Session-Id"] == "session"
+    assert dict(confirmation.headers)["MCP-Protocol-Version"] == "2025-11-25"
+    assert talk.said == [{"jsonrpc": "2.0", "id": "zero", "result": {**SERVER_SAYS, **talk.said[0]["result"]}}]
+
+
+def test_a_client_that_cannot_wait_gets_empty_lists_first() -> None:
+    talk = Talk()
+    talk.ask(0, "initialize", **HELLO)
+    talk.wait(START_S)
+    assert talk.said[0]["result"]["serverInfo"]["name"] == "small"
+    talk.ask(1, "tools/list")
+    talk.wait(LIST_S - START_S)
+    assert talk.said[1]["result"] == {"tools": []}
+    talk.open_session()
+    listing = next(sent for sent in talk.sent if b"tools/list" in sent.text)
+    talk.answer(listing, {"tools": [{"name": "a"}]})
+    assert talk.said[2]["method"] == "notifications/tools/list_changed"
+    assert isinstance(talk.other[-1], KeepCatalogue)
+
+
+def test_a_held_call_tells_its_progress_and_ends() -> None:
+    talk = Talk(known())
+    talk.ask(0, "initialize", **HELLO)
+    talk.ask(1, "tools/call", name="a", _meta={"progressToken": "p"})
+    talk.wait(HOLD_S)
+    progress = [said["params"]["progress"] for said in talk.said if said.get("method") == "notifications/progress"]
+    assert len(progress) == HOLD_S // PROGRESS_S
+    assert progress == sorted(progress)
+    result = talk.said[-1]["result"]
+    assert result["isError"]
+    assert result["structuredContent"]["error"]["retryable"] is True
+    assert "SERVER_NOT_READY" in result["content"][0]["text"]
+
+
+@pytest.mark.parametrize(("retryable", "asks"), [(True, 2), (False, 1)])
+def test_a_refusal_is_the_answer_unless_a_retry_helps(*, retryable: bool, asks: int) -> None:
+    talk = Talk(known())
+    talk.ask(0, "initialize", **HELLO)
+    talk.ask(1, "tools/call", name="a")
+    talk.feed(NeedRefused(Problem("INSTALL_FAILED", "no network", "Hint: x.", retryable=retryable)))
+    talk.wait(1)
+    assert talk.other == [AskForServer()] * asks
+    assert (len(talk.said) == 2) is not retryable
+
+
+def test_an_idle_bridge_releases_the_server() -> None:
+    talk = Talk(known())
+    talk.ask(0, "initialize", **HELLO)
+    talk.ask(1, "tools/call", name="a")
+    talk.open_session()
+    call = next(sent for sent in talk.sent if b"tools/call" in sent.text)
+    talk.answer(call, {"content": []})
+    talk.wait(RELEASE_S - 1)
+    assert not any(isinstance(action, ReleaseServer) for action in talk.other)
+    talk.wait(2)
+    assert sum(isinstance(action, ReleaseServer) for action in talk.other) == 1
+    assert talk.core.deadline == float("inf")
+
+
+def refused(status: int, body: bytes = b"", retry_after_s: float | None = None) -> Callable[[Send], Event]:
+    return lambda sent: ExchangeEnded(sent.exchange, Outcome.REFUSED, status, body, retry_after_s)
+
+
+@pytest.mark.parametrize(
+    ("end", "again"),
+    [
+        (lambda sent: ExchangeEnded(sent.exchange, Outcome.NOT_SENT), True),
+        (refused(404), True),
+        (refused(401), True),
+        (refused(503, retry_after_s=1), True),
+        (refused(503), False),
+        (refused(500), False),
+        (lambda sent: ExchangeEnded(sent.exchange, Outcome.LOST), False),
+        (lambda sent: ExchangeEnded(sent.exchange, Outcome.INVALID), False),
+        (lambda sent: ExchangeEnded(sent.exchange, Outcome.COMPLETE, 200), False),
+    ],
+)
+def test_a_call_is_sent_again_only_if_it_was_not_received(*, end: Callable[[Send], Event], again: bool) -> None:
+    talk = Talk(known())
+    talk.ask(0, "initialize", **HELLO)
+    talk.ask(1, "tools/call", name="a")
+    talk.open_session()
+    call = next(sent for sent in talk.sent if b"tools/call" in sent.text)
+    talk.feed(end(call))
+    assert (len(talk.said) == 1) is again
+
+
+def test_an_error_of_the_server_is_passed_on() -> None:
+    talk = Talk(known())
+    talk.ask(0, "initialize", **HELLO)
+    talk.ask(1, "resources/read", uri="x")
+    talk.open_session()
+    read = next(sent for sent in talk.sent if b"resources/read" in sent.text)
+    body = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32602,"message":"bad uri"}}'
+    talk.feed(refused(400, body)(read))
+    assert talk.said[-1]["id"] == 1
+    assert talk.said[-1]["error"]["message"] == "bad uri"
+
+
+@pytest.mark.parametrize(
+    ("asked", "spoken", "version"),
+    [
+        ("2025-06-18", "2025-11-25", "2025-06-18"),
+        ("2025-11-25", "2025-06-18", "2025-06-18"),
+        ("2030-01-01", "2025-11-25", "2025-11-25"),
+    ],
+)
+def test_versions_are_negotiated(asked: str, spoken: str, version: str) -> None:
+    assert negotiated(asked, spoken) == version
+
+
+@pytest.mark.parametrize("found", [None, 5, [], {}, {"schema": 99}, {"schema": 1, "eras": 5}])
+def test_what_is_no_catalogue_is_none(found: object) -> None:
+    assert Catalogue.from_json(found) is None
+
+
+def test_a_catalogue_survives_its_file() -> None:
+    catalogue = known(tools=[{"name": "a"}])
+    again = Catalogue.from_json(json.loads(json.dumps(catalogue.to_json())))
+    assert again is not None
+    assert again.to_json() == catalogue.to_json()
+
+
+def test_values_of_headers_are_plain_or_in_base64() -> None:
+    assert header_value("plain text") == "plain text"
+    assert header_value(" x") == "=?base64?IHg=?="
+    assert header_value("\u00e9") == "=?base64?w6k=?="
+    assert header_value("=?base64?eA==?=") != "=?base64?eA==?="
+
+
+def test_headers_of_parameters_are_found_in_the_schema() -> None:
+    inner = {"type": "object", "properties": {"b": {"type": "string", "x-mcp-header": "Deep"}}}
+    schema = {"properties": {"a": inner, "c": {"x-mcp-header": "bad header"}, "d": 5}}
+    assert list(parameter_headers(schema)) == [(("a", "b"), "Deep")]
