@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "wait": (".server_commands.wait", "wait"),
     "url": (".server_commands.url", "url"),
     "connect": (".server_commands.connect", "connect"),
+    "mcp": (".server_commands.mcp", "mcp"),
     "reap": (".server_commands.reap", "reap"),
     "ports": (".server_commands.ports", "ports"),
     "logs": (".server_commands.logs", "logs"),

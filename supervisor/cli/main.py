@@ -48,6 +48,12 @@ def _run(given: tuple[str, ...], *, as_json: bool) -> int:
             from ..daemon.service_main import serve
 
             return serve(*given[3:])
+        case ("mcp", *words):
+            from .server_commands import bridge_start
+
+            arguments = bridge_start.arguments(words)
+            if arguments is not None:
+                return bridge_start.serve(*arguments)
     from . import group
 
     return group.run(given, as_json=as_json)

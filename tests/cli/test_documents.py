@@ -17,7 +17,7 @@ from tests.cli.test_main import every_command
 from tests.protocol import COMMANDS, check_document
 
 DEFINED = json.loads(COMMANDS.read_text(encoding="utf-8"))["$defs"]
-WITHOUT_A_DOCUMENT = {"service run", "ps"}
+WITHOUT_A_DOCUMENT = {"service run", "ps", "mcp"}
 HOW_TO_CONNECT = {"connect": ["/opt/python", "-m", "bridge"]}
 
 

@@ -1,0 +1,21 @@
+"""The command `mcp`: the bridge that AI clients start."""
+
+from pathlib import Path
+
+import click
+
+from .. import options
+from . import bridge_start
+
+
+@click.command
+@click.argument("kind", required=False)
+@options.project
+def mcp(*, kind: str | None, project: Path | None) -> int:
+    """Serve an AI client on standard input and output.
+
+    AI clients start this command. It never loses its server: it finds the server of the project in the current folder,
+    waits while that is replaced, and starts it when it is needed. KIND is the kind of server; without it, that of the
+    editor that is open, else godot-ai.
+    """
+    return bridge_start.serve(kind, None if project is None else str(project))

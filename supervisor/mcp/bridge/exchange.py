@@ -1,0 +1,237 @@
+"""Performs HTTP exchanges, one at a time, over one connection to a server, by h11. The connection may be used again."""
+
+import errno
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import h11
+
+from ..core.messages.event_stream import EventStream, TooLongError
+from ..core.values import Event, ExchangeEnded, Headers, Outcome, Text, UpstreamSaid
+from .address import Address
+from .loop import READ, WRITE, Loop
+
+READ_AT_ONCE = 64 * 1024
+LONG_READ = 512 * 1024
+"""Bytes: while an answer comes faster than it is read."""
+HEADERS_MAX = 64 * 1024
+MESSAGE_MAX = 64 * 1024 * 1024
+REFUSAL_MAX = 64 * 1024
+
+_CONNECTING = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, getattr(errno, "WSAEWOULDBLOCK", 0)})
+
+
+class Request(NamedTuple):
+    """The request of an exchange."""
+
+    exchange: int
+    method: str
+    headers: Headers
+    text: Text
+
+
+Emit = Callable[[Event], None]
+
+
+class Connection:
+    """A connection with at most one exchange. `released` is called when it may be used again, or has been closed."""
+
+    def __init__(self, loop: Loop, address: Address, emit: Emit, released: Callable[["Connection"], None]) -> None:
+        self._loop = loop
+        self._emit = emit
+        self._released = released
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADERS_MAX)
+        self._unsent: deque[memoryview] = deque()
+        self._exchange: int | None = None
+        self._response: _Response | None = None
+        self._read_at_once = READ_AT_ONCE
+        self.is_open = True
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._refused = self._socket.connect_ex((address.host, address.port)) not in _CONNECTING
+        loop.watch(self._socket, READ | WRITE, self._ready)
+
+    @property
+    def exchange(self) -> int | None:
+        """Return the running exchange. Returns None if there is none."""
+        return self._exchange
+
+    def is_usable(self) -> bool:
+        """Return whether an idle connection may be used again: the server has neither closed it nor said anything."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return self.is_open
+        except OSError:
+            return False
+        return False
+
+    def begin(self, request: Request, address: Address) -> None:
+        """Send a request. Nothing is emitted before this returns."""
+        self._exchange = request.exchange
+        self._response = None
+        headers = [("Host", f"{address.host}:{address.port}"), *request.headers]
+        if address.bearer is not None:
+            headers.append(("Authorization", f"Bearer {address.bearer}"))
+        if request.method == "POST":
+            headers.append(("Content-Length", str(len(request.text))))
+        parts = [self._http.send(h11.Request(method=request.method, target=address.path, headers=headers))]
+        if request.text:
+            parts += self._http.send_with_data_passthrough(h11.Data(data=request.text)) or []  # type: ignore[arg-type]
+        parts.append(self._http.send(h11.EndOfMessage()))
+        self._unsent.extend(memoryview(part) for part in parts if part)
+        if self._refused:
+            self._loop.post(self.give_up)
+        else:
+            self._loop.change(self._socket, READ | WRITE, self._ready)
+
+    def close(self) -> None:
+        """Close the connection. No event follows."""
+        if self.is_open:
+            self.is_open = False
+            self._exchange = None
+            self._loop.forget(self._socket)
+            self._socket.close()
+            self._released(self)
+
+    def give_up(self) -> None:
+        """Close the connection, and emit the end of its exchange."""
+        self._fail(Outcome.LOST)
+
+    # --- the loop calls ---
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE:
+            self._write()
+        if self.is_open and events & READ:
+            self._read()
+
+    def _write(self) -> None:
+        try:
+            while self._unsent:
+                part = self._unsent[0]
+                sent = self._socket.send(part)
+                if sent == len(part):
+                    self._unsent.popleft()
+                else:
+                    self._unsent[0] = part[sent:]
+        except BlockingIOError:
+            return
+        except OSError:
+            # The server may have answered without reading everything. Its answer decides then.
+            if self._response is None:
+                self._read()
+            if self.is_open:
+                self._fail(Outcome.LOST)
+            return
+        self._loop.change(self._socket, READ, self._ready)
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(self._read_at_once)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._fail(Outcome.LOST)
+            return
+        self._read_at_once = LONG_READ if len(data) == self._read_at_once else READ_AT_ONCE
+        if self._exchange is None:
+            # The server has closed an idle connection, or speaks without being asked.
+            self.close()
+            return
+        try:
+            self._http.receive_data(data)
+            self._take(self._exchange)
+        except (h11.RemoteProtocolError, TooLongError):
+            # h11 reports the end of the connection inside an answer as a violation too.
+            self._fail(Outcome.INVALID if data else Outcome.LOST)
+
+    def _take(self, exchange: int) -> None:
+        """Take what h11 has understood, up to the end of the answer."""
+        while self.is_open and self._exchange == exchange:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA or event is h11.PAUSED:
+                return
+            if isinstance(event, h11.InformationalResponse):
+                continue
+            if isinstance(event, h11.Response):
+                self._response = _Response(event)
+            elif isinstance(event, h11.Data) and self._response is not None:
+                for text in self._response.feed(event.data):
+                    self._emit(UpstreamSaid(exchange, text, self._response.session))
+                    if self._exchange != exchange:
+                        return
+            elif isinstance(event, h11.EndOfMessage) and self._response is not None:
+                self._end(exchange, self._response)
+            elif isinstance(event, h11.ConnectionClosed):
+                self._fail(Outcome.LOST)
+
+    def _end(self, exchange: int, response: "_Response") -> None:
+        text = response.whole()
+        if text is not None:
+            self._emit(UpstreamSaid(exchange, text, response.session))
+            if self._exchange != exchange:
+                return
+        self._exchange = None
+        # A connection on which the request was not sent completely cannot be used again.
+        if not self._unsent and self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+            self._http.start_next_cycle()
+            self._released(self)
+        else:
+            self.close()
+        self._emit(response.end(exchange))
+
+    def _fail(self, outcome: Outcome) -> None:
+        exchange, sent = self._exchange, not self._unsent
+        self.close()
+        if exchange is not None:
+            self._emit(ExchangeEnded(exchange, outcome if sent else Outcome.NOT_SENT))
+
+
+class _Response:
+    """An answer: JSON, a stream of events, nothing, or a refusal."""
+
+    def __init__(self, head: h11.Response) -> None:
+        # h11 has names in lower case.
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        self._status = head.status_code
+        self._is_success = 200 <= head.status_code < 300  # noqa: PLR2004 (RFC 9110)
+        self._is_json = kind == "application/json"
+        self._events = EventStream(MESSAGE_MAX) if kind == "text/event-stream" and self._is_success else None
+        self._body = bytearray()
+        self._retry_after_s = _seconds(headers.get("retry-after"))
+        self.session = headers.get("mcp-session-id")
+
+    def feed(self, data: bytes | bytearray) -> list[bytearray]:
+        if self._events is not None:
+            return self._events.feed(data)
+        if len(self._body) + len(data) <= (MESSAGE_MAX if self._is_success else REFUSAL_MAX):
+            self._body += data
+        elif self._is_success:
+            raise TooLongError
+        return []
+
+    def whole(self) -> bytearray | None:
+        """Return the JSON body of a success. Returns None if there is none."""
+        if not (self._is_success and self._is_json and self._body):
+            return None
+        body, self._body = self._body, bytearray()
+        return body
+
+    def end(self, exchange: int) -> ExchangeEnded:
+        if not self._is_success:
+            return ExchangeEnded(exchange, Outcome.REFUSED, self._status, bytes(self._body), self._retry_after_s)
+        # A body that is left is neither JSON nor an event stream.
+        return ExchangeEnded(exchange, Outcome.INVALID if self._body else Outcome.COMPLETE, self._status)
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        return None if value is None else max(0.0, float(value))
+    except ValueError:
+        # A date. Servers on this machine say seconds.
+        return 1.0

@@ -1,0 +1,112 @@
+"""The standard streams of the bridge. Nothing but messages is ever written to the one that the client reads."""
+
+import os
+import queue
+import select
+import threading
+from collections.abc import Callable
+
+from ...native.facts import PIPES_CAN_BE_POLLED
+from ..core.messages.lines import LineCutter
+from ..core.values import Event, Text
+from .loop import READ, Loop
+
+READ_AT_ONCE = 64 * 1024
+
+ALWAYS_FITS = 4096
+"""Bytes that a pipe takes without blocking once it is writable: PIPE_BUF of Linux. The other systems take less, and a
+message beyond 512 bytes may then block for as long as the client does not read."""
+
+
+def take_stdout() -> int:
+    """Return a private descriptor of standard output. Output of other code goes to standard error."""
+    private = os.dup(1)
+    os.dup2(2, 1)
+    return private
+
+
+class Input:
+    """Reads the client's lines: in the loop, or in a thread where the system cannot wait for a pipe."""
+
+    def __init__(self, loop: Loop, descriptor: int, emit: Callable[[Event], None], ended: Callable[[], None]) -> None:
+        self._loop = loop
+        self._descriptor = descriptor
+        self._emit = emit
+        self._ended = ended
+        self._cutter = LineCutter()
+        if PIPES_CAN_BE_POLLED:
+            loop.watch(descriptor, READ, self._readable)
+        else:
+            threading.Thread(target=self._read_always, daemon=True).start()
+
+    def _readable(self, _events: int) -> None:
+        self._take(self._read())
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._descriptor, READ_AT_ONCE)
+        except OSError:
+            return b""
+
+    def _read_always(self) -> None:
+        while True:
+            data = self._read()
+            self._loop.post(lambda data=data: self._take(data))  # type: ignore[misc]
+            if not data:
+                return
+
+    def _take(self, data: bytes) -> None:
+        if not data:
+            self._loop.forget(self._descriptor)
+            self._ended()
+            return
+        for event in self._cutter.feed(data):
+            self._emit(event)
+
+
+class Output:
+    """Writes lines, in order. A client that does not read never blocks the loop: a thread writes then."""
+
+    def __init__(self, descriptor: int, broken: Callable[[], None]) -> None:
+        self._descriptor = descriptor
+        self._broken = broken
+        self._waiting: queue.SimpleQueue[Text] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._unwritten = 0
+        """Lines that the thread has not written yet."""
+        self._thread: threading.Thread | None = None
+
+    def line(self, text: Text) -> None:
+        """Write a line."""
+        # A long text is a bytearray, which grows in place; a copy of it would cost its size again.
+        text += b"\n"
+        if self._unwritten == 0 and len(text) <= ALWAYS_FITS and self._takes_more():
+            self._write(text)
+            return
+        with self._lock:
+            self._unwritten += 1
+        self._waiting.put(text)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_always, daemon=True)
+            self._thread.start()
+
+    def _takes_more(self) -> bool:
+        return PIPES_CAN_BE_POLLED and bool(select.select([], [self._descriptor], [], 0)[1])
+
+    def _write_always(self) -> None:
+        while True:
+            self._write_next()
+            with self._lock:
+                self._unwritten -= 1
+
+    def _write_next(self) -> None:
+        """Write the next line. A function of its own, because the text must not be kept until the one after it."""
+        self._write(self._waiting.get())
+
+    def _write(self, text: Text) -> None:
+        rest = memoryview(text)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError:
+            self._broken()
