@@ -47,8 +47,9 @@ ARROWS: Mapping[str, frozenset[str]] = {
         "native.startup.search_path native.trust"
     ),
     "service": frozenset({"client", "native.facts", "native.service_api", "native.services.control"}),
+    "mcp": words("client native.facts native.private_files native.startup.parent_watch native.trust"),
     "daemon": words("control engine native kinds registry config core client.endpoint wire.messages.session"),
-    "cli": words("daemon client service config kinds native.facts native.startup.homes native.platforms"),
+    "cli": words("daemon client service config kinds mcp native.facts native.startup.homes native.platforms"),
 }
 
 # The rooms of engine/, each with the rooms below it that it may import.
@@ -75,9 +76,10 @@ ENGINE_ARROWS: Mapping[str, frozenset[str]] = {
 }
 
 ROOMS_MAX = 16
-"""Files and folders on one level, `__init__` left out: what one can take in at a glance."""
+"""Files and folders on one level: what one can take in at a glance. `__init__` and `__main__`, which Python names, are
+no rooms."""
 
-PURE = ("supervisor.core", "supervisor.wire", "supervisor.registry.codec")
+PURE = ("supervisor.core", "supervisor.mcp.core", "supervisor.wire", "supervisor.registry.codec")
 IMPURE_IMPORTS = words(
     "asyncio concurrent ctypes datetime io logging multiprocessing os pathlib platform psutil random secrets select "
     "selectors shutil signal socket structlog subprocess sys tempfile threading time uuid"
@@ -200,6 +202,13 @@ def engine_arrows(module: Module) -> Iterator[str]:
         there = inner_room(target, "supervisor.engine")
         if there is not None and there != here and there not in ENGINE_ARROWS[here]:
             yield f"{module.name} imports {target}"
+
+
+def mcp_arrows(module: Module) -> Iterator[str]:
+    """The core of mcp/ imports nothing of this package but itself."""
+    ours = [target for target in imports(module) if inside(target, "supervisor")]
+    if inside(module.name, "supervisor.mcp.core"):
+        yield from (f"{module.name} imports {name}" for name in ours if not inside(name, "supervisor.mcp.core"))
 
 
 def inner_room(name: str, package: str) -> str | None:
@@ -325,7 +334,7 @@ def values_of_the_engine() -> frozenset[str]:
 
 Rule = Callable[[Module], Iterator[str]]
 RULES: tuple[Rule, ...] = (
-    arrows, engine_arrows, relative_only, purity, platform_questions, threads, names, inert, length, weight,
+    arrows, engine_arrows, mcp_arrows, relative_only, purity, platform_questions, threads, names, inert, length, weight,
     construction,
     questions,
 )  # fmt: skip
@@ -351,6 +360,9 @@ def test_the_tree_obeys(rule: Rule) -> None:
         (arrows, "supervisor.attic.x", "import json"),
         (engine_arrows, "supervisor.engine.state.x", "from ..ending.reap import Reaper"),
         (engine_arrows, "supervisor.engine.attic", "import json"),
+        (mcp_arrows, "supervisor.mcp.core.x", "from ..bridge.loop import Loop"),
+        (mcp_arrows, "supervisor.mcp.core.x", "from ...errors import Busy"),
+        (purity, "supervisor.mcp.core.x", "import time"),
         (relative_only, "supervisor.cli.x", "from supervisor.errors import Busy"),
         (relative_only, "supervisor.cli.x", "def late():\n    import supervisor.errors"),
         (purity, "supervisor.core.x", "import time"),
@@ -441,7 +453,8 @@ def crowded(names: Iterable[str]) -> dict[str, int]:
     for name in names:
         parts = name.split(".")
         for depth in range(1, len(parts)):
-            rooms.setdefault(".".join(parts[:depth]), set()).add(parts[depth])
+            if parts[depth] != "__main__":
+                rooms.setdefault(".".join(parts[:depth]), set()).add(parts[depth])
     return {package: len(found) for package, found in rooms.items() if len(found) > ROOMS_MAX}
 
 

@@ -116,7 +116,7 @@ ORDINARY = frozenset(
             "running",
         ),
         *("source", "state", "stop", "store", "system", "table", "unusable", "version", "watch", "watcher"),
-        *("darwin", "linux", "windows"),
+        *("darwin", "ended", "linux", "not", "ready", "refused", "stream", "windows"),
     }
 )
 """Words that mean here what they mean everywhere."""

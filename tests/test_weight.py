@@ -23,6 +23,18 @@ def test_the_daemon_is_light() -> None:
     assert loaded & {"click", "http.client", "urllib.request"} == set()
 
 
+def test_the_mcp_bridge_answers_before_it_loads_more() -> None:
+    loaded = loaded_by(
+        "from supervisor.cli import main; import supervisor.mcp.bridge.run, supervisor.mcp.bridge.project"
+    )
+    assert "supervisor.mcp.core.conversation" in loaded
+    assert (
+        loaded & {"asyncio", "click", "dataclasses", "h11", "platformdirs", "psutil", "structlog", "subprocess"}
+        == set()
+    )
+    assert [name for name in loaded if name.startswith(("supervisor.client", "supervisor.wire"))] == []
+
+
 def test_the_loop_is_not_paid_by_the_front_of_the_command_line() -> None:
     loaded = loaded_by("from supervisor.cli.group import cli; cli.get_command(None, 'status')")
     assert "supervisor.cli.server_commands.status" in loaded
