@@ -28,6 +28,8 @@ NOT_FAST = (
     "engine/test_*environments.py",
     "kinds/test_recipe_*.py",
     "lab/*",
+    "mcp/simulation/*",
+    "mcp/test_bridge_*.py",
     "simulation/*",
     "test_packaging.py",
     "windows/*",

@@ -23,6 +23,7 @@ NOT_ON_WINDOWS: Mapping[str, str] = {
     "transcript": "no tests; what it records is checked by control/test_transcript.py",
     "cli/test_real_*.py": "they use the harness of e2e",
     "engine/test_*environments.py": "installers are shell scripts here, or take minutes; tests/windows runs a real one",
+    "mcp/test_bridge_*.py": "they use the harness of e2e; tests/windows has the bridge too",
     "kinds/test_recipe_*.py": "they install the real packages through the harness of e2e; tests/windows does it there",
     "native/test_linux*.py": "the platform of Linux",
     "native/test_procfs.py": "the platform of Linux",
