@@ -34,7 +34,7 @@ def test_a_peer_of_another_user_is_refused() -> None:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.chmod(0o755)
-        path = folder / "path"
+        path = folder / "socket"
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.settimeout(PATIENCE_S)
         listener.bind(str(path))

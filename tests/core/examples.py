@@ -36,7 +36,7 @@ RECORD = ServerRecord(
 )
 FREE = {port: PortFact(port, Bind.FREE) for port in (*PORTS.values(), *NEXT.values())}
 OURS = Stoppable("this daemon's home spawned it")
-INTENDED_OWNER = ProcessIdentity(70, "intended_owner")
+INTENDED_OWNER = ProcessIdentity(70, "intended owner")
 OTHER = ProcessIdentity(71, "other")
 
 

@@ -101,7 +101,7 @@ def make_home(tmp_path: Path) -> Iterator[MakeHome]:
 
 @pytest.fixture
 def toy(make_home: MakeHome) -> Home:
-    """A home with the small real server as kind `toy`."""
+    """A home with the small real server as kind `e2e-toy`."""
     return make_home(toy_config())
 
 

@@ -21,7 +21,7 @@ SWEEP_S = tuple(step * 0.13 for step in range(10))
 NOT_READABLE = {
     "removed": None,
     "garbage": b"\x00\xff not a registry",
-    "torn": b'{"schema": 1, "servers": [{"id": "toy", "ki',
+    "torn": b'{"schema": 1, "servers": [{"id": "e2e-toy", "ki',
     "of another kind": b"[1, 2, 3]\n",
 }
 

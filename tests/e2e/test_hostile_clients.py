@@ -1,4 +1,4 @@
-"""Clients that mean harm, at the real daemon's door: slow ones, half-open ones, thousands of them, and browsers."""
+"""Clients that mean harm to the real daemon: slow ones, half-open ones, thousands of them, and browsers."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ REST = 10 * LATE_S
 
 
 @pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedHome]:
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedHome]:
     attacked = AttackedHome(tmp_path_factory.mktemp("siege"), toy_config())
     attacked.start()
     yield attacked
@@ -43,16 +43,16 @@ def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedHom
 
 
 @pytest.fixture
-def attacked(open_house: AttackedHome) -> Iterator[AttackedHome]:
+def attacked(shared_home: AttackedHome) -> Iterator[AttackedHome]:
     """Share one daemon: after each test it answers, and has no more open than before."""
-    open_house.check_undisturbed()
-    instance, descriptors = open_house.published.instance_id, open_house.descriptors()
-    yield open_house
-    assert open_house.published.instance_id == instance
-    eventually(lambda: open_house.cli("status").returncode == 0, "the daemon answers")
-    open_house.check_undisturbed()
-    open_house.wait_for_descriptors(descriptors)
-    assert [row for row in open_house.events() if row["level"] == "error"] == []
+    shared_home.check_undisturbed()
+    instance, descriptors = shared_home.published.instance_id, shared_home.descriptors()
+    yield shared_home
+    assert shared_home.published.instance_id == instance
+    eventually(lambda: shared_home.cli("status").returncode == 0, "the daemon answers")
+    shared_home.check_undisturbed()
+    shared_home.wait_for_descriptors(descriptors)
+    assert [row for row in shared_home.events() if row["level"] == "error"] == []
 
 
 # --- slow ones --------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Hypothesis at the door of one real daemon: thousands of frames and fields, and it is as good afterwards as before."""
+"""Hypothesis sends one real daemon thousands of frames and fields, and it works afterwards as before."""
 
 import json
 import os
@@ -31,7 +31,7 @@ IMPOLITE = ("PARSE_ERROR", "INVALID_REQUEST", "INVALID_PARAMS", "METHOD_NOT_FOUN
 
 
 @pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedHome]:
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedHome]:
     attacked = AttackedHome(tmp_path_factory.mktemp("wire"), toy_config())
     attacked.start()
     attacked.up("e2e-toy")
@@ -43,20 +43,20 @@ def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedHom
 
 
 @pytest.fixture
-def attacked(open_house: AttackedHome) -> Iterator[AttackedHome]:
+def attacked(shared_home: AttackedHome) -> Iterator[AttackedHome]:
     """Share one daemon: after each test it answers, has no more open than at first, and reports no defect."""
-    open_house.check_undisturbed()
-    instance = open_house.published.instance_id
-    yield open_house
-    assert open_house.published.instance_id == instance
-    there = {row["id"] for row in open_house.call("status")["servers"]}
+    shared_home.check_undisturbed()
+    instance = shared_home.published.instance_id
+    yield shared_home
+    assert shared_home.published.instance_id == instance
+    there = {row["id"] for row in shared_home.call("status")["servers"]}
     assert "e2e-toy" in there
-    # Some of what was said was a wish for another version.
+    # Some of the requests asked for another version.
     for beside in there - {"e2e-toy"}:
-        open_house.call("server.stop", {"server": beside, "force": True})
-    open_house.check_undisturbed()
-    open_house.wait_for_descriptors(open_house.at_rest)
-    assert [row for row in open_house.events() if row["level"] == "error"] == []
+        shared_home.call("server.stop", {"server": beside, "force": True})
+    shared_home.check_undisturbed()
+    shared_home.wait_for_descriptors(shared_home.at_rest)
+    assert [row for row in shared_home.events() if row["level"] == "error"] == []
 
 
 def until_answered(caller: RawConnection, identifier: str) -> list[Any] | None:

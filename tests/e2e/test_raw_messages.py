@@ -1,4 +1,4 @@
-"""Whatever is said at the door of the real daemon: it answers the others, and only typed errors leave it."""
+"""Any messages to the real daemon: it goes on to answer other clients, and sends only typed errors."""
 
 import contextlib
 import json
@@ -131,25 +131,25 @@ WRONG: Mapping[str, tuple[str, object, str]] = {
 
 
 @pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedHome]:
-    attacked = AttackedHome(tmp_path_factory.mktemp("door"), toy_config())
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedHome]:
+    attacked = AttackedHome(tmp_path_factory.mktemp("raw"), toy_config())
     attacked.start()
     yield attacked
     attacked.close()
 
 
 @pytest.fixture
-def attacked(open_house: AttackedHome) -> Iterator[AttackedHome]:
+def attacked(shared_home: AttackedHome) -> Iterator[AttackedHome]:
     """The same daemon for all of them, as good after each as before."""
-    instance = open_house.published.instance_id
-    yield open_house
-    for row in open_house.call("server.list")["servers"]:
-        open_house.call("server.stop", {"server": row["id"]})
-    assert open_house.published.instance_id == instance
-    open_house.check_undisturbed()
+    instance = shared_home.published.instance_id
+    yield shared_home
+    for row in shared_home.call("server.list")["servers"]:
+        shared_home.call("server.stop", {"server": row["id"]})
+    assert shared_home.published.instance_id == instance
+    shared_home.check_undisturbed()
 
 
-# --- strangers on TCP -------------------------------------------------------------------------------------------------
+# --- clients without hello on TCP -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("line", [*NOT_JSON.values(), *NO_REQUEST.values()], ids=[*NOT_JSON, *NO_REQUEST])
@@ -179,7 +179,7 @@ def test_without_hello_a_verb_is_refused(attacked: AttackedHome) -> None:
         assert caller.hear() is None
 
 
-@pytest.mark.parametrize("greeted", [False, True], ids=["a stranger", "a guest"])
+@pytest.mark.parametrize("greeted", [False, True], ids=["not greeted", "greeted"])
 def test_a_line_of_two_mebibytes_is_the_end_of_its_connection(attacked: AttackedHome, *, greeted: bool) -> None:
     with attacked.greeted("tcp") if greeted else attacked.caller("tcp") as caller:
         caller.say(b'"' + b"x" * 2 * MIB + b'"\n')
@@ -219,7 +219,7 @@ def test_hundreds_of_idle_connections_keep_no_client_out(attacked: AttackedHome)
         assert attacked.cli("status").returncode == 0
 
 
-# --- guests -----------------------------------------------------------------------------------------------------------
+# --- clients after hello ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])

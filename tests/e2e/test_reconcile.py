@@ -259,7 +259,7 @@ def test_a_replacement_that_does_not_become_ready_is_rolled_back(make_home: Make
     assert home.event("server.rolled_back")["version"] == "1.0"
 
 
-# --- strangers ---
+# --- foreign servers ---
 
 
 def test_compatible_foreign_server_is_adopted_with_its_owner(home: Home, place: Place) -> None:

@@ -165,12 +165,12 @@ def test_found_server_is_followed_up_when_another_kind_fails(
     harness.tables = {"toy": ANSWERING, "toz": {**ANSWERING, **elsewhere}}
     honest = Recogniser.find_servers
 
-    async def among(self: Recogniser, kind: Kind, facts: dict[int, PortFact]) -> dict[int, ForeignServer]:
+    async def find_servers(self: Recogniser, kind: Kind, facts: dict[int, PortFact]) -> dict[int, ForeignServer]:
         if kind.name == "toz":
             raise OSError(24, "Too many open files")
         return await honest(self, kind, facts)
 
-    monkeypatch.setattr(Recogniser, "find_servers", among)
+    monkeypatch.setattr(Recogniser, "find_servers", find_servers)
 
     async def story() -> None:
         toy = start_foreign_toy(harness)

@@ -1,4 +1,4 @@
-"""The service on Windows. `test_windows_service.py` has real services under Wine; tasks are checked by their schema."""
+"""The service on Windows. Tasks are checked by their schema; `tests/windows/test_service.py` has real services."""
 
 import subprocess
 from pathlib import Path

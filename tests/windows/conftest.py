@@ -60,5 +60,5 @@ def make_home(tmp_path: Path) -> Iterator["MakeHome"]:
 
 @pytest.fixture
 def toy(make_home: "MakeHome") -> "WindowsHome":
-    """Make a home with the small real server as kind `toy`."""
+    """Make a home with the small real server as kind `e2e-toy`."""
     return make_home(toy_config())
