@@ -78,7 +78,7 @@ time.sleep(60)
     ],
 )
 def test_partly_read_environment_raises(deed: str) -> None:
-    environment = {**os.environ, **{f"PADDING_{number}": "x" * 1000 for number in range(12)}}
+    environment = {**os.environ, **{f"PADDING_{number}": "x=" * 500 for number in range(12)}}
     argv = [sys.executable, "-I", "-S", "-c", TOLD.format(deed=deed)]
     with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE) as child:
         try:

@@ -29,7 +29,13 @@ def trap(tmp_path: Path) -> Path:
 
 
 def run(*words: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not is_python_variable(name)}
+    # A measurement of coverage would import modules before the program does.
+    ignored = ("COVERAGE_", "COV_")
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not is_python_variable(name) and not name.startswith(ignored)
+    }
     return subprocess.run(
         [sys.executable, *words],
         cwd=cwd,

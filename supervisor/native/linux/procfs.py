@@ -117,6 +117,15 @@ def command_line(pid: int) -> tuple[str, ...]:
     return ()
 
 
+def _is_variable(entry: bytes) -> bool:
+    """Return whether an entry of an environment may be a variable.
+
+    A program that writes a title over its environment pads it with zeros or spaces, up to the middle of some entry.
+    """
+    name, sign, _ = entry.partition(b"=")
+    return bool(sign) and name == name.strip() and b"  " not in name
+
+
 def variable(pid: int, name: str) -> str | None:
     """Return an environment variable that the process was started with; None if it was not set.
 
@@ -133,7 +142,7 @@ def variable(pid: int, name: str) -> str | None:
     for entry in entries:
         if entry.startswith(wanted):
             return entry.removeprefix(wanted).decode(errors="replace")
-    if rest or len(block) != read_stat(pid).environment or not all(b"=" in entry for entry in entries):
+    if rest or len(block) != read_stat(pid).environment or not all(map(_is_variable, entries)):
         raise BlockingIOError(errno.EAGAIN, "its environment cannot be read as a whole", f"/proc/{pid}/environ")
     return None
 
